@@ -1,0 +1,69 @@
+"""Random numbers by position: element t of a `jax.random` array, without it.
+
+A training sequence is a function of (key, t). These functions give the very
+bits that `jax.random` gives, one position at a time and elementwise over lanes:
+`bits_at(key, t)` is `jax.random.bits(key, (T,))[t]` for every T > t, and
+`fold_in` is `jax.random.fold_in`. They exist because the threefry of jax is
+lowered on CPU to loops over rounds that cost more than the whole step of a
+small net; written out, twenty rounds fuse into the loop that uses them.
+
+Keys are raw key data with the lanes last: `[2, *]` uint32. The generator is
+threefry2x32 with 20 rounds (Salmon et al., 2011, "Parallel random numbers: as
+easy as 1, 2, 3").
+"""
+
+import jax
+import jax.numpy as jnp
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+
+
+def _threefry(key, high, low):
+  """threefry2x32 of the counter (high, low) under `key` `[2, *]`."""
+
+  def rotate(x, by):
+    return (x << jnp.uint32(by)) | (x >> jnp.uint32(32 - by))
+
+  keys = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(0x1BD11BDA))
+  x, y = high + keys[0], low + keys[1]
+  for group in range(5):
+    for by in _ROTATIONS[group % 2]:
+      x = x + y
+      y = x ^ rotate(y, by)
+    x = x + keys[(group + 1) % 3]
+    y = y + keys[(group + 2) % 3] + jnp.uint32(group + 1)
+  return x, y
+
+
+def fold_in(key, n):
+  """A new key from `key` `[2, *]` and the integers `n` `[*]`.
+
+  Equal to `jax.random.fold_in` for threefry keys.
+  """
+  n = jnp.asarray(n).astype(jnp.uint32)
+  return jnp.stack(_threefry(key, jnp.zeros_like(n), n))
+
+
+def bits_at(key, t):
+  """`[*]` uint32: element `t` `[*]` of `jax.random.bits(key, (T,))`."""
+  t = jnp.asarray(t).astype(jnp.uint32)
+  x, y = _threefry(key, jnp.zeros_like(t), t)
+  return x ^ y
+
+
+def uniform_at(key, t):
+  """`[*]` float32 in [0, 1): element `t` of `jax.random.uniform(key, (T,))`."""
+  mantissa = (bits_at(key, t) >> jnp.uint32(9)) | jnp.uint32(0x3F800000)
+  return jax.lax.bitcast_convert_type(mantissa, jnp.float32) - 1.0
+
+
+def integer_at(key, t, low, high):
+  """`[*]` int32, uniform on `low, ..., high - 1` (`high` is excluded).
+
+  `low + floor(u (high - low))` with 23-bit u: the probabilities of two values
+  differ by less than 2**-23.
+  """
+  width = jnp.asarray(high - low).astype(jnp.float32)
+  offset = jnp.floor(uniform_at(key, t) * width).astype(jnp.int32)
+  # Rounding can carry the product up to `width` itself.
+  return low + jnp.minimum(offset, jnp.asarray(high - low, jnp.int32) - 1)

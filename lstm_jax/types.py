@@ -1,0 +1,205 @@
+"""The seams: what a cell, a task, a learner and a stop criterion are.
+
+Everything here is a NamedTuple of pure functions made by a factory, as in
+optax. Axis letters, declared once and used in every docstring:
+
+  T  time steps of a sequence
+  I  inputs of the net (external input lines)
+  K  outputs of the net
+  U  units of the hidden layer that have a net input (gates and cells)
+  C  memory cells (or plain hidden units) of the hidden layer
+  S  sources: what the weights of one hidden unit multiply
+  *  lanes: any number of trailing axes, none for one net on one sequence
+
+**Lanes last.** A function is written for one net and one sequence, features on
+the first axes; every array may carry the same trailing lane axes, one lane a
+trial. `[C, *]` is `[C]` for one net and `[C, 32]` for thirty-two. Lanes never
+meet: no function reduces over `*`. The layout is what lets one compiled loop
+fill the vector unit with trials of a net of four cells.
+
+Time is in the names: `h_t` is now, `h_tm1` one step ago.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+Array = jax.Array
+Params = Any
+Carry = Any
+Episode = Any
+
+
+class Sequence(NamedTuple):
+  """A sequence as arrays.
+
+  Attributes:
+    inputs: `[T, I, *]`.
+    targets: `[T, K, *]`, read only where `mask` is 1.
+    mask: `[T, *]`, 1 at the steps whose error counts, 0 elsewhere (also past
+      the end of a sequence that is shorter than T).
+    length: `[*]` integers, number of steps; what lies past it is never read.
+  """
+
+  inputs: Array
+  targets: Array
+  mask: Array
+  length: Array
+
+
+class Stream(NamedTuple):
+  """A sequence as functions of the time step: nothing is stored.
+
+  A sequence of a million steps is then as cheap to hold as one of ten, and the
+  compiled loop makes each input where it is used. `t` is `[*]` integers, one
+  clock a lane, `0 <= t < length`; values asked for outside are unspecified.
+
+  Attributes:
+    length: `[*]` integers, number of steps.
+    input_at: `t -> x_t [I, *]`.
+    target_at: `t -> [K, *]`.
+    scored_at: `t -> bool [*]`, whether the error of this step counts.
+  """
+
+  length: Array
+  input_at: Callable[[Array], Array]
+  target_at: Callable[[Array], Array]
+  scored_at: Callable[[Array], Array]
+
+
+class Split(NamedTuple):
+  """A cell's step taken apart where a rule needs to look inside.
+
+  `step` is the composition: `net = w z + b` over the `sources` z, `advance`
+  moves the carry by the net inputs, `readout` reads it.
+
+  Attributes:
+    sources: `(carry_tm1, x_t) -> tuple of [S_i, *]`, what the hidden weights
+      multiply, in the order of `weights`.
+    weights: `params -> (tuple of [U, S_i, *], bias [U, *])`.
+    gather: `(tuple of [U, S_i, *], [U, *]) -> params` with those arrays in the
+      places `weights` took them from and zeros elsewhere.
+    advance: `(carry_tm1, net [U, *]) -> carry_t`.
+    readout: `(params, carry_t, x_t) -> net_k [K, *]`.
+    internal: name of the carry field that keeps its error (s_c); its recurrence
+      is elementwise.
+    serves: kind of unit -> `[C]` integers: the row of `net` that acts on each
+      entry of the internal field through this kind of unit.
+  """
+
+  sources: Callable[[Carry, Array], tuple[Array, ...]]
+  weights: Callable[[Params], tuple[tuple[Array, ...], Array]]
+  gather: Callable[[tuple[Array, ...], Array], Params]
+  advance: Callable[[Carry, Array], Carry]
+  readout: Callable[[Params, Carry, Array], Array]
+  internal: str
+  serves: Mapping[str, Any]
+
+
+class Cell(NamedTuple):
+  """A recurrent net: input lines, one hidden layer of cells, a linear readout.
+
+  A cell knows nothing of errors or learning rules. The field names of its carry
+  are the contract with rules that cut the error at some of them.
+
+  Attributes:
+    num_inputs: I.
+    num_outputs: K.
+    init: `(key, numbers) -> params` of one net (no lanes). `numbers` maps every
+      name in `numbers` to an array.
+    initial_carry: `(lanes, dtype) -> carry` at the start of a sequence; a
+      NamedTuple of `[C, *lanes]` arrays.
+    step: `(params, carry_tm1, x_t [I, *]) -> (carry_t, net_k [K, *])`. `net_k`
+      is the net input of the output units; the task owns the output unit.
+    mask: pytree like `params`, numpy, without lanes: 1 where a weight exists
+      and 0 where the connectivity leaves it out. Weights that do not exist are
+      0 and stay 0.
+    numbers: name -> default of the numbers that `init` reads (initial range,
+      gate biases). They are traced: trials that differ in them share a program.
+    split: the step taken apart, or None where there is no such structure.
+  """
+
+  num_inputs: int
+  num_outputs: int
+  init: Callable[[Array, Mapping[str, Array]], Params]
+  initial_carry: Callable[..., Carry]
+  step: Callable[[Params, Carry, Array], tuple[Carry, Array]]
+  mask: Params
+  numbers: Mapping[str, Any]
+  split: Split | None = None
+
+
+class Judgement(NamedTuple):
+  """What a sequence's outputs were worth, before the net learned from it.
+
+  Attributes:
+    right: `[*]` bool, whether every scored step met the task's tolerance.
+    absolute: `[*]` mean absolute error over scored steps and outputs.
+    squared: `[*]` mean squared error over scored steps and outputs.
+  """
+
+  right: Array
+  absolute: Array
+  squared: Array
+
+
+class Criterion(NamedTuple):
+  """When a trial may stop as solved.
+
+  Attributes:
+    init: `(lanes, dtype) -> state`, arrays `[*]`.
+    update: `(state, judgement) -> state`, called once a training sequence.
+    met: `state -> bool [*]`.
+  """
+
+  init: Callable[..., Any]
+  update: Callable[[Any, Judgement], Any]
+  met: Callable[[Any], Array]
+
+
+class Task(NamedTuple):
+  """A family of sequences and what counts as having learned it.
+
+  Attributes:
+    num_inputs: I.
+    num_outputs: K.
+    draw: `(key [2, *], length [*]) -> episode`: the facts of one sequence, a
+      NamedTuple of arrays. `key` is raw threefry key data; `length` is the
+      task's T, a traced number.
+    stream: `episode -> Stream`.
+    longest: `int -> int`, steps of the longest sequence for a length T.
+    error_at_end: True where only the last step is scored.
+    output: `net_k [K, *] -> y_k [K, *]`, the output unit.
+    loss: `(net_k [K, *], target [K, *]) -> [*]`, one step's error; its
+      derivative by `net_k` is the error signal of the learning rules.
+    correct: `(episode, t [*], y_k [K, *]) -> bool [*]`, one step's tolerance.
+    criterion: the stop criterion.
+  """
+
+  num_inputs: int
+  num_outputs: int
+  draw: Callable[[Array, Array], Episode]
+  stream: Callable[[Episode], Stream]
+  longest: Callable[[int], int]
+  error_at_end: bool
+  output: Callable[[Array], Array]
+  loss: Callable[[Array, Array], Array]
+  correct: Callable[[Episode, Array, Array], Array]
+  criterion: Criterion
+
+
+class Learner(NamedTuple):
+  """A learning rule or algorithm, applied to a cell on a task.
+
+  Attributes:
+    init: `(key, numbers) -> state` of one net; `numbers` holds
+      `learning_rate` and the cell's numbers. The state is a NamedTuple with a
+      field `params`.
+    update: `(state, episode) -> (state, judgement of the outputs before it)`.
+    judge: `(params, episode) -> judgement`, without learning.
+  """
+
+  init: Callable[[Array, Mapping[str, Array]], Any]
+  update: Callable[[Any, Episode], tuple[Any, Judgement]]
+  judge: Callable[[Params, Episode], Judgement]

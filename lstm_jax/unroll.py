@@ -1,0 +1,102 @@
+"""The scan over time, products that respect lanes, and cuts.
+
+`unroll` is the one place where a cell meets a sequence stored as arrays. A
+gradient rule is a *cut*: the carry fields that pass no error back from one
+step to the one before. No cut is BPTT; every field cut is Elman's rule; the
+hidden activations cut and the internal state kept is the 1997 rule.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def affine(w, x):
+  """`w x` for weights `[U, S, *]` and sources `[S, *]`, giving `[U, *]`.
+
+  Weights without lanes are shared by every lane of `x` (a batch): one matrix
+  product. Weights with lanes are one net a lane: multiply and sum, which XLA
+  compiles into the surrounding loop where a batched product would become a
+  library call.
+  """
+  if w.ndim == 2:
+    return jnp.tensordot(w, x, axes=1)
+  return jnp.sum(w * x[None], axis=1)
+
+
+def detach(carry, cut):
+  """`carry` with no gradient through the fields named in `cut`.
+
+  Raises:
+    ValueError: a name in `cut` that is not a field of the carry.
+  """
+  unknown = set(cut) - set(carry._fields)
+  if unknown:
+    raise ValueError(
+      f'cut={sorted(unknown)} names no field of the carry; '
+      f'the fields are {", ".join(carry._fields)}'
+    )
+  return carry._replace(
+    **{name: jax.lax.stop_gradient(getattr(carry, name)) for name in cut}
+  )
+
+
+def select(keep, new, old):
+  """Elementwise over lanes: `new` where `keep` `[*]` holds, else `old`.
+
+  `new` and `old` are pytrees of arrays `[..., *]`.
+  """
+
+  def pick(a, b):
+    mask = jnp.reshape(keep, (1,) * (a.ndim - keep.ndim) + keep.shape)
+    return jnp.where(mask, a, b)
+
+  return jax.tree.map(pick, new, old)
+
+
+def unroll(cell, params, inputs, length=None, carry=None, cut=(), window=None):
+  """Runs `cell` over a sequence stored as arrays.
+
+  Args:
+    cell: the cell.
+    params: its weights, `[..., *]` or without lanes (shared by all).
+    inputs: `[T, I, *]`.
+    length: `[*]` integers; past it the carry stays as it is and the outputs
+      are zero. None: T everywhere.
+    carry: the carry to start from; None: the cell's initial carry.
+    cut: carry fields that pass no error back.
+    window: steps that an error travels back; the carry is detached whole
+      before steps 0, window, 2 window, ... counted from the *last* step, so
+      that an error at the end passes through exactly `window` steps. None: no
+      limit.
+
+  Returns:
+    `(carry, nets)`: the carry after the last step and the net inputs of the
+    output units, `[T, K, *]`.
+
+  Raises:
+    ValueError: an unknown name in `cut`, a window below 1.
+  """
+  num_steps, lanes = inputs.shape[0], inputs.shape[2:]
+  if window is not None and window < 1:
+    raise ValueError(f'window={window} must be at least 1')
+  if carry is None:
+    carry = cell.initial_carry(lanes, inputs.dtype)
+  detach(carry, cut)  # names checked once, also for T = 0
+  steps = jnp.arange(num_steps)
+  end = num_steps if length is None else length
+
+  def body(before, step):
+    t, x_t = step
+    carry_tm1 = detach(before, cut)
+    if window is not None:
+      # Counted from the end of each lane's own sequence.
+      fresh = jnp.broadcast_to((end - t) % window == 0, lanes)
+      carry_tm1 = select(fresh, jax.lax.stop_gradient(carry_tm1), carry_tm1)
+    carry_t, net_t = cell.step(params, carry_tm1, x_t)
+    if length is not None:
+      active = t < length
+      carry_t = select(active, carry_t, before)
+      net_t = select(active, net_t, jnp.zeros_like(net_t))
+    return carry_t, net_t
+
+  return jax.lax.scan(body, carry, (steps, inputs))

@@ -7,10 +7,14 @@ bits that `jax.random` gives, one position at a time and elementwise over lanes:
 lowered on CPU to loops over rounds that cost more than the whole step of a
 small net; written out, twenty rounds fuse into the loop that uses them.
 
-Keys are raw key data with the lanes last: `[2, *]` uint32. The generator is
+Keys are raw key data, two uint32 words with lanes: `Key(high [*], low [*])`, or
+any pair such as an array `[2, *]`. They are kept apart because XLA:CPU writes
+the stacking of two arrays as scalar code. The generator is
 threefry2x32 with 20 rounds (Salmon et al., 2011, "Parallel random numbers: as
 easy as 1, 2, 3").
 """
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +22,15 @@ import jax.numpy as jnp
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 
+class Key(NamedTuple):
+  """The two words of a threefry key."""
+
+  high: jax.Array  # [*] uint32
+  low: jax.Array  # [*] uint32
+
+
 def _threefry(key, high, low):
-  """threefry2x32 of the counter (high, low) under `key` `[2, *]`."""
+  """threefry2x32 of the counter (high, low) under `key`."""
 
   def rotate(x, by):
     return (x << jnp.uint32(by)) | (x >> jnp.uint32(32 - by))
@@ -36,12 +47,12 @@ def _threefry(key, high, low):
 
 
 def fold_in(key, n):
-  """A new key from `key` `[2, *]` and the integers `n` `[*]`.
+  """A new `Key` from `key` and the integers `n` `[*]`.
 
   Equal to `jax.random.fold_in` for threefry keys.
   """
   n = jnp.asarray(n).astype(jnp.uint32)
-  return jnp.stack(_threefry(key, jnp.zeros_like(n), n))
+  return Key(*_threefry(key, jnp.zeros_like(n), n))
 
 
 def bits_at(key, t):

@@ -76,7 +76,7 @@ class Split(NamedTuple):
 
   Attributes:
     sources: `(carry_tm1, x_t) -> tuple of [S_i, *]`, what the hidden weights
-      multiply, in the order of `weights`.
+      multiply, in the order of `weights`, `x_t` first.
     weights: `params -> (tuple of [U, S_i, *], bias [U, *])`.
     gather: `(tuple of [U, S_i, *], [U, *]) -> params` with those arrays in the
       places `weights` took them from and zeros elsewhere.
@@ -86,6 +86,8 @@ class Split(NamedTuple):
       is elementwise.
     serves: kind of unit -> `[C]` integers: the row of `net` that acts on each
       entry of the internal field through this kind of unit.
+    carousel: True where the internal recurrence is the constant 1, so that
+      the sum over time needs no recursion.
   """
 
   sources: Callable[[Carry, Array], tuple[Array, ...]]
@@ -95,6 +97,7 @@ class Split(NamedTuple):
   readout: Callable[[Params, Carry, Array], Array]
   internal: str
   serves: Mapping[str, Any]
+  carousel: bool = False
 
 
 class Cell(NamedTuple):
@@ -115,8 +118,9 @@ class Cell(NamedTuple):
     mask: pytree like `params`, numpy, without lanes: 1 where a weight exists
       and 0 where the connectivity leaves it out. Weights that do not exist are
       0 and stay 0.
-    numbers: name -> default of the numbers that `init` reads (initial range,
-      gate biases). They are traced: trials that differ in them share a program.
+    numbers: name -> default, a numpy array of the shape that `init` reads
+      (initial range, gate biases). They are traced: trials that differ in them
+      share a program.
     split: the step taken apart, or None where there is no such structure.
   """
 

@@ -23,6 +23,11 @@ def affine(w, x):
   return jnp.sum(w * x[None], axis=1)
 
 
+def spread(b, like):
+  """`b` `[U]` or `[U, *]` with axes of size 1 up to the rank of `like`."""
+  return jnp.reshape(b, b.shape + (1,) * (like.ndim - b.ndim))
+
+
 def detach(carry, cut):
   """`carry` with no gradient through the fields named in `cut`.
 
@@ -51,6 +56,19 @@ def select(keep, new, old):
     return jnp.where(mask, a, b)
 
   return jax.tree.map(pick, new, old)
+
+
+def settle(values, true):
+  """`values` unchanged, computed once and stored.
+
+  XLA:CPU fuses cheap producers into every consumer and computes them again for
+  each element there; an optimization barrier does not stop it, the edge of a
+  loop does. `true` is a traced bool that holds: the loop runs once, and the
+  compiler cannot know it.
+  """
+  start = jax.tree.map(jnp.zeros_like, values)
+  once = jnp.asarray(true).astype(jnp.int32)
+  return jax.lax.fori_loop(0, once, lambda i, _: values, start)
 
 
 def unroll(cell, params, inputs, length=None, carry=None, cut=(), window=None):

@@ -1,0 +1,1 @@
+"""Commands: `python -m experiments.sweep` and its companions."""

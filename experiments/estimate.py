@@ -1,0 +1,72 @@
+"""How long a plan will take: an estimate, and printed as one.
+
+  seconds = start + compile * programs / cores
+            + sum over trials of sequences * steps * ns per lane-step / cores
+
+A lane-step is one time step of one trial, update included. Where a grid's
+file carries measured seconds, the formula only scales them to what was chosen.
+"""
+
+import os
+
+REFERENCE_CORES = 2
+# Nanoseconds per lane-step of the 93-weight net of Experiment 4 on one core;
+# the cost is taken to grow as the number of weights.
+_NS = {'truncated1997': 20.0, 'elman': 30.0, 'bptt': 60.0}
+_NS_OTHER = 100.0
+_REFERENCE_WEIGHTS = 93
+_START, _COMPILE = 3.0, 4.0
+# Fewer trials than this on a core leave its vector unit part empty.
+_FULL_LANES = 16
+# Net inputs of one hidden cell: its own and its gates'.
+_GATES = {'srn': 1, 'gru': 3, 'lstm': 4}
+_INPUTS = 3
+
+
+def cores():
+  """Cores that this process may use."""
+  if hasattr(os, 'sched_getaffinity'):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
+
+
+def sequences(setting):
+  """Training sequences that a trial of this setting is expected to see."""
+  published = dict(setting.published).get('success_after', setting.budget)
+  return min(setting.budget, setting.expected_sequences or published)
+
+
+def seconds(counts, programs, num_cores):
+  """Estimated wall time.
+
+  Args:
+    counts: `(setting, number of trials)` pairs.
+    programs: number of compiled programs.
+    num_cores: cores to share the work.
+  """
+  counts = list(counts)
+  lanes = sum(count for _, count in counts)
+  work = sum(count * _trial_seconds(setting) for setting, count in counts)
+  idle = max(1.0, _FULL_LANES * num_cores / max(lanes, 1))
+  return _START + (_COMPILE * programs + work * idle) / num_cores
+
+
+def words(amount):
+  """Seconds as people say them: `40 s`, `12 min`, `3.5 h`."""
+  if amount < 100:
+    return f'{amount:.0f} s'
+  if amount < 5400:
+    return f'{amount / 60:.0f} min'
+  return f'{amount / 3600:.1f} h'
+
+
+def _trial_seconds(setting):
+  options = dict(setting.cell_options)
+  if 'blocks' in options:
+    units = options['blocks'] * (options.get('block_size', 1) + 2)
+  else:
+    units = options.get('hidden', 1) * _GATES.get(setting.cell, 4)
+  weights = units * (units + _INPUTS)
+  ns = _NS.get(setting.learner, _NS_OTHER) * weights / _REFERENCE_WEIGHTS
+  # Lengths are drawn from T to 1.1 T in the tasks of Experiments 4 to 6.
+  return sequences(setting) * 1.05 * setting.length * ns * 1e-9

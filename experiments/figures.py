@@ -1,0 +1,63 @@
+"""The figures of a run, drawn from its rows.
+
+matplotlib is imported where it is used; without it a run has no figures and is
+otherwise complete. Nothing here touches pyplot or its global state. The same
+rows give the same bytes.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments import summaries as summaries_lib
+from experiments.length_figure import sequences_to_success
+from experiments.window_figure import success_over_window
+
+_STYLE = {
+  'font.size': 12,
+  'axes.titlesize': 13,
+  'figure.titlesize': 15,
+  'axes.spines.top': False,
+  'axes.spines.right': False,
+  'svg.hashsalt': 'lstm_jax',  # the ids in an SVG are random without
+}
+
+
+def draw_all(
+  rows: Iterable[Mapping[str, Any]],
+  out_dir: str | Path,
+  published: Mapping[str, Any] | None = None,
+) -> list[Path]:
+  """Draws every figure of a run as PNG and SVG.
+
+  Args:
+    rows: as for `summaries.summarize`.
+    out_dir: folder, made if it is not there.
+    published: grid -> row -> figures, as for `summaries.summarize`.
+
+  Returns:
+    The files written: none for an empty run, or where matplotlib is missing (a
+    line on stderr says so).
+  """
+  summaries = summaries_lib.summarize(rows, published)
+  if not summaries:
+    return []
+  try:
+    import matplotlib
+  except ImportError:
+    print('No figures: matplotlib is not installed.', file=sys.stderr)
+    return []
+  out_dir = Path(out_dir)
+  out_dir.mkdir(parents=True, exist_ok=True)
+  paths = []
+  with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE}):
+    for draw in (sequences_to_success, success_over_window):
+      figure = draw(summaries)
+      for kind, metadata in (
+        ('png', {'Software': None}),
+        ('svg', {'Date': None}),
+      ):
+        paths.append(out_dir / f'{draw.__name__}.{kind}')
+        figure.savefig(paths[-1], metadata=metadata)
+  return paths

@@ -1,0 +1,202 @@
+"""Named grids: data files that carry the published row beside the setting.
+
+`grids/NAME.toml`:
+
+  title = 'one line'                source = 'Table 7'
+  command = 'the command that runs it'
+  expected_seconds = 0              measured wall time on 2 cores; 0: unknown
+  [defaults]                        what every row starts from
+  [[row]]
+  name = 'T100'                     one line of the table
+  reading = 'linear output'         which reading of the paper
+  task, cell, learner, length, window, hidden, blocks, block_size,
+  learning_rate                     axes: a value, or a list for every value
+  set.task.output = 'linear'        an option, as `--set task.output=linear`
+  set.cell.input_gate_bias = '-3:-6'   a number, one per block
+  seeds, budget                     as the flags
+  expected_sequences = 0            mean of a trial, where measured
+  published = {success_after = 74000, ...}   the paper's figures
+
+A row's keys replace those of `defaults`; `set` is merged name by name.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments import values
+from lstm_jax.catalog import KINDS, unknown
+
+# Flag -> the dotted name it stands for. The order is that of products.
+AXES = {
+  'task': 'task',
+  'cell': 'cell',
+  'learner': 'learner',
+  'length': 'task.length',
+  'window': 'learner.window',
+  'hidden': 'cell.hidden',
+  'blocks': 'cell.blocks',
+  'block_size': 'cell.block_size',
+  'learning_rate': 'learner.learning_rate',
+}
+_FOLDER = Path(__file__).parent / 'grids'
+_GRID_KEYS = {
+  'title': str,
+  'source': str,
+  'command': str,
+  'expected_seconds': int | float,
+  'defaults': dict,
+  'row': list,
+}
+_ROW_KEYS = {
+  'name': str,
+  'reading': str,
+  'set': dict,
+  'seeds': int | str,
+  'budget': int,
+  'expected_sequences': int | float,
+  'published': dict,
+} | dict.fromkeys(AXES, str | int | float | list)
+
+
+class Axis(NamedTuple):
+  """The values of one dotted name, as written, and who wrote them.
+
+  Attributes:
+    name: 'task', 'cell', 'learner' or e.g. 'cell.blocks'.
+    values: text or TOML values, at least one.
+    source: what an error message calls it: `--length`, or file and key.
+  """
+
+  name: str
+  values: tuple[Any, ...]
+  source: str
+
+
+class Row(NamedTuple):
+  """One row of a grid: a product of axes and what was published for it."""
+
+  name: str
+  reading: str
+  axes: tuple[Axis, ...]
+  seeds: tuple[int, ...]
+  budget: int
+  expected_sequences: float
+  published: tuple[tuple[str, Any], ...]
+
+
+class Grid(NamedTuple):
+  """A named plan. `expected_seconds` is on 2 cores, 0 where unknown."""
+
+  name: str
+  title: str
+  source: str
+  command: str
+  expected_seconds: float
+  rows: tuple[Row, ...]
+
+
+def names(folder=_FOLDER):
+  """The names of all grids, sorted."""
+  return tuple(sorted(file.stem for file in folder.glob('*.toml')))
+
+
+def load(name, folder=_FOLDER):
+  """Reads and checks a grid.
+
+  Raises:
+    Refused: no such grid; a file with an unknown or missing key or a value of
+      the wrong type, named with the file and the row.
+  """
+  known = names(folder)
+  if name not in known:
+    raise values.Refused(f'--grid={name}: {unknown(name, known)}')
+  where = f'grids/{name}.toml'
+  try:
+    table = tomllib.loads((folder / f'{name}.toml').read_text('utf-8'))
+  except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    raise values.Refused(f'{where}: {error}') from None
+  _check(table, _GRID_KEYS, where)
+  for key in _GRID_KEYS:
+    if key not in table and key != 'defaults':
+      raise values.Refused(f'{where}: the key {key} is missing')
+  defaults = table.get('defaults', {})
+  _check(defaults, _ROW_KEYS, f'{where}, defaults')
+  rows = []
+  for i, row in enumerate(table['row']):
+    if not isinstance(row, dict):
+      raise values.Refused(f'{where}: row must be written as [[row]]')
+    here = f'{where}, row {row.get("name", i + 1)}'
+    _check(row, _ROW_KEYS, here)
+    rows.append(_row(defaults, row, here))
+  listed = [row.name for row in rows]
+  if len(set(listed)) < len(listed) or not listed:
+    raise values.Refused(f'{where}: rows must have names of their own')
+  return Grid(
+    name,
+    table['title'],
+    table['source'],
+    table['command'],
+    float(table['expected_seconds']),
+    tuple(rows),
+  )
+
+
+def _row(defaults, row, where):
+  merged = defaults | row
+  for key in ('name', 'task', 'cell', 'learner', 'seeds', 'budget'):
+    if key not in merged:
+      raise values.Refused(f'{where}: the key {key} is missing')
+  if set(merged['name']) & set(', '):
+    raise values.Refused(f'{where}: a row name has no comma and no space')
+  settings = _dotted(defaults.get('set', {}), where)
+  settings |= _dotted(row.get('set', {}), where)
+  axes = [
+    Axis(name, _listed(merged[flag], f'{where}: {flag}'), f'{where}: {flag}')
+    for flag, name in AXES.items()
+    if flag in merged
+  ]
+  for name, value in settings.items():
+    source = f'{where}: set.{name}'
+    axes.append(Axis(name, _listed(value, source), source))
+  return Row(
+    name=merged['name'],
+    reading=merged.get('reading', ''),
+    axes=tuple(axes),
+    seeds=values.seeds(merged['seeds'], f'{where}: seeds'),
+    budget=values.integer(merged['budget'], f'{where}: budget'),
+    expected_sequences=float(merged.get('expected_sequences', 0)),
+    published=tuple(sorted(merged.get('published', {}).items())),
+  )
+
+
+def _dotted(table, where):
+  """`{'cell': {'g': x}}` as `{'cell.g': x}`."""
+  kinds = tuple(kind[:-1] for kind in KINDS)
+  for kind, inner in table.items():
+    if kind not in kinds or not isinstance(inner, dict):
+      raise values.Refused(
+        f'{where}: set.{kind}: write set.KIND.NAME with KIND one of '
+        f'{", ".join(kinds)}'
+      )
+  return {
+    f'{kind}.{name}': value
+    for kind, inner in table.items()
+    for name, value in inner.items()
+  }
+
+
+def _listed(value, source):
+  if not isinstance(value, list):
+    return (value,)
+  if not value or any(isinstance(v, list | dict) for v in value):
+    raise values.Refused(f'{source}: must be a value or a list of values')
+  return tuple(value)
+
+
+def _check(table, keys, where):
+  for key, value in table.items():
+    if key not in keys:
+      raise values.Refused(f'{where}: key {key}: {unknown(key, tuple(keys))}')
+    if not isinstance(value, keys[key]) or isinstance(value, bool):
+      raise values.Refused(f'{where}: {key} has the wrong type: {value!r}')

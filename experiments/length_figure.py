@@ -1,0 +1,228 @@
+"""Figure: sequences to success against length."""
+
+import itertools
+import math
+
+from experiments import summaries as summaries_lib
+from experiments.summaries import Summary, parts, shown
+
+# Okabe and Ito's colours without yellow: told apart by every kind of sight.
+_COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00')
+_COLOURS += ('#000000',)
+_MARKERS = 'osD^vPX<>'
+_DASHES = ('-', '--', ':', '-.')
+_STAR = {'marker': '*', 'color': '#F0E442', 'markeredgecolor': 'black'}
+_STAR |= {'linestyle': 'none', 'markersize': 17, 'label': 'published mean'}
+_MANY = 10  # ratio of largest to smallest from which an axis is logarithmic
+_SHORT = {'learning_rate': 'rate'}
+
+
+def sequences_to_success(summaries: list[Summary]):
+  """Median sequences to success against length, one panel a task.
+
+  A line is what is compared at several lengths: cell, learner, window, options.
+  Bars are the 95 % intervals of the medians (six trials or more), with an arrow
+  where they go on beyond the budget; a median beyond the budget is not drawn.
+  The strip above a panel counts, line by line, the trials that did not solve.
+  A star is a published mean.
+
+  Args:
+    summaries: of `summaries.summarize`, at least one.
+
+  Returns:
+    A matplotlib `Figure`: for each task the strip, then the panel.
+  """
+  from matplotlib.figure import Figure
+  from matplotlib.lines import Line2D
+
+  tasks = parts(summaries, lambda s: s.setting.get('task'))
+  names = _line_names(summaries)
+  styles = _styles(list(parts(summaries, lambda s: _label(s, names))), names)
+  columns = len(tasks) if len(tasks) < 4 else 2 if len(tasks) == 4 else 3
+  height = math.ceil(len(tasks) / columns)
+  missed = {
+    task: {_label(s, names) for s in inside if _missed(s)}
+    for task, inside in tasks.items()
+  }
+  # Inches: every strip has the height of the fullest, so that panels align.
+  most = max(1, *(len(of) for of in missed.values()), 0)
+  strip_height = 0.22 * most
+  size = (12, max(8, (4 + strip_height) * height))
+  figure = Figure(figsize=size, layout='constrained')
+  title = 'Sequences to success against length'
+  if any(missed.values()):
+    title += ' (above a panel: trials not solved / all)'
+  figure.suptitle(title)
+  places = figure.add_gridspec(height, columns)
+  for place, (task, inside) in zip(places, tasks.items(), strict=False):
+    lines = parts(inside, lambda s: _label(s, names))
+    ratios = (strip_height, size[1] / height - strip_height - 1)
+    inner = place.subgridspec(2, 1, height_ratios=ratios)
+    strip = figure.add_subplot(inner[0])
+    axes = figure.add_subplot(inner[1], sharex=strip)
+    _draw_lines(axes, lines, styles)
+    _draw_strip(
+      strip,
+      {k: of for k, of in lines.items() if k in missed[task]},
+      styles,
+      most,
+    )
+    strip.set_title(shown(task), loc='left', fontweight='bold')
+  handles = [Line2D([], [], label=label, **of) for label, of in styles.items()]
+  if any(_star(s) for s in summaries):
+    handles.append(Line2D([], [], **_STAR))
+  longest = max(len(handle.get_label()) for handle in handles)
+  columns = max(1, min(len(handles), int(12 / (0.1 * longest + 0.7))))
+  figure.legend(
+    handles=handles, loc='outside lower center', ncols=columns, frameon=False
+  )
+  return figure
+
+
+def _line_names(summaries):
+  """What tells lines apart where they can meet: at one task and length."""
+  aside = ('task', 'length', *summaries_lib.ORIGINS)
+  names = [n for n in summaries_lib.varying(summaries) if n not in aside]
+  at = parts(
+    summaries, lambda s: (s.setting.get('task'), s.setting.get('length'))
+  )
+
+  def lines(names):
+    return [len({_label(s, names) for s in held}) for held in at.values()]
+
+  # Options first: what follows from the rest need not be said.
+  for name in [n for n in reversed(names) if n not in ('cell', 'learner')]:
+    without = [n for n in names if n != name]
+    if lines(without) == lines(names):
+      names = without
+  return names
+
+
+def _label(s, names):
+  """What a line is called."""
+  said = []
+  for name in names:
+    if name not in s.setting:
+      continue
+    value = shown(s.setting[name])
+    if name in summaries_lib.FIELDS:
+      plain = name in ('cell', 'learner')
+      said.append(value if plain else f'{_SHORT.get(name, name)} {value}')
+    else:
+      said.append(f'{name.rsplit(".")[-1]}={value}')
+  return ', '.join(said) or 'all trials'
+
+
+def _styles(labels, names):
+  """Label -> line style; cell and learner choose the colour where they can."""
+  split = sum(name in ('cell', 'learner') for name in names)
+  split_labels = [label.split(', ') for label in labels]
+  hues = list(parts(split_labels, lambda p: ', '.join(p[:split])))
+  shapes = list(parts(split_labels, lambda p: ', '.join(p[split:])))
+  by_hue = 1 < len(hues) <= len(_COLOURS) and 1 < len(shapes) <= len(_MARKERS)
+  styles = {}
+  for i, (label, part) in enumerate(zip(labels, split_labels, strict=True)):
+    hue = hues.index(', '.join(part[:split])) if by_hue else i
+    shape = shapes.index(', '.join(part[split:])) if by_hue else i
+    dash = shape if by_hue else i // len(_COLOURS)
+    styles[label] = {
+      'color': _COLOURS[hue % len(_COLOURS)],
+      'marker': _MARKERS[shape % len(_MARKERS)],
+      'linestyle': _DASHES[dash % len(_DASHES)],
+    }
+  return styles
+
+
+def _missed(s):
+  return s.trials - s.solved
+
+
+def _star(s):
+  """(length, published mean) or None."""
+  value = s.published.get('success_after')
+  return (s.setting.get('length'), value) if value else None
+
+
+def _draw_lines(axes, lines, styles):
+  """Medians, their intervals and the published means of one task."""
+  from matplotlib.transforms import ScaledTranslation
+
+  inside = list(itertools.chain(*lines.values()))
+  stars = sorted({_star(s) for s in inside} - {None})
+  solved = [s for s in inside if math.isfinite(s.median)]
+  ends = [end for s in solved for end in (s.median, *(s.interval or ()))]
+  heights = [h for h in (*ends, *(y for _, y in stars)) if math.isfinite(h)]
+  top = max(heights, default=1)
+  middle = (len(lines) - 1) / 2
+  gap = min(4, 24 / len(lines))  # points
+  for i, (label, held) in enumerate(lines.items()):
+    # Side by side: bars of several lines would hide each other.
+    aside = ScaledTranslation(
+      gap * (i - middle) / 72, 0, axes.get_figure(root=True).dpi_scale_trans
+    )
+    transform = axes.transData + aside
+    style = {**styles[label], 'transform': transform, 'label': label}
+    lengths = [s.setting['length'] for s in held]
+    medians = [s.median if math.isfinite(s.median) else math.nan for s in held]
+    axes.plot(lengths, medians, linewidth=1.8, markersize=7, **style)
+    for length, s in zip(lengths, held, strict=True):
+      if s.interval is None or math.isinf(s.median):
+        continue
+      ends = (s.interval.low, min(s.interval.high, top))
+      style = {'color': styles[label]['color'], 'transform': transform}
+      axes.plot([length] * 2, ends, linewidth=1.2, alpha=0.7, **style)
+      if math.isinf(s.interval.high):
+        axes.plot([length], [top], marker='^', markersize=5, **style)
+  for length, value in stars:
+    axes.plot([length], [value], zorder=5, **_STAR)
+  lengths = sorted({s.setting['length'] for s in inside})
+  # Limits by hand: what is drawn aside does not count as data.
+  pad = 0.1 * (lengths[-1] - lengths[0]) or 1
+  axes.set_xlim(lengths[0] - pad, lengths[-1] + pad)
+  if lengths[-1] >= _MANY * lengths[0]:
+    pad = (lengths[-1] / lengths[0]) ** 0.1
+    axes.set_xscale('log')
+    axes.set_xlim(lengths[0] / pad, lengths[-1] * pad)
+  axes.set_ylim(0, 1.1 * top)
+  if heights and top >= _MANY * min(heights):
+    axes.set_yscale('log')
+    axes.set_ylim(min(heights) / 1.3, 1.3 * top)
+    axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
+  elif not heights:
+    axes.set_yticks([])
+    axes.text(
+      *(0.5, 0.5, 'no setting was solved by half of its trials'),
+      **{'ha': 'center', 'va': 'center', 'transform': axes.transAxes},
+    )
+  if len(lengths) <= 8:
+    axes.set_xticks(lengths, map(shown, lengths))
+  axes.minorticks_off()
+  axes.yaxis.set_major_formatter(lambda y, _: f'{y:,.0f}')
+  axes.grid(alpha=0.25)
+  axes.set_xlabel('length T (steps)')
+  axes.set_ylabel('sequences to success (median)')
+
+
+def _draw_strip(strip, lines, styles, most):
+  """Trials that did not solve, k/n: a row a line, a column a length."""
+  strip.set_ylim(len(lines) - 0.5, len(lines) - most - 0.5)
+  strip.set_yticks([])
+  strip.tick_params(bottom=False, labelbottom=False)
+  for side in ('left', 'bottom'):
+    strip.spines[side].set_visible(False)
+  for i, (label, held) in enumerate(lines.items()):
+    style = {**styles[label], 'linestyle': 'none', 'markersize': 6}
+    strip.plot(
+      [-0.02],
+      [i],
+      transform=strip.get_yaxis_transform(),
+      clip_on=False,
+      **style,
+    )
+    for s in held:
+      if _missed(s):
+        strip.text(
+          *(s.setting['length'], i, f'{_missed(s)}/{s.trials}'),
+          **{'ha': 'center', 'va': 'center', 'fontsize': 10},
+          color=styles[label]['color'],
+        )

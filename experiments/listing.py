@@ -1,0 +1,80 @@
+"""What `--list` and `--dry_run` print."""
+
+from experiments import estimate, grid, values
+from experiments.layout import aligned, item
+from experiments.setting import changed, programs
+from lstm_jax import catalog
+
+
+def everything():
+  """All tasks, cells, learners and grids, with their options and numbers."""
+  lines = []
+  for kind in catalog.KINDS:
+    one = kind[:-1]
+    lines.append(f'{kind} (--{one})')
+    for name in catalog.names(kind):
+      entry = catalog.describe(kind, name)
+      lines += item(name, entry.summary)
+      for option in entry.options.values():
+        default = values.written(option.name, option.default)
+        lines += item(
+          f'  {one}.{option.name}={default}', values.allowed(option), 4
+        )
+      for number, default in entry.numbers.items():
+        what = 'a number' if number != 'length' else 'an integer'
+        if number.endswith('_bias'):
+          what = 'a number, one a block as -3:-6, or none (drawn)'
+        lines += item(
+          f'  {one}.{number}={values.written(number, default)}', what, 4
+        )
+    lines.append('')
+  lines.append('grids (--grid)')
+  for name in grid.names():
+    table = grid.load(name)
+    source = f' ({table.source})' if table.source else ''
+    lines += item(name, f'{table.title}{source}')
+    lines += item('  rows', ', '.join(row.name for row in table.rows), 4)
+  lines += ['', 'Options and numbers are set by --set=KIND.NAME=VALUE.']
+  return '\n'.join(lines)
+
+
+def plan(made):
+  """The plan: its rows, and how many trials, programs and seconds."""
+  source = f' ({made.source})' if made.source else ''
+  lines = [f'{made.grid}: {made.title}{source}', '']
+  rows = {}
+  for setting in made.trials:
+    rows.setdefault((setting.row, setting.budget), []).append(setting)
+  words = {key: changed(settings[0]) for key, settings in rows.items()}
+  shared = set.intersection(*map(set, words.values()))
+  table = [('row', 'trials', 'budget', 'published', 'setting')]
+  for key, settings in rows.items():
+    one = settings[0]
+    published = dict(one.published).get('success_after')
+    what = [one.task, one.cell, one.learner]
+    if one.length is not None:
+      what.append(f'T={one.length}')
+    table.append(
+      (
+        one.row,
+        f'{len(settings):,}',
+        f'{one.budget:,}',
+        '' if published is None else f'{published:,}',
+        ' '.join((*what, *(word for word in words[key] if word not in shared))),
+      )
+    )
+  lines += aligned(table)
+  if shared:
+    lines += ['', f'All rows: {" ".join(sorted(shared))}']
+  sequences = sum(setting.budget for setting in made.trials)
+  expected = sum(map(estimate.sequences, made.trials))
+  again = f', {made.duplicates} duplicates left out' * bool(made.duplicates)
+  lines += [
+    '',
+    f'{len(made.trials):,} trials{again}, {len(programs(made.trials))} '
+    f'programs, {expected:,.0f} sequences expected, {sequences:,} at most.',
+    f'Estimated time: {estimate.words(made.seconds)} on {made.cores} cores. '
+    'This is an estimate, not a measurement.',
+    f'Run folder: {made.out}. Nothing was run or written.',
+  ]
+  return '\n'.join(lines)

@@ -1,0 +1,205 @@
+"""The live display of a sweep.
+
+A line that rewrites itself on a terminal, a plain line now and then elsewhere.
+It is made from a snapshot alone; a display that cannot be written is dropped,
+never an error: no sweep fails for its progress bar.
+
+A snapshot is a dict; what it lacks is not shown:
+
+  done               trials that have ended
+  solved, diverged   how many of those
+  running            trials in a place right now
+  sequences          training sequences shown so far
+  sequences_per_second
+  lane_share         share of the places doing useful work, 0 to 1
+  eta_seconds        time left, None while it is not known
+  compiling          what is being compiled, or True; empty or False if nothing
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+MODES = ('live', 'plain', 'none')
+
+_LIVE_EVERY = 0.1  # seconds
+_PLAIN_EVERY = 10.0
+_LONGEST_BAR = 30
+_SHORTEST_BAR = 5
+_BAR_FROM = 60  # columns: wider lines keep room for the bar
+_ERASE = '\r\x1b[K'  # to the start of the line, erase what is there
+
+
+def choose_mode(stream: TextIO) -> str:
+  """`live` where lines can be rewritten, else `plain`."""
+  try:
+    terminal = stream.isatty()
+  except ValueError:  # closed
+    return 'none'
+  dumb = os.environ.get('TERM', '') in ('', 'dumb')
+  return 'live' if terminal and not dumb else 'plain'
+
+
+def clock_text(seconds: float | None) -> str:
+  """Seconds as h:mm:ss; -:--:-- where they are not known."""
+  if seconds is None or not 0 <= seconds < 1e9:
+    return '-:--:--'
+  minutes, rest = divmod(round(seconds), 60)
+  return f'{minutes // 60}:{minutes % 60:02}:{rest:02}'
+
+
+def line(
+  snapshot: Mapping[str, Any],
+  total: int,
+  width: int | None = None,
+  unicode: bool = True,
+) -> str:
+  """One line of display.
+
+  Args:
+    snapshot: see the head of this file.
+    total: trials of the sweep.
+    width: most characters the line may have. The least needed facts go first,
+      the count of trials last. None: no limit and no bar.
+    unicode: False writes ASCII alone.
+
+  Returns:
+    The line, without a newline.
+  """
+  of = snapshot.get
+  done = of('done', 0)
+  count = f'{done:,}/{total:,} trials'
+  left = f'{clock_text(of("eta_seconds"))} left'
+  what = of('compiling')
+  compiling = what if isinstance(what, str) else '' if not what else 'a program'
+  compiling = compiling and f'compiling {" ".join(compiling.split())}'
+  # In the order shown, with how soon each gives way.
+  facts = [
+    (9, count),
+    (6, f'{of("solved", 0):,} solved'),
+    (3, f'{of("diverged"):,} diverged' if of('diverged') else ''),
+    (2, f'{of("running"):,} running' if of('running') else ''),
+    (
+      5,
+      f'{of("sequences_per_second"):,.0f} seq/s'
+      if of('sequences_per_second') is not None
+      else '',
+    ),
+    (
+      1,
+      f'lanes {100 * of("lane_share"):.0f} %'
+      if of('lane_share') is not None
+      else '',
+    ),
+    (7, left if done < total else ''),
+    (8, compiling),
+    (0, f'{of("sequences"):,} sequences' if of('sequences') else ''),
+  ]
+  facts = [(rank, fact) for rank, fact in facts if fact]
+  joint = ' · ' if unicode else ', '
+
+  def said():
+    return joint.join(fact for _, fact in facts)
+
+  if width is not None:
+    room = width if width < _BAR_FROM else width - _SHORTEST_BAR - 3
+    while len(facts) > 1 and len(said()) > room:
+      facts.remove(min(facts))
+  text = said() if unicode else said().encode('ascii', 'replace').decode()
+  if width is None:
+    return text
+  room = min(_LONGEST_BAR, width - len(text) - 3)
+  if room >= _SHORTEST_BAR:
+    full = room * min(done, total) // total if total else room
+    marks = '█░' if unicode else '#.'
+    return f'[{marks[0] * full}{marks[1] * (room - full)}] {text}'
+  return text[: max(width, 0)]
+
+
+class Progress:
+  """Writes snapshots to a stream.
+
+  Live, at most ten times a second; plain, at most every ten seconds; the first
+  snapshot, the last and every new thing to compile are always written.
+  """
+
+  def __init__(
+    self,
+    total_trials: int,
+    stream: TextIO,
+    mode: str,
+    clock: Callable[[], float] = time.monotonic,
+    columns: Callable[[], int] | None = None,
+  ):
+    """Writes nothing yet.
+
+    Args:
+      total_trials: trials of the sweep.
+      stream: text stream, usually stderr.
+      mode: one of `MODES`; `choose_mode(stream)` says which suits.
+      clock: seconds that never jump.
+      columns: width of the terminal, asked for every line.
+
+    Raises:
+      ValueError: unknown mode.
+    """
+    if mode not in MODES:
+      raise ValueError(f'mode must be one of {", ".join(MODES)}; got {mode!r}.')
+    self._total, self._stream, self._mode = total_trials, stream, mode
+    self._clock = clock
+    self._columns = columns or (lambda: shutil.get_terminal_size().columns)
+    self._every = _LIVE_EVERY if mode == 'live' else _PLAIN_EVERY
+    self._last: tuple[float, bool, Any] | None = None
+    self._open = False
+    self._unicode = _can_write('█░·', stream)
+
+  def update(self, snapshot: Mapping[str, Any]) -> None:
+    """Shows a snapshot, unless the one before was only just shown."""
+    if self._mode == 'none':
+      return
+    now = self._clock()
+    ended = snapshot.get('done', 0) >= self._total
+    compiling = snapshot.get('compiling')
+    if self._last is not None:
+      then, had_ended, compiled = self._last
+      new = (ended and not had_ended) or (compiling and compiling != compiled)
+      if now - then < self._every and not new:
+        return
+    self._last = (now, ended, compiling)
+    if self._mode == 'plain':
+      self._write(line(snapshot, self._total, None, self._unicode) + '\n')
+      return
+    # The last column stays free: some terminals wrap when it is written.
+    width = max(self._columns() - 1, 1)
+    self._open = True
+    self._write(_ERASE + line(snapshot, self._total, width, self._unicode))
+
+  def say(self, text: str) -> None:
+    """Writes a line of its own, above the display; nothing in mode none."""
+    if self._mode != 'none':
+      self._write((_ERASE if self._open else '') + text + '\n')
+      self._open = False
+
+  def close(self) -> None:
+    """Ends the line that is being rewritten; what was shown stays."""
+    if self._open:
+      self._write('\n')
+    self._open = False
+
+  def _write(self, text):
+    try:
+      self._stream.write(text)
+      self._stream.flush()
+    except (OSError, ValueError):  # gone, closed, or cannot encode
+      self._mode, self._open = 'none', False
+
+
+def _can_write(text, stream):
+  """Whether the stream's encoding has these characters."""
+  try:
+    text.encode(getattr(stream, 'encoding', None) or 'utf-8')
+  except (LookupError, UnicodeEncodeError):
+    return False
+  return True

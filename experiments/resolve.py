@@ -1,0 +1,162 @@
+"""From names and text to a checked `Setting`, or every reason against it."""
+
+from typing import Any, NamedTuple
+
+from experiments import values
+from experiments.setting import Setting
+from lstm_jax import catalog
+
+
+class Given(NamedTuple):
+  """A value as written, and who wrote it: a flag, or a file and its key."""
+
+  value: Any
+  source: str
+
+  def __str__(self):
+    return f'{self.source}={self.value}'
+
+
+def setting(given, **facts):
+  """One setting.
+
+  Args:
+    given: dotted name -> `Given`; 'task', 'cell' and 'learner' must be among
+      the names, anything else is e.g. 'cell.blocks'.
+    **facts: the fields of `Setting` that need no checking.
+
+  Returns:
+    The `Setting`, every option and number at its default unless given.
+
+  Raises:
+    Refused: with all reasons.
+  """
+  reasons = []
+
+  def attempt(function, *args):
+    try:
+      return function(*args)
+    except values.Refused as refused:
+      reasons.extend(refused.args)
+
+  def stop_if_refused():
+    if reasons:
+      raise values.Refused(*reasons)
+
+  entries = {}
+  for kind in catalog.KINDS:
+    one, known = kind[:-1], catalog.names(kind)
+    name, source = given[one]
+    if name in known:
+      entries[one] = catalog.describe(kind, name)
+    else:
+      reasons.append(f'{source}={name}: {catalog.unknown(str(name), known)}')
+  stop_if_refused()
+
+  options = {
+    one: {name: option.default for name, option in entry.options.items()}
+    for one, entry in entries.items()
+  }
+  numbers = {one: dict(entry.numbers) for one, entry in entries.items()}
+  for dotted, (value, source) in given.items():
+    one, _, name = dotted.partition('.')
+    if not name:
+      continue
+    if name in options[one]:
+      option = entries[one].options[name]
+      options[one][name] = attempt(values.option, option, value, source)
+    elif name in numbers[one]:
+      numbers[one][name] = attempt(values.number, name, value, source)
+    else:
+      reasons.append(_absent(entries[one], name, given[dotted]))
+  stop_if_refused()
+  reasons.extend(_conflicts(given, entries, options, numbers))
+  stop_if_refused()
+  length = numbers['task'].pop('length', None)
+  return Setting(
+    task=entries['task'].name,
+    cell=entries['cell'].name,
+    learner=entries['learner'].name,
+    length=length,
+    task_options=tuple(sorted(options['task'].items())),
+    cell_options=tuple(sorted(options['cell'].items())),
+    learner_options=tuple(sorted(options['learner'].items())),
+    numbers=tuple(
+      sorted(pair for mine in numbers.values() for pair in mine.items())
+    ),
+    **facts,
+  )
+
+
+def _absent(entry, name, written):
+  """Why an entry has no such option, and which one has."""
+  one = entry.kind[:-1]
+  others = (catalog.describe(entry.kind, o) for o in catalog.names(entry.kind))
+  having = [o.name for o in others if name in o.options or name in o.numbers]
+  if having:
+    tail = f'{one}s with one: {", ".join(having)}'
+  else:
+    tail = catalog.unknown(name, (*entry.options, *entry.numbers))
+  return f'{written}: {one} {entry.name} has no {name}; {tail}'
+
+
+def _conflicts(given, entries, options, numbers):
+  """Reasons why values that are each allowed do not go together."""
+  length = numbers['task'].get('length')
+  if length is not None:
+    yield from _too_short(given, entries['task'], options['learner'], length)
+  yield from _unmet(given, entries['cell'], entries['learner'], options['cell'])
+  for name, value in numbers['cell'].items():
+    if isinstance(value, tuple):
+      yield from _miscounted(given, name, value, options['cell'])
+  for one, entry in entries.items():
+    mine = options[one] | numbers[one]
+    for condition, reason in entry.refuses:
+      if catalog.holds(condition, mine):
+        words = ' with '.join(
+          str(given.get(f'{one}.{name}', f'{name}={mine[name]}'))
+          for name in condition
+        )
+        yield f'{words}: {one} {entry.name}: {reason}'
+
+
+def _too_short(given, task, options, length):
+  written = given.get('task.length', f'length={length}')
+  if length < task.shortest:
+    yield f'{written}: task {task.name} needs at least {task.shortest}'
+  window = options.get('window')
+  if window is not None and window > length:
+    source = given.get('learner.window', f'window={window}')
+    yield (
+      f'{source}: is more than {written}; for the whole sequence write full'
+    )
+
+
+def _unmet(given, cell, learner, options):
+  for need, why in learner.needs.items():
+    condition = cell.provides.get(need)
+    if condition is not None and catalog.holds(condition, options):
+      continue
+    if condition is None:
+      others = (catalog.describe('cells', c) for c in catalog.names('cells'))
+      fit = [other.name for other in others if need in other.provides]
+      tail = f'cells with a {need}: {", ".join(fit) or "(none)"}'
+    else:
+      words = (
+        f'{name}={values.written(name, value)}'
+        for name, value in condition.items()
+      )
+      tail = f'cell {cell.name} has a {need} with {", ".join(words)}'
+    yield (
+      f'{given["learner"]}: cannot train cell {cell.name}: '
+      f'{why or f"it needs a {need}"}; {tail}'
+    )
+
+
+def _miscounted(given, name, value, options):
+  for size in ('blocks', 'hidden'):
+    if size in options:
+      if options[size] != len(value):
+        source = given.get(f'cell.{name}', f'{name}={value}')
+        yield f'{source}: {len(value)} values for {size}={options[size]}'
+      return

@@ -1,0 +1,43 @@
+"""`python -m experiments.sweep`: trains recurrent nets over long time lags.
+
+Nothing here imports JAX before the plan is made: a wrong flag is answered in a
+fraction of a second.
+"""
+
+import os
+import sys
+
+from experiments import flags, listing, plan, usage, values
+
+
+def main(argv=None):
+  """Runs the command line `argv` and returns its exit code."""
+  try:
+    request = flags.parse(sys.argv if argv is None else argv)
+    if request.action == 'help':
+      return _show(usage.text())
+    if request.action == 'list':
+      return _show(listing.everything())
+    made = plan.expand(request)
+  except values.Refused as refused:
+    for reason in refused.args:
+      # One line each, whatever was typed.
+      print('sweep:', *reason.split(), file=sys.stderr)
+    return 2
+  if request.action == 'dry_run':
+    return _show(listing.plan(made))
+  from experiments import engine  # not before: it imports JAX
+
+  return engine.run(made, request.run)
+
+
+def _show(text):
+  try:
+    print(text, flush=True)
+  except BrokenPipeError:  # `--list | head` has seen enough
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())

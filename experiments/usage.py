@@ -1,0 +1,80 @@
+"""What the flags are called and what `--help` says of them."""
+
+from experiments.layout import item
+
+PROGRESS = ('auto', 'live', 'plain', 'none')
+XLA_PROFILES = ('auto', 'none')
+
+# Name -> (placeholder, help), in groups. No placeholder: a switch.
+GROUPS = {
+  'What to train (a comma list makes a grid; with --grid, a flag selects)': {
+    'task': ('NAME,...', 'tasks'),
+    'cell': ('NAME,...', 'cells'),
+    'learner': ('NAME,...', 'learning rules'),
+    'length': ('N,...', 'T, sequence length of the task'),
+    'window': ('N,...', 'steps an error travels back, or full'),
+    'hidden': ('N,...', 'hidden units of srn, lstm, gru'),
+    'blocks': ('N,...', 'memory-cell blocks of lstm1997'),
+    'block_size': ('N,...', 'cells a block'),
+    'learning_rate': ('X,...', 'learning rates'),
+    'set': (
+      'NAME=V,...',
+      'an option or number, as task.output=linear or '
+      'cell.input_gate_bias=-3:-6 (one value a block); repeatable; '
+      'with --grid it overrides',
+    ),
+    'seeds': ('N', 'a count (10: seeds 0 to 9) or a list (3,5-9)'),
+    'budget': ('N', 'training sequences a trial may see'),
+  },
+  'Named grids': {
+    'grid': ('NAME', 'run the grid NAME; quickstart if nothing is asked for'),
+    'row': ('NAME,...', 'only these rows of the grid'),
+  },
+  'Look before you run': {
+    'list': (None, 'print all tasks, cells, learners and grids'),
+    'dry_run': (None, 'print the plan: trials, programs, estimated time'),
+    'help': (None, 'print this'),
+  },
+  'How to run': {
+    'out': ('FOLDER', 'run folder (runs/NAME); the same command continues it'),
+    'shard': (
+      'I/N',
+      'run the i-th of n parts of the plan, 0 <= i < n; in a Slurm array job '
+      'it is set from the environment',
+    ),
+    'devices': ('N', 'cores to use (all)'),
+    'checkpoint_seconds': ('X', 'save long trials this often (20)'),
+    'progress': ('WORD', ', '.join(PROGRESS) + ' (auto)'),
+    'xla_profile': ('WORD', 'XLA flags for small nets: auto, none (auto)'),
+    'allow_drift': (None, 'continue a folder made by other versions'),
+    'yes': (None, 'run a plan of more than 100,000 trials'),
+  },
+}
+
+_EXAMPLES = """\
+Trains recurrent nets over long time lags, many trials at once, and prints what
+was measured beside what was published.
+
+  python -m experiments.sweep                            the quickstart
+  python -m experiments.sweep --list                     what there is
+  python -m experiments.sweep --grid=table7 --length=100 --seeds=16
+  python -m experiments.sweep --task=adding --cell=srn,lstm --learner=bptt \\
+      --length=10,20,40 --window=5,full --seeds=8 --dry_run
+"""
+
+
+def text():
+  """The text of `--help`."""
+  lines = [_EXAMPLES]
+  for title, group in GROUPS.items():
+    lines.append(f'{title}:')
+    for name, (placeholder, words) in group.items():
+      head = f'  --{name}' + (f'={placeholder}' if placeholder else '')
+      lines += item(head, words, 0, 30)
+    lines.append('')
+  lines.append(
+    'Exit codes: 0 done, 2 bad flags, 3 done but some trial failed by error,\n'
+    '73 folder unusable, 74 disk trouble, 75 stopped on request, run again,\n'
+    '130 and 143 stopped by a signal after saving, run again to continue.'
+  )
+  return '\n'.join(lines)

@@ -1,0 +1,181 @@
+"""Text and TOML values: numbers, options, comma lists, seeds.
+
+Every function takes what was written and where (`source`, a flag's or a key's
+name) and either returns a value or raises `Refused` with one line that names
+both and says what is allowed.
+"""
+
+import itertools
+import math
+
+from lstm_jax.catalog import unknown
+
+MAX_INT = 2**31 - 1
+MAX_SIZE = 4096
+MAX_SEEDS = 1_000_000
+# Options that size a net: past `MAX_SIZE` it fits into no memory.
+_SIZES = ('hidden', 'blocks', 'block_size')
+# How None is written; the plain word where a meaning has a better one.
+_NONE = {'window': 'full'}
+
+
+class Refused(ValueError):
+  """A request that cannot be met; `args` are the reasons, one line each."""
+
+
+def split(text, source):
+  """The items of a comma list; commas inside brackets do not separate."""
+  items, depth = [''], 0
+  for character in str(text):
+    depth += {'[': 1, ']': -1}.get(character, 0)
+    if character == ',' and depth <= 0:
+      items.append('')
+    else:
+      items[-1] += character
+  items = tuple(item.strip() for item in items)
+  if '' in items:
+    what = 'is empty' if len(items) == 1 else 'has an empty item'
+    raise Refused(f'{source}={text}: the list {what}; write {source}=A,B,C')
+  for i, item in enumerate(items):
+    if item in items[:i]:
+      raise Refused(f'{source}={text}: {item} is listed twice')
+  return items
+
+
+def integer(value, source, low=1, high=MAX_INT):
+  """An integer from `low` to `high`, from text or an int."""
+  allowed = f'must be {_integers(low, high)}'
+  number = value
+  if isinstance(value, str):
+    try:
+      number = int(value) if len(value) <= 20 else None
+    except ValueError:
+      number = None
+  whole = isinstance(number, int) and not isinstance(number, bool)
+  if not whole or not low <= number <= high:
+    limit = f', at most {high}' * (whole and number > high == MAX_INT)
+    raise Refused(f'{source}={value}: {allowed}{limit}')
+  return number
+
+
+def real(value, source, positive=False):
+  """A finite float, above 0 where `positive`, from text or a number."""
+  allowed = 'must be a ' + ('finite number above 0' if positive else 'number')
+  try:
+    number = math.nan if isinstance(value, bool) else float(value)
+  except (TypeError, ValueError, OverflowError):
+    number = math.nan
+  # The figures are float32 in the trial: 1e39 is infinite there, 1e-50 zero.
+  if not abs(number) < 3e38 or (positive and number < 1e-30):
+    raise Refused(f'{source}={value}: {allowed}')
+  return number + 0.0  # -0.0 becomes 0.0: one setting, one identity
+
+
+def seeds(value, source):
+  """Seeds: an integer n for 0, ..., n - 1, or items such as `3,5-9`."""
+  written = f'{source}={value}'
+  how = 'write a count (10) or a list (3,5-9), seeds from 0 to 2147483647'
+  text = str(value).strip()
+  if text.isascii() and text.isdigit():
+    return tuple(range(integer(text, source, 1, MAX_SEEDS)))
+  spans = []
+  for item in text.split(','):
+    ends = [end.strip() for end in item.split('-')]
+    if not all(end.isascii() and end.isdigit() for end in ends):
+      raise Refused(f'{written}: {item.strip() or "an empty item"}? {how}')
+    # Python refuses to read an integer of thousands of digits.
+    low, high = (int(end[-20:]) for end in (ends[0], ends[-1]))
+    long = max(map(len, ends)) > 20
+    if long or len(ends) > 2 or high > MAX_INT or low > high:
+      raise Refused(f'{written}: {item.strip()} is no range; {how}')
+    spans.append((low, high))
+  if sum(high - low + 1 for low, high in spans) > MAX_SEEDS:
+    raise Refused(f'{written}: more than {MAX_SEEDS} seeds')
+  listed = tuple(s for low, high in spans for s in range(low, high + 1))
+  ordered = sorted(listed)
+  for one, other in itertools.pairwise(ordered):
+    if one == other:
+      raise Refused(f'{written}: seed {one} is listed twice')
+  return listed
+
+
+def allowed(option):
+  """What an option takes, in words."""
+  words = [str(choice) for choice in option.choices]
+  if 'bool' in option.types:
+    words += ['true', 'false']
+  if 'float' in option.types:
+    words.append('a number' + ' above 0' * _positive(option))
+  elif 'int' in option.types:
+    low, high = _limits(option)
+    words.append(_integers(low, high))
+  if option.optional:
+    words.append(_NONE.get(option.name, 'none'))
+  return ', '.join(words)
+
+
+def option(option, value, source):
+  """The value of a factory's option from text or TOML."""
+  if option.optional and value == _NONE.get(option.name, 'none'):
+    return None
+  for choice in option.choices:
+    if type(value) is type(choice) and value == choice:
+      return choice
+    if isinstance(value, str) and value == str(choice):
+      return choice
+  if 'bool' in option.types:
+    if isinstance(value, bool):
+      return value
+    if value in ('true', 'false'):
+      return value == 'true'
+  try:
+    if 'int' in option.types:
+      return integer(value, source, *_limits(option))
+    if 'float' in option.types:
+      return real(value, source, _positive(option))
+  except Refused:
+    pass  # the message below names every other way to write it
+  words = tuple(map(str, option.choices))
+  near = unknown(str(value), words).partition('; ')[2] if words else ''
+  tail = f'; {near}' if near else ''
+  raise Refused(f'{source}={value}: must be one of {allowed(option)}{tail}')
+
+
+def number(name, value, source):
+  """A traced number, read by the conventions of `catalog` for its name.
+
+  Text gives one value per block as `-3:-6`.
+  """
+  if name == 'length':
+    return integer(value, source)
+  if name.endswith('_bias'):
+    if value == 'none':
+      return None
+    if isinstance(value, str) and ':' in value:
+      return tuple(real(v, source) for v in value.split(':'))
+  return real(value, source, positive=name.endswith(('_rate', '_range')))
+
+
+def written(name, value):
+  """A value as text that reads back as itself."""
+  if value is None:
+    return _NONE.get(name, 'none')
+  if isinstance(value, bool):
+    return str(value).lower()
+  if isinstance(value, tuple | list):
+    return ':'.join(written(name, v) for v in value)
+  return str(value).removesuffix('.0')
+
+
+def _integers(low, high):
+  return f'an integer from {low}' + f' to {high}' * (high < MAX_INT)
+
+
+def _limits(option):
+  # An option whose default is 0 may be 0; every other counts something.
+  low = 0 if option.default == 0 else 1
+  return low, MAX_SIZE if option.name in _SIZES else MAX_INT
+
+
+def _positive(option):
+  return not (option.default is not None and option.default <= 0)

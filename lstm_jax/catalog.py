@@ -1,0 +1,256 @@
+"""What cells, learners and tasks exist, read from their source.
+
+The catalog is the folders themselves: `lstm_jax/cells/gru.py` with a public
+function `gru` is the cell `gru`. Descriptions are read by `ast`, so that a
+command can list and check names, options and numbers without the seconds that
+importing JAX takes. Only `build` imports.
+
+Beside the factory a module may hold these literals:
+
+  NUMBERS = {name: default}
+      Numbers that are traced: trials that differ in them share a program. A
+      name that ends in `_bias` takes one value, or one per block or cell, or
+      None: drawn like every other weight. One that ends in `_rate` or `_range`
+      is above 0; `length` is an integer.
+  PROVIDES = (name, ...) or {name: {option: value, ...}}
+      What a cell has that a learner may need, and under which of its options.
+  NEEDS = (name, ...) or {name: reason}
+      What a learner needs of its cell.
+  STATIC = (name, ...) or {name: {option: value, ...}}
+      Traced numbers that a learner must have when it is made, as a keyword, and
+      under which of its options: its program is compiled for their values.
+  SHORTEST = n
+      The smallest length a task is defined for.
+  REFUSES = (({name: value, ...}, reason), ...)
+      Options and numbers of this module that do not go together; the value
+      `...` stands for any value but None.
+"""
+
+import ast
+import difflib
+import functools
+import importlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+KINDS = ('tasks', 'cells', 'learners')
+_ROOT = Path(__file__).parent
+_TYPES = ('bool', 'int', 'float')
+
+
+class Option(NamedTuple):
+  """A keyword of a factory that can be written as text.
+
+  Attributes:
+    name: the keyword.
+    default: its default.
+    types: the plain types it takes, of 'bool', 'int', 'float'.
+    choices: the words it takes.
+    optional: whether it takes None.
+  """
+
+  name: str
+  default: Any
+  types: tuple[str, ...]
+  choices: tuple[str, ...]
+  optional: bool
+
+
+class Entry(NamedTuple):
+  """What the source says of one cell, learner or task.
+
+  Attributes:
+    kind: 'cells', 'learners' or 'tasks'.
+    name: the file's and the factory's name.
+    summary: first line of the factory's docstring.
+    options: name -> `Option`, in the order of the signature. Keywords that
+      take anything but bool, int, float, words and None are left out: they
+      can be given in Python only.
+    numbers: name -> default of the traced numbers.
+    provides: what the cell offers to learners -> the options it takes.
+    needs: what the learner needs -> why.
+    static: what else fixes the compiled program -> the options it takes.
+    shortest: smallest length.
+    refuses: `(condition, reason)` pairs.
+  """
+
+  kind: str
+  name: str
+  summary: str
+  options: dict[str, Option]
+  numbers: dict[str, Any]
+  provides: dict[str, dict[str, Any]]
+  needs: dict[str, str]
+  static: dict[str, dict[str, Any]]
+  shortest: int
+  refuses: tuple[tuple[dict[str, Any], str], ...]
+
+
+def names(kind, root=_ROOT):
+  """The names of one kind, sorted: the public module files of its folder."""
+  if kind not in KINDS:
+    raise ValueError(f'kind={kind!r} must be one of {", ".join(KINDS)}')
+  files = (root / kind).glob('*.py')
+  return tuple(sorted(f.stem for f in files if not f.stem.startswith('_')))
+
+
+def unknown(name, known):
+  """The end of a message about an unknown name: what exists, what is near."""
+  near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+  meant = f'; did you mean {near[0]}?' if near else ''
+  return f'choose from {", ".join(known) or "(none)"}{meant}'
+
+
+@functools.cache
+def describe(kind, name, root=_ROOT):
+  """Reads one entry from its source, once, without importing it.
+
+  Args:
+    kind: 'cells', 'learners' or 'tasks'.
+    name: the entry.
+    root: folder that holds the folders of all kinds.
+
+  Returns:
+    The `Entry`.
+
+  Raises:
+    ValueError: an unknown kind or name, a file without its factory, an option
+      or literal that cannot be read.
+  """
+  known = names(kind, root)
+  if name not in known:
+    raise ValueError(f'{kind[:-1]} {name!r} is unknown: {unknown(name, known)}')
+  path = root / kind / f'{name}.py'
+  where = f'{kind}/{name}.py'
+  module = ast.parse(path.read_text(encoding='utf-8'), where)
+  assigned = {
+    node.targets[0].id: node.value
+    for node in module.body
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+  }
+  factory = next(
+    (
+      node
+      for node in module.body
+      if isinstance(node, ast.FunctionDef) and node.name == name
+    ),
+    None,
+  )
+  if factory is None:
+    raise ValueError(f'{where} has no function {name}')
+
+  def literal(title, default):
+    if title not in assigned:
+      return default
+    return _literal(assigned[title], f'{where}: {title}')
+
+  def mapping(title, value):
+    found = literal(title, {})
+    return found if isinstance(found, dict) else dict.fromkeys(found, value)
+
+  static = mapping('STATIC', {})
+  keywords = zip(factory.args.kwonlyargs, factory.args.kw_defaults, strict=True)
+  options = [
+    _option(argument, default, assigned, where)
+    for argument, default in keywords
+    if argument.arg not in static
+  ]
+  docstring = (ast.get_docstring(factory) or '').strip()
+  return Entry(
+    kind=kind,
+    name=name,
+    summary=docstring.partition('\n')[0],
+    options={option.name: option for option in options if option},
+    numbers=literal('NUMBERS', {}),
+    provides=mapping('PROVIDES', {}),
+    needs=mapping('NEEDS', ''),
+    static=static,
+    shortest=literal('SHORTEST', 1),
+    refuses=tuple(literal('REFUSES', ())),
+  )
+
+
+def holds(condition, options):
+  """Whether `options` meet a condition on some of them.
+
+  Args:
+    condition: name -> value; the value `...` asks for anything but None.
+    options: name -> value of at least those.
+  """
+  return all(
+    options[name] is not None if value is ... else options[name] == value
+    for name, value in condition.items()
+  )
+
+
+def build(kind, name, *args, **options):
+  """Imports an entry's module and calls its factory.
+
+  Args:
+    kind: 'cells', 'learners' or 'tasks'.
+    name: the entry.
+    *args: the factory's positional arguments.
+    **options: its keywords.
+
+  Returns:
+    What the factory makes: a `Cell`, `Learner` or `Task`.
+
+  Raises:
+    ValueError: an unknown kind or name, or what the factory refuses.
+  """
+  known = names(kind)
+  if name not in known:
+    raise ValueError(f'{kind[:-1]} {name!r} is unknown: {unknown(name, known)}')
+  module = importlib.import_module(f'lstm_jax.{kind}.{name}')
+  return getattr(module, name)(*args, **options)
+
+
+def _literal(node, where):
+  try:
+    return ast.literal_eval(node)
+  except ValueError:
+    raise ValueError(
+      f'{where} must be a literal, not {ast.unparse(node)}'
+    ) from None
+
+
+def _option(argument, default, assigned, where):
+  """The `Option` of a keyword argument, None if text cannot express it."""
+  kinds = _annotation(argument.annotation, assigned)
+  if kinds is None:
+    return None
+  if default is None:
+    raise ValueError(f'{where}: option {argument.arg} has no default')
+  types, choices, optional = kinds
+  return Option(
+    argument.arg,
+    _literal(default, f'{where}: default of {argument.arg}'),
+    types,
+    choices,
+    optional,
+  )
+
+
+def _annotation(node, assigned):
+  """`(types, choices, optional)` of an annotation, None for any other."""
+  match node:
+    case ast.Name(id=name) if name in _TYPES:
+      return (name,), (), False
+    case ast.Name(id=name) if name in assigned:
+      return _annotation(assigned[name], assigned)
+    case ast.Constant(value=None):
+      return (), (), True
+    case ast.Subscript(value=ast.Name(id='Literal'), slice=words) | (
+      ast.Subscript(value=ast.Attribute(attr='Literal'), slice=words)
+    ):
+      words = words.elts if isinstance(words, ast.Tuple) else [words]
+      values = [word.value for word in words]
+      choices = tuple(value for value in values if value is not None)
+      return (), choices, None in values
+    case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+      parts = [_annotation(side, assigned) for side in (left, right)]
+      if None in parts:
+        return None
+      (types_a, choices_a, none_a), (types_b, choices_b, none_b) = parts
+      return types_a + types_b, choices_a + choices_b, none_a or none_b
+  return None

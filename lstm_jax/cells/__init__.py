@@ -1,0 +1,1 @@
+"""Recurrent nets, one file each."""

@@ -1,0 +1,54 @@
+"""What the factories of cells share: checks, initial weights, net inputs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.unroll import affine, spread
+
+
+def check_sizes(**sizes):
+  """Raises ValueError for a size below 1, by the name of its argument."""
+  for name, size in sizes.items():
+    if size < 1:
+      raise ValueError(f'{name}={size} must be at least 1')
+
+
+def check_choice(name, value, choices):
+  """Raises ValueError where option `name` has a value not in `choices`."""
+  if value not in choices:
+    raise ValueError(f'{name}={value!r} must be one of {", ".join(choices)}')
+
+
+def draw_weights(key, mask, init_range):
+  """Initial weights of one net, uniform in [-r, r].
+
+  Args:
+    key: one key. All weights are slices of one draw: the generator, which is
+      most of what there is to compile here, is then compiled once.
+    mask: pytree of numpy arrays, 1 where a weight exists.
+    init_range: r, a traced scalar; its dtype is that of the weights.
+
+  Returns:
+    A pytree like `mask`, 0 where no weight exists.
+  """
+  arrays, structure = jax.tree.flatten(mask)
+  r = jnp.asarray(init_range)
+  ends = np.cumsum([exists.size for exists in arrays])
+  drawn = jax.random.uniform(key, (ends[-1],), r.dtype, -r, r)
+  return structure.unflatten(
+    drawn[end - exists.size : end].reshape(exists.shape) * exists
+    for end, exists in zip(ends, arrays, strict=True)
+  )
+
+
+def set_biases(drawn, numbers):
+  """`drawn` `[U]` with numbers `[U]` in their places; nan keeps the drawn."""
+  numbers = numbers.astype(drawn.dtype)
+  return jnp.where(jnp.isnan(numbers), drawn, numbers)
+
+
+def net_input(weights, sources, b):
+  """`sum_i W_i z_i + b` `[U, *]` for tuples of `[U, S_i, *]` and `[S_i, *]`."""
+  net = sum(map(affine, weights, sources))
+  return net + spread(b, net)

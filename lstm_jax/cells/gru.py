@@ -1,0 +1,127 @@
+"""Gated recurrent unit.
+
+Cho et al., "Learning phrase representations using RNN encoder-decoder for
+statistical machine translation", EMNLP 2014, section 2.3.
+"""
+
+from typing import Literal, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax import squash
+from lstm_jax.cells import _build
+from lstm_jax.types import Array, Cell
+from lstm_jax.unroll import affine, spread
+
+# Traced numbers and their defaults.
+NUMBERS = {'init_range': 0.1}
+
+
+class Params(NamedTuple):
+  """Weights, rows of the hidden layer in the order r, z, n.
+
+  A weight that does not exist is 0 here and in the cell's mask.
+  """
+
+  w_x: Array  # [3C, I, *] from the input lines
+  w_h: Array  # [3C, C, *] from the hidden units one step ago
+  b: Array  # [3C, *]
+  b_hn: Array  # [C, *] inside the reset gate's product (reset 'after')
+  w_out: Array  # [K, C, *] output units from the hidden units of now
+  b_out: Array  # [K, *]
+
+
+class Carry(NamedTuple):
+  """State between steps."""
+
+  h: Array  # [C, *] activations of the hidden units
+
+
+def gru(
+  num_inputs: int,
+  num_outputs: int,
+  *,
+  hidden: int = 4,
+  reset: Literal['after', 'before'] = 'after',
+  output_bias: bool = True,
+) -> Cell:
+  r"""Gated recurrent unit: reset gate r, update gate z, candidate n.
+
+    r(t) = f(W_xr x(t) + W_hr h(t-1) + b_r),  f(x) = 1/(1+e^-x)
+    z(t) = f(W_xz x(t) + W_hz h(t-1) + b_z)
+    h(t) = (1 - z(t)) n(t) + z(t) h(t-1),  h(0) = 0
+    net_k(t) = W_out h(t) + b_out
+
+  and the candidate, where the two published forms differ:
+
+    'after'   n(t) = tanh(W_xn x(t) + b_n + r(t) (W_hn h(t-1) + b_hn))
+    'before'  n(t) = tanh(W_xn x(t) + b_n + W_hn (r(t) h(t-1)))
+
+  'after' resets after the recurrent product, with a bias of its own: the form
+  of flax's and torch's `GRUCell` and of cuDNN. 'before' is the form of the 2014
+  paper (there without biases); it needs a second product after the gate.
+
+  Args:
+    num_inputs: I.
+    num_outputs: K.
+    hidden: hidden units (C), each with its own two gates.
+    reset: whether the reset gate acts after or before the recurrent product.
+    output_bias: whether output units have a bias weight.
+
+  Numbers of `init`: `init_range` r, all weights and biases uniform in [-r, r].
+
+  Returns:
+    The cell. Its carry is `Carry`, its params `Params`; it has no split.
+
+  Raises:
+    ValueError: a size below 1, an option outside its choices.
+
+  Source: Cho et al. (2014), eqs. (5)-(8).
+  """
+  _build.check_sizes(
+    num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
+  )
+  _build.check_choice('reset', reset, ('after', 'before'))
+  rows, gates = 3 * hidden, 2 * hidden
+  mask = Params(
+    w_x=np.ones((rows, num_inputs), np.float32),
+    w_h=np.ones((rows, hidden), np.float32),
+    b=np.ones(rows, np.float32),
+    b_hn=np.full(hidden, reset == 'after', np.float32),
+    w_out=np.ones((num_outputs, hidden), np.float32),
+    b_out=np.full(num_outputs, output_bias, np.float32),
+  )
+
+  def init(key, numbers):
+    return _build.draw_weights(key, mask, numbers['init_range'])
+
+  def initial_carry(lanes=(), dtype=jnp.float32):
+    return Carry(jnp.zeros((hidden, *lanes), dtype))
+
+  def advance(params, h_tm1, x_t):
+    net_x = _build.net_input((params.w_x,), (x_t,), params.b)
+    if reset == 'after':
+      net_h = affine(params.w_h, h_tm1)
+      r, z = _halves(squash.logistic(net_x[:gates] + net_h[:gates]))
+      net_hn = net_h[gates:]
+      recurrent = r * (net_hn + spread(params.b_hn, net_hn))
+    else:
+      net_h = affine(params.w_h[:gates], h_tm1)
+      r, z = _halves(squash.logistic(net_x[:gates] + net_h))
+      recurrent = affine(params.w_h[gates:], r * h_tm1)
+    n = squash.tanh(net_x[gates:] + recurrent)
+    return (1 - z) * n + z * h_tm1
+
+  def step(params, carry_tm1, x_t):
+    h_t = advance(params, carry_tm1.h, x_t)
+    return Carry(h_t), _build.net_input((params.w_out,), (h_t,), params.b_out)
+
+  numbers = {name: np.float32(value) for name, value in NUMBERS.items()}
+  return Cell(num_inputs, num_outputs, init, initial_carry, step, mask, numbers)
+
+
+def _halves(rows):
+  """The first and the second half of the rows `[2C, *]`."""
+  half = len(rows) // 2
+  return rows[:half], rows[half:]

@@ -1,0 +1,199 @@
+"""LSTM with a forget gate, the net that later work calls LSTM.
+
+Gers, Schmidhuber & Cummins, "Learning to forget: continual prediction with
+LSTM", Neural Computation 12(10), 2000; peepholes: Gers & Schmidhuber,
+"Recurrent nets that time and count", IJCNN 2000.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.cells import _build
+from lstm_jax.squash import tanh
+from lstm_jax.types import Array, Cell, Split
+from lstm_jax.unroll import spread
+
+PROVIDES = ('split',)
+
+# Traced numbers and their defaults; None: drawn like every other weight.
+NUMBERS = {
+  'init_range': 0.1,
+  'input_gate_bias': None,
+  'forget_bias': 1.0,
+  'output_gate_bias': None,
+}
+
+
+class Params(NamedTuple):
+  """Weights, rows of the hidden layer in the order y_in, y_f, g, y_out.
+
+  A weight that does not exist is 0 here and in the cell's mask.
+  """
+
+  w_x: Array  # [4C, I, *] from the input lines
+  w_h: Array  # [4C, C, *] from the cell outputs one step ago
+  b: Array  # [4C, *]
+  w_peep_in: Array  # [C, *] input gate from s_c(t-1)
+  w_peep_f: Array  # [C, *] forget gate from s_c(t-1)
+  w_peep_out: Array  # [C, *] output gate from s_c(t)
+  w_out: Array  # [K, C, *] output units from the cell outputs of now
+  b_out: Array  # [K, *]
+
+
+class Carry(NamedTuple):
+  """State between steps."""
+
+  s_c: Array  # [C, *] internal states
+  y_c: Array  # [C, *] cell outputs
+
+
+def lstm(
+  num_inputs: int,
+  num_outputs: int,
+  *,
+  hidden: int = 4,
+  peepholes: bool = False,
+  output_bias: bool = True,
+) -> Cell:
+  r"""LSTM with forget gate: every cell has three gates of its own.
+
+    y_in(t)  = f(W_in x(t) + R_in y_c(t-1) [+ p_in s_c(t-1)] + b_in)
+    y_f(t)   = f(W_f x(t) + R_f y_c(t-1) [+ p_f s_c(t-1)] + b_f)
+    g(t)     = tanh(W_g x(t) + R_g y_c(t-1) + b_g)
+    s_c(t)   = y_f(t) s_c(t-1) + y_in(t) g(t),  s_c(0) = 0
+    y_out(t) = f(W_o x(t) + R_o y_c(t-1) [+ p_out s_c(t)] + b_o)
+    y_c(t)   = y_out(t) tanh(s_c(t)),  y_c(0) = 0
+    net_k(t) = W_out y_c(t) + b_out
+
+  with f(x) = 1/(1+e^-x) and W, R the rows of `w_x`, `w_h`. One bias a row; the
+  order of the rows is that of flax's and torch's `LSTMCell` (i, f, g, o).
+
+  Args:
+    num_inputs: I.
+    num_outputs: K.
+    hidden: memory cells (C).
+    peepholes: connections from a cell's internal state to its gates: of one
+      step ago to input and forget gate, of now to the output gate. The internal
+      state then also recurs through the gates, and there is no split.
+    output_bias: whether output units have a bias weight.
+
+  Numbers of `init`: `init_range` r, all weights and biases uniform in [-r, r];
+  `input_gate_bias`, `forget_bias`, `output_gate_bias` `[C]` set the initial
+  biases of the gates; nan: drawn like the others.
+
+  Returns:
+    The cell. Its carry is `Carry`, its params `Params`. Its split (none with
+    peepholes) keeps the error of `s_c`.
+
+  Raises:
+    ValueError: a size below 1.
+
+  Source: Gers, Schmidhuber & Cummins (2000), section 3, with tanh for the
+  squashing functions g and h as is now usual; Gers & Schmidhuber (2000).
+  """
+  _build.check_sizes(
+    num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
+  )
+  rows = 4 * hidden
+  mask = Params(
+    w_x=np.ones((rows, num_inputs), np.float32),
+    w_h=np.ones((rows, hidden), np.float32),
+    b=np.ones(rows, np.float32),
+    w_peep_in=np.full(hidden, peepholes, np.float32),
+    w_peep_f=np.full(hidden, peepholes, np.float32),
+    w_peep_out=np.full(hidden, peepholes, np.float32),
+    w_out=np.ones((num_outputs, hidden), np.float32),
+    b_out=np.full(num_outputs, output_bias, np.float32),
+  )
+
+  def init(key, numbers):
+    params = _build.draw_weights(key, mask, numbers['init_range'])
+    drawn = np.full(hidden, np.nan, np.float32)
+    b = jnp.concatenate(
+      (
+        numbers['input_gate_bias'],
+        numbers['forget_bias'],
+        drawn,
+        numbers['output_gate_bias'],
+      )
+    )
+    return params._replace(b=_build.set_biases(params.b, b))
+
+  def initial_carry(lanes=(), dtype=jnp.float32):
+    zeros = jnp.zeros((hidden, *lanes), dtype)
+    return Carry(s_c=zeros, y_c=zeros)
+
+  def sources(carry_tm1, x_t):
+    return x_t, carry_tm1.y_c
+
+  def weights(params):
+    return (params.w_x, params.w_h), params.b
+
+  def gather(w, b):
+    zeros = {
+      name: jnp.zeros((*getattr(mask, name).shape, *b.shape[1:]), b.dtype)
+      for name in ('w_peep_in', 'w_peep_f', 'w_peep_out', 'w_out', 'b_out')
+    }
+    return Params(w_x=w[0], w_h=w[1], b=b, **zeros)
+
+  def advance(carry_tm1, net):
+    y_in, y_f, g, y_out = _activate(net, 'ifgo')
+    s_c = y_f * carry_tm1.s_c + y_in * g
+    return Carry(s_c, y_out * tanh(s_c))
+
+  def advance_peeping(params, carry_tm1, net):
+    i, f, g, o = jnp.split(net, 4)
+    s_tm1 = carry_tm1.s_c
+    i = i + spread(params.w_peep_in, i) * s_tm1
+    f = f + spread(params.w_peep_f, f) * s_tm1
+    y_in, y_f, g = _activate(jnp.concatenate((i, f, g)), 'ifg')
+    s_c = y_f * s_tm1 + y_in * g
+    (y_out,) = _activate(o + spread(params.w_peep_out, o) * s_c, 'o')
+    return Carry(s_c, y_out * tanh(s_c))
+
+  def readout(params, carry_t, x_t):
+    del x_t  # The output units see the cells only.
+    return _build.net_input((params.w_out,), (carry_t.y_c,), params.b_out)
+
+  def step(params, carry_tm1, x_t):
+    w, b = weights(params)
+    net = _build.net_input(w, sources(carry_tm1, x_t), b)
+    if peepholes:
+      carry_t = advance_peeping(params, carry_tm1, net)
+    else:
+      carry_t = advance(carry_tm1, net)
+    return carry_t, readout(params, carry_t, x_t)
+
+  row = np.arange(hidden)
+  serves = {'y_in': row, 'y_f': row + hidden, 'g': row + 2 * hidden}
+  split = Split(sources, weights, gather, advance, readout, 's_c', serves)
+  numbers = {
+    name: np.full(hidden, np.nan if value is None else value, np.float32)
+    for name, value in NUMBERS.items()
+  }
+  numbers['init_range'] = np.float32(NUMBERS['init_range'])
+  return Cell(
+    num_inputs, num_outputs, init, initial_carry, step, mask, numbers,
+    None if peepholes else split,
+  )  # fmt: skip
+
+
+def _activate(net, kinds):
+  """Activations of stacked rows: tanh for 'g', logistic for gates.
+
+  One tanh over the whole block of rows, one loop, by
+  f(x) = 0.5 tanh(0.5 x) + 0.5.
+
+  Args:
+    net: `[len(kinds) C, *]`.
+    kinds: a letter for each C rows.
+
+  Returns:
+    A list of `[C, *]`, one a kind.
+  """
+  scale = np.array([1.0 if kind == 'g' else 0.5 for kind in kinds])
+  scale = jnp.asarray(np.repeat(scale, len(net) // len(kinds)), net.dtype)
+  scale = spread(scale, net)
+  return jnp.split(scale * tanh(scale * net) + (1 - scale), len(kinds))

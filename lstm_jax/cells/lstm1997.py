@@ -1,0 +1,261 @@
+"""The memory-cell blocks of 1997: constant error carousel, no forget gate.
+
+Hochreiter & Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8),
+1997, section 4 and appendix A.1.
+"""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.squash import tanh
+from lstm_jax.types import Array, Cell, Split
+from lstm_jax.unroll import affine, spread
+
+PROVIDES = ('split',)
+
+# Traced numbers and their defaults; None: drawn like every other weight.
+NUMBERS = {
+  'init_range': 0.1,
+  'input_gate_bias': None,
+  'output_gate_bias': None,
+}
+
+
+class Params(NamedTuple):
+  """Weights, rows of the hidden layer in the order y_in, y_out, net_c.
+
+  G gates, C cells, U = G + C rows. A connection that does not exist is 0 here
+  and in the cell's mask.
+  """
+
+  w_x: Array  # [U, I, *] from the input lines
+  w_gates: Array  # [U, G, *] from the gate activations one step ago
+  w_cells: Array  # [U, C, *] from the cell outputs one step ago
+  b: Array  # [U, *]
+  w_out: Array  # [K, C, *] output units from the cell outputs of now
+  w_out_x: Array  # [K, I, *] output units from the input lines
+  b_out: Array  # [K, *]
+
+
+class Carry(NamedTuple):
+  """State between steps.
+
+  `s_c` keeps its error (the carousel); the activations `y_gates` and `y_c` are
+  what the 1997 rule cuts.
+  """
+
+  s_c: Array  # [C, *] internal states
+  y_c: Array  # [C, *] cell outputs
+  y_gates: Array  # [G, *] gate activations, input gates first
+
+
+def lstm1997(
+  num_inputs: int,
+  num_outputs: int,
+  *,
+  blocks: int = 2,
+  block_size: int = 2,
+  input_gates: bool = True,
+  output_gates: bool = True,
+  cells_hear: Literal['all', 'cells', 'nothing'] = 'all',
+  gates_hear: Literal['all', 'cells', 'nothing'] = 'all',
+  bias: Literal['all', 'hidden', 'gates', 'none'] = 'all',
+  g: Literal['[-2,2]', '[0,1]'] = '[-2,2]',
+  h: Literal['[-1,1]', 'identity'] = '[-1,1]',
+  outputs_see_inputs: bool = False,
+  reset_gates_to: Literal['zero', 'half'] = 'zero',
+) -> Cell:
+  r"""Memory-cell blocks of 1997: shared gates, no forget gate.
+
+  Block j of size S has one input gate and one output gate for its S cells:
+
+    y_in = f(net_in),  y_out = f(net_out),  f(x) = 1/(1+e^-x)
+    s_c(t) = s_c(t-1) + y_in(t) g(net_c(t)),  s_c(0) = 0
+    y_c(t) = y_out(t) h(s_c(t))
+    net_k(t) = sum_c w_kc y_c(t) [+ w_kx x(t)] + b_k
+
+  with g(x) = 4 f(x) - 2 and h(x) = 2 f(x) - 1. Every gate and cell receives the
+  input of now and the activations of one step ago (the experiments' order of
+  phases; the appendix writes t-1 throughout). The output units see cells of
+  now and never gates.
+
+  Args:
+    num_inputs: I.
+    num_outputs: K.
+    blocks: memory-cell blocks.
+    block_size: cells a block (S), sharing the block's gates.
+    input_gates: False leaves them out (y_in = 1).
+    output_gates: False leaves them out (y_out = 1), as in Experiments 2a, 2b.
+    cells_hear: recurrent sources of the cells' net inputs: cell outputs and
+      gates ('all', the paper's text), cell outputs only, or nothing.
+    gates_hear: the same for the gates.
+    bias: who has a bias weight: all non-input units, the hidden units (gates
+      and cells), the gates only, or none (Table 10: all, b1, ga, none).
+    g: range of the cell input's squashing function ('[0,1]': logistic, 2a/2b).
+    h: range of the cell output's squashing function (2a/2b: identity).
+    outputs_see_inputs: direct connections from input lines to output units
+      ("B" of Table 10).
+    reset_gates_to: gate activations before the first step: 'zero' as the text
+      says of all activations, or 'half' = f(0).
+
+  Numbers of `init`: `init_range` r, all weights and biases uniform in [-r, r];
+  `input_gate_bias` and `output_gate_bias` `[blocks]` set the initial biases of
+  the gates; nan: drawn like the others.
+
+  Returns:
+    The cell. Its carry is `Carry`, its params `Params`.
+
+  Raises:
+    ValueError: a size below 1, an option outside its choices.
+
+  Source: section 4, eqs. (4)-(9); connectivity and biases: Table 10. Its
+  caption swaps the ranges of g and h; the experiments' text is followed.
+  """
+  for name, value in (
+    ('num_inputs', num_inputs),
+    ('num_outputs', num_outputs),
+    ('blocks', blocks),
+    ('block_size', block_size),
+  ):
+    if value < 1:
+      raise ValueError(f'{name}={value} must be at least 1')
+  for name, value, choices in (
+    ('cells_hear', cells_hear, ('all', 'cells', 'nothing')),
+    ('gates_hear', gates_hear, ('all', 'cells', 'nothing')),
+    ('bias', bias, ('all', 'hidden', 'gates', 'none')),
+    ('g', g, ('[-2,2]', '[0,1]')),
+    ('h', h, ('[-1,1]', 'identity')),
+    ('reset_gates_to', reset_gates_to, ('zero', 'half')),
+  ):
+    if value not in choices:
+      raise ValueError(f'{name}={value!r} must be one of {", ".join(choices)}')
+
+  num_in = blocks if input_gates else 0
+  num_gates = num_in + (blocks if output_gates else 0)
+  num_cells = blocks * block_size
+  block_of_cell = np.repeat(np.arange(blocks), block_size)
+
+  mask = _mask(
+    num_inputs, num_outputs, num_gates, num_cells,
+    cells_hear, gates_hear, bias, outputs_see_inputs,
+  )  # fmt: skip
+
+  nan_a_block = np.full(blocks, np.nan, np.float32)
+  numbers_of_init = {
+    'init_range': np.float32(NUMBERS['init_range']),
+    'input_gate_bias': nan_a_block,
+    'output_gate_bias': nan_a_block,
+  }
+
+  def init(key, numbers):
+    keys = Params(*jax.random.split(key, len(mask)))
+    r = jnp.asarray(numbers['init_range'])
+
+    def uniform(key, exists):
+      return jax.random.uniform(key, exists.shape, r.dtype, -r, r) * exists
+
+    params = jax.tree.map(uniform, keys, mask)
+    set_bias = jnp.concatenate(
+      [numbers['input_gate_bias']] * input_gates
+      + [numbers['output_gate_bias']] * output_gates
+      + [np.full(num_cells, np.nan)]
+    ).astype(r.dtype)
+    # nan asks for a drawn one: both kinds share one program.
+    b = jnp.where(jnp.isnan(set_bias), params.b, set_bias * mask.b)
+    return params._replace(b=b)
+
+  def initial_carry(lanes=(), dtype=jnp.float32):
+    cells = jnp.zeros((num_cells, *lanes), dtype)
+    rest = 0.5 if reset_gates_to == 'half' else 0.0
+    return Carry(cells, cells, jnp.full((num_gates, *lanes), rest, dtype))
+
+  def sources(carry_tm1, x_t):
+    return x_t, carry_tm1.y_gates, carry_tm1.y_c
+
+  def weights(params):
+    return (params.w_x, params.w_gates, params.w_cells), params.b
+
+  def gather(w, b):
+    w_x, w_gates, w_cells = w
+    lanes = b.shape[1:]
+    zeros = lambda m: jnp.zeros((*m.shape, *lanes), b.dtype)
+    return Params(
+      w_x, w_gates, w_cells, b,
+      zeros(mask.w_out), zeros(mask.w_out_x), zeros(mask.b_out),
+    )  # fmt: skip
+
+  def per_cell(gates):
+    """`[blocks, *]` to `[C, *]`: each cell has its block's gate."""
+    return jnp.repeat(gates, block_size, axis=0)
+
+  def advance(carry_tm1, net):
+    # One tanh over the whole block of rows: half the calls, one loop.
+    a = tanh(0.5 * net)
+    y_gates = 0.5 * a[:num_gates] + 0.5
+    g_c = 2 * a[num_gates:] if g == '[-2,2]' else 0.5 * a[num_gates:] + 0.5
+    if input_gates:
+      g_c = per_cell(y_gates[:num_in]) * g_c
+    s_c = carry_tm1.s_c + g_c
+    y_c = tanh(0.5 * s_c) if h == '[-1,1]' else s_c
+    if output_gates:
+      y_c = per_cell(y_gates[num_in:]) * y_c
+    return Carry(s_c, y_c, y_gates)
+
+  def readout(params, carry_t, x_t):
+    net_k = affine(params.w_out, carry_t.y_c)
+    if outputs_see_inputs:
+      net_k = net_k + affine(params.w_out_x, x_t)
+    return net_k + spread(params.b_out, net_k)
+
+  def step(params, carry_tm1, x_t):
+    w, b = weights(params)
+    net = sum(map(affine, w, sources(carry_tm1, x_t)))
+    carry_t = advance(carry_tm1, net + spread(b, net))
+    return carry_t, readout(params, carry_t, x_t)
+
+  serves = {'g': num_gates + np.arange(num_cells)}
+  if input_gates:
+    serves['y_in'] = block_of_cell
+  split = Split(
+    sources, weights, gather, advance, readout, 's_c', serves, carousel=True
+  )
+  return Cell(
+    num_inputs,
+    num_outputs,
+    init,
+    initial_carry,
+    step,
+    mask,
+    numbers_of_init,
+    split,
+  )
+
+
+def _mask(
+  num_inputs, num_outputs, num_gates, num_cells,
+  cells_hear, gates_hear, bias, outputs_see_inputs,
+):  # fmt: skip
+  """1 where the connectivity has a weight, as `Params` of numpy arrays."""
+  rows = np.arange(num_gates + num_cells)[:, None]
+  is_gate = rows < num_gates
+  hears_gates = np.where(is_gate, gates_hear == 'all', cells_hear == 'all')
+  hears_cells = np.where(
+    is_gate, gates_hear != 'nothing', cells_hear != 'nothing'
+  )
+  biased = np.where(is_gate, bias != 'none', bias in ('all', 'hidden'))
+
+  def full(columns, exists):
+    return np.broadcast_to(exists, (len(rows), columns)).astype(np.float32)
+
+  return Params(
+    w_x=full(num_inputs, True),
+    w_gates=full(num_gates, hears_gates),
+    w_cells=full(num_cells, hears_cells),
+    b=full(1, biased)[:, 0],
+    w_out=np.ones((num_outputs, num_cells), np.float32),
+    w_out_x=np.full((num_outputs, num_inputs), outputs_see_inputs, np.float32),
+    b_out=np.full(num_outputs, bias == 'all', np.float32),
+  )

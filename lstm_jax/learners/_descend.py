@@ -1,0 +1,233 @@
+"""What gradient rules share: a gradient of one sequence, an optax update."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from lstm_jax.types import Array, Judgement, Learner, Sequence
+from lstm_jax.unroll import select
+
+OPTIMIZERS = ('sgd', 'adam', 'rmsprop')
+
+
+class State(NamedTuple):
+  """A net in training."""
+
+  params: Any  # [..., *]
+  optimizer: Any  # optax state, a copy a lane
+  learning_rate: Array  # [*]
+
+
+def descend(cell, gradient, judge, optimizer='sgd'):
+  """A learner that follows a gradient: w <- w - alpha dE/dw, once a sequence.
+
+  Args:
+    cell: the cell; its mask keeps weights that do not exist at zero.
+    gradient: `(params, episode) -> (grads, judgement)`.
+    judge: `(params, episode) -> judgement`.
+    optimizer: one of `OPTIMIZERS`.
+
+  Returns:
+    The learner.
+
+  Raises:
+    ValueError: an unknown optimizer.
+  """
+  start, move = stepper(cell, optimizer)
+
+  def update(state, episode):
+    grads, judgement = gradient(state.params, episode)
+    return move(state, grads), judgement
+
+  return Learner(start, update, judge)
+
+
+def stepper(cell, optimizer):
+  """How a gradient moves the weights.
+
+  Args:
+    cell: the cell; its mask keeps weights that do not exist at zero.
+    optimizer: 'sgd' (the paper's plain gradient descent), 'adam' or 'rmsprop',
+      from optax with their default constants and a learning rate a lane.
+
+  Returns:
+    `init(key, numbers) -> State` and `move(state, grads) -> State`.
+
+  Raises:
+    ValueError: an unknown optimizer.
+  """
+  if optimizer not in OPTIMIZERS:
+    raise ValueError(
+      f'optimizer={optimizer!r} must be one of {", ".join(OPTIMIZERS)}'
+    )
+  transform = getattr(optax, optimizer)(learning_rate=1.0)
+
+  def init(key, numbers):
+    params = cell.init(key, numbers)
+    rate = jnp.asarray(numbers['learning_rate'])
+    return State(params, transform.init(params), rate)
+
+  def move(state, grads):
+    rate = state.learning_rate
+    grads = jax.tree.map(_existing, grads, cell.mask)
+    # optax knows no lanes; mapped over them its step counts are a lane's own.
+    step = transform.update
+    for _ in rate.shape:
+      step = jax.vmap(step, in_axes=-1, out_axes=-1)
+    updates, moments = step(grads, state.optimizer, state.params)
+    scale = lambda u: (
+      u * jnp.reshape(rate, (1,) * (u.ndim - rate.ndim) + rate.shape)
+    )
+    params = optax.apply_updates(state.params, jax.tree.map(scale, updates))
+    return State(params, moments, rate)
+
+  return init, move
+
+
+def _existing(grad, mask):
+  """`grad` `[..., *]` with zeros where the mask has no weight."""
+  if np.all(mask):
+    return grad
+  return grad * mask.reshape(mask.shape + (1,) * (grad.ndim - mask.ndim))
+
+
+def scored_step(
+  cell, task, params, carry_tm1, x_t, target, weight=1.0, keep=()
+):
+  """Error and gradient of one step, everything before it held constant.
+
+  Args:
+    cell, task: the net and the task.
+    params: `[..., *]`.
+    carry_tm1: the carry before the step.
+    x_t: `[I, *]`.
+    target: `[K, *]`.
+    weight: factor on the error, `[*]` or 1.
+    keep: names of carry fields whose derivative is wanted too.
+
+  Returns:
+    `(grads, e, net_k)`: dE/dw; dE/d(field)(t-1) for each name in `keep`;
+    the outputs `[K, *]`.
+  """
+
+  def error(params, kept):
+    carry = carry_tm1._replace(**kept)
+    _, net_k = cell.step(params, carry, x_t)
+    return jnp.sum(weight * task.loss(net_k, target)), net_k
+
+  kept = {name: getattr(carry_tm1, name) for name in keep}
+  (grads, e), net_k = jax.grad(error, argnums=(0, 1), has_aux=True)(
+    params, kept
+  )
+  return grads, e, net_k
+
+
+def clocks(stream):
+  """Clocks for a loop in which lanes of different lengths end together.
+
+  A shorter lane starts later, so that the last step is the same iteration for
+  all and can be taken out of the loop.
+
+  Returns:
+    `(num_steps, clock)`: iterations, and `i -> t [*]`, negative before a lane
+    has started.
+  """
+  num_steps = jnp.max(stream.length)
+  return num_steps, lambda i: i - (num_steps - stream.length)
+
+
+class Tally(NamedTuple):
+  """A judgement in the making, over the scored steps so far."""
+
+  right: Array  # [*] bool
+  absolute: Array  # [*] sum of mean absolute errors
+  squared: Array  # [*] sum of mean squared errors
+  steps: Array  # [*] scored steps
+
+
+def no_tally(lanes, dtype):
+  """The tally before the first step."""
+  zeros = jnp.zeros(lanes, dtype)
+  return Tally(jnp.ones(lanes, bool), zeros, zeros, zeros)
+
+
+def tally_step(tally, task, stream, episode, t, net_k):
+  """The tally after step `t` `[*]` with output net inputs `net_k` `[K, *]`.
+
+  Steps outside the sequence and steps that are not scored change nothing.
+  """
+  scored = (t >= 0) & (t < stream.length) & stream.scored_at(t)
+  y_k = task.output(net_k)
+  error = stream.target_at(t).astype(y_k.dtype) - y_k
+  add = lambda total, new: total + jnp.where(scored, new, 0)
+  return Tally(
+    tally.right & (task.correct(episode, t, y_k) | ~scored),
+    add(tally.absolute, jnp.mean(jnp.abs(error), axis=0)),
+    add(tally.squared, jnp.mean(error * error, axis=0)),
+    add(tally.steps, 1.0),
+  )
+
+
+def judged(tally):
+  """The judgement of a finished tally."""
+  steps = jnp.maximum(tally.steps, 1)
+  return Judgement(tally.right, tally.absolute / steps, tally.squared / steps)
+
+
+def judge_sequence(task, stream, episode, nets):
+  """The judgement of stored outputs `nets` `[T, K, *]`."""
+
+  def body(tally, step):
+    t, net_k = step
+    t = jnp.broadcast_to(t, stream.length.shape)
+    return tally_step(tally, task, stream, episode, t, net_k), None
+
+  start = no_tally(stream.length.shape, nets.dtype)
+  tally, _ = jax.lax.scan(body, start, (jnp.arange(len(nets)), nets))
+  return judged(tally)
+
+
+def judge_forward(cell, task, params, episode):
+  """The judgement of a sequence by a forward run that stores nothing.
+
+  Any cell, lanes of any lengths; what the criterion's test needs.
+  """
+  stream = task.stream(episode)
+  lanes = stream.length.shape
+  dtype = jax.tree.leaves(params)[0].dtype
+  num_steps, clock = clocks(stream)
+  input_at = lambda t: stream.input_at(t).astype(dtype)
+
+  def body(i, c):
+    carry_tm1, tally = c
+    t = clock(i)
+    carry_t, net_k = cell.step(params, carry_tm1, input_at(t))
+    carry_t = select(t >= 0, carry_t, carry_tm1)
+    if not task.error_at_end:
+      tally = tally_step(tally, task, stream, episode, t, net_k)
+    return carry_t, tally
+
+  start = (cell.initial_carry(lanes, dtype), no_tally(lanes, dtype))
+  carry, tally = jax.lax.fori_loop(0, num_steps - 1, body, start)
+  t = stream.length - 1
+  _, net_k = cell.step(params, carry, input_at(t))
+  return judged(tally_step(tally, task, stream, episode, t, net_k))
+
+
+def materialise(task, stream, num_steps, dtype):
+  """The stream as arrays: a `Sequence` of `num_steps` steps."""
+  lanes = stream.length.shape
+  times = jnp.broadcast_to(
+    jnp.arange(num_steps).reshape((-1,) + (1,) * len(lanes)),
+    (num_steps, *lanes),
+  )
+  inputs = jax.vmap(stream.input_at)(times).astype(dtype)
+  targets = jax.vmap(stream.target_at)(times).astype(dtype)
+  if task.error_at_end:
+    mask = times == stream.length[None] - 1
+  else:
+    mask = (times < stream.length[None]) & jax.vmap(stream.scored_at)(times)
+  return Sequence(inputs, targets, mask.astype(dtype), stream.length)

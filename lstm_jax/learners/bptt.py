@@ -1,0 +1,91 @@
+"""Back-propagation through time, whole or truncated to a window.
+
+Rumelhart, Hinton & Williams (1986); truncated: Williams & Peng (1990).
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.learners import _descend
+from lstm_jax.types import Learner
+from lstm_jax.unroll import unroll
+
+NUMBERS = {'learning_rate': 0.1}
+# The arrays of the forward pass are as long as the longest sequence.
+STATIC = {'length': {}}
+
+
+def bptt(
+  cell,
+  task,
+  *,
+  length: int,
+  window: int | None = None,
+  optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',
+) -> Learner:
+  """Back-propagation through time over the whole sequence or a window of it.
+
+  The gradient of the summed error by automatic differentiation. With a window
+  w the carry is detached before every w-th step counted from the end of the
+  sequence, so that the error of the last step passes through exactly w steps:
+  w = 1 is Elman's rule, w at least the sequence length is the full gradient.
+
+  Args:
+    cell: any cell.
+    task: the task, for its error and its sequences.
+    length: the task's T, which sizes the stored forward pass.
+    window: steps that an error travels back; None: all of them.
+    optimizer: what turns the gradient into an update.
+
+  Returns:
+    The learner: one update a sequence.
+
+  Raises:
+    ValueError: a window below 1, an unknown optimizer.
+  """
+  if window is not None and window < 1:
+    raise ValueError(f'window={window} must be at least 1')
+  num_steps = task.longest(length)
+
+  def gradient(params, episode):
+    return through_time(cell, task, params, episode, num_steps, window=window)
+
+  def judge(params, episode):
+    return _descend.judge_forward(cell, task, params, episode)
+
+  return _descend.descend(cell, gradient, judge, optimizer)
+
+
+def through_time(
+  cell, task, params, episode, num_steps, *, window=None, cut=()
+):
+  """The gradient of one sequence by automatic differentiation.
+
+  Args:
+    cell, task: the net and the task.
+    params: `[..., *]`.
+    episode: the sequence; the lengths of its stream are `[*]`.
+    num_steps: length of the arrays, a Python int not below any length.
+    window: steps that an error travels back; None: all.
+    cut: carry fields that pass no error back, see `unroll`.
+
+  Returns:
+    `(grads, judgement)`: dE/dw, E the sum of `task.loss` over scored steps,
+    and the judgement of the outputs.
+  """
+  stream = task.stream(episode)
+  dtype = jax.tree.leaves(params)[0].dtype
+  sequence = _descend.materialise(task, stream, num_steps, dtype)
+
+  def error(params):
+    _, nets = unroll(
+      cell, params, sequence.inputs, stream.length, cut=cut, window=window
+    )
+    losses = jax.vmap(task.loss)(nets, sequence.targets)
+    # A step that is not scored has no error, whatever its target says.
+    return jnp.sum(jnp.where(sequence.mask > 0, losses, 0)), nets
+
+  grads, nets = jax.grad(error, has_aux=True)(params)
+  return grads, _descend.judge_sequence(task, stream, episode, nets)

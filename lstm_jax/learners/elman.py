@@ -1,0 +1,100 @@
+"""Elman's rule: the context is an input like any other.
+
+Elman (1990), "Finding structure in time": error is propagated through the
+current step only. Memory does not depend on the sequence length.
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.learners import _descend
+from lstm_jax.types import Learner
+from lstm_jax.unroll import select
+
+NUMBERS = {'learning_rate': 0.1}
+
+
+def elman(
+  cell,
+  task,
+  *,
+  update: Literal['every_step', 'sequence'] = 'every_step',
+  optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',
+) -> Learner:
+  """Elman's rule: error through the current step only.
+
+  Args:
+    cell: any cell; every field of its carry is cut.
+    task: the task, for its error and its sequences.
+    update: when the weights move: after every scored step, or once with the
+      sum over the sequence. The same where only the last step is scored.
+    optimizer: what turns the gradient into an update.
+
+  Returns:
+    The learner.
+
+  Raises:
+    ValueError: an unknown `update` or optimizer.
+  """
+  if update not in ('every_step', 'sequence'):
+    raise ValueError(f'update={update!r} must be one of every_step, sequence')
+  init, move = _descend.stepper(cell, optimizer)
+
+  def learn(state, episode):
+    stream = task.stream(episode)
+    lanes = stream.length.shape
+    dtype = jax.tree.leaves(state.params)[0].dtype
+    num_steps, clock = _descend.clocks(stream)
+
+    def score(params, carry_tm1, t, weight):
+      grads, _, net_k = _descend.scored_step(
+        cell, task, params, carry_tm1, stream.input_at(t).astype(dtype),
+        stream.target_at(t).astype(dtype), weight,
+      )  # fmt: skip
+      return grads, net_k
+
+    def forward(i, params, carry_tm1):
+      t = clock(i)
+      x_t = stream.input_at(t).astype(dtype)
+      carry_t, _ = cell.step(params, carry_tm1, x_t)
+      return select(t >= 0, carry_t, carry_tm1)
+
+    carry = cell.initial_carry(lanes, dtype)
+    tally = _descend.no_tally(lanes, dtype)
+    if task.error_at_end:
+      carry = jax.lax.fori_loop(
+        0, num_steps - 1, lambda i, c: forward(i, state.params, c), carry
+      )
+      t = stream.length - 1
+      grads, net_k = score(state.params, carry, t, 1.0)
+      tally = _descend.tally_step(tally, task, stream, episode, t, net_k)
+      return move(state, grads), _descend.judged(tally)
+
+    def body(i, c):
+      state, total, carry_tm1, tally = c
+      t = clock(i)
+      scored = (t >= 0) & stream.scored_at(t)
+      grads, net_k = score(state.params, carry_tm1, t, scored.astype(dtype))
+      tally = _descend.tally_step(tally, task, stream, episode, t, net_k)
+      carry_t = forward(i, state.params, carry_tm1)
+      if update == 'every_step':
+        # An optimizer with a memory must not move at steps without an error.
+        state = select(scored, move(state, grads), state)
+      else:
+        total = jax.tree.map(jnp.add, total, grads)
+      return state, total, carry_t, tally
+
+    total = jax.tree.map(jnp.zeros_like, state.params)
+    state, total, _, tally = jax.lax.fori_loop(
+      0, num_steps, body, (state, total, carry, tally)
+    )
+    if update == 'sequence':
+      state = move(state, total)
+    return state, _descend.judged(tally)
+
+  def judge(params, episode):
+    return _descend.judge_forward(cell, task, params, episode)
+
+  return Learner(init, learn, judge)

@@ -1,0 +1,62 @@
+"""Output units and their error.
+
+The derivative of `loss` by `net_k` is the error signal that the learning rules
+start from, eq. (19) of Hochreiter & Schmidhuber (1997) with the sign turned:
+dE/dnet_k = -(t_k - y_k) f'(net_k). The paper's eq. (16) has no factor 1/2 but
+its eq. (19) has no factor 2; the latter is what was run and is followed here.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.squash import logistic
+from lstm_jax.types import Array
+
+CHOICES = ('logistic', 'linear', 'logistic_without_derivative')
+
+
+class OutputUnit(NamedTuple):
+  """What a task does with the net inputs of its output units.
+
+  Attributes:
+    output: `net_k [K, *] -> y_k [K, *]`.
+    loss: `(net_k [K, *], target [K, *]) -> [*]`, the error of one step, summed
+      over the output units.
+  """
+
+  output: Callable[[Array], Array]
+  loss: Callable[[Array, Array], Array]
+
+
+def output_unit(
+  name: Literal['logistic', 'linear', 'logistic_without_derivative'],
+) -> OutputUnit:
+  """The output unit of a name.
+
+  'logistic': y = 1/(1+e^-net), loss 1/2 sum_k (t - y)^2, error signal
+    (t - y) f'(net): the paper's text.
+  'linear': y = net, loss 1/2 sum_k (t - net)^2, error signal t - net.
+  'logistic_without_derivative': y = 1/(1+e^-net), error signal t - y, which
+    makes the loss the cross-entropy sum_k log(1 + e^net) - t net.
+
+  Raises:
+    ValueError: any other name.
+  """
+  if name == 'logistic':
+    return OutputUnit(logistic, lambda net, t: _half_square(t - logistic(net)))
+  if name == 'linear':
+    return OutputUnit(lambda net: net, lambda net, t: _half_square(t - net))
+  if name == 'logistic_without_derivative':
+    return OutputUnit(logistic, _cross_entropy)
+  raise ValueError(f'output={name!r} must be one of {", ".join(CHOICES)}')
+
+
+def _half_square(error):
+  return 0.5 * jnp.sum(error * error, axis=0)
+
+
+def _cross_entropy(net, target):
+  return jnp.sum(jax.nn.softplus(net) - target * net, axis=0)

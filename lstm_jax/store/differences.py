@@ -1,0 +1,101 @@
+"""In what two plans differ, in lines for who asked for the second."""
+
+import collections
+import json
+
+from lstm_jax.store import seal
+from lstm_jax.store.provenance import COMPARED
+
+SHOWN = 10
+WIDTH = 100
+
+
+def differences(there, asked):
+  """What keeps a plan from going on in the folder of another.
+
+  Args:
+    there: the plan in the folder.
+    asked: the new plan.
+
+  Returns:
+    (lines, drift): a list of lines, one a difference in the trials or
+    programs, first the flags that led to it; and a dict of the compared
+    provenance that differs: name -> (there, asked).
+  """
+  lines = list(_trial_lines(there['trials'], asked['trials']))
+  if not lines:
+    lines = list(_lines('programs', there['programs'], asked['programs']))
+  if lines:
+    flags = [plan.get('flags', {}) for plan in (there, asked)]
+    lines = [*_lines('flags', *flags), *lines]
+  drift = {
+    key: (there['provenance'].get(key), asked['provenance'].get(key))
+    for key in COMPARED
+    if there['provenance'].get(key) != asked['provenance'].get(key)
+  }
+  return lines, drift
+
+
+def shown(lines):
+  """The first lines, indented, and how many more there are."""
+  more = len(lines) - SHOWN
+  rest = [f'{more} more'] if more > 0 else []
+  return '\n'.join(f'  {line}' for line in [*lines[:SHOWN], *rest])
+
+
+def change(name, there, asked):
+  """One difference."""
+  return f'{name}: {_text(there)} in the folder, {_text(asked)} asked for'
+
+
+def _text(value):
+  text = seal.canonical(value)
+  return text if len(text) <= WIDTH else f'{text[:WIDTH]}...'
+
+
+def _lines(name, there, asked):
+  """One line a leaf in which two plain values differ."""
+  if isinstance(there, dict) and isinstance(asked, dict):
+    for key in {**there, **asked}:
+      yield from _lines(f'{name}.{key}', there.get(key), asked.get(key))
+  elif (
+    isinstance(there, list)
+    and isinstance(asked, list)
+    and len(there) == len(asked)
+  ):
+    for i, pair in enumerate(zip(there, asked, strict=True)):
+      yield from _lines(f'{name}[{i}]', *pair)
+  elif seal.canonical(there) != seal.canonical(asked):
+    yield change(name, there, asked)
+
+
+def _trial_lines(there, asked):
+  """One line a field and change; the trials it happens in are counted."""
+  if len(there) != len(asked):
+    yield change('number of trials', len(there), len(asked))
+    fields = dict.fromkeys(key for one in (*there, *asked) for key in one)
+    for field in fields:
+      # Ids follow from the rest.
+      a, b = (_values(trials, field) for trials in (there, asked))
+      if field != 'id' and a != b:
+        yield change(field, a, b)
+    return
+  counts = collections.Counter(
+    line
+    for one, other in zip(there, asked, strict=True)
+    for line in _lines('trials', one, other)
+    if not line.startswith('trials.id:') or _without_id(one, other)
+  )
+  for line, count in counts.items():
+    yield f'{line} ({count} of {len(there)} trials)'
+
+
+def _values(trials, field):
+  """The values of a field, each once, in order."""
+  texts = dict.fromkeys(seal.canonical(one.get(field)) for one in trials)
+  return [json.loads(text) for text in texts]
+
+
+def _without_id(one, other):
+  """Whether two settings are equal but for their ids."""
+  return {**one, 'id': None} == {**other, 'id': None}

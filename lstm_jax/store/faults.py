@@ -1,0 +1,57 @@
+"""What a run folder can fail with, and the exit code of each.
+
+The message of a `StoreError` is for the person at the keyboard: what, where,
+what to do next. A command prints it and exits with the error's `exit_code`.
+"""
+
+import enum
+
+
+class Exit(enum.IntEnum):
+  """Exit codes of the commands; 65, 73, 74, 75 are those of sysexits.h."""
+
+  OK = 0  # every trial has a final status, diverged ones included
+  USAGE = 2  # wrong flags, or a folder that belongs to another plan
+  FAILED = 3  # complete, but a trial failed by an error or a record is bad
+  BAD_DATA = 65  # a data file is damaged
+  UNUSABLE = 73  # the output directory cannot be used
+  STORAGE = 74  # disk full or I/O error; what is saved is safe, run again
+  STOPPED = 75  # stopped on request or the folder is in use, run again
+  SIGINT = 130  # stopped by SIGINT after saving
+  SIGTERM = 143  # stopped by SIGTERM after saving
+
+
+class StoreError(Exception):
+  """A run folder cannot do what was asked; the message is for its user."""
+
+  exit_code = Exit.FAILED
+
+
+class Corrupt(StoreError):
+  """A sealed file is not what was written."""
+
+  exit_code = Exit.BAD_DATA
+
+
+class Refused(StoreError):
+  """The folder holds something else: another plan, another schema."""
+
+  exit_code = Exit.USAGE
+
+
+class Unusable(StoreError):
+  """The folder cannot be written or read: permissions, links, names."""
+
+  exit_code = Exit.UNUSABLE
+
+
+class StorageError(StoreError):
+  """Disk full, quota, file too large or I/O error; what is saved is safe."""
+
+  exit_code = Exit.STORAGE
+
+
+class Busy(StoreError):
+  """Another process works on the folder."""
+
+  exit_code = Exit.STOPPED

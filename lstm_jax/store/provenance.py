@@ -1,0 +1,125 @@
+"""What made a result: versions, device, flags, commit; an allow-list.
+
+Nothing is collected but what is named here: no environment, no command line,
+no host or user name, no path.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+
+import lstm_jax
+
+PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'lstm_jax')
+
+# A difference in one of these can change the bits of a result.
+COMPARED = (
+  'jax',
+  'jaxlib',
+  'flax',
+  'optax',
+  'lstm_jax',
+  'code',
+  'machine',
+  'cpu',
+  'device_kind',
+  'xla_flags',
+)
+
+
+def provenance(device_kind=None, device_count=None):
+  """What makes the results of this process, as a flat dict.
+
+  Args:
+    device_kind: as jax names it; an argument, so that jax is not imported.
+    device_count: how many of them.
+
+  Returns:
+    dict with a key for every package of `PACKAGES` (version or None), and
+    python, system, machine, cpu, cores, device_kind, device_count, xla_flags,
+    code (hash of the library's sources), commit, changes (hash of what differs
+    from the commit, None if nothing; both None outside a checkout).
+  """
+  commit, changes = _checkout()
+  return {
+    'python': platform.python_version(),
+    **{name: _version(name) for name in PACKAGES},
+    'code': _sources(),
+    'commit': commit,
+    'changes': changes,
+    'system': platform.system(),
+    'machine': platform.machine(),
+    'cpu': _cpu(),
+    'cores': os.cpu_count(),
+    'device_kind': device_kind,
+    'device_count': device_count,
+    'xla_flags': _xla_flags(os.environ.get('XLA_FLAGS', '')),
+  }
+
+
+def _version(package):
+  try:
+    return importlib.metadata.version(package)
+  except importlib.metadata.PackageNotFoundError:
+    return None
+
+
+def _sources():
+  """SHA-256 over the names and contents of the library's modules."""
+  here = Path(lstm_jax.__file__).parent
+  total = hashlib.sha256()
+  for path in sorted(here.rglob('*.py')):
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    total.update(f'{path.relative_to(here).as_posix()} {content}\n'.encode())
+  return total.hexdigest()
+
+
+def _cpu():
+  try:
+    text = Path('/proc/cpuinfo').read_text()
+  except OSError:
+    return platform.processor() or None
+  found = re.search(r'^model name\s*:\s*(.*)$', text, re.MULTILINE)
+  return found[1] if found else None
+
+
+def _xla_flags(text):
+  """The flags that act on results; paths and addresses are left out."""
+  # How many devices the processor plays is `device_count`, not compared.
+  count = '--xla_force_host_platform_device_count'
+  words = [word for word in text.split() if word.startswith('--')]
+  flags = [word for word in words if not word.startswith(count)]
+  return [re.sub(r'=.*[/\\@].*', '=(path)', flag) for flag in flags]
+
+
+def _checkout():
+  """(commit, hash of the changes) of the git checkout this file belongs to."""
+  here = Path(__file__)
+  if _git(here.parent, 'ls-files', '--error-unmatch', here.name) is None:
+    return None, None  # no git, no checkout, or somebody else's
+  commit = _git(here.parent, 'rev-parse', 'HEAD')
+  changes = _git(
+    here.parent, 'diff', 'HEAD', '--binary', '--no-ext-diff', '--no-textconv'
+  )
+  return (
+    commit.decode().strip() if commit else None,
+    hashlib.sha256(changes).hexdigest() if changes else None,
+  )
+
+
+def _git(directory, *arguments):
+  """What git prints, or None where it fails."""
+  try:
+    done = subprocess.run(
+      ['git', '-C', str(directory), *arguments],
+      capture_output=True,
+      check=True,
+      timeout=10,
+    )
+  except (OSError, subprocess.SubprocessError):
+    return None
+  return done.stdout

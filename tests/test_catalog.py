@@ -1,0 +1,208 @@
+"""What the source says of an entry is what importing it says."""
+
+import importlib
+import inspect
+import itertools
+import types
+import typing
+
+import pytest
+
+from lstm_jax import catalog
+
+ENTRIES = [(k, n) for k in catalog.KINDS for n in catalog.names(k)]
+PLAIN = {bool: 'bool', int: 'int', float: 'float'}
+
+
+def imported(kind, name):
+  module = importlib.import_module(f'lstm_jax.{kind}.{name}')
+  return module, getattr(module, name)
+
+
+def parts(hint):
+  """An annotation as `(types, choices, optional)`, None if text cannot say it.
+
+  Read from the imported object, not from the source.
+  """
+  if hint in PLAIN:
+    return {PLAIN[hint]}, set(), False
+  if hint is types.NoneType:
+    return set(), set(), True
+  if typing.get_origin(hint) is typing.Literal:
+    words = set(typing.get_args(hint))
+    return set(), words - {None}, None in words
+  if typing.get_origin(hint) in (types.UnionType, typing.Union):
+    inner = [parts(h) for h in typing.get_args(hint)]
+    if None in inner:
+      return None
+    kinds, words, optional = zip(*inner, strict=True)
+    return set().union(*kinds), set().union(*words), any(optional)
+  return None
+
+
+@pytest.mark.parametrize(('kind', 'name'), ENTRIES)
+def test_a_description_agrees_with_the_imported_factory(kind, name):
+  module, factory = imported(kind, name)
+  entry = catalog.describe(kind, name)
+  hints = typing.get_type_hints(factory)
+  expected = {}
+  for parameter in inspect.signature(factory).parameters.values():
+    if parameter.kind is parameter.KEYWORD_ONLY:
+      if parameter.name not in entry.static:
+        if found := parts(hints.get(parameter.name)):
+          expected[parameter.name] = (parameter.default, *found)
+  assert entry.options.keys() == expected.keys()
+  for option in entry.options.values():
+    default, plain, choices, optional = expected[option.name]
+    assert option.default == default
+    assert type(option.default) is type(default)
+    assert set(option.types) == plain and len(option.types) == len(plain)
+    assert set(option.choices) == choices
+    assert option.optional == optional
+
+  assert entry.summary == inspect.getdoc(factory).splitlines()[0]
+  assert entry.summary.endswith('.')
+  assert entry.numbers == getattr(module, 'NUMBERS', {})
+  assert entry.shortest == getattr(module, 'SHORTEST', 1)
+  for title, mine in (
+    ('PROVIDES', entry.provides),
+    ('NEEDS', entry.needs),
+    ('STATIC', entry.static),
+  ):
+    assert list(mine) == list(getattr(module, title, ()))
+
+
+@pytest.mark.parametrize(('kind', 'name'), ENTRIES)
+def test_conditions_and_numbers_name_what_exists(kind, name):
+  entry = catalog.describe(kind, name)
+  own = {**entry.options, **entry.numbers}
+  conditions = [*entry.provides.values(), *entry.static.values()]
+  conditions += [condition for condition, _ in entry.refuses]
+  for condition in conditions:
+    assert condition.keys() <= own.keys()
+  assert not entry.options.keys() & entry.numbers.keys()
+  keywords = inspect.signature(imported(kind, name)[1]).parameters
+  assert entry.static.keys() <= keywords.keys()
+
+
+def test_numbers_of_cells_and_learners_never_collide():
+  # They reach a trial in one mapping.
+  def numbers(kind):
+    entries = (catalog.describe(kind, name) for name in catalog.names(kind))
+    return set().union(*(entry.numbers for entry in entries))
+
+  taken = [numbers(kind) for kind in catalog.KINDS]
+  for one, other in itertools.combinations(taken, 2):
+    assert not one & other
+
+
+@pytest.mark.parametrize('name', catalog.names('cells'))
+def test_a_cell_has_the_numbers_and_the_split_that_its_module_names(name):
+  entry = catalog.describe('cells', name)
+  choices = []
+  for option in entry.options.values():
+    words = option.choices or (option.default,)
+    if 'bool' in option.types:
+      words = (True, False)
+    choices += [{option.name: word} for word in words]
+  for options in choices:
+    cell = catalog.build('cells', name, 2, 1, **options)
+    assert cell.numbers.keys() == entry.numbers.keys()
+    full = {o.name: o.default for o in entry.options.values()} | options
+    condition = entry.provides.get('split')
+    promised = condition is not None and catalog.holds(condition, full)
+    assert promised == (cell.split is not None), options
+
+
+def test_build_calls_the_factory_with_its_options():
+  cell = catalog.build('cells', 'srn', 3, 2, hidden=5)
+  assert (cell.num_inputs, cell.num_outputs) == (3, 2)
+  assert cell.initial_carry()[0].shape == (5,)
+
+
+@pytest.mark.parametrize('function', [catalog.describe, catalog.build])
+def test_an_unknown_name_is_answered_with_the_nearest(function):
+  with pytest.raises(ValueError, match="cell 'ltsm'.*did you mean lstm"):
+    function('cells', 'ltsm')
+  with pytest.raises(ValueError, match='choose from adding, '):
+    function('tasks', '_private')
+  with pytest.raises(ValueError, match='must be one of tasks, cells'):
+    function('cell', 'srn')
+
+
+SOURCE = '''
+"""A module."""
+import typing
+from typing import Literal
+Word = Literal['up', 'down']
+NUMBERS = {'init_range': 0.1}
+NEEDS = ('split', 'mask')
+STATIC = ('length',)
+PROVIDES = {'split': {'word': 'up'}}
+REFUSES = (({'word': 'up', 'size': ...}, 'no room'),)
+
+def helper(*, not_an_option: int = 1):
+  pass
+
+def made(a, b, *, length: int, word: Word = 'up', size: int | None = None,
+         other: typing.Literal[1, None] = 1, rule: typing.Callable = helper,
+         rate: float = -1.5):
+  """What it is.
+
+  More.
+  """
+'''
+
+
+def written(tmp_path, source, name='made'):
+  for kind in catalog.KINDS:
+    (tmp_path / kind).mkdir()
+  (tmp_path / 'cells' / f'{name}.py').write_text(source)
+  (tmp_path / 'cells' / '_private.py').write_text('')
+  (tmp_path / 'cells' / 'notes.txt').write_text('')
+  return tmp_path
+
+
+def test_source_is_read_without_running_it(tmp_path):
+  root = written(tmp_path, SOURCE + '\nraise SystemExit')
+  assert catalog.names('cells', root) == ('made',)
+  entry = catalog.describe('cells', 'made', root)
+  assert entry == catalog.Entry(
+    kind='cells',
+    name='made',
+    summary='What it is.',
+    options={
+      'word': catalog.Option('word', 'up', (), ('up', 'down'), False),
+      'size': catalog.Option('size', None, ('int',), (), True),
+      'other': catalog.Option('other', 1, (), (1,), True),
+      'rate': catalog.Option('rate', -1.5, ('float',), (), False),
+    },
+    numbers={'init_range': 0.1},
+    provides={'split': {'word': 'up'}},
+    needs={'split': '', 'mask': ''},
+    static={'length': {}},
+    shortest=1,
+    refuses=(({'word': 'up', 'size': ...}, 'no room'),),
+  )
+
+
+@pytest.mark.parametrize(
+  ('source', 'message'),
+  [
+    ('x = 1', 'cells/made.py has no function made'),
+    ('def made(*, size: int): pass', 'option size has no default'),
+    ('def made(*, size: int = n): pass', 'size must be a literal, not n'),
+    ('NUMBERS = f()\ndef made(): pass', 'NUMBERS must be a literal'),
+  ],
+)
+def test_source_that_cannot_be_read_is_named(tmp_path, source, message):
+  root = written(tmp_path, source)
+  with pytest.raises(ValueError, match=message):
+    catalog.describe('cells', 'made', root)
+
+
+def test_a_condition_holds_where_every_value_does():
+  assert catalog.holds({}, {})
+  assert catalog.holds({'a': 1, 'b': ...}, {'a': 1, 'b': 0, 'c': 2})
+  assert not catalog.holds({'a': 1, 'b': ...}, {'a': 1, 'b': None})
+  assert not catalog.holds({'a': 1}, {'a': 2})

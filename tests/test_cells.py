@@ -1,0 +1,363 @@
+"""What every cell of the catalog promises, for every option it has.
+
+Compiling is what these tests spend their time on: promises about values share
+one compiled function a case.
+"""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_jax import catalog
+from lstm_jax.unroll import affine, spread, unroll
+
+I, K, T = 3, 2, 200
+NAMES = catalog.names('cells')
+LANES = [(), (3,), (2, 3)]
+
+
+def variants(name):
+  """The default and each option moved alone to each other value it has."""
+  yield {}
+  for option in catalog.describe('cells', name).options.values():
+    values = option.choices
+    if 'bool' in option.types:
+      values += (False, True)
+    if 'int' in option.types:
+      values += (1,)
+    yield from ({option.name: v} for v in values if v != option.default)
+
+
+def label(case):
+  name, options = case
+  return '-'.join([name, *(f'{k}={v}' for k, v in options.items())])
+
+
+CASES = [(name, options) for name in NAMES for options in variants(name)]
+every_name = pytest.mark.parametrize('name', NAMES)
+every_case = pytest.mark.parametrize('case', CASES, ids=label)
+
+
+def build(case, num_inputs=I, num_outputs=K):
+  name, options = case
+  return catalog.build('cells', name, num_inputs, num_outputs, **options)
+
+
+def weights_of(cell, lanes=(), size=0.3):
+  """Weights where the mask has one, lanes last, without the cell's `init`."""
+  random = np.random.default_rng(0)
+
+  def draw(exists):
+    w = random.uniform(-size, size, (*exists.shape, *lanes))
+    return w * exists.reshape(*exists.shape, *(1,) * len(lanes))
+
+  return jax.tree.map(draw, cell.mask)
+
+
+def inputs_of(num_steps, lanes=()):
+  return np.random.default_rng(1).normal(size=(num_steps, I, *lanes))
+
+
+def to_numpy(tree):
+  return jax.tree.map(np.asarray, tree)
+
+
+def lane(tree, index):
+  return jax.tree.map(lambda a: np.asarray(a)[(..., *index)], tree)
+
+
+def assert_close(a, b, tolerance=1e-12):
+  assert jax.tree.structure(a) == jax.tree.structure(b)
+  for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+    assert x.dtype == y.dtype
+    np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance)
+
+
+def test_the_catalog_has_the_four_cells():
+  assert set(NAMES) >= {'gru', 'lstm', 'lstm1997', 'srn'}
+
+
+@every_case
+def test_step_keeps_structure_shape_and_dtype(case, x64):
+  cell = build(case)
+  assert (cell.num_inputs, cell.num_outputs) == (I, K)
+  shape = lambda dtype: lambda *s: jax.ShapeDtypeStruct(s, np.dtype(dtype))
+  for dtype, lanes, shared in itertools.product(
+    (np.float32, np.float64), LANES, (False, True)
+  ):
+    carry = jax.eval_shape(lambda: cell.initial_carry(lanes, dtype))  # noqa: B023
+    params = jax.tree.map(
+      lambda m: shape(dtype)(*m.shape, *(() if shared else lanes)), cell.mask
+    )
+    after, net = jax.eval_shape(
+      cell.step, params, carry, shape(dtype)(I, *lanes)
+    )
+    assert jax.tree.structure(after) == jax.tree.structure(carry)
+    assert tuple(after) == tuple(carry)
+    assert {(c.shape[1:], c.dtype) for c in carry} == {(lanes, np.dtype(dtype))}
+    assert net == shape(dtype)(K, *lanes)
+
+
+def learn(cell):
+  """Compiled: errors of three lanes, what they come from, and gradients."""
+
+  def loss(params, inputs):
+    carry, nets = unroll(cell, params, inputs)
+    error = 0.5 * jnp.mean(nets**2 + nets, axis=(0, 1))
+    return jnp.sum(error), (error, carry, nets)
+
+  return jax.jit(jax.value_and_grad(loss, has_aux=True))
+
+
+@every_case
+def test_two_hundred_steps_and_their_gradient(case, x64):
+  cell, lanes = build(case), (3,)
+  params, inputs = weights_of(cell, lanes), inputs_of(T, lanes)
+  f = learn(cell)
+  (_, (error, carry, nets)), grads = to_numpy(f(params, inputs))
+  assert nets.std(axis=0).min() > 1e-3
+
+  # Lanes never meet: another net and sequence in lane 1, bitwise the same in
+  # 0 and 2.
+  for other in (params, jax.tree.map(lambda w: w[..., ::-1], params)):
+    changed = jax.tree.map(
+      lambda w, o: np.stack([w[..., 0], -o[..., 1], w[..., 2]], axis=-1),
+      (params, inputs),
+      (other, inputs),
+    )
+    (_, aux), their_grads = f(*changed)
+    for index in ((0,), (2,)):
+      assert_close(
+        lane((*aux, their_grads), index),
+        lane((error, carry, nets, grads), index),
+        tolerance=0,
+      )
+    assert np.all(aux[0][1] != error[1])
+
+  # The gradient is the slope: central differences in a random direction.
+  random, h = np.random.default_rng(2), 1e-6
+  direction = jax.tree.map(
+    lambda w, m: random.normal(size=w.shape) * m[..., None], params, cell.mask
+  )
+  moved = [
+    f(jax.tree.map(lambda w, d: w + s * h * d, params, direction), inputs)
+    for s in (1, -1)
+  ]
+  slope = (moved[0][0][1][0] - moved[1][0][1][0]) / (2 * h)
+  predicted = sum(
+    np.sum(np.reshape(g * d, (-1, 3)), axis=0)
+    for g, d in zip(grads, direction, strict=True)
+  )
+  np.testing.assert_allclose(predicted, slope, rtol=1e-5, atol=1e-8)
+
+  # Every weight that exists does something.
+  for grad, exists in zip(grads, cell.mask, strict=True):
+    assert np.all(np.any(grad != 0, axis=-1) | (exists == 0))
+
+  # Inputs far outside any squashing function's range.
+  for array in jax.tree.leaves(f(params, 1e3 * inputs)):
+    assert np.all(np.isfinite(array))
+
+
+@every_name
+def test_scan_is_a_loop_of_steps_and_jit_changes_nothing(name, x64):
+  cell, inputs = build((name, {})), inputs_of(5)
+  params = jax.tree.map(jnp.asarray, weights_of(cell))
+  carry, nets = cell.initial_carry((), np.float64), []
+  for x_t in inputs:
+    carry, net_t = cell.step(params, carry, x_t)
+    nets.append(net_t)
+  scanned = jax.jit(lambda p, x: unroll(cell, p, x))(params, inputs)
+  assert_close(scanned, (carry, jnp.stack(nets)))
+
+
+@every_name
+def test_lanes_are_nets_run_alone(name, x64):
+  cell = build((name, {}))
+  run = jax.jit(lambda p, x: unroll(cell, p, x))
+  for lanes, shared in (((3,), False), ((2, 3), False), ((3,), True)):
+    inputs = inputs_of(4, lanes)
+    params = weights_of(cell, () if shared else lanes)
+    together = run(params, inputs)
+    for index in np.ndindex(*lanes):
+      own = params if shared else lane(params, index)
+      alone = run(own, inputs[(..., *index)])
+      assert_close(lane(together, index), to_numpy(alone))
+
+
+def initial(cell):
+  """Compiled `init` in which every number is left to the draw (nan) or set."""
+  init = jax.jit(cell.init)
+  nan = {k: np.full(v.shape, np.nan) for k, v in cell.numbers.items()}
+
+  def of_key(seed, **numbers):
+    numbers = {**nan, 'init_range': np.array(0.3), **numbers}
+    return to_numpy(init(jax.random.key(seed), numbers))
+
+  return of_key
+
+
+@every_case
+def test_initial_weights(case, x64):
+  cell = build(case, num_inputs=40)
+  init = initial(cell)
+  params, again, other = init(3), init(3), init(4)
+  assert jax.tree.structure(params) == jax.tree.structure(cell.mask)
+  for array, exists in zip(params, cell.mask, strict=True):
+    assert isinstance(exists, np.ndarray)
+    assert array.shape == exists.shape
+    assert set(np.unique(exists)) <= {0, 1}
+    np.testing.assert_array_equal(array != 0, exists == 1)
+
+  assert_close(params, again, tolerance=0)
+  drawn = np.concatenate([np.ravel(a) for a in params])
+  anew = np.concatenate([np.ravel(a) for a in other])
+  np.testing.assert_array_equal(drawn == anew, drawn == 0)
+  drawn = drawn[drawn != 0]
+  assert len(drawn) == sum(int(m.sum()) for m in cell.mask)
+  assert len(np.unique(drawn)) == len(drawn), 'two weights share a draw'
+  # 40 weights and more: each end misses the outer fifth of its half with
+  # p < 0.9^40 = 0.015 for a key, and this key is fixed.
+  assert -0.3 <= drawn.min() < -0.24
+  assert 0.24 < drawn.max() <= 0.3
+
+
+@every_name
+def test_the_range_gives_the_weights_their_dtype(name, x64):
+  cell = build((name, {}))
+  for dtype in (np.float32, np.float64):
+    numbers = {**cell.numbers, 'init_range': np.asarray(0.1, dtype)}
+    params = jax.eval_shape(cell.init, jax.random.key(0), numbers)
+    assert {p.dtype for p in params} == {np.dtype(dtype)}
+  for exists in cell.mask:
+    # A gradient times the mask keeps its dtype.
+    assert jnp.promote_types(np.float32, exists.dtype) == np.float32
+
+
+@every_name
+def test_numbers_are_those_of_the_source(name):
+  entry = catalog.describe('cells', name)
+  cell = build((name, {}))
+  assert set(cell.numbers) == set(entry.numbers)
+  for key, default in entry.numbers.items():
+    value = np.nan if default is None else default
+    np.testing.assert_array_equal(
+      cell.numbers[key], np.full_like(cell.numbers[key], value)
+    )
+  assert ('split' in entry.provides) == (cell.split is not None)
+
+
+@every_name
+def test_a_bias_set_by_a_number_is_that_number(name, x64):
+  cell = build((name, {}))
+  biases = [k for k in cell.numbers if k.endswith('_bias')]
+  assert len(biases) == len(cell.numbers) - 1
+  init = initial(cell)
+  before = init(0)
+  places = []
+  for bias in biases:
+    staggered = -3.0 - np.arange(cell.numbers[bias].size)
+    after = init(0, **{bias: staggered})
+    for old, new, field in zip(before, after, before._fields, strict=True):
+      moved = old != new
+      expected = staggered if field == 'b' else []
+      np.testing.assert_array_equal(new[moved], expected)
+    places.append(np.flatnonzero(before.b != after.b))
+  places = [tuple(p) for p in places]
+  assert len(set(places)) == len(biases), 'two numbers set the same biases'
+
+
+@every_name
+def test_numbers_may_differ_from_lane_to_lane(name, x64):
+  cell = build((name, {}))
+  numbers = {
+    k: np.stack([np.asarray(v, float), np.asarray(v, float) / 2])
+    for k, v in cell.numbers.items()
+  }
+  keys = jax.random.split(jax.random.key(0), 2)
+  init, in_lanes = map(jax.jit, (cell.init, jax.vmap(cell.init, out_axes=-1)))
+  together = in_lanes(keys, numbers)
+  for i in range(2):
+    alone = init(keys[i], {k: v[i] for k, v in numbers.items()})
+    assert_close(lane(together, (i,)), to_numpy(alone), tolerance=0)
+
+
+SPLIT = [case for case in CASES if build(case).split is not None]
+
+
+@pytest.mark.parametrize('case', SPLIT, ids=label)
+def test_split_is_the_step_taken_apart(case, x64):
+  cell = build(case)
+  split, name = cell.split, cell.split.internal
+
+  @jax.jit
+  def parts(params, carry_tm1, x_t):
+    w, b = split.weights(params)
+    net = sum(map(affine, w, split.sources(carry_tm1, x_t)))
+    net = net + spread(b, net)
+
+    def internal(state, net):
+      carry = carry_tm1._replace(**{name: state})
+      return getattr(split.advance(carry, net), name)
+
+    carry_t = split.advance(carry_tm1, net)
+    composed = carry_t, split.readout(params, carry_t, x_t)
+    jacobians = jax.jacobian(internal, (0, 1))(getattr(carry_tm1, name), net)
+    return composed, cell.step(params, carry_tm1, x_t), jacobians
+
+  params, random = weights_of(cell), np.random.default_rng(3)
+  carry = jax.tree.map(
+    lambda c: random.uniform(0.1, 0.9, c.shape),
+    cell.initial_carry((), np.float64),
+  )
+  composed, step, (by_state, by_net) = parts(params, carry, inputs_of(1)[0])
+  assert_close(composed, step)
+
+  # The recurrence is elementwise, and 1 if and only if it is a carousel.
+  np.testing.assert_array_equal(by_state, np.diag(np.diag(by_state)))
+  assert np.all(np.diag(by_state) == 1) == split.carousel
+  # Exactly the rows that serve move the internal state.
+  serving = np.zeros(by_net.shape, bool)
+  for rows in split.serves.values():
+    serving[np.arange(len(by_state)), rows] = True
+  np.testing.assert_array_equal(np.not_equal(by_net, 0), serving)
+
+
+@pytest.mark.parametrize('case', SPLIT, ids=label)
+@pytest.mark.parametrize('lanes', LANES)
+def test_gather_puts_back_what_weights_took(case, lanes, x64):
+  cell = build(case)
+  params = weights_of(cell, lanes)
+  w, b = cell.split.weights(params)
+  gathered = to_numpy(cell.split.gather(w, b))
+  assert_close(cell.split.weights(gathered), (w, b), tolerance=0)
+  for a, full in zip(gathered, params, strict=True):
+    assert (a.shape, a.dtype) == (full.shape, full.dtype)
+    assert np.all((a == full) | (a == 0))
+  count = lambda tree: sum(np.count_nonzero(a) for a in jax.tree.leaves(tree))
+  assert count(gathered) == count((w, b))
+
+
+@every_name
+def test_a_size_below_one_is_refused(name):
+  with pytest.raises(ValueError, match='num_inputs=0 must be at least 1'):
+    build((name, {}), num_inputs=0)
+  with pytest.raises(ValueError, match='num_outputs=-1 must be at least 1'):
+    build((name, {}), num_outputs=-1)
+  for option in catalog.describe('cells', name).options.values():
+    if 'int' in option.types:
+      with pytest.raises(ValueError, match=f'{option.name}=0 must be at least'):
+        build((name, {option.name: 0}))
+
+
+@every_name
+def test_an_unknown_word_is_refused_with_the_choices(name):
+  for option in catalog.describe('cells', name).options.values():
+    if option.choices:
+      with pytest.raises(ValueError) as error:
+        build((name, {option.name: 'often'}))
+      assert f"{option.name}='often'" in str(error.value)
+      assert ', '.join(option.choices) in str(error.value)

@@ -1,0 +1,145 @@
+"""Intervals: against formulas written again, and by simulated experiments."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from lstm_jax import statistics
+
+EXPERIMENTS = 2_000
+# 2,000 experiments at 95 %: three standard errors are 1.5 %.
+SLACK = 0.015
+
+
+@pytest.mark.parametrize('n', [1, 2, 5, 10, 30, 2560])
+@pytest.mark.parametrize('share', [0.0, 0.3, 1.0])
+def test_wilson_is_the_root_of_its_equation(n, share):
+  k = round(share * n)
+  z = 1.959963984540054
+  centre = (k + z * z / 2) / (n + z * z)
+  half = z / (n + z * z) * math.sqrt(k * (n - k) / n + z * z / 4)
+  low, high = statistics.wilson(k, n)
+  assert low == pytest.approx(centre - half, abs=1e-12)
+  assert high == pytest.approx(centre + half, abs=1e-12)
+  assert 0 <= low <= k / n <= high <= 1
+
+
+def test_wilson_level_and_no_trials():
+  found = statistics.wilson(7, 10, level=0.9)
+  expected = stats.binomtest(7, 10).proportion_ci(0.9, method='wilson')
+  assert found == (expected.low, expected.high)
+  assert statistics.wilson(0, 0) == (0, 1)
+
+
+def test_wilson_covers_on_average():
+  for n in (5, 10, 30):
+    covers = [statistics.wilson(k, n) for k in range(n + 1)]
+    p = (np.arange(2_000) + 0.5) / 2_000
+    covered = sum(
+      stats.binom.pmf(k, n, p) * ((low <= p) & (p <= high))
+      for k, (low, high) in enumerate(covers)
+    )
+    assert 0.945 < covered.mean() < 0.965, n
+
+
+def plain_median(values):
+  ordered = sorted(values)
+  middle = len(ordered) // 2
+  if len(ordered) % 2:
+    return ordered[middle]
+  return (ordered[middle - 1] + ordered[middle]) / 2
+
+
+@given(
+  st.lists(
+    st.one_of(st.integers(1, 10**7), st.just(math.inf)), min_size=1, max_size=40
+  )
+)
+def test_median_against_plain_python(values):
+  assert statistics.median(values) == plain_median(values)
+
+
+def test_median_with_unsolved_trials():
+  solved = [10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
+  assert statistics.median(solved + [math.inf] * 4) == 55
+  assert statistics.median(solved[:4] + [math.inf] * 6) == math.inf
+
+
+def coverage_by_enumeration(low_rank, n):
+  """How often x_(r)..x_(n+1-r) holds the median, over all 2^n sign rows."""
+  held = 0
+  for row in itertools.product((0, 1), repeat=n):
+    below = sum(row)  # values below the median
+    held += low_rank <= below <= n - low_rank
+  return held / 2**n
+
+
+@pytest.mark.parametrize('n', range(1, 15))
+def test_median_interval_is_the_narrowest_that_holds(n):
+  values = [float(10 * i) for i in range(1, n + 1)]
+  found = statistics.median_interval(values[::-1])
+  if n < 6:
+    assert found is None
+    assert coverage_by_enumeration(1, n) < 0.95
+    return
+  rank = round(found.low / 10)
+  assert found.high == values[n - rank]
+  assert coverage_by_enumeration(rank, n) >= 0.95
+  assert coverage_by_enumeration(rank + 1, n) < 0.95
+
+
+def test_median_interval_with_unsolved_trials():
+  values = [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, math.inf, math.inf]
+  assert statistics.median_interval(values) == (20, math.inf)
+  assert statistics.median_interval([math.inf] * 8) == (math.inf, math.inf)
+
+
+@pytest.mark.parametrize('budget', [math.inf, 1.2])
+@pytest.mark.parametrize('n', [6, 10, 30])
+def test_median_interval_covers(n, budget):
+  draws = np.random.default_rng(n).lognormal(0.0, 0.7, (EXPERIMENTS, n))
+  draws[draws > budget] = math.inf
+  intervals = np.array([statistics.median_interval(x) for x in draws])
+  covered = np.mean((intervals[:, 0] <= 1) & (1 <= intervals[:, 1]))
+  # The true coverage of an order-statistic interval is known: 1 - 2 P(X < r).
+  exact = {6: 0.96875, 10: 0.978515625, 30: 0.957226}[n]
+  assert covered == pytest.approx(exact, abs=SLACK)
+  assert statistics.median_interval(draws[0][:5]) is None
+
+
+@pytest.mark.parametrize(('n', 'least'), [(10, 0.90), (30, 0.93)])
+@pytest.mark.parametrize('shape', [4, 1_000])
+def test_mean_interval_covers(n, least, shape):
+  draws = np.random.default_rng(n).gamma(shape, 1.0, (EXPERIMENTS, n))
+  low, high = statistics.mean_interval(draws)
+  assert least <= np.mean((low <= shape) & (shape <= high)) <= 0.97
+
+
+def test_mean_interval_few_constant_and_seeded():
+  assert statistics.mean_interval([1.0, 2.0, 3.0, 4.0, 5.0]) is None
+  assert statistics.mean_interval([3.0] * 12) == (3, 3)
+  values = np.random.default_rng(0).gamma(4.0, 1.0, 12)
+  first, again = (statistics.mean_interval(values) for _ in range(2))
+  assert first == again
+  assert first.low < values.mean() < first.high
+
+
+@pytest.mark.parametrize(
+  ('call', 'words'),
+  [
+    (lambda: statistics.wilson(3, 2), 'k must be in 0..n = 0..2, got 3'),
+    (lambda: statistics.wilson(1, 2, level=95), 'level must lie in .* got 95'),
+    (lambda: statistics.median([]), 'at least one number'),
+    (lambda: statistics.median([math.nan]), 'NaN'),
+    (lambda: statistics.median_interval([]), 'at least one number'),
+    (lambda: statistics.mean_interval([1.0] * 20 + [math.inf]), 'finite'),
+  ],
+)
+def test_errors_name_the_argument(call, words):
+  with pytest.raises(ValueError, match=words):
+    call()

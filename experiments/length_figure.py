@@ -109,7 +109,7 @@ def _label(s, names):
       plain = name in ('cell', 'learner')
       said.append(value if plain else f'{_SHORT.get(name, name)} {value}')
     else:
-      said.append(f'{name.rsplit(".")[-1]}={value}')
+      said.append(f'{name}={value}')
   return ', '.join(said) or 'all trials'
 
 
@@ -191,8 +191,12 @@ def _draw_lines(axes, lines, styles):
   elif not heights:
     axes.set_yticks([])
     axes.text(
-      *(0.5, 0.5, 'no setting was solved by half of its trials'),
-      **{'ha': 'center', 'va': 'center', 'transform': axes.transAxes},
+      0.5,
+      0.5,
+      'no setting was solved by half of its trials',
+      ha='center',
+      va='center',
+      transform=axes.transAxes,
     )
   if len(lengths) <= 8:
     axes.set_xticks(lengths, map(shown, lengths))
@@ -222,7 +226,11 @@ def _draw_strip(strip, lines, styles, most):
     for s in held:
       if _missed(s):
         strip.text(
-          *(s.setting['length'], i, f'{_missed(s)}/{s.trials}'),
-          **{'ha': 'center', 'va': 'center', 'fontsize': 10},
+          s.setting['length'],
+          i,
+          f'{_missed(s)}/{s.trials}',
+          ha='center',
+          va='center',
+          fontsize=10,
           color=styles[label]['color'],
         )

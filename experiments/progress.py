@@ -16,6 +16,7 @@ A snapshot is a dict; what it lacks is not shown:
   compiling          what is being compiled, or True; empty or False if nothing
 """
 
+import math
 import os
 import shutil
 import time
@@ -61,8 +62,8 @@ def line(
   Args:
     snapshot: see the head of this file.
     total: trials of the sweep.
-    width: most characters the line may have. The least needed facts go first,
-      the count of trials last. None: no limit and no bar.
+    width: most characters the line may have. Facts go in by need, the count of
+      trials first. None: no limit and no bar.
     unicode: False writes ASCII alone.
 
   Returns:
@@ -72,42 +73,35 @@ def line(
   done = of('done', 0)
   count = f'{done:,}/{total:,} trials'
   left = f'{clock_text(of("eta_seconds"))} left'
+  rate, share = of('sequences_per_second'), of('lane_share')
   what = of('compiling')
   compiling = what if isinstance(what, str) else '' if not what else 'a program'
   compiling = compiling and f'compiling {" ".join(compiling.split())}'
-  # In the order shown, with how soon each gives way.
+  # (need, fact) in the order shown; no two needs are equal.
   facts = [
     (9, count),
     (6, f'{of("solved", 0):,} solved'),
     (3, f'{of("diverged"):,} diverged' if of('diverged') else ''),
     (2, f'{of("running"):,} running' if of('running') else ''),
-    (
-      5,
-      f'{of("sequences_per_second"):,.0f} seq/s'
-      if of('sequences_per_second') is not None
-      else '',
-    ),
-    (
-      1,
-      f'lanes {100 * of("lane_share"):.0f} %'
-      if of('lane_share') is not None
-      else '',
-    ),
+    (5, '' if rate is None else f'{rate:,.0f} seq/s'),
+    (1, '' if share is None else f'lanes {100 * share:.0f} %'),
     (7, left if done < total else ''),
     (8, compiling),
     (0, f'{of("sequences"):,} sequences' if of('sequences') else ''),
   ]
-  facts = [(rank, fact) for rank, fact in facts if fact]
   joint = ' · ' if unicode else ', '
-
-  def said():
-    return joint.join(fact for _, fact in facts)
-
+  room = math.inf
   if width is not None:
     room = width if width < _BAR_FROM else width - _SHORTEST_BAR - 3
-    while len(facts) > 1 and len(said()) > room:
-      facts.remove(min(facts))
-  text = said() if unicode else said().encode('ascii', 'replace').decode()
+  kept: set[int] = set()
+  for rank, fact in sorted(facts, reverse=True):
+    size = len(fact) + len(joint) * bool(kept)
+    if fact and (not kept or size <= room):
+      kept.add(rank)
+      room -= size
+  text = joint.join(fact for rank, fact in facts if rank in kept)
+  if not unicode:
+    text = text.encode('ascii', 'replace').decode()
   if width is None:
     return text
   room = min(_LONGEST_BAR, width - len(text) - 3)

@@ -86,8 +86,11 @@ def _draw_heat(axes, places, windows, lengths):
     solved, trials = sum(s.solved for s in held), sum(s.trials for s in held)
     share[i, j] = solved / trials
     axes.text(
-      *(j, i, f'{solved}/{trials}'),
-      **{'ha': 'center', 'va': 'center'},
+      j,
+      i,
+      f'{solved}/{trials}',
+      ha='center',
+      va='center',
       color='black' if share[i, j] > 0.55 else 'white',
       fontsize=12 if len(lengths) <= 6 else 9,
     )
@@ -97,7 +100,11 @@ def _draw_heat(axes, places, windows, lengths):
   axes.tick_params(length=0)
   axes.spines[:].set_visible(False)
   return axes.pcolormesh(
-    *(*edges, np.ma.masked_invalid(share)),
-    **{'cmap': 'cividis', 'vmin': 0, 'vmax': 1},
-    **{'edgecolors': 'white', 'linewidth': 2},
+    *edges,
+    np.ma.masked_invalid(share),
+    cmap='cividis',
+    vmin=0,
+    vmax=1,
+    edgecolors='white',
+    linewidth=2,
   )

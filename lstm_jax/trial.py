@@ -80,9 +80,9 @@ class Program(NamedTuple):
     advance: `(trials, num_sequences) -> (trials, work)`: at most that many
       sequences for every running lane; returns early when a lane has finished,
       so that its place can be given away.
-    test: `(params [..., *], key, length [*], num_sequences) ->
-      Judgement` with `right` the *number* of right sequences and the errors
-      their means, over that many fresh sequences for each lane.
+    test: `(length [L], key, params [..., L], rounds) -> Judgement [L]`: the L
+      lanes, copies of one net and key, take `rounds` fresh sequences each.
+      `right` is the *number* of right ones, the errors are their means.
   """
 
   start: Callable
@@ -187,24 +187,22 @@ def program(task, learner):
     )
     return trials, work
 
-  def test(params, key, length, num_sequences):
-    test_key = draw.fold_in(key, jnp.full_like(length, _TEST))
+  def test(length, key, params, rounds):
+    lanes = length.shape[0]
+    key = draw.fold_in(key, jnp.full_like(length, _TEST))
 
-    def body(n, total):
-      episode = task.draw(
-        draw.fold_in(test_key, jnp.full_like(length, n)), length
-      )
-      judgement = learner.judge(params, episode)
+    def body(i, total):
+      # The lanes share the test sequences between them.
+      n = i * lanes + jnp.arange(lanes)
+      judgement = learner.judge(params, task.draw(draw.fold_in(key, n), length))
       return jax.tree.map(lambda t, j: t + j.astype(t.dtype), total, judgement)
 
     dtype = jax.tree.leaves(params)[0].dtype
     zeros = jnp.zeros(length.shape, dtype)
     none = Judgement(jnp.zeros(length.shape, jnp.int32), zeros, zeros)
-    total = jax.lax.fori_loop(0, num_sequences, body, none)
+    total = jax.lax.fori_loop(0, rounds, body, none)
     return Judgement(
-      total.right,
-      total.absolute / num_sequences,
-      total.squared / num_sequences,
+      total.right, total.absolute / rounds, total.squared / rounds
     )
 
   return Program(start, advance, test)

@@ -23,6 +23,11 @@ from lstm_jax.store.lock import lock
 
 CHUNKS = 3
 
+# The order of the steps is what is tested; waiting for a real disk is not.
+QUICK = files.DISK._replace(
+  fsync=lambda fd: None, fsync_directory=lambda path: None
+)
+
 
 def setting(seed, **changes):
   values = dict(
@@ -116,6 +121,31 @@ def stepwise(before, disk=files.DISK):
   return files.Disk(
     **{name: wrap(name, call) for name, call in disk._asdict().items()}
   )
+
+
+class Died(BaseException):
+  """The process is gone: no later step happens, no handler runs."""
+
+
+def table(path):
+  return (path / 'results.csv').read_bytes()
+
+
+def hidden(path):
+  return [str(p) for p in path.rglob('.*')]
+
+
+def damaged(data):
+  """Every flipped bit of a byte in turn, and every truncation."""
+  for at in range(len(data)):
+    flipped = bytearray(data)
+    flipped[at] ^= 1 << (at % 8)
+    yield bytes(flipped)
+    flipped[at] ^= 0xFF
+    yield bytes(flipped)
+    yield data[:at]
+  yield data + b'\n'
+  yield data + data
 
 
 def told(path, plan, pipe):

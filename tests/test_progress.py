@@ -62,13 +62,19 @@ def test_line_with_bar():
     '[█████████░░░░░░░░░░] 48/96 trials · 0 solved · 0:00:05 left'
   )
   assert progress.line(SNAPSHOT, 96, 80) == (
-    '[█████░░░░░░░░░] 37/96 trials · 1:01:23 left · compiling adding, lstm1997'
+    '[███░░░░░░] 37/96 trials · 30 solved · 1:01:23 left · '
+    'compiling adding, lstm1997'
   )
 
 
 def test_narrow_lines_keep_the_count():
+  short = {**SNAPSHOT, 'compiling': 'gru'}
+  assert progress.line(short, 96, 44) == (
+    '37/96 trials · 1:01:23 left · compiling gru'
+  )
+  # What is too long to fit makes room for the next.
   assert progress.line(SNAPSHOT, 96, 40) == (
-    '37/96 trials · compiling adding, lstm199'
+    '37/96 trials · 30 solved · 1:01:23 left'
   )
   idle = {**SNAPSHOT, 'compiling': ''}
   assert (
@@ -128,7 +134,7 @@ def test_live_rewrites_one_line_ten_times_a_second():
   idle = {'done': 0, 'solved': 0}
   for step in range(11):
     shown.update({**idle, 'done': step})
-    clock.now += 0.05
+    clock.now += 0.0625
   shown.close()
   shown.close()
   text = stream.getvalue()

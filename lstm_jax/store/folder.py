@@ -185,15 +185,17 @@ def _make_directory(path, disk):
   with files.storage(path):
     if path.is_dir():
       return
-    if os.path.lexists(path):
+    if not os.path.lexists(path):
+      _make_directory(path.parent, disk)
+      with contextlib.suppress(FileExistsError):
+        disk.mkdir(path)
+      # A parent that can be passed through but not read cannot be synced.
+      with contextlib.suppress(PermissionError):
+        disk.fsync_directory(path.parent)
+    # Asked again: another process may have made it since.
+    if not path.is_dir():
       what = 'a link to nothing' if path.is_symlink() else 'not a directory'
       raise faults.Unusable(f'{path}: {what}; name another --out')
-    _make_directory(path.parent, disk)
-    with contextlib.suppress(FileExistsError):
-      disk.mkdir(path)
-    # A parent that can be passed through but not read cannot be synced.
-    with contextlib.suppress(PermissionError):
-      disk.fsync_directory(path.parent)
 
 
 def _check_vacant(path):

@@ -103,9 +103,12 @@ def adding(
         value = jnp.where(marked & (t == 0), 0, value)
       edge = jnp.where((t == 0) | (t == last), np.float32(-1), np.float32(0))
       marker = jnp.where(marked, 1, edge)
-      # A select by row: XLA:CPU writes a concatenation as scalar code.
-      row = jnp.arange(2).reshape((2,) + (1,) * value.ndim)
-      return jnp.where(row == 0, value[None], marker[None])
+      # A sum of padded rows: a select by row would draw the value in both
+      # rows (measured: 5-6 ns a lane-step against 3).
+      others = ((0, 0),) * value.ndim
+      return jnp.pad(value[None], ((0, 1), *others)) + jnp.pad(
+        marker[None], ((1, 0), *others)
+      )
 
     return Stream(
       length=episode.length,

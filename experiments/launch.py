@@ -1,0 +1,52 @@
+"""What a main does before it imports JAX: XLA's flags, the number of devices.
+
+The library sets nothing; a program that imports it can call `set_flags` itself,
+before anything touches JAX, or copy the flags from `cpu_flags()`.
+"""
+
+import os
+
+# Compile a loop over small arrays to one native function instead of a list of
+# kernels called one by one (2 to 8 times as fast for nets of a few cells), keep
+# the library calls out that would prevent it, and use the whole vector unit.
+_CPU_FLAGS = {
+  '--xla_backend_extra_options': (
+    'xla_cpu_small_while_loop_byte_threshold=1000000000000'
+  ),
+  '--xla_cpu_experimental_ynn_fusion_type': '',
+  '--xla_cpu_experimental_xnn_fusion_type': '',
+  '--xla_cpu_prefer_vector_width': '512',
+}
+
+
+def cpu_flags():
+  """The flags that make small nets fast on a CPU, as XLA_FLAGS has them."""
+  return ' '.join(f'{name}={value}' for name, value in _CPU_FLAGS.items())
+
+
+def set_flags(profile='auto', devices=0, environ=os.environ):
+  """Sets up the process for small nets, before JAX is imported.
+
+  Flags that the user has set in XLA_FLAGS stay as they are.
+
+  Args:
+    profile: 'auto', or 'none' to leave XLA_FLAGS alone.
+    devices: CPU devices (cores) to make; 0: those this process may use.
+    environ: the environment to change.
+
+  Raises:
+    ValueError: an unknown profile.
+  """
+  if profile not in ('auto', 'none'):
+    raise ValueError(f'profile={profile!r} must be one of auto, none')
+  given = environ.get('XLA_FLAGS', '')
+  if profile == 'auto':
+    named = {word.partition('=')[0] for word in given.split()}
+    ours = [
+      f'{name}={value}'
+      for name, value in _CPU_FLAGS.items()
+      if name not in named
+    ]
+    environ['XLA_FLAGS'] = ' '.join([*ours, given]).strip()
+  cores = devices or len(os.sched_getaffinity(0))
+  environ.setdefault('JAX_NUM_CPU_DEVICES', str(cores))

@@ -1,0 +1,210 @@
+"""Lanes on a device: trials as columns, in and out of compiled programs."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from lstm_jax import trial
+
+# Lane widths that get compiled. On CPU 32 lanes of a small net fill the first
+# cache; fewer than 16 leave the vector unit lanes to spare, but are less work
+# for what is scalar, and one lane alone is three times as fast as sixteen.
+CPU_WIDTHS = (1, 4, 16, 32)
+ACCELERATOR_WIDTHS = (16, 64, 256, 1024, 4096)
+TEST_SEQUENCES = 2560
+_TEST_LANES = 32
+
+
+class Job(NamedTuple):
+  """A trial to run.
+
+  Attributes:
+    id: its stable id.
+    program: name of the program it runs in.
+    seed: of its key.
+    numbers: name -> float or array: the learning rate and the cell's numbers;
+      those left out have their defaults.
+    length: the task's T.
+    budget: training sequences it may see.
+  """
+
+  id: str
+  program: str
+  seed: int
+  numbers: Mapping[str, Any]
+  length: int
+  budget: int
+
+
+class Column(NamedTuple):
+  """A trial between two chunks: one lane of `trial.Trials`.
+
+  Attributes:
+    leaves: path in `Trials` -> numpy array without the lane axis.
+    seconds: device time so far, shared with the lanes beside it.
+  """
+
+  leaves: dict[str, np.ndarray]
+  seconds: float
+
+
+class Test(NamedTuple):
+  """A net on fresh sequences: how many wrong of how many, mean errors."""
+
+  wrong: int
+  total: int
+  absolute: float
+  squared: float
+
+
+class Build(NamedTuple):
+  """A program, and the numbers of one of its trials with their defaults."""
+
+  program: trial.Program
+  numbers: Mapping[str, np.ndarray]
+
+
+def widths_of(device):
+  """The lane widths that pay on a kind of device."""
+  return CPU_WIDTHS if device.platform == 'cpu' else ACCELERATOR_WIDTHS
+
+
+def width_for(widths, count):
+  """The smallest of the ascending `widths` that holds `count` lanes."""
+  return next((w for w in widths if w >= count), widths[-1])
+
+
+def key_of(seed):
+  """Raw key data of `jax.random.key(seed)`, a pair of uint32."""
+  key = jax.random.key(seed, impl='threefry2x32')
+  return tuple(np.asarray(jax.random.key_data(key)))
+
+
+def columns_of(trials, seconds):
+  """The lanes of `trials`, one `Column` for each entry of `seconds`."""
+  leaves = [(_name(p), np.asarray(x)) for p, x in _paths(trials)]
+  return [
+    Column({name: np.array(x[..., i]) for name, x in leaves}, spent)
+    for i, spent in enumerate(seconds)
+  ]
+
+
+def stack(columns, structure, width):
+  """`Trials` of `width` lanes from columns; lanes to spare are idle copies.
+
+  Args:
+    columns: at most `width` columns.
+    structure: `Trials` of the same program, for its tree.
+    width: lanes.
+
+  Raises:
+    ValueError: a column of another program.
+  """
+  names = [_name(path) for path, _ in _paths(structure)]
+  for column in columns:
+    if set(column.leaves) != set(names):
+      raise ValueError('a column does not have the arrays of this program')
+  spare = [columns[0]] * (width - len(columns))
+  leaves = [
+    np.stack([column.leaves[name] for column in columns + spare], axis=-1)
+    for name in names
+  ]
+  trials = jax.tree.unflatten(jax.tree.structure(structure), leaves)
+  trials.status[len(columns) :] = trial.IDLE
+  return trials
+
+
+class Compiled:
+  """The programs of one device, compiled when first called.
+
+  Args:
+    device: where they run.
+    on_compile: called with True before and False after a compilation.
+  """
+
+  def __init__(self, device, on_compile=lambda compiling: None):
+    self._device = device
+    self._on_compile = on_compile
+    self._programs = {}
+
+  def __call__(self, name, function, *args):
+    """Calls `function` compiled for the shapes of `args`.
+
+    Returns:
+      `(result, fresh)`: fresh where this call had to compile.
+    """
+    args = jax.device_put(args, self._device)
+    key = (name, function.__name__, jax.tree.leaves(args)[0].shape)
+    fresh = key not in self._programs
+    if fresh:
+      self._on_compile(True)
+      try:
+        self._programs[key] = jax.jit(function).lower(*args).compile()
+      finally:
+        self._on_compile(False)
+    return self._programs[key](*args), fresh
+
+
+def start(compiled, name, build, jobs, width):
+  """The first `Trials` of jobs, `width` at a time.
+
+  Returns:
+    `(columns, trials)`: a column a job, and one of the `Trials`.
+  """
+  columns = []
+  for at in range(0, len(jobs), width):
+    some = jobs[at : at + width]
+    padded = some + [some[-1]] * (width - len(some))
+    numbers = {
+      number: np.stack(
+        [
+          np.broadcast_to(job.numbers.get(number, default), default.shape)
+          for job in padded
+        ],
+        axis=-1,
+      ).astype(np.float32)
+      for number, default in build.numbers.items()
+    }
+    high, low = zip(*(key_of(job.seed) for job in padded), strict=True)
+    trials, _ = compiled(
+      name,
+      build.program.start,
+      (np.array(high), np.array(low)),
+      numbers,
+      np.array([job.length for job in padded], np.int32),
+      np.array([job.budget for job in padded], np.int32),
+    )
+    columns += columns_of(trials, [0.0] * len(some))
+  return columns, trials
+
+
+def test(compiled, name, build, column, structure, sequences):
+  """The test of a column's net on at least `sequences` fresh sequences."""
+  one = stack([column], structure, 1)
+  wide = lambda x: np.repeat(x, _TEST_LANES, axis=-1)
+  rounds = -(-sequences // _TEST_LANES)
+  judged, _ = compiled(
+    name,
+    build.program.test,
+    wide(one.length),
+    jax.tree.map(wide, one.key),
+    jax.tree.map(wide, one.learner.params),
+    np.int32(rounds),
+  )
+  total = rounds * _TEST_LANES
+  return Test(
+    total - int(np.sum(judged.right)),
+    total,
+    float(np.mean(judged.absolute, dtype=np.float64)),
+    float(np.mean(judged.squared, dtype=np.float64)),
+  )
+
+
+def _paths(trials):
+  return jax.tree_util.tree_flatten_with_path(trials)[0]
+
+
+def _name(path):
+  return jax.tree_util.keystr(path, simple=True, separator='/')

@@ -1,0 +1,375 @@
+"""Workers: a plan's trials, run in lanes on every device.
+
+One thread a device. A worker takes trials of one program and one length, as
+many as its share and the lane width allow, and advances them in lock-step; a
+trial that has finished is tested, handed over, and its lane given to the next
+one waiting. When none is waiting and few are left, the lanes move to a
+narrower program. Which lane, width or device a trial has does not change it.
+"""
+
+import collections
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm_jax import lanes as lanes_of
+from lstm_jax import trial
+from lstm_jax.lanes import Column, Job
+
+# A chunk is what runs between two looks at the clock; its length follows the
+# measured speed.
+_CHUNK_SECONDS = 0.5
+# Compiling a narrower width costs seconds; it has to be earned first.
+_NARROW_AFTER_SECONDS = 15.0
+# A pool is not shared below this many lanes: fewer would not be faster, and
+# every worker that takes some must compile the program.
+_SHARED_FROM = 16
+# What a stop may wait for: workers at the end of their chunk, or compiling.
+_STOP_SECONDS = 6.0
+
+
+class Outcome(NamedTuple):
+  """How a trial ended.
+
+  Attributes:
+    id: of the job.
+    status: 'solved', 'budget', 'diverged' or 'failed'.
+    seen: training sequences shown.
+    test: the `lanes.Test` on fresh sequences, None unless solved.
+    train: mean absolute error over the last finite training sequences.
+    seconds: of its device, shared with the lanes beside it.
+    reason: the traceback of a failure.
+  """
+
+  id: str
+  status: str
+  seen: int
+  test: lanes_of.Test | None
+  train: float | None
+  seconds: float
+  reason: str = ''
+
+
+class Progress(NamedTuple):
+  """What the workers have done since they started.
+
+  Attributes:
+    sequences: training sequences shown.
+    useful: time steps of running trials.
+    executed: time steps of all lanes.
+    compiling: programs being compiled now.
+    seen: job id -> sequences shown so far, for trials in lanes.
+  """
+
+  sequences: float
+  useful: float
+  executed: float
+  compiling: int
+  seen: Mapping[str, int]
+
+
+class Hooks(NamedTuple):
+  """What `run` calls, always from the thread that called it.
+
+  Attributes:
+    outcome: `Outcome -> None`, once a trial.
+    progress: `Progress -> None`, several times a second.
+    save: `{job id: Column} -> None`: unfinished trials that have begun.
+    stopping: `() -> bool`: whether to save and return.
+  """
+
+  outcome: Callable[[Outcome], None]
+  progress: Callable[[Progress], None] = lambda progress: None
+  save: Callable[[Mapping[str, Column]], None] = lambda columns: None
+  stopping: Callable[[], bool] = lambda: False
+
+
+def run(
+  jobs: list[Job],
+  build: Callable[[str], lanes_of.Build],
+  devices: list,
+  hooks: Hooks,
+  *,
+  columns: Mapping[str, Column] | None = None,
+  widths: tuple[int, ...] | None = None,
+  save_seconds: float = 20.0,
+  test_sequences: int = lanes_of.TEST_SEQUENCES,
+) -> bool:
+  """Runs jobs until all have ended or `hooks.stopping()` holds.
+
+  Args:
+    jobs: the trials, in the order in which they should start.
+    build: from a program's name; called once a program, from a worker.
+    devices: one worker thread each.
+    hooks: what is told about it.
+    columns: job id -> Column of the trials that continue.
+    widths: lane widths that may be compiled; None: by kind of device.
+    save_seconds: time between two calls of `hooks.save`.
+    test_sequences: fresh sequences of the test after success.
+
+  Returns:
+    True if every job has ended, False if it was stopped before.
+  """
+  shared = _Shared(
+    jobs,
+    build,
+    dict(columns or {}),
+    tuple(sorted(widths or lanes_of.widths_of(devices[0]))),
+    test_sequences,
+    len(devices),
+  )
+  threads = [
+    threading.Thread(target=_work, args=(shared, i, device), daemon=True)
+    for i, device in enumerate(devices)
+  ]
+  ended = set()
+
+  def take_outcomes(timeout):
+    try:
+      while True:
+        outcome = shared.outcomes.get(timeout=timeout)
+        hooks.outcome(outcome)
+        ended.add(outcome.id)
+        timeout = 0
+    except queue.Empty:
+      pass
+
+  def save():
+    begun = shared.begun()
+    hooks.save({k: c for k, c in begun.items() if k not in ended})
+
+  saved, asked = time.monotonic(), None
+  for thread in threads:
+    thread.start()
+  try:
+    while any(thread.is_alive() for thread in threads):
+      take_outcomes(0.1)
+      hooks.progress(shared.progress())
+      if hooks.stopping():
+        break
+      now = time.monotonic()
+      if asked is None and now - saved >= save_seconds:
+        shared.ask()
+        asked = now
+      # A worker that compiles answers late; its last columns are good.
+      if asked is not None and (shared.answered() or now - asked > 5):
+        save()
+        saved, asked = time.monotonic(), None
+  finally:
+    shared.stop.set()
+    end = time.monotonic() + _STOP_SECONDS
+    for thread in threads:
+      thread.join(max(0.0, end - time.monotonic()))
+  take_outcomes(0)
+  hooks.progress(shared.progress())
+  if len(ended) < len(jobs):
+    save()
+  return len(ended) == len(jobs)
+
+
+class _Shared:
+  """What the workers of one run share, each access under the lock."""
+
+  def __init__(self, jobs, build, columns, widths, test_sequences, workers):
+    self.widths = widths
+    self.test_sequences = test_sequences
+    self.outcomes = queue.Queue()
+    self.stop = threading.Event()
+    self.asked = [threading.Event() for _ in range(workers)]
+    self.compiling = [False] * workers
+    self._lock = threading.Lock()
+    self._build, self._built = build, {}
+    self._building = collections.defaultdict(threading.Lock)
+    self._columns = columns
+    self._snapshots = [{} for _ in range(workers)]
+    self._tallies = [collections.Counter() for _ in range(workers)]
+    self._seen = [{} for _ in range(workers)]
+    self._waiting = {}
+    for job in jobs:
+      pool = (job.program, job.length)
+      self._waiting.setdefault(pool, collections.deque()).append(job)
+
+  def claim(self, pool=None, most=0):
+    """Takes jobs: at most `most` of `pool`, or a share of the first waiting.
+
+    Returns:
+      `(pool, jobs)`; no jobs when nothing is waiting.
+    """
+    with self._lock:
+      if pool is None:
+        pool = next((p for p, jobs in self._waiting.items() if jobs), None)
+        if pool is None:
+          return None, []
+        share = -(-len(self._waiting[pool]) // len(self.asked))
+        most = min(max(share, _SHARED_FROM), self.widths[-1])
+      jobs = self._waiting[pool]
+      return pool, [jobs.popleft() for _ in range(min(most, len(jobs)))]
+
+  def column(self, job):
+    """Where a job continues from, None at its beginning."""
+    return self._columns.get(job.id)
+
+  def build(self, name):
+    """The built program, made by whoever comes first."""
+    with self._lock:
+      lock = self._building[name]
+    with lock:
+      if name not in self._built:
+        self._built[name] = self._build(name)
+      return self._built[name]
+
+  def ask(self):
+    """Asks every worker for its columns."""
+    for event in self.asked:
+      event.set()
+
+  def answer(self, worker, columns=None):
+    """A worker's columns; None: those it gave before."""
+    with self._lock:
+      if columns is not None:
+        self._snapshots[worker] = columns
+    self.asked[worker].clear()
+
+  def answered(self):
+    return not any(event.is_set() for event in self.asked)
+
+  def begun(self):
+    """job id -> Column, the newest known."""
+    with self._lock:
+      columns = dict(self._columns)
+      for snapshot in self._snapshots:
+        columns.update(snapshot)
+    return columns
+
+  def tell(self, worker, seen, **work):
+    self._seen[worker] = seen
+    self._tallies[worker].update(work)
+
+  def progress(self):
+    total = collections.Counter()
+    for tally in self._tallies:
+      total.update(tally)
+    return Progress(
+      total['sequences'],
+      total['useful'],
+      total['executed'],
+      sum(self.compiling),
+      {k: n for seen in self._seen for k, n in seen.items()},
+    )
+
+
+def _work(shared, worker, device):
+  """A worker thread: one pool of lanes after another."""
+
+  def on_compile(compiling):
+    shared.compiling[worker] = compiling
+
+  compiled = lanes_of.Compiled(device, on_compile)
+  while not shared.stop.is_set():
+    pool, jobs = shared.claim()
+    if not jobs:
+      break
+    unfinished = {job.id: 0 for job in jobs}
+    try:
+      _run_pool(shared, worker, compiled, pool, jobs, unfinished)
+    except Exception:
+      # One program that cannot run must not take the others with it.
+      reason = traceback.format_exc()
+      for job_id, seen in unfinished.items():
+        shared.outcomes.put(
+          Outcome(job_id, 'failed', seen, None, None, 0.0, reason)
+        )
+    shared.tell(worker, {})
+  shared.answer(worker)
+
+
+def _run_pool(shared, worker, compiled, pool, jobs, unfinished):
+  """Runs the jobs taken, and those that get their lanes, to their ends.
+
+  `unfinished` (job id -> sequences seen) is kept current, for a failure.
+  """
+  name, _ = pool
+  build = shared.build(name)
+  began, chunk, width, running = time.monotonic(), 16, 0, []
+  while jobs or running:
+    if jobs:
+      columns, structure = lanes_of.start(
+        compiled, name, build, jobs, shared.widths[-1]
+      )
+      running += [
+        (job, shared.column(job) or column)
+        for job, column in zip(jobs, columns, strict=True)
+      ]
+    late = time.monotonic() - began > _NARROW_AFTER_SECONDS
+    if late or len(running) > width:
+      width = lanes_of.width_for(shared.widths, len(running))
+    trials = lanes_of.stack([c for _, c in running], structure, width)
+    ids = [job.id for job, _ in running]
+    seconds = np.array([column.seconds for _, column in running])
+    while True:
+      clock = time.monotonic()
+      (trials, work), fresh = compiled(
+        name, build.program.advance, trials, np.int32(chunk)
+      )
+      status = np.asarray(trials.status)[: len(ids)]
+      spent = time.monotonic() - clock
+      seen = np.asarray(trials.seen)[: len(ids)].tolist()
+      unfinished.update(zip(ids, seen, strict=True))
+      shared.tell(
+        worker,
+        dict(zip(ids, seen, strict=True)),
+        sequences=float(work.sequences),
+        useful=float(work.useful),
+        executed=float(work.executed),
+      )
+      if not fresh:
+        seconds += spent / len(ids)
+        pace = np.clip(_CHUNK_SECONDS / max(spent, 1e-3), 0.25, 4)
+        chunk = int(np.clip(chunk * pace, 1, 10**6))
+      if shared.asked[worker].is_set() or shared.stop.is_set():
+        columns = lanes_of.columns_of(trials, seconds)
+        shared.answer(worker, dict(zip(ids, columns, strict=True)))
+      if shared.stop.is_set():
+        return
+      late = time.monotonic() - began > _NARROW_AFTER_SECONDS
+      narrower = lanes_of.width_for(shared.widths, len(ids)) < width
+      if (status != trial.RUNNING).any() or (late and narrower):
+        break
+    columns = lanes_of.columns_of(trials, seconds)
+    ended = status != trial.RUNNING
+    for (job, _), column, over in zip(running, columns, ended, strict=True):
+      if over:
+        shared.outcomes.put(
+          _outcome(shared, compiled, name, build, job, column, structure)
+        )
+        del unfinished[job.id]
+    running = [
+      (job, column)
+      for (job, _), column, over in zip(running, columns, ended, strict=True)
+      if not over
+    ]
+    _, jobs = shared.claim(pool, width - len(running))
+    unfinished.update({job.id: 0 for job in jobs})
+
+
+def _outcome(shared, compiled, name, build, job, column, structure):
+  """The outcome of a trial that has ended, with its test if it was solved."""
+  status = trial.STATUS[int(column.leaves['status'])]
+  test = None
+  if status == 'solved':
+    test = lanes_of.test(
+      compiled, name, build, column, structure, shared.test_sequences
+    )
+  return Outcome(
+    job.id,
+    status,
+    int(column.leaves['seen']),
+    test,
+    float(column.leaves['error/absolute']),
+    column.seconds,
+  )

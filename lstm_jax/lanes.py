@@ -195,10 +195,10 @@ def test(compiled, name, build, column, structure, sequences):
   )
   total = rounds * _TEST_LANES
   return Test(
-    total - int(np.sum(judged.right)),
+    total - int(np.sum(np.asarray(judged.right))),
     total,
-    float(np.mean(judged.absolute, dtype=np.float64)),
-    float(np.mean(judged.squared, dtype=np.float64)),
+    float(np.mean(np.asarray(judged.absolute), dtype=np.float64)),
+    float(np.mean(np.asarray(judged.squared), dtype=np.float64)),
   )
 
 

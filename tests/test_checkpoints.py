@@ -2,13 +2,14 @@
 
 import math
 import os
+import shutil
 
 import numpy as np
 import pytest
 
 from lstm_jax.store import checkpoints, files, seal
 from lstm_jax.store.folder import create_or_open
-from tests.fake_sweep import Died, damaged, make_plan
+from tests.fake_sweep import QUICK, damaged, make_plan
 
 
 @pytest.fixture
@@ -83,8 +84,7 @@ def test_checkpoints_that_cannot_be(folder, name, arrays, meta, reason):
 @pytest.fixture
 def saved(tmp_path):
   """A folder with two generations of a checkpoint."""
-  disk = stop_at(10**9, Died)
-  folder = create_or_open(tmp_path / 'run', make_plan(), disk=disk)
+  folder = create_or_open(tmp_path / 'run', make_plan(), disk=QUICK)
   for chunk in (1, 2):
     arrays = {'state/x': np.arange(2.0) + chunk}
     checkpoints.save(folder, 'lane', arrays, {'chunk': chunk})
@@ -137,3 +137,16 @@ def test_a_huge_file_is_not_read(saved):
   os.truncate(file, files.LARGEST + 1)
   ((_, meta, _),), problems = checkpoints.load(saved)
   assert meta == {'chunk': 1} and 'more than' in problems[0]
+
+
+def test_checkpoints_swapped_in_from_elsewhere(saved, tmp_path):
+  lane = saved.path / 'checkpoints'
+  shutil.copy(lane / 'lane.2', lane / 'other.1')
+  foreign = create_or_open(
+    tmp_path / 'foreign', make_plan(trials=2), disk=QUICK
+  )
+  checkpoints.save(foreign, 'lane', {}, {})
+  shutil.copy(foreign.path / 'checkpoints' / 'lane.1', lane / 'lane.3')
+  loaded, problems = checkpoints.load(saved)
+  assert [(name, meta) for name, meta, _ in loaded] == [('lane', {'chunk': 2})]
+  assert len(problems) == 2 and all('misplaced' in p for p in problems)

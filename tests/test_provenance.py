@@ -1,9 +1,9 @@
 """What is written down about where results come from."""
 
 import subprocess
+import sys
 from pathlib import Path
 
-from lstm_jax import results
 from lstm_jax.store import provenance as provenance_module
 from lstm_jax.store.provenance import COMPARED, PACKAGES, provenance
 from tests.fake_sweep import make_plan, sweep

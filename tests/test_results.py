@@ -14,15 +14,12 @@ import pytest
 from lstm_jax import results
 from lstm_jax.store import checkpoints, faults, seal
 from lstm_jax.store.folder import create_or_open, open_folder
-from lstm_jax.store.lock import lock
-from lstm_jax.store.provenance import provenance
 from tests.fake_sweep import (
-  hidden,
   make_plan,
+  record,
   record_of,
   stepwise,
   sweep,
-  table,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -31,11 +28,6 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture
 def folder(tmp_path):
   return create_or_open(tmp_path / 'run', make_plan())
-
-
-def record(folder, index=0, **changes):
-  made = record_of(list(folder.trials)[index], np.arange(4.0) / 3)
-  return {**made, **changes}
 
 
 def strict(path):

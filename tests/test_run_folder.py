@@ -15,9 +15,9 @@ import pytest
 from lstm_jax import results
 from lstm_jax.store import faults
 from lstm_jax.store.folder import create_or_open, open_folder, trial_id
-from lstm_jax.store.provenance import COMPARED, provenance
+from lstm_jax.store.provenance import COMPARED
 from tests import fake_sweep
-from tests.fake_sweep import make_plan, stepwise, sweep
+from tests.fake_sweep import make_plan, record, stepwise, sweep
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_trial_id_is_a_hash_of_the_setting():
 
 
 def test_plan_is_kept_and_continued(folder):
-  plan = strict(folder.path / 'plan.json')['content']
+  plan = open_folder(folder.path).plan
   assert plan.items() > json.loads(json.dumps(make_plan())).items()
   again = create_or_open(
     folder.path, {**make_plan(), 'created': 'later', 'flags': {'quiet': True}}

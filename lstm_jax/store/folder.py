@@ -24,7 +24,7 @@ from lstm_jax.store import faults, files, seal
 from lstm_jax.store.differences import change, differences, shown
 from lstm_jax.store.provenance import COMPARED
 
-_OURS = ('plan.json', 'records', 'checkpoints', 'results.csv', 'log', 'lock')
+_OURS = ('records', 'checkpoints', 'results.csv', 'log')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,7 +202,11 @@ def _check_vacant(path):
   """Raises `Unusable` where a new run would mix with somebody's files."""
   with files.storage(path):
     names = [entry.name for entry in path.iterdir()]
-  foreign = [name for name in names if not name.startswith(('.', *_OURS))]
+  foreign = [
+    name
+    for name in names
+    if name not in _OURS and not name.startswith(('.', 'lock'))
+  ]
   if foreign:
     raise faults.Unusable(
       f'{path}: holds {sorted(foreign)[0]} and no plan.json, so it is not a run'

@@ -330,8 +330,8 @@ class _State:
     if disagreement:
       self.display.say(f'sweep: {disagreement}')
     if outcome.reason:
-      last = outcome.reason.strip().splitlines()[-1]
-      self.display.say(f'sweep: trial {outcome.id} failed: {last}')
+      error = outcome.reason.partition('\n')[0]
+      self.display.say(f'sweep: trial {outcome.id} failed: {error}')
     self._status[outcome.id] = outcome.status
     self._seen_by[outcome.id] = outcome.seen
 

@@ -149,7 +149,7 @@ def program(task, learner):
         solved, SOLVED, jnp.where(seen >= trials.budget, BUDGET, RUNNING)
       ),
     )
-    pace = jnp.maximum(1.0 / _MEMORY, 1.0 / (seen + 1.0))
+    pace = 1.0 / jnp.clip(seen, 1, _MEMORY)
     new = jax.tree.map(lambda j: j.astype(pace.dtype), judgement)
     error = jax.tree.map(lambda e, j: e + pace * (j - e), trials.error, new)
     trials = trials._replace(

@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
     test: the `lanes.Test` on fresh sequences, None unless solved.
     train: mean absolute error over the last finite training sequences.
     seconds: of its device, shared with the lanes beside it.
-    reason: the traceback of a failure.
+    reason: of a failure: the error, then its traceback.
   """
 
   id: str
@@ -247,13 +247,15 @@ class _Shared:
     return columns
 
   def tell(self, worker, seen, **work):
-    self._seen[worker] = seen
-    self._tallies[worker].update(work)
+    with self._lock:
+      self._seen[worker] = seen
+      self._tallies[worker].update(work)
 
   def progress(self):
     total = collections.Counter()
-    for tally in self._tallies:
-      total.update(tally)
+    with self._lock:
+      for tally in self._tallies:
+        total.update(tally)
     return Progress(
       total['sequences'],
       total['useful'],
@@ -277,9 +279,10 @@ def _work(shared, worker, device):
     unfinished = {job.id: 0 for job in jobs}
     try:
       _run_pool(shared, worker, compiled, pool, jobs, unfinished)
-    except Exception:
-      # One program that cannot run must not take the others with it.
-      reason = traceback.format_exc()
+    except Exception as error:
+      # One program that cannot run must not take the others with it. The
+      # traceback of an error within jax ends with a note, not the error.
+      reason = f'{type(error).__name__}: {error}\n{traceback.format_exc()}'
       for job_id, seen in unfinished.items():
         shared.outcomes.put(
           Outcome(job_id, 'failed', seen, None, None, 0.0, reason)

@@ -185,7 +185,9 @@ def batched_gradient(cell, task, params, episode, num_steps):
   stream, split = task.stream(episode), cell.split
   weights = split.weights(params)
   dtype = weights[1].dtype
+  lanes = stream.length.shape
   sequence = _descend.materialise(task, stream, num_steps, dtype)
+  carry = cell.initial_carry(lanes, dtype)
 
   def forward(carry_tm1, step):
     t, x_t = step
@@ -193,25 +195,49 @@ def batched_gradient(cell, task, params, episode, num_steps):
     carry_t, factors, decay = _carousel.eligibility(
       split, carry_tm1, _carousel.net_of(weights, z)
     )
-    active = t < stream.length
+    # Past the step before its last, a sequence stands still: the scan ends
+    # with the carry that its last step starts from.
+    active = t < stream.length - 1
     carry_t = select(active, carry_t, carry_tm1)
     factors = {k: jnp.where(active, f, 0) for k, f in factors.items()}
+    if decay is not None:
+      decay = jnp.where(active, decay, 1)
     return carry_t, (carry_tm1, z, factors, decay)
 
-  carry = cell.initial_carry(stream.length.shape, dtype)
-  _, (carries, z, factors, decay) = jax.lax.scan(
+  def score(carry_tm1, x_t, target, weight):
+    return _descend.scored_step(
+      cell, task, params, carry_tm1, x_t, target, weight,
+      keep=(split.internal,),
+    )  # fmt: skip
+
+  last, (carries, z, factors, decay) = jax.lax.scan(
     forward, carry, (jnp.arange(num_steps), sequence.inputs)
   )
-
-  # Every step on its own, from carries that are constants: no recursion.
-  grads, e, nets = jax.vmap(
-    lambda carry, x, target, weight: _descend.scored_step(
-      cell, task, params, carry, x, target, weight, keep=(split.internal,)
+  if task.error_at_end:
+    t = stream.length - 1
+    grads, e, net_k = score(
+      last, stream.input_at(t).astype(dtype),
+      stream.target_at(t).astype(dtype), 1.0,
+    )  # fmt: skip
+    tally = _descend.no_tally(lanes, dtype)
+    judgement = _descend.judged(
+      _descend.tally_step(tally, task, stream, episode, t, net_k)
     )
-  )(carries, sequence.inputs, sequence.targets, sequence.mask)
-  grads = jax.tree.map(lambda g: jnp.sum(g, axis=0), grads)
+    # One error, which reaches every step before it.
+    e_s = jnp.zeros((num_steps, *e[split.internal].shape), dtype)
+    e_s = e_s.at[-1].set(e[split.internal])
+  else:
+    # Every step on its own, from carries that are constants: no recursion.
+    grads, e, nets = jax.vmap(score)(
+      carries, sequence.inputs, sequence.targets, sequence.mask
+    )
+    grads = jax.tree.map(lambda g: jnp.sum(g, axis=0), grads)
+    judgement = _descend.judge_sequence(task, stream, episode, nets)
+    e_s = jnp.concatenate(
+      [e[split.internal][1:], jnp.zeros_like(e[split.internal][:1])]
+    )
 
-  e_s = _gather_errors(e[split.internal], decay)
+  e_s = _gather_errors(e_s, decay)
   for kind, factor in factors.items():
     error = e_s * factor
     grads = _plus(
@@ -223,7 +249,7 @@ def batched_gradient(cell, task, params, episode, num_steps):
         _carousel.to_units(split, kind, jnp.sum(error, axis=0)),
       ),
     )
-  return grads, _descend.judge_sequence(task, stream, episode, nets)
+  return grads, judgement
 
 
 def _accumulate(trace, factor, decay, z):
@@ -252,9 +278,8 @@ def _from_traces(split, e_s, traces):
   return total
 
 
-def _gather_errors(e_s, decay):
-  """dE/ds_c(t) from the errors `e_s[t]` = dE/ds_c(t-1) of single steps."""
-  later = jnp.concatenate([e_s[1:], jnp.zeros_like(e_s[:1])])
+def _gather_errors(later, decay):
+  """dE/ds_c(t) `[T, C, *]` from what the step after t alone sends back."""
   if decay is None:
     return jnp.flip(jnp.cumsum(jnp.flip(later, 0), axis=0), 0)
   # e(t) = later(t) + J(t+1) e(t+1): a linear recurrence, log-depth.

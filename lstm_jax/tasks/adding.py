@@ -40,7 +40,7 @@ _LENGTH, _FIRST, _SECOND = np.uint32(2**31) + np.arange(3, dtype=np.uint32)
 class Episode(NamedTuple):
   """The facts of one sequence; positions count from 0."""
 
-  key: Array  # [2, *] what the values are drawn from
+  key: tuple[Array, Array]  # each [*] uint32, what the values are drawn from
   length: Array  # [*] int32, steps
   first: Array  # [*] int32, position of the first mark (X1)
   second: Array  # [*] int32, position of the second mark (X2)

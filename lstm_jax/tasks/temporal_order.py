@@ -46,7 +46,7 @@ class Episode(NamedTuple):
   `positions` and `is_y` have one entry for each informative symbol.
   """
 
-  key: Array  # [2, *] what the distractors are drawn from
+  key: tuple[Array, Array]  # each [*] uint32, source of the distractors
   length: Array  # [*] int32, steps
   positions: tuple[Array, ...]  # each [*] int32, where the symbol stands
   is_y: tuple[Array, ...]  # each [*] int32, 1 for Y and 0 for X

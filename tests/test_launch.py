@@ -1,0 +1,132 @@
+"""What the mains set before JAX is imported, and that the library sets nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import launch
+
+ROOT = Path(__file__).parent.parent
+CORES = str(len(os.sched_getaffinity(0)))
+
+
+def flags_after(profile='auto', devices=0, **environ):
+  launch.set_flags(profile, devices, environ)
+  return environ
+
+
+def test_flags_are_set():
+  environ = flags_after()
+  assert environ == {
+    'XLA_FLAGS': launch.cpu_flags(),
+    'JAX_NUM_CPU_DEVICES': CORES,
+  }
+  names = [word.partition('=')[0] for word in launch.cpu_flags().split()]
+  assert len(names) == len(set(names)) > 0
+  assert all(name.startswith('--xla_') for name in names)
+
+
+def test_what_the_user_has_set_stays():
+  name, value = '--xla_cpu_prefer_vector_width', '256'
+  given = f'--xla_dump_to=/dumps  {name}={value}'
+  words = flags_after(XLA_FLAGS=given)['XLA_FLAGS'].split()
+  ours = launch.cpu_flags().split()
+  (left_out,) = [word for word in ours if word.startswith(name)]
+  assert sorted(words) == sorted(
+    [*given.split(), *(word for word in ours if word != left_out)]
+  )
+
+
+def test_a_flag_without_a_value_stays():
+  names = [word.partition('=')[0] for word in launch.cpu_flags().split()]
+  environ = flags_after(XLA_FLAGS=' '.join(names))
+  assert environ['XLA_FLAGS'] == ' '.join(names)
+
+
+def test_set_twice_is_set_once():
+  once = flags_after()
+  assert flags_after(**once) == once
+
+
+@pytest.mark.parametrize('given', [{}, {'XLA_FLAGS': '--xla_dump_to=/dumps'}])
+def test_profile_none_leaves_the_flags_alone(given):
+  after = flags_after('none', **given)
+  assert after == {**given, 'JAX_NUM_CPU_DEVICES': CORES}
+
+
+def test_number_of_devices():
+  assert flags_after(devices=3)['JAX_NUM_CPU_DEVICES'] == '3'
+  given = {'JAX_NUM_CPU_DEVICES': '7'}
+  assert flags_after(devices=3, **given)['JAX_NUM_CPU_DEVICES'] == '7'
+
+
+def test_an_unknown_profile_is_refused():
+  environ = {}
+  with pytest.raises(ValueError, match="profile='fast' .* one of auto, none"):
+    launch.set_flags('fast', environ=environ)
+  assert environ == {}
+
+
+def run(code, **environ):
+  """What a new process prints, as JSON; its environment is clean of flags."""
+  clean = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(('XLA', 'JAX', 'LIBTPU'))
+  }
+  done = subprocess.run(
+    [sys.executable, '-c', code],
+    cwd=ROOT,
+    env={**clean, **environ},
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  return json.loads(done.stdout)
+
+
+def test_flags_reach_xla():
+  """XLA ends the process when it reads a flag it does not know."""
+  found = run(
+    'from experiments import launch; launch.set_flags(devices=2)\n'
+    'import jax, json\n'
+    'total = jax.jit(lambda x: x.sum())(jax.numpy.arange(5.0))\n'
+    'print(json.dumps([float(total), len(jax.devices())]))'
+  )
+  assert found == [10.0, 2]
+
+
+def test_the_library_changes_no_environment_and_no_configuration():
+  found = run(
+    'import json, os, pkgutil, importlib\n'
+    'import jax\n'
+    'environ, config = dict(os.environ), dict(jax.config.values)\n'
+    'import lstm_jax\n'
+    'names = [m.name for m in pkgutil.walk_packages(\n'
+    '  lstm_jax.__path__, "lstm_jax.")]\n'
+    'for name in names: importlib.import_module(name)\n'
+    'changed = [k for k in config if jax.config.values[k] != config[k]]\n'
+    'print(json.dumps([names, os.environ == environ, changed]))',
+    XLA_FLAGS='',
+  )
+  names, same_environ, changed = found
+  files = (ROOT / 'lstm_jax').rglob('*.py')
+  assert len(names) == len(list(files)) - 1  # all but the package itself
+  assert same_environ and changed == []
+
+
+def test_commands_start_without_jax():
+  """Plans, tables and run folders are read in a fraction of a second."""
+  found = run(
+    'import json, sys\n'
+    'import experiments.sweep, experiments.engine\n'
+    'from lstm_jax import catalog, results, statistics\n'
+    'from lstm_jax.store import checkpoints, folder, lock, provenance\n'
+    'heavy = ("jax", "jaxlib", "flax", "optax", "scipy", "matplotlib")\n'
+    'print(json.dumps([name for name in heavy if name in sys.modules]))'
+  )
+  assert found == []

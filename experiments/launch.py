@@ -1,27 +1,41 @@
 """What a main does before it imports JAX: XLA's flags, the number of devices.
 
 The library sets nothing; a program that imports it can call `set_flags` itself,
-before anything touches JAX, or copy the flags from `cpu_flags()`.
+before anything touches JAX, or take the flags from `cpu_flags()`.
 """
 
+import importlib.util
 import os
+
+from experiments import estimate
 
 # Compile a loop over small arrays to one native function instead of a list of
 # kernels called one by one (2 to 8 times as fast for nets of a few cells), keep
 # the library calls out that would prevent it, and use the whole vector unit.
 _CPU_FLAGS = {
   '--xla_backend_extra_options': (
-    'xla_cpu_small_while_loop_byte_threshold=1000000000000'
+    'xla_cpu_small_while_loop_byte_threshold=1000000000000,'
+    'xla_cpu_disable_slp_vectorizer=true'
   ),
   '--xla_cpu_experimental_ynn_fusion_type': '',
   '--xla_cpu_experimental_xnn_fusion_type': '',
   '--xla_cpu_prefer_vector_width': '512',
 }
+# Where the CPU is all there is (an accelerator's compiler reads this one too):
+# more optimization makes loops over 16 lanes slower, since LLVM unrolls them
+# whole before it would vectorize them.
+_CPU_ONLY_FLAGS = {'--xla_backend_optimization_level': '1'}
+_PLUGINS = ('jax_cuda12_plugin', 'jax_cuda13_plugin', 'jax_rocm7_plugin')
+_PLUGINS += ('jax_rocm60_plugin', 'libtpu')
 
 
-def cpu_flags():
-  """The flags that make small nets fast on a CPU, as XLA_FLAGS has them."""
-  return ' '.join(f'{name}={value}' for name, value in _CPU_FLAGS.items())
+def cpu_flags(environ=os.environ):
+  """The flags that make small nets fast on a CPU: name -> value."""
+  if environ.get('JAX_PLATFORMS') != 'cpu' and any(
+    importlib.util.find_spec(name) for name in _PLUGINS
+  ):
+    return _CPU_FLAGS
+  return _CPU_FLAGS | _CPU_ONLY_FLAGS
 
 
 def set_flags(profile='auto', devices=0, environ=os.environ):
@@ -44,9 +58,9 @@ def set_flags(profile='auto', devices=0, environ=os.environ):
     named = {word.partition('=')[0] for word in given.split()}
     ours = [
       f'{name}={value}'
-      for name, value in _CPU_FLAGS.items()
+      for name, value in cpu_flags(environ).items()
       if name not in named
     ]
     environ['XLA_FLAGS'] = ' '.join([*ours, given]).strip()
-  cores = devices or len(os.sched_getaffinity(0))
+  cores = devices or estimate.cores()
   environ.setdefault('JAX_NUM_CPU_DEVICES', str(cores))

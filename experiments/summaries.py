@@ -96,14 +96,27 @@ def summarize(
 def varying(summaries: list[Summary]) -> list[str]:
   """Names of what tells the settings of a run apart.
 
-  The fields and options with different values within the run. An option that
-  only some settings have, all with the same value, is named only if it is
-  needed to tell two settings apart; `ORIGINS` likewise.
+  The fields with different values within the run, and the options with
+  different values for one task, cell and learner. Other options, and
+  `ORIGINS`, are named only if they are needed to tell two settings apart.
   """
   flat = [s.setting for s in summaries]
   options = option_names(summaries)
+  groups = {}
+  for one in flat:
+    alike = tuple(one.get(name) for name in ('task', 'cell', 'learner'))
+    groups.setdefault(alike, []).append(one)
+  free = [
+    name
+    for name in options
+    if any(
+      len({shown(one.get(name)) for one in group}) > 1
+      for group in groups.values()
+    )
+  ]
   names = []
   for known, nothing_counts in (
+    ((*FIELDS, *free), False),
     ((*FIELDS, *options), False),
     ((*FIELDS, *options), True),
     ((*FIELDS, *options, *ORIGINS), True),

@@ -1,4 +1,4 @@
-"""What the mains set before JAX is imported, and that the library sets nothing."""
+"""What a main sets before it imports JAX, and that the library sets nothing."""
 
 import json
 import os

@@ -17,7 +17,7 @@ STREAK = 3
 
 def key_data(seeds):
   """`(high [L], low [L])` of keys of the seeds."""
-  return tuple(np.array(zip_of) for zip_of in zip(*map(lanes.key_of, seeds)))
+  return tuple(np.array([lanes.key_of(seed) for seed in seeds]).T)
 
 
 def words(seed, *path):
@@ -40,9 +40,7 @@ class Plays(NamedTuple):
 @pytest.fixture(scope='module')
 def plays():
   traced = []
-  learner = scripted.learner(
-    logged=12, on_trace=lambda: traced.append(1)
-  )
+  learner = scripted.learner(logged=12, on_trace=lambda: traced.append(1))
   program = trial.program(scripted.task(STREAK), learner)
   return Plays(*map(jax.jit, program), traced)
 
@@ -229,9 +227,7 @@ def test_the_error_is_a_mean_that_fades(plays):
 
 def test_work_counts_time_steps(plays):
   lengths, shown = [4, 30, 11], 6
-  trials = begin(
-    plays, [{'right_from': 99}] * 3, [100] * 3, lengths=lengths
-  )
+  trials = begin(plays, [{'right_from': 99}] * 3, [100] * 3, lengths=lengths)
   _, work = plays.advance(trials, np.int32(shown))
   steps = np.array(
     [
@@ -348,10 +344,9 @@ def test_how_the_run_was_cut_does_not_matter(nets, whole):
     for cut in cuts:
       # A call also ends where a lane does; go on to the same sequence.
       seen += cut
-      while (
-        ((running := np.asarray(trials.status) == RUNNING).any())
-        and (at := int(np.asarray(trials.seen)[running][0])) < seen
-      ):
+      while ((running := np.asarray(trials.status) == RUNNING).any()) and (
+        at := int(np.asarray(trials.seen)[running][0])
+      ) < seen:
         trials, _ = nets.advance(trials, np.int32(seen - at))
     assert_same(trials, whole)
 

@@ -259,9 +259,7 @@ def test_an_error_of_the_caller_stops_the_workers():
   before = threading.active_count()
   jobs = [job(9, right_from=5), *endless(1)]
   with pytest.raises(OSError, match='disk full'):
-    workers.run(
-      jobs, build, jax.devices()[:1], Hooks(full_disk), widths=(4,)
-    )
+    workers.run(jobs, build, jax.devices()[:1], Hooks(full_disk), widths=(4,))
   assert threading.active_count() == before
 
 

@@ -6,13 +6,12 @@ Hochreiter & Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8),
 
 from typing import Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.cells import _build
 from lstm_jax.squash import tanh
 from lstm_jax.types import Array, Cell, Split
-from lstm_jax.unroll import affine, spread
 
 PROVIDES = ('split',)
 
@@ -114,24 +113,18 @@ def lstm1997(
   Source: section 4, eqs. (4)-(9); connectivity and biases: Table 10. Its
   caption swaps the ranges of g and h; the experiments' text is followed.
   """
-  for name, value in (
-    ('num_inputs', num_inputs),
-    ('num_outputs', num_outputs),
-    ('blocks', blocks),
-    ('block_size', block_size),
-  ):
-    if value < 1:
-      raise ValueError(f'{name}={value} must be at least 1')
-  for name, value, choices in (
-    ('cells_hear', cells_hear, ('all', 'cells', 'nothing')),
-    ('gates_hear', gates_hear, ('all', 'cells', 'nothing')),
-    ('bias', bias, ('all', 'hidden', 'gates', 'none')),
-    ('g', g, ('[-2,2]', '[0,1]')),
-    ('h', h, ('[-1,1]', 'identity')),
-    ('reset_gates_to', reset_gates_to, ('zero', 'half')),
-  ):
-    if value not in choices:
-      raise ValueError(f'{name}={value!r} must be one of {", ".join(choices)}')
+  _build.check_sizes(
+    num_inputs=num_inputs,
+    num_outputs=num_outputs,
+    blocks=blocks,
+    block_size=block_size,
+  )
+  _build.check_choice('cells_hear', cells_hear, ('all', 'cells', 'nothing'))
+  _build.check_choice('gates_hear', gates_hear, ('all', 'cells', 'nothing'))
+  _build.check_choice('bias', bias, ('all', 'hidden', 'gates', 'none'))
+  _build.check_choice('g', g, ('[-2,2]', '[0,1]'))
+  _build.check_choice('h', h, ('[-1,1]', 'identity'))
+  _build.check_choice('reset_gates_to', reset_gates_to, ('zero', 'half'))
 
   num_in = blocks if input_gates else 0
   num_gates = num_in + (blocks if output_gates else 0)
@@ -151,21 +144,13 @@ def lstm1997(
   }
 
   def init(key, numbers):
-    keys = Params(*jax.random.split(key, len(mask)))
-    r = jnp.asarray(numbers['init_range'])
-
-    def uniform(key, exists):
-      return jax.random.uniform(key, exists.shape, r.dtype, -r, r) * exists
-
-    params = jax.tree.map(uniform, keys, mask)
-    set_bias = jnp.concatenate(
+    params = _build.draw_weights(key, mask, numbers['init_range'])
+    b = jnp.concatenate(
       [numbers['input_gate_bias']] * input_gates
       + [numbers['output_gate_bias']] * output_gates
-      + [np.full(num_cells, np.nan)]
-    ).astype(r.dtype)
-    # nan asks for a drawn one: both kinds share one program.
-    b = jnp.where(jnp.isnan(set_bias), params.b, set_bias * mask.b)
-    return params._replace(b=b)
+      + [np.full(num_cells, np.nan, np.float32)]
+    )
+    return params._replace(b=_build.set_biases(params.b, b) * mask.b)
 
   def initial_carry(lanes=(), dtype=jnp.float32):
     cells = jnp.zeros((num_cells, *lanes), dtype)
@@ -205,15 +190,15 @@ def lstm1997(
     return Carry(s_c, y_c, y_gates)
 
   def readout(params, carry_t, x_t):
-    net_k = affine(params.w_out, carry_t.y_c)
+    w, z = (params.w_out,), (carry_t.y_c,)
     if outputs_see_inputs:
-      net_k = net_k + affine(params.w_out_x, x_t)
-    return net_k + spread(params.b_out, net_k)
+      w, z = (*w, params.w_out_x), (*z, x_t)
+    return _build.net_input(w, z, params.b_out)
 
   def step(params, carry_tm1, x_t):
     w, b = weights(params)
-    net = sum(map(affine, w, sources(carry_tm1, x_t)))
-    carry_t = advance(carry_tm1, net + spread(b, net))
+    net = _build.net_input(w, sources(carry_tm1, x_t), b)
+    carry_t = advance(carry_tm1, net)
     return carry_t, readout(params, carry_t, x_t)
 
   serves = {'g': num_gates + np.arange(num_cells)}

@@ -30,12 +30,9 @@ _PLUGINS += ('jax_rocm60_plugin', 'libtpu')
 
 
 def cpu_flags(environ=os.environ):
-  """The flags that make small nets fast on a CPU: name -> value."""
-  if environ.get('JAX_PLATFORMS') != 'cpu' and any(
-    importlib.util.find_spec(name) for name in _PLUGINS
-  ):
-    return _CPU_FLAGS
-  return _CPU_FLAGS | _CPU_ONLY_FLAGS
+  """The flags that make small nets fast on a CPU, as XLA_FLAGS has them."""
+  flags = _flags(environ)
+  return ' '.join(f'{name}={value}' for name, value in flags.items())
 
 
 def set_flags(profile='auto', devices=0, environ=os.environ):
@@ -58,9 +55,17 @@ def set_flags(profile='auto', devices=0, environ=os.environ):
     named = {word.partition('=')[0] for word in given.split()}
     ours = [
       f'{name}={value}'
-      for name, value in cpu_flags(environ).items()
+      for name, value in _flags(environ).items()
       if name not in named
     ]
     environ['XLA_FLAGS'] = ' '.join([*ours, given]).strip()
   cores = devices or estimate.cores()
   environ.setdefault('JAX_NUM_CPU_DEVICES', str(cores))
+
+
+def _flags(environ):
+  if environ.get('JAX_PLATFORMS') != 'cpu' and any(
+    importlib.util.find_spec(name) for name in _PLUGINS
+  ):
+    return _CPU_FLAGS
+  return _CPU_FLAGS | _CPU_ONLY_FLAGS

@@ -22,7 +22,6 @@ from experiments import launch
 from lstm_jax import catalog
 from lstm_jax.store import provenance
 
-LANES = (1, 16, 64, 256)
 FORMS = ('streaming', 'batched')
 LENGTHS = (1_000, 10_000, 100_000, 1_000_000)
 # ns per lane-step: on one core, and on two together.
@@ -37,6 +36,9 @@ _REPEATS = flags.DEFINE_integer(
 )
 _SECONDS = flags.DEFINE_float(
   'seconds', 0.5, 'length of one repeat', flag_values=_FLAGS
+)
+_LANES = flags.DEFINE_list(
+  'lanes', ['1', '16', '64', '256'], 'numbers of trials', flag_values=_FLAGS
 )
 _LONG = flags.DEFINE_boolean(
   'long', True, 'also sequences of up to a million steps', flag_values=_FLAGS
@@ -89,7 +91,7 @@ def main(argv=None):
   figures['all devices'] = _together(devices)
   if _LONG.value:
     figures['long'] = _long(devices[0])
-  _verdict(figures, len(devices))
+  _verdict(figures, devices)
   if _RECORD.value:
     path = Path(_RECORD.value)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -186,7 +188,7 @@ def _forms(device):
   )
   figures = []
   for form in FORMS:
-    for lanes in LANES:
+    for lanes in map(int, _LANES.value):
       timing = measure(form, lanes, _LENGTH.value, device)
       print(
         f'{form:10} {lanes:6} {timing.ns:13.1f} {timing.step_us:8.2f}'
@@ -267,7 +269,7 @@ def _long(device):
   return {'lanes': width, 'temp_bytes': temp, 'lengths': figures}
 
 
-def _verdict(figures, num_devices):
+def _verdict(figures, devices):
   """The figures against the targets, and what limits them."""
   many = [
     f
@@ -277,7 +279,7 @@ def _verdict(figures, num_devices):
   one = min(f['ns'] for f in many)
   folded = all(f['folded'] and not f['library_calls'] for f in many)
   rows = [('one core', one)]
-  if num_devices == 2:
+  if len(devices) == 2:
     rows.append(('two cores', figures['all devices']['ns']))
   for name, ns in rows:
     target = TARGETS[name]
@@ -294,6 +296,8 @@ def _verdict(figures, num_devices):
       else 'NOT one native function: see experiments.launch for the flags.'
     )
   )
+  if devices[0].platform != 'cpu':
+    return
   alone = next(f for f in figures['one device'] if f['lanes'] == 16)
   print(
     f'16 lanes take {alone["step_us"]:.2f} us a step and each further lane'

@@ -1,18 +1,25 @@
-"""Two derivations of every gradient must agree, in float64."""
+"""Two derivations of the truncated rule's gradient must agree, in float64."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lstm_jax.cells.gru import gru
+from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm1997 import lstm1997
+from lstm_jax.cells.srn import srn
 from lstm_jax.learners.bptt import through_time
 from lstm_jax.learners.truncated1997 import (
   batched_gradient,
   streaming_gradient,
+  truncated1997,
 )
 from lstm_jax.unroll import unroll
 from tests.array_task import array_task, random_arrays
+from tests.gradients import cheap_jit, distance, existing, largest, random_net
 
 NUM_STEPS = 12
 
@@ -82,44 +89,16 @@ def equations_19_to_28(params, sequence, blocks, size):
   )
 
 
-def random_net(cell, seed, lanes=()):
-  """Weights large enough that every derivative matters."""
-  keys = jax.random.split(jax.random.key(seed), len(jax.tree.leaves(cell.mask)))
-  leaves, tree = jax.tree.flatten(cell.mask)
-  return jax.tree.unflatten(
-    tree,
-    [
-      0.7
-      * jax.random.normal(k, (*m.shape, *lanes))
-      * m.reshape(m.shape + (1,) * len(lanes))
-      for k, m in zip(keys, leaves, strict=True)
-    ],
-  )
-
-
-def existing(cell, grads):
-  """`grads` where the connectivity has a weight."""
-  return jax.tree.map(
-    lambda g, m: g * m.reshape(m.shape + (1,) * (g.ndim - m.ndim)),
-    grads,
-    cell.mask,
-  )
-
-
-def distance(a, b):
-  pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-  return max(
-    float(np.max(np.abs(np.subtract(x, y, dtype=float)), initial=0))
-    for x, y in pairs
-  )
-
-
 NETS = {
-  'experiment 4': dict(blocks=2, block_size=2),
-  'cells of one': dict(blocks=3, block_size=1, bias='hidden'),
-  'no output gates': dict(blocks=1, block_size=1, output_gates=False),
-  'no input gates': dict(blocks=2, block_size=2, input_gates=False),
-  'experiment 2a': dict(
+  'experiment 4': lstm1997(3, 2, blocks=2, block_size=2),
+  'cells of one': lstm1997(3, 2, blocks=3, block_size=1, bias='hidden'),
+  'no output gates': lstm1997(
+    3, 2, blocks=1, block_size=1, output_gates=False
+  ),
+  'no input gates': lstm1997(3, 2, blocks=2, block_size=2, input_gates=False),
+  'experiment 2a': lstm1997(
+    3,
+    2,
     blocks=1,
     block_size=1,
     output_gates=False,
@@ -129,69 +108,133 @@ NETS = {
     g='[0,1]',
     h='identity',
     outputs_see_inputs=True,
-  ),  # fmt: skip
-  'cells only': dict(cells_hear='cells', gates_hear='cells', bias='gates'),
-  'half': dict(reset_gates_to='half'),
+  ),
+  'cells only': lstm1997(
+    3, 2, cells_hear='cells', gates_hear='cells', bias='gates'
+  ),
+  'half': lstm1997(3, 2, reset_gates_to='half'),
+  'forget gates': lstm(3, 2, hidden=3),
 }
-CUT_1997 = ('y_c', 'y_gates')
 
 
-@pytest.mark.parametrize('end', [True, False])
-@pytest.mark.parametrize('net', NETS)
-def test_streaming_is_batched_is_autodiff_with_the_cut(x64, net, end):
-  cell = lstm1997(3, 2, **NETS[net])
-  task = array_task(3, 2, error_at_end=end)
-  for seed, lanes in enumerate([(), (5,)]):
-    params = random_net(cell, seed, lanes)
-    episode = random_arrays(seed, NUM_STEPS, 3, 2, lanes, end=end)
+def cut_of(cell):
+  """The fields that pass no error back: all but the internal state."""
+  names = cell.initial_carry((), np.float64)._fields
+  return tuple(name for name in names if name != cell.split.internal)
 
-    @jax.jit
-    def gradients(params, episode):
-      auto = through_time(cell, task, params, episode, NUM_STEPS, cut=CUT_1997)
-      streaming = streaming_gradient(cell, task, params, episode)
-      batched = batched_gradient(cell, task, params, episode, NUM_STEPS)
-      return auto, streaming, batched
 
-    (auto, judged), *forms = gradients(params, episode)
+@functools.cache
+def programs(net, lanes):
+  """The forms of the gradient, compiled: name -> `(params, episode) -> ...`.
+
+  Automatic differentiation takes an error at the end as any other.
+  """
+  cell = NETS[net]
+  every, end = (array_task(3, 2, error_at_end=e) for e in (False, True))
+  forms = {
+    'autodiff': lambda p, e: through_time(
+      cell, every, p, e, NUM_STEPS, cut=cut_of(cell)
+    )
+  }
+  for name, task in (('every step', every), ('end', end)):
+    forms[f'streaming {name}'] = lambda p, e, task=task: streaming_gradient(
+      cell, task, p, e
+    )
+    forms[f'batched {name}'] = lambda p, e, task=task: batched_gradient(
+      cell, task, p, e, NUM_STEPS
+    )
+  del lanes  # one set for each shape: what compiles once is used again
+  return {name: cheap_jit(form) for name, form in forms.items()}
+
+
+@pytest.mark.parametrize(
+  ('net', 'lanes'), [*((net, (5,)) for net in NETS), ('experiment 4', ())]
+)
+def test_streaming_is_batched_is_autodiff_with_the_cut(x64, net, lanes):
+  cell, forms = NETS[net], programs(net, lanes)
+  params = random_net(cell, 0, lanes)
+  for when in ('every step', 'end'):
+    end = when == 'end'
+    episode = random_arrays(1, NUM_STEPS, 3, 2, lanes, end=end)
+    if lanes:
+      assert len(set(np.asarray(episode.length))) > 2
+    auto, judged = forms['autodiff'](params, episode)
     auto = existing(cell, auto)
-    for grads, judged_too in forms:
+    for form in ('streaming', 'batched'):
+      grads, judged_too = forms[f'{form} {when}'](params, episode)
       assert distance(existing(cell, grads), auto) < 1e-12
       assert distance(judged, judged_too) < 1e-12
-    assert max(float(np.max(np.abs(g))) for g in jax.tree.leaves(auto)) > 1e-2
+    assert largest(auto) > 1e-2
+
+
+def test_what_lies_past_the_end_is_never_read(x64):
+  net, lanes = 'experiment 4', (5,)
+  params = random_net(NETS[net], 0, lanes)
+  for when in ('every step', 'end'):
+    episode = random_arrays(1, NUM_STEPS, 3, 2, lanes, end=when == 'end')
+    past = np.arange(NUM_STEPS)[:, None] >= np.asarray(episode.length)
+    assert past.any() and not past.all()
+    other = episode._replace(
+      inputs=jnp.where(past[:, None], -1e3, episode.inputs),
+      targets=jnp.where(past[:, None], 1e3, episode.targets),
+    )
+    for form in ('autodiff', f'streaming {when}', f'batched {when}'):
+      gradient = programs(net, lanes)[form]
+      a, b = gradient(params, episode), gradient(params, other)
+      assert distance(a, b) == 0
 
 
 @pytest.mark.parametrize('end', [True, False])
 def test_streaming_is_the_papers_equations(x64, end):
-  cell = lstm1997(2, 1, blocks=2, block_size=2)
-  task = array_task(2, 1, error_at_end=end)
-  gradient = jax.jit(lambda p, e: streaming_gradient(cell, task, p, e)[0])
+  cell = NETS['experiment 4']
+  form = f'streaming {"end" if end else "every step"}'
+  gradient = programs('experiment 4', ())[form]
   for seed in range(5):
     params = random_net(cell, seed)
-    episode = random_arrays(seed, 30, 2, 1, end=end)
-    ours = gradient(params, episode)
+    episode = random_arrays(seed, 30, 3, 2, end=end)
+    ours, _ = gradient(params, episode)
     theirs = equations_19_to_28(params, episode, blocks=2, size=2)
     assert distance(ours, theirs) < 1e-12
+    assert largest(theirs) > 1e-3
 
 
 def test_the_cut_gradient_differs_from_the_full_one(x64):
-  cell = lstm1997(2, 1)
-  task = array_task(2, 1, error_at_end=True)
-  params = random_net(cell, 3)
-  episode = random_arrays(3, NUM_STEPS, 2, 1, end=True)
-  full, _ = through_time(cell, task, params, episode, NUM_STEPS)
-  cut, _ = streaming_gradient(cell, task, params, episode)
+  cell, task = NETS['experiment 4'], array_task(3, 2, error_at_end=False)
+  params = random_net(cell, 3, (5,))
+  episode = random_arrays(3, NUM_STEPS, 3, 2, (5,), end=True)
+  full, _ = cheap_jit(
+    lambda p, e: through_time(cell, task, p, e, NUM_STEPS)
+  )(params, episode)
+  cut, _ = programs('experiment 4', (5,))['streaming end'](params, episode)
   assert distance(full, cut) > 1e-3
 
 
 def test_the_carousel_multiplies_the_error_by_exactly_one(x64):
-  cell = lstm1997(2, 1)
+  cell = NETS['experiment 4']
   params = random_net(cell, 0)
-  inputs = random_arrays(0, 100, 2, 1, end=True).inputs
+  inputs = random_arrays(0, 100, 3, 2, end=True).inputs
 
   def last_state(s_0):
     carry = cell.initial_carry((), jnp.float64)._replace(s_c=s_0)
-    carry, _ = unroll(cell, params, inputs, carry=carry, cut=CUT_1997)
+    carry, _ = unroll(cell, params, inputs, carry=carry, cut=cut_of(cell))
     return carry.s_c
 
-  jacobian = jax.jacrev(last_state)(jnp.zeros(4))
+  jacobian = cheap_jit(jax.jacrev(last_state))(jnp.zeros(4))
   np.testing.assert_array_equal(jacobian, np.eye(4))
+
+
+@pytest.mark.parametrize('factory', [srn, gru])
+def test_a_cell_without_an_internal_state_is_refused(factory):
+  cell, task = factory(3, 2), array_task(3, 2, error_at_end=True)
+  with pytest.raises(ValueError, match='inside an internal state.* has none'):
+    truncated1997(cell, task)
+
+
+def test_a_form_is_checked():
+  cell, task = NETS['experiment 4'], array_task(3, 2, error_at_end=True)
+  with pytest.raises(ValueError, match="form='rowed' .* streaming, batched"):
+    truncated1997(cell, task, form='rowed')
+  with pytest.raises(ValueError, match='form=batched needs length'):
+    truncated1997(cell, task, form='batched')
+  with pytest.raises(ValueError, match="optimizer='lion' .* sgd, adam, rms"):
+    truncated1997(cell, task, optimizer='lion')

@@ -9,9 +9,9 @@ small net; written out, twenty rounds fuse into the loop that uses them.
 
 Keys are raw key data, two uint32 words with lanes: `Key(high [*], low [*])`, or
 any pair such as an array `[2, *]`. They are kept apart because XLA:CPU writes
-the stacking of two arrays as scalar code. The generator is
-threefry2x32 with 20 rounds (Salmon et al., 2011, "Parallel random numbers: as
-easy as 1, 2, 3").
+the stacking of two arrays as scalar code. The generator is threefry2x32 with 20
+rounds (Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3"),
+counters laid out as jax has them by default (`jax_threefry_partitionable`).
 """
 
 from typing import NamedTuple
@@ -74,7 +74,7 @@ def integer_at(key, t, low, high):
   `low + floor(u (high - low))` with 23-bit u: the probabilities of two values
   differ by less than 2**-23.
   """
+  # u is at most 1 - 2**-23: the product never reaches the width, not even by
+  # rounding, for widths up to 2**24.
   width = jnp.asarray(high - low).astype(jnp.float32)
-  offset = jnp.floor(uniform_at(key, t) * width).astype(jnp.int32)
-  # Rounding can carry the product up to `width` itself.
-  return low + jnp.minimum(offset, jnp.asarray(high - low, jnp.int32) - 1)
+  return low + jnp.floor(uniform_at(key, t) * width).astype(jnp.int32)

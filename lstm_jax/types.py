@@ -168,9 +168,9 @@ class Task(NamedTuple):
   Attributes:
     num_inputs: I.
     num_outputs: K.
-    draw: `(key [2, *], length [*]) -> episode`: the facts of one sequence, a
-      NamedTuple of arrays. `key` is raw threefry key data; `length` is the
-      task's T, a traced number.
+    draw: `(key, length [*]) -> episode`: the facts of one sequence, a
+      NamedTuple of arrays. `key` is a `draw.Key`; `length` is the task's T, a
+      traced number.
     stream: `episode -> Stream`.
     longest: `int -> int`, steps of the longest sequence for a length T.
     error_at_end: True where only the last step is scored.

@@ -22,10 +22,10 @@ def flags_after(profile='auto', devices=0, **environ):
 def test_flags_are_set():
   environ = flags_after()
   assert environ == {
-    'XLA_FLAGS': launch.cpu_flags(),
+    'XLA_FLAGS': launch.cpu_flags({}),
     'JAX_NUM_CPU_DEVICES': CORES,
   }
-  names = [word.partition('=')[0] for word in launch.cpu_flags().split()]
+  names = [word.partition('=')[0] for word in launch.cpu_flags({}).split()]
   assert len(names) == len(set(names)) > 0
   assert all(name.startswith('--xla_') for name in names)
 
@@ -34,7 +34,7 @@ def test_what_the_user_has_set_stays():
   name, value = '--xla_cpu_prefer_vector_width', '256'
   given = f'--xla_dump_to=/dumps  {name}={value}'
   words = flags_after(XLA_FLAGS=given)['XLA_FLAGS'].split()
-  ours = launch.cpu_flags().split()
+  ours = launch.cpu_flags({}).split()
   (left_out,) = [word for word in ours if word.startswith(name)]
   assert sorted(words) == sorted(
     [*given.split(), *(word for word in ours if word != left_out)]
@@ -42,7 +42,7 @@ def test_what_the_user_has_set_stays():
 
 
 def test_a_flag_without_a_value_stays():
-  names = [word.partition('=')[0] for word in launch.cpu_flags().split()]
+  names = [word.partition('=')[0] for word in launch.cpu_flags({}).split()]
   environ = flags_after(XLA_FLAGS=' '.join(names))
   assert environ['XLA_FLAGS'] == ' '.join(names)
 

@@ -92,9 +92,7 @@ def equations_19_to_28(params, sequence, blocks, size):
 NETS = {
   'experiment 4': lstm1997(3, 2, blocks=2, block_size=2),
   'cells of one': lstm1997(3, 2, blocks=3, block_size=1, bias='hidden'),
-  'no output gates': lstm1997(
-    3, 2, blocks=1, block_size=1, output_gates=False
-  ),
+  'no output gates': lstm1997(3, 2, blocks=1, block_size=1, output_gates=False),
   'no input gates': lstm1997(3, 2, blocks=2, block_size=2, input_gates=False),
   'experiment 2a': lstm1997(
     3,
@@ -202,9 +200,9 @@ def test_the_cut_gradient_differs_from_the_full_one(x64):
   cell, task = NETS['experiment 4'], array_task(3, 2, error_at_end=False)
   params = random_net(cell, 3, (5,))
   episode = random_arrays(3, NUM_STEPS, 3, 2, (5,), end=True)
-  full, _ = cheap_jit(
-    lambda p, e: through_time(cell, task, p, e, NUM_STEPS)
-  )(params, episode)
+  full, _ = cheap_jit(lambda p, e: through_time(cell, task, p, e, NUM_STEPS))(
+    params, episode
+  )
   cut, _ = programs('experiment 4', (5,))['streaming end'](params, episode)
   assert distance(full, cut) > 1e-3
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import pytest
 
 from lstm_jax import results
+from lstm_jax.store import checkpoints
 from lstm_jax.store.folder import open_folder
 
 ROOT = Path(__file__).parent.parent
@@ -160,6 +161,24 @@ def progress(out):
   }
 
 
+def shown(out):
+  """Trial -> training sequences that are safe in a record or checkpoint."""
+  if not (out / 'plan.json').exists():
+    return {}
+  folder = open_folder(out)
+  found, problems = checkpoints.load(folder)
+  assert problems == []
+  seen = {}
+  for _, meta, arrays in found:
+    for program, trials in meta['programs'].items():
+      names = [name for name, _ in trials]
+      counts = arrays[f'{program}/seen'].tolist()
+      seen |= dict(zip(names, counts, strict=True))
+  records, problems = results.read_records(folder)
+  assert problems == []
+  return seen | {name: r['sequences_seen'] for name, r in records.items()}
+
+
 def await_change(process, out, before=frozenset()):
   """Waits until something new stands in the folder, or the process ends."""
   await_that(lambda: process.poll() is not None or progress(out) - before)
@@ -191,15 +210,14 @@ def test_killed_again_and_again(place, reference):
   print('seed', seed)
   rng = random.Random(seed)
   out = place.root / 'killed'
-  kills, states = 0, []
+  kills, states, safe = 0, [], {}
   for attempt in range(KILLS):
-    before = progress(out)
-    sealed = contents(out / 'records')
+    there, sealed = progress(out), contents(out / 'records')
     process = place.start(out, damaged=attempt in (1, 4))
     if attempt < 2:  # wherever it is by then: imports, plan, compiler
       time.sleep(rng.uniform(0.3, 4))
     else:
-      await_change(process, out, before)
+      await_change(process, out, there)
       time.sleep(rng.choice([0, rng.uniform(0, 0.5)]))
     process.kill()
     _, errors = process.communicate()
@@ -208,6 +226,8 @@ def test_killed_again_and_again(place, reference):
     now = contents(out / 'records')
     assert {name: now[name] for name in sealed} == sealed
     states.append(frozenset(progress(out)))
+    before, safe = safe, shown(out)
+    assert all(safe[name] >= count for name, count in before.items())
   assert kills >= KILLS - 2 and len(set(states)) >= 4, states
   sealed = contents(out / 'records')
   done = place.run(out)

@@ -192,6 +192,25 @@ def test_what_was_saved_is_kept_for_those_that_wait():
     np.testing.assert_array_equal(leaf, column.leaves[name])
 
 
+def test_a_trial_that_has_ended_is_not_saved_again():
+  jobs = [*endless(1), job(9, right_from=500)]
+  _, first = run(
+    jobs, stop=lambda p: p.sequences > 0, build=slow_build, widths=(4,)
+  )
+  assert set(first.saved[-1]) == {job.id for job in jobs}
+  second = Record()
+  workers.run(
+    jobs,
+    build,
+    jax.devices()[:1],
+    second.hooks._replace(stopping=lambda: bool(second.outcomes)),
+    widths=(4,),
+    columns=first.saved[-1],
+  )
+  assert set(second.outcomes) == {jobs[1].id}
+  assert set(second.saved[-1]) == {jobs[0].id}
+
+
 def test_columns_are_saved_while_trials_run():
   jobs = [*endless(3), job(9, right_from=5)]
   record = Record()

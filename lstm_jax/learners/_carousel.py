@@ -49,10 +49,9 @@ def eligibility(split, carry_tm1, net):
   return split.advance(carry_tm1, net), factors, decay
 
 
-def to_units(split, kind, per_cell):
+def to_units(split, kind, per_cell, num_units):
   """Sums `[C, ..., *]` over the cells that a unit serves: `[U, ..., *]`."""
   rows = split.serves[kind]
-  num_units = 1 + max(int(np.max(r)) for r in split.serves.values())
   serves = (np.arange(num_units)[:, None] == rows).astype(per_cell.dtype)
   # A product and a sum rather than a scatter, which XLA:CPU runs one by one.
   return jnp.sum(spread(serves, per_cell[None]) * per_cell[None], axis=1)

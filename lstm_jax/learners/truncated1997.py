@@ -14,6 +14,7 @@ dE/ds_c(t) gathered from the steps that follow t (a reverse cumulative sum),
 dE/dw = sum_t e(t) F(t) z(t), one matrix product.
 """
 
+import functools
 from typing import Literal, NamedTuple
 
 import jax
@@ -143,7 +144,7 @@ def streaming_gradient(cell, task, params, episode):
       keep=(split.internal,),
     )  # fmt: skip
     grads, e, net_k = settle((grads, e, net_k), num_steps > 0)
-    past = _from_traces(split, e[split.internal], loop.traces)
+    past = _from_traces(split, e[split.internal], loop.traces, len(weights[1]))
     return _plus(grads, past), net_k
 
   if task.error_at_end:
@@ -238,15 +239,16 @@ def batched_gradient(cell, task, params, episode, num_steps):
     )
 
   e_s = _gather_errors(e_s, decay)
+  to_units = functools.partial(
+    _carousel.to_units, split, num_units=len(weights[1])
+  )
   for kind, factor in factors.items():
     error = e_s * factor
     grads = _plus(
       grads,
       split.gather(
-        tuple(
-          _carousel.to_units(split, kind, _sum_of_products(error, s)) for s in z
-        ),
-        _carousel.to_units(split, kind, jnp.sum(error, axis=0)),
+        tuple(to_units(kind, _sum_of_products(error, s)) for s in z),
+        to_units(kind, jnp.sum(error, axis=0)),
       ),
     )
   return grads, judgement
@@ -264,15 +266,14 @@ def _accumulate(trace, factor, decay, z):
   return per_source, bias + factor
 
 
-def _from_traces(split, e_s, traces):
+def _from_traces(split, e_s, traces, num_units):
   """What the steps before contribute: sum_c e_s ds_c(t-1)/dw."""
+  to_units = functools.partial(_carousel.to_units, split, num_units=num_units)
   total = None
   for kind, (per_source, bias) in traces.items():
     part = split.gather(
-      tuple(
-        _carousel.to_units(split, kind, e_s[:, None] * p) for p in per_source
-      ),
-      _carousel.to_units(split, kind, e_s * bias),
+      tuple(to_units(kind, e_s[:, None] * p) for p in per_source),
+      to_units(kind, e_s * bias),
     )
     total = part if total is None else _plus(total, part)
   return total

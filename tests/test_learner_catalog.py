@@ -1,0 +1,280 @@
+"""What every learner promises for every cell and task it can be planned with.
+
+Each case is compiled once with three lanes and once with none.
+"""
+
+import functools
+import itertools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_jax import catalog
+from lstm_jax.types import Judgement
+from tests.gradients import cheap_jit, distance
+
+KEY = jax.random.key(0, impl='unsafe_rbg')
+RATES = np.array([0.5, 0.0, 0.25])
+LANES = RATES.shape
+# Asked for in each lane: sequences of different lengths side by side.
+SHORTER = np.array([0, 3, 1])
+
+
+def variants(kind, name):
+  """The default options, then each option alone at each other value."""
+  yield {}
+  for option in catalog.describe(kind, name).options.values():
+    words = option.choices
+    if 'bool' in option.types:
+      words += (True, False)
+    yield from ({option.name: w} for w in words if w != option.default)
+
+
+def learner_variants(name):
+  """Those that differ in more than their optimizer; and a window."""
+  entry = catalog.describe('learners', name)
+  for options in variants('learners', name):
+    if 'optimizer' not in options:
+      yield options
+  if 'window' in entry.options:
+    yield {'window': 2}
+
+
+def resolved(kind, name, options):
+  entry = catalog.describe(kind, name)
+  return {o.name: o.default for o in entry.options.values()} | dict(options)
+
+
+def plannable(learner, cell, options):
+  """Whether planning lets the learner train the cell with these options."""
+  provides = catalog.describe('cells', cell).provides
+  full = resolved('cells', cell, options)
+  return all(
+    need in provides and catalog.holds(provides[need], full)
+    for need in catalog.describe('learners', learner).needs
+  )
+
+
+def cell_options(learner, cell):
+  """The first options that leave a connection out and suit the learner."""
+  for options in variants('cells', cell):
+    if plannable(learner, cell, options):
+      mask = catalog.build('cells', cell, 2, 2, **options).mask
+      if not all(np.all(exists) for exists in mask):
+        return options
+  return None
+
+
+def cases():
+  names = (catalog.names(kind) for kind in ('learners', 'cells', 'tasks'))
+  for learner, cell, task in itertools.product(*names):
+    options = cell_options(learner, cell)
+    if options is not None:
+      for how in learner_variants(learner):
+        yield Case(
+          learner, tuple(how.items()), cell, tuple(options.items()), task
+        )
+
+
+class Case(NamedTuple):
+  learner: str
+  learner_options: tuple
+  cell: str
+  cell_options: tuple
+  task: str
+
+  def __str__(self):
+    how = [f'{k}={v}' for k, v in self.learner_options]
+    return '-'.join([self.learner, *how, self.cell, self.task])
+
+
+CASES = list(cases())
+every_case = pytest.mark.parametrize('case', CASES, ids=str)
+
+
+class Built(NamedTuple):
+  cell: object
+  task: object
+  learner: object
+  length: int
+
+
+@functools.cache
+def build(case, longer=3):
+  length = catalog.describe('tasks', case.task).shortest + longer
+  task = catalog.build('tasks', case.task)
+  sizes = task.num_inputs, task.num_outputs
+  cell = catalog.build('cells', case.cell, *sizes, **dict(case.cell_options))
+  static = catalog.describe('learners', case.learner).static
+  how = resolved('learners', case.learner, case.learner_options)
+  if 'length' in static and catalog.holds(static['length'], how):
+    how['length'] = length
+  learner = catalog.build('learners', case.learner, cell, task, **how)
+  return Built(cell, task, learner, length)
+
+
+def numbers_of(cell, rate, dtype=np.float64):
+  numbers = {**cell.numbers, 'init_range': 0.5, 'learning_rate': rate}
+  return {name: np.asarray(v, dtype) for name, v in numbers.items()}
+
+
+@functools.cache
+def first_nets(case):
+  """`init` of the case's cell, compiled; shared by the learners of a cell."""
+  return cheap_jit(build(case).learner.init)
+
+
+def nets(case):
+  """States of nets from keys of their own, a lane each."""
+  cell = build(case).cell
+  states = [
+    first_nets(case)(jax.random.fold_in(KEY, i), numbers_of(cell, rate))
+    for i, rate in enumerate(RATES)
+  ]
+  return jax.tree.map(lambda *a: np.stack(a, axis=-1), *states)
+
+
+def episodes(case):
+  built = build(case)
+  words = np.arange(2 * len(RATES), dtype=np.uint32).reshape(2, *LANES) + 7
+  lengths = (built.length - SHORTER).astype(np.int32)
+  return draw(case.task)(tuple(words), lengths)
+
+
+@functools.cache
+def draw(task):
+  return cheap_jit(catalog.build('tasks', task).draw)
+
+
+def lane(tree, i):
+  return jax.tree.map(lambda a: np.asarray(a)[..., i], tree)
+
+
+def described(tree):
+  return jax.tree.map(lambda a: (a.shape, a.dtype), tree)
+
+
+def test_the_cases_are_those_that_planning_allows():
+  seen = {(c.learner, c.cell, c.task) for c in CASES}
+  for learner, cell in itertools.product(
+    catalog.names('learners'), catalog.names('cells')
+  ):
+    for task in catalog.names('tasks'):
+      assert ((learner, cell, task) in seen) == plannable(learner, cell, {})
+  assert {
+    ('truncated1997', 'lstm', 'adding'),
+    ('elman', 'gru', 'adding'),
+  } < seen
+  assert ('truncated1997', 'srn', 'adding') not in seen
+
+
+@every_case
+def test_update_keeps_structure_shape_and_dtype(case, x64):
+  built = build(case)
+  for dtype, lanes in itertools.product(
+    (np.float32, np.float64), ((), (3,), (2, 3))
+  ):
+    init = built.learner.init
+    key = jax.ShapeDtypeStruct(lanes, KEY.dtype)
+    numbers = {
+      name: jax.ShapeDtypeStruct((*a.shape, *lanes), dtype)
+      for name, a in numbers_of(built.cell, 0.5).items()
+    }
+    for _ in lanes:
+      init = jax.vmap(init, in_axes=-1, out_axes=-1)
+    state = jax.eval_shape(init, key, numbers)
+    shapes = [leaf.shape for leaf in jax.tree.leaves(state.params)]
+    assert shapes == [(*m.shape, *lanes) for m in built.cell.mask]
+    assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {dtype}
+    word = jax.ShapeDtypeStruct(lanes, np.uint32)
+    length = jax.ShapeDtypeStruct(lanes, np.int32)
+    episode = jax.eval_shape(built.task.draw, (word, word), length)
+    after, judged = jax.eval_shape(built.learner.update, state, episode)
+    assert described(after) == described(state)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    by_itself = jax.eval_shape(built.learner.judge, state.params, episode)
+    assert described(judged) == described(by_itself)
+    assert type(judged) is Judgement
+    assert {leaf.shape for leaf in judged} == {lanes}
+    assert (judged.right.dtype, judged.squared.dtype) == (bool, dtype)
+
+
+@every_case
+def test_sequences_are_learned_from(case, x64):
+  built, traced = build(case), []
+
+  @cheap_jit
+  def both(state, episode):
+    traced.append(1)
+    return *built.learner.update(state, episode), built.learner.judge(
+      state.params, episode
+    )
+
+  first, episode = nets(case), episodes(case)
+  assert len(set(built.task.stream(episode).length.tolist())) > 1
+  state = first
+  for _ in range(3):
+    after, judged, by_itself = both(state, episode)
+    # What the outputs were worth before the net learned from them.
+    assert distance(judged, by_itself) < 1e-12
+    assert all(np.all(np.isfinite(a)) for a in jax.tree.leaves(after))
+    assert np.all(judged.squared > 0)
+    state = after
+  assert len(traced) == 1, 'a second call compiled again'
+
+  moved = jax.tree.map(lambda a, b: np.asarray(a != b), state, first)
+  for params, exists in zip(state.params, built.cell.mask, strict=True):
+    hidden = exists[..., None] == 0
+    assert np.all(np.where(hidden, params, 0) == 0), 'a weight came into being'
+  for i, rate in enumerate(RATES):
+    anything = any(np.any(m) for m in jax.tree.leaves(lane(moved.params, i)))
+    assert anything == (rate > 0)
+
+  # A lane is the net alone.
+  alone, verdict = cheap_jit(built.learner.update)(
+    lane(first, 2), lane(episode, 2)
+  )
+  after, judged, _ = both(first, episode)
+  assert distance(lane(after, 2), alone) < 1e-12
+  assert distance(lane(judged, 2), verdict) < 1e-12
+
+
+@pytest.mark.parametrize(
+  'case',
+  [case for case in CASES if (case.cell, case.task) == ('lstm1997', 'adding')],
+  ids=str,
+)
+def test_compiling_changes_nothing(case, x64):
+  built = build(case, longer=0)
+  state = lane(nets(case), 0)
+  words = np.uint32(3), np.uint32(4)
+  with jax.disable_jit():
+    episode = built.task.draw(words, jnp.int32(built.length))
+    plain = built.learner.update(state, episode)
+  assert jax.tree.all(
+    jax.tree.map(
+      np.array_equal, episode, draw(case.task)(words, np.int32(built.length))
+    )
+  )
+  compiled = cheap_jit(built.learner.update)(state, episode)
+  assert distance(plain, compiled) < 1e-12
+  assert distance(plain[0].params, state.params) > 1e-6
+
+
+@pytest.mark.parametrize(
+  'case', {c.cell: c for c in CASES}.values(), ids=lambda c: c.cell
+)
+def test_a_key_decides_the_first_weights(case, x64):
+  numbers = numbers_of(build(case).cell, 0.5)
+  for name in numbers:
+    if name.endswith('_bias'):  # drawn like every other weight
+      numbers[name] = np.full_like(numbers[name], np.nan)
+  init = first_nets(case)
+  one, again = init(KEY, numbers), init(KEY, numbers)
+  other = init(jax.random.fold_in(KEY, 1), numbers)
+  assert distance(one, again) == 0
+  for a, b in zip(one.params, other.params, strict=True):
+    np.testing.assert_array_equal(np.equal(a, b), np.equal(a, 0))

@@ -15,7 +15,7 @@ from experiments import estimate, figures, launch, summaries, table
 from experiments.progress import Progress, choose_mode
 from experiments.setting import changed, length_is_static, programs, trial_id
 from lstm_jax import catalog, results
-from lstm_jax.store import checkpoints, faults, folder, lock, provenance
+from lstm_jax.store import checkpoints, faults, folder, lock, provenance, seal
 
 _EXIT_OF_SIGNAL = {
   signal.SIGINT: faults.Exit.SIGINT,
@@ -100,18 +100,11 @@ def _finished(path, stored):
     opened = folder.open_folder(path)
   except faults.StoreError:
     return None  # absent or strange: whoever opens it to run will say
-  same = [dict(t) for t in opened.trials.values()] == _plain(stored)
-  if not same or (path / 'results.csv').exists() is False:
+  if [dict(t) for t in opened.trials.values()] != seal.plain(stored):
     return None
   records, problems = results.read_records(opened)
   done = len(records) == len(opened.trials)
   return opened if done and not problems else None
-
-
-def _plain(stored):
-  from lstm_jax.store import seal
-
-  return seal.plain(stored)
 
 
 class _Stop:
@@ -182,6 +175,7 @@ def _run(plan, how, path, trials, stored):
         save_seconds=how.checkpoint_seconds,
       )
     state.display.close()
+    state.say_work()
     results.write_csv(opened)
     if stop():
       state.say_stopped()
@@ -238,7 +232,7 @@ class _State:
       mode = choose_mode(sys.stderr)
     self.display = Progress(len(mine), sys.stderr, mode)
     self._began = time.monotonic()
-    self._expected = {}
+    self._last = None
 
   def jobs(self, left):
     """The trials left as jobs, those that take longest first."""
@@ -337,6 +331,7 @@ class _State:
 
   def progress(self, progress):
     """Shows how far the run is."""
+    self._last = progress
     status = list(self._status.values())
     elapsed = time.monotonic() - self._began
     self.display.update(
@@ -377,6 +372,17 @@ class _State:
   def _alike(self, name):
     setting = self._trials[name]
     return setting.row, setting.length, self._program[name]
+
+  def say_work(self):
+    """One line on what the devices did."""
+    work = self._last
+    if work is None or not work.executed:
+      return
+    seconds = time.monotonic() - self._began
+    print(
+      f'{work.useful:.3g} lane-steps in {seconds:.1f} s, compiling included;'
+      f' {work.useful / work.executed:.0%} of the lanes did useful work.'
+    )
 
   def say_stopped(self):
     left = len(self._mine) - len(self._status)

@@ -25,10 +25,7 @@ from lstm_jax.lanes import Column, Job
 # measured speed.
 _CHUNK_SECONDS = 0.5
 # Compiling a narrower width costs seconds; it has to be earned first.
-_NARROW_AFTER_SECONDS = 15.0
-# A pool is not shared below this many lanes: fewer would not be faster, and
-# every worker that takes some must compile the program.
-_SHARED_FROM = 16
+_NARROW_AFTER_SECONDS = 60.0
 # What a stop may wait for: workers at the end of their chunk, or compiling.
 _STOP_SECONDS = 6.0
 
@@ -189,24 +186,28 @@ class _Shared:
     self._snapshots = [{} for _ in range(workers)]
     self._tallies = [collections.Counter() for _ in range(workers)]
     self._seen = [{} for _ in range(workers)]
+    self._pools = [None] * workers
     self._waiting = {}
     for job in jobs:
       pool = (job.program, job.length)
       self._waiting.setdefault(pool, collections.deque()).append(job)
 
-  def claim(self, pool=None, most=0):
-    """Takes jobs: at most `most` of `pool`, or a share of the first waiting.
+  def claim(self, worker, pool=None, most=0):
+    """Takes jobs: at most `most` of `pool`, or lanes full of one waiting.
 
     Returns:
       `(pool, jobs)`; no jobs when nothing is waiting.
     """
     with self._lock:
       if pool is None:
-        pool = next((p for p, jobs in self._waiting.items() if jobs), None)
-        if pool is None:
+        pools = [p for p, jobs in self._waiting.items() if jobs]
+        if not pools:
           return None, []
-        share = -(-len(self._waiting[pool]) // len(self.asked))
-        most = min(max(share, _SHARED_FROM), self.widths[-1])
+        # A pool that nobody runs comes first: its jobs then share one worker's
+        # lanes and wait for them, and only one worker compiles the program.
+        pool = next((p for p in pools if p not in self._pools), pools[0])
+        most = self.widths[-1]
+      self._pools[worker] = pool
       jobs = self._waiting[pool]
       return pool, [jobs.popleft() for _ in range(min(most, len(jobs)))]
 
@@ -273,7 +274,7 @@ def _work(shared, worker, device):
 
   compiled = lanes_of.Compiled(device, on_compile)
   while not shared.stop.is_set():
-    pool, jobs = shared.claim()
+    pool, jobs = shared.claim(worker)
     if not jobs:
       break
     unfinished = {job.id: 0 for job in jobs}
@@ -356,7 +357,7 @@ def _run_pool(shared, worker, compiled, pool, jobs, unfinished):
       for (job, _), column, over in zip(running, columns, ended, strict=True)
       if not over
     ]
-    _, jobs = shared.claim(pool, width - len(running))
+    _, jobs = shared.claim(worker, pool, width - len(running))
     unfinished.update({job.id: 0 for job in jobs})
 
 

@@ -174,9 +174,7 @@ def test_the_cases_are_those_that_planning_allows():
 @every_case
 def test_update_keeps_structure_shape_and_dtype(case, x64):
   built = build(case)
-  for dtype, lanes in itertools.product(
-    (np.float32, np.float64), ((), (3,), (2, 3))
-  ):
+  for dtype, lanes in ((np.float32, (2, 3)), (np.float64, ())):
     init = built.learner.init
     key = jax.ShapeDtypeStruct(lanes, KEY.dtype)
     numbers = {
@@ -188,7 +186,8 @@ def test_update_keeps_structure_shape_and_dtype(case, x64):
     state = jax.eval_shape(init, key, numbers)
     shapes = [leaf.shape for leaf in jax.tree.leaves(state.params)]
     assert shapes == [(*m.shape, *lanes) for m in built.cell.mask]
-    assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {dtype}
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves(state.params)}
+    assert dtypes == {np.dtype(dtype)}
     word = jax.ShapeDtypeStruct(lanes, np.uint32)
     length = jax.ShapeDtypeStruct(lanes, np.int32)
     episode = jax.eval_shape(built.task.draw, (word, word), length)

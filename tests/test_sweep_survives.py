@@ -315,6 +315,31 @@ def test_a_changed_setting_is_refused(place, begun):
   assert contents(begun) == before
 
 
+def test_a_run_goes_on_from_its_checkpoint(place, begun):
+  """A checkpoint that says "one more sequence" is taken at its word."""
+  out = place.root / 'edited'
+  shutil.copytree(begun, out)
+  folder = open_folder(out)
+  ((name, meta, arrays),), problems = checkpoints.load(folder)
+  assert problems == []
+  want = {}
+  for program, trials in meta['programs'].items():
+    seen = arrays[f'{program}/seen']
+    assert (seen > 0).all()
+    arrays[f'{program}/budget'] = seen + 1
+    want |= {one: n + 1 for (one, _), n in zip(trials, seen, strict=True)}
+  checkpoints.save(folder, name, arrays, meta)
+  process = place.start(out)
+  await_that(lambda: process.poll() is not None or want.keys() <= ended(out))
+  process.send_signal(signal.SIGTERM)
+  assert stopped(process)[0] in (143, 0)
+  assert want and {one: shown(out)[one] for one in want} == want
+
+
+def ended(out):
+  return {path.stem for path in (out / 'records').glob('[!.]*.json')}
+
+
 def test_a_second_process_says_who_is_there(place, begun):
   out = place.root / 'taken'
   shutil.copytree(begun, out)

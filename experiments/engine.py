@@ -6,13 +6,11 @@ JAX is imported only if something is left to run.
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 
-from experiments import estimate, figures, launch, summaries, table
-from experiments.progress import Progress, choose_mode
+from experiments import figures, launch, run_state, summaries, table
 from experiments.setting import changed, length_is_static, programs, trial_id
 from lstm_jax import catalog, results
 from lstm_jax.store import checkpoints, faults, folder, lock, provenance, seal
@@ -163,7 +161,9 @@ def _run(plan, how, path, trials, stored):
       records, _ = results.read_records(opened)
     mine = names[shard::parts]
     left = [name for name in mine if name not in records]
-    state = _State(opened, how, trials, shared, mine, records, devices)
+    state = run_state.RunState(
+      opened, how, trials, shared, mine, records, devices
+    )
     if left and not stop():
       build = lambda key: _build(trials[shared[key][0]])
       workers.run(
@@ -183,7 +183,11 @@ def _run(plan, how, path, trials, stored):
       # Not sys.exit: a worker may be inside the compiler, which cannot be
       # interrupted, and everything that counts is on disk.
       os._exit(int(_EXIT_OF_SIGNAL[stop.signal]))
-    checkpoints.drop(opened, state.checkpoint_name)
+    # Nothing of ours is under way any more; nor of anybody, if all has ended.
+    done = len(results.read_records(opened)[0]) == len(trials)
+    stale = [name for name, *_ in checkpoints.load(opened)[0]] if done else []
+    for name in {state.checkpoint_name, *stale}:
+      checkpoints.drop(opened, name)
   return _show(opened, plan)
 
 
@@ -210,186 +214,6 @@ def _build(setting):
   )
   numbers = {'learning_rate': np.float32(np.nan), **cell.numbers}
   return lanes.Build(trial.program(task, learner), numbers)
-
-
-class _State:
-  """A run as it goes on: what the hooks of the workers write to."""
-
-  def __init__(self, opened, how, trials, shared, mine, records, devices):
-    self._folder = opened
-    self._trials = trials
-    self._program = {name: key for key, of in shared.items() for name in of}
-    self._mine = mine
-    self._status = {n: records[n]['status'] for n in mine if n in records}
-    self._seen_by = {}
-    self._device = devices[0].device_kind
-    shard, parts = how.shard
-    self.checkpoint_name = (
-      'state' if parts == 1 else f'state-{shard}-of-{parts}'
-    )
-    mode = how.progress
-    if mode == 'auto':
-      mode = choose_mode(sys.stderr)
-    self.display = Progress(len(mine), sys.stderr, mode)
-    self._began = time.monotonic()
-    self._last = None
-
-  def jobs(self, left):
-    """The trials left as jobs, those that take longest first."""
-    from lstm_jax import lanes
-
-    def steps(name):
-      setting = self._trials[name]
-      return -estimate.sequences(setting) * setting.length
-
-    return [
-      lanes.Job(
-        name,
-        self._program[name],
-        self._trials[name].seed,
-        {
-          key: np.nan if value is None else value
-          for key, value in self._trials[name].numbers
-        },
-        self._trials[name].length,
-        self._trials[name].budget,
-      )
-      for name in sorted(left, key=steps)
-    ]
-
-  def columns(self, left):
-    """The trials left that have begun, from the checkpoints."""
-    from lstm_jax import lanes
-
-    found, problems = checkpoints.load(self._folder)
-    for problem in problems:
-      print(f'sweep: {problem}', file=sys.stderr)
-    columns = {}
-    for _, meta, arrays in found:
-      for key, of in meta['programs'].items():
-        leaves = {
-          name.removeprefix(f'{key}/'): array
-          for name, array in arrays.items()
-          if name.startswith(f'{key}/')
-        }
-        for i, (name, spent) in enumerate(of):
-          column = lanes.Column(
-            {leaf: np.array(a[..., i]) for leaf, a in leaves.items()}, spent
-          )
-          # Two shards may both know a trial; the one further on is right.
-          known = columns.get(name)
-          if name in left and (
-            known is None or known.leaves['seen'] < column.leaves['seen']
-          ):
-            columns[name] = column
-    return columns
-
-  def save(self, columns):
-    """A checkpoint of the trials that have begun."""
-    by_program = {}
-    for name, column in columns.items():
-      by_program.setdefault(self._program[name], []).append((name, column))
-    arrays, meta = {}, {}
-    for key, pairs in by_program.items():
-      meta[key] = [[name, column.seconds] for name, column in pairs]
-      for leaf in pairs[0][1].leaves:
-        arrays[f'{key}/{leaf}'] = np.stack(
-          [column.leaves[leaf] for _, column in pairs], axis=-1
-        )
-    checkpoints.save(
-      self._folder, self.checkpoint_name, arrays, {'programs': meta}
-    )
-
-  def outcome(self, outcome):
-    """Seals the record of a trial."""
-    solved = outcome.status == 'solved'
-    test = outcome.test
-    disagreement = results.write_record(
-      self._folder,
-      {
-        'trial': outcome.id,
-        'status': outcome.status,
-        'sequences_to_success': outcome.seen if solved else None,
-        'sequences_seen': outcome.seen,
-        'test_wrong': test.wrong if test else None,
-        'test_total': test.total if test else None,
-        'test_absolute': test.absolute if test else None,
-        'test_squared': test.squared if test else None,
-        'train_absolute': outcome.train,
-        'reason': outcome.reason or None,
-        'seconds': round(outcome.seconds, 3),
-        'device': self._device,
-      },
-    )
-    if disagreement:
-      self.display.say(f'sweep: {disagreement}')
-    if outcome.reason:
-      error = outcome.reason.partition('\n')[0]
-      self.display.say(f'sweep: trial {outcome.id} failed: {error}')
-    self._status[outcome.id] = outcome.status
-    self._seen_by[outcome.id] = outcome.seen
-
-  def progress(self, progress):
-    """Shows how far the run is."""
-    self._last = progress
-    status = list(self._status.values())
-    elapsed = time.monotonic() - self._began
-    self.display.update(
-      {
-        'done': len(status),
-        'solved': status.count('solved'),
-        'diverged': status.count('diverged'),
-        'running': len(progress.seen),
-        'sequences': int(progress.sequences),
-        'sequences_per_second': progress.sequences / max(elapsed, 1e-9),
-        'lane_share': progress.useful / max(progress.executed, 1.0),
-        'eta_seconds': self._time_left(progress, elapsed),
-        'compiling': (
-          f'{progress.compiling} programs' if progress.compiling else False
-        ),
-      }
-    )
-
-  def _time_left(self, progress, elapsed):
-    """Seconds: steps that the trials left are expected to take, at the pace
-    so far. What the trials of a setting took stands for those to come."""
-    if progress.useful < 1e5:
-      return None
-    took = {}
-    for name, seen in self._seen_by.items():
-      took.setdefault(self._alike(name), []).append(seen)
-    steps = 0.0
-    for name in self._mine:
-      if name in self._status:
-        continue
-      known = took.get(self._alike(name))
-      setting = self._trials[name]
-      total = np.mean(known) if known else estimate.sequences(setting)
-      left = max(total - progress.seen.get(name, 0), 0.1 * total)
-      steps += left * setting.length * 1.05
-    return steps / (progress.useful / elapsed)
-
-  def _alike(self, name):
-    setting = self._trials[name]
-    return setting.row, setting.length, self._program[name]
-
-  def say_work(self):
-    """One line on what the devices did."""
-    work = self._last
-    if work is None or not work.executed:
-      return
-    seconds = time.monotonic() - self._began
-    print(
-      f'{work.useful:.3g} lane-steps in {seconds:.1f} s, compiling included;'
-      f' {work.useful / work.executed:.0%} of the lanes did useful work.'
-    )
-
-  def say_stopped(self):
-    left = len(self._mine) - len(self._status)
-    print(
-      f'Stopped with {left:,} trials to go; all is saved. '
-      'The same command continues.'
-    )
 
 
 def _show(opened, plan):

@@ -5,6 +5,7 @@ otherwise complete. Nothing here touches pyplot or its global state. The same
 rows give the same bytes.
 """
 
+import io
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from experiments import summaries as summaries_lib
 from experiments.length_figure import sequences_to_success
 from experiments.window_figure import success_over_window
+from lstm_jax.store import files
 
 _STYLE = {
   'font.size': 12,
@@ -58,6 +60,11 @@ def draw_all(
         ('png', {'Software': None}),
         ('svg', {'Date': None}),
       ):
-        paths.append(out_dir / f'{draw.__name__}.{kind}')
-        figure.savefig(paths[-1], metadata=metadata)
+        path = out_dir / f'{draw.__name__}.{kind}'
+        data = io.BytesIO()
+        figure.savefig(data, format=kind, metadata=metadata)
+        # A finished run that is run again touches nothing.
+        if not path.is_file() or path.read_bytes() != data.getvalue():
+          files.publish(path, data.getvalue(), overwrite=True)
+        paths.append(path)
   return paths

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from lstm_jax import draw
 from lstm_jax.draw import Key
 from lstm_jax.types import Array, Judgement
-from lstm_jax.unroll import select
+from lstm_jax.unroll import select, settle
 
 # What a lane is doing, and how a trial ended.
 IDLE, RUNNING, SOLVED, BUDGET, DIVERGED = range(5)
@@ -127,7 +127,11 @@ def program(task, learner):
     )
 
   def one_sequence(trials):
-    episode = task.draw(trials.sequence_key, trials.length)
+    # Settled: each fact would be drawn again wherever it is used.
+    episode = settle(
+      task.draw(trials.sequence_key, trials.length),
+      jnp.max(trials.length) > 0,
+    )
     steps = task.stream(episode).length
     learner_t, judgement = learner.update(trials.learner, episode)
     criterion_t = task.criterion.update(trials.criterion, judgement)

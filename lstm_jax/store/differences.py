@@ -44,7 +44,12 @@ def shown(lines):
 
 
 def change(name, there, asked):
-  """One difference."""
+  """One difference; of two lists only the items that are not in both."""
+  if isinstance(there, list) and isinstance(asked, list):
+    there, asked = (
+      [item for item in there if item not in asked] or there,
+      [item for item in asked if item not in there] or asked,
+    )
   return f'{name}: {_text(there)} in the folder, {_text(asked)} asked for'
 
 

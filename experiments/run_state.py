@@ -1,0 +1,201 @@
+"""A sweep as it goes on: what the workers' hooks write to and show."""
+
+import sys
+import time
+
+import numpy as np
+
+from experiments import estimate
+from experiments.progress import Progress, choose_mode
+from lstm_jax import results
+from lstm_jax.store import checkpoints
+
+
+class RunState:
+  """The hooks of `workers.run` for one run folder, and the live display.
+
+  Args:
+    opened: the run folder.
+    how: a `flags.Run`.
+    trials: id -> setting, all of the plan.
+    shared: program key -> ids of the trials that share it.
+    mine: ids of this shard's trials.
+    records: id -> record of the trials that have ended.
+    devices: the devices that run them.
+  """
+
+  def __init__(self, opened, how, trials, shared, mine, records, devices):
+    self._folder = opened
+    self._trials = trials
+    self._program = {name: key for key, of in shared.items() for name in of}
+    self._mine = mine
+    self._status = {n: records[n]['status'] for n in mine if n in records}
+    self._seen_by = {}
+    self._device = devices[0].device_kind
+    shard, parts = how.shard
+    self.checkpoint_name = (
+      'state' if parts == 1 else f'state-{shard}-of-{parts}'
+    )
+    mode = how.progress
+    if mode == 'auto':
+      mode = choose_mode(sys.stderr)
+    self.display = Progress(len(mine), sys.stderr, mode)
+    self._began = time.monotonic()
+    self._last = None
+
+  def jobs(self, left):
+    """The trials left as jobs, those that take longest first."""
+    from lstm_jax import lanes
+
+    def steps(name):
+      setting = self._trials[name]
+      return -estimate.sequences(setting) * setting.length
+
+    return [
+      lanes.Job(
+        name,
+        self._program[name],
+        self._trials[name].seed,
+        {
+          key: np.nan if value is None else value
+          for key, value in self._trials[name].numbers
+        },
+        self._trials[name].length,
+        self._trials[name].budget,
+      )
+      for name in sorted(left, key=steps)
+    ]
+
+  def columns(self, left):
+    """The trials left that have begun, from the checkpoints."""
+    from lstm_jax import lanes
+
+    found, problems = checkpoints.load(self._folder)
+    for problem in problems:
+      print(f'sweep: {problem}', file=sys.stderr)
+    columns = {}
+    for _, meta, arrays in found:
+      for key, of in meta['programs'].items():
+        leaves = {
+          name.removeprefix(f'{key}/'): array
+          for name, array in arrays.items()
+          if name.startswith(f'{key}/')
+        }
+        for i, (name, spent) in enumerate(of):
+          column = lanes.Column(
+            {leaf: np.array(a[..., i]) for leaf, a in leaves.items()}, spent
+          )
+          # Two shards may both know a trial; the one further on is right.
+          known = columns.get(name)
+          if name in left and (
+            known is None or known.leaves['seen'] < column.leaves['seen']
+          ):
+            columns[name] = column
+    return columns
+
+  def save(self, columns):
+    """A checkpoint of the trials that have begun."""
+    by_program = {}
+    for name, column in columns.items():
+      by_program.setdefault(self._program[name], []).append((name, column))
+    arrays, meta = {}, {}
+    for key, pairs in by_program.items():
+      meta[key] = [[name, column.seconds] for name, column in pairs]
+      for leaf in pairs[0][1].leaves:
+        arrays[f'{key}/{leaf}'] = np.stack(
+          [column.leaves[leaf] for _, column in pairs], axis=-1
+        )
+    checkpoints.save(
+      self._folder, self.checkpoint_name, arrays, {'programs': meta}
+    )
+
+  def outcome(self, outcome):
+    """Seals the record of a trial."""
+    solved = outcome.status == 'solved'
+    test = outcome.test
+    disagreement = results.write_record(
+      self._folder,
+      {
+        'trial': outcome.id,
+        'status': outcome.status,
+        'sequences_to_success': outcome.seen if solved else None,
+        'sequences_seen': outcome.seen,
+        'test_wrong': test.wrong if test else None,
+        'test_total': test.total if test else None,
+        'test_absolute': test.absolute if test else None,
+        'test_squared': test.squared if test else None,
+        'train_absolute': outcome.train,
+        'reason': outcome.reason or None,
+        'seconds': round(outcome.seconds, 3),
+        'device': self._device,
+      },
+    )
+    if disagreement:
+      self.display.say(f'sweep: {disagreement}')
+    if outcome.reason:
+      error = outcome.reason.partition('\n')[0]
+      self.display.say(f'sweep: trial {outcome.id} failed: {error}')
+    self._status[outcome.id] = outcome.status
+    self._seen_by[outcome.id] = outcome.seen
+
+  def progress(self, progress):
+    """Shows how far the run is."""
+    self._last = progress
+    status = list(self._status.values())
+    elapsed = time.monotonic() - self._began
+    self.display.update(
+      {
+        'done': len(status),
+        'solved': status.count('solved'),
+        'diverged': status.count('diverged'),
+        'running': len(progress.seen),
+        'sequences': int(progress.sequences),
+        'sequences_per_second': progress.sequences / max(elapsed, 1e-9),
+        'lane_share': progress.useful / max(progress.executed, 1.0),
+        'eta_seconds': self._time_left(progress, elapsed),
+        'compiling': (
+          f'{progress.compiling} programs' if progress.compiling else False
+        ),
+      }
+    )
+
+  def _time_left(self, progress, elapsed):
+    """Seconds: steps that the trials left are expected to take, at the pace
+    so far. What the trials of a setting took stands for those to come."""
+    if progress.useful < 1e5:
+      return None
+    took = {}
+    for name, seen in self._seen_by.items():
+      took.setdefault(self._alike(name), []).append(seen)
+    steps = 0.0
+    for name in self._mine:
+      if name in self._status:
+        continue
+      known = took.get(self._alike(name))
+      setting = self._trials[name]
+      total = np.mean(known) if known else estimate.sequences(setting)
+      left = max(total - progress.seen.get(name, 0), 0.1 * total)
+      steps += left * setting.length * 1.05
+    return steps / (progress.useful / elapsed)
+
+  def _alike(self, name):
+    setting = self._trials[name]
+    return setting.row, setting.length, self._program[name]
+
+  def say_work(self):
+    """One line on what the devices did."""
+    work = self._last
+    if work is None or not work.executed:
+      return
+    seconds = time.monotonic() - self._began
+    print(
+      f'{work.useful:.3g} lane-steps in {seconds:.1f} s, compiling included;'
+      f' {work.useful / work.executed:.0%} of the lanes did useful work.'
+    )
+
+  def say_stopped(self):
+    left = len(self._mine) - len(self._status)
+    print(
+      f'Stopped with {left:,} trials to go; all is saved. '
+      'The same command continues.'
+    )

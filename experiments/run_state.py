@@ -194,6 +194,7 @@ class RunState:
     )
 
   def say_stopped(self):
+    """One line for whoever stopped it."""
     left = len(self._mine) - len(self._status)
     print(
       f'Stopped with {left:,} trials to go; all is saved. '

@@ -4,7 +4,6 @@ JAX is imported only if something is left to run.
 """
 
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -15,19 +14,14 @@ from experiments.setting import changed, length_is_static, programs, trial_id
 from lstm_jax import catalog, results
 from lstm_jax.store import checkpoints, faults, folder, lock, provenance, seal
 
-_EXIT_OF_SIGNAL = {
-  signal.SIGINT: faults.Exit.SIGINT,
-  signal.SIGTERM: faults.Exit.SIGTERM,
-  signal.SIGUSR1: faults.Exit.STOPPED,
-}
 
-
-def run(plan, how):
+def run(plan, how, stop):
   """Runs what is left of a plan and prints its table.
 
   Args:
     plan: a `plan.Plan`.
     how: a `flags.Run`.
+    stop: a `stopping.Stop`, which holds once a signal has come.
 
   Returns:
     The exit code, see `faults.Exit`.
@@ -38,7 +32,7 @@ def run(plan, how):
   try:
     finished = _finished(path, stored)
     if finished is None:
-      return _run(plan, how, path, trials, stored)
+      return _run(plan, how, stop, path, trials, stored)
     print(f'Nothing left to do in {path}.')
     return _show(finished, plan)
   except faults.StoreError as error:
@@ -105,26 +99,7 @@ def _finished(path, stored):
   return opened if done and not problems else None
 
 
-class _Stop:
-  """Whether a signal has asked the run to stop; a second one ends it."""
-
-  def __init__(self):
-    self.signal = None
-    for number in _EXIT_OF_SIGNAL:
-      signal.signal(number, self._on_signal)
-
-  def _on_signal(self, number, frame):
-    del frame
-    if self.signal is not None:
-      os._exit(int(_EXIT_OF_SIGNAL[number]))
-    self.signal = number
-
-  def __call__(self):
-    return self.signal is not None
-
-
-def _run(plan, how, path, trials, stored):
-  stop = _Stop()
+def _run(plan, how, stop, path, trials, stored):
   print(f'{plan.title}\n{len(trials):,} trials in {path}', flush=True)
   launch.set_flags(how.xla_profile, how.devices)
   import jax
@@ -182,7 +157,7 @@ def _run(plan, how, path, trials, stored):
       sys.stdout.flush()
       # Not sys.exit: a worker may be inside the compiler, which cannot be
       # interrupted, and everything that counts is on disk.
-      os._exit(int(_EXIT_OF_SIGNAL[stop.signal]))
+      os._exit(stop.exit_code)
     # Nothing of ours is under way any more; nor of anybody, if all has ended.
     done = len(results.read_records(opened)[0]) == len(trials)
     stale = [name for name, *_ in checkpoints.load(opened)[0]] if done else []

@@ -7,7 +7,7 @@ fraction of a second.
 import os
 import sys
 
-from experiments import flags, listing, plan, usage, values
+from experiments import flags, listing, plan, stopping, usage, values
 
 
 def main(argv=None):
@@ -26,9 +26,10 @@ def main(argv=None):
     return 2
   if request.action == 'dry_run':
     return _show(listing.plan(made))
-  from experiments import engine  # not before: it imports JAX
+  stop = stopping.Stop()  # before the imports that take a while
+  from experiments import engine
 
-  return engine.run(made, request.run)
+  return engine.run(made, request.run, stop)
 
 
 def _show(text):

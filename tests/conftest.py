@@ -4,8 +4,15 @@ Silent broadcasting is an error.
 """
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from experiments import launch
+
+# A busy machine is no failure.
+settings.register_profile(
+  'unhurried', deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile('unhurried')
 
 
 def pytest_configure():

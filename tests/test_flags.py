@@ -285,7 +285,10 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys, tmp_path):
 def test_a_good_command_line_reaches_the_engine(monkeypatch):
   seen = []
   engine = sys.modules['experiments.engine']
-  monkeypatch.setattr(engine, 'run', lambda made, how: seen.append(how) or 75)
+  monkeypatch.setattr(sweep.stopping, 'Stop', lambda: None)
+  monkeypatch.setattr(
+    engine, 'run', lambda made, how, stop: seen.append(how) or 75
+  )
   line = '--out=here --shard=1/4 --checkpoint_seconds=2.5 --devices=1'
   line += ' --progress=none --xla_profile=none --allow_drift --seeds=2'
   assert sweep.main(['sweep', *line.split()]) == 75

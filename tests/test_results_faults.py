@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -39,13 +38,20 @@ def stop_at(k, error):
   return stepwise(before, QUICK)
 
 
-def child(*arguments, **options):
+def child(*arguments, prelude='pass'):
+  """A sweep in a process of its own, which runs `prelude` first.
+
+  Not by `preexec_fn`: it would fork, of which JAX warns.
+  """
+  code = (
+    f'import resource, runpy; {prelude}; '
+    'runpy.run_module("tests.fake_sweep", run_name="__main__", alter_sys=True)'
+  )
   return subprocess.run(
-    [sys.executable, '-m', 'tests.fake_sweep', *map(str, arguments)],
+    [sys.executable, '-c', code, *map(str, arguments)],
     cwd=ROOT,
     capture_output=True,
     text=True,
-    **options,
   )
 
 
@@ -127,9 +133,12 @@ def test_file_size_limit(clean, tmp_path):
   """The kernel's own refusal, not a simulated one."""
   path = tmp_path / 'run'
   plan = (clean[0] / 'plan.json').stat().st_size
-  limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (plan // 2,) * 2)
   # The module's plan has 40 trials, far over the limit.
-  ended = child(path, preexec_fn=limit)
+  ended = child(
+    path,
+    prelude='resource.setrlimit('
+    f'resource.RLIMIT_FSIZE, ({plan // 2}, {plan // 2}))',
+  )
   assert ended.returncode and 'StorageError' in ended.stderr
   assert not (path / 'plan.json').exists() and hidden(path) == []
   assert child(path).returncode == 0

@@ -44,8 +44,9 @@ def shown(lines):
 
 
 def change(name, there, asked):
-  """One difference; of two lists only the items that are not in both."""
-  if isinstance(there, list) and isinstance(asked, list):
+  """One difference; of two long lists only the items that are not in both."""
+  both = isinstance(there, list) and isinstance(asked, list)
+  if both and len(seal.canonical([there, asked])) > WIDTH:
     there, asked = (
       [item for item in there if item not in asked] or there,
       [item for item in asked if item not in there] or asked,

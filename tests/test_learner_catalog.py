@@ -59,13 +59,15 @@ def plannable(learner, cell, options):
 
 
 def cell_options(learner, cell):
-  """The first options that leave a connection out and suit the learner."""
-  for options in variants('cells', cell):
-    if plannable(learner, cell, options):
-      mask = catalog.build('cells', cell, 2, 2, **options).mask
-      if not all(np.all(exists) for exists in mask):
-        return options
-  return None
+  """The last option that takes connections away and suits the learner."""
+
+  def weights(options):
+    mask = catalog.build('cells', cell, 2, 2, **options).mask
+    return sum(int(np.sum(exists)) for exists in mask)
+
+  options = [v for v in variants('cells', cell) if plannable(learner, cell, v)]
+  fewer = [v for v in options if weights(v) < weights({})]
+  return next(iter(fewer[::-1] or options), None)
 
 
 def cases():

@@ -70,6 +70,8 @@ def plan_entry(name, setting):
     'trial': name,
     'grid': setting.grid,
     'row': setting.row,
+    'line': setting.line,
+    'source': setting.source,
     'reading': setting.reading,
     'task': setting.task,
     'cell': setting.cell,
@@ -188,7 +190,8 @@ def _build(setting):
     **static,
   )
   numbers = {'learning_rate': np.float32(np.nan), **cell.numbers}
-  return lanes.Build(trial.program(task, learner), numbers)
+  weights = sum(int(np.sum(mask)) for mask in cell.mask)
+  return lanes.Build(trial.program(task, learner), numbers, weights)
 
 
 def _show(opened, plan):

@@ -3,11 +3,15 @@
   seconds = start + compile * programs / cores
             + sum over trials of sequences * steps * ns per lane-step / cores
 
-A lane-step is one time step of one trial, update included. Where a grid's
-file carries measured seconds, the formula only scales them to what was chosen.
+A lane-step is one time step of one trial, update included. Where a row of a
+grid carries the measured seconds of its trials they stand for the product, and
+where the grid carries its own, the formula only scales them to what was chosen.
 """
 
+import dataclasses
 import os
+
+from experiments.setting import steps
 
 REFERENCE_CORES = 2
 # Nanoseconds per lane-step of the 93-weight net of Experiment 4 on one core;
@@ -61,6 +65,11 @@ def words(amount):
 
 
 def _trial_seconds(setting):
+  if setting.expected_trial_seconds:
+    # Measured to the end of its trials: a smaller budget takes its share.
+    whole = dataclasses.replace(setting, budget=10**12)
+    share = sequences(setting) / sequences(whole)
+    return setting.expected_trial_seconds * share
   options = dict(setting.cell_options)
   if 'blocks' in options:
     units = options['blocks'] * (options.get('block_size', 1) + 2)
@@ -68,5 +77,4 @@ def _trial_seconds(setting):
     units = options.get('hidden', 1) * _GATES.get(setting.cell, 4)
   weights = units * (units + _INPUTS)
   ns = _NS.get(setting.learner, _NS_OTHER) * weights / _REFERENCE_WEIGHTS
-  # Lengths are drawn from T to 1.1 T in the tasks of Experiments 4 to 6.
-  return sequences(setting) * 1.05 * setting.length * ns * 1e-9
+  return sequences(setting) * steps(setting) * ns * 1e-9

@@ -5,9 +5,12 @@
   title = 'one line'                source = 'Table 7'
   command = 'the command that runs it'
   expected_seconds = 0              measured wall time on 2 cores; 0: unknown
+  include = ['table7']              instead of rows: those of other grids
   [defaults]                        what every row starts from
   [[row]]
-  name = 'T100'                     one line of the table
+  name = 'T100-linear'              one line of the table under one reading
+  line = 'T=100'                    the line of the table; without: the name
+  source = 'Table 7'                whose line, where it is not the grid's
   reading = 'linear output'         which reading of the paper
   task, cell, learner, length, window, hidden, blocks, block_size,
   learning_rate                     axes: a value, or a list for every value
@@ -15,9 +18,11 @@
   set.cell.input_gate_bias = '-3:-6'   a number, one per block
   seeds, budget                     as the flags
   expected_sequences = 0            mean of a trial, where measured
+  expected_trial_seconds = 0        mean of a trial on one core, where measured
   published = {success_after = 74000, ...}   the paper's figures
 
-A row's keys replace those of `defaults`; `set` is merged name by name.
+A row's keys replace those of `defaults`; `set` is merged name by name. An
+included row is called GRID.NAME.
 """
 
 import tomllib
@@ -45,16 +50,21 @@ _GRID_KEYS = {
   'source': str,
   'command': str,
   'expected_seconds': int | float,
+  'include': list,
   'defaults': dict,
   'row': list,
 }
+_OPTIONAL = ('include', 'defaults', 'row')
 _ROW_KEYS = {
   'name': str,
+  'line': str,
+  'source': str,
   'reading': str,
   'set': dict,
   'seeds': int | str,
   'budget': int,
   'expected_sequences': int | float,
+  'expected_trial_seconds': int | float,
   'published': dict,
 } | dict.fromkeys(AXES, str | int | float | list)
 
@@ -77,11 +87,14 @@ class Row(NamedTuple):
   """One row of a grid: a product of axes and what was published for it."""
 
   name: str
+  line: str
+  source: str
   reading: str
   axes: tuple[Axis, ...]
   seeds: tuple[int, ...]
   budget: int
   expected_sequences: float
+  expected_trial_seconds: float
   published: tuple[tuple[str, Any], ...]
 
 
@@ -118,17 +131,14 @@ def load(name, folder=_FOLDER):
     raise values.Refused(f'{where}: {error}') from None
   _check(table, _GRID_KEYS, where)
   for key in _GRID_KEYS:
-    if key not in table and key != 'defaults':
+    if key not in table and key not in _OPTIONAL:
       raise values.Refused(f'{where}: the key {key} is missing')
-  defaults = table.get('defaults', {})
-  _check(defaults, _ROW_KEYS, f'{where}, defaults')
-  rows = []
-  for i, row in enumerate(table['row']):
-    if not isinstance(row, dict):
-      raise values.Refused(f'{where}: row must be written as [[row]]')
-    here = f'{where}, row {row.get("name", i + 1)}'
-    _check(row, _ROW_KEYS, here)
-    rows.append(_row(defaults, row, here))
+  if ('include' in table) == ('row' in table):
+    raise values.Refused(f'{where}: write either rows or include')
+  if 'include' in table:
+    rows = _included(table['include'], folder, where)
+  else:
+    rows = _own_rows(table, where)
   listed = [row.name for row in rows]
   if len(set(listed)) < len(listed) or not listed:
     raise values.Refused(f'{where}: rows must have names of their own')
@@ -140,6 +150,42 @@ def load(name, folder=_FOLDER):
     float(table['expected_seconds']),
     tuple(rows),
   )
+
+
+def _included(others, folder, where):
+  """The rows of other grids, under names of their own."""
+  rows = []
+  for name in others:
+    if not isinstance(name, str):
+      raise values.Refused(f'{where}: include has the wrong type: {name!r}')
+    if 'include' in tomllib.loads(_text(name, folder, where)):
+      raise values.Refused(f'{where}: include={name}: it includes others')
+    rows += [
+      row._replace(name=f'{name}.{row.name}') for row in load(name, folder).rows
+    ]
+  return rows
+
+
+def _text(name, folder, where):
+  known = names(folder)
+  if name not in known:
+    raise values.Refused(f'{where}: include={name}: {unknown(name, known)}')
+  return (folder / f'{name}.toml').read_text('utf-8')
+
+
+def _own_rows(table, where):
+  """The rows written in the file."""
+  defaults = table.get('defaults', {})
+  _check(defaults, _ROW_KEYS, f'{where}, defaults')
+  defaults = {'source': table['source']} | defaults
+  rows = []
+  for i, row in enumerate(table['row']):
+    if not isinstance(row, dict):
+      raise values.Refused(f'{where}: row must be written as [[row]]')
+    here = f'{where}, row {row.get("name", i + 1)}'
+    _check(row, _ROW_KEYS, here)
+    rows.append(_row(defaults, row, here))
+  return rows
 
 
 def _row(defaults, row, where):
@@ -161,11 +207,14 @@ def _row(defaults, row, where):
     axes.append(Axis(name, _listed(value, source), source))
   return Row(
     name=merged['name'],
+    line=merged.get('line', merged['name']),
+    source=merged['source'],
     reading=merged.get('reading', ''),
     axes=tuple(axes),
     seeds=values.seeds(merged['seeds'], f'{where}: seeds'),
     budget=values.integer(merged['budget'], f'{where}: budget'),
     expected_sequences=float(merged.get('expected_sequences', 0)),
+    expected_trial_seconds=float(merged.get('expected_trial_seconds', 0)),
     published=tuple(sorted(merged.get('published', {}).items())),
   )
 

@@ -124,11 +124,14 @@ def _flag_row(request):
   order = {name: i for i, name in enumerate(AXES.values())}
   return grid.Row(
     name='flags',
+    line='flags',
+    source='',
     reading='',
     axes=tuple(sorted(axes.values(), key=lambda a: order.get(a.name, 99))),
     seeds=request.seeds or tuple(range(_SEEDS)),
     budget=request.budget or _BUDGET,
     expected_sequences=0.0,
+    expected_trial_seconds=0.0,
     published=(),
   )
 
@@ -173,9 +176,12 @@ def _settings(points):
           row=point.label,
           seed=0,
           budget=point.row.budget,
+          line=point.row.line,
+          source=point.row.source,
           reading=point.row.reading,
           published=point.row.published,
           expected_sequences=point.row.expected_sequences,
+          expected_trial_seconds=point.row.expected_trial_seconds,
         )
       )
     except values.Refused as refused:

@@ -5,8 +5,9 @@ import time
 
 import numpy as np
 
-from experiments import estimate
+from experiments import estimate, nets
 from experiments.progress import Progress, choose_mode
+from experiments.setting import steps
 from lstm_jax import results
 from lstm_jax.store import checkpoints
 
@@ -31,6 +32,9 @@ class RunState:
     self._mine = mine
     self._status = {n: records[n]['status'] for n in mine if n in records}
     self._seen_by = {}
+    # Rows that have a net kept, for the picture of a sequence.
+    kept = [trials[name] for name in nets.names(opened) if name in trials]
+    self._nets = {(setting.row, setting.grid) for setting in kept}
     self._device = devices[0].device_kind
     shard, parts = how.shard
     self.checkpoint_name = (
@@ -47,9 +51,9 @@ class RunState:
     """The trials left as jobs, those that take longest first."""
     from lstm_jax import lanes
 
-    def steps(name):
+    def longest_first(name):
       setting = self._trials[name]
-      return -estimate.sequences(setting) * setting.length
+      return -estimate.sequences(setting) * steps(setting)
 
     return [
       lanes.Job(
@@ -60,10 +64,11 @@ class RunState:
           key: np.nan if value is None else value
           for key, value in self._trials[name].numbers
         },
-        self._trials[name].length,
+        # A task without a length is never asked for one.
+        self._trials[name].length or 1,
         self._trials[name].budget,
       )
-      for name in sorted(left, key=steps)
+      for name in sorted(left, key=longest_first)
     ]
 
   def columns(self, left):
@@ -120,6 +125,8 @@ class RunState:
         'status': outcome.status,
         'sequences_to_success': outcome.seen if solved else None,
         'sequences_seen': outcome.seen,
+        'milestone': outcome.milestone,
+        'weights': outcome.weights,
         'test_wrong': test.wrong if test else None,
         'test_total': test.total if test else None,
         'test_absolute': test.absolute if test else None,
@@ -130,6 +137,10 @@ class RunState:
         'device': self._device,
       },
     )
+    setting = self._trials[outcome.id]
+    if outcome.net and (setting.row, setting.grid) not in self._nets:
+      self._nets.add((setting.row, setting.grid))
+      nets.save(self._folder, outcome.id, outcome.net)
     if disagreement:
       self.display.say(f'sweep: {disagreement}')
     if outcome.reason:
@@ -167,7 +178,7 @@ class RunState:
     took = {}
     for name, seen in self._seen_by.items():
       took.setdefault(self._alike(name), []).append(seen)
-    steps = 0.0
+    to_come = 0.0
     for name in self._mine:
       if name in self._status:
         continue
@@ -175,8 +186,8 @@ class RunState:
       setting = self._trials[name]
       total = np.mean(known) if known else estimate.sequences(setting)
       left = max(total - progress.seen.get(name, 0), 0.1 * total)
-      steps += left * setting.length * 1.05
-    return steps / (progress.useful / elapsed)
+      to_come += left * steps(setting)
+    return to_come / (progress.useful / elapsed)
 
   def _alike(self, name):
     setting = self._trials[name]

@@ -35,9 +35,12 @@ class Setting:
       every other weight; a tuple has one value a block.
     seed: of the trial's key.
     budget: training sequences it may see.
+    line: the line of the published table that the row stands for.
+    source: the published table.
     reading: which reading of the paper the row follows.
     published: sorted `(name, value)` pairs of the paper's figures.
     expected_sequences: mean sequences a trial sees where measured, else 0.
+    expected_trial_seconds: of one core a trial, where measured, else 0.
   """
 
   grid: str
@@ -52,14 +55,23 @@ class Setting:
   numbers: tuple[tuple[str, Any], ...]
   seed: int
   budget: int
+  line: str = ''
+  source: str = ''
   reading: str = ''
   published: tuple[tuple[str, Any], ...] = ()
   expected_sequences: float = 0.0
+  expected_trial_seconds: float = 0.0
 
   @property
   def window(self):
     """Steps an error travels back; None: all, or the learner has none."""
     return dict(self.learner_options).get('window')
+
+
+def steps(setting):
+  """Mean steps of one of its sequences."""
+  a, b = catalog.describe('tasks', setting.task).mean_steps
+  return a * (setting.length or 0) + b
 
 
 def resolved(setting):

@@ -21,6 +21,12 @@ Beside the factory a module may hold these literals:
       under which of its options: its program is compiled for their values.
   SHORTEST = n
       The smallest length a task is defined for.
+  MEAN_STEPS = (a, b)
+      A task's sequences of length T have a T + b steps on average.
+  TRIVIAL = (({option: value, ...}, {'predictor': words, 'absolute': x,
+      'squared': x, 'wrong': x}), ...)
+      What the best predictor that ignores its input reaches on a task: mean
+      errors as in a judgement, fraction wrong. The first whose options hold.
   REFUSES = (({name: value, ...}, reason), ...)
       Options and numbers of this module that do not go together; the value
       `...` stands for any value but None.
@@ -71,6 +77,8 @@ class Entry(NamedTuple):
     needs: what the learner needs -> why.
     static: what else fixes the compiled program -> the options it takes.
     shortest: smallest length.
+    mean_steps: `(a, b)`, a task's mean steps a T + b.
+    trivial: `(condition, levels)` pairs of a task's best constant predictor.
     refuses: `(condition, reason)` pairs.
   """
 
@@ -83,6 +91,8 @@ class Entry(NamedTuple):
   needs: dict[str, str]
   static: dict[str, dict[str, Any]]
   shortest: int
+  mean_steps: tuple[float, float]
+  trivial: tuple[tuple[dict[str, Any], dict[str, Any]], ...]
   refuses: tuple[tuple[dict[str, Any], str], ...]
 
 
@@ -166,6 +176,8 @@ def describe(kind, name, root=_ROOT):
     needs=mapping('NEEDS', ''),
     static=static,
     shortest=literal('SHORTEST', 1),
+    mean_steps=literal('MEAN_STEPS', (1.0, 0.0)),
+    trivial=tuple(literal('TRIVIAL', ())),
     refuses=tuple(literal('REFUSES', ())),
   )
 

@@ -60,10 +60,17 @@ class Test(NamedTuple):
 
 
 class Build(NamedTuple):
-  """A program, and the numbers of one of its trials with their defaults."""
+  """A program, and what is the same for its trials.
+
+  Attributes:
+    program: the program.
+    numbers: name -> default of the numbers of one trial.
+    weights: weights that a net has and that are trained.
+  """
 
   program: trial.Program
   numbers: Mapping[str, np.ndarray]
+  weights: int | None = None
 
 
 def widths_of(device):
@@ -200,6 +207,14 @@ def test(compiled, name, build, column, structure, sequences):
     float(np.mean(np.asarray(judged.absolute), dtype=np.float64)),
     float(np.mean(np.asarray(judged.squared), dtype=np.float64)),
   )
+
+
+def net_of(column, structure):
+  """A column's weights: path in the params -> array."""
+  names = [_name(path) for path, _ in _paths(structure)]
+  values = [column.leaves[name] for name in names]
+  one = jax.tree.unflatten(jax.tree.structure(structure), values)
+  return {_name(path): leaf for path, leaf in _paths(one.learner.params)}
 
 
 def _paths(trials):

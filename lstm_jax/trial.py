@@ -1,12 +1,14 @@
 """A trial: a net meets a task until it has learned it or its budget is spent.
 
 Many trials run at once, one a lane, in lock-step over sequences: draw a
-sequence, run, judge, learn, test the stop criterion. Everything that a trial
-does depends on its key and its numbers alone, never on its lane, its
-neighbours or how the run was cut into pieces: sequence n is drawn from
-`fold_in(training key, n)`.
+sequence, run, judge, learn, test the stop criterion. Where the criterion is an
+exam, a lane that sits one takes its sequences in the same lock-step and does
+not learn from them. Everything that a trial does depends on its key and its
+numbers alone, never on its lane, its neighbours or how the run was cut into
+pieces: training sequence n is drawn from `fold_in(training key, n)`.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,7 +17,7 @@ import jax.numpy as jnp
 
 from lstm_jax import draw
 from lstm_jax.draw import Key
-from lstm_jax.types import Array, Judgement
+from lstm_jax.types import Array, Exam, Judgement
 from lstm_jax.unroll import select, settle
 
 # What a lane is doing, and how a trial ended.
@@ -23,10 +25,24 @@ IDLE, RUNNING, SOLVED, BUDGET, DIVERGED = range(5)
 STATUS = ('idle', 'running', 'solved', 'budget', 'diverged')
 
 # Children of a trial's key.
-_WEIGHTS, _TRAINING, _TEST = range(3)
+_WEIGHTS, _TRAINING, _TEST, _EXAM, _DATA = range(5)
+
+# Weights of an array that are looked at after every sequence: a pass over the
+# input weights of a thousand symbols would cost as much as the sequence.
+_FEW = 1024
 
 # Sequences over which the recorded training error fades out.
 _MEMORY = 100
+
+
+class Sitting(NamedTuple):
+  """How far a lane is with its exams; `[*]` each."""
+
+  now: Array  # bool, whether it sits one
+  number: Array  # int32, exams begun
+  n: Array  # int32, sequences of this one taken
+  wrong: Array  # int32, of these
+  absolute: Array  # sum of their mean absolute errors
 
 
 class Trials(NamedTuple):
@@ -34,11 +50,14 @@ class Trials(NamedTuple):
 
   Attributes:
     key: the trial's key.
-    sequence_key: the key of the next training sequence. It is carried rather
-      than made where it is used: XLA:CPU would make it again for each fact
-      that is drawn from it.
+    sequence_key: the key of the next sequence. It is carried rather than made
+      where it is used: XLA:CPU would make it again for each fact that is drawn
+      from it.
+    data: what the task has prepared for the trial, `[..., *]`.
     learner: the learner's state, `[..., *]`.
-    criterion: the stop criterion's state, `[*]` each.
+    criterion: the stop criterion's state, a `Sitting` for an exam.
+    milestone: `[*]` sequences seen when an exam was first right, whatever its
+      mean error; 0 before.
     length: `[*]` the task's T.
     budget: `[*]` sequences that may be shown.
     seen: `[*]` sequences shown so far.
@@ -48,8 +67,10 @@ class Trials(NamedTuple):
 
   key: Key
   sequence_key: Key
+  data: Any
   learner: Any
   criterion: Any
+  milestone: Array
   length: Array
   budget: Array
   seen: Array
@@ -100,6 +121,7 @@ def program(task, learner):
   Returns:
     The program; its functions are pure and not yet compiled.
   """
+  exam = task.criterion if isinstance(task.criterion, Exam) else None
 
   def start(key, numbers, length, budget):
     lanes = length.shape
@@ -114,60 +136,93 @@ def program(task, learner):
     state = init(child(_WEIGHTS), numbers)
     dtype = jax.tree.leaves(state.params)[0].dtype
     zeros = jnp.zeros(lanes, dtype)
+    none = jnp.zeros(lanes, jnp.int32)
+    if exam:
+      criterion = Sitting(none != 0, none, none, none, zeros)
+    else:
+      criterion = task.criterion.init(lanes, dtype)
     return Trials(
       key=Key(*key),
       sequence_key=draw.fold_in(child(_TRAINING), jnp.zeros(lanes, jnp.int32)),
+      data=task.prepare(child(_DATA), length) if task.prepare else (),
       learner=state,
-      criterion=task.criterion.init(lanes, dtype),
+      criterion=criterion,
+      milestone=none,
       length=length,
       budget=budget,
-      seen=jnp.zeros(lanes, jnp.int32),
+      seen=none,
       status=jnp.full(lanes, RUNNING, jnp.int32),
       error=Judgement(zeros, zeros, zeros),
     )
 
-  def one_sequence(trials):
+  def next_episode(trials):
+    data = (trials.data,) if task.prepare else ()
+    episode = task.draw(trials.sequence_key, trials.length, *data)
+    if exam:
+      sitting = trials.criterion
+      asked = exam.draw(
+        trials.sequence_key, trials.length, sitting.n, trials.data
+      )
+      episode = select(sitting.now, asked, episode)
     # Settled: each fact would be drawn again wherever it is used.
-    episode = settle(
-      task.draw(trials.sequence_key, trials.length),
-      jnp.max(trials.length) > 0,
-    )
+    return settle(episode, jnp.max(trials.length) > 0)
+
+  def one_sequence(trials):
+    episode = next_episode(trials)
     steps = task.stream(episode).length
     learner_t, judgement = learner.update(trials.learner, episode)
-    criterion_t = task.criterion.update(trials.criterion, judgement)
 
     # A lane that is not running keeps everything. One that has diverged keeps
-    # its last finite errors; its weights are looked at before the sequence.
+    # its last finite errors; its weights are looked at before the sequence, and
+    # arrays of many weights when it ends (while they are not, the outputs say).
     running = trials.status == RUNNING
-    finite = jnp.isfinite(judgement.squared) & _finite(
-      trials.learner.params, trials.status.shape
-    )
+    params, lanes = trials.learner.params, trials.status.shape
+    finite = jnp.isfinite(judgement.squared) & _finite(params, lanes, _FEW)
     keep = running & finite
-    seen = trials.seen + running
-    training = draw.fold_in(trials.key, jnp.full_like(seen, _TRAINING))
-    solved = task.criterion.met(criterion_t)
+    sits = trials.criterion.now if exam else jnp.zeros_like(running)
+    seen = trials.seen + (running & ~sits)
+    milestone = trials.milestone
+    child = lambda n: draw.fold_in(trials.key, jnp.full_like(seen, n))
+    sequence_key = draw.fold_in(child(_TRAINING), seen)
+    if exam:
+      criterion_t, first, solved = _sit(
+        exam, trials.criterion, judgement, seen, milestone > 0
+      )
+      milestone = jnp.where(keep & first, seen, milestone)
+      again = criterion_t.number if exam.fresh else jnp.zeros_like(seen)
+      asked = draw.fold_in(draw.fold_in(child(_EXAM), again), criterion_t.n)
+      sequence_key = select(criterion_t.now, asked, sequence_key)
+      spent = (seen >= trials.budget) & ~criterion_t.now
+    else:
+      criterion_t = task.criterion.update(trials.criterion, judgement)
+      solved = task.criterion.met(criterion_t)
+      spent = seen >= trials.budget
+    ended = running & (solved | spent)
+    sound = jax.lax.fori_loop(
+      0, jnp.any(ended).astype(jnp.int32),
+      lambda i, _: _finite(params, lanes), jnp.ones(lanes, bool),
+    )  # fmt: skip
     status = jnp.where(
-      ~finite,
+      ~finite | (ended & ~sound),
       DIVERGED,
-      jnp.where(
-        solved, SOLVED, jnp.where(seen >= trials.budget, BUDGET, RUNNING)
-      ),
+      jnp.where(solved, SOLVED, jnp.where(spent, BUDGET, RUNNING)),
     )
     pace = 1.0 / jnp.clip(seen, 1, _MEMORY)
     new = jax.tree.map(lambda j: j.astype(pace.dtype), judgement)
     error = jax.tree.map(lambda e, j: e + pace * (j - e), trials.error, new)
     trials = trials._replace(
-      sequence_key=draw.fold_in(training, seen),
-      learner=select(keep, learner_t, trials.learner),
+      sequence_key=sequence_key,
+      learner=select(keep & ~sits, learner_t, trials.learner),
       criterion=select(keep, criterion_t, trials.criterion),
+      milestone=milestone,
       seen=seen,
       status=jnp.where(running, status, trials.status),
-      error=select(keep, error, trials.error),
+      error=select(keep & ~sits, error, trials.error),
     )
     work = Work(
       useful=jnp.sum(jnp.where(running, steps, 0)).astype(jnp.float32),
       executed=(jnp.max(steps) * steps.size).astype(jnp.float32),
-      sequences=jnp.sum(running).astype(jnp.float32),
+      sequences=jnp.sum(running & ~sits).astype(jnp.float32),
     )
     return trials, work
 
@@ -198,7 +253,8 @@ def program(task, learner):
     def body(i, total):
       # The lanes share the test sequences between them.
       n = i * lanes + jnp.arange(lanes)
-      judgement = learner.judge(params, task.draw(draw.fold_in(key, n), length))
+      fresh = task.fresh or task.draw
+      judgement = learner.judge(params, fresh(draw.fold_in(key, n), length))
       return jax.tree.map(lambda t, j: t + j.astype(t.dtype), total, judgement)
 
     dtype = jax.tree.leaves(params)[0].dtype
@@ -212,10 +268,55 @@ def program(task, learner):
   return Program(start, advance, test)
 
 
-def _finite(params, lanes):
-  """`lanes`-shaped bool: whether every weight of a lane is a finite number."""
+def _sit(exam, sitting, judgement, seen, reached):
+  """One sequence on, for lanes that sit an exam and lanes that train.
+
+  Args:
+    exam: the exam.
+    sitting: the `Sitting` before the sequence.
+    judgement: of the sequence.
+    seen: `[*]` training sequences, this one included.
+    reached: `[*]` bool, whether the milestone lies behind.
+
+  Returns:
+    `(sitting, first, passed)`: `first` where this was the last sequence of an
+    exam with no more than the wrong ones it may have, `passed` where its mean
+    error is small enough too.
+  """
+  n = sitting.n + 1
+  wrong = sitting.wrong + ~judgement.right
+  absolute = sitting.absolute + judgement.absolute.astype(
+    sitting.absolute.dtype
+  )
+  bound = exam.mean_error * exam.sequences
+  complete = sitting.now & (n >= exam.sequences)
+  first = complete & (wrong <= exam.most_wrong)
+  passed = first & (absolute < bound)
+  # No sequence more once it cannot be passed, nor add to what is known.
+  hopeless = (wrong > exam.most_wrong) | (reached & (absolute >= bound))
+  goes_on = sitting.now & ~complete & ~hopeless
+  begins = ~sitting.now & (seen % exam.every == 0)
+  return (
+    Sitting(
+      now=goes_on | begins,
+      number=sitting.number + begins,
+      n=jnp.where(goes_on, n, 0),
+      wrong=jnp.where(goes_on, wrong, 0),
+      absolute=jnp.where(goes_on, absolute, 0),
+    ),
+    first,
+    passed,
+  )
+
+
+def _finite(params, lanes, most=math.inf):
+  """`lanes`-shaped bool: whether every weight of a lane is a finite number.
+
+  Arrays with more than `most` weights a lane are not looked at.
+  """
   ok = jnp.ones(lanes, bool)
   for leaf in jax.tree.leaves(params):
     own = tuple(range(leaf.ndim - len(lanes)))
-    ok &= jnp.all(jnp.isfinite(leaf), axis=own)
+    if math.prod(leaf.shape[: len(own)]) <= most:
+      ok &= jnp.all(jnp.isfinite(leaf), axis=own)
   return ok

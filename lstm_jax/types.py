@@ -20,6 +20,8 @@ fill the vector unit with trials of a net of four cells.
 Time is in the names: `h_t` is now, `h_tm1` one step ago.
 """
 
+import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -31,11 +33,28 @@ Carry = Any
 Episode = Any
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class OneHot:
+  """`[size, *]` with a 1 in row `index` and zeros elsewhere, not written out.
+
+  As the input of a step it costs the one column of weights that it picks,
+  however many lines there are (`unroll.affine`, `unroll.add_outer`).
+
+  Attributes:
+    index: `[*]` integers, the row; `[T, *]` for a whole sequence.
+    size: rows, a Python int.
+  """
+
+  index: Array
+  size: int = dataclasses.field(metadata={'static': True})
+
+
 class Sequence(NamedTuple):
   """A sequence as arrays.
 
   Attributes:
-    inputs: `[T, I, *]`.
+    inputs: `[T, I, *]`, or a `OneHot` with `index` `[T, *]`.
     targets: `[T, K, *]`, read only where `mask` is 1.
     mask: `[T, *]`, 1 at the steps whose error counts, 0 elsewhere (also past
       the end of a sequence that is shorter than T).
@@ -57,7 +76,7 @@ class Stream(NamedTuple):
 
   Attributes:
     length: `[*]` integers, number of steps.
-    input_at: `t -> x_t [I, *]`.
+    input_at: `t -> x_t [I, *]`, or a `OneHot` of size I.
     target_at: `t -> [K, *]`.
     scored_at: `t -> bool [*]`, whether the error of this step counts.
   """
@@ -72,16 +91,20 @@ class Split(NamedTuple):
   """A cell's step taken apart where a rule needs to look inside.
 
   `step` is the composition: `net = w z + b` over the `sources` z, `advance`
-  moves the carry by the net inputs, `readout` reads it.
+  moves the carry by the net inputs, and the output units do the same with
+  sources and weights of their own: `net_k = w_k z_k + b_k`.
 
   Attributes:
     sources: `(carry_tm1, x_t) -> tuple of [S_i, *]`, what the hidden weights
       multiply, in the order of `weights`, `x_t` first.
     weights: `params -> (tuple of [U, S_i, *], bias [U, *])`.
-    gather: `(tuple of [U, S_i, *], [U, *]) -> params` with those arrays in the
-      places `weights` took them from and zeros elsewhere.
     advance: `(carry_tm1, net [U, *]) -> carry_t`.
-    readout: `(params, carry_t, x_t) -> net_k [K, *]`.
+    output_sources: `(carry_t, x_t) -> tuple of [S_i, *]`, what the weights of
+      the output units multiply, `y_c` first.
+    output_weights: `params -> (tuple of [K, S_i, *], bias [K, *])`.
+    gather: `(hidden, output) -> params`, two pairs of arrays like those that
+      `weights` and `output_weights` took, put back in their places, zeros
+      elsewhere.
     internal: name of the carry field that keeps its error (s_c); its recurrence
       is elementwise.
     serves: kind of unit -> `[C]` integers: the row of `net` that acts on each
@@ -92,9 +115,10 @@ class Split(NamedTuple):
 
   sources: Callable[[Carry, Array], tuple[Array, ...]]
   weights: Callable[[Params], tuple[tuple[Array, ...], Array]]
-  gather: Callable[[tuple[Array, ...], Array], Params]
   advance: Callable[[Carry, Array], Carry]
-  readout: Callable[[Params, Carry, Array], Array]
+  output_sources: Callable[[Carry, Array], tuple[Array, ...]]
+  output_weights: Callable[[Params], tuple[tuple[Array, ...], Array]]
+  gather: Callable[[tuple, tuple], Params]
   internal: str
   serves: Mapping[str, Any]
   carousel: bool = False
@@ -162,15 +186,40 @@ class Criterion(NamedTuple):
   met: Callable[[Any], Array]
 
 
+class Exam(NamedTuple):
+  """A stop criterion that is a test, taken between training sequences.
+
+  The net does not learn from it. It ends early once it cannot be passed any
+  more. The first exam that meets `most_wrong` is the trial's milestone, whether
+  or not the mean error is small enough.
+
+  Attributes:
+    every: training sequences between two exams.
+    sequences: sequences of one exam.
+    draw: `(key, length [*], n [*], data) -> episode`: the n-th sequence of an
+      exam, 0 <= n < sequences; `key` is one for each n and exam.
+    most_wrong: wrong sequences that it may have.
+    mean_error: bound that its mean absolute error must stay below.
+    fresh: whether every exam has new keys, or all of a trial the same.
+  """
+
+  every: int
+  sequences: int
+  draw: Callable[..., Episode]
+  most_wrong: int = 0
+  mean_error: float = math.inf
+  fresh: bool = True
+
+
 class Task(NamedTuple):
   """A family of sequences and what counts as having learned it.
 
   Attributes:
     num_inputs: I.
     num_outputs: K.
-    draw: `(key, length [*]) -> episode`: the facts of one sequence, a
+    draw: `(key, length [*]) -> episode`: the facts of one training sequence, a
       NamedTuple of arrays. `key` is a `draw.Key`; `length` is the task's T, a
-      traced number.
+      traced number. Where there is `prepare`: `(key, length, data)`.
     stream: `episode -> Stream`.
     longest: `int -> int`, steps of the longest sequence for a length T.
     error_at_end: True where only the last step is scored.
@@ -178,19 +227,25 @@ class Task(NamedTuple):
     loss: `(net_k [K, *], target [K, *]) -> [*]`, one step's error; its
       derivative by `net_k` is the error signal of the learning rules.
     correct: `(episode, t [*], y_k [K, *]) -> bool [*]`, one step's tolerance.
-    criterion: the stop criterion.
+    criterion: the stop criterion, from the training sequences or an exam.
+    prepare: `(key, length [*]) -> data`, what a trial draws once and keeps, as
+      a training set; a pytree of `[..., *]`. None: nothing.
+    fresh: `(key, length [*]) -> episode`, a sequence of the test after success;
+      None: `draw`.
   """
 
   num_inputs: int
   num_outputs: int
-  draw: Callable[[Array, Array], Episode]
+  draw: Callable[..., Episode]
   stream: Callable[[Episode], Stream]
   longest: Callable[[int], int]
   error_at_end: bool
   output: Callable[[Array], Array]
   loss: Callable[[Array, Array], Array]
   correct: Callable[[Episode, Array, Array], Array]
-  criterion: Criterion
+  criterion: Criterion | Exam
+  prepare: Callable[[Array, Array], Any] | None = None
+  fresh: Callable[[Array, Array], Episode] | None = None
 
 
 class Learner(NamedTuple):

@@ -9,6 +9,8 @@ hidden activations cut and the internal state kept is the 1997 rule.
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.types import OneHot
+
 
 def affine(w, x):
   """`w x` for weights `[U, S, *]` and sources `[S, *]`, giving `[U, *]`.
@@ -16,11 +18,73 @@ def affine(w, x):
   Weights without lanes are shared by every lane of `x` (a batch): one matrix
   product. Weights with lanes are one net a lane: multiply and sum, which XLA
   compiles into the surrounding loop where a batched product would become a
-  library call.
+  library call. A `OneHot` picks its column.
   """
+  if isinstance(x, OneHot):
+    return _column(w, x.index)
   if w.ndim == 2:
     return jnp.tensordot(w, x, axes=1)
   return jnp.sum(w * x[None], axis=1)
+
+
+def add_outer(total, factor, x):
+  """`total + factor x^T`: `[R, S, *]`, `[R, *]` and sources `[S, *]`.
+
+  A `OneHot` changes its column alone; the cost does not depend on S where
+  `total` may be overwritten (the carry of a loop).
+  """
+  if not isinstance(x, OneHot):
+    return total + factor[:, None] * x[None]
+  if total.ndim == 2:
+    return total.at[:, x.index].add(factor)
+
+  def by_scatter(total, factor, index):
+    return _at_column(total, index).add(factor)
+
+  def by_slices(total, factor, index):
+    # On a CPU a scatter runs element by element outside the compiled loop;
+    # one slice a lane stays inside and is written in place.
+    shape = total.shape
+    total = total.reshape(*shape[:2], -1)
+    factor, index = factor.reshape(len(factor), -1), index.reshape(-1)
+    for lane in range(index.size):
+      at = (0, index[lane], lane)
+      old = jax.lax.dynamic_slice(total, at, (len(factor), 1, 1))
+      new = old + factor[:, None, lane : lane + 1]
+      total = jax.lax.dynamic_update_slice(total, new, at)
+    return total.reshape(shape)
+
+  return jax.lax.platform_dependent(
+    total, factor, x.index, cpu=by_slices, default=by_scatter
+  )
+
+
+def cast(x, dtype):
+  """A source in the net's dtype; a `OneHot` has none."""
+  return x if isinstance(x, OneHot) else x.astype(dtype)
+
+
+def dense(x, dtype=jnp.float32):
+  """A source written out: `[size, *]` of a `OneHot`, anything else as it is."""
+  if not isinstance(x, OneHot):
+    return x.astype(dtype)
+  row = jnp.arange(x.size).reshape((x.size,) + (1,) * x.index.ndim)
+  return (row == x.index[None]).astype(dtype)
+
+
+def _column(w, index):
+  """Column `index` `[*]` of `w` `[U, S, *]` or `[U, S]`: `[U, *]`."""
+  if w.ndim == 2:
+    return jnp.take(w, index, axis=1, mode='clip')
+  index = jnp.broadcast_to(index[None, None], (len(w), 1, *index.shape))
+  return jnp.take_along_axis(w, index, axis=1, mode='clip')[:, 0]
+
+
+def _at_column(w, index):
+  """`w.at[...]` of one column a lane."""
+  grids = jnp.meshgrid(*map(jnp.arange, index.shape), indexing='ij')
+  rows = jnp.arange(len(w)).reshape((-1,) + (1,) * index.ndim)
+  return w.at[(rows, index[None], *(grid[None] for grid in grids))]
 
 
 def spread(b, like):
@@ -77,7 +141,7 @@ def unroll(cell, params, inputs, length=None, carry=None, cut=(), window=None):
   Args:
     cell: the cell.
     params: its weights, `[..., *]` or without lanes (shared by all).
-    inputs: `[T, I, *]`.
+    inputs: `[T, I, *]`, or a `OneHot` with `index` `[T, *]`.
     length: `[*]` integers; past it the carry stays as it is and the outputs
       are zero. None: T everywhere.
     carry: the carry to start from; None: the cell's initial carry.
@@ -94,11 +158,17 @@ def unroll(cell, params, inputs, length=None, carry=None, cut=(), window=None):
   Raises:
     ValueError: an unknown name in `cut`, a window below 1.
   """
-  num_steps, lanes = inputs.shape[0], inputs.shape[2:]
+  if isinstance(inputs, OneHot):
+    num_steps, *lanes = inputs.index.shape
+    dtype = jax.tree.leaves(params)[0].dtype
+  else:
+    num_steps, _, *lanes = inputs.shape
+    dtype = inputs.dtype
+  lanes = tuple(lanes)
   if window is not None and window < 1:
     raise ValueError(f'window={window} must be at least 1')
   if carry is None:
-    carry = cell.initial_carry(lanes, inputs.dtype)
+    carry = cell.initial_carry(lanes, dtype)
   detach(carry, cut)  # names checked once, also for T = 0
   steps = jnp.arange(num_steps)
   end = num_steps if length is None else length

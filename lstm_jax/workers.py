@@ -41,6 +41,9 @@ class Outcome(NamedTuple):
     train: mean absolute error over the last finite training sequences.
     seconds: of its device, shared with the lanes beside it.
     reason: of a failure: the error, then its traceback.
+    milestone: training sequences until an exam was first right, None before.
+    net: path in the params -> array, the net of a solved trial.
+    weights: that are trained.
   """
 
   id: str
@@ -50,6 +53,9 @@ class Outcome(NamedTuple):
   train: float | None
   seconds: float
   reason: str = ''
+  milestone: int | None = None
+  net: Mapping[str, np.ndarray] | None = None
+  weights: int | None = None
 
 
 class Progress(NamedTuple):
@@ -376,4 +382,7 @@ def _outcome(shared, compiled, name, build, job, column, structure):
     test,
     float(column.leaves['error/absolute']),
     column.seconds,
+    milestone=int(column.leaves['milestone']) or None,
+    net=lanes_of.net_of(column, structure) if test else None,
+    weights=build.weights,
   )

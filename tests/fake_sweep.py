@@ -70,6 +70,8 @@ def record_of(trial, state):
     'status': 'solved' if state[0] > 0 else 'budget',
     'sequences_to_success': 12 if state[0] > 0 else None,
     'sequences_seen': 100,
+    'milestone': None,
+    'weights': 93,
     'test_wrong': 1,
     'test_total': 2560,
     'test_absolute': float(state[1]),

@@ -140,6 +140,8 @@ NEEDS = ('split', 'mask')
 STATIC = ('length',)
 PROVIDES = {'split': {'word': 'up'}}
 REFUSES = (({'word': 'up', 'size': ...}, 'no room'),)
+MEAN_STEPS = (1.05, 2)
+TRIVIAL = (({'word': 'up'}, {'predictor': 'one half', 'absolute': 0.5}),)
 
 def helper(*, not_an_option: int = 1):
   pass
@@ -182,6 +184,8 @@ def test_source_is_read_without_running_it(tmp_path):
     needs={'split': '', 'mask': ''},
     static={'length': {}},
     shortest=1,
+    mean_steps=(1.05, 2),
+    trivial=(({'word': 'up'}, {'predictor': 'one half', 'absolute': 0.5}),),
     refuses=(({'word': 'up', 'size': ...}, 'no room'),),
   )
 

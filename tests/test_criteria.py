@@ -1,6 +1,7 @@
 """The stop criterion against a count by hand."""
 
 import math
+from collections import deque
 from functools import cache
 
 import jax
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstm_jax.criteria import streak
+from lstm_jax.criteria import recent, streak
 from lstm_jax.types import Judgement
 
 STEPS, LANES = 40, 3
@@ -148,3 +149,105 @@ def test_state_follows_the_lanes_and_the_dtype(x64):
 def test_refusals_name_argument_value_and_choices(arguments, named):
   with pytest.raises(ValueError, match=named):
     streak(**arguments)
+
+
+MANY = 150
+
+
+def recent_by_hand(rights, sequences, wrong):
+  """When `recent` is met, for one lane, by a queue."""
+  last, met = deque(maxlen=sequences), []
+  for right in rights:
+    last.append(not right)
+    met.append(len(last) == sequences and sum(last) < wrong)
+  return met
+
+
+@cache
+def recent_runner(sequences, wrong):
+  criterion = recent(sequences, wrong)
+
+  def run(right):
+    error = jnp.full(right.shape[1:], jnp.nan)  # must not be read
+
+    def body(state, right):
+      state = criterion.update(state, Judgement(right, error, error))
+      return state, criterion.met(state)
+
+    init = criterion.init(right.shape[1:], jnp.float32)
+    return jax.lax.scan(body, init, right)
+
+  return jax.jit(run)
+
+
+# Around the 32 bits of a word and several times around the ring.
+RINGS = ((1, 1), (2, 1), (31, 5), (32, 32), (33, 2), (64, 9), (70, 13))
+long_schedule = st.lists(
+  st.tuples(st.booleans(), st.integers(1, 40)), min_size=1, max_size=20
+).map(lambda runs: ([r for r, n in runs for _ in range(n)] * MANY)[:MANY])
+
+
+@settings(max_examples=150)
+@given(
+  st.lists(long_schedule, min_size=LANES, max_size=LANES),
+  st.sampled_from(RINGS),
+)
+def test_recent_is_a_queue_by_hand(rights, ring):
+  right = np.array(rights).T
+  state, met = recent_runner(*ring)(jnp.array(right))
+  for lane in range(LANES):
+    expected = recent_by_hand(right[:, lane], *ring)
+    assert np.asarray(met[:, lane]).tolist() == expected
+    last = right[-ring[0] :, lane]
+    assert int(state.wrong[lane]) == np.sum(~last)
+  bits = np.unpackbits(np.asarray(state.ring).view(np.uint8), axis=0)
+  assert bits.sum() == state.wrong.sum()
+
+
+def test_the_two_thousand_last_sequences_decide():
+  # One wrong in fourteen: 143 of any 2002, and 142 or 143 of any 2000.
+  often = np.arange(5000) % 14 == 0
+  # From 2100 on, one in fifteen: 140 wrong at the last where the rare rate
+  # has filled the ring to all but a few, 133 or 134 later.
+  rarer = np.where(np.arange(5000) < 2100, often, np.arange(5000) % 15 == 0)
+  wrong = np.stack([often, rarer, np.zeros(5000, bool)], axis=1)
+  for limit in (140, 13):
+    _, met = recent_runner(2000, limit)(jnp.array(~wrong))
+    for lane in range(3):
+      expected = recent_by_hand(~wrong[:, lane], 2000, limit)
+      assert np.asarray(met[:, lane]).tolist() == expected
+    assert not met[:, 0].any()
+    assert met[:, 1].any() == (limit == 140)
+    assert np.argmax(met[:, 2]) == 1999
+
+
+def test_recent_has_the_paper_s_numbers_and_follows_the_lanes(x64):
+  criterion = recent()
+  for lanes in ((), (4,), (2, 3)):
+    state = criterion.init(lanes, jnp.float64)
+    right = jnp.zeros(lanes, bool)
+    error = jnp.zeros(lanes, jnp.float64)
+    after = criterion.update(state, Judgement(right, error, error))
+    for s in (state, after):
+      assert [(a.shape, a.dtype) for a in s] == [
+        ((63, *lanes), jnp.uint32), (lanes, jnp.int32), (lanes, jnp.int32)
+      ]  # fmt: skip
+    assert criterion.met(after).shape == lanes
+  for wrong, met in ((139, True), (140, False)):
+    state = criterion.init((), jnp.float32)
+    state = state._replace(wrong=jnp.int32(wrong), seen=jnp.int32(2000))
+    assert bool(criterion.met(state)) == met
+    assert not criterion.met(state._replace(seen=jnp.int32(1999)))
+
+
+@pytest.mark.parametrize(
+  'arguments, named',
+  (
+    ({'sequences': 0}, 'sequences=0 must be at least 1'),
+    ({'wrong': 0}, 'wrong=0 must be from 1 to sequences=2000'),
+    ({'sequences': 5, 'wrong': 6}, 'wrong=6 must be from 1 to sequences=5'),
+  ),
+)
+def test_recent_refuses_numbers_that_make_no_sense(arguments, named):
+  with pytest.raises(ValueError, match=named):
+    recent(**arguments)

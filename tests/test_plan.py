@@ -77,9 +77,12 @@ def test_an_id_is_the_hash_of_what_decides_the_result():
   same = {
     'grid': 'other',
     'row': 'other',
+    'line': 'other',
+    'source': 'other',
     'reading': 'other',
     'published': (('wrong', 1),),
     'expected_sequences': 5.0,
+    'expected_trial_seconds': 5.0,
   }
   other = {
     'task': 'temporal_order',

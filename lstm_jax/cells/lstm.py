@@ -131,12 +131,11 @@ def lstm(
   def weights(params):
     return (params.w_x, params.w_h), params.b
 
-  def gather(w, b):
-    zeros = {
-      name: jnp.zeros((*getattr(mask, name).shape, *b.shape[1:]), b.dtype)
-      for name in ('w_peep_in', 'w_peep_f', 'w_peep_out', 'w_out', 'b_out')
-    }
-    return Params(w_x=w[0], w_h=w[1], b=b, **zeros)
+  def gather(hidden_layer, output_layer):
+    (w_x, w_h), b = hidden_layer
+    (w_out,), b_out = output_layer
+    zeros = jnp.zeros((hidden, *b.shape[1:]), b.dtype)
+    return Params(w_x, w_h, b, zeros, zeros, zeros, w_out, b_out)
 
   def advance(carry_tm1, net):
     y_in, y_f, g, y_out = _activate(net, 'ifgo')
@@ -153,9 +152,12 @@ def lstm(
     (y_out,) = _activate(o + spread(params.w_peep_out, o) * s_c, 'o')
     return Carry(s_c, y_out * tanh(s_c))
 
-  def readout(params, carry_t, x_t):
+  def output_sources(carry_t, x_t):
     del x_t  # The output units see the cells only.
-    return _build.net_input((params.w_out,), (carry_t.y_c,), params.b_out)
+    return (carry_t.y_c,)
+
+  def output_weights(params):
+    return (params.w_out,), params.b_out
 
   def step(params, carry_tm1, x_t):
     w, b = weights(params)
@@ -164,11 +166,15 @@ def lstm(
       carry_t = advance_peeping(params, carry_tm1, net)
     else:
       carry_t = advance(carry_tm1, net)
-    return carry_t, readout(params, carry_t, x_t)
+    w, b = output_weights(params)
+    return carry_t, _build.net_input(w, output_sources(carry_t, x_t), b)
 
   row = np.arange(hidden)
   serves = {'y_in': row, 'y_f': row + hidden, 'g': row + 2 * hidden}
-  split = Split(sources, weights, gather, advance, readout, 's_c', serves)
+  split = Split(
+    sources, weights, advance, output_sources, output_weights, gather,
+    's_c', serves,
+  )  # fmt: skip
   numbers = {
     name: np.full(hidden, np.nan if value is None else value, np.float32)
     for name, value in NUMBERS.items()

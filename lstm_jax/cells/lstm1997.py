@@ -21,6 +21,12 @@ NUMBERS = {
   'input_gate_bias': None,
   'output_gate_bias': None,
 }
+REFUSES = (
+  ({'input_gates': False, 'input_gate_bias': ...}, 'has no input gates'),
+  ({'output_gates': False, 'output_gate_bias': ...}, 'has no output gates'),
+  ({'bias': 'none', 'input_gate_bias': ...}, 'no unit has a bias weight'),
+  ({'bias': 'none', 'output_gate_bias': ...}, 'no unit has a bias weight'),
+)
 
 
 class Params(NamedTuple):
@@ -61,7 +67,7 @@ def lstm1997(
   output_gates: bool = True,
   cells_hear: Literal['all', 'cells', 'nothing'] = 'all',
   gates_hear: Literal['all', 'cells', 'nothing'] = 'all',
-  bias: Literal['all', 'hidden', 'gates', 'none'] = 'all',
+  bias: Literal['all', 'hidden', 'gates', 'gates_outputs', 'none'] = 'all',
   g: Literal['[-2,2]', '[0,1]'] = '[-2,2]',
   h: Literal['[-1,1]', 'identity'] = '[-1,1]',
   outputs_see_inputs: bool = False,
@@ -92,7 +98,8 @@ def lstm1997(
       gates ('all', the paper's text), cell outputs only, or nothing.
     gates_hear: the same for the gates.
     bias: who has a bias weight: all non-input units, the hidden units (gates
-      and cells), the gates only, or none (Table 10: all, b1, ga, none).
+      and cells), the gates only, or none (Table 10: all, b1, ga, none);
+      'gates_outputs' is all but the cells.
     g: range of the cell input's squashing function ('[0,1]': logistic, 2a/2b).
     h: range of the cell output's squashing function (2a/2b: identity).
     outputs_see_inputs: direct connections from input lines to output units
@@ -121,7 +128,9 @@ def lstm1997(
   )
   _build.check_choice('cells_hear', cells_hear, ('all', 'cells', 'nothing'))
   _build.check_choice('gates_hear', gates_hear, ('all', 'cells', 'nothing'))
-  _build.check_choice('bias', bias, ('all', 'hidden', 'gates', 'none'))
+  _build.check_choice(
+    'bias', bias, ('all', 'hidden', 'gates', 'gates_outputs', 'none')
+  )
   _build.check_choice('g', g, ('[-2,2]', '[0,1]'))
   _build.check_choice('h', h, ('[-1,1]', 'identity'))
   _build.check_choice('reset_gates_to', reset_gates_to, ('zero', 'half'))
@@ -163,14 +172,20 @@ def lstm1997(
   def weights(params):
     return (params.w_x, params.w_gates, params.w_cells), params.b
 
-  def gather(w, b):
-    w_x, w_gates, w_cells = w
-    lanes = b.shape[1:]
-    zeros = lambda m: jnp.zeros((*m.shape, *lanes), b.dtype)
-    return Params(
-      w_x, w_gates, w_cells, b,
-      zeros(mask.w_out), zeros(mask.w_out_x), zeros(mask.b_out),
-    )  # fmt: skip
+  def output_sources(carry_t, x_t):
+    return (carry_t.y_c, x_t) if outputs_see_inputs else (carry_t.y_c,)
+
+  def output_weights(params):
+    if outputs_see_inputs:
+      return (params.w_out, params.w_out_x), params.b_out
+    return (params.w_out,), params.b_out
+
+  def gather(hidden, output):
+    (w_x, w_gates, w_cells), b = hidden
+    (w_out, *see), b_out = output
+    if not outputs_see_inputs:
+      see = [jnp.zeros((*mask.w_out_x.shape, *b.shape[1:]), b.dtype)]
+    return Params(w_x, w_gates, w_cells, b, w_out, *see, b_out)
 
   def per_cell(gates):
     """`[blocks, *]` to `[C, *]`: each cell has its block's gate."""
@@ -189,24 +204,21 @@ def lstm1997(
       y_c = per_cell(y_gates[num_in:]) * y_c
     return Carry(s_c, y_c, y_gates)
 
-  def readout(params, carry_t, x_t):
-    w, z = (params.w_out,), (carry_t.y_c,)
-    if outputs_see_inputs:
-      w, z = (*w, params.w_out_x), (*z, x_t)
-    return _build.net_input(w, z, params.b_out)
-
   def step(params, carry_tm1, x_t):
     w, b = weights(params)
-    net = _build.net_input(w, sources(carry_tm1, x_t), b)
-    carry_t = advance(carry_tm1, net)
-    return carry_t, readout(params, carry_t, x_t)
+    carry_t = advance(
+      carry_tm1, _build.net_input(w, sources(carry_tm1, x_t), b)
+    )
+    w, b = output_weights(params)
+    return carry_t, _build.net_input(w, output_sources(carry_t, x_t), b)
 
   serves = {'g': num_gates + np.arange(num_cells)}
   if input_gates:
     serves['y_in'] = block_of_cell
   split = Split(
-    sources, weights, gather, advance, readout, 's_c', serves, carousel=True
-  )
+    sources, weights, advance, output_sources, output_weights, gather,
+    's_c', serves, carousel=True,
+  )  # fmt: skip
   return Cell(
     num_inputs,
     num_outputs,
@@ -242,5 +254,5 @@ def _mask(
     b=full(1, biased)[:, 0],
     w_out=np.ones((num_outputs, num_cells), np.float32),
     w_out_x=np.full((num_outputs, num_inputs), outputs_see_inputs, np.float32),
-    b_out=np.full(num_outputs, bias == 'all', np.float32),
+    b_out=np.full(num_outputs, bias in ('all', 'gates_outputs'), np.float32),
   )

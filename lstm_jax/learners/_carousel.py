@@ -6,11 +6,85 @@ hidden unit u acts on it through its net input alone: ds_c/dw_um = F_cu z_m.
 number a cell and kind.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.unroll import affine, spread
+from lstm_jax.types import OneHot
+from lstm_jax.unroll import add_outer, affine, spread
+
+
+class Errors(NamedTuple):
+  """The error of one step, sent back no further than its net inputs."""
+
+  e_k: jax.Array  # [K, *] dE/dnet_k, eq. (19) with the sign turned
+  e_net: jax.Array  # [U, *] dE/dnet of the hidden units at this step
+  e_s: jax.Array  # [C, *] dE/ds_c(t-1)
+  z_k: tuple  # [S_i, *] the sources of the output units
+  net_k: jax.Array  # [K, *]
+
+
+def errors(split, task, output_weights, carry_tm1, net, x_t, target, weight):
+  """The `Errors` of a step.
+
+  Args:
+    split, task: the cell taken apart, the task.
+    output_weights: of `Split.output_weights`.
+    carry_tm1, net, x_t: the carry before the step, its net inputs, its input.
+    target: `[K, *]`.
+    weight: `[*]`, factor on the error: 0 where the step is not scored.
+  """
+
+  def outputs(net, s_tm1):
+    carry = carry_tm1._replace(**{split.internal: s_tm1})
+    z_k = split.output_sources(split.advance(carry, net), x_t)
+    return net_of(output_weights, z_k), z_k
+
+  s_tm1 = getattr(carry_tm1, split.internal)
+  net_k, back, z_k = jax.vjp(outputs, net, s_tm1, has_aux=True)
+  e_k = jax.grad(lambda n: jnp.sum(weight * task.loss(n, target)))(net_k)
+  e_net, e_s = back(e_k)
+  return Errors(e_k, e_net, e_s, z_k, net_k)
+
+
+def plus_products(total, error, z):
+  """`total + error z`: dE/dw of rows with errors `[R, *]` and sources z.
+
+  Args:
+    total: `(tuple of [R, S_i, *], bias [R, *])`.
+    error: `[R, *]`.
+    z: tuple of `[S_i, *]` or `OneHot`; the bias has the source 1.
+  """
+  w, b = total
+  w = tuple(add_outer(p, error, s) for p, s in zip(w, z, strict=True))
+  return w, b + error
+
+
+def products(error, z):
+  """dE/dw of rows with errors `[R, *]`: None for a `OneHot`, see below."""
+  w = tuple(
+    None if isinstance(s, OneHot) else error[:, None] * s[None] for s in z
+  )
+  return w, error
+
+
+def plus_columns(total, error, z):
+  """`total` with what `products` leaves out: a column for each `OneHot`."""
+  w, b = total
+  w = tuple(
+    add_outer(p, error, s) if isinstance(s, OneHot) else p
+    for p, s in zip(w, z, strict=True)
+  )
+  return w, b
+
+
+def plus(total, part):
+  """`total + part`, where `part` is None `total`."""
+  (w, b), (w_part, b_part) = total, part
+  add = lambda x, y: x if y is None else x + y
+  return tuple(map(add, w, w_part)), add(b, b_part)
 
 
 def net_of(weights, z):
@@ -51,7 +125,15 @@ def eligibility(split, carry_tm1, net):
 
 def to_units(split, kind, per_cell, num_units):
   """Sums `[C, ..., *]` over the cells that a unit serves: `[U, ..., *]`."""
-  rows = split.serves[kind]
+  rows = np.asarray(split.serves[kind])
+  shared = len(rows) // len(np.unique(rows))
+  first = rows[0]
+  if np.array_equal(rows, first + np.arange(len(rows)) // shared):
+    # Units in a row, each with as many cells in a row.
+    grouped = per_cell.reshape(-1, shared, *per_cell.shape[1:])
+    sums = jnp.sum(grouped, axis=1) if shared > 1 else per_cell
+    around = ((first, num_units - first - len(sums)),)
+    return jnp.pad(sums, around + ((0, 0),) * (per_cell.ndim - 1))
   serves = (np.arange(num_units)[:, None] == rows).astype(per_cell.dtype)
   # A product and a sum rather than a scatter, which XLA:CPU runs one by one.
   return jnp.sum(spread(serves, per_cell[None]) * per_cell[None], axis=1)

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from lstm_jax.types import Array, Judgement, Learner, Sequence
-from lstm_jax.unroll import select
+from lstm_jax.unroll import cast, select
 
 OPTIMIZERS = ('sgd', 'adam', 'rmsprop')
 
@@ -19,6 +19,8 @@ class State(NamedTuple):
   params: Any  # [..., *]
   optimizer: Any  # optax state, a copy a lane
   learning_rate: Array  # [*]
+  # [*] bool, whether every weight is trained yet; None: from the start.
+  grown: Array | None = None
 
 
 def descend(cell, gradient, judge, optimizer='sgd'):
@@ -45,11 +47,13 @@ def descend(cell, gradient, judge, optimizer='sgd'):
   return Learner(start, update, judge)
 
 
-def stepper(cell, optimizer):
+def stepper(cell, optimizer, first=None):
   """How a gradient moves the weights.
 
   Args:
     cell: the cell; its mask keeps weights that do not exist at zero.
+    first: like the mask: the weights that are trained while `State.grown` does
+      not hold; None: all, always.
     optimizer: 'sgd' (the paper's plain gradient descent), 'adam' or 'rmsprop',
       from optax with their default constants and a learning rate a lane.
 
@@ -68,11 +72,15 @@ def stepper(cell, optimizer):
   def init(key, numbers):
     params = cell.init(key, numbers)
     rate = jnp.asarray(numbers['learning_rate'])
-    return State(params, transform.init(params), rate)
+    grown = None if first is None else jnp.zeros(rate.shape, bool)
+    return State(params, transform.init(params), rate, grown)
 
   def move(state, grads):
     rate = state.learning_rate
     grads = jax.tree.map(_existing, grads, cell.mask)
+    if first is not None:
+      held = jax.tree.map(_existing, grads, first)
+      grads = select(state.grown, grads, held)
     # optax knows no lanes; mapped over them its step counts are a lane's own.
     step = transform.update
     for _ in rate.shape:
@@ -82,7 +90,7 @@ def stepper(cell, optimizer):
       u * jnp.reshape(rate, (1,) * (u.ndim - rate.ndim) + rate.shape)
     )
     params = optax.apply_updates(state.params, jax.tree.map(scale, updates))
-    return State(params, moments, rate)
+    return State(params, moments, rate, state.grown)
 
   return init, move
 
@@ -199,7 +207,7 @@ def judge_forward(cell, task, params, episode):
   lanes = stream.length.shape
   dtype = jax.tree.leaves(params)[0].dtype
   num_steps, clock = clocks(stream)
-  input_at = lambda t: stream.input_at(t).astype(dtype)
+  input_at = lambda t: cast(stream.input_at(t), dtype)
 
   def body(i, c):
     carry_tm1, tally = c
@@ -224,7 +232,7 @@ def materialise(task, stream, num_steps, dtype):
     jnp.arange(num_steps).reshape((-1,) + (1,) * len(lanes)),
     (num_steps, *lanes),
   )
-  inputs = jax.vmap(stream.input_at)(times).astype(dtype)
+  inputs = cast(jax.vmap(stream.input_at)(times), dtype)
   targets = jax.vmap(stream.target_at)(times).astype(dtype)
   if task.error_at_end:
     mask = times == stream.length[None] - 1

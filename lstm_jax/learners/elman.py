@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
 from lstm_jax.types import Learner
-from lstm_jax.unroll import select
+from lstm_jax.unroll import cast, select
 
 NUMBERS = {'learning_rate': 0.1}
 
@@ -50,14 +50,14 @@ def elman(
 
     def score(params, carry_tm1, t, weight):
       grads, _, net_k = _descend.scored_step(
-        cell, task, params, carry_tm1, stream.input_at(t).astype(dtype),
+        cell, task, params, carry_tm1, cast(stream.input_at(t), dtype),
         stream.target_at(t).astype(dtype), weight,
       )  # fmt: skip
       return grads, net_k
 
     def forward(i, params, carry_tm1):
       t = clock(i)
-      x_t = stream.input_at(t).astype(dtype)
+      x_t = cast(stream.input_at(t), dtype)
       carry_t, _ = cell.step(params, carry_tm1, x_t)
       return select(t >= 0, carry_t, carry_tm1)
 

@@ -15,14 +15,15 @@ dE/dw = sum_t e(t) F(t) z(t), one matrix product.
 """
 
 import functools
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners import _carousel, _descend
-from lstm_jax.types import Learner
-from lstm_jax.unroll import select, settle
+from lstm_jax.learners import _carousel, _descend, _growth
+from lstm_jax.learners._traces import streaming_gradient, streaming_updates
+from lstm_jax.types import Learner, OneHot
+from lstm_jax.unroll import add_outer, cast, select
 
 NEEDS = {
   'split': 'the rule keeps the error inside an internal state, '
@@ -31,6 +32,12 @@ NEEDS = {
 NUMBERS = {'learning_rate': 0.1}
 # What else is compiled into a program, and under which options.
 STATIC = {'length': {'form': 'batched'}}
+REFUSES = (
+  (
+    {'form': 'batched', 'update': 'every_step'},
+    'the batched form has the gradient of the whole sequence only',
+  ),
+)
 
 
 def truncated1997(
@@ -38,6 +45,10 @@ def truncated1997(
   task,
   *,
   form: Literal['streaming', 'batched'] = 'streaming',
+  update: Literal['sequence', 'every_step'] = 'sequence',
+  cells_added: Literal['at_start', 'at_plateau'] = 'at_start',
+  plateau_sequences: int = 100,
+  plateau_ratio: float = 0.99,
   optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',
   length: int | None = None,
 ) -> Learner:
@@ -50,127 +61,62 @@ def truncated1997(
     form: 'streaming' (forward traces; memory does not grow with the sequence)
       or 'batched' (stores the forward pass; no recursion over time but the
       forward one). Equal to rounding.
+    update: when the weights move: once with the sum over the sequence (the
+      appendix: a weight's update is the sum over all time steps) or after
+      every scored step. The same where only the last step is scored.
+    cells_added: 'at_plateau' trains the weights from input lines to output
+      units alone until the error stops falling, then adds the memory cells
+      (Experiments 2a, 2b).
+    plateau_sequences, plateau_ratio: the error has stopped falling when its
+      mean square over so many sequences is above so much of that over as many
+      before. The paper does not say.
     optimizer: what turns the gradient into an update; the paper's is 'sgd'.
     length: the task's T, which the batched form must know to size its arrays.
 
   Returns:
-    The learner: one update a sequence.
+    The learner.
 
   Raises:
-    ValueError: a cell without `split`, an unknown form or optimizer, the
-      batched form without a length.
+    ValueError: a cell without `split`, an unknown form, update, moment of
+      adding cells or optimizer, the batched form without a length or with an
+      update at every step, cells to be added to a net whose output units do
+      not see the input lines.
   """
   if cell.split is None:
     raise ValueError(f'truncated1997: {NEEDS["split"]}')
-  if form not in ('streaming', 'batched'):
-    raise ValueError(f'form={form!r} must be one of streaming, batched')
+  for name, value, choices in (
+    ('form', form, ('streaming', 'batched')),
+    ('update', update, ('sequence', 'every_step')),
+    ('cells_added', cells_added, ('at_start', 'at_plateau')),
+  ):
+    if value not in choices:
+      raise ValueError(f'{name}={value!r} must be one of {", ".join(choices)}')
   if form == 'batched' and length is None:
     raise ValueError('form=batched needs length, to size its arrays')
-
-  def gradient(params, episode):
-    if form == 'streaming':
-      return streaming_gradient(cell, task, params, episode)
-    return batched_gradient(cell, task, params, episode, task.longest(length))
+  if form == 'batched' and update == 'every_step':
+    raise ValueError(f'form=batched with update=every_step: {REFUSES[0][1]}')
 
   def judge(params, episode):
     return _descend.judge_forward(cell, task, params, episode)
 
-  return _descend.descend(cell, gradient, judge, optimizer)
+  first = _growth.first_net(cell) if cells_added == 'at_plateau' else None
+  init, move = _descend.stepper(cell, optimizer, first)
 
-
-class _Loop(NamedTuple):
-  """What the streaming loop carries from one step to the next."""
-
-  carry_tm1: tuple  # the cell's carry
-  net: jax.Array  # [U, *] net inputs of this step, already computed
-  z: tuple  # [S_i, *] the sources of this step, its input first
-  x_tp1: jax.Array  # [I, *] the input of the next step
-  traces: dict  # kind -> ([C, S_i, *] for each source, [C, *] for the bias)
-
-
-def streaming_gradient(cell, task, params, episode):
-  """The gradient of one sequence by traces carried forward, eqs. (25), (27).
-
-  Args:
-    cell, task: the net and the task.
-    params: `[..., *]`.
-    episode: the sequence; the lengths of its stream are `[*]`.
-
-  Returns:
-    `(grads, judgement)`: dE/dw, E the sum of `task.loss` over scored steps,
-    and the judgement of the outputs.
-  """
-  stream, split = task.stream(episode), cell.split
-  lanes = stream.length.shape
-  weights = split.weights(params)
-  dtype = weights[1].dtype
-  num_steps, clock = _descend.clocks(stream)
-  input_at = lambda i: stream.input_at(clock(i)).astype(dtype)
-
-  def body(i, loop):
-    # The step's net inputs and sources come from the iteration before, and its
-    # input from two before. XLA:CPU would otherwise fuse the squashing and the
-    # draw of the input into each consumer and compute them once a row.
-    active = clock(i) >= 0
-    carry_t, factors, decay = _carousel.eligibility(
-      split, loop.carry_tm1, loop.net
-    )
-    carry_t = select(active, carry_t, loop.carry_tm1)
-    traces = {
-      kind: _accumulate(
-        loop.traces[kind], jnp.where(active, factor, 0), decay, loop.z
+  def learn(state, episode):
+    if update == 'every_step' and not task.error_at_end:
+      return streaming_updates(cell, task, state, episode, move)
+    if form == 'streaming':
+      grads, judgement = streaming_gradient(cell, task, state.params, episode)
+    else:
+      grads, judgement = batched_gradient(
+        cell, task, state.params, episode, task.longest(length)
       )
-      for kind, factor in factors.items()
-    }
-    z = split.sources(carry_t, loop.x_tp1)
-    net = _carousel.net_of(weights, z)
-    return _Loop(carry_t, net, z, input_at(i + 2), traces)
+    return move(state, grads), judgement
 
-  carry = cell.initial_carry(lanes, dtype)
-  z = split.sources(carry, input_at(0))
-  cells = getattr(carry, split.internal)
-  nothing = lambda s: jnp.zeros((len(cells), *s.shape), dtype)
-  traces = {
-    kind: (tuple(map(nothing, z)), jnp.zeros_like(cells))
-    for kind in split.serves
-  }
-  net = _carousel.net_of(weights, z)
-  loop = _Loop(carry, net, z, input_at(1), traces)
-
-  def score(loop, t, weight):
-    target = stream.target_at(t).astype(dtype)
-    grads, e, net_k = _descend.scored_step(
-      cell, task, params, loop.carry_tm1, loop.z[0], target, weight,
-      keep=(split.internal,),
-    )  # fmt: skip
-    grads, e, net_k = settle((grads, e, net_k), num_steps > 0)
-    past = _from_traces(split, e[split.internal], loop.traces, len(weights[1]))
-    return _plus(grads, past), net_k
-
-  if task.error_at_end:
-    loop = jax.lax.fori_loop(0, num_steps - 1, body, loop)
-    t = stream.length - 1
-    grads, net_k = score(loop, t, 1.0)
-    tally = _descend.no_tally(lanes, dtype)
-    return grads, _descend.judged(
-      _descend.tally_step(tally, task, stream, episode, t, net_k)
-    )
-
-  def scored_body(i, c):
-    loop, grads, tally = c
-    t = clock(i)
-    weight = ((t >= 0) & stream.scored_at(t)).astype(dtype)
-    step_grads, net_k = score(loop, t, weight)
-    tally = _descend.tally_step(tally, task, stream, episode, t, net_k)
-    return body(i, loop), _plus(grads, step_grads), tally
-
-  start = (
-    loop,
-    jax.tree.map(jnp.zeros_like, params),
-    _descend.no_tally(lanes, dtype),
-  )
-  _, grads, tally = jax.lax.fori_loop(0, num_steps, scored_body, start)
-  return grads, _descend.judged(tally)
+  learner = Learner(init, learn, judge)
+  if first is None:
+    return learner
+  return _growth.at_plateau(learner, first, plateau_sequences, plateau_ratio)
 
 
 def batched_gradient(cell, task, params, episode, num_steps):
@@ -206,77 +152,56 @@ def batched_gradient(cell, task, params, episode, num_steps):
     return carry_t, (carry_tm1, z, factors, decay)
 
   def score(carry_tm1, x_t, target, weight):
-    return _descend.scored_step(
-      cell, task, params, carry_tm1, x_t, target, weight,
-      keep=(split.internal,),
+    net = _carousel.net_of(weights, split.sources(carry_tm1, x_t))
+    return _carousel.errors(
+      split, task, split.output_weights(params), carry_tm1, net, x_t, target,
+      weight,
     )  # fmt: skip
 
   last, (carries, z, factors, decay) = jax.lax.scan(
     forward, carry, (jnp.arange(num_steps), sequence.inputs)
   )
+  nothing = jax.tree.map(jnp.zeros_like, params)
+  output = split.output_weights(nothing)
+  hidden = split.weights(nothing)
   if task.error_at_end:
     t = stream.length - 1
-    grads, e, net_k = score(
-      last, stream.input_at(t).astype(dtype),
-      stream.target_at(t).astype(dtype), 1.0,
-    )  # fmt: skip
+    x_t = cast(stream.input_at(t), dtype)
+    e = score(
+      last, x_t, stream.target_at(t).astype(dtype), jnp.ones(lanes, dtype)
+    )
     tally = _descend.no_tally(lanes, dtype)
     judgement = _descend.judged(
-      _descend.tally_step(tally, task, stream, episode, t, net_k)
+      _descend.tally_step(tally, task, stream, episode, t, e.net_k)
     )
+    hidden = _carousel.plus_products(hidden, e.e_net, split.sources(last, x_t))
+    output = _carousel.plus_products(output, e.e_k, e.z_k)
     # One error, which reaches every step before it.
-    e_s = jnp.zeros((num_steps, *e[split.internal].shape), dtype)
-    e_s = e_s.at[-1].set(e[split.internal])
+    e_s = jnp.zeros((num_steps, *e.e_s.shape), dtype).at[-1].set(e.e_s)
   else:
     # Every step on its own, from carries that are constants: no recursion.
-    grads, e, nets = jax.vmap(score)(
+    e = jax.vmap(score)(
       carries, sequence.inputs, sequence.targets, sequence.mask
     )
-    grads = jax.tree.map(lambda g: jnp.sum(g, axis=0), grads)
-    judgement = _descend.judge_sequence(task, stream, episode, nets)
-    e_s = jnp.concatenate(
-      [e[split.internal][1:], jnp.zeros_like(e[split.internal][:1])]
-    )
+    judgement = _descend.judge_sequence(task, stream, episode, e.net_k)
+    hidden = _plus_all_products(hidden, e.e_net, z)
+    output = _plus_all_products(output, e.e_k, e.z_k)
+    e_s = jnp.concatenate([e.e_s[1:], jnp.zeros_like(e.e_s[:1])])
 
   e_s = _gather_errors(e_s, decay)
-  to_units = functools.partial(
-    _carousel.to_units, split, num_units=len(weights[1])
-  )
   for kind, factor in factors.items():
-    error = e_s * factor
-    grads = _plus(
-      grads,
-      split.gather(
-        tuple(to_units(kind, _sum_of_products(error, s)) for s in z),
-        to_units(kind, jnp.sum(error, axis=0)),
-      ),
+    to_units = functools.partial(
+      _carousel.to_units, split, kind, num_units=len(weights[1])
     )
-  return grads, judgement
-
-
-def _accumulate(trace, factor, decay, z):
-  """Traces one step on: J trace + F z, the bias with z = 1."""
-  (per_source, bias) = trace
-  if decay is not None:
-    per_source = tuple(decay[:, None] * p for p in per_source)
-    bias = decay * bias
-  per_source = tuple(
-    p + factor[:, None] * s[None] for p, s in zip(per_source, z, strict=True)
-  )
-  return per_source, bias + factor
-
-
-def _from_traces(split, e_s, traces, num_units):
-  """What the steps before contribute: sum_c e_s ds_c(t-1)/dw."""
-  to_units = functools.partial(_carousel.to_units, split, num_units=num_units)
-  total = None
-  for kind, (per_source, bias) in traces.items():
-    part = split.gather(
-      tuple(to_units(kind, e_s[:, None] * p) for p in per_source),
-      to_units(kind, e_s * bias),
+    nothing = jax.tree.map(
+      lambda p, rows=factor.shape[1]: jnp.zeros((rows, *p.shape[1:]), dtype),
+      weights,
     )
-    total = part if total is None else _plus(total, part)
-  return total
+    w, b = _plus_all_products(nothing, e_s * factor, z)
+    hidden = jax.tree.map(
+      jnp.add, hidden, (tuple(map(to_units, w)), to_units(b))
+    )
+  return split.gather(hidden, output), judgement
 
 
 def _gather_errors(later, decay):
@@ -293,13 +218,24 @@ def _gather_errors(later, decay):
   return e
 
 
-def _sum_of_products(error, z):
-  """sum_t error(t) z(t): `[T, C, *]`, `[T, S, *]` to `[C, S, *]`."""
+def _plus_all_products(total, error, z):
+  """`total + sum_t error(t) z(t)`, arrays `[T, R, *]` and `[T, S_i, *]`."""
+  w, b = total
+  w = tuple(
+    p + _sum_of_products(p, error, s) for p, s in zip(w, z, strict=True)
+  )
+  return w, b + jnp.sum(error, axis=0)
+
+
+def _sum_of_products(like, error, z):
+  """sum_t error(t) z(t): `[T, R, *]`, `[T, S, *]` to `[R, S, *]`."""
+  if isinstance(z, OneHot):
+
+    def add(t, total):
+      return add_outer(total, error[t], OneHot(z.index[t], z.size))
+
+    return jax.lax.fori_loop(0, len(error), add, jnp.zeros_like(like))
   if error.ndim == 2:
     return error.T @ z
   # With lanes a product a lane, which a batched matrix product does badly.
   return jnp.sum(error[:, :, None] * z[:, None], axis=0)
-
-
-def _plus(a, b):
-  return jax.tree.map(jnp.add, a, b)

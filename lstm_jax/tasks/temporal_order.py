@@ -32,6 +32,28 @@ from lstm_jax.types import Array, Stream, Task
 
 NUMBERS = {'length': 100}
 SHORTEST = 20
+MEAN_STEPS = (1.05, 0)
+# "wrong" for tolerances up to 3/4.
+TRIVIAL = (
+  (
+    {'symbols': 2},
+    {
+      'predictor': '1/4 for every output',
+      'absolute': 0.375,
+      'squared': 0.1875,
+      'wrong': 1.0,
+    },
+  ),
+  (
+    {'symbols': 3},
+    {
+      'predictor': '1/8 for every output',
+      'absolute': 0.21875,
+      'squared': 0.109375,
+      'wrong': 1.0,
+    },
+  ),
+)
 # Input lines: E, B, four distractors from _A on, X, Y.
 _NUM_INPUTS = 8
 _E, _B, _A, _X = 0, 1, 2, 6

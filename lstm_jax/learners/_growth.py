@@ -1,0 +1,121 @@
+"""Nets that grow: memory cells added once the error has stopped falling.
+
+Hochreiter & Schmidhuber (1997), section 4, "abuse problem", solution (1), used
+in Experiments 2a and 2b. The paper does not say how it is found out that the
+error has stopped falling; here its mean over a run of sequences is compared
+with that over the run before.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.types import Array, Learner
+from lstm_jax.unroll import select
+
+
+class Growing(NamedTuple):
+  """A learner's state and what it takes to see a plateau.
+
+  Attributes:
+    inner: the learner's state; weights that wait are 0 in it.
+    reserve: the initial weights.
+    n: `[*]` int32, sequences of the present run.
+    total: `[*]` sum of their errors.
+    before: `[*]` mean error of the run before, infinite at first.
+  """
+
+  inner: Any
+  reserve: Any
+  n: Array
+  total: Array
+  before: Array
+
+  @property
+  def params(self):
+    return self.inner.params
+
+
+def first_net(cell):
+  """1 for the weights from input lines to output units, like the cell's mask.
+
+  Raises:
+    ValueError: the cell has no such weights.
+  """
+  split, mask = cell.split, cell.mask
+  zeros = jax.tree.map(np.zeros_like, mask)
+  (w_cells, *w_inputs), b_out = split.output_weights(mask)
+  if not any(np.any(w) for w in w_inputs):
+    raise ValueError(
+      'cells_added=at_plateau needs output units that see the input lines '
+      '(lstm1997: outputs_see_inputs)'
+    )
+  output = ((np.zeros_like(w_cells), *w_inputs), b_out)
+  first = split.gather(split.weights(zeros), output)
+  return jax.tree.map(np.asarray, first)
+
+
+def at_plateau(learner, first, sequences, ratio):
+  """A learner whose other weights join when the error has stopped falling.
+
+  Args:
+    learner: whose state has `params` and `grown`, and which holds every weight
+      outside `first` still until `grown`.
+    first: 1 for the weights that are trained from the start.
+    sequences: length of a run.
+    ratio: the error has stopped falling when its mean square over a run is
+      above this fraction of that over the run before.
+
+  Returns:
+    The learner; its state is a `Growing`.
+
+  Raises:
+    ValueError: `sequences` below 1, `ratio` not above 0.
+  """
+  if sequences < 1:
+    raise ValueError(f'plateau_sequences={sequences} must be at least 1')
+  if not ratio > 0:
+    raise ValueError(f'plateau_ratio={ratio} must be above 0')
+
+  def only_first(params):
+    def hold(w, m):
+      return w * m.reshape(m.shape + (1,) * (w.ndim - m.ndim))
+
+    return jax.tree.map(hold, params, first)
+
+  def init(key, numbers):
+    state = learner.init(key, numbers)
+    zeros = jnp.zeros_like(state.learning_rate)
+    return Growing(
+      inner=state._replace(params=only_first(state.params)),
+      reserve=state.params,
+      n=zeros.astype(jnp.int32),
+      total=zeros,
+      before=jnp.full_like(zeros, jnp.inf),
+    )
+
+  def update(state, episode):
+    inner, judgement = learner.update(state.inner, episode)
+    n = state.n + 1
+    total = state.total + judgement.squared.astype(state.total.dtype)
+    over = n >= sequences
+    mean = total / n
+    now = over & (mean > ratio * state.before) & ~inner.grown
+    waiting = jax.tree.map(
+      jnp.subtract, state.reserve, only_first(state.reserve)
+    )
+    params = select(
+      now, jax.tree.map(jnp.add, inner.params, waiting), inner.params
+    )
+    inner = inner._replace(params=params, grown=inner.grown | now)
+    return Growing(
+      inner=inner,
+      reserve=state.reserve,
+      n=jnp.where(over, 0, n),
+      total=jnp.where(over, 0, total),
+      before=jnp.where(over, mean, state.before),
+    ), judgement
+
+  return Learner(init, update, learner.judge)

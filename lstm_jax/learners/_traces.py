@@ -1,0 +1,251 @@
+"""The streaming form of the truncated rule: traces ds_c/dw carried forward."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.learners import _carousel, _descend
+from lstm_jax.types import OneHot
+from lstm_jax.unroll import cast, select, settle
+
+
+class Loop(NamedTuple):
+  """What the loop over time carries from one step to the next."""
+
+  carry_tm1: tuple  # the cell's carry
+  net: jax.Array  # [U, *] net inputs of this step, already computed
+  z: tuple  # [S_i, *] the sources of this step, its input first
+  x_tp1: jax.Array  # [I, *] the input of the next step
+  traces: dict  # kind -> ([C, S_i, *] for each source, [C, *] for the bias)
+
+
+class Machine(NamedTuple):
+  """The loop of one episode, its weights given at each call.
+
+  Attributes:
+    num_steps: iterations.
+    clock: `i -> t [*]`, negative before a lane has started.
+    start: `params -> Loop` before the first step.
+    step: `(i, params, loop) -> Loop`, one step of the net and its traces.
+    errors: `(i, params, loop, weight) -> (Errors, parts)` of the step to come.
+    add: `(total, errors, parts, loop) -> total` with dE/dw of that step's error
+      added; `total` is `(hidden, output)`, as `Split.gather` takes it.
+  """
+
+  num_steps: jax.Array
+  clock: Callable
+  start: Callable
+  step: Callable
+  errors: Callable
+  add: Callable
+
+
+def machine(cell, task, episode, dtype):
+  """The streaming loop of a cell on one episode a lane."""
+  stream, split = task.stream(episode), cell.split
+  lanes = stream.length.shape
+  num_steps, clock = _descend.clocks(stream)
+  input_at = lambda i: cast(stream.input_at(clock(i)), dtype)
+
+  def start(params):
+    weights = split.weights(params)
+    carry = cell.initial_carry(lanes, dtype)
+    z = split.sources(carry, input_at(0))
+    cells = getattr(carry, split.internal)
+    traces = {
+      kind: (
+        tuple(
+          jnp.zeros((len(cells), *w.shape[1:2], *lanes), dtype)
+          for w in weights[0]
+        ),
+        jnp.zeros_like(cells),
+      )
+      for kind in split.serves
+    }
+    return Loop(carry, _carousel.net_of(weights, z), z, input_at(1), traces)
+
+  def step(i, params, loop):
+    # The step's net inputs and sources come from the iteration before, and its
+    # input from two before. XLA:CPU would otherwise fuse the squashing and the
+    # draw of the input into each consumer and compute them once a row.
+    active = clock(i) >= 0
+    carry_t, factors, decay = _carousel.eligibility(
+      split, loop.carry_tm1, loop.net
+    )
+    carry_t = select(active, carry_t, loop.carry_tm1)
+    traces = {
+      kind: _accumulate(
+        loop.traces[kind], jnp.where(active, factor, 0), decay, loop.z
+      )
+      for kind, factor in factors.items()
+    }
+    z = split.sources(carry_t, loop.x_tp1)
+    net = _carousel.net_of(split.weights(params), z)
+    return Loop(carry_t, net, z, input_at(i + 2), traces)
+
+  def errors(i, params, loop, weight):
+    target = stream.target_at(clock(i)).astype(dtype)
+    found = _carousel.errors(
+      split, task, split.output_weights(params), loop.carry_tm1, loop.net,
+      loop.z[0], target, weight,
+    )  # fmt: skip
+    parts = (
+      _from_traces(split, found.e_s, loop.traces, loop.z, len(loop.net)),
+      _carousel.products(found.e_net, loop.z),
+      _carousel.products(found.e_k, found.z_k),
+    )
+    # Stored before they are summed: where a sum of products meets the compiler
+    # as one expression, which product is fused with the addition depends on the
+    # number of lanes, and with it the last bit.
+    return settle((found, parts), num_steps > 0)
+
+  def add(total, e, parts, loop):
+    hidden, output = total
+    past, of_hidden, of_output = parts
+    hidden = _carousel.plus(hidden, past)
+    for kind, (per_source, _) in loop.traces.items():
+      # Not stored: the input weights of a thousand symbols.
+      hidden = _carousel.plus(
+        hidden,
+        (
+          tuple(
+            _carousel.to_units(split, kind, e.e_s[:, None] * p, len(loop.net))
+            if isinstance(s, OneHot)
+            else None
+            for p, s in zip(per_source, loop.z, strict=True)
+          ),
+          None,
+        ),
+      )
+    hidden = _carousel.plus(hidden, of_hidden)
+    return (
+      _carousel.plus_columns(hidden, e.e_net, loop.z),
+      _carousel.plus_columns(_carousel.plus(output, of_output), e.e_k, e.z_k),
+    )
+
+  return Machine(num_steps, clock, start, step, errors, add)
+
+
+def streaming_gradient(cell, task, params, episode):
+  """The gradient of one sequence by traces carried forward, eqs. (25), (27).
+
+  Args:
+    cell, task: the net and the task.
+    params: `[..., *]`.
+    episode: the sequence; the lengths of its stream are `[*]`.
+
+  Returns:
+    `(grads, judgement)`: dE/dw, E the sum of `task.loss` over scored steps,
+    and the judgement of the outputs.
+  """
+  stream, split = task.stream(episode), cell.split
+  lanes = stream.length.shape
+  dtype = split.weights(params)[1].dtype
+  m = machine(cell, task, episode, dtype)
+  loop = m.start(params)
+  tally = _descend.no_tally(lanes, dtype)
+
+  if task.error_at_end:
+    last = m.num_steps - 1
+    loop = jax.lax.fori_loop(
+      0, last, lambda i, loop: m.step(i, params, loop), loop
+    )
+    e, parts = m.errors(last, params, loop, jnp.ones(lanes, dtype))
+    tally = _descend.tally_step(
+      tally, task, stream, episode, stream.length - 1, e.net_k
+    )
+    total = m.add(_nothing(split, params), e, parts, loop)
+    return split.gather(*total), _descend.judged(tally)
+
+  def body(i, c):
+    loop, total, tally = c
+    (e, parts), tally = _scored(
+      m, task, stream, episode, tally, i, params, loop
+    )
+    total = m.add(total, e, parts, loop)
+    return m.step(i, params, loop), total, tally
+
+  _, total, tally = jax.lax.fori_loop(
+    0, m.num_steps, body, (loop, _nothing(split, params), tally)
+  )
+  return split.gather(*total), _descend.judged(tally)
+
+
+def streaming_updates(cell, task, state, episode, move):
+  """One sequence with an update after every scored step.
+
+  The traces of later steps were gathered under earlier weights, as in RTRL
+  that runs on.
+
+  Args:
+    cell, task: the net and the task.
+    state: of the learner, with `params` `[..., *]`.
+    episode: the sequence.
+    move: `(state, grads) -> state`.
+
+  Returns:
+    `(state, judgement)`.
+  """
+  stream, split = task.stream(episode), cell.split
+  lanes = stream.length.shape
+  dtype = split.weights(state.params)[1].dtype
+  m = machine(cell, task, episode, dtype)
+
+  def body(i, c):
+    state, loop, tally = c
+    (e, parts), tally = _scored(
+      m, task, stream, episode, tally, i, state.params, loop
+    )
+    total = m.add(_nothing(split, state.params), e, parts, loop)
+    moved = move(state, split.gather(*total))
+    t = m.clock(i)
+    state = select((t >= 0) & stream.scored_at(t), moved, state)
+    return state, m.step(i, state.params, loop), tally
+
+  start = state, m.start(state.params), _descend.no_tally(lanes, dtype)
+  state, _, tally = jax.lax.fori_loop(0, m.num_steps, body, start)
+  return state, _descend.judged(tally)
+
+
+def _scored(m, task, stream, episode, tally, i, params, loop):
+  """`(errors, tally)` of the step to come, errors 0 where it is not scored."""
+  t = m.clock(i)
+  weight = (t >= 0) & stream.scored_at(t)
+  e, parts = m.errors(i, params, loop, weight.astype(loop.net.dtype))
+  tally = _descend.tally_step(tally, task, stream, episode, t, e.net_k)
+  return (e, parts), tally
+
+
+def _nothing(split, params):
+  """No gradient yet: `(hidden, output)` of zeros."""
+  zeros = jax.tree.map(jnp.zeros_like, params)
+  return split.weights(zeros), split.output_weights(zeros)
+
+
+def _accumulate(trace, factor, decay, z):
+  """Traces one step on: J trace + F z, the bias with z = 1."""
+  (per_source, bias) = trace
+  if decay is not None:
+    per_source = tuple(decay[:, None] * p for p in per_source)
+    bias = decay * bias
+  return _carousel.plus_products((per_source, bias), factor, z)
+
+
+def _from_traces(split, e_s, traces, z, num_units):
+  """What the steps before contribute: sum_c e_s ds_c(t-1)/dw.
+
+  None for the weights of a `OneHot` source.
+  """
+  to_units = functools.partial(_carousel.to_units, split, num_units=num_units)
+  total = None
+  for kind, (per_source, bias) in traces.items():
+    w = tuple(
+      None if isinstance(s, OneHot) else to_units(kind, e_s[:, None] * p)
+      for p, s in zip(per_source, z, strict=True)
+    )
+    part = w, to_units(kind, e_s * bias)
+    total = part if total is None else _carousel.plus(total, part)
+  return total

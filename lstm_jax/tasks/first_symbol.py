@@ -1,0 +1,219 @@
+"""Experiments 2a and 2b: the first symbol of a sequence is also its last.
+
+Source: Hochreiter & Schmidhuber (1997), section 5.2 (Tasks 2a and 2b, Table 2).
+The alphabet is a_1, ..., a_{p-1}, x, y. A sequence starts with x or y, equally
+probable, goes on with symbols a_i and ends with the symbol it started with; at
+each step the net must name the next symbol. The last symbol is a target only:
+T steps show T symbols, and the first one is asked for T - 1 steps after it was
+shown. Choices that the paper leaves open:
+
+* `middle='fixed'` is 2a: a_1, ..., a_{p-1} in this order, hence two sequences
+  in all and T = p steps. `middle='random'` is 2b: each of the T - 1 symbols
+  drawn from all a_i, also the same one again. T is then free; the paper has
+  T = p.
+* `scored`: error at every step, as the text says, or at the last step only.
+* 2a succeeds if all outputs are near their targets at all steps of 10,000
+  random sequences. Of these there are two different ones, and 10,000 draws
+  miss one of the two with probability 2**-9999: the exam is these two, each
+  once. 2b looks at the end of 10,000 random sequences: the steps before it
+  carry an error but are never wrong.
+* `exam_every`, `exam_set`: the paper does not say when it tests, nor whether
+  the test sequences stay the same.
+* A sequence is right if the errors are below the tolerance, not at it.
+"""
+
+from typing import Literal, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.draw import bits_at, integer_at
+from lstm_jax.outputs import output_unit
+from lstm_jax.types import Array, Exam, OneHot, Stream, Task
+
+NUMBERS = {'length': 100}
+SHORTEST = 2
+MEAN_STEPS = (1, 0)
+# At every step, the levels are those of T = 100: 99 targets with probability
+# 1/100 and two with 1/200, over the steps.
+TRIVIAL = (
+  (
+    {'scored': 'end'},
+    {
+      'predictor': '1/2 for x and y, 0 for all others',
+      'absolute': 0.00990099,
+      'squared': 0.0049505,
+      'wrong': 1.0,
+    },
+  ),
+  (
+    {'scored': 'every_step', 'symbols': 100},
+    {
+      'predictor': "each symbol's share of the targets",
+      'absolute': 0.019605,
+      'squared': 0.0098025,
+      'wrong': 1.0,
+    },
+  ),
+)
+# Position of the first symbol's random number. The middle symbol of step t is
+# at t; this lies past every t.
+_FIRST = np.uint32(2**31)
+
+
+class Episode(NamedTuple):
+  """The facts of one sequence."""
+
+  key: tuple[Array, Array]  # each [*] uint32, source of the middle symbols
+  length: Array  # [*] int32, steps
+  is_y: Array  # [*] int32, 1 if it starts and ends with y, 0 with x
+
+
+def first_symbol(
+  *,
+  middle: Literal['fixed', 'random'] = 'fixed',
+  symbols: int = 100,
+  scored: Literal['every_step', 'end'] = 'every_step',
+  output: Literal[
+    'logistic', 'linear', 'logistic_without_derivative'
+  ] = 'logistic',
+  tolerance: float = 0.25,
+  exam_every: int = 0,
+  exam_sequences: int = 0,
+  exam_set: Literal['fresh', 'fixed'] = 'fresh',
+) -> Task:
+  """Next symbol of a sequence (2a, 2b) that ends with its first symbol.
+
+  Inputs, a `OneHot` of size p + 1, and targets `[p + 1, *]` are one-hot over
+  a_1, ..., a_{p-1}, x, y.
+
+  Args:
+    middle: 'fixed' is 2a, the symbols between in a fixed order; 'random' is 2b.
+    symbols: p.
+    scored: whether every step has an error or the last one alone. At 'end' 2a
+      too is right or wrong by its last step.
+    output: output unit, see `outputs.output_unit`.
+    tolerance: a step is right if |t - y| of every output is below it.
+    exam_every: training sequences between two exams; 0: 100 in 2a and 1000 in
+      2b.
+    exam_sequences: sequences of an exam; 0: two in 2a, one of each kind, and
+      10,000 in 2b. In 2a the kinds take turns.
+    exam_set: 'fresh' sequences in each exam, or a trial's 'fixed' ones.
+
+  Returns:
+    The task; its length T is the number of steps.
+
+  Raises:
+    ValueError: an option outside its choices, fewer than two symbols, a
+      tolerance that is not positive, a number of sequences below 0. The task's
+      `longest` raises it for a length below 2 and, with a fixed middle, for one
+      that is not `symbols`; `draw` then takes `symbols` for it.
+  """
+  for name, value, choices in (
+    ('middle', middle, ('fixed', 'random')),
+    ('scored', scored, ('every_step', 'end')),
+    ('exam_set', exam_set, ('fresh', 'fixed')),
+  ):
+    if value not in choices:
+      raise ValueError(f'{name}={value!r} must be one of {", ".join(choices)}')
+  if symbols < 2:
+    raise ValueError(f'symbols={symbols} must be at least 2')
+  if not tolerance > 0:
+    raise ValueError(f'tolerance={tolerance} must be above 0')
+  for name, value in (
+    ('exam_every', exam_every),
+    ('exam_sequences', exam_sequences),
+  ):
+    if value < 0:
+      raise ValueError(f'{name}={value} must be at least 1, or 0 for the usual')
+  unit = output_unit(output)
+  fixed = middle == 'fixed'
+  size = symbols + 1
+
+  def longest(length):
+    if length < SHORTEST:
+      raise ValueError(
+        f'length={length} must be at least {SHORTEST} for first_symbol'
+      )
+    if fixed and length != symbols:
+      raise ValueError(
+        f'length={length} must be symbols={symbols} where middle=fixed '
+        '(any length goes with middle=random)'
+      )
+    return length
+
+  def make(key, length, is_y):
+    length = jnp.asarray(length).astype(jnp.int32)
+    steps = jnp.full_like(length, symbols) if fixed else length
+    return Episode(key, steps, is_y)
+
+  def draw(key, length):
+    first = bits_at(key, _FIRST) >> np.uint32(31)
+    return make(key, length, first.astype(jnp.int32))
+
+  def examine(key, length, n, data):
+    del data
+    if not fixed:
+      return draw(key, length)
+    is_y = (jnp.asarray(n) % 2).astype(jnp.int32)
+    return make(key, length, jnp.broadcast_to(is_y, jnp.shape(length)))
+
+  def outer(episode):
+    """Row of the first and last symbol."""
+    return symbols - 1 + episode.is_y
+
+  def between(episode, t):
+    """Row of the middle symbol that is shown at step t."""
+    if fixed:
+      return t.astype(jnp.int32) - 1
+    return integer_at(episode.key, t, 0, symbols - 1)
+
+  def stream(episode):
+    last = episode.length - 1
+
+    def input_at(t):
+      middle = between(episode, t)
+      return OneHot(jnp.where(t == 0, outer(episode), middle), size)
+
+    def target_at(t):
+      middle = between(episode, t + 1)
+      return _one_hot(jnp.where(t == last, outer(episode), middle), size)
+
+    return Stream(
+      length=episode.length,
+      input_at=input_at,
+      target_at=target_at,
+      scored_at=lambda t: (t == last) | (scored == 'every_step'),
+    )
+
+  def correct(episode, t, y_k):
+    if fixed:
+      error = jnp.abs(y_k - stream(episode).target_at(t))
+      return jnp.all(error < tolerance, axis=0)
+    error = jnp.abs(y_k - _one_hot(outer(episode), size))
+    before = t < episode.length - 1
+    return before | jnp.all(error < tolerance, axis=0)
+
+  return Task(
+    num_inputs=size,
+    num_outputs=size,
+    draw=draw,
+    stream=stream,
+    longest=longest,
+    error_at_end=scored == 'end',
+    output=unit.output,
+    loss=unit.loss,
+    correct=correct,
+    criterion=Exam(
+      every=exam_every or (100 if fixed else 1000),
+      sequences=exam_sequences or (2 if fixed else 10_000),
+      draw=examine,
+      fresh=exam_set == 'fresh',
+    ),
+  )
+
+
+def _one_hot(index, size):
+  """`[size, *]` float32, 1 in row `index` `[*]` and 0 elsewhere."""
+  row = jnp.arange(size).reshape((size,) + (1,) * index.ndim)
+  return (row == index[None]).astype(jnp.float32)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments import launch
+from experiments import bench_rows, launch, values
 from lstm_jax import catalog
 from lstm_jax.store import provenance
 
@@ -43,6 +43,10 @@ _LANES = flags.DEFINE_list(
 _LONG = flags.DEFINE_boolean(
   'long', True, 'also sequences of up to a million steps', flag_values=_FLAGS
 )
+_GRID = flags.DEFINE_string(
+  'grid', '', 'the rows of this grid instead, one after another in turn',
+  flag_values=_FLAGS,
+)  # fmt: skip
 _RECORD = flags.DEFINE_string(
   'record', '', 'also write the figures to this JSON file', flag_values=_FLAGS
 )
@@ -74,7 +78,8 @@ def main(argv=None):
   """Prints the benchmark; returns the exit code."""
   try:
     _FLAGS(sys.argv if argv is None else argv)
-  except flags.Error as error:
+    settings = bench_rows.settings(_GRID.value) if _GRID.value else []
+  except (flags.Error, values.Refused) as error:
     print(f'bench: {error}', file=sys.stderr)
     return 2
   launch.set_flags()
@@ -87,11 +92,17 @@ def main(argv=None):
     f'jax {made_by["jax"]}, {len(devices)} x {made_by["device_kind"]},'
     f' {made_by["cpu"]}\nXLA_FLAGS {made_by["xla_flags"]}\n'
   )
-  figures = {'provenance': made_by, 'one device': _forms(devices[0])}
-  figures['all devices'] = _together(devices)
-  if _LONG.value:
-    figures['long'] = _long(devices[0])
-  _verdict(figures, devices)
+  figures = {'provenance': made_by}
+  if _GRID.value:
+    figures['rows'] = bench_rows.measure(
+      settings, devices[0], _REPEATS.value, _SECONDS.value
+    )
+  else:
+    figures['one device'] = _forms(devices[0])
+    figures['all devices'] = _together(devices)
+    if _LONG.value:
+      figures['long'] = _long(devices[0])
+    _verdict(figures, devices)
   if _RECORD.value:
     path = Path(_RECORD.value)
     path.parent.mkdir(parents=True, exist_ok=True)

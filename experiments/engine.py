@@ -142,10 +142,10 @@ def _run(plan, how, stop, path, trials, stored):
       opened, how, trials, shared, mine, records, devices
     )
     if left and not stop():
-      build = lambda key: _build(trials[shared[key][0]])
+      built = lambda key: build(trials[shared[key][0]])
       workers.run(
         state.jobs(left),
-        build,
+        built,
         devices,
         workers.Hooks(state.outcome, state.progress, state.save, stop),
         columns=state.columns(left),
@@ -168,7 +168,7 @@ def _run(plan, how, stop, path, trials, stored):
   return _show(opened, plan)
 
 
-def _build(setting):
+def build(setting):
   """The `lanes.Build` of a setting's program."""
   from lstm_jax import lanes, trial
 

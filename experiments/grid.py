@@ -6,12 +6,14 @@
   command = 'the command that runs it'
   expected_seconds = 0              measured wall time on 2 cores; 0: unknown
   include = ['table7']              instead of rows: those of other grids
+  include_role = 'chosen'           and of these the ones with this role
   [defaults]                        what every row starts from
   [[row]]
   name = 'T100-linear'              one line of the table under one reading
   line = 'T=100'                    the line of the table; without: the name
   source = 'Table 7'                whose line, where it is not the grid's
   reading = 'linear output'         which reading of the paper
+  roles = ['literal']               what it is to the grids that include it
   task, cell, learner, length, window, hidden, blocks, block_size,
   learning_rate                     axes: a value, or a list for every value
   set.task.output = 'linear'        an option, as `--set task.output=linear`
@@ -51,15 +53,17 @@ _GRID_KEYS = {
   'command': str,
   'expected_seconds': int | float,
   'include': list,
+  'include_role': str,
   'defaults': dict,
   'row': list,
 }
-_OPTIONAL = ('include', 'defaults', 'row')
+_OPTIONAL = ('include', 'include_role', 'defaults', 'row')
 _ROW_KEYS = {
   'name': str,
   'line': str,
   'source': str,
   'reading': str,
+  'roles': list,
   'set': dict,
   'seeds': int | str,
   'budget': int,
@@ -90,6 +94,7 @@ class Row(NamedTuple):
   line: str
   source: str
   reading: str
+  roles: tuple[str, ...]
   axes: tuple[Axis, ...]
   seeds: tuple[int, ...]
   budget: int
@@ -136,7 +141,8 @@ def load(name, folder=_FOLDER):
   if ('include' in table) == ('row' in table):
     raise values.Refused(f'{where}: write either rows or include')
   if 'include' in table:
-    rows = _included(table['include'], folder, where)
+    role = table.get('include_role')
+    rows = _included(table['include'], role, folder, where)
   else:
     rows = _own_rows(table, where)
   listed = [row.name for row in rows]
@@ -152,8 +158,8 @@ def load(name, folder=_FOLDER):
   )
 
 
-def _included(others, folder, where):
-  """The rows of other grids, under names of their own."""
+def _included(others, role, folder, where):
+  """The rows of other grids, or those with a role, under names of their own."""
   rows = []
   for name in others:
     if not isinstance(name, str):
@@ -161,7 +167,9 @@ def _included(others, folder, where):
     if 'include' in tomllib.loads(_text(name, folder, where)):
       raise values.Refused(f'{where}: include={name}: it includes others')
     rows += [
-      row._replace(name=f'{name}.{row.name}') for row in load(name, folder).rows
+      row._replace(name=f'{name}.{row.name}')
+      for row in load(name, folder).rows
+      if role is None or role in row.roles
     ]
   return rows
 
@@ -210,6 +218,7 @@ def _row(defaults, row, where):
     line=merged.get('line', merged['name']),
     source=merged['source'],
     reading=merged.get('reading', ''),
+    roles=tuple(merged.get('roles', ())),
     axes=tuple(axes),
     seeds=values.seeds(merged['seeds'], f'{where}: seeds'),
     budget=values.integer(merged['budget'], f'{where}: budget'),

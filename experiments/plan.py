@@ -127,6 +127,7 @@ def _flag_row(request):
     line='flags',
     source='',
     reading='',
+    roles=(),
     axes=tuple(sorted(axes.values(), key=lambda a: order.get(a.name, 99))),
     seeds=request.seeds or tuple(range(_SEEDS)),
     budget=request.budget or _BUDGET,

@@ -12,10 +12,15 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.squash import logistic
+from lstm_jax.squash import logistic, tanh
 from lstm_jax.types import Array
 
-CHOICES = ('logistic', 'linear', 'logistic_without_derivative')
+CHOICES = (
+  'logistic',
+  'linear',
+  'logistic_without_derivative',
+  'wide_logistic',
+)
 
 
 class OutputUnit(NamedTuple):
@@ -32,7 +37,9 @@ class OutputUnit(NamedTuple):
 
 
 def output_unit(
-  name: Literal['logistic', 'linear', 'logistic_without_derivative'],
+  name: Literal[
+    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
+  ],
 ) -> OutputUnit:
   """The output unit of a name.
 
@@ -41,6 +48,8 @@ def output_unit(
   'linear': y = net, loss 1/2 sum_k (t - net)^2, error signal t - net.
   'logistic_without_derivative': y = 1/(1+e^-net), error signal t - y, which
     makes the loss the cross-entropy sum_k log(1 + e^net) - t net.
+  'wide_logistic': y = 4/(1+e^-net) - 2, in [-2, 2], the paper's g; loss 1/2
+    sum_k (t - y)^2. Targets in [0, 1] lie where it is steep.
 
   Raises:
     ValueError: any other name.
@@ -51,6 +60,9 @@ def output_unit(
     return OutputUnit(lambda net: net, lambda net, t: _half_square(t - net))
   if name == 'logistic_without_derivative':
     return OutputUnit(logistic, _cross_entropy)
+  if name == 'wide_logistic':
+    wide = lambda net: 2 * tanh(0.5 * net)
+    return OutputUnit(wide, lambda net, t: _half_square(t - wide(net)))
   raise ValueError(f'output={name!r} must be one of {", ".join(CHOICES)}')
 
 

@@ -188,7 +188,7 @@ def program(task, learner):
       criterion_t, first, solved = _sit(
         exam, trials.criterion, judgement, seen, milestone > 0
       )
-      milestone = jnp.where(keep & first, seen, milestone)
+      milestone = jnp.where(keep & first & (milestone == 0), seen, milestone)
       again = criterion_t.number if exam.fresh else jnp.zeros_like(seen)
       asked = draw.fold_in(draw.fold_in(child(_EXAM), again), criterion_t.n)
       sequence_key = select(criterion_t.now, asked, sequence_key)
@@ -211,7 +211,7 @@ def program(task, learner):
     new = jax.tree.map(lambda j: j.astype(pace.dtype), judgement)
     error = jax.tree.map(lambda e, j: e + pace * (j - e), trials.error, new)
     trials = trials._replace(
-      sequence_key=sequence_key,
+      sequence_key=select(running, sequence_key, trials.sequence_key),
       learner=select(keep & ~sits, learner_t, trials.learner),
       criterion=select(keep, criterion_t, trials.criterion),
       milestone=milestone,

@@ -277,7 +277,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys, tmp_path):
   assert sweep.main(argv) == 0
   text = capsys.readouterr().out
   assert 'T100-linear' in text and 'T500-linear' not in text
-  assert '74,000' in text and '32 trials' in text and '2 programs' in text
+  assert '74,000' in text and '48 trials' in text and '3 programs' in text
   assert 'estimate' in text
   assert not list(tmp_path.iterdir())
 

@@ -14,10 +14,10 @@ def test_the_error_signal_of_an_output_unit(name, x64):
   net = jax.random.normal(jax.random.key(0), (3, 5)) * 3
   target = jax.random.uniform(jax.random.key(1), (3, 5))
   f = 1 / (1 + np.exp(-np.asarray(net)))
-  y = np.asarray(net) if name == 'linear' else f
+  y = {'linear': np.asarray(net), 'wide_logistic': 4 * f - 2}.get(name, f)
   signal = np.asarray(target) - y
-  if name == 'logistic':
-    signal = signal * f * (1 - f)
+  slope = {'logistic': f * (1 - f), 'wide_logistic': 4 * f * (1 - f)}
+  signal = signal * slope.get(name, 1.0)
   np.testing.assert_allclose(unit.output(net), y, rtol=1e-12)
   loss, pull = jax.vjp(lambda n: unit.loss(n, target), net)
   assert loss.shape == (5,)

@@ -68,8 +68,8 @@ def lstm1997(
   cells_hear: Literal['all', 'cells', 'nothing'] = 'all',
   gates_hear: Literal['all', 'cells', 'nothing'] = 'all',
   bias: Literal['all', 'hidden', 'gates', 'gates_outputs', 'none'] = 'all',
-  g: Literal['[-2,2]', '[0,1]'] = '[-2,2]',
-  h: Literal['[-1,1]', 'identity'] = '[-1,1]',
+  g: Literal['[-2,2]', '[-1,1]', '[0,1]'] = '[-2,2]',
+  h: Literal['[-1,1]', '[-2,2]', 'identity'] = '[-1,1]',
   outputs_see_inputs: bool = False,
   reset_gates_to: Literal['zero', 'half'] = 'zero',
 ) -> Cell:
@@ -101,7 +101,8 @@ def lstm1997(
       and cells), the gates only, or none (Table 10: all, b1, ga, none);
       'gates_outputs' is all but the cells.
     g: range of the cell input's squashing function ('[0,1]': logistic, 2a/2b).
-    h: range of the cell output's squashing function (2a/2b: identity).
+    h: range of the cell output's squashing function (2a/2b: identity). The
+      caption of Table 10 has g in [-1,1] and h in [-2,2].
     outputs_see_inputs: direct connections from input lines to output units
       ("B" of Table 10).
     reset_gates_to: gate activations before the first step: 'zero' as the text
@@ -131,8 +132,8 @@ def lstm1997(
   _build.check_choice(
     'bias', bias, ('all', 'hidden', 'gates', 'gates_outputs', 'none')
   )
-  _build.check_choice('g', g, ('[-2,2]', '[0,1]'))
-  _build.check_choice('h', h, ('[-1,1]', 'identity'))
+  _build.check_choice('g', g, ('[-2,2]', '[-1,1]', '[0,1]'))
+  _build.check_choice('h', h, ('[-1,1]', '[-2,2]', 'identity'))
   _build.check_choice('reset_gates_to', reset_gates_to, ('zero', 'half'))
 
   num_in = blocks if input_gates else 0
@@ -195,11 +196,17 @@ def lstm1997(
     # One tanh over the whole block of rows: half the calls, one loop.
     a = tanh(0.5 * net)
     y_gates = 0.5 * a[:num_gates] + 0.5
-    g_c = 2 * a[num_gates:] if g == '[-2,2]' else 0.5 * a[num_gates:] + 0.5
+    g_c = a[num_gates:]
+    if g == '[-2,2]':
+      g_c = 2 * g_c
+    elif g == '[0,1]':
+      g_c = 0.5 * g_c + 0.5
     if input_gates:
       g_c = per_cell(y_gates[:num_in]) * g_c
     s_c = carry_tm1.s_c + g_c
-    y_c = tanh(0.5 * s_c) if h == '[-1,1]' else s_c
+    y_c = s_c if h == 'identity' else tanh(0.5 * s_c)
+    if h == '[-2,2]':
+      y_c = 2 * y_c
     if output_gates:
       y_c = per_cell(y_gates[num_in:]) * y_c
     return Carry(s_c, y_c, y_gates)

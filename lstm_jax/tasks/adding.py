@@ -51,7 +51,7 @@ TRIVIAL = (
 def adding(
   *,
   output: Literal[
-    'logistic', 'linear', 'logistic_without_derivative'
+    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
   ] = 'logistic',
   first_marked: Literal[
     'zero_input_and_target', 'zero_target_only'

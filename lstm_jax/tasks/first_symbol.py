@@ -75,7 +75,7 @@ def first_symbol(
   symbols: int = 100,
   scored: Literal['every_step', 'end'] = 'every_step',
   output: Literal[
-    'logistic', 'linear', 'logistic_without_derivative'
+    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
   ] = 'logistic',
   tolerance: float = 0.25,
   exam_every: int = 0,

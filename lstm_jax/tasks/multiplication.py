@@ -48,7 +48,7 @@ TRIVIAL = (
 def multiplication(
   *,
   output: Literal[
-    'logistic', 'linear', 'logistic_without_derivative'
+    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
   ] = 'logistic',
   first_marked: Literal[
     'one_input_and_target', 'one_target_only'

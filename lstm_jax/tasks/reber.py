@@ -111,7 +111,7 @@ def reber(
   *,
   targets: Literal['next_symbol', 'legal_symbols'] = 'next_symbol',
   output: Literal[
-    'logistic', 'linear', 'logistic_without_derivative'
+    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
   ] = 'logistic',
   exam_every: int = 100,
 ) -> Task:

@@ -80,7 +80,7 @@ def temporal_order(
   symbols: Literal[2, 3] = 2,
   positions: Literal['one_based', 'zero_based'] = 'one_based',
   output: Literal[
-    'logistic', 'linear', 'logistic_without_derivative'
+    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
   ] = 'logistic',
   training_error: Literal['absolute', 'squared'] = 'absolute',
   tolerance: float = 0.3,

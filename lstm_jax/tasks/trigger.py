@@ -62,7 +62,7 @@ def trigger(
   distractors: int = 50,
   trigger_probability: float = 0.1,
   output: Literal[
-    'logistic', 'linear', 'logistic_without_derivative'
+    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
   ] = 'logistic',
   tolerance: float = 0.2,
   exam_every: int = 1000,

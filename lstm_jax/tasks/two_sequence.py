@@ -86,7 +86,7 @@ def two_sequence(
   variance: float = 0.2,
   target_variance: float = 0.1,
   output: Literal[
-    'logistic', 'linear', 'logistic_without_derivative'
+    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
   ] = 'logistic',
   tolerance: float | None = None,
   most_wrong: int | None = None,

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import figures, launch, run_state, summaries, table
+from experiments import (
+  figures,
+  launch,
+  report,
+  run_state,
+  summaries,
+  table,
+)
 from experiments.setting import changed, length_is_static, programs, trial_id
 from lstm_jax import catalog, results
 from lstm_jax.store import checkpoints, faults, folder, lock, provenance, seal
@@ -211,6 +218,8 @@ def _show(opened, plan):
   if missing:
     print(f'{missing:,} of {len(opened.trials):,} trials are still to come.')
   print(f'Trials: {opened.path / "results.csv"}')
+  page, *_ = report.write(opened)
+  print(f'Report: {page}')
   if pictures:
     print(f'Figures: {", ".join(pictures)}')
   for problem in problems:

@@ -24,7 +24,15 @@
   published = {success_after = 74000, ...}   the paper's figures
 
 A row's keys replace those of `defaults`; `set` is merged name by name. An
-included row is called GRID.NAME.
+included row is called GRID.NAME. A grid that includes may hold readings, each
+tried on every included row (or those of some sources), and seeds for them all:
+
+  seeds = '1000-1007'
+  [[try]]
+  name = 'no-cell-bias'             the row is called GRID.NAME+no-cell-bias
+  reading = 'no cell bias'
+  sources = ['Table 7']             without: any
+  set.cell.bias = 'gates'
 """
 
 import tomllib
@@ -54,10 +62,13 @@ _GRID_KEYS = {
   'expected_seconds': int | float,
   'include': list,
   'include_role': str,
+  'seeds': int | str,
+  'try': list,
   'defaults': dict,
   'row': list,
 }
-_OPTIONAL = ('include', 'include_role', 'defaults', 'row')
+_OPTIONAL = ('include', 'include_role', 'seeds', 'try', 'defaults', 'row')
+_TRY_KEYS = {'name': str, 'reading': str, 'sources': list, 'set': dict}
 _ROW_KEYS = {
   'name': str,
   'line': str,
@@ -143,6 +154,11 @@ def load(name, folder=_FOLDER):
   if 'include' in table:
     role = table.get('include_role')
     rows = _included(table['include'], role, folder, where)
+    if 'try' in table:
+      rows = [new for row in rows for new in _tried(row, table['try'], where)]
+    if 'seeds' in table:
+      seeds = values.seeds(table['seeds'], f'{where}: seeds')
+      rows = [row._replace(seeds=seeds) for row in rows]
   else:
     rows = _own_rows(table, where)
   listed = [row.name for row in rows]
@@ -172,6 +188,29 @@ def _included(others, role, folder, where):
       if role is None or role in row.roles
     ]
   return rows
+
+
+def _tried(row, readings, where):
+  """A row under each of the readings that are meant for its source."""
+  for reading in readings:
+    here = f'{where}, try {reading.get("name", "?")}'
+    _check(reading, _TRY_KEYS, here)
+    for key in ('name', 'reading', 'set'):
+      if key not in reading:
+        raise values.Refused(f'{here}: the key {key} is missing')
+    if row.source not in reading.get('sources', (row.source,)):
+      continue
+    axes = {axis.name: axis for axis in row.axes}
+    for name, value in _dotted(reading['set'], here).items():
+      source = f'{here}: set.{name}'
+      axes[name] = Axis(name, _listed(value, source), source)
+    yield row._replace(
+      name=f'{row.name}+{reading["name"]}',
+      reading=reading['reading'],
+      axes=tuple(axes.values()),
+      expected_sequences=0.0,
+      expected_trial_seconds=0.0,
+    )
 
 
 def _text(name, folder, where):

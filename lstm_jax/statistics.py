@@ -3,10 +3,14 @@
 Three questions are asked of a setting's trials, and each has its own answer:
 
   how many trials solve it    `wilson`
-  how long a trial takes      `median` and `median_interval`, of all trials:
-                              one that did not solve it took longer than any
-                              that did, it counts as infinity
+  how long a trial takes      `median` with `median_interval` or
+                              `median_bootstrap`, of all trials: one that did
+                              not solve it took longer than any that did, it
+                              counts as infinity
   how long a solver takes     `mean_interval`, of the solved trials only
+
+Two more compare them with somebody else's trials, of which a mean and a count
+are all that is known: `mean_of_others` and `same_share`.
 
 What is promised about the intervals is simulated in the tests. scipy is
 imported where it is used, it takes a second.
@@ -18,9 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Simulated coverage of `mean_interval` falls below 90 % for fewer values.
-_FEWEST_FOR_MEAN = 10
-_RESAMPLES = 2_000
+# Simulated coverage of the bootstrap intervals falls below 90 % for fewer.
+_FEWEST = 10
 _SEED = 1997
 
 
@@ -112,7 +115,47 @@ def median_interval(
   return Interval(float(x[rank - 1]), float(x[n - rank]))
 
 
-def mean_interval(values, level: float = 0.95) -> Interval | None:
+def median_bootstrap(
+  values: Sequence[float], level: float = 0.95, resamples: int = 10_000
+) -> Interval | None:
+  """Percentile bootstrap interval for the median of all trials.
+
+  The quantiles of the medians of resamples are taken without interpolation,
+  so that unsolved trials may count as infinite. What is promised at level 0.95:
+  90 % or more from ten values on, whatever the distribution (simulated: 92 to
+  95 %). `median_interval` promises more, and is wider.
+
+  Args:
+    values: one number a trial, `math.inf` for an unsolved one.
+    level: nominal coverage.
+    resamples: how many; drawn from a fixed seed: same values, same interval.
+
+  Returns:
+    The interval, or None for fewer than ten values.
+
+  Raises:
+    ValueError: no values, a NaN, level not in (0, 1), or no resamples.
+  """
+  _check_level(level)
+  _check_resamples(resamples)
+  x = _sorted(values)
+  n = len(x)
+  if n < _FEWEST:
+    return None
+  draw = np.random.default_rng(_SEED)
+  medians = []
+  while len(medians) < resamples:
+    # A hundred at a time: n may be large.
+    rows = draw.integers(0, n, (min(100, resamples - len(medians)), n))
+    medians.extend(np.median(x[rows], axis=-1))
+  tail = (1 - level) / 2
+  found = np.quantile(medians, (tail, 1 - tail), method='inverted_cdf')
+  return Interval(*map(float, found))
+
+
+def mean_interval(
+  values, level: float = 0.95, resamples: int = 2_000
+) -> Interval | None:
   """BCa bootstrap interval for the mean, widened for few values.
 
   The bias-corrected and accelerated bootstrap (Efron 1987) at the level
@@ -131,23 +174,23 @@ def mean_interval(values, level: float = 0.95) -> Interval | None:
     values: `[..., n]` finite numbers, those *of solved* trials; the interval
       says nothing about trials that never solved the task.
     level: nominal coverage.
+    resamples: how many; the promise is simulated with 2,000.
 
   Returns:
     The interval (with `[...]` arrays if there are leading axes), or None where
     n < 10.
 
   Raises:
-    ValueError: a value is not finite, or level not in (0, 1).
+    ValueError: a value is not finite, level not in (0, 1), or no resamples.
 
   Source: B. Efron, J. Am. Stat. Assoc. 82 (1987), 171-185; T. Hesterberg,
     The American Statistician 69 (2015), 371-386, section 4.
   """
   _check_level(level)
-  x = np.asarray(values, float)
-  if not np.all(np.isfinite(x)):
-    raise ValueError('values must be finite: give those of solved trials only.')
+  _check_resamples(resamples)
+  x = _finite(values)
   n = x.shape[-1]
-  if n < _FEWEST_FOR_MEAN:
+  if n < _FEWEST:
     return None
   from scipy import stats
 
@@ -160,7 +203,7 @@ def mean_interval(values, level: float = 0.95) -> Interval | None:
     (spread,),
     np.mean,
     axis=-1,
-    n_resamples=_RESAMPLES,
+    n_resamples=resamples,
     batch=100,
     confidence_level=expanded,
     method='BCa',
@@ -171,6 +214,84 @@ def mean_interval(values, level: float = 0.95) -> Interval | None:
   return Interval(low[()], high[()])
 
 
+def mean_of_others(values, count: int, level: float = 0.95) -> Interval | None:
+  """Where the mean of `count` further trials of the same kind would lie.
+
+  With m the mean of the n values, the mean of the others lies in
+
+    [m / r, m r],  log r = t_{n-1} c sqrt(1/n + 1/count),
+
+  t_{n-1} Student's quantile and c the larger of two estimates of how much one
+  trial scatters on the log scale: the standard deviation of the logarithms,
+  and standard deviation over mean. The two agree where the scatter is small.
+  Where it is not, the first is too small for means of skewed times, and the
+  second scatters itself. On the log scale because a published mean that is
+  k times ours and one that is a k-th of it are equally far off.
+
+  Simulated coverage at level 0.95, n and count 10 or 30: 94 % or more for
+  lognormal times of log sd up to 0.5, 93 % at 0.8 to 1, 97 % for exponential
+  ones.
+
+  Args:
+    values: `[..., n]` finite numbers above 0, of solved trials.
+    count: trials in the other mean.
+    level: nominal coverage.
+
+  Returns:
+    The interval (with `[...]` arrays if there are leading axes), or None for
+    n < 2.
+
+  Raises:
+    ValueError: a value is not finite or not above 0, count below 1, or level
+      not in (0, 1).
+  """
+  _check_level(level)
+  if count < 1:
+    raise ValueError(f'count must be at least 1, got {count}.')
+  x = _finite(values)
+  if np.any(x <= 0):
+    raise ValueError('values must be above 0.')
+  n = x.shape[-1]
+  if n < 2:
+    return None
+  from scipy import stats
+
+  mean = x.mean(-1)
+  scatter = np.maximum(np.log(x).std(-1, ddof=1), x.std(-1, ddof=1) / mean)
+  # Of equal values the scatter is rounding.
+  scatter = np.where(np.ptp(x, axis=-1) == 0, 0.0, scatter)
+  quantile = stats.t.isf((1 - level) / 2, n - 1)
+  ratio = np.exp(quantile * scatter * math.sqrt(1 / n + 1 / count))
+  return Interval((mean / ratio)[()], (mean * ratio)[()])
+
+
+def same_share(k: int, n: int, other_k: int, other_n: int) -> float:
+  """How surprising two counts are if one probability stands behind both.
+
+  Args:
+    k: successes, 0 <= k <= n.
+    n: trials, at least 1.
+    other_k: successes of the others.
+    other_n: trials of the others.
+
+  Returns:
+    p of Fisher's two-sided exact test.
+
+  Raises:
+    ValueError: k is not in 0..n, or n below 1, of either.
+  """
+  for successes, trials in ((k, n), (other_k, other_n)):
+    if trials < 1 or not 0 <= successes <= trials:
+      raise ValueError(
+        f'successes must be in 0..trials, trials 1 or more, got {successes} '
+        f'of {trials}.'
+      )
+  from scipy import stats
+
+  table = [[k, n - k], [other_k, other_n - other_k]]
+  return float(stats.fisher_exact(table).pvalue)
+
+
 def _sorted(values):
   """Ascending float array `[n]` of at least one number."""
   x = np.sort(np.asarray(values, float))
@@ -179,6 +300,19 @@ def _sorted(values):
   if np.isnan(x).any():
     raise ValueError('values must not hold NaN; an unsolved trial is math.inf.')
   return x
+
+
+def _finite(values):
+  """Float array `[..., n]` of finite numbers."""
+  x = np.asarray(values, float)
+  if not np.all(np.isfinite(x)):
+    raise ValueError('values must be finite: give those of solved trials only.')
+  return x
+
+
+def _check_resamples(resamples):
+  if resamples < 1:
+    raise ValueError(f'resamples must be at least 1, got {resamples}.')
 
 
 def _check_level(level):

@@ -1,0 +1,120 @@
+"""The figures of a report, as SVG that takes its colours from the page.
+
+matplotlib is imported where it is used; without it a report has no figures and
+is otherwise complete.
+"""
+
+import io
+import re
+from html import escape
+
+from experiments import report_scaling, report_sequence, report_strips
+from experiments.report_content import Report
+from experiments.report_style import COLOURS, INK, PAPER
+from experiments.summaries import parts
+
+_STYLE = {
+  'font.size': 10,
+  'axes.titlesize': 11,
+  'axes.spines.top': False,
+  'axes.spines.right': False,
+  'svg.fonttype': 'none',  # text stays text
+  'svg.hashsalt': 'lstm_jax',  # the ids in an SVG are random without
+  **dict.fromkeys(
+    (
+      'text.color',
+      'axes.edgecolor',
+      'axes.labelcolor',
+      'axes.titlecolor',
+      'xtick.color',
+      'ytick.color',
+      'grid.color',
+      'patch.edgecolor',
+      'legend.edgecolor',
+    ),
+    INK,
+  ),
+  'figure.facecolor': 'none',
+  'axes.facecolor': 'none',
+  'savefig.facecolor': 'none',
+}
+
+
+def draw_all(report: Report, traces=()) -> dict[str, tuple[str, str]]:
+  """Every figure of a report.
+
+  Args:
+    report: of `report_content.read`.
+    traces: `(title, trace, blocks)` of solved nets, see
+      `report_sequence.draw_sequence`.
+
+  Returns:
+    name -> (caption, SVG): 'overview', 'row:ANCHOR', 'scaling:n-m' and
+    'sequence:n'. In the SVG the colour `INK` stands for that of text and
+    `PAPER` for that of the page.
+
+  Raises:
+    ImportError: matplotlib is not installed.
+  """
+  import matplotlib
+
+  found = {}
+  with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE}):
+
+    def add(name, drawn):
+      if drawn is not None:
+        caption, figure = drawn
+        found[name] = caption, _svg(figure, f'f{len(found)}')
+
+    add('overview', report_strips.overview(report.published))
+    for row in (*report.published, *report.others):
+      add(f'row:{row.anchor}', report_strips.distribution(row))
+    tables = parts(report.published, lambda row: row.source)
+    for number, rows in enumerate(tables.values()):
+      for i, drawn in enumerate(report_scaling.scaling(rows)):
+        add(f'scaling:{number}-{i}', drawn)
+    for i, (title, trace, blocks) in enumerate(traces):
+      figure = report_sequence.draw_sequence(trace, title, blocks)
+      caption = f'{title}. {report_sequence.CAPTION}'
+      add(f'sequence:{i}', (caption, figure))
+  return found
+
+
+def inline(svg: str, caption: str) -> str:
+  """An SVG for a page of HTML: follows its colours, refers to nothing."""
+  svg = svg.replace(INK, 'currentColor').replace(PAPER, 'var(--page)')
+  for i, colour in enumerate(COLOURS):
+    svg = svg.replace(colour, f'var(--c{i})')
+  svg = re.sub(r' xmlns(:\w+)?="[^"]*"', '', svg)
+  svg = svg.replace('xlink:href', 'href')
+  size = re.search(r'<svg [^>]*\bwidth="([\d.]+)pt"', svg)
+  # As wide as drawn, unless the page is narrower; then no narrower than can be
+  # read.
+  width = float(size[1])
+  style = f'style="max-width:{width:.0f}pt;min-width:{0.7 * width:.0f}pt" '
+  label = f'role="img" aria-label="{escape(caption)}" '
+  return svg.replace('<svg ', f'<svg {label}{style}', 1)
+
+
+def standalone(svg: str) -> bytes:
+  """An SVG for a file of its own: dark on white, wherever it is shown."""
+  svg = svg.replace(INK, '#1f2328').replace(PAPER, '#ffffff')
+  return svg.replace('<svg ', '<svg style="background:#fff" ', 1).encode()
+
+
+def _svg(figure, prefix):
+  """A figure as an `svg` element whose ids begin with a prefix."""
+  data = io.BytesIO()
+  nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
+  figure.savefig(data, format='svg', metadata=nothing)
+  svg = data.getvalue().decode()
+  svg = svg[svg.index('<svg') :]
+  svg = re.sub(r'<metadata>.*?</metadata>\s*', '', svg, flags=re.DOTALL)
+  svg = re.sub(r'<!--.*?-->\s*', '', svg, flags=re.DOTALL)
+  # Hundredths of a point are enough, and half the size.
+  shorter = lambda path: re.sub(r'(\.\d\d)\d+', r'\1', path[0])
+  svg = re.sub(r' d="[^"]*"', shorter, svg)
+  svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
+  svg = re.sub(r'url\(#', f'url(#{prefix}-', svg)
+  svg = re.sub(r'href="#', f'href="#{prefix}-', svg)
+  return svg.strip()

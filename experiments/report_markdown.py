@@ -1,0 +1,127 @@
+"""A report as Markdown."""
+
+import re
+
+from experiments import report_content, report_verdict
+from experiments.report_columns import columns, notes
+from experiments.report_content import Report, Table
+from experiments.report_rows import Row, heading, tried
+
+
+def document(
+  report: Report, pictures: dict[str, tuple[str, str]], left_out: str
+) -> str:
+  """The whole document, ending with a newline.
+
+  Args:
+    report: of `report_content.read`.
+    pictures: name -> (caption, file relative to the document); the names are
+      those of `report_figures.draw_all`.
+    left_out: what is missing and why, '' for nothing.
+  """
+  lines = [f'# {escaped(report.title)}', '', escaped(report.subtitle), '']
+  lines += [f'**{escaped(report.lead)}**', '']
+  for warning in report.warnings:
+    lines += [f'> {escaped(warning)}', '']
+  if left_out:
+    lines += [f'> {escaped(left_out)}', '']
+  if report.published:
+    lines += ['## Overview', '']
+    lines += _table(report_content.overview(report.published))
+    lines += _picture(pictures, 'overview')
+    if found := report_content.matrices(report.published):
+      lines += ['### Readings across rows', '', report_content.MATRIX, '']
+      for name, table in found.items():
+        lines += [f'Grid {escaped(name)}:', ''] * (len(found) > 1)
+        lines += _table(table)
+  for name in pictures:
+    if name.startswith('scaling:'):
+      lines += _picture(pictures, name)
+  for row in report.published:
+    lines += _section(row, pictures)
+  if any(name.startswith('sequence:') for name in pictures):
+    lines += ['## Inside a solved net', '']
+    for name in pictures:
+      if name.startswith('sequence:'):
+        lines += _picture(pictures, name)
+  if report.others:
+    lines += ['## Settings without a published figure', '']
+    for row in report.others:
+      lines += _section(row, pictures, '###')
+  if report.published:
+    lines += ['## The rule', '']
+    lines += [f'* {escaped(line)}' for line in report_verdict.RULE]
+    lines.append('')
+  lines += ['## The columns', '']
+  lines += [f'* {escaped(line)}' for line in legend(report)]
+  lines += ['', '## The run', '']
+  lines += [f'* {name}: {escaped(said)}' for name, said in report.facts.items()]
+  return '\n'.join(lines) + '\n'
+
+
+def legend(report: Report) -> list[str]:
+  """What each column of the report's tables means, one line each."""
+  found = {}
+  for row in (*report.published, *report.others):
+    for column in columns(row):
+      if column.meaning:
+        found.setdefault(column.heading, column.meaning)
+  return [f'{heading}: {meaning}.' for heading, meaning in found.items()]
+
+
+def escaped(text: str) -> str:
+  """Text that Markdown shows as it is."""
+  return re.sub(r'([\\`*_\[\]<>#|~])', r'\\\1', ' '.join(text.split()))
+
+
+def _section(row: Row, pictures, level='##'):
+  lines = [f'<a id="{row.anchor}"></a>', '', f'{level} {escaped(heading(row))}']
+  lines.append('')
+  if row.figures:
+    lines += [f'{tried(row)}. Best: {escaped(row.best.name)}.', '']
+  found = columns(row)
+  heads = [column.heading for column in found]
+  rules = ['---:' if column.right else '---' for column in found]
+  body = [
+    [column.cells[i] for column in found] for i in range(len(row.readings))
+  ]
+  if row.figures:
+    body.insert(0, [column.paper for column in found])
+  lines += _lines(heads, rules, body)
+  lines += [f'* {escaped(note)}' for note in notes(row)]
+  lines += [''] * bool(notes(row))
+  lines += _picture(pictures, f'row:{row.anchor}')
+  lines += ['```sh']
+  for reading in row.readings:
+    lines.append(f'# {reading.letter}: {report_content.changed(reading.entry)}')
+    lines.append(reading.command)
+  return [*lines, '```', '']
+
+
+def _table(table: Table):
+  rules = ['---:' if right else '---' for right in table.right]
+  body = []
+  for line, anchor in zip(table.lines, table.anchors, strict=True):
+    first = escaped(line[0].main)
+    body.append([f'[{first}](#{anchor})' if anchor else first, *line[1:]])
+  return _lines(table.headings, rules, body)
+
+
+def _lines(headings, rules, body):
+  lines = [map(escaped, headings), rules]
+  lines += [map(_cell, line) for line in body]
+  return [*('| ' + ' | '.join(line) + ' |' for line in lines), '']
+
+
+def _cell(cell):
+  if isinstance(cell, str):
+    return cell
+  main, minor = escaped(cell.main), escaped(cell.minor)
+  return f'{main} ({minor})' if main and minor else main or minor
+
+
+def _picture(pictures, name):
+  if name not in pictures:
+    return []
+  caption, file = pictures[name]
+  return [f'![{escaped(caption)}]({file})', '']

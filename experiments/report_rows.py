@@ -1,0 +1,294 @@
+"""What a report says of a run: published rows, and the readings of each.
+
+A pure function of the plan's entries and of the rows of `results.csv`. Rows of
+a grid with the same `line` and `source` are readings of one published row;
+where a plan names no lines, those with the same task, learner, length and
+figures.
+
+Keys of `published`, all optional: `success_after`, of a stop in two stages the
+second's, with `st1` for the first's; `success_percent` (a number, or words);
+`trials`; `low` and `high`, the range; `wrong` `of`, or `fraction`; `absolute`
+or `difference`, the mean absolute test error; `weights`. Others are shown as
+they are.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from experiments import report_command, report_names, report_verdict
+from experiments.report_names import figures_of
+from experiments.summaries import TESTS, parts, shown
+from lstm_jax import catalog, statistics
+
+RESAMPLES = 10_000
+# An error within a tenth of a constant's, or above, is at its level: training
+# errors are means of about 100 sequences and scatter by a few per cent.
+_CONSTANT = 0.9
+
+
+class Reading(NamedTuple):
+  """All trials of one reading of a published row.
+
+  Attributes:
+    letter: its name within the published row, A first.
+    name: what the reading is called.
+    entry: the first of its entries in the plan.
+    trials, missing: trials that ended, trials still to come.
+    solved, diverged, failed: counts of those that ended.
+    rate: Wilson 95 % interval of the share solved.
+    sequences: to success, of the solved trials, ascending.
+    stopped: sequences seen by each trial that did not solve, ascending.
+    mean, mean_interval: of the solved trials; None where too few.
+    median, median_interval: of all trials, infinite for an unsolved one; None
+      where too few.
+    wrong, absolute, squared: means over the solved trials of the test
+      sequences judged wrong (of 2560) and of the test errors.
+    milestone: mean sequences until an exam was first right.
+    weights: number of weights, None where not known.
+    predictor: words for the best constant predictor of the task, or ''.
+    constant: unsolved trials at the level of a constant.
+    weak: solved trials at that level in the test.
+    seconds: summed over the trials.
+    command: runs these trials.
+    verdict: the `report_verdict.Verdict`.
+  """
+
+  letter: str
+  name: str
+  entry: Mapping[str, Any]
+  trials: int
+  missing: int
+  solved: int
+  diverged: int
+  failed: int
+  rate: statistics.Interval
+  sequences: tuple[float, ...]
+  stopped: tuple[float, ...]
+  mean: float | None
+  mean_interval: statistics.Interval | None
+  median: float | None
+  median_interval: statistics.Interval | None
+  wrong: float | None
+  absolute: float | None
+  squared: float | None
+  milestone: float | None
+  weights: int | None
+  predictor: str
+  constant: int
+  weak: int
+  seconds: float
+  command: str
+  verdict: report_verdict.Verdict
+
+
+class Row(NamedTuple):
+  """A published row and its readings.
+
+  Attributes:
+    name: the line of the table, or what else the row is called.
+    anchor: a name that no other row of the report has, for links.
+    source: the published table, or the name of the grid.
+    task: name of the task.
+    length: T, or None.
+    figures: the published figures; empty for settings without any.
+    readings: at least one.
+    best: the reading with the best verdict; ties go to the larger share
+      solved, then to the mean nearer to the published one.
+  """
+
+  name: str
+  anchor: str
+  source: str
+  task: str
+  length: int | None
+  figures: Mapping[str, Any]
+  readings: tuple[Reading, ...]
+  best: Reading
+
+
+def published_rows(
+  entries: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
+) -> list[Row]:
+  """Groups a run by published row.
+
+  Args:
+    entries: the plan's entries, each with its `trial` (or `id`).
+    rows: those of `results.csv`, of the trials that have ended.
+
+  Returns:
+    The rows in the order of the plan; settings without published figures last,
+    as one `Row` a grid and task.
+  """
+  ended = {row['trial']: row for row in rows}
+  groups = parts(entries, report_names.key)
+  ordered = sorted(groups.items(), key=lambda item: not figures_of(item[1][0]))
+  names = report_names.row_names([group for _, group in ordered])
+  made, anchors = [], set()
+  for name, (_, group) in zip(names, ordered, strict=True):
+    one = group[0]
+    readings = _readings(group, ended)
+    source = one.get('source') or one['grid']
+    anchors.add(anchor := report_names.anchor(f'{source}-{name}', anchors))
+    made.append(
+      Row(
+        name=name,
+        anchor=anchor,
+        source=source,
+        task=one['task'],
+        length=_common([entry.get('length') for entry in group]),
+        figures=figures_of(one),
+        readings=readings,
+        best=min(readings, key=_place),
+      )
+    )
+  return made
+
+
+def tried(row: Row) -> str:
+  """How many readings of a row were tried, and what became of them."""
+  count = len(row.readings)
+  words = [reading.verdict.word for reading in row.readings]
+  said = ', '.join(
+    f'{words.count(word)} {word}'
+    for word in report_verdict.WORDS
+    if word in words
+  )
+  return f'{count} reading{"s" * (count != 1)} tried: {said}'
+
+
+def _common(values):
+  return values[0] if len(set(values)) == 1 else None
+
+
+def _readings(group, ended):
+  rows = parts(group, lambda entry: entry['row'])
+  names = [
+    entries[0].get('reading') or label for label, entries in rows.items()
+  ]
+  made = []
+  for name, (label, entries) in zip(names, rows.items(), strict=True):
+    if names.count(name) > 1 and name != label:
+      name = f'{name} ({label})'
+    made.append(_reading(_letter(len(made)), name, entries, ended))
+  return tuple(made)
+
+
+def _letter(i):
+  """A, B, ..., Z, AA, AB, ..."""
+  head = _letter(i // 26 - 1) if i >= 26 else ''
+  return head + chr(ord('A') + i % 26)
+
+
+def _reading(letter, name, entries, ended):
+  found = [ended[i] for i in map(_id, entries) if i in ended]
+  solved = [row for row in found if row['status'] == 'solved']
+  unsolved = [row for row in found if row['status'] != 'solved']
+  sequences = sorted(row['sequences_to_success'] for row in solved)
+  waits = [*sequences, *[math.inf] * len(unsolved)]
+  missing = len(entries) - len(found)
+  level = _level(entries[0])
+  weights = [row.get('weights') for row in found]
+  weights += [entry.get('weights') for entry in entries[:1]]
+  return Reading(
+    letter=letter,
+    name=name,
+    entry=entries[0],
+    trials=len(found),
+    missing=missing,
+    solved=len(solved),
+    diverged=sum(row['status'] == 'diverged' for row in found),
+    failed=sum(row['status'] == 'failed' for row in found),
+    rate=statistics.wilson(len(solved), len(found)),
+    sequences=tuple(sequences),
+    stopped=tuple(sorted(row['sequences_seen'] or 0 for row in unsolved)),
+    mean=_mean(sequences),
+    mean_interval=statistics.mean_interval(sequences, resamples=RESAMPLES),
+    median=statistics.median(waits) if waits else None,
+    median_interval=(
+      statistics.median_bootstrap(waits, resamples=RESAMPLES) if waits else None
+    ),
+    wrong=_mean(
+      TESTS * row['test_wrong'] / row['test_total']
+      for row in solved
+      if row.get('test_total')
+    ),
+    absolute=_mean(row.get('test_absolute') for row in solved),
+    squared=_mean(row.get('test_squared') for row in solved),
+    milestone=_mean(row.get('milestone') for row in found),
+    weights=next((number for number in weights if number), None),
+    predictor=level.get('predictor', '') if level else '',
+    constant=_at_level(unsolved, 'train_absolute', level),
+    weak=_at_level(solved, 'test_absolute', level),
+    seconds=math.fsum(row.get('seconds') or 0 for row in found),
+    command=report_command.command(
+      entries[0], [entry['seed'] for entry in entries]
+    ),
+    verdict=report_verdict.verdict(
+      sequences, len(found), missing, figures_of(entries[0])
+    ),
+  )
+
+
+def _id(entry):
+  return entry.get('trial') or entry['id']
+
+
+def _mean(values):
+  values = [value for value in values if value is not None]
+  return math.fsum(values) / len(values) if values else None
+
+
+def _level(entry):
+  """Error levels of the task's best constant predictor, None if not known."""
+  try:
+    known = catalog.describe('tasks', entry['task'])
+  except ValueError:
+    return None  # a task of another version
+  prefix = 'task.'
+  options = {
+    name.removeprefix(prefix): value
+    for name, value in entry.get('options', {}).items()
+    if name.startswith(prefix)
+  }
+  for condition, levels in getattr(known, 'trivial', ()):
+    if condition.keys() <= options.keys() and catalog.holds(condition, options):
+      return levels
+  return None
+
+
+def _at_level(rows, column, level):
+  if not level:
+    return 0
+  errors = (row.get(column) for row in rows)
+  return sum(
+    e is not None and e >= _CONSTANT * level['absolute'] for e in errors
+  )
+
+
+def _place(reading):
+  """Sort key: the best reading first."""
+  ratio = reading.verdict.ratio
+  return (
+    report_verdict.WORDS.index(reading.verdict.word),
+    -reading.solved / max(reading.trials, 1),
+    abs(math.log(ratio)) if ratio else math.inf,
+  )
+
+
+def title(row: Row) -> str:
+  """A row in a few words: name, task, and length if the name has it not."""
+  words = [] if row.task in row.name else [row.task]
+  if row.length is not None and str(row.length) not in _numbers(row.name):
+    words.append(f'T = {shown(row.length)}')
+  return f'{row.name}: {", ".join(words)}' if words else row.name
+
+
+def heading(row: Row) -> str:
+  """A row among those of all tables."""
+  return f'{row.source}, {title(row)}'
+
+
+def _numbers(text):
+  return re.findall(r'\d+', text)

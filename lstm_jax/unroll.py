@@ -48,7 +48,7 @@ def add_outer(total, factor, x):
     total = total.reshape(*shape[:2], -1)
     factor, index = factor.reshape(len(factor), -1), index.reshape(-1)
     for lane in range(index.size):
-      at = (0, index[lane], lane)
+      at = tuple(map(jnp.int32, (0, index[lane], lane)))
       old = jax.lax.dynamic_slice(total, at, (len(factor), 1, 1))
       new = old + factor[:, None, lane : lane + 1]
       total = jax.lax.dynamic_update_slice(total, new, at)

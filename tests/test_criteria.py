@@ -207,8 +207,7 @@ def test_recent_is_a_queue_by_hand(rights, ring):
 def test_the_two_thousand_last_sequences_decide():
   # One wrong in fourteen: 143 of any 2002, and 142 or 143 of any 2000.
   often = np.arange(5000) % 14 == 0
-  # From 2100 on, one in fifteen: 140 wrong at the last where the rare rate
-  # has filled the ring to all but a few, 133 or 134 later.
+  # From 2100 on one in fifteen: at last 133 or 134 of 2000.
   rarer = np.where(np.arange(5000) < 2100, often, np.arange(5000) % 15 == 0)
   wrong = np.stack([often, rarer, np.zeros(5000, bool)], axis=1)
   for limit in (140, 13):

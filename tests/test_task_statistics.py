@@ -6,6 +6,7 @@ stated and tested on the same sample: SIZE sequences show one value that comes
 values), and a range that is off by one position.
 """
 
+from fractions import Fraction
 from functools import cache
 
 import jax
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstm_jax import draw
+from lstm_jax import catalog, draw
 from lstm_jax.tasks.adding import adding
 from lstm_jax.tasks.temporal_order import temporal_order
 
@@ -209,3 +210,56 @@ def test_what_a_constant_output_is_worth_on_adding():
   share, expected = np.mean(~usual), 1 / 10 + 9 / 10 / 49
   spread = np.sqrt(expected * (1 - expected) / SIZE)
   assert abs(share - expected) < 5 * spread
+
+
+def test_levels_of_constant_outputs_on_adding():
+  # All sequences, also those with a marked first pair.
+  ((condition, levels),) = catalog.describe('tasks', 'adding').trivial
+  e, constant = episodes('adding'), float(Fraction(levels['predictor']))
+  error = np.abs(e.target.astype(np.float64) - constant)
+  task = adding(**condition)
+  right = task.correct(
+    jax.tree.map(jnp.asarray, e),
+    jnp.asarray(e.length - 1),
+    jnp.full((1, SIZE), constant),
+  )
+  for sample, expected in (
+    (e.target, constant),  # the mean is the best constant
+    (error, levels['absolute']),
+    (error**2, levels['squared']),
+    (~np.asarray(right), levels['wrong']),
+  ):
+    five = 5 * np.std(sample) / np.sqrt(SIZE)
+    assert abs(np.mean(sample, dtype=np.float64) - expected) < five
+    assert five < 0.01 * expected  # would see 1 %
+
+
+@pytest.mark.parametrize('name', ('6a', '6b'))
+def test_levels_of_constant_outputs_on_temporal_order(name):
+  task, e = MAKE[name](), episodes(name)
+  symbols = len(e.positions)
+  trivial = catalog.describe('tasks', 'temporal_order').trivial
+  (levels,) = [x for given, x in trivial if given == {'symbols': symbols}]
+  constant = float(Fraction(levels['predictor'].split()[0]))
+  targets = np.eye(2**symbols)[e.target]
+  spread = np.sqrt(constant * (1 - constant) / SIZE)
+  assert np.all(np.abs(targets.mean(axis=0) - constant) < 5 * spread)
+  assert np.mean(np.abs(targets - constant)) == levels['absolute']
+  assert np.mean((targets - constant) ** 2) == levels['squared']
+  wrong = ~task.correct(
+    jax.tree.map(jnp.asarray, e),
+    jnp.asarray(e.length - 1),
+    jnp.full((task.num_outputs, SIZE), constant),
+  )
+  assert np.mean(wrong) == levels['wrong']
+
+
+@pytest.mark.parametrize('length', (100, 200))
+@pytest.mark.parametrize(
+  'name, entry', (('adding', 'adding'), ('6a', 'temporal_order'))
+)
+def test_mean_steps(name, entry, length):
+  a, b = catalog.describe('tasks', entry).mean_steps
+  steps = episodes(name, length).length
+  five = 5 * np.std(steps) / np.sqrt(SIZE)
+  assert abs(np.mean(steps) - (a * length + b)) < five < 0.001 * length

@@ -12,7 +12,7 @@ and errors of the paper:
   in the mean q + 12.
 * All distractors are drawn from a_1, ..., a_p; the printed range is 1, ..., q.
 * k comes from one uniform number u by inversion, floor(log(1 - u)/log(9/10)),
-  with u on a grid of 2**-23. Its probabilities are exact to 3e-7, and it ends
+  with u on a grid of 2**-23. Its probabilities are exact to 4e-7, and it ends
   at 151, beyond which the geometric distribution has 1.1e-7 of its mass.
 * `exam_every`, `exam_set`: the paper does not say when it tests, nor whether
   the test sequences stay the same.

@@ -1,0 +1,129 @@
+"""Strings of the embedded Reber grammar as a net sees them, and its graph.
+
+`follow` walks the graph as it is drawn in the paper, for one string, and knows
+nothing of how the task draws or keeps strings.
+"""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.tasks.reber import Strings, reber
+
+SYMBOLS = 'BTSXVPE'
+TASK, LEGAL = reber(), reber(targets='legal_symbols')
+LANES = 12
+# The Reber grammar's edges between its numbered nodes.
+EDGES = {
+  1: {'B': 2},
+  2: {'T': 3, 'P': 4},
+  3: {'S': 3, 'X': 5},
+  4: {'T': 4, 'V': 6},
+  5: {'X': 4, 'S': 7},
+  6: {'P': 5, 'V': 7},
+  7: {'E': 'end'},
+}
+
+
+@cache
+def follow(string):
+  """For each symbol of an embedded string, the set it was chosen from."""
+  sets, node = [], 1
+  for i, symbol in enumerate(string):
+    if i == 0:
+      choice = {'B'}
+    elif i == 1:
+      choice = {'T', 'P'}
+    elif node == 'end':
+      choice = {string[1]}
+      node = 'after'
+    elif node == 'after':
+      choice = {'E'}
+      node = 'done'
+    else:
+      assert node != 'done', f'{string} goes on after its end'
+      choice = set(EDGES[node])
+      node = EDGES[node].get(symbol)
+    assert symbol in choice, f'{string}: no {symbol} at {i}'
+    sets.append(choice)
+  assert node == 'done', f'{string} has no end'
+  return sets
+
+
+@cache
+def chance(string):
+  """Probability of a string."""
+  return 0.5 ** sum(len(choice) == 2 for choice in follow(string))
+
+
+def keys_of(lanes, seed=0):
+  return jax.random.bits(jax.random.key(seed), (2, *lanes), jnp.uint32)
+
+
+@cache
+def prepared(seed=0, lanes=(LANES,)):
+  return jax.jit(TASK.prepare)(keys_of(lanes, seed), jnp.ones(lanes, jnp.int32))
+
+
+@cache
+def walked(task):
+  """Compiled: rows of 63 steps as bits, one word a step, and the lengths."""
+
+  def bits(rows):
+    number = jnp.arange(7, dtype=jnp.int32).reshape(7, *(1,) * (rows.ndim - 1))
+    binary = jnp.all((rows == 0) | (rows == 1), axis=0)
+    return jnp.where(binary, jnp.sum(rows.astype(jnp.int32) << number, 0), -1)
+
+  @jax.jit
+  def run(episode):
+    stream = task.stream(episode)
+
+    def at(t):
+      t = jnp.full(episode.symbols.shape, t)
+      x, target = stream.input_at(t), stream.target_at(t)
+      return bits(x), bits(target), stream.scored_at(t)
+
+    return *jax.vmap(at)(jnp.arange(63)), stream.length
+
+  return run
+
+
+def texts(episodes):
+  """The strings that a net would see, with the last target; lanes flat."""
+  flat = Strings(
+    episodes.words.reshape(len(episodes.words), -1), episodes.symbols.ravel()
+  )
+  inputs, targets, scored, lengths = map(np.asarray, walked(TASK)(flat))
+  assert scored.all()
+  letter = np.full(2**7, '?')
+  letter[2 ** np.arange(7)] = list(SYMBOLS)
+  found = []
+  for x, target, steps in zip(inputs.T, targets.T, lengths, strict=True):
+    assert x[:steps].min() > 0 and target[:steps].min() > 0
+    shown, named = (''.join(letter[row[:steps]]) for row in (x, target))
+    assert shown[1:] == named[:-1] and '?' not in shown
+    found.append(shown + named[-1])
+  return found
+
+
+@cache
+def sets(seed=0):
+  """`(training, test)` strings, a list of 256 for each lane."""
+  data = prepared(seed)
+  found = np.array(texts(data)).reshape(512, LANES).T.tolist()
+  return [(lane[:256], lane[256:]) for lane in found]
+
+
+def all_sets():
+  return [pair for seed in range(6) for pair in sets(seed)]
+
+
+@cache
+def fresh(size=2**17, seed=1):
+  """Strings of the test after success."""
+  episodes = jax.jit(TASK.fresh)(
+    keys_of((size,), seed), jnp.ones(size, jnp.int32)
+  )
+  return episodes, texts(episodes)

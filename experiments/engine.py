@@ -180,6 +180,7 @@ def build(setting):
   from lstm_jax import lanes, trial
 
   task = catalog.build('tasks', setting.task, **dict(setting.task_options))
+  task.longest(setting.length or 1)  # refuses a length that it cannot have
   cell = catalog.build(
     'cells',
     setting.cell,

@@ -113,7 +113,8 @@ def _flag_row(request):
   for name, value in _DEFAULTS.items():
     axes.setdefault(name, Axis(name, (value,), f'--{name}'))
   known = set(catalog.names('cells'))
-  needs = set(catalog.describe('learners', _LEARNER).needs)
+  needs = catalog.describe('learners', _LEARNER).needs
+  needs = {name for name, need in needs.items() if not need.when}
   trainable = all(
     needs <= set(catalog.describe('cells', cell).provides)
     for cell in known & set(axes['cell'].values)

@@ -105,7 +105,7 @@ def _conflicts(given, entries, options, numbers):
   length = numbers['task'].get('length')
   if length is not None:
     yield from _too_short(given, entries['task'], options['learner'], length)
-  yield from _unmet(given, entries['cell'], entries['learner'], options['cell'])
+  yield from _unmet(given, entries, options)
   for name, value in numbers['cell'].items():
     if isinstance(value, tuple):
       yield from _miscounted(given, name, value, options['cell'])
@@ -132,8 +132,12 @@ def _too_short(given, task, options, length):
     )
 
 
-def _unmet(given, cell, learner, options):
-  for need, why in learner.needs.items():
+def _unmet(given, entries, all_options):
+  cell, learner = entries['cell'], entries['learner']
+  options = all_options['cell']
+  for need, (why, when) in learner.needs.items():
+    if not catalog.holds(when, all_options['learner']):
+      continue
     condition = cell.provides.get(need)
     if condition is not None and catalog.holds(condition, options):
       continue

@@ -15,7 +15,8 @@ Beside the factory a module may hold these literals:
   PROVIDES = (name, ...) or {name: {option: value, ...}}
       What a cell has that a learner may need, and under which of its options.
   NEEDS = (name, ...) or {name: reason}
-      What a learner needs of its cell.
+      What a learner needs of its cell; `(reason, {option: value, ...})` where
+      it does so under some of its options only.
   STATIC = (name, ...) or {name: {option: value, ...}}
       Traced numbers that a learner must have when it is made, as a keyword, and
       under which of its options: its program is compiled for their values.
@@ -62,6 +63,18 @@ class Option(NamedTuple):
   optional: bool
 
 
+class Need(NamedTuple):
+  """What a learner needs of its cell.
+
+  Attributes:
+    why: the reason, for messages.
+    when: the learner's options under which it does; {} always.
+  """
+
+  why: str = ''
+  when: dict[str, Any] = {}
+
+
 class Entry(NamedTuple):
   """What the source says of one cell, learner or task.
 
@@ -74,7 +87,7 @@ class Entry(NamedTuple):
       can be given in Python only.
     numbers: name -> default of the traced numbers.
     provides: what the cell offers to learners -> the options it takes.
-    needs: what the learner needs -> why.
+    needs: what the learner needs -> `Need`.
     static: what else fixes the compiled program -> the options it takes.
     shortest: smallest length.
     mean_steps: `(a, b)`, a task's mean steps a T + b.
@@ -88,7 +101,7 @@ class Entry(NamedTuple):
   options: dict[str, Option]
   numbers: dict[str, Any]
   provides: dict[str, dict[str, Any]]
-  needs: dict[str, str]
+  needs: dict[str, Need]
   static: dict[str, dict[str, Any]]
   shortest: int
   mean_steps: tuple[float, float]
@@ -173,7 +186,10 @@ def describe(kind, name, root=_ROOT):
     options={option.name: option for option in options if option},
     numbers=literal('NUMBERS', {}),
     provides=mapping('PROVIDES', {}),
-    needs=mapping('NEEDS', ''),
+    needs={
+      name: Need(why) if isinstance(why, str) else Need(*why)
+      for name, why in mapping('NEEDS', '').items()
+    },
     static=static,
     shortest=literal('SHORTEST', 1),
     mean_steps=literal('MEAN_STEPS', (1.0, 0.0)),

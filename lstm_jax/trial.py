@@ -120,7 +120,12 @@ def program(task, learner):
 
   Returns:
     The program; its functions are pure and not yet compiled.
+
+  Raises:
+    ValueError: a task that prepares data has no sequences for the test.
   """
+  if task.prepare and not task.fresh:
+    raise ValueError('a task with prepare needs fresh, for the test sequences')
   exam = task.criterion if isinstance(task.criterion, Exam) else None
 
   def start(key, numbers, length, budget):

@@ -176,7 +176,7 @@ class Criterion(NamedTuple):
   """When a trial may stop as solved.
 
   Attributes:
-    init: `(lanes, dtype) -> state`, arrays `[*]`.
+    init: `(lanes, dtype) -> state`, arrays `[..., *]`.
     update: `(state, judgement) -> state`, called once a training sequence.
     met: `state -> bool [*]`.
   """
@@ -231,7 +231,7 @@ class Task(NamedTuple):
     prepare: `(key, length [*]) -> data`, what a trial draws once and keeps, as
       a training set; a pytree of `[..., *]`. None: nothing.
     fresh: `(key, length [*]) -> episode`, a sequence of the test after success;
-      None: `draw`.
+      None: `draw`, where there is no `prepare`.
   """
 
   num_inputs: int

@@ -181,7 +181,7 @@ def test_source_is_read_without_running_it(tmp_path):
     },
     numbers={'init_range': 0.1},
     provides={'split': {'word': 'up'}},
-    needs={'split': '', 'mask': ''},
+    needs={'split': catalog.Need(), 'mask': catalog.Need()},
     static={'length': {}},
     shortest=1,
     mean_steps=(1.05, 2),

@@ -19,6 +19,8 @@ from tests.gradients import cheap_jit, distance
 KEY = jax.random.key(0, impl='unsafe_rbg')
 RATES = np.array([0.5, 0.0, 0.25])
 LANES = RATES.shape
+# A fixed middle has one length.
+TASK_OPTIONS = {'first_symbol': {'middle': 'random', 'symbols': 5}}
 # Asked for in each lane: sequences of different lengths side by side.
 SHORTER = np.array([0, 3, 1])
 
@@ -48,38 +50,47 @@ def resolved(kind, name, options):
   return {o.name: o.default for o in entry.options.values()} | dict(options)
 
 
-def plannable(learner, cell, options):
+def plannable(learner, cell, options, how=()):
   """Whether planning lets the learner train the cell with these options."""
   provides = catalog.describe('cells', cell).provides
   full = resolved('cells', cell, options)
+  how = resolved('learners', learner, dict(how))
   return all(
     need in provides and catalog.holds(provides[need], full)
-    for need in catalog.describe('learners', learner).needs
+    for need, (_, when) in catalog.describe('learners', learner).needs.items()
+    if catalog.holds(when, how)
   )
 
 
-def cell_options(learner, cell):
+def cell_options(learner, cell, how):
   """The last option that takes connections away and suits the learner."""
 
   def weights(options):
     mask = catalog.build('cells', cell, 2, 2, **options).mask
     return sum(int(np.sum(exists)) for exists in mask)
 
-  options = [v for v in variants('cells', cell) if plannable(learner, cell, v)]
+  options = [
+    v for v in variants('cells', cell) if plannable(learner, cell, v, how)
+  ]
   fewer = [v for v in options if weights(v) < weights({})]
   return next(iter(fewer[::-1] or options), None)
 
 
 def cases():
-  """Every plannable triple; on the first task each variant of its learner."""
+  """Every learner meets every cell on one task, and every task with one cell.
+
+  On the first task it has each variant of its own.
+  """
   names = (catalog.names(kind) for kind in ('learners', 'cells', 'tasks'))
   for learner, cell, task in itertools.product(*names):
-    options = cell_options(learner, cell)
-    if options is not None:
-      for how in learner_variants(learner):
-        if not how or task == catalog.names('tasks')[0]:
-          words = tuple(how.items()), cell, tuple(options.items())
-          yield Case(learner, *words, task)
+    first = task == catalog.names('tasks')[0]
+    if not first and cell != 'lstm1997':
+      continue
+    for how in learner_variants(learner):
+      options = cell_options(learner, cell, how)
+      if options is not None and (first or not how):
+        words = tuple(how.items()), cell, tuple(options.items())
+        yield Case(learner, *words, task)
 
 
 class Case(NamedTuple):
@@ -108,7 +119,7 @@ class Built(NamedTuple):
 @functools.cache
 def build(case, longer=3):
   length = catalog.describe('tasks', case.task).shortest + longer
-  task = catalog.build('tasks', case.task)
+  task = catalog.build('tasks', case.task, **TASK_OPTIONS.get(case.task, {}))
   sizes = task.num_inputs, task.num_outputs
   cell = catalog.build('cells', case.cell, *sizes, **dict(case.cell_options))
   static = catalog.describe('learners', case.learner).static
@@ -149,7 +160,8 @@ def episodes(case):
 
 @functools.cache
 def draw(task):
-  return cheap_jit(catalog.build('tasks', task).draw)
+  built = catalog.build('tasks', task, **TASK_OPTIONS.get(task, {}))
+  return cheap_jit(built.fresh if built.prepare else built.draw)
 
 
 def lane(tree, i):
@@ -162,11 +174,11 @@ def described(tree):
 
 def test_the_cases_are_those_that_planning_allows():
   seen = {(c.learner, c.cell, c.task) for c in CASES}
-  for learner, cell in itertools.product(
-    catalog.names('learners'), catalog.names('cells')
-  ):
-    for task in catalog.names('tasks'):
-      assert ((learner, cell, task) in seen) == plannable(learner, cell, {})
+  first = catalog.names('tasks')[0]
+  for learner in catalog.names('learners'):
+    for cell in catalog.names('cells'):
+      assert ((learner, cell, first) in seen) == plannable(learner, cell, {})
+    assert {(learner, 'lstm1997', t) for t in catalog.names('tasks')} < seen
   assert {
     ('truncated1997', 'lstm', 'adding'),
     ('elman', 'gru', 'adding'),
@@ -193,7 +205,8 @@ def test_update_keeps_structure_shape_and_dtype(case, x64):
     assert dtypes == {np.dtype(dtype)}
     word = jax.ShapeDtypeStruct(lanes, np.uint32)
     length = jax.ShapeDtypeStruct(lanes, np.int32)
-    episode = jax.eval_shape(built.task.draw, (word, word), length)
+    fresh = built.task.fresh if built.task.prepare else built.task.draw
+    episode = jax.eval_shape(fresh, (word, word), length)
     after, judged = jax.eval_shape(built.learner.update, state, episode)
     assert described(after) == described(state)
     assert jax.tree.structure(after) == jax.tree.structure(state)
@@ -215,13 +228,16 @@ def test_sequences_are_learned_from(case, x64):
       state.params, episode
     )
 
+  how = resolved('learners', case.learner, case.learner_options)
+  once = built.task.error_at_end or how.get('update') != 'every_step'
   first, episode = nets(case), episodes(case)
   assert len(set(built.task.stream(episode).length.tolist())) > 1
   state = first
   for _ in range(3):
     after, judged, by_itself = both(state, episode)
     # What the outputs were worth before the net learned from them.
-    assert distance(judged, by_itself) < 1e-12
+    if once:
+      assert distance(judged, by_itself) < 1e-12
     assert all(np.all(np.isfinite(a)) for a in jax.tree.leaves(after))
     assert np.all(judged.squared > 0)
     state = after

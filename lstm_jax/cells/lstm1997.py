@@ -13,7 +13,10 @@ from lstm_jax.cells import _build
 from lstm_jax.squash import tanh
 from lstm_jax.types import Array, Cell, Split
 
-PROVIDES = ('split',)
+PROVIDES = {
+  'split': {},
+  'inputs_to_outputs': {'outputs_see_inputs': True},
+}
 
 # Traced numbers and their defaults; None: drawn like every other weight.
 NUMBERS = {

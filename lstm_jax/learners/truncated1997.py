@@ -28,6 +28,10 @@ from lstm_jax.unroll import add_outer, cast, select
 NEEDS = {
   'split': 'the rule keeps the error inside an internal state, '
   'and this cell has none',
+  'inputs_to_outputs': (
+    'cells_added=at_plateau trains output units that see the inputs at first',
+    {'cells_added': 'at_plateau'},
+  ),
 }
 NUMBERS = {'learning_rate': 0.1}
 # What else is compiled into a program, and under which options.

@@ -39,10 +39,15 @@ def draw_all(
     published: grid -> row -> figures, as for `summaries.summarize`.
 
   Returns:
-    The files written: none for an empty run, or where matplotlib is missing (a
-    line on stderr says so).
+    The files written: none for a run without a task that has lengths, or where
+    matplotlib is missing (a line on stderr says so).
   """
-  summaries = summaries_lib.summarize(rows, published)
+  # Both have the length as an axis; a task without one is in the table alone.
+  summaries = [
+    summary
+    for summary in summaries_lib.summarize(rows, published)
+    if 'length' in summary.setting
+  ]
   if not summaries:
     return []
   try:

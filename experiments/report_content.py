@@ -13,7 +13,13 @@ from experiments.report_columns import (
   ratio,
   solved,
 )
-from experiments.report_rows import Row, published_rows, title, tried
+from experiments.report_rows import (
+  Row,
+  heading,
+  published_rows,
+  title,
+  tried,
+)
 from experiments.summaries import parts
 from lstm_jax import results
 
@@ -124,7 +130,7 @@ def overview(rows: list[Row]) -> Table:
     words = tried(row).partition(': ')[2] if len(row.readings) > 1 else ''
     lines.append(
       (
-        Cell(title(row), row.source if several else ''),
+        Cell(heading(row) if several else title(row)),
         Cell(f'{MARKS[best.verdict.word]} {best.verdict.word}'),
         Cell(count(mean)),
         Cell(count(best.mean)),

@@ -193,3 +193,13 @@ def test_without_matplotlib_one_line(monkeypatch, capsys, tmp_path):
 
 def test_empty_run(tmp_path):
   assert figures.draw_all([], tmp_path / 'none') == []
+
+
+def test_a_task_without_lengths_is_left_out(tmp_path):
+  without = {k: v for k, v in trial().items() if k != 'length'}
+  without |= {'task': 'reber', 'length': ''}
+  assert figures.draw_all([without], tmp_path / 'none') == []
+  alone = figures.draw_all(ROWS, tmp_path / 'alone', PUBLISHED)
+  among = figures.draw_all([*ROWS, without], tmp_path / 'among', PUBLISHED)
+  for one, other in zip(alone, among, strict=True):
+    assert one.read_bytes() == other.read_bytes(), one.name

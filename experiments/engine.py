@@ -80,6 +80,7 @@ def plan_entry(name, setting):
     'line': setting.line,
     'source': setting.source,
     'reading': setting.reading,
+    'tried': setting.tried,
     'task': setting.task,
     'cell': setting.cell,
     'learner': setting.learner,

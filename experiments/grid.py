@@ -14,6 +14,7 @@
   source = 'Table 7'                whose line, where it is not the grid's
   reading = 'linear output'         which reading of the paper
   roles = ['literal']               what it is to the grids that include it
+  tried = 13                        readings of the table that were searched
   task, cell, learner, length, window, hidden, blocks, block_size,
   learning_rate                     axes: a value, or a list for every value
   set.task.output = 'linear'        an option, as `--set task.output=linear`
@@ -75,6 +76,7 @@ _ROW_KEYS = {
   'source': str,
   'reading': str,
   'roles': list,
+  'tried': int,
   'set': dict,
   'seeds': int | str,
   'budget': int,
@@ -106,6 +108,7 @@ class Row(NamedTuple):
   source: str
   reading: str
   roles: tuple[str, ...]
+  tried: int
   axes: tuple[Axis, ...]
   seeds: tuple[int, ...]
   budget: int
@@ -258,6 +261,7 @@ def _row(defaults, row, where):
     source=merged['source'],
     reading=merged.get('reading', ''),
     roles=tuple(merged.get('roles', ())),
+    tried=merged.get('tried', 0),
     axes=tuple(axes),
     seeds=values.seeds(merged['seeds'], f'{where}: seeds'),
     budget=values.integer(merged['budget'], f'{where}: budget'),

@@ -128,6 +128,9 @@ def overview(rows: list[Row]) -> Table:
     best = row.best
     mean = report_verdict.published_mean(row.figures)
     words = tried(row).partition(': ')[2] if len(row.readings) > 1 else ''
+    searched = best.entry.get('tried')
+    if searched:
+      words = '; '.join(filter(None, (words, f'{searched} in the search')))
     lines.append(
       (
         Cell(heading(row) if several else title(row)),

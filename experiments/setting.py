@@ -38,6 +38,7 @@ class Setting:
     line: the line of the published table that the row stands for.
     source: the published table.
     reading: which reading of the paper the row follows.
+    tried: readings of its table that were searched before this one was chosen.
     published: sorted `(name, value)` pairs of the paper's figures.
     expected_sequences: mean sequences a trial sees where measured, else 0.
     expected_trial_seconds: of one core a trial, where measured, else 0.
@@ -58,6 +59,7 @@ class Setting:
   line: str = ''
   source: str = ''
   reading: str = ''
+  tried: int = 0
   published: tuple[tuple[str, Any], ...] = ()
   expected_sequences: float = 0.0
   expected_trial_seconds: float = 0.0

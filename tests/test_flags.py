@@ -274,6 +274,7 @@ def test_list_names_everything_there_is(capsys):
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys, tmp_path):
   argv = ['sweep', '--grid=table7', '--length=100', '--seeds=16', '--dry_run']
+  argv += ['--row=T100-linear,T100-literal,T100-cells']
   assert sweep.main(argv) == 0
   text = capsys.readouterr().out
   assert 'T100-linear' in text and 'T500-linear' not in text

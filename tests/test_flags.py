@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import experiments
 from experiments import estimate, flags, grid, sweep, usage, values
 from lstm_jax import catalog
 
@@ -185,6 +186,7 @@ def nothing_runs(monkeypatch, tmp_path):
   engine = types.ModuleType('experiments.engine')
   engine.run = run
   monkeypatch.setitem(sys.modules, 'experiments.engine', engine)
+  monkeypatch.setattr(experiments, 'engine', engine, raising=False)
   monkeypatch.chdir(tmp_path)
   monkeypatch.delenv('SLURM_ARRAY_TASK_ID', raising=False)
 

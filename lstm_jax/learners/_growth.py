@@ -24,7 +24,7 @@ class Growing(NamedTuple):
     reserve: the initial weights.
     n: `[*]` int32, sequences of the present run.
     total: `[*]` sum of their errors.
-    before: `[*]` mean error of the run before, infinite at first.
+    before: `[*]` mean error of the run before, the largest number at first.
   """
 
   inner: Any
@@ -93,7 +93,7 @@ def at_plateau(learner, first, sequences, ratio):
       reserve=state.params,
       n=zeros.astype(jnp.int32),
       total=zeros,
-      before=jnp.full_like(zeros, jnp.inf),
+      before=jnp.full_like(zeros, jnp.finfo(zeros.dtype).max),
     )
 
   def update(state, episode):

@@ -19,6 +19,51 @@ settings.register_profile(
 settings.load_profile('unhurried')
 
 
+# In the files that compile, the default run takes at most so many cases of one
+# parametrised test, evenly spaced; `--all` takes every one.
+MOST = 4
+MORE = {
+  'test_gather_puts_back_what_weights_took': 12,
+  'test_it_teaches_what_the_array_teaches': 10,
+  'test_sequences_are_learned_from': 14,
+  'test_split_is_the_step_taken_apart': 8,
+  'test_step_keeps_structure_shape_and_dtype': 12,
+  'test_streaming_is_batched_is_autodiff_with_the_cut': 9,
+  'test_two_hundred_steps_and_their_gradient': 8,
+  'test_update_keeps_structure_shape_and_dtype': 14,
+}
+COMPILING = (
+  'bptt', 'cell_oracles', 'cells', 'criteria', 'draw', 'elman', 'every_step',
+  'exam', 'figures', 'first_symbol', 'growth', 'learner_catalog', 'learners',
+  'memory', 'multiplication', 'nets', 'one_hot', 'optimizers', 'reber',
+  'reber_statistics', 'report', 'report_figures', 'report_rows', 'statistics',
+  'task_statistics', 'tasks', 'trial', 'trigger', 'two_sequence', 'workers',
+)  # fmt: skip
+
+
+def pytest_addoption(parser):
+  parser.addoption(
+    '--all', action='store_true', help='every case of every product'
+  )
+
+
+def pytest_collection_modifyitems(config, items):
+  if config.getoption('--all'):
+    return
+  groups = {}
+  for item in items:
+    if item.path.stem.removeprefix('test_') in COMPILING:
+      name = getattr(item, 'originalname', item.name)
+      groups.setdefault((item.path, name), []).append(item)
+  left_out = set()
+  for (_, name), held in groups.items():
+    most = min(MORE.get(name, MOST), len(held))
+    left_out |= set(held) - {held[i * len(held) // most] for i in range(most)}
+  if left_out:
+    config.hook.pytest_deselected(items=sorted(left_out, key=str))
+    items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_configure():
   launch.set_flags(devices=2)
   import jax  # not before

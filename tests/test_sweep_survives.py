@@ -61,6 +61,8 @@ class Place(NamedTuple):
       if not name.startswith(('XLA_', 'JAX_', 'SLURM_'))
     }
     return kept | {
+      # Without matplotlib: figures are drawn in tests of their own.
+      'PYTHONPATH': str(self.root / 'hidden'),
       'JAX_COMPILATION_CACHE_DIR': str(self.caches[damaged]),
       'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
       'JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES': '-1',
@@ -90,13 +92,15 @@ class Place(NamedTuple):
 @pytest.fixture(scope='module')
 def place(tmp_path_factory):
   root = tmp_path_factory.mktemp('sweep')
+  (root / 'hidden').mkdir()
+  (root / 'hidden' / 'matplotlib.py').write_text('raise ImportError')
   return Place(root, (root / 'cache', root / 'damaged'))
 
 
 @pytest.fixture(scope='module')
 def reference(place):
   """The folder of a run that nothing has disturbed."""
-  done = place.run(place.root / 'reference')
+  done = place.run(place.root / 'reference', PYTHONPATH='')  # with figures
   assert done.returncode == 0, done.stderr
   shutil.copytree(*place.caches)
   flipped, cut, missing = list(place.caches[1].glob('jit_advance*-cache'))[:3]

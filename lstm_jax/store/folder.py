@@ -202,6 +202,8 @@ def _check_vacant(path):
   """Raises `Unusable` where a new run would mix with somebody's files."""
   with files.storage(path):
     names = [entry.name for entry in path.iterdir()]
+  if 'plan.json' in names:
+    return  # another process has made it a run folder since it was looked for
   foreign = [
     name
     for name in names

@@ -168,7 +168,7 @@ def measure(form, lanes, length, device):
 
   from lstm_jax import lanes as lanes_of
 
-  width = min(lanes, lanes_of.widths_of(device)[-1])
+  width = min(lanes, lanes_of.widths_of(device, lanes)[-1])
   build = program(form, length)
   trials = begin(build, width, length, device)
   advance, compile_s = compile_advance(build, trials)
@@ -218,7 +218,7 @@ def _together(devices):
 
   from lstm_jax import lanes as lanes_of
 
-  width = lanes_of.widths_of(devices[0])[-1]
+  width = lanes_of.widths_of(devices[0], trials=30)[-1]
   build = program('streaming', _LENGTH.value)
   loops, begun = [], []
   for device in devices:

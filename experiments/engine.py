@@ -12,11 +12,11 @@ import numpy as np
 from experiments import (
   figures,
   launch,
-  report,
   run_state,
   summaries,
   table,
 )
+from experiments.report import writing
 from experiments.setting import changed, length_is_static, programs, trial_id
 from lstm_jax import catalog, results
 from lstm_jax.store import checkpoints, faults, folder, lock, provenance, seal
@@ -157,6 +157,7 @@ def _run(plan, how, stop, path, trials, stored):
         devices,
         workers.Hooks(state.outcome, state.progress, state.save, stop),
         columns=state.columns(left),
+        planned={key: len(members) for key, members in shared.items()},
         save_seconds=how.checkpoint_seconds,
       )
     state.display.close()
@@ -220,7 +221,7 @@ def _show(opened, plan):
   if missing:
     print(f'{missing:,} of {len(opened.trials):,} trials are still to come.')
   print(f'Trials: {opened.path / "results.csv"}')
-  page, *_ = report.write(opened)
+  page, *_ = writing.write([opened])
   print(f'Report: {page}')
   if pictures:
     print(f'Figures: {", ".join(pictures)}')

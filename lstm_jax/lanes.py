@@ -11,7 +11,7 @@ from lstm_jax import trial
 # Lane widths that get compiled. On CPU 16 lanes are one vector, and all that
 # the step of a small net touches stays in the first cache; fewer are no faster
 # but for one alone, which takes half the time.
-CPU_WIDTHS = (1, 16)
+CPU_WIDTH = 16
 ACCELERATOR_WIDTHS = (16, 64, 256, 1024, 4096)
 TEST_SEQUENCES = 2560
 _TEST_LANES = 32
@@ -73,9 +73,23 @@ class Build(NamedTuple):
   weights: int | None = None
 
 
-def widths_of(device):
-  """The lane widths that pay on a kind of device."""
-  return CPU_WIDTHS if device.platform == 'cpu' else ACCELERATOR_WIDTHS
+def widths_of(device, trials):
+  """The lane widths at which a program may run.
+
+  On a CPU there is one, and it follows from the plan: the compiler adds in
+  another order for another width, and a trial must not end with other bits
+  because it was stopped, moved to another shard or left over as the last.
+
+  Args:
+    device: of the kind that runs it.
+    trials: of the program in the whole plan, not those that are left.
+
+  Returns:
+    Widths, ascending.
+  """
+  if device.platform != 'cpu':
+    return ACCELERATOR_WIDTHS
+  return (1,) if trials == 1 else (CPU_WIDTH,)
 
 
 def width_for(widths, count):

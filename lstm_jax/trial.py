@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax import draw
+from lstm_jax import draw, exams
 from lstm_jax.draw import Key
 from lstm_jax.types import Array, Exam, Judgement
 from lstm_jax.unroll import select, settle
@@ -35,16 +35,6 @@ _FEW = 1024
 _MEMORY = 100
 
 
-class Sitting(NamedTuple):
-  """How far a lane is with its exams; `[*]` each."""
-
-  now: Array  # bool, whether it sits one
-  number: Array  # int32, exams begun
-  n: Array  # int32, sequences of this one taken
-  wrong: Array  # int32, of these
-  absolute: Array  # sum of their mean absolute errors
-
-
 class Trials(NamedTuple):
   """Trials side by side, one a lane.
 
@@ -55,7 +45,7 @@ class Trials(NamedTuple):
       from it.
     data: what the task has prepared for the trial, `[..., *]`.
     learner: the learner's state, `[..., *]`.
-    criterion: the stop criterion's state, a `Sitting` for an exam.
+    criterion: the stop criterion's state, an `exams.Sitting` for an exam.
     milestone: `[*]` sequences seen when an exam was first right, whatever its
       mean error; 0 before.
     length: `[*]` the task's T.
@@ -143,7 +133,7 @@ def program(task, learner):
     zeros = jnp.zeros(lanes, dtype)
     none = jnp.zeros(lanes, jnp.int32)
     if exam:
-      criterion = Sitting(none != 0, none, none, none, zeros)
+      criterion = exams.begin(lanes, dtype)
     else:
       criterion = task.criterion.init(lanes, dtype)
     return Trials(
@@ -190,7 +180,7 @@ def program(task, learner):
     child = lambda n: draw.fold_in(trials.key, jnp.full_like(seen, n))
     sequence_key = draw.fold_in(child(_TRAINING), seen)
     if exam:
-      criterion_t, first, solved = _sit(
+      criterion_t, first, solved = exams.sit(
         exam, trials.criterion, judgement, seen, milestone > 0
       )
       milestone = jnp.where(keep & first & (milestone == 0), seen, milestone)
@@ -271,47 +261,6 @@ def program(task, learner):
     )
 
   return Program(start, advance, test)
-
-
-def _sit(exam, sitting, judgement, seen, reached):
-  """One sequence on, for lanes that sit an exam and lanes that train.
-
-  Args:
-    exam: the exam.
-    sitting: the `Sitting` before the sequence.
-    judgement: of the sequence.
-    seen: `[*]` training sequences, this one included.
-    reached: `[*]` bool, whether the milestone lies behind.
-
-  Returns:
-    `(sitting, first, passed)`: `first` where this was the last sequence of an
-    exam with no more than the wrong ones it may have, `passed` where its mean
-    error is small enough too.
-  """
-  n = sitting.n + 1
-  wrong = sitting.wrong + ~judgement.right
-  absolute = sitting.absolute + judgement.absolute.astype(
-    sitting.absolute.dtype
-  )
-  bound = exam.mean_error * exam.sequences
-  complete = sitting.now & (n >= exam.sequences)
-  first = complete & (wrong <= exam.most_wrong)
-  passed = first & (absolute < bound)
-  # No sequence more once it cannot be passed, nor add to what is known.
-  hopeless = (wrong > exam.most_wrong) | (reached & (absolute >= bound))
-  goes_on = sitting.now & ~complete & ~hopeless
-  begins = ~sitting.now & (seen % exam.every == 0)
-  return (
-    Sitting(
-      now=goes_on | begins,
-      number=sitting.number + begins,
-      n=jnp.where(goes_on, n, 0),
-      wrong=jnp.where(goes_on, wrong, 0),
-      absolute=jnp.where(goes_on, absolute, 0),
-    ),
-    first,
-    passed,
-  )
 
 
 def _finite(params, lanes, most=math.inf):

@@ -99,6 +99,7 @@ def run(
   hooks: Hooks,
   *,
   columns: Mapping[str, Column] | None = None,
+  planned: Mapping[str, int] | None = None,
   widths: tuple[int, ...] | None = None,
   save_seconds: float = 20.0,
   test_sequences: int = lanes_of.TEST_SEQUENCES,
@@ -111,18 +112,24 @@ def run(
     devices: one worker thread each.
     hooks: what is told about it.
     columns: job id -> Column of the trials that continue.
-    widths: lane widths that may be compiled; None: by kind of device.
+    planned: program -> its trials in the whole plan, of which `jobs` may be
+      those left or those of one shard; None: `jobs` is the plan.
+    widths: lane widths that may be compiled; None: see `lanes.widths_of`.
     save_seconds: time between two calls of `hooks.save`.
     test_sequences: fresh sequences of the test after success.
 
   Returns:
     True if every job has ended, False if it was stopped before.
   """
+  planned = planned or collections.Counter(job.program for job in jobs)
   shared = _Shared(
     jobs,
     build,
     dict(columns or {}),
-    tuple(sorted(widths or lanes_of.widths_of(devices[0]))),
+    {
+      name: tuple(sorted(widths or lanes_of.widths_of(devices[0], count)))
+      for name, count in planned.items()
+    },
     test_sequences,
     len(devices),
   )
@@ -212,7 +219,7 @@ class _Shared:
         # A pool that nobody runs comes first: its jobs then share one worker's
         # lanes and wait for them, and only one worker compiles the program.
         pool = next((p for p in pools if p not in self._pools), pools[0])
-        most = self.widths[-1]
+        most = self.widths[pool[0]][-1]
       self._pools[worker] = pool
       jobs = self._waiting[pool]
       return pool, [jobs.popleft() for _ in range(min(most, len(jobs)))]
@@ -304,12 +311,12 @@ def _run_pool(shared, worker, compiled, pool, jobs, unfinished):
   `unfinished` (job id -> sequences seen) is kept current, for a failure.
   """
   name, _ = pool
-  build = shared.build(name)
+  build, widths = shared.build(name), shared.widths[name]
   began, chunk, width, running = time.monotonic(), 16, 0, []
   while jobs or running:
     if jobs:
       columns, structure = lanes_of.start(
-        compiled, name, build, jobs, shared.widths[-1]
+        compiled, name, build, jobs, widths[-1]
       )
       running += [
         (job, shared.column(job) or column)
@@ -317,7 +324,7 @@ def _run_pool(shared, worker, compiled, pool, jobs, unfinished):
       ]
     late = time.monotonic() - began > _NARROW_AFTER_SECONDS
     if late or len(running) > width:
-      width = lanes_of.width_for(shared.widths, len(running))
+      width = lanes_of.width_for(widths, len(running))
     trials = lanes_of.stack([c for _, c in running], structure, width)
     ids = [job.id for job, _ in running]
     seconds = np.array([column.seconds for _, column in running])
@@ -347,7 +354,7 @@ def _run_pool(shared, worker, compiled, pool, jobs, unfinished):
       if shared.stop.is_set():
         return
       late = time.monotonic() - began > _NARROW_AFTER_SECONDS
-      narrower = lanes_of.width_for(shared.widths, len(ids)) < width
+      narrower = lanes_of.width_for(widths, len(ids)) < width
       if (status != trial.RUNNING).any() or (late and narrower):
         break
     columns = lanes_of.columns_of(trials, seconds)

@@ -7,11 +7,20 @@ import sys
 
 import pytest
 
-from experiments import nets, report, report_content, report_rows
+from experiments import nets
+from experiments.report import content, rows, writing
 from lstm_jax import results
-from lstm_jax.store import faults, folder
+from lstm_jax.store import folder
 from tests.test_report_figures import trace as made_trace
-from tests.test_report_rows import SEVEN, make, record, rows_of, table7, trials
+from tests.test_report_rows import (
+  SEVEN,
+  make,
+  record,
+  report_of,
+  rows_of,
+  table7,
+  trials,
+)
 
 
 @pytest.fixture(scope='module')
@@ -21,7 +30,7 @@ def opened(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def written(opened):
-  return {path.name: path for path in report.write(opened)}
+  return {path.name: path for path in writing.write([opened])}
 
 
 @pytest.fixture(scope='module')
@@ -177,12 +186,12 @@ def test_pictures_of_the_document_are_there(written, document):
 
 def test_twice_the_same_bytes_and_nothing_touched(opened, written):
   before = {path: path.stat().st_mtime_ns for path in written.values()}
-  for path in report.write(opened):
+  for path in writing.write([opened]):
     assert path.stat().st_mtime_ns == before[path]
   # Made again, and not only found to be there.
   again = {path: path.read_bytes() for path in written.values()}
   written['report.md'].unlink()
-  for path in report.write(opened):
+  for path in writing.write([opened]):
     assert path.read_bytes() == again[path]
 
 
@@ -191,13 +200,13 @@ def test_a_finished_report_costs_nothing_until_something_changes(
 ):
   pairs = trials('a', 100, 12, SEVEN[100], missing=1)
   opened = make(tmp_path / 'run', pairs)
-  written = report.write(opened)
-  read = report_content.read
-  monkeypatch.setattr(report_content, 'read', None)
-  assert sorted(report.write(opened)) == sorted(written)
-  monkeypatch.setattr(report_content, 'read', read)
+  written = writing.write([opened])
+  made = content.made
+  monkeypatch.setattr(content, 'made', None)
+  assert sorted(writing.write([opened])) == sorted(written)
+  monkeypatch.setattr(content, 'made', made)
   results.write_record(opened, record(pairs[-1][0], 90))
-  report.write(opened)
+  writing.write([opened])
   assert 'still to come' not in written[0].read_text('utf-8').split('<h2')[0]
 
 
@@ -217,7 +226,7 @@ def test_a_solved_net_of_each_task_is_shown(tmp_path, monkeypatch):
   monkeypatch.setattr(
     nets, 'load', lambda _: {ids[3]: 'old', ids[5]: 'new', ids[6]: 'new'}
   )
-  report.write(opened)
+  writing.write([opened])
   page = (tmp_path / 'run' / 'report.html').read_text('utf-8')
   assert seen == [(ids[3], 'old'), (ids[5], 'new')]
   assert page.count('one fresh sequence') >= 2  # caption, label and title
@@ -225,7 +234,7 @@ def test_a_solved_net_of_each_task_is_shown(tmp_path, monkeypatch):
   assert 'No picture' not in page
   monkeypatch.setattr(nets, 'load', lambda _: {ids[3]: 'old'})
   (tmp_path / 'run' / 'report.md').unlink()
-  report.write(opened)
+  writing.write([opened])
   page = (tmp_path / 'run' / 'report.html').read_text('utf-8')
   assert 'No picture of a net of adding: no such option.' in page
 
@@ -236,7 +245,7 @@ def test_partial_and_empty_runs(tmp_path, count):
     (one, kept if i < count else None)
     for i, (one, kept) in enumerate(trials('a', 100, 12, SEVEN[100]))
   ]
-  report.write(make(tmp_path / 'run', pairs))
+  writing.write([make(tmp_path / 'run', pairs)])
   page = (tmp_path / 'run' / 'report.html').read_text('utf-8')
   Page(page)
   assert f'{12 - count} of 12 trials are still to come' in page
@@ -244,7 +253,7 @@ def test_partial_and_empty_runs(tmp_path, count):
 
 
 def test_a_plan_without_trials(tmp_path):
-  report.write(make(tmp_path / 'run', []))
+  writing.write([make(tmp_path / 'run', [])])
   page = (tmp_path / 'run' / 'report.html').read_text('utf-8')
   assert 'The plan holds no trial.' in ''.join(Page(page).text)
 
@@ -258,7 +267,7 @@ def test_text_is_escaped(tmp_path):
     failures=10,
   )
   opened = make(tmp_path / 'run', pairs)
-  report.write(opened)
+  writing.write([opened])
   page = (tmp_path / 'run' / 'report.html').read_text('utf-8')
   found = Page(page)
   assert '<b>"x"' not in page
@@ -271,7 +280,7 @@ def test_text_is_escaped(tmp_path):
 def test_without_matplotlib(monkeypatch, opened, tmp_path):
   monkeypatch.setitem(sys.modules, 'matplotlib', None)
   again = make(tmp_path / 'run', trials('a', 100, 12, SEVEN[100]))
-  written = report.write(again)
+  written = writing.write([again])
   assert [path.name for path in written] == ['report.html', 'report.md']
   for path in written:
     text = path.read_text('utf-8')
@@ -282,7 +291,7 @@ def test_without_matplotlib(monkeypatch, opened, tmp_path):
 
 def test_settings_without_published_figures(tmp_path):
   pairs = trials('srn', 100, 6, {}) + trials('lstm', 50, 6, {}, length=20)
-  report.write(make(tmp_path / 'run', pairs))
+  writing.write([make(tmp_path / 'run', pairs)])
   page = (tmp_path / 'run' / 'report.html').read_text('utf-8')
   (table,) = Page(page).tables
   assert [line[0] for line in table] == ['reading', 'Asrn', 'Blstm']
@@ -301,7 +310,7 @@ def test_the_level_of_a_constant(tmp_path, monkeypatch):
       )
     },
   )
-  monkeypatch.setattr(report_rows.catalog, 'describe', known)
+  monkeypatch.setattr(rows.catalog, 'describe', known)
   pairs = trials('a', 100, 10, SEVEN[100], failures=4)
   for i, error in enumerate((0.25, 0.181, 0.179, None)):
     pairs[6 + i][1]['train_absolute'] = error
@@ -309,7 +318,7 @@ def test_the_level_of_a_constant(tmp_path, monkeypatch):
   (row,) = rows_of(make(tmp_path / 'run', pairs))
   (reading,) = row.readings
   assert (reading.constant, reading.weak) == (2, 1)
-  report.write(folder.open_folder(tmp_path / 'run'))
+  writing.write([folder.open_folder(tmp_path / 'run')])
   text = ' '.join(Page((tmp_path / 'run/report.html').read_text()).text)
   assert (
     '2 of 4 unsolved trials at the level of a constant (always 1/2)' in text
@@ -320,54 +329,14 @@ def test_problems_and_drift_are_said_without_paths(tmp_path):
   pairs = trials('a', 100, 12, SEVEN[100])
   opened = make(tmp_path / 'run', pairs)
   (tmp_path / 'run' / 'records' / 'x.json').write_text('nothing')
-  report.write(opened)
+  writing.write([opened])
   for name in ('report.html', 'report.md'):
     text = (tmp_path / 'run' / name).read_text('utf-8')
     assert '1 files in records/ do not count' in text.replace('\\', '')
     assert str(tmp_path) not in text
 
 
-def run(*arguments):
-  return report.main(['report', *map(str, arguments)])
-
-
-def test_command_line(opened, capsys, tmp_path):
-  assert run(opened.path) == 0
-  assert capsys.readouterr().out.split('\n')[:2] == [
-    str(opened.path / 'report.html'),
-    str(opened.path / 'report.md'),
-  ]
-  assert run('--help') == 0
-  said = capsys.readouterr().out
-  assert 'RUN_FOLDER' in said and max(map(len, said.split('\n'))) <= 80
-  for arguments, code, words in (
-    ((), 2, '0 arguments: give one run folder, or --help'),
-    (('a', 'b'), 2, '2 arguments'),
-    (('--fast', 'a'), 2, '--fast: unknown flag'),
-    ((tmp_path / 'none',), int(faults.Exit.UNUSABLE), 'no run here'),
-  ):
-    assert run(*arguments) == code
-    said = capsys.readouterr()
-    assert said.out == '' and words in said.err
-    assert said.err.startswith('report: ') and said.err.count('\n') == 1
-
-
-def test_a_damaged_plan(tmp_path, capsys):
-  make(tmp_path / 'run', trials('a', 100, 1, SEVEN[100]))
-  path = tmp_path / 'run' / 'plan.json'
-  path.write_bytes(path.read_bytes()[:-9])
-  assert run(tmp_path / 'run') == int(faults.Exit.BAD_DATA)
-  assert 'plan.json' in capsys.readouterr().err
-
-
-def test_a_folder_that_cannot_be_written(tmp_path, capsys):
-  make(tmp_path / 'run', trials('a', 100, 1, SEVEN[100]))
-  (tmp_path / 'run' / 'report.html').mkdir()
-  assert run(tmp_path / 'run') in (73, 74)
-  assert capsys.readouterr().err.startswith('report: ')
-
-
 def test_facts_name_the_run(opened):
-  facts = report_content.read(opened).facts
+  facts = report_of(opened).facts['The run']
   assert facts['trials'].startswith('116 of 120 ended')
   assert facts['device'] == '2 × cpu' and 'jax 0.10.2' in facts['versions']

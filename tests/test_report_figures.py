@@ -3,16 +3,22 @@
 import numpy as np
 import pytest
 
-from experiments import (
-  report_content,
-  report_figures,
-  report_rows,
-  report_scaling,
-  report_sequence,
-  report_strips,
+from experiments.report import (
+  drawing,
+  scaling,
+  sequence,
+  strips,
 )
-from experiments.report_style import INK
-from tests.test_report_rows import SEVEN, make, rows_of, table7, trials
+from experiments.report.rows import published_rows
+from experiments.report.style import INK
+from tests.test_report_rows import (
+  SEVEN,
+  make,
+  report_of,
+  rows_of,
+  table7,
+  trials,
+)
 
 # q, p and the published mean of Table 3.
 THREE = (
@@ -63,7 +69,7 @@ def points(axes, **style):
 
 def test_every_trial_of_a_row_is_drawn(seven):
   for row in seven:
-    caption, figure = report_strips.distribution(row)
+    caption, figure = strips.distribution(row)
     (axes,) = figure.axes
     assert row.name in caption
     solved, stopped = points(axes, marker='o'), points(axes, marker='>')
@@ -84,15 +90,15 @@ def test_every_trial_of_a_row_is_drawn(seven):
 
 
 def test_a_row_without_an_ended_trial_has_no_figure():
-  (row,) = report_rows.published_rows(
+  (row,) = published_rows(
     [one for one, _ in trials('a', 100, 5, SEVEN[100])], []
   )
-  assert report_strips.distribution(row) is None
-  assert report_strips.overview([row]) is None
+  assert strips.distribution(row) is None
+  assert strips.overview([row]) is None
 
 
 def test_ratios_of_all_rows(seven):
-  caption, figure = report_strips.overview(seven)
+  caption, figure = strips.overview(seven)
   (axes,) = figure.axes
   for i, row in enumerate(seven):
     found = row.best.verdict
@@ -105,7 +111,7 @@ def test_ratios_of_all_rows(seven):
 
 
 def test_growth_with_the_length(seven):
-  ((caption, figure),) = report_scaling.scaling(seven)
+  ((caption, figure),) = scaling.draw_scaling(seven)
   (axes,) = figure.axes
   assert (axes.get_xscale(), axes.get_yscale()) == ('log', 'log')
   published = points(axes, marker='*')
@@ -120,7 +126,7 @@ def test_growth_with_the_length(seven):
 
 
 def test_growth_with_the_length_and_an_option(three):
-  ((_, figure),) = report_scaling.scaling(three)
+  ((_, figure),) = scaling.draw_scaling(three)
   left, right = figure.axes
   assert left.get_xlabel() == 'length T (steps)'
   assert right.get_xlabel() == 'distractors'
@@ -141,11 +147,11 @@ def test_rows_with_other_options_are_not_joined():
       length=length,
       options={'task.informative': informative},
     )
-  rows = report_rows.published_rows(
+  rows = published_rows(
     [one for one, _ in entries],
     [{**one, **kept} for one, kept in entries],
   )
-  ((_, figure),) = report_scaling.scaling(rows)
+  ((_, figure),) = scaling.draw_scaling(rows)
   (axes,) = figure.axes
   stars = [line for line in axes.lines if line.get_marker() == '*']
   joined = [list(line.get_xdata()) for line in stars]
@@ -155,7 +161,7 @@ def test_rows_with_other_options_are_not_joined():
 
 
 def test_one_length_has_no_growth(seven):
-  assert report_scaling.scaling(seven[:1]) == []
+  assert scaling.draw_scaling(seven[:1]) == []
 
 
 def trace(steps, inputs, outputs, every=False, **carry):
@@ -208,7 +214,7 @@ CASES = {
 @pytest.mark.parametrize('name', CASES)
 def test_a_sequence(name):
   made, panels = CASES[name]
-  figure = report_sequence.draw_sequence(made, name, blocks=None)
+  figure = sequence.draw_sequence(made, name, blocks=None)
   assert figure.get_suptitle() == name
   said = [axes.get_ylabel().replace('\n', ' ') for axes in figure.axes]
   assert said == panels
@@ -217,7 +223,7 @@ def test_a_sequence(name):
   assert len(limits) == 1
   low, high = limits.pop()
   assert low <= 0 and high >= len(made['inputs']) - 1
-  svg = report_figures._svg(figure, 'f0')
+  svg = drawing._svg(figure, 'f0')
   assert len(svg) < 700_000 and '<svg' in svg
 
 
@@ -227,7 +233,7 @@ def lines(axes):
 
 def test_blocks_have_colours_and_their_cells_dashes():
   made, _ = CASES['adding']
-  figure = report_sequence.draw_sequence(made, blocks=2)
+  figure = sequence.draw_sequence(made, blocks=2)
   gates, states = figure.axes[2], figure.axes[4]
   colours = [line.get_color() for line in lines(gates)]
   assert len(set(colours)) == 2
@@ -249,7 +255,7 @@ def test_blocks_have_colours_and_their_cells_dashes():
 
 def test_targets_where_the_error_counts():
   made, _ = CASES['adding']
-  axes = report_sequence.draw_sequence(made).axes[-1]
+  axes = sequence.draw_sequence(made).axes[-1]
   (ring,) = [line for line in axes.lines if line.get_marker() == 'o']
   assert list(ring.get_xdata()) == [104]
   assert ring.get_ydata() == made['targets'][-1]
@@ -257,7 +263,7 @@ def test_targets_where_the_error_counts():
 
 def test_symbols_lie_at_their_steps():
   made, _ = CASES['srn']
-  (line,) = report_sequence.draw_sequence(made).axes[0].lines
+  (line,) = sequence.draw_sequence(made).axes[0].lines
   x, y = line.get_xdata().reshape(-1, 3), line.get_ydata().reshape(-1, 3)
   np.testing.assert_array_equal(x[:, :2].mean(1), np.arange(12))
   np.testing.assert_array_equal(y[:, 0], made['inputs'].argmax(1))
@@ -266,7 +272,7 @@ def test_symbols_lie_at_their_steps():
 def test_of_very_many_steps_the_extremes_stay():
   values = np.zeros(20_000)
   values[[7_001, 12_345]] = 5, -3
-  steps, thin = report_sequence._thin(values)
+  steps, thin = sequence._thin(values)
   assert len(steps) == len(thin) <= 2_000
   assert (thin.max(), thin.min()) == (5, -3)
   near = steps[thin.argmax()], steps[thin.argmin()]
@@ -276,8 +282,8 @@ def test_of_very_many_steps_the_extremes_stay():
 def test_svgs_of_a_page_do_not_mix(tmp_path):
   opened = make(tmp_path / 'run', table7())
   made, _ = CASES['adding']
-  report = report_content.read(opened)
-  drawn = report_figures.draw_all(report, [('a <title>', made, 2)])
+  report = report_of(opened)
+  drawn = drawing.draw_all(report, [('a <title>', made, 2)])
   assert list(drawn) == [
     *('overview', 'row:table-7-t-100', 'row:table-7-t-500'),
     *('row:table-7-t-1000', 'scaling:0-0', 'sequence:0'),
@@ -287,7 +293,7 @@ def test_svgs_of_a_page_do_not_mix(tmp_path):
     mine = {word.split('"')[0] for word in svg.split(' id="')[1:]}
     assert all(name.startswith(f'f{i}-') for name in mine)
     ids += mine
-    inside = report_figures.inline(svg, caption)
+    inside = drawing.inline(svg, caption)
     assert INK in svg and INK not in inside
     assert 'xmlns' not in inside and 'aria-label="' in inside
   assert 'a &lt;title&gt;' in inside

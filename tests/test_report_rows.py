@@ -6,8 +6,10 @@ import shlex
 import numpy as np
 import pytest
 
-from experiments import engine, flags, plan, report_rows
-from experiments.report_command import command, seeds_text
+from experiments import engine, flags, plan
+from experiments.report import content, naming, runs
+from experiments.report.commands import command, seeds_text
+from experiments.report.rows import _letter, published_rows, tried
 from experiments.setting import trial_id as setting_id
 from lstm_jax import results
 from lstm_jax.store import folder
@@ -45,7 +47,10 @@ def entry(row, seed, published, reading='', **changes):
     'published': published,
     **changes,
   }
-  name = folder.trial_id(made)[:12]
+  # Readings that did not differ in their options would be one.
+  made['options'] = {**made['options'], 'cell.cells_hear': reading}
+  # One trial has one name, whatever grid it is from.
+  name = folder.trial_id({'setting': naming.setting(made), 'seed': seed})[:12]
   return {'id': name, 'trial': name, **made}
 
 
@@ -133,10 +138,17 @@ def table7():
   return made
 
 
-def rows_of(opened):
-  records, _ = results.read_records(opened)
-  entries = list(opened.trials.values())
-  return report_rows.published_rows(entries, results.rows(opened, records))
+def report_of(*folders):
+  held = [runs.read(opened) for opened in folders]
+  joined = runs.join(held)
+  return content.made(
+    joined.entries, joined.rows, runs.facts(held), joined.warnings
+  )
+
+
+def rows_of(*folders):
+  report = report_of(*folders)
+  return [*report.published, *report.others]
 
 
 def test_the_figures_of_a_reading(tmp_path):
@@ -157,9 +169,7 @@ def test_the_figures_of_a_reading(tmp_path):
   assert second.best is linear and third.best.name == 'linear output'
   part = third.readings[1]
   assert (part.trials, part.missing) == (6, 4)
-  assert report_rows.tried(third) == (
-    '2 readings tried: 1 reproduced, 1 under-powered'
-  )
+  assert tried(third) == ('2 readings tried: 1 reproduced, 1 under-powered')
 
 
 def test_a_task_of_another_version(tmp_path):
@@ -170,7 +180,7 @@ def test_a_task_of_another_version(tmp_path):
 
 def test_published_rows_are_told_apart():
   def groups(*entries):
-    return [row.name for row in report_rows.published_rows(entries, [])]
+    return [row.name for row in published_rows(entries, [])]
 
   one = SEVEN[100]
   # Same figures, but another length, learner, task; or a name of their own.
@@ -193,16 +203,16 @@ def test_published_rows_are_told_apart():
     entry('a', 0, one, **line),
     entry('b', 0, one, source='Table 8', **line),
     entry('c', 0, one, length=7, **line),
-  ) == ['a', 'bottom row', 'c']
+  ) == ['a', 'c', 'bottom row']
   # Rows of two grids may have one name: the anchors differ.
-  found = report_rows.published_rows(
+  found = published_rows(
     [entry('a', 0, one), entry('a', 0, {**one, 'wrong': 3}, length=7)], []
   )
   assert len({row.anchor for row in found}) == 2
 
 
 def test_letters():
-  letters = [report_rows._letter(i) for i in (0, 25, 26, 27, 52, 701, 702)]
+  letters = [_letter(i) for i in (0, 25, 26, 27, 52, 701, 702)]
   assert letters == ['A', 'Z', 'AA', 'AB', 'BA', 'ZZ', 'AAA']
 
 

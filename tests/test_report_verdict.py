@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments import report_verdict
-from experiments.report_verdict import NONE, NOT, REPRODUCED, UNDER, verdict
+from experiments.report import verdicts
+from experiments.report.verdicts import NONE, NOT, REPRODUCED, UNDER, verdict
 from lstm_jax import statistics
 
 FIGURES = {'success_after': 1_000, 'trials': 10}
@@ -121,7 +121,7 @@ def test_the_verdict_changes_at_twice_our_mean():
   ]
   assert {found.word for found in words} == {REPRODUCED, UNDER}
   for found in words:
-    assert (found.word == UNDER) == (found.reach > report_verdict.WIDEST)
+    assert (found.word == UNDER) == (found.reach > verdicts.WIDEST)
 
 
 def rates(sigma, shift, n, trials, seed=0, repeats=600):
@@ -133,7 +133,7 @@ def rates(sigma, shift, n, trials, seed=0, repeats=600):
     verdict(list(x), n, 0, {'success_after': y, 'trials': trials}).word
     for x, y in zip(ours, published, strict=True)
   ]
-  return {word: words.count(word) / repeats for word in report_verdict.WORDS}
+  return {word: words.count(word) / repeats for word in verdicts.WORDS}
 
 
 # True rates are 0.94 to 0.95 and 1.00: 600 repeats fall below 0.9 by chance in
@@ -155,8 +155,8 @@ def test_a_wide_scatter_is_not_called_reproduced():
 
 
 def test_the_printed_rule_has_the_constants():
-  said = ' '.join(report_verdict.RULE)
+  said = ' '.join(verdicts.RULE)
   for number in ('95 %', 'at 5 %', 'fewer than 10', 'above 2', '40 points'):
     assert number in said
-  for word in report_verdict.WORDS[:3]:
-    assert any(line.startswith(f'{word}: ') for line in report_verdict.RULE)
+  for word in verdicts.WORDS[:3]:
+    assert any(line.startswith(f'{word}: ') for line in verdicts.RULE)

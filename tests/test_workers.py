@@ -147,6 +147,28 @@ def test_outcomes_depend_on_no_lane(
   assert ended and results(record) == alone
 
 
+def test_the_width_follows_from_the_plan():
+  """The last trial left runs as wide as when there were many."""
+  cpu = jax.devices('cpu')[0]
+  assert lanes.widths_of(cpu, trials=1) == (1,)
+  assert lanes.widths_of(cpu, trials=2) == lanes.widths_of(cpu, trials=930)
+  widths = []
+
+  def noted(name):
+    made = build(name)
+
+    def advance(trials, num_sequences):
+      widths.append(trials.status.shape)
+      return made.program.advance(trials, num_sequences)
+
+    return made._replace(program=made.program._replace(advance=advance))
+
+  for planned in (None, {'one': 2}):
+    ended, _ = run([job(0, budget=5)], build=noted, planned=planned)
+    assert ended
+  assert widths == [(1,), (lanes.CPU_WIDTH,)]
+
+
 def test_stopped_and_continued_ends_the_same(alone):
   """Stopped twice as soon as trials have moved, with what was saved kept."""
   outcomes, columns = {}, {}

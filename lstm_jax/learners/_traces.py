@@ -93,7 +93,7 @@ def machine(cell, task, episode, dtype):
       loop.z[0], target, weight,
     )  # fmt: skip
     parts = (
-      _from_traces(split, found.e_s, loop.traces, loop.z, len(loop.net)),
+      _from_traces(split, found.e_s, loop, one_hot=False),
       _carousel.products(found.e_net, loop.z),
       _carousel.products(found.e_k, found.z_k),
     )
@@ -105,21 +105,9 @@ def machine(cell, task, episode, dtype):
   def add(total, e, parts, loop):
     hidden, output = total
     past, of_hidden, of_output = parts
-    hidden = _carousel.plus(hidden, past)
-    for kind, (per_source, _) in loop.traces.items():
-      # Not stored: the input weights of a thousand symbols.
-      hidden = _carousel.plus(
-        hidden,
-        (
-          tuple(
-            _carousel.to_units(split, kind, e.e_s[:, None] * p, len(loop.net))
-            if isinstance(s, OneHot)
-            else None
-            for p, s in zip(per_source, loop.z, strict=True)
-          ),
-          None,
-        ),
-      )
+    # Not stored: the input weights of a thousand symbols.
+    columns = _from_traces(split, e.e_s, loop, one_hot=True)
+    hidden = _carousel.plus(_carousel.plus(hidden, past), columns)
     hidden = _carousel.plus(hidden, of_hidden)
     return (
       _carousel.plus_columns(hidden, e.e_net, loop.z),
@@ -234,18 +222,23 @@ def _accumulate(trace, factor, decay, z):
   return _carousel.plus_products((per_source, bias), factor, z)
 
 
-def _from_traces(split, e_s, traces, z, num_units):
+def _from_traces(split, e_s, loop, one_hot):
   """What the steps before contribute: sum_c e_s ds_c(t-1)/dw.
 
-  None for the weights of a `OneHot` source.
+  For the weights of `OneHot` sources, or of the others and the bias; None for
+  the rest.
   """
-  to_units = functools.partial(_carousel.to_units, split, num_units=num_units)
+  to_units = functools.partial(
+    _carousel.to_units, split, num_units=len(loop.net)
+  )
   total = None
-  for kind, (per_source, bias) in traces.items():
+  for kind, (per_source, bias) in loop.traces.items():
     w = tuple(
-      None if isinstance(s, OneHot) else to_units(kind, e_s[:, None] * p)
-      for p, s in zip(per_source, z, strict=True)
+      to_units(kind, e_s[:, None] * p)
+      if isinstance(s, OneHot) == one_hot
+      else None
+      for p, s in zip(per_source, loop.z, strict=True)
     )
-    part = w, to_units(kind, e_s * bias)
+    part = w, None if one_hot else to_units(kind, e_s * bias)
     total = part if total is None else _carousel.plus(total, part)
   return total

@@ -8,9 +8,9 @@ import io
 import re
 from html import escape
 
-from experiments import report_scaling, report_sequence, report_strips
-from experiments.report_content import Report
-from experiments.report_style import COLOURS, INK, PAPER
+from experiments.report import scaling, sequence, strips
+from experiments.report.content import Report
+from experiments.report.style import COLOURS, INK, PAPER
 from experiments.summaries import parts
 
 _STYLE = {
@@ -44,9 +44,9 @@ def draw_all(report: Report, traces=()) -> dict[str, tuple[str, str]]:
   """Every figure of a report.
 
   Args:
-    report: of `report_content.read`.
+    report: of `content.made`.
     traces: `(title, trace, blocks)` of solved nets, see
-      `report_sequence.draw_sequence`.
+      `sequence.draw_sequence`.
 
   Returns:
     name -> (caption, SVG): 'overview', 'row:ANCHOR', 'scaling:n-m' and
@@ -66,16 +66,16 @@ def draw_all(report: Report, traces=()) -> dict[str, tuple[str, str]]:
         caption, figure = drawn
         found[name] = caption, _svg(figure, f'f{len(found)}')
 
-    add('overview', report_strips.overview(report.published))
+    add('overview', strips.overview(report.published))
     for row in (*report.published, *report.others):
-      add(f'row:{row.anchor}', report_strips.distribution(row))
+      add(f'row:{row.anchor}', strips.distribution(row))
     tables = parts(report.published, lambda row: row.source)
     for number, rows in enumerate(tables.values()):
-      for i, drawn in enumerate(report_scaling.scaling(rows)):
+      for i, drawn in enumerate(scaling.draw_scaling(rows)):
         add(f'scaling:{number}-{i}', drawn)
     for i, (title, trace, blocks) in enumerate(traces):
-      figure = report_sequence.draw_sequence(trace, title, blocks)
-      caption = f'{title}. {report_sequence.CAPTION}'
+      figure = sequence.draw_sequence(trace, title, blocks)
+      caption = f'{title}. {sequence.CAPTION}'
       add(f'sequence:{i}', (caption, figure))
   return found
 

@@ -2,17 +2,17 @@
 
 import math
 
-from experiments import report_verdict
-from experiments.report_rows import Row
-from experiments.report_strips import log_ticks
-from experiments.report_style import COLOURS, INK, PAPER
+from experiments.report import verdicts
+from experiments.report.rows import Row
+from experiments.report.strips import log_ticks
+from experiments.report.style import COLOURS, INK, PAPER
 from experiments.summaries import parts, shown
 
 _MARKERS = 'osD^vPX<'
 _LENGTH = 'length'
 
 
-def scaling(rows: list[Row]):
+def draw_scaling(rows: list[Row]):
   """The growth of a published table with its lengths, ours beside the paper's.
 
   Rows of one table that differ in `length` make a figure of two panels at most:
@@ -32,9 +32,7 @@ def scaling(rows: list[Row]):
   found = []
   for (task, *_), held in parts(rows, _method).items():
     held = [
-      row
-      for row in held
-      if row.length and report_verdict.published_mean(row.figures)
+      row for row in held if row.length and verdicts.published_mean(row.figures)
     ]
     if len({row.length for row in held}) > 1:
       found.append(_figure(task, held))
@@ -94,7 +92,7 @@ def _panel(axes, x_name, rows, names, varying):
   at = lambda row: _value(row, x_name)
   joined = [n for n in varying if n != x_name] if x_name == _LENGTH else []
   published = [
-    (at(row), report_verdict.published_mean(row.figures), _rest(row, joined))
+    (at(row), verdicts.published_mean(row.figures), _rest(row, joined))
     for row in rows
   ]
   for _, points in parts(published, lambda point: point[2]).items():
@@ -158,7 +156,7 @@ def _method(row):
 def _heights(rows):
   """Everything that is drawn upwards."""
   readings = [reading for row in rows for reading in row.readings]
-  heights = [report_verdict.published_mean(row.figures) for row in rows]
+  heights = [verdicts.published_mean(row.figures) for row in rows]
   heights += [r.mean for r in readings if r.mean]
   return heights + [end for r in readings for end in r.mean_interval or ()]
 

@@ -5,16 +5,16 @@ import textwrap
 
 import numpy as np
 
-from experiments import report_verdict
-from experiments.report_columns import count
-from experiments.report_rows import Row, heading
-from experiments.report_style import COLOURS, GREY, INK, PAPER
+from experiments.report import verdicts
+from experiments.report.columns import count
+from experiments.report.rows import Row, heading
+from experiments.report.style import COLOURS, GREY, INK, PAPER
 
 _VERDICTS = {
-  report_verdict.REPRODUCED: (COLOURS[2], 'o'),
-  report_verdict.UNDER: (COLOURS[4], 'D'),
-  report_verdict.NOT: (COLOURS[1], 's'),
-  report_verdict.NONE: (GREY, 'o'),
+  verdicts.REPRODUCED: (COLOURS[2], 'o'),
+  verdicts.UNDER: (COLOURS[4], 'D'),
+  verdicts.NOT: (COLOURS[1], 's'),
+  verdicts.NONE: (GREY, 'o'),
 }
 _MOST = 40  # lines of a figure
 
@@ -39,7 +39,7 @@ def distribution(row: Row):
   figure = Figure((8, 1.2 + high * len(held)), layout='constrained')
   axes = figure.add_subplot()
   axes.set_xscale('log')
-  published = report_verdict.published_mean(row.figures)
+  published = verdicts.published_mean(row.figures)
   if published:
     axes.axvline(published, color=INK, linestyle='--', linewidth=1.2)
     axes.text(
@@ -99,7 +99,7 @@ def overview(rows: list[Row]):
   from matplotlib.figure import Figure
   from matplotlib.lines import Line2D
 
-  rows = [row for row in rows if report_verdict.published_mean(row.figures)]
+  rows = [row for row in rows if verdicts.published_mean(row.figures)]
   ratios = [r.verdict.ratio for row in rows for r in row.readings]
   ratios = [ratio for ratio in ratios if ratio]
   if not ratios:

@@ -1,9 +1,10 @@
-"""What a report says of a run: published rows, and the readings of each.
+"""What a report says of runs: published rows, and the readings of each.
 
-A pure function of the plan's entries and of the rows of `results.csv`. Rows of
-a grid with the same `line` and `source` are readings of one published row;
-where a plan names no lines, those with the same task, learner, length and
-figures.
+A pure function of the plans' entries and of the rows of `results.csv`. Settings
+with the same `source`, `line` and length are readings of one published row,
+from whatever grids; where a plan names no lines, those with the same task,
+learner, length and figures. Trials with the same setting but their seeds are
+one reading.
 
 Keys of `published`, all optional: `success_after`, of a stop in two stages the
 second's, with `st1` for the first's; `success_percent` (a number, or words);
@@ -17,9 +18,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments import report_command, report_names, report_verdict
-from experiments.report_names import figures_of
-from experiments.summaries import TESTS, parts, shown
+from experiments.report import commands, naming, verdicts
+from experiments.summaries import TESTS, shown
 from lstm_jax import catalog, statistics
 
 RESAMPLES = 10_000
@@ -52,7 +52,7 @@ class Reading(NamedTuple):
     weak: solved trials at that level in the test.
     seconds: summed over the trials.
     command: runs these trials.
-    verdict: the `report_verdict.Verdict`.
+    verdict: the `verdicts.Verdict`.
   """
 
   letter: str
@@ -80,7 +80,7 @@ class Reading(NamedTuple):
   weak: int
   seconds: float
   command: str
-  verdict: report_verdict.Verdict
+  verdict: verdicts.Verdict
 
 
 class Row(NamedTuple):
@@ -111,26 +111,30 @@ class Row(NamedTuple):
 def published_rows(
   entries: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
 ) -> list[Row]:
-  """Groups a run by published row.
+  """Groups the trials of one or several runs by published row.
 
   Args:
-    entries: the plan's entries, each with its `trial` (or `id`).
+    entries: of the plans, each with its `trial` (or `id`), no trial twice.
     rows: those of `results.csv`, of the trials that have ended.
 
   Returns:
-    The rows in the order of the plan; settings without published figures last,
-    as one `Row` a grid and task.
+    The rows in the order of their tables' numbers, those of one table in the
+    order of the plan; settings without published figures last, as one `Row` a
+    grid and task. Where entries disagree on the figures of a row the first
+    counts.
   """
   ended = {row['trial']: row for row in rows}
-  groups = parts(entries, report_names.key)
-  ordered = sorted(groups.items(), key=lambda item: not figures_of(item[1][0]))
-  names = report_names.row_names([group for _, group in ordered])
+  groups = naming.groups(entries)
   made, anchors = [], set()
-  for name, (_, group) in zip(names, ordered, strict=True):
+  for name, group in zip(naming.row_names(groups), groups, strict=True):
     one = group[0]
-    readings = _readings(group, ended)
-    source = one.get('source') or one['grid']
-    anchors.add(anchor := report_names.anchor(f'{source}-{name}', anchors))
+    figures = naming.figures_of(one)
+    readings = tuple(
+      _reading(_letter(i), words, alike, ended, figures)
+      for i, (words, alike) in enumerate(naming.named_readings(group))
+    )
+    source = naming.source_of(one)
+    anchors.add(anchor := naming.anchor(f'{source}-{name}', anchors))
     made.append(
       Row(
         name=name,
@@ -138,7 +142,7 @@ def published_rows(
         source=source,
         task=one['task'],
         length=_common([entry.get('length') for entry in group]),
-        figures=figures_of(one),
+        figures=figures,
         readings=readings,
         best=min(readings, key=_place),
       )
@@ -151,9 +155,7 @@ def tried(row: Row) -> str:
   count = len(row.readings)
   words = [reading.verdict.word for reading in row.readings]
   said = ', '.join(
-    f'{words.count(word)} {word}'
-    for word in report_verdict.WORDS
-    if word in words
+    f'{words.count(word)} {word}' for word in verdicts.WORDS if word in words
   )
   return f'{count} reading{"s" * (count != 1)} tried: {said}'
 
@@ -162,26 +164,13 @@ def _common(values):
   return values[0] if len(set(values)) == 1 else None
 
 
-def _readings(group, ended):
-  rows = parts(group, lambda entry: entry['row'])
-  names = [
-    entries[0].get('reading') or label for label, entries in rows.items()
-  ]
-  made = []
-  for name, (label, entries) in zip(names, rows.items(), strict=True):
-    if names.count(name) > 1 and name != label:
-      name = f'{name} ({label})'
-    made.append(_reading(_letter(len(made)), name, entries, ended))
-  return tuple(made)
-
-
 def _letter(i):
   """A, B, ..., Z, AA, AB, ..."""
   head = _letter(i // 26 - 1) if i >= 26 else ''
   return head + chr(ord('A') + i % 26)
 
 
-def _reading(letter, name, entries, ended):
+def _reading(letter, name, entries, ended, figures):
   found = [ended[i] for i in map(_id, entries) if i in ended]
   solved = [row for row in found if row['status'] == 'solved']
   unsolved = [row for row in found if row['status'] != 'solved']
@@ -222,12 +211,8 @@ def _reading(letter, name, entries, ended):
     constant=_at_level(unsolved, 'train_absolute', level),
     weak=_at_level(solved, 'test_absolute', level),
     seconds=math.fsum(row.get('seconds') or 0 for row in found),
-    command=report_command.command(
-      entries[0], [entry['seed'] for entry in entries]
-    ),
-    verdict=report_verdict.verdict(
-      sequences, len(found), missing, figures_of(entries[0])
-    ),
+    command=commands.command(entries[0], [one['seed'] for one in entries]),
+    verdict=verdicts.verdict(sequences, len(found), missing, figures),
   )
 
 
@@ -271,7 +256,7 @@ def _place(reading):
   """Sort key: the best reading first."""
   ratio = reading.verdict.ratio
   return (
-    report_verdict.WORDS.index(reading.verdict.word),
+    verdicts.WORDS.index(reading.verdict.word),
     -reading.solved / max(reading.trials, 1),
     abs(math.log(ratio)) if ratio else math.inf,
   )

@@ -2,20 +2,20 @@
 
 from html import escape
 
-from experiments import report_content, report_figures, report_verdict
-from experiments.report_columns import MARKS, Cell, columns, notes
-from experiments.report_content import Report, Table
-from experiments.report_markdown import legend
-from experiments.report_rows import Row, heading, tried
-from experiments.report_style import CSS
+from experiments.report import content, drawing, verdicts
+from experiments.report.columns import MARKS, Cell, columns_of, notes
+from experiments.report.content import Report, Table
+from experiments.report.markdown import legend
+from experiments.report.rows import Row, heading, tried
+from experiments.report.style import CSS
 
 _BADGES = {
   f'{MARKS[word]} {word}': kind
   for word, kind in (
-    (report_verdict.REPRODUCED, 'good'),
-    (report_verdict.NOT, 'bad'),
-    (report_verdict.UNDER, 'open'),
-    (report_verdict.NONE, 'soft'),
+    (verdicts.REPRODUCED, 'good'),
+    (verdicts.NOT, 'bad'),
+    (verdicts.UNDER, 'open'),
+    (verdicts.NONE, 'soft'),
   )
 }
 _MARKS = {text[0]: kind for text, kind in _BADGES.items()}
@@ -30,8 +30,8 @@ def page(
   """The whole page.
 
   Args:
-    report: of `report_content.read`.
-    pictures: of `report_figures.draw_all`.
+    report: of `content.made`.
+    pictures: of `drawing.draw_all`.
     left_out: what is missing and why, '' for nothing.
     made_from: hash of what it was made from, see `key`.
   """
@@ -57,15 +57,16 @@ def page(
     parts += [_section(row, pictures, 'h3') for row in report.others]
   if report.published:
     parts.append('<h2 id="rule">The rule</h2>')
-    parts.append(_list(map(_led, report_verdict.RULE)))
+    parts.append(_list(map(_led, verdicts.RULE)))
   parts.append('<h2 id="columns">The columns</h2>')
   parts.append(_list(map(_led, legend(report))))
-  parts.append('<h2 id="run">The run</h2>')
-  facts = (
-    f'<dt>{escape(name)}</dt><dd>{escape(said)}</dd>'
-    for name, said in report.facts.items()
-  )
-  parts.append(f'<dl>{"".join(facts)}</dl>')
+  for title, facts in report.facts.items():
+    parts.append(f'<h2>{escape(title)}</h2>')
+    lines = (
+      f'<dt>{escape(name)}</dt><dd>{escape(said)}</dd>'
+      for name, said in facts.items()
+    )
+    parts.append(f'<dl>{"".join(lines)}</dl>')
   body = '\n'.join(filter(None, parts))
   return (
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -82,11 +83,11 @@ def key(made_from: str) -> str:
 
 def _overview(rows, pictures):
   parts = ['<h2 id="overview">Overview</h2>']
-  parts.append(_table(report_content.overview(rows)))
+  parts.append(_table(content.overview(rows)))
   parts.append(_picture(pictures, 'overview'))
-  if found := report_content.matrices(rows):
+  if found := content.matrices(rows):
     parts.append('<h3 id="matrix">Readings across rows</h3>')
-    parts.append(f'<p>{escape(report_content.MATRIX)}</p>')
+    parts.append(f'<p>{escape(content.MATRIX)}</p>')
     for name, table in found.items():
       if len(found) > 1:
         parts.append(f'<h4>{escape(name)}</h4>')
@@ -111,7 +112,7 @@ def _section(row: Row, pictures, level='h2'):
   parts.append(_picture(pictures, f'row:{row.anchor}'))
   commands = []
   for reading in row.readings:
-    changed = report_content.changed(reading.entry)
+    changed = content.changed(reading.entry)
     commands.append(
       f'<p id="{row.anchor}-{reading.letter}"><b>{reading.letter}</b> '
       f'{escape(reading.name)} <small>{escape(changed)}</small></p>\n'
@@ -127,7 +128,7 @@ def _section(row: Row, pictures, level='h2'):
 
 def _readings(row):
   """The table of a row: the published line, then the readings."""
-  found = columns(row)
+  found = columns_of(row)
   lines = [_heads(found)]
   lines.append('<tbody>')
   if row.figures:
@@ -215,6 +216,6 @@ def _picture(pictures, name):
     return ''
   caption, svg = pictures[name]
   return (
-    f'<figure><div class="scroll">{report_figures.inline(svg, caption)}</div>\n'
+    f'<figure><div class="scroll">{drawing.inline(svg, caption)}</div>\n'
     f'<figcaption>{escape(caption)}</figcaption></figure>'
   )

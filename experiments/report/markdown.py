@@ -2,10 +2,10 @@
 
 import re
 
-from experiments import report_content, report_verdict
-from experiments.report_columns import columns, notes
-from experiments.report_content import Report, Table
-from experiments.report_rows import Row, heading, tried
+from experiments.report import content, verdicts
+from experiments.report.columns import columns_of, notes
+from experiments.report.content import Report, Table
+from experiments.report.rows import Row, heading, tried
 
 
 def document(
@@ -14,9 +14,9 @@ def document(
   """The whole document, ending with a newline.
 
   Args:
-    report: of `report_content.read`.
+    report: of `content.made`.
     pictures: name -> (caption, file relative to the document); the names are
-      those of `report_figures.draw_all`.
+      those of `drawing.draw_all`.
     left_out: what is missing and why, '' for nothing.
   """
   lines = [f'# {escaped(report.title)}', '', escaped(report.subtitle), '']
@@ -27,12 +27,12 @@ def document(
     lines += [f'> {escaped(left_out)}', '']
   if report.published:
     lines += ['## Overview', '']
-    lines += _table(report_content.overview(report.published))
+    lines += _table(content.overview(report.published))
     lines += _picture(pictures, 'overview')
-    if found := report_content.matrices(report.published):
-      lines += ['### Readings across rows', '', report_content.MATRIX, '']
+    if found := content.matrices(report.published):
+      lines += ['### Readings across rows', '', content.MATRIX, '']
       for name, table in found.items():
-        lines += [f'Grid {escaped(name)}:', ''] * (len(found) > 1)
+        lines += [f'{escaped(name)}:', ''] * (len(found) > 1)
         lines += _table(table)
   for name in pictures:
     if name.startswith('scaling:'):
@@ -50,12 +50,13 @@ def document(
       lines += _section(row, pictures, '###')
   if report.published:
     lines += ['## The rule', '']
-    lines += [f'* {escaped(line)}' for line in report_verdict.RULE]
+    lines += [f'* {escaped(line)}' for line in verdicts.RULE]
     lines.append('')
   lines += ['## The columns', '']
   lines += [f'* {escaped(line)}' for line in legend(report)]
-  lines += ['', '## The run', '']
-  lines += [f'* {name}: {escaped(said)}' for name, said in report.facts.items()]
+  for title, facts in report.facts.items():
+    lines += ['', f'## {escaped(title)}', '']
+    lines += [f'* {name}: {escaped(said)}' for name, said in facts.items()]
   return '\n'.join(lines) + '\n'
 
 
@@ -63,7 +64,7 @@ def legend(report: Report) -> list[str]:
   """What each column of the report's tables means, one line each."""
   found = {}
   for row in (*report.published, *report.others):
-    for column in columns(row):
+    for column in columns_of(row):
       if column.meaning:
         found.setdefault(column.heading, column.meaning)
   return [f'{heading}: {meaning}.' for heading, meaning in found.items()]
@@ -79,7 +80,7 @@ def _section(row: Row, pictures, level='##'):
   lines.append('')
   if row.figures:
     lines += [f'{tried(row)}. Best: {escaped(row.best.name)}.', '']
-  found = columns(row)
+  found = columns_of(row)
   heads = [column.heading for column in found]
   rules = ['---:' if column.right else '---' for column in found]
   body = [
@@ -93,7 +94,7 @@ def _section(row: Row, pictures, level='##'):
   lines += _picture(pictures, f'row:{row.anchor}')
   lines += ['```sh']
   for reading in row.readings:
-    lines.append(f'# {reading.letter}: {report_content.changed(reading.entry)}')
+    lines.append(f'# {reading.letter}: {content.changed(reading.entry)}')
     lines.append(reading.command)
   return [*lines, '```', '']
 

@@ -1,10 +1,11 @@
 """What a report holds, before it is written as HTML or Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments import grid, report_verdict, values
-from experiments.report_columns import (
+from experiments import grid, values
+from experiments.report import verdicts
+from experiments.report.columns import (
   EMPTY,
   MARKS,
   Cell,
@@ -13,7 +14,8 @@ from experiments.report_columns import (
   ratio,
   solved,
 )
-from experiments.report_rows import (
+from experiments.report.naming import figures_of, place, source_of
+from experiments.report.rows import (
   Row,
   heading,
   published_rows,
@@ -21,7 +23,6 @@ from experiments.report_rows import (
   tried,
 )
 from experiments.summaries import parts
-from lstm_jax import results
 
 MATRIX = (
   'The mark of the verdict, and our mean over the published one; solved / all '
@@ -49,13 +50,13 @@ class Report(NamedTuple):
   """All that a report says.
 
   Attributes:
-    title: what the run was about.
-    subtitle: grid and source.
+    title: what the runs were about.
+    subtitle: grids and sources.
     lead: one sentence: how many rows, how many reproduced.
     warnings: what is missing or wrong, one sentence each.
     published: rows that are compared with the paper.
     others: settings without published figures.
-    facts: name -> value: counts, versions, device.
+    facts: heading -> name -> value: counts, versions, device of each run.
   """
 
   title: str
@@ -64,56 +65,40 @@ class Report(NamedTuple):
   warnings: list[str]
   published: list[Row]
   others: list[Row]
-  facts: dict[str, str]
+  facts: Mapping[str, Mapping[str, str]]
 
 
-def read(opened) -> Report:
-  """The report of a run folder, as far as it has come."""
-  records, problems = results.read_records(opened)
-  entries = list(opened.trials.values())
-  rows = results.rows(opened, records)
-  made = published_rows(entries, rows)
-  published = [row for row in made if row.figures]
+def made(
+  entries: Sequence[Mapping[str, Any]],
+  rows: Sequence[Mapping[str, Any]],
+  facts: Mapping[str, Mapping[str, str]],
+  warnings: Sequence[str] = (),
+) -> Report:
+  """The report of one or several runs, as far as they have come.
+
+  Args:
+    entries: of the plans, no trial twice.
+    rows: of `results.csv`, one for each trial that has ended.
+    facts: heading -> name -> value, of each run.
+    warnings: what else is wrong, one sentence each.
+  """
+  found = published_rows(entries, rows)
+  published = [row for row in found if row.figures]
   names = list(parts(entries, lambda entry: entry['grid']))
-  known = [found for found in map(_grid, names) if found]
-  warnings = []
-  missing = len(entries) - len(records)
-  if missing:
-    warnings.append(
-      f'{missing:,} of {len(entries):,} trials are still to come; what follows '
-      'is of those that have ended.'
-    )
-  for word in ('failed', 'diverged'):
-    number = sum(record['status'] == word for record in records.values())
-    if number:
-      warnings.append(
-        f'{number:,} of {len(records):,} trials {word}; they count as not '
-        'solved.'
-      )
-  if problems:
-    # Their reasons name files of this machine: the sweep prints them.
-    warnings.append(
-      f'{len(problems):,} files in records/ do not count: damaged, or a second '
-      'result that disagrees with the first.'
-    )
-  if any(record.get('drift') for record in records.values()):
-    warnings.append(
-      'Some trials were run by other versions or on another machine than the '
-      'plan names (column drift of results.csv).'
-    )
+  known = [table for table in map(_grid, names) if table]
   heads = [f'grid {name}' for name in names]
-  heads += [found.source for found in known if found.source]
-  titles = [found.title for found in known]
+  heads += parts(filter(None, (table.source for table in known)), str)
+  titles = [table.title for table in known]
   if len(names) > 2:
     titles = [f'{len(names)} grids beside what was published']
   return Report(
     title='; '.join(titles) or 'Settings from flags',
     subtitle=', '.join(heads),
-    lead=_lead(published, made),
-    warnings=warnings,
+    lead=_lead(published, found),
+    warnings=[*_warnings(entries, rows), *warnings],
     published=published,
-    others=[row for row in made if not row.figures],
-    facts=_facts(opened, rows),
+    others=[row for row in found if not row.figures],
+    facts=facts,
   )
 
 
@@ -126,7 +111,7 @@ def overview(rows: list[Row]) -> Table:
   lines = []
   for row in rows:
     best = row.best
-    mean = report_verdict.published_mean(row.figures)
+    mean = verdicts.published_mean(row.figures)
     words = tried(row).partition(': ')[2] if len(row.readings) > 1 else ''
     searched = best.entry.get('tried')
     if searched:
@@ -205,9 +190,7 @@ def _lead(published, made):
     return 'No setting of this run is compared with a published figure.'
   words = [row.best.verdict.word for row in published]
   said = ', '.join(
-    f'{words.count(word)} {word}'
-    for word in report_verdict.WORDS
-    if word in words
+    f'{words.count(word)} {word}' for word in verdicts.WORDS if word in words
   )
   count_of = len(published)
   rows = 'row' if count_of == 1 else 'rows'
@@ -216,25 +199,31 @@ def _lead(published, made):
   return f'{count_of} published {rows}: {said}{by}.'
 
 
-def _facts(opened, rows):
-  made = opened.plan.get('provenance', {})
-  packages = ('python', 'jax', 'jaxlib', 'numpy')
-  versions = [f'{name} {made[name]}' for name in packages if made.get(name)]
-  seconds = sum(row.get('seconds') or 0 for row in rows)
-  ended = sum(row['status'] == 'solved' for row in rows)
-  planned = len(opened.trials)
-  devices = made.get('device_count')
-  kind = made.get('device_kind')
-  said = {
-    'trials': f'{len(rows):,} of {planned:,} ended, {ended:,} solved',
-    'device time': f'{seconds:,.0f} s, summed over trials',
-    'device': f'{devices} × {kind}' if devices and kind else kind,
-    'processor': made.get('cpu'),
-    'versions': ', '.join(versions),
-    'commit': made.get('commit'),
-    'changes': 'the sources differed from the commit'
-    if made.get('changes')
-    else None,
-    'plan': opened.identity[:16],
-  }
-  return {name: str(value) for name, value in said.items() if value}
+def _warnings(entries, rows):
+  """What is missing or wrong in trials, one sentence each."""
+  said = []
+  missing = len(entries) - len(rows)
+  if missing:
+    said.append(
+      f'{missing:,} of {len(entries):,} trials are still to come; what follows '
+      'is of those that have ended.'
+    )
+  for word in ('failed', 'diverged'):
+    number = sum(row['status'] == word for row in rows)
+    if number:
+      said.append(
+        f'{number:,} of {len(rows):,} trials {word}; they count as not solved.'
+      )
+  if any(row.get('drift') for row in rows):
+    said.append(
+      'Some trials were run by other versions or on another machine than the '
+      'plan names (column drift of results.csv).'
+    )
+  published = [entry for entry in entries if figures_of(entry)]
+  for first, *others in parts(published, place).values():
+    if any(figures_of(other) != figures_of(first) for other in others):
+      said.append(
+        f'{source_of(first)}, {first.get("line") or first["row"]}: the plans '
+        'give different published figures; the first count.'
+      )
+  return said

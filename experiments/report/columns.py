@@ -3,8 +3,8 @@
 import math
 from typing import NamedTuple
 
-from experiments import report_verdict
-from experiments.report_rows import Reading, Row
+from experiments.report import verdicts
+from experiments.report.rows import Reading, Row
 from experiments.summaries import TESTS, shown
 from lstm_jax import statistics
 
@@ -13,10 +13,10 @@ EMPTY = '–'
 _PLACED = {'success_after', 'st1', 'success_percent', 'trials', 'low', 'high'}
 _PLACED |= {'wrong', 'of', 'fraction', 'absolute', 'difference', 'weights'}
 MARKS = {
-  report_verdict.REPRODUCED: '✓',
-  report_verdict.NOT: '✗',
-  report_verdict.UNDER: '?',
-  report_verdict.NONE: EMPTY,
+  verdicts.REPRODUCED: '✓',
+  verdicts.NOT: '✗',
+  verdicts.UNDER: '?',
+  verdicts.NONE: EMPTY,
 }
 
 
@@ -45,7 +45,7 @@ class Column(NamedTuple):
   right: bool = True
 
 
-def columns(row: Row) -> list[Column]:
+def columns_of(row: Row) -> list[Column]:
   """The table of one row: the readings below the published figures.
 
   Columns that hold nothing are left out.
@@ -74,7 +74,7 @@ def columns(row: Row) -> list[Column]:
     lambda r: Cell(count(r.mean), interval(r.mean_interval)),
     _success(figures),
   )
-  if report_verdict.published_mean(figures):
+  if verdicts.published_mean(figures):
     add(
       'ours / published',
       'ratio of the means, with the factor either way that chance would '
@@ -201,13 +201,13 @@ def notes(row: Row) -> list[str]:
   if not row.figures:
     return said
   words = {r.verdict.word for r in row.readings}
-  if report_verdict.REPRODUCED not in words:
-    more = ' so far' if report_verdict.UNDER in words else ''
+  if verdicts.REPRODUCED not in words:
+    more = ' so far' if verdicts.UNDER in words else ''
     said.insert(0, f'No reading reproduces this row{more}.')
   if not row.figures.get('trials'):
     said.append(
       'The number of published trials is not given; '
-      f'{report_verdict.TRIALS} are assumed.'
+      f'{verdicts.TRIALS} are assumed.'
     )
   rest = [f'{k} {shown(v)}' for k, v in figures_left(row).items()]
   if rest:
@@ -251,9 +251,9 @@ def _range(low=None, high=None):
 
 
 def _share(figures):
-  percent = report_verdict.published_percent(figures)
-  successes = report_verdict.published_successes(figures)
-  trials = report_verdict.published_trials(figures)
+  percent = verdicts.published_percent(figures)
+  successes = verdicts.published_successes(figures)
+  trials = verdicts.published_trials(figures)
   if isinstance(percent, str):
     return Cell(percent)
   if successes is None:
@@ -264,7 +264,7 @@ def _share(figures):
 
 
 def _success(figures):
-  mean = report_verdict.published_mean(figures)
+  mean = verdicts.published_mean(figures)
   if mean is not None:
     return Cell(count(mean))
   cap = figures.get('success_after')

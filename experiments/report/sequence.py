@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.report_style import COLOURS, INK
+from experiments.report.style import COLOURS, INK
 
 _MOST_STEPS = 1_500  # beyond, a line is drawn as the span of each bin
 _MOST_RINGS = 20  # steps with a target beyond have no rings

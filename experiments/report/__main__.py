@@ -1,0 +1,82 @@
+"""`python -m experiments.report FOLDER ...`: runs beside what was published.
+
+Writes report.html, one page that needs nothing else, and report.md with its
+figures in figures/. Both are made from the sealed records alone; a run that is
+still going on is reported as far as it has come.
+"""
+
+import os
+import sys
+
+from experiments import values
+from experiments.report import writing
+from lstm_jax.store import faults, folder
+
+_HELP = """\
+Reports run folders: published rows, readings, verdicts, figures.
+
+  python -m experiments.report FOLDER              writes report.html and
+                                                   report.md into the folder
+  python -m experiments.report FOLDER FOLDER ... --out=DIR
+                                                   one report of all of them
+  python -m experiments.report --help              prints this
+
+  --out=DIR   where the report goes; made if missing, no other run's folder
+
+The sweep does the first at its end. Of several folders each published row has
+the readings of all; a trial that two of them hold counts once, as the first has
+it. Figures need matplotlib (pip install '.[plot]'); without it the report says
+what is left out.
+
+Exit codes: 0 done, 2 bad arguments or a folder of another version, 65 the plan
+is damaged, 73 no run folder or not writable, 74 disk trouble."""
+
+
+def main(argv=None):
+  """Runs the command line `argv` and returns its exit code."""
+  arguments = list(sys.argv if argv is None else argv)[1:]
+  if '--help' in arguments or '-h' in arguments:
+    print(_HELP)
+    return int(faults.Exit.OK)
+  try:
+    paths, out = _read(arguments)
+    written = writing.write([folder.open_folder(path) for path in paths], out)
+  except values.Refused as refused:
+    # One line, whatever was typed.
+    print('report:', *str(refused).split(), file=sys.stderr)
+    return int(faults.Exit.USAGE)
+  except faults.StoreError as error:
+    print(f'report: {error}', file=sys.stderr)
+    return int(error.exit_code)
+  for path in written[:2]:
+    print(path)
+  return int(faults.Exit.OK)
+
+
+def _read(arguments):
+  """The folders, each once, and where the report goes."""
+  paths, out = {}, None
+  words = iter(arguments)
+  for word in words:
+    name, equals, value = word.partition('=')
+    if name == '--out':
+      if out is not None:
+        raise values.Refused('--out is given twice; write it once')
+      out = value if equals else next(words, '')
+      if not out:
+        raise values.Refused('--out=: is empty; see --help')
+    elif word.startswith('-'):
+      raise values.Refused(f'{word}: unknown flag; choose from --out, --help')
+    else:
+      paths.setdefault(os.path.realpath(word), word)
+  if not paths:
+    raise values.Refused('no folder: give one run folder or more, or --help')
+  if len(paths) > 1 and out is None:
+    raise values.Refused(
+      f'{len(paths)} folders: say where their report goes, --out=DIR'
+    )
+  return list(paths.values()), out
+
+
+if __name__ == '__main__':
+  sys.exit(main())

@@ -37,7 +37,7 @@ TRIALS = 16
 OVER = (143, 0, -signal.SIGTERM)
 KILLS = 6
 # Longer than anything here takes, so that nothing waits for ever.
-PATIENCE = 120
+PATIENCE = 600
 
 
 class Place(NamedTuple):

@@ -1,7 +1,7 @@
 """Writes a report: finds out whether it is there, makes it, publishes it."""
 
 import hashlib
-import importlib.util
+import importlib
 import os
 from pathlib import Path
 
@@ -120,7 +120,11 @@ def _there(out, key):
 
 
 def _can_draw():
-  return importlib.util.find_spec('matplotlib') is not None
+  try:
+    importlib.import_module('matplotlib')
+  except ImportError:
+    return False
+  return True
 
 
 def _pictures(folders, report):

@@ -199,7 +199,8 @@ def build(setting):
     **dict(setting.learner_options),
     **static,
   )
-  numbers = {'learning_rate': np.float32(np.nan), **cell.numbers}
+  of_rule = catalog.describe('learners', setting.learner).numbers
+  numbers = dict.fromkeys(of_rule, np.float32(np.nan)) | dict(cell.numbers)
   weights = sum(int(np.sum(mask)) for mask in cell.mask)
   return lanes.Build(trial.program(task, learner), numbers, weights)
 

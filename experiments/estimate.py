@@ -16,7 +16,7 @@ from experiments.setting import steps
 REFERENCE_CORES = 2
 # Nanoseconds per lane-step of the 93-weight net of Experiment 4 on one core;
 # the cost is taken to grow as the number of weights.
-_NS = {'truncated1997': 20.0, 'elman': 30.0, 'bptt': 60.0}
+_NS = {'truncated1997': 20.0, 'elman': 30.0, 'bptt': 60.0, 'guess': 10.0}
 _NS_OTHER = 100.0
 _REFERENCE_WEIGHTS = 93
 _START, _COMPILE = 3.0, 4.0

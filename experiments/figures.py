@@ -16,7 +16,7 @@ from experiments.length_figure import sequences_to_success
 from experiments.window_figure import success_over_window
 from lstm_jax.store import files
 
-_STYLE = {
+STYLE = {
   'font.size': 12,
   'axes.titlesize': 13,
   'figure.titlesize': 15,
@@ -58,18 +58,28 @@ def draw_all(
   out_dir = Path(out_dir)
   out_dir.mkdir(parents=True, exist_ok=True)
   paths = []
-  with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE}):
+  with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
     for draw in (sequences_to_success, success_over_window):
-      figure = draw(summaries)
-      for kind, metadata in (
-        ('png', {'Software': None}),
-        ('svg', {'Date': None}),
-      ):
-        path = out_dir / f'{draw.__name__}.{kind}'
-        data = io.BytesIO()
-        figure.savefig(data, format=kind, metadata=metadata)
+      for name, data in as_files(draw(summaries), draw.__name__).items():
+        path = out_dir / name
         # A finished run that is run again touches nothing.
-        if not path.is_file() or path.read_bytes() != data.getvalue():
-          files.publish(path, data.getvalue(), overwrite=True)
+        if not path.is_file() or path.read_bytes() != data:
+          files.publish(path, data, overwrite=True)
         paths.append(path)
   return paths
+
+
+def as_files(figure, name: str) -> dict[str, bytes]:
+  """A matplotlib figure as PNG and SVG, free of dates and versions.
+
+  To be called within `rc_context` of `STYLE`.
+
+  Returns:
+    `name.png` and `name.svg` -> bytes.
+  """
+  found = {}
+  for kind, metadata in (('png', {'Software': None}), ('svg', {'Date': None})):
+    data = io.BytesIO()
+    figure.savefig(data, format=kind, metadata=metadata)
+    found[f'{name}.{kind}'] = data.getvalue()
+  return found

@@ -8,8 +8,10 @@
   include = ['table7']              instead of rows: those of other grids
   include_role = 'chosen'           and of these the ones with this role
   [defaults]                        what every row starts from
+  [groups.rtrl]                     what rows with group = 'rtrl' start from
   [[row]]
   name = 'T100-linear'              one line of the table under one reading
+  group = 'rtrl'                    without: defaults
   line = 'T=100'                    the line of the table; without: the name
   source = 'Table 7'                whose line, where it is not the grid's
   reading = 'linear output'         which reading of the paper
@@ -66,12 +68,15 @@ _GRID_KEYS = {
   'seeds': int | str,
   'try': list,
   'defaults': dict,
+  'groups': dict,
   'row': list,
 }
-_OPTIONAL = ('include', 'include_role', 'seeds', 'try', 'defaults', 'row')
+_OPTIONAL = ('include', 'include_role', 'seeds', 'try')
+_OPTIONAL += ('defaults', 'groups', 'row')
 _TRY_KEYS = {'name': str, 'reading': str, 'sources': list, 'set': dict}
 _ROW_KEYS = {
   'name': str,
+  'group': str,
   'line': str,
   'source': str,
   'reading': str,
@@ -225,16 +230,23 @@ def _text(name, folder, where):
 
 def _own_rows(table, where):
   """The rows written in the file."""
-  defaults = table.get('defaults', {})
-  _check(defaults, _ROW_KEYS, f'{where}, defaults')
-  defaults = {'source': table['source']} | defaults
+  groups = {'': table.get('defaults', {}), **table.get('groups', {})}
+  for name, group in groups.items():
+    here = f'{where}, {f"groups.{name}" if name else "defaults"}'
+    if not isinstance(group, dict):
+      raise values.Refused(f'{here} must be a table')
+    _check(group, _ROW_KEYS, here)
   rows = []
   for i, row in enumerate(table['row']):
     if not isinstance(row, dict):
       raise values.Refused(f'{where}: row must be written as [[row]]')
     here = f'{where}, row {row.get("name", i + 1)}'
     _check(row, _ROW_KEYS, here)
-    rows.append(_row(defaults, row, here))
+    group = row.get('group', '')
+    if group not in groups:
+      known = tuple(filter(None, groups))
+      raise values.Refused(f'{here}: group={group}: {unknown(group, known)}')
+    rows.append(_row({'source': table['source']} | groups[group], row, here))
   return rows
 
 

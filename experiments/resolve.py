@@ -133,28 +133,35 @@ def _too_short(given, task, options, length):
 
 
 def _unmet(given, entries, all_options):
-  cell, learner = entries['cell'], entries['learner']
-  options = all_options['cell']
-  for need, (why, when) in learner.needs.items():
-    if not catalog.holds(when, all_options['learner']):
-      continue
-    condition = cell.provides.get(need)
-    if condition is not None and catalog.holds(condition, options):
-      continue
-    if condition is None:
-      others = (catalog.describe('cells', c) for c in catalog.names('cells'))
-      fit = [other.name for other in others if need in other.provides]
-      tail = f'cells with a {need}: {", ".join(fit) or "(none)"}'
-    else:
-      words = (
-        f'{name}={values.written(name, value)}'
-        for name, value in condition.items()
-      )
-      tail = f'cell {cell.name} has a {need} with {", ".join(words)}'
-    yield (
-      f'{given["learner"]}: cannot train cell {cell.name}: '
-      f'{why or f"it needs a {need}"}; {tail}'
-    )
+  learner = entries['learner']
+  for one, verb, needs in (
+    ('cell', 'train', learner.needs),
+    ('task', 'learn', learner.task_needs),
+  ):
+    for need, (why, when) in needs.items():
+      if not catalog.holds(when, all_options['learner']):
+        continue
+      if tail := _lacking(entries[one], need, all_options[one]):
+        yield (
+          f'{given["learner"]}: cannot {verb} {one} {entries[one].name}: '
+          f'{why or f"it needs a {need}"}; {tail}'
+        )
+
+
+def _lacking(entry, need, options):
+  """Who has what an entry lacks; '' if it has it."""
+  kind, one = entry.kind, entry.kind[:-1]
+  condition = entry.provides.get(need)
+  if condition is None:
+    others = (catalog.describe(kind, name) for name in catalog.names(kind))
+    fit = [other.name for other in others if need in other.provides]
+    return f'{kind} with a {need}: {", ".join(fit) or "(none)"}'
+  if catalog.holds(condition, options):
+    return ''
+  words = (
+    f'{name}={values.written(name, value)}' for name, value in condition.items()
+  )
+  return f'{one} {entry.name} has a {need} with {", ".join(words)}'
 
 
 def _miscounted(given, name, value, options):

@@ -13,7 +13,7 @@ GROUPS = {
     'learner': ('NAME,...', 'learning rules'),
     'length': ('N,...', 'T, sequence length of the task'),
     'window': ('N,...', 'steps an error travels back, or full'),
-    'hidden': ('N,...', 'hidden units of srn, lstm, gru'),
+    'hidden': ('N,...', 'hidden units of cells without blocks'),
     'blocks': ('N,...', 'memory-cell blocks of lstm1997'),
     'block_size': ('N,...', 'cells a block'),
     'learning_rate': ('X,...', 'learning rates'),

@@ -3,10 +3,11 @@
   types      the seams: Cell, Task, Learner, Criterion, Sequence, Stream
   unroll     the one scan over time
   draw       random numbers by position
-  cells      one file a cell:          srn, lstm1997, lstm, gru
-  learners   one file a learning rule: bptt, elman, truncated1997
-  tasks      one file a task:          adding, temporal_order
+  cells      one file a cell:          srn, lstm1997, lstm, gru, ...
+  learners   one file a learning rule: bptt, elman, truncated1997, ...
+  tasks      one file a task:          adding, temporal_order, ...
   trial      a learner meets a task until solved or out of budget
+  backflow   the error of a sequence's last step, q steps earlier
   lanes      trials side by side on a device
   workers    a plan's trials on all devices
   results    rows of ended trials; `store` is the run folder beneath

@@ -13,10 +13,13 @@ Beside the factory a module may hold these literals:
       None: drawn like every other weight. One that ends in `_rate` or `_range`
       is above 0; `length` is an integer.
   PROVIDES = (name, ...) or {name: {option: value, ...}}
-      What a cell has that a learner may need, and under which of its options.
+      What a cell or a task has that a learner may need, and under which of its
+      options.
   NEEDS = (name, ...) or {name: reason}
       What a learner needs of its cell; `(reason, {option: value, ...})` where
       it does so under some of its options only.
+  TASK_NEEDS
+      What a learner needs of its task, as NEEDS.
   STATIC = (name, ...) or {name: {option: value, ...}}
       Traced numbers that a learner must have when it is made, as a keyword, and
       under which of its options: its program is compiled for their values.
@@ -64,7 +67,7 @@ class Option(NamedTuple):
 
 
 class Need(NamedTuple):
-  """What a learner needs of its cell.
+  """What a learner needs of its cell or task.
 
   Attributes:
     why: the reason, for messages.
@@ -86,8 +89,9 @@ class Entry(NamedTuple):
       take anything but bool, int, float, words and None are left out: they
       can be given in Python only.
     numbers: name -> default of the traced numbers.
-    provides: what the cell offers to learners -> the options it takes.
-    needs: what the learner needs -> `Need`.
+    provides: what the cell or task offers to learners -> the options it takes.
+    needs: what the learner needs of its cell -> `Need`.
+    task_needs: what the learner needs of its task -> `Need`.
     static: what else fixes the compiled program -> the options it takes.
     shortest: smallest length.
     mean_steps: `(a, b)`, a task's mean steps a T + b.
@@ -102,6 +106,7 @@ class Entry(NamedTuple):
   numbers: dict[str, Any]
   provides: dict[str, dict[str, Any]]
   needs: dict[str, Need]
+  task_needs: dict[str, Need]
   static: dict[str, dict[str, Any]]
   shortest: int
   mean_steps: tuple[float, float]
@@ -171,6 +176,12 @@ def describe(kind, name, root=_ROOT):
     found = literal(title, {})
     return found if isinstance(found, dict) else dict.fromkeys(found, value)
 
+  def needs(title):
+    return {
+      name: Need(why) if isinstance(why, str) else Need(*why)
+      for name, why in mapping(title, '').items()
+    }
+
   static = mapping('STATIC', {})
   keywords = zip(factory.args.kwonlyargs, factory.args.kw_defaults, strict=True)
   options = [
@@ -186,10 +197,8 @@ def describe(kind, name, root=_ROOT):
     options={option.name: option for option in options if option},
     numbers=literal('NUMBERS', {}),
     provides=mapping('PROVIDES', {}),
-    needs={
-      name: Need(why) if isinstance(why, str) else Need(*why)
-      for name, why in mapping('NEEDS', '').items()
-    },
+    needs=needs('NEEDS'),
+    task_needs=needs('TASK_NEEDS'),
     static=static,
     shortest=literal('SHORTEST', 1),
     mean_steps=literal('MEAN_STEPS', (1.0, 0.0)),

@@ -67,6 +67,7 @@ def test_a_description_agrees_with_the_imported_factory(kind, name):
   for title, mine in (
     ('PROVIDES', entry.provides),
     ('NEEDS', entry.needs),
+    ('TASK_NEEDS', entry.task_needs),
     ('STATIC', entry.static),
   ):
     assert list(mine) == list(getattr(module, title, ()))
@@ -114,6 +115,30 @@ def test_a_cell_has_the_numbers_and_the_split_that_its_module_names(name):
     assert promised == (cell.split is not None), options
 
 
+def test_what_a_learner_needs_somebody_has():
+  for name in catalog.names('learners'):
+    entry = catalog.describe('learners', name)
+    for kind, needs in (('cells', entry.needs), ('tasks', entry.task_needs)):
+      others = [catalog.describe(kind, other) for other in catalog.names(kind)]
+      for need in needs:
+        having = [other.name for other in others if need in other.provides]
+        assert having, (name, need)
+
+
+def test_a_task_that_asks_for_the_next_symbol_says_so():
+  found = {}
+  for name in catalog.names('tasks'):
+    entry = catalog.describe('tasks', name)
+    task = catalog.build('tasks', name)
+    found[name] = 'next_symbol' in entry.provides
+    if found[name]:
+      assert task.num_inputs == task.num_outputs and not task.error_at_end
+  assert [name for name, is_so in found.items() if is_so] == [
+    'first_symbol',
+    'reber',
+  ]
+
+
 def test_build_calls_the_factory_with_its_options():
   cell = catalog.build('cells', 'srn', 3, 2, hidden=5)
   assert (cell.num_inputs, cell.num_outputs) == (3, 2)
@@ -137,6 +162,7 @@ from typing import Literal
 Word = Literal['up', 'down']
 NUMBERS = {'init_range': 0.1}
 NEEDS = ('split', 'mask')
+TASK_NEEDS = {'next_symbol': ('why', {'word': 'up'})}
 STATIC = ('length',)
 PROVIDES = {'split': {'word': 'up'}}
 REFUSES = (({'word': 'up', 'size': ...}, 'no room'),)
@@ -182,6 +208,7 @@ def test_source_is_read_without_running_it(tmp_path):
     numbers={'init_range': 0.1},
     provides={'split': {'word': 'up'}},
     needs={'split': catalog.Need(), 'mask': catalog.Need()},
+    task_needs={'next_symbol': catalog.Need('why', {'word': 'up'})},
     static={'length': {}},
     shortest=1,
     mean_steps=(1.05, 2),

@@ -12,7 +12,7 @@ LAYERS = (
   ('types', 'squash', 'draw'),
   ('criteria', 'exams', 'outputs', 'unroll'),
   ('cells', 'tasks', 'learners'),
-  ('trial',),
+  ('trial', 'backflow'),
   ('lanes',),
   ('workers',),
 )

@@ -73,6 +73,8 @@ RULES = [
   *(Rule('bptt', (), end) for end in (False, True)),
   *(Rule('elman', (('update', u),), False) for u in ('every_step', 'sequence')),
   Rule('elman', (), True),
+  *(Rule('rtrl', (('update', u),), False) for u in ('every_step', 'sequence')),
+  Rule('snap1', (), True),
   *(
     Rule('truncated1997', (('form', form), ('update', update)), end)
     for form, update, end in itertools.product(
@@ -82,6 +84,14 @@ RULES = [
     if update == 'sequence' or (form, end) == ('streaming', False)
   ),
 ]
+# Their steps of the net are among those above, or in their own tests.
+ELSEWHERE = {
+  'cascade': 'its weights move at the end of an epoch',
+  'chunker': 'its task asks for the next symbol',
+  'guess': 'it has no gradient',
+  'kf': 'it reads its input as rtrl does',
+  'uoro': 'it reads its input as rtrl does',
+}
 CELLS = [
   (name, SEES if name == 'lstm1997' else {}) for name in catalog.names('cells')
 ]
@@ -104,7 +114,9 @@ def cases():
 
 def test_every_cell_and_learner_is_here():
   assert [cell for cell, _ in CELLS] == sorted(catalog.names('cells'))
-  assert {rule.name for rule in RULES} == set(catalog.names('learners'))
+  tried = {rule.name for rule in RULES}
+  assert not tried & set(ELSEWHERE)
+  assert tried | set(ELSEWHERE) == set(catalog.names('learners'))
 
 
 @pytest.mark.parametrize(('cell', 'options', 'rule', 'lanes'), [*cases()])
@@ -137,7 +149,7 @@ def test_it_teaches_what_the_array_teaches(x64, cell, options, rule, lanes):
   for one, other in zip(dense, sparse, strict=True):
     assert distance(one, other) < 1e-12
   moved = jax.tree.map(np.subtract, sparse[0], first)
-  assert largest(moved.w_x) > 1e-3
+  assert largest(moved.w_x) > 1e-4
   assert not options or largest(moved.w_out_x) > 1e-3
 
 

@@ -288,6 +288,25 @@ def test_what_a_cell_provides_can_hang_on_its_options(monkeypatch):
   assert 'cannot train cell lstm' in text and 'peepholes=false' in text
 
 
+def test_a_task_can_lack_what_a_learner_needs():
+  text = refused('--learner=chunker --task=adding')
+  assert text == (
+    '--learner=chunker: cannot learn task adding: it predicts the next symbol '
+    'of a sequence at every step, and this task does not ask for that; '
+    'tasks with a next_symbol: first_symbol, reber'
+  )
+  line = '--learner=chunker --task=first_symbol'
+  assert len(made(line).trials) == 10
+  text = refused(f'{line} --set=task.scored=end')
+  assert text.endswith(
+    'task first_symbol has a next_symbol with scored=every_step'
+  )
+  # Every reason at once, the cell's and the task's.
+  text = refused('--learner=chunker,truncated1997 --task=adding --cell=srn')
+  assert len(text.splitlines()) == 2
+  assert 'cannot learn task adding' in text and 'cannot train cell srn' in text
+
+
 def test_a_module_can_refuse_combinations(monkeypatch):
   describe = catalog.describe
   rule = ({'input_gates': False, 'input_gate_bias': ...}, 'no gate to bias')
@@ -484,6 +503,22 @@ set.cell.activation = 'relu'
 """
 
 
+GROUPED = (
+  GRID
+  + """
+[groups.rival]
+task = 'temporal_order'
+[[row]]
+name = 'two'
+group = 'rival'
+cell = 'gru'
+learner = 'elman'
+seeds = 1
+budget = 7
+"""
+)
+
+
 def own(tmp_path, text):
   (tmp_path / 'own.toml').write_text(text)
   return grid.load('own', tmp_path)
@@ -502,6 +537,36 @@ def test_a_grid_file_is_read(tmp_path):
     'cell.init_range': (0.2,),
     'cell.activation': ('relu',),
   }
+
+
+def test_rows_of_a_group_take_nothing_from_the_defaults(tmp_path):
+  one, two = own(tmp_path, GROUPED).rows
+  assert one == own(tmp_path, GRID).rows[0]
+  assert {axis.name: axis.values for axis in two.axes} == {
+    'task': ('temporal_order',),
+    'cell': ('gru',),
+    'learner': ('elman',),
+  }
+
+
+@pytest.mark.parametrize(
+  ('old', 'new', 'message'),
+  [
+    (
+      "group = 'rival'",
+      "group = 'rivals'",
+      'row two: group=rivals.*mean rival',
+    ),
+    ("task = 'temporal_order'", 'tusk = 1', 'groups.rival: key tusk'),
+    ('[groups.rival]\ntask', 'groups.rival', 'groups.rival must be a table'),
+  ],
+)
+def test_a_bad_group_is_named(tmp_path, old, new, message):
+  text = GROUPED.replace(old, new)
+  if 'must be a table' in message:
+    text = GRID.replace('[defaults]', "groups.rival = 'x'\n[defaults]")
+  with pytest.raises(values.Refused, match=message):
+    own(tmp_path, text)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ Sources: Tables 1 to 9; the options are those of Table 10.
 import numpy as np
 import pytest
 
+from lstm_jax.cells.fully_recurrent import fully_recurrent
 from lstm_jax.cells.lstm1997 import lstm1997
+from lstm_jax.cells.srn import srn
 
 EXPERIMENT_2A = dict(
   blocks=1,
@@ -36,6 +38,23 @@ PUBLISHED = {
   '6a': (8, 4, dict(blocks=2, block_size=2), 156),
   '6b': (8, 8, dict(blocks=3, block_size=2), 308),
 }
+
+
+NO_BIAS = dict(hidden_bias=False, output_bias=False)
+ONE_UNIT = dict(hidden=1, recurrence='self', outputs_see_inputs=True, **NO_BIAS)
+# The others: a cell -> (symbols, options, weights).
+OTHERS = [
+  *((srn, p + 1, ONE_UNIT, n) for p, n in ((4, 36), (10, 144), (100, 10404))),
+  (srn, 7, dict(hidden=15, **NO_BIAS), 435),
+  (fully_recurrent, 7, dict(hidden=3), 170),
+  (fully_recurrent, 7, dict(hidden=12), 494),
+]
+
+
+@pytest.mark.parametrize(('cell', 'symbols', 'options', 'count'), OTHERS)
+def test_published_weight_count_of_the_others(cell, symbols, options, count):
+  mask = cell(symbols, symbols, **options).mask
+  assert sum(int(np.sum(exists)) for exists in mask) == count
 
 
 @pytest.mark.parametrize('experiment', PUBLISHED)

@@ -15,6 +15,7 @@ from lstm_jax.types import Array, Cell
 from lstm_jax.unroll import affine, spread
 
 # Traced numbers and their defaults.
+PROVIDES = ('readout',)
 NUMBERS = {'init_range': 0.1}
 
 

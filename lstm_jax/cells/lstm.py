@@ -15,7 +15,7 @@ from lstm_jax.squash import tanh
 from lstm_jax.types import Array, Cell, Split
 from lstm_jax.unroll import spread
 
-PROVIDES = {'split': {'peepholes': False}}
+PROVIDES = {'split': {'peepholes': False}, 'readout': {}}
 
 # Traced numbers and their defaults; None: drawn like every other weight.
 NUMBERS = {

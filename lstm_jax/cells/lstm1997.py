@@ -16,6 +16,7 @@ from lstm_jax.types import Array, Cell, Split
 PROVIDES = {
   'split': {},
   'inputs_to_outputs': {'outputs_see_inputs': True},
+  'readout': {},
 }
 
 # Traced numbers and their defaults; None: drawn like every other weight.

@@ -14,6 +14,8 @@ from lstm_jax import squash
 from lstm_jax.cells import _build
 from lstm_jax.types import Array, Cell
 
+PROVIDES = ('readout',)
+
 # Traced numbers and their defaults.
 NUMBERS = {'init_range': 0.1}
 

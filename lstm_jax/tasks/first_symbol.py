@@ -33,6 +33,7 @@ from lstm_jax.types import Array, Exam, OneHot, Stream, Task
 
 NUMBERS = {'length': 100}
 SHORTEST = 2
+PROVIDES = {'next_symbol': {'scored': 'every_step'}}
 MEAN_STEPS = (1, 0)
 # At every step, the levels are those of T = 100: 99 targets with probability
 # 1/100 and two with 1/200, over the steps.

@@ -36,6 +36,7 @@ from lstm_jax.outputs import output_unit
 from lstm_jax.types import Array, Exam, Stream, Task
 from lstm_jax.unroll import select
 
+PROVIDES = {'next_symbol': {'targets': 'next_symbol'}}
 # A string has 12 symbols on average; the last one has no step.
 MEAN_STEPS = (0, 11)
 # Of a sequence the mean over its steps: a short one counts as much as a long.

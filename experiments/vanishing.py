@@ -1,0 +1,176 @@
+"""`python -m experiments.vanishing`: errors that flow back, against the lag.
+
+Trains nets by the sweep's own program and measures, before and after, how large
+the error of a sequence's last step is q steps earlier. A wrong flag is answered
+before JAX is imported.
+"""
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments import flags, plan, values
+from experiments.grid import AXES
+from experiments.layout import item
+from experiments.setting import Setting
+from experiments.usage import GROUPS
+from lstm_jax import catalog
+
+# The nets of the default run: of Experiment 4 at T = 100 the reading that is
+# learned soonest (table7, T100-cells), and a simple net of logistic units.
+_CELLS = 'srn,lstm1997'
+_TASK = ('--task=adding', '--length=100', '--set=task.output=linear')
+_NETS = {
+  'srn': ('--hidden=8', '--set=cell.activation=logistic'),
+  'lstm1997': (
+    '--learning_rate=0.5',
+    '--set=cell.input_gate_bias=-3:-6',
+    '--set=cell.cells_hear=cells',
+    '--set=cell.bias=gates_outputs',
+  ),
+}
+_SEQUENCES, _SEEDS = 50_000, 16
+_OWN = {
+  'sequences': ('N', f'training sequences a net may see ({_SEQUENCES:,})'),
+  'out': ('FOLDER', 'where vanishing.csv, .svg and .png go (runs/vanishing)'),
+}
+_TRAIN = next(iter(GROUPS.values()))
+_FLAGS = {name: _TRAIN[name] for name in _TRAIN if name != 'budget'} | _OWN
+
+_HELP = """\
+Measures the error that flows back: its size q steps before the end of a
+sequence, relative to where it enters the net (q = 0), before and after
+training; for simple nets of logistic units beside the bound n (n w_max / 4)^q.
+
+  python -m experiments.vanishing
+  python -m experiments.vanishing --task=temporal_order --cell=srn,gru,lstm \\
+      --set=cell.activation=logistic --sequences=20000
+
+Without any flag but --cell, --seeds, --sequences and --out the nets are those
+of Experiment 4 (srn: 8 logistic units); with others, defaults are the sweep's.
+A setting that only some of the cells have is given to these alone.
+"""
+
+
+class Request(NamedTuple):
+  """What a command line asks for.
+
+  Attributes:
+    nets: name of a net -> its settings, which differ in the seed alone.
+    out: folder for the files.
+  """
+
+  nets: dict[str, tuple[Setting, ...]]
+  out: str
+
+
+def main(argv=None):
+  """Runs the command line `argv` and returns its exit code."""
+  arguments = list(sys.argv if argv is None else argv)[1:]
+  if '--help' in arguments or '-h' in arguments:
+    print(usage())
+    return 0
+  try:
+    request = parse(arguments)
+    from experiments import vanishing_nets
+
+    found = {}
+    for name, settings in request.nets.items():
+      net = vanishing_nets.measure(name, settings)
+      print(net.said, flush=True)
+      found[name] = net
+  except values.Refused as refused:
+    for reason in refused.args:
+      print('vanishing:', *reason.split(), file=sys.stderr)
+    return 2
+  print()
+  print(vanishing_nets.table(found))
+  try:
+    paths = vanishing_nets.write(found, Path(request.out))
+  except OSError as error:
+    print(f'vanishing: {request.out}: {error.strerror}', file=sys.stderr)
+    return 74
+  print()
+  print('\n'.join(map(str, paths)))
+  return 0
+
+
+def usage():
+  """The text of `--help`."""
+  lines = [_HELP]
+  for name, (placeholder, words) in _FLAGS.items():
+    lines += item(f'  --{name}={placeholder}', words, 0, 30)
+  return '\n'.join([*lines, '', 'Exit codes: 0 done, 2 bad flags, 74 disk.'])
+
+
+def parse(arguments):
+  """Reads a command line, settings by the rules of the sweep.
+
+  Args:
+    arguments: `--NAME=VALUE` words.
+
+  Returns:
+    The `Request`.
+
+  Raises:
+    Refused: an unknown flag, a value that no plan can have, a setting that no
+      cell has.
+  """
+  own, words = {}, []
+  for word in arguments:
+    name, equals, value = word.removeprefix('--').partition('=')
+    if not word.startswith('--'):
+      raise values.Refused(f'{word}: not a flag; write --NAME=VALUE')
+    if name not in _FLAGS:
+      near = catalog.unknown(name, tuple(_FLAGS))
+      raise values.Refused(f'--{name}: no such flag; {near}')
+    if not equals or not value:
+      raise values.Refused(f'{word}: write --{name}={_FLAGS[name][0]}')
+    if name in ('cell', 'seeds', *_OWN):
+      if name in own:
+        raise values.Refused(f'--{name} is given 2 times; write it once')
+      own[name] = value
+    else:
+      words.append(word)
+  budget = values.integer(own.get('sequences', _SEQUENCES), '--sequences')
+  cells = values.split(own.get('cell', _CELLS), '--cell')
+  known = catalog.names('cells')
+  for cell in cells:
+    if cell not in known:
+      raise values.Refused(f'--cell={cell}: {catalog.unknown(cell, known)}')
+  always = (f'--seeds={own.get("seeds", _SEEDS)}', f'--budget={budget}')
+  nets = {}
+  for cell in cells:
+    if words:
+      mine = [word for word in words if _concerns(word, cell, cells)]
+    else:
+      mine = [*_TASK, *_NETS.get(cell, ())]
+    line = ['vanishing', f'--cell={cell}', *mine, *always]
+    # A Slurm array job has no part in this.
+    for setting in plan.expand(flags.parse(line, environ={})).trials:
+      # A row is called by its name and by the axes that vary in it.
+      name = ' '.join([cell, *setting.row.split(' ')[1:]])
+      nets.setdefault(name, []).append(setting)
+  return Request(
+    {name: tuple(settings) for name, settings in nets.items()},
+    own.get('out', 'runs/vanishing'),
+  )
+
+
+def _concerns(word, cell, cells):
+  """Whether a flag is for this cell: not where only another one can have it."""
+  name, _, rest = word.removeprefix('--').partition('=')
+  name = rest.partition('=')[0] if name == 'set' else AXES[name]
+  kind, _, option = name.partition('.')
+  if kind != 'cell' or not option:
+    return True
+
+  def has(cell):
+    entry = catalog.describe('cells', cell)
+    return option in entry.options or option in entry.numbers
+
+  return has(cell) or not any(map(has, cells))
+
+
+if __name__ == '__main__':
+  sys.exit(main())

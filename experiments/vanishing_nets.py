@@ -1,0 +1,247 @@
+"""Nets before and after training, and the errors that flow back in them."""
+
+import csv
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments import engine, launch, values, vanishing_figure
+from experiments.layout import aligned
+from lstm_jax import catalog
+from lstm_jax.store import files
+
+# Sequences that each net is measured on: a child of key 0 that no trial uses.
+_MEASURED, _CHILD = 32, 7
+_LAGS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+# Nets whose units are all logistic: their recurrent weights, and where.
+_LOGISTIC = {
+  'srn': ('w_h', {'activation': 'logistic'}),
+  'fully_recurrent': ('w_y', {}),
+}
+WHEN = ('before', 'after')
+BOUND = 'bound'
+
+
+class Curve(NamedTuple):
+  """Decimal logarithms of factors over lags, `[Q]` each; -inf for 0.
+
+  Attributes:
+    mean: over seeds, of each net's mean over sequences.
+    low, high: quartiles over seeds.
+  """
+
+  mean: np.ndarray
+  low: np.ndarray
+  high: np.ndarray
+
+
+class Net(NamedTuple):
+  """What was measured of the nets of one setting.
+
+  Attributes:
+    curves: (what, when) -> `Curve`; what is 'all fields', the name of the
+      internal state, that with the rule of 1997, or `BOUND`.
+    said: one line: how many nets, how training ended, whether there is a bound.
+  """
+
+  curves: dict[tuple[str, str], Curve]
+  said: str
+
+
+def measure(name, settings):
+  """Trains the nets of one setting and measures their errors by lag.
+
+  Args:
+    name: what the setting is called.
+    settings: those of its trials, which differ in the seed alone.
+
+  Returns:
+    The `Net`.
+
+  Raises:
+    Refused: every net has diverged.
+  """
+  launch.set_flags(devices=1)
+  import jax
+
+  from lstm_jax import trial
+
+  setting = settings[0]
+  build = engine.build(setting)
+  task = catalog.build('tasks', setting.task, **dict(setting.task_options))
+  cell = catalog.build(
+    'cells',
+    setting.cell,
+    task.num_inputs,
+    task.num_outputs,
+    **dict(setting.cell_options),
+  )
+  nets, status = _trained(build, settings)
+  kept = status != trial.DIVERGED
+  if not kept.any():
+    raise values.Refused(f'{name}: every net has diverged in training')
+  # Both moments side by side as lanes: one program.
+  both = jax.tree.map(
+    lambda *w: np.concatenate([one[..., kept] for one in w], axis=-1), *nets
+  )
+  curves = {}
+  factors = _by_lag(task, cell, setting, both)
+  for i, when in enumerate(WHEN):
+    for what, of_both in factors.items():
+      mine = np.split(of_both, len(WHEN), axis=1)[i]
+      # Not interpolated: what lies below the smallest number is -inf.
+      low, high = np.quantile(mine, (0.25, 0.75), axis=1, method='inverted_cdf')
+      curves[what, when] = Curve(np.mean(mine, axis=1), low, high)
+  said = (
+    f'{name}: {len(settings)} nets by {setting.learner}, '
+    f'{setting.budget:,} sequences at most, '
+    f'{int(np.sum(status == trial.SOLVED))} solved'
+  )
+  if not kept.all():
+    said += f', {int(np.sum(~kept))} diverged and left out'
+  if (BOUND, 'before') not in curves:
+    said += '; no bound: not all of its units are logistic'
+  return Net(curves, said)
+
+
+def _trained(build, settings):
+  """`((params before, params after), status)`, one lane `[..., L]` a seed."""
+  import jax
+
+  from lstm_jax import lanes, trial
+
+  compiled = lanes.Compiled(jax.devices()[0])
+  jobs = [
+    lanes.Job(
+      str(setting.seed),
+      'net',
+      setting.seed,
+      {n: np.nan if v is None else v for n, v in setting.numbers},
+      setting.length or 1,
+      setting.budget,
+    )
+    for setting in settings
+  ]
+  _, trials = lanes.start(compiled, 'net', build, jobs, len(jobs))
+  before = jax.tree.map(np.asarray, trials.learner.params)
+  # It returns whenever a lane has ended.
+  while np.any(np.asarray(trials.status) == trial.RUNNING):
+    (trials, _), _ = compiled(
+      'net', build.program.advance, trials, np.int32(2**30)
+    )
+  after = jax.tree.map(np.asarray, trials.learner.params)
+  return (before, after), np.asarray(trials.status)
+
+
+def _by_lag(task, cell, setting, params):
+  """What -> `[Q, L]` log10 of factors, the mean over sequences, for L nets."""
+  import jax
+  import jax.numpy as jnp
+
+  from lstm_jax import backflow, draw, lanes
+
+  num_nets = jax.tree.leaves(params)[0].shape[-1]
+  with jax.enable_x64(True):  # errors of 1e-200 are numbers
+    words = lanes.key_of(0)
+
+    @jax.jit
+    def drawn(n):
+      key = draw.Key(*(jnp.full(n.shape, word) for word in words))
+      key = draw.fold_in(draw.fold_in(key, jnp.full_like(n, _CHILD)), n)
+      length = jnp.full(n.shape, setting.length or 1, jnp.int32)
+      return (task.fresh or task.draw)(key, length)
+
+    episode = drawn(np.tile(np.arange(_MEASURED), num_nets))
+    steps = np.asarray(task.stream(episode).length)
+    params = jax.tree.map(lambda w: np.asarray(w, np.float64), params)
+    wide = jax.tree.map(lambda w: np.repeat(w, _MEASURED, axis=-1), params)
+
+    # What -> the fields that count and those that are cut.
+    asked = {'all fields': (None, ())}
+    if cell.split is not None:
+      kept = cell.split.internal
+      others = set(cell.initial_carry()._fields) - {kept}
+      asked[f'{kept} alone'] = (kept,), ()
+      asked[f'{kept}, rule of 1997'] = (kept,), tuple(sorted(others))
+
+    @jax.jit
+    def sizes(params, episode):
+      return {
+        what: backflow.size(
+          backflow.error_by_lag(
+            cell, task, params, episode, int(steps.max()), cut=cut
+          ),
+          fields,
+        )
+        for what, (fields, cut) in asked.items()
+      }
+
+    # In the order asked for; JAX sorts names.
+    found = sizes(wide, episode)
+    found = {what: np.asarray(found[what]) for what in asked}
+    field, where = _LOGISTIC.get(setting.cell, (None, {}))
+    bound = None
+    if field and catalog.holds(where, dict(setting.cell_options)):
+      lags = np.arange(steps.min())
+      bound = backflow.logistic_bound(getattr(params, field), lags)
+  with np.errstate(divide='ignore'):
+    logs = {
+      # As far as the shortest sequence reaches.
+      what: np.log10(size[: steps.min()] / size[:1])
+      .reshape(-1, num_nets, _MEASURED)
+      .mean(axis=2)
+      for what, size in found.items()
+    }
+    if bound is not None:
+      logs[BOUND] = np.log10(np.asarray(bound))
+  return logs
+
+
+def table(found):
+  """The factors of all nets as text, a line a curve.
+
+  Args:
+    found: name -> `Net`.
+  """
+  last = min(len(c.mean) for net in found.values() for c in net.curves.values())
+  lags = sorted({q for q in _LAGS if q < last} | {last - 1})
+  lines = [['factor after q steps, q =', '', *map(str, lags), '']]
+  for name, net in found.items():
+    for (what, when), curve in net.curves.items():
+      factors = [_factor(curve.mean[q]) for q in lags]
+      lines.append([f'{name}, {what}', when, *factors, ''])
+  return '\n'.join(aligned(lines))
+
+
+def _factor(log):
+  return '0' if log == -np.inf else f'{10**log:.3g}'
+
+
+def write(found, folder: Path) -> list[Path]:
+  """Writes vanishing.csv and, where matplotlib is there, the figure.
+
+  Args:
+    found: name -> `Net`.
+    folder: made if it is not there.
+
+  Returns:
+    The files.
+
+  Raises:
+    OSError: the folder or a file cannot be written.
+  """
+  text = io.StringIO()
+  rows = csv.writer(text, lineterminator='\n')
+  rows.writerow(('net', 'errors', 'when', 'lag', 'factor', 'low', 'high'))
+  for name, net in found.items():
+    for (what, when), curve in net.curves.items():
+      for q, logs in enumerate(zip(*curve, strict=True)):
+        rows.writerow((name, what, when, q, *(f'{10**x:.6g}' for x in logs)))
+  contents = {'vanishing.csv': text.getvalue().encode()}
+  contents |= vanishing_figure.pictures(found)
+  folder.mkdir(parents=True, exist_ok=True)
+  for name, content in contents.items():
+    files.publish(folder / name, content, overwrite=True)
+  return [folder / name for name in contents]

@@ -1,0 +1,120 @@
+"""A net in cascade: each hidden unit hears itself and the units before it.
+
+The architecture of Recurrent Cascade-Correlation, Fahlman, "The recurrent
+cascade-correlation architecture", NIPS 3, 1991; without the self links it is
+that of Fahlman & Lebiere, "The cascade-correlation learning architecture",
+NIPS 2, 1990. The units, not the learning rule: any rule may train the net.
+"""
+
+from typing import Literal, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax import squash
+from lstm_jax.cells import _build
+from lstm_jax.types import Array, Cell
+from lstm_jax.unroll import spread
+
+PROVIDES = ('cascade', 'readout')
+# Traced numbers and their defaults.
+NUMBERS = {'init_range': 1.0}
+
+_ACTIVATIONS = {
+  'symmetric': lambda x: squash.logistic(x) - 0.5,
+  'logistic': squash.logistic,
+  'tanh': squash.tanh,
+}
+
+
+class Params(NamedTuple):
+  """Weights; one that does not exist is 0 here and in the cell's mask.
+
+  A rule that adds unit after unit finds the weights of unit i in row i of the
+  first four, and what it does to the output units in column i of `w_out`.
+  """
+
+  w_x: Array  # [C, I, *] from the input lines
+  w_h: Array  # [C, C, *] from the units before it now, below the diagonal
+  w_s: Array  # [C, *] from itself one step ago
+  b: Array  # [C, *]
+  w_out: Array  # [K, C, *] output units from the hidden units of now
+  w_out_x: Array  # [K, I, *] output units from the input lines
+  b_out: Array  # [K, *]
+
+
+class Carry(NamedTuple):
+  """State between steps."""
+
+  h: Array  # [C, *] activations V of the hidden units
+
+
+def cascaded(
+  num_inputs: int,
+  num_outputs: int,
+  *,
+  hidden: int = 4,
+  activation: Literal['symmetric', 'logistic', 'tanh'] = 'symmetric',
+  hidden_bias: bool = True,
+  output_bias: bool = True,
+) -> Cell:
+  r"""Hidden units in cascade, each with one self link (Fahlman 1991).
+
+    V_i(t) = f(sum_k w_ik x_k(t) + sum_{j<i} w_ij V_j(t) + w_si V_i(t-1) + b_i)
+    net_k(t) = sum_i w_ki V_i(t) + sum_l w_kl x_l(t) + b_k,  V(0) = 0
+
+  A step takes as many stages as there are units. A unit whose weights are all 0
+  and that no output unit hears is as good as absent.
+
+  Args:
+    num_inputs: I.
+    num_outputs: K.
+    hidden: hidden units (C).
+    activation: f of the hidden units: 'symmetric' is Fahlman's, logistic
+      from -1/2 to 1/2; 'logistic' runs from 0 to 1, 'tanh' from -1 to 1.
+    hidden_bias: whether hidden units have a bias weight.
+    output_bias: whether output units have a bias weight.
+
+  Numbers of `init`: `init_range` r, all weights and biases uniform in [-r, r].
+
+  Returns:
+    The cell. Its carry is `Carry`, its params `Params`; it has no split.
+
+  Raises:
+    ValueError: a size below 1, an option outside its choices.
+  """
+  _build.check_sizes(
+    num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
+  )
+  _build.check_choice('activation', activation, _ACTIVATIONS)
+  f = _ACTIVATIONS[activation]
+  mask = Params(
+    w_x=np.ones((hidden, num_inputs), np.float32),
+    w_h=np.tril(np.ones((hidden, hidden), np.float32), -1),
+    w_s=np.ones(hidden, np.float32),
+    b=np.full(hidden, hidden_bias, np.float32),
+    w_out=np.ones((num_outputs, hidden), np.float32),
+    w_out_x=np.ones((num_outputs, num_inputs), np.float32),
+    b_out=np.full(num_outputs, output_bias, np.float32),
+  )
+
+  def init(key, numbers):
+    return _build.draw_weights(key, mask, numbers['init_range'])
+
+  def initial_carry(lanes=(), dtype=jnp.float32):
+    return Carry(jnp.zeros((hidden, *lanes), dtype))
+
+  def step(params, carry_tm1, x_t):
+    net = _build.net_input((params.w_x,), (x_t,), params.b)
+    net = net + spread(params.w_s, net) * carry_tm1.h
+    values = []
+    for i in range(hidden):
+      # A unit tells those after it, which have not been computed yet.
+      values.append(f(net[:1]))
+      net = net[1:] + spread(params.w_h[i + 1 :, i], net) * values[-1]
+    h_t = jnp.concatenate(values)
+    w, z = (params.w_out, params.w_out_x), (h_t, x_t)
+    return Carry(h_t), _build.net_input(w, z, params.b_out)
+
+  numbers = {name: np.float32(value) for name, value in NUMBERS.items()}
+  return Cell(num_inputs, num_outputs, init, initial_carry, step, mask, numbers)

@@ -1,0 +1,244 @@
+"""One sequence of the chunker: the automatizer A below, the chunker C above.
+
+The order of what happens stands in `chunker`. A takes a symbol a step; C's
+steps are done along with A's in every lane and count where a symbol goes up.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.learners import _chunker, _descend, _sensitivity
+from lstm_jax.types import Array, Cell, OneHot, Task
+from lstm_jax.unroll import dense, select
+
+
+class Form(NamedTuple):
+  """What does not change in training.
+
+  Attributes:
+    cell: the form of both nets.
+    above: the same with C's weights in its mask.
+    task: the task.
+    failure, predicts, rule, upper_rule: of `chunker`.
+    online: whether weights move at every step, or once a sequence.
+  """
+
+  cell: Cell
+  above: Cell
+  task: Task
+  failure: str
+  predicts: str
+  rule: str
+  upper_rule: str
+  online: bool
+
+
+class Weights(NamedTuple):
+  """All weights: field -> `[..., *]`; A with its other outputs' rows apart."""
+
+  lower: dict
+  predictor: dict
+  upper: dict
+
+
+class Upper(NamedTuple):
+  """C in the middle of a sequence.
+
+  Attributes:
+    carry_tm1: C's carry before its last input.
+    symbol: `[*]` int32, its last input.
+    influence: of its weights on it before its last input; () for Elman's rule.
+    began: `[*]` bool, whether it has had one.
+    carry_t: its carry after it.
+    heard: `[Q, *]`, what A has to predict of it.
+  """
+
+  carry_tm1: Any
+  symbol: Array
+  influence: Any
+  began: Array
+  carry_t: Any
+  heard: Array
+
+
+class Lower(NamedTuple):
+  """A in the middle of a sequence.
+
+  Attributes:
+    carry_tm1: its carry.
+    influence: of its weights on it; () for Elman's rule.
+    symbol: `[*]` int32, its next input.
+    surprise: `[*]` bool, whether it failed to predict it.
+  """
+
+  carry_tm1: Any
+  influence: Any
+  symbol: Array
+  surprise: Array
+
+
+def listen(form, carry, net_k):
+  """`[Q, *]`, what A has to predict of C, from C's carry and outputs."""
+  h = _chunker.activations(carry)
+  if form.predicts == 'hidden':
+    return h
+  return jnp.concatenate((h, form.task.output(net_k)))
+
+
+def one_sequence(form, state, episode):
+  """What a sequence teaches.
+
+  Args:
+    form: the `Form`.
+    state: a learner's state: both nets, rates and threshold.
+    episode: the sequence; the lengths of its stream are `[*]`.
+
+  Returns:
+    `(state, judgement)`.
+  """
+  cell, task, online = form.cell, form.task, form.online
+  size = task.num_outputs
+  memory = _sensitivity.past(cell)
+  exact = _sensitivity.full(memory)
+  stream = task.stream(episode)
+  lanes = stream.length.shape
+  dtype = state.learning_rate.dtype
+  # One iteration more than steps: the last symbol is a target of A's and may
+  # be an input of C's.
+  num_steps, clock = _descend.clocks(stream)
+  first = Weights(
+    state.params._asdict(), state.predictor, state.upper._asdict()
+  )
+
+  def gradient(how, moment, error, influence):
+    """`(direct, past)`: dE/dw at constant carry, and through the carry."""
+    direct, e = moment.back(error)
+    if how == 'elman':
+      return direct, {}
+    e = _sensitivity.pack(memory.fields, e)
+    past = memory.weights.tree(exact.credit(influence, e))._asdict()
+    return direct, {k: g for k, g in past.items() if not _chunker.of_outputs(k)}
+
+  def remember(how, now, carry_tm1, symbol, t, influence):
+    if how == 'elman':
+      return influence
+    params = type(state.params)(**now)
+    x_t = OneHot(symbol, size)
+    return exact.advance(params, carry_tm1, x_t, t, influence)[1]
+
+  def see(weights, c, a, t):
+    """C learns to predict A's next symbol and takes it, where A failed."""
+    up = (t >= 0) & a.surprise
+    learns = up & c.began
+    now = weights.upper if online else first.upper
+    moment = _chunker.step(cell, _chunker.column(now, c.symbol), c.carry_tm1)
+    target = dense(OneHot(a.symbol, size), dtype)
+    error = jax.grad(lambda n: jnp.sum(task.loss(n, target)))(moment.net_k)
+    direct, past = gradient(form.upper_rule, moment, error, c.influence)
+    upper = _chunker.plus(
+      form.above, weights.upper, direct, c.symbol,
+      jnp.where(learns, -state.upper_learning_rate, 0), past,
+    )  # fmt: skip
+    influence = remember(
+      form.upper_rule, now, c.carry_tm1, c.symbol, t, c.influence
+    )
+    now = upper if online else first.upper
+    carry_tm1, symbol = select(
+      up, (c.carry_t, a.symbol), (c.carry_tm1, c.symbol)
+    )
+    after = _chunker.step(cell, _chunker.column(now, symbol), carry_tm1)
+    return weights._replace(upper=upper), Upper(
+      carry_tm1=carry_tm1,
+      symbol=symbol,
+      influence=select(learns, influence, c.influence),
+      began=c.began | up,
+      carry_t=select(up, after.carry_t, c.carry_t),
+      heard=select(up, listen(form, after.carry_t, after.net_k), c.heard),
+    )
+
+  def predict(weights, c, a, t, tally):
+    """A takes its next symbol, learns to predict the one after it and C."""
+    active = (t >= 0) & (t < stream.length)
+    now = weights if online else first
+    wide = _chunker.wider(
+      _chunker.column(now.lower, a.symbol),
+      _chunker.column(now.predictor, a.symbol),
+    )
+    moment = _chunker.step(cell, wide, a.carry_tm1)
+    target = stream.target_at(t).astype(dtype)
+
+    def error(net):
+      next_symbol = task.loss(net[:size], target)
+      return jnp.sum(next_symbol + task.loss(net[size:], c.heard))
+
+    error = jax.grad(error)(moment.net_k)
+    direct, past = gradient(form.rule, moment, error, a.influence)
+    rows = {name: direct[name][size:] for name in now.predictor}
+    own = direct | {name: direct[name][:size] for name in rows}
+    factor = jnp.where(active, -state.learning_rate, 0)
+    weights = weights._replace(
+      lower=_chunker.plus(cell, weights.lower, own, a.symbol, factor, past),
+      predictor=_chunker.plus(cell, weights.predictor, rows, a.symbol, factor),
+    )
+    net_k = moment.net_k[:size]
+    tally = _descend.tally_step(tally, task, stream, episode, t, net_k)
+    influence = remember(
+      form.rule, now.lower, a.carry_tm1, a.symbol, t, a.influence
+    )
+    after = Lower(
+      carry_tm1=moment.carry_t,
+      influence=influence,
+      symbol=jnp.argmax(target, axis=0).astype(jnp.int32),
+      surprise=_failed(form, task.output(net_k), target, state),
+    )
+    return weights, select(active, after, a), tally
+
+  def body(i, loop):
+    weights, c, a, tally = loop
+    t = clock(i)
+    weights, c = see(weights, c, a, t)
+    weights, a, tally = predict(weights, c, a, t, tally)
+    return weights, c, a, tally
+
+  carry = cell.initial_carry(lanes, dtype)
+  none = jnp.zeros(lanes, bool)
+  nothing = lambda how: exact.start(lanes, dtype) if how == 'rtrl' else ()
+  symbol = _index(stream.input_at(jnp.zeros_like(stream.length)))
+  rows = next(iter(state.predictor.values()))
+  c = Upper(
+    carry_tm1=carry,
+    symbol=jnp.zeros(lanes, jnp.int32),
+    influence=nothing(form.upper_rule),
+    began=none,
+    carry_t=carry,
+    heard=jnp.zeros((len(rows), *lanes), dtype),
+  )
+  a = Lower(carry, nothing(form.rule), symbol.astype(jnp.int32), ~none)
+  start = first if online else jax.tree.map(jnp.zeros_like, first)
+  tally = _descend.no_tally(lanes, dtype)
+  weights, _, _, tally = jax.lax.fori_loop(
+    0, num_steps + 1, body, (start, c, a, tally)
+  )
+  if not online:
+    weights = jax.tree.map(jnp.add, first, weights)
+  return state._replace(
+    params=type(state.params)(**weights.lower),
+    predictor=weights.predictor,
+    upper=type(state.upper)(**weights.upper),
+  ), _descend.judged(tally)
+
+
+def _failed(form, y_k, target, state):
+  """`[*]` bool, whether outputs `[K, *]` fail to predict a symbol."""
+  if form.failure == 'error':
+    worst = jnp.max(jnp.abs(y_k - target), axis=0)
+    return worst > state.failure_threshold
+  others = jnp.max(jnp.where(target > 0, -jnp.inf, y_k), axis=0)
+  return ~(jnp.sum(y_k * target, axis=0) > others)
+
+
+def _index(x):
+  """`[*]`, which symbol an input `[I, *]` is."""
+  return x.index if isinstance(x, OneHot) else jnp.argmax(x, axis=0)

@@ -1,0 +1,124 @@
+"""The loop of rules in forward mode, and gradient descent in it."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.learners import _descend, _sensitivity
+from lstm_jax.unroll import cast, select
+
+
+class Sum(NamedTuple):
+  """A gradient in the making, under weights that stand still."""
+
+  params: Any
+  total: Any
+
+
+def through(task, past, rule, state, episode, absorb):
+  """One sequence, forwards.
+
+  Args:
+    task: the task.
+    past: the cell's `Past`.
+    rule: what is remembered of the influence.
+    state: anything with `params`: those that the net runs with.
+    episode: the sequence; the lengths of its stream are `[*]`.
+    absorb: `(state, carry_tm1, memory, x_t, target, scored [*]) -> (state,
+      net_k)`: what a step's error does. The step itself is then taken under the
+      weights of before.
+
+  Returns:
+    `(state, judgement)`.
+  """
+  stream = task.stream(episode)
+  lanes = stream.length.shape
+  dtype = jax.tree.leaves(state.params)[0].dtype
+  num_steps, clock = _descend.clocks(stream)
+  input_at = lambda t: cast(stream.input_at(t), dtype)
+  tally = _descend.no_tally(lanes, dtype)
+  start = past.initial(lanes, dtype), rule.start(lanes, dtype)
+
+  def advance(params, i, before):
+    t = clock(i)
+    carry_tm1, memory = before
+    after = rule.advance(params, carry_tm1, input_at(t), t, memory)
+    return select(t >= 0, after, before)
+
+  def score(state, before, t, scored, tally):
+    target = stream.target_at(t).astype(dtype)
+    state, net_k = absorb(state, *before, input_at(t), target, scored)
+    return state, _descend.tally_step(tally, task, stream, episode, t, net_k)
+
+  if task.error_at_end:
+    before = jax.lax.fori_loop(
+      0, num_steps - 1, lambda i, b: advance(state.params, i, b), start
+    )
+    scored = jnp.ones(lanes, bool)
+    state, tally = score(state, before, stream.length - 1, scored, tally)
+    return state, _descend.judged(tally)
+
+  def body(i, c):
+    state, before, tally = c
+    t = clock(i)
+    scored = (t >= 0) & stream.scored_at(t)
+    moved, tally = score(state, before, t, scored, tally)
+    return moved, advance(state.params, i, before), tally
+
+  state, _, tally = jax.lax.fori_loop(0, num_steps, body, (state, start, tally))
+  return state, _descend.judged(tally)
+
+
+def descend(cell, task, past, update, optimizer):
+  """Gradient descent along what a rule remembers.
+
+  Args:
+    cell, task: the net and the task.
+    past: the cell's `Past`.
+    update: 'every_step', after every scored step, or 'sequence', once with the
+      sum over the sequence.
+    optimizer: one of `_descend.OPTIMIZERS`.
+
+  Returns:
+    `(init, learn, judge)`: `init` and `judge` of a `Learner`, and `learn(state,
+    episode, rule) -> (state, judgement)`.
+
+  Raises:
+    ValueError: an unknown `update` or optimizer.
+  """
+  if update not in ('every_step', 'sequence'):
+    raise ValueError(f'update={update!r} must be one of every_step, sequence')
+  init, move = _descend.stepper(cell, optimizer)
+
+  def learn(state, episode, rule):
+    def gradient(params, carry_tm1, memory, x_t, target, scored):
+      grads, e, net_k = _descend.scored_step(
+        cell, task, params, carry_tm1, x_t, target,
+        scored.astype(target.dtype), past.fields,
+      )  # fmt: skip
+      before = past.weights.tree(
+        rule.credit(memory, _sensitivity.pack(past.fields, e))
+      )
+      return jax.tree.map(jnp.add, grads, before), net_k
+
+    def at_once(state, *step):
+      grads, net_k = gradient(state.params, *step)
+      # An optimizer with a memory must not move at steps without an error.
+      return select(step[-1], move(state, grads), state), net_k
+
+    def later(state, *step):
+      grads, net_k = gradient(state.params, *step)
+      total = jax.tree.map(jnp.add, state.total, grads)
+      return state._replace(total=total), net_k
+
+    if update == 'every_step' and not task.error_at_end:
+      return through(task, past, rule, state, episode, at_once)
+    nothing = Sum(state.params, jax.tree.map(jnp.zeros_like, state.params))
+    done, judgement = through(task, past, rule, nothing, episode, later)
+    return move(state, done.total), judgement
+
+  def judge(params, episode):
+    return _descend.judge_forward(cell, task, params, episode)
+
+  return init, learn, judge

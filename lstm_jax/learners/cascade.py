@@ -1,0 +1,301 @@
+"""Recurrent Cascade-Correlation: units are added one by one, each for good.
+
+Fahlman, "The recurrent cascade-correlation architecture", NIPS 3, 1991, after
+Fahlman & Lebiere, "The cascade-correlation learning architecture", NIPS 2,
+1990. The net starts with its output units alone. (1) Quickprop trains the
+weights of the output units on 1/2 sum (t - y)^2 until there is no progress.
+(2) A pool of candidate units is trained, outside the net, to covary with the
+error that remains (see `_candidates`). (3) The best one joins the net with its
+incoming weights frozen, and (1) begins again; when the net is full, for good.
+
+The rules of the phases and their usual values are those of the public programs
+of CMU (Fahlman's of 1990, and of 1995 where it says so):
+
+* A phase ends `patience` epochs after the last change by more than a fraction
+  of the old value: 8 epochs (1995: 12); 0.01 of the squared error of the output
+  phase, 0.03 of the best score of the candidates; or after so many epochs
+  (1995: 200). The candidates' patience counts from the first such change only.
+* Quickprop with mu = 2, weight decay 1e-4 (1995: 0) for the output units and 0
+  for candidates, and epsilon over the number of steps in an epoch: 0.35 (1995:
+  1) for the output units; for candidates, as of 1995, 100 times as much. (1990:
+  1 over the number of steps times that of incoming weights.)
+* 8 candidates. Weights start uniform in [-1, 1].
+* 0.1 is added to the derivative f' of the output units wherever it is used.
+* The residual error is (y - t) f', not y - t.
+* Signs of correlations, mean errors and sum E^2 in the candidates' slopes are
+  of the epoch before, so that one epoch does for both; the first epoch of a
+  pool only measures. Those programs keep the means and sum E^2 of the last
+  epoch of the output phase instead, where every epoch has the same sequences.
+
+Not theirs: the training set is as many sequences as are asked for, the first
+that come (`epochs`). Their programs also stop when no output is wrong by more
+than 0.4; here the stop criterion is the task's.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.draw import Key
+from lstm_jax.learners import (
+  _candidates,
+  _descend,
+  _epoch,
+  _quickprop,
+  _training_set,
+)
+from lstm_jax.types import Array, Learner
+from lstm_jax.unroll import select
+
+NEEDS = {
+  'cascade': 'units join one by one a net in which each hears those before it'
+}
+NUMBERS = {'learning_rate': 1.0}
+
+# Phases of a lane.
+OUTPUTS, MEASURE, CANDIDATES = range(3)
+
+
+class State(NamedTuple):
+  """A net and its pool in training.
+
+  Attributes:
+    params: the net; weights of units that are not installed are 0.
+    learning_rate, init_range: `[*]`.
+    key: of the pools.
+    installed: `[*]` int32, units in the net.
+    phase: `[*]` int32, OUTPUTS, MEASURE or CANDIDATES.
+    n: `[*]` int32, sequences of this epoch.
+    epoch: `[*]` int32, epochs of this phase.
+    quit: `[*]` int32, the epoch at which patience ends.
+    level: `[*]` error or score at the last change.
+    memory: of Quickprop, a `Readout`.
+    pool: the candidates.
+    pool_memory: of Quickprop, a `Pool`.
+    aim: what the epoch before says to the candidates.
+    sums: of this epoch.
+    kept: the sequences of the first epoch, `[N, ..., *]`.
+    filled: `[*]` bool, whether they are complete.
+  """
+
+  params: Any
+  learning_rate: Array
+  init_range: Array
+  key: Key
+  installed: Array
+  phase: Array
+  n: Array
+  epoch: Array
+  quit: Array
+  level: Array
+  memory: _quickprop.Memory
+  pool: _candidates.Pool
+  pool_memory: _quickprop.Memory
+  aim: _candidates.Aim
+  sums: _epoch.Sums
+  kept: Any
+  filled: Array
+
+
+def cascade(
+  cell,
+  task,
+  *,
+  candidates: int = 8,
+  epoch_sequences: int = 256,
+  patience: int = 8,
+  output_change: float = 0.01,
+  candidate_change: float = 0.03,
+  most_epochs: int = 200,
+  candidate_rate: float = 100.0,
+  mu: float = 2.0,
+  decay: float = 1e-4,
+  prime_offset: float = 0.1,
+  residual: Literal['error_signal', 'difference'] = 'error_signal',
+  epochs: Literal['same', 'new'] = 'same',
+) -> Learner:
+  """Recurrent Cascade-Correlation (Fahlman 1991): a net that grows.
+
+  One call is one sequence of an epoch; the weights move at its end.
+
+  Args:
+    cell: a cell in cascade; its `hidden` units are the most there can be.
+    task: the task, for its error and its sequences.
+    candidates: units of the pool (P).
+    epoch_sequences: sequences of an epoch; Experiment 1's training set has 256.
+    patience: epochs without a significant change that end a phase.
+    output_change: fraction of the squared error that is significant.
+    candidate_change: fraction of the best score that is significant.
+    most_epochs: epochs that end a phase whatever changes.
+    candidate_rate: the candidates' epsilon over that of the output units, the
+      learning rate.
+    mu: largest growth of a step of Quickprop.
+    decay: weight decay of the output units, in Quickprop's slopes.
+    prime_offset: added to the derivative of the output units: their error
+      signal becomes dE/dnet + prime_offset (y - t).
+    residual: the error that candidates are to covary with: the error signal
+      of the output units, as Fahlman, or the difference y - t.
+    epochs: whether every epoch has the sequences of the first one, a training
+      set, or those that are shown in it. The latter makes errors and slopes
+      differ from epoch to epoch where nothing else does, and Quickprop and
+      patience take that for progress. With the former, a sequence is shown to
+      the net for its judgement and one of the first is learned from.
+
+  Numbers of `init`: `learning_rate`, Quickprop's epsilon times the steps of an
+  epoch; `init_range` r of the cell, also of the candidates.
+
+  Returns:
+    The learner; its state is a `State`.
+
+  Raises:
+    ValueError: counts below 1, mu not above 0, a residual outside its choices.
+
+  Cost per step: P (I + C) traces beside the net's own step; memory the same,
+  whatever the sequence length.
+  """
+  counts = dict(
+    candidates=candidates, epoch_sequences=epoch_sequences, patience=patience,
+    most_epochs=most_epochs,
+  )  # fmt: skip
+  for name, value in counts.items():
+    if value < 1:
+      raise ValueError(f'{name}={value} must be at least 1')
+  if not mu > 0:
+    raise ValueError(f'mu={mu} must be above 0')
+  if residual not in ('error_signal', 'difference'):
+    raise ValueError(
+      f'residual={residual!r} must be one of error_signal, difference'
+    )
+  if epochs not in ('same', 'new'):
+    raise ValueError(f'epochs={epochs!r} must be one of same, new')
+  mask = cell.mask
+  run = _epoch.runner(cell, task, prime_offset, residual)
+
+  def init(key, numbers):
+    params = cell.init(key, numbers)
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    rate = jnp.asarray(numbers['learning_rate'])
+    none = jnp.zeros(rate.shape, jnp.int32)
+    words = jax.random.bits(jax.random.fold_in(key, 1), (2,), jnp.uint32)
+    key = Key(words[0], words[1])
+    init_range = jnp.asarray(numbers['init_range'])
+    pool = jax.tree.map(
+      jnp.zeros_like,
+      _candidates.draw_pool(key, none, mask, candidates, init_range, none),
+    )
+    readout = _epoch.Readout(zeros.w_out, params.w_out_x, params.b_out)
+    return State(
+      params=zeros._replace(**readout._asdict()),
+      learning_rate=rate,
+      init_range=init_range,
+      key=key,
+      installed=none,
+      phase=none + OUTPUTS,
+      n=none,
+      epoch=none,
+      quit=none,
+      level=jnp.zeros_like(params.w_out[0, 0]),
+      memory=_quickprop.nothing(readout),
+      pool=pool,
+      pool_memory=_quickprop.nothing(pool),
+      aim=_candidates.no_aim(pool, cell.num_outputs),
+      sums=_epoch.no_sums(pool, readout),
+      kept=_training_set.empty(task, epoch_sequences)
+      if epochs == 'same'
+      else (),
+      filled=none > 0,
+    )
+
+  def update(state, episode):
+    if epochs == 'same':
+      kept, taught = _training_set.shown(
+        state.kept, state.filled, state.n, episode
+      )
+      state = state._replace(kept=kept)
+    else:
+      taught = episode
+    sums, judgement = run(state, taught)
+    if epochs == 'same':
+      judgement = judge(state.params, episode)
+    state = state._replace(sums=sums, n=state.n + 1)
+    over = state.n >= epoch_sequences
+    # Most sequences end no epoch in any lane.
+    state = jax.lax.cond(
+      jnp.any(over), lambda s: select(over, turn(s), s), lambda s: s, state
+    )
+    return state, judgement
+
+  def turn(state):
+    """What the end of an epoch does, a lane."""
+    sums, phase = state.sums, state.phase
+    training, pooled = phase == OUTPUTS, phase == CANDIDATES
+    epsilon = state.learning_rate / jnp.maximum(sums.steps, 1)
+    readout = _epoch.Readout(
+      *(getattr(state.params, n) for n in _epoch.Readout._fields)
+    )
+    moved = _quickprop.move(
+      readout, state.memory, sums.slope, epsilon, mu, decay
+    )
+    readout, memory = select(training, moved, (readout, state.memory))
+    moved = _quickprop.move(
+      state.pool, state.pool_memory, sums.products.slope,
+      candidate_rate * epsilon, mu, 0.0,
+    )  # fmt: skip
+    pool, pool_memory = select(pooled, moved, (state.pool, state.pool_memory))
+    correlation = _candidates.correlations(
+      sums.products, sums.error, sums.square, sums.steps
+    )
+    _, score = _candidates.best(correlation)
+
+    # Patience.
+    epoch = state.epoch + 1
+    value = jnp.where(training, sums.squared, score)
+    change = jnp.where(training, output_change, candidate_change)
+    change = change.astype(value.dtype) * state.level
+    first = epoch == 1
+    changed = ~first & (jnp.abs(value - state.level) > change)
+    quit = jnp.where(first & training, patience, state.quit)
+    quit = jnp.where(first & pooled, most_epochs, quit)
+    quit = jnp.where(changed, epoch + patience, quit)
+    stale = ~first & ~changed & (epoch >= quit)
+    done = stale | (epoch >= most_epochs) | (phase == MEASURE)
+
+    # What comes next.
+    installed = state.installed
+    full = installed >= len(state.params.b)
+    joins = done & pooled
+    begins = done & training & ~full
+    goes_on = ~joins & ~begins & (phase != MEASURE)
+    phase = jnp.where(begins, MEASURE, jnp.where(joins, OUTPUTS, phase))
+    phase = jnp.where(state.phase == MEASURE, CANDIDATES, phase)
+    params = state.params._replace(**readout._asdict())
+    grown = _candidates.install(params, pool, correlation, installed)
+    fresh = _candidates.draw_pool(
+      state.key, installed, mask, candidates, state.init_range, installed
+    )
+    mean = sums.error / jnp.maximum(sums.steps, 1)[None]
+    return State(
+      params=select(joins, grown, params),
+      learning_rate=state.learning_rate,
+      init_range=state.init_range,
+      key=state.key,
+      installed=installed + joins,
+      phase=phase,
+      n=jnp.zeros_like(state.n),
+      epoch=jnp.where(goes_on, epoch, 0),
+      quit=quit,
+      level=jnp.where(first | changed, value, state.level),
+      memory=memory,
+      pool=select(begins, fresh, pool),
+      pool_memory=select(begins, _quickprop.nothing(pool), pool_memory),
+      aim=_candidates.Aim(correlation, mean, sums.square),
+      sums=jax.tree.map(jnp.zeros_like, sums),
+      kept=state.kept,
+      filled=jnp.ones_like(state.filled),
+    )
+
+  def judge(params, episode):
+    return _descend.judge_forward(cell, task, params, episode)
+
+  return Learner(init, update, judge)

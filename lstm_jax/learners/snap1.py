@@ -1,0 +1,124 @@
+"""Sparse approximation of real-time recurrent learning, SnAp-1 and SnAp-n.
+
+Menick, Elsen, Evci, Osindero, Simonyan & Graves, "A practical sparse
+approximation for real time recurrent learning", ICLR 2021.
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.learners import _forward, _sensitivity
+from lstm_jax.types import Learner
+
+NUMBERS = {'learning_rate': 0.1}
+# Random nets at which a derivative is looked at: one that is 0 at all of them
+# is 0 by structure (a rectified unit is silent at half of them).
+_POINTS = 64
+
+
+def snap1(
+  cell,
+  task,
+  *,
+  reach: int = 1,
+  update: Literal['every_step', 'sequence'] = 'every_step',
+  optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',
+) -> Learner:
+  """SnAp-1: a weight's influence on the carry entries it touches in one step.
+
+  Real-time recurrent learning in which the influence S = d carry/dw keeps the
+  entries that can be other than 0 `reach` steps after S = 0,
+
+    S(t) = M (D(t) S(t-1) + I(t)),  elementwise M of 0 and 1,
+
+  and drops the rest after every step. With `reach=1` that is the pattern of
+  I = d carry(t)/dw at constant carry: in a plain recurrent net a weight is
+  followed in its own unit, through that unit's link to itself. In a cell with
+  an internal state it is followed in all that its unit acts on within the step:
+  the state, the output, the gate. Exact where no influence leaves the pattern
+  (units that hear nobody but themselves) or where `reach` fills it.
+
+  S is stored by weight: m entries each, where m is the most that any weight
+  has (1 in a plain recurrent net), so that memory is O(m W) and a step costs
+  O(n W) for the derivatives and O(m^2 W) for S, n and W as in `rtrl`.
+
+  Args:
+    cell: any cell.
+    task: the task, for its error and its sequences.
+    reach: steps for which the pattern may fill, n of SnAp-n.
+    update: when the weights move: after every scored step, or once with the
+      sum over the sequence. The same where only the last step is scored.
+    optimizer: what turns the gradient into an update.
+
+  Returns:
+    The learner.
+
+  Raises:
+    ValueError: a `reach` below 1, an unknown `update` or optimizer.
+
+  Source: Menick et al. (2021), section 3.
+  """
+  if reach < 1:
+    raise ValueError(f'reach={reach} must be at least 1')
+  past = _sensitivity.past(cell)
+  init, learn, judge = _forward.descend(cell, task, past, update, optimizer)
+  rule = sparse(past, pattern(cell, past, reach))
+  return Learner(
+    init, lambda state, episode: learn(state, episode, rule), judge
+  )
+
+
+def pattern(cell, past, reach):
+  """Where the influence can be other than 0 after `reach` steps.
+
+  Returns:
+    `[n, W]` bool, numpy.
+  """
+  rng = np.random.default_rng(0)
+  draw = lambda like, size: jnp.asarray(
+    size * rng.normal(size=(*np.shape(like), _POINTS)), jnp.float32
+  )
+  params = jax.tree.map(lambda m: draw(m, 0.3) * m[..., None], cell.mask)
+  carry = jax.tree.map(lambda c: draw(c, 1.0), cell.initial_carry())
+  x_t = draw(np.zeros(cell.num_inputs), 1.0)
+  _, by_carry, by_weights = jax.jit(
+    lambda *step: _sensitivity.jacobians(past, *step)
+  )(params, carry, x_t)
+  moves, touches = (
+    np.any(np.asarray(a) != 0, axis=-1) for a in (by_carry, by_weights)
+  )
+  kept = touches
+  for _ in range(min(reach, past.size) - 1):
+    kept = touches | (moves.astype(int) @ kept > 0)
+  return kept
+
+
+def sparse(past, kept):
+  """The `Rule` that carries the entries of S where `kept` `[n, W]` holds."""
+  # Row a of `rows` holds each weight's a-th entry; weights that have fewer
+  # repeat one, which then counts for nothing.
+  m = max(int(np.max(np.sum(kept, axis=0))), 1)
+  rows = np.argsort(~kept, axis=0, kind='stable')[:m]
+  column = np.arange(past.weights.size)
+  counts = kept[rows, column]
+
+  def start(lanes, dtype):
+    return jnp.zeros((*rows.shape, *lanes), dtype)
+
+  def advance(params, carry_tm1, x_t, t, influence):
+    del t
+    carry_t, by_carry, by_weights = _sensitivity.jacobians(
+      past, params, carry_tm1, x_t
+    )
+    links = by_carry[rows[:, None], rows[None]]
+    now = jnp.sum(links * influence[None], axis=1) + by_weights[rows, column]
+    here = counts.reshape(*rows.shape, *(1,) * (now.ndim - 2))
+    return carry_t, jnp.where(here, now, 0)
+
+  def credit(influence, e):
+    return jnp.sum(e[rows] * influence, axis=0)
+
+  return _sensitivity.Rule(start, advance, credit)

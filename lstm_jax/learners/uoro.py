@@ -1,0 +1,134 @@
+"""Unbiased online recurrent optimization: a random rank-one influence.
+
+Tallec & Ollivier, "Unbiased online recurrent optimization", ICLR 2018
+(arXiv:1702.05043).
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax import draw
+from lstm_jax.draw import Key
+from lstm_jax.learners import _forward, _sensitivity
+from lstm_jax.types import Array, Learner
+
+NUMBERS = {'learning_rate': 0.1}
+# The paper's, in its algorithm 1.
+_EPSILON = 1e-7
+
+
+class State(NamedTuple):
+  """A net in training and where its random signs come from.
+
+  Attributes:
+    inner: weights and optimizer.
+    key: of the trial.
+    sequences: `[*]` int32, sequences learned from; each has its own signs.
+  """
+
+  inner: Any
+  key: Key
+  sequences: Array
+
+  @property
+  def params(self):
+    """The weights."""
+    return self.inner.params
+
+
+def uoro(
+  cell,
+  task,
+  *,
+  update: Literal['every_step', 'sequence'] = 'every_step',
+  optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',
+) -> Learner:
+  """Unbiased online recurrent optimization: RTRL with a rank-one influence.
+
+  In place of S = d carry/dw two vectors s `[n]` and v `[W]` with E[s v^T] = S:
+
+    s(t) = rho_0 D(t) s(t-1) + rho_1 nu
+    v(t) = v(t-1) / rho_0 + nu^T I(t) / rho_1
+
+  with nu independent random signs, D and I as in `rtrl`. What the signs mix
+  vanishes on average, whatever the two factors are; they balance the norms:
+  rho_0 = sqrt(|v(t-1)| / (|D s(t-1)| + eps)) + eps and rho_1 = sqrt(|nu^T I| /
+  (|nu| + eps)) + eps, eps = 1e-7. A step costs O(W) time and memory, a gradient
+  has the right mean and a variance that grows with n and T. With updates at
+  every step the mean is that of real-time recurrent learning only as far as the
+  weights stand still.
+
+  Args:
+    cell: any cell.
+    task: the task, for its error and its sequences.
+    update: when the weights move: after every scored step, or once with the
+      sum over the sequence. The same where only the last step is scored.
+    optimizer: what turns the gradient into an update.
+
+  Returns:
+    The learner. s and v are 0 at the start of every sequence.
+
+  Raises:
+    ValueError: an unknown `update` or optimizer.
+
+  Source: Tallec & Ollivier (2018), section 3, algorithm 1; D s by exact
+  derivatives in place of a finite difference.
+  """
+  past = _sensitivity.past(cell)
+  start, learn, judge = _forward.descend(cell, task, past, update, optimizer)
+
+  def init(key, numbers):
+    # Not the key itself, from which the weights are drawn.
+    words = jax.random.bits(jax.random.fold_in(key, 1), (2,), jnp.uint32)
+    inner = start(key, numbers)
+    none = jnp.zeros(inner.learning_rate.shape, jnp.int32)
+    return State(inner, Key(words[0], words[1]), none)
+
+  def step(state, episode):
+    rule = rank_one(past, draw.fold_in(state.key, state.sequences))
+    inner, judgement = learn(state.inner, episode, rule)
+    return State(inner, state.key, state.sequences + 1), judgement
+
+  return Learner(init, step, judge)
+
+
+def rank_one(past, key):
+  """The `Rule` that carries s and v; signs from `key`, one of a sequence."""
+
+  def start(lanes, dtype):
+    return (
+      jnp.zeros((past.size, *lanes), dtype),
+      jnp.zeros((past.weights.size, *lanes), dtype),
+    )
+
+  def advance(params, carry_tm1, x_t, t, memory):
+    s, v = memory
+    carry_t, push, pull = past.step(params, carry_tm1, x_t)
+    nu = signs(key, t, past.size, s.dtype)
+    s = push(s)
+    _, at_once = pull(nu)
+    rho_0 = _balance(v, s)
+    rho_1 = _balance(at_once, nu)
+    return carry_t, (rho_0 * s + rho_1 * nu, v / rho_0 + at_once / rho_1)
+
+  def credit(memory, e):
+    s, v = memory
+    return jnp.sum(e * s, axis=0, keepdims=True) * v
+
+  return _sensitivity.Rule(start, advance, credit)
+
+
+def signs(key, t, size, dtype):
+  """`[size, *]` of -1 and 1, independent for every step `t` `[*]`."""
+  row = np.arange(size).reshape(-1, *(1,) * t.ndim)
+  bits = draw.bits_at(Key(*(word[None] for word in key)), t[None] * size + row)
+  return jnp.where(bits >> jnp.uint32(31), 1, -1).astype(dtype)
+
+
+def _balance(a, b):
+  """The factor for b that makes b as long as a over it, `[1, *]`."""
+  length = lambda x: jnp.sqrt(jnp.sum(x * x, axis=0, keepdims=True))
+  return jnp.sqrt(length(a) / (length(b) + _EPSILON)) + _EPSILON

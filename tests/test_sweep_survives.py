@@ -35,7 +35,7 @@ PLAN = (
 TRIALS = 16
 # Stopped, done, or stopped while the interpreter was leaving.
 OVER = (143, 0, -signal.SIGTERM)
-KILLS = 6
+KILLS = 4
 # Longer than anything here takes, so that nothing waits for ever.
 PATIENCE = 600
 
@@ -235,7 +235,7 @@ def test_killed_again_and_again(place, reference):
     states.append(frozenset(progress(out)))
     before, safe = safe, shown(out)
     assert all(safe[name] >= count for name, count in before.items())
-  assert kills >= KILLS - 2 and len(set(states)) >= 4, states
+  assert kills >= KILLS - 2 and len(set(states)) >= 3, states
   sealed = contents(out / 'records')
   done = place.run(out)
   assert done.returncode == 0, done.stderr

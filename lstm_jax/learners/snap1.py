@@ -78,15 +78,17 @@ def pattern(cell, past, reach):
     `[n, W]` bool, numpy.
   """
   rng = np.random.default_rng(0)
-  draw = lambda like, size: jnp.asarray(
-    size * rng.normal(size=(*np.shape(like), _POINTS)), jnp.float32
+  draw = lambda like, size: np.asarray(
+    size * rng.normal(size=(*np.shape(like), _POINTS)), np.float32
   )
   params = jax.tree.map(lambda m: draw(m, 0.3) * m[..., None], cell.mask)
   carry = jax.tree.map(lambda c: draw(c, 1.0), cell.initial_carry())
   x_t = draw(np.zeros(cell.num_inputs), 1.0)
-  _, by_carry, by_weights = jax.jit(
-    lambda *step: _sensitivity.jacobians(past, *step)
-  )(params, carry, x_t)
+  # Also where the learner is made while something else is being traced.
+  with jax.ensure_compile_time_eval():
+    _, by_carry, by_weights = jax.jit(
+      lambda *step: _sensitivity.jacobians(past, *step)
+    )(params, carry, x_t)
   moves, touches = (
     np.any(np.asarray(a) != 0, axis=-1) for a in (by_carry, by_weights)
   )

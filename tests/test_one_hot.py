@@ -95,11 +95,15 @@ ELSEWHERE = {
 CELLS = [
   (name, SEES if name == 'lstm1997' else {}) for name in catalog.names('cells')
 ]
-SHAPES = [(), (5,), (2, 3)]
+SHAPES = [(5,), (), (2, 3)]
 
 
 def cases():
   """Every cell with every rule that trains it; the lanes take turns."""
+  # The rule and net of the paper come first: a sample of the cases has them.
+  streaming = next(rule for rule in RULES if rule.name == 'truncated1997')
+  for lanes in SHAPES:
+    yield pytest.param('lstm1997', SEES, streaming, lanes, id=f'lanes{lanes}')
   for c, (cell, options) in enumerate(CELLS):
     provides = catalog.describe('cells', cell).provides
     for r, rule in enumerate(RULES):
@@ -107,9 +111,6 @@ def cases():
       if {name for name, need in needs if not need.when} <= set(provides):
         lanes = SHAPES[(c + r) % 3]
         yield pytest.param(cell, options, rule, lanes, id=f'{cell}-{rule}')
-  streaming = next(rule for rule in RULES if rule.name == 'truncated1997')
-  for lanes in SHAPES:
-    yield pytest.param('lstm1997', SEES, streaming, lanes, id=f'lanes{lanes}')
 
 
 def test_every_cell_and_learner_is_here():

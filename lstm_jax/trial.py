@@ -195,7 +195,10 @@ def program(task, learner):
     ended = running & (solved | spent)
     sound = jax.lax.fori_loop(
       0, jnp.any(ended).astype(jnp.int32),
-      lambda i, _: _finite(params, lanes), jnp.ones(lanes, bool),
+      # Plus 0: the compiler would move what does not depend on i out of the
+      # loop, and look at all weights after every sequence.
+      lambda i, _: _finite(jax.tree.map(lambda p: p + i, params), lanes),
+      jnp.ones(lanes, bool),
     )  # fmt: skip
     status = jnp.where(
       ~finite | (ended & ~sound),

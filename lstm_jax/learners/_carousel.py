@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.types import OneHot
-from lstm_jax.unroll import add_outer, affine, spread
+from lstm_jax.unroll import add_outer, affine, dense, spread
 
 
 class Errors(NamedTuple):
@@ -70,14 +70,24 @@ def products(error, z):
   return w, error
 
 
-def plus_columns(total, error, z):
-  """`total` with what `products` leaves out: a column for each `OneHot`."""
+def plus_columns(total, error, z, in_place=True):
+  """`total` with what `products` leaves out: a column for each `OneHot`.
+
+  Args:
+    total, error, z: as in `plus_products`.
+    in_place: `total` is the carry of a loop, and only the columns are touched.
+      False: it is read as a whole next, and gets them on the way.
+  """
+
+  def add(p, s):
+    if not isinstance(s, OneHot):
+      return p
+    if in_place:
+      return add_outer(p, error, s)
+    return p + jnp.where(dense(s, bool)[None], error[:, None], 0)
+
   w, b = total
-  w = tuple(
-    add_outer(p, error, s) if isinstance(s, OneHot) else p
-    for p, s in zip(w, z, strict=True)
-  )
-  return w, b
+  return tuple(map(add, w, z)), b
 
 
 def plus(total, part):

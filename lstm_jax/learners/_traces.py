@@ -31,8 +31,9 @@ class Machine(NamedTuple):
     start: `params -> Loop` before the first step.
     step: `(i, params, loop) -> Loop`, one step of the net and its traces.
     errors: `(i, params, loop, weight) -> (Errors, parts)` of the step to come.
-    add: `(total, errors, parts, loop) -> total` with dE/dw of that step's error
-      added; `total` is `(hidden, output)`, as `Split.gather` takes it.
+    add: `(total, errors, parts, loop, in_place) -> total` with dE/dw of that
+      step's error added; `total` is `(hidden, output)`, as `Split.gather` takes
+      it; `in_place` as in `_carousel.plus_columns`.
   """
 
   num_steps: jax.Array
@@ -102,16 +103,17 @@ def machine(cell, task, episode, dtype):
     # number of lanes, and with it the last bit.
     return settle((found, parts), num_steps > 0)
 
-  def add(total, e, parts, loop):
+  def add(total, e, parts, loop, in_place=True):
     hidden, output = total
     past, of_hidden, of_output = parts
     # Not stored: the input weights of a thousand symbols.
     columns = _from_traces(split, e.e_s, loop, one_hot=True)
     hidden = _carousel.plus(_carousel.plus(hidden, past), columns)
     hidden = _carousel.plus(hidden, of_hidden)
+    output = _carousel.plus(output, of_output)
     return (
-      _carousel.plus_columns(hidden, e.e_net, loop.z),
-      _carousel.plus_columns(_carousel.plus(output, of_output), e.e_k, e.z_k),
+      _carousel.plus_columns(hidden, e.e_net, loop.z, in_place),
+      _carousel.plus_columns(output, e.e_k, e.z_k, in_place),
     )
 
   return Machine(num_steps, clock, start, step, errors, add)
@@ -145,7 +147,7 @@ def streaming_gradient(cell, task, params, episode):
     tally = _descend.tally_step(
       tally, task, stream, episode, stream.length - 1, e.net_k
     )
-    total = m.add(_nothing(split, params), e, parts, loop)
+    total = m.add(_nothing(split, params), e, parts, loop, in_place=False)
     return split.gather(*total), _descend.judged(tally)
 
   def body(i, c):

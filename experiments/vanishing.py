@@ -5,6 +5,7 @@ the error of a sequence's last step is q steps earlier. A wrong flag is answered
 before JAX is imported.
 """
 
+import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -30,10 +31,15 @@ _NETS = {
   ),
 }
 _SEQUENCES, _SEEDS = 50_000, 16
+# What a learner in the place of another cannot take over from it.
+_LEARNERS_OWN = re.compile('--(learner|learning_rate|window|(set=)?learner[.])')
 _OWN = {
   'sequences': ('N', f'training sequences a net may see ({_SEQUENCES:,})'),
+  'learners': ('NAMES|all', 'also how far back these learners look'),
   'out': ('FOLDER', 'where vanishing.csv, .svg and .png go (runs/vanishing)'),
 }
+_LABEL = 'size of the error, relative to q = 0'
+_SIGNAL = 'size of the error signal used, relative to q = 0'
 _TRAIN = next(iter(GROUPS.values()))
 _FLAGS = {name: _TRAIN[name] for name in _TRAIN if name != 'budget'} | _OWN
 
@@ -43,12 +49,17 @@ sequence, relative to where it enters the net (q = 0), before and after
 training; for simple nets of logistic units beside the bound n (n w_max / 4)^q.
 
   python -m experiments.vanishing
+  python -m experiments.vanishing --learners=all
   python -m experiments.vanishing --task=temporal_order --cell=srn,gru,lstm \\
       --set=cell.activation=logistic --sequences=20000
 
 Without any flag but --cell, --seeds, --sequences and --out the nets are those
 of Experiment 4 (srn: 8 logistic units); with others, defaults are the sweep's.
 A setting that only some of the cells have is given to these alone.
+
+With --learners the same nets are also given to other learners, for one update:
+how large the error signal is that each of them has for the units, q steps
+before the end (learners.csv, .svg and .png).
 """
 
 
@@ -58,10 +69,14 @@ class Request(NamedTuple):
   Attributes:
     nets: name of a net -> its settings, which differ in the seed alone.
     out: folder for the files.
+    learners: name of a net -> learner -> its setting on the net's cell.
+    refused: why learners are left out, a line each.
   """
 
   nets: dict[str, tuple[Setting, ...]]
   out: str
+  learners: dict[str, dict[str, Setting]]
+  refused: tuple[str, ...]
 
 
 def main(argv=None):
@@ -72,21 +87,29 @@ def main(argv=None):
     return 0
   try:
     request = parse(arguments)
-    from experiments import vanishing_nets
+    from experiments import vanishing_learners, vanishing_nets
 
-    found = {}
+    found, seen = {}, {}
     for name, settings in request.nets.items():
-      net = vanishing_nets.measure(name, settings)
-      print(net.said, flush=True)
-      found[name] = net
+      trained = vanishing_nets.train(name, settings)
+      found[name] = vanishing_nets.measure(trained)
+      print(found[name].said, flush=True)
+      if request.learners[name]:
+        seen[name] = vanishing_learners.measure(
+          name, trained, request.learners[name]
+        )
+        print(seen[name].said, flush=True)
   except values.Refused as refused:
     for reason in refused.args:
       print('vanishing:', *reason.split(), file=sys.stderr)
     return 2
-  print()
-  print(vanishing_nets.table(found))
+  print(*request.refused, '', vanishing_nets.table(found), sep='\n')
   try:
-    paths = vanishing_nets.write(found, Path(request.out))
+    folder = Path(request.out)
+    paths = vanishing_nets.write(found, folder, 'vanishing', _LABEL)
+    if seen:
+      print('', vanishing_nets.table(seen, 'signal'), sep='\n')
+      paths += vanishing_nets.write(seen, folder, 'learners', _SIGNAL)
   except OSError as error:
     print(f'vanishing: {request.out}: {error.strerror}', file=sys.stderr)
     return 74
@@ -139,21 +162,49 @@ def parse(arguments):
     if cell not in known:
       raise values.Refused(f'--cell={cell}: {catalog.unknown(cell, known)}')
   always = (f'--seeds={own.get("seeds", _SEEDS)}', f'--budget={budget}')
-  nets = {}
+  asked, learners = own.get('learners', ''), ()
+  if asked:
+    from experiments import vanishing_learners
+
+    learners = vanishing_learners.choose(asked)
+  nets, theirs, refused = {}, {}, []
   for cell in cells:
     if words:
       mine = [word for word in words if _concerns(word, cell, cells)]
     else:
       mine = [*_TASK, *_NETS.get(cell, ())]
     line = ['vanishing', f'--cell={cell}', *mine, *always]
-    # A Slurm array job has no part in this.
-    for setting in plan.expand(flags.parse(line, environ={})).trials:
-      # A row is called by its name and by the axes that vary in it.
-      name = ' '.join([cell, *setting.row.split(' ')[1:]])
+    for name, setting in _expanded(line, cell):
       nets.setdefault(name, []).append(setting)
+    plain = [word for word in line if not _LEARNERS_OWN.match(word)]
+    for learner in learners:
+      try:
+        for name, setting in _expanded([*plain, f'--learner={learner}'], cell):
+          theirs.setdefault(name, {})[learner] = setting
+      except values.Refused as why:
+        if asked != 'all':
+          raise
+        refused += [f'left out: {" ".join(w.split())}' for w in why.args]
   return Request(
     {name: tuple(settings) for name, settings in nets.items()},
     own.get('out', 'runs/vanishing'),
+    {name: theirs.get(_without_learner(name), {}) for name in nets},
+    tuple(refused),
+  )
+
+
+def _expanded(line, cell):
+  """`(name of the net, setting)` of each trial of a command line."""
+  # A Slurm array job has no part in this.
+  for setting in plan.expand(flags.parse(line, environ={})).trials:
+    # A row is called by its name and by the axes that vary in it.
+    yield ' '.join([cell, *setting.row.split(' ')[1:]]), setting
+
+
+def _without_learner(name):
+  """A net's name without the axes that belong to the rule that trains it."""
+  return ' '.join(
+    word for word in name.split(' ') if not _LEARNERS_OWN.match(f'--{word}')
   )
 
 

@@ -1,5 +1,6 @@
 """Figure: the error that flows back, against the lag."""
 
+import itertools
 import sys
 
 import numpy as np
@@ -8,13 +9,18 @@ from experiments import figures
 from experiments.report.style import COLOURS
 
 _LINES = {'before': '--', 'after': '-'}
+_COLOURS = (*COLOURS, '#5b6470', '#8c6d1f', '#7a3db8')
+# With more lines than this the legend stands below the axes.
+_INSIDE = 6
 
 
-def pictures(found):
+def pictures(found, stem, label):
   """The figure as files.
 
   Args:
     found: name -> `vanishing_nets.Net`.
+    stem: the files' name without its ending.
+    label: of the vertical axis.
 
   Returns:
     File name -> bytes; {} where matplotlib is missing (a line on stderr says
@@ -27,10 +33,10 @@ def pictures(found):
     return {}
   style = {**matplotlib.rcParamsDefault, **figures.STYLE}
   with matplotlib.rc_context(style):
-    return figures.as_files(draw(found), 'vanishing')
+    return figures.as_files(draw(found, label), stem)
 
 
-def draw(found):
+def draw(found, label):
   """Factors over lags, an axes a net: dashed before, solid after training.
 
   A band is the middle half of the seeds. What is too small for a number ends a
@@ -38,39 +44,47 @@ def draw(found):
 
   Args:
     found: name -> `vanishing_nets.Net`, at least one.
+    label: of the vertical axis.
 
   Returns:
     A matplotlib `Figure`.
   """
   from matplotlib.figure import Figure
 
-  figure = Figure(figsize=(max(8, 5.5 * len(found)), 5.5), layout='constrained')
+  most = max(len(net.curves) for net in found.values())
+  height = 5.5 + (0.15 * most if most > _INSIDE else 0)
+  size = max(8, 5.5 * len(found)), height
+  figure = Figure(figsize=size, layout='constrained')
   line_of_axes = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
   drawn = []
   for (name, net), axes in zip(found.items(), line_of_axes, strict=True):
     colours = dict.fromkeys(what for what, _ in net.curves if what != 'bound')
-    colours = dict(zip(colours, COLOURS, strict=False))
+    colours = dict(zip(colours, itertools.cycle(_COLOURS), strict=False))
     # Curves that lie on one another are seen as wide, less wide and thin.
-    widths = dict(
-      zip(colours, (5, 3, 1.2) if len(colours) > 1 else (2,), strict=False)
-    )
+    widths = np.linspace(5, 1.2, len(colours)) if len(colours) > 1 else (2,)
+    widths = dict(zip(colours, widths, strict=True))
     for (what, when), curve in net.curves.items():
       lags = np.arange(len(curve.mean))
       colour = colours.get(what, '#8a8f98')
       mean, low, high = (np.where(np.isfinite(y), y, np.nan) for y in curve)
-      label = f'{what}, {when}: {10 ** curve.mean[-1]:.3g}'
+      words = f'{what}, {when}: {10 ** curve.mean[-1]:.3g}'
       width = widths.get(what, 1.5)
-      axes.plot(lags, mean, _LINES[when], color=colour, lw=width, label=label)
+      axes.plot(lags, mean, _LINES[when], color=colour, lw=width, label=words)
       if what in colours:
         axes.fill_between(lags, low, high, color=colour, alpha=0.2, lw=0)
         drawn.append(mean)
     axes.set_title(name)
-    axes.legend(fontsize=10, frameon=False, title=f'factor at q = {lags[-1]}')
+    many = len(net.curves) > _INSIDE
+    below = {'loc': 'upper center', 'bbox_to_anchor': (0.5, -0.08), 'ncols': 2}
+    axes.legend(
+      fontsize=10, frameon=False, title=f'factor at q = {lags[-1]}',
+      **(below if many else {}),
+    )  # fmt: skip
   values = np.concatenate(drawn)
   low, high = np.nanmin(values), np.nanmax(values)
   room = 0.05 * (high - low) + 0.3
   line_of_axes[0].set_ylim(low - room, high + room)
   line_of_axes[0].yaxis.set_major_formatter(lambda y, _: f'1e{y:g}')
   figure.supxlabel('lag q (steps that the error has travelled back)')
-  figure.supylabel('size of the error, relative to q = 0')
+  figure.supylabel(label)
   return figure

@@ -3,12 +3,13 @@
 import csv
 import io
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments import engine, launch, values, vanishing_figure
 from experiments.layout import aligned
+from experiments.setting import Setting
 from lstm_jax import catalog
 from lstm_jax.store import files
 
@@ -50,15 +51,32 @@ class Net(NamedTuple):
   said: str
 
 
-def measure(name, settings):
-  """Trains the nets of one setting and measures their errors by lag.
+class Trained(NamedTuple):
+  """Nets of one setting, as lanes: those before training, then those after.
+
+  Attributes:
+    setting: that of the first trial.
+    task, cell: built.
+    params: `[..., 2 L]`, without nets that have diverged.
+    said: one line: how many nets, how training ended.
+  """
+
+  setting: Setting
+  task: Any
+  cell: Any
+  params: Any
+  said: str
+
+
+def train(name, settings):
+  """Trains the nets of one setting.
 
   Args:
     name: what the setting is called.
     settings: those of its trials, which differ in the seed alone.
 
   Returns:
-    The `Net`.
+    The `Trained`.
 
   Raises:
     Refused: every net has diverged.
@@ -86,14 +104,6 @@ def measure(name, settings):
   both = jax.tree.map(
     lambda *w: np.concatenate([one[..., kept] for one in w], axis=-1), *nets
   )
-  curves = {}
-  factors = _by_lag(task, cell, setting, both)
-  for i, when in enumerate(WHEN):
-    for what, of_both in factors.items():
-      mine = np.split(of_both, len(WHEN), axis=1)[i]
-      # Not interpolated: what lies below the smallest number is -inf.
-      low, high = np.quantile(mine, (0.25, 0.75), axis=1, method='inverted_cdf')
-      curves[what, when] = Curve(np.mean(mine, axis=1), low, high)
   said = (
     f'{name}: {len(settings)} nets by {setting.learner}, '
     f'{setting.budget:,} sequences at most, '
@@ -101,9 +111,35 @@ def measure(name, settings):
   )
   if not kept.all():
     said += f', {int(np.sum(~kept))} diverged and left out'
+  return Trained(setting, task, cell, both, said)
+
+
+def measure(trained):
+  """Measures the errors of nets by lag.
+
+  Args:
+    trained: of `train`.
+
+  Returns:
+    The `Net`.
+  """
+  curves = curves_of(_by_lag(trained))
+  said = trained.said
   if (BOUND, 'before') not in curves:
     said += '; no bound: not all of its units are logistic'
   return Net(curves, said)
+
+
+def curves_of(logs):
+  """The curves of a `Net` from what -> `[Q, 2 L]`, lanes as in `Trained`."""
+  curves = {}
+  for i, when in enumerate(WHEN):
+    for what, of_both in logs.items():
+      mine = np.split(of_both, len(WHEN), axis=1)[i]
+      # Not interpolated: what lies below the smallest number is -inf.
+      low, high = np.quantile(mine, (0.25, 0.75), axis=1, method='inverted_cdf')
+      curves[what, when] = Curve(np.mean(mine, axis=1), low, high)
+  return curves
 
 
 def _trained(build, settings):
@@ -135,13 +171,14 @@ def _trained(build, settings):
   return (before, after), np.asarray(trials.status)
 
 
-def _by_lag(task, cell, setting, params):
-  """What -> `[Q, L]` log10 of factors, the mean over sequences, for L nets."""
+def _by_lag(trained):
+  """What -> `[Q, 2 L]` log10 of factors, the mean over sequences."""
   import jax
   import jax.numpy as jnp
 
   from lstm_jax import backflow, draw, lanes
 
+  setting, task, cell, params, _ = trained
   num_nets = jax.tree.leaves(params)[0].shape[-1]
   with jax.enable_x64(True):  # errors of 1e-200 are numbers
     words = lanes.key_of(0)
@@ -199,15 +236,16 @@ def _by_lag(task, cell, setting, params):
   return logs
 
 
-def table(found):
+def table(found, what='factor'):
   """The factors of all nets as text, a line a curve.
 
   Args:
     found: name -> `Net`.
+    what: the word for what is measured.
   """
   last = min(len(c.mean) for net in found.values() for c in net.curves.values())
   lags = sorted({q for q in _LAGS if q < last} | {last - 1})
-  lines = [['factor after q steps, q =', '', *map(str, lags), '']]
+  lines = [[f'{what} after q steps, q =', '', *map(str, lags), '']]
   for name, net in found.items():
     for (what, when), curve in net.curves.items():
       factors = [_factor(curve.mean[q]) for q in lags]
@@ -219,12 +257,14 @@ def _factor(log):
   return '0' if log == -np.inf else f'{10**log:.3g}'
 
 
-def write(found, folder: Path) -> list[Path]:
-  """Writes vanishing.csv and, where matplotlib is there, the figure.
+def write(found, folder: Path, stem, label) -> list[Path]:
+  """Writes a CSV file and, where matplotlib is there, the figure.
 
   Args:
     found: name -> `Net`.
     folder: made if it is not there.
+    stem: the files' name without its ending.
+    label: of the figure's vertical axis.
 
   Returns:
     The files.
@@ -239,8 +279,8 @@ def write(found, folder: Path) -> list[Path]:
     for (what, when), curve in net.curves.items():
       for q, logs in enumerate(zip(*curve, strict=True)):
         rows.writerow((name, what, when, q, *(f'{10**x:.6g}' for x in logs)))
-  contents = {'vanishing.csv': text.getvalue().encode()}
-  contents |= vanishing_figure.pictures(found)
+  contents = {f'{stem}.csv': text.getvalue().encode()}
+  contents |= vanishing_figure.pictures(found, stem, label)
   folder.mkdir(parents=True, exist_ok=True)
   for name, content in contents.items():
     files.publish(folder / name, content, overwrite=True)

@@ -12,7 +12,7 @@ LAYERS = (
   ('types', 'squash', 'draw'),
   ('criteria', 'exams', 'outputs', 'unroll'),
   ('cells', 'tasks', 'learners'),
-  ('trial', 'backflow'),
+  ('trial', 'backflow', 'credit'),
   ('lanes',),
   ('workers',),
 )

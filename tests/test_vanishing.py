@@ -8,8 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import vanishing, vanishing_figure, vanishing_nets
+from experiments import (
+  vanishing,
+  vanishing_figure,
+  vanishing_learners,
+  vanishing_nets,
+)
 from experiments.vanishing_nets import Curve, Net
+from lstm_jax import catalog
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,6 +35,9 @@ BAD = {
   '--cell=srn --set=cell.activation=cubic': ['cubic', 'logistic'],
   '--cell=srn --blocks=2': ['blocks'],
   '--cell=srn --learner=truncated1997': ['truncated1997'],
+  '--learners=bppt': ['--learners=bppt', 'did you mean bptt?'],
+  '--learners=guess': ['--learners=guess', 'follows no error'],
+  '--learners=bptt,truncated1997': ['cannot train cell srn'],
 }
 
 
@@ -55,7 +64,7 @@ def test_a_wrong_flag_does_not_wait_for_jax():
 def test_help_names_every_flag(capsys):
   assert vanishing.main(['vanishing', '--help']) == 0
   text = capsys.readouterr().out
-  for flag in ('task', 'cell', 'set', 'seeds', 'sequences', 'out'):
+  for flag in ('task', 'cell', 'set', 'seeds', 'learners', 'out'):
     assert f'--{flag}=' in text
   assert max(map(len, text.splitlines())) <= 80
 
@@ -97,6 +106,7 @@ def tiny(tmp_path_factory):
   out = tmp_path_factory.mktemp('tiny') / 'run'
   words = '--cell=srn,lstm1997 --length=6 --seeds=2 --sequences=3 --blocks=1'
   words += ' --set=cell.activation=logistic --set=cell.init_range=0.3'
+  words += ' --set=task.output=linear --learners=bptt,elman'
   code = vanishing.main(['vanishing', *words.split(), f'--out={out}'])
   return code, out
 
@@ -105,7 +115,9 @@ def test_a_tiny_run_writes_its_figures(tiny, capsys):
   code, out = tiny
   assert code == 0
   assert {path.name for path in out.iterdir()} == {
-    *('vanishing.csv', 'vanishing.svg', 'vanishing.png')
+    f'{stem}.{ending}'
+    for stem in ('vanishing', 'learners')
+    for ending in ('csv', 'svg', 'png')
   }
   with (out / 'vanishing.csv').open(encoding='utf-8') as file:
     rows = list(csv.DictReader(file))
@@ -137,6 +149,48 @@ def test_a_tiny_run_writes_its_figures(tiny, capsys):
     curves['srn', 'all fields', 'before']
     != (curves['srn', 'all fields', 'after'])
   )
+
+
+def test_learners_look_as_far_back_as_they_do(tiny):
+  with (tiny[1] / 'learners.csv').open(encoding='utf-8') as file:
+    signals = {}
+    for row in csv.DictReader(file):
+      name = row['net'], row['errors'], row['when']
+      signals.setdefault(name, []).append(float(row['factor']))
+  assert set(signals) == {
+    (net, learner, when)
+    for net in ('srn', 'lstm1997')
+    for learner in ('bptt', 'elman')
+    for when in ('before', 'after')
+  }
+  for (net, learner, _), factors in signals.items():
+    assert len(factors) == 6 and factors[0] == 1
+    if learner == 'elman':
+      assert set(factors[1:]) == {0}
+    elif net == 'srn':
+      assert 0 < factors[5] < 1e-3 and np.all(np.diff(factors) < 0)
+    else:
+      assert min(factors) > 0.5
+
+
+def test_learners_are_left_out_with_the_reason():
+  words = [
+    '--cell=srn,lstm1997',
+    '--learners=all',
+    '--hidden=3,5',
+    '--blocks=1',
+  ]
+  request = vanishing.parse([*words, '--learning_rate=0.1,0.2'])
+  assert set(request.learners) == set(request.nets)
+  every = set(catalog.names('learners')) - set(vanishing_learners.NO_SIGNAL)
+  for name, settings in request.learners.items():
+    lacks = {'truncated1997'} if name.startswith('srn') else set()
+    assert set(settings) == every - lacks
+    for learner, setting in settings.items():
+      assert setting.learner == learner
+      hidden = dict(setting.cell_options).get('hidden')
+      assert hidden is None or f'hidden={hidden}' in name
+  assert len(request.refused) == 1 and 'truncated1997' in request.refused[0]
 
 
 def test_nets_that_have_all_diverged_are_refused(capsys, tmp_path):
@@ -179,7 +233,7 @@ def test_the_table_has_a_line_a_curve(nets):
 
 
 def test_every_curve_is_drawn(nets):
-  figure = vanishing_figure.draw(nets)
+  figure = vanishing_figure.draw(nets, 'size')
   assert [axes.get_title() for axes in figure.axes] == list(nets)
   for axes, net in zip(figure.axes, nets.values(), strict=True):
     for line, held in zip(axes.lines, net.curves.values(), strict=True):
@@ -191,11 +245,13 @@ def test_every_curve_is_drawn(nets):
 
 
 def test_the_same_numbers_give_the_same_bytes(nets):
-  once, again = (vanishing_figure.pictures(nets) for _ in range(2))
+  once, again = (
+    vanishing_figure.pictures(nets, 'vanishing', 'size') for _ in range(2)
+  )
   assert set(once) == {'vanishing.svg', 'vanishing.png'} and once == again
 
 
 def test_without_matplotlib_there_is_no_figure(nets, monkeypatch, capsys):
   monkeypatch.setitem(sys.modules, 'matplotlib', None)
-  assert vanishing_figure.pictures(nets) == {}
+  assert vanishing_figure.pictures(nets, 'vanishing', 'size') == {}
   assert 'matplotlib' in capsys.readouterr().err

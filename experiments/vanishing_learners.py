@@ -1,0 +1,114 @@
+"""How far back each learner looks, in nets before and after training."""
+
+import numpy as np
+
+from experiments import values
+from experiments.setting import length_is_static
+from experiments.vanishing_nets import Net, curves_of
+from lstm_jax import catalog
+
+# Sequences that each net is measured on.
+_MEASURED = 4
+NO_SIGNAL = {
+  'cascade': 'each of its units is trained alone and then left as it is',
+  'chunker': 'its nets learn from single steps, on symbols of different pace',
+  'guess': 'it draws its weights and follows no error',
+}
+
+
+def choose(names):
+  """The learners that are asked for.
+
+  Args:
+    names: comma-separated names, or 'all'.
+
+  Returns:
+    A tuple of names; for 'all' also those that cannot train every cell.
+
+  Raises:
+    Refused: a learner that does not exist, or that sends no error back.
+  """
+  known = catalog.names('learners')
+  if names == 'all':
+    return tuple(name for name in known if name not in NO_SIGNAL)
+  chosen = values.split(names, '--learners')
+  for name in chosen:
+    if name not in known:
+      raise values.Refused(
+        f'--learners={name}: {catalog.unknown(name, (*known, "all"))}'
+      )
+    if name in NO_SIGNAL:
+      raise values.Refused(f'--learners={name}: {NO_SIGNAL[name]}')
+  return tuple(chosen)
+
+
+def measure(name, trained, settings):
+  """The error signals that learners have in the same nets.
+
+  Args:
+    name: what the nets are called.
+    trained: of `vanishing_nets.train`.
+    settings: learner -> its setting on this cell and task.
+
+  Returns:
+    A `Net`; what is measured is the learner's name.
+  """
+  import jax
+
+  from lstm_jax import credit, draw, lanes
+
+  num_nets = jax.tree.leaves(trained.params)[0].shape[-1]
+  num_steps = trained.task.longest(trained.setting.length or 1)
+  task = credit.probed(trained.task, num_steps)
+  cell = catalog.build(
+    'cells',
+    trained.setting.cell,
+    task.num_inputs,
+    task.num_outputs,
+    **dict(trained.setting.cell_options),
+  )
+  # Its nets are not drawn but given.
+  cell = cell._replace(init=lambda key, numbers: numbers['net'])
+  logs, left_out = {}, []
+  with jax.enable_x64(True):  # signals of 1e-200 are numbers
+    params = jax.tree.map(lambda w: np.asarray(w, np.float64), trained.params)
+    params = credit.widened(params, cell.mask)
+    length = np.full(num_nets, trained.setting.length or 1, np.int32)
+    key = draw.Key(*(np.full(num_nets, w) for w in lanes.key_of(0)))
+    keys = jax.random.split(jax.random.key(0), num_nets)
+    for learner_name, setting in settings.items():
+      how = dict(setting.learner_options)
+      if length_is_static(setting):
+        how['length'] = setting.length
+      try:
+        learner = catalog.build('learners', setting.learner, cell, task, **how)
+      except ValueError as refused:
+        left_out.append(str(refused))
+        continue
+      mine = catalog.describe('learners', setting.learner).numbers
+      given = dict(setting.numbers)
+      numbers = {
+        n: np.float64(np.nan if given[n] is None else given[n]) for n in mine
+      }
+
+      def begin(key, net, learner=learner, numbers=numbers):
+        return learner.init(key, {'net': net, **numbers})
+
+      state = jax.vmap(begin, in_axes=(0, -1), out_axes=-1)(keys, params)
+
+      @jax.jit
+      def sizes(state, key, learner=learner):
+        episode = (task.fresh or task.draw)(key, length)
+        steps = task.stream(episode).length
+        return credit.by_lag(learner, state, task, episode, num_steps), steps
+
+      found = []
+      for n in range(_MEASURED):
+        size, steps = sizes(state, draw.fold_in(key, np.full(num_nets, n)))
+        shortest = int(np.min(steps))
+        with np.errstate(divide='ignore'):
+          found.append(np.log10(np.asarray(size)) - np.log10(size[:1]))
+      reach = min(shortest, num_steps)
+      logs[learner_name] = np.mean(found, axis=0)[:reach]
+  said = f'{name}: learners {", ".join(logs)}'
+  return Net(curves_of(logs), '\n'.join([said, *left_out]))

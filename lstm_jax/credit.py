@@ -1,0 +1,90 @@
+"""How far back a learner looks: the error signal it uses, lag by lag.
+
+`backflow` asks what the error q steps earlier is; this asks what a learner
+makes of it. Every step of a sequence gets an input line of its own, which is 1
+at that step and 0 at all others, with weights that start at 0. The line changes
+nothing in the net, and its weights are used at that step alone: how far one
+update moves them is the error signal that the learner has for its units, that
+many steps before the error - whatever the learner does inside, and also where
+it has no formula for it.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.types import OneHot
+from lstm_jax.unroll import dense
+
+
+def probed(task, num_steps):
+  """The task with an input line of its own for every step.
+
+  Args:
+    task: any task.
+    num_steps: lines, a Python int not below any length.
+
+  Returns:
+    The task with I + `num_steps` inputs, its own first. Only the last step of a
+    sequence is scored: errors of other steps would reach the same lines.
+  """
+
+  def stream(episode):
+    given = task.stream(episode)
+
+    def input_at(t):
+      x_t = given.input_at(t)
+      x_t = dense(x_t) if isinstance(x_t, OneHot) else x_t
+      row = jnp.reshape(jnp.arange(num_steps), (-1,) + (1,) * t.ndim)
+      return jnp.concatenate([x_t, (row == t[None]).astype(x_t.dtype)])
+
+    return given._replace(
+      input_at=input_at, scored_at=lambda t: t == given.length - 1
+    )
+
+  return task._replace(
+    num_inputs=task.num_inputs + num_steps, stream=stream, error_at_end=True
+  )
+
+
+def widened(params, mask):
+  """Weights of a net with more input lines: those of the new ones are 0.
+
+  Args:
+    params: `[..., *]` of a cell.
+    mask: that of the same cell with more input lines.
+  """
+
+  def widen(w, wide):
+    lanes = w.ndim - np.ndim(wide)
+    more = [b - a for a, b in zip(w.shape, np.shape(wide), strict=False)]
+    return jnp.pad(w, [(0, n) for n in more] + [(0, 0)] * lanes)
+
+  return jax.tree.map(widen, params, mask)
+
+
+def by_lag(learner, state, task, episode, num_steps):
+  """Size of the error signal that a learner has for its units, by lag.
+
+  Args:
+    learner: any learner of a cell with weights `w_x` from its input lines, made
+      for `probed(task, num_steps)`.
+    state: its state, `[..., *]`, with params as from `widened`.
+    task: of `probed`.
+    episode: the sequence; the lengths of its stream are `[*]`.
+    num_steps: lines and lags.
+
+  Returns:
+    `[num_steps, *]`: entry q is the Euclidean norm over hidden units of the
+    change of the weights of the line that was on at step T-1-q, T the length;
+    zeros past the length. In units of the learner's step: only ratios between
+    lags can be compared between learners.
+  """
+  after, _ = learner.update(state, episode)
+  moved = after.params.w_x - state.params.w_x
+  sizes = jnp.sqrt(jnp.sum(moved[:, -num_steps:] ** 2, axis=0))
+  length = task.stream(episode).length
+  lags = jnp.reshape(jnp.arange(num_steps), (-1,) + (1,) * length.ndim)
+  t = length[None] - 1 - lags
+  at_lag = jnp.take_along_axis(sizes, jnp.maximum(t, 0), axis=0)
+  return jnp.where(t >= 0, at_lag, 0)

@@ -5,10 +5,43 @@ a slow spell of the machine meets all of them; the best round of each counts.
 """
 
 import time
+from typing import NamedTuple
 
 import numpy as np
 
 from experiments import flags, plan
+
+
+class Pace(NamedTuple):
+  """How long is measured.
+
+  Attributes:
+    repeats: timed repeats; the best counts.
+    seconds: of one repeat.
+  """
+
+  repeats: int
+  seconds: float
+
+
+def warm(advance, trials, pace):
+  """Sequences that a repeat should have, and the trials warmed up.
+
+  Args:
+    advance: a compiled `Program.advance`.
+    trials: its trials.
+    pace: how long a repeat should be.
+  """
+  import jax
+
+  count = 1
+  while True:
+    start = time.monotonic()
+    trials, _ = jax.block_until_ready(advance(trials, np.int32(count)))
+    spent = time.monotonic() - start
+    if spent > 0.2 * pace.seconds or count > 10**6:
+      return max(1, int(count * pace.seconds / spent)), trials
+    count *= 4
 
 
 def settings(grid):
@@ -21,14 +54,13 @@ def settings(grid):
   return list(made.trials)
 
 
-def measure(chosen, device, rounds, seconds):
+def measure(chosen, device, pace):
   """Times the rows on one device with as many lanes as the engine gives them.
 
   Args:
     chosen: of `settings`.
     device: where.
-    rounds: timed rounds.
-    seconds: of each row in a round.
+    pace: repeats are rounds, seconds those of each row in a round.
 
   Returns:
     A dict a row: `row`, `ns` a lane-step, `compile_s`, `folded`, `scatters`.
@@ -37,24 +69,16 @@ def measure(chosen, device, rounds, seconds):
 
   loops = []
   for setting in chosen:
-    trials = _begin(setting, device)
+    trials = begin(setting, device)
     start = time.monotonic()
     advance = (
       jax.jit(trials[0].program.advance).lower(trials[1], np.int32(1)).compile()
     )
     compile_s = time.monotonic() - start
-    count, warm = 1, trials[1]
-    while True:
-      start = time.monotonic()
-      jax.block_until_ready(advance(warm, np.int32(count)))
-      spent = time.monotonic() - start
-      if spent > 0.2 * seconds or count > 10**6:
-        break
-      count *= 4
-    count = max(1, int(count * seconds / spent))
-    loops.append((setting, advance, warm, count, compile_s))
+    count, warmed = warm(advance, trials[1], pace)
+    loops.append((setting, advance, warmed, count, compile_s))
   best = [float('inf')] * len(loops)
-  for _ in range(rounds):
+  for _ in range(pace.repeats):
     for i, (_, advance, trials, count, _) in enumerate(loops):
       start = time.monotonic()
       _, work = jax.block_until_ready(advance(trials, np.int32(count)))
@@ -82,15 +106,21 @@ def measure(chosen, device, rounds, seconds):
   return found
 
 
-def _begin(setting, device):
-  """The built program of a setting, and its trials at their first sequence."""
+def begin(setting, device, width=None):
+  """The built program of a setting, and its trials at their first sequence.
+
+  Args:
+    setting: the setting.
+    device: where.
+    width: lanes; None: as many as the engine gives them.
+  """
   import jax
 
   from experiments import engine
   from lstm_jax import lanes
 
   build = engine.build(setting)
-  width = lanes.widths_of(device, trials=30)[0]
+  width = width or lanes.widths_of(device, trials=30)[0]
   numbers = {k: np.nan if v is None else v for k, v in setting.numbers}
   jobs = [
     lanes.Job(str(s), '', s, numbers, setting.length or 1, 2**31 - 1)

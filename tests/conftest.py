@@ -39,7 +39,7 @@ MORE = {
   'test_step_keeps_structure_shape_and_dtype': 6,
   'test_streaming_is_batched_is_autodiff_with_the_cut': 3,
   'test_two_hundred_steps_and_their_gradient': 3,
-  'test_update_keeps_structure_shape_and_dtype': 8,
+  'test_update_keeps_structure_shape_and_dtype': 24,
 }
 COMPILING = (
   'backflow', 'bptt', 'cascade', 'cell_oracles', 'cells', 'chunker', 'credit',

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from lstm_jax import catalog
+from lstm_jax.draw import Key
 from lstm_jax.types import Judgement
 from tests.gradients import cheap_jit, distance
 
@@ -194,7 +195,7 @@ def episodes(case):
   built = build(case)
   words = np.arange(2 * len(RATES), dtype=np.uint32).reshape(2, *LANES) + 7
   lengths = (built.length - SHORTER).astype(np.int32)
-  return draw(case.task)(tuple(words), lengths)
+  return draw(case.task)(Key(*words), lengths)
 
 
 @functools.cache
@@ -249,7 +250,7 @@ def test_update_keeps_structure_shape_and_dtype(case, x64):
     word = jax.ShapeDtypeStruct(lanes, np.uint32)
     length = jax.ShapeDtypeStruct(lanes, np.int32)
     fresh = built.task.fresh if built.task.prepare else built.task.draw
-    episode = jax.eval_shape(fresh, (word, word), length)
+    episode = jax.eval_shape(fresh, Key(word, word), length)
     after, judged = jax.eval_shape(built.learner.update, state, episode)
     assert described(after) == described(state)
     assert jax.tree.structure(after) == jax.tree.structure(state)
@@ -317,7 +318,7 @@ def test_sequences_are_learned_from(case, x64):
 def test_compiling_changes_nothing(case, x64):
   built = build(case, longer=0)
   state = lane(nets(case), 0)
-  words = np.uint32(3), np.uint32(4)
+  words = Key(np.uint32(3), np.uint32(4))
   with jax.disable_jit():
     episode = built.task.draw(words, jnp.int32(built.length))
     plain = built.learner.update(state, episode)

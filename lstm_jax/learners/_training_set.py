@@ -3,15 +3,18 @@
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.draw import Key
+
 
 def empty(task, sequences):
   """Room for so many sequences of the task, `[sequences, ...]`."""
   word = jax.ShapeDtypeStruct((), jnp.uint32)
+  key = Key(word, word)
   number = jax.ShapeDtypeStruct((), jnp.int32)
   data = ()
   if task.prepare:
-    data = (jax.eval_shape(task.prepare, (word, word), number),)
-  episode = jax.eval_shape(task.draw, (word, word), number, *data)
+    data = (jax.eval_shape(task.prepare, key, number),)
+  episode = jax.eval_shape(task.draw, key, number, *data)
   return jax.tree.map(
     lambda a: jnp.zeros((sequences, *a.shape), a.dtype), episode
   )

@@ -1,0 +1,159 @@
+"""What a step of each learner costs, and how that grows with the net."""
+
+import math
+import time
+
+import numpy as np
+
+from experiments import bench_rows, flags, values
+from experiments import plan as plans
+from experiments.layout import aligned
+from lstm_jax import catalog
+
+_LENGTH = 50
+# Where a learner is timed: the first of these that it can train.
+_WHERE = (
+  ('--task=adding', '--cell=srn', '--set=task.output=linear'),
+  ('--task=adding', '--cell=lstm', '--set=task.output=linear'),
+  ('--task=adding', '--cell=cascaded', '--set=task.output=linear'),
+  ('--task=first_symbol', '--cell=srn', f'--set=task.symbols={_LENGTH}'),
+)
+LANES = (1, 16)
+# Seconds of one call above which larger nets are left out.
+_PATIENCE = 20.0
+
+
+def plan(learners, sizes):
+  """Learner -> its setting for each size.
+
+  Args:
+    learners: names, or 'all' among them.
+    sizes: hidden units.
+
+  Returns:
+    {learner: {size: setting, or the reason why there is none}}.
+
+  Raises:
+    Refused: a learner that does not exist.
+  """
+  known = catalog.names('learners')
+  if 'all' in learners:
+    learners = known
+  for learner in learners:
+    if learner not in known:
+      raise values.Refused(
+        f'--learners={learner}: {catalog.unknown(learner, (*known, "all"))}'
+      )
+  return {learner: _settings(learner, sizes) for learner in learners}
+
+
+def _settings(learner, sizes):
+  found, refused = {}, ''
+  for words in _WHERE:
+    for size in sizes:
+      line = ['bench', *words, f'--learner={learner}', f'--length={_LENGTH}']
+      line += [f'--hidden={size}', '--seeds=1']
+      try:
+        (found[size],) = plans.expand(flags.parse(line, environ={})).trials
+      except values.Refused as why:
+        refused = refused or ' '.join(why.args[0].split())
+        continue
+    if found:
+      return {size: found.get(size, refused) for size in sizes}
+  return dict.fromkeys(sizes, refused)
+
+
+def measure(chosen, device, pace):
+  """Times every learner at every size with one lane and with sixteen.
+
+  Args:
+    chosen: of `plan`.
+    device: where.
+    pace: a `bench_rows.Pace`.
+
+  Returns:
+    A dict a program: `learner`, `task`, `cell`, `lanes`, `hidden`, `weights`,
+    `ns` a lane-step, `ns_a_weight`; those left out have `why` instead.
+  """
+  figures = []
+  for lanes in LANES:
+    mine = []
+    for learner, by_size in chosen.items():
+      late = ''
+      for size, setting in by_size.items():
+        what = {'learner': learner, 'lanes': lanes, 'hidden': size}
+        why = setting if isinstance(setting, str) else late
+        if not why:
+          what |= {'task': setting.task, 'cell': setting.cell}
+          try:
+            ns, weights, late = _time(setting, device, lanes, pace)
+            what |= {'weights': weights, 'ns': ns, 'ns_a_weight': ns / weights}
+          except ValueError as refused:
+            why = str(refused)
+        mine.append(what | ({'why': why} if why else {}))
+        cost = f'{what["ns"]:,.4g} ns a lane-step' if 'ns' in what else why
+        print(f'{learner}, {size} units, {lanes} lanes: {cost}', flush=True)
+    print('', _table(mine, lanes), '', sep='\n', flush=True)
+    figures += mine
+  return figures
+
+
+def _time(setting, device, lanes, pace):
+  """`(ns a lane-step, weights, why larger nets are left out or '')`."""
+  import jax
+
+  build, trials = bench_rows.begin(setting, device, lanes)
+  advance = jax.jit(build.program.advance).lower(trials, np.int32(1)).compile()
+  start = time.monotonic()
+  _, work = jax.block_until_ready(advance(trials, np.int32(1)))
+  spent = time.monotonic() - start
+  if spent > pace.seconds:
+    # One sequence is longer than a repeat.
+    late = f'a sequence of the net before took {spent:.0f} s'
+    return (
+      spent / float(work.executed) * 1e9,
+      build.weights,
+      late if spent > _PATIENCE / 16 else '',
+    )
+  count, trials = bench_rows.warm(advance, trials, pace)
+  best = math.inf
+  for _ in range(pace.repeats):
+    start = time.monotonic()
+    _, work = jax.block_until_ready(advance(trials, np.int32(count)))
+    best = min(best, (time.monotonic() - start) / float(work.executed))
+  return best * 1e9, build.weights, ''
+
+
+def growth(sizes, costs):
+  """The power of n that costs grow with from the third size on; nan for two.
+
+  The slope of log cost over log n by least squares.
+
+  Args:
+    sizes, costs: of the programs that were timed, in order of size.
+  """
+  n, cost = np.log(sizes[2:]), np.log(costs[2:])
+  return float(np.polyfit(n, cost, 1)[0]) if len(n) > 1 else math.nan
+
+
+def _table(figures, lanes):
+  """Microseconds a step of one trial, a line a learner."""
+  sizes = list(dict.fromkeys(f['hidden'] for f in figures))
+  lines = [[f'us a step of a trial, {lanes} lanes, n =', *map(str, sizes)]]
+  lines[0] += ['grows as', 'ns a weight at the last', '']
+  for learner in dict.fromkeys(f['learner'] for f in figures):
+    mine = [f for f in figures if f['learner'] == learner]
+    timed = [f for f in mine if 'ns' in f]
+    cells = [f'{f["ns"] / 1e3:.3g}' if 'ns' in f else '-' for f in mine]
+    power = growth([f['hidden'] for f in timed], [f['ns'] for f in timed])
+    last = f'{timed[-1]["ns_a_weight"]:.3g}' if timed else '-'
+    lines.append(
+      [
+        learner,
+        *cells,
+        '-' if math.isnan(power) else f'n^{power:.1f}',
+        last,
+        '',
+      ]
+    )
+  return '\n'.join(aligned(lines))

@@ -31,7 +31,8 @@ def run(plan, how, stop):
     stop: a `stopping.Stop`, which holds once a signal has come.
 
   Returns:
-    The exit code, see `faults.Exit`.
+    The exit code, see `faults.Exit`. A setting that its cell, task or learner
+    refuses is named before anything is written.
   """
   path = Path(how.out or plan.out)
   trials = {trial_id(s): s for s in plan.trials}
@@ -125,6 +126,16 @@ def _run(plan, how, stop, path, trials, stored):
   shared = {
     key: [names[i] for i in where] for key, where in programs(settings).items()
   }
+  builds, refused = {}, False
+  for key, members in shared.items():
+    setting = trials[members[0]]
+    try:
+      builds[key] = build(setting)
+    except ValueError as why:
+      print(f'sweep: row {setting.row}: {why}', file=sys.stderr)
+      refused = True
+  if refused:
+    return int(faults.Exit.USAGE)
   opened = folder.create_or_open(
     path,
     {
@@ -150,10 +161,9 @@ def _run(plan, how, stop, path, trials, stored):
       opened, how, trials, shared, mine, records, devices
     )
     if left and not stop():
-      built = lambda key: build(trials[shared[key][0]])
       workers.run(
         state.jobs(left),
-        built,
+        builds.__getitem__,
         devices,
         workers.Hooks(state.outcome, state.progress, state.save, stop),
         columns=state.columns(left),

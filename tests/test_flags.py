@@ -363,3 +363,19 @@ def test_the_command_in_a_grid_runs_that_grid(name):
   words = grid.load(name).command.split()
   assert words[:3] == ['python', '-m', 'experiments.sweep']
   assert flags.parse(words[2:], {}).grid == name
+
+
+def test_a_setting_that_its_learner_refuses_writes_nothing(tmp_path):
+  """What only the net itself can tell: one line, before the run folder."""
+  words = '--task=adding --cell=srn --hidden=64,4 --learner=kf --length=10'
+  done = subprocess.run(
+    [sys.executable, '-m', 'experiments.sweep', *words.split(), '--out=run'],
+    capture_output=True,
+    text=True,
+    cwd=tmp_path,
+    env={'PYTHONPATH': str(ROOT), 'PYTHONDONTWRITEBYTECODE': '1'},
+  )
+  assert done.returncode == 2
+  (line,) = done.stderr.splitlines()
+  assert 'row flags hidden=64' in line and 'most_weights=2000' in line
+  assert not list(tmp_path.iterdir())

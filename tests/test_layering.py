@@ -14,6 +14,7 @@ LAYERS = (
   ('cells', 'tasks', 'learners'),
   ('trial', 'backflow', 'credit'),
   ('lanes',),
+  ('shared',),
   ('workers',),
 )
 # Catalogs: folders of modules that are chosen by name and given as values.

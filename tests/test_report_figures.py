@@ -97,6 +97,15 @@ def test_a_row_without_an_ended_trial_has_no_figure():
   assert strips.overview([row]) is None
 
 
+def test_trials_that_failed_before_their_first_sequence_have_no_figure(seven):
+  row = seven[0]
+  none = [r._replace(sequences=(), stopped=(0, 0)) for r in row.readings]
+  assert strips.distribution(row._replace(readings=none)) is None
+  one = [row.readings[0], *none[1:]]
+  _, figure = strips.distribution(row._replace(readings=one))
+  assert len(figure.axes[0].get_yticklabels()) == 1
+
+
 def test_ratios_of_all_rows(seven):
   caption, figure = strips.overview(seven)
   (axes,) = figure.axes

@@ -27,11 +27,11 @@ def distribution(row: Row):
   is the median. The dashed line is the published mean.
 
   Returns:
-    (caption, figure), None where no trial has ended.
+    (caption, figure), None where no trial has seen a sequence.
   """
   from matplotlib.figure import Figure
 
-  held = [r for r in row.readings if r.trials][:_MOST]
+  held = [r for r in row.readings if any((*r.sequences, *r.stopped))][:_MOST]
   if not held:
     return None
   names = [f'{r.letter}  {_wrapped(r.name)}' for r in held]

@@ -212,6 +212,7 @@ def build(setting):
   of_rule = catalog.describe('learners', setting.learner).numbers
   numbers = dict.fromkeys(of_rule, np.float32(np.nan)) | dict(cell.numbers)
   weights = sum(int(np.sum(mask)) for mask in cell.mask)
+  weights += learner.extra_weights
   return lanes.Build(trial.program(task, learner), numbers, weights)
 
 

@@ -1,6 +1,17 @@
 """Text in columns, for terminals of 80 columns."""
 
+import os
+import sys
 import textwrap
+
+
+def show(text):
+  """Prints a text that may be cut off by its reader; returns 0."""
+  try:
+    print(text, flush=True)
+  except BrokenPipeError:  # `--help | head` has seen enough
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  return 0
 
 
 def item(head, text, indent=2, column=36, width=80):

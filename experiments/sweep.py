@@ -4,10 +4,9 @@ Nothing here imports JAX before the plan is made: a wrong flag is answered in a
 fraction of a second.
 """
 
-import os
 import sys
 
-from experiments import flags, listing, plan, stopping, usage, values
+from experiments import flags, layout, listing, plan, stopping, usage, values
 
 
 def main(argv=None):
@@ -15,9 +14,9 @@ def main(argv=None):
   try:
     request = flags.parse(sys.argv if argv is None else argv)
     if request.action == 'help':
-      return _show(usage.text())
+      return layout.show(usage.text())
     if request.action == 'list':
-      return _show(listing.everything())
+      return layout.show(listing.everything())
     made = plan.expand(request)
   except values.Refused as refused:
     for reason in refused.args:
@@ -25,19 +24,11 @@ def main(argv=None):
       print('sweep:', *reason.split(), file=sys.stderr)
     return 2
   if request.action == 'dry_run':
-    return _show(listing.plan(made))
+    return layout.show(listing.plan(made))
   stop = stopping.Stop()  # before the imports that take a while
   from experiments import engine
 
   return engine.run(made, request.run, stop)
-
-
-def _show(text):
-  try:
-    print(text, flush=True)
-  except BrokenPipeError:  # `--list | head` has seen enough
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-  return 0
 
 
 if __name__ == '__main__':

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from experiments import flags, plan, values
 from experiments.grid import AXES
-from experiments.layout import item
+from experiments.layout import item, show
 from experiments.setting import Setting
 from experiments.usage import GROUPS
 from lstm_jax import catalog
@@ -83,8 +83,7 @@ def main(argv=None):
   """Runs the command line `argv` and returns its exit code."""
   arguments = list(sys.argv if argv is None else argv)[1:]
   if '--help' in arguments or '-h' in arguments:
-    print(usage())
-    return 0
+    return show(usage())
   try:
     request = parse(arguments)
     from experiments import vanishing_learners, vanishing_nets

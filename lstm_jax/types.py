@@ -257,8 +257,11 @@ class Learner(NamedTuple):
       field `params`.
     update: `(state, episode) -> (state, judgement of the outputs before it)`.
     judge: `(params, episode) -> judgement`, without learning.
+    extra_weights: weights of the judged net that only training uses, beside
+      those in the cell's mask.
   """
 
   init: Callable[[Array, Mapping[str, Array]], Any]
   update: Callable[[Any, Episode], tuple[Any, Judgement]]
   judge: Callable[[Params, Episode], Judgement]
+  extra_weights: int = 0

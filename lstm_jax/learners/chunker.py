@@ -33,6 +33,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lstm_jax.learners import _chunker, _descend
 from lstm_jax.learners._chunker_sequence import Form, listen, one_sequence
@@ -140,13 +141,14 @@ def chunker(
     online=update == 'every_step',
   )  # fmt: skip
 
+  carry, outputs = cell.initial_carry(), jnp.zeros(task.num_outputs)
+  num_rows = len(listen(form, carry, outputs))
+
   def init(key, numbers):
     params = cell.init(key, numbers)
     of_c, of_rows = (jax.random.fold_in(key, n) for n in (1, 2))
     rate, r = jnp.asarray(numbers['learning_rate']), numbers['init_range']
     upper_rate = jnp.asarray(numbers['upper_learning_rate'])
-    outputs = jnp.zeros(task.num_outputs)
-    num_rows = len(listen(form, cell.initial_carry(), outputs))
     rows = {
       name: jnp.asarray(exists[:1], rate.dtype).repeat(num_rows, axis=0)
       for name, exists in cell.mask._asdict().items()
@@ -172,4 +174,9 @@ def chunker(
   def judge(params, episode):
     return _descend.judge_forward(cell, task, params, episode)
 
-  return Learner(init, update_once, judge)
+  of_a_row = sum(
+    int(np.sum(exists[0]))
+    for name, exists in cell.mask._asdict().items()
+    if _chunker.of_outputs(name)
+  )
+  return Learner(init, update_once, judge, num_rows * of_a_row)

@@ -11,6 +11,9 @@ import jax.numpy as jnp
 
 from lstm_jax.types import OneHot
 
+# Lines up to which writing a one-hot input out costs less than a scatter.
+_FEW = 16
+
 
 def affine(w, x):
   """`w x` for weights `[U, S, *]` and sources `[S, *]`, giving `[U, *]`.
@@ -70,6 +73,16 @@ def dense(x, dtype=jnp.float32):
     return x.astype(dtype)
   row = jnp.arange(x.size).reshape((x.size,) + (1,) * x.index.ndim)
   return (row == x.index[None]).astype(dtype)
+
+
+def differentiable(x, dtype):
+  """A source whose step is to be differentiated by the weights.
+
+  A `OneHot` of few lines is written out: the derivative of picking a column is
+  a scatter, which XLA:CPU runs one element at a time and outside the compiled
+  loop.
+  """
+  return dense(x, dtype) if isinstance(x, OneHot) and x.size <= _FEW else x
 
 
 def _column(w, index):

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from lstm_jax import catalog, trial, unroll
+from lstm_jax.draw import Key
 from lstm_jax.lanes import key_of
 from lstm_jax.learners.truncated1997 import truncated1997
 from lstm_jax.types import OneHot, Stream
 from tests.array_task import array_task, at, random_arrays
 from tests.gradients import cheap_jit, distance, largest, random_net
 
-NUM_STEPS, SIZE, NUM_OUTPUTS = 7, 6, 2
+# More lines than are written out for a derivative.
+NUM_STEPS, SIZE, NUM_OUTPUTS = 7, 17, 2
 # Beyond the last row and before the first: what stands where nothing is read.
 PAST, BEFORE = SIZE + 3, -2
 SEES = {'outputs_see_inputs': True}
@@ -152,6 +154,26 @@ def test_it_teaches_what_the_array_teaches(x64, cell, options, rule, lanes):
   moved = jax.tree.map(np.subtract, sparse[0], first)
   assert largest(moved.w_x) > 1e-4
   assert not options or largest(moved.w_out_x) > 1e-3
+
+
+@pytest.mark.parametrize('learner', ['elman', 'bptt', 'rtrl'])
+@pytest.mark.parametrize(('symbols', 'scatters'), [(4, False), (20, True)])
+def test_few_lines_are_written_out_for_a_derivative(learner, symbols, scatters):
+  """Picking a column is cheap, its derivative is a scatter."""
+  lanes, length = (2,), symbols
+  task = catalog.build('tasks', 'first_symbol', symbols=symbols)
+  cell = catalog.build('cells', 'srn', task.num_inputs, task.num_outputs)
+  static = catalog.describe('learners', learner).static
+  how = {'length': length} if 'length' in static else {}
+  made = catalog.build('learners', learner, cell, task, **how)
+  numbers = {**cell.numbers, 'learning_rate': np.float32(0)}
+  init = jax.vmap(lambda key: made.init(key, numbers), out_axes=-1)
+  state = jax.eval_shape(init, jax.random.split(jax.random.key(0), *lanes))
+  word = jax.ShapeDtypeStruct(lanes, np.uint32)
+  number = jax.ShapeDtypeStruct(lanes, np.int32)
+  episode = jax.eval_shape(task.draw, Key(word, word), number)
+  text = jax.jit(made.update).lower(state, episode).as_text()
+  assert ('stablehlo.scatter' in text) == scatters
 
 
 def branches(monkeypatch, name):

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from lstm_jax.types import Array, Judgement, Learner, Sequence
-from lstm_jax.unroll import cast, select
+from lstm_jax.unroll import cast, differentiable, select
 
 OPTIMIZERS = ('sgd', 'adam', 'rmsprop')
 
@@ -124,6 +124,8 @@ def scored_step(
     `(grads, e, net_k)`: dE/dw; dE/d(field)(t-1) for each name in `keep`;
     the outputs `[K, *]`.
   """
+
+  x_t = differentiable(x_t, jax.tree.leaves(params)[0].dtype)
 
   def error(params, kept):
     carry = carry_tm1._replace(**kept)

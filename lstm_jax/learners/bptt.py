@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
 from lstm_jax.types import Learner
-from lstm_jax.unroll import unroll
+from lstm_jax.unroll import differentiable, unroll
 
 NUMBERS = {'learning_rate': 0.1}
 # The arrays of the forward pass are as long as the longest sequence.
@@ -78,10 +78,11 @@ def through_time(
   stream = task.stream(episode)
   dtype = jax.tree.leaves(params)[0].dtype
   sequence = _descend.materialise(task, stream, num_steps, dtype)
+  inputs = jax.vmap(lambda x_t: differentiable(x_t, dtype))(sequence.inputs)
 
   def error(params):
     _, nets = unroll(
-      cell, params, sequence.inputs, stream.length, cut=cut, window=window
+      cell, params, inputs, stream.length, cut=cut, window=window
     )
     losses = jax.vmap(task.loss)(nets, sequence.targets)
     # A step that is not scored has no error, whatever its target says.

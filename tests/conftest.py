@@ -48,8 +48,8 @@ COMPILING = (
   'growth', 'guess', 'kf', 'lane_widths', 'learner_catalog', 'learners',
   'memory', 'multiplication', 'nets', 'one_hot', 'optimizers', 'quickprop',
   'reber', 'reber_statistics', 'report', 'report_figures', 'report_rows',
-  'rtrl', 'snap1', 'statistics', 'task_statistics', 'tasks', 'trial', 'trigger',
-  'two_sequence', 'uoro', 'vanishing', 'workers',
+  'rtrl', 'snap1', 'statistics', 'task_statistics', 'tasks', 'touched', 'trial',
+  'trigger', 'two_sequence', 'uoro', 'vanishing', 'workers',
 )  # fmt: skip
 
 

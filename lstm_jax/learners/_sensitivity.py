@@ -16,6 +16,8 @@ the recurrence have the second term alone. The derivatives are those of
 meet.
 """
 
+import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,7 +25,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.learners import _touched
 from lstm_jax.unroll import dense
+
+# Numbers of a row of a matrix that are multiplied at once.
+_BLOCK = 256
 
 
 class Vector(NamedTuple):
@@ -51,6 +57,8 @@ class Past(NamedTuple):
     step: `(params, carry_tm1, x_t) -> (carry_t, push, pull)`: the step, and its
       linear maps. `push(s [n, *])` is D s `[n, *]`; `pull(e [n, *])` is
       `(e D [n, *], e I [W, *])`.
+    touches: `() -> [n, W]` bool, numpy: which entries each weight reaches
+      within a step. A function, as it takes a moment the first time.
   """
 
   fields: tuple[str, ...]
@@ -58,6 +66,7 @@ class Past(NamedTuple):
   weights: Vector
   initial: Callable
   step: Callable
+  touches: Callable
 
 
 class Rule(NamedTuple):
@@ -164,7 +173,11 @@ def past(cell, cut=()):
 
     return carry_t, push, pull
 
-  return Past(fields, sum(sizes), weights, cell.initial_carry, step)
+  @functools.cache
+  def touches():
+    return _touched.touched(cell, weights, lambda carry: pack(fields, carry))
+
+  return Past(fields, sum(sizes), weights, cell.initial_carry, step, touches)
 
 
 def _reached(program, ends):
@@ -192,18 +205,46 @@ def jacobians(past, params, carry_tm1, x_t):
   carry_t, _, pull = past.step(params, carry_tm1, x_t)
   lanes = jax.tree.leaves(carry_tm1)[0].shape[1:]
   dtype = jax.tree.leaves(params)[0].dtype
-  basis = jnp.eye(past.size, dtype=dtype)
-  basis = basis.reshape(past.size, past.size, *(1,) * len(lanes))
-  basis = jnp.broadcast_to(basis, (past.size, past.size, *lanes))
-  return carry_t, *jax.vmap(pull)(basis)
+  touches = past.touches()
+  group = _touched.groups(touches)
+  number = np.arange(max(group, default=0) + 1)
+
+  def each(rows):
+    """`[rows, n, *]` errors from a table of 0 and 1."""
+    rows = rows.astype(dtype).reshape(*rows.shape, *(1,) * len(lanes))
+    return jnp.broadcast_to(rows, (*rows.shape[:2], *lanes))
+
+  by_carry = jax.vmap(lambda e: pull(e)[0])(each(np.eye(past.size)))
+  # Entries that share no weight in one pass; n of them one by one would make
+  # n W numbers of which nearly all are 0.
+  together = jax.vmap(lambda e: pull(e)[1])(each(number[:, None] == group))
+  shape = (*touches.shape, *(1,) * len(lanes))
+  by_weights = sum(
+    jnp.where((touches & (group == g)[:, None]).reshape(shape), part[None], 0)
+    for g, part in zip(number, together, strict=True)
+  )
+  return carry_t, by_carry, by_weights
 
 
 def product(a, b):
   """`a b` of matrices `[m, n, *]` and `[n, W, *]`, one product a lane."""
-  # Row by row, each a sum of whole rows of b: inside a compiled loop XLA:CPU
-  # has no library call for a product, and its own goes down the columns
-  # (measured at n = 64: 73 ms a step against 6).
-  return jax.lax.map(lambda row: combine(row, b), a)
+  # Inside a compiled loop XLA:CPU has no library call for a product, and its
+  # own goes down the columns of b from memory. Here a block of columns at a
+  # time is in the first cache, and serves every row.
+  width = b.shape[1]
+  block = min(width, max(1, _BLOCK // math.prod(b.shape[2:])))
+
+  def body(i, found):
+    # The last block begins where it still has its width.
+    start = jnp.minimum(i * block, width - block)
+    part = jax.lax.dynamic_slice_in_dim(b, start, block, axis=1)
+    some = sum(a[:, i, None] * row[None] for i, row in enumerate(part))
+    return jax.lax.dynamic_update_slice_in_dim(found, some, start, axis=1)
+
+  shape = (a.shape[0], *b.shape[1:])
+  return jax.lax.fori_loop(
+    0, -(-width // block), body, jnp.zeros(shape, b.dtype)
+  )
 
 
 def combine(e, rows):

@@ -1,0 +1,78 @@
+"""Which weights an entry of the carry depends on within one step.
+
+Most weights reach few entries: those of one unit, in a plain recurrent net its
+own. Entries that share no weight can then be differentiated by one pass
+backwards together, and the parts told apart afterwards.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+# Weights tried at once, and how often each: a choice within a step may hide
+# what it does not take.
+_AT_ONCE, _TIMES = 256, 2
+
+
+def touched(cell, weights, entries):
+  """The entries of the carry that each weight has a part in within a step.
+
+  A weight that is not a number makes one of every entry that it reaches,
+  whatever the arithmetic between them is and however flat.
+
+  Args:
+    cell: the cell.
+    weights: a `_sensitivity.Vector` of its weights.
+    entries: `carry -> [n, *]`.
+
+  Returns:
+    `[n, W]` bool, numpy.
+  """
+  rng = np.random.default_rng(0)
+  lanes = min(weights.size, _AT_ONCE)
+
+  def draw(like):
+    return np.asarray(rng.normal(size=(*np.shape(like), lanes)), np.float32)
+
+  @jax.jit
+  def spoiled(at, params, carry, x_t):
+    here = jnp.arange(weights.size)[:, None] == at[None]
+    nan = weights.tree(jnp.where(here, jnp.float32(jnp.nan), 0))
+    carry_t, _ = cell.step(jax.tree.map(jnp.add, params, nan), carry, x_t)
+    return jnp.isnan(entries(carry_t))
+
+  found = []
+  # Also where a learner is made or run while something else is traced.
+  with jax.ensure_compile_time_eval():
+    for start in range(0, weights.size, lanes):
+      at = np.minimum(start + np.arange(lanes), weights.size - 1)
+      seen = [
+        spoiled(
+          at,
+          jax.tree.map(draw, cell.mask),
+          jax.tree.map(draw, cell.initial_carry()),
+          draw(np.zeros(cell.num_inputs)),
+        )
+        for _ in range(_TIMES)
+      ]
+      found.append(np.any(seen, axis=0)[:, : weights.size - start])
+  return np.concatenate(found, axis=1)
+
+
+def groups(touches):
+  """Entries in groups whose members share no weight, by first fit.
+
+  Args:
+    touches: `[n, W]` bool.
+
+  Returns:
+    `[n]` integers from 0 on, the group of each entry.
+  """
+  taken, group = [], np.zeros(len(touches), int)
+  for i in np.argsort(-np.sum(touches, axis=1), kind='stable'):
+    free = (g for g, held in enumerate(taken) if not np.any(held & touches[i]))
+    group[i] = next(free, len(taken))
+    if group[i] == len(taken):
+      taken.append(np.zeros_like(touches[i]))
+    taken[group[i]] |= touches[i]
+  return group

@@ -1,0 +1,92 @@
+"""Which weights reach which entries of the carry, and what shares a pass."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_jax import catalog
+from lstm_jax.cells.srn import srn
+from lstm_jax.learners import _sensitivity, _touched
+from tests.gradients import cheap_jit, random_net
+
+LANES = (3,)
+
+
+def by_definition(cell, past, params, carry, x_t):
+  """D and I by forward differentiation of the step itself, one lane each."""
+
+  def move(s_tm1, w):
+    ends = np.cumsum([len(getattr(carry, f)) for f in past.fields])[:-1]
+    fields = zip(past.fields, jnp.split(s_tm1, ends), strict=True)
+    full = jax.tree.map(
+      lambda p, v, m: jnp.where(m != 0, v, p),
+      params, past.weights.tree(w), mask,
+    )  # fmt: skip
+    carry_t, _ = cell.step(full, carry._replace(**dict(fields)), x_t)
+    return _sensitivity.pack(past.fields, carry_t)
+
+  mask = past.weights.tree(jnp.ones(past.weights.size))
+  at = _sensitivity.pack(past.fields, carry), past.weights.flat(params)
+  return jax.jacfwd(move, (0, 1))(*at)
+
+
+@pytest.mark.parametrize('name', catalog.names('cells'))
+def test_the_jacobians_are_those_of_the_step(x64, name):
+  cell = catalog.build('cells', name, 2, 1)
+  past = _sensitivity.past(cell)
+  rng = np.random.default_rng(0)
+  params = random_net(cell, 1, LANES)
+  carry = jax.tree.map(
+    lambda c: rng.normal(size=(*c.shape, *LANES)), cell.initial_carry()
+  )
+  x_t = rng.normal(size=(2, *LANES))
+  _, by_carry, by_weights = cheap_jit(
+    lambda *at: _sensitivity.jacobians(past, *at)
+  )(params, carry, x_t)
+  want = cheap_jit(
+    jax.vmap(
+      lambda *at: by_definition(cell, past, *at), in_axes=-1, out_axes=-1
+    )
+  )(params, carry, x_t)
+  np.testing.assert_allclose(by_carry, want[0], atol=1e-12)
+  np.testing.assert_allclose(by_weights, want[1], atol=1e-12)
+  assert np.any(by_weights != 0)
+  # Nothing that has a derivative is taken for untouched.
+  touches = past.touches()
+  assert np.all(touches | np.all(np.asarray(by_weights) == 0, axis=-1))
+
+
+def test_a_plain_net_needs_one_pass_and_links_within_a_step_more():
+  past = _sensitivity.past(srn(2, 1, hidden=5))
+  touches = past.touches()
+  assert np.all(np.sum(touches, axis=0) == 1)
+  assert set(_touched.groups(touches)) == {0}
+  cascade = catalog.build('cells', 'cascaded', 2, 1, hidden=4)
+  touches = _sensitivity.past(cascade).touches()
+  # The first unit's weights reach every later one.
+  assert np.max(np.sum(touches, axis=0)) == 4
+  assert sorted(_touched.groups(touches)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_members_of_a_group_share_no_weight(seed):
+  rng = np.random.default_rng(seed)
+  touches = rng.uniform(size=(8, 30)) < rng.uniform(0, 0.4)
+  group = _touched.groups(touches)
+  for g in range(max(group) + 1):
+    assert np.all(np.sum(touches[group == g], axis=0) <= 1)
+    assert np.any(group == g)
+
+
+@pytest.mark.parametrize('columns', [1, 3, 700])
+@pytest.mark.parametrize('lanes', [(), (16,), (2, 3)], ids=str)
+def test_a_product_in_blocks_is_the_product(x64, columns, lanes):
+  """Also where the last block overlaps the one before it."""
+  rng = np.random.default_rng(0)
+  a = rng.normal(size=(4, 5, *lanes))
+  b = rng.normal(size=(5, columns, *lanes))
+  found = jax.jit(_sensitivity.product)(a, b)
+  np.testing.assert_allclose(
+    found, np.einsum('mn...,nw...->mw...', a, b), atol=1e-12
+  )

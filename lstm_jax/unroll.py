@@ -85,6 +85,37 @@ def differentiable(x, dtype):
   return dense(x, dtype) if isinstance(x, OneHot) and x.size <= _FEW else x
 
 
+def thinned(params, x):
+  """The same step with the column of a `OneHot` alone.
+
+  Args:
+    params: `[..., *]`, the weights from the input lines in fields whose names
+      end in `_x`, `[R, S, *]`.
+    x: `OneHot` of size S.
+
+  Returns:
+    `(params, x)`: those fields `[R, 1, *]`, and the array `[1, *]` of ones.
+  """
+  thin = {
+    name: _column(w, x.index)[:, None]
+    for name, w in params._asdict().items()
+    if name.endswith('_x')
+  }
+  dtype = jax.tree.leaves(params)[0].dtype
+  return params._replace(**thin), jnp.ones((1, *x.index.shape), dtype)
+
+
+def plus_thinned(total, thin, x):
+  """`total + thin`, `thin` a tree like the params of `thinned`."""
+
+  def add(name, w):
+    if not name.endswith('_x'):
+      return w + getattr(thin, name)
+    return add_outer(w, getattr(thin, name)[:, 0], x)
+
+  return total._replace(**{n: add(n, w) for n, w in total._asdict().items()})
+
+
 def _column(w, index):
   """Column `index` `[*]` of `w` `[U, S, *]` or `[U, S]`: `[U, *]`."""
   if w.ndim == 2:

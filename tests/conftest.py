@@ -32,7 +32,7 @@ MORE = {
   'test_compiling_changes_nothing': 1,
   'test_what_is_stored_grows_with_the_length': 1,
   'test_with_the_full_pattern_it_is_exact': 1,
-  'test_few_lines_are_written_out_for_a_derivative': 6,
+  'test_the_derivative_of_a_column_is_no_scatter': 6,
   'test_gather_puts_back_what_weights_took': 6,
   'test_it_teaches_what_the_array_teaches': 4,
   'test_sequences_are_learned_from': 6,

@@ -7,8 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lstm_jax.types import Array, Judgement, Learner, Sequence
-from lstm_jax.unroll import cast, differentiable, select
+from lstm_jax.types import Array, Judgement, Learner, OneHot, Sequence
+from lstm_jax.unroll import (
+  cast,
+  differentiable,
+  plus_thinned,
+  select,
+  thinned,
+)
 
 OPTIMIZERS = ('sgd', 'adam', 'rmsprop')
 
@@ -107,7 +113,7 @@ def _existing(grad, mask):
 
 
 def scored_step(
-  cell, task, params, carry_tm1, x_t, target, weight=1.0, keep=()
+  cell, task, params, carry_tm1, x_t, target, weight=1.0, keep=(), total=None
 ):
   """Error and gradient of one step, everything before it held constant.
 
@@ -115,28 +121,33 @@ def scored_step(
     cell, task: the net and the task.
     params: `[..., *]`.
     carry_tm1: the carry before the step.
-    x_t: `[I, *]`.
+    x_t: `[I, *]` or a `OneHot`.
     target: `[K, *]`.
     weight: factor on the error, `[*]` or 1.
     keep: names of carry fields whose derivative is wanted too.
+    total: like the params, what the gradient is added to; None: zeros.
 
   Returns:
-    `(grads, e, net_k)`: dE/dw; dE/d(field)(t-1) for each name in `keep`;
-    the outputs `[K, *]`.
+    `(total, e, net_k)`: `total` + dE/dw; dE/d(field)(t-1) for each name in
+    `keep`; the outputs `[K, *]`.
   """
-
+  if total is None:
+    total = jax.tree.map(jnp.zeros_like, params)
   x_t = differentiable(x_t, jax.tree.leaves(params)[0].dtype)
+  own, seen = params, x_t
+  if isinstance(x_t, OneHot):
+    own, seen = thinned(params, x_t)
 
   def error(params, kept):
     carry = carry_tm1._replace(**kept)
-    _, net_k = cell.step(params, carry, x_t)
+    _, net_k = cell.step(params, carry, seen)
     return jnp.sum(weight * task.loss(net_k, target)), net_k
 
   kept = {name: getattr(carry_tm1, name) for name in keep}
-  (grads, e), net_k = jax.grad(error, argnums=(0, 1), has_aux=True)(
-    params, kept
-  )
-  return grads, e, net_k
+  (grads, e), net_k = jax.grad(error, argnums=(0, 1), has_aux=True)(own, kept)
+  if isinstance(x_t, OneHot):
+    return plus_thinned(total, grads, x_t), e, net_k
+  return jax.tree.map(jnp.add, total, grads), e, net_k
 
 
 def clocks(stream):

@@ -92,15 +92,15 @@ def descend(cell, task, past, update, optimizer):
   init, move = _descend.stepper(cell, optimizer)
 
   def learn(state, episode, rule):
-    def gradient(params, carry_tm1, memory, x_t, target, scored):
-      grads, e, net_k = _descend.scored_step(
+    def gradient(params, carry_tm1, memory, x_t, target, scored, total=None):
+      total, e, net_k = _descend.scored_step(
         cell, task, params, carry_tm1, x_t, target,
-        scored.astype(target.dtype), past.fields,
+        scored.astype(target.dtype), past.fields, total,
       )  # fmt: skip
       before = past.weights.tree(
         rule.credit(memory, _sensitivity.pack(past.fields, e))
       )
-      return jax.tree.map(jnp.add, grads, before), net_k
+      return jax.tree.map(jnp.add, total, before), net_k
 
     def at_once(state, *step):
       grads, net_k = gradient(state.params, *step)
@@ -108,8 +108,7 @@ def descend(cell, task, past, update, optimizer):
       return select(step[-1], move(state, grads), state), net_k
 
     def later(state, *step):
-      grads, net_k = gradient(state.params, *step)
-      total = jax.tree.map(jnp.add, state.total, grads)
+      total, net_k = gradient(state.params, *step, state.total)
       return state._replace(total=total), net_k
 
     if update == 'every_step' and not task.error_at_end:

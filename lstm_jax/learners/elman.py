@@ -48,12 +48,12 @@ def elman(
     dtype = jax.tree.leaves(state.params)[0].dtype
     num_steps, clock = _descend.clocks(stream)
 
-    def score(params, carry_tm1, t, weight):
-      grads, _, net_k = _descend.scored_step(
+    def score(params, carry_tm1, t, weight, total=None):
+      total, _, net_k = _descend.scored_step(
         cell, task, params, carry_tm1, cast(stream.input_at(t), dtype),
-        stream.target_at(t).astype(dtype), weight,
+        stream.target_at(t).astype(dtype), weight, total=total,
       )  # fmt: skip
-      return grads, net_k
+      return total, net_k
 
     def forward(i, params, carry_tm1):
       t = clock(i)
@@ -76,14 +76,17 @@ def elman(
       state, total, carry_tm1, tally = c
       t = clock(i)
       scored = (t >= 0) & stream.scored_at(t)
-      grads, net_k = score(state.params, carry_tm1, t, scored.astype(dtype))
+      so_far = total if update == 'sequence' else None
+      grads, net_k = score(
+        state.params, carry_tm1, t, scored.astype(dtype), so_far
+      )
       tally = _descend.tally_step(tally, task, stream, episode, t, net_k)
       carry_t = forward(i, state.params, carry_tm1)
       if update == 'every_step':
         # An optimizer with a memory must not move at steps without an error.
         state = select(scored, move(state, grads), state)
       else:
-        total = jax.tree.map(jnp.add, total, grads)
+        total = grads
       return state, total, carry_t, tally
 
     total = jax.tree.map(jnp.zeros_like, state.params)

@@ -25,8 +25,9 @@ _SECONDS = flags.DEFINE_float(
   'seconds', 0.5, 'length of one repeat', flag_values=_FLAGS
 )
 _LANES = flags.DEFINE_list(
-  'lanes', ['1', '16', '64', '256'], 'numbers of trials', flag_values=_FLAGS
-)
+  'lanes', [], 'numbers of trials (1,16,64,256; with --learners 1,16)',
+  flag_values=_FLAGS,
+)  # fmt: skip
 _LONG = flags.DEFINE_boolean(
   'long', True, 'also sequences of up to a million steps', flag_values=_FLAGS
 )
@@ -52,9 +53,9 @@ def main(argv=None):
   try:
     _FLAGS(sys.argv if argv is None else argv)
     settings = bench_rows.settings(_GRID.value) if _GRID.value else []
-    plans = bench_learners.plan(
-      _LEARNERS.value, [values.integer(n, '--sizes') for n in _SIZES.value]
-    )
+    sizes = [values.integer(n, '--sizes') for n in _SIZES.value]
+    lanes = [values.integer(n, '--lanes') for n in _LANES.value]
+    plans = bench_learners.plan(_LEARNERS.value, sizes)
   except (flags.Error, values.Refused) as error:
     print(f'bench: {error}', file=sys.stderr)
     return 2
@@ -73,10 +74,12 @@ def main(argv=None):
   if settings:
     figures['rows'] = bench_rows.measure(settings, devices[0], pace)
   elif plans:
-    figures['learners'] = bench_learners.measure(plans, devices[0], pace)
+    figures['learners'] = bench_learners.measure(
+      plans, devices[0], lanes or [1, 16], pace
+    )
   else:
     figures |= bench_forms.measure(
-      devices, _LENGTH.value, list(map(int, _LANES.value)), pace, _LONG.value
+      devices, _LENGTH.value, lanes or [1, 16, 64, 256], pace, _LONG.value
     )
   if _RECORD.value:
     path = Path(_RECORD.value)

@@ -18,7 +18,6 @@ _WHERE = (
   ('--task=adding', '--cell=cascaded', '--set=task.output=linear'),
   ('--task=first_symbol', '--cell=srn', f'--set=task.symbols={_LENGTH}'),
 )
-LANES = (1, 16)
 # Seconds of one call above which larger nets are left out.
 _PATIENCE = 20.0
 
@@ -63,12 +62,13 @@ def _settings(learner, sizes):
   return dict.fromkeys(sizes, refused)
 
 
-def measure(chosen, device, pace):
-  """Times every learner at every size with one lane and with sixteen.
+def measure(chosen, device, widths, pace):
+  """Times every learner at every size.
 
   Args:
     chosen: of `plan`.
     device: where.
+    widths: numbers of trials side by side.
     pace: a `bench_rows.Pace`.
 
   Returns:
@@ -76,7 +76,7 @@ def measure(chosen, device, pace):
     `ns` a lane-step, `ns_a_weight`; those left out have `why` instead.
   """
   figures = []
-  for lanes in LANES:
+  for lanes in widths:
     mine = []
     for learner, by_size in chosen.items():
       late = ''

@@ -43,13 +43,13 @@ MORE = {
   'test_update_keeps_structure_shape_and_dtype': 24,
 }
 COMPILING = (
-  'backflow', 'bptt', 'cascade', 'cell_oracles', 'cells', 'chunker', 'credit',
-  'criteria', 'draw', 'elman', 'every_step', 'exam', 'figures', 'first_symbol',
-  'growth', 'guess', 'kf', 'lane_widths', 'learner_catalog', 'learners',
-  'memory', 'multiplication', 'nets', 'one_hot', 'optimizers', 'quickprop',
-  'reber', 'reber_statistics', 'report', 'report_figures', 'report_rows',
-  'rtrl', 'snap1', 'statistics', 'task_statistics', 'tasks', 'touched', 'trial',
-  'trigger', 'two_sequence', 'uoro', 'vanishing', 'workers',
+  'backflow', 'bench', 'bptt', 'cascade', 'cell_oracles', 'cells', 'chunker',
+  'credit', 'criteria', 'draw', 'elman', 'every_step', 'exam', 'figures',
+  'first_symbol', 'growth', 'guess', 'kf', 'lane_widths', 'learner_catalog',
+  'learners', 'memory', 'multiplication', 'nets', 'one_hot', 'optimizers',
+  'quickprop', 'reber', 'reber_statistics', 'report', 'report_figures',
+  'report_rows', 'rtrl', 'snap1', 'statistics', 'task_statistics', 'tasks',
+  'touched', 'trial', 'trigger', 'two_sequence', 'uoro', 'vanishing', 'workers',
 )  # fmt: skip
 
 

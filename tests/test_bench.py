@@ -1,0 +1,69 @@
+"""The benchmark from the command line: flags, plans, growth, a record."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import bench, bench_learners
+from lstm_jax import catalog
+
+ROOT = Path(__file__).parent.parent
+BAD = {
+  '--learners=rtlr': ['--learners=rtlr', 'did you mean rtrl?'],
+  '--lanes=many': ['--lanes=many', 'an integer from 1'],
+  '--learners=rtrl --sizes=0': ['--sizes=0', 'an integer from 1'],
+  '--grid=tabel3': ['--grid=tabel3', 'table3'],
+}
+
+
+@pytest.mark.parametrize('words', BAD)
+def test_a_wrong_flag_has_one_line_and_does_not_wait_for_jax(words):
+  code = (
+    'import sys\n'
+    'from experiments import bench\n'
+    'assert bench.main(["bench", *sys.argv[1:]]) == 2\n'
+    'assert "jax" not in sys.modules\n'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code, *words.split()],
+    cwd=ROOT, capture_output=True, text=True, check=True,
+  )  # fmt: skip
+  (line,) = done.stderr.splitlines()
+  for word in BAD[words]:
+    assert word in line
+
+
+def test_every_learner_is_timed_at_every_size():
+  plans = bench_learners.plan(['all'], [4, 128])
+  assert set(plans) == set(catalog.names('learners'))
+  for learner, by_size in plans.items():
+    assert set(by_size) == {4, 128}
+    for size, setting in by_size.items():
+      assert setting.learner == learner
+      assert dict(setting.cell_options)['hidden'] == size
+
+
+def test_the_power_is_that_of_the_last_sizes():
+  sizes = [4, 8, 16, 32, 64]
+  costs = [50, 50, *(3 * n**4 for n in sizes[2:])]
+  assert bench_learners.growth(sizes, costs) == pytest.approx(4)
+  assert math.isnan(bench_learners.growth(sizes[:3], costs[:3]))
+
+
+def test_what_was_timed_is_recorded(tmp_path, capsys):
+  """Sizes that a learner refuses are there, with the reason."""
+  path = tmp_path / 'record' / 'bench.json'
+  words = '--learners=kf --sizes=4,64 --lanes=2 --repeats=1 --seconds=0.01'
+  assert bench.main(['bench', *words.split(), f'--record={path}']) == 0
+  record = json.loads(path.read_text(encoding='utf-8'))
+  small, large = record['learners']
+  assert small['weights'] == 4 * (2 + 4 + 1) + 5 and small['ns'] > 0
+  assert small['ns_a_weight'] == small['ns'] / small['weights']
+  assert 'ns' not in large and 'most_weights' in large['why']
+  assert record['provenance']['jax']
+  text = capsys.readouterr().out
+  assert 'kf, 64 units, 2 lanes: kf: the net has 4353 weights' in text

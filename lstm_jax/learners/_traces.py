@@ -93,15 +93,18 @@ def machine(cell, task, episode, dtype):
       split, task, split.output_weights(params), loop.carry_tm1, loop.net,
       loop.z[0], target, weight,
     )  # fmt: skip
+    past = _from_traces(split, found.e_s, loop, one_hot=False)
+    # Stored before it is added: where a sum of products over cells and kinds
+    # meets the compiler as one expression, which product is fused with an
+    # addition depends on the number of lanes, and with it the last bit. Single
+    # products may be fused: their order is that of the additions.
+    found, past = settle((found, past), num_steps > 0)
     parts = (
-      _from_traces(split, found.e_s, loop, one_hot=False),
+      past,
       _carousel.products(found.e_net, loop.z),
       _carousel.products(found.e_k, found.z_k),
     )
-    # Stored before they are summed: where a sum of products meets the compiler
-    # as one expression, which product is fused with the addition depends on the
-    # number of lanes, and with it the last bit.
-    return settle((found, parts), num_steps > 0)
+    return found, parts
 
   def add(total, e, parts, loop, in_place=True):
     hidden, output = total
@@ -144,6 +147,8 @@ def streaming_gradient(cell, task, params, episode):
       0, last, lambda i, loop: m.step(i, params, loop), loop
     )
     e, parts = m.errors(last, params, loop, jnp.ones(lanes, dtype))
+    # Once a sequence there is nothing to gain by fusing its products either.
+    parts = settle(parts, m.num_steps > 0)
     tally = _descend.tally_step(
       tally, task, stream, episode, stream.length - 1, e.net_k
     )

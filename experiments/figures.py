@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import summaries as summaries_lib
-from experiments.length_figure import sequences_to_success
+from experiments.length_figure import num_lines, sequences_to_success
 from experiments.window_figure import success_over_window
 from lstm_jax.store import files
 
@@ -24,6 +24,9 @@ STYLE = {
   'axes.spines.right': False,
   'svg.hashsalt': 'lstm_jax',  # the ids in an SVG are random without
 }
+
+# Lines that a legend below the panels has room for.
+_MOST = 40
 
 
 def draw_all(
@@ -39,8 +42,9 @@ def draw_all(
     published: grid -> row -> figures, as for `summaries.summarize`.
 
   Returns:
-    The files written: none for a run without a task that has lengths, or where
-    matplotlib is missing (a line on stderr says so).
+    The files written: none for a run without a task that has lengths, where
+    more is compared than a legend can name, or where matplotlib is missing (a
+    line on stderr says so).
   """
   # Both have the length as an axis; a task without one is in the table alone.
   summaries = [
@@ -49,6 +53,12 @@ def draw_all(
     if 'length' in summary.setting
   ]
   if not summaries:
+    return []
+  lines = num_lines(summaries)
+  if lines > _MOST:
+    print(
+      f'No figures of {lines} lines; the report has one a row.', file=sys.stderr
+    )
     return []
   try:
     import matplotlib

@@ -79,6 +79,12 @@ def sequences_to_success(summaries: list[Summary]):
   return figure
 
 
+def num_lines(summaries: list[Summary]) -> int:
+  """What the figure compares: cells, learners, windows and options."""
+  names = _line_names(summaries)
+  return len(parts(summaries, lambda s: _label(s, names)))
+
+
 def _line_names(summaries):
   """What tells lines apart where they can meet: at one task and length."""
   aside = ('task', 'length', *summaries_lib.ORIGINS)

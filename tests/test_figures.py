@@ -191,6 +191,15 @@ def test_without_matplotlib_one_line(monkeypatch, capsys, tmp_path):
   assert not (tmp_path / 'none').exists()
 
 
+def test_more_lines_than_a_legend_can_name_have_no_figure(capsys, tmp_path):
+  many = [trial(learning_rate=0.01 * i) for i in range(1, 42)]
+  assert figures.draw_all(many, tmp_path / 'none') == []
+  assert capsys.readouterr().err == (
+    'No figures of 41 lines; the report has one a row.\n'
+  )
+  assert len(figures.draw_all(many[:40], tmp_path / 'some')) == 4
+
+
 def test_empty_run(tmp_path):
   assert figures.draw_all([], tmp_path / 'none') == []
 

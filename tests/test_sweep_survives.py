@@ -114,15 +114,28 @@ def reference(place):
 
 @pytest.fixture(scope='module')
 def begun(place, reference):
-  """The folder of a run that was stopped after its first checkpoint."""
+  """The folder of a run that was stopped with trials under way."""
   del reference  # the caches are full
   out = place.root / 'begun'
-  process = place.start(out)
-  await_change(process, out)
-  process.send_signal(signal.SIGTERM)
-  assert process.wait(PATIENCE) == 143
-  process.communicate()
+  # A stop that comes while all that has begun has ended leaves none.
+  while not under_way(out):
+    process = place.start(out)
+    await_that(lambda p=process: p.poll() is not None or under_way(out))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 143
+    process.communicate()
   return out
+
+
+def under_way(out):
+  """The trials that the folder's checkpoints hold."""
+  if not (out / 'plan.json').exists():
+    return set()
+  held, _ = checkpoints.load(open_folder(out))
+  programs = [
+    trials for _, meta, _ in held for trials in meta['programs'].values()
+  ]
+  return {name for trials in programs for name, _ in trials}
 
 
 def table(out):

@@ -57,12 +57,14 @@ def draw(found, label):
   figure = Figure(figsize=size, layout='constrained')
   line_of_axes = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
   drawn = []
+  whats = (what for net in found.values() for what, _ in net.curves)
+  colours = dict.fromkeys(what for what in whats if what != 'bound')
+  colours = dict(zip(colours, itertools.cycle(_COLOURS), strict=False))
   for (name, net), axes in zip(found.items(), line_of_axes, strict=True):
-    colours = dict.fromkeys(what for what, _ in net.curves if what != 'bound')
-    colours = dict(zip(colours, itertools.cycle(_COLOURS), strict=False))
     # Curves that lie on one another are seen as wide, less wide and thin.
-    widths = np.linspace(5, 1.2, len(colours)) if len(colours) > 1 else (2,)
-    widths = dict(zip(colours, widths, strict=True))
+    mine = [what for what in colours if any(what == c for c, _ in net.curves)]
+    widths = np.linspace(5, 1.2, len(mine)) if len(mine) > 1 else (2,)
+    widths = dict(zip(mine, widths, strict=True))
     for (what, when), curve in net.curves.items():
       lags = np.arange(len(curve.mean))
       colour = colours.get(what, '#8a8f98')

@@ -11,7 +11,7 @@ from lstm_jax import catalog
 _MEASURED = 4
 NO_SIGNAL = {
   'cascade': 'each of its units is trained alone and then left as it is',
-  'chunker': 'its nets learn from single steps, on symbols of different pace',
+  'chunker': 'it has two nets, and the upper one has a clock of its own',
   'guess': 'it draws its weights and follows no error',
 }
 

@@ -3,8 +3,8 @@
 A setting is everything about a trial but its seed. A summary is a pure
 function of the rows of `results.csv` and of the published figures kept in the
 plan; the table and the figures are drawn from summaries alone. Every trial
-counts in every denominator: one that ran out of budget, diverged or failed by
-an error is a trial that did not solve its task.
+counts in every denominator: one that ran out of budget, was given up early,
+diverged or failed by an error is a trial that did not solve its task.
 """
 
 import json
@@ -32,7 +32,8 @@ class Summary(NamedTuple):
   Attributes:
     setting: `FIELDS`, `ORIGINS` and every option -> value, without those that
       are missing.
-    trials, solved, diverged, failed: counts; `trials` is the denominator.
+    trials, solved, given_up, diverged, failed: counts; `trials` is the
+      denominator.
     rate: Wilson 95 % interval of the probability to solve.
     median: sequences to success of all trials, infinite if unsolved.
     interval: 95 % interval of the median; None for fewer than six trials.
@@ -46,6 +47,7 @@ class Summary(NamedTuple):
   setting: Mapping[str, Any]
   trials: int
   solved: int
+  given_up: int
   diverged: int
   failed: int
   rate: statistics.Interval
@@ -206,6 +208,7 @@ def _summary(setting, trials, figures):
     setting=setting,
     trials=len(trials),
     solved=len(solved),
+    given_up=sum(t['status'] == 'given_up' for t in trials),
     diverged=sum(t['status'] == 'diverged' for t in trials),
     failed=sum(t['status'] == 'failed' for t in trials),
     rate=statistics.wilson(len(solved), len(trials)),

@@ -141,10 +141,10 @@ def _columns(summaries, left_out):
     add(
       'wrong', ('-' if s.wrong is None else f'{s.wrong:.1f}' for s in summaries)
     )
-  for status in ('diverged', 'failed'):
+  for status in ('given_up', 'diverged', 'failed'):
     counts = [getattr(s, status) for s in summaries]
     if any(counts):
-      add(status, map(str, counts))
+      add(status.replace('_', ' '), map(str, counts))
   if 'seconds' not in left_out:
     add('seconds', (f'{s.seconds:,.1f}' for s in summaries))
   return columns

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from lstm_jax.store import faults, files, seal
 from lstm_jax.store.folder import note
 
-STATUSES = ('solved', 'budget', 'diverged', 'failed')
+STATUSES = ('solved', 'budget', 'given_up', 'diverged', 'failed')
 
 # (name, description, whether two runs of a plan must agree on it bit by bit)
 _COLUMNS = (
@@ -31,7 +31,7 @@ _COLUMNS = (
   ('weights', 'weights that are trained', True),
   ('seed', 'seed of the trial', True),
   ('budget', 'training sequences allowed', True),
-  ('status', 'solved, budget, diverged or failed', True),
+  ('status', 'solved, budget, given_up, diverged or failed', True),
   ('sequences_to_success', 'training sequences until solved; or empty', True),
   ('sequences_seen', 'training sequences shown', True),
   ('milestone', 'training sequences until an exam was right; or empty', True),

@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax import draw, exams
+from lstm_jax import blindness, draw, exams
 from lstm_jax.draw import Key
 from lstm_jax.types import Array, Exam, Judgement
 from lstm_jax.unroll import select, settle
 
 # What a lane is doing, and how a trial ended.
-IDLE, RUNNING, SOLVED, BUDGET, DIVERGED = range(5)
-STATUS = ('idle', 'running', 'solved', 'budget', 'diverged')
+IDLE, RUNNING, SOLVED, BUDGET, DIVERGED, GIVEN_UP = range(6)
+STATUS = ('idle', 'running', 'solved', 'budget', 'diverged', 'given_up')
 
 # Children of a trial's key.
 _WEIGHTS, _TRAINING, _TEST, _EXAM, _DATA = range(5)
@@ -48,10 +48,12 @@ class Trials(NamedTuple):
     criterion: the stop criterion's state, an `exams.Sitting` for an exam.
     milestone: `[*]` sequences seen when an exam was first right, whatever its
       mean error; 0 before.
+    blind: `[*]` sequences for which the trial has been blind; () where the
+      task gives none up.
     length: `[*]` the task's T.
     budget: `[*]` sequences that may be shown.
     seen: `[*]` sequences shown so far.
-    status: `[*]` one of IDLE ... DIVERGED.
+    status: `[*]` one of IDLE ... GIVEN_UP.
     error: `[*]` each: running mean of the last finite training errors.
   """
 
@@ -61,6 +63,7 @@ class Trials(NamedTuple):
   learner: Any
   criterion: Any
   milestone: Array
+  blind: Any
   length: Array
   budget: Array
   seen: Array
@@ -143,6 +146,7 @@ def program(task, learner):
       learner=state,
       criterion=criterion,
       milestone=none,
+      blind=none if task.blindness else (),
       length=length,
       budget=budget,
       seen=none,
@@ -192,7 +196,15 @@ def program(task, learner):
       criterion_t = task.criterion.update(trials.criterion, judgement)
       solved = task.criterion.met(criterion_t)
       spent = seen >= trials.budget
-    ended = running & (solved | spent)
+    blind, hopeless = trials.blind, jnp.zeros_like(running)
+    if rule := task.blindness:
+      due = keep & ~sits & (seen % rule.every == 0)
+      blind = blindness.count(
+        rule, learner.judge, learner_t.params, sequence_key, trials.length,
+        due, blind,
+      )  # fmt: skip
+      hopeless = blind >= rule.sequences
+    ended = running & (solved | spent | hopeless)
     sound = jax.lax.fori_loop(
       0, jnp.any(ended).astype(jnp.int32),
       # Plus 0: the compiler would move what does not depend on i out of the
@@ -203,7 +215,11 @@ def program(task, learner):
     status = jnp.where(
       ~finite | (ended & ~sound),
       DIVERGED,
-      jnp.where(solved, SOLVED, jnp.where(spent, BUDGET, RUNNING)),
+      jnp.where(
+        solved,
+        SOLVED,
+        jnp.where(spent, BUDGET, jnp.where(hopeless, GIVEN_UP, RUNNING)),
+      ),
     )
     pace = 1.0 / jnp.clip(seen, 1, _MEMORY)
     new = jax.tree.map(lambda j: j.astype(pace.dtype), judgement)
@@ -213,6 +229,7 @@ def program(task, learner):
       learner=select(keep & ~sits, learner_t, trials.learner),
       criterion=select(keep, criterion_t, trials.criterion),
       milestone=milestone,
+      blind=blind,
       seen=seen,
       status=jnp.where(running, status, trials.status),
       error=select(keep & ~sits, error, trials.error),

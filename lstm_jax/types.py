@@ -211,6 +211,23 @@ class Exam(NamedTuple):
   fresh: bool = True
 
 
+class Blindness(NamedTuple):
+  """When a trial is given up: its end no longer depends on its beginning.
+
+  Attributes:
+    every: training sequences between two looks.
+    sequences: sequences of blindness, counted from look to look, after which a
+      trial has failed.
+    probe: `(key, length [*], which) -> episode`: two sequences, `which` 0 and
+      1, that differ in what has to be remembered and in nothing else; both are
+      asked for the same target at their last step, the only one scored.
+  """
+
+  every: int
+  sequences: int
+  probe: Callable[..., Episode]
+
+
 class Task(NamedTuple):
   """A family of sequences and what counts as having learned it.
 
@@ -232,6 +249,7 @@ class Task(NamedTuple):
       a training set; a pytree of `[..., *]`. None: nothing.
     fresh: `(key, length [*]) -> episode`, a sequence of the test after success;
       None: `draw`, where there is no `prepare`.
+    blindness: when a trial is given up early; None: never.
   """
 
   num_inputs: int
@@ -246,6 +264,7 @@ class Task(NamedTuple):
   criterion: Criterion | Exam
   prepare: Callable[[Array, Array], Any] | None = None
   fresh: Callable[[Array, Array], Episode] | None = None
+  blindness: Blindness | None = None
 
 
 class Learner(NamedTuple):

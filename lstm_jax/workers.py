@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
 
   Attributes:
     id: of the job.
-    status: 'solved', 'budget', 'diverged' or 'failed'.
+    status: 'solved', 'budget', 'given_up', 'diverged' or 'failed'.
     seen: training sequences shown.
     test: the `lanes.Test` on fresh sequences, None unless solved.
     train: mean absolute error over the last finite training sequences.

@@ -10,7 +10,7 @@ PACKAGE = 'lstm_jax'
 # Each layer may import those before it and nothing of its own.
 LAYERS = (
   ('types', 'squash', 'draw'),
-  ('criteria', 'exams', 'outputs', 'unroll'),
+  ('blindness', 'criteria', 'exams', 'outputs', 'unroll'),
   ('cells', 'tasks', 'learners'),
   ('trial', 'backflow', 'credit'),
   ('lanes',),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import engine, flags, plan
-from experiments.report import content, naming, runs
+from experiments.report import columns, content, naming, runs
 from experiments.report.commands import command, seeds_text
 from experiments.report.rows import _letter, published_rows, tried
 from experiments.setting import trial_id as setting_id
@@ -170,6 +170,23 @@ def test_the_figures_of_a_reading(tmp_path):
   part = third.readings[1]
   assert (part.trials, part.missing) == (6, 4)
   assert tried(third) == ('2 readings tried: 1 reproduced, 1 under-powered')
+
+
+def test_trials_given_up_are_failures_and_the_rule_is_said(tmp_path):
+  options = {'task.blind_sequences': 100_000}
+  pairs = trials('rtrl', 1e6, 12, SEVEN[100], failures=5, options=options)
+  for _, kept in pairs[7:10]:
+    kept['status'] = 'given_up'
+  opened = make(tmp_path / 'run', pairs)
+  (row,) = rows_of(opened)
+  (one,) = row.readings
+  assert (one.solved, one.given_up, one.trials) == (7, 3, 12)
+  (said,) = [note for note in columns.notes(row) if 'given up' in note]
+  assert said.startswith('A: 3 trials given up early: for 100,000 training ')
+  assert 'whatever the first symbol' in said and 'not solved' in said
+  report = report_of(opened)
+  (warning,) = report.warnings
+  assert warning.startswith('3 of 12 trials were given up early; they count')
 
 
 def test_a_task_of_another_version(tmp_path):

@@ -78,7 +78,7 @@ def test_record_is_strict_and_readable(folder):
   'changes, reason',
   [
     ({'trial': 'ffff'}, "trial 'ffff' is not in the plan"),
-    ({'status': 'done'}, "status 'done'; allowed are solved, budget, diverged"),
+    ({'status': 'done'}, "status 'done'; allowed are solved, budget, given_up"),
     ({'length': 99}, 'length is 99, 100 in the plan'),
     ({'curve': {1, 2}}, 'curve: set has no JSON form'),
   ],

@@ -132,13 +132,25 @@ def test_no_trial():
   assert table.markdown([]) == 'No trial has finished yet.\n'
 
 
-@pytest.mark.parametrize('status', ['budget', 'diverged', 'failed'])
+@pytest.mark.parametrize('status', ['budget', 'given_up', 'diverged', 'failed'])
 def test_all_failed(status):
   found = summaries.summarize([trial(seed=i, status=status) for i in range(8)])
   assert found[0].interval == (float('inf'), float('inf'))
   said = table.text(found)
   assert '0/8 [0–32 %]   > 150,000' in said
   assert table.text(found, width=20).count('0/8') == 1
+
+
+def test_trials_that_were_given_up_have_a_column_of_their_own():
+  given_up = [trial(seed=i, status='given_up') for i in range(3)]
+  said = table.text(summaries.summarize([*given_up, trial(seed=3)]))
+  lines = said.splitlines()
+  (at,) = (i for i, line in enumerate(lines) if line.startswith('solved [95'))
+  head, line = lines[at], lines[at + 2]
+  assert '  given up' in head and 'diverged' not in head
+  assert '1/4 [' in line
+  at = head.index('given up')
+  assert line[at : at + len('given up')].strip() == '3'
 
 
 def test_a_run_without_budgets_says_unsolved():

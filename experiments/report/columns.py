@@ -181,8 +181,8 @@ def notes(row: Row) -> list[str]:
     if r.trials > r.solved > 0:
       said.append(
         f'{head}the mean leaves out the {r.trials - r.solved:,} of '
-        f'{r.trials:,} trials that did not solve the task; stopped by their '
-        'budget, they would have taken longer.'
+        f'{r.trials:,} trials that did not solve the task; stopped early or '
+        'by their budget, they would have taken longer.'
       )
     if r.constant:
       said.append(
@@ -195,6 +195,8 @@ def notes(row: Row) -> list[str]:
         f'{head}{r.weak:,} of {r.solved:,} solved trials at the level of a '
         f'constant ({r.predictor}) in the test.'
       )
+    if r.given_up:
+      said.append(f'{head}{r.given_up:,} trials given up early: {_rule(r)}.')
     for status in ('diverged', 'failed'):
       if number_of := getattr(r, status):
         said.append(f'{head}{number_of:,} trials {status}.')
@@ -213,6 +215,16 @@ def notes(row: Row) -> list[str]:
   if rest:
     said.append(f'Also published: {", ".join(rest)}.')
   return said
+
+
+def _rule(reading: Reading) -> str:
+  """The rule by which trials of a reading were given up."""
+  sequences = reading.entry.get('options', {}).get('task.blind_sequences', 0)
+  return (
+    f'for {sequences:,} training sequences the errors '
+    'of the last step were the same to the last bit whatever the first symbol, '
+    'at each look; they count as not solved'
+  )
 
 
 def figures_left(row: Row) -> dict:

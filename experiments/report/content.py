@@ -208,8 +208,12 @@ def _warnings(entries, rows):
       f'{missing:,} of {len(entries):,} trials are still to come; what follows '
       'is of those that have ended.'
     )
-  for word in ('failed', 'diverged'):
-    number = sum(row['status'] == word for row in rows)
+  for status, word in (
+    ('failed', 'failed'),
+    ('diverged', 'diverged'),
+    ('given_up', 'were given up early'),
+  ):
+    number = sum(row['status'] == status for row in rows)
     if number:
       said.append(
         f'{number:,} of {len(rows):,} trials {word}; they count as not solved.'

@@ -36,7 +36,7 @@ class Reading(NamedTuple):
     name: what the reading is called.
     entry: the first of its entries in the plan.
     trials, missing: trials that ended, trials still to come.
-    solved, diverged, failed: counts of those that ended.
+    solved, given_up, diverged, failed: counts of those that ended.
     rate: Wilson 95 % interval of the share solved.
     sequences: to success, of the solved trials, ascending.
     stopped: sequences seen by each trial that did not solve, ascending.
@@ -61,6 +61,7 @@ class Reading(NamedTuple):
   trials: int
   missing: int
   solved: int
+  given_up: int
   diverged: int
   failed: int
   rate: statistics.Interval
@@ -187,6 +188,7 @@ def _reading(letter, name, entries, ended, figures):
     trials=len(found),
     missing=missing,
     solved=len(solved),
+    given_up=sum(row['status'] == 'given_up' for row in found),
     diverged=sum(row['status'] == 'diverged' for row in found),
     failed=sum(row['status'] == 'failed' for row in found),
     rate=statistics.wilson(len(solved), len(found)),

@@ -1,0 +1,270 @@
+"""Giving up early: counted as by hand, moves nothing else, sees the lag alone.
+
+A scripted learner sees or does not see by a table; the nets of experiment 2a
+are then given up or not by what their weights are.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_jax import catalog, trial
+from lstm_jax.lanes import key_of
+from lstm_jax.tasks.first_symbol import first_symbol
+from lstm_jax.trial import BUDGET, DIVERGED, GIVEN_UP, RUNNING, SOLVED
+from lstm_jax.types import Blindness, Judgement, Learner
+from tests import scripted
+
+EVERY, LIMIT = 3, 6
+SHOWN = 24
+
+
+class Facts(NamedTuple):
+  key: tuple
+  length: jax.Array
+  which: jax.Array  # [*] of a probe, -1 of a training sequence
+
+
+class State(NamedTuple):
+  params: jax.Array  # [1 + SHOWN, *]: sequences seen, then the table
+  right_from: jax.Array
+
+
+def seeing():
+  """A learner whose table says after which sequences it sees."""
+
+  def init(key, numbers):
+    del key
+    sees = jnp.concatenate([jnp.zeros(1), jnp.asarray(numbers['sees'])])
+    return State(sees, jnp.asarray(numbers['right_from']))
+
+  def update(state, facts):
+    del facts
+    n = state.params[0]
+    right = n >= state.right_from
+    error = jnp.where(right, 0.125, 2.0)
+    params = state.params.at[0].add(1)
+    # Rows past the table's end are infinite weights.
+    params = jnp.where(n[None] < SHOWN, params, jnp.inf)
+    return State(params, state.right_from), Judgement(right, error, error)
+
+  def judge(params, facts):
+    rows = jnp.arange(SHOWN).reshape((-1,) + (1,) * facts.which.ndim)
+    now = rows == params[0].astype(jnp.int32)[None] - 1
+    sees = jnp.sum(jnp.where(now, params[1:], 0), axis=0)
+    # 1: both errors tell the two apart, 2: only the squared one does.
+    told = facts.which.astype(jnp.float32) * sees
+    return Judgement(told < 0, jnp.where(sees == 2, 1.0, 1 + told), 1 + told)
+
+  return Learner(init, update, judge)
+
+
+@functools.cache
+def plays(rule=True):
+  def probe(key, length, which):
+    return Facts(key, length, jnp.full_like(length, which))
+
+  task = scripted.task(sequences=3)
+  task = task._replace(
+    draw=lambda key, length: probe(key, length, -1),
+    stream=lambda facts: scripted.Stream(facts.length, None, None, None),
+    blindness=Blindness(EVERY, LIMIT, probe) if rule else None,
+  )
+  return trial.Program(*map(jax.jit, trial.program(task, seeing())))
+
+
+def begin(program, sees, right_from, budget):
+  count = len(sees)
+  return program.start(
+    tuple(np.array([key_of(seed) for seed in range(count)]).T),
+    {
+      'sees': np.array(sees, np.float32).T,
+      'right_from': np.array(right_from, np.float32),
+    },
+    np.full(count, 4, np.int32),
+    np.array(budget, np.int32),
+  )
+
+
+def finish(program, trials, chunk=1000):
+  while (np.asarray(trials.status) == RUNNING).any():
+    trials, _ = program.advance(trials, np.int32(chunk))
+  return trials
+
+
+def by_hand(sees, right_from, budget):
+  """`(status, seen, blind)` one sequence after another."""
+  blind = run = 0
+  for seen in range(1, SHOWN + 10):
+    if seen > SHOWN + 1:
+      return DIVERGED, seen, blind
+    run = run + 1 if seen - 1 >= right_from else 0
+    if seen % EVERY == 0:
+      blind = 0 if seen <= SHOWN and sees[seen - 1] else blind + EVERY
+    if run == 3:
+      return SOLVED, seen, blind
+    if seen >= budget:
+      return BUDGET, seen, blind
+    if blind >= LIMIT:
+      return GIVEN_UP, seen, blind
+
+
+def ends(trials):
+  found = trials.status, trials.seen, trials.blind
+  return list(zip(*(np.asarray(x).tolist() for x in found), strict=True))
+
+
+@pytest.mark.parametrize('chunk', [1, 5, 1000])
+def test_the_count_is_the_one_by_hand(chunk):
+  rng = np.random.default_rng(0)
+  lanes = 128
+  share = rng.choice([0.1, 0.5, 0.9], (lanes, 1))
+  sees = (rng.random((lanes, SHOWN)) < share) * rng.integers(1, 3, (lanes, 1))
+  right_from = rng.integers(0, 2 * SHOWN, lanes)
+  budget = rng.integers(1, SHOWN + 1, lanes)
+  program = plays()
+  found = ends(finish(program, begin(program, sees, right_from, budget), chunk))
+  want = [by_hand(*case) for case in zip(sees, right_from, budget, strict=True)]
+  assert found == want
+  assert {status for status, _, _ in want} == {SOLVED, BUDGET, GIVEN_UP}
+
+
+def test_by_example():
+  """The rule once more, without `by_hand`."""
+  program = plays()
+  never = 10**6
+  looks = np.zeros(SHOWN)
+  early, late = looks.copy(), looks.copy()
+  early[2] = 1  # the look after sequence 3
+  late[5] = 2  # the look after sequence 6, in the squared error alone
+  between = looks.copy()
+  between[3] = 1  # no look there
+  trials = begin(
+    program, [looks, early, late, between, looks], [never] * 4 + [2],
+    [20, 20, 20, 20, 20],
+  )  # fmt: skip
+  assert ends(finish(program, trials)) == [
+    (GIVEN_UP, 6, 6),
+    (GIVEN_UP, 9, 6),
+    (GIVEN_UP, 12, 6),
+    (GIVEN_UP, 6, 6),
+    (SOLVED, 5, 3),
+  ]
+
+
+def test_nothing_else_moves():
+  """Whoever is not given up ends as it does without the rule."""
+  rng = np.random.default_rng(1)
+  sees = rng.random((64, SHOWN)) < 0.8
+  args = sees, rng.integers(0, 2 * SHOWN, 64), rng.integers(1, SHOWN + 1, 64)
+  with_rule = finish(plays(), begin(plays(), *args))
+  without = finish(plays(False), begin(plays(False), *args))
+  kept = np.asarray(with_rule.status) != GIVEN_UP
+  assert kept.sum() > 20 and not kept.all()
+  assert without.blind == ()
+  for one, other in zip(
+    jax.tree.leaves(with_rule._replace(blind=())),
+    jax.tree.leaves(without),
+    strict=True,
+  ):
+    np.testing.assert_array_equal(
+      np.asarray(one)[..., kept], np.asarray(other)[..., kept]
+    )
+
+
+@pytest.mark.parametrize('middle', ['fixed', 'random'])
+def test_probes_differ_in_the_first_symbol_alone(middle):
+  length = 6
+  task = first_symbol(middle=middle, symbols=length, blind_sequences=5000)
+  rule = task.blindness
+  assert (rule.every, rule.sequences) == (1000, 5000)
+  key = tuple(jax.random.bits(jax.random.key(0), (2, 3), jnp.uint32))
+  lengths = jnp.full(3, length)
+
+  def facts(episode):
+    stream = task.stream(episode)
+    at = lambda t: (
+      stream.input_at(t).index, stream.target_at(t), stream.scored_at(t),
+    )  # fmt: skip
+    return jax.vmap(at)(jnp.broadcast_to(jnp.arange(length)[:, None], (6, 3)))
+
+  x, y = (facts(rule.probe(key, lengths, which)) for which in (0, 1))
+  training = facts(task.draw(key, lengths))
+  assert np.all(x[0][0] == length - 1) and np.all(y[0][0] == length)
+  for t in range(1, length):
+    np.testing.assert_array_equal(x[0][t], y[0][t])
+    np.testing.assert_array_equal(x[0][t], training[0][t])
+  np.testing.assert_array_equal(x[1], y[1])
+  assert np.all(np.argmax(x[1][-1], axis=0) == length - 1)
+  only_last = np.arange(length) == length - 1
+  for probe in (x, y):
+    np.testing.assert_array_equal(probe[2], np.tile(only_last[:, None], 3))
+  assert training[2].all()
+  assert first_symbol(middle=middle, symbols=length).blindness is None
+
+
+@functools.cache
+def nets(symbols, blind_sequences):
+  task = catalog.build(
+    'tasks', 'first_symbol', symbols=symbols, blind_sequences=blind_sequences
+  )
+  cell = catalog.build(
+    'cells', 'srn', task.num_inputs, task.num_outputs, hidden=1,
+    activation='logistic', recurrence='self', outputs_see_inputs=True,
+    hidden_bias=False, output_bias=False,
+  )  # fmt: skip
+  learner = catalog.build('learners', 'rtrl', cell, task, update='sequence')
+  program = trial.Program(*map(jax.jit, trial.program(task, learner)))
+  return cell, program
+
+
+def trained(symbols, blind_sequences, rate, budget, seeds=(0, 2, 9, 14)):
+  cell, program = nets(symbols, blind_sequences)
+  count = len(seeds)
+  numbers = {
+    name: np.repeat(np.asarray(value)[..., None], count, -1)
+    for name, value in cell.numbers.items()
+  }
+  numbers |= {
+    'learning_rate': np.full(count, rate, np.float32),
+    'init_range': np.full(count, 0.2, np.float32),
+  }
+  trials = program.start(
+    tuple(np.array([key_of(seed) for seed in seeds]).T),
+    numbers,
+    np.full(count, symbols, np.int32),
+    np.full(count, budget, np.int32),
+  )
+  return finish(program, trials, 10**7)
+
+
+def test_nets_without_a_trace_of_the_first_symbol_are_given_up():
+  # Of 0.05 a step nothing is left of a float32 after nine steps.
+  trials = trained(12, 2000, 1.0, 5000)
+  assert np.all(trials.status == GIVEN_UP)
+  assert np.all(trials.seen == 2000)
+
+
+def test_nets_that_succeed_are_not_cut_off():
+  """RTRL on 2a at p = 4, to success, with the rule and without."""
+  with_rule = trained(4, 20_000, 10.0, 500_000)
+  without = trained(4, 0, 10.0, 500_000)
+  assert np.sum(np.asarray(without.status) == SOLVED) >= 3
+  for one, other in zip(
+    jax.tree.leaves(with_rule._replace(blind=())),
+    jax.tree.leaves(without),
+    strict=True,
+  ):
+    np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+
+
+@pytest.mark.parametrize('value', [-1, -1000])
+def test_a_negative_number_is_refused(value):
+  with pytest.raises(
+    ValueError, match=f'blind_sequences={value} .* 0 for never'
+  ):
+    first_symbol(blind_sequences=value)

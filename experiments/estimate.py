@@ -41,6 +41,42 @@ def sequences(setting):
   return min(setting.budget, setting.expected_sequences or published)
 
 
+def steps_to_come(settings, ended, running):
+  """Time steps that the trials of a plan are still expected to take.
+
+  What the trials of a row took stands for those to come. Until one has ended it
+  is what the grid expects; a trial that has gone beyond that says that the row
+  fails rather than succeeds, and those to come are expected to spend their
+  budget.
+
+  Args:
+    settings: id -> `Setting` of all trials.
+    ended: id -> sequences seen, of trials that have ended; 0: not known.
+    running: id -> sequences seen so far, of trials under way.
+  """
+  alike = lambda name: (settings[name].row, settings[name].length)
+  took, late = {}, set()
+  for name, seen in ended.items():
+    if seen:
+      took.setdefault(alike(name), []).append(seen)
+  for name, seen in running.items():
+    if seen > sequences(settings[name]):
+      late.add(alike(name))
+  total = 0.0
+  for name, setting in settings.items():
+    if name in ended:
+      continue
+    if known := took.get(alike(name)):
+      expected = sum(known) / len(known)
+    elif alike(name) in late:
+      expected = setting.budget
+    else:
+      expected = sequences(setting)
+    left = max(expected - running.get(name, 0), 0.1 * expected)
+    total += min(left, setting.budget) * steps(setting)
+  return total
+
+
 def seconds(counts, programs, num_cores):
   """Estimated wall time.
 

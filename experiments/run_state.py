@@ -31,7 +31,7 @@ class RunState:
     self._program = {name: key for key, of in shared.items() for name in of}
     self._mine = mine
     self._status = {n: records[n]['status'] for n in mine if n in records}
-    self._seen_by = {}
+    self._seen_by = {n: records[n]['sequences_seen'] or 0 for n in self._status}
     # Rows that have a net kept, for the picture of a sequence.
     kept = [trials[name] for name in nets.names(opened) if name in trials]
     self._nets = {(setting.row, setting.grid) for setting in kept}
@@ -172,26 +172,12 @@ class RunState:
 
   def _time_left(self, progress, elapsed):
     """Seconds: steps that the trials left are expected to take, at the pace
-    so far. What the trials of a setting took stands for those to come."""
+    so far."""
     if progress.useful < 1e5:
       return None
-    took = {}
-    for name, seen in self._seen_by.items():
-      took.setdefault(self._alike(name), []).append(seen)
-    to_come = 0.0
-    for name in self._mine:
-      if name in self._status:
-        continue
-      known = took.get(self._alike(name))
-      setting = self._trials[name]
-      total = np.mean(known) if known else estimate.sequences(setting)
-      left = max(total - progress.seen.get(name, 0), 0.1 * total)
-      to_come += left * steps(setting)
+    mine = {name: self._trials[name] for name in self._mine}
+    to_come = estimate.steps_to_come(mine, self._seen_by, progress.seen)
     return to_come / (progress.useful / elapsed)
-
-  def _alike(self, name):
-    setting = self._trials[name]
-    return setting.row, setting.length, self._program[name]
 
   def say_work(self):
     """One line on what the devices did."""

@@ -18,6 +18,7 @@ from experiments.setting import (
   program_key,
   programs,
   resolved,
+  steps,
   trial_id,
 )
 from lstm_jax import catalog
@@ -603,6 +604,31 @@ def test_rows_have_names_of_their_own(tmp_path):
 
 
 # The estimate.
+
+
+def test_the_steps_to_come_follow_what_the_row_shows():
+  words = '--grid=table7 --row=T100-literal --seeds=4 --budget=5000000'
+  asked = flags.parse(['sweep', *words.split()], {})
+  trials = plan.expand(asked).trials
+  named = dict(zip('abcd', trials, strict=True))
+  one = trials[0]
+  expected, budget = estimate.sequences(one), one.budget
+  assert expected < budget
+  to_come = lambda ended, running: (
+    estimate.steps_to_come(named, ended, running) / steps(one)
+  )
+  assert to_come({}, {}) == 4 * expected
+  assert to_come({}, {'a': 1000}) == pytest.approx(4 * expected - 1000)
+  # One that takes longer than expected: the row is taken to fail.
+  late = expected + 1000
+  assert to_come({}, {'a': late}) == pytest.approx(4 * budget - late)
+  # One that has ended says what the others take.
+  assert to_come({'a': 5000}, {'b': 2000}) == pytest.approx(3 * 5000 - 2000)
+  # A straggler is never expected to be done.
+  assert to_come({'a': 5000}, {'b': 9000}) == pytest.approx(2 * 5000 + 500)
+  assert to_come(dict.fromkeys('abcd', 7), {}) == 0
+  # One that failed before its first sequence says nothing.
+  assert to_come({'a': 0}, {}) == 3 * expected
 
 
 def test_the_estimate_grows_with_the_work_and_shrinks_with_cores():

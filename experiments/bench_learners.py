@@ -1,4 +1,4 @@
-"""What a step of each learner costs, and how that grows with the net."""
+"""What a step of each learner costs in time and memory, by size of the net."""
 
 import math
 import time
@@ -73,7 +73,8 @@ def measure(chosen, device, widths, pace):
 
   Returns:
     A dict a program: `learner`, `task`, `cell`, `lanes`, `hidden`, `weights`,
-    `ns` a lane-step, `ns_a_weight`; those left out have `why` instead.
+    `ns` a lane-step, `ns_a_weight`, `bytes` of scratch memory a lane, of the
+    compiled program, weights not included; those left out have `why` instead.
   """
   figures = []
   for lanes in widths:
@@ -86,24 +87,32 @@ def measure(chosen, device, widths, pace):
         if not why:
           what |= {'task': setting.task, 'cell': setting.cell}
           try:
-            ns, weights, late = _time(setting, device, lanes, pace)
+            ns, weights, scratch, late = _time(setting, device, lanes, pace)
             what |= {'weights': weights, 'ns': ns, 'ns_a_weight': ns / weights}
+            what |= {'bytes': scratch}
           except ValueError as refused:
             why = str(refused)
         mine.append(what | ({'why': why} if why else {}))
         cost = f'{what["ns"]:,.4g} ns a lane-step' if 'ns' in what else why
         print(f'{learner}, {size} units, {lanes} lanes: {cost}', flush=True)
     print('', _table(mine, lanes), '', sep='\n', flush=True)
+    print(_memory(mine, lanes), '', sep='\n', flush=True)
     figures += mine
   return figures
 
 
 def _time(setting, device, lanes, pace):
-  """`(ns a lane-step, weights, why larger nets are left out or '')`."""
+  """What a program costs.
+
+  Returns:
+    `(ns a lane-step, weights, bytes of scratch a lane, why larger nets are left
+    out or '')`.
+  """
   import jax
 
   build, trials = bench_rows.begin(setting, device, lanes)
   advance = jax.jit(build.program.advance).lower(trials, np.int32(1)).compile()
+  scratch = advance.memory_analysis().temp_size_in_bytes / lanes
   start = time.monotonic()
   _, work = jax.block_until_ready(advance(trials, np.int32(1)))
   spent = time.monotonic() - start
@@ -113,6 +122,7 @@ def _time(setting, device, lanes, pace):
     return (
       spent / float(work.executed) * 1e9,
       build.weights,
+      scratch,
       late if spent > _PATIENCE / 16 else '',
     )
   count, trials = bench_rows.warm(advance, trials, pace)
@@ -121,7 +131,7 @@ def _time(setting, device, lanes, pace):
     start = time.monotonic()
     _, work = jax.block_until_ready(advance(trials, np.int32(count)))
     best = min(best, (time.monotonic() - start) / float(work.executed))
-  return best * 1e9, build.weights, ''
+  return best * 1e9, build.weights, scratch, ''
 
 
 def growth(sizes, costs):
@@ -138,22 +148,30 @@ def growth(sizes, costs):
 
 def _table(figures, lanes):
   """Microseconds a step of one trial, a line a learner."""
+  head = f'us a step of a trial, {lanes} lanes, n ='
+  lines = _lines(figures, head, 'ns', 1e-3)
+  lines[0].append('ns a weight at the last')
+  for line in lines[1:]:
+    mine = [f for f in figures if f['learner'] == line[0] and 'ns' in f]
+    line.append(f'{mine[-1]["ns_a_weight"]:.3g}' if mine else '-')
+  return '\n'.join(aligned(lines))
+
+
+def _memory(figures, lanes):
+  """Kilobytes of scratch a trial, a line a learner."""
+  head = f'kB of scratch a trial, {lanes} lanes, n ='
+  return '\n'.join(aligned(_lines(figures, head, 'bytes', 1e-3)))
+
+
+def _lines(figures, head, what, scale):
+  """Learner, one of its figures at each size, and how that grows."""
   sizes = list(dict.fromkeys(f['hidden'] for f in figures))
-  lines = [[f'us a step of a trial, {lanes} lanes, n =', *map(str, sizes)]]
-  lines[0] += ['grows as', 'ns a weight at the last', '']
+  lines = [[head, *map(str, sizes), 'grows as']]
   for learner in dict.fromkeys(f['learner'] for f in figures):
     mine = [f for f in figures if f['learner'] == learner]
-    timed = [f for f in mine if 'ns' in f]
-    cells = [f'{f["ns"] / 1e3:.3g}' if 'ns' in f else '-' for f in mine]
-    power = growth([f['hidden'] for f in timed], [f['ns'] for f in timed])
-    last = f'{timed[-1]["ns_a_weight"]:.3g}' if timed else '-'
-    lines.append(
-      [
-        learner,
-        *cells,
-        '-' if math.isnan(power) else f'n^{power:.1f}',
-        last,
-        '',
-      ]
-    )
-  return '\n'.join(aligned(lines))
+    known = [f for f in mine if what in f]
+    cells = [f'{f[what] * scale:,.3g}' if what in f else '-' for f in mine]
+    power = growth([f['hidden'] for f in known], [f[what] for f in known])
+    cells.append('-' if math.isnan(power) else f'n^{power:.1f}')
+    lines.append([learner, *cells])
+  return lines

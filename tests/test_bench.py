@@ -63,6 +63,8 @@ def test_what_was_timed_is_recorded(tmp_path, capsys):
   small, large = record['learners']
   assert small['weights'] == 4 * (2 + 4 + 1) + 5 and small['ns'] > 0
   assert small['ns_a_weight'] == small['ns'] / small['weights']
+  # The filter keeps a number for each pair of weights.
+  assert small['bytes'] >= 4 * small['weights'] ** 2
   assert 'ns' not in large and 'most_weights' in large['why']
   assert record['provenance']['jax']
   text = capsys.readouterr().out

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.tasks.reber import Strings, reber
+from lstm_jax.tasks._grammar import Strings
+from lstm_jax.tasks.reber import reber
 
 SYMBOLS = 'BTSXVPE'
 TASK, LEGAL = reber(), reber(targets='legal_symbols')

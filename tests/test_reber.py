@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
-from lstm_jax.tasks import reber as reber_module
+from lstm_jax import catalog, draw
+from lstm_jax.tasks import _grammar
 from lstm_jax.tasks.reber import reber
 from tests.reber_strings import (
   LANES,
@@ -102,6 +102,40 @@ def test_no_test_string_is_a_training_string():
   assert len({tuple(training) for training, _ in sets()}) == LANES
 
 
+def one_by_one(key):
+  """The training set of a trial without repeats, one draw after another."""
+  walk = jax.jit(lambda own, n: _grammar.walk(draw.fold_in(own, n)))
+  own = draw.Key(*(jnp.full(256, word) for word in key))
+  own = draw.fold_in(own, jnp.arange(256))
+  found, attempt = [None] * 256, 0
+  while None in found:
+    new = walk(own, jnp.full(256, attempt))
+    left = np.array([i for i, string in enumerate(found) if string is None])
+    some = jax.tree.map(lambda a, left=left: np.asarray(a)[..., left], new)
+    for i, string in zip(left, texts(some), strict=True):
+      if string not in found:
+        found[i] = string
+    attempt += 1
+  return found
+
+
+def test_sets_without_repeats_are_the_first_different_draws():
+  task = reber(sets='distinct')
+  keys = keys_of((2,), 3)
+  data = jax.jit(task.prepare)(keys, jnp.ones(2, jnp.int32))
+  for lane in range(2):
+    strings = texts(jax.tree.map(lambda a, lane=lane: a[..., lane], data))
+    for string in strings:
+      follow(string)
+    assert len(set(strings)) == 512
+  assert strings[:256] == one_by_one([word[1] for word in keys])
+  # As the grammar gives them there are repeats, and the strings are shorter.
+  training = sets()[0][0]
+  assert len(set(training)) < 150
+  mean = lambda some: np.mean([len(string) for string in some])
+  assert mean(strings[:256]) > mean(training) + 3
+
+
 def one_bit_at(place):
   """Two words of 64 bits, all zero but one."""
   bit = 1 << (place % 32)
@@ -113,7 +147,7 @@ def one_bit_at(place):
 def test_the_longest_strings_fit(loops):
   # B T B T, S so many times, X S E T E: the one bit that is set is the X.
   words = one_bit_at(np.array(4 + loops))
-  string = reber_module._walk(words)
+  string = _grammar.walk(words)
   expected = 'BTBT' + loops * 'S' + 'XSETE'
   assert int(string.symbols) == min(len(expected), 65)
   if len(expected) <= 64:
@@ -121,10 +155,10 @@ def test_the_longest_strings_fit(loops):
 
 
 def test_different_strings_make_different_choices():
-  strings = fresh()[0], reber_module._walk(one_bit_at(np.arange(4, 60)))
+  strings = fresh()[0], _grammar.walk(one_bit_at(np.arange(4, 60)))
   for some in strings:
     found = texts(some)
-    made = np.stack(reber_module._choices(some), axis=-1).tolist()
+    made = np.stack(_grammar.choices(some), axis=-1).tolist()
     pairs = zip(map(tuple, made), found, strict=True)
     kinds = [set(x) for x in (map(tuple, made), found, pairs)]
     assert len(kinds[0]) == len(kinds[1]) == len(kinds[2])
@@ -223,7 +257,7 @@ def test_a_step_reads_no_table_and_draws_nothing():
 
   text = str(jax.make_jaxpr(step)(episode, jnp.arange(4), jnp.zeros((7, 4))))
   assert 'gather' not in text and 'shift_left' not in text
-  picked = jax.make_jaxpr(lambda n: reber_module._string(prepared(), n))
+  picked = jax.make_jaxpr(lambda n: _grammar.string(prepared(), n))
   assert 'gather' in str(picked(jnp.zeros(LANES, jnp.int32)))
 
 
@@ -243,6 +277,7 @@ def test_sizes_are_those_of_the_paper():
   (
     ({'targets': 'all'}, "targets='all' must be one of next_symbol, legal_sym"),
     ({'output': 'softmax'}, "output='softmax' must be one of logistic"),
+    ({'sets': 'other'}, "sets='other' must be one of as_drawn, distinct"),
     ({'exam_every': 0}, 'exam_every=0 must be at least 1'),
   ),
 )

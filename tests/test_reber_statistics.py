@@ -13,8 +13,9 @@ import pytest
 from scipy import stats
 
 from lstm_jax import catalog, draw
-from lstm_jax.tasks import reber as reber_module
-from lstm_jax.tasks.reber import Strings, reber
+from lstm_jax.tasks import _grammar
+from lstm_jax.tasks._grammar import Strings
+from lstm_jax.tasks.reber import reber
 from tests.reber_strings import (
   SYMBOLS,
   TASK,
@@ -140,7 +141,7 @@ def test_test_strings_are_as_likely_as_the_grammar_has_them():
 
 def test_strings_that_are_too_long_are_drawn_again(monkeypatch):
   # 3e-8 are longer than 64 symbols: seen with room for fewer.
-  monkeypatch.setattr(reber_module, '_MOST', 16)
+  monkeypatch.setattr(_grammar, 'MOST', 16)
   task, size = reber(), 2**14
   assert task.longest(1) == 15
   episodes = jax.jit(task.fresh)(keys_of((size,), 5), jnp.ones(size, jnp.int32))

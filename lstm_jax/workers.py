@@ -230,10 +230,10 @@ def _run_pool(shared, worker, compiled, pool, jobs, unfinished):
         useful=float(work.useful),
         executed=float(work.executed),
       )
+      ended = status != trial.RUNNING
       if not fresh:
         seconds += spent / len(ids)
-        pace = np.clip(_CHUNK_SECONDS / max(spent, 1e-3), 0.25, 4)
-        chunk = int(np.clip(chunk * pace, 1, 10**6))
+        chunk = next_chunk(chunk, spent, whole=not ended.any())
       if shared.asked[worker].is_set() or shared.stop.is_set():
         columns = lanes_of.columns_of(trials, seconds)
         shared.answer(worker, dict(zip(ids, columns, strict=True)))
@@ -241,10 +241,9 @@ def _run_pool(shared, worker, compiled, pool, jobs, unfinished):
         return
       late = time.monotonic() - began > _NARROW_AFTER_SECONDS
       narrower = lanes_of.width_for(widths, len(ids)) < width
-      if (status != trial.RUNNING).any() or (late and narrower):
+      if ended.any() or (late and narrower):
         break
     columns = lanes_of.columns_of(trials, seconds)
-    ended = status != trial.RUNNING
     for (job, _), column, over in zip(running, columns, ended, strict=True):
       if over:
         shared.outcomes.put(
@@ -258,6 +257,20 @@ def _run_pool(shared, worker, compiled, pool, jobs, unfinished):
     ]
     _, jobs = shared.claim(worker, pool, width - len(running))
     unfinished.update({job.id: 0 for job in jobs})
+
+
+def next_chunk(chunk, spent, whole):
+  """Sequences of the next chunk.
+
+  Args:
+    chunk: of the last one.
+    spent: seconds that it took.
+    whole: whether it ran to its end. One that a lane's end cut short does not
+      say that there is time for more: sixteen in a row that end one after
+      another would else make a chunk of minutes.
+  """
+  pace = np.clip(_CHUNK_SECONDS / max(spent, 1e-3), 0.25, 4 if whole else 1)
+  return int(np.clip(chunk * pace, 1, 10**6))
 
 
 def _outcome(shared, compiled, name, build, job, column, structure):

@@ -321,3 +321,17 @@ def test_a_column_of_another_program_is_refused():
   leaves.pop('seen')
   with pytest.raises(ValueError, match='arrays of this program'):
     lanes.stack([column._replace(leaves=leaves)], trials, 1)
+
+
+def test_a_chunk_takes_about_half_a_second_whoever_ends():
+  chunk = 16
+  for _ in range(40):  # 1 ms a sequence
+    chunk = workers.next_chunk(chunk, 0.001 * chunk, whole=True)
+  assert 400 < chunk < 600
+  # Lanes that end one after another cut every chunk short.
+  for _ in range(16):
+    chunk = workers.next_chunk(chunk, 0.001, whole=False)
+  assert 400 < chunk < 600
+  # Slower than before, also where it was cut short: it shrinks.
+  assert workers.next_chunk(chunk, 10.0, whole=False) < chunk / 3
+  assert workers.next_chunk(1, 10.0, whole=True) == 1

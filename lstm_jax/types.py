@@ -124,6 +124,35 @@ class Split(NamedTuple):
   carousel: bool = False
 
 
+class Recurrence(NamedTuple):
+  """A cell's step as two matrix products and the rest, which is elementwise.
+
+    net_x = W_x x(t) + b,  net_h = W_h z(t-1),
+    carry(t) = advance(rest, carry(t-1), net_x, net_h)
+
+  What a layer needs: W_x x is one product for all steps, and the gradients of
+  both matrices are one product each after the loop.
+
+  Attributes:
+    output: name of the carry field that the layer puts out, `[C, *]`.
+    inputs: `params -> (W_x [R, I, *], b [R, *])`.
+    recurrent: `params -> W_h [Q, S, *]`.
+    heard: `carry -> z [S, *]`, what the recurrent weights multiply.
+    rest: `params -> tuple` of the other weights of the hidden layer.
+    advance: `(rest, carry_tm1, net_x [R, *], net_h [Q, *]) -> (carry_t,
+      gates)`, gates a dictionary of the activations inside, name -> array.
+    joint: whether only the sum of net_x and net_h counts (R = Q).
+  """
+
+  output: str
+  inputs: Callable[[Params], tuple[Array, Array]]
+  recurrent: Callable[[Params], Array]
+  heard: Callable[[Carry], Array]
+  rest: Callable[[Params], tuple[Array, ...]]
+  advance: Callable[..., tuple[Carry, dict[str, Array]]]
+  joint: bool = True
+
+
 class Cell(NamedTuple):
   """A recurrent net: input lines, one hidden layer of cells, a linear readout.
 
@@ -146,6 +175,7 @@ class Cell(NamedTuple):
       (initial range, gate biases). They are traced: trials that differ in them
       share a program.
     split: the step taken apart, or None where there is no such structure.
+    recurrence: the hidden layer's step as products and the rest.
   """
 
   num_inputs: int
@@ -156,6 +186,7 @@ class Cell(NamedTuple):
   mask: Params
   numbers: Mapping[str, Any]
   split: Split | None = None
+  recurrence: Recurrence | None = None
 
 
 class Judgement(NamedTuple):

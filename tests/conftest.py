@@ -3,6 +3,8 @@
 Silent broadcasting is an error.
 """
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -28,13 +30,16 @@ MORE = {
   'test_a_lane_has_the_bits_it_has_alone': 0,
   'test_a_lane_is_a_trial_alone': 0,
   'test_every_option_matters': 0,
+  'test_a_run_is_the_cell_stepped_by_hand': 8,
   'test_both_nets_learn_what_differentiating_says': 1,
   'test_compiling_changes_nothing': 1,
   'test_what_is_stored_grows_with_the_length': 1,
   'test_with_the_full_pattern_it_is_exact': 1,
   'test_the_derivative_of_a_column_is_no_scatter': 6,
   'test_gather_puts_back_what_weights_took': 6,
+  'test_gradients_by_products_are_those_of_the_loop': 10,
   'test_it_teaches_what_the_array_teaches': 4,
+  'test_refusals': 99,
   'test_sequences_are_learned_from': 6,
   'test_split_is_the_step_taken_apart': 4,
   'test_step_keeps_structure_shape_and_dtype': 6,
@@ -45,11 +50,12 @@ MORE = {
 COMPILING = (
   'backflow', 'bench', 'bptt', 'cascade', 'cell_oracles', 'cells', 'chunker',
   'credit', 'criteria', 'draw', 'elman', 'every_step', 'exam', 'figures',
-  'first_symbol', 'growth', 'guess', 'kf', 'lane_widths', 'learner_catalog',
-  'learners', 'memory', 'multiplication', 'nets', 'one_hot', 'optimizers',
-  'quickprop', 'reber', 'reber_statistics', 'report', 'report_figures',
-  'report_rows', 'rtrl', 'snap1', 'statistics', 'task_statistics', 'tasks',
-  'touched', 'trial', 'trigger', 'two_sequence', 'uoro', 'vanishing', 'workers',
+  'first_symbol', 'growth', 'guess', 'kf', 'lane_widths', 'layer',
+  'learner_catalog', 'learners', 'memory', 'multiplication', 'nets',
+  'one_hot', 'optimizers', 'quickprop', 'reber', 'reber_statistics', 'report',
+  'report_figures', 'report_rows', 'rtrl', 'snap1', 'statistics',
+  'task_statistics', 'tasks', 'touched', 'trial', 'trigger', 'two_sequence',
+  'uoro', 'vanishing', 'workers',
 )  # fmt: skip
 
 
@@ -78,6 +84,7 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_configure():
   launch.set_flags(devices=2)
+  os.environ.setdefault('KERAS_BACKEND', 'jax')
   import jax  # not before
 
   jax.config.update('jax_numpy_rank_promotion', 'raise')

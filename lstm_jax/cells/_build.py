@@ -8,10 +8,14 @@ from lstm_jax.unroll import affine, spread
 
 
 def check_sizes(**sizes):
-  """Raises ValueError for a size below 1, by the name of its argument."""
+  """Raises ValueError for a size below 1, by the name of its argument.
+
+  `num_outputs` may be 0: a layer without output units.
+  """
   for name, size in sizes.items():
-    if size < 1:
-      raise ValueError(f'{name}={size} must be at least 1')
+    least = 0 if name == 'num_outputs' else 1
+    if size < least:
+      raise ValueError(f'{name}={size} must be at least {least}')
 
 
 def check_choice(name, value, choices):

@@ -13,7 +13,7 @@ import numpy as np
 
 from lstm_jax import squash
 from lstm_jax.cells import _build
-from lstm_jax.types import Array, Cell
+from lstm_jax.types import Array, Cell, Recurrence
 from lstm_jax.unroll import spread
 
 PROVIDES = ('cascade', 'readout')
@@ -104,17 +104,36 @@ def cascaded(
   def initial_carry(lanes=(), dtype=jnp.float32):
     return Carry(jnp.zeros((hidden, *lanes), dtype))
 
-  def step(params, carry_tm1, x_t):
-    net = _build.net_input((params.w_x,), (x_t,), params.b)
-    net = net + spread(params.w_s, net) * carry_tm1.h
+  def cascade(w_h, w_s, h_tm1, net):
+    net = net + spread(w_s, net) * h_tm1
     values = []
     for i in range(hidden):
       # A unit tells those after it, which have not been computed yet.
       values.append(f(net[:1]))
-      net = net[1:] + spread(params.w_h[i + 1 :, i], net) * values[-1]
-    h_t = jnp.concatenate(values)
+      net = net[1:] + spread(w_h[i + 1 :, i], net) * values[-1]
+    return jnp.concatenate(values)
+
+  def advance(rest, carry_tm1, net_x, net_h):
+    del net_h  # The self link is all that a unit hears of the step before.
+    return Carry(cascade(*rest, carry_tm1.h, net_x)), {}
+
+  def step(params, carry_tm1, x_t):
+    net = _build.net_input((params.w_x,), (x_t,), params.b)
+    h_t = cascade(params.w_h, params.w_s, carry_tm1.h, net)
     w, z = (params.w_out, params.w_out_x), (h_t, x_t)
     return Carry(h_t), _build.net_input(w, z, params.b_out)
 
+  recurrence = Recurrence(
+    output='h',
+    inputs=lambda params: (params.w_x, params.b),
+    recurrent=lambda params: params.w_h[:0, :0],
+    heard=lambda carry: carry.h[:0],
+    rest=lambda params: (params.w_h, params.w_s),
+    advance=advance,
+    joint=False,
+  )
   numbers = {name: np.float32(value) for name, value in NUMBERS.items()}
-  return Cell(num_inputs, num_outputs, init, initial_carry, step, mask, numbers)
+  return Cell(
+    num_inputs, num_outputs, init, initial_carry, step, mask, numbers,
+    recurrence=recurrence,
+  )  # fmt: skip

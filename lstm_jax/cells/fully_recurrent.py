@@ -12,7 +12,7 @@ import numpy as np
 
 from lstm_jax import squash
 from lstm_jax.cells import _build
-from lstm_jax.types import Array, Cell
+from lstm_jax.types import Array, Cell, Recurrence
 
 # Traced numbers and their defaults.
 NUMBERS = {'init_range': 0.1}
@@ -91,5 +91,20 @@ def fully_recurrent(
     )
     return Carry(squash.logistic(net)), net[:num_outputs]
 
+  def advance(rest, carry_tm1, net_x, net_h):
+    del rest, carry_tm1
+    return Carry(squash.logistic(net_x + net_h)), {}
+
+  recurrence = Recurrence(
+    output='y',
+    inputs=lambda params: (params.w_x, params.b),
+    recurrent=lambda params: params.w_y,
+    heard=lambda carry: carry.y,
+    rest=lambda params: (),
+    advance=advance,
+  )
   numbers = {name: np.float32(value) for name, value in NUMBERS.items()}
-  return Cell(num_inputs, num_outputs, init, initial_carry, step, mask, numbers)
+  return Cell(
+    num_inputs, num_outputs, init, initial_carry, step, mask, numbers,
+    recurrence=recurrence,
+  )  # fmt: skip

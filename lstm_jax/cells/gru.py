@@ -11,7 +11,7 @@ import numpy as np
 
 from lstm_jax import squash
 from lstm_jax.cells import _build
-from lstm_jax.types import Array, Cell
+from lstm_jax.types import Array, Cell, Recurrence
 from lstm_jax.unroll import affine, spread
 
 # Traced numbers and their defaults.
@@ -100,26 +100,44 @@ def gru(
   def initial_carry(lanes=(), dtype=jnp.float32):
     return Carry(jnp.zeros((hidden, *lanes), dtype))
 
-  def advance(params, h_tm1, x_t):
-    net_x = _build.net_input((params.w_x,), (x_t,), params.b)
+  def recurrent(params):
+    return params.w_h if reset == 'after' else params.w_h[:gates]
+
+  def rest(params):
+    return (params.b_hn if reset == 'after' else params.w_h[gates:],)
+
+  def advance(rest, carry_tm1, net_x, net_h):
+    h_tm1 = carry_tm1.h
+    r, z = _halves(squash.logistic(net_x[:gates] + net_h[:gates]))
     if reset == 'after':
-      net_h = affine(params.w_h, h_tm1)
-      r, z = _halves(squash.logistic(net_x[:gates] + net_h[:gates]))
       net_hn = net_h[gates:]
-      recurrent = r * (net_hn + spread(params.b_hn, net_hn))
+      heard = r * (net_hn + spread(rest[0], net_hn))
     else:
-      net_h = affine(params.w_h[:gates], h_tm1)
-      r, z = _halves(squash.logistic(net_x[:gates] + net_h))
-      recurrent = affine(params.w_h[gates:], r * h_tm1)
-    n = squash.tanh(net_x[gates:] + recurrent)
-    return (1 - z) * n + z * h_tm1
+      heard = affine(rest[0], r * h_tm1)
+    n = squash.tanh(net_x[gates:] + heard)
+    return Carry((1 - z) * n + z * h_tm1), {'r': r, 'z': z, 'n': n}
 
   def step(params, carry_tm1, x_t):
-    h_t = advance(params, carry_tm1.h, x_t)
-    return Carry(h_t), _build.net_input((params.w_out,), (h_t,), params.b_out)
+    net_x = _build.net_input((params.w_x,), (x_t,), params.b)
+    net_h = affine(recurrent(params), carry_tm1.h)
+    carry_t, _ = advance(rest(params), carry_tm1, net_x, net_h)
+    h_t = carry_t.h
+    return carry_t, _build.net_input((params.w_out,), (h_t,), params.b_out)
 
+  recurrence = Recurrence(
+    output='h',
+    inputs=lambda params: (params.w_x, params.b),
+    recurrent=recurrent,
+    heard=lambda carry: carry.h,
+    rest=rest,
+    advance=advance,
+    joint=False,
+  )
   numbers = {name: np.float32(value) for name, value in NUMBERS.items()}
-  return Cell(num_inputs, num_outputs, init, initial_carry, step, mask, numbers)
+  return Cell(
+    num_inputs, num_outputs, init, initial_carry, step, mask, numbers,
+    recurrence=recurrence,
+  )  # fmt: skip
 
 
 def _halves(rows):

@@ -12,7 +12,7 @@ import numpy as np
 
 from lstm_jax.cells import _build
 from lstm_jax.squash import tanh
-from lstm_jax.types import Array, Cell, Split
+from lstm_jax.types import Array, Cell, Recurrence, Split
 from lstm_jax.unroll import spread
 
 PROVIDES = {'split': {'peepholes': False}, 'readout': {}}
@@ -137,20 +137,30 @@ def lstm(
     zeros = jnp.zeros((hidden, *b.shape[1:]), b.dtype)
     return Params(w_x, w_h, b, zeros, zeros, zeros, w_out, b_out)
 
-  def advance(carry_tm1, net):
-    y_in, y_f, g, y_out = _activate(net, 'ifgo')
-    s_c = y_f * carry_tm1.s_c + y_in * g
-    return Carry(s_c, y_out * tanh(s_c))
-
-  def advance_peeping(params, carry_tm1, net):
-    i, f, g, o = jnp.split(net, 4)
+  def gated(peepholes, carry_tm1, net):
+    """`(carry_t, gates)`; `peepholes` is () or the three weights `[C, *]`."""
     s_tm1 = carry_tm1.s_c
-    i = i + spread(params.w_peep_in, i) * s_tm1
-    f = f + spread(params.w_peep_f, f) * s_tm1
-    y_in, y_f, g = _activate(jnp.concatenate((i, f, g)), 'ifg')
-    s_c = y_f * s_tm1 + y_in * g
-    (y_out,) = _activate(o + spread(params.w_peep_out, o) * s_c, 'o')
-    return Carry(s_c, y_out * tanh(s_c))
+    if peepholes:
+      w_in, w_f, w_out = peepholes
+      i, f, g, o = jnp.split(net, 4)
+      i = i + spread(w_in, i) * s_tm1
+      f = f + spread(w_f, f) * s_tm1
+      y_in, y_f, g = _activate(jnp.concatenate((i, f, g)), 'ifg')
+      s_c = y_f * s_tm1 + y_in * g
+      (y_out,) = _activate(o + spread(w_out, o) * s_c, 'o')
+    else:
+      y_in, y_f, g, y_out = _activate(net, 'ifgo')
+      s_c = y_f * s_tm1 + y_in * g
+    gates = {'y_in': y_in, 'y_f': y_f, 'g': g, 'y_out': y_out}
+    return Carry(s_c, y_out * tanh(s_c)), gates
+
+  def advance(carry_tm1, net):
+    return gated((), carry_tm1, net)[0]
+
+  def rest(params):
+    if not peepholes:
+      return ()
+    return params.w_peep_in, params.w_peep_f, params.w_peep_out
 
   def output_sources(carry_t, x_t):
     del x_t  # The output units see the cells only.
@@ -162,10 +172,7 @@ def lstm(
   def step(params, carry_tm1, x_t):
     w, b = weights(params)
     net = _build.net_input(w, sources(carry_tm1, x_t), b)
-    if peepholes:
-      carry_t = advance_peeping(params, carry_tm1, net)
-    else:
-      carry_t = advance(carry_tm1, net)
+    carry_t, _ = gated(rest(params), carry_tm1, net)
     w, b = output_weights(params)
     return carry_t, _build.net_input(w, output_sources(carry_t, x_t), b)
 
@@ -175,6 +182,14 @@ def lstm(
     sources, weights, advance, output_sources, output_weights, gather,
     's_c', serves,
   )  # fmt: skip
+  recurrence = Recurrence(
+    output='y_c',
+    inputs=lambda params: (params.w_x, params.b),
+    recurrent=lambda params: params.w_h,
+    heard=lambda carry: carry.y_c,
+    rest=rest,
+    advance=lambda rest, carry, net_x, net_h: gated(rest, carry, net_x + net_h),
+  )
   numbers = {
     name: np.full(hidden, np.nan if value is None else value, np.float32)
     for name, value in NUMBERS.items()
@@ -182,7 +197,7 @@ def lstm(
   numbers['init_range'] = np.float32(NUMBERS['init_range'])
   return Cell(
     num_inputs, num_outputs, init, initial_carry, step, mask, numbers,
-    None if peepholes else split,
+    None if peepholes else split, recurrence,
   )  # fmt: skip
 
 

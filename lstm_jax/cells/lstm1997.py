@@ -11,7 +11,7 @@ import numpy as np
 
 from lstm_jax.cells import _build
 from lstm_jax.squash import tanh
-from lstm_jax.types import Array, Cell, Split
+from lstm_jax.types import Array, Cell, Recurrence, Split
 
 PROVIDES = {
   'split': {},
@@ -196,7 +196,8 @@ def lstm1997(
     """`[blocks, *]` to `[C, *]`: each cell has its block's gate."""
     return jnp.repeat(gates, block_size, axis=0)
 
-  def advance(carry_tm1, net):
+  def gated(carry_tm1, net):
+    """`(carry_t, gates)`."""
     # One tanh over the whole block of rows: half the calls, one loop.
     a = tanh(0.5 * net)
     y_gates = 0.5 * a[:num_gates] + 0.5
@@ -213,7 +214,12 @@ def lstm1997(
       y_c = 2 * y_c
     if output_gates:
       y_c = per_cell(y_gates[num_in:]) * y_c
-    return Carry(s_c, y_c, y_gates)
+    gates = {'y_in': y_gates[:num_in]} if input_gates else {}
+    gates |= {'y_out': y_gates[num_in:]} if output_gates else {}
+    return Carry(s_c, y_c, y_gates), gates
+
+  def advance(carry_tm1, net):
+    return gated(carry_tm1, net)[0]
 
   def step(params, carry_tm1, x_t):
     w, b = weights(params)
@@ -230,16 +236,20 @@ def lstm1997(
     sources, weights, advance, output_sources, output_weights, gather,
     's_c', serves, carousel=True,
   )  # fmt: skip
-  return Cell(
-    num_inputs,
-    num_outputs,
-    init,
-    initial_carry,
-    step,
-    mask,
-    numbers_of_init,
-    split,
+  recurrence = Recurrence(
+    output='y_c',
+    inputs=lambda params: (params.w_x, params.b),
+    recurrent=lambda params: jnp.concatenate(
+      (params.w_gates, params.w_cells), axis=1
+    ),
+    heard=lambda carry: jnp.concatenate((carry.y_gates, carry.y_c)),
+    rest=lambda params: (),
+    advance=lambda rest, carry, net_x, net_h: gated(carry, net_x + net_h),
   )
+  return Cell(
+    num_inputs, num_outputs, init, initial_carry, step, mask, numbers_of_init,
+    split, recurrence,
+  )  # fmt: skip
 
 
 def _mask(

@@ -12,7 +12,7 @@ import numpy as np
 
 from lstm_jax import squash
 from lstm_jax.cells import _build
-from lstm_jax.types import Array, Cell
+from lstm_jax.types import Array, Cell, Recurrence
 
 PROVIDES = ('readout',)
 
@@ -121,5 +121,16 @@ def srn(
       w, z = (*w, params.w_out_x), (*z, x_t)
     return Carry(h_t), _build.net_input(w, z, params.b_out)
 
+  recurrence = Recurrence(
+    output='h',
+    inputs=lambda params: (params.w_x, params.b),
+    recurrent=lambda params: params.w_h,
+    heard=lambda carry: carry.h,
+    rest=lambda params: (),
+    advance=lambda rest, carry, net_x, net_h: (Carry(f(net_x + net_h)), {}),
+  )
   numbers = {name: np.float32(value) for name, value in NUMBERS.items()}
-  return Cell(num_inputs, num_outputs, init, initial_carry, step, mask, numbers)
+  return Cell(
+    num_inputs, num_outputs, init, initial_carry, step, mask, numbers,
+    recurrence=recurrence,
+  )  # fmt: skip

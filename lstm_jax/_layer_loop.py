@@ -1,0 +1,250 @@
+"""The loop over time of a layer, and its way back.
+
+Plain differentiation of a scan adds the gradient of the weights up step by
+step. Here the way back carries errors alone and stores those of the net inputs;
+the gradient of each matrix is then one product over all steps. The net inputs
+from the recurrent weights are not stored on the way forward: on the way back
+they are one product too.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.types import Array
+from lstm_jax.unroll import affine, select
+
+
+class Steps(NamedTuple):
+  """What the loop reads at each step; None: nothing of the kind."""
+
+  x: Array  # [T, I, *]
+  active: Array | None  # [T, *] bool, false past the end of a sequence
+  fresh: Array | None  # [T, *] bool, whether the state is reset before it
+  cut: Array | None  # [T, *] bool, whether no error goes further back
+  keep: Array | None  # [T, C, *] share of the old state that stays
+
+
+class Asked(NamedTuple):
+  """What is kept of every step, and in which order steps are taken."""
+
+  outputs: bool
+  states: bool
+  gates: bool
+  reverse: bool
+
+
+class Weights(NamedTuple):
+  """Of the hidden layer, as `Recurrence` has them."""
+
+  w_x: Array  # [R, I]
+  b: Array  # [R]
+  w_h: Array  # [Q, S]
+  rest: tuple
+
+
+def loop(
+  recurrence, asked, backward, every, params, start, initial, heard, steps
+):
+  """All steps of a layer.
+
+  Args:
+    recurrence: of the cell.
+    asked: an `Asked`.
+    backward, every: `backward` and `checkpoint_every` of `layer.run`.
+    params: of the cell.
+    start, initial: carries `[C, *]`.
+    heard: factors on what the recurrent weights multiply, `[S, *]`, or None.
+    steps: a `Steps`.
+
+  Returns:
+    `(carry, (ys, states, gates))`, these `[T, ..., *]` or None.
+  """
+  weights = Weights(
+    *recurrence.inputs(params),
+    recurrence.recurrent(params),
+    recurrence.rest(params),
+  )
+  some = functools.partial(_some, recurrence, asked, backward)
+  if every is None:
+    return some(weights, start, initial, heard, steps)
+
+  num_steps = len(steps.x)
+  short = -num_steps % every
+  if short:
+    # Steps past every end: they change nothing and are thrown away.
+    active = steps.active
+    if active is None:
+      active = jnp.ones((num_steps, *steps.x.shape[2:]), bool)
+    steps = jax.tree.map(
+      lambda a: jnp.pad(a, [(0, short)] + [(0, 0)] * (a.ndim - 1)),
+      steps._replace(active=active),
+    )
+  parts = jax.tree.map(lambda a: a.reshape(-1, every, *a.shape[1:]), steps)
+
+  @jax.checkpoint
+  def part(carry, steps):
+    return some(weights, carry, initial, heard, steps)
+
+  last, kept = jax.lax.scan(part, start, parts, reverse=asked.reverse)
+  whole = lambda a: a.reshape(a.shape[0] * every, *a.shape[2:])[:num_steps]
+  return last, jax.tree.map(whole, kept)
+
+
+def _some(recurrence, asked, backward, weights, start, initial, heard, steps):
+  net_x = _product(weights.w_x, steps.x)
+  net_x += weights.b.reshape((1, -1) + (1,) * (net_x.ndim - 2))
+  through = _forward if backward == 'autodiff' else _with_products
+  return through(
+    recurrence, asked, weights.w_h, weights.rest, net_x, start, initial, heard,
+    steps._replace(x=None),
+  )  # fmt: skip
+
+
+def _product(w, x):
+  """`w x` for `[R, I]` and `[T, I, *]`: `[T, R, *]`."""
+  return jnp.moveaxis(jnp.tensordot(w, x, axes=(1, 1)), 0, 1)
+
+
+def _outer(errors, x):
+  """`sum_t errors x^T` for `[T, R, *]` and `[T, I, *]`: `[R, I]`."""
+  axes = [axis for axis in range(errors.ndim) if axis != 1]
+  return jnp.tensordot(errors, x, axes=(axes, axes))
+
+
+def _begin(carry, initial, step):
+  """The state that a step starts from."""
+  if step.cut is not None:
+    carry = select(step.cut, jax.lax.stop_gradient(carry), carry)
+  return carry if step.fresh is None else select(step.fresh, initial, carry)
+
+
+def _hears(recurrence, start, heard):
+  z = recurrence.heard(start)
+  return z if heard is None else z * heard
+
+
+def _advance(recurrence, rest, start, net_x, net_h, keep):
+  """`(carry, gates)` of a step of all sequences, zoneout included."""
+  carry, gates = recurrence.advance(rest, start, net_x, net_h)
+  if keep is not None:
+    mix = lambda old, new: (
+      keep * old + (1 - keep) * new if len(new) == len(keep) else new
+    )
+    carry = jax.tree.map(mix, start, carry)
+  return carry, gates
+
+
+def _forward(
+  recurrence, asked, w_h, rest, net_x, start, initial, heard, steps,
+  keep_starts=False,
+):  # fmt: skip
+  """The loop as it is written down: `(carry, (ys, states, gates))`.
+
+  With `keep_starts` the states that steps start from are a fourth thing kept.
+  """
+
+  def body(before, inputs):
+    net_x, step = inputs
+    start = _begin(before, initial, step)
+    net_h = affine(w_h, _hears(recurrence, start, heard))
+    carry, gates = _advance(recurrence, rest, start, net_x, net_h, step.keep)
+    y = getattr(carry, recurrence.output)
+    if step.active is not None:
+      carry = select(step.active, carry, before)
+      y, gates = select(
+        step.active, (y, gates), jax.tree.map(jnp.zeros_like, (y, gates))
+      )
+    kept = (
+      y if asked.outputs else None,
+      carry if asked.states else None,
+      gates if asked.gates else None,
+    )
+    return carry, (*kept, start) if keep_starts else kept
+
+  return jax.lax.scan(body, start, (net_x, steps), reverse=asked.reverse)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _with_products(
+  recurrence, asked, w_h, rest, net_x, start, initial, heard, steps
+):
+  return _forward(
+    recurrence, asked, w_h, rest, net_x, start, initial, heard, steps
+  )
+
+
+def _there(recurrence, asked, w_h, rest, net_x, start, initial, heard, steps):
+  last, (*kept, starts) = _forward(
+    recurrence, asked, w_h, rest, net_x, start, initial, heard, steps,
+    keep_starts=True,
+  )  # fmt: skip
+  stored = w_h, rest, net_x, starts, initial, heard, steps
+  return (last, tuple(kept)), stored
+
+
+def _back(recurrence, asked, stored, errors):
+  w_h, rest, net_x, starts, initial, heard, steps = stored
+  e_last, (e_ys, e_states, e_gates) = errors
+  z = jax.vmap(lambda start: _hears(recurrence, start, heard))(starts)
+  net_h = _product(w_h, z)
+  zeros = functools.partial(jax.tree.map, jnp.zeros_like)
+
+  def body(c, inputs):
+    e_after, e_rest, e_initial = c
+    start, net_x, net_h, step, e_y, e_state, e_gates = inputs
+    if e_state is not None:
+      e_after = jax.tree.map(jnp.add, e_after, e_state)
+    e_carry, e_before = e_after, None
+    if step.active is not None:
+      e_carry = select(step.active, e_after, zeros(e_after))
+      e_before = select(step.active, zeros(e_after), e_after)
+      if e_y is not None:
+        e_y = jnp.where(step.active[None], e_y, 0)
+      if e_gates is not None:
+        e_gates = select(step.active, e_gates, zeros(e_gates))
+    if e_y is not None:
+      name = recurrence.output
+      e_carry = e_carry._replace(**{name: getattr(e_carry, name) + e_y})
+
+    advance = lambda *inputs: _advance(recurrence, *inputs, step.keep)
+    if recurrence.joint:
+      # One net input, one error.
+      advance = lambda rest, start, net: _advance(
+        recurrence, rest, start, net, jnp.zeros((), net.dtype), step.keep
+      )
+      net_x, net_h = net_x + net_h, None
+    nets = (net_x,) if net_h is None else (net_x, net_h)
+    (_, gates), back = jax.vjp(advance, rest, start, *nets)
+    e_of_rest, e_start, *e_nets = back(
+      (e_carry, zeros(gates) if e_gates is None else e_gates)
+    )
+    e_net_x, e_net_h = e_nets[0], e_nets[-1]
+    _, hears = jax.vjp(lambda s: _hears(recurrence, s, heard), start)
+    (more,) = hears(affine(w_h.T, e_net_h))
+    e_start = jax.tree.map(jnp.add, e_start, more)
+    if step.fresh is not None:
+      again = select(step.fresh, e_start, zeros(e_start))
+      e_initial = jax.tree.map(jnp.add, e_initial, again)
+      e_start = select(step.fresh, zeros(e_start), e_start)
+    if step.cut is not None:
+      e_start = select(step.cut, zeros(e_start), e_start)
+    if e_before is not None:
+      e_start = jax.tree.map(jnp.add, e_start, e_before)
+    e_rest = jax.tree.map(jnp.add, e_rest, e_of_rest)
+    e_nets = e_net_x, None if recurrence.joint else e_net_h
+    return (e_start, e_rest, e_initial), e_nets
+
+  (e_start, e_rest, e_initial), (e_net_x, e_net_h) = jax.lax.scan(
+    body,
+    (e_last, zeros(rest), zeros(initial)),
+    (starts, net_x, net_h, steps, e_ys, e_states, e_gates),
+    reverse=not asked.reverse,
+  )
+  e_w_h = _outer(e_net_x if recurrence.joint else e_net_h, z)
+  return e_w_h, e_rest, e_net_x, e_start, e_initial, None, None
+
+
+_with_products.defvjp(_there, _back)

@@ -1,0 +1,66 @@
+"""The layer as a module of flax: `linen` and `nnx`.
+
+Thin: a module holds the weights of a cell and calls `layer.run`; every argument
+of `run` can be given. Outputs are a `layer.Run`.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from flax import linen, nnx
+
+from lstm_jax.layer import run
+from lstm_jax.types import Cell
+
+
+class LinenRecurrent(linen.Module):
+  """A layer for `flax.linen`.
+
+    LinenRecurrent(lambda num_inputs: lstm(num_inputs, 0, hidden=30))
+
+  Attributes:
+    cell: `num_inputs -> Cell`, called with the inputs' size when the module is
+      first used.
+    numbers: name -> value for initial weights, as `{'forget_bias': ...}`;
+      others have the cell's defaults.
+  """
+
+  cell: Callable[[int], Cell]
+  numbers: Any = None
+
+  @linen.compact
+  def __call__(self, xs, **how):
+    """`layer.run` over `xs`; `how` are its arguments."""
+    cell = self.cell(xs.shape[-1])
+    numbers = {**cell.numbers, **(self.numbers or {})}
+    params = self.param('cell', lambda key: cell.init(key, numbers)._asdict())
+    return run(cell, type(cell.mask)(**params), xs, **how)
+
+
+class NnxRecurrent(nnx.Module):
+  """A layer for `flax.nnx`: one `nnx.Param` for each array of the cell.
+
+    NnxRecurrent(lstm(3, 0, hidden=30), rngs=nnx.Rngs(0))
+
+  Args:
+    cell: the cell.
+    numbers: as in `LinenRecurrent`.
+    rngs: its stream `params` draws the weights.
+  """
+
+  def __init__(self, cell: Cell, *, rngs: nnx.Rngs, numbers=None):
+    params = cell.init(rngs.params(), {**cell.numbers, **(numbers or {})})
+    for name, value in params._asdict().items():
+      setattr(self, name, nnx.Param(value))
+    # A function, which is compared by identity; a cell holds arrays.
+    self.run = functools.partial(_run, cell)
+
+  def __call__(self, xs, **how):
+    """`layer.run` over `xs`; `how` are its arguments."""
+    return self.run(self, xs, **how)
+
+
+def _run(cell, module, xs, **how):
+  params = {name: getattr(module, name)[...] for name in cell.mask._fields}
+  return run(cell, type(cell.mask)(**params), xs, **how)

@@ -1,0 +1,128 @@
+"""The layer inside flax: the same outputs, and it trains with optax.
+
+The training is the adding problem in small, as people write such a loop today.
+"""
+
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen, nnx, serialization
+
+from lstm_jax.cells.lstm import lstm
+from lstm_jax.flax_layers import LinenRecurrent, NnxRecurrent
+from lstm_jax.layer import run
+from lstm_jax.noise import Noise
+
+T, B, I, C = 12, 32, 2, 8
+ROOT = Path(__file__).parent.parent
+
+
+def adding(rng):
+  """`(xs [T, B, 2], targets [B])`: the sum of two marked values."""
+  values = rng.uniform(size=(T, B))
+  markers = np.zeros((T, B))
+  places = np.stack([rng.permutation(T)[:2] for _ in range(B)])
+  for b, both in enumerate(places):
+    markers[both, b] = 1
+  xs = np.stack([values, markers], axis=-1).astype(np.float32)
+  return xs, np.sum(values * markers, axis=0).astype(np.float32)
+
+
+def cell_of(num_inputs):
+  return lstm(num_inputs, 0, hidden=C)
+
+
+class Linen(linen.Module):
+  @linen.compact
+  def __call__(self, xs):
+    found = LinenRecurrent(cell_of, {'init_range': 0.4})(xs)
+    return linen.Dense(1)(found.last.y_c)[:, 0]
+
+
+class Nnx(nnx.Module):
+  def __init__(self, rngs):
+    self.layer = NnxRecurrent(
+      cell_of(I), rngs=rngs, numbers={'init_range': 0.4}
+    )
+    self.readout = nnx.Linear(C, 1, rngs=rngs)
+
+  def __call__(self, xs):
+    return self.readout(self.layer(xs).last.y_c)[:, 0]
+
+
+def worth(outputs, targets):
+  return jnp.mean((outputs - targets) ** 2)
+
+
+def test_linen_trains():
+  rng = np.random.default_rng(0)
+  model = Linen()
+  params = model.init(jax.random.key(0), adding(rng)[0])
+  optimizer = optax.adam(0.02)
+  state = optimizer.init(params)
+
+  @jax.jit
+  def step(params, state, xs, targets):
+    error, grads = jax.value_and_grad(
+      lambda p: worth(model.apply(p, xs), targets)
+    )(params)
+    updates, state = optimizer.update(grads, state)
+    return optax.apply_updates(params, updates), state, error
+
+  errors = []
+  for _ in range(300):
+    params, state, error = step(params, state, *adding(rng))
+    errors.append(float(error))
+  # A constant is worth 1/6; so is a net that has learned nothing.
+  assert np.mean(errors[:10]) > 0.12
+  assert np.mean(errors[-10:]) < 0.06
+  again = serialization.from_bytes(params, serialization.to_bytes(params))
+  for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(params), strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_nnx_trains():
+  rng = np.random.default_rng(0)
+  model = Nnx(nnx.Rngs(0))
+  optimizer = nnx.Optimizer(model, optax.adam(0.02), wrt=nnx.Param)
+
+  @nnx.jit
+  def step(model, optimizer, xs, targets):
+    error, grads = nnx.value_and_grad(lambda m: worth(m(xs), targets))(model)
+    optimizer.update(model, grads)
+    return error
+
+  errors = [float(step(model, optimizer, *adding(rng))) for _ in range(300)]
+  assert np.mean(errors[:10]) > 0.12
+  assert np.mean(errors[-10:]) < 0.06
+
+
+def test_modules_give_what_the_layer_gives():
+  xs = adding(np.random.default_rng(1))[0]
+  lengths = np.arange(B) % (T + 1)
+  noise = Noise(inputs=np.array([1.0, 0.0]))
+  how = {'lengths': lengths, 'noise': noise, 'reverse': True}
+  layer = LinenRecurrent(cell_of)
+  held = layer.init(jax.random.key(0), xs)
+  cell = cell_of(I)
+  params = type(cell.mask)(**held['params']['cell'])
+  want = run(cell, params, xs, **how)
+  found = layer.apply(held, xs, **how)
+  np.testing.assert_array_equal(found.ys, want.ys)
+  module = NnxRecurrent(cell, rngs=nnx.Rngs(0))
+  for name, value in params._asdict().items():
+    getattr(module, name)[...] = value
+  np.testing.assert_array_equal(module(xs, **how).ys, want.ys)
+
+
+def test_the_example_of_the_page_runs():
+  page = (ROOT / 'docs' / 'layers.md').read_text(encoding='utf-8')
+  (code,) = re.findall(r'```python\n(.*?)```', page, flags=re.DOTALL)
+  names = {}
+  exec(compile(code, 'docs/layers.md', 'exec'), names)
+  assert names['ys'].shape == (50, 16, 8)
+  assert names['last'].s_c.shape == (16, 8)

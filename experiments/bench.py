@@ -11,7 +11,14 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import bench_forms, bench_learners, bench_rows, launch, values
+from experiments import (
+  bench_forms,
+  bench_layers,
+  bench_learners,
+  bench_rows,
+  launch,
+  values,
+)
 from lstm_jax.store import provenance
 
 _FLAGS = flags.FlagValues()
@@ -39,6 +46,10 @@ _LEARNERS = flags.DEFINE_list(
   'learners', [], 'these learners instead (all: every one), by net size',
   flag_values=_FLAGS,
 )  # fmt: skip
+_LAYERS = flags.DEFINE_list(
+  'layers', [], 'these layers (lstm, gru, srn) against other libraries instead',
+  flag_values=_FLAGS,
+)  # fmt: skip
 _SIZES = flags.DEFINE_list(
   'sizes', ['4', '8', '16', '32', '64', '128'],
   'with --learners: hidden units', flag_values=_FLAGS,
@@ -56,9 +67,20 @@ def main(argv=None):
     sizes = [values.integer(n, '--sizes') for n in _SIZES.value]
     lanes = [values.integer(n, '--lanes') for n in _LANES.value]
     plans = bench_learners.plan(_LEARNERS.value, sizes)
+    for kind in _LAYERS.value:
+      if kind not in bench_layers.KINDS:
+        known = ', '.join(bench_layers.KINDS)
+        raise values.Refused(f'--layers={kind}: choose from {known}')
   except (flags.Error, values.Refused) as error:
     print(f'bench: {error}', file=sys.stderr)
     return 2
+  pace = bench_rows.Pace(_REPEATS.value, _SECONDS.value)
+  # Each in processes of its own, with flags of their own.
+  layers = [
+    figure
+    for kind in _LAYERS.value
+    for figure in bench_layers.measure(kind, bench_layers.SIZES, pace)
+  ]
   launch.set_flags()
   import jax
 
@@ -70,8 +92,9 @@ def main(argv=None):
     f' {made_by["cpu"]}\nXLA_FLAGS {made_by["xla_flags"]}\n'
   )
   figures = {'provenance': made_by}
-  pace = bench_rows.Pace(_REPEATS.value, _SECONDS.value)
-  if settings:
+  if layers:
+    figures['layers'] = layers
+  elif settings:
     figures['rows'] = bench_rows.measure(settings, devices[0], pace)
   elif plans:
     figures['learners'] = bench_learners.measure(

@@ -2,13 +2,14 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from experiments import bench, bench_learners
+from experiments import bench, bench_learners, bench_libraries
 from lstm_jax import catalog
 
 ROOT = Path(__file__).parent.parent
@@ -17,6 +18,7 @@ BAD = {
   '--lanes=many': ['--lanes=many', 'an integer from 1'],
   '--learners=rtrl --sizes=0': ['--sizes=0', 'an integer from 1'],
   '--grid=tabel3': ['--grid=tabel3', 'table3'],
+  '--layers=lstn': ['--layers=lstn', 'lstm, gru, srn'],
 }
 
 
@@ -69,3 +71,24 @@ def test_what_was_timed_is_recorded(tmp_path, capsys):
   assert record['provenance']['jax']
   text = capsys.readouterr().out
   assert 'kf, 64 units, 2 lanes: kf: the net has 4353 weights' in text
+
+
+def test_every_library_runs_its_layers():
+  """Each layer there is, once, in the process that times them."""
+  code = (
+    'from experiments import bench_layers as b\n'
+    "b.SIZES['tiny'] = (3, 2, 2, 4, 2)\n"
+    "b._child('gru', 'tiny', 'default', 1, 0.0)\n"
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True,
+    check=True, env={**os.environ, 'KERAS_BACKEND': 'jax'},
+  )  # fmt: skip
+  *figures, peak = json.loads(done.stdout.splitlines()[-1])
+  assert [f['library'] for f in figures] == [*bench_libraries.LIBRARIES]
+  assert peak['peak'] > 0
+  for figure in figures:
+    if figure['library'] == 'scan by hand':
+      assert figure['why'] == 'has no gru'
+    else:
+      assert 0 < figure['forward_ms'] and 0 < figure['both_ms']

@@ -1,0 +1,173 @@
+"""The layers that `bench --layers` compares: ours and those of other libraries.
+
+Each is `(kind, xs [T, B, I], hidden, models) -> (forward, both)`: functions
+without arguments that run the layer, and it and its gradient by the weights of
+the sum of squared outputs, to their end. Libraries are imported when asked for.
+"""
+
+import functools
+
+import numpy as np
+
+
+def _jax_calls(run, params, xs, models):
+  """`(forward, both)` of `run(params, xs) -> ys`, vmapped over models."""
+  import jax
+  import jax.numpy as jnp
+
+  params = jax.tree.map(jnp.asarray, params)
+  if models > 1:
+    params = jax.tree.map(lambda p: jnp.stack([p] * models), params)
+  over = jax.vmap(run, (0, None)) if models > 1 else run
+  xs = jnp.asarray(xs)
+  forward = jax.jit(over)
+  both = jax.jit(jax.grad(lambda p, xs: jnp.sum(over(p, xs) ** 2)))
+  return (
+    lambda: jax.block_until_ready(forward(params, xs)),
+    lambda: jax.block_until_ready(both(params, xs)),
+  )
+
+
+def _ours(kind, xs, hidden, models, backward='products'):
+  import jax
+
+  from lstm_jax import catalog
+  from lstm_jax.layer import run
+
+  cell = catalog.build('cells', kind, xs.shape[-1], 0, hidden=hidden)
+  params = cell.init(jax.random.key(0), cell.numbers)
+  go = lambda params, xs: run(cell, params, xs, backward=backward).ys
+  return _jax_calls(go, params, xs, models)
+
+
+def _scan(kind, xs, hidden, models):
+  """The layer as it is written by hand: a scan over a cell, features last."""
+  import jax
+  import jax.numpy as jnp
+
+  rng = np.random.default_rng(0)
+  draw = lambda *shape: rng.normal(size=shape).astype(np.float32) * 0.1
+  params = draw(xs.shape[-1], 4 * hidden), draw(hidden, 4 * hidden)
+  params = (*params, np.zeros(4 * hidden, np.float32))
+
+  def run(params, xs):
+    w_x, w_h, b = params
+
+    def step(carry, x):
+      h, c = carry
+      i, f, g, o = jnp.split(x @ w_x + h @ w_h + b[None], 4, axis=-1)
+      c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+      h = jax.nn.sigmoid(o) * jnp.tanh(c)
+      return (h, c), h
+
+    zero = jnp.zeros((xs.shape[1], hidden))
+    return jax.lax.scan(step, (zero, zero), xs)[1]
+
+  return _jax_calls(run, params, xs, models)
+
+
+def _flax(kind, xs, hidden, models):
+  import jax
+  from flax import linen
+
+  cell = {
+    'lstm': linen.OptimizedLSTMCell,
+    'gru': linen.GRUCell,
+    'srn': linen.SimpleCell,
+  }[kind]
+  layer = linen.RNN(cell(hidden), time_major=True)
+  params = layer.init(jax.random.key(0), xs)
+  return _jax_calls(layer.apply, params, xs, models)
+
+
+def _haiku(kind, xs, hidden, models):
+  import haiku as hk
+  import jax
+
+  core = {'lstm': hk.LSTM, 'gru': hk.GRU, 'srn': hk.VanillaRNN}[kind]
+
+  def forward(xs):
+    layer = core(hidden)
+    return hk.dynamic_unroll(layer, xs, layer.initial_state(xs.shape[1]))[0]
+
+  net = hk.without_apply_rng(hk.transform(forward))
+  params = net.init(jax.random.key(0), xs)
+  return _jax_calls(net.apply, params, xs, models)
+
+
+def _equinox(kind, xs, hidden, models):
+  import equinox as eqx
+  import jax
+  import jax.numpy as jnp
+
+  make = {'lstm': eqx.nn.LSTMCell, 'gru': eqx.nn.GRUCell}[kind]
+  cell = make(xs.shape[-1], hidden, key=jax.random.key(0))
+  params, rest = eqx.partition(cell, eqx.is_array)
+
+  def run(params, xs):
+    cell = eqx.combine(params, rest)
+
+    def step(state, x):
+      state = jax.vmap(cell)(x, state)
+      return state, state[0] if kind == 'lstm' else state
+
+    zero = jnp.zeros((xs.shape[1], hidden))
+    start = (zero, zero) if kind == 'lstm' else zero
+    return jax.lax.scan(step, start, xs)[1]
+
+  return _jax_calls(run, params, xs, models)
+
+
+def _keras(kind, xs, hidden, models):
+  import jax.numpy as jnp
+  import keras
+
+  layers = keras.layers
+  layer = {'lstm': layers.LSTM, 'gru': layers.GRU, 'srn': layers.SimpleRNN}[
+    kind
+  ](hidden, return_sequences=True)
+  batch_first = np.swapaxes(xs, 0, 1)
+  layer.build(batch_first.shape)
+  state = [v.value for v in layer.non_trainable_variables]
+  weights = [jnp.asarray(v.value) for v in layer.trainable_variables]
+
+  def run(weights, xs):
+    return layer.stateless_call(weights, state, xs)[0]
+
+  return _jax_calls(run, weights, batch_first, models)
+
+
+def _torch(kind, xs, hidden, models):
+  import torch
+
+  layer = {'lstm': torch.nn.LSTM, 'gru': torch.nn.GRU, 'srn': torch.nn.RNN}[
+    kind
+  ](xs.shape[-1], hidden)
+  x = torch.tensor(xs)
+
+  def forward():
+    # Models cannot be mapped over; they go one after another.
+    with torch.no_grad():
+      for _ in range(models):
+        layer(x)
+
+  def both():
+    for _ in range(models):
+      layer.zero_grad()
+      (layer(x)[0] ** 2).sum().backward()
+
+  return forward, both
+
+
+_ALL = ('lstm', 'gru', 'srn')
+# Name -> the layer, and the kinds that there are of it.
+LIBRARIES = {
+  'ours': (_ours, _ALL),
+  'ours, autodiff': (functools.partial(_ours, backward='autodiff'), _ALL),
+  'scan by hand': (_scan, ('lstm',)),
+  'torch': (_torch, _ALL),
+  'flax': (_flax, _ALL),
+  'haiku': (_haiku, _ALL),
+  'equinox': (_equinox, ('lstm', 'gru')),
+  'keras': (_keras, _ALL),
+}

@@ -32,7 +32,7 @@ SIZES = {
 KINDS = ('lstm', 'gru', 'srn')
 _GATES = {'lstm': 4, 'gru': 3, 'srn': 1}
 PROFILES = ('default', 'small loops')
-OURS = ('ours', 'ours, autodiff')
+OURS = ('ours', 'ours, native', 'ours, autodiff')
 
 
 def measure(kind, sizes, pace):

@@ -28,7 +28,7 @@ def _jax_calls(run, params, xs, models):
   )
 
 
-def _ours(kind, xs, hidden, models, backward='products'):
+def _ours(kind, xs, hidden, models, **how):
   import jax
 
   from lstm_jax import catalog
@@ -36,7 +36,7 @@ def _ours(kind, xs, hidden, models, backward='products'):
 
   cell = catalog.build('cells', kind, xs.shape[-1], 0, hidden=hidden)
   params = cell.init(jax.random.key(0), cell.numbers)
-  go = lambda params, xs: run(cell, params, xs, backward=backward).ys
+  go = lambda params, xs: run(cell, params, xs, **how).ys
   return _jax_calls(go, params, xs, models)
 
 
@@ -163,6 +163,7 @@ _ALL = ('lstm', 'gru', 'srn')
 # Name -> the layer, and the kinds that there are of it.
 LIBRARIES = {
   'ours': (_ours, _ALL),
+  'ours, native': (functools.partial(_ours, kernel='native'), ('lstm',)),
   'ours, autodiff': (functools.partial(_ours, backward='autodiff'), _ALL),
   'scan by hand': (_scan, ('lstm',)),
   'torch': (_torch, _ALL),

@@ -9,13 +9,14 @@ Two things are often confused. *Truncating* stops errors and keeps the state:
 `jax.lax.stop_gradient`. *Resetting* forgets the state: `reset`.
 """
 
+import inspect
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax import _layer_loop
+from lstm_jax import _fused, _layer_loop, kernels
 from lstm_jax.noise import Noise
 from lstm_jax.types import Array, Cell
 
@@ -57,6 +58,7 @@ def run(
   gates: bool = False,
   checkpoint_every: int | None = None,
   backward: str = 'products',
+  kernel: str = 'xla',
 ) -> Run:
   """Runs the hidden layer of a cell over a batch of sequences.
 
@@ -85,6 +87,9 @@ def run(
     backward: 'products' has the gradients of both matrices in one product each
       after the loop; 'autodiff' derives the loop step by step, which forward
       mode (`jax.jvp`) needs. Equal to rounding.
+    kernel: 'xla', 'native', 'cudnn' (see `kernels`), or 'auto', the fastest
+      that can do what is asked here: `which_kernel` says which. Equal to
+      rounding.
 
   Returns:
     A `Run`.
@@ -92,7 +97,7 @@ def run(
   Raises:
     ValueError: shapes that do not fit, lengths outside 0, ..., T where they
       are known, a `window` or `checkpoint_every` below 1, an unknown
-      `backward`.
+      `backward`, a `kernel` that is unknown or cannot do what is asked.
   """
   noise = Noise() if noise is None else noise
   single = xs.ndim == 2
@@ -121,6 +126,11 @@ def run(
 
   params = jax.tree.map(_present, params, cell.mask)
   dtype = jax.tree.leaves(params)[0].dtype
+  used = _used(
+    reset=reset, reverse=reverse, noise=noise, window=window, states=states,
+    gates=gates, checkpoint_every=checkpoint_every, backward=backward,
+  )  # fmt: skip
+  chosen = kernels.choose(kernel, cell, dtype, used).kernel
   zero = cell.initial_carry(lanes, dtype)
   if initial is None:
     initial = zero
@@ -147,6 +157,17 @@ def run(
   if noise.inputs is not None:
     factors = jax.lax.stop_gradient(jnp.asarray(noise.inputs, dtype))
     xs = xs * jnp.broadcast_to(factors, xs.shape[1:])[None]
+  if chosen != 'xla':
+    ys, last = _fused.loop(
+      chosen,
+      cell,
+      params,
+      xs,
+      jax.tree.map(last_first, start),
+      lengths,
+      reverse,
+    )
+    return Run(ys if outputs else None, last)
   xs = jnp.moveaxis(xs, -1, 1)
   # In processing order a step's window begins where this many are behind it.
   behind = t[::-1] if reverse else t
@@ -175,6 +196,34 @@ def run(
     states=jax.tree.map(features_last, all_states),
     gates=jax.tree.map(features_last, all_gates),
   )
+
+
+def which_kernel(cell: Cell, params, xs, *, kernel='auto', **how):
+  """Which code `run` would take with these arguments, and why not others.
+
+  Returns:
+    A `kernels.Choice`; printed, it says so.
+
+  Raises:
+    ValueError: as `run` does for `kernel`.
+  """
+  inspect.signature(run).bind(cell, params, xs, **how)
+  dtype = jax.tree.leaves(params)[0].dtype
+  return kernels.choose(kernel, cell, dtype, _used(**how))
+
+
+def _used(noise=None, backward='products', **how):
+  """Names of what is asked for, as `kernels.choose` reads them."""
+  used = {
+    name
+    for name, value in how.items()
+    if value is not None and value is not False
+  }
+  noise = Noise() if noise is None else noise
+  used |= {
+    f'noise.{n}' for n, mask in noise._asdict().items() if mask is not None
+  }
+  return used | ({'autodiff'} if backward == 'autodiff' else set())
 
 
 def _present(w, mask):

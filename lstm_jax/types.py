@@ -142,6 +142,8 @@ class Recurrence(NamedTuple):
     advance: `(rest, carry_tm1, net_x [R, *], net_h [Q, *]) -> (carry_t,
       gates)`, gates a dictionary of the activations inside, name -> array.
     joint: whether only the sum of net_x and net_h counts (R = Q).
+    fused: name of the loop that code outside XLA has for it (`kernels`):
+      'lstm', a carry of s_c and y_c and rows y_in, y_f, g, y_out. None: none.
   """
 
   output: str
@@ -151,6 +153,7 @@ class Recurrence(NamedTuple):
   rest: Callable[[Params], tuple[Array, ...]]
   advance: Callable[..., tuple[Carry, dict[str, Array]]]
   joint: bool = True
+  fused: str | None = None
 
 
 class Cell(NamedTuple):

@@ -189,6 +189,7 @@ def lstm(
     heard=lambda carry: carry.y_c,
     rest=rest,
     advance=lambda rest, carry, net_x, net_h: gated(rest, carry, net_x + net_h),
+    fused=None if peepholes else 'lstm',
   )
   numbers = {
     name: np.full(hidden, np.nan if value is None else value, np.float32)

@@ -1,0 +1,101 @@
+"""Which code runs a layer's loop, and why not another.
+
+  'xla'     `lax.scan`, for every cell and option, on every device
+  'native'  C++ for CPUs, compiled once by `python -m lstm_jax.native`
+  'cudnn'   NVIDIA's LSTM, by `jax.experimental.rnn`
+
+The last two know one cell, the LSTM with forget gates and without peepholes.
+None is taken in silence: `layer.which_kernel` says what would run.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.native import library
+from lstm_jax.types import Cell
+
+KERNELS = ('xla', 'native', 'cudnn')
+
+# What the fused loops cannot do, by the name of the argument of `layer.run`.
+_ONLY_XLA = (
+  'reset', 'window', 'states', 'gates', 'checkpoint_every', 'noise.heard',
+  'noise.keep',
+)  # fmt: skip
+
+
+class Choice(NamedTuple):
+  """A decision and its reasons.
+
+  Attributes:
+    kernel: what runs, one of `KERNELS`.
+    why_not: reasons, by kernel, why others do not.
+  """
+
+  kernel: str
+  why_not: dict[str, str]
+
+
+def choose(kernel: str, cell: Cell, dtype, used) -> Choice:
+  """The code that runs a layer.
+
+  Args:
+    kernel: one of `KERNELS`, or 'auto', the first of cudnn, native and xla that
+      can run.
+    cell: of the layer.
+    dtype: of its parameters.
+    used: names of the arguments of `layer.run` that were given, those of a
+      noise as 'noise.heard'.
+
+  Raises:
+    ValueError: an unknown kernel; one that cannot run this, with the reason.
+  """
+  if kernel not in ('auto', *KERNELS):
+    raise ValueError(
+      f'kernel={kernel!r} must be one of auto, {", ".join(KERNELS)}'
+    )
+  if kernel == 'xla':
+    return Choice('xla', {})
+  reasons = {
+    name: reason
+    for name in ('cudnn', 'native')
+    if (reason := _why_not(name, cell, dtype, used)) is not None
+  }
+  if kernel != 'auto':
+    if kernel in reasons:
+      raise ValueError(f'kernel={kernel!r} cannot run this: {reasons[kernel]}')
+    return Choice(kernel, {})
+  for name in ('cudnn', 'native'):
+    if name not in reasons:
+      return Choice(name, reasons)
+  return Choice('xla', reasons)
+
+
+def _why_not(kernel, cell, dtype, used):
+  """The reason why a fused kernel cannot run a layer; None: it can."""
+  if cell.recurrence.fused != 'lstm':
+    return 'the cell is not an LSTM with forget gates and without peepholes'
+  for name in _ONLY_XLA:
+    if name in used:
+      return f'it has no {name}'
+  if 'autodiff' in used:
+    return "it has a way back of its own, backward='products'"
+  dtype = jnp.dtype(dtype)
+  backend = jax.default_backend()
+  if kernel == 'native':
+    if backend != 'cpu':
+      return f'it runs on CPUs; the default device is {backend}'
+    if dtype not in (jnp.float32, jnp.float64):
+      return f'it computes in float32 and float64, not in {dtype}'
+    return library.why_not()
+  if backend not in ('gpu', 'cuda'):
+    return f'it runs on NVIDIA GPUs; the default device is {backend}'
+  kind = jax.devices()[0].device_kind
+  if 'NVIDIA' not in kind.upper():
+    return f'it runs on NVIDIA GPUs; the device is {kind}'
+  if dtype != jnp.float32:
+    return f'it computes in float32, not in {dtype}'
+  if 'reverse' in used:
+    return 'alone it runs forward only'
+  return None

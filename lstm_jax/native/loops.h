@@ -1,0 +1,529 @@
+// The loop over time of an LSTM layer and its way back, for one net and some of
+// the rows of a batch. All arrays are row-major, features last.
+//
+// A step of a row is one product of [x(t), h(t-1)] with the weights of all four
+// gates, in which the sums stay in registers until the new state has been
+// computed from them: nothing is stored between. Rows of a batch never meet, so
+// threads share out the batch and wait for nobody.
+#ifndef LSTM_JAX_NATIVE_LOOPS_H_
+#define LSTM_JAX_NATIVE_LOOPS_H_
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "vector.h"
+
+namespace lstm_jax {
+
+// Memory on vector boundaries, zero at first.
+template <class F>
+class Scratch {
+ public:
+  explicit Scratch(int64_t count) {
+    size_t bytes = (std::max<int64_t>(count, 1) * sizeof(F) + 63) / 64 * 64;
+    data_.reset(static_cast<F*>(std::aligned_alloc(64, bytes)));
+    std::memset(data_.get(), 0, bytes);
+  }
+  operator F*() const { return data_.get(); }
+
+ private:
+  struct Free {
+    void operator()(F* data) const { std::free(data); }
+  };
+  std::unique_ptr<F, Free> data_;
+};
+
+struct Sizes {
+  int64_t steps, batch, inputs, cells;  // T, B, I, C
+  int64_t wide;  // C up to a whole number of vectors
+  bool reverse;
+
+  // The step that is taken s-th.
+  int64_t at(int64_t s) const { return reverse ? steps - 1 - s : s; }
+};
+
+// Arrays of one net. `inside` [T, B, wide], the internal states, and `gates`
+// [T, B, 4, wide] are what the way back needs and only it sees.
+template <class F>
+struct There {
+  const F *xs, *h_0, *c_0;  // [T, B, I], [B, C], [B, C]
+  const int32_t* lengths;  // [B]
+  F *ys, *h, *c;  // [T, B, C], [B, C], [B, C]
+  F *gates, *inside;  // null: not kept
+};
+
+template <class F>
+struct Back {
+  const F *xs, *h_0, *c_0;
+  const int32_t* lengths;
+  const F *ys, *inside;
+  const F* gates;  // null: computed again
+  const F *e_ys, *e_h, *e_c;  // errors of ys, h, c
+  F *e_h_0, *e_c_0;  // [B, C]
+  F* e_xs;  // [T, B, I]; null: not wanted
+};
+
+// Weights with the vector of cells last: [wide / lanes, I + C, 4, lanes], then
+// biases [wide / lanes, 4, lanes]. Rows of w_x, w_h, b are those of i, f, g, o.
+template <class F>
+void pack_there(const Sizes& n, const F* w_x, const F* w_h, const F* b, F* to) {
+  constexpr int lanes = kLanes<F>;
+  const int64_t sources = n.inputs + n.cells;
+  F* biases = to + n.wide * sources * 4;
+  for (int64_t gate = 0; gate < 4; ++gate)
+    for (int64_t c = 0; c < n.cells; ++c) {
+      const int64_t row = gate * n.cells + c;
+      const int64_t block = c / lanes, lane = c % lanes;
+      F* first = to + (block * sources * 4 + gate) * lanes + lane;
+      for (int64_t k = 0; k < n.inputs; ++k)
+        first[k * 4 * lanes] = w_x[row * n.inputs + k];
+      first += n.inputs * 4 * lanes;
+      for (int64_t k = 0; k < n.cells; ++k)
+        first[k * 4 * lanes] = w_h[row * n.cells + k];
+      biases[(block * 4 + gate) * lanes + lane] = b[row];
+    }
+}
+
+// Vectors of cells that the way back computes together.
+constexpr int kAbreast = 4;
+
+// A matrix [4 C, columns] in blocks of up to kAbreast vectors of columns, each
+// [4 C, block], with zeros behind the last column.
+template <class F>
+void pack_back(const Sizes& n, const F* w, int64_t columns, F* to) {
+  constexpr int64_t lanes = kLanes<F>;
+  const int64_t wide = (columns + lanes - 1) / lanes * lanes;
+  for (int64_t first = 0; first < wide; first += kAbreast * lanes) {
+    const int64_t size = std::min(kAbreast * lanes, wide - first);
+    const int64_t held = std::min(size, columns - first);
+    for (int64_t row = 0; row < 4 * n.cells; ++row, to += size)
+      std::copy_n(w + row * columns + first, held, to);
+  }
+}
+
+// sums[r][g] += sum_k w[k][g] z[r][k].
+template <class F, int R>
+inline void accumulate(const F* w, const F* z, int64_t stride, int64_t count,
+                       Vec<F> (&sums)[R][4]) {
+  constexpr int lanes = kLanes<F>;
+  for (int64_t k = 0; k < count; ++k, w += 4 * lanes) {
+    const Vec<F> w0 = load(w), w1 = load(w + lanes);
+    const Vec<F> w2 = load(w + 2 * lanes), w3 = load(w + 3 * lanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Vec<F> s = splat<F>(z[r * stride + k]);
+      sums[r][0] += w0 * s;
+      sums[r][1] += w1 * s;
+      sums[r][2] += w2 * s;
+      sums[r][3] += w3 * s;
+    }
+  }
+}
+
+// The net inputs of the four gates of one vector of cells of R rows.
+template <class F, int R>
+inline void nets(const Sizes& n, const F* packed, int64_t block, const F* x,
+                 const F* h_tm1, int64_t stride, Vec<F> (&sums)[R][4]) {
+  constexpr int lanes = kLanes<F>;
+  const int64_t sources = n.inputs + n.cells;
+  const F* b = packed + n.wide * sources * 4 + block * 4 * lanes;
+  const F* w = packed + block * sources * 4 * lanes;
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int g = 0; g < 4; ++g) sums[r][g] = load(b + g * lanes);
+  accumulate<F, R>(w, x, n.inputs, n.inputs, sums);
+  accumulate<F, R>(w + n.inputs * 4 * lanes, h_tm1, stride, n.cells, sums);
+}
+
+// One vector of cells of R rows, one step.
+template <class F, int R>
+void step_there(const Sizes& n, const There<F>& a, const F* packed,
+                int64_t block, int64_t t, int64_t row, const F* h_tm1, F* h_t,
+                F* c) {
+  constexpr int lanes = kLanes<F>;
+  Vec<F> sums[R][4];
+  nets<F, R>(n, packed, block, a.xs + (t * n.batch + row) * n.inputs, h_tm1,
+             n.wide, sums);
+  const int64_t first = block * lanes;
+  const int count = int(std::min<int64_t>(lanes, n.cells - first));
+#pragma GCC unroll 1
+  for (int r = 0; r < R; ++r) {
+    const int64_t at = t * n.batch + row + r;
+    F* y = a.ys + at * n.cells + first;
+    const int64_t here = r * n.wide + first;
+    if (t >= a.lengths[row + r]) {
+      store(h_t + here, load(h_tm1 + here));
+      store_part(y, Vec<F>{}, count);
+      continue;
+    }
+    const Vec<F> y_in = logistic<F>(sums[r][0]);
+    const Vec<F> y_f = logistic<F>(sums[r][1]);
+    const Vec<F> g = hyperbolic<F>(sums[r][2]);
+    const Vec<F> y_out = logistic<F>(sums[r][3]);
+    const Vec<F> s_c = y_f * load(c + here) + y_in * g;
+    const Vec<F> y_c = y_out * hyperbolic<F>(s_c);
+    store(c + here, s_c);
+    store(h_t + here, y_c);
+    store_part(y, y_c, count);
+    if (a.inside) store(a.inside + at * n.wide + first, s_c);
+    if (a.gates) {
+      F* gates = a.gates + at * 4 * n.wide + first;
+      store(gates, y_in);
+      store(gates + n.wide, y_f);
+      store(gates + 2 * n.wide, g);
+      store(gates + 3 * n.wide, y_out);
+    }
+  }
+}
+
+// Calls `some.template operator()<R>(row)` for blocks of R rows, as even as
+// they can be.
+template <int Most, class Some>
+inline void in_blocks(int64_t from, int64_t to, const Some& some) {
+  const int64_t blocks = (to - from + Most - 1) / Most;
+  for (int64_t i = 0; i < blocks; ++i) {
+    const int64_t row = from + (to - from) * i / blocks;
+    const int64_t end = from + (to - from) * (i + 1) / blocks;
+    const int rows = int(end - row);
+    if (rows == 1) some(row, std::integral_constant<int, 1>());
+    if (rows == 2) some(row, std::integral_constant<int, 2>());
+    if constexpr (Most > 2) {
+      if (rows == 3) some(row, std::integral_constant<int, 3>());
+      if (rows == 4) some(row, std::integral_constant<int, 4>());
+      if (rows == 5) some(row, std::integral_constant<int, 5>());
+      if (rows == 6) some(row, std::integral_constant<int, 6>());
+    }
+  }
+}
+
+// All steps of rows [from, to) of the batch.
+template <class F>
+void loop_there(const Sizes& n, const There<F>& a, const F* packed,
+                int64_t from, int64_t to) {
+  const int64_t rows = to - from, size = rows * n.wide;
+  Scratch<F> h_even(size), h_odd(size), c(size);
+  F *h_tm1 = h_even, *h_t = h_odd;
+  for (int64_t r = 0; r < rows; ++r) {
+    std::copy_n(a.h_0 + (from + r) * n.cells, n.cells, h_tm1 + r * n.wide);
+    std::copy_n(a.c_0 + (from + r) * n.cells, n.cells, c + r * n.wide);
+  }
+  for (int64_t s = 0; s < n.steps; ++s) {
+    for (int64_t block = 0; block < n.wide / kLanes<F>; ++block)
+      in_blocks<kRows>(0, rows, [&](int64_t row, auto count) {
+        const int64_t skip = row * n.wide;
+        step_there<F, count.value>(n, a, packed, block, n.at(s), from + row,
+                                   h_tm1 + skip, h_t + skip, c + skip);
+      });
+    std::swap(h_tm1, h_t);
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    std::copy_n(h_tm1 + r * n.wide, n.cells, a.h + (from + r) * n.cells);
+    std::copy_n(c + r * n.wide, n.cells, a.c + (from + r) * n.cells);
+  }
+}
+
+// sums[r][v] += sum over gates g and cells k of w[g, k][v] e[r][g, k].
+template <class F, int R, int N>
+inline void recur(const Sizes& n, const F* w, const F* e,
+                  Vec<F> (&sums)[R][N]) {
+  constexpr int lanes = kLanes<F>;
+  // Sums of one row and few vectors wait for themselves: several chains.
+  constexpr int chains = R * N >= 8 ? 1 : R * N >= 4 ? 2 : 4;
+  Vec<F> parts[chains][R][N] = {};
+  for (int64_t gate = 0; gate < 4; ++gate, e += n.wide) {
+    int64_t k = 0;
+    for (; k + chains <= n.cells; k += chains, w += chains * N * lanes)
+#pragma GCC unroll 4
+      for (int chain = 0; chain < chains; ++chain)
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+          for (int v = 0; v < N; ++v)
+            parts[chain][r][v] += load(w + (chain * N + v) * lanes) *
+                                  splat<F>(e[r * 4 * n.wide + k + chain]);
+    for (; k < n.cells; ++k, w += N * lanes)
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < N; ++v)
+          parts[0][r][v] +=
+              load(w + v * lanes) * splat<F>(e[r * 4 * n.wide + k]);
+  }
+#pragma GCC unroll 4
+  for (int chain = 0; chain < chains; ++chain)
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < N; ++v) sums[r][v] += parts[chain][r][v];
+}
+
+// What a step back of some rows starts from; pointers to the first row's.
+template <class F>
+struct Before {
+  const F* h;  // [rows, C], h(t-1)
+  const F* c;  // [rows, stride_c], s_c(t-1)
+  int64_t stride_c;
+};
+
+// N vectors of cells of R rows, one step back. `after` is e_net of the step
+// taken after this one, null: none; `e_pass` errors of h that came past frozen
+// steps.
+template <class F, int R, int N>
+void step_back(const Sizes& n, const Back<F>& a, const F* w, const F* forward,
+               int64_t first, int64_t t, Before<F> before, int64_t row,
+               const F* after, F* e_net, F* e_pass, F* e_c) {
+  constexpr int lanes = kLanes<F>;
+  Vec<F> sums[R][N], gates[R][4];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < N; ++v)
+      sums[r][v] = load(e_pass + r * n.wide + v * lanes);
+  if (after) recur<F, R, N>(n, w, after, sums);
+
+#pragma GCC unroll 1
+  for (int v = 0; v < N; ++v) {
+    const int64_t cell = first + v * lanes;
+    const int count = int(std::min<int64_t>(lanes, n.cells - cell));
+    if (!a.gates)
+      nets<F, R>(n, forward, cell / lanes,
+                 a.xs + (t * n.batch + row) * n.inputs, before.h, n.cells,
+                 gates);
+#pragma GCC unroll 1
+    for (int r = 0; r < R; ++r) {
+      const int64_t at = t * n.batch + row + r;
+      const int64_t here = r * n.wide + v * lanes;
+      F* e = e_net + r * 4 * n.wide + cell;
+      if (t >= a.lengths[row + r]) {
+        store(e_pass + here, sums[r][v]);
+        for (int g = 0; g < 4; ++g) store(e + g * n.wide, Vec<F>{});
+        continue;
+      }
+      store(e_pass + here, Vec<F>{});
+      Vec<F> y_in, y_f, g, y_out;
+      if (a.gates) {
+        const F* kept = a.gates + at * 4 * n.wide + cell;
+        y_in = load(kept), y_f = load(kept + n.wide);
+        g = load(kept + 2 * n.wide), y_out = load(kept + 3 * n.wide);
+      } else {
+        y_in = logistic<F>(gates[r][0]), y_f = logistic<F>(gates[r][1]);
+        g = hyperbolic<F>(gates[r][2]), y_out = logistic<F>(gates[r][3]);
+      }
+      const Vec<F> e_y =
+          sums[r][v] + load_part(a.e_ys + at * n.cells + cell, count);
+      const Vec<F> s_tm1 =
+          load_part(before.c + r * before.stride_c + cell, count);
+      const Vec<F> squashed =
+          hyperbolic<F>(load(a.inside + at * n.wide + cell));
+      const Vec<F> e_s =
+          load(e_c + here) + e_y * y_out * (F(1) - squashed * squashed);
+      store(e, e_s * g * (y_in * (F(1) - y_in)));
+      store(e + n.wide, e_s * s_tm1 * (y_f * (F(1) - y_f)));
+      store(e + 2 * n.wide, e_s * y_in * (F(1) - g * g));
+      store(e + 3 * n.wide, e_y * squashed * (y_out * (F(1) - y_out)));
+      store(e_c + here, e_s * y_f);
+    }
+  }
+}
+
+// sums over rows of e_net z^T, the gradient of the weights, transposed:
+// K sources and 4 vectors of rows.
+template <class F, int K>
+inline void outer(const F* const* z, const F* const* e, int64_t count,
+                  int64_t skip_z, int64_t skip_e, int64_t stride, F* to) {
+  constexpr int lanes = kLanes<F>;
+  Vec<F> sums[K][4];
+#pragma GCC unroll 8
+  for (int k = 0; k < K; ++k)
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) sums[k][v] = load(to + k * stride + v * lanes);
+  for (int64_t i = 0; i < count; ++i) {
+    const F* row = e[i] + skip_e;
+    const F* source = z[i] + skip_z;
+    const Vec<F> e0 = load(row), e1 = load(row + lanes);
+    const Vec<F> e2 = load(row + 2 * lanes), e3 = load(row + 3 * lanes);
+#pragma GCC unroll 8
+    for (int k = 0; k < K; ++k) {
+      const Vec<F> s = splat<F>(source[k]);
+      sums[k][0] += e0 * s;
+      sums[k][1] += e1 * s;
+      sums[k][2] += e2 * s;
+      sums[k][3] += e3 * s;
+    }
+  }
+#pragma GCC unroll 8
+  for (int k = 0; k < K; ++k)
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) store(to + k * stride + v * lanes, sums[k][v]);
+}
+
+// Rows of several steps whose share of the weights' gradient is still to be
+// added to `total` [I + C + 1, 4 wide], the last row that of the biases.
+template <class F>
+class Gradient {
+ public:
+  Gradient(const Sizes& n, F* total) : n_(n), total_(total) {}
+
+  void add(const F* x, const F* h, const F* e) {
+    xs_.push_back(x), hs_.push_back(h), es_.push_back(e);
+  }
+
+  void settle() {
+    if (es_.empty()) return;
+    constexpr int lanes = kLanes<F>;
+    const int64_t stride = 4 * n_.wide;
+    for (int64_t column = 0; column < stride; column += 4 * lanes) {
+      some(xs_, n_.inputs, column, total_ + column);
+      some(hs_, n_.cells, column, total_ + n_.inputs * stride + column);
+    }
+    F* biases = total_ + (n_.inputs + n_.cells) * stride;
+    for (const F* e : es_)
+      for (int64_t column = 0; column < stride; column += lanes)
+        store(biases + column, load(biases + column) + load(e + column));
+    xs_.clear(), hs_.clear(), es_.clear();
+  }
+
+ private:
+  void some(const std::vector<const F*>& z, int64_t sources, int64_t column,
+            F* to) {
+    const int64_t stride = 4 * n_.wide;
+    in_blocks<kRows>(0, sources, [&](int64_t k, auto count) {
+      outer<F, count.value>(z.data(), es_.data(), int64_t(es_.size()), k,
+                            column, stride, to + k * stride);
+    });
+  }
+
+  const Sizes& n_;
+  F* total_;
+  std::vector<const F*> xs_, hs_, es_;
+};
+
+// Weights as the way back reads them: of the way there, transposed W_h and W_x.
+template <class F>
+struct Packed {
+  const F *forward, *w_h, *w_x;
+};
+
+// Calls `some(w, first, row, R, N)` for every block of N vectors of columns and
+// R rows; `w` are the block's weights.
+template <class F, class Some>
+void over_blocks(const Sizes& n, const F* w, int64_t columns, int64_t rows,
+                 const Some& some) {
+  constexpr int64_t lanes = kLanes<F>;
+  for (int64_t first = 0; first < columns; first += kAbreast * lanes) {
+    const int64_t left = (columns - first + lanes - 1) / lanes;
+    const int64_t count = std::min<int64_t>(kAbreast, left);
+    in_blocks<kRows>(0, rows, [&](int64_t row, auto r) {
+      switch (count) {
+        case 1: some(w, first, row, r, std::integral_constant<int, 1>()); break;
+        case 2: some(w, first, row, r, std::integral_constant<int, 2>()); break;
+        case 3: some(w, first, row, r, std::integral_constant<int, 3>()); break;
+        case 4: some(w, first, row, r, std::integral_constant<int, 4>()); break;
+      }
+    });
+    w += 4 * n.cells * count * lanes;
+  }
+}
+
+// `to` [rows, columns] = e_net W, plus `from` [rows, wide] if there.
+template <class F>
+void through(const Sizes& n, const F* w, int64_t columns, int64_t rows,
+             const F* e_net, const F* from, F* to) {
+  constexpr int lanes = kLanes<F>;
+  auto block = [&](const F* w, int64_t first, int64_t row, auto r, auto v) {
+    constexpr int R = r.value, N = v.value;
+    Vec<F> sums[R][N] = {};
+    if (from)
+      for (int i = 0; i < R; ++i)
+        for (int j = 0; j < N; ++j)
+          sums[i][j] = load(from + (row + i) * n.wide + first + j * lanes);
+    if (e_net) recur<F, R, N>(n, w, e_net + row * 4 * n.wide, sums);
+    for (int i = 0; i < R; ++i)
+      for (int j = 0; j < N; ++j) {
+        const int64_t at = first + j * lanes;
+        store_part(to + (row + i) * columns + at, sums[i][j],
+                   int(std::min<int64_t>(lanes, columns - at)));
+      }
+  };
+  over_blocks<F>(n, w, columns, rows, block);
+}
+
+// All steps back of rows [from, to); adds to `total` as `Gradient` has it.
+template <class F>
+void loop_back(const Sizes& n, const Back<F>& a, const Packed<F>& packed,
+               int64_t from, int64_t to, F* total) {
+  const int64_t rows = to - from, size = rows * 4 * n.wide;
+  // Many rows at once move the sums in and out of memory less often.
+  const int64_t enough = n.wide > 256 ? 512 : 128;
+  const int64_t at_once =
+      std::max<int64_t>(enough / std::max<int64_t>(rows, 1), 1);
+  Scratch<F> e_pass(rows * n.wide), e_c(rows * n.wide);
+  Scratch<F> ring((at_once + 1) * size);  // e_net of the last steps
+  Scratch<F> own_h(rows * n.cells), own_c(rows * n.wide);
+  for (int64_t r = 0; r < rows; ++r) {
+    std::copy_n(a.e_h + (from + r) * n.cells, n.cells, e_pass + r * n.wide);
+    std::copy_n(a.e_c + (from + r) * n.cells, n.cells, e_c + r * n.wide);
+  }
+  Gradient<F> gradient(n, total);
+  const F* after = nullptr;
+
+  for (int64_t s = n.steps - 1; s >= 0; --s) {
+    const int64_t t = n.at(s), t_before = s ? n.at(s - 1) : t;
+    Before<F> before;
+    if (s == 0) {
+      before = {a.h_0 + from * n.cells, a.c_0 + from * n.cells, n.cells};
+    } else {
+      before = {a.ys + (t_before * n.batch + from) * n.cells,
+                a.inside + (t_before * n.batch + from) * n.wide, n.wide};
+    }
+    if (s && n.reverse) {
+      // A sequence begins where it ends: not all rows in the same step.
+      for (int64_t r = 0; r < rows; ++r) {
+        const bool start = t == a.lengths[from + r] - 1;
+        const int64_t skip = (from + r) * n.cells;
+        std::copy_n(start ? a.h_0 + skip : before.h + r * n.cells, n.cells,
+                    own_h + r * n.cells);
+        std::copy_n(start ? a.c_0 + skip : before.c + r * n.wide, n.cells,
+                    own_c + r * n.wide);
+      }
+      before = {own_h, own_c, n.wide};
+    }
+    F* e_net = ring + s % (at_once + 1) * size;
+    auto block = [&](const F* w, int64_t first, int64_t row, auto r, auto v) {
+      const int64_t skip = row * n.wide;
+      Before<F> here = {before.h + row * n.cells,
+                        before.c + row * before.stride_c, before.stride_c};
+      step_back<F, r.value, v.value>(
+          n, a, w, packed.forward, first, t, here, from + row,
+          after ? after + 4 * skip : nullptr, e_net + 4 * skip,
+          e_pass + skip + first, e_c + skip + first);
+    };
+    over_blocks<F>(n, packed.w_h, n.cells, rows, block);
+    if (a.e_xs)
+      through<F>(n, packed.w_x, n.inputs, rows, e_net, nullptr,
+                 a.e_xs + (t * n.batch + from) * n.inputs);
+    after = e_net;
+    for (int64_t r = 0; r < rows; ++r) {
+      if (t >= a.lengths[from + r]) continue;
+      // `own_h` is written again in the next step: the row that it copied.
+      const bool start = s == 0 || (n.reverse && t == a.lengths[from + r] - 1);
+      gradient.add(a.xs + (t * n.batch + from + r) * n.inputs,
+                   start ? a.h_0 + (from + r) * n.cells
+                         : a.ys + (t_before * n.batch + from + r) * n.cells,
+                   e_net + r * 4 * n.wide);
+    }
+    if (s % at_once == 0) gradient.settle();
+  }
+  // Through the first step into the state that it began with.
+  through<F>(n, packed.w_h, n.cells, rows, after, e_pass,
+             a.e_h_0 + from * n.cells);
+  for (int64_t r = 0; r < rows; ++r)
+    std::copy_n(e_c + r * n.wide, n.cells, a.e_c_0 + (from + r) * n.cells);
+}
+
+}  // namespace lstm_jax
+
+#endif  // LSTM_JAX_NATIVE_LOOPS_H_

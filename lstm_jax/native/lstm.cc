@@ -1,0 +1,314 @@
+// The two calls that JAX makes, for any number of nets side by side.
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+
+#include "loops.h"
+#include "xla/ffi/api/ffi.h"
+
+namespace ffi = xla::ffi;
+
+namespace lstm_jax {
+namespace {
+
+// An array with axes in front for the nets, as `jax.vmap` puts them there: of
+// the nets' size, or of size 1 where all nets share it.
+class Nets {
+ public:
+  Nets(const ffi::AnyBuffer& array, int own) : array_(array), own_(own) {}
+
+  // Where net `m` of those with axes `nets` begins.
+  template <class F>
+  F* of(int64_t m, const std::vector<int64_t>& nets) const {
+    auto dims = array_.dimensions();
+    int64_t size = 1, at = 0;
+    for (size_t i = dims.size() - own_; i < dims.size(); ++i) size *= dims[i];
+    const int64_t extra = int64_t(nets.size()) - (int64_t(dims.size()) - own_);
+    for (int64_t i = int64_t(nets.size()) - 1; i >= extra; --i) {
+      if (dims[i - extra] > 1) at += m % nets[i] * size, size *= nets[i];
+      m /= nets[i];
+    }
+    return static_cast<F*>(array_.untyped_data()) + at;
+  }
+
+ private:
+  const ffi::AnyBuffer& array_;
+  int own_;
+};
+
+std::vector<int64_t> nets_of(const ffi::AnyBuffer& array, int own) {
+  auto dims = array.dimensions();
+  return {dims.begin(), dims.end() - own};
+}
+
+int64_t product(const std::vector<int64_t>& sizes) {
+  int64_t all = 1;
+  for (int64_t size : sizes) all *= size;
+  return all;
+}
+
+// Runs `work` for 0, ..., count - 1 on this thread and on those of the pool
+// that come to help; never waits for one that has not begun.
+void in_parallel(ffi::ThreadPool& pool, int64_t count,
+                 std::function<void(int64_t)> work) {
+  struct Shared {
+    std::function<void(int64_t)> work;
+    int64_t count;
+    std::atomic<int64_t> next{0};
+    std::mutex mutex;
+    std::condition_variable ended;
+    int64_t done = 0;
+
+    void help() {
+      for (int64_t i; (i = next++) < count;) {
+        work(i);
+        std::lock_guard<std::mutex> lock(mutex);
+        if (++done == count) ended.notify_all();
+      }
+    }
+  };
+  auto shared = std::make_shared<Shared>();
+  shared->work = std::move(work);
+  shared->count = count;
+  const int64_t helpers = std::min(pool.num_threads(), count) - 1;
+  for (int64_t i = 0; i < helpers; ++i)
+    pool.Schedule([shared] { shared->help(); });
+  shared->help();
+  std::unique_lock<std::mutex> lock(shared->mutex);
+  shared->ended.wait(lock, [&] { return shared->done == count; });
+}
+
+// How many parts a net's batch is cut into.
+int64_t parts_of(const ffi::ThreadPool& pool, const Sizes& n, int64_t nets) {
+  const double work = double(n.steps) * n.batch * 8 * n.cells *
+                      (n.inputs + n.cells);  // operations of a net forward
+  const int64_t threads = std::max<int64_t>(pool.num_threads(), 1);
+  if (work < 2e6 || nets >= 2 * threads) return 1;
+  return std::max<int64_t>(std::min(threads, n.batch), 1);
+}
+
+Sizes sizes_of(const ffi::AnyBuffer& xs, const ffi::AnyBuffer& h_0, int bytes,
+               bool reverse) {
+  auto x = xs.dimensions();
+  const size_t last = x.size() - 1;
+  Sizes n;
+  n.steps = x[last - 2], n.batch = x[last - 1], n.inputs = x[last];
+  n.cells = h_0.dimensions().back();
+  const int64_t lanes = kBytes / bytes;
+  n.wide = (n.cells + lanes - 1) / lanes * lanes;
+  n.reverse = reverse;
+  return n;
+}
+
+template <class F>
+void forward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
+             ffi::AnyBuffer w_h, ffi::AnyBuffer b, ffi::AnyBuffer xs,
+             ffi::AnyBuffer h_0, ffi::AnyBuffer c_0, ffi::AnyBuffer lengths,
+             ffi::AnyBuffer ys, ffi::AnyBuffer h, ffi::AnyBuffer c,
+             const ffi::AnyBuffer* inside, const ffi::AnyBuffer* gates) {
+  const Sizes n = sizes_of(xs, h_0, sizeof(F), reverse);
+  const auto nets = nets_of(ys, 3);
+  const int64_t count = product(nets);
+  const int64_t parts = parts_of(pool, n, count);
+  const int64_t size = n.wide * (n.inputs + n.cells + 1) * 4;
+  Scratch<F> packed(count * size);
+  in_parallel(pool, count, [&](int64_t m) {
+    pack_there<F>(n, Nets(w_x, 2).of<F>(m, nets), Nets(w_h, 2).of<F>(m, nets),
+                  Nets(b, 1).of<F>(m, nets), packed + m * size);
+  });
+  in_parallel(pool, count * parts, [&](int64_t i) {
+    const int64_t m = i / parts, part = i % parts;
+    There<F> a;
+    a.xs = Nets(xs, 3).of<F>(m, nets);
+    a.h_0 = Nets(h_0, 2).of<F>(m, nets);
+    a.c_0 = Nets(c_0, 2).of<F>(m, nets);
+    a.lengths = Nets(lengths, 1).of<int32_t>(m, nets);
+    a.ys = Nets(ys, 3).of<F>(m, nets);
+    a.h = Nets(h, 2).of<F>(m, nets);
+    a.c = Nets(c, 2).of<F>(m, nets);
+    a.inside = inside ? Nets(*inside, 3).of<F>(m, nets) : nullptr;
+    a.gates = gates && gates->element_count() ? Nets(*gates, 4).of<F>(m, nets)
+                                              : nullptr;
+    loop_there<F>(n, a, packed + m * size, n.batch * part / parts,
+                  n.batch * (part + 1) / parts);
+  });
+}
+
+template <class F>
+void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
+              ffi::AnyBuffer w_h, ffi::AnyBuffer b, ffi::AnyBuffer xs,
+              ffi::AnyBuffer h_0, ffi::AnyBuffer c_0, ffi::AnyBuffer lengths,
+              ffi::AnyBuffer ys, ffi::AnyBuffer inside, ffi::AnyBuffer gates,
+              ffi::AnyBuffer e_ys, ffi::AnyBuffer e_h, ffi::AnyBuffer e_c,
+              ffi::AnyBuffer e_w_x, ffi::AnyBuffer e_w_h, ffi::AnyBuffer e_b,
+              ffi::AnyBuffer e_xs, ffi::AnyBuffer e_h_0, ffi::AnyBuffer e_c_0) {
+  const Sizes n = sizes_of(xs, h_0, sizeof(F), reverse);
+  const auto nets = nets_of(e_h_0, 2);
+  const int64_t count = product(nets);
+  const int64_t parts = parts_of(pool, n, count);
+  const int64_t lanes = kLanes<F>, stride = 4 * n.wide;
+  const int64_t sums = (n.inputs + n.cells + 1) * stride;
+  const bool again = !gates.element_count(), wants_xs = e_xs.element_count();
+  // Weights of the way there, W_h and W_x, one behind the other.
+  const int64_t there = again ? n.wide * (n.inputs + n.cells + 1) * 4 : 0;
+  const int64_t hidden = n.wide * 4 * n.cells;
+  const int64_t outside =
+      wants_xs ? (n.inputs + lanes - 1) / lanes * lanes * 4 * n.cells : 0;
+  const int64_t size = there + hidden + outside;
+  Scratch<F> packed(count * size), total(count * parts * sums);
+  in_parallel(pool, count, [&](int64_t m) {
+    const F* from_x = Nets(w_x, 2).of<F>(m, nets);
+    const F* from_h = Nets(w_h, 2).of<F>(m, nets);
+    F* to = packed + m * size;
+    if (again)
+      pack_there<F>(n, from_x, from_h, Nets(b, 1).of<F>(m, nets), to);
+    pack_back<F>(n, from_h, n.cells, to + there);
+    if (wants_xs) pack_back<F>(n, from_x, n.inputs, to + there + hidden);
+  });
+  in_parallel(pool, count * parts, [&](int64_t i) {
+    const int64_t m = i / parts, part = i % parts;
+    Back<F> a;
+    a.xs = Nets(xs, 3).of<F>(m, nets);
+    a.h_0 = Nets(h_0, 2).of<F>(m, nets);
+    a.c_0 = Nets(c_0, 2).of<F>(m, nets);
+    a.lengths = Nets(lengths, 1).of<int32_t>(m, nets);
+    a.ys = Nets(ys, 3).of<F>(m, nets);
+    a.inside = Nets(inside, 3).of<F>(m, nets);
+    a.gates = again ? nullptr : Nets(gates, 4).of<F>(m, nets);
+    a.e_ys = Nets(e_ys, 3).of<F>(m, nets);
+    a.e_h = Nets(e_h, 2).of<F>(m, nets);
+    a.e_c = Nets(e_c, 2).of<F>(m, nets);
+    a.e_h_0 = Nets(e_h_0, 2).of<F>(m, nets);
+    a.e_c_0 = Nets(e_c_0, 2).of<F>(m, nets);
+    a.e_xs = wants_xs ? Nets(e_xs, 3).of<F>(m, nets) : nullptr;
+    const F* w = packed + m * size;
+    loop_back<F>(n, a, {w, w + there, w + there + hidden},
+                 n.batch * part / parts, n.batch * (part + 1) / parts,
+                 total + i * sums);
+  });
+  in_parallel(pool, count, [&](int64_t m) {
+    const F* first = total + m * parts * sums;
+    auto summed = [&](int64_t source, int64_t row) {
+      const int64_t at =
+          source * stride + row / n.cells * n.wide + row % n.cells;
+      F sum = 0;
+      for (int64_t part = 0; part < parts; ++part)
+        sum += first[part * sums + at];
+      return sum;
+    };
+    F* to = Nets(e_w_x, 2).of<F>(m, nets);
+    for (int64_t row = 0; row < 4 * n.cells; ++row)
+      for (int64_t k = 0; k < n.inputs; ++k) *to++ = summed(k, row);
+    to = Nets(e_w_h, 2).of<F>(m, nets);
+    for (int64_t row = 0; row < 4 * n.cells; ++row)
+      for (int64_t k = 0; k < n.cells; ++k) *to++ = summed(n.inputs + k, row);
+    to = Nets(e_b, 1).of<F>(m, nets);
+    for (int64_t row = 0; row < 4 * n.cells; ++row)
+      *to++ = summed(n.inputs + n.cells, row);
+  });
+}
+
+ffi::Error run_forward(ffi::ThreadPool pool, ffi::AnyBuffer w_x,
+                       ffi::AnyBuffer w_h, ffi::AnyBuffer b, ffi::AnyBuffer xs,
+                       ffi::AnyBuffer h_0, ffi::AnyBuffer c_0,
+                       ffi::AnyBuffer lengths, ffi::Result<ffi::AnyBuffer> ys,
+                       ffi::Result<ffi::AnyBuffer> h,
+                       ffi::Result<ffi::AnyBuffer> c, bool reverse) {
+  auto call = xs.element_type() == ffi::F64 ? forward<double> : forward<float>;
+  call(pool, reverse, w_x, w_h, b, xs, h_0, c_0, lengths, *ys, *h, *c, nullptr,
+       nullptr);
+  return ffi::Error::Success();
+}
+
+ffi::Error run_forward_kept(
+    ffi::ThreadPool pool, ffi::AnyBuffer w_x, ffi::AnyBuffer w_h,
+    ffi::AnyBuffer b, ffi::AnyBuffer xs, ffi::AnyBuffer h_0, ffi::AnyBuffer c_0,
+    ffi::AnyBuffer lengths, ffi::Result<ffi::AnyBuffer> ys,
+    ffi::Result<ffi::AnyBuffer> h, ffi::Result<ffi::AnyBuffer> c,
+    ffi::Result<ffi::AnyBuffer> inside, ffi::Result<ffi::AnyBuffer> gates,
+    bool reverse) {
+  auto call = xs.element_type() == ffi::F64 ? forward<double> : forward<float>;
+  call(pool, reverse, w_x, w_h, b, xs, h_0, c_0, lengths, *ys, *h, *c, &*inside,
+       &*gates);
+  return ffi::Error::Success();
+}
+
+ffi::Error run_backward(
+    ffi::ThreadPool pool, ffi::AnyBuffer w_x, ffi::AnyBuffer w_h,
+    ffi::AnyBuffer b, ffi::AnyBuffer xs, ffi::AnyBuffer h_0, ffi::AnyBuffer c_0,
+    ffi::AnyBuffer lengths, ffi::AnyBuffer ys, ffi::AnyBuffer inside,
+    ffi::AnyBuffer gates, ffi::AnyBuffer e_ys, ffi::AnyBuffer e_h,
+    ffi::AnyBuffer e_c, ffi::Result<ffi::AnyBuffer> e_w_x,
+    ffi::Result<ffi::AnyBuffer> e_w_h, ffi::Result<ffi::AnyBuffer> e_b,
+    ffi::Result<ffi::AnyBuffer> e_xs, ffi::Result<ffi::AnyBuffer> e_h_0,
+    ffi::Result<ffi::AnyBuffer> e_c_0, bool reverse) {
+  auto call =
+      xs.element_type() == ffi::F64 ? backward<double> : backward<float>;
+  call(pool, reverse, w_x, w_h, b, xs, h_0, c_0, lengths, ys, inside, gates,
+       e_ys, e_h, e_c, *e_w_x, *e_w_h, *e_b, *e_xs, *e_h_0, *e_c_0);
+  return ffi::Error::Success();
+}
+
+}  // namespace
+}  // namespace lstm_jax
+
+using Arg = ffi::AnyBuffer;
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_forward, lstm_jax::run_forward,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Attr<bool>("reverse"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_forward_kept, lstm_jax::run_forward_kept,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Attr<bool>("reverse"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_backward, lstm_jax::run_backward,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Attr<bool>("reverse"));
+
+extern "C" int lstm_vector_bytes() { return lstm_jax::kBytes; }

@@ -1,0 +1,170 @@
+"""The LSTM layer's loop in C++, as a function that JAX differentiates and maps.
+
+One call runs all steps of all sequences (`loops.h`), and one all steps back,
+weight gradients included. Rows of weights are those of `cells.lstm`: y_in, y_f,
+g, y_out.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.native.library import load
+from lstm_jax.types import Array
+
+
+class Inputs(NamedTuple):
+  """What the loop reads. Equations as in `cells.lstm.lstm`."""
+
+  w_x: Array  # [4C, I]
+  w_h: Array  # [4C, C]
+  b: Array  # [4C]
+  xs: Array  # [T, B, I]
+  h_0: Array  # [B, C] outputs before the first step
+  c_0: Array  # [B, C] internal states before it
+  lengths: Array  # [B] int32, steps past them change nothing
+
+
+class Made(NamedTuple):
+  """What it made: `ys` is 0 past the end of a sequence."""
+
+  ys: Array  # [T, B, C]
+  h: Array  # [B, C] after the last step of each sequence
+  c: Array  # [B, C]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def loop(reverse: bool, plain, inputs: Inputs) -> Made:
+  """All steps of an LSTM layer.
+
+  Args:
+    reverse: whether steps are taken from the last to the first.
+    plain: the same function of `Inputs` in JAX. Its derivative is that of the
+      derivative, which C++ does not have.
+    inputs: arrays of one dtype, float32 or float64.
+  """
+  shapes = _made(inputs)
+  return Made(*_call('lstm_forward', shapes, inputs, reverse))
+
+
+@jax.tree_util.register_static
+class Wanted(NamedTuple):
+  """What the way back is asked for beside the weights: no array, a plan."""
+
+  xs: bool
+
+
+def _there(reverse, plain, inputs):
+  wanted = Wanted(xs=inputs.xs.perturbed)
+  inputs = jax.custom_derivatives.custom_vjp_primal_tree_values(inputs)
+  made, inside, gates = _keep(reverse, plain, inputs)
+  return made, (wanted, (inputs, made.ys, inside, gates))
+
+
+def _back(reverse, plain, stored, errors):
+  wanted, kept = stored
+  errors = jax.tree.map(_written_out, errors, is_leaf=_is_zero)
+  return (_gradients(reverse, wanted, plain, kept, errors),)
+
+
+def _is_zero(error):
+  return isinstance(error, jax.custom_derivatives.SymbolicZero)
+
+
+def _written_out(error):
+  return jnp.zeros(error.shape, error.dtype) if _is_zero(error) else error
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _keep(reverse, plain, inputs):
+  """`loop`, and what the way back needs of every step."""
+  shapes = (*_made(inputs), *_kept(inputs))
+  *made, inside, gates = _call('lstm_forward_kept', shapes, inputs, reverse)
+  return Made(*made), inside, gates
+
+
+def _keep_there(reverse, plain, inputs):
+  made, inside, gates = _keep(reverse, plain, inputs)
+  return (made, inside, gates), (inputs, made.ys, inside, gates)
+
+
+def _keep_back(reverse, plain, stored, errors):
+  # `_gradients` sends no errors to what is kept.
+  return (_gradients(reverse, Wanted(xs=True), plain, stored, errors[0]),)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _gradients(reverse, wanted, plain, stored, errors):
+  """The gradient by `Inputs`, that of lengths left out."""
+  (w_x, w_h, b, xs, h_0, c_0, lengths), *kept = stored
+  like = lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype)
+  e_xs = like(xs) if wanted.xs else jax.ShapeDtypeStruct((0, 0, 0), xs.dtype)
+  found = _call(
+    'lstm_backward',
+    (like(w_x), like(w_h), like(b), e_xs, like(h_0), like(c_0)),
+    (*stored[0], *kept, *errors),
+    reverse,
+  )
+  found = Inputs(*found, lengths=None)
+  return found if wanted.xs else found._replace(xs=jnp.zeros_like(xs))
+
+
+def _gradients_there(reverse, wanted, plain, stored, errors):
+  found = _gradients(reverse, wanted, plain, stored, errors)
+  return found, (stored, errors)
+
+
+def _gradients_back(reverse, wanted, plain, kept, seconds):
+  # What the way there kept is a function of the inputs: `again` accounts for
+  # it, and its own derivative is 0.
+  (inputs, *arrays), errors = kept
+
+  def again(inputs, errors):
+    return jax.vjp(plain, inputs)[1](errors)[0]._replace(lengths=None)
+
+  e_inputs, e_errors = jax.vjp(again, inputs, errors)[1](seconds)
+  return (e_inputs, *jax.tree.map(jnp.zeros_like, arrays)), e_errors
+
+
+loop.defvjp(_there, _back, symbolic_zeros=True)
+_keep.defvjp(_keep_there, _keep_back)
+_gradients.defvjp(_gradients_there, _gradients_back)
+
+
+def _made(inputs):
+  num_steps, batch, _ = inputs.xs.shape
+  state = jax.ShapeDtypeStruct(inputs.h_0.shape, inputs.xs.dtype)
+  cells = inputs.h_0.shape[-1]
+  ys = jax.ShapeDtypeStruct((num_steps, batch, cells), inputs.xs.dtype)
+  return ys, state, state
+
+
+# Bytes of gate activations from which it pays to compute them again: pages of a
+# large new array cost more than the product, if that is small.
+_FEW_BYTES = 16e6
+_FEW_SOURCES = 160
+
+
+def _kept(inputs):
+  """Shapes of what the way back needs, cells up to whole vectors."""
+  num_steps, batch, num_inputs = inputs.xs.shape
+  dtype = inputs.xs.dtype
+  cells = inputs.h_0.shape[-1]
+  lanes = load().vector_bytes // dtype.itemsize
+  wide = -(-cells // lanes) * lanes
+  size = 4 * num_steps * batch * wide * dtype.itemsize
+  again = size > _FEW_BYTES and num_inputs + cells <= _FEW_SOURCES
+  return (
+    jax.ShapeDtypeStruct((num_steps, batch, wide), dtype),
+    jax.ShapeDtypeStruct((num_steps, batch, 4, 0 if again else wide), dtype),
+  )
+
+
+def _call(name, shapes, arrays, reverse):
+  load()
+  call = jax.ffi.ffi_call(
+    f'lstm_jax_{name}', tuple(shapes), vmap_method='expand_dims'
+  )
+  return call(*arrays, reverse=reverse)

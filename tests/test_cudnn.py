@@ -1,0 +1,109 @@
+"""The cuDNN path up to the library's own door.
+
+There is no GPU here: `jax.experimental.rnn.lstm` gives way to the reference
+that comes with it, which reads the same packed weights. What is left untested
+is the library.
+"""
+
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.experimental import rnn
+
+from lstm_jax import catalog
+from lstm_jax.layer import run, which_kernel
+
+T, B, I, C = 6, 5, 3, 4
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+  """A machine that says that it has an NVIDIA GPU."""
+  calls = []
+
+  def lstm(
+    x, h_0, c_0, weights, lengths, inputs, hidden, layers, dropout, both,
+    precision,
+  ):  # fmt: skip
+    calls.append(precision)
+    sizes = inputs, hidden, layers, both
+    unpacked = rnn.unpack_lstm_weights(weights, *sizes)
+    return rnn.lstm_ref(
+      x, h_0, c_0, *unpacked, lengths, inputs, hidden, layers, dropout, both
+    )
+
+  monkeypatch.setattr(rnn, 'lstm', lstm)
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  device = types.SimpleNamespace(device_kind='NVIDIA H100')
+  monkeypatch.setattr(jax, 'devices', lambda: [device])
+  return calls
+
+
+def net(dtype=np.float32):
+  rng = np.random.default_rng(0)
+  cell = catalog.build('cells', 'lstm', I, 0, hidden=C)
+  draw = lambda shape: jnp.asarray(rng.normal(size=shape), dtype)
+  params = jax.tree.map(lambda m: draw(m.shape), cell.mask)
+  zero = cell.initial_carry((), dtype)
+  state = type(zero)(*(draw((B, C)) for _ in zero))
+  return cell, params, draw((T, B, I)), state
+
+
+@pytest.mark.parametrize('lengths', [None, np.array([6, 0, 3, 1, 6])])
+def test_equal(gpu, lengths):
+  cell, params, xs, state = net()
+
+  def derive(kernel):
+    def value(params, xs, state):
+      made = run(cell, params, xs, lengths=lengths, state=state, kernel=kernel)
+      last = jnp.sum(jnp.sin(made.last.s_c)) + jnp.sum(made.last.y_c**2)
+      return jnp.sum(jnp.cos(made.ys)) + last, made
+
+    return jax.value_and_grad(value, (0, 1, 2), has_aux=True)(params, xs, state)
+
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
+    derive('xla'),
+    derive('cudnn'),
+  )
+  # Full float32, not the tensor cores' ten bits.
+  assert gpu == [jax.lax.Precision.HIGHEST]
+
+
+def test_one_sequence(gpu):
+  cell, params, xs, state = net()
+  one = jax.tree.map(lambda a: a[2], state)
+  made = [
+    run(cell, params, xs[:, 2], state=one, kernel=kernel).ys
+    for kernel in ('xla', 'cudnn')
+  ]
+  assert made[1].shape == (T, C)
+  np.testing.assert_allclose(*made, rtol=1e-5, atol=1e-6)
+
+
+def test_which_kernel(gpu, monkeypatch):
+  cell, params, xs, _ = net()
+  choice = which_kernel(cell, params, xs)
+  assert choice.kernel == 'cudnn'
+  assert choice.why_not == {
+    'native': 'it runs on CPUs; the default device is gpu'
+  }
+  assert not gpu  # asking runs nothing
+  said = which_kernel(cell, params, xs, reverse=True).why_not
+  assert said['cudnn'] == 'alone it runs forward only'
+  double = jax.tree.map(lambda w: w.astype(jnp.bfloat16), params)
+  said = which_kernel(cell, double, xs).why_not
+  assert said['cudnn'] == 'it computes in float32, not in bfloat16'
+  other = types.SimpleNamespace(device_kind='AMD Instinct')
+  monkeypatch.setattr(jax, 'devices', lambda: [other])
+  said = which_kernel(cell, params, xs).why_not
+  assert 'the device is AMD Instinct' in said['cudnn']
+
+
+def test_refused_without_a_gpu():
+  cell, params, xs, _ = net()
+  with pytest.raises(ValueError, match="kernel='cudnn'.*default device is cpu"):
+    run(cell, params, xs, kernel='cudnn')

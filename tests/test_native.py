@@ -1,0 +1,360 @@
+"""The LSTM loop in C++: equal to the one that XLA compiles, whatever is asked.
+
+Two derivations of the same layer, in float64; the accuracy of its own squashing
+functions in float32; what it says where it cannot run.
+"""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_jax import catalog, kernels
+from lstm_jax.layer import run, which_kernel
+from lstm_jax.native import library
+from lstm_jax.native import lstm as native
+from lstm_jax.noise import Noise
+from lstm_jax.stack import init_stack, make_stack, run_stack
+
+# T, B, I, C: one of everything; cells just below, at and above whole vectors of
+# 4, 8 and 16; blocks of rows of every size; more vectors than go abreast.
+SIZES = [
+  (1, 1, 1, 1),
+  (0, 2, 2, 3),
+  (5, 1, 2, 8),
+  (9, 3, 2, 16),
+  (6, 13, 5, 17),
+  (4, 5, 3, 31),
+  (7, 8, 20, 33),
+  (3, 4, 9, 70),
+]
+
+
+@pytest.fixture(scope='module', autouse=True)
+def built():
+  library.build()
+
+
+def net(sizes, dtype, seed=0):
+  """`(cell, params, xs, state, lengths, cotangents)`."""
+  num_steps, batch, inputs, hidden = sizes
+  rng = np.random.default_rng(seed)
+  cell = catalog.build('cells', 'lstm', inputs, 0, hidden=hidden)
+  draw = lambda shape: jnp.asarray(rng.normal(size=shape), dtype)
+  # Sums of order one at every size: no chaos that would blow rounding up.
+  scale = 1 / np.sqrt(hidden)
+  params = jax.tree.map(lambda m: scale * m * draw(m.shape), cell.mask)
+  zero = cell.initial_carry((), dtype)
+  state = type(zero)(*(draw((batch, hidden)) for _ in zero))
+  lengths = rng.integers(0, num_steps + 1, batch)
+  return (
+    cell, params, draw((num_steps, batch, inputs)), state, lengths,
+    draw((num_steps, batch, hidden)),
+  )  # fmt: skip
+
+
+def value(kernel, cell, errors, params, xs, state, **how):
+  """Something that every output enters, and the outputs."""
+  made = run(cell, params, xs, state=state, kernel=kernel, **how)
+  last = jnp.sum(jnp.sin(made.last.s_c)) + jnp.sum(made.last.y_c**2)
+  return jnp.sum(made.ys * errors) + last, made
+
+
+def both(sizes, reverse, ragged, dtype=jnp.float64):
+  """Values, outputs and gradients by XLA and by C++."""
+  cell, params, xs, state, lengths, errors = net(sizes, dtype)
+  how = {'reverse': reverse, 'lengths': lengths if ragged else None}
+
+  def derive(kernel):
+    some = lambda *inputs: value(kernel, cell, errors, *inputs, **how)
+    some = jax.jit(jax.value_and_grad(some, (0, 1, 2), has_aux=True))
+    return some(params, xs, state)
+
+  return derive('xla'), derive('native')
+
+
+def near(a, b, bound):
+  jax.tree.map(
+    lambda x, y: np.testing.assert_allclose(x, y, rtol=bound, atol=bound), a, b
+  )
+
+
+CASES = [
+  *((sizes, bool(i % 2), True) for i, sizes in enumerate(SIZES)),
+  *((sizes, bool(i % 2), i % 4 > 1) for i, sizes in enumerate(SIZES[1:])),
+]
+
+
+@pytest.mark.parametrize('sizes, reverse, ragged', CASES)
+def test_equal(sizes, reverse, ragged):
+  with jax.enable_x64(True):
+    near(*both(sizes, reverse, ragged), 1e-12)
+
+
+@pytest.mark.parametrize('sizes, reverse, ragged', CASES[4:8] + CASES[10:12])
+def test_equal_with_gates_computed_again(sizes, reverse, ragged, monkeypatch):
+  with jax.enable_x64(True):
+    assert native._kept(some_inputs(sizes))[1].size > 0
+    monkeypatch.setattr(native, '_FEW_BYTES', -1)
+    assert native._kept(some_inputs(sizes))[1].size == 0
+    near(*both(sizes, reverse, ragged), 1e-12)
+
+
+def some_inputs(sizes):
+  cell, params, xs, state, lengths, _ = net(sizes, jnp.float64)
+  return native.Inputs(
+    params.w_x, params.w_h, params.b, xs, state.y_c, state.s_c, lengths
+  )
+
+
+def test_errors_of_inputs_only_where_wanted():
+  cell, params, xs, *_ = net((4, 3, 2, 5), np.float32)
+  some = lambda params, xs: jnp.sum(run(cell, params, xs, kernel='native').ys)
+  for wanted, shape in ((0, (0, 0, 0)), (1, (4, 3, 2))):
+    jaxpr = jax.make_jaxpr(jax.grad(some, wanted))(params, xs).jaxpr
+    (back,) = calls(jaxpr, 'lstm_jax_lstm_backward')
+    assert back.params['result_avals'][3].shape == shape
+
+
+def calls(jaxpr, name):
+  """All calls of a foreign function in a program, at any depth."""
+  for equation in jaxpr.eqns:
+    if equation.params.get('target_name') == name:
+      yield equation
+    for inner in jax.tree.leaves(
+      list(equation.params.values()),
+      is_leaf=lambda leaf: hasattr(leaf, 'jaxpr') or hasattr(leaf, 'eqns'),
+    ):
+      if hasattr(inner, 'jaxpr') or hasattr(inner, 'eqns'):
+        yield from calls(getattr(inner, 'jaxpr', inner), name)
+
+
+@pytest.mark.parametrize('sizes', [(9, 3, 2, 16), (40, 33, 3, 40)])
+def test_equal_in_float32(sizes):
+  near(*both(sizes, False, True, jnp.float32), 1e-4)
+
+
+def test_many_threads_and_nets():
+  """Enough work to be shared out, weights of each net and of all."""
+  with jax.enable_x64(True):
+    cell, params, xs, state, lengths, errors = net((30, 37, 3, 30), np.float64)
+    nets = jax.tree.map(lambda w: jnp.stack([w, 0.5 * w, -w]), params)
+    data = jnp.stack([xs, 2 * xs, -xs])
+
+    def derive(kernel, axes):
+      some = lambda params, xs: value(
+        kernel, cell, errors, params, xs, state, lengths=lengths
+      )[0]
+      given = nets if axes[0] == 0 else params, data if axes[1] == 0 else xs
+      return jax.jit(jax.vmap(jax.value_and_grad(some, (0, 1)), axes))(*given)
+
+    for axes in ((0, None), (None, 0), (0, 0)):
+      near(derive('xla', axes), derive('native', axes), 1e-11)
+
+    # Axes that meet: 3 nets by 3 data sets, in either order.
+    def table(kernel, outer, inner):
+      some = lambda params, xs: run(cell, params, xs, kernel=kernel).ys
+      return jax.vmap(jax.vmap(some, inner), outer)(nets, data)
+
+    for outer, inner in (((0, None), (None, 0)), ((None, 0), (0, None))):
+      near(table('xla', outer, inner), table('native', outer, inner), 1e-12)
+
+
+def test_second_derivatives():
+  with jax.enable_x64(True):
+    cell, params, xs, state, lengths, errors = net((5, 3, 2, 4), np.float64)
+
+    def derive(kernel):
+      def first(params, xs):
+        return jax.grad(
+          lambda p: value(kernel, cell, errors, p, xs, state, lengths=lengths)[
+            0
+          ]
+        )(params)
+
+      norm = lambda *inputs: sum(
+        jnp.sum(g**2) for g in jax.tree.leaves(first(*inputs))
+      )
+      return jax.jit(jax.grad(norm, (0, 1)))(params, xs)
+
+    near(derive('xla'), derive('native'), 1e-11)
+
+
+def test_a_sequence_has_the_same_bits_in_any_batch():
+  cell, params, xs, state, *_ = net((20, 41, 3, 30), np.float32)
+  whole = run(cell, params, xs, state=state, kernel='native')
+  for row in (0, 6, 40):
+    alone = run(
+      cell, params, xs[:, row], kernel='native',
+      state=jax.tree.map(lambda a, row=row: a[row], state),
+    )  # fmt: skip
+    np.testing.assert_array_equal(alone.ys, whole.ys[:, row])
+    np.testing.assert_array_equal(alone.last.s_c, whole.last.s_c[row])
+
+
+def test_nan_stays_in_its_sequence():
+  cell, params, xs, state, *_ = net((6, 9, 2, 5), np.float32)
+  bad = xs.at[2, 4].set(jnp.nan)
+  good, made = (
+    run(cell, params, x, state=state, kernel='native').ys for x in (xs, bad)
+  )
+  assert np.isnan(made[2:, 4]).all()
+  others = np.arange(9) != 4
+  np.testing.assert_array_equal(made[:, others], good[:, others])
+  np.testing.assert_array_equal(made[:2, 4], good[:2, 4])
+
+
+@pytest.mark.parametrize('double', [False, True])
+def test_squashing_functions(double):
+  """Of one cell, whose state is g, by arguments from 1e-30 to 1e30."""
+  with jax.enable_x64(True):
+    dtype = jnp.float64 if double else jnp.float32
+    bound = 3 * np.finfo(dtype).eps
+    size = np.logspace(-30, 30, 4001)
+    size = np.concatenate((size, np.linspace(0, 20, 8001)))
+    x = np.concatenate((size, -size)).astype(dtype)
+    cell = catalog.build('cells', 'lstm', 1, 0, hidden=1)
+    zeros = jax.tree.map(lambda m: jnp.zeros(m.shape, dtype), cell.mask)
+
+    def made(row, others):
+      """The cell with x as the net input of one row and biases elsewhere."""
+      params = zeros._replace(
+        w_x=zeros.w_x.at[row, 0].set(1), b=jnp.asarray(others, dtype)
+      )
+      return run(cell, params, jnp.asarray(x)[None, :, None], kernel='native')
+
+    # All gates open (f(1000) = 1 to rounding): s_c = g, y_c = tanh(s_c).
+    g = np.asarray(made(2, [1000, 1000, 0, 1000]).last.s_c)[:, 0]
+    np.testing.assert_allclose(g, np.tanh(x.astype(np.float64)), rtol=bound)
+    # g = tanh(1000) = 1: s_c = y_in.
+    y_in = np.asarray(made(0, [0, 1000, 1000, 1000]).last.s_c)[:, 0]
+    exact = (
+      1 / (1 + np.exp(-np.clip(x, -800, 800).astype(np.longdouble)))
+    ).astype(np.float64)
+    least = np.exp(-79.0 if dtype == jnp.float32 else -699.0)
+    np.testing.assert_allclose(y_in, exact, rtol=bound * 100, atol=least)
+    near_one = x > -20
+    np.testing.assert_allclose(y_in[near_one], exact[near_one], rtol=2 * bound)
+
+
+def test_stack():
+  stack = make_stack(
+    lambda *sizes, **how: catalog.build('cells', 'lstm', *sizes, **how),
+    3, layers=2, bidirectional=True, hidden=5,
+  )  # fmt: skip
+  params = init_stack(stack, jax.random.key(0))
+  xs = jax.random.normal(jax.random.key(1), (6, 4, 3))
+  lengths = np.array([6, 0, 2, 5])
+  made = [
+    run_stack(stack, params, xs, lengths=lengths, kernel=kernel).ys
+    for kernel in ('xla', 'native')
+  ]
+  near(*made, 1e-6)
+
+
+def case(**how):
+  cell, params, xs, *_ = net((4, 3, 2, 5), np.float32)
+  return run(cell, params, xs, **how)
+
+
+@pytest.mark.parametrize(
+  'how, reason',
+  [
+    ({'reset': np.zeros((4, 3), bool)}, 'it has no reset'),
+    ({'window': 2}, 'it has no window'),
+    ({'states': True}, 'it has no states'),
+    ({'gates': True}, 'it has no gates'),
+    ({'checkpoint_every': 2}, 'it has no checkpoint_every'),
+    ({'noise': Noise(heard=np.ones(5, np.float32))}, 'it has no noise.heard'),
+    ({'noise': Noise(keep=np.ones((4, 5), np.float32))}, 'no noise.keep'),
+    ({'backward': 'autodiff'}, "backward='products'"),
+  ],
+)
+def test_what_it_cannot_do_is_said(how, reason):
+  with pytest.raises(ValueError, match=f"kernel='native' cannot.*{reason}"):
+    case(kernel='native', **how)
+  cell, params, xs, *_ = net((4, 3, 2, 5), np.float32)
+  choice = which_kernel(cell, params, xs, **how)
+  assert choice.kernel == 'xla'
+  assert reason in choice.why_not['native']
+  auto, plain = case(kernel='auto', **how), case(**how)
+  np.testing.assert_array_equal(auto.ys, plain.ys)
+
+
+def test_noise_on_the_inputs_is_no_obstacle():
+  noise = Noise(inputs=np.array([0.0, 2.0], np.float32))
+  near(case(kernel='native', noise=noise).ys, case(noise=noise).ys, 1e-6)
+
+
+def test_which_kernel():
+  cell, params, xs, *_ = net((4, 3, 2, 5), np.float32)
+  choice = which_kernel(cell, params, xs)
+  assert choice.kernel == 'native'
+  assert choice.why_not == {
+    'cudnn': 'it runs on NVIDIA GPUs; the default device is cpu'
+  }
+  assert which_kernel(cell, params, xs, kernel='xla') == ('xla', {})
+  half = jax.tree.map(lambda w: w.astype(jnp.bfloat16), params)
+  choice = which_kernel(cell, half, xs)
+  assert (
+    choice.kernel == 'xla' and 'not in bfloat16' in choice.why_not['native']
+  )
+  with pytest.raises(ValueError, match="kernel='gpu' must be one of auto, xla"):
+    case(kernel='gpu')
+  with pytest.raises(TypeError, match='windows'):
+    which_kernel(cell, params, xs, windows=3)
+
+
+@pytest.mark.parametrize('name', catalog.names('cells'))
+def test_only_the_cell_that_it_knows(name):
+  size = {'blocks': 2} if name == 'lstm1997' else {'hidden': 3}
+  cells = [catalog.build('cells', name, 2, 0, **size)]
+  if name == 'lstm':
+    peepholes = catalog.build('cells', name, 2, 0, peepholes=True, **size)
+    assert kernels.choose('auto', cells[0], jnp.float32, ()).kernel == 'native'
+    cells = [peepholes]
+  for cell in cells:
+    choice = kernels.choose('auto', cell, jnp.float32, ())
+    assert choice.kernel == 'xla'
+    assert 'is not an LSTM' in choice.why_not['native']
+
+
+def test_not_compiled(tmp_path, monkeypatch):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+  with pytest.raises(ValueError, match='python -m lstm_jax.native'):
+    case(kernel='native')
+  assert library.path().parent.parent == tmp_path
+  case(kernel='auto')
+
+
+def test_no_compiler(tmp_path, monkeypatch):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+  monkeypatch.setenv('PATH', str(tmp_path))
+  monkeypatch.delenv('CXX', raising=False)
+  with pytest.raises(RuntimeError, match=r'none of \$CXX, c\+\+'):
+    library.build()
+
+
+def test_a_compiler_that_fails(tmp_path, monkeypatch):
+  failing = tmp_path / 'compiler'
+  failing.write_text('#!/bin/sh\necho no such flag >&2\nexit 3\n')
+  failing.chmod(0o755)
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+  monkeypatch.setenv('CXX', str(failing))
+  with pytest.raises(RuntimeError, match='ended with 3:\nno such flag'):
+    library.build()
+  assert not library.path().exists()
+
+
+def test_an_import_loads_and_compiles_nothing():
+  code = (
+    'import sys, lstm_jax.layer, lstm_jax.native.library as l;'
+    'print(l.load.cache_info().currsize, "jax.experimental.rnn" in sys.modules)'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, check=True
+  )
+  assert done.stdout.split() == ['0', 'False']

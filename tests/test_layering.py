@@ -12,7 +12,8 @@ LAYERS = (
   ('types', 'squash', 'draw'),
   ('blindness', 'criteria', 'exams', 'outputs', 'unroll'),
   ('cells', 'tasks', 'learners'),
-  ('_layer_loop', 'convert', 'noise'),
+  ('_layer_loop', 'convert', 'native', 'noise'),
+  ('_fused', 'kernels'),
   ('layer',),
   ('stack', 'flax_layers'),
   ('trial', 'backflow', 'credit'),
@@ -96,6 +97,8 @@ def against(module, other):
     return None
   if theirs > mine:
     return 'it is above'
+  if folder == other_folder and folder not in FOLDERS:
+    return None  # a part of the same package
   if other_folder in FOLDERS:
     shared = folder == other_folder and file.startswith('_')
     return None if shared else 'it is chosen by name'

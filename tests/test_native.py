@@ -98,7 +98,7 @@ def test_equal(sizes, reverse, ragged):
 def test_equal_with_gates_computed_again(sizes, reverse, ragged, monkeypatch):
   with jax.enable_x64(True):
     assert native._kept(some_inputs(sizes))[1].size > 0
-    monkeypatch.setattr(native, '_FEW_BYTES', -1)
+    monkeypatch.setattr(native, '_AGAIN', ((-1, 100),))
     assert native._kept(some_inputs(sizes))[1].size == 0
     near(*both(sizes, reverse, ragged), 1e-12)
 

@@ -26,7 +26,7 @@ SOURCES = ('lstm.cc', 'loops.h', 'vector.h')
 CALLS = ('lstm_forward', 'lstm_forward_kept', 'lstm_backward')
 FLAGS = (
   '-std=c++17', '-O3', '-march=native', '-fPIC', '-shared', '-pthread',
-  '-fno-math-errno',
+  '-fno-math-errno', '-fvisibility=hidden',
 )  # fmt: skip
 _COMMAND = 'python -m lstm_jax.native'
 

@@ -105,21 +105,31 @@ void pack_back(const Sizes& n, const F* w, int64_t columns, F* to) {
 
 // sums[r][g] += sum_k w[k][g] z[r][k].
 template <class F, int R>
-inline void accumulate(const F* w, const F* z, int64_t stride, int64_t count,
+LSTM_JAX_INLINE void accumulate(const F* w, const F* z, int64_t stride, int64_t count,
                        Vec<F> (&sums)[R][4]) {
   constexpr int lanes = kLanes<F>;
+  // A copy that nothing points to stays in registers.
+  Vec<F> own[R][4];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int g = 0; g < 4; ++g) own[r][g] = sums[r][g];
   for (int64_t k = 0; k < count; ++k, w += 4 * lanes) {
     const Vec<F> w0 = load(w), w1 = load(w + lanes);
     const Vec<F> w2 = load(w + 2 * lanes), w3 = load(w + 3 * lanes);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const Vec<F> s = splat<F>(z[r * stride + k]);
-      sums[r][0] += w0 * s;
-      sums[r][1] += w1 * s;
-      sums[r][2] += w2 * s;
-      sums[r][3] += w3 * s;
+      own[r][0] += w0 * s;
+      own[r][1] += w1 * s;
+      own[r][2] += w2 * s;
+      own[r][3] += w3 * s;
     }
   }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int g = 0; g < 4; ++g) sums[r][g] = own[r][g];
 }
 
 // The net inputs of the four gates of one vector of cells of R rows.
@@ -227,7 +237,7 @@ void loop_there(const Sizes& n, const There<F>& a, const F* packed,
 
 // sums[r][v] += sum over gates g and cells k of w[g, k][v] e[r][g, k].
 template <class F, int R, int N>
-inline void recur(const Sizes& n, const F* w, const F* e,
+LSTM_JAX_INLINE void recur(const Sizes& n, const F* w, const F* e,
                   Vec<F> (&sums)[R][N]) {
   constexpr int lanes = kLanes<F>;
   // Sums of one row and few vectors wait for themselves: several chains.
@@ -375,10 +385,16 @@ class Gradient {
     if (es_.empty()) return;
     constexpr int lanes = kLanes<F>;
     const int64_t stride = 4 * n_.wide;
-    for (int64_t column = 0; column < stride; column += 4 * lanes) {
-      some(xs_, n_.inputs, column, total_ + column);
-      some(hs_, n_.cells, column, total_ + n_.inputs * stride + column);
-    }
+    // Few rows at once: their errors stay in the first cache, the sums of a
+    // block of columns in the second.
+    const int64_t all = int64_t(es_.size());
+    for (int64_t column = 0; column < stride; column += 4 * lanes)
+      for (int64_t first = 0; first < all; first += kRowsAtOnce) {
+        const int64_t count = std::min(kRowsAtOnce, all - first);
+        F* to = total_ + column;
+        some(xs_, n_.inputs, first, count, column, to);
+        some(hs_, n_.cells, first, count, column, to + n_.inputs * stride);
+      }
     F* biases = total_ + (n_.inputs + n_.cells) * stride;
     for (const F* e : es_)
       for (int64_t column = 0; column < stride; column += lanes)
@@ -387,11 +403,13 @@ class Gradient {
   }
 
  private:
-  void some(const std::vector<const F*>& z, int64_t sources, int64_t column,
-            F* to) {
+  static constexpr int64_t kRowsAtOnce = 96;
+
+  void some(const std::vector<const F*>& z, int64_t sources, int64_t first,
+            int64_t rows, int64_t column, F* to) {
     const int64_t stride = 4 * n_.wide;
     in_blocks<kRows>(0, sources, [&](int64_t k, auto count) {
-      outer<F, count.value>(z.data(), es_.data(), int64_t(es_.size()), k,
+      outer<F, count.value>(z.data() + first, es_.data() + first, rows, k,
                             column, stride, to + k * stride);
     });
   }

@@ -253,6 +253,8 @@ ffi::Error run_backward(
 }  // namespace
 }  // namespace lstm_jax
 
+#pragma GCC visibility push(default)
+
 using Arg = ffi::AnyBuffer;
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_forward, lstm_jax::run_forward,
@@ -312,3 +314,5 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_backward, lstm_jax::run_backward,
                                   .Attr<bool>("reverse"));
 
 extern "C" int lstm_vector_bytes() { return lstm_jax::kBytes; }
+
+#pragma GCC visibility pop

@@ -141,10 +141,10 @@ def _made(inputs):
   return ys, state, state
 
 
-# Bytes of gate activations from which it pays to compute them again: pages of a
-# large new array cost more than the product, if that is small.
-_FEW_BYTES = 16e6
-_FEW_SOURCES = 160
+# Bytes of gate activations, and sources (I + C) up to which it pays to compute
+# them again: pages of a large new array cost more than a small product. The
+# first row is for many nets under `jax.vmap`, whose number is not seen here.
+_AGAIN = ((1e6, 64), (16e6, 160))
 
 
 def _kept(inputs):
@@ -155,7 +155,9 @@ def _kept(inputs):
   lanes = load().vector_bytes // dtype.itemsize
   wide = -(-cells // lanes) * lanes
   size = 4 * num_steps * batch * wide * dtype.itemsize
-  again = size > _FEW_BYTES and num_inputs + cells <= _FEW_SOURCES
+  again = any(
+    size > least and num_inputs + cells <= most for least, most in _AGAIN
+  )
   return (
     jax.ShapeDtypeStruct((num_steps, batch, wide), dtype),
     jax.ShapeDtypeStruct((num_steps, batch, 4, 0 if again else wide), dtype),

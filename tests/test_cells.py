@@ -13,6 +13,7 @@ import pytest
 
 from lstm_jax import catalog
 from lstm_jax.unroll import affine, spread, unroll
+from tests.starts import STARTS
 
 I, K, T = 3, 2, 200
 NAMES = catalog.names('cells')
@@ -224,24 +225,39 @@ def of_different_masks():
   return list(masks.values())
 
 
+def drawn_of(name, params):
+  """The arrays of weights that are drawn, not those that start at a value."""
+  starts = STARTS.get(name, {})
+  return [w for field, w in params._asdict().items() if field not in starts]
+
+
 @pytest.mark.parametrize('case', of_different_masks(), ids=label)
 def test_initial_weights(case, x64):
   cell = build(case, num_inputs=40)
   init = initial(cell)
   params, again, other = init(3), init(3), init(4)
   assert jax.tree.structure(params) == jax.tree.structure(cell.mask)
-  for array, exists in zip(params, cell.mask, strict=True):
+  starts = STARTS.get(case[0], {})
+  assert starts.keys() <= set(params._fields)
+  for name, array, exists in zip(
+    params._fields, params, cell.mask, strict=True
+  ):
     assert isinstance(exists, np.ndarray)
     assert array.shape == exists.shape
     assert set(np.unique(exists)) <= {0, 1}
-    np.testing.assert_array_equal(array != 0, exists == 1)
+    if name in starts:
+      np.testing.assert_array_equal(array, starts[name] * exists)
+    else:
+      np.testing.assert_array_equal(array != 0, exists == 1)
 
   assert_close(params, again, tolerance=0)
-  drawn = np.concatenate([np.ravel(a) for a in params])
-  anew = np.concatenate([np.ravel(a) for a in other])
+  drawn, anew = (
+    np.concatenate([np.ravel(a) for a in drawn_of(case[0], tree)])
+    for tree in (params, other)
+  )
   np.testing.assert_array_equal(drawn == anew, drawn == 0)
   drawn = drawn[drawn != 0]
-  assert len(drawn) == sum(int(m.sum()) for m in cell.mask)
+  assert len(drawn) == sum(int(m.sum()) for m in drawn_of(case[0], cell.mask))
   assert len(np.unique(drawn)) == len(drawn), 'two weights share a draw'
   # 40 weights and more: each end misses the outer fifth of its half with
   # p < 0.9^40 = 0.015 for a key, and this key is fixed.
@@ -304,9 +320,8 @@ def test_numbers_may_differ_from_lane_to_lane(name, x64):
   }
   keys = jax.vmap(jax.random.key)(np.array([0, 0, 1]))
   params = jax.jit(jax.vmap(cell.init, out_axes=-1))(keys, numbers)
-  assert_close(
-    lane(params, (1,)), jax.tree.map(lambda w: w / 2, lane(params, (0,))), 0
-  )
+  whole, half = (drawn_of(name, lane(params, (i,))) for i in (0, 1))
+  assert_close(half, [w / 2 for w in whole], 0)
   assert np.all(params.w_x[..., 2] != params.w_x[..., 0])
   for array, exists in zip(params, cell.mask, strict=True):
     assert array.shape == (*exists.shape, 3)

@@ -1,0 +1,224 @@
+"""LSTM with layer normalisation of its net inputs and its internal state.
+
+Ba, Kiros & Hinton, "Layer normalization", arXiv:1607.06450, 2016.
+"""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.cells import _build
+from lstm_jax.squash import logistic, tanh
+from lstm_jax.types import Array, Cell, Recurrence
+from lstm_jax.unroll import affine, spread
+
+PROVIDES = ('readout',)
+
+# Traced numbers and their defaults; None: drawn like every other weight.
+NUMBERS = {
+  'init_range': 0.1,
+  'input_gate_bias': None,
+  'forget_bias': 1.0,
+  'output_gate_bias': None,
+}
+REFUSES = (({'hidden': 1}, 'one state is its own mean: nothing of it is left'),)
+
+
+class Params(NamedTuple):
+  """Weights, rows of the hidden layer in the order y_in, y_f, g, y_out.
+
+  A weight that does not exist is 0 here and in the cell's mask. Gains and
+  biases of the norms have the paper's names and numbers.
+  """
+
+  w_x: Array  # [4C, I, *] from the input lines
+  w_h: Array  # [4C, C, *] from the cell outputs one step ago
+  b: Array  # [4C, *]
+  alpha_1: Array  # [4C, *] gain of W_h y_c(t-1), 'per_gate': of the sum
+  alpha_2: Array  # [4C, *] gain of W_x x(t) (norm 'separate')
+  alpha_3: Array  # [C, *] gain of the internal state
+  beta_3: Array  # [C, *] its bias
+  w_out: Array  # [K, C, *] output units from the cell outputs of now
+  b_out: Array  # [K, *]
+
+
+class Carry(NamedTuple):
+  """State between steps."""
+
+  s_c: Array  # [C, *] internal states (norm 'per_gate': normalised)
+  y_c: Array  # [C, *] cell outputs
+
+
+def lstm_layernorm(
+  num_inputs: int,
+  num_outputs: int,
+  *,
+  hidden: int = 4,
+  norm: Literal['separate', 'per_gate'] = 'separate',
+  epsilon: float = 1e-5,
+  output_bias: bool = True,
+) -> Cell:
+  r"""Layer-normalised LSTM: net inputs and state lose their mean and scale.
+
+    LN(z; a) = a (z - m) / sqrt(v + epsilon),  m, v mean and variance of z
+    y_in(t), y_f(t), y_out(t) = f(net(t)),  g(t) = tanh(net_g(t))
+
+  with f(x) = 1/(1+e^-x), rows of net in the order y_in, y_f, g, y_out. m and v
+  are those of one net at one step, over units. What is normalised together, and
+  where, differs between published forms (a_1, a_2, a_3, b_3 are `alpha_1`,
+  `alpha_2`, `alpha_3`, `beta_3`):
+
+    'separate'  net(t) = LN(W_h y_c(t-1); a_1) + LN(W_x x(t); a_2) + b
+                s_c(t) = y_f(t) s_c(t-1) + y_in(t) g(t),  s_c(0) = 0
+                y_c(t) = y_out(t) tanh(LN(s_c(t); a_3) + b_3),  y_c(0) = 0
+    'per_gate'  net_j(t) = LN(W_hj y_c(t-1) + W_xj x(t); a_1j) + b_j
+                s_c(t) = LN(y_f(t) s_c(t-1) + y_in(t) g(t); a_3) + b_3
+                y_c(t) = y_out(t) tanh(s_c(t))
+
+  'separate' is the paper's: each product by itself, over all 4C rows together;
+  the state that goes on is the plain one. 'per_gate' is the form of
+  TensorFlow's `contrib.rnn.LayerNormBasicLSTMCell`: for each j of y_in, y_f, g,
+  y_out the sum of both products, over its C rows; the state that goes on is the
+  normalised one, so that what is kept is rescaled at every step.
+
+  A norm takes the size of an input with it: with one input line 'separate' sees
+  the sign of x(t) and nothing else of it.
+
+  One bias a row, after the norms. The paper's beta_1, beta_2 and b act by their
+  sum alone, and so do the biases of TensorFlow's four norms and its constant
+  forget bias: b is that sum. Neither form has a bias before a norm. (The
+  definition of LN in the paper has alpha for the gain and beta for the bias, as
+  here; the sentence below eq. (22) exchanges the two.)
+
+  There is no split: through m and v every cell acts on every other within the
+  step, so that no internal recurrence is elementwise.
+
+  Args:
+    num_inputs: I.
+    num_outputs: K.
+    hidden: memory cells (C). With one cell the normalised state is b_3 whatever
+      the state was: such a net remembers nothing, and plans refuse it.
+    norm: where the norms are, see above.
+    epsilon: added to each variance. Above 0, since W_h y_c(0) = 0 has none.
+      (The paper writes no epsilon; TensorFlow's form has 1e-12 in float32.)
+    output_bias: whether output units have a bias weight.
+
+  Numbers of `init`: `init_range` r, all weights and b uniform in [-r, r];
+  `input_gate_bias`, `forget_bias`, `output_gate_bias` `[C]` set the initial b
+  of the gates; nan: drawn like the others. Gains start at 1, b_3 at 0.
+
+  Returns:
+    The cell. Its carry is `Carry`, its params `Params`; it has no split.
+
+  Raises:
+    ValueError: a size below 1, an option outside its choices, an `epsilon` that
+      is not above 0.
+
+  Source: Ba, Kiros & Hinton (2016), supplementary material, eqs. (20)-(22).
+  """
+  _build.check_sizes(
+    num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
+  )
+  _build.check_choice('norm', norm, ('separate', 'per_gate'))
+  if not epsilon > 0:
+    raise ValueError(f'epsilon={epsilon} must be above 0')
+  rows = 4 * hidden
+  mask = Params(
+    w_x=np.ones((rows, num_inputs), np.float32),
+    w_h=np.ones((rows, hidden), np.float32),
+    b=np.ones(rows, np.float32),
+    alpha_1=np.ones(rows, np.float32),
+    alpha_2=np.full(rows, norm == 'separate', np.float32),
+    alpha_3=np.ones(hidden, np.float32),
+    beta_3=np.ones(hidden, np.float32),
+    w_out=np.ones((num_outputs, hidden), np.float32),
+    b_out=np.full(num_outputs, output_bias, np.float32),
+  )
+
+  def init(key, numbers):
+    params = _build.draw_weights(key, mask, numbers['init_range'])
+    drawn = np.full(hidden, np.nan, np.float32)
+    b = jnp.concatenate(
+      (
+        numbers['input_gate_bias'],
+        numbers['forget_bias'],
+        drawn,
+        numbers['output_gate_bias'],
+      )
+    )
+    gain = lambda exists: jnp.asarray(exists, params.b.dtype)
+    return params._replace(
+      b=_build.set_biases(params.b, b),
+      alpha_1=gain(mask.alpha_1),
+      alpha_2=gain(mask.alpha_2),
+      alpha_3=gain(mask.alpha_3),
+      beta_3=jnp.zeros_like(params.beta_3),
+    )
+
+  def initial_carry(lanes=(), dtype=jnp.float32):
+    zeros = jnp.zeros((hidden, *lanes), dtype)
+    return Carry(s_c=zeros, y_c=zeros)
+
+  def scaled(z, gain, parts=1):
+    z = _normalised(z, parts, epsilon)
+    return spread(gain, z) * z
+
+  def rest(params):
+    norms = params.alpha_1, params.alpha_2, params.alpha_3, params.beta_3
+    return params.b, *norms
+
+  def advance(rest, carry_tm1, net_x, net_h):
+    b, alpha_1, alpha_2, alpha_3, beta_3 = rest
+    if norm == 'separate':
+      net = scaled(net_h, alpha_1) + scaled(net_x, alpha_2)
+    else:
+      net = scaled(net_x + net_h, alpha_1, parts=4)
+    i, f, g, o = jnp.split(net + spread(b, net), 4)
+    y_in, y_f, g, y_out = logistic(i), logistic(f), tanh(g), logistic(o)
+    s_c = y_f * carry_tm1.s_c + y_in * g
+    seen = scaled(s_c, alpha_3)
+    seen = seen + spread(beta_3, seen)
+    if norm == 'per_gate':
+      s_c = seen
+    gates = {'y_in': y_in, 'y_f': y_f, 'g': g, 'y_out': y_out}
+    return Carry(s_c, y_out * tanh(seen)), gates
+
+  def step(params, carry_tm1, x_t):
+    net_x = affine(params.w_x, x_t)
+    net_h = affine(params.w_h, carry_tm1.y_c)
+    carry_t, _ = advance(rest(params), carry_tm1, net_x, net_h)
+    y_c = carry_t.y_c
+    return carry_t, _build.net_input((params.w_out,), (y_c,), params.b_out)
+
+  recurrence = Recurrence(
+    output='y_c',
+    # The bias comes after the norm.
+    inputs=lambda params: (params.w_x, jnp.zeros_like(params.b)),
+    recurrent=lambda params: params.w_h,
+    heard=lambda carry: carry.y_c,
+    rest=rest,
+    advance=advance,
+    joint=norm == 'per_gate',
+  )
+  numbers = {
+    name: np.full(hidden, np.nan if value is None else value, np.float32)
+    for name, value in NUMBERS.items()
+  }
+  numbers['init_range'] = np.float32(NUMBERS['init_range'])
+  return Cell(
+    num_inputs, num_outputs, init, initial_carry, step, mask, numbers,
+    recurrence=recurrence,
+  )  # fmt: skip
+
+
+def _normalised(z, parts, epsilon):
+  """`z` `[R, *]` with mean 0 and variance 1 over each of `parts` equal parts.
+
+  Up to `epsilon`, added to the variance.
+  """
+  some = z.reshape(parts, -1, *z.shape[1:])
+  some = some - jnp.mean(some, axis=1, keepdims=True)
+  variance = jnp.mean(some * some, axis=1, keepdims=True)
+  return (some * jax.lax.rsqrt(variance + epsilon)).reshape(z.shape)

@@ -20,6 +20,7 @@ CELLS = catalog.names('cells')
 OPTIONS = {
   'lstm1997': [{}, {'cells_hear': 'cells', 'output_gates': False}],
   'lstm': [{}, {'peepholes': True}],
+  'lstm_layernorm': [{}, {'norm': 'per_gate'}],
   'gru': [{}, {'reset': 'before'}],
   'srn': [{}, {'recurrence': 'self', 'activation': 'logistic'}],
 }

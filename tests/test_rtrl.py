@@ -29,6 +29,7 @@ OPTIONS = {
   'lstm': ({}, {'peepholes': True}),
   'lstm1997': ({'outputs_see_inputs': True}, {'cells_hear': 'nothing'}),
   'gru': ({}, {'reset': 'before'}),
+  'lstm_layernorm': ({}, {'norm': 'per_gate'}),
   'srn': ({'outputs_see_inputs': True}, {'recurrence': 'none'}),
 }
 CELLS = {

@@ -1,9 +1,12 @@
 """Our recurrent layers against those of other libraries, in one run.
 
 For each size two processes, one with XLA's default flags and one with those of
-`launch.set_flags` (small loops as one native function), in each of which every
-layer is timed in turn. A library counts with the better of the two. Compile
-time is apart; the best of several repeats counts.
+`launch.set_flags` (small loops as one native function; not for nets of 128
+cells and more, which they make slower), in each of which every layer is timed
+in turn. Ours count with the better of the two; the ratios are against the best of
+the others as they come, with the default flags, and against the best of them
+with either. Compile time is apart; the best of several repeats counts. Several
+models are run mapped over, and those of other libraries also one by one.
 
   python -m experiments.bench --layers
 """
@@ -33,6 +36,8 @@ KINDS = ('lstm', 'gru', 'srn')
 _GATES = {'lstm': 4, 'gru': 3, 'srn': 1}
 PROFILES = ('default', 'small loops')
 OURS = ('ours', 'ours, native', 'ours, autodiff')
+_SMALL = 128  # cells from which the flags for small loops are of no use
+_LONG = 0.5  # seconds of a call that is not repeated more than twice
 
 
 def measure(kind, sizes, pace):
@@ -50,7 +55,7 @@ def measure(kind, sizes, pace):
   figures = []
   for size in sizes:
     here = []
-    for profile in PROFILES:
+    for profile in PROFILES if SIZES[size][3] < _SMALL else PROFILES[:1]:
       words = [kind, size, profile, str(pace.repeats), str(pace.seconds)]
       environ = dict(os.environ)
       environ['KERAS_BACKEND'] = 'jax'
@@ -70,47 +75,71 @@ def measure(kind, sizes, pace):
 
 
 def _table(kind, size, figures):
-  """A line a library, with the best of both profiles."""
+  """A line a library, and what it comes to."""
   num_steps, batch, inputs, hidden, models = SIZES[size]
   products = _GATES[kind] * hidden * (inputs + hidden)
   work = 2e-6 * models * num_steps * batch * products  # MFLOP forward
-  lines = [
-    ['', 'forward ms', 'GFLOP/s', 'both ms', 'GFLOP/s', 'ratio', 'flags']
-  ]
-  best = {}
-  for figure in figures:
-    name = figure['library']
-    if 'both_ms' not in figure:
-      continue
-    if name not in best or figure['both_ms'] < best[name]['both_ms']:
-      best[name] = figure
-  forward = {
-    name: min(
-      f['forward_ms'] for f in figures
-      if f['library'] == name and 'forward_ms' in f
-    )
-    for name in best
-  }  # fmt: skip
-  others = [f['both_ms'] for n, f in best.items() if n not in OURS]
-  for name, figure in best.items():
-    both = figure['both_ms']
+  timed = [figure for figure in figures if 'both_ms' in figure]
+  names = list(dict.fromkeys(figure['library'] for figure in timed))
+  others = [name for name in names if name not in OURS]
+
+  def least(field, names, profiles=PROFILES):
+    return min(
+      (f[field], f['library']) for f in timed
+      if f['library'] in names and f['profile'] in profiles
+    )  # fmt: skip
+
+  lines = [['', 'forward ms', 'GFLOP/s', 'both ms', 'GFLOP/s', 'small loops']]
+  for name in names:
+    forward, _ = least('forward_ms', [name], PROFILES[:1])
+    both, _ = least('both_ms', [name], PROFILES[:1])
+    small = [
+      f'{f["forward_ms"]:.3g}, {f["both_ms"]:.3g} ms' for f in timed
+      if f['library'] == name and f['profile'] != PROFILES[0]
+    ]  # fmt: skip
+    speed = f'{work / forward:.3g}', f'{3 * work / both:.3g}'
     lines.append(
       [
         name,
-        f'{forward[name]:.3g}',
-        f'{work / forward[name]:.3g}',
+        f'{forward:.3g}',
+        speed[0],
         f'{both:.3g}',
-        f'{3 * work / both:.3g}',
-        f'{min(others) / both:.2f}' if others else '-',
-        figure['profile'],
+        speed[1],
+        *(small or '-'),
       ]
     )
-  missing = {f['library']: f['why'] for f in figures if 'why' in f}
-  said = [f'{name}: {why}' for name, why in missing.items()]
-  peak = max((f['peak'] for f in figures if 'peak' in f), default=None)
-  if peak:
-    said.append(f'Peak of a matrix product of 1024: {peak:.0f} GFLOP/s.')
-  return '\n'.join([aligned(lines), *said])
+  said = [f'{f["library"]}: {f["why"]}' for f in figures if 'why' in f]
+  for words, field in (('Forward', 'forward_ms'), ('Both ways', 'both_ms')):
+    ours, name = least(field, OURS)
+    came, best = least(field, others, PROFILES[:1])
+    any_, too = least(field, others)
+    said.append(
+      f'{words}: {name} {ours:.3g} ms; {came / ours:.2f} times as fast as'
+      f' {best} as it comes, {any_ / ours:.2f} as {too} with the better flags.'
+    )
+  said.append(_limits(size, work, least('both_ms', OURS), figures))
+  return '\n'.join([*aligned(lines), *dict.fromkeys(said)])
+
+
+def _limits(size, work, ours, figures):
+  """What the time of our fastest layer could be at least."""
+  num_steps, batch, inputs, hidden, models = SIZES[size]
+  peak = max(f['peak'] for f in figures if 'peak' in f)
+  speed = max(f['copied'] for f in figures if 'copied' in f)
+  both, name = ours
+  # xs is read twice; ys and states are written and read, errors of ys read.
+  moved = 4e-9 * models * num_steps * batch * (2 * inputs + 5 * hidden)
+  product, memory = 3 * work / peak / both, 1e3 * moved / speed / both
+  limit = 'products' if product > 0.5 else 'memory' if memory > 0.5 else ''
+  if not limit:
+    limit = 'neither: a step is short, and squashing, waiting and calls count'
+  return (
+    f'{name}, both ways: its products would take {product:.0%} of this at'
+    f' {peak:.0f} GFLOP/s (a product of 1024), its least traffic'
+    f' {memory:.0%} at {speed:.1f} GB/s (a copy); {1e3 * both / num_steps:.3g}'
+    ' us a step.\n'
+    f'Limited by: {limit}.'
+  )
 
 
 def _child(kind, size, profile, repeats, seconds):
@@ -122,7 +151,7 @@ def _child(kind, size, profile, repeats, seconds):
   rng = np.random.default_rng(0)
   xs = rng.normal(size=(num_steps, batch, inputs)).astype(np.float32)
   figures, loops = [], []
-  for name, (make, kinds) in bench_libraries.LIBRARIES.items():
+  for name, (make, kinds) in bench_libraries.chosen(models, OURS).items():
     what = {'size': size, 'profile': profile, 'library': name}
     figures.append(what)
     if kind not in kinds:
@@ -138,8 +167,10 @@ def _child(kind, size, profile, repeats, seconds):
     what['compile_s'] = time.monotonic() - began
     forward()
     loops += [(what, 'forward_ms', forward), (what, 'both_ms', both)]
-  for _ in range(repeats):
+  for turn in range(repeats):
     for what, field, call in loops:
+      if turn > 1 and what[field] > 1e3 * _LONG:
+        continue
       count, spent = 0, 0.0
       while spent < seconds / repeats or not count:
         began = time.monotonic()
@@ -148,17 +179,26 @@ def _child(kind, size, profile, repeats, seconds):
         spent, count = spent + once, count + 1
         what[field] = min(what.get(field, 1e9), 1e3 * once)
   a = jnp.ones((1024, 1024))
-  product = jax.jit(jnp.matmul)
-  best = 1e9
-  for _ in range(8):
-    began = time.monotonic()
-    jax.block_until_ready(product(a, a))
-    best = min(best, time.monotonic() - began)
+  product = _quickest(jax.jit(jnp.matmul), a, a)
+  long = jnp.ones(2**24)
+  copy = _quickest(jax.jit(lambda a: a + 1), long)
   figures.append(
     {'size': size, 'profile': profile, 'library': 'peak',
-     'peak': 2 * 1024**3 / best / 1e9}
+     'peak': 2e-9 * 1024**3 / product, 'copied': 2e-9 * long.nbytes / copy}
   )  # fmt: skip
   print(json.dumps(figures))
+
+
+def _quickest(call, *inputs):
+  """Seconds of the quickest of some calls."""
+  import jax
+
+  best = 1e9
+  for _ in range(20):
+    began = time.monotonic()
+    jax.block_until_ready(call(*inputs))
+    best = min(best, time.monotonic() - began)
+  return best
 
 
 if __name__ == '__main__':

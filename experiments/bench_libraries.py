@@ -159,6 +159,28 @@ def _torch(kind, xs, hidden, models):
   return forward, both
 
 
+def _one_by_one(make, kind, xs, hidden, models):
+  """Models of a library one after another instead of mapped over."""
+  calls = make(kind, xs, hidden, 1)
+
+  def again(call):
+    return lambda: [call() for _ in range(models)]
+
+  return tuple(map(again, calls))
+
+
+def chosen(models, ours):
+  """`LIBRARIES`, and where there are many models those not ours in turn."""
+  if models == 1:
+    return LIBRARIES
+  more = {
+    f'{name}, one by one': (functools.partial(_one_by_one, make), kinds)
+    for name, (make, kinds) in LIBRARIES.items()
+    if name not in (*ours, 'torch')
+  }
+  return LIBRARIES | more
+
+
 _ALL = ('lstm', 'gru', 'srn')
 # Name -> the layer, and the kinds that there are of it.
 LIBRARIES = {

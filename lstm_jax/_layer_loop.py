@@ -2,9 +2,8 @@
 
 Plain differentiation of a scan adds the gradient of the weights up step by
 step. Here the way back carries errors alone and stores those of the net inputs;
-the gradient of each matrix is then one product over all steps. The net inputs
-from the recurrent weights are not stored on the way forward: on the way back
-they are one product too.
+the gradient of each matrix is then one product over all steps. Net inputs are
+not stored on the way forward: on the way back they are computed again.
 """
 
 import functools
@@ -94,13 +93,27 @@ def loop(
 
 
 def _some(recurrence, asked, backward, weights, start, initial, heard, steps):
-  net_x = _product(weights.w_x, steps.x)
-  net_x += weights.b.reshape((1, -1) + (1,) * (net_x.ndim - 2))
   through = _forward if backward == 'autodiff' else _with_products
-  return through(
-    recurrence, asked, weights.w_h, weights.rest, net_x, start, initial, heard,
-    steps._replace(x=None),
-  )  # fmt: skip
+  return through(recurrence, asked, weights, start, initial, heard, steps)
+
+
+def _together(recurrence, weights):
+  """`[W_x W_h]` where one product gives the net inputs, or None."""
+  if not recurrence.joint:
+    return None
+  return jnp.concatenate((weights.w_x, weights.w_h), axis=1)
+
+
+def _nets(recurrence, weights, together, x, z):
+  """Net inputs of one step: a tuple that `_advance` takes.
+
+  Computed in the loop, also what the inputs give: an array of them for all
+  steps is so large that its memory costs more than the product.
+  """
+  b = weights.b.reshape((-1,) + (1,) * (x.ndim - 1))
+  if together is None:
+    return affine(weights.w_x, x) + b, affine(weights.w_h, z)
+  return (affine(together, jnp.concatenate((x, z))) + b,)
 
 
 def _product(w, x):
@@ -126,8 +139,12 @@ def _hears(recurrence, start, heard):
   return z if heard is None else z * heard
 
 
-def _advance(recurrence, rest, start, net_x, net_h, keep):
+def _advance(recurrence, rest, start, nets, keep):
   """`(carry, gates)` of a step of all sequences, zoneout included."""
+  # One net input: it is the sum of both.
+  net_x, net_h = (
+    nets if len(nets) == 2 else (*nets, jnp.zeros((), nets[0].dtype))
+  )
   carry, gates = recurrence.advance(rest, start, net_x, net_h)
   if keep is not None:
     mix = lambda old, new: (
@@ -138,19 +155,19 @@ def _advance(recurrence, rest, start, net_x, net_h, keep):
 
 
 def _forward(
-  recurrence, asked, w_h, rest, net_x, start, initial, heard, steps,
-  keep_starts=False,
-):  # fmt: skip
+  recurrence, asked, weights, start, initial, heard, steps, keep_starts=False
+):
   """The loop as it is written down: `(carry, (ys, states, gates))`.
 
   With `keep_starts` the states that steps start from are a fourth thing kept.
   """
+  together = _together(recurrence, weights)
 
-  def body(before, inputs):
-    net_x, step = inputs
+  def body(before, step):
     start = _begin(before, initial, step)
-    net_h = affine(w_h, _hears(recurrence, start, heard))
-    carry, gates = _advance(recurrence, rest, start, net_x, net_h, step.keep)
+    z = _hears(recurrence, start, heard)
+    nets = _nets(recurrence, weights, together, step.x, z)
+    carry, gates = _advance(recurrence, weights.rest, start, nets, step.keep)
     y = getattr(carry, recurrence.output)
     if step.active is not None:
       carry = select(step.active, carry, before)
@@ -164,37 +181,31 @@ def _forward(
     )
     return carry, (*kept, start) if keep_starts else kept
 
-  return jax.lax.scan(body, start, (net_x, steps), reverse=asked.reverse)
+  return jax.lax.scan(body, start, steps, reverse=asked.reverse)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _with_products(
-  recurrence, asked, w_h, rest, net_x, start, initial, heard, steps
-):
-  return _forward(
-    recurrence, asked, w_h, rest, net_x, start, initial, heard, steps
-  )
+def _with_products(recurrence, asked, weights, start, initial, heard, steps):
+  return _forward(recurrence, asked, weights, start, initial, heard, steps)
 
 
-def _there(recurrence, asked, w_h, rest, net_x, start, initial, heard, steps):
+def _there(recurrence, asked, weights, start, initial, heard, steps):
   last, (*kept, starts) = _forward(
-    recurrence, asked, w_h, rest, net_x, start, initial, heard, steps,
-    keep_starts=True,
-  )  # fmt: skip
-  stored = w_h, rest, net_x, starts, initial, heard, steps
-  return (last, tuple(kept)), stored
+    recurrence, asked, weights, start, initial, heard, steps, keep_starts=True
+  )
+  return (last, tuple(kept)), (weights, starts, initial, heard, steps)
 
 
 def _back(recurrence, asked, stored, errors):
-  w_h, rest, net_x, starts, initial, heard, steps = stored
+  weights, starts, initial, heard, steps = stored
   e_last, (e_ys, e_states, e_gates) = errors
-  z = jax.vmap(lambda start: _hears(recurrence, start, heard))(starts)
-  net_h = _product(w_h, z)
   zeros = functools.partial(jax.tree.map, jnp.zeros_like)
+  together = _together(recurrence, weights)
+  back_h = weights.w_h.T
 
   def body(c, inputs):
     e_after, e_rest, e_initial = c
-    start, net_x, net_h, step, e_y, e_state, e_gates = inputs
+    start, step, e_y, e_state, e_gates = inputs
     if e_state is not None:
       e_after = jax.tree.map(jnp.add, e_after, e_state)
     e_carry, e_before = e_after, None
@@ -209,21 +220,15 @@ def _back(recurrence, asked, stored, errors):
       name = recurrence.output
       e_carry = e_carry._replace(**{name: getattr(e_carry, name) + e_y})
 
+    hears = lambda start: _hears(recurrence, start, heard)
+    z, back_z = jax.vjp(hears, start)
+    nets = _nets(recurrence, weights, together, step.x, z)
     advance = lambda *inputs: _advance(recurrence, *inputs, step.keep)
-    if recurrence.joint:
-      # One net input, one error.
-      advance = lambda rest, start, net: _advance(
-        recurrence, rest, start, net, jnp.zeros((), net.dtype), step.keep
-      )
-      net_x, net_h = net_x + net_h, None
-    nets = (net_x,) if net_h is None else (net_x, net_h)
-    (_, gates), back = jax.vjp(advance, rest, start, *nets)
-    e_of_rest, e_start, *e_nets = back(
+    (_, gates), back = jax.vjp(advance, weights.rest, start, nets)
+    e_of_rest, e_start, e_nets = back(
       (e_carry, zeros(gates) if e_gates is None else e_gates)
     )
-    e_net_x, e_net_h = e_nets[0], e_nets[-1]
-    _, hears = jax.vjp(lambda s: _hears(recurrence, s, heard), start)
-    (more,) = hears(affine(w_h.T, e_net_h))
+    (more,) = back_z(affine(back_h, e_nets[-1]))
     e_start = jax.tree.map(jnp.add, e_start, more)
     if step.fresh is not None:
       again = select(step.fresh, e_start, zeros(e_start))
@@ -234,17 +239,26 @@ def _back(recurrence, asked, stored, errors):
     if e_before is not None:
       e_start = jax.tree.map(jnp.add, e_start, e_before)
     e_rest = jax.tree.map(jnp.add, e_rest, e_of_rest)
-    e_nets = e_net_x, None if recurrence.joint else e_net_h
     return (e_start, e_rest, e_initial), e_nets
 
-  (e_start, e_rest, e_initial), (e_net_x, e_net_h) = jax.lax.scan(
+  (e_start, e_rest, e_initial), e_nets = jax.lax.scan(
     body,
-    (e_last, zeros(rest), zeros(initial)),
-    (starts, net_x, net_h, steps, e_ys, e_states, e_gates),
+    (e_last, zeros(weights.rest), zeros(initial)),
+    (starts, steps, e_ys, e_states, e_gates),
     reverse=not asked.reverse,
   )
-  e_w_h = _outer(e_net_x if recurrence.joint else e_net_h, z)
-  return e_w_h, e_rest, e_net_x, e_start, e_initial, None, None
+  e_net_x, e_net_h = e_nets[0], e_nets[-1]
+  z = jax.vmap(lambda start: _hears(recurrence, start, heard))(starts)
+  if together is None:
+    e_w_x, e_w_h = _outer(e_net_x, steps.x), _outer(e_net_h, z)
+  else:
+    both = _outer(e_net_x, jnp.concatenate((steps.x, z), axis=1))
+    e_w_x, e_w_h = jnp.split(both, (steps.x.shape[1],), axis=1)
+  axes = [axis for axis in range(e_net_x.ndim) if axis != 1]
+  e_weights = Weights(e_w_x, jnp.sum(e_net_x, axis=axes), e_w_h, e_rest)
+  # A product of its own, which the compiler leaves out where no one asks.
+  e_steps = Steps(_product(weights.w_x.T, e_net_x), None, None, None, None)
+  return e_weights, e_start, e_initial, None, e_steps
 
 
 _with_products.defvjp(_there, _back)

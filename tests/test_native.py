@@ -103,6 +103,13 @@ def test_equal_with_gates_computed_again(sizes, reverse, ragged, monkeypatch):
     near(*both(sizes, reverse, ragged), 1e-12)
 
 
+@pytest.mark.parametrize('reverse', [False, True])
+def test_threads_that_share_the_cells_of_a_step(reverse):
+  """Weights beyond a core's cache: no thread has rows of its own."""
+  with jax.enable_x64(True):
+    near(*both((9, 13, 20, 150), reverse, True), 1e-11)
+
+
 def some_inputs(sizes):
   cell, params, xs, state, lengths, _ = net(sizes, jnp.float64)
   return native.Inputs(

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import jax
 import jaxlib
 
-SOURCES = ('lstm.cc', 'loops.h', 'vector.h')
+SOURCES = ('lstm.cc', 'crew.h', 'loops.h', 'vector.h')
 CALLS = ('lstm_forward', 'lstm_forward_kept', 'lstm_backward')
 FLAGS = (
   '-std=c++17', '-O3', '-march=native', '-fPIC', '-shared', '-pthread',

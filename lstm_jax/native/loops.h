@@ -105,8 +105,8 @@ void pack_back(const Sizes& n, const F* w, int64_t columns, F* to) {
 
 // sums[r][g] += sum_k w[k][g] z[r][k].
 template <class F, int R>
-LSTM_JAX_INLINE void accumulate(const F* w, const F* z, int64_t stride, int64_t count,
-                       Vec<F> (&sums)[R][4]) {
+LSTM_JAX_INLINE void accumulate(const F* w, const F* z, int64_t stride,
+                                int64_t count, Vec<F> (&sums)[R][4]) {
   constexpr int lanes = kLanes<F>;
   // A copy that nothing points to stays in registers.
   Vec<F> own[R][4];
@@ -209,36 +209,57 @@ inline void in_blocks(int64_t from, int64_t to, const Some& some) {
   }
 }
 
-// All steps of rows [from, to) of the batch.
+// All steps of rows [from, to) of the batch. Each thread of a crew calls `run`.
 template <class F>
-void loop_there(const Sizes& n, const There<F>& a, const F* packed,
-                int64_t from, int64_t to) {
-  const int64_t rows = to - from, size = rows * n.wide;
-  Scratch<F> h_even(size), h_odd(size), c(size);
-  F *h_tm1 = h_even, *h_t = h_odd;
-  for (int64_t r = 0; r < rows; ++r) {
-    std::copy_n(a.h_0 + (from + r) * n.cells, n.cells, h_tm1 + r * n.wide);
-    std::copy_n(a.c_0 + (from + r) * n.cells, n.cells, c + r * n.wide);
+class LoopThere {
+ public:
+  LoopThere(const Sizes& n, const There<F>& a, const F* packed, int64_t from,
+            int64_t to)
+      : n_(n), a_(a), packed_(packed), from_(from), rows_(to - from),
+        h_even_(rows_ * n.wide), h_odd_(rows_ * n.wide), c_(rows_ * n.wide) {
+    for (int64_t r = 0; r < rows_; ++r) {
+      const int64_t skip = (from + r) * n.cells;
+      std::copy_n(a.h_0 + skip, n.cells, h_even_ + r * n.wide);
+      std::copy_n(a.c_0 + skip, n.cells, c_ + r * n.wide);
+    }
   }
-  for (int64_t s = 0; s < n.steps; ++s) {
-    for (int64_t block = 0; block < n.wide / kLanes<F>; ++block)
-      in_blocks<kRows>(0, rows, [&](int64_t row, auto count) {
-        const int64_t skip = row * n.wide;
-        step_there<F, count.value>(n, a, packed, block, n.at(s), from + row,
-                                   h_tm1 + skip, h_t + skip, c + skip);
+
+  template <class Crew>
+  void run(Crew crew) {
+    const Sizes& n = n_;
+    F *h_tm1 = h_even_, *h_t = h_odd_;
+    for (int64_t s = 0; s < n.steps; ++s) {
+      crew.each(n.wide / kLanes<F>, [&](int64_t block) {
+        in_blocks<kRows>(0, rows_, [&](int64_t row, auto count) {
+          const int64_t skip = row * n.wide;
+          step_there<F, count.value>(n, a_, packed_, block, n.at(s),
+                                     from_ + row, h_tm1 + skip, h_t + skip,
+                                     c_ + skip);
+        });
       });
-    std::swap(h_tm1, h_t);
+      std::swap(h_tm1, h_t);
+    }
+    crew.each(1, [&](int64_t) {
+      for (int64_t r = 0; r < rows_; ++r) {
+        const int64_t skip = (from_ + r) * n.cells;
+        std::copy_n(h_tm1 + r * n.wide, n.cells, a_.h + skip);
+        std::copy_n(c_ + r * n.wide, n.cells, a_.c + skip);
+      }
+    });
   }
-  for (int64_t r = 0; r < rows; ++r) {
-    std::copy_n(h_tm1 + r * n.wide, n.cells, a.h + (from + r) * n.cells);
-    std::copy_n(c + r * n.wide, n.cells, a.c + (from + r) * n.cells);
-  }
-}
+
+ private:
+  const Sizes& n_;
+  const There<F> a_;
+  const F* packed_;
+  const int64_t from_, rows_;
+  Scratch<F> h_even_, h_odd_, c_;
+};
 
 // sums[r][v] += sum over gates g and cells k of w[g, k][v] e[r][g, k].
 template <class F, int R, int N>
 LSTM_JAX_INLINE void recur(const Sizes& n, const F* w, const F* e,
-                  Vec<F> (&sums)[R][N]) {
+                           Vec<F> (&sums)[R][N]) {
   constexpr int lanes = kLanes<F>;
   // Sums of one row and few vectors wait for themselves: several chains.
   constexpr int chains = R * N >= 8 ? 1 : R * N >= 4 ? 2 : 4;
@@ -381,26 +402,26 @@ class Gradient {
     xs_.push_back(x), hs_.push_back(h), es_.push_back(e);
   }
 
-  void settle() {
-    if (es_.empty()) return;
+  // Four vectors of columns.
+  void settle(int64_t block) {
     constexpr int lanes = kLanes<F>;
-    const int64_t stride = 4 * n_.wide;
+    const int64_t stride = 4 * n_.wide, column = block * 4 * lanes;
     // Few rows at once: their errors stay in the first cache, the sums of a
     // block of columns in the second.
     const int64_t all = int64_t(es_.size());
-    for (int64_t column = 0; column < stride; column += 4 * lanes)
-      for (int64_t first = 0; first < all; first += kRowsAtOnce) {
-        const int64_t count = std::min(kRowsAtOnce, all - first);
-        F* to = total_ + column;
-        some(xs_, n_.inputs, first, count, column, to);
-        some(hs_, n_.cells, first, count, column, to + n_.inputs * stride);
-      }
-    F* biases = total_ + (n_.inputs + n_.cells) * stride;
+    F* to = total_ + column;
+    for (int64_t first = 0; first < all; first += kRowsAtOnce) {
+      const int64_t count = std::min(kRowsAtOnce, all - first);
+      some(xs_, n_.inputs, first, count, column, to);
+      some(hs_, n_.cells, first, count, column, to + n_.inputs * stride);
+    }
+    to += (n_.inputs + n_.cells) * stride;
     for (const F* e : es_)
-      for (int64_t column = 0; column < stride; column += lanes)
-        store(biases + column, load(biases + column) + load(e + column));
-    xs_.clear(), hs_.clear(), es_.clear();
+      for (int64_t v = 0; v < 4 * lanes; v += lanes)
+        store(to + v, load(to + v) + load(e + column + v));
   }
+
+  void clear() { xs_.clear(), hs_.clear(), es_.clear(); }
 
  private:
   static constexpr int64_t kRowsAtOnce = 96;
@@ -425,33 +446,40 @@ struct Packed {
   const F *forward, *w_h, *w_x;
 };
 
-// Calls `some(w, first, row, R, N)` for every block of N vectors of columns and
-// R rows; `w` are the block's weights.
-template <class F, class Some>
-void over_blocks(const Sizes& n, const F* w, int64_t columns, int64_t rows,
-                 const Some& some) {
-  constexpr int64_t lanes = kLanes<F>;
-  for (int64_t first = 0; first < columns; first += kAbreast * lanes) {
-    const int64_t left = (columns - first + lanes - 1) / lanes;
-    const int64_t count = std::min<int64_t>(kAbreast, left);
-    in_blocks<kRows>(0, rows, [&](int64_t row, auto r) {
-      switch (count) {
-        case 1: some(w, first, row, r, std::integral_constant<int, 1>()); break;
-        case 2: some(w, first, row, r, std::integral_constant<int, 2>()); break;
-        case 3: some(w, first, row, r, std::integral_constant<int, 3>()); break;
-        case 4: some(w, first, row, r, std::integral_constant<int, 4>()); break;
-      }
-    });
-    w += 4 * n.cells * count * lanes;
-  }
+// Blocks of `kAbreast` vectors that `columns` make.
+template <class F>
+int64_t blocks_of(int64_t columns) {
+  const int64_t size = kAbreast * kLanes<F>;
+  return (columns + size - 1) / size;
 }
 
-// `to` [rows, columns] = e_net W, plus `from` [rows, wide] if there.
+// Calls `some(w, first, row, R, N)` for the blocks of R rows of a block of N
+// vectors of columns; `w` are its weights.
+template <class F, class Some>
+void over_rows(const Sizes& n, const F* w, int64_t columns, int64_t block,
+               int64_t rows, const Some& some) {
+  constexpr int64_t lanes = kLanes<F>;
+  const int64_t first = block * kAbreast * lanes;
+  const int64_t left = (columns - first + lanes - 1) / lanes;
+  const int64_t count = std::min<int64_t>(kAbreast, left);
+  w += 4 * n.cells * first;
+  in_blocks<kRows>(0, rows, [&](int64_t row, auto r) {
+    switch (count) {
+      case 1: some(w, first, row, r, std::integral_constant<int, 1>()); break;
+      case 2: some(w, first, row, r, std::integral_constant<int, 2>()); break;
+      case 3: some(w, first, row, r, std::integral_constant<int, 3>()); break;
+      case 4: some(w, first, row, r, std::integral_constant<int, 4>()); break;
+    }
+  });
+}
+
+// A block of columns of `to` [rows, columns] = e_net W, plus `from`
+// [rows, wide] if there.
 template <class F>
-void through(const Sizes& n, const F* w, int64_t columns, int64_t rows,
-             const F* e_net, const F* from, F* to) {
+void through(const Sizes& n, const F* w, int64_t columns, int64_t block,
+             int64_t rows, const F* e_net, const F* from, F* to) {
   constexpr int lanes = kLanes<F>;
-  auto block = [&](const F* w, int64_t first, int64_t row, auto r, auto v) {
+  auto some = [&](const F* w, int64_t first, int64_t row, auto r, auto v) {
     constexpr int R = r.value, N = v.value;
     Vec<F> sums[R][N] = {};
     if (from)
@@ -466,81 +494,130 @@ void through(const Sizes& n, const F* w, int64_t columns, int64_t rows,
                    int(std::min<int64_t>(lanes, columns - at)));
       }
   };
-  over_blocks<F>(n, w, columns, rows, block);
+  over_rows<F>(n, w, columns, block, rows, some);
 }
 
-// All steps back of rows [from, to); adds to `total` as `Gradient` has it.
+// All steps back of rows [from, to); adds to `total` as `Gradient` has it. Each
+// thread of a crew calls `run`.
 template <class F>
-void loop_back(const Sizes& n, const Back<F>& a, const Packed<F>& packed,
-               int64_t from, int64_t to, F* total) {
-  const int64_t rows = to - from, size = rows * 4 * n.wide;
-  // Many rows at once move the sums in and out of memory less often.
-  const int64_t enough = n.wide > 256 ? 512 : 128;
-  const int64_t at_once =
-      std::max<int64_t>(enough / std::max<int64_t>(rows, 1), 1);
-  Scratch<F> e_pass(rows * n.wide), e_c(rows * n.wide);
-  Scratch<F> ring((at_once + 1) * size);  // e_net of the last steps
-  Scratch<F> own_h(rows * n.cells), own_c(rows * n.wide);
-  for (int64_t r = 0; r < rows; ++r) {
-    std::copy_n(a.e_h + (from + r) * n.cells, n.cells, e_pass + r * n.wide);
-    std::copy_n(a.e_c + (from + r) * n.cells, n.cells, e_c + r * n.wide);
+class LoopBack {
+ public:
+  LoopBack(const Sizes& n, const Back<F>& a, const Packed<F>& packed,
+           int64_t from, int64_t to, F* total)
+      : n_(n), a_(a), packed_(packed), from_(from), rows_(to - from),
+        at_once_(std::max<int64_t>(
+            (n.wide > 256 ? kManyRows : kSomeRows) /
+                std::max<int64_t>(rows_, 1), 1)),
+        e_pass_(rows_ * n.wide), e_c_(rows_ * n.wide),
+        ring_((at_once_ + 1) * rows_ * 4 * n.wide),
+        own_h_(rows_ * n.cells), own_c_(rows_ * n.wide),
+        gradient_(n, total) {
+    for (int64_t r = 0; r < rows_; ++r) {
+      const int64_t skip = (from + r) * n.cells;
+      std::copy_n(a.e_h + skip, n.cells, e_pass_ + r * n.wide);
+      std::copy_n(a.e_c + skip, n.cells, e_c_ + r * n.wide);
+    }
   }
-  Gradient<F> gradient(n, total);
-  const F* after = nullptr;
 
-  for (int64_t s = n.steps - 1; s >= 0; --s) {
-    const int64_t t = n.at(s), t_before = s ? n.at(s - 1) : t;
-    Before<F> before;
-    if (s == 0) {
-      before = {a.h_0 + from * n.cells, a.c_0 + from * n.cells, n.cells};
-    } else {
-      before = {a.ys + (t_before * n.batch + from) * n.cells,
-                a.inside + (t_before * n.batch + from) * n.wide, n.wide};
-    }
-    if (s && n.reverse) {
-      // A sequence begins where it ends: not all rows in the same step.
-      for (int64_t r = 0; r < rows; ++r) {
-        const bool start = t == a.lengths[from + r] - 1;
-        const int64_t skip = (from + r) * n.cells;
-        std::copy_n(start ? a.h_0 + skip : before.h + r * n.cells, n.cells,
-                    own_h + r * n.cells);
-        std::copy_n(start ? a.c_0 + skip : before.c + r * n.wide, n.cells,
-                    own_c + r * n.wide);
+  template <class Crew>
+  void run(Crew crew) {
+    const Sizes& n = n_;
+    const F* after = nullptr;
+    for (int64_t s = n.steps - 1; s >= 0; --s) {
+      if (s && n.reverse) crew.each(1, [&](int64_t) { copy_before(s); });
+      const Before<F> before = before_of(s);
+      F* e_net = ring_ + s % (at_once_ + 1) * rows_ * 4 * n.wide;
+      crew.each(blocks_of<F>(n.cells), [&](int64_t block) {
+        auto some = [&](const F* w, int64_t first, int64_t row, auto r,
+                        auto v) {
+          const int64_t skip = row * n.wide;
+          Before<F> here = {before.h + row * n.cells,
+                            before.c + row * before.stride_c, before.stride_c};
+          step_back<F, r.value, v.value>(
+              n, a_, w, packed_.forward, first, n.at(s), here, from_ + row,
+              after ? after + 4 * skip : nullptr, e_net + 4 * skip,
+              e_pass_ + skip + first, e_c_ + skip + first);
+        };
+        over_rows<F>(n, packed_.w_h, n.cells, block, rows_, some);
+      });
+      if (a_.e_xs)
+        crew.each(blocks_of<F>(n.inputs), [&](int64_t block) {
+          through<F>(n, packed_.w_x, n.inputs, block, rows_, e_net, nullptr,
+                     a_.e_xs + (n.at(s) * n.batch + from_) * n.inputs);
+        });
+      after = e_net;
+      const bool settles = s % at_once_ == 0;
+      crew.each(1, [&](int64_t) { gather(s, e_net); });
+      if (settles) {
+        crew.each(n.wide / kLanes<F>,
+                  [&](int64_t block) { gradient_.settle(block); });
+        crew.each(1, [&](int64_t) { gradient_.clear(); });
       }
-      before = {own_h, own_c, n.wide};
     }
-    F* e_net = ring + s % (at_once + 1) * size;
-    auto block = [&](const F* w, int64_t first, int64_t row, auto r, auto v) {
-      const int64_t skip = row * n.wide;
-      Before<F> here = {before.h + row * n.cells,
-                        before.c + row * before.stride_c, before.stride_c};
-      step_back<F, r.value, v.value>(
-          n, a, w, packed.forward, first, t, here, from + row,
-          after ? after + 4 * skip : nullptr, e_net + 4 * skip,
-          e_pass + skip + first, e_c + skip + first);
-    };
-    over_blocks<F>(n, packed.w_h, n.cells, rows, block);
-    if (a.e_xs)
-      through<F>(n, packed.w_x, n.inputs, rows, e_net, nullptr,
-                 a.e_xs + (t * n.batch + from) * n.inputs);
-    after = e_net;
-    for (int64_t r = 0; r < rows; ++r) {
-      if (t >= a.lengths[from + r]) continue;
-      // `own_h` is written again in the next step: the row that it copied.
-      const bool start = s == 0 || (n.reverse && t == a.lengths[from + r] - 1);
-      gradient.add(a.xs + (t * n.batch + from + r) * n.inputs,
-                   start ? a.h_0 + (from + r) * n.cells
-                         : a.ys + (t_before * n.batch + from + r) * n.cells,
-                   e_net + r * 4 * n.wide);
-    }
-    if (s % at_once == 0) gradient.settle();
+    // Through the first step into the state that it began with.
+    crew.each(blocks_of<F>(n.cells), [&](int64_t block) {
+      through<F>(n, packed_.w_h, n.cells, block, rows_, after, e_pass_,
+                 a_.e_h_0 + from_ * n.cells);
+    });
+    crew.each(1, [&](int64_t) {
+      for (int64_t r = 0; r < rows_; ++r)
+        std::copy_n(e_c_ + r * n.wide, n.cells,
+                    a_.e_c_0 + (from_ + r) * n.cells);
+    });
   }
-  // Through the first step into the state that it began with.
-  through<F>(n, packed.w_h, n.cells, rows, after, e_pass,
-             a.e_h_0 + from * n.cells);
-  for (int64_t r = 0; r < rows; ++r)
-    std::copy_n(e_c + r * n.wide, n.cells, a.e_c_0 + (from + r) * n.cells);
-}
+
+ private:
+  // Rows whose share of the gradient is added together: many at once move the
+  // sums in and out of memory less often.
+  static constexpr int64_t kSomeRows = 128, kManyRows = 512;
+
+  bool starts(int64_t s, int64_t r) const {
+    // Backward in time a sequence begins where it ends.
+    return s == 0 || (n_.reverse && n_.at(s) == a_.lengths[from_ + r] - 1);
+  }
+
+  const F* h_before(int64_t s, int64_t r) const {
+    if (starts(s, r)) return a_.h_0 + (from_ + r) * n_.cells;
+    return a_.ys + (n_.at(s - 1) * n_.batch + from_ + r) * n_.cells;
+  }
+
+  Before<F> before_of(int64_t s) const {
+    if (s == 0)
+      return {a_.h_0 + from_ * n_.cells, a_.c_0 + from_ * n_.cells, n_.cells};
+    if (n_.reverse) return {own_h_, own_c_, n_.wide};
+    return {h_before(s, 0),
+            a_.inside + (n_.at(s - 1) * n_.batch + from_) * n_.wide, n_.wide};
+  }
+
+  // Where not all rows begin in the same step.
+  void copy_before(int64_t s) {
+    for (int64_t r = 0; r < rows_; ++r) {
+      std::copy_n(h_before(s, r), n_.cells, own_h_ + r * n_.cells);
+      const F* c =
+          starts(s, r)
+              ? a_.c_0 + (from_ + r) * n_.cells
+              : a_.inside + (n_.at(s - 1) * n_.batch + from_ + r) * n_.wide;
+      std::copy_n(c, n_.cells, own_c_ + r * n_.wide);
+    }
+  }
+
+  void gather(int64_t s, const F* e_net) {
+    const int64_t t = n_.at(s);
+    for (int64_t r = 0; r < rows_; ++r)
+      if (t < a_.lengths[from_ + r])
+        gradient_.add(a_.xs + (t * n_.batch + from_ + r) * n_.inputs,
+                      h_before(s, r), e_net + r * 4 * n_.wide);
+  }
+
+  const Sizes& n_;
+  const Back<F> a_;
+  const Packed<F> packed_;
+  const int64_t from_, rows_, at_once_;
+  Scratch<F> e_pass_, e_c_;
+  Scratch<F> ring_;  // e_net of the last steps
+  Scratch<F> own_h_, own_c_;
+  Gradient<F> gradient_;
+};
 
 }  // namespace lstm_jax
 

@@ -1,9 +1,5 @@
 // The two calls that JAX makes, for any number of nets side by side.
-#include <atomic>
-#include <condition_variable>
-#include <functional>
-#include <mutex>
-
+#include "crew.h"
 #include "loops.h"
 #include "xla/ffi/api/ffi.h"
 
@@ -48,46 +44,6 @@ int64_t product(const std::vector<int64_t>& sizes) {
   return all;
 }
 
-// Runs `work` for 0, ..., count - 1 on this thread and on those of the pool
-// that come to help; never waits for one that has not begun.
-void in_parallel(ffi::ThreadPool& pool, int64_t count,
-                 std::function<void(int64_t)> work) {
-  struct Shared {
-    std::function<void(int64_t)> work;
-    int64_t count;
-    std::atomic<int64_t> next{0};
-    std::mutex mutex;
-    std::condition_variable ended;
-    int64_t done = 0;
-
-    void help() {
-      for (int64_t i; (i = next++) < count;) {
-        work(i);
-        std::lock_guard<std::mutex> lock(mutex);
-        if (++done == count) ended.notify_all();
-      }
-    }
-  };
-  auto shared = std::make_shared<Shared>();
-  shared->work = std::move(work);
-  shared->count = count;
-  const int64_t helpers = std::min(pool.num_threads(), count) - 1;
-  for (int64_t i = 0; i < helpers; ++i)
-    pool.Schedule([shared] { shared->help(); });
-  shared->help();
-  std::unique_lock<std::mutex> lock(shared->mutex);
-  shared->ended.wait(lock, [&] { return shared->done == count; });
-}
-
-// How many parts a net's batch is cut into.
-int64_t parts_of(const ffi::ThreadPool& pool, const Sizes& n, int64_t nets) {
-  const double work = double(n.steps) * n.batch * 8 * n.cells *
-                      (n.inputs + n.cells);  // operations of a net forward
-  const int64_t threads = std::max<int64_t>(pool.num_threads(), 1);
-  if (work < 2e6 || nets >= 2 * threads) return 1;
-  return std::max<int64_t>(std::min(threads, n.batch), 1);
-}
-
 Sizes sizes_of(const ffi::AnyBuffer& xs, const ffi::AnyBuffer& h_0, int bytes,
                bool reverse) {
   auto x = xs.dimensions();
@@ -101,6 +57,24 @@ Sizes sizes_of(const ffi::AnyBuffer& xs, const ffi::AnyBuffer& h_0, int bytes,
   return n;
 }
 
+// How the work of some nets is shared out.
+struct Shares {
+  int64_t parts;  // that a net's batch is cut into, each with a thread
+  bool steps;  // whether instead threads share the cells of every step
+};
+
+template <class F>
+Shares shares_of(const ffi::ThreadPool& pool, const Sizes& n, int64_t nets) {
+  const double weights = 4.0 * n.cells * (n.inputs + n.cells);
+  const double work = 2 * n.steps * n.batch * weights;  // of a net, forward
+  const int64_t threads = std::max<int64_t>(pool.num_threads(), 1);
+  if (threads == 1 || work < 2e6 || nets >= 2 * threads) return {1, false};
+  // Weights that no core's cache holds are read anew in every step, by each
+  // thread those that it multiplies.
+  if (nets == 1 && weights * sizeof(F) > kCache) return {1, true};
+  return {std::max<int64_t>(std::min(threads, n.batch), 1), false};
+}
+
 template <class F>
 void forward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
              ffi::AnyBuffer w_h, ffi::AnyBuffer b, ffi::AnyBuffer xs,
@@ -110,7 +84,8 @@ void forward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
   const Sizes n = sizes_of(xs, h_0, sizeof(F), reverse);
   const auto nets = nets_of(ys, 3);
   const int64_t count = product(nets);
-  const int64_t parts = parts_of(pool, n, count);
+  const Shares shares = shares_of<F>(pool, n, count);
+  const int64_t parts = shares.parts;
   const int64_t size = n.wide * (n.inputs + n.cells + 1) * 4;
   Scratch<F> packed(count * size);
   in_parallel(pool, count, [&](int64_t m) {
@@ -130,8 +105,13 @@ void forward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
     a.inside = inside ? Nets(*inside, 3).of<F>(m, nets) : nullptr;
     a.gates = gates && gates->element_count() ? Nets(*gates, 4).of<F>(m, nets)
                                               : nullptr;
-    loop_there<F>(n, a, packed + m * size, n.batch * part / parts,
-                  n.batch * (part + 1) / parts);
+    LoopThere<F> loop(n, a, packed + m * size, n.batch * part / parts,
+                      n.batch * (part + 1) / parts);
+    if (shares.steps) {
+      together(pool, [&](auto crew) { loop.run(crew); });
+    } else {
+      loop.run(Alone());
+    }
   });
 }
 
@@ -146,7 +126,8 @@ void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
   const Sizes n = sizes_of(xs, h_0, sizeof(F), reverse);
   const auto nets = nets_of(e_h_0, 2);
   const int64_t count = product(nets);
-  const int64_t parts = parts_of(pool, n, count);
+  const Shares shares = shares_of<F>(pool, n, count);
+  const int64_t parts = shares.parts;
   const int64_t lanes = kLanes<F>, stride = 4 * n.wide;
   const int64_t sums = (n.inputs + n.cells + 1) * stride;
   const bool again = !gates.element_count(), wants_xs = e_xs.element_count();
@@ -183,9 +164,14 @@ void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
     a.e_c_0 = Nets(e_c_0, 2).of<F>(m, nets);
     a.e_xs = wants_xs ? Nets(e_xs, 3).of<F>(m, nets) : nullptr;
     const F* w = packed + m * size;
-    loop_back<F>(n, a, {w, w + there, w + there + hidden},
-                 n.batch * part / parts, n.batch * (part + 1) / parts,
-                 total + i * sums);
+    LoopBack<F> loop(n, a, {w, w + there, w + there + hidden},
+                     n.batch * part / parts, n.batch * (part + 1) / parts,
+                     total + i * sums);
+    if (shares.steps) {
+      together(pool, [&](auto crew) { loop.run(crew); });
+    } else {
+      loop.run(Alone());
+    }
   });
   in_parallel(pool, count, [&](int64_t m) {
     const F* first = total + m * parts * sums;

@@ -3,8 +3,8 @@
 For each size two processes, one with XLA's default flags and one with those of
 `launch.set_flags` (small loops as one native function; not for nets of 128
 cells and more, which they make slower), in each of which every layer is timed
-in turn. Ours count with the better of the two; the ratios are against the best of
-the others as they come, with the default flags, and against the best of them
+in turn. Ours count with the better of the two; the ratios are against the best
+of the others as they come, with the default flags, and against the best of them
 with either. Compile time is apart; the best of several repeats counts. Several
 models are run mapped over, and those of other libraries also one by one.
 
@@ -89,7 +89,8 @@ def _table(kind, size, figures):
       if f['library'] in names and f['profile'] in profiles
     )  # fmt: skip
 
-  lines = [['', 'forward ms', 'GFLOP/s', 'both ms', 'GFLOP/s', 'small loops']]
+  head = 'forward ms', 'GFLOP/s', 'both ms', 'GFLOP/s', 'compile s'
+  lines = [['', *head, 'small loops']]
   for name in names:
     forward, _ = least('forward_ms', [name], PROFILES[:1])
     both, _ = least('both_ms', [name], PROFILES[:1])
@@ -97,14 +98,15 @@ def _table(kind, size, figures):
       f'{f["forward_ms"]:.3g}, {f["both_ms"]:.3g} ms' for f in timed
       if f['library'] == name and f['profile'] != PROFILES[0]
     ]  # fmt: skip
-    speed = f'{work / forward:.3g}', f'{3 * work / both:.3g}'
+    compiling, _ = least('compile_s', [name], PROFILES[:1])
     lines.append(
       [
         name,
         f'{forward:.3g}',
-        speed[0],
+        f'{work / forward:.3g}',
         f'{both:.3g}',
-        speed[1],
+        f'{3 * work / both:.3g}',
+        f'{compiling:.1f}',
         *(small or '-'),
       ]
     )

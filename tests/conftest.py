@@ -37,6 +37,7 @@ MORE = {
   'test_what_is_stored_grows_with_the_length': 1,
   'test_with_the_full_pattern_it_is_exact': 1,
   'test_the_derivative_of_a_column_is_no_scatter': 6,
+  'test_other_dtypes': 4,
   'test_gather_puts_back_what_weights_took': 6,
   'test_gradients_by_products_are_those_of_the_loop': 5,
   'test_it_teaches_what_the_array_teaches': 4,

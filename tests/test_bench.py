@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import bench, bench_learners, bench_libraries
+from experiments import bench, bench_layers, bench_learners, bench_libraries
 from lstm_jax import catalog
 
 ROOT = Path(__file__).parent.parent
@@ -73,7 +73,7 @@ def test_what_was_timed_is_recorded(tmp_path, capsys):
   assert 'kf, 64 units, 2 lanes: kf: the net has 4353 weights' in text
 
 
-def test_every_library_runs_its_layers():
+def test_every_library_runs_its_layers(monkeypatch):
   """Each layer there is, once, in the process that times them."""
   code = (
     'from experiments import bench_layers as b\n'
@@ -85,10 +85,22 @@ def test_every_library_runs_its_layers():
     check=True, env={**os.environ, 'KERAS_BACKEND': 'jax'},
   )  # fmt: skip
   *figures, peak = json.loads(done.stdout.splitlines()[-1])
-  assert [f['library'] for f in figures] == [*bench_libraries.LIBRARIES]
+  libraries = bench_libraries.chosen(2, bench_layers.OURS)
+  assert [f['library'] for f in figures] == [*libraries]
+  assert 'flax, one by one' in libraries
+  assert 'ours, one by one' not in libraries
   assert peak['peak'] > 0
+  monkeypatch.setitem(bench_layers.SIZES, 'tiny', (3, 2, 2, 4, 2))
+  table = bench_layers._table('gru', 'tiny', [*figures, peak])
+  for line in (
+    'ours ',
+    'keras, one by one ',
+    'Both ways: ours',
+    'Limited by: ',
+  ):
+    assert f'\n{line}' in table
   for figure in figures:
-    if figure['library'] == 'scan by hand':
+    if figure['library'].startswith(('scan by hand', 'ours, native')):
       assert figure['why'] == 'has no gru'
     else:
       assert 0 < figure['forward_ms'] and 0 < figure['both_ms']

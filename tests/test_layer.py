@@ -351,18 +351,17 @@ def test_the_gates_are_those_of_the_equations():
 
 
 @pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float32])
-def test_other_dtypes(dtype):
-  for name in CELLS:
-    cell, params = net(name, {})
-    xs = inputs()
-    small = jax.tree.map(lambda p: p.astype(dtype), params)
-    found = run(cell, small, xs)
-    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype(dtype)}
-    loss = lambda p, cell=cell, xs=xs: jnp.sum(run(cell, p, xs).ys ** 2)
-    grads = jax.grad(loss)(small)
-    assert {leaf.dtype for leaf in jax.tree.leaves(grads)} == {jnp.dtype(dtype)}
-    tolerance = 0.1 if dtype == jnp.bfloat16 else 1e-4
-    close(found.ys.astype(float), run(cell, params, xs).ys, tolerance)
+@every_cell
+def test_other_dtypes(name, options, dtype):
+  cell, params = net(name, options)
+  xs = inputs()
+  small = jax.tree.map(lambda p: p.astype(dtype), params)
+  ys = jax.jit(lambda p: run(cell, p, xs).ys)
+  loss = lambda p: jnp.sum(run(cell, p, xs).ys ** 2)
+  made = jax.eval_shape(lambda p: (run(cell, p, xs), jax.grad(loss)(p)), small)
+  assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {jnp.dtype(dtype)}
+  tolerance = 0.1 if dtype == jnp.bfloat16 else 1e-4
+  close(ys(small).astype(float), ys(params), tolerance)
 
 
 def test_memory_with_checkpoints_grows_as_the_root():

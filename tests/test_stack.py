@@ -148,8 +148,8 @@ def test_stacks_train_several_models_at_once():
   keys = jax.random.split(jax.random.key(0), 3)
   models = jax.vmap(lambda key: init_stack(stack, key))(keys)
   loss = lambda params: jnp.sum(run_stack(stack, params, inputs()).ys ** 2)
-  together = jax.vmap(jax.grad(loss))(models)
-  alone = jax.grad(loss)(init_stack(stack, keys[2]))
+  together = jax.jit(jax.vmap(jax.grad(loss)))(models)
+  alone = jax.jit(jax.grad(loss))(init_stack(stack, keys[2]))
   for a, b in zip(
     jax.tree.leaves(together), jax.tree.leaves(alone), strict=True
   ):

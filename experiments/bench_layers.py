@@ -1,12 +1,12 @@
 """Our recurrent layers against those of other libraries, in one run.
 
 For each size two processes, one with XLA's default flags and one with those of
-`launch.set_flags` (small loops as one native function; not for nets of 128
-cells and more, which they make slower), in each of which every layer is timed
-in turn. Ours count with the better of the two; the ratios are against the best
-of the others as they come, with the default flags, and against the best of them
-with either. Compile time is apart; the best of several repeats counts. Several
-models are run mapped over, and those of other libraries also one by one.
+`launch.set_flags` (small loops as one native function; for a few hundred states
+only, more are slower so), in each of which every layer is timed in turn. Ours
+count with the better of the two; the ratios are against the best of the others
+as they come, with the default flags, and against the best of them with either.
+Compile time is apart; the best of several repeats counts. Several models are
+run mapped over, and those of other libraries also one by one.
 
   python -m experiments.bench --layers
 """
@@ -36,8 +36,9 @@ KINDS = ('lstm', 'gru', 'srn')
 _GATES = {'lstm': 4, 'gru': 3, 'srn': 1}
 PROFILES = ('default', 'small loops')
 OURS = ('ours', 'ours, native', 'ours, autodiff')
-_SMALL = 128  # cells from which the flags for small loops are of no use
+_SMALL = 256  # states up to which the flags for small loops are of use
 _LONG = 0.5  # seconds of a call that is not repeated more than twice
+_TOO_LONG = 4.0  # or not at all
 
 
 def measure(kind, sizes, pace):
@@ -55,7 +56,7 @@ def measure(kind, sizes, pace):
   figures = []
   for size in sizes:
     here = []
-    for profile in PROFILES if SIZES[size][3] < _SMALL else PROFILES[:1]:
+    for profile in PROFILES if _states(size) <= _SMALL else PROFILES[:1]:
       words = [kind, size, profile, str(pace.repeats), str(pace.seconds)]
       environ = dict(os.environ)
       environ['KERAS_BACKEND'] = 'jax'
@@ -72,6 +73,11 @@ def measure(kind, sizes, pace):
     print(flush=True)
     figures += here
   return figures
+
+
+def _states(size):
+  _, batch, _, hidden, models = SIZES[size]
+  return batch * hidden * models
 
 
 def _table(kind, size, figures):
@@ -171,7 +177,7 @@ def _child(kind, size, profile, repeats, seconds):
     loops += [(what, 'forward_ms', forward), (what, 'both_ms', both)]
   for turn in range(repeats):
     for what, field, call in loops:
-      if turn > 1 and what[field] > 1e3 * _LONG:
+      if turn and what[field] > 1e3 * (_LONG if turn > 1 else _TOO_LONG):
         continue
       count, spent = 0, 0.0
       while spent < seconds / repeats or not count:

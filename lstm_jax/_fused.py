@@ -1,4 +1,4 @@
-"""The LSTM layer's loop by code that runs it whole: C++ and cuDNN."""
+"""A layer's loop by code that runs it whole: C++ and cuDNN."""
 
 import functools
 
@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax import _layer_loop
-from lstm_jax.native import lstm as native
+from lstm_jax.native import loops as native
 
 
 def loop(kernel, cell, params, xs, start, lengths, reverse):
-  """All steps of a layer of the cell `cells.lstm`, features last.
+  """All steps of a layer of a cell with `Recurrence.fused`, features last.
 
   Args:
     kernel: 'native' or 'cudnn'.
-    cell: the cell, with `Recurrence.fused`.
+    cell: the cell.
     params: its weights.
     xs: `[T, B, I]` or `[T, I]`, without nan past the end of a sequence.
     start: the carry to start from, fields `[B, C]` or `[C]`.
@@ -31,15 +31,21 @@ def loop(kernel, cell, params, xs, start, lengths, reverse):
   if lengths is None:
     lengths = num_steps
   lengths = jnp.broadcast_to(jnp.asarray(lengths, jnp.int32), (batch,))
-  w_x, b = cell.recurrence.inputs(params)
-  w_h = cell.recurrence.recurrent(params)
-  inputs = native.Inputs(w_x, w_h, b, xs, start.y_c, start.s_c, lengths)
+  recurrence = cell.recurrence
+  w_x, b = recurrence.inputs(params)
+  w_h = recurrence.recurrent(params)
+  if recurrence.fused == 'lstm':
+    h_0, c_0 = start.y_c, start.s_c
+  else:
+    h_0, c_0 = start.h, jnp.zeros_like(start.h)
+    b = jnp.concatenate((b, *recurrence.rest(params)))
+  inputs = native.Inputs(w_x, w_h, b, xs, h_0, c_0, lengths)
   if kernel == 'native':
-    plain = functools.partial(_plain, cell.recurrence, type(start), reverse)
-    made = native.loop(reverse, plain, inputs)
+    plain = functools.partial(_plain, recurrence, type(start), reverse)
+    made = native.loop(recurrence.fused, reverse, plain, inputs)
   else:
     made = _cudnn(inputs)
-  last = type(start)(s_c=made.c, y_c=made.h)
+  last = _carry(recurrence, type(start), made.h, made.c)
   if single:
     return made.ys[:, 0], jax.tree.map(lambda a: a[0], last)
   return made.ys, last
@@ -48,18 +54,27 @@ def loop(kernel, cell, params, xs, start, lengths, reverse):
 def _plain(recurrence, carry, reverse, inputs):
   """`native.loop` by XLA, for derivatives of the derivative."""
   first = lambda a: jnp.moveaxis(a, -1, 0)
-  start = carry(s_c=first(inputs.c_0), y_c=first(inputs.h_0))
+  start = _carry(recurrence, carry, first(inputs.h_0), first(inputs.c_0))
+  rows = len(inputs.w_x)
   t = jnp.arange(len(inputs.xs))[:, None]
   steps = _layer_loop.Steps(
     jnp.moveaxis(inputs.xs, -1, 1), t < inputs.lengths[None], None, None, None
   )
   asked = _layer_loop.Asked(True, False, False, reverse)
-  weights = _layer_loop.Weights(inputs.w_x, inputs.b, inputs.w_h, ())
-  last, (ys, _, _) = _layer_loop.loop(
-    recurrence, asked, 'products', None, weights, start, start, None, steps
+  # Of a GRU the last biases are those inside the reset gate's product.
+  rest = (inputs.b[rows:],) if rows < len(inputs.b) else ()
+  weights = _layer_loop.Weights(inputs.w_x, inputs.b[:rows], inputs.w_h, rest)
+  last, (ys, _, _) = _layer_loop.through(
+    recurrence, asked, 'products', weights, start, start, None, steps
   )
   back = lambda a: jnp.moveaxis(a, 0, -1)
-  return native.Made(jnp.moveaxis(ys, 1, -1), back(last.y_c), back(last.s_c))
+  h = back(getattr(last, recurrence.output))
+  c = back(last.s_c) if recurrence.fused == 'lstm' else inputs.c_0
+  return native.Made(jnp.moveaxis(ys, 1, -1), h, c)
+
+
+def _carry(recurrence, carry, h, c):
+  return carry(s_c=c, y_c=h) if recurrence.fused == 'lstm' else carry(h)
 
 
 def _cudnn(inputs):

@@ -66,7 +66,7 @@ def loop(
     recurrence.recurrent(params),
     recurrence.rest(params),
   )
-  some = functools.partial(_some, recurrence, asked, backward)
+  some = functools.partial(through, recurrence, asked, backward)
   if every is None:
     return some(weights, start, initial, heard, steps)
 
@@ -92,9 +92,10 @@ def loop(
   return last, jax.tree.map(whole, kept)
 
 
-def _some(recurrence, asked, backward, weights, start, initial, heard, steps):
-  through = _forward if backward == 'autodiff' else _with_products
-  return through(recurrence, asked, weights, start, initial, heard, steps)
+def through(recurrence, asked, backward, weights, start, initial, heard, steps):
+  """`loop` for a `Weights`, without checkpoints."""
+  run = _forward if backward == 'autodiff' else _with_products
+  return run(recurrence, asked, weights, start, initial, heard, steps)
 
 
 def _together(recurrence, weights):

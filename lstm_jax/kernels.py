@@ -4,7 +4,8 @@
   'native'  C++ for CPUs, compiled once by `python -m lstm_jax.native`
   'cudnn'   NVIDIA's LSTM, by `jax.experimental.rnn`
 
-The last two know one cell, the LSTM with forget gates and without peepholes.
+The last two know the LSTM with forget gates and without peepholes, 'native'
+also the GRU that resets after the product.
 None is taken in silence: `layer.which_kernel` says what would run.
 """
 
@@ -74,8 +75,12 @@ def choose(kernel: str, cell: Cell, dtype, used) -> Choice:
 
 def _why_not(kernel, cell, dtype, used):
   """The reason why a fused kernel cannot run a layer; None: it can."""
-  if cell.recurrence.fused != 'lstm':
-    return 'the cell is not an LSTM with forget gates and without peepholes'
+  known = {'native': ('lstm', 'gru'), 'cudnn': ('lstm',)}[kernel]
+  if cell.recurrence.fused not in known:
+    also = " or a GRU with reset='after'" if 'gru' in known else ''
+    return (
+      'the cell is not an LSTM with forget gates and without peepholes' + also
+    )
   for name in _ONLY_XLA:
     if name in used:
       return f'it has no {name}'

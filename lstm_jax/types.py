@@ -143,7 +143,8 @@ class Recurrence(NamedTuple):
       gates)`, gates a dictionary of the activations inside, name -> array.
     joint: whether only the sum of net_x and net_h counts (R = Q).
     fused: name of the loop that code outside XLA has for it (`kernels`):
-      'lstm', a carry of s_c and y_c and rows y_in, y_f, g, y_out. None: none.
+      'lstm', a carry of s_c and y_c and rows y_in, y_f, g, y_out; 'gru', a
+      carry of h, rows r, z, n and rest (b_hn,). None: none.
   """
 
   output: str

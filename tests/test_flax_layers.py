@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 from flax import linen, nnx, serialization
 
 from lstm_jax.cells.lstm import lstm
@@ -119,10 +120,34 @@ def test_modules_give_what_the_layer_gives():
   np.testing.assert_array_equal(module(xs, **how).ys, want.ys)
 
 
-def test_the_example_of_the_page_runs():
-  page = (ROOT / 'docs' / 'layers.md').read_text(encoding='utf-8')
-  (code,) = re.findall(r'```python\n(.*?)```', page, flags=re.DOTALL)
-  names = {}
-  exec(compile(code, 'docs/layers.md', 'exec'), names)
+def blocks(page):
+  """The Python of a page, run from top to bottom: the names it leaves."""
+  text = (ROOT / page).read_text(encoding='utf-8')
+  names = {'__name__': page}
+  for code in re.findall(r'```python\n(.*?)```', text, flags=re.DOTALL):
+    exec(compile(code, page, 'exec'), names)
+  return names
+
+
+def test_the_examples_of_the_page_run():
+  names = blocks('docs/layers.md')
   assert names['ys'].shape == (50, 16, 8)
   assert names['last'].s_c.shape == (16, 8)
+  assert names['errors'][-1] < 0.5 * names['errors'][0]
+
+
+def test_the_example_of_the_readme_runs():
+  names = blocks('README.md')
+  assert names['ys'].shape == names['more'].shape == (50, 16, 8)
+  assert not np.any(names['ys'][40:])
+
+
+def test_orbax_takes_the_parameters(tmp_path):
+  cell = cell_of(I)
+  params = cell.init(jax.random.key(0), cell.numbers)
+  with ocp.StandardCheckpointer() as checkpointer:
+    checkpointer.save(tmp_path / 'net', params)
+    checkpointer.wait_until_finished()
+    again = checkpointer.restore(tmp_path / 'net', params)
+  assert type(again) is type(params)
+  jax.tree.map(np.testing.assert_array_equal, again, params)

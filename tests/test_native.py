@@ -1,4 +1,4 @@
-"""The LSTM loop in C++: equal to the one that XLA compiles, whatever is asked.
+"""The loops in C++: equal to those that XLA compiles, whatever is asked.
 
 Two derivations of the same layer, in float64; the accuracy of its own squashing
 functions in float32; what it says where it cannot run.
@@ -15,7 +15,7 @@ import pytest
 from lstm_jax import catalog, kernels
 from lstm_jax.layer import run, which_kernel
 from lstm_jax.native import library
-from lstm_jax.native import lstm as native
+from lstm_jax.native import loops as native
 from lstm_jax.noise import Noise
 from lstm_jax.stack import init_stack, make_stack, run_stack
 
@@ -38,11 +38,14 @@ def built():
   library.build()
 
 
-def net(sizes, dtype, seed=0):
+KINDS = ('lstm', 'gru')
+
+
+def net(sizes, dtype, seed=0, kind='lstm'):
   """`(cell, params, xs, state, lengths, cotangents)`."""
   num_steps, batch, inputs, hidden = sizes
   rng = np.random.default_rng(seed)
-  cell = catalog.build('cells', 'lstm', inputs, 0, hidden=hidden)
+  cell = catalog.build('cells', kind, inputs, 0, hidden=hidden)
   draw = lambda shape: jnp.asarray(rng.normal(size=shape), dtype)
   # Sums of order one at every size: no chaos that would blow rounding up.
   scale = 1 / np.sqrt(hidden)
@@ -59,13 +62,13 @@ def net(sizes, dtype, seed=0):
 def value(kernel, cell, errors, params, xs, state, **how):
   """Something that every output enters, and the outputs."""
   made = run(cell, params, xs, state=state, kernel=kernel, **how)
-  last = jnp.sum(jnp.sin(made.last.s_c)) + jnp.sum(made.last.y_c**2)
+  last = sum(i * jnp.sum(jnp.sin(a)) for i, a in enumerate(made.last, 1))
   return jnp.sum(made.ys * errors) + last, made
 
 
-def both(sizes, reverse, ragged, dtype=jnp.float64):
+def both(kind, sizes, reverse, ragged, dtype=jnp.float64):
   """Values, outputs and gradients by XLA and by C++."""
-  cell, params, xs, state, lengths, errors = net(sizes, dtype)
+  cell, params, xs, state, lengths, errors = net(sizes, dtype, kind=kind)
   how = {'reverse': reverse, 'lengths': lengths if ragged else None}
 
   def derive(kernel):
@@ -89,25 +92,29 @@ CASES = [
 
 
 @pytest.mark.parametrize('sizes, reverse, ragged', CASES)
-def test_equal(sizes, reverse, ragged):
+@pytest.mark.parametrize('kind', KINDS)
+def test_equal(kind, sizes, reverse, ragged):
   with jax.enable_x64(True):
-    near(*both(sizes, reverse, ragged), 1e-12)
+    near(*both(kind, sizes, reverse, ragged), 1e-12)
 
 
 @pytest.mark.parametrize('sizes, reverse, ragged', CASES[4:8] + CASES[10:12])
-def test_equal_with_gates_computed_again(sizes, reverse, ragged, monkeypatch):
+@pytest.mark.parametrize('kind', KINDS)
+def test_equal_with_gates_computed_again(
+  kind, sizes, reverse, ragged, monkeypatch
+):
   with jax.enable_x64(True):
-    assert native._kept(some_inputs(sizes))[1].size > 0
+    assert native._kept(kind, some_inputs(sizes))[1].size > 0
     monkeypatch.setattr(native, '_AGAIN', ((-1, 100),))
-    assert native._kept(some_inputs(sizes))[1].size == 0
-    near(*both(sizes, reverse, ragged), 1e-12)
+    assert native._kept(kind, some_inputs(sizes))[1].size == 0
+    near(*both(kind, sizes, reverse, ragged), 1e-12)
 
 
-@pytest.mark.parametrize('reverse', [False, True])
-def test_threads_that_share_the_cells_of_a_step(reverse):
+@pytest.mark.parametrize('kind, reverse', [('lstm', True), ('gru', False)])
+def test_threads_that_share_the_cells_of_a_step(kind, reverse):
   """Weights beyond a core's cache: no thread has rows of its own."""
   with jax.enable_x64(True):
-    near(*both((9, 13, 20, 150), reverse, True), 1e-11)
+    near(*both(kind, (9, 13, 20, 150), reverse, True), 1e-11)
 
 
 def some_inputs(sizes):
@@ -122,7 +129,7 @@ def test_errors_of_inputs_only_where_wanted():
   some = lambda params, xs: jnp.sum(run(cell, params, xs, kernel='native').ys)
   for wanted, shape in ((0, (0, 0, 0)), (1, (4, 3, 2))):
     jaxpr = jax.make_jaxpr(jax.grad(some, wanted))(params, xs).jaxpr
-    (back,) = calls(jaxpr, 'lstm_jax_lstm_backward')
+    (back,) = calls(jaxpr, 'lstm_jax_backward')
     assert back.params['result_avals'][3].shape == shape
 
 
@@ -141,7 +148,7 @@ def calls(jaxpr, name):
 
 @pytest.mark.parametrize('sizes', [(9, 3, 2, 16), (40, 33, 3, 40)])
 def test_equal_in_float32(sizes):
-  near(*both(sizes, False, True, jnp.float32), 1e-4)
+  near(*both('lstm', sizes, False, True, jnp.float32), 1e-4)
 
 
 def test_many_threads_and_nets():
@@ -170,9 +177,12 @@ def test_many_threads_and_nets():
       near(table('xla', outer, inner), table('native', outer, inner), 1e-12)
 
 
-def test_second_derivatives():
+@pytest.mark.parametrize('kind', KINDS)
+def test_second_derivatives(kind):
   with jax.enable_x64(True):
-    cell, params, xs, state, lengths, errors = net((5, 3, 2, 4), np.float64)
+    cell, params, xs, state, lengths, errors = net(
+      (5, 3, 2, 4), np.float64, kind=kind
+    )
 
     def derive(kernel):
       def first(params, xs):
@@ -319,10 +329,10 @@ def test_which_kernel():
 def test_only_the_cell_that_it_knows(name):
   size = {'blocks': 2} if name == 'lstm1997' else {'hidden': 3}
   cells = [catalog.build('cells', name, 2, 0, **size)]
-  if name == 'lstm':
-    peepholes = catalog.build('cells', name, 2, 0, peepholes=True, **size)
+  other = {'lstm': {'peepholes': True}, 'gru': {'reset': 'before'}}
+  if name in other:
     assert kernels.choose('auto', cells[0], jnp.float32, ()).kernel == 'native'
-    cells = [peepholes]
+    cells = [catalog.build('cells', name, 2, 0, **size, **other[name])]
   for cell in cells:
     choice = kernels.choose('auto', cell, jnp.float32, ())
     assert choice.kernel == 'xla'

@@ -132,6 +132,7 @@ def gru(
     rest=rest,
     advance=advance,
     joint=False,
+    fused='gru' if reset == 'after' else None,
   )
   numbers = {name: np.float32(value) for name, value in NUMBERS.items()}
   return Cell(

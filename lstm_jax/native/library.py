@@ -22,8 +22,8 @@ from typing import NamedTuple
 import jax
 import jaxlib
 
-SOURCES = ('lstm.cc', 'crew.h', 'loops.h', 'vector.h')
-CALLS = ('lstm_forward', 'lstm_forward_kept', 'lstm_backward')
+SOURCES = ('calls.cc', 'crew.h', 'loops.h', 'vector.h')
+CALLS = ('forward', 'forward_kept', 'backward')
 FLAGS = (
   '-std=c++17', '-O3', '-march=native', '-fPIC', '-shared', '-pthread',
   '-fno-math-errno', '-fvisibility=hidden',
@@ -109,9 +109,9 @@ def load() -> Library:
   where = path()
   library = ctypes.cdll.LoadLibrary(str(where))
   for name in CALLS:
-    call = jax.ffi.pycapsule(getattr(library, name))
+    call = jax.ffi.pycapsule(getattr(library, f'lstm_jax_{name}'))
     jax.ffi.register_ffi_target(f'lstm_jax_{name}', call, platform='cpu')
-  return Library(where, int(library.lstm_vector_bytes()))
+  return Library(where, int(library.lstm_jax_vector_bytes()))
 
 
 @functools.cache

@@ -17,6 +17,84 @@
 
 namespace lstm_jax {
 
+// What is a cell's own: which rows of its weights make each of four net inputs,
+// and what a step makes of them and back. Net inputs that have no weights from
+// one of the two sides are computed with zeros.
+//
+// Each has
+//   from_x, from_h  the C rows of w_x and w_h for a net input; -1: none
+//   there           the new state from net inputs and the old state; `net`
+//                   becomes what `back` reads
+//   back            errors of the net inputs, and of the old state past them
+
+// `cells.lstm`: y_in, y_f, g, y_out; states c = s_c and h = y_c.
+struct Lstm {
+  static constexpr bool kInside = true;  // c is a state, kept for the way back
+  static constexpr int from_x[4] = {0, 1, 2, 3};
+  static constexpr int from_h[4] = {0, 1, 2, 3};
+
+  template <class F>
+  LSTM_JAX_INLINE static void squash(Vec<F> (&net)[4]) {
+    net[0] = logistic<F>(net[0]), net[1] = logistic<F>(net[1]);
+    net[2] = hyperbolic<F>(net[2]), net[3] = logistic<F>(net[3]);
+  }
+
+  template <class F>
+  LSTM_JAX_INLINE static void there(Vec<F> (&net)[4], Vec<F>& h, Vec<F>& c) {
+    squash<F>(net);
+    c = net[1] * c + net[0] * net[2];
+    h = net[3] * hyperbolic<F>(c);
+  }
+
+  // `e_h`, `e_c`: of the new state, then of the old one, of h what does not go
+  // through the net inputs. `net` becomes its own error.
+  template <class F>
+  LSTM_JAX_INLINE static void back(Vec<F> (&net)[4], Vec<F> h_tm1, Vec<F> c_tm1,
+                                   Vec<F> c, Vec<F>& e_h, Vec<F>& e_c) {
+    const Vec<F> y_in = net[0], y_f = net[1], g = net[2], y_out = net[3];
+    const Vec<F> squashed = hyperbolic<F>(c);
+    const Vec<F> e_s = e_c + e_h * y_out * (F(1) - squashed * squashed);
+    net[0] = e_s * g * (y_in * (F(1) - y_in));
+    net[1] = e_s * c_tm1 * (y_f * (F(1) - y_f));
+    net[2] = e_s * y_in * (F(1) - g * g);
+    net[3] = e_h * squashed * (y_out * (F(1) - y_out));
+    e_c = e_s * y_f;
+    e_h = Vec<F>{};
+  }
+};
+
+// `cells.gru` with reset 'after': r, z, and for n what comes from x and what
+// comes from h(t-1), apart. One state, h.
+struct Gru {
+  static constexpr bool kInside = false;
+  static constexpr int from_x[4] = {0, 1, 2, -1};
+  static constexpr int from_h[4] = {0, 1, -1, 2};
+
+  template <class F>
+  LSTM_JAX_INLINE static void squash(Vec<F> (&net)[4]) {
+    net[0] = logistic<F>(net[0]), net[1] = logistic<F>(net[1]);
+    net[2] = hyperbolic<F>(net[2] + net[0] * net[3]);
+  }
+
+  template <class F>
+  LSTM_JAX_INLINE static void there(Vec<F> (&net)[4], Vec<F>& h, Vec<F>&) {
+    squash<F>(net);
+    h = (F(1) - net[1]) * net[2] + net[1] * h;
+  }
+
+  template <class F>
+  LSTM_JAX_INLINE static void back(Vec<F> (&net)[4], Vec<F> h_tm1, Vec<F>,
+                                   Vec<F>, Vec<F>& e_h, Vec<F>&) {
+    const Vec<F> r = net[0], z = net[1], n = net[2];
+    const Vec<F> e_n = e_h * (F(1) - z) * (F(1) - n * n);
+    net[0] = e_n * net[3] * (r * (F(1) - r));
+    net[1] = e_h * (h_tm1 - n) * (z * (F(1) - z));
+    net[2] = e_n;
+    net[3] = e_n * r;
+    e_h = e_h * z;
+  }
+};
+
 // Memory on vector boundaries, zero at first.
 template <class F>
 class Scratch {
@@ -44,8 +122,9 @@ struct Sizes {
   int64_t at(int64_t s) const { return reverse ? steps - 1 - s : s; }
 };
 
-// Arrays of one net. `inside` [T, B, wide], the internal states, and `gates`
-// [T, B, 4, wide] are what the way back needs and only it sees.
+// Arrays of one net. `inside` [T, B, wide], the states c, and `gates`
+// [T, B, 4, wide], what `squash` made, are what the way back needs and only it
+// sees. A cell without a state c has arrays of it that are never read.
 template <class F>
 struct There {
   const F *xs, *h_0, *c_0;  // [T, B, I], [B, C], [B, C]
@@ -66,40 +145,47 @@ struct Back {
 };
 
 // Weights with the vector of cells last: [wide / lanes, I + C, 4, lanes], then
-// biases [wide / lanes, 4, lanes]. Rows of w_x, w_h, b are those of i, f, g, o.
-template <class F>
+// biases [wide / lanes, 4, lanes]; `b` has one for each of the four net inputs.
+template <class F, class Cell>
 void pack_there(const Sizes& n, const F* w_x, const F* w_h, const F* b, F* to) {
   constexpr int lanes = kLanes<F>;
   const int64_t sources = n.inputs + n.cells;
   F* biases = to + n.wide * sources * 4;
   for (int64_t gate = 0; gate < 4; ++gate)
     for (int64_t c = 0; c < n.cells; ++c) {
-      const int64_t row = gate * n.cells + c;
       const int64_t block = c / lanes, lane = c % lanes;
       F* first = to + (block * sources * 4 + gate) * lanes + lane;
-      for (int64_t k = 0; k < n.inputs; ++k)
-        first[k * 4 * lanes] = w_x[row * n.inputs + k];
+      const int64_t x_row = Cell::from_x[gate] * n.cells + c;
+      const int64_t h_row = Cell::from_h[gate] * n.cells + c;
+      if (Cell::from_x[gate] >= 0)
+        for (int64_t k = 0; k < n.inputs; ++k)
+          first[k * 4 * lanes] = w_x[x_row * n.inputs + k];
       first += n.inputs * 4 * lanes;
-      for (int64_t k = 0; k < n.cells; ++k)
-        first[k * 4 * lanes] = w_h[row * n.cells + k];
-      biases[(block * 4 + gate) * lanes + lane] = b[row];
+      if (Cell::from_h[gate] >= 0)
+        for (int64_t k = 0; k < n.cells; ++k)
+          first[k * 4 * lanes] = w_h[h_row * n.cells + k];
+      biases[(block * 4 + gate) * lanes + lane] = b[gate * n.cells + c];
     }
 }
 
 // Vectors of cells that the way back computes together.
 constexpr int kAbreast = 4;
 
-// A matrix [4 C, columns] in blocks of up to kAbreast vectors of columns, each
-// [4 C, block], with zeros behind the last column.
+// A matrix [rows, columns] in blocks of up to kAbreast vectors of columns, each
+// [4 C, block], with zeros behind the last column and where a net input has no
+// rows (`from`).
 template <class F>
-void pack_back(const Sizes& n, const F* w, int64_t columns, F* to) {
+void pack_back(const Sizes& n, const F* w, const int (&from)[4],
+               int64_t columns, F* to) {
   constexpr int64_t lanes = kLanes<F>;
   const int64_t wide = (columns + lanes - 1) / lanes * lanes;
   for (int64_t first = 0; first < wide; first += kAbreast * lanes) {
     const int64_t size = std::min(kAbreast * lanes, wide - first);
     const int64_t held = std::min(size, columns - first);
-    for (int64_t row = 0; row < 4 * n.cells; ++row, to += size)
-      std::copy_n(w + row * columns + first, held, to);
+    for (const int rows : from)
+      for (int64_t c = 0; c < n.cells; ++c, to += size)
+        if (rows >= 0)
+          std::copy_n(w + (rows * n.cells + c) * columns + first, held, to);
   }
 }
 
@@ -132,35 +218,67 @@ LSTM_JAX_INLINE void accumulate(const F* w, const F* z, int64_t stride,
     for (int g = 0; g < 4; ++g) sums[r][g] = own[r][g];
 }
 
-// The net inputs of the four gates of one vector of cells of R rows.
-template <class F, int R>
-inline void nets(const Sizes& n, const F* packed, int64_t block, const F* x,
-                 const F* h_tm1, int64_t stride, Vec<F> (&sums)[R][4]) {
+// Calls `some` with a number from 1 to kRows as a constant.
+template <class Some>
+LSTM_JAX_INLINE void as_constant(int number, const Some& some) {
+  if (number == 1) some(std::integral_constant<int, 1>());
+  if (number == 2) some(std::integral_constant<int, 2>());
+  if constexpr (kRows > 2) {
+    if (number == 3) some(std::integral_constant<int, 3>());
+    if (number == 4) some(std::integral_constant<int, 4>());
+    if (number == 5) some(std::integral_constant<int, 5>());
+    if (number == 6) some(std::integral_constant<int, 6>());
+  }
+}
+
+// Calls `some(row, count)` for blocks of up to kRows rows, as even as they can
+// be.
+template <class Some>
+inline void in_blocks(int64_t rows, const Some& some) {
+  const int64_t blocks = (rows + kRows - 1) / kRows;
+  for (int64_t i = 0; i < blocks; ++i) {
+    const int64_t row = rows * i / blocks;
+    some(row, int(rows * (i + 1) / blocks - row));
+  }
+}
+
+// The four net inputs of one vector of cells of some rows.
+template <class F>
+void nets(const Sizes& n, const F* packed, int64_t block, int rows, const F* x,
+          const F* h_tm1, int64_t stride, Vec<F> (*to)[4]) {
   constexpr int lanes = kLanes<F>;
   const int64_t sources = n.inputs + n.cells;
   const F* b = packed + n.wide * sources * 4 + block * 4 * lanes;
   const F* w = packed + block * sources * 4 * lanes;
+  as_constant(rows, [&](auto count) {
+    constexpr int R = count.value;
+    Vec<F> sums[R][4];
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
+    for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int g = 0; g < 4; ++g) sums[r][g] = load(b + g * lanes);
-  accumulate<F, R>(w, x, n.inputs, n.inputs, sums);
-  accumulate<F, R>(w + n.inputs * 4 * lanes, h_tm1, stride, n.cells, sums);
+      for (int g = 0; g < 4; ++g) sums[r][g] = load(b + g * lanes);
+    accumulate<F, R>(w, x, n.inputs, n.inputs, sums);
+    accumulate<F, R>(w + n.inputs * 4 * lanes, h_tm1, stride, n.cells, sums);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int g = 0; g < 4; ++g) to[r][g] = sums[r][g];
+  });
 }
 
-// One vector of cells of R rows, one step.
-template <class F, int R>
+// One vector of cells of some rows, one step.
+template <class F, class Cell>
 void step_there(const Sizes& n, const There<F>& a, const F* packed,
-                int64_t block, int64_t t, int64_t row, const F* h_tm1, F* h_t,
-                F* c) {
+                int64_t block, int64_t t, int64_t row, int rows, const F* h_tm1,
+                F* h_t, F* c) {
   constexpr int lanes = kLanes<F>;
-  Vec<F> sums[R][4];
-  nets<F, R>(n, packed, block, a.xs + (t * n.batch + row) * n.inputs, h_tm1,
-             n.wide, sums);
+  Vec<F> sums[kRows][4];
+  nets<F>(n, packed, block, rows, a.xs + (t * n.batch + row) * n.inputs, h_tm1,
+          n.wide, sums);
+
   const int64_t first = block * lanes;
   const int count = int(std::min<int64_t>(lanes, n.cells - first));
-#pragma GCC unroll 1
-  for (int r = 0; r < R; ++r) {
+  for (int r = 0; r < rows; ++r) {
     const int64_t at = t * n.batch + row + r;
     F* y = a.ys + at * n.cells + first;
     const int64_t here = r * n.wide + first;
@@ -169,48 +287,22 @@ void step_there(const Sizes& n, const There<F>& a, const F* packed,
       store_part(y, Vec<F>{}, count);
       continue;
     }
-    const Vec<F> y_in = logistic<F>(sums[r][0]);
-    const Vec<F> y_f = logistic<F>(sums[r][1]);
-    const Vec<F> g = hyperbolic<F>(sums[r][2]);
-    const Vec<F> y_out = logistic<F>(sums[r][3]);
-    const Vec<F> s_c = y_f * load(c + here) + y_in * g;
-    const Vec<F> y_c = y_out * hyperbolic<F>(s_c);
-    store(c + here, s_c);
-    store(h_t + here, y_c);
-    store_part(y, y_c, count);
-    if (a.inside) store(a.inside + at * n.wide + first, s_c);
+    Vec<F> h_now = load(h_tm1 + here), c_now = load(c + here);
+    Cell::template there<F>(sums[r], h_now, c_now);
+    store(c + here, c_now);
+    store(h_t + here, h_now);
+    store_part(y, h_now, count);
+    if (Cell::kInside && a.inside)
+      store(a.inside + at * n.wide + first, c_now);
     if (a.gates) {
       F* gates = a.gates + at * 4 * n.wide + first;
-      store(gates, y_in);
-      store(gates + n.wide, y_f);
-      store(gates + 2 * n.wide, g);
-      store(gates + 3 * n.wide, y_out);
-    }
-  }
-}
-
-// Calls `some.template operator()<R>(row)` for blocks of R rows, as even as
-// they can be.
-template <int Most, class Some>
-inline void in_blocks(int64_t from, int64_t to, const Some& some) {
-  const int64_t blocks = (to - from + Most - 1) / Most;
-  for (int64_t i = 0; i < blocks; ++i) {
-    const int64_t row = from + (to - from) * i / blocks;
-    const int64_t end = from + (to - from) * (i + 1) / blocks;
-    const int rows = int(end - row);
-    if (rows == 1) some(row, std::integral_constant<int, 1>());
-    if (rows == 2) some(row, std::integral_constant<int, 2>());
-    if constexpr (Most > 2) {
-      if (rows == 3) some(row, std::integral_constant<int, 3>());
-      if (rows == 4) some(row, std::integral_constant<int, 4>());
-      if (rows == 5) some(row, std::integral_constant<int, 5>());
-      if (rows == 6) some(row, std::integral_constant<int, 6>());
+      for (int g = 0; g < 4; ++g) store(gates + g * n.wide, sums[r][g]);
     }
   }
 }
 
 // All steps of rows [from, to) of the batch. Each thread of a crew calls `run`.
-template <class F>
+template <class F, class Cell>
 class LoopThere {
  public:
   LoopThere(const Sizes& n, const There<F>& a, const F* packed, int64_t from,
@@ -230,11 +322,10 @@ class LoopThere {
     F *h_tm1 = h_even_, *h_t = h_odd_;
     for (int64_t s = 0; s < n.steps; ++s) {
       crew.each(n.wide / kLanes<F>, [&](int64_t block) {
-        in_blocks<kRows>(0, rows_, [&](int64_t row, auto count) {
+        in_blocks(rows_, [&](int64_t row, int count) {
           const int64_t skip = row * n.wide;
-          step_there<F, count.value>(n, a_, packed_, block, n.at(s),
-                                     from_ + row, h_tm1 + skip, h_t + skip,
-                                     c_ + skip);
+          step_there<F, Cell>(n, a_, packed_, block, n.at(s), from_ + row,
+                              count, h_tm1 + skip, h_t + skip, c_ + skip);
         });
       });
       std::swap(h_tm1, h_t);
@@ -256,7 +347,8 @@ class LoopThere {
   Scratch<F> h_even_, h_odd_, c_;
 };
 
-// sums[r][v] += sum over gates g and cells k of w[g, k][v] e[r][g, k].
+// The same for N vectors of columns, with rows and sums as the way back has
+// them: sums[r][v] += sum over gates g and cells k of w[g, k][v] e[r][g, k].
 template <class F, int R, int N>
 LSTM_JAX_INLINE void recur(const Sizes& n, const F* w, const F* e,
                            Vec<F> (&sums)[R][N]) {
@@ -291,40 +383,64 @@ LSTM_JAX_INLINE void recur(const Sizes& n, const F* w, const F* e,
       for (int v = 0; v < N; ++v) sums[r][v] += parts[chain][r][v];
 }
 
+// `recur` for some rows and up to kAbreast vectors.
+template <class F>
+void recur_some(const Sizes& n, const F* w, const F* e, int rows, int vectors,
+                Vec<F> (*to)[kAbreast]) {
+  as_constant(rows, [&](auto count) {
+    constexpr int R = count.value;
+    auto some = [&](auto abreast) {
+      constexpr int N = abreast.value;
+      Vec<F> sums[R][N];
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < N; ++v) sums[r][v] = to[r][v];
+      recur<F, R, N>(n, w, e, sums);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int v = 0; v < N; ++v) to[r][v] = sums[r][v];
+    };
+    switch (vectors) {
+      case 1: some(std::integral_constant<int, 1>()); break;
+      case 2: some(std::integral_constant<int, 2>()); break;
+      case 3: some(std::integral_constant<int, 3>()); break;
+      case 4: some(std::integral_constant<int, 4>()); break;
+    }
+  });
+}
+
 // What a step back of some rows starts from; pointers to the first row's.
 template <class F>
 struct Before {
   const F* h;  // [rows, C], h(t-1)
-  const F* c;  // [rows, stride_c], s_c(t-1)
+  const F* c;  // [rows, stride_c], c(t-1)
   int64_t stride_c;
 };
 
-// N vectors of cells of R rows, one step back. `after` is e_net of the step
-// taken after this one, null: none; `e_pass` errors of h that came past frozen
-// steps.
-template <class F, int R, int N>
+// Some vectors of cells of some rows, one step back. `after` is e_net of the
+// step taken after this one, null: none; `e_pass` errors of h that came past
+// frozen steps or past the net inputs.
+template <class F, class Cell>
 void step_back(const Sizes& n, const Back<F>& a, const F* w, const F* forward,
-               int64_t first, int64_t t, Before<F> before, int64_t row,
-               const F* after, F* e_net, F* e_pass, F* e_c) {
+               int64_t first, int vectors, int64_t t, Before<F> before,
+               int64_t row, int rows, const F* after, F* e_net, F* e_pass,
+               F* e_c) {
   constexpr int lanes = kLanes<F>;
-  Vec<F> sums[R][N], gates[R][4];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < N; ++v)
+  Vec<F> sums[kRows][kAbreast], gates[kRows][4];
+  for (int r = 0; r < rows; ++r)
+    for (int v = 0; v < vectors; ++v)
       sums[r][v] = load(e_pass + r * n.wide + v * lanes);
-  if (after) recur<F, R, N>(n, w, after, sums);
+  if (after) recur_some<F>(n, w, after, rows, vectors, sums);
 
-#pragma GCC unroll 1
-  for (int v = 0; v < N; ++v) {
+  for (int v = 0; v < vectors; ++v) {
     const int64_t cell = first + v * lanes;
     const int count = int(std::min<int64_t>(lanes, n.cells - cell));
     if (!a.gates)
-      nets<F, R>(n, forward, cell / lanes,
-                 a.xs + (t * n.batch + row) * n.inputs, before.h, n.cells,
-                 gates);
-#pragma GCC unroll 1
-    for (int r = 0; r < R; ++r) {
+      nets<F>(n, forward, cell / lanes, rows,
+              a.xs + (t * n.batch + row) * n.inputs, before.h, n.cells, gates);
+    for (int r = 0; r < rows; ++r) {
       const int64_t at = t * n.batch + row + r;
       const int64_t here = r * n.wide + v * lanes;
       F* e = e_net + r * 4 * n.wide + cell;
@@ -333,29 +449,25 @@ void step_back(const Sizes& n, const Back<F>& a, const F* w, const F* forward,
         for (int g = 0; g < 4; ++g) store(e + g * n.wide, Vec<F>{});
         continue;
       }
-      store(e_pass + here, Vec<F>{});
-      Vec<F> y_in, y_f, g, y_out;
+      Vec<F> net[4];
       if (a.gates) {
         const F* kept = a.gates + at * 4 * n.wide + cell;
-        y_in = load(kept), y_f = load(kept + n.wide);
-        g = load(kept + 2 * n.wide), y_out = load(kept + 3 * n.wide);
+        for (int g = 0; g < 4; ++g) net[g] = load(kept + g * n.wide);
       } else {
-        y_in = logistic<F>(gates[r][0]), y_f = logistic<F>(gates[r][1]);
-        g = hyperbolic<F>(gates[r][2]), y_out = logistic<F>(gates[r][3]);
+        for (int g = 0; g < 4; ++g) net[g] = gates[r][g];
+        Cell::template squash<F>(net);
       }
-      const Vec<F> e_y =
-          sums[r][v] + load_part(a.e_ys + at * n.cells + cell, count);
-      const Vec<F> s_tm1 =
-          load_part(before.c + r * before.stride_c + cell, count);
-      const Vec<F> squashed =
-          hyperbolic<F>(load(a.inside + at * n.wide + cell));
-      const Vec<F> e_s =
-          load(e_c + here) + e_y * y_out * (F(1) - squashed * squashed);
-      store(e, e_s * g * (y_in * (F(1) - y_in)));
-      store(e + n.wide, e_s * s_tm1 * (y_f * (F(1) - y_f)));
-      store(e + 2 * n.wide, e_s * y_in * (F(1) - g * g));
-      store(e + 3 * n.wide, e_y * squashed * (y_out * (F(1) - y_out)));
-      store(e_c + here, e_s * y_f);
+      Vec<F> e_h = sums[r][v] + load_part(a.e_ys + at * n.cells + cell, count);
+      Vec<F> e_s = load(e_c + here), c_now = {}, c_tm1 = {};
+      if (Cell::kInside) {
+        c_now = load(a.inside + at * n.wide + cell);
+        c_tm1 = load_part(before.c + r * before.stride_c + cell, count);
+      }
+      const Vec<F> h_tm1 = load_part(before.h + r * n.cells + cell, count);
+      Cell::template back<F>(net, h_tm1, c_tm1, c_now, e_h, e_s);
+      for (int g = 0; g < 4; ++g) store(e + g * n.wide, net[g]);
+      store(e_pass + here, e_h);
+      store(e_c + here, e_s);
     }
   }
 }
@@ -429,9 +541,11 @@ class Gradient {
   void some(const std::vector<const F*>& z, int64_t sources, int64_t first,
             int64_t rows, int64_t column, F* to) {
     const int64_t stride = 4 * n_.wide;
-    in_blocks<kRows>(0, sources, [&](int64_t k, auto count) {
-      outer<F, count.value>(z.data() + first, es_.data() + first, rows, k,
-                            column, stride, to + k * stride);
+    in_blocks(sources, [&](int64_t k, int count) {
+      as_constant(count, [&](auto constant) {
+        outer<F, constant.value>(z.data() + first, es_.data() + first, rows, k,
+                                 column, stride, to + k * stride);
+      });
     });
   }
 
@@ -453,23 +567,17 @@ int64_t blocks_of(int64_t columns) {
   return (columns + size - 1) / size;
 }
 
-// Calls `some(w, first, row, R, N)` for the blocks of R rows of a block of N
-// vectors of columns; `w` are its weights.
+// Calls `some(w, first, vectors, row, rows)` for the blocks of rows of a block
+// of columns, which begins at `first`; `w` are its weights.
 template <class F, class Some>
 void over_rows(const Sizes& n, const F* w, int64_t columns, int64_t block,
                int64_t rows, const Some& some) {
   constexpr int64_t lanes = kLanes<F>;
   const int64_t first = block * kAbreast * lanes;
   const int64_t left = (columns - first + lanes - 1) / lanes;
-  const int64_t count = std::min<int64_t>(kAbreast, left);
-  w += 4 * n.cells * first;
-  in_blocks<kRows>(0, rows, [&](int64_t row, auto r) {
-    switch (count) {
-      case 1: some(w, first, row, r, std::integral_constant<int, 1>()); break;
-      case 2: some(w, first, row, r, std::integral_constant<int, 2>()); break;
-      case 3: some(w, first, row, r, std::integral_constant<int, 3>()); break;
-      case 4: some(w, first, row, r, std::integral_constant<int, 4>()); break;
-    }
+  const int vectors = int(std::min<int64_t>(kAbreast, left));
+  in_blocks(rows, [&](int64_t row, int count) {
+    some(w + 4 * n.cells * first, first, vectors, row, count);
   });
 }
 
@@ -479,18 +587,19 @@ template <class F>
 void through(const Sizes& n, const F* w, int64_t columns, int64_t block,
              int64_t rows, const F* e_net, const F* from, F* to) {
   constexpr int lanes = kLanes<F>;
-  auto some = [&](const F* w, int64_t first, int64_t row, auto r, auto v) {
-    constexpr int R = r.value, N = v.value;
-    Vec<F> sums[R][N] = {};
+  auto some = [&](const F* w, int64_t first, int vectors, int64_t row,
+                  int count) {
+    Vec<F> sums[kRows][kAbreast] = {};
     if (from)
-      for (int i = 0; i < R; ++i)
-        for (int j = 0; j < N; ++j)
-          sums[i][j] = load(from + (row + i) * n.wide + first + j * lanes);
-    if (e_net) recur<F, R, N>(n, w, e_net + row * 4 * n.wide, sums);
-    for (int i = 0; i < R; ++i)
-      for (int j = 0; j < N; ++j) {
-        const int64_t at = first + j * lanes;
-        store_part(to + (row + i) * columns + at, sums[i][j],
+      for (int r = 0; r < count; ++r)
+        for (int v = 0; v < vectors; ++v)
+          sums[r][v] = load(from + (row + r) * n.wide + first + v * lanes);
+    if (e_net)
+      recur_some<F>(n, w, e_net + row * 4 * n.wide, count, vectors, sums);
+    for (int r = 0; r < count; ++r)
+      for (int v = 0; v < vectors; ++v) {
+        const int64_t at = first + v * lanes;
+        store_part(to + (row + r) * columns + at, sums[r][v],
                    int(std::min<int64_t>(lanes, columns - at)));
       }
   };
@@ -499,7 +608,7 @@ void through(const Sizes& n, const F* w, int64_t columns, int64_t block,
 
 // All steps back of rows [from, to); adds to `total` as `Gradient` has it. Each
 // thread of a crew calls `run`.
-template <class F>
+template <class F, class Cell>
 class LoopBack {
  public:
   LoopBack(const Sizes& n, const Back<F>& a, const Packed<F>& packed,
@@ -528,15 +637,16 @@ class LoopBack {
       const Before<F> before = before_of(s);
       F* e_net = ring_ + s % (at_once_ + 1) * rows_ * 4 * n.wide;
       crew.each(blocks_of<F>(n.cells), [&](int64_t block) {
-        auto some = [&](const F* w, int64_t first, int64_t row, auto r,
-                        auto v) {
+        auto some = [&](const F* w, int64_t first, int vectors, int64_t row,
+                        int count) {
           const int64_t skip = row * n.wide;
           Before<F> here = {before.h + row * n.cells,
                             before.c + row * before.stride_c, before.stride_c};
-          step_back<F, r.value, v.value>(
-              n, a_, w, packed_.forward, first, n.at(s), here, from_ + row,
-              after ? after + 4 * skip : nullptr, e_net + 4 * skip,
-              e_pass_ + skip + first, e_c_ + skip + first);
+          step_back<F, Cell>(n, a_, w, packed_.forward, first, vectors, n.at(s),
+                             here, from_ + row, count,
+                             after ? after + 4 * skip : nullptr,
+                             e_net + 4 * skip, e_pass_ + skip + first,
+                             e_c_ + skip + first);
         };
         over_rows<F>(n, packed_.w_h, n.cells, block, rows_, some);
       });
@@ -585,14 +695,16 @@ class LoopBack {
     if (s == 0)
       return {a_.h_0 + from_ * n_.cells, a_.c_0 + from_ * n_.cells, n_.cells};
     if (n_.reverse) return {own_h_, own_c_, n_.wide};
-    return {h_before(s, 0),
-            a_.inside + (n_.at(s - 1) * n_.batch + from_) * n_.wide, n_.wide};
+    const int64_t skip = n_.at(s - 1) * n_.batch + from_;
+    const F* c = Cell::kInside ? a_.inside + skip * n_.wide : nullptr;
+    return {h_before(s, 0), c, n_.wide};
   }
 
   // Where not all rows begin in the same step.
   void copy_before(int64_t s) {
     for (int64_t r = 0; r < rows_; ++r) {
       std::copy_n(h_before(s, r), n_.cells, own_h_ + r * n_.cells);
+      if (!Cell::kInside) continue;
       const F* c =
           starts(s, r)
               ? a_.c_0 + (from_ + r) * n_.cells

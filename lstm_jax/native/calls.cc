@@ -75,7 +75,7 @@ Shares shares_of(const ffi::ThreadPool& pool, const Sizes& n, int64_t nets) {
   return {std::max<int64_t>(std::min(threads, n.batch), 1), false};
 }
 
-template <class F>
+template <class F, class Cell>
 void forward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
              ffi::AnyBuffer w_h, ffi::AnyBuffer b, ffi::AnyBuffer xs,
              ffi::AnyBuffer h_0, ffi::AnyBuffer c_0, ffi::AnyBuffer lengths,
@@ -89,8 +89,9 @@ void forward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
   const int64_t size = n.wide * (n.inputs + n.cells + 1) * 4;
   Scratch<F> packed(count * size);
   in_parallel(pool, count, [&](int64_t m) {
-    pack_there<F>(n, Nets(w_x, 2).of<F>(m, nets), Nets(w_h, 2).of<F>(m, nets),
-                  Nets(b, 1).of<F>(m, nets), packed + m * size);
+    pack_there<F, Cell>(n, Nets(w_x, 2).of<F>(m, nets),
+                        Nets(w_h, 2).of<F>(m, nets),
+                        Nets(b, 1).of<F>(m, nets), packed + m * size);
   });
   in_parallel(pool, count * parts, [&](int64_t i) {
     const int64_t m = i / parts, part = i % parts;
@@ -105,7 +106,7 @@ void forward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
     a.inside = inside ? Nets(*inside, 3).of<F>(m, nets) : nullptr;
     a.gates = gates && gates->element_count() ? Nets(*gates, 4).of<F>(m, nets)
                                               : nullptr;
-    LoopThere<F> loop(n, a, packed + m * size, n.batch * part / parts,
+    LoopThere<F, Cell> loop(n, a, packed + m * size, n.batch * part / parts,
                       n.batch * (part + 1) / parts);
     if (shares.steps) {
       together(pool, [&](auto crew) { loop.run(crew); });
@@ -115,7 +116,7 @@ void forward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
   });
 }
 
-template <class F>
+template <class F, class Cell>
 void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
               ffi::AnyBuffer w_h, ffi::AnyBuffer b, ffi::AnyBuffer xs,
               ffi::AnyBuffer h_0, ffi::AnyBuffer c_0, ffi::AnyBuffer lengths,
@@ -143,9 +144,10 @@ void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
     const F* from_h = Nets(w_h, 2).of<F>(m, nets);
     F* to = packed + m * size;
     if (again)
-      pack_there<F>(n, from_x, from_h, Nets(b, 1).of<F>(m, nets), to);
-    pack_back<F>(n, from_h, n.cells, to + there);
-    if (wants_xs) pack_back<F>(n, from_x, n.inputs, to + there + hidden);
+      pack_there<F, Cell>(n, from_x, from_h, Nets(b, 1).of<F>(m, nets), to);
+    pack_back<F>(n, from_h, Cell::from_h, n.cells, to + there);
+    if (wants_xs)
+      pack_back<F>(n, from_x, Cell::from_x, n.inputs, to + there + hidden);
   });
   in_parallel(pool, count * parts, [&](int64_t i) {
     const int64_t m = i / parts, part = i % parts;
@@ -164,7 +166,7 @@ void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
     a.e_c_0 = Nets(e_c_0, 2).of<F>(m, nets);
     a.e_xs = wants_xs ? Nets(e_xs, 3).of<F>(m, nets) : nullptr;
     const F* w = packed + m * size;
-    LoopBack<F> loop(n, a, {w, w + there, w + there + hidden},
+    LoopBack<F, Cell> loop(n, a, {w, w + there, w + there + hidden},
                      n.batch * part / parts, n.batch * (part + 1) / parts,
                      total + i * sums);
     if (shares.steps) {
@@ -175,33 +177,43 @@ void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
   });
   in_parallel(pool, count, [&](int64_t m) {
     const F* first = total + m * parts * sums;
-    auto summed = [&](int64_t source, int64_t row) {
-      const int64_t at =
-          source * stride + row / n.cells * n.wide + row % n.cells;
+    auto summed = [&](int64_t source, int64_t gate, int64_t c) {
+      const int64_t at = source * stride + gate * n.wide + c;
       F sum = 0;
       for (int64_t part = 0; part < parts; ++part)
         sum += first[part * sums + at];
       return sum;
     };
-    F* to = Nets(e_w_x, 2).of<F>(m, nets);
-    for (int64_t row = 0; row < 4 * n.cells; ++row)
-      for (int64_t k = 0; k < n.inputs; ++k) *to++ = summed(k, row);
-    to = Nets(e_w_h, 2).of<F>(m, nets);
-    for (int64_t row = 0; row < 4 * n.cells; ++row)
-      for (int64_t k = 0; k < n.cells; ++k) *to++ = summed(n.inputs + k, row);
-    to = Nets(e_b, 1).of<F>(m, nets);
-    for (int64_t row = 0; row < 4 * n.cells; ++row)
-      *to++ = summed(n.inputs + n.cells, row);
+    // Gradients of the rows that each net input has, source by source.
+    auto put = [&](F* to, const int (&from)[4], int64_t source, int64_t count) {
+      for (int64_t gate = 0; gate < 4; ++gate)
+        if (from[gate] >= 0)
+          for (int64_t c = 0; c < n.cells; ++c)
+            for (int64_t k = 0; k < count; ++k)
+              to[(from[gate] * n.cells + c) * count + k] =
+                  summed(source + k, gate, c);
+    };
+    put(Nets(e_w_x, 2).of<F>(m, nets), Cell::from_x, 0, n.inputs);
+    put(Nets(e_w_h, 2).of<F>(m, nets), Cell::from_h, n.inputs, n.cells);
+    const int each[4] = {0, 1, 2, 3};
+    put(Nets(e_b, 1).of<F>(m, nets), each, n.inputs + n.cells, 1);
   });
 }
+
+// The instance for a cell, by number, and a precision.
+#define LSTM_JAX_PICK(name, cell, type)                         \
+  (cell == 0 ? (type == ffi::F64 ? name<double, Lstm>           \
+                                 : name<float, Lstm>)           \
+             : (type == ffi::F64 ? name<double, Gru> : name<float, Gru>))
 
 ffi::Error run_forward(ffi::ThreadPool pool, ffi::AnyBuffer w_x,
                        ffi::AnyBuffer w_h, ffi::AnyBuffer b, ffi::AnyBuffer xs,
                        ffi::AnyBuffer h_0, ffi::AnyBuffer c_0,
                        ffi::AnyBuffer lengths, ffi::Result<ffi::AnyBuffer> ys,
                        ffi::Result<ffi::AnyBuffer> h,
-                       ffi::Result<ffi::AnyBuffer> c, bool reverse) {
-  auto call = xs.element_type() == ffi::F64 ? forward<double> : forward<float>;
+                       ffi::Result<ffi::AnyBuffer> c, bool reverse,
+                       int64_t cell) {
+  auto call = LSTM_JAX_PICK(forward, cell, xs.element_type());
   call(pool, reverse, w_x, w_h, b, xs, h_0, c_0, lengths, *ys, *h, *c, nullptr,
        nullptr);
   return ffi::Error::Success();
@@ -213,8 +225,8 @@ ffi::Error run_forward_kept(
     ffi::AnyBuffer lengths, ffi::Result<ffi::AnyBuffer> ys,
     ffi::Result<ffi::AnyBuffer> h, ffi::Result<ffi::AnyBuffer> c,
     ffi::Result<ffi::AnyBuffer> inside, ffi::Result<ffi::AnyBuffer> gates,
-    bool reverse) {
-  auto call = xs.element_type() == ffi::F64 ? forward<double> : forward<float>;
+    bool reverse, int64_t cell) {
+  auto call = LSTM_JAX_PICK(forward, cell, xs.element_type());
   call(pool, reverse, w_x, w_h, b, xs, h_0, c_0, lengths, *ys, *h, *c, &*inside,
        &*gates);
   return ffi::Error::Success();
@@ -228,9 +240,8 @@ ffi::Error run_backward(
     ffi::AnyBuffer e_c, ffi::Result<ffi::AnyBuffer> e_w_x,
     ffi::Result<ffi::AnyBuffer> e_w_h, ffi::Result<ffi::AnyBuffer> e_b,
     ffi::Result<ffi::AnyBuffer> e_xs, ffi::Result<ffi::AnyBuffer> e_h_0,
-    ffi::Result<ffi::AnyBuffer> e_c_0, bool reverse) {
-  auto call =
-      xs.element_type() == ffi::F64 ? backward<double> : backward<float>;
+    ffi::Result<ffi::AnyBuffer> e_c_0, bool reverse, int64_t cell) {
+  auto call = LSTM_JAX_PICK(backward, cell, xs.element_type());
   call(pool, reverse, w_x, w_h, b, xs, h_0, c_0, lengths, ys, inside, gates,
        e_ys, e_h, e_c, *e_w_x, *e_w_h, *e_b, *e_xs, *e_h_0, *e_c_0);
   return ffi::Error::Success();
@@ -243,7 +254,7 @@ ffi::Error run_backward(
 
 using Arg = ffi::AnyBuffer;
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_forward, lstm_jax::run_forward,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_forward, lstm_jax::run_forward,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<Arg>()
@@ -256,9 +267,10 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_forward, lstm_jax::run_forward,
                                   .Ret<Arg>()
                                   .Ret<Arg>()
                                   .Ret<Arg>()
-                                  .Attr<bool>("reverse"));
+                                  .Attr<bool>("reverse")
+                                  .Attr<int64_t>("cell"));
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_forward_kept, lstm_jax::run_forward_kept,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_forward_kept, lstm_jax::run_forward_kept,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<Arg>()
@@ -273,9 +285,10 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_forward_kept, lstm_jax::run_forward_kept,
                                   .Ret<Arg>()
                                   .Ret<Arg>()
                                   .Ret<Arg>()
-                                  .Attr<bool>("reverse"));
+                                  .Attr<bool>("reverse")
+                                  .Attr<int64_t>("cell"));
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_backward, lstm_jax::run_backward,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_backward, lstm_jax::run_backward,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<Arg>()
@@ -297,8 +310,9 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_backward, lstm_jax::run_backward,
                                   .Ret<Arg>()
                                   .Ret<Arg>()
                                   .Ret<Arg>()
-                                  .Attr<bool>("reverse"));
+                                  .Attr<bool>("reverse")
+                                  .Attr<int64_t>("cell"));
 
-extern "C" int lstm_vector_bytes() { return lstm_jax::kBytes; }
+extern "C" int lstm_jax_vector_bytes() { return lstm_jax::kBytes; }
 
 #pragma GCC visibility pop

@@ -1,8 +1,8 @@
-"""The LSTM layer's loop in C++, as a function that JAX differentiates and maps.
+"""Loops of layers in C++, as a function that JAX differentiates and maps.
 
 One call runs all steps of all sequences (`loops.h`), and one all steps back,
-weight gradients included. Rows of weights are those of `cells.lstm`: y_in, y_f,
-g, y_out.
+weight gradients included. Rows of weights are those of the cells `lstm` (y_in,
+y_f, g, y_out) and `gru` (r, z, n).
 """
 
 import functools
@@ -10,20 +10,24 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lstm_jax.native.library import load
 from lstm_jax.types import Array
 
+# The cells that it knows, in the order of `LSTM_JAX_PICK`.
+CELLS = ('lstm', 'gru')
+
 
 class Inputs(NamedTuple):
-  """What the loop reads. Equations as in `cells.lstm.lstm`."""
+  """What the loop reads. Equations as in the cells' own files; R rows."""
 
-  w_x: Array  # [4C, I]
-  w_h: Array  # [4C, C]
-  b: Array  # [4C]
+  w_x: Array  # [R, I]
+  w_h: Array  # [R, C]
+  b: Array  # [4C]; of a GRU those of r, z, n and b_hn
   xs: Array  # [T, B, I]
   h_0: Array  # [B, C] outputs before the first step
-  c_0: Array  # [B, C] internal states before it
+  c_0: Array  # [B, C] internal states before it; of a GRU never read
   lengths: Array  # [B] int32, steps past them change nothing
 
 
@@ -35,18 +39,19 @@ class Made(NamedTuple):
   c: Array  # [B, C]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def loop(reverse: bool, plain, inputs: Inputs) -> Made:
-  """All steps of an LSTM layer.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def loop(cell: str, reverse: bool, plain, inputs: Inputs) -> Made:
+  """All steps of a layer.
 
   Args:
+    cell: one of `CELLS`.
     reverse: whether steps are taken from the last to the first.
     plain: the same function of `Inputs` in JAX. Its derivative is that of the
       derivative, which C++ does not have.
     inputs: arrays of one dtype, float32 or float64.
   """
   shapes = _made(inputs)
-  return Made(*_call('lstm_forward', shapes, inputs, reverse))
+  return Made(*_call('forward', shapes, inputs, cell, reverse))
 
 
 @jax.tree_util.register_static
@@ -56,17 +61,17 @@ class Wanted(NamedTuple):
   xs: bool
 
 
-def _there(reverse, plain, inputs):
+def _there(cell, reverse, plain, inputs):
   wanted = Wanted(xs=inputs.xs.perturbed)
   inputs = jax.custom_derivatives.custom_vjp_primal_tree_values(inputs)
-  made, inside, gates = _keep(reverse, plain, inputs)
+  made, inside, gates = _keep(cell, reverse, plain, inputs)
   return made, (wanted, (inputs, made.ys, inside, gates))
 
 
-def _back(reverse, plain, stored, errors):
+def _back(cell, reverse, plain, stored, errors):
   wanted, kept = stored
   errors = jax.tree.map(_written_out, errors, is_leaf=_is_zero)
-  return (_gradients(reverse, wanted, plain, kept, errors),)
+  return (_gradients(cell, reverse, wanted, plain, kept, errors),)
 
 
 def _is_zero(error):
@@ -77,46 +82,47 @@ def _written_out(error):
   return jnp.zeros(error.shape, error.dtype) if _is_zero(error) else error
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _keep(reverse, plain, inputs):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _keep(cell, reverse, plain, inputs):
   """`loop`, and what the way back needs of every step."""
-  shapes = (*_made(inputs), *_kept(inputs))
-  *made, inside, gates = _call('lstm_forward_kept', shapes, inputs, reverse)
+  shapes = (*_made(inputs), *_kept(cell, inputs))
+  *made, inside, gates = _call('forward_kept', shapes, inputs, cell, reverse)
   return Made(*made), inside, gates
 
 
-def _keep_there(reverse, plain, inputs):
-  made, inside, gates = _keep(reverse, plain, inputs)
+def _keep_there(cell, reverse, plain, inputs):
+  made, inside, gates = _keep(cell, reverse, plain, inputs)
   return (made, inside, gates), (inputs, made.ys, inside, gates)
 
 
-def _keep_back(reverse, plain, stored, errors):
+def _keep_back(cell, reverse, plain, stored, errors):
   # `_gradients` sends no errors to what is kept.
-  return (_gradients(reverse, Wanted(xs=True), plain, stored, errors[0]),)
+  return (_gradients(cell, reverse, Wanted(xs=True), plain, stored, errors[0]),)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _gradients(reverse, wanted, plain, stored, errors):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
+def _gradients(cell, reverse, wanted, plain, stored, errors):
   """The gradient by `Inputs`, that of lengths left out."""
   (w_x, w_h, b, xs, h_0, c_0, lengths), *kept = stored
   like = lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype)
   e_xs = like(xs) if wanted.xs else jax.ShapeDtypeStruct((0, 0, 0), xs.dtype)
   found = _call(
-    'lstm_backward',
+    'backward',
     (like(w_x), like(w_h), like(b), e_xs, like(h_0), like(c_0)),
     (*stored[0], *kept, *errors),
+    cell,
     reverse,
   )
   found = Inputs(*found, lengths=None)
   return found if wanted.xs else found._replace(xs=jnp.zeros_like(xs))
 
 
-def _gradients_there(reverse, wanted, plain, stored, errors):
-  found = _gradients(reverse, wanted, plain, stored, errors)
+def _gradients_there(cell, reverse, wanted, plain, stored, errors):
+  found = _gradients(cell, reverse, wanted, plain, stored, errors)
   return found, (stored, errors)
 
 
-def _gradients_back(reverse, wanted, plain, kept, seconds):
+def _gradients_back(cell, reverse, wanted, plain, kept, seconds):
   # What the way there kept is a function of the inputs: `again` accounts for
   # it, and its own derivative is 0.
   (inputs, *arrays), errors = kept
@@ -147,11 +153,12 @@ def _made(inputs):
 _AGAIN = ((1e6, 64), (16e6, 160))
 
 
-def _kept(inputs):
+def _kept(cell, inputs):
   """Shapes of what the way back needs, cells up to whole vectors."""
   num_steps, batch, num_inputs = inputs.xs.shape
   dtype = inputs.xs.dtype
   cells = inputs.h_0.shape[-1]
+  states = cell == 'lstm'
   lanes = load().vector_bytes // dtype.itemsize
   wide = -(-cells // lanes) * lanes
   size = 4 * num_steps * batch * wide * dtype.itemsize
@@ -159,14 +166,14 @@ def _kept(inputs):
     size > least and num_inputs + cells <= most for least, most in _AGAIN
   )
   return (
-    jax.ShapeDtypeStruct((num_steps, batch, wide), dtype),
+    jax.ShapeDtypeStruct((num_steps, batch, wide if states else 0), dtype),
     jax.ShapeDtypeStruct((num_steps, batch, 4, 0 if again else wide), dtype),
   )
 
 
-def _call(name, shapes, arrays, reverse):
+def _call(name, shapes, arrays, cell, reverse):
   load()
   call = jax.ffi.ffi_call(
     f'lstm_jax_{name}', tuple(shapes), vmap_method='expand_dims'
   )
-  return call(*arrays, reverse=reverse)
+  return call(*arrays, reverse=reverse, cell=np.int64(CELLS.index(cell)))

@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 from flax import linen, nnx
 
 from lstm_jax.layer import run
@@ -34,8 +35,8 @@ class LinenRecurrent(linen.Module):
     """`layer.run` over `xs`; `how` are its arguments."""
     cell = self.cell(xs.shape[-1])
     numbers = {**cell.numbers, **(self.numbers or {})}
-    params = self.param('cell', lambda key: cell.init(key, numbers)._asdict())
-    return run(cell, type(cell.mask)(**params), xs, **how)
+    held = self.param('cell', lambda key: _held(cell.init(key, numbers)))
+    return run(cell, _whole(cell, held), xs, **how)
 
 
 class NnxRecurrent(nnx.Module):
@@ -51,7 +52,9 @@ class NnxRecurrent(nnx.Module):
 
   def __init__(self, cell: Cell, *, rngs: nnx.Rngs, numbers=None):
     params = cell.init(rngs.params(), {**cell.numbers, **(numbers or {})})
-    for name, value in params._asdict().items():
+    held = _held(params)
+    self.names = tuple(held)
+    for name, value in held.items():
       setattr(self, name, nnx.Param(value))
     # A function, which is compared by identity; a cell holds arrays.
     self.run = functools.partial(_run, cell)
@@ -62,5 +65,21 @@ class NnxRecurrent(nnx.Module):
 
 
 def _run(cell, module, xs, **how):
-  params = {name: getattr(module, name)[...] for name in cell.mask._fields}
-  return run(cell, type(cell.mask)(**params), xs, **how)
+  held = {name: getattr(module, name)[...] for name in module.names}
+  return run(cell, _whole(cell, held), xs, **how)
+
+
+def _held(params):
+  """The arrays that have elements: checkpoints of orbax take no others."""
+  return {name: w for name, w in params._asdict().items() if w.size}
+
+
+def _whole(cell, held):
+  """Params of the cell, with the empty arrays that a module does not hold."""
+  dtype = next(iter(held.values())).dtype
+  empty = {
+    name: jnp.zeros(mask.shape, dtype)
+    for name, mask in cell.mask._asdict().items()
+    if not mask.size
+  }
+  return type(cell.mask)(**held, **empty)

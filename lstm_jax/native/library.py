@@ -22,7 +22,10 @@ from typing import NamedTuple
 import jax
 import jaxlib
 
-SOURCES = ('calls.cc', 'crew.h', 'loops.h', 'vector.h')
+SOURCES = (
+  'calls.cc', 'arrays.h', 'cells.h', 'crew.h', 'gradient.h', 'loops.h',
+  'products.h', 'vector.h',
+)  # fmt: skip
 CALLS = ('forward', 'forward_kept', 'backward')
 FLAGS = (
   '-std=c++17', '-O3', '-march=native', '-fPIC', '-shared', '-pthread',

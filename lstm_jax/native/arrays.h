@@ -1,0 +1,64 @@
+// Memory, sizes and the arrays of one net. All are row-major, features last.
+#ifndef LSTM_JAX_NATIVE_ARRAYS_H_
+#define LSTM_JAX_NATIVE_ARRAYS_H_
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+
+#include "vector.h"
+
+namespace lstm_jax {
+
+// Memory on vector boundaries, zero at first.
+template <class F>
+class Scratch {
+ public:
+  explicit Scratch(int64_t count) {
+    size_t bytes = (std::max<int64_t>(count, 1) * sizeof(F) + 63) / 64 * 64;
+    data_.reset(static_cast<F*>(std::aligned_alloc(64, bytes)));
+    std::memset(data_.get(), 0, bytes);
+  }
+  operator F*() const { return data_.get(); }
+
+ private:
+  struct Free {
+    void operator()(F* data) const { std::free(data); }
+  };
+  std::unique_ptr<F, Free> data_;
+};
+
+struct Sizes {
+  int64_t steps, batch, inputs, cells;  // T, B, I, C
+  int64_t wide;  // C up to a whole number of vectors
+  bool reverse;
+
+  // The step that is taken s-th.
+  int64_t at(int64_t s) const { return reverse ? steps - 1 - s : s; }
+};
+
+// Arrays of one net. `inside` [T, B, wide], the states c, and `gates`
+// [T, B, 4, wide], what `squash` made, are what the way back needs and only it
+// sees. A cell without a state c has arrays of it that are never read.
+template <class F>
+struct There {
+  const F *xs, *h_0, *c_0;  // [T, B, I], [B, C], [B, C]
+  const int32_t* lengths;  // [B]
+  F *ys, *h, *c;  // [T, B, C], [B, C], [B, C]
+  F *gates, *inside;  // null: not kept
+};
+
+template <class F>
+struct Back {
+  const F *xs, *h_0, *c_0;
+  const int32_t* lengths;
+  const F *ys, *inside;
+  const F* gates;  // null: computed again
+  const F *e_ys, *e_h, *e_c;  // errors of ys, h, c
+  F *e_h_0, *e_c_0;  // [B, C]
+  F* e_xs;  // [T, B, I]; null: not wanted
+};
+
+}  // namespace lstm_jax
+
+#endif  // LSTM_JAX_NATIVE_ARRAYS_H_

@@ -1,0 +1,87 @@
+// What is a cell's own: which rows of its weights make each of four net inputs,
+// and what a step makes of them and back. Net inputs that have no weights from
+// one of the two sides are computed with zeros.
+//
+// Each has
+//   from_x, from_h  the C rows of w_x and w_h for a net input; -1: none
+//   there           the new state from net inputs and the old state; `net`
+//                   becomes what `back` reads
+//   back            errors of the net inputs, and of the old state past them
+#ifndef LSTM_JAX_NATIVE_CELLS_H_
+#define LSTM_JAX_NATIVE_CELLS_H_
+
+#include "vector.h"
+
+namespace lstm_jax {
+
+// `cells.lstm`: y_in, y_f, g, y_out; states c = s_c and h = y_c.
+struct Lstm {
+  static constexpr bool kInside = true;  // c is a state, kept for the way back
+  static constexpr int from_x[4] = {0, 1, 2, 3};
+  static constexpr int from_h[4] = {0, 1, 2, 3};
+
+  template <class F>
+  LSTM_JAX_INLINE static void squash(Vec<F> (&net)[4]) {
+    net[0] = logistic<F>(net[0]), net[1] = logistic<F>(net[1]);
+    net[2] = hyperbolic<F>(net[2]), net[3] = logistic<F>(net[3]);
+  }
+
+  template <class F>
+  LSTM_JAX_INLINE static void there(Vec<F> (&net)[4], Vec<F>& h, Vec<F>& c) {
+    squash<F>(net);
+    c = net[1] * c + net[0] * net[2];
+    h = net[3] * hyperbolic<F>(c);
+  }
+
+  // `e_h`, `e_c`: of the new state, then of the old one, of h what does not go
+  // through the net inputs. `net` becomes its own error.
+  template <class F>
+  LSTM_JAX_INLINE static void back(Vec<F> (&net)[4], Vec<F> h_tm1, Vec<F> c_tm1,
+                                   Vec<F> c, Vec<F>& e_h, Vec<F>& e_c) {
+    const Vec<F> y_in = net[0], y_f = net[1], g = net[2], y_out = net[3];
+    const Vec<F> squashed = hyperbolic<F>(c);
+    const Vec<F> e_s = e_c + e_h * y_out * (F(1) - squashed * squashed);
+    net[0] = e_s * g * (y_in * (F(1) - y_in));
+    net[1] = e_s * c_tm1 * (y_f * (F(1) - y_f));
+    net[2] = e_s * y_in * (F(1) - g * g);
+    net[3] = e_h * squashed * (y_out * (F(1) - y_out));
+    e_c = e_s * y_f;
+    e_h = Vec<F>{};
+  }
+};
+
+// `cells.gru` with reset 'after': r, z, and for n what comes from x and what
+// comes from h(t-1), apart. One state, h.
+struct Gru {
+  static constexpr bool kInside = false;
+  static constexpr int from_x[4] = {0, 1, 2, -1};
+  static constexpr int from_h[4] = {0, 1, -1, 2};
+
+  template <class F>
+  LSTM_JAX_INLINE static void squash(Vec<F> (&net)[4]) {
+    net[0] = logistic<F>(net[0]), net[1] = logistic<F>(net[1]);
+    net[2] = hyperbolic<F>(net[2] + net[0] * net[3]);
+  }
+
+  template <class F>
+  LSTM_JAX_INLINE static void there(Vec<F> (&net)[4], Vec<F>& h, Vec<F>&) {
+    squash<F>(net);
+    h = (F(1) - net[1]) * net[2] + net[1] * h;
+  }
+
+  template <class F>
+  LSTM_JAX_INLINE static void back(Vec<F> (&net)[4], Vec<F> h_tm1, Vec<F>,
+                                   Vec<F>, Vec<F>& e_h, Vec<F>&) {
+    const Vec<F> r = net[0], z = net[1], n = net[2];
+    const Vec<F> e_n = e_h * (F(1) - z) * (F(1) - n * n);
+    net[0] = e_n * net[3] * (r * (F(1) - r));
+    net[1] = e_h * (h_tm1 - n) * (z * (F(1) - z));
+    net[2] = e_n;
+    net[3] = e_n * r;
+    e_h = e_h * z;
+  }
+};
+
+}  // namespace lstm_jax
+
+#endif  // LSTM_JAX_NATIVE_CELLS_H_

@@ -107,7 +107,7 @@ void forward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
     a.gates = gates && gates->element_count() ? Nets(*gates, 4).of<F>(m, nets)
                                               : nullptr;
     LoopThere<F, Cell> loop(n, a, packed + m * size, n.batch * part / parts,
-                      n.batch * (part + 1) / parts);
+                            n.batch * (part + 1) / parts);
     if (shares.steps) {
       together(pool, [&](auto crew) { loop.run(crew); });
     } else {
@@ -167,8 +167,8 @@ void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
     a.e_xs = wants_xs ? Nets(e_xs, 3).of<F>(m, nets) : nullptr;
     const F* w = packed + m * size;
     LoopBack<F, Cell> loop(n, a, {w, w + there, w + there + hidden},
-                     n.batch * part / parts, n.batch * (part + 1) / parts,
-                     total + i * sums);
+                           n.batch * part / parts,
+                           n.batch * (part + 1) / parts, total + i * sums);
     if (shares.steps) {
       together(pool, [&](auto crew) { loop.run(crew); });
     } else {

@@ -52,6 +52,17 @@ def set_biases(drawn, numbers):
   return jnp.where(jnp.isnan(numbers), drawn, numbers)
 
 
+def gate_biases(drawn, numbers):
+  """`set_biases` for rows y_in, y_f, g, y_out `[4C]` by the names of numbers.
+
+  `input_gate_bias`, `forget_bias`, `output_gate_bias` `[C]`; g keeps the drawn.
+  """
+  y_in, y_f = numbers['input_gate_bias'], numbers['forget_bias']
+  g = np.full(len(y_f), np.nan, np.float32)
+  y_out = numbers['output_gate_bias']
+  return set_biases(drawn, jnp.concatenate((y_in, y_f, g, y_out)))
+
+
 def net_input(weights, sources, b):
   """`sum_i W_i z_i + b` `[U, *]` for tuples of `[U, S_i, *]` and `[S_i, *]`."""
   net = sum(map(affine, weights, sources))

@@ -110,16 +110,7 @@ def lstm(
 
   def init(key, numbers):
     params = _build.draw_weights(key, mask, numbers['init_range'])
-    drawn = np.full(hidden, np.nan, np.float32)
-    b = jnp.concatenate(
-      (
-        numbers['input_gate_bias'],
-        numbers['forget_bias'],
-        drawn,
-        numbers['output_gate_bias'],
-      )
-    )
-    return params._replace(b=_build.set_biases(params.b, b))
+    return params._replace(b=_build.gate_biases(params.b, numbers))
 
   def initial_carry(lanes=(), dtype=jnp.float32):
     zeros = jnp.zeros((hidden, *lanes), dtype)

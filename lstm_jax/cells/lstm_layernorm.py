@@ -139,18 +139,9 @@ def lstm_layernorm(
 
   def init(key, numbers):
     params = _build.draw_weights(key, mask, numbers['init_range'])
-    drawn = np.full(hidden, np.nan, np.float32)
-    b = jnp.concatenate(
-      (
-        numbers['input_gate_bias'],
-        numbers['forget_bias'],
-        drawn,
-        numbers['output_gate_bias'],
-      )
-    )
     gain = lambda exists: jnp.asarray(exists, params.b.dtype)
     return params._replace(
-      b=_build.set_biases(params.b, b),
+      b=_build.gate_biases(params.b, numbers),
       alpha_1=gain(mask.alpha_1),
       alpha_2=gain(mask.alpha_2),
       alpha_3=gain(mask.alpha_3),

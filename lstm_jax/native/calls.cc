@@ -206,13 +206,13 @@ void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
                                  : name<float, Lstm>)           \
              : (type == ffi::F64 ? name<double, Gru> : name<float, Gru>))
 
-ffi::Error run_forward(ffi::ThreadPool pool, ffi::AnyBuffer w_x,
-                       ffi::AnyBuffer w_h, ffi::AnyBuffer b, ffi::AnyBuffer xs,
+ffi::Error run_forward(bool reverse, int64_t cell, ffi::ThreadPool pool,
+                       ffi::AnyBuffer w_x, ffi::AnyBuffer w_h,
+                       ffi::AnyBuffer b, ffi::AnyBuffer xs,
                        ffi::AnyBuffer h_0, ffi::AnyBuffer c_0,
                        ffi::AnyBuffer lengths, ffi::Result<ffi::AnyBuffer> ys,
                        ffi::Result<ffi::AnyBuffer> h,
-                       ffi::Result<ffi::AnyBuffer> c, bool reverse,
-                       int64_t cell) {
+                       ffi::Result<ffi::AnyBuffer> c) {
   auto call = LSTM_JAX_PICK(forward, cell, xs.element_type());
   call(pool, reverse, w_x, w_h, b, xs, h_0, c_0, lengths, *ys, *h, *c, nullptr,
        nullptr);
@@ -220,12 +220,12 @@ ffi::Error run_forward(ffi::ThreadPool pool, ffi::AnyBuffer w_x,
 }
 
 ffi::Error run_forward_kept(
-    ffi::ThreadPool pool, ffi::AnyBuffer w_x, ffi::AnyBuffer w_h,
+    bool reverse, int64_t cell, ffi::ThreadPool pool, ffi::AnyBuffer w_x,
+    ffi::AnyBuffer w_h,
     ffi::AnyBuffer b, ffi::AnyBuffer xs, ffi::AnyBuffer h_0, ffi::AnyBuffer c_0,
     ffi::AnyBuffer lengths, ffi::Result<ffi::AnyBuffer> ys,
     ffi::Result<ffi::AnyBuffer> h, ffi::Result<ffi::AnyBuffer> c,
-    ffi::Result<ffi::AnyBuffer> inside, ffi::Result<ffi::AnyBuffer> gates,
-    bool reverse, int64_t cell) {
+    ffi::Result<ffi::AnyBuffer> inside, ffi::Result<ffi::AnyBuffer> gates) {
   auto call = LSTM_JAX_PICK(forward, cell, xs.element_type());
   call(pool, reverse, w_x, w_h, b, xs, h_0, c_0, lengths, *ys, *h, *c, &*inside,
        &*gates);
@@ -233,14 +233,15 @@ ffi::Error run_forward_kept(
 }
 
 ffi::Error run_backward(
-    ffi::ThreadPool pool, ffi::AnyBuffer w_x, ffi::AnyBuffer w_h,
+    bool reverse, int64_t cell, ffi::ThreadPool pool, ffi::AnyBuffer w_x,
+    ffi::AnyBuffer w_h,
     ffi::AnyBuffer b, ffi::AnyBuffer xs, ffi::AnyBuffer h_0, ffi::AnyBuffer c_0,
     ffi::AnyBuffer lengths, ffi::AnyBuffer ys, ffi::AnyBuffer inside,
     ffi::AnyBuffer gates, ffi::AnyBuffer e_ys, ffi::AnyBuffer e_h,
     ffi::AnyBuffer e_c, ffi::Result<ffi::AnyBuffer> e_w_x,
     ffi::Result<ffi::AnyBuffer> e_w_h, ffi::Result<ffi::AnyBuffer> e_b,
     ffi::Result<ffi::AnyBuffer> e_xs, ffi::Result<ffi::AnyBuffer> e_h_0,
-    ffi::Result<ffi::AnyBuffer> e_c_0, bool reverse, int64_t cell) {
+    ffi::Result<ffi::AnyBuffer> e_c_0) {
   auto call = LSTM_JAX_PICK(backward, cell, xs.element_type());
   call(pool, reverse, w_x, w_h, b, xs, h_0, c_0, lengths, ys, inside, gates,
        e_ys, e_h, e_c, *e_w_x, *e_w_h, *e_b, *e_xs, *e_h_0, *e_c_0);
@@ -254,64 +255,49 @@ ffi::Error run_backward(
 
 using Arg = ffi::AnyBuffer;
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_forward, lstm_jax::run_forward,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Attr<bool>("reverse")
-                                  .Attr<int64_t>("cell"));
+// What every call is given first: w_x, w_h, b, xs, h_0, c_0, lengths.
+constexpr auto lstm_jax_inputs = [] {
+  return ffi::Ffi::Bind()
+      .Attr<bool>("reverse")
+      .Attr<int64_t>("cell")
+      .Ctx<ffi::ThreadPool>()
+      .Arg<Arg>()
+      .Arg<Arg>()
+      .Arg<Arg>()
+      .Arg<Arg>()
+      .Arg<Arg>()
+      .Arg<Arg>()
+      .Arg<Arg>();
+};
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_forward_kept, lstm_jax::run_forward_kept,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Attr<bool>("reverse")
-                                  .Attr<int64_t>("cell"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    lstm_jax_forward, lstm_jax::run_forward,
+    lstm_jax_inputs().Ret<Arg>().Ret<Arg>().Ret<Arg>());
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_backward, lstm_jax::run_backward,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Attr<bool>("reverse")
-                                  .Attr<int64_t>("cell"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    lstm_jax_forward_kept, lstm_jax::run_forward_kept,
+    lstm_jax_inputs()
+        .Ret<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    lstm_jax_backward, lstm_jax::run_backward,
+    lstm_jax_inputs()
+        .Arg<Arg>()
+        .Arg<Arg>()
+        .Arg<Arg>()
+        .Arg<Arg>()
+        .Arg<Arg>()
+        .Arg<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>());
 
 extern "C" int lstm_jax_vector_bytes() { return lstm_jax::kBytes; }
 

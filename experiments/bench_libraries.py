@@ -185,7 +185,7 @@ _ALL = ('lstm', 'gru', 'srn')
 # Name -> the layer, and the kinds that there are of it.
 LIBRARIES = {
   'ours': (_ours, _ALL),
-  'ours, native': (functools.partial(_ours, kernel='native'), ('lstm', 'gru')),
+  'ours, native': (functools.partial(_ours, kernel='native'), _ALL),
   'ours, autodiff': (functools.partial(_ours, backward='autodiff'), _ALL),
   'scan by hand': (_scan, ('lstm',)),
   'torch': (_torch, _ALL),

@@ -5,7 +5,8 @@
   'cudnn'   NVIDIA's LSTM, by `jax.experimental.rnn`
 
 The last two know the LSTM with forget gates and without peepholes, 'native'
-also the GRU that resets after the product.
+also the GRU that resets after the product and the SRN whose units all hear each
+other.
 None is taken in silence: `layer.which_kernel` says what would run.
 """
 
@@ -14,10 +15,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.native import library
+from lstm_jax.native import library, loops
 from lstm_jax.types import Cell
 
 KERNELS = ('xla', 'native', 'cudnn')
+
+# The loops that each has, by the names of `Recurrence.fused`, and their cells.
+_LOOPS = {'cudnn': ('lstm',), 'native': loops.CELLS}
+_CELLS = {
+  'cudnn': 'an LSTM with forget gates and without peepholes',
+  'native': 'an LSTM with forget gates and without peepholes, a GRU with '
+  "reset='after' or an SRN with recurrence='full'",
+}
 
 # What the fused loops cannot do, by the name of the argument of `layer.run`.
 _ONLY_XLA = (
@@ -75,12 +84,8 @@ def choose(kernel: str, cell: Cell, dtype, used) -> Choice:
 
 def _why_not(kernel, cell, dtype, used):
   """The reason why a fused kernel cannot run a layer; None: it can."""
-  known = {'native': ('lstm', 'gru'), 'cudnn': ('lstm',)}[kernel]
-  if cell.recurrence.fused not in known:
-    also = " or a GRU with reset='after'" if 'gru' in known else ''
-    return (
-      'the cell is not an LSTM with forget gates and without peepholes' + also
-    )
+  if cell.recurrence.fused not in _LOOPS[kernel]:
+    return f'the cell is not {_CELLS[kernel]}'
   for name in _ONLY_XLA:
     if name in used:
       return f'it has no {name}'

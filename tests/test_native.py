@@ -38,14 +38,16 @@ def built():
   library.build()
 
 
-KINDS = ('lstm', 'gru')
+KINDS = native.CELLS
 
 
 def net(sizes, dtype, seed=0, kind='lstm'):
   """`(cell, params, xs, state, lengths, cotangents)`."""
   num_steps, batch, inputs, hidden = sizes
   rng = np.random.default_rng(seed)
-  cell = catalog.build('cells', kind, inputs, 0, hidden=hidden)
+  name, *activation = kind.split('_')
+  options = {'activation': activation[0]} if activation else {}
+  cell = catalog.build('cells', name, inputs, 0, hidden=hidden, **options)
   draw = lambda shape: jnp.asarray(rng.normal(size=shape), dtype)
   # Sums of order one at every size: no chaos that would blow rounding up.
   scale = 1 / np.sqrt(hidden)
@@ -99,7 +101,7 @@ def test_equal(kind, sizes, reverse, ragged):
 
 
 @pytest.mark.parametrize('sizes, reverse, ragged', CASES[4:8] + CASES[10:12])
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', ['lstm', 'gru'])
 def test_equal_with_gates_computed_again(
   kind, sizes, reverse, ragged, monkeypatch
 ):
@@ -110,11 +112,21 @@ def test_equal_with_gates_computed_again(
     near(*both(kind, sizes, reverse, ragged), 1e-12)
 
 
-@pytest.mark.parametrize('kind, reverse', [('lstm', True), ('gru', False)])
-def test_threads_that_share_the_cells_of_a_step(kind, reverse):
+@pytest.mark.parametrize(
+  'kind, cells, reverse',
+  [('lstm', 150, True), ('srn_tanh', 310, False), ('gru', 150, False)],
+)
+def test_threads_that_share_the_cells_of_a_step(kind, cells, reverse):
   """Weights beyond a core's cache: no thread has rows of its own."""
   with jax.enable_x64(True):
-    near(*both(kind, (9, 13, 20, 150), reverse, True), 1e-11)
+    near(*both(kind, (9, 13, 20, cells), reverse, True), 1e-11)
+
+
+@pytest.mark.parametrize('kind', ['srn_tanh', 'srn_logistic', 'srn_relu'])
+def test_the_way_back_of_an_srn_needs_its_outputs_only(kind):
+  with jax.enable_x64(True):
+    for sizes in SIZES:
+      assert [a.size for a in native._kept(kind, some_inputs(sizes))] == [0, 0]
 
 
 def some_inputs(sizes):
@@ -146,15 +158,21 @@ def calls(jaxpr, name):
         yield from calls(getattr(inner, 'jaxpr', inner), name)
 
 
-@pytest.mark.parametrize('sizes', [(9, 3, 2, 16), (40, 33, 3, 40)])
-def test_equal_in_float32(sizes):
-  near(*both('lstm', sizes, False, True, jnp.float32), 1e-4)
+@pytest.mark.parametrize(
+  'kind, sizes',
+  [('lstm', (40, 33, 3, 40)), *((kind, (9, 3, 2, 16)) for kind in KINDS)],
+)
+def test_equal_in_float32(kind, sizes):
+  near(*both(kind, sizes, False, True, jnp.float32), 1e-4)
 
 
-def test_many_threads_and_nets():
+@pytest.mark.parametrize('kind', ['lstm', 'srn_logistic'])
+def test_many_threads_and_nets(kind):
   """Enough work to be shared out, weights of each net and of all."""
   with jax.enable_x64(True):
-    cell, params, xs, state, lengths, errors = net((30, 37, 3, 30), np.float64)
+    cell, params, xs, state, lengths, errors = net(
+      (30, 37, 3, 30), np.float64, kind=kind
+    )
     nets = jax.tree.map(lambda w: jnp.stack([w, 0.5 * w, -w]), params)
     data = jnp.stack([xs, 2 * xs, -xs])
 
@@ -200,8 +218,9 @@ def test_second_derivatives(kind):
     near(derive('xla'), derive('native'), 1e-11)
 
 
-def test_a_sequence_has_the_same_bits_in_any_batch():
-  cell, params, xs, state, *_ = net((20, 41, 3, 30), np.float32)
+@pytest.mark.parametrize('kind', ['lstm', 'srn_tanh'])
+def test_a_sequence_has_the_same_bits_in_any_batch(kind):
+  cell, params, xs, state, *_ = net((20, 41, 3, 30), np.float32, kind=kind)
   whole = run(cell, params, xs, state=state, kernel='native')
   for row in (0, 6, 40):
     alone = run(
@@ -209,11 +228,13 @@ def test_a_sequence_has_the_same_bits_in_any_batch():
       state=jax.tree.map(lambda a, row=row: a[row], state),
     )  # fmt: skip
     np.testing.assert_array_equal(alone.ys, whole.ys[:, row])
-    np.testing.assert_array_equal(alone.last.s_c, whole.last.s_c[row])
+    for one, all_rows in zip(alone.last, whole.last, strict=True):
+      np.testing.assert_array_equal(one, all_rows[row])
 
 
-def test_nan_stays_in_its_sequence():
-  cell, params, xs, state, *_ = net((6, 9, 2, 5), np.float32)
+@pytest.mark.parametrize('kind', ['lstm', 'srn_relu'])
+def test_nan_stays_in_its_sequence(kind):
+  cell, params, xs, state, *_ = net((6, 9, 2, 5), np.float32, kind=kind)
   bad = xs.at[2, 4].set(jnp.nan)
   good, made = (
     run(cell, params, x, state=state, kernel='native').ys for x in (xs, bad)
@@ -329,7 +350,11 @@ def test_which_kernel():
 def test_only_the_cell_that_it_knows(name):
   size = {'blocks': 2} if name == 'lstm1997' else {'hidden': 3}
   cells = [catalog.build('cells', name, 2, 0, **size)]
-  other = {'lstm': {'peepholes': True}, 'gru': {'reset': 'before'}}
+  other = {
+    'lstm': {'peepholes': True},
+    'gru': {'reset': 'before'},
+    'srn': {'recurrence': 'self'},
+  }
   if name in other:
     assert kernels.choose('auto', cells[0], jnp.float32, ()).kernel == 'native'
     cells = [catalog.build('cells', name, 2, 0, **size, **other[name])]

@@ -128,6 +128,7 @@ def srn(
     heard=lambda carry: carry.h,
     rest=lambda params: (),
     advance=lambda rest, carry, net_x, net_h: (Carry(f(net_x + net_h)), {}),
+    fused=f'srn_{activation}' if recurrence == 'full' else None,
   )
   numbers = {name: np.float32(value) for name, value in NUMBERS.items()}
   return Cell(

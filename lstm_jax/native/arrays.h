@@ -31,15 +31,20 @@ class Scratch {
 struct Sizes {
   int64_t steps, batch, inputs, cells;  // T, B, I, C
   int64_t wide;  // C up to a whole number of vectors
+  int64_t nets;  // net inputs of a cell, 4 or 1
   bool reverse;
+
+  // Elements of all net inputs of a row.
+  int64_t row() const { return nets * wide; }
 
   // The step that is taken s-th.
   int64_t at(int64_t s) const { return reverse ? steps - 1 - s : s; }
 };
 
 // Arrays of one net. `inside` [T, B, wide], the states c, and `gates`
-// [T, B, 4, wide], what `squash` made, are what the way back needs and only it
-// sees. A cell without a state c has arrays of it that are never read.
+// [T, B, 4, wide], what `squash` made, are what the way back needs beside ys
+// and only it sees. A cell without a state c has arrays of it that are never
+// read.
 template <class F>
 struct There {
   const F *xs, *h_0, *c_0;  // [T, B, I], [B, C], [B, C]
@@ -53,7 +58,7 @@ struct Back {
   const F *xs, *h_0, *c_0;
   const int32_t* lengths;
   const F *ys, *inside;
-  const F* gates;  // null: computed again
+  const F* gates;  // null: computed again, where the cell has any
   const F *e_ys, *e_h, *e_c;  // errors of ys, h, c
   F *e_h_0, *e_c_0;  // [B, C]
   F* e_xs;  // [T, B, I]; null: not wanted

@@ -44,15 +44,16 @@ int64_t product(const std::vector<int64_t>& sizes) {
   return all;
 }
 
-Sizes sizes_of(const ffi::AnyBuffer& xs, const ffi::AnyBuffer& h_0, int bytes,
+template <class F, class Cell>
+Sizes sizes_of(const ffi::AnyBuffer& xs, const ffi::AnyBuffer& h_0,
                bool reverse) {
   auto x = xs.dimensions();
   const size_t last = x.size() - 1;
   Sizes n;
   n.steps = x[last - 2], n.batch = x[last - 1], n.inputs = x[last];
   n.cells = h_0.dimensions().back();
-  const int64_t lanes = kBytes / bytes;
-  n.wide = (n.cells + lanes - 1) / lanes * lanes;
+  n.wide = (n.cells + kLanes<F> - 1) / kLanes<F> * kLanes<F>;
+  n.nets = Cell::kNets;
   n.reverse = reverse;
   return n;
 }
@@ -65,7 +66,7 @@ struct Shares {
 
 template <class F>
 Shares shares_of(const ffi::ThreadPool& pool, const Sizes& n, int64_t nets) {
-  const double weights = 4.0 * n.cells * (n.inputs + n.cells);
+  const double weights = double(n.nets * n.cells) * (n.inputs + n.cells);
   const double work = 2 * n.steps * n.batch * weights;  // of a net, forward
   const int64_t threads = std::max<int64_t>(pool.num_threads(), 1);
   if (threads == 1 || work < 2e6 || nets >= 2 * threads) return {1, false};
@@ -81,12 +82,12 @@ void forward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
              ffi::AnyBuffer h_0, ffi::AnyBuffer c_0, ffi::AnyBuffer lengths,
              ffi::AnyBuffer ys, ffi::AnyBuffer h, ffi::AnyBuffer c,
              const ffi::AnyBuffer* inside, const ffi::AnyBuffer* gates) {
-  const Sizes n = sizes_of(xs, h_0, sizeof(F), reverse);
+  const Sizes n = sizes_of<F, Cell>(xs, h_0, reverse);
   const auto nets = nets_of(ys, 3);
   const int64_t count = product(nets);
   const Shares shares = shares_of<F>(pool, n, count);
   const int64_t parts = shares.parts;
-  const int64_t size = n.wide * (n.inputs + n.cells + 1) * 4;
+  const int64_t size = n.row() * (n.inputs + n.cells + 1);
   Scratch<F> packed(count * size);
   in_parallel(pool, count, [&](int64_t m) {
     pack_there<F, Cell>(n, Nets(w_x, 2).of<F>(m, nets),
@@ -124,19 +125,19 @@ void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
               ffi::AnyBuffer e_ys, ffi::AnyBuffer e_h, ffi::AnyBuffer e_c,
               ffi::AnyBuffer e_w_x, ffi::AnyBuffer e_w_h, ffi::AnyBuffer e_b,
               ffi::AnyBuffer e_xs, ffi::AnyBuffer e_h_0, ffi::AnyBuffer e_c_0) {
-  const Sizes n = sizes_of(xs, h_0, sizeof(F), reverse);
+  const Sizes n = sizes_of<F, Cell>(xs, h_0, reverse);
   const auto nets = nets_of(e_h_0, 2);
   const int64_t count = product(nets);
   const Shares shares = shares_of<F>(pool, n, count);
   const int64_t parts = shares.parts;
-  const int64_t lanes = kLanes<F>, stride = 4 * n.wide;
+  const int64_t lanes = kLanes<F>, stride = n.row();
   const int64_t sums = (n.inputs + n.cells + 1) * stride;
-  const bool again = !gates.element_count(), wants_xs = e_xs.element_count();
+  const bool again = Cell::kGates && !gates.element_count();
+  const bool wants_xs = e_xs.element_count();
   // Weights of the way there, W_h and W_x, one behind the other.
-  const int64_t there = again ? n.wide * (n.inputs + n.cells + 1) * 4 : 0;
-  const int64_t hidden = n.wide * 4 * n.cells;
+  const int64_t there = again ? sums : 0, hidden = stride * n.cells;
   const int64_t outside =
-      wants_xs ? (n.inputs + lanes - 1) / lanes * lanes * 4 * n.cells : 0;
+      wants_xs ? (n.inputs + lanes - 1) / lanes * lanes * n.nets * n.cells : 0;
   const int64_t size = there + hidden + outside;
   Scratch<F> packed(count * size), total(count * parts * sums);
   in_parallel(pool, count, [&](int64_t m) {
@@ -158,7 +159,7 @@ void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
     a.lengths = Nets(lengths, 1).of<int32_t>(m, nets);
     a.ys = Nets(ys, 3).of<F>(m, nets);
     a.inside = Nets(inside, 3).of<F>(m, nets);
-    a.gates = again ? nullptr : Nets(gates, 4).of<F>(m, nets);
+    a.gates = gates.element_count() ? Nets(gates, 4).of<F>(m, nets) : nullptr;
     a.e_ys = Nets(e_ys, 3).of<F>(m, nets);
     a.e_h = Nets(e_h, 2).of<F>(m, nets);
     a.e_c = Nets(e_c, 2).of<F>(m, nets);
@@ -185,8 +186,8 @@ void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
       return sum;
     };
     // Gradients of the rows that each net input has, source by source.
-    auto put = [&](F* to, const int (&from)[4], int64_t source, int64_t count) {
-      for (int64_t gate = 0; gate < 4; ++gate)
+    auto put = [&](F* to, const int* from, int64_t source, int64_t count) {
+      for (int64_t gate = 0; gate < n.nets; ++gate)
         if (from[gate] >= 0)
           for (int64_t c = 0; c < n.cells; ++c)
             for (int64_t k = 0; k < count; ++k)
@@ -200,11 +201,19 @@ void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
   });
 }
 
-// The instance for a cell, by number, and a precision.
-#define LSTM_JAX_PICK(name, cell, type)                         \
-  (cell == 0 ? (type == ffi::F64 ? name<double, Lstm>           \
-                                 : name<float, Lstm>)           \
-             : (type == ffi::F64 ? name<double, Gru> : name<float, Gru>))
+// The instances for the cells, in the order of `CELLS` in loops.py.
+#define LSTM_JAX_CELLS(name, F)                             \
+  {                                                         \
+    name<F, Lstm>, name<F, Gru>, name<F, Srn<Tanh>>,        \
+        name<F, Srn<Logistic>>, name<F, Srn<Relu>>          \
+  }
+
+using Forward = decltype(&forward<float, Lstm>);
+using Backward = decltype(&backward<float, Lstm>);
+constexpr Forward kForward[2][5] = {LSTM_JAX_CELLS(forward, float),
+                                    LSTM_JAX_CELLS(forward, double)};
+constexpr Backward kBackward[2][5] = {LSTM_JAX_CELLS(backward, float),
+                                      LSTM_JAX_CELLS(backward, double)};
 
 ffi::Error run_forward(bool reverse, int64_t cell, ffi::ThreadPool pool,
                        ffi::AnyBuffer w_x, ffi::AnyBuffer w_h,
@@ -213,7 +222,7 @@ ffi::Error run_forward(bool reverse, int64_t cell, ffi::ThreadPool pool,
                        ffi::AnyBuffer lengths, ffi::Result<ffi::AnyBuffer> ys,
                        ffi::Result<ffi::AnyBuffer> h,
                        ffi::Result<ffi::AnyBuffer> c) {
-  auto call = LSTM_JAX_PICK(forward, cell, xs.element_type());
+  auto call = kForward[xs.element_type() == ffi::F64][cell];
   call(pool, reverse, w_x, w_h, b, xs, h_0, c_0, lengths, *ys, *h, *c, nullptr,
        nullptr);
   return ffi::Error::Success();
@@ -226,7 +235,7 @@ ffi::Error run_forward_kept(
     ffi::AnyBuffer lengths, ffi::Result<ffi::AnyBuffer> ys,
     ffi::Result<ffi::AnyBuffer> h, ffi::Result<ffi::AnyBuffer> c,
     ffi::Result<ffi::AnyBuffer> inside, ffi::Result<ffi::AnyBuffer> gates) {
-  auto call = LSTM_JAX_PICK(forward, cell, xs.element_type());
+  auto call = kForward[xs.element_type() == ffi::F64][cell];
   call(pool, reverse, w_x, w_h, b, xs, h_0, c_0, lengths, *ys, *h, *c, &*inside,
        &*gates);
   return ffi::Error::Success();
@@ -242,7 +251,7 @@ ffi::Error run_backward(
     ffi::Result<ffi::AnyBuffer> e_w_h, ffi::Result<ffi::AnyBuffer> e_b,
     ffi::Result<ffi::AnyBuffer> e_xs, ffi::Result<ffi::AnyBuffer> e_h_0,
     ffi::Result<ffi::AnyBuffer> e_c_0) {
-  auto call = LSTM_JAX_PICK(backward, cell, xs.element_type());
+  auto call = kBackward[xs.element_type() == ffi::F64][cell];
   call(pool, reverse, w_x, w_h, b, xs, h_0, c_0, lengths, ys, inside, gates,
        e_ys, e_h, e_c, *e_w_x, *e_w_h, *e_b, *e_xs, *e_h_0, *e_c_0);
   return ffi::Error::Success();

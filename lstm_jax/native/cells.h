@@ -1,8 +1,12 @@
-// What is a cell's own: which rows of its weights make each of four net inputs,
-// and what a step makes of them and back. Net inputs that have no weights from
-// one of the two sides are computed with zeros.
+// What is a cell's own: which rows of its weights make each of its net inputs,
+// four or one, and what a step makes of them and back. Net inputs that have no
+// weights from one of the two sides are computed with zeros.
 //
 // Each has
+//   kNets           its net inputs
+//   kInside         whether c is a state, kept for the way back
+//   kGates          whether `back` reads what `squash` made of the net inputs;
+//                   else `net` is the new h there
 //   from_x, from_h  the C rows of w_x and w_h for a net input; -1: none
 //   there           the new state from net inputs and the old state; `net`
 //                   becomes what `back` reads
@@ -16,7 +20,8 @@ namespace lstm_jax {
 
 // `cells.lstm`: y_in, y_f, g, y_out; states c = s_c and h = y_c.
 struct Lstm {
-  static constexpr bool kInside = true;  // c is a state, kept for the way back
+  static constexpr int kNets = 4;
+  static constexpr bool kInside = true, kGates = true;
   static constexpr int from_x[4] = {0, 1, 2, 3};
   static constexpr int from_h[4] = {0, 1, 2, 3};
 
@@ -53,7 +58,8 @@ struct Lstm {
 // `cells.gru` with reset 'after': r, z, and for n what comes from x and what
 // comes from h(t-1), apart. One state, h.
 struct Gru {
-  static constexpr bool kInside = false;
+  static constexpr int kNets = 4;
+  static constexpr bool kInside = false, kGates = true;
   static constexpr int from_x[4] = {0, 1, 2, -1};
   static constexpr int from_h[4] = {0, 1, -1, 2};
 
@@ -79,6 +85,54 @@ struct Gru {
     net[2] = e_n;
     net[3] = e_n * r;
     e_h = e_h * z;
+  }
+};
+
+// The three functions of `cells.srn`, and their slopes where they are `y`.
+struct Tanh {
+  template <class F>
+  LSTM_JAX_INLINE static Vec<F> value(Vec<F> x) { return hyperbolic<F>(x); }
+  template <class F>
+  LSTM_JAX_INLINE static Vec<F> slope(Vec<F> y) { return F(1) - y * y; }
+};
+
+struct Logistic {
+  template <class F>
+  LSTM_JAX_INLINE static Vec<F> value(Vec<F> x) { return logistic<F>(x); }
+  template <class F>
+  LSTM_JAX_INLINE static Vec<F> slope(Vec<F> y) { return y * (F(1) - y); }
+};
+
+struct Relu {
+  template <class F>
+  LSTM_JAX_INLINE static Vec<F> value(Vec<F> x) {
+    return x < F(0) ? Vec<F>{} : x;  // nan stays nan
+  }
+  template <class F>
+  LSTM_JAX_INLINE static Vec<F> slope(Vec<F> y) {
+    return y > F(0) ? splat<F>(1) : Vec<F>{};
+  }
+};
+
+// `cells.srn` whose units all hear each other. One state, h, which is all that
+// the way back reads.
+template <class Squash>
+struct Srn {
+  static constexpr int kNets = 1;
+  static constexpr bool kInside = false, kGates = false;
+  static constexpr int from_x[1] = {0};
+  static constexpr int from_h[1] = {0};
+
+  template <class F>
+  LSTM_JAX_INLINE static void there(Vec<F> (&net)[1], Vec<F>& h, Vec<F>&) {
+    h = net[0] = Squash::template value<F>(net[0]);
+  }
+
+  template <class F>
+  LSTM_JAX_INLINE static void back(Vec<F> (&net)[1], Vec<F>, Vec<F>, Vec<F>,
+                                   Vec<F>& e_h, Vec<F>&) {
+    net[0] = e_h * Squash::template slope<F>(net[0]);
+    e_h = Vec<F>{};
   }
 };
 

@@ -9,38 +9,37 @@
 namespace lstm_jax {
 
 // sums over rows of e_net z^T, the gradient of the weights, transposed:
-// K sources and 4 vectors of rows.
-template <class F, int K>
+// K sources and N vectors of rows.
+template <class F, int K, int N>
 inline void outer(const F* const* z, const F* const* e, int64_t count,
                   int64_t skip_z, int64_t skip_e, int64_t stride, F* to) {
   constexpr int lanes = kLanes<F>;
-  Vec<F> sums[K][4];
+  Vec<F> sums[K][N];
 #pragma GCC unroll 8
   for (int k = 0; k < K; ++k)
 #pragma GCC unroll 4
-    for (int v = 0; v < 4; ++v) sums[k][v] = load(to + k * stride + v * lanes);
+    for (int v = 0; v < N; ++v) sums[k][v] = load(to + k * stride + v * lanes);
   for (int64_t i = 0; i < count; ++i) {
     const F* row = e[i] + skip_e;
     const F* source = z[i] + skip_z;
-    const Vec<F> e0 = load(row), e1 = load(row + lanes);
-    const Vec<F> e2 = load(row + 2 * lanes), e3 = load(row + 3 * lanes);
+    Vec<F> errors[N];
+#pragma GCC unroll 4
+    for (int v = 0; v < N; ++v) errors[v] = load(row + v * lanes);
 #pragma GCC unroll 8
     for (int k = 0; k < K; ++k) {
       const Vec<F> s = splat<F>(source[k]);
-      sums[k][0] += e0 * s;
-      sums[k][1] += e1 * s;
-      sums[k][2] += e2 * s;
-      sums[k][3] += e3 * s;
+#pragma GCC unroll 4
+      for (int v = 0; v < N; ++v) sums[k][v] += errors[v] * s;
     }
   }
 #pragma GCC unroll 8
   for (int k = 0; k < K; ++k)
 #pragma GCC unroll 4
-    for (int v = 0; v < 4; ++v) store(to + k * stride + v * lanes, sums[k][v]);
+    for (int v = 0; v < N; ++v) store(to + k * stride + v * lanes, sums[k][v]);
 }
 
 // Rows of several steps whose share of the weights' gradient is still to be
-// added to `total` [I + C + 1, 4 wide], the last row that of the biases.
+// added to `total` [I + C + 1, nets wide], the last row that of the biases.
 template <class F>
 class Gradient {
  public:
@@ -50,22 +49,24 @@ class Gradient {
     xs_.push_back(x), hs_.push_back(h), es_.push_back(e);
   }
 
-  // Four vectors of columns.
+  // A block of up to kAbreast vectors of columns.
   void settle(int64_t block) {
     constexpr int lanes = kLanes<F>;
-    const int64_t stride = 4 * n_.wide, column = block * 4 * lanes;
+    const int64_t stride = n_.row(), column = block * kAbreast * lanes;
+    const int vectors = vectors_of<F>(stride, block);
     // Few rows at once: their errors stay in the first cache, the sums of a
     // block of columns in the second.
     const int64_t all = int64_t(es_.size());
     F* to = total_ + column;
     for (int64_t first = 0; first < all; first += kRowsAtOnce) {
       const int64_t count = std::min(kRowsAtOnce, all - first);
-      some(xs_, n_.inputs, first, count, column, to);
-      some(hs_, n_.cells, first, count, column, to + n_.inputs * stride);
+      some(xs_, n_.inputs, first, count, column, vectors, to);
+      some(hs_, n_.cells, first, count, column, vectors,
+           to + n_.inputs * stride);
     }
     to += (n_.inputs + n_.cells) * stride;
     for (const F* e : es_)
-      for (int64_t v = 0; v < 4 * lanes; v += lanes)
+      for (int64_t v = 0; v < vectors * lanes; v += lanes)
         store(to + v, load(to + v) + load(e + column + v));
   }
 
@@ -75,12 +76,15 @@ class Gradient {
   static constexpr int64_t kRowsAtOnce = 96;
 
   void some(const std::vector<const F*>& z, int64_t sources, int64_t first,
-            int64_t rows, int64_t column, F* to) {
-    const int64_t stride = 4 * n_.wide;
+            int64_t rows, int64_t column, int vectors, F* to) {
+    const int64_t stride = n_.row();
     in_blocks(sources, [&](int64_t k, int count) {
       as_constant(count, [&](auto constant) {
-        outer<F, constant.value>(z.data() + first, es_.data() + first, rows, k,
-                                 column, stride, to + k * stride);
+        as_abreast(vectors, [&](auto abreast) {
+          outer<F, constant.value, abreast.value>(
+              z.data() + first, es_.data() + first, rows, k, column, stride,
+              to + k * stride);
+        });
       });
     });
   }

@@ -1,8 +1,8 @@
 // The loop over time of a layer and its way back, for one net and some of the
 // rows of a batch. All arrays are row-major, features last.
 //
-// A step of a row is one product of [x(t), h(t-1)] with the weights of all four
-// gates, in which the sums stay in registers until the new state has been
+// A step of a row is one product of [x(t), h(t-1)] with the weights of all net
+// inputs, in which the sums stay in registers until the new state has been
 // computed from them: nothing is stored between. Rows of a batch never meet, so
 // threads share out the batch and wait for nobody.
 #ifndef LSTM_JAX_NATIVE_LOOPS_H_
@@ -14,37 +14,43 @@
 
 namespace lstm_jax {
 
-// One vector of cells of some rows, one step.
+// The vectors of cells of one block of some rows, one step.
 template <class F, class Cell>
 void step_there(const Sizes& n, const There<F>& a, const F* packed,
                 int64_t block, int64_t t, int64_t row, int rows, const F* h_tm1,
                 F* h_t, F* c) {
   constexpr int lanes = kLanes<F>;
-  Vec<F> sums[kRows][4];
+  Vec<F> sums[kRows][kAbreast];
   nets<F>(n, packed, block, rows, a.xs + (t * n.batch + row) * n.inputs, h_tm1,
           n.wide, sums);
 
-  const int64_t first = block * lanes;
-  const int count = int(std::min<int64_t>(lanes, n.cells - first));
-  for (int r = 0; r < rows; ++r) {
-    const int64_t at = t * n.batch + row + r;
-    F* y = a.ys + at * n.cells + first;
-    const int64_t here = r * n.wide + first;
-    if (t >= a.lengths[row + r]) {
-      store(h_t + here, load(h_tm1 + here));
-      store_part(y, Vec<F>{}, count);
-      continue;
-    }
-    Vec<F> h_now = load(h_tm1 + here), c_now = load(c + here);
-    Cell::template there<F>(sums[r], h_now, c_now);
-    store(c + here, c_now);
-    store(h_t + here, h_now);
-    store_part(y, h_now, count);
-    if (Cell::kInside && a.inside)
-      store(a.inside + at * n.wide + first, c_now);
-    if (a.gates) {
-      F* gates = a.gates + at * 4 * n.wide + first;
-      for (int g = 0; g < 4; ++g) store(gates + g * n.wide, sums[r][g]);
+  const int vectors = vectors_of<F>(n.row(), block) / Cell::kNets;
+  for (int v = 0; v < vectors; ++v) {
+    const int64_t first = (block * (kAbreast / Cell::kNets) + v) * lanes;
+    const int count = int(std::min<int64_t>(lanes, n.cells - first));
+    for (int r = 0; r < rows; ++r) {
+      const int64_t at = t * n.batch + row + r;
+      F* y = a.ys + at * n.cells + first;
+      const int64_t here = r * n.wide + first;
+      if (t >= a.lengths[row + r]) {
+        store(h_t + here, load(h_tm1 + here));
+        store_part(y, Vec<F>{}, count);
+        continue;
+      }
+      Vec<F> net[Cell::kNets];
+      for (int g = 0; g < Cell::kNets; ++g)
+        net[g] = sums[r][v * Cell::kNets + g];
+      Vec<F> h_now = load(h_tm1 + here), c_now = load(c + here);
+      Cell::template there<F>(net, h_now, c_now);
+      store(c + here, c_now);
+      store(h_t + here, h_now);
+      store_part(y, h_now, count);
+      if (Cell::kInside && a.inside)
+        store(a.inside + at * n.wide + first, c_now);
+      if (Cell::kGates && a.gates) {
+        F* gates = a.gates + at * n.row() + first;
+        for (int g = 0; g < Cell::kNets; ++g) store(gates + g * n.wide, net[g]);
+      }
     }
   }
 }
@@ -69,7 +75,7 @@ class LoopThere {
     const Sizes& n = n_;
     F *h_tm1 = h_even_, *h_t = h_odd_;
     for (int64_t s = 0; s < n.steps; ++s) {
-      crew.each(n.wide / kLanes<F>, [&](int64_t block) {
+      crew.each(blocks_of<F>(n.row()), [&](int64_t block) {
         in_blocks(rows_, [&](int64_t row, int count) {
           const int64_t skip = row * n.wide;
           step_there<F, Cell>(n, a_, packed_, block, n.at(s), from_ + row,
@@ -112,33 +118,36 @@ void step_back(const Sizes& n, const Back<F>& a, const F* w, const F* forward,
                int64_t row, int rows, const F* after, F* e_net, F* e_pass,
                F* e_c) {
   constexpr int lanes = kLanes<F>;
-  Vec<F> sums[kRows][kAbreast], gates[kRows][4];
+  Vec<F> sums[kRows][kAbreast], gates[kRows][kAbreast];
   for (int r = 0; r < rows; ++r)
     for (int v = 0; v < vectors; ++v)
       sums[r][v] = load(e_pass + r * n.wide + v * lanes);
-  if (after) recur_some<F>(n, w, after, rows, vectors, sums);
+  if (after) recur<F>(n, w, after, rows, vectors, sums);
 
   for (int v = 0; v < vectors; ++v) {
     const int64_t cell = first + v * lanes;
     const int count = int(std::min<int64_t>(lanes, n.cells - cell));
-    if (!a.gates)
+    if (Cell::kGates && !a.gates)
       nets<F>(n, forward, cell / lanes, rows,
               a.xs + (t * n.batch + row) * n.inputs, before.h, n.cells, gates);
     for (int r = 0; r < rows; ++r) {
       const int64_t at = t * n.batch + row + r;
       const int64_t here = r * n.wide + v * lanes;
-      F* e = e_net + r * 4 * n.wide + cell;
+      F* e = e_net + r * n.row() + cell;
       if (t >= a.lengths[row + r]) {
         store(e_pass + here, sums[r][v]);
-        for (int g = 0; g < 4; ++g) store(e + g * n.wide, Vec<F>{});
+        for (int g = 0; g < Cell::kNets; ++g)
+          store(e + g * n.wide, Vec<F>{});
         continue;
       }
-      Vec<F> net[4];
-      if (a.gates) {
-        const F* kept = a.gates + at * 4 * n.wide + cell;
-        for (int g = 0; g < 4; ++g) net[g] = load(kept + g * n.wide);
+      Vec<F> net[Cell::kNets];
+      if constexpr (!Cell::kGates) {
+        net[0] = load_part(a.ys + at * n.cells + cell, count);
+      } else if (a.gates) {
+        const F* kept = a.gates + at * n.row() + cell;
+        for (int g = 0; g < Cell::kNets; ++g) net[g] = load(kept + g * n.wide);
       } else {
-        for (int g = 0; g < 4; ++g) net[g] = gates[r][g];
+        for (int g = 0; g < Cell::kNets; ++g) net[g] = gates[r][g];
         Cell::template squash<F>(net);
       }
       Vec<F> e_h = sums[r][v] + load_part(a.e_ys + at * n.cells + cell, count);
@@ -149,7 +158,7 @@ void step_back(const Sizes& n, const Back<F>& a, const F* w, const F* forward,
       }
       const Vec<F> h_tm1 = load_part(before.h + r * n.cells + cell, count);
       Cell::template back<F>(net, h_tm1, c_tm1, c_now, e_h, e_s);
-      for (int g = 0; g < 4; ++g) store(e + g * n.wide, net[g]);
+      for (int g = 0; g < Cell::kNets; ++g) store(e + g * n.wide, net[g]);
       store(e_pass + here, e_h);
       store(e_c + here, e_s);
     }
@@ -174,7 +183,7 @@ class LoopBack {
             (n.wide > 256 ? kManyRows : kSomeRows) /
                 std::max<int64_t>(rows_, 1), 1)),
         e_pass_(rows_ * n.wide), e_c_(rows_ * n.wide),
-        ring_((at_once_ + 1) * rows_ * 4 * n.wide),
+        ring_((at_once_ + 1) * rows_ * n.row()),
         own_h_(rows_ * n.cells), own_c_(rows_ * n.wide),
         gradient_(n, total) {
     for (int64_t r = 0; r < rows_; ++r) {
@@ -191,7 +200,7 @@ class LoopBack {
     for (int64_t s = n.steps - 1; s >= 0; --s) {
       if (s && n.reverse) crew.each(1, [&](int64_t) { copy_before(s); });
       const Before<F> before = before_of(s);
-      F* e_net = ring_ + s % (at_once_ + 1) * rows_ * 4 * n.wide;
+      F* e_net = ring_ + s % (at_once_ + 1) * rows_ * n.row();
       crew.each(blocks_of<F>(n.cells), [&](int64_t block) {
         auto some = [&](const F* w, int64_t first, int vectors, int64_t row,
                         int count) {
@@ -200,8 +209,8 @@ class LoopBack {
                             before.c + row * before.stride_c, before.stride_c};
           step_back<F, Cell>(n, a_, w, packed_.forward, first, vectors, n.at(s),
                              here, from_ + row, count,
-                             after ? after + 4 * skip : nullptr,
-                             e_net + 4 * skip, e_pass_ + skip + first,
+                             after ? after + n.nets * skip : nullptr,
+                             e_net + n.nets * skip, e_pass_ + skip + first,
                              e_c_ + skip + first);
         };
         over_rows<F>(n, packed_.w_h, n.cells, block, rows_, some);
@@ -215,7 +224,7 @@ class LoopBack {
       const bool settles = s % at_once_ == 0;
       crew.each(1, [&](int64_t) { gather(s, e_net); });
       if (settles) {
-        crew.each(n.wide / kLanes<F>,
+        crew.each(blocks_of<F>(n.row()),
                   [&](int64_t block) { gradient_.settle(block); });
         crew.each(1, [&](int64_t) { gradient_.clear(); });
       }
@@ -274,7 +283,7 @@ class LoopBack {
     for (int64_t r = 0; r < rows_; ++r)
       if (t < a_.lengths[from_ + r])
         gradient_.add(a_.xs + (t * n_.batch + from_ + r) * n_.inputs,
-                      h_before(s, r), e_net + r * 4 * n_.wide);
+                      h_before(s, r), e_net + r * n_.row());
   }
 
   const Sizes& n_;

@@ -2,7 +2,7 @@
 
 One call runs all steps of all sequences (`loops.h`), and one all steps back,
 weight gradients included. Rows of weights are those of the cells `lstm` (y_in,
-y_f, g, y_out) and `gru` (r, z, n).
+y_f, g, y_out), `gru` (r, z, n) and `srn`.
 """
 
 import functools
@@ -15,8 +15,8 @@ import numpy as np
 from lstm_jax.native.library import load
 from lstm_jax.types import Array
 
-# The cells that it knows, in the order of `LSTM_JAX_PICK`.
-CELLS = ('lstm', 'gru')
+# The cells that it knows, in the order of `LSTM_JAX_CELLS`.
+CELLS = ('lstm', 'gru', 'srn_tanh', 'srn_logistic', 'srn_relu')
 
 
 class Inputs(NamedTuple):
@@ -24,10 +24,10 @@ class Inputs(NamedTuple):
 
   w_x: Array  # [R, I]
   w_h: Array  # [R, C]
-  b: Array  # [4C]; of a GRU those of r, z, n and b_hn
+  b: Array  # [R]; of a GRU [4C], those of r, z, n and b_hn
   xs: Array  # [T, B, I]
   h_0: Array  # [B, C] outputs before the first step
-  c_0: Array  # [B, C] internal states before it; of a GRU never read
+  c_0: Array  # [B, C] internal states before it; read of an LSTM only
   lengths: Array  # [B] int32, steps past them change nothing
 
 
@@ -154,20 +154,21 @@ _AGAIN = ((1e6, 64), (16e6, 160))
 
 
 def _kept(cell, inputs):
-  """Shapes of what the way back needs, cells up to whole vectors."""
+  """Shapes of what the way back needs beside ys, cells up to whole vectors."""
   num_steps, batch, num_inputs = inputs.xs.shape
   dtype = inputs.xs.dtype
   cells = inputs.h_0.shape[-1]
-  states = cell == 'lstm'
+  states, gates = cell == 'lstm', cell in ('lstm', 'gru')
   lanes = load().vector_bytes // dtype.itemsize
   wide = -(-cells // lanes) * lanes
   size = 4 * num_steps * batch * wide * dtype.itemsize
   again = any(
     size > least and num_inputs + cells <= most for least, most in _AGAIN
   )
+  kept = wide if gates and not again else 0
   return (
     jax.ShapeDtypeStruct((num_steps, batch, wide if states else 0), dtype),
-    jax.ShapeDtypeStruct((num_steps, batch, 4, 0 if again else wide), dtype),
+    jax.ShapeDtypeStruct((num_steps, batch, 4, kept), dtype),
   )
 
 

@@ -10,15 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from experiments import (
+  comparison_plan,
+  comparison_run,
   figures,
   launch,
   run_state,
   summaries,
   table,
 )
+from experiments.comparisons import kind, summary
+from experiments.comparisons import table as comparison_table
 from experiments.report import writing
 from experiments.setting import changed, length_is_static, programs, trial_id
-from lstm_jax import catalog, results
+from lstm_jax import catalog, examples, results
 from lstm_jax.store import checkpoints, faults, folder, lock, provenance, seal
 
 
@@ -46,6 +50,10 @@ def run(plan, how, stop):
   except faults.StoreError as error:
     print(f'sweep: {error}', file=sys.stderr)
     return int(error.exit_code)
+  except (examples.Missing, examples.BadData) as error:
+    print(f'sweep: {error}', file=sys.stderr)
+    missing = isinstance(error, examples.Missing)
+    return int(faults.Exit.NO_DATA if missing else faults.Exit.BAD_DATA)
 
 
 def plan_entry(name, setting):
@@ -59,6 +67,8 @@ def plan_entry(name, setting):
   window = learner.get('window')
   if 'window' in learner and window is None:
     window = 'full'
+  if setting.is_comparison:
+    window = dict(setting.task_options).get('window')
   shown = {'length', 'window', 'hidden', 'blocks', 'block_size'}
   options = {
     f'{kind}.{key}': value
@@ -115,63 +125,46 @@ def _run(plan, how, stop, path, trials, stored):
   launch.set_flags(how.xla_profile, how.devices)
   import jax
 
-  from lstm_jax import workers
-
   jax.config.update('jax_numpy_rank_promotion', 'raise')
   devices = jax.devices()
   if how.devices:
     devices = devices[: how.devices]
-  settings = list(trials.values())
   names = list(trials)
   shared = {
-    key: [names[i] for i in where] for key, where in programs(settings).items()
+    key: [names[i] for i in where]
+    for key, where in programs(list(trials.values())).items()
   }
-  builds, refused = {}, False
-  for key, members in shared.items():
-    setting = trials[members[0]]
-    try:
-      builds[key] = build(setting)
-    except ValueError as why:
-      print(f'sweep: row {setting.row}: {why}', file=sys.stderr)
-      refused = True
-  if refused:
+  if plan.trials[0].is_comparison:
+    prepared, reasons = comparison_plan.prepare(list(trials.values()), how)
+    more = prepared.provenance
+  else:
+    prepared, reasons = _builds(trials, shared)
+    more = {}
+  for reason in reasons:
+    print(f'sweep: {reason}', file=sys.stderr)
+  if reasons:
     return int(faults.Exit.USAGE)
+  made = provenance.provenance(devices[0].device_kind, len(devices), **more)
   opened = folder.create_or_open(
     path,
     {
       'flags': {'grid': plan.grid, 'out': str(path.name)},
       'trials': stored,
       'programs': shared,
-      'provenance': provenance.provenance(devices[0].device_kind, len(devices)),
+      'provenance': made,
     },
     how.allow_drift,
   )
   shard, parts = how.shard
-  shard_name = None if parts == 1 else (shard, parts)
-  with lock.lock(opened, shard_name):
+  with lock.lock(opened, None if parts == 1 else (shard, parts)):
     records, problems = results.read_records(opened)
     for problem in problems:
       print(f'sweep: {problem.reason}', file=sys.stderr)
     if any(problem.damaged for problem in problems):
       results.repair(opened)
       records, _ = results.read_records(opened)
-    mine = names[shard::parts]
-    left = [name for name in mine if name not in records]
-    state = run_state.RunState(
-      opened, how, trials, shared, mine, records, devices
-    )
-    if left and not stop():
-      workers.run(
-        state.jobs(left),
-        builds.__getitem__,
-        devices,
-        workers.Hooks(state.outcome, state.progress, state.save, stop),
-        columns=state.columns(left),
-        planned={key: len(members) for key, members in shared.items()},
-        save_seconds=how.checkpoint_seconds,
-      )
-    state.display.close()
-    state.say_work()
+    train = _compare if plan.trials[0].is_comparison else _sweep
+    state = train(opened, how, trials, shared, records, prepared, devices, stop)
     results.write_csv(opened)
     if stop():
       state.say_stopped()
@@ -182,9 +175,57 @@ def _run(plan, how, stop, path, trials, stored):
     # Nothing of ours is under way any more; nor of anybody, if all has ended.
     done = len(results.read_records(opened)[0]) == len(trials)
     stale = [name for name, *_ in checkpoints.load(opened)[0]] if done else []
-    for name in {state.checkpoint_name, *stale}:
+    for name in {run_state.checkpoint_name(how), *stale}:
       checkpoints.drop(opened, name)
   return _show(opened, plan)
+
+
+def _sweep(opened, how, trials, shared, records, builds, devices, stop):
+  """Runs what is left of a plan of tasks; returns its `RunState`."""
+  from lstm_jax import workers
+
+  shard, parts = how.shard
+  mine = list(trials)[shard::parts]
+  left = [name for name in mine if name not in records]
+  state = run_state.RunState(
+    opened, how, trials, shared, mine, records, devices
+  )
+  if left and not stop():
+    workers.run(
+      state.jobs(left),
+      builds.__getitem__,
+      devices,
+      workers.Hooks(state.outcome, state.progress, state.save, stop),
+      columns=state.columns(left),
+      planned={key: len(members) for key, members in shared.items()},
+      save_seconds=how.checkpoint_seconds,
+    )
+  state.display.close()
+  state.say_work()
+  return state
+
+
+def _compare(opened, how, trials, shared, records, prepared, devices, stop):
+  """Runs what is left of a plan of data sets; returns its `Run`."""
+  del shared
+  shard, parts = how.shard
+  mine = comparison_plan.groups_of(trials, prepared)[shard::parts]
+  state = comparison_run.Run(opened, how, mine, records, prepared, devices)
+  state.run(stop)
+  comparison_run.write_curves(opened, results.read_records(opened)[0])
+  return state
+
+
+def _builds(trials, shared):
+  """Program key -> `lanes.Build`, and why settings are refused."""
+  builds, reasons = {}, []
+  for key, members in shared.items():
+    setting = trials[members[0]]
+    try:
+      builds[key] = build(setting)
+    except ValueError as why:
+      reasons.append(f'row {setting.row}: {why}')
+  return builds, reasons
 
 
 def build(setting):
@@ -219,15 +260,20 @@ def build(setting):
 def _show(opened, plan):
   """Prints the table, draws the figures; returns the exit code."""
   records, problems = results.write_csv(opened)
-  rows = results.rows(opened, records)
-  published = {}
-  for trial in opened.trials.values():
-    if trial['published']:
-      published.setdefault(trial['grid'], {})[trial['row']] = trial['published']
   print()
-  print(table.text(summaries.summarize(rows, published)))
-  drawn = figures.draw_all(rows, opened.path / 'figures', published)
-  pictures = [str(p) for p in drawn if p.suffix == '.png']
+  pictures = []
+  if kind.all_comparisons([opened]):
+    entries = list(opened.trials.values())
+    print(comparison_table.text(summary.lines(entries, records)))
+  else:
+    rows = results.rows(opened, records)
+    published = {}
+    for trial in opened.trials.values():
+      if figures_of := trial['published']:
+        published.setdefault(trial['grid'], {})[trial['row']] = figures_of
+    print(table.text(summaries.summarize(rows, published)))
+    drawn = figures.draw_all(rows, opened.path / 'figures', published)
+    pictures = [str(p) for p in drawn if p.suffix == '.png']
   print()
   missing = len(opened.trials) - len(records)
   if missing:

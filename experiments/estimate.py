@@ -17,6 +17,7 @@ REFERENCE_CORES = 2
 # Nanoseconds per lane-step of the 93-weight net of Experiment 4 on one core;
 # the cost is taken to grow as the number of weights.
 _NS = {'truncated1997': 20.0, 'elman': 30.0, 'bptt': 60.0, 'guess': 10.0}
+_NS |= {'minibatch': 5.0}
 _NS_OTHER = 100.0
 _REFERENCE_WEIGHTS = 93
 # Imports and the report at the end; a program for both workers, and its test.
@@ -87,6 +88,8 @@ def seconds(counts, programs, num_cores):
   """
   counts = list(counts)
   lanes = sum(count for _, count in counts)
+  if all(setting.is_comparison for setting, _ in counts):
+    lanes = num_cores * _FULL_LANES  # a batch fills the vector unit alone
   work = sum(count * _trial_seconds(setting) for setting, count in counts)
   idle = max(1.0, _FULL_LANES * num_cores / max(lanes, 1))
   return _START + (_COMPILE * programs + work * idle) / num_cores

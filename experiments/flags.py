@@ -28,6 +28,8 @@ class Run(NamedTuple):
     progress: one of `PROGRESS`.
     xla_profile: one of `XLA_PROFILES`.
     allow_drift: continue a folder that other versions have made.
+    data_dir: folder of the data sets, '' for the usual one.
+    skip_bad: leave out damaged files of data sets.
   """
 
   out: str = ''
@@ -37,6 +39,8 @@ class Run(NamedTuple):
   progress: str = 'auto'
   xla_profile: str = 'auto'
   allow_drift: bool = False
+  data_dir: str = ''
+  skip_bad: bool = False
 
 
 class Request(NamedTuple):
@@ -220,6 +224,8 @@ def _run(given, environ):
     progress=given.get('progress', default.progress),
     xla_profile=given.get('xla_profile', default.xla_profile),
     allow_drift=bool(given.get('allow_drift')),
+    data_dir=given.get('data_dir', default.data_dir),
+    skip_bad=bool(given.get('skip_bad')),
   )
 
 

@@ -1,5 +1,6 @@
 """Text in columns, for terminals of 80 columns."""
 
+import itertools
 import os
 import sys
 import textwrap
@@ -35,3 +36,56 @@ def aligned(table):
     ]
     lines.append('  '.join(words).rstrip())
   return lines
+
+
+def parted(columns, headings):
+  """A table whose lines fall into parts with headings of their own.
+
+  Args:
+    columns: heading -> (alignment '<' or '>', cells), all of one length.
+    headings: of each line, the part that it belongs to; '' for none.
+
+  Returns:
+    Lines: the heads, a rule, and the parts with an empty line between them.
+  """
+  widths = {n: max(map(len, (n, *cells))) for n, (_, cells) in columns.items()}
+
+  def line(cells):
+    parts = zip(cells, columns.items(), strict=True)
+    said = (f'{cell:{c[0]}{widths[n]}}' for cell, (n, c) in parts)
+    return '  '.join(said).rstrip()
+
+  body = zip(*(cells for _, cells in columns.values()), strict=True)
+  lines = [line(columns), '  '.join('─' * w for w in widths.values())]
+  pairs = zip(headings, body, strict=True)
+  parts = itertools.groupby(pairs, lambda one: one[0])
+  for i, (heading, part) in enumerate(parts):
+    lines += [''] * (i > 0) + [heading] * bool(heading)
+    lines += [line(cells) for _, cells in part]
+  return lines
+
+
+def fitted(make, give_up, width):
+  """Lines that fit a width, with what the reader needs least left out.
+
+  Args:
+    make: names that are left out -> lines.
+    give_up: names, first to last.
+    width: columns.
+
+  Returns:
+    (lines, names left out). Where even the shortest do not fit, they are wider.
+  """
+  left_out = []
+  lines = make(left_out)
+  for name in give_up:
+    if _width(lines) <= width:
+      break
+    shorter = make([*left_out, name])
+    if _width(shorter) < _width(lines):
+      left_out, lines = [*left_out, name], shorter
+  return lines, left_out
+
+
+def _width(lines):
+  return max(map(len, lines))

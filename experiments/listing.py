@@ -9,8 +9,10 @@ from lstm_jax import catalog
 def everything():
   """All tasks, cells, learners and grids, with their options and numbers."""
   lines = []
-  for kind in catalog.KINDS:
-    one = kind[:-1]
+  roles = [
+    (one, kind) for one, kinds in catalog.ROLES.items() for kind in kinds
+  ]
+  for one, kind in roles:
     lines.append(f'{kind} (--{one})')
     for name in catalog.names(kind):
       entry = catalog.describe(kind, name)
@@ -68,11 +70,12 @@ def plan(made):
     lines += ['', f'All rows: {" ".join(sorted(shared))}']
   sequences = sum(setting.budget for setting in made.trials)
   expected = sum(map(estimate.sequences, made.trials))
+  unit = 'epochs' if made.trials[0].is_comparison else 'sequences'
   again = f', {made.duplicates} duplicates left out' * bool(made.duplicates)
   lines += [
     '',
     f'{len(made.trials):,} trials{again}, {len(programs(made.trials))} '
-    f'programs, {expected:,.0f} sequences expected, {sequences:,} at most.',
+    f'programs, {expected:,.0f} {unit} expected, {sequences:,} at most.',
     f'Estimated time: {estimate.words(made.seconds)} on {made.cores} cores. '
     'This is an estimate, not a measurement.',
     f'Run folder: {made.out}. Nothing was run or written.',

@@ -18,6 +18,8 @@ _FLAG_OF = {name: flag for flag, name in AXES.items()}
 _DEFAULTS = {'task': 'adding', 'cell': 'lstm1997'}
 _LEARNER, _LEARNER_FOR_ALL = 'truncated1997', 'bptt'
 _SEEDS, _BUDGET = 10, 100_000
+# Where the task is a data set.
+_TRAINER, _TRAINER_SEEDS, _EPOCHS = 'minibatch', 5, 10
 
 
 class Plan(NamedTuple):
@@ -87,6 +89,12 @@ def expand(request):
       trial = dataclasses.replace(setting, grid=table.name, seed=seed)
       trials.setdefault(trial_id(trial), trial)
       count += 1
+  kinds = {trial.is_comparison: trial.task for trial in trials.values()}
+  if len(kinds) == 2:
+    raise values.Refused(
+      f'--task={kinds[False]} draws its sequences and {kinds[True]} is a data '
+      'set: one run has either; make two'
+    )
   whole = request.grid is not None and not (
     request.axes
     or request.sets
@@ -112,6 +120,10 @@ def _flag_row(request):
   axes = {axis.name: axis for axis in (*request.axes, *request.sets)}
   for name, value in _DEFAULTS.items():
     axes.setdefault(name, Axis(name, (value,), f'--{name}'))
+  datasets = catalog.names('datasets')
+  collected = all(task in datasets for task in axes['task'].values)
+  if collected:
+    axes.setdefault('learner', Axis('learner', (_TRAINER,), '--learner'))
   known = set(catalog.names('cells'))
   needs = catalog.describe('learners', _LEARNER).needs
   needs = {name for name, need in needs.items() if not need.when}
@@ -131,8 +143,9 @@ def _flag_row(request):
     roles=(),
     tried=0,
     axes=tuple(sorted(axes.values(), key=lambda a: order.get(a.name, 99))),
-    seeds=request.seeds or tuple(range(_SEEDS)),
-    budget=request.budget or _BUDGET,
+    seeds=request.seeds
+    or tuple(range(_TRAINER_SEEDS if collected else _SEEDS)),
+    budget=request.budget or (_EPOCHS if collected else _BUDGET),
     expected_sequences=0.0,
     expected_trial_seconds=0.0,
     published=(),
@@ -233,6 +246,8 @@ def _held(setting):
       held[f'{one}.{name}'] = values.written(name, value)
   for name, value in setting.numbers:
     held[f'learner.{name}'] = values.written(name, value)
+  if 'task.window' in held:
+    held['learner.window'] = held['task.window']  # see `resolve.whose`
   return {name: _canonical(value) for name, value in held.items()}
 
 

@@ -7,7 +7,8 @@ never an error: no sweep fails for its progress bar.
 A snapshot is a dict; what it lacks is not shown:
 
   done               trials that have ended
-  solved, diverged   how many of those
+  solved, diverged   how many of those; solved None: nothing can be
+  note               how the one that was last heard of is doing
   running            trials in a place right now
   sequences          training sequences shown so far
   sequences_per_second
@@ -74,13 +75,15 @@ def line(
   count = f'{done:,}/{total:,} trials'
   left = f'{clock_text(of("eta_seconds"))} left'
   rate, share = of('sequences_per_second'), of('lane_share')
+  solved = of('solved', 0)
   what = of('compiling')
   compiling = what if isinstance(what, str) else '' if not what else 'a program'
   compiling = compiling and f'compiling {" ".join(compiling.split())}'
   # (need, fact) in the order shown; no two needs are equal.
   facts = [
     (9, count),
-    (6, f'{of("solved", 0):,} solved'),
+    (6, '' if solved is None else f'{solved:,} solved'),
+    (4, of('note', '')),
     (3, f'{of("diverged"):,} diverged' if of('diverged') else ''),
     (2, f'{of("running"):,} running' if of('running') else ''),
     (5, '' if rate is None else f'{rate:,.0f} seq/s'),

@@ -6,6 +6,8 @@ from experiments import values
 from experiments.setting import Setting
 from lstm_jax import catalog
 
+_ROLE = {kind: one for one, kinds in catalog.ROLES.items() for kind in kinds}
+
 
 class Given(NamedTuple):
   """A value as written, and who wrote it: a flag, or a file and its key."""
@@ -44,13 +46,15 @@ def setting(given, **facts):
       raise values.Refused(*reasons)
 
   entries = {}
-  for kind in catalog.KINDS:
-    one, known = kind[:-1], catalog.names(kind)
+  for one, kinds in catalog.ROLES.items():
     name, source = given[one]
-    if name in known:
-      entries[one] = catalog.describe(kind, name)
+    if catalog.kind_of(one, name):
+      entries[one] = catalog.find(one, name)
     else:
+      known = tuple(n for kind in kinds for n in catalog.names(kind))
       reasons.append(f'{source}={name}: {catalog.unknown(str(name), known)}')
+  stop_if_refused()
+  reasons.extend(_mismatched(given, entries))
   stop_if_refused()
 
   options = {
@@ -59,7 +63,7 @@ def setting(given, **facts):
   }
   numbers = {one: dict(entry.numbers) for one, entry in entries.items()}
   for dotted, (value, source) in given.items():
-    one, _, name = dotted.partition('.')
+    one, _, name = whose(dotted, entries).partition('.')
     if not name:
       continue
     if name in options[one]:
@@ -88,9 +92,45 @@ def setting(given, **facts):
   )
 
 
+def whose(dotted, entries):
+  """The dotted name that a written one stands for.
+
+  A window is the learner's, but for a data set, whose own it is: each says what
+  it means.
+
+  Args:
+    dotted: as 'learner.window'.
+    entries: role -> `catalog.Entry`.
+  """
+  task = entries['task']
+  if dotted == 'learner.window' and task.kind == 'datasets':
+    return 'task.window'
+  return dotted
+
+
+def _mismatched(given, entries):
+  """What a data set cannot have: a learner of tasks, two windows."""
+  task, learner = entries['task'], entries['learner']
+  window = given.get('learner.window')
+  if task.kind == 'datasets' and window and 'task.window' in given:
+    yield (
+      f'{window} with {given["task.window"]}: two values for one thing; '
+      'choose one of them'
+    )
+  collected, batches = task.kind == 'datasets', learner.kind == 'trainers'
+  if collected == batches:
+    return
+  fit = catalog.names('trainers' if collected else 'learners')
+  what = 'is a data set' if collected else 'draws its sequences'
+  yield (
+    f'{given["learner"]}: cannot learn task {task.name}, which {what}; '
+    f'choose from {", ".join(fit)}'
+  )
+
+
 def _absent(entry, name, written):
   """Why an entry has no such option, and which one has."""
-  one = entry.kind[:-1]
+  one = _ROLE[entry.kind]
   others = (catalog.describe(entry.kind, o) for o in catalog.names(entry.kind))
   having = [o.name for o in others if name in o.options or name in o.numbers]
   if having:
@@ -150,7 +190,7 @@ def _unmet(given, entries, all_options):
 
 def _lacking(entry, need, options):
   """Who has what an entry lacks; '' if it has it."""
-  kind, one = entry.kind, entry.kind[:-1]
+  kind, one = entry.kind, _ROLE[entry.kind]
   condition = entry.provides.get(need)
   if condition is None:
     others = (catalog.describe(kind, name) for name in catalog.names(kind))

@@ -36,10 +36,7 @@ class RunState:
     kept = [trials[name] for name in nets.names(opened) if name in trials]
     self._nets = {(setting.row, setting.grid) for setting in kept}
     self._device = devices[0].device_kind
-    shard, parts = how.shard
-    self.checkpoint_name = (
-      'state' if parts == 1 else f'state-{shard}-of-{parts}'
-    )
+    self._checkpoint_name = checkpoint_name(how)
     mode = how.progress
     if mode == 'auto':
       mode = choose_mode(sys.stderr)
@@ -111,7 +108,7 @@ class RunState:
           [column.leaves[leaf] for _, column in pairs], axis=-1
         )
     checkpoints.save(
-      self._folder, self.checkpoint_name, arrays, {'programs': meta}
+      self._folder, self._checkpoint_name, arrays, {'programs': meta}
     )
 
   def outcome(self, outcome):
@@ -192,8 +189,18 @@ class RunState:
 
   def say_stopped(self):
     """One line for whoever stopped it."""
-    left = len(self._mine) - len(self._status)
-    print(
-      f'Stopped with {left:,} trials to go; all is saved. '
-      'The same command continues.'
-    )
+    print(stopped(len(self._mine) - len(self._status)))
+
+
+def checkpoint_name(how):
+  """The name of the checkpoints of a run or of its shard."""
+  shard, parts = how.shard
+  return 'state' if parts == 1 else f'state-{shard}-of-{parts}'
+
+
+def stopped(left):
+  """One line for whoever stopped a run."""
+  return (
+    f'Stopped with {left:,} trials to go; all is saved. '
+    'The same command continues.'
+  )

@@ -34,7 +34,7 @@ class Setting:
     numbers: traced numbers, sorted `(name, value)` pairs; None: drawn like
       every other weight; a tuple has one value a block.
     seed: of the trial's key.
-    budget: training sequences it may see.
+    budget: training sequences it may see; of a data set, epochs.
     line: the line of the published table that the row stands for.
     source: the published table.
     reading: which reading of the paper the row follows.
@@ -69,10 +69,15 @@ class Setting:
     """Steps an error travels back; None: all, or the learner has none."""
     return dict(self.learner_options).get('window')
 
+  @property
+  def is_comparison(self):
+    """Whether it is trained on a data set."""
+    return catalog.kind_of('task', self.task) == 'datasets'
+
 
 def steps(setting):
-  """Mean steps of one of its sequences."""
-  a, b = catalog.describe('tasks', setting.task).mean_steps
+  """Mean steps of one of its sequences; of a data set, of an epoch."""
+  a, b = catalog.find('task', setting.task).mean_steps
   return a * (setting.length or 0) + b
 
 
@@ -117,7 +122,7 @@ def program_key(setting):
 
 def length_is_static(setting):
   """Whether the learner is made for one length, given as its keyword."""
-  static = catalog.describe('learners', setting.learner).static
+  static = catalog.find('learner', setting.learner).static
   options = dict(setting.learner_options)
   return 'length' in static and catalog.holds(static['length'], options)
 
@@ -141,9 +146,8 @@ def changed(setting):
   """
   words = []
   numbers = dict(setting.numbers)
-  for kind in catalog.KINDS:
-    one = kind[:-1]
-    entry = catalog.describe(kind, getattr(setting, one))
+  for one in catalog.ROLES:
+    entry = catalog.find(one, getattr(setting, one))
     defaults = {name: o.default for name, o in entry.options.items()}
     defaults |= entry.numbers
     held = dict(getattr(setting, f'{one}_options'))

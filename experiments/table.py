@@ -1,9 +1,9 @@
 """The table of a run: one line a setting, beside what was published."""
 
-import itertools
 import math
 import textwrap
 
+from experiments import layout
 from experiments import summaries as summaries_lib
 from experiments.summaries import Summary, shown
 
@@ -45,14 +45,9 @@ def text(summaries: list[Summary], width: int = 110) -> str:
   """
   if not summaries:
     return _NOTHING
-  left_out: list[str] = []
-  lines = _lines(summaries, left_out)
-  for name in _GIVE_UP:
-    if _width(lines) <= width:
-      break
-    shorter = _lines(summaries, [*left_out, name])
-    if _width(shorter) < _width(lines):
-      left_out, lines = [*left_out, name], shorter
+  lines, left_out = layout.fitted(
+    lambda left_out: _lines(summaries, left_out), _GIVE_UP, width
+  )
   notes = [_legend(_columns(summaries, left_out))]
   if left_out:
     notes.append(f'Left out of this narrow table: {", ".join(left_out)}.')
@@ -154,24 +149,7 @@ def _lines(summaries, left_out):
   """Aligned lines; tasks, where there are several, as headings of parts."""
   columns = _columns(summaries, left_out)
   tasks = columns.pop('task', (None, None))[1] or [''] * len(summaries)
-  widths = {n: max(map(len, (n, *cells))) for n, (_, cells) in columns.items()}
-
-  def line(cells):
-    parts = zip(cells, columns.items(), strict=True)
-    said = (f'{cell:{c[0]}{widths[n]}}' for cell, (n, c) in parts)
-    return '  '.join(said).rstrip()
-
-  body = zip(*(cells for _, cells in columns.values()), strict=True)
-  lines = [line(columns), '  '.join('─' * w for w in widths.values())]
-  parts = itertools.groupby(zip(tasks, body, strict=True), lambda one: one[0])
-  for i, (task, part) in enumerate(parts):
-    lines += [''] * (i > 0) + [task] * bool(task)
-    lines += [line(cells) for _, cells in part]
-  return lines
-
-
-def _width(lines):
-  return max(map(len, lines))
+  return layout.parted(columns, tasks)
 
 
 def _options(s, names):

@@ -12,7 +12,11 @@ GROUPS = {
     'cell': ('NAME,...', 'cells'),
     'learner': ('NAME,...', 'learning rules'),
     'length': ('N,...', 'T, sequence length of the task'),
-    'window': ('N,...', 'steps an error travels back, or full'),
+    'window': (
+      'N,...',
+      'steps an error travels back, or full; of a data set, steps it sees or '
+      'milliseconds of a spectrum',
+    ),
     'hidden': ('N,...', 'hidden units of cells without blocks'),
     'blocks': ('N,...', 'memory-cell blocks of lstm1997'),
     'block_size': ('N,...', 'cells a block'),
@@ -24,7 +28,10 @@ GROUPS = {
       'with --grid it overrides',
     ),
     'seeds': ('N', 'a count (10: seeds 0 to 9) or a list (3,5-9)'),
-    'budget': ('N', 'training sequences a trial may see'),
+    'budget': (
+      'N',
+      'training sequences a trial may see; of a data set, epochs',
+    ),
   },
   'Named grids': {
     'grid': ('NAME', 'run the grid NAME; quickstart if nothing is asked for'),
@@ -46,6 +53,8 @@ GROUPS = {
     'checkpoint_seconds': ('X', 'save long trials this often (20)'),
     'progress': ('WORD', ', '.join(PROGRESS) + ' (auto)'),
     'xla_profile': ('WORD', 'XLA flags for small nets: auto, none (auto)'),
+    'data_dir': ('FOLDER', 'where data sets are (see experiments.data --help)'),
+    'skip_bad': (None, 'leave out damaged files of data sets, and count them'),
     'allow_drift': (None, 'continue a folder made by other versions'),
     'yes': (None, 'run a plan of more than 100,000 trials'),
   },
@@ -74,6 +83,7 @@ def text():
     lines.append('')
   lines.append(
     'Exit codes: 0 done, 2 bad flags, 3 done but some trial failed by error,\n'
+    '65 a data file is damaged, 66 a data set is missing,\n'
     '73 folder unusable, 74 disk trouble, 75 stopped on request, run again,\n'
     '130 and 143 stopped by a signal after saving, run again to continue.'
   )

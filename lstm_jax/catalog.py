@@ -26,7 +26,8 @@ Beside the factory a module may hold these literals:
   SHORTEST = n
       The smallest length a task is defined for.
   MEAN_STEPS = (a, b)
-      A task's sequences of length T have a T + b steps on average.
+      A task's sequences of length T have a T + b steps on average, a data
+      set's epochs.
   TRIVIAL = (({option: value, ...}, {'predictor': words, 'absolute': x,
       'squared': x, 'wrong': x}), ...)
       What the best predictor that ignores its input reaches on a task: mean
@@ -43,7 +44,14 @@ import importlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-KINDS = ('tasks', 'cells', 'learners')
+KINDS = ('tasks', 'datasets', 'cells', 'learners', 'trainers')
+# What takes part in a trial -> the kinds that can. Data sets are trained on by
+# trainers, tasks by learners.
+ROLES = {
+  'task': ('tasks', 'datasets'),
+  'cell': ('cells',),
+  'learner': ('learners', 'trainers'),
+}
 _ROOT = Path(__file__).parent
 _TYPES = ('bool', 'int', 'float')
 
@@ -82,7 +90,7 @@ class Entry(NamedTuple):
   """What the source says of one cell, learner or task.
 
   Attributes:
-    kind: 'cells', 'learners' or 'tasks'.
+    kind: one of `KINDS`.
     name: the file's and the factory's name.
     summary: first line of the factory's docstring.
     options: name -> `Option`, in the order of the signature. Keywords that
@@ -122,6 +130,24 @@ def names(kind, root=_ROOT):
   return tuple(sorted(f.stem for f in files if not f.stem.startswith('_')))
 
 
+def kind_of(role, name, root=_ROOT):
+  """The kind in which a role has this name; None where it has not."""
+  return next((k for k in ROLES[role] if name in names(k, root)), None)
+
+
+def find(role, name):
+  """The entry that plays a role under this name.
+
+  Raises:
+    ValueError: no kind of the role has it.
+  """
+  kind = kind_of(role, name)
+  if kind is None:
+    known = [n for kind in ROLES[role] for n in names(kind)]
+    raise ValueError(f'{role} {name!r} is unknown: {unknown(name, known)}')
+  return describe(kind, name)
+
+
 def unknown(name, known):
   """The end of a message about an unknown name: what exists, what is near."""
   near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
@@ -134,7 +160,7 @@ def describe(kind, name, root=_ROOT):
   """Reads one entry from its source, once, without importing it.
 
   Args:
-    kind: 'cells', 'learners' or 'tasks'.
+    kind: one of `KINDS`.
     name: the entry.
     root: folder that holds the folders of all kinds.
 
@@ -224,13 +250,13 @@ def build(kind, name, *args, **options):
   """Imports an entry's module and calls its factory.
 
   Args:
-    kind: 'cells', 'learners' or 'tasks'.
+    kind: one of `KINDS`.
     name: the entry.
     *args: the factory's positional arguments.
     **options: its keywords.
 
   Returns:
-    What the factory makes: a `Cell`, `Learner` or `Task`.
+    What the factory makes: a `Cell`, `Learner`, `Task`, `Dataset`, `Trainer`.
 
   Raises:
     ValueError: an unknown kind or name, or what the factory refuses.

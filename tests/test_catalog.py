@@ -88,11 +88,11 @@ def test_conditions_and_numbers_name_what_exists(kind, name):
 
 def test_numbers_of_cells_and_learners_never_collide():
   # They reach a trial in one mapping.
-  def numbers(kind):
-    entries = (catalog.describe(kind, name) for name in catalog.names(kind))
+  def numbers(kinds):
+    entries = (catalog.describe(k, n) for k in kinds for n in catalog.names(k))
     return set().union(*(entry.numbers for entry in entries))
 
-  taken = [numbers(kind) for kind in catalog.KINDS]
+  taken = [numbers(kinds) for kinds in catalog.ROLES.values()]
   for one, other in itertools.combinations(taken, 2):
     assert not one & other
 
@@ -151,7 +151,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(function):
     function('cells', 'ltsm')
   with pytest.raises(ValueError, match='choose from adding, '):
     function('tasks', '_private')
-  with pytest.raises(ValueError, match='must be one of tasks, cells'):
+  with pytest.raises(ValueError, match='must be one of tasks, datasets'):
     function('cell', 'srn')
 
 

@@ -266,12 +266,14 @@ def test_list_names_everything_there_is(capsys):
   assert len(shown) > 8
   for name in shown:
     assert f'\n  {name} ' in text or f'\n  {name}\n' in text, name
-  for kind in catalog.KINDS:
+  pairs = [(role, kind) for role, of in catalog.ROLES.items() for kind in of]
+  assert {kind for _, kind in pairs} == set(catalog.KINDS)
+  for role, kind in pairs:
     for name in catalog.names(kind):
       entry = catalog.describe(kind, name)
       assert entry.summary.split()[0] in text
       for word in (*entry.options, *entry.numbers):
-        assert f' {kind[:-1]}.{word}=' in text
+        assert f' {role}.{word}=' in text
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys, tmp_path):

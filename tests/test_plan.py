@@ -391,9 +391,9 @@ def test_flags_give_a_plan_or_reasons(names, figures, sets):
   )
   for setting in made_plan.trials:
     # What was resolved can be built: names, options, window, needs.
-    for kind in catalog.KINDS:
-      entry = catalog.describe(kind, getattr(setting, kind[:-1]))
-      held = dict(getattr(setting, f'{kind[:-1]}_options'))
+    for role in catalog.ROLES:
+      entry = catalog.find(role, getattr(setting, role))
+      held = dict(getattr(setting, f'{role}_options'))
       assert held.keys() == entry.options.keys()
       for option in entry.options.values():
         assert_fits(option, held[option.name])

@@ -15,6 +15,7 @@ def test_provenance_is_complete_and_an_allow_list():
   made = provenance('cpu', 2)
   others = {'python', 'code', 'commit', 'changes', 'system', 'machine', 'cpu'}
   others |= {'cores', 'device_kind', 'device_count', 'xla_flags'}
+  others |= {'data', 'layer_code'}
   assert made.keys() == others | {*PACKAGES}
   assert {*COMPARED} <= made.keys()
   assert (

@@ -47,7 +47,8 @@ def _flags(entry):
       flags.append(f'--{name}={written(name, value)}')
   axes = set(AXES.values())
   for word in entry.get('changed', '').split():
-    if word.partition('=')[0] not in axes:
+    # The window of a data set is its own, and stands in --window already.
+    if word.partition('=')[0] not in (*axes, 'task.window'):
       flags.append(f'--set={word}')
   return flags
 

@@ -38,12 +38,14 @@ class Table(NamedTuple):
     right: of each column, whether its cells are set to the right.
     lines: cells.
     anchors: of each line, the anchor its first cell leads to, or ''.
+    kinds: of each line, its class in the style sheet, or ''; empty: none has.
   """
 
   headings: tuple[str, ...]
   right: tuple[bool, ...]
   lines: tuple[tuple[Cell, ...], ...]
   anchors: tuple[str, ...]
+  kinds: tuple[str, ...] = ()
 
 
 class Report(NamedTuple):
@@ -84,6 +86,20 @@ def made(
   """
   found = published_rows(entries, rows)
   published = [row for row in found if row.figures]
+  title, subtitle = headings(entries)
+  return Report(
+    title=title,
+    subtitle=subtitle,
+    lead=_lead(published, found),
+    warnings=[*missing_or_wrong(entries, rows), *warnings],
+    published=published,
+    others=[row for row in found if not row.figures],
+    facts=facts,
+  )
+
+
+def headings(entries: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+  """Title and subtitle: what the grids of some plans say of themselves."""
   names = list(parts(entries, lambda entry: entry['grid']))
   known = [table for table in map(_grid, names) if table]
   heads = [f'grid {name}' for name in names]
@@ -91,15 +107,7 @@ def made(
   titles = [table.title for table in known]
   if len(names) > 2:
     titles = [f'{len(names)} grids beside what was published']
-  return Report(
-    title='; '.join(titles) or 'Settings from flags',
-    subtitle=', '.join(heads),
-    lead=_lead(published, found),
-    warnings=[*_warnings(entries, rows), *warnings],
-    published=published,
-    others=[row for row in found if not row.figures],
-    facts=facts,
-  )
+  return '; '.join(titles) or 'Settings from flags', ', '.join(heads)
 
 
 def overview(rows: list[Row]) -> Table:
@@ -163,6 +171,48 @@ def _matrix(rows):
   return Table(tuple(headings), right, tuple(lines), ('',) * len(lines))
 
 
+def missing_or_wrong(
+  entries: Sequence[Mapping[str, Any]],
+  rows: Sequence[Mapping[str, Any]],
+  counted: str = 'count as not solved',
+) -> list[str]:
+  """What is missing or wrong in trials, one sentence each.
+
+  Args:
+    entries: of the plans, no trial twice.
+    rows: of `results.csv`.
+    counted: what becomes of trials without a result.
+  """
+  said = []
+  missing = len(entries) - len(rows)
+  if missing:
+    said.append(
+      f'{missing:,} of {len(entries):,} trials are still to come; what follows '
+      'is of those that have ended.'
+    )
+  for status, word in (
+    ('failed', 'failed'),
+    ('diverged', 'diverged'),
+    ('given_up', 'were given up early'),
+  ):
+    number = sum(row['status'] == status for row in rows)
+    if number:
+      said.append(f'{number:,} of {len(rows):,} trials {word}; they {counted}.')
+  if any(row.get('drift') for row in rows):
+    said.append(
+      'Some trials were run by other versions or on another machine than the '
+      'plan names (column drift of results.csv).'
+    )
+  published = [entry for entry in entries if figures_of(entry)]
+  for first, *others in parts(published, place).values():
+    if any(figures_of(other) != figures_of(first) for other in others):
+      said.append(
+        f'{source_of(first)}, {first.get("line") or first["row"]}: the plans '
+        'give different published figures; the first count.'
+      )
+  return said
+
+
 def changed(entry: Mapping[str, Any]) -> str:
   """Options of a setting that are not at their defaults."""
   return entry.get('changed') or 'all at their defaults'
@@ -197,37 +247,3 @@ def _lead(published, made):
   most = max(len(row.readings) for row in published)
   by = ', each by the best of its readings' if most > 1 else ''
   return f'{count_of} published {rows}: {said}{by}.'
-
-
-def _warnings(entries, rows):
-  """What is missing or wrong in trials, one sentence each."""
-  said = []
-  missing = len(entries) - len(rows)
-  if missing:
-    said.append(
-      f'{missing:,} of {len(entries):,} trials are still to come; what follows '
-      'is of those that have ended.'
-    )
-  for status, word in (
-    ('failed', 'failed'),
-    ('diverged', 'diverged'),
-    ('given_up', 'were given up early'),
-  ):
-    number = sum(row['status'] == status for row in rows)
-    if number:
-      said.append(
-        f'{number:,} of {len(rows):,} trials {word}; they count as not solved.'
-      )
-  if any(row.get('drift') for row in rows):
-    said.append(
-      'Some trials were run by other versions or on another machine than the '
-      'plan names (column drift of results.csv).'
-    )
-  published = [entry for entry in entries if figures_of(entry)]
-  for first, *others in parts(published, place).values():
-    if any(figures_of(other) != figures_of(first) for other in others):
-      said.append(
-        f'{source_of(first)}, {first.get("line") or first["row"]}: the plans '
-        'give different published figures; the first count.'
-      )
-  return said

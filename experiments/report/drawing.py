@@ -56,28 +56,46 @@ def draw_all(report: Report, traces=()) -> dict[str, tuple[str, str]]:
   Raises:
     ImportError: matplotlib is not installed.
   """
+  return rendered(_figures(report, traces))
+
+
+def rendered(drawn) -> dict[str, tuple[str, str]]:
+  """Figures as SVG, drawn in the style of a report.
+
+  Args:
+    drawn: an iterator of `(name, (caption, figure))`, or `(name, None)` for
+      what cannot be drawn. It must draw each figure when it is asked for it.
+
+  Returns:
+    name -> (caption, SVG), as `draw_all`.
+
+  Raises:
+    ImportError: matplotlib is not installed.
+  """
   import matplotlib
 
   found = {}
   with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE}):
-
-    def add(name, drawn):
-      if drawn is not None:
-        caption, figure = drawn
+    for name, made in drawn:
+      if made is not None:
+        caption, figure = made
         found[name] = caption, _svg(figure, f'f{len(found)}')
-
-    add('overview', strips.overview(report.published))
-    for row in (*report.published, *report.others):
-      add(f'row:{row.anchor}', strips.distribution(row))
-    tables = parts(report.published, lambda row: row.source)
-    for number, rows in enumerate(tables.values()):
-      for i, drawn in enumerate(scaling.draw_scaling(rows)):
-        add(f'scaling:{number}-{i}', drawn)
-    for i, (title, trace, blocks) in enumerate(traces):
-      figure = sequence.draw_sequence(trace, title, blocks)
-      caption = f'{title}. {sequence.CAPTION}'
-      add(f'sequence:{i}', (caption, figure))
   return found
+
+
+def _figures(report, traces):
+  """Name and `(caption, figure)` of each figure, drawn one by one."""
+  yield 'overview', strips.overview(report.published)
+  for row in (*report.published, *report.others):
+    yield f'row:{row.anchor}', strips.distribution(row)
+  tables = parts(report.published, lambda row: row.source)
+  for number, rows in enumerate(tables.values()):
+    for i, drawn in enumerate(scaling.draw_scaling(rows)):
+      yield f'scaling:{number}-{i}', drawn
+  for i, (title, trace, blocks) in enumerate(traces):
+    caption = f'{title}. {sequence.CAPTION}'
+    figure = sequence.draw_sequence(trace, title, blocks)
+    yield f'sequence:{i}', (caption, figure)
 
 
 def inline(svg: str, caption: str) -> str:

@@ -1,5 +1,6 @@
 """A report as one page of HTML that refers to nothing outside itself."""
 
+from collections.abc import Iterable, Mapping
 from html import escape
 
 from experiments.report import content, drawing, verdicts
@@ -47,33 +48,53 @@ def page(
     parts.append(f'<p class="warn">{escape(warning)}</p>')
   if report.published:
     parts += _overview(report.published, pictures)
-  parts += [_picture(pictures, name) for name in _named(pictures, 'scaling:')]
+  parts += [picture(pictures, name) for name in _named(pictures, 'scaling:')]
   parts += [_section(row, pictures) for row in report.published]
   if shown := _named(pictures, 'sequence:'):
     parts.append('<h2 id="inside">Inside a solved net</h2>')
-    parts += [_picture(pictures, name) for name in shown]
+    parts += [picture(pictures, name) for name in shown]
   if report.others:
     parts.append('<h2 id="others">Settings without a published figure</h2>')
     parts += [_section(row, pictures, 'h3') for row in report.others]
   if report.published:
     parts.append('<h2 id="rule">The rule</h2>')
-    parts.append(_list(map(_led, verdicts.RULE)))
+    parts.append(bullets(map(led, verdicts.RULE)))
   parts.append('<h2 id="columns">The columns</h2>')
-  parts.append(_list(map(_led, legend(report))))
-  for title, facts in report.facts.items():
-    parts.append(f'<h2>{escape(title)}</h2>')
-    lines = (
-      f'<dt>{escape(name)}</dt><dd>{escape(said)}</dd>'
-      for name, said in facts.items()
-    )
-    parts.append(f'<dl>{"".join(lines)}</dl>')
+  parts.append(bullets(map(led, legend(report))))
+  parts += facts(report.facts)
+  return document(report.title, parts, made_from)
+
+
+def document(title: str, parts: Iterable[str], made_from: str = '') -> str:
+  """A page of HTML with the looks of a report.
+
+  Args:
+    title: of the window.
+    parts: what `main` holds, in HTML; '' for nothing.
+    made_from: hash of what it was made from, see `key`.
+  """
   body = '\n'.join(filter(None, parts))
   return (
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
     '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-    f'{key(made_from)}\n<title>{escape(report.title)}</title>\n<style>{CSS}</style>\n</head>\n'
+    f'{key(made_from)}\n<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n'
     f'<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n'
   )
+
+
+def facts(
+  found: Mapping[str, Mapping[str, str]], level: str = 'h2'
+) -> list[str]:
+  """Heading -> name -> words as lists below headings."""
+  parts = []
+  for title, held in found.items():
+    parts.append(f'<{level}>{escape(title)}</{level}>')
+    lines = (
+      f'<dt>{escape(name)}</dt><dd>{escape(said)}</dd>'
+      for name, said in held.items()
+    )
+    parts.append(f'<dl>{"".join(lines)}</dl>')
+  return parts
 
 
 def key(made_from: str) -> str:
@@ -83,15 +104,15 @@ def key(made_from: str) -> str:
 
 def _overview(rows, pictures):
   parts = ['<h2 id="overview">Overview</h2>']
-  parts.append(_table(content.overview(rows)))
-  parts.append(_picture(pictures, 'overview'))
+  parts.append(table(content.overview(rows)))
+  parts.append(picture(pictures, 'overview'))
   if found := content.matrices(rows):
     parts.append('<h3 id="matrix">Readings across rows</h3>')
     parts.append(f'<p>{escape(content.MATRIX)}</p>')
-    for name, table in found.items():
+    for name, matrix in found.items():
       if len(found) > 1:
         parts.append(f'<h4>{escape(name)}</h4>')
-      parts.append(_table(table))
+      parts.append(table(matrix))
   return parts
 
 
@@ -108,8 +129,8 @@ def _section(row: Row, pictures, level='h2'):
   parts.append(_readings(row))
   said = notes(row)
   if said:
-    parts.append(_list(map(_led, said)))
-  parts.append(_picture(pictures, f'row:{row.anchor}'))
+    parts.append(bullets(map(led, said)))
+  parts.append(picture(pictures, f'row:{row.anchor}'))
   commands = []
   for reading in row.readings:
     changed = content.changed(reading.entry)
@@ -158,22 +179,25 @@ def _heads(found):
   return f'<thead><tr>{"".join(cells)}</tr></thead>'
 
 
-def _table(table: Table):
+def table(found: Table) -> str:
+  """A table in a box that scrolls."""
   heads = (
     f'<th scope="col"{" class=n" * right}>{escape(heading)}</th>'
-    for heading, right in zip(table.headings, table.right, strict=True)
+    for heading, right in zip(found.headings, found.right, strict=True)
   )
+  kinds = found.kinds or ('',) * len(found.lines)
   lines = []
-  for line, anchor in zip(table.lines, table.anchors, strict=True):
+  for line, anchor, kind in zip(found.lines, found.anchors, kinds, strict=True):
     cells = ''.join(
       _cell(cell, right, head=not i, link=f'#{anchor}' if anchor else '')
-      for i, (cell, right) in enumerate(zip(line, table.right, strict=True))
+      for i, (cell, right) in enumerate(zip(line, found.right, strict=True))
     )
-    lines.append(f'<tr>{cells}</tr>')
+    marked = f' class="{kind}"' if kind else ''
+    lines.append(f'<tr{marked}>{cells}</tr>')
   return _scrolling(
     f'<table><thead><tr>{"".join(heads)}</tr></thead>\n'
     f'<tbody>{"".join(lines)}</tbody></table>',
-    table.headings[0],
+    found.headings[0],
   )
 
 
@@ -198,7 +222,7 @@ def _cell(cell: Cell, right, head=False, link=''):
   return f'<td{" class=n" * right}>{main}{small}</td>'
 
 
-def _led(text):
+def led(text: str) -> str:
   """A sentence whose words before the first colon or full stop lead it."""
   for mark in (': ', '. '):
     end = text.find(mark) + 1
@@ -207,11 +231,13 @@ def _led(text):
   return escape(text)
 
 
-def _list(items):
+def bullets(items: Iterable[str]) -> str:
+  """A list of items that are HTML."""
   return '<ul>' + ''.join(f'<li>{item}</li>' for item in items) + '</ul>'
 
 
-def _picture(pictures, name):
+def picture(pictures: Mapping[str, tuple[str, str]], name: str) -> str:
+  """A figure with its caption, '' where there is none of the name."""
   if name not in pictures:
     return ''
   caption, svg = pictures[name]

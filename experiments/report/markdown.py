@@ -1,6 +1,7 @@
 """A report as Markdown."""
 
 import re
+from collections.abc import Mapping
 
 from experiments.report import content, verdicts
 from experiments.report.columns import columns_of, notes
@@ -27,23 +28,23 @@ def document(
     lines += [f'> {escaped(left_out)}', '']
   if report.published:
     lines += ['## Overview', '']
-    lines += _table(content.overview(report.published))
-    lines += _picture(pictures, 'overview')
+    lines += table(content.overview(report.published))
+    lines += picture(pictures, 'overview')
     if found := content.matrices(report.published):
       lines += ['### Readings across rows', '', content.MATRIX, '']
-      for name, table in found.items():
+      for name, matrix in found.items():
         lines += [f'{escaped(name)}:', ''] * (len(found) > 1)
-        lines += _table(table)
+        lines += table(matrix)
   for name in pictures:
     if name.startswith('scaling:'):
-      lines += _picture(pictures, name)
+      lines += picture(pictures, name)
   for row in report.published:
     lines += _section(row, pictures)
   if any(name.startswith('sequence:') for name in pictures):
     lines += ['## Inside a solved net', '']
     for name in pictures:
       if name.startswith('sequence:'):
-        lines += _picture(pictures, name)
+        lines += picture(pictures, name)
   if report.others:
     lines += ['## Settings without a published figure', '']
     for row in report.others:
@@ -54,10 +55,19 @@ def document(
     lines.append('')
   lines += ['## The columns', '']
   lines += [f'* {escaped(line)}' for line in legend(report)]
-  for title, facts in report.facts.items():
-    lines += ['', f'## {escaped(title)}', '']
-    lines += [f'* {name}: {escaped(said)}' for name, said in facts.items()]
+  lines += facts(report.facts)
   return '\n'.join(lines) + '\n'
+
+
+def facts(
+  found: Mapping[str, Mapping[str, str]], level: str = '##'
+) -> list[str]:
+  """Heading -> name -> words as lists below headings."""
+  lines = []
+  for title, held in found.items():
+    lines += ['', f'{level} {escaped(title)}', '']
+    lines += [f'* {name}: {escaped(said)}' for name, said in held.items()]
+  return lines
 
 
 def legend(report: Report) -> list[str]:
@@ -91,7 +101,7 @@ def _section(row: Row, pictures, level='##'):
   lines += _lines(heads, rules, body)
   lines += [f'* {escaped(note)}' for note in notes(row)]
   lines += [''] * bool(notes(row))
-  lines += _picture(pictures, f'row:{row.anchor}')
+  lines += picture(pictures, f'row:{row.anchor}')
   lines += ['```sh']
   for reading in row.readings:
     lines.append(f'# {reading.letter}: {content.changed(reading.entry)}')
@@ -99,13 +109,14 @@ def _section(row: Row, pictures, level='##'):
   return [*lines, '```', '']
 
 
-def _table(table: Table):
-  rules = ['---:' if right else '---' for right in table.right]
+def table(found: Table) -> list[str]:
+  """The lines of a table."""
+  rules = ['---:' if right else '---' for right in found.right]
   body = []
-  for line, anchor in zip(table.lines, table.anchors, strict=True):
+  for line, anchor in zip(found.lines, found.anchors, strict=True):
     first = escaped(line[0].main)
     body.append([f'[{first}](#{anchor})' if anchor else first, *line[1:]])
-  return _lines(table.headings, rules, body)
+  return _lines(found.headings, rules, body)
 
 
 def _lines(headings, rules, body):
@@ -121,7 +132,8 @@ def _cell(cell):
   return f'{main} ({minor})' if main and minor else main or minor
 
 
-def _picture(pictures, name):
+def picture(pictures: Mapping[str, tuple[str, str]], name: str) -> list[str]:
+  """The lines of a figure, none where there is none of the name."""
   if name not in pictures:
     return []
   caption, file = pictures[name]

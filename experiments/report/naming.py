@@ -64,7 +64,7 @@ def named_readings(group):
   made = []
   for name, entries in zip(names, held, strict=True):
     alike = [o for n, (o, *_) in zip(names, held, strict=True) if n == name]
-    words = _differences(entries[0], alike)
+    words = differences(entries[0], alike)
     made.append((f'{name} ({words})' if words else name, entries))
   return made
 
@@ -133,7 +133,7 @@ def _order(group):
   return False, words
 
 
-def _differences(entry, alike):
+def differences(entry, alike):
   """What an entry has that not all of those like it have, as text."""
   mine, *others = map(_flat, (entry, *alike))
   names = dict.fromkeys(name for one in others for name in one)

@@ -25,7 +25,8 @@ class Run(NamedTuple):
     identity: hash of the plan.
     provenance: versions and machine that the plan names.
     entries: id of a trial -> its entry in the plan, in the plan's order.
-    rows: id -> row of `results.csv`, of the trials that have ended.
+    records: id -> record, of the trials that have ended.
+    rows: id -> row of `results.csv`, of the same.
     problems: number of files in records/ that do not count.
     nets: ids of the trials whose nets are kept.
   """
@@ -33,6 +34,7 @@ class Run(NamedTuple):
   identity: str
   provenance: Mapping[str, Any]
   entries: Mapping[str, Mapping[str, Any]]
+  records: Mapping[str, Mapping[str, Any]]
   rows: Mapping[str, Mapping[str, Any]]
   problems: int
   nets: tuple[str, ...]
@@ -63,6 +65,7 @@ def read(opened) -> Run:
     identity=opened.identity,
     provenance=opened.plan.get('provenance', {}),
     entries=opened.trials,
+    records=records,
     rows={row['trial']: row for row in results.rows(opened, records)},
     problems=len(problems),
     nets=tuple(nets.names(opened)),

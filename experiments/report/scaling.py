@@ -1,6 +1,7 @@
 """Figure of a report: sequences to success against the lag, or an option."""
 
 import math
+from typing import Any
 
 from experiments.report import verdicts
 from experiments.report.rows import Row
@@ -68,7 +69,7 @@ def _figure(task, rows):
   handles = [
     Line2D([], [], color=INK, marker='*', markersize=11, linestyle='--')
   ]
-  handles += [Line2D([], [], **_style(i)) for i in range(len(names))]
+  handles += [Line2D([], [], **style_of(i)) for i in range(len(names))]
   figure.legend(
     handles,
     ['published', *names],
@@ -117,7 +118,7 @@ def _panel(axes, x_name, rows, names, varying):
         fontsize=8,
       )
   for i, name in enumerate(names):
-    style = _style(i)
+    style = style_of(i)
     held = [
       (at(row), reading, _rest(row, joined))
       for row in rows
@@ -165,7 +166,8 @@ def _name(reading):
   return reading.name
 
 
-def _style(i):
+def style_of(i: int) -> dict[str, Any]:
+  """The looks of the i-th line of a figure."""
   return {
     'color': COLOURS[i % len(COLOURS)],
     'marker': _MARKERS[i % len(_MARKERS)],

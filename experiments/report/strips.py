@@ -216,7 +216,7 @@ def log_ticks(axis, values, exact: bool = False):
     ticks = _round_numbers(low, high, steps)
     if len(ticks) <= 8:
       break
-  if len(ticks) < 3:
+  if len(ticks) < 3 and not exact:
     from matplotlib.ticker import MaxNLocator
 
     even = MaxNLocator(5, steps=(1, 2, 5, 10)).tick_values(low, high)

@@ -48,6 +48,7 @@ tbody tr:last-child>*{border-bottom:0}
 thead th{background:var(--band);font-weight:600;vertical-align:bottom}
 tbody th{font-weight:400}
 tr.paper>*{background:var(--band);font-weight:600}
+tr.level>*{color:var(--soft);font-style:italic}
 tr.best th b::after{content:" ★";color:var(--open)}
 td.n,th.n{text-align:right}
 td.n{white-space:nowrap}

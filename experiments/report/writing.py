@@ -1,26 +1,19 @@
 """Writes a report: finds out whether it is there, makes it, publishes it."""
 
-import hashlib
-import importlib
-import os
-from pathlib import Path
-
 from experiments import nets
+from experiments.comparisons import kind
+from experiments.comparisons import writing as comparison_writing
 from experiments.report import (
   content,
   drawing,
   html_page,
   markdown,
   naming,
+  publishing,
   runs,
   sequence,
 )
 from experiments.report.rows import heading
-from lstm_jax import catalog
-from lstm_jax.store import faults, files, seal
-
-_LEFT_OUT = 'No figures: matplotlib is not installed (pip install ".[plot]").'
-_EXPERIMENTS = Path(__file__).parent.parent
 
 
 def write(folders, out=None):
@@ -40,13 +33,19 @@ def write(folders, out=None):
   Raises:
     ValueError: several folders and no `out`.
     Refused: a record of another version; `out` is the folder of a run, and not
-      of the only one.
+      of the only one; runs on tasks and on data sets together.
     StorageError, Unusable: the disk.
+
+  Runs on data sets have a report of their own (`comparisons.writing`).
   """
-  out = _directory(folders, out)
+  if kind.all_comparisons(folders):
+    return comparison_writing.write(folders, out)
+  out = publishing.directory(folders, out)
   held = [runs.read(opened) for opened in folders]
-  key = _key(held)
-  there = _there(out, key)
+  key = publishing.key(
+    [[run.identity, run.rows, run.problems, run.nets] for run in held]
+  )
+  there = publishing.there(out, key)
   if there:
     return there
   joined = runs.join(held)
@@ -54,83 +53,19 @@ def write(folders, out=None):
     joined.entries, joined.rows, runs.facts(held), joined.warnings
   )
   pictures, left_out = _pictures(folders, report)
-  page = html_page.page(report, pictures, left_out, key)
-  linked, drawn = {}, {}
-  for name, (caption, svg) in pictures.items():
-    file = f'figures/report-{name.replace(":", "-")}.svg'
-    linked[name] = caption, file
-    drawn[file] = drawing.standalone(svg)
-  document = markdown.document(report, linked, left_out)
-  texts = {'report.html': page.encode(), 'report.md': document.encode()}
-  disk = folders[0].disk
-  return [
-    _publish(out / name, data, disk) for name, data in (texts | drawn).items()
-  ]
-
-
-def _directory(folders, out):
-  """Where the report goes, which is there afterwards."""
-  if out is None:
-    if len(folders) > 1:
-      raise ValueError(f'out must be given for {len(folders)} folders.')
-    return folders[0].path
-  out = Path(out)
-  real = os.path.realpath
-  own = len(folders) == 1 and real(out) == real(folders[0].path)
-  if os.path.lexists(out / 'plan.json') and not own:
-    raise faults.Refused(
-      f'{out}: holds a run, whose own report would be lost; name another --out'
-    )
-  _make_directory(out)
-  return out
-
-
-def _make_directory(path):
-  with files.storage(path):
-    try:
-      path.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-      raise faults.Unusable(f'{path}: not a directory') from None
-
-
-def _key(held):
-  """Hash of all that a report is made from."""
-  sources = [
-    [path.name, hashlib.sha256(path.read_bytes()).hexdigest()]
-    for package in (_EXPERIMENTS, Path(catalog.__file__).parent)
-    for pattern in ('*.py', '*.toml')
-    for path in sorted(package.rglob(pattern))
-  ]
-  made_from = [
-    [[run.identity, run.rows, run.problems, run.nets] for run in held],
-    _can_draw(),
-    sources,
-  ]
-  return seal.digest(seal.plain(made_from))
-
-
-def _there(out, key):
-  """The files of a report made from the same, html first, or none."""
-  first = [out / name for name in ('report.html', 'report.md')]
-  if not all(path.is_file() for path in first):
-    return []
-  if html_page.key(key) not in first[0].read_text('utf-8', 'replace'):
-    return []
-  return [*first, *sorted((out / 'figures').glob('report-*.svg'))]
-
-
-def _can_draw():
-  try:
-    importlib.import_module('matplotlib')
-  except ImportError:
-    return False
-  return True
+  return publishing.publish(
+    out,
+    folders[0].disk,
+    pictures,
+    html_page.page(report, pictures, left_out, key),
+    lambda linked: markdown.document(report, linked, left_out),
+  )
 
 
 def _pictures(folders, report):
   """Name -> (caption, SVG), and what is missing and why."""
-  if not _can_draw():
-    return {}, _LEFT_OUT
+  if not publishing.can_draw():
+    return {}, publishing.LEFT_OUT
   traces, left_out = _traces(folders, report)
   return drawing.draw_all(report, traces), left_out
 
@@ -163,10 +98,3 @@ def _traces(folders, report):
       break
   missing = [said for task, said in trouble.items() if task not in tasks]
   return found, ' '.join(missing)
-
-
-def _publish(path, data, disk):
-  _make_directory(path.parent)
-  if not path.is_file() or files.read(path) != data:
-    files.publish(path, data, overwrite=True, disk=disk)
-  return path

@@ -8,12 +8,13 @@ import enum
 
 
 class Exit(enum.IntEnum):
-  """Exit codes of the commands; 65, 73, 74, 75 are those of sysexits.h."""
+  """Exit codes of the commands; 65 to 75 are those of sysexits.h."""
 
   OK = 0  # every trial has a final status, diverged ones included
   USAGE = 2  # wrong flags, or a folder that belongs to another plan
   FAILED = 3  # complete, but a trial failed by an error or a record is bad
   BAD_DATA = 65  # a data file is damaged
+  NO_DATA = 66  # a data set is not on this machine; the message says how
   UNUSABLE = 73  # the output directory cannot be used
   STORAGE = 74  # disk full or I/O error; what is saved is safe, run again
   STOPPED = 75  # stopped on request or the folder is in use, run again

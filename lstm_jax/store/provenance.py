@@ -28,20 +28,25 @@ COMPARED = (
   'cpu',
   'device_kind',
   'xla_flags',
+  # Of runs on data sets: what was read, and which code runs the layers.
+  'data',
+  'layer_code',
 )
 
 
-def provenance(device_kind=None, device_count=None):
+def provenance(device_kind=None, device_count=None, data=None, layer_code=None):
   """What makes the results of this process, as a flat dict.
 
   Args:
     device_kind: as jax names it; an argument, so that jax is not imported.
     device_count: how many of them.
+    data: name of a data set -> checksum of what was read.
+    layer_code: cell -> which code runs its layers.
 
   Returns:
     dict with a key for every package of `PACKAGES` (version or None), and
     python, system, machine, cpu, cores, device_kind, device_count, xla_flags,
-    code (hash of the library's sources), commit, changes (hash of what differs
+    data, layer_code, code (hash of the library's sources), commit, changes (hash of what differs
     from the commit, None if nothing; both None outside a checkout).
   """
   commit, changes = _checkout()
@@ -58,6 +63,8 @@ def provenance(device_kind=None, device_count=None):
     'device_kind': device_kind,
     'device_count': device_count,
     'xla_flags': _xla_flags(os.environ.get('XLA_FLAGS', '')),
+    'data': data,
+    'layer_code': layer_code,
   }
 
 

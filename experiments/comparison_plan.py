@@ -1,0 +1,139 @@
+"""What a run on data sets needs of its plan: data, nets, groups of trials."""
+
+import dataclasses
+import functools
+import itertools
+from typing import Any, NamedTuple
+
+from experiments.setting import digest, programs
+from lstm_jax import catalog
+
+# Seeds side by side: more make the arrays of a batch too large for a cache.
+LANES = 8
+
+
+class Prepared(NamedTuple):
+  """What is needed of a plan before its folder is opened.
+
+  Attributes:
+    build: setting -> (`Dataset`, `Trainer`), made once a program.
+    provenance: what results depend on beside the program: the data's checksums
+      and which code runs the layers.
+  """
+
+  build: Any
+  provenance: dict[str, Any]
+
+
+def prepare(settings, how):
+  """Reads the data and makes the nets of a plan.
+
+  Args:
+    settings: all trials.
+    how: a `flags.Run`.
+
+  Returns:
+    `(Prepared, reasons)`: one line for each setting that is refused.
+
+  Raises:
+    Missing, BadData: a data set is not there, or damaged.
+  """
+  from lstm_jax.examples import Source
+
+  source = Source(how.data_dir or None, how.skip_bad)
+
+  @functools.cache
+  def dataset(name, options):
+    return catalog.build('datasets', name, source=source, **dict(options))
+
+  @functools.cache
+  def made(setting):
+    options = dict(setting.task_options)
+    if setting.length is not None:
+      options['length'] = setting.length
+    data = dataset(setting.task, tuple(sorted(options.items())))
+    make_cell = lambda num_inputs: catalog.build(
+      'cells', setting.cell, num_inputs, 0, **dict(setting.cell_options)
+    )
+    trainer = catalog.build(
+      'trainers',
+      setting.learner,
+      setting.cell,
+      make_cell,
+      data,
+      **dict(setting.learner_options),
+    )
+    return data, trainer
+
+  def build(setting):
+    # The numbers and the seed of a trial are not part of its program.
+    return made(dataclasses.replace(setting, seed=0, numbers=(), row=''))
+
+  reasons, data, kernels = [], {}, {}
+  for where in programs(settings).values():
+    setting = settings[where[0]]
+    try:
+      held, trainer = build(setting)
+      kernels.setdefault(setting.cell, trainer.model.kernel())
+    except ValueError as why:
+      reasons.append(f'row {setting.row}: {why}')
+      continue
+    if held.checksum:
+      data[setting.task] = held.checksum
+  return Prepared(build, {'data': data, 'layer_code': kernels}), reasons
+
+
+class Group(NamedTuple):
+  """Trials that are trained side by side: equal but for seed and rate.
+
+  Attributes:
+    key: its name in checkpoints.
+    names: ids of the trials.
+    settings: of them.
+  """
+
+  key: str
+  names: tuple[str, ...]
+  settings: tuple[Any, ...]
+
+
+def groups_of(trials, prepared):
+  """The groups of a plan; they do not depend on what has ended.
+
+  Seeds whose parts differ in size (folds) do not share a group.
+
+  Args:
+    trials: id -> setting, all of the plan.
+    prepared: of `prepare`.
+  """
+  alike = {}
+  names, settings = list(trials), list(trials.values())
+  for key, where in programs(settings).items():
+    for i in where:
+      setting = settings[i]
+      pool = prepared.build(setting)[0].pool(setting.seed)
+      sizes = tuple((part, len(at)) for part, at in pool.parts.items())
+      alike.setdefault((key, setting.budget, sizes), []).append(i)
+  found = []
+  for where in alike.values():
+    for some in split(where):
+      ids = tuple(names[i] for i in some)
+      found.append(
+        Group(digest(ids)[:12], ids, tuple(settings[i] for i in some))
+      )
+  return found
+
+
+def split(members):
+  """Parts of at most `LANES`, of one size if a few more parts make it so.
+
+  Each size is a program to compile.
+
+  Args:
+    members: a list.
+  """
+  least = -(-len(members) // LANES)
+  counts = range(least, 2 * least + 1)
+  count = next((n for n in counts if len(members) % n == 0), least)
+  ends = [len(members) * i // count for i in range(count + 1)]
+  return [members[a:b] for a, b in itertools.pairwise(ends)]

@@ -1,0 +1,310 @@
+"""Trials on data sets, from a plan's groups to sealed records.
+
+The counterpart of `lstm_jax.workers` and `run_state` for batch training: seeds
+of one setting are lanes of one program, a group; a thread a device trains one
+group after another.
+"""
+
+import queue
+import sys
+import threading
+import time
+import traceback
+
+import numpy as np
+
+from experiments import run_state
+from experiments.progress import Progress, choose_mode
+from experiments.setting import steps
+from lstm_jax import results
+from lstm_jax.store import checkpoints, files
+
+# What a stop may wait for: a chunk, or what is being compiled.
+_STOP_SECONDS = 6.0
+
+
+class Run:
+  """Groups in training on one folder.
+
+  Args:
+    opened: the run folder.
+    how: a `flags.Run`.
+    mine: this shard's groups, see `comparison_plan.groups_of`.
+    ended: ids of the trials that have a record.
+    prepared: of `comparison_plan.prepare`.
+    devices: one thread each.
+  """
+
+  def __init__(self, opened, how, mine, ended, prepared, devices):
+    self._folder, self._prepared = opened, prepared
+    self._name = run_state.checkpoint_name(how)
+    self._save_seconds = how.checkpoint_seconds
+    self._ended, self._mine = set(ended), mine
+    # A group is trained whole: its lanes have the bits of their program.
+    self._left = [g for g in mine if not self._ended.issuperset(g.names)]
+    mode = choose_mode(sys.stderr) if how.progress == 'auto' else how.progress
+    total = sum(len(group.names) for group in mine)
+    self.display = Progress(total, sys.stderr, mode)
+    self._kind = devices[0].device_kind
+    self._waiting, self._outcomes = queue.SimpleQueue(), queue.SimpleQueue()
+    for group in sorted(self._left, key=_work, reverse=True):
+      self._waiting.put(group)
+    self._begun = self._checkpointed()
+    self._lock = threading.Lock()
+    self._at = {}  # group key -> (group, epochs done, words)
+    self._snapshots = {}  # group key -> Snapshot
+    self._stopping = threading.Event()
+    self._wanted = {  # thread -> a snapshot is asked for
+      threading.Thread(
+        target=self._thread, args=(device,), daemon=True
+      ): threading.Event()
+      for device in devices
+    }
+
+  def run(self, stop):
+    """Trains until all have ended or `stop()` holds; returns whether all."""
+    self._began = saved = time.monotonic()
+    for thread in self._wanted:
+      thread.start()
+    while any(t.is_alive() for t in self._wanted) and not stop():
+      time.sleep(0.1)
+      self._take()
+      self._show()
+      if time.monotonic() - saved >= self._save_seconds:
+        for wanted in self._wanted.values():
+          wanted.set()
+        self._save()
+        saved = time.monotonic()
+    self._stopping.set()
+    end = time.monotonic() + _STOP_SECONDS
+    for thread in self._wanted:
+      thread.join(max(0.0, end - time.monotonic()))
+    self._take()
+    self._save()
+    self._show()
+    self.display.close()
+    return all(self._ended.issuperset(group.names) for group in self._mine)
+
+  def say_stopped(self):
+    """One line for whoever stopped it."""
+    left = sum(n not in self._ended for g in self._mine for n in g.names)
+    print(run_state.stopped(left))
+
+  def _thread(self, device):
+    import jax
+
+    with jax.default_device(device):
+      while not self._stopping.is_set():
+        try:
+          group = self._waiting.get_nowait()
+        except queue.Empty:
+          return
+        try:
+          trained = self._train(group, device)
+        except Exception as error:
+          # One group that cannot run must not take the others with it.
+          reason = f'{type(error).__name__}: {error}\n{traceback.format_exc()}'
+          self._outcomes.put((group, None, reason))
+        else:
+          if trained is not None:
+            self._outcomes.put((group, trained, ''))
+
+  def _train(self, group, device):
+    from lstm_jax import epochs
+
+    one = group.settings[0]
+    dataset, trainer = self._prepared.build(one)
+    pools = [dataset.pool(setting.seed) for setting in group.settings]
+    lanes = [
+      epochs.Lane(s.seed, dict(s.numbers)['learning_rate'])
+      for s in group.settings
+    ]
+    wanted = self._wanted[threading.current_thread()]
+
+    def look(epoch, batch, batches, curves, snapshot):
+      stop = self._stopping.is_set()
+      with self._lock:
+        self._at[group.key] = (
+          group,
+          epoch + batch / batches,
+          f'{one.task} {one.cell}: epoch {epoch + 1}/{one.budget}'
+          + _words(curves, epoch),
+        )
+        if stop or wanted.is_set():
+          self._snapshots[group.key] = snapshot()
+          wanted.clear()
+      return stop
+
+    trained = epochs.train(
+      trainer, dataset, pools, lanes, one.budget,
+      device=device, start=self._begun.get(group.key), look=look,
+    )  # fmt: skip
+    if trained is None:
+      return None
+    levels = {}
+    found = []
+    for pool, result in zip(pools, trained, strict=True):
+      key = id(pool.examples)
+      if dataset.levels is not None and key not in levels:
+        levels[key] = dataset.levels(pool)
+      found.append(
+        {
+          'curves': result.curves,
+          'test': result.test,
+          'best': result.best,
+          'confusion': result.confusion,
+          'classes': list(dataset.classes),
+          'levels': levels.get(key, {}),
+          'after': result.after,
+          'facts': dict(dataset.facts),
+          'kernel': trainer.model.kernel(),
+          'weights': trainer.model.weights,
+          'finite': result.finite,
+          'examples': len(pool.parts['train']) * one.budget,
+          'loss': dataset.loss,
+          'seconds': result.seconds,
+        }
+      )
+    return found
+
+  def _take(self):
+    """Seals what has ended."""
+    while not self._outcomes.empty():
+      group, trained, reason = self._outcomes.get()
+      for i, name in enumerate(group.names):
+        record = _record(name, trained[i] if trained else None, reason)
+        record['device'] = self._kind
+        disagreement = results.write_record(self._folder, record)
+        if disagreement:
+          self.display.say(f'sweep: {disagreement}')
+        self._ended.add(name)
+      if reason:
+        error = reason.partition('\n')[0]
+        self.display.say(f'sweep: row {group.settings[0].row} failed: {error}')
+      with self._lock:
+        self._at.pop(group.key, None)
+        self._snapshots.pop(group.key, None)
+
+  def _show(self):
+    with self._lock:
+      at = list(self._at.values())
+    whole = sum(map(_work, self._left))
+    part = sum(_work(g) for g in self._left if g.names[0] in self._ended)
+    part += sum(_work(g) * done / g.settings[0].budget for g, done, _ in at)
+    elapsed = time.monotonic() - self._began
+    names = {name for group in self._mine for name in group.names}
+    self.display.update(
+      {
+        'done': len(self._ended & names),
+        'running': sum(len(group.names) for group, *_ in at),
+        'solved': None,
+        'note': at[-1][2] if at else '',
+        'eta_seconds': elapsed * (whole / part - 1) if part else None,
+      }
+    )
+
+  def _save(self):
+    """A checkpoint of the groups that have begun."""
+    with self._lock:
+      held = dict(self._snapshots)
+    arrays, meta = {}, {}
+    for key, snapshot in held.items():
+      for kind in ('leaves', 'curves'):
+        for name, array in getattr(snapshot, kind).items():
+          arrays[f'{key}/{kind}/{name}'] = array
+      meta[key] = [snapshot.epoch, snapshot.batch, snapshot.seconds]
+    if held:
+      checkpoints.save(self._folder, self._name, arrays, {'groups': meta})
+
+  def _checkpointed(self):
+    """Group key -> Snapshot, of those that have begun."""
+    from lstm_jax import epochs
+
+    found, problems = checkpoints.load(self._folder)
+    for problem in problems:
+      print(f'sweep: {problem}', file=sys.stderr)
+    begun = {}
+    for _, meta, arrays in found:
+      for key, (epoch, batch, seconds) in meta['groups'].items():
+        parts = {'leaves': {}, 'curves': {}}
+        for name, array in arrays.items():
+          group, kind, rest = name.split('/', 2)
+          if group == key:
+            parts[kind][rest] = array
+        known = begun.get(key)
+        if known is None or (known.epoch, known.batch) < (epoch, batch):
+          begun[key] = epochs.Snapshot(
+            **parts, epoch=epoch, batch=batch, seconds=seconds
+          )
+    return begun
+
+
+def write_curves(opened, records):
+  """Writes curves.csv: one line a trial and epoch, from the records alone."""
+  from lstm_jax.epochs import CURVES
+
+  lines = [','.join(('trial', 'epoch', *CURVES))]
+  for trial, record in records.items():
+    curves = record.get('curves') or {}
+    for epoch in range(len(curves.get('train_loss', ()))):
+      values = (curves.get(name) for name in CURVES)
+      told = [
+        '' if v is None or v[epoch] is None else repr(v[epoch]) for v in values
+      ]
+      lines.append(','.join((trial, str(epoch + 1), *told)))
+  data = ('\n'.join(lines) + '\n').encode()
+  path = opened.path / 'curves.csv'
+  if not path.is_file() or files.read(path) != data:
+    files.publish(path, data, overwrite=True, disk=opened.disk)
+
+
+def _work(group):
+  """Steps that a group takes in all."""
+  one = group.settings[0]
+  return steps(one) * one.budget * len(group.names)
+
+
+def _words(curves, epoch):
+  """The errors of the last whole epoch, means over the lanes."""
+  said = ''
+  for name, word in (
+    ('train_loss', 'training loss'),
+    ('valid_accuracy', 'validation accuracy'),
+  ):
+    values = curves[name][:, epoch - 1] if epoch else np.array([np.nan])
+    if np.isfinite(values).all():
+      said += f', {word} {values.mean():.4g}'
+  return said
+
+
+def _record(name, result, reason):
+  """What a trial's record holds."""
+  record = {
+    'trial': name,
+    'status': 'failed',
+    'sequences_to_success': None,
+    'sequences_seen': 0,
+    'milestone': None,
+    'weights': None,
+    'test_wrong': None,
+    'test_total': None,
+    'test_absolute': None,
+    'test_squared': None,
+    'train_absolute': None,
+    'reason': reason or None,
+    'seconds': 0.0,
+  }
+  if result is None:
+    return record
+  test = result['test']
+  record |= {
+    'status': 'budget' if result.pop('finite') else 'diverged',
+    'sequences_seen': result.pop('examples'),
+    'test_total': test['total'],
+    'seconds': round(result.pop('seconds'), 3),
+  }
+  if 'right' in test:
+    record['test_wrong'] = test['total'] - test['right']
+  if result.pop('loss') == 'squared':
+    record['test_squared'] = test['loss']
+  return record | result

@@ -1,0 +1,1 @@
+"""Runs on data sets: their table, report and figures."""

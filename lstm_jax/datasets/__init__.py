@@ -1,0 +1,1 @@
+"""Data sets, one file each; see `lstm_jax.examples`."""

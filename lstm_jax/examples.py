@@ -1,0 +1,99 @@
+"""Data sets as batch training sees them: a pool of examples and its parts.
+
+The tasks of `lstm_jax.tasks` draw a sequence when they are asked for one; what
+is here was collected, or drawn once, and is shown again every epoch.
+
+Axis letters beside those of `types`: N examples of a pool, B of a batch.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+
+class Missing(Exception):
+  """A data set is not on this machine; the message says how to get it."""
+
+
+class BadData(Exception):
+  """A file of a data set is not what it should be; the message names both."""
+
+
+class Source(NamedTuple):
+  """Where data are read from, and how strictly.
+
+  Attributes:
+    data_dir: folder of the data sets; None: `collect.prepared` says where.
+    skip_bad: leave out files that are damaged, and say which.
+  """
+
+  data_dir: str | None = None
+  skip_bad: bool = False
+
+
+class Examples(NamedTuple):
+  """Sequences with what is asked of a net at their end, or at every step.
+
+  Attributes:
+    inputs: `[N, T, I]` float32, or `[N, T]` int32 tokens.
+    targets: `[N]` int32 classes; `[N, K]` float32 where numbers are asked for,
+      `[N, T, K]` at every step.
+    lengths: `[N]` int32 steps of each sequence, what lies past is never read;
+      None: all T.
+  """
+
+  inputs: np.ndarray
+  targets: np.ndarray
+  lengths: np.ndarray | None = None
+
+
+class Pool(NamedTuple):
+  """The examples of one seed and the part that each belongs to.
+
+  Attributes:
+    examples: all of them. Seeds that share them share the arrays themselves.
+    parts: 'train', 'valid', 'test' -> `[n]` indices; 'valid' may be absent. No
+      index is in two, unless a data set is taught without held-out data: then
+      'test' is 'train'.
+  """
+
+  examples: Examples
+  parts: Mapping[str, np.ndarray]
+
+
+class Dataset(NamedTuple):
+  """What a data set asks of a net.
+
+  Attributes:
+    num_inputs: I; 0 where the inputs are tokens.
+    vocabulary: number of tokens; 0 where the inputs are numbers.
+    num_outputs: K.
+    loss: 'squared' error of numbers, 'softmax' cross-entropy of K classes,
+      'sigmoid' cross-entropy of two classes with K = 1.
+    every_step: whether outputs are asked for at every step, not only the last.
+    pool: `seed -> Pool`. Deterministic.
+    tolerance: an output is right within this distance; 0 where classes count.
+    levels: `Pool -> {name: {metric: value}}`: predictors without recurrence on
+      the test part; metrics are 'loss' and 'accuracy' (a fraction).
+    after: `(predict, Pool) -> {name: plain value}` what is to be kept of a
+      trained net beside its errors; `predict([n, T, I]) -> [n, ..., K]` gives
+      outputs for inputs of any number and length. None: nothing.
+    classes: their names in the order of the targets.
+    facts: name -> words for the report: licence, citation, what part was used,
+      what was left out.
+    checksum: of what was read from files; '' where nothing is.
+  """
+
+  num_inputs: int
+  vocabulary: int
+  num_outputs: int
+  loss: Literal['squared', 'softmax', 'sigmoid']
+  every_step: bool
+  pool: Callable[[int], Pool]
+  tolerance: float = 0.0
+  levels: Callable[[Pool], dict[str, dict[str, float]]] | None = None
+  after: Callable[[Callable, Pool], dict[str, Any]] | None = None
+  classes: tuple[str, ...] = ()
+  facts: Mapping[str, str] = {}
+  checksum: str = ''

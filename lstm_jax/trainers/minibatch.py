@@ -1,0 +1,206 @@
+"""Minibatches of a data set, epochs of them, an optax optimizer."""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from lstm_jax.examples import Dataset, Examples
+from lstm_jax.sequence_model import Model, make_model
+from lstm_jax.trainers._optimizers import OPTIMIZERS
+from lstm_jax.types import Array
+
+NUMBERS = {'learning_rate': 0.001}
+# Programs are compiled for the sizes of the data.
+STATIC = {'length': {}}
+
+
+class Sums(NamedTuple):
+  """What an epoch came to so far, over its examples.
+
+  Attributes:
+    loss, right: sums; `right` counts examples.
+    count: examples.
+  """
+
+  loss: Array
+  right: Array
+  count: Array
+
+
+class State(NamedTuple):
+  """A net in training; of several, every array has a lane axis first.
+
+  Attributes:
+    params: of the net.
+    optimizer: optax state.
+    learning_rate: of this net.
+    sums: of the epoch under way.
+  """
+
+  params: Any
+  optimizer: Any
+  learning_rate: Array
+  sums: Sums
+
+
+class Trainer(NamedTuple):
+  """Training of a net on a data set, as pure functions of one lane.
+
+  Attributes:
+    model: the net.
+    batch: B, examples of an update.
+    start: `(params, learning_rate) -> State`.
+    advance: `(state, examples, order [n, B], weights [n, B], first, end) ->
+      State`: one update for each of the batches first, ..., end - 1 of `order`,
+      indices into the examples; an entry of weight 0 does not count.
+    measure: `(params, examples, order, weights) -> Sums`, without learning.
+    outputs: `(params, inputs [n, T, I], lengths or None) -> [n, ..., K]`, past
+      the output units.
+  """
+
+  model: Model
+  batch: int
+  start: Callable[..., State]
+  advance: Callable[..., State]
+  measure: Callable[..., Sums]
+  outputs: Callable[..., Array]
+
+
+def minibatch(
+  kind: str,
+  make_cell,
+  dataset: Dataset,
+  *,
+  length: int | None = None,
+  optimizer: Literal['sgd', 'adam', 'keras_adam', 'keras_rmsprop'] = 'adam',
+  batch: int = 32,
+  layers: int = 1,
+  embedding: int = 32,
+  reads: Literal['output', 'state', 'mean'] = 'output',
+  initial: Literal['keras', 'normal', 'cell'] = 'keras',
+  kernel: Literal['auto', 'xla', 'native', 'cudnn'] = 'auto',
+) -> Trainer:
+  """Epochs of minibatches, shuffled anew each, an update by optax after each.
+
+  The error of an update is the mean over the examples of its batch; nothing is
+  clipped, dropped out or scheduled. The last batch of an epoch is as small as
+  what is left, as in Keras.
+
+  Args:
+    kind: name of the cell.
+    make_cell: `num_inputs -> Cell` without output units.
+    dataset: what is asked of the net.
+    length: T of the data set, which has its sequences already.
+    optimizer: 'sgd'; 'adam' with 1e-8 after the bias correction; 'keras_adam'
+      with 1e-7 before it; 'keras_rmsprop' with a decay of 0.9 and 1e-7 outside
+      the root, as in TensorFlow 2.
+    batch: B.
+    layers, embedding, reads, initial, kernel: see
+      `sequence_model.make_model`; the embedding counts for tokens only.
+
+  Returns:
+    The `Trainer`.
+
+  Raises:
+    ValueError: an unknown optimizer, what `make_model` raises.
+  """
+  del length
+  if optimizer not in OPTIMIZERS:
+    raise ValueError(
+      f'optimizer={optimizer!r} must be one of {", ".join(OPTIMIZERS)}'
+    )
+  model = make_model(
+    kind,
+    make_cell,
+    num_inputs=dataset.num_inputs,
+    num_outputs=dataset.num_outputs,
+    vocabulary=dataset.vocabulary,
+    embedding=embedding,
+    layers=layers,
+    every_step=dataset.every_step,
+    reads=reads,
+    initial=initial,
+    kernel=kernel,
+  )
+  transform = OPTIMIZERS[optimizer]()
+  judge = _judge(dataset)
+
+  def start(params, learning_rate):
+    return State(params, transform.init(params), learning_rate, no_sums())
+
+  def sums_of(params, examples, index, weight):
+    some = jax.tree.map(lambda a: a[index], examples)
+    net = model.apply(params, some.inputs, some.lengths)
+    loss, right = judge(net, some.targets)
+    return Sums(
+      jnp.sum(weight * loss), jnp.sum(weight * right), jnp.sum(weight)
+    )
+
+  def advance(state, examples: Examples, order, weights, first, end):
+    def update(i, state):
+      def error(params):
+        sums = sums_of(params, examples, order[i], weights[i])
+        return sums.loss / sums.count, sums
+
+      grads, sums = jax.grad(error, has_aux=True)(state.params)
+      moves, optimizer = transform.update(grads, state.optimizer, state.params)
+      moves = jax.tree.map(lambda m: state.learning_rate * m, moves)
+      return State(
+        optax.apply_updates(state.params, moves),
+        optimizer,
+        state.learning_rate,
+        jax.tree.map(jnp.add, state.sums, sums),
+      )
+
+    return jax.lax.fori_loop(first, end, update, state)
+
+  def measure(params, examples: Examples, order, weights):
+    def some(sums, batch):
+      more = sums_of(params, examples, *batch)
+      return jax.tree.map(jnp.add, sums, more), None
+
+    return jax.lax.scan(some, no_sums(), (order, weights))[0]
+
+  def outputs(params, inputs, lengths=None):
+    return _OUTPUT_UNITS[dataset.loss](model.apply(params, inputs, lengths))
+
+  return Trainer(model, batch, start, advance, measure, outputs)
+
+
+def no_sums():
+  """`Sums` of nothing."""
+  zero = jnp.zeros(())
+  return Sums(zero, zero, zero)
+
+
+_OUTPUT_UNITS = {
+  'squared': lambda net: net,
+  'softmax': jax.nn.softmax,
+  'sigmoid': jax.nn.sigmoid,
+}
+
+
+def _judge(dataset):
+  """`(net [B, ..., K], targets [B, ...]) -> (loss [B], right [B])`."""
+
+  def squared(net, targets):
+    error = net - targets
+    axes = tuple(range(1, error.ndim))
+    within = jnp.all(jnp.abs(error) <= dataset.tolerance, axes)
+    return jnp.mean(error**2, axes), within.astype(error.dtype)
+
+  def softmax(net, targets):
+    loss = optax.softmax_cross_entropy_with_integer_labels(net, targets)
+    return loss, (jnp.argmax(net, -1) == targets).astype(net.dtype)
+
+  def sigmoid(net, targets):
+    net = net[:, 0]
+    wanted = targets.astype(net.dtype)
+    loss = optax.sigmoid_binary_cross_entropy(net, wanted)
+    return loss, ((net > 0) == (targets > 0)).astype(net.dtype)
+
+  known = {'squared': squared, 'softmax': softmax, 'sigmoid': sigmoid}
+  return known[dataset.loss]

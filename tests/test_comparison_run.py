@@ -1,0 +1,204 @@
+"""A sweep over data sets: refused, killed, continued, sharded."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments import comparison_plan, flags, plan, sweep, values
+from experiments.setting import steps, trial_id
+from lstm_jax import catalog, results
+from lstm_jax.store.folder import open_folder
+
+ROOT = Path(__file__).parent.parent
+PLAN = (
+  '--task=noisy_sine --cell=srn --hidden=3 --seeds=3 --budget=100'
+  ' --learning_rate=0.01,0.03 --set=task.split=continuation --window=4,5'
+  ' --set=learner.batch=8 --set=learner.kernel=xla'
+).split()
+
+
+def made(line):
+  return plan.expand(flags.parse(['sweep', *line.split()], {}))
+
+
+def refused(line):
+  with pytest.raises(values.Refused) as error:
+    made(line)
+  return '\n'.join(error.value.args)
+
+
+def start(out, *extra):
+  environ = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(('XLA_', 'JAX_', 'SLURM_'))
+  }
+  cache = {
+    'JAX_COMPILATION_CACHE_DIR': str(out.parent / 'cache'),
+    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+    # Without matplotlib: figures are drawn in tests of their own.
+    'PYTHONPATH': str(out.parent),
+  }
+  return subprocess.Popen(
+    [
+      *(sys.executable, '-m', 'experiments.sweep', *PLAN, f'--out={out}'),
+      *('--checkpoint_seconds=0.2', '--progress=none', *extra),
+    ],
+    cwd=ROOT,
+    env=environ | cache,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def table(out):
+  with open(out / 'results.csv') as file:
+    return [
+      {name: row[name] for name in results.RESULT_COLUMNS}
+      for row in csv.DictReader(file)
+    ]
+
+
+def test_in_one_piece_killed_or_sharded_the_results_are_the_same(tmp_path):
+  # One test: the later runs find what the first has compiled.
+  whole = tmp_path / 'whole'
+  (tmp_path / 'matplotlib.py').write_text('raise ImportError')
+  process = start(whole)
+  said, error = process.communicate(timeout=600)
+  assert process.returncode == 0, error
+  check_what_is_left_behind(whole, said)
+  check_a_killed_run(whole)
+  check_shards(whole)
+
+
+def check_what_is_left_behind(out, said):
+  assert 'Report: ' in said and 'noisy_sine' in said
+  opened = open_folder(out)
+  records, problems = results.read_records(opened)
+  assert len(records) == 12 and not problems
+  for record in records.values():
+    assert record['status'] == 'budget'
+    assert len(record['curves']['train_loss']) == 100
+    assert len(record['curves']['valid_loss']) == 100
+    assert record['best']['epoch'] <= 100
+    assert set(record['levels']) == {'persistence', 'AR(2)'}
+    assert record['test_squared'] == record['test']['loss']
+    assert len(record['after']['free_run']) in (95, 96)
+    assert record['sequences_seen'] in (100 * 46, 100 * 45)
+  text = (out / 'curves.csv').read_text()
+  assert text.count('\n') == 1 + 12 * 100
+  assert (out / 'report.html').is_file()
+  assert opened.plan['provenance']['layer_code'] == {'srn': 'xla'}
+
+
+def check_a_killed_run(out):
+  broken = out.parent / 'broken'
+  process = start(broken)
+  # Not before there is something to go on from.
+  while not list(broken.glob('checkpoints/state.*')):
+    assert process.poll() is None, process.communicate()
+    time.sleep(0.02)
+  process.kill()
+  process.communicate()
+  assert len(list(broken.glob('records/*.json'))) < 12
+  process = start(broken)
+  while not list(broken.glob('checkpoints/state.[3-9]')):
+    if process.poll() is not None:
+      break
+    time.sleep(0.02)
+  process.send_signal(signal.SIGTERM)
+  process.communicate(timeout=60)
+  assert process.returncode in (143, 0)
+  process = start(broken)
+  _, error = process.communicate(timeout=600)
+  assert process.returncode == 0, error
+  assert table(broken) == table(out)
+  assert (broken / 'curves.csv').read_bytes() == (
+    out / 'curves.csv'
+  ).read_bytes()
+  assert not list(broken.glob('checkpoints/*'))
+
+
+def check_shards(out):
+  shared = out.parent / 'shared'
+  for shard in ('0/2', '1/2'):
+    process = start(shared, f'--shard={shard}')
+    _, error = process.communicate(timeout=600)
+    assert process.returncode == 0, error
+  assert table(shared) == table(out)
+
+
+def test_groups_do_not_depend_on_what_has_ended():
+  trials = {trial_id(s): s for s in made(' '.join(PLAN)).trials}
+
+  class How:
+    data_dir, skip_bad = '', False
+
+  prepared, reasons = comparison_plan.prepare(list(trials.values()), How)
+  assert not reasons
+  groups = comparison_plan.groups_of(trials, prepared)
+  # Seeds and rates of one cell are lanes of one program.
+  assert [len(group.names) for group in groups] == [6, 6]
+  assert {n for group in groups for n in group.names} == set(trials)
+
+
+@pytest.mark.parametrize(
+  ('count', 'sizes'),
+  [
+    (1, [1]),
+    (8, [8]),
+    (9, [3, 3, 3]),
+    (20, [5] * 4),
+    (11, [5, 6]),
+    (40, [8] * 5),
+  ],
+)
+def test_groups_are_of_one_size_where_they_can(count, sizes):
+  parts = comparison_plan.split(list(range(count)))
+  assert [len(part) for part in parts] == sizes
+  assert [i for part in parts for i in part] == list(range(count))
+
+
+def test_refusals():
+  text = refused('--task=noisy_sine --learner=bptt')
+  assert 'which is a data set; choose from minibatch' in text
+  text = refused('--task=adding --learner=minibatch')
+  assert 'which draws its sequences; choose from' in text
+  text = refused('--task=noisy_sine,adding --learner=minibatch')
+  assert 'cannot learn task adding' in text
+  text = refused('--task=noisy_sine --window=5 --set=task.window=10')
+  assert 'two values for one thing' in text
+  text = refused('--task=noisy_sine --cell=srn --length=5')
+  assert 'task noisy_sine has no length' in text
+
+
+def test_a_window_is_that_of_the_data():
+  one = made('--task=noisy_sine --cell=srn --window=5,20')
+  options = [dict(setting.task_options)['window'] for setting in one.trials]
+  assert sorted(set(options)) == [5, 20]
+  other = made('--task=noisy_sine --cell=srn --set=task.window=5,20')
+  assert set(map(trial_id, one.trials)) == set(map(trial_id, other.trials))
+  grid = made('--grid=sine --window=20 --cell=lstm')
+  assert {dict(s.task_options)['window'] for s in grid.trials} == {20}
+
+
+def test_a_wrong_net_is_refused_before_anything_is_written(capsys, tmp_path):
+  out = tmp_path / 'run'
+  line = f'--task=noisy_sine --cell=srn --set=learner.reads=state --out={out}'
+  assert sweep.main(['sweep', *line.split()]) == 2
+  said = capsys.readouterr().err
+  assert said.startswith('sweep: row flags: reads=state: cell srn has no')
+  assert not out.exists()
+
+
+@pytest.mark.parametrize('name', catalog.names('datasets'))
+def test_steps_of_an_epoch_are_known(name):
+  one = made(f'--task={name} --cell=lstm').trials[0]
+  assert steps(one) > 0

@@ -1,0 +1,362 @@
+"""Comparisons: the rule of verdicts, what is summed up, and the table."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments.comparisons import kind, summary, table
+from experiments.comparisons import verdict as rule
+from experiments.report import naming, verdicts
+from lstm_jax.store import faults, folder
+from tests.test_report_rows import make, table7
+
+IMDB = {'accuracy': 86.58, 'of': 25_000, 'loss': 0.4142, 'epochs': 10}
+
+
+def entry(row='lstm', seed=0, published=None, **changes):
+  """A trial of a comparison as the plan stores it."""
+  made = {
+    'grid': 'imdb',
+    'row': row,
+    'line': '',
+    'source': 'the script',
+    'reading': '',
+    'task': 'imdb',
+    'cell': row.split(' ')[0],
+    'learner': 'minibatch',
+    'length': 500,
+    'window': None,
+    'hidden': 32,
+    'learning_rate': 0.001,
+    'options': {'task.words': 10_000, 'learner.batch': 128},
+    'changed': 'learner.batch=128',
+    'seed': seed,
+    'budget': 10,
+    'published': published or {},
+    **changes,
+  }
+  name = folder.trial_id({'setting': naming.setting(made), 'seed': seed})[:12]
+  return {'id': name, 'trial': name, **made}
+
+
+def record(one, accuracy=0.866, loss=0.41, status='budget', **changes):
+  """The record of a trial that trained to the end."""
+  epochs = one['budget']
+  rise = np.linspace(0.5, accuracy, epochs)
+  test = {'loss': loss, 'accuracy': accuracy}
+  return {
+    'trial': one['trial'],
+    'status': status,
+    'sequences_to_success': None,
+    'sequences_seen': 200_000,
+    'milestone': None,
+    'weights': 328_353,
+    'test_wrong': round(25_000 * (1 - accuracy)),
+    'test_total': 25_000,
+    'test_absolute': None,
+    'test_squared': None,
+    'train_absolute': None,
+    'seconds': 12.5,
+    'device': 'cpu',
+    'curves': {
+      'train_loss': list(np.linspace(0.7, 0.2, epochs)),
+      'train_accuracy': list(rise + 0.05),
+      'valid_loss': list(np.linspace(0.7, 0.4, epochs)),
+      'valid_accuracy': list(rise),
+    },
+    'test': test,
+    'best': {
+      'epoch': 4 + one['seed'] % 2,
+      'valid_accuracy': 0.88,
+      'test': {'loss': 0.3, 'accuracy': accuracy + 0.01},
+    },
+    'confusion': [[9, 1], [2, 8]],
+    'classes': ['bad', 'good'],
+    'levels': {
+      'a constant': {'loss': math.log(2), 'accuracy': 0.5},
+      'bag of words': {'loss': 0.3, 'accuracy': 0.864},
+    },
+    'after': None,
+    'facts': {'licence': 'free', 'left out': 'nothing'},
+    'kernel': 'native',
+    **changes,
+  }
+
+
+def trials(accuracies, row='lstm', published=None, record_of=record, **changes):
+  """`(entry, record)` of a seed for each accuracy; None: still to come."""
+  made = [entry(row, i, published, **changes) for i in range(len(accuracies))]
+  return [
+    (one, None if x is None else record_of(one, x))
+    for one, x in zip(made, accuracies, strict=True)
+  ]
+
+
+def summed(pairs):
+  records = {one['trial']: kept for one, kept in pairs if kept}
+  return summary.lines([one for one, _ in pairs], records)
+
+
+SEEDS = (0.862, 0.87, 0.858, 0.866, 0.874)
+
+
+def by_hand(values, more=0.0):
+  """The interval for one more, in another way than the code's."""
+  n, m, s = len(values), np.mean(values), np.std(values, ddof=1)
+  return stats.t.interval(0.95, n - 1, m, math.sqrt(s**2 * (1 + 1 / n) + more))
+
+
+def test_the_interval_for_one_more_run():
+  # t of 4 degrees, s = 0.0063246: 0.866 +- 2.776445 * 0.0063246 * sqrt(1.2).
+  assert rule.one_more(SEEDS) == pytest.approx((0.846764, 0.885236), abs=1e-6)
+  assert rule.one_more(SEEDS) == pytest.approx(by_hand(SEEDS))
+  mean, interval = rule.mean_of(SEEDS)
+  assert mean == pytest.approx(0.866)
+  assert interval == pytest.approx(
+    stats.t.interval(0.95, 4, mean, stats.sem(SEEDS))
+  )
+  assert rule.one_more((0.5,)) is None and rule.mean_of((0.5,)) == (0.5, None)
+
+
+def test_a_smaller_published_test_part_widens_the_interval():
+  judge = lambda of, tests: rule.verdict(
+    {'accuracy': SEEDS}, 0, {'accuracy': 84, 'of': of}, tests
+  )
+  more = 0.84 * 0.16 * (1 / 385 - 1 / 25_000)
+  assert judge(385, 25_000).expected == pytest.approx(by_hand(SEEDS, more))
+  assert judge(385, 25_000).word == verdicts.REPRODUCED
+  # A larger one, or one that is not known, changes nothing.
+  for of, tests in ((25_000, 385), (None, 385), (385, None), (385, 385)):
+    assert judge(of, tests).expected == pytest.approx(by_hand(SEEDS))
+    assert judge(of, tests).word == verdicts.NOT
+
+
+def test_the_coverage_of_the_interval():
+  # 4,000 runs of five normal seeds: 95 % with a standard error of 0.34 points.
+  draw = np.random.default_rng(0)
+  seeds, others = (
+    draw.normal(0.8, 0.02, (4_000, 5)),
+    draw.normal(0.8, 0.02, 4_000),
+  )
+  found = [rule.one_more(row) for row in seeds]
+  inside = [a.low <= x <= a.high for a, x in zip(found, others, strict=True)]
+  assert abs(np.mean(inside) - 0.95) < 4 * 0.0034
+
+
+@pytest.mark.parametrize(
+  'values, missing, accuracy, word, said',
+  [
+    (SEEDS, 0, 86.58, 'reproduced', 'published 86.58 %; 95 % of further runs'),
+    (SEEDS, 0, 88.52, 'reproduced', '84.7–88.5 %'),
+    (SEEDS, 0, 88.53, 'not reproduced', '84.7–88.5 %'),
+    (SEEDS, 0, 84.67, 'not reproduced', 'expected in 84.7'),
+    (SEEDS[:4], 0, 86.58, 'under-powered', '4 seeds trained to the end'),
+    (SEEDS[:1], 0, 86.58, 'under-powered', '1 seed trained to the end'),
+    ((), 0, 86.58, 'under-powered', '0 seeds'),
+    (SEEDS, 1, 86.58, 'under-powered', '1 trial still to come'),
+    (SEEDS, 2, 10, 'under-powered', '2 trials still to come'),
+    # A plateau and an escape: too wide to say, but not for what is outside.
+    ((0.1, 0.9, 0.1, 0.9, 0.9), 0, 92, 'under-powered', 'than 10 points'),
+    ((0.8, 0.9, 0.85, 0.8, 0.9), 0, 20, 'not reproduced', 'published 20.00 %'),
+    ((0.9,) * 5, 0, 90, 'reproduced', '90.0–90.0 %'),
+  ],
+)
+def test_the_rule(values, missing, accuracy, word, said):
+  found = rule.verdict({'accuracy': values}, missing, {'accuracy': accuracy})
+  assert found.word == word and said in found.reason
+  assert word in verdicts.WORDS and found.metric == 'accuracy'
+
+
+def test_what_is_compared():
+  judge = lambda figures: rule.verdict(
+    {
+      'accuracy': SEEDS,
+      'valid_accuracy': [x + 0.02 for x in SEEDS],
+      'loss': (0.1, 0.11, 0.09, 0.1, 0.12),
+    },
+    0,
+    figures,
+    25_000,
+  )
+  assert judge({'loss': 1, 'valid_accuracy': 1, 'accuracy': 86}).word == (
+    'reproduced'
+  )
+  found = judge({'loss': 1, 'valid_accuracy': 88.84, 'of': 10})
+  assert found.word == 'reproduced' and found.metric == 'valid_accuracy'
+  # `of` is of the test part.
+  assert found.expected == pytest.approx(by_hand([x + 0.02 for x in SEEDS]))
+  found = judge({'loss': 0.105, 'weights': 3})
+  assert found.word == 'reproduced' and found.metric == 'loss'
+  logs = by_hand(np.log((0.1, 0.11, 0.09, 0.1, 0.12)))
+  assert found.expected == pytest.approx(np.exp(logs))
+  assert judge({'loss': 0.2}).word == 'not reproduced'
+  found = judge({'weights': 3})
+  assert (found.word, found.metric) == ('no verdict', '')
+
+
+def test_a_wide_loss():
+  losses = (0.01, 0.1, 0.02, 0.05, 0.01)
+  found = rule.verdict({'loss': losses}, 0, {'loss': 0.03})
+  assert found.word == 'under-powered' and 'a factor of 2' in found.reason
+  # Two seeds a long way apart, or a loss of 0, are no trouble.
+  found = rule.verdict({'loss': (1e-300, 1e300)}, 0, {'loss': 1})
+  assert found.word == 'under-powered'
+  assert rule.verdict({'loss': (0, 0)}, 0, {'loss': 1}).word == 'under-powered'
+
+
+def test_the_numbers_of_a_line():
+  pairs = trials([*SEEDS, 0.9, None], published=IMDB)
+  pairs[5][1].update(status='diverged', test=None, best=None, levels=None)
+  (line,) = summed(pairs)
+  assert (line.trials, line.finished, line.missing) == (6, 5, 1)
+  assert (line.diverged, line.failed) == (1, 0)
+  assert line.metric == 'accuracy' and line.measures['accuracy'].values == SEEDS
+  assert line.measures['accuracy'].mean == pytest.approx(0.866)
+  assert (line.measures['accuracy'].low, line.measures['accuracy'].high) == (
+    0.858,
+    0.874,
+  )
+  assert line.measures['best_accuracy'].mean == pytest.approx(0.876)
+  assert line.measures['valid_accuracy'].mean == pytest.approx(0.866)
+  assert line.measures['train_loss'].mean == pytest.approx(0.2)
+  assert line.best_epoch == 4 and line.tests == 25_000
+  assert line.level.name == 'bag of words' and line.level.above == 3
+  assert line.levels['a constant']['loss'] == pytest.approx(math.log(2))
+  assert line.confusion == ((0.9, 0.1), (0.2, 0.8))
+  assert len(line.curves['train_loss']) == 6
+  assert line.seconds == 75 and line.weights == 328_353
+  assert line.facts['licence'] == ('free',) and line.kernels == {'native': 6}
+  assert '--grid=imdb' in line.command and '--seeds=7' in line.command
+  assert line.verdict.word == 'under-powered'
+
+
+def test_a_record_without_anything_more():
+  columns = [
+    *('trial', 'status', 'sequences_to_success', 'sequences_seen', 'weights'),
+    *('milestone', 'test_wrong', 'test_total', 'test_absolute', 'seconds'),
+    *('test_squared', 'train_absolute', 'device'),
+  ]
+  bare = lambda one, _: {
+    **dict.fromkeys(record(one)),
+    **dict.fromkeys(columns),
+    'trial': one['trial'],
+    'status': 'failed',
+  }
+  short = lambda one, x: {k: v for k, v in bare(one, x).items() if k in columns}
+  for record_of in (bare, short):
+    (line,) = summed(trials([1, 1], published=IMDB, record_of=record_of))
+    assert line.failed == 2 and line.metric == '' and line.measures == {}
+    assert line.level is line.confusion is line.best_epoch is None
+    assert 'under-powered' in table.text([line])
+
+
+def test_a_class_that_a_test_part_lacks():
+  pairs = trials([0.8, 0.8])
+  pairs[0][1]['confusion'] = [[4, 4], [0, 0]]
+  pairs[1][1]['confusion'] = [[8, 0], [1, 3]]
+  (line,) = summed(pairs)
+  assert line.confusion == ((0.75, 0.25), (0.25, 0.75))
+
+
+def test_lines_of_the_same_data_stand_together():
+  pairs = [
+    *trials([0.8], row='lstm length=500', cell='lstm'),
+    *trials([0.8], row='lstm length=50', cell='lstm', length=50),
+    *trials([0.8], row='gru length=500', cell='gru'),
+    *trials([0.8], row='gru', cell='gru', grid='other', options={}),
+    *trials([0.8], row='gru', cell='gru', grid='more', task='sine'),
+  ]
+  assert [line.name for line in summed(pairs)] == [
+    *('lstm length=500', 'gru length=500', 'lstm length=50', 'gru', 'gru'),
+  ]
+  twice = [*trials([0.8], 'gru'), *trials([0.7], 'gru', grid='b', length=7)]
+  assert [line.name for line in summed(twice)] == ['imdb.gru', 'b.gru']
+  anchors = [line.anchor for line in summed([*pairs, *twice])]
+  assert len(set(anchors)) == len(anchors)
+
+
+def test_a_setting_of_two_grids_is_one_line_with_its_figures():
+  first = trials([0.86], grid='a')
+  second = [
+    (one, record(one, 0.87))
+    for one in (entry('other', 1, IMDB, grid='b', cell='lstm'),)
+  ]
+  (line,) = summed([*first, *second])
+  assert line.trials == 2 and line.figures == IMDB
+  assert line.seeds == (0, 1)
+
+
+def rows():
+  pairs = trials(SEEDS, published=IMDB)
+  pairs += trials(
+    [0.8, 0.83, None], row='srn', published={'valid_accuracy': 80.54}
+  )
+  pairs[6][1].update(status='diverged', test=None)
+  sine = lambda one, loss: record(
+    *(one, 0, loss), test={'loss': loss}, best=None, levels={}, weights=461
+  )
+  pairs += trials(
+    [0.01, 0.02],
+    **{'row': 'lstm', 'task': 'noisy_sine', 'grid': 'sine', 'length': None},
+    record_of=sine,
+  )
+  return summed(pairs)
+
+
+def test_the_table():
+  said = table.text(rows(), width=200).split('\n')
+  assert said[0].split() == [
+    *('row', 'cell', 'weights', 'epochs', 'seeds', 'result', '[95', '%]'),
+    *('best', 'epoch', 'published', 'verdict', 'best', 'level', 'seconds'),
+  ]
+  cells = [[cell for cell in line.split('  ') if cell] for line in said[2:8]]
+  strip = lambda line: [cell.strip() for cell in line]
+  assert said[2] == 'imdb' and said[6] == 'noisy_sine'
+  assert strip(cells[1]) == [
+    *('lstm', 'lstm', '328,353', '10', '5/5', '86.60 % [85.8–87.4]'),
+    *('87.60 % (4)', '86.58 %', 'reproduced', 'bag of words 86.40 %'),
+    '62.5',
+  ]
+  assert strip(cells[2]) == [
+    *('srn', 'srn', '328,353', '10', '1/2 + 1', '80.00 %', '81.00 % (4)'),
+    *('val. 80.54 %', 'under-powered', 'bag of words 86.40 %', '25.0'),
+  ]
+  assert strip(cells[5])[:6] == [
+    *('lstm', 'lstm', '461', '10', '2/2', 'loss 0.015 [0–0.0785]'),
+  ]
+  assert 'Left out' not in said[-1]
+
+
+def test_a_narrow_table_says_what_it_left_out():
+  wide = table.text(rows(), width=200)
+  for width in (110, 90, 80):
+    said = table.text(rows(), width)
+    assert max(map(len, said.split('\n'))) <= width
+    words = ' '.join(said.split())
+    assert 'Left out of this narrow table: seconds' in words
+    assert '5/5' in said and '86.60 %' in said and 'reproduced' in said
+    assert 'seconds' not in said.split('\n')[0]
+  assert 'seconds: sum over trials' in ' '.join(wide.split())
+  assert table.text([]) == 'No trial has been planned.'
+
+
+def test_rows_without_an_end_are_shown():
+  (line,) = summed(trials([None, None], published=IMDB))
+  said = table.text([line])
+  assert '0/0' in said and 'under-powered' in said and '86.58 %' in said
+
+
+def test_comparisons_and_tasks_are_told_apart(tmp_path):
+  data = make(tmp_path / 'data', trials(SEEDS))
+  task = make(tmp_path / 'task', table7()[:3])
+  empty = make(tmp_path / 'empty', [])
+  assert kind.all_comparisons([data]) and kind.all_comparisons([data, empty])
+  assert not kind.all_comparisons([task])
+  assert not kind.all_comparisons([empty])
+  with pytest.raises(faults.Refused) as refused:
+    kind.all_comparisons([task, data])
+  said = str(refused.value)
+  assert "row 'lstm'" in said and "row 'T100-linear'" in said
+  assert str(tmp_path / 'task') in said and '\n' not in said

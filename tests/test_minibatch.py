@@ -1,0 +1,323 @@
+"""Batch training is what Keras does: the net, the optimizers, the epochs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_jax import catalog, convert, epochs
+from lstm_jax.datasets.marked_product import marked_product
+from lstm_jax.examples import Dataset, Examples, Pool
+from lstm_jax.trainers import _optimizers
+
+KINDS = ('srn', 'lstm', 'gru')
+CPU = {'kernel': 'xla'}
+
+
+def trainer(kind, dataset, hidden=4, cell=None, **options):
+  cell = cell or {}
+  make = lambda n: catalog.build('cells', kind, n, 0, hidden=hidden, **cell)
+  options = CPU | options
+  return catalog.build('trainers', 'minibatch', kind, make, dataset, **options)
+
+
+def small(loss='squared', steps=7, count=22, train=11, **more):
+  """A data set of random numbers whose parts fill no batch."""
+  random = np.random.default_rng(0)
+  outputs = {'squared': 2, 'softmax': 3, 'sigmoid': 1}[loss]
+  inputs = random.standard_normal((count, steps, 2)).astype(np.float32)
+  targets = (
+    random.standard_normal((count, 2)).astype(np.float32)
+    if loss == 'squared'
+    else random.integers(0, max(outputs, 2), count).astype(np.int32)
+  )
+  lengths = random.integers(1, steps + 1, count).astype(np.int32)
+  ends = np.split(np.arange(count), [train, train + 5])
+  parts = dict(zip(('train', 'valid', 'test'), ends, strict=True))
+  pool = Pool(Examples(inputs, targets, lengths), parts)
+  classes = () if loss == 'squared' else ('a', 'b', 'c')[: max(outputs, 2)]
+  return Dataset(
+    2, 0, outputs, loss, False, lambda seed: pool, classes=classes, **more
+  )
+
+
+LANES = [epochs.Lane(0, 0.05), epochs.Lane(1, 0.02), epochs.Lane(0, 0.02)]
+
+
+def trained(dataset, made, lanes=LANES, count=3, **how):
+  pools = [dataset.pool(lane.seed) for lane in lanes]
+  return epochs.train(made, dataset, pools, lanes, count, **how)
+
+
+def without_time(results):
+  return [one._replace(seconds=0.0) for one in results]
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('tokens', [False, True])
+def test_two_layers_are_those_of_keras(kind, tokens):
+  import keras
+
+  layer = {
+    'srn': keras.layers.SimpleRNN,
+    'lstm': keras.layers.LSTM,
+    'gru': keras.layers.GRU,
+  }[kind]
+  dataset = small()._replace(
+    **({'num_inputs': 0, 'vocabulary': 9} if tokens else {})
+  )
+  made = trainer(kind, dataset, layers=2, embedding=5)
+  params = made.model.init(jax.random.key(3))
+  random = np.random.default_rng(1)
+  inputs = random.integers(0, 9, (3, 7)) if tokens else None
+  if inputs is None:
+    inputs = random.standard_normal((3, 7, 2)).astype(np.float32)
+  stack = [layer(4, return_sequences=True), layer(4), keras.layers.Dense(2)]
+  if tokens:
+    stack.insert(0, keras.layers.Embedding(9, 5))
+  net = keras.Sequential(stack)
+  with jax.numpy_rank_promotion('allow'):
+    net(inputs)
+  held = [np.asarray(params.embedding)] * tokens
+  for own in params.layers:
+    cell = catalog.build('cells', kind, own.w_x.shape[1], 0, hidden=4)
+    held += convert.export_weights('keras', kind, cell, own)
+  net.set_weights([*held, np.asarray(params.w), np.asarray(params.b)])
+  with jax.numpy_rank_promotion('allow'):
+    theirs = np.asarray(net(inputs))
+  np.testing.assert_allclose(made.outputs(params, inputs), theirs, atol=2e-6)
+  # Of the two biases of a GRU's r and z their sum alone acts.
+  twice = 2 * 2 * 4 if kind == 'gru' else 0
+  assert made.model.weights == net.count_params() - twice
+
+
+@pytest.mark.parametrize(
+  ('name', 'keras_name'), [('sgd', 'SGD'), ('keras_adam', 'Adam')]
+)
+def test_an_optimizer_is_that_of_keras(name, keras_name):
+  import keras
+
+  random = np.random.default_rng(2)
+  weights = random.standard_normal(5).astype(np.float32)
+  # Small ones too: there the constant decides.
+  grads = [
+    (random.standard_normal(5) * 10.0 ** -np.arange(5)).astype(np.float32)
+    for _ in range(4)
+  ]
+  theirs = keras.Variable(weights)
+  optimizer = getattr(keras.optimizers, keras_name)(learning_rate=0.01)
+  optimizer.build([theirs])
+  transform = _optimizers.OPTIMIZERS[name]()
+  ours, state = weights, transform.init(weights)
+  for grad in grads:
+    optimizer.apply([grad], [theirs])
+    moves, state = transform.update(grad, state)
+    ours = ours + np.float32(0.01) * moves
+  np.testing.assert_allclose(ours, np.asarray(theirs), rtol=3e-6)
+  if name == 'keras_adam':
+    plain = _optimizers.OPTIMIZERS['adam']()
+    first = grads[0] * np.float32(1e-4)
+    one, _ = plain.update(first, plain.init(weights))
+    other, _ = transform.update(first, transform.init(weights))
+    assert np.max(np.abs(one - other)) > 0.1  # on small gradients they differ
+
+
+def test_rmsprop_is_that_of_tensorflow_2():
+  # Keras 3, which is installed, has the constant inside the root.
+  transform = _optimizers.OPTIMIZERS['keras_rmsprop']()
+  grads = np.array([1.0, 1e-3, 1e-6], np.float32)
+  state, square = transform.init(grads), 0.0
+  for _ in range(3):
+    moves, state = transform.update(grads, state)
+    square = 0.9 * square + 0.1 * grads.astype(np.float64) ** 2
+    wanted = -grads / (np.sqrt(square) + 1e-7)
+    np.testing.assert_allclose(moves, wanted, rtol=3e-6)
+
+
+@pytest.mark.parametrize('loss', ['squared', 'softmax', 'sigmoid'])
+def test_an_epoch_is_the_updates_made_by_hand(loss, x64):
+  dataset = small(loss)
+  made = trainer('lstm', dataset, batch=4, optimizer='sgd')
+  found = trained(dataset, made, LANES[:1], 2)[0]
+  pool = dataset.pool(0)
+  params = made.model.init(jax.random.key(0))
+
+  @jax.jit
+  def error(p, inputs, targets, lengths):
+    out = made.outputs(p, inputs, lengths)
+    if loss == 'squared':
+      return ((out - targets) ** 2).mean(1)
+    if loss == 'softmax':
+      return -jnp.log(out[jnp.arange(len(targets)), targets])
+    return -jnp.log(jnp.where(targets == 1, out[:, 0], 1 - out[:, 0]))
+
+  slope = jax.jit(jax.grad(lambda *args: error(*args).mean()))
+  losses = []
+  for epoch in range(2):
+    order, weights = epochs.order_of(0, epoch, pool.parts['train'], 4)
+    # Every example once; the last batch has three.
+    assert sorted(order[weights > 0]) == sorted(pool.parts['train'])
+    assert weights.sum(1).tolist() == [4, 4, 3]
+    total = 0.0
+    for index, weight in zip(order, weights, strict=True):
+      index = index[weight > 0]
+      inputs, targets, lengths = (a[index] for a in pool.examples)
+
+      total += error(params, inputs, targets, lengths).sum()
+      grads = slope(params, inputs, targets, lengths)
+      params = jax.tree.map(lambda p, g: p - 0.05 * g, params, grads)
+    losses.append(total / 11)
+  np.testing.assert_allclose(found.curves['train_loss'], losses, rtol=1e-6)
+  inputs, targets, lengths = (a[pool.parts['test']] for a in pool.examples)
+  out = np.asarray(made.outputs(params, inputs, lengths))
+  if loss == 'squared':
+    assert 'accuracy' not in found.test and found.confusion is None
+    np.testing.assert_allclose(
+      found.test['loss'], ((out - targets) ** 2).mean(), rtol=1e-6
+    )
+  else:
+    told = out.argmax(1) if loss == 'softmax' else (out[:, 0] > 0.5).astype(int)
+    assert found.test['right'] == (told == targets).sum()
+    counts = np.zeros_like(found.confusion)
+    np.add.at(counts, (targets, told), 1)
+    np.testing.assert_array_equal(found.confusion, counts)
+
+
+def test_a_lane_has_its_own_seed_and_rate():
+  dataset = small()
+  made = trainer('gru', dataset, batch=4)
+  together = trained(dataset, made)
+  for lane, found in zip(LANES, together, strict=True):
+    alone = trained(dataset, made, [lane])[0]
+    np.testing.assert_allclose(
+      found.curves['valid_loss'], alone.curves['valid_loss'], rtol=1e-5
+    )
+  ends = [found.test['loss'] for found in together]
+  assert len(set(ends)) == 3
+
+
+@pytest.mark.parametrize('at', [0, 2, 4])
+def test_it_goes_on_to_the_same_bits(at):
+  dataset = small('softmax')
+  made = trainer('lstm', dataset, batch=4)
+  whole = trained(dataset, made)
+  seen = []
+
+  def look(epoch, batch, batches, curves, snapshot):
+    seen.append(snapshot())
+    return len(seen) > at
+
+  assert trained(dataset, made, look=look) is None
+  again = trained(dataset, made, start=seen[-1])
+  assert without_time(again) == without_time(whole)
+
+
+def test_the_best_epoch_is_chosen_by_validation_alone():
+  dataset = small('softmax')
+  made = trainer('srn', dataset, batch=4)
+  lanes = [epochs.Lane(seed, 0.1) for seed in range(4)]
+  for lane, found in zip(lanes, trained(dataset, made, lanes, 6), strict=True):
+    curve = found.curves['valid_accuracy']
+    epoch = int(np.argmax(curve))
+    assert found.best['epoch'] == epoch + 1
+    assert found.best['valid_accuracy'] == curve[epoch]
+    # The net of that epoch is that of a shorter training.
+    short = trained(dataset, made, [lane], epoch + 1)[0]
+    np.testing.assert_allclose(
+      found.best['test']['loss'], short.test['loss'], rtol=1e-5
+    )
+
+
+def test_what_lies_past_the_end_is_not_read():
+  dataset = small('softmax')
+  made = trainer('lstm', dataset, batch=4, reads='mean')
+  pool = dataset.pool(0)
+  inputs, _, lengths = pool.examples
+  params = made.model.init(jax.random.key(0))
+  past = np.arange(7)[None, :, None] >= lengths[:, None, None]
+  spoilt = np.where(past, np.nan, inputs)
+  np.testing.assert_array_equal(
+    made.outputs(params, inputs, lengths),
+    made.outputs(params, spoilt, lengths),
+  )
+
+
+def test_what_the_output_units_read():
+  from lstm_jax.layer import run
+
+  dataset = small()
+  inputs = dataset.pool(0).examples.inputs[:3]
+  cell = catalog.build('cells', 'lstm', 2, 0, hidden=4)
+  for reads in ('output', 'state', 'mean'):
+    made = trainer('lstm', dataset, reads=reads)
+    params = made.model.init(jax.random.key(0))
+    ran = run(cell, params.layers[0], np.moveaxis(inputs, 0, 1))
+    read = {
+      'output': ran.ys[-1],
+      'state': ran.last.s_c,
+      'mean': ran.ys.mean(0),
+    }[reads]
+    np.testing.assert_allclose(
+      made.outputs(params, inputs),
+      np.asarray(read) @ np.asarray(params.w),
+      rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_initial_weights_are_those_of_keras(kind):
+  hidden, rows = 30, {'srn': 30, 'lstm': 120, 'gru': 90}[kind]
+  dataset = small()
+  made = trainer(kind, dataset, hidden=hidden)
+  own = made.model.init(jax.random.key(0)).layers[0]
+  limit = np.sqrt(6 / (2 + rows))
+  assert 0.9 * limit < np.max(np.abs(own.w_x)) <= limit
+  np.testing.assert_allclose(own.w_h.T @ own.w_h, np.eye(hidden), atol=1e-5)
+  wanted = np.zeros(rows)
+  if kind == 'lstm':
+    wanted[30:60] = 1  # y_f
+  np.testing.assert_array_equal(own.b, wanted)
+
+
+def test_normal_initial_weights():
+  made = trainer('lstm', small(), hidden=64, initial='normal')
+  params = made.model.init(jax.random.key(0))
+  own = params.layers[0]
+  for w in (own.w_x, own.w_h, params.w):
+    assert abs(np.std(w) - 0.03) < 0.006 and abs(np.mean(w)) < 0.01
+  np.testing.assert_array_equal(own.b[64:128], np.ones(64))
+
+
+def test_what_diverges_is_said():
+  dataset = small()
+  made = trainer('srn', dataset, optimizer='sgd', cell={'activation': 'relu'})
+  lanes = [epochs.Lane(0, 0.01), epochs.Lane(0, 1e20)]
+  good, bad = trained(dataset, made, lanes, 4)
+  assert good.finite and not bad.finite
+
+
+@pytest.mark.parametrize(
+  ('kind', 'options', 'message'),
+  [
+    ('srn', {'reads': 'state'}, 'reads=state: cell srn has no state'),
+    ('lstm', {'reads': 'top'}, "reads='top' must be one of output, state"),
+    ('lstm', {'initial': 'zero'}, "initial='zero' must be one of keras"),
+    ('lstm', {'layers': 0}, 'layers=0 must be at least 1'),
+    ('lstm', {'optimizer': 'lbfgs'}, "optimizer='lbfgs' must be one of sgd"),
+    ('lstm_layernorm', {}, 'initial=keras: cell lstm_layernorm is in no'),
+  ],
+)
+def test_refusals(kind, options, message):
+  with pytest.raises(ValueError, match=message):
+    trainer(kind, small(), **options)
+
+
+def test_pools_of_a_group_have_parts_of_one_size():
+  dataset = marked_product(length=5, train=8, valid=4, test=4)
+  other = marked_product(length=5, train=6, valid=4, test=4)
+  made = trainer('srn', dataset)
+  pools = [dataset.pool(0), other.pool(1)]
+  with pytest.raises(ValueError, match='differ in their parts'):
+    epochs.train(made, dataset, pools, LANES[:2], 1)
+  with pytest.raises(ValueError, match='epochs=0'):
+    epochs.train(made, dataset, pools[:1], LANES[:1], 0)

@@ -68,6 +68,7 @@ def sine(one, loss):
       'fitted': 8,
       'free_run': free,
       'start': 8,
+      'free_run_rmse': 0.1 * (1 + one['seed']),
     },
   )
 
@@ -205,6 +206,7 @@ def test_what_is_said(page):
   assert 'left out 0 clips; 1 clips' in text and 'CC BY-NC 3.0' in text
   assert 'kernel native (20)' in text and '20 of 21 ended' in text
   assert 'solved' not in text
+  assert 'free run rmse: 0.15 [0–0.785], mean of the seeds.' in text
   assert '--grid=sound' in text and '--window=10' in text
 
 
@@ -388,6 +390,15 @@ def test_curves_with_gaps(found):
   assert len(figure.axes) == 1
   empty = {name: () for name in line.curves}
   assert curves.learning_curves(line._replace(curves=empty)) is None
+
+
+def test_a_number_that_is_0_is_a_number():
+  made = trials(SEEDS[:2], budget=4)
+  made[0][1]['curves']['train_accuracy'] = [0.0] * 4
+  made[1][1]['curves']['train_accuracy'] = [0.5] * 4
+  _, figure = curves.learning_curves(summed(made)[0])
+  mean, _ = points(figure.axes[0], linewidth=2.2)
+  assert list(mean[1]) == [25] * 4
 
 
 def test_many_epochs_are_thinned_and_it_is_said():

@@ -86,6 +86,10 @@ def notes(line: Line) -> list[str]:
         f'({rule.shown(line.level.value, line.metric)})'
       )
     said.append(f'{words}.')
+  for name, one in line.kept.items():
+    words = rule.span(one.interval, 'loss')
+    interval = f' [{words}]' if words else ''
+    said.append(f'{name}: {one.mean:.3g}{interval}, mean of the seeds.')
   for status in ('diverged', 'failed'):
     if number_of := getattr(line, status):
       said.append(

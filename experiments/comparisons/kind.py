@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lstm_jax import catalog
 from lstm_jax.store import faults
-
-LEARNER = 'minibatch'
 
 
 def is_comparison(entry: Mapping[str, Any]) -> bool:
   """Whether a trial of a plan trains on a data set."""
-  return entry.get('learner') == LEARNER
+  return entry.get('learner') in catalog.names('trainers')
 
 
 def all_comparisons(folders) -> bool:

@@ -63,10 +63,9 @@ def measures_of(finished: _Records) -> dict[str, Measure]:
   found = {}
 
   def add(name, values):
-    values = tuple(value for value in values if value is not None)
+    values = [value for value in values if value is not None]
     if values:
-      mean, interval = rule.mean_of(values)
-      found[name] = Measure(values, mean, interval, min(values), max(values))
+      found[name] = _measure(values)
 
   for key in ('accuracy', 'loss'):
     tests = [record.get('test') or {} for record in finished]
@@ -77,6 +76,16 @@ def measures_of(finished: _Records) -> dict[str, Measure]:
     for name in (f'valid_{key}', f'train_{key}'):
       add(name, ((curve.get(name) or [None])[-1] for curve in curves))
   return found
+
+
+def kept_of(finished: _Records) -> dict[str, Measure]:
+  """The numbers that the data set keeps of a net, by the names it gives."""
+  held = {}
+  for record in finished:
+    for name, value in (record.get('after') or {}).items():
+      if isinstance(value, float):
+        held.setdefault(name.replace('_', ' '), []).append(value)
+  return {name: _measure(values) for name, values in held.items()}
 
 
 def levels_of(ended: _Records) -> dict[str, dict[str, float]]:
@@ -138,3 +147,8 @@ def facts_of(ended: _Records) -> dict[str, tuple[str, ...]]:
     for name, words in (record.get('facts') or {}).items():
       found.setdefault(name, {})[str(words)] = None
   return {name: tuple(words) for name, words in found.items()}
+
+
+def _measure(values):
+  mean, interval = rule.mean_of(values)
+  return Measure(tuple(values), mean, interval, min(values), max(values))

@@ -29,6 +29,7 @@ from experiments.comparisons.measures import (
   best_level,
   confusion_of,
   facts_of,
+  kept_of,
   levels_of,
   measures_of,
 )
@@ -68,6 +69,7 @@ class Line(NamedTuple):
       mean over trials; None without.
     classes: their names.
     after: what the data set kept of each trained net.
+    kept: the numbers (not counts) in it, by name.
     facts: name -> words, each once.
     kernels: which code ran -> trials.
     seconds: summed over trials.
@@ -96,6 +98,7 @@ class Line(NamedTuple):
   confusion: Sequence[Sequence[float]] | None
   classes: tuple[str, ...]
   after: tuple[Mapping[str, Any], ...]
+  kept: Mapping[str, Measure]
   facts: Mapping[str, tuple[str, ...]]
   kernels: Mapping[str, int]
   seconds: float
@@ -198,6 +201,7 @@ def _line(name, anchor, group, records):
     confusion=confusion_of(finished),
     classes=next((tuple(r['classes']) for r in ended if r.get('classes')), ()),
     after=tuple(r['after'] for r in finished if r.get('after')),
+    kept=kept_of(finished),
     facts=facts_of(ended),
     kernels={
       kernel: len(held)

@@ -46,8 +46,9 @@ def provenance(device_kind=None, device_count=None, data=None, layer_code=None):
   Returns:
     dict with a key for every package of `PACKAGES` (version or None), and
     python, system, machine, cpu, cores, device_kind, device_count, xla_flags,
-    data, layer_code, code (hash of the library's sources), commit, changes (hash of what differs
-    from the commit, None if nothing; both None outside a checkout).
+    data, layer_code, code (hash of the library's sources), commit, changes
+    (hash of what differs from the commit, None if nothing; both None outside a
+    checkout).
   """
   commit, changes = _checkout()
   return {

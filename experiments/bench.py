@@ -12,6 +12,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments import (
+  bench_epochs,
   bench_forms,
   bench_layers,
   bench_learners,
@@ -50,6 +51,10 @@ _LAYERS = flags.DEFINE_list(
   'layers', [], 'these layers (lstm, gru, srn) against other libraries instead',
   flag_values=_FLAGS,
 )  # fmt: skip
+_EPOCHS = flags.DEFINE_list(
+  'epochs', [], 'an epoch of these data sets (imdb, urban_sound) against Keras '
+  'and torch instead', flag_values=_FLAGS,
+)  # fmt: skip
 _SIZES = flags.DEFINE_list(
   'sizes', ['4', '8', '16', '32', '64', '128'],
   'with --learners: hidden units', flag_values=_FLAGS,
@@ -71,6 +76,10 @@ def main(argv=None):
       if kind not in bench_layers.KINDS:
         known = ', '.join(bench_layers.KINDS)
         raise values.Refused(f'--layers={kind}: choose from {known}')
+    for name in _EPOCHS.value:
+      if name not in bench_epochs.SIZES:
+        known = ', '.join(bench_epochs.SIZES)
+        raise values.Refused(f'--epochs={name}: choose from {known}')
   except (flags.Error, values.Refused) as error:
     print(f'bench: {error}', file=sys.stderr)
     return 2
@@ -81,6 +90,7 @@ def main(argv=None):
     for kind in _LAYERS.value
     for figure in bench_layers.measure(kind, bench_layers.SIZES, pace)
   ]
+  epochs = bench_epochs.measure(_EPOCHS.value, 2)
   launch.set_flags()
   import jax
 
@@ -94,6 +104,8 @@ def main(argv=None):
   figures = {'provenance': made_by}
   if layers:
     figures['layers'] = layers
+  elif epochs:
+    figures['epochs'] = epochs
   elif settings:
     figures['rows'] = bench_rows.measure(settings, devices[0], pace)
   elif plans:

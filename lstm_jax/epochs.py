@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from lstm_jax.examples import Examples, Pool
-from lstm_jax.trainers.minibatch import Trainer, no_sums
+from lstm_jax.training import Trainer, no_sums
 
 # Between two looks at whether to stop.
 _CHUNK_SECONDS = 0.5

@@ -15,16 +15,21 @@ LAYERS = (
   ('_layer_loop', 'convert', 'native', 'noise'),
   ('_fused', 'kernels'),
   ('layer',),
-  ('stack', 'flax_layers'),
+  ('stack', 'flax_layers', 'sequence_model'),
+  ('training',),
+  ('trainers',),
+  ('epochs',),
   ('trial', 'backflow', 'credit'),
   ('lanes',),
   ('shared',),
   ('workers',),
 )
 # Catalogs: folders of modules that are chosen by name and given as values.
-FOLDERS = ('cells', 'tasks', 'learners')
+FOLDERS = ('cells', 'tasks', 'learners', 'trainers')
 # They serve commands that must not wait for JAX; '' is the package itself.
-LIGHT = ('', 'catalog', 'results', 'statistics', 'store')
+LIGHT = ('', 'catalog', 'collect', 'datasets', 'results', 'statistics', 'store')
+# What both sides speak of: plain types without JAX.
+SHARED = ('examples',)
 FORBIDDEN = ('experiments', 'absl', 'tests')
 HEAVY = ('jax', 'jaxlib', 'flax', 'optax')
 
@@ -89,6 +94,8 @@ def against(module, other):
   folder, _, _ = module.partition('.')
   other_folder, _, file = other.partition('.')
   mine, theirs = layer_of(module), layer_of(other)
+  if other_folder in SHARED:
+    return None
   if mine is None and theirs is not None:
     return 'it serves commands that run without JAX'
   if mine is not None and theirs is None:

@@ -1,10 +1,13 @@
 """Data sets of a few small files, in their published layouts."""
 
+import functools
 import io
 import struct
 import tarfile
 
 import numpy as np
+
+from lstm_jax.collect import prepared
 
 URBAN = 'slice_file_name,fsID,start,end,salience,fold,classID,class'
 ESC = 'filename,fold,target,category,esc10,src_file,take'
@@ -126,3 +129,21 @@ def packed(folder, path, mode='w'):
   with tarfile.open(path, mode) as archive:
     archive.add(folder, folder.name)
   return path
+
+
+MAKERS = {'imdb': imdb, 'urban_sound': urban, 'esc10': esc}
+CLIP = 'audio/fold1/7-3-0-0.wav'  # of UrbanSound8K
+
+
+def silent(line):
+  """Says nothing."""
+  del line
+
+
+prepare = functools.partial(prepared.prepare, say=silent)
+load = functools.partial(prepared.load, say=silent)
+
+
+def records(held):
+  """Split -> list of all records."""
+  return {split: [*of] for split, of in held.splits.items()}

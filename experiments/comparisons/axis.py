@@ -2,6 +2,7 @@
 
 from experiments.comparisons import verdict as rule
 from experiments.comparisons.measures import ends
+from experiments.comparisons.scales import scale_y
 from experiments.comparisons.summary import JUDGED, Line
 from experiments.report import naming
 from experiments.report.scaling import style_of
@@ -66,8 +67,8 @@ def against(lines: list[Line], name: str):
   log_ticks(
     axes.xaxis, sorted({line.entry[name] for line in drawn}), exact=True
   )
-  if metric != 'accuracy':
-    axes.set_yscale('log')
+  heights = [y for line in axes.lines for y in line.get_ydata()]
+  scale_y(axes, metric, heights)
   axes.grid(alpha=0.18)
   axes.set_xlabel(name)
   words = JUDGED[metric] + ' (%)' * (metric == 'accuracy')

@@ -113,9 +113,10 @@ def _levels(lines):
 
 
 def _row(line):
-  return Cell(
-    line.name, line.entry.get('reading') or line.entry.get('line', '')
-  )
+  published = line.entry.get('line', '')
+  if line.name.startswith(published):
+    published = ''
+  return Cell(line.name, line.entry.get('reading') or published)
 
 
 def _weights(line):

@@ -4,6 +4,7 @@ import math
 
 from experiments.comparisons import verdict as rule
 from experiments.comparisons.measures import ends
+from experiments.comparisons.scales import scale_y
 from experiments.comparisons.summary import Line
 from experiments.report.style import COLOURS, GREY, INK
 
@@ -88,7 +89,7 @@ def _panel(axes, line, metric):
       axes.axhline(
         scale * level[metric], color=GREY, linestyle=':', linewidth=1.4
       )
-  _limits(axes, metric, [*values, *(height for height, _ in across)])
+  scale_y(axes, metric, [*values, *(height for height, _ in across)])
   _name(axes, across)
   axes.set_xlim(1 - 0.02 * budget, budget + 0.03 * budget)
   axes.xaxis.get_major_locator().set_params(integer=True)
@@ -129,27 +130,6 @@ def _mean(curves):
     held = [c[i] for c in curves if i < len(c) and c[i] is not None]
     found.append(math.fsum(held) / len(held) if held else None)
   return found
-
-
-def _limits(axes, metric, values):
-  from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-  if metric == 'accuracy':
-    low, high = min(values), max(values)
-    pad = 0.06 * max(high - low, 1)
-    axes.set_ylim(max(low - pad, -3), min(high + pad, 103))
-    return
-  held = sorted(value for value in values if value > 0)
-  if not held:
-    return
-  axes.set_yscale('log')
-  # What a net that is about to diverge reaches would flatten all others.
-  high = min(held[-1], 100 * held[int(0.9 * (len(held) - 1))])
-  axes.set_ylim(held[0] / 1.15, high * 1.15)
-  subs = (1,) if high / held[0] > 300 else (1, 2, 5)
-  axes.yaxis.set_major_locator(LogLocator(subs=subs))
-  axes.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f'{x:g}'))
-  axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _name(axes, across):

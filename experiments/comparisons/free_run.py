@@ -70,7 +70,9 @@ def _panel(axes, line, colour):
     ('clean', {'color': GREY, 'linewidth': 1.2}),
     ('points', {'color': INK, 'marker': '.', 'linestyle': 'none'}),
   ):
-    axes.plot(*_curve(first.get(name) or (), 0, x), **style)
+    values = first.get(name) or ()
+    size = 5 if len(values) < 100 else 2.5
+    axes.plot(*_curve(values, 0, x), markersize=size, **style)
   for i, run in enumerate([*others, first]):
     is_first = i == len(others)
     axes.plot(

@@ -1,0 +1,31 @@
+"""The upright axis of a comparison's figures: percent, or losses."""
+
+from collections.abc import Sequence
+
+
+def scale_y(axes, metric: str, values: Sequence[float]):
+  """Limits and ticks for accuracies in percent or, logarithmic, for losses.
+
+  Args:
+    axes: of matplotlib.
+    metric: of `summary.JUDGED`.
+    values: what must lie inside, at least one.
+  """
+  from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+  if metric == 'accuracy':
+    low, high = min(values), max(values)
+    pad = 0.06 * max(high - low, 1)
+    axes.set_ylim(max(low - pad, -3), min(high + pad, 103))
+    return
+  held = sorted(value for value in values if value > 0)
+  if not held:
+    return
+  axes.set_yscale('log')
+  # What a net that is about to diverge reaches would flatten all others.
+  high = min(held[-1], 100 * held[int(0.9 * (len(held) - 1))])
+  axes.set_ylim(held[0] / 1.15, high * 1.15)
+  subs = (1,) if high / held[0] > 300 else (1, 2, 5)
+  axes.yaxis.set_major_locator(LogLocator(subs=subs))
+  axes.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f'{x:g}'))
+  axes.yaxis.set_minor_formatter(NullFormatter())

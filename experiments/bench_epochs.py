@@ -1,8 +1,7 @@
 """An epoch of our batch training against the same model in Keras and torch.
 
-Each library trains in a process of its own, as people run it: ours with the
-flags of `launch.set_flags` and its compiled loops where there are any, Keras on
-JAX with XLA's own flags, torch as it comes. They take turns; a turn times some
+Each library trains in a process of its own, as people run it: ours with its
+compiled loops where there are any, Keras on JAX, torch; no flags are set. They take turns; a turn times some
 updates once all is compiled, and the best turn counts. The data are random and
 of the sizes of the real ones: their values change nothing.
 
@@ -79,7 +78,7 @@ def _turn(name, kind, library):
   """Seconds an update, in a process of its own."""
   environ = dict(os.environ) | {'KERAS_BACKEND': 'jax'}
   if library == 'ours':
-    launch.set_flags(devices=1, environ=environ)
+    launch.set_flags('none', devices=1, environ=environ)
   done = subprocess.run(
     [sys.executable, '-m', 'experiments.bench_epochs', name, kind, library],
     env=environ,

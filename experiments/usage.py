@@ -52,7 +52,10 @@ GROUPS = {
     'devices': ('N', 'cores to use (all)'),
     'checkpoint_seconds': ('X', 'save long trials this often (20)'),
     'progress': ('WORD', ', '.join(PROGRESS) + ' (auto)'),
-    'xla_profile': ('WORD', 'XLA flags for small nets: auto, none (auto)'),
+    'xla_profile': (
+      'WORD',
+      'XLA flags for small nets: auto, none (auto; none for data sets)',
+    ),
     'data_dir': ('FOLDER', 'where data sets are (see experiments.data --help)'),
     'skip_bad': (None, 'leave out damaged files of data sets, and count them'),
     'allow_drift': (None, 'continue a folder made by other versions'),

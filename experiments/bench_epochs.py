@@ -1,9 +1,10 @@
 """An epoch of our batch training against the same model in Keras and torch.
 
 Each library trains in a process of its own, as people run it: ours with its
-compiled loops where there are any, Keras on JAX, torch; no flags are set. They take turns; a turn times some
-updates once all is compiled, and the best turn counts. The data are random and
-of the sizes of the real ones: their values change nothing.
+compiled loops where there are any, Keras on JAX, torch; no flags are set. They
+take turns; a turn times some updates once all is compiled, and the best turn
+counts. The data are random and of the sizes of the real ones: their values
+change nothing.
 
   python -m experiments.bench --epochs=imdb,urban_sound
 """

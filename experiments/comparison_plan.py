@@ -111,17 +111,19 @@ def groups_of(trials, prepared):
   for key, where in programs(settings).items():
     for i in where:
       setting = settings[i]
-      pool = prepared.build(setting)[0].pool(setting.seed)
-      sizes = tuple((part, len(at)) for part, at in pool.parts.items())
+      dataset = prepared.build(setting)[0]
+      parts = dataset.parts or (lambda seed, d=dataset: d.pool(seed).parts)
+      found = parts(setting.seed)
+      sizes = tuple((part, len(at)) for part, at in found.items())
       alike.setdefault((key, setting.budget, sizes), []).append(i)
-  found = []
+  groups = []
   for where in alike.values():
     for some in split(where):
       ids = tuple(names[i] for i in some)
-      found.append(
+      groups.append(
         Group(digest(ids)[:12], ids, tuple(settings[i] for i in some))
       )
-  return found
+  return groups
 
 
 def split(members):

@@ -144,7 +144,9 @@ class Run:
     levels = {}
     found = []
     for pool, result in zip(pools, trained, strict=True):
-      key = id(pool.examples)
+      # Seeds may share the examples and part them otherwise.
+      key = tuple(at.tobytes() for at in pool.parts.values())
+      key += tuple(map(id, pool.examples))
       if dataset.levels is not None and key not in levels:
         levels[key] = dataset.levels(pool)
       found.append(

@@ -158,7 +158,11 @@ class _Run:
     self._trainer, self._dataset, self._lanes = trainer, dataset, lanes
     self._pools, self._epochs = pools, epochs
     self._put = functools.partial(jax.device_put, device=device)
-    shared = all(pool.examples is pools[0].examples for pool in pools)
+    shared = all(
+      mine is first
+      for pool in pools
+      for mine, first in zip(pool.examples, pools[0].examples, strict=True)
+    )
     axis = None if shared else 0
     examples = (
       pools[0].examples

@@ -83,6 +83,8 @@ class Dataset(NamedTuple):
     facts: name -> words for the report: licence, citation, what part was used,
       what was left out.
     checksum: of what was read from files; '' where nothing is.
+    parts: `seed -> Pool.parts`, where a pool takes long to make; None: as the
+      pool has them.
   """
 
   num_inputs: int
@@ -97,3 +99,4 @@ class Dataset(NamedTuple):
   classes: tuple[str, ...] = ()
   facts: Mapping[str, str] = {}
   checksum: str = ''
+  parts: Callable[[int], Mapping[str, np.ndarray]] | None = None

@@ -1,0 +1,119 @@
+"""Arrays made once: kept whole, made again where they are not."""
+
+import numpy as np
+import pytest
+
+from lstm_jax.datasets import _cache
+from lstm_jax.store.faults import StorageError
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+  return _cache.folder()
+
+
+class Maker:
+  """Counts how often it was asked."""
+
+  def __init__(self):
+    self.times = 0
+
+  def __call__(self):
+    self.times += 1
+    return {
+      'x': np.arange(12, dtype=np.float32).reshape(3, 4).T,
+      'flags': np.array([True, False]),
+    }
+
+
+def check(arrays):
+  for name, expected in Maker()().items():
+    np.testing.assert_array_equal(arrays[name], expected)
+    assert arrays[name].dtype == expected.dtype
+
+
+def test_what_was_made_is_not_made_again(folder):
+  make = Maker()
+  for _ in range(3):
+    check(_cache.cached('set', {'a': 1}, make))
+  assert make.times == 1
+  assert len(list(folder.iterdir())) == 3
+
+
+def test_other_settings_are_another_set():
+  make = Maker()
+  for settings in ({'a': 1}, {'a': 2}, {'b': 1}, {'a': '1'}):
+    _cache.cached('set', settings, make)
+  assert make.times == 4
+
+
+def test_what_is_read_cannot_be_written_to():
+  arrays = _cache.cached('set', {}, Maker())
+  with pytest.raises(ValueError, match='read-only'):
+    arrays['x'][0, 0] = 1
+
+
+def flip(path):
+  data = bytearray(path.read_bytes())
+  data[len(data) // 2] ^= 1
+  path.write_bytes(data)
+
+
+@pytest.mark.parametrize('which', ['*.x', '*.json'])
+@pytest.mark.parametrize(
+  'damage',
+  [
+    flip,
+    lambda path: path.write_bytes(path.read_bytes()[:-3]),
+    lambda path: path.write_bytes(b''),
+    lambda path: path.write_bytes(path.read_bytes() + b'0000'),
+    lambda path: path.unlink(),
+  ],
+  ids=['flipped', 'cut', 'empty', 'longer', 'gone'],
+)
+def test_a_damaged_set_is_made_again(folder, which, damage):
+  make = Maker()
+  _cache.cached('set', {}, make)
+  (path,) = folder.glob(which)
+  damage(path)
+  check(_cache.cached('set', {}, make))
+  check(_cache.cached('set', {}, make))
+  assert make.times == 2
+
+
+def test_a_killed_writer_leaves_no_set(folder, monkeypatch):
+  make = Maker()
+  publish = _cache.files.publish
+
+  def stops(path, data, **options):
+    if str(path).endswith('.json'):
+      raise KeyboardInterrupt
+    publish(path, data, **options)
+
+  monkeypatch.setattr(_cache.files, 'publish', stops)
+  with pytest.raises(KeyboardInterrupt):
+    _cache.cached('set', {}, make)
+  monkeypatch.setattr(_cache.files, 'publish', publish)
+  check(_cache.cached('set', {}, make))
+  assert make.times == 2
+
+
+def test_a_full_disk_is_said_and_no_fault(monkeypatch, capsys):
+  def full(*args, **kwargs):
+    raise StorageError('x: No space left on device')
+
+  monkeypatch.setattr(_cache.files, 'publish', full)
+  check(_cache.cached('set', {}, Maker()))
+  assert 'set: made, but not kept for next time: x: No space' in (
+    capsys.readouterr().err
+  )
+
+
+def test_a_folder_that_cannot_be_made_is_no_fault(
+  monkeypatch, tmp_path, capsys
+):
+  (tmp_path / 'file').write_text('')
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+  check(_cache.cached('set', {}, Maker()))
+  assert 'not kept' in capsys.readouterr().err

@@ -14,6 +14,7 @@ from experiments import comparison_plan, flags, plan, sweep, values
 from experiments.setting import steps, trial_id
 from lstm_jax import catalog, results
 from lstm_jax.store.folder import open_folder
+from tests import tiny_sets
 
 ROOT = Path(__file__).parent.parent
 PLAN = (
@@ -196,6 +197,54 @@ def test_a_wrong_net_is_refused_before_anything_is_written(capsys, tmp_path):
   said = capsys.readouterr().err
   assert said.startswith('sweep: row flags: reads=state: cell srn has no')
   assert not out.exists()
+
+
+def test_a_missing_data_set_is_one_line(capsys, tmp_path, monkeypatch):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  out, place = tmp_path / 'run', tmp_path / 'data'
+  place.mkdir()
+  line = f'--task=urban_sound --cell=lstm --data_dir={place} --out={out}'
+  assert sweep.main(['sweep', *line.split()]) == 66
+  said = capsys.readouterr().err
+  assert said.count('\n') == 1 and said.startswith('sweep: urban_sound: ')
+  for word in (str(place), 'https://', 'UrbanSound8K.csv', '--data_dir'):
+    assert word in said
+  assert not out.exists()
+
+
+def test_a_bad_file_stops_a_run_or_is_counted_in_it(
+  capsys, tmp_path, monkeypatch
+):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  out, place = tmp_path / 'run', tmp_path / 'data'
+  place.mkdir()
+  kinds = ((0, 'dog', 7), (10, 'rain', 6))
+  home = tiny_sets.esc(
+    place,
+    [
+      (f'{fold}-{i}-A-{target}.wav', fold, target, word, True, 100 * fold + i)
+      for fold in range(1, 6)
+      for target, word, i in kinds
+    ],
+  )
+  bad = home / 'audio' / '3-6-A-10.wav'
+  bad.write_bytes(bad.read_bytes()[:-4])
+  line = (
+    f'--task=esc10 --cell=srn --hidden=2 --seeds=2 --budget=2 --progress=none '
+    f'--set=task.rate=8000 --data_dir={place} --out={out}'
+  )
+  assert sweep.main(['sweep', *line.split()]) == 65
+  said = capsys.readouterr().err
+  assert '3-6-A-10.wav' in said and 'Traceback' not in said
+  assert not out.exists()
+  assert sweep.main(['sweep', *line.split(), '--skip_bad']) == 0
+  records, _ = results.read_records(open_folder(out))
+  assert [r['status'] for r in records.values()] == ['budget'] * 2
+  for record in records.values():
+    assert '3-6-A-10.wav' in record['facts']['left out']
+    confusion = record['confusion']
+    assert sum(map(sum, confusion)) == record['test']['total'] == 2
+  assert '3-6-A-10.wav' in (out / 'report.md').read_text()
 
 
 @pytest.mark.parametrize('name', catalog.names('datasets'))

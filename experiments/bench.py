@@ -55,6 +55,10 @@ _EPOCHS = flags.DEFINE_list(
   'epochs', [], 'an epoch of these data sets (imdb, urban_sound) against Keras '
   'and torch instead', flag_values=_FLAGS,
 )  # fmt: skip
+_CELLS = flags.DEFINE_list(
+  'cells', list(bench_epochs.KINDS), 'with --epochs: layers (lstm, gru, srn)',
+  flag_values=_FLAGS,
+)  # fmt: skip
 _SIZES = flags.DEFINE_list(
   'sizes', ['4', '8', '16', '32', '64', '128'],
   'with --learners: hidden units', flag_values=_FLAGS,
@@ -72,14 +76,15 @@ def main(argv=None):
     sizes = [values.integer(n, '--sizes') for n in _SIZES.value]
     lanes = [values.integer(n, '--lanes') for n in _LANES.value]
     plans = bench_learners.plan(_LEARNERS.value, sizes)
-    for kind in _LAYERS.value:
-      if kind not in bench_layers.KINDS:
-        known = ', '.join(bench_layers.KINDS)
-        raise values.Refused(f'--layers={kind}: choose from {known}')
-    for name in _EPOCHS.value:
-      if name not in bench_epochs.SIZES:
-        known = ', '.join(bench_epochs.SIZES)
-        raise values.Refused(f'--epochs={name}: choose from {known}')
+    for flag, known in (
+      (_LAYERS, bench_layers.KINDS),
+      (_EPOCHS, bench_epochs.SIZES),
+      (_CELLS, bench_epochs.KINDS),
+    ):
+      for word in flag.value:
+        if word not in known:
+          choices = ', '.join(known)
+          raise values.Refused(f'--{flag.name}={word}: choose from {choices}')
   except (flags.Error, values.Refused) as error:
     print(f'bench: {error}', file=sys.stderr)
     return 2
@@ -90,7 +95,7 @@ def main(argv=None):
     for kind in _LAYERS.value
     for figure in bench_layers.measure(kind, bench_layers.SIZES, pace)
   ]
-  epochs = bench_epochs.measure(_EPOCHS.value, 2)
+  epochs = bench_epochs.measure(_EPOCHS.value, 2, _CELLS.value)
   launch.set_flags()
   import jax
 

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from experiments import bench, bench_layers, bench_learners, bench_libraries
+from experiments import (
+  bench,
+  bench_epochs,
+  bench_layers,
+  bench_learners,
+  bench_libraries,
+)
 from lstm_jax import catalog
 
 ROOT = Path(__file__).parent.parent
@@ -19,6 +25,8 @@ BAD = {
   '--learners=rtrl --sizes=0': ['--sizes=0', 'an integer from 1'],
   '--grid=tabel3': ['--grid=tabel3', 'table3'],
   '--layers=lstn': ['--layers=lstn', 'lstm, gru, srn'],
+  '--epochs=cifar': ['--epochs=cifar', 'imdb, urban_sound'],
+  '--epochs=imdb --cells=rnn': ['--cells=rnn', 'lstm, gru, srn'],
 }
 
 
@@ -104,3 +112,26 @@ def test_every_library_runs_its_layers(monkeypatch):
       assert figure['why'] == 'has no gru'
     else:
       assert 0 < figure['forward_ms'] and 0 < figure['both_ms']
+
+
+@pytest.mark.parametrize('vocabulary', [0, 7])
+@pytest.mark.parametrize('library', bench_epochs.LIBRARIES)
+def test_every_library_makes_an_update(library, vocabulary):
+  import jax
+
+  outputs = 1 if vocabulary else 3
+  size = bench_epochs.Size(5, 2, vocabulary, 4, 3, outputs, 6)
+  inputs, targets = bench_epochs._data(size, 3)
+  assert inputs.shape == ((6, 5) if vocabulary else (6, 5, 4))
+  with jax.numpy_rank_promotion('allow'):
+    getattr(bench_epochs, library)(size, 'lstm', inputs, targets)()
+
+
+def test_epochs_are_told_from_the_best_turns(monkeypatch, capsys):
+  said = iter([2.0, 6.0, 9.0, 1.0, 7.0, 8.0])
+  monkeypatch.setattr(bench_epochs, '_turn', lambda *what: next(said))
+  figures = bench_epochs.measure(['imdb'], 2, ('lstm',))
+  # 20,000 reviews are 157 batches of 128.
+  assert [f['epoch_s'] for f in figures] == [157.0, 942.0, 1256.0]
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[3].split() == ['keras', '6e+03', '942', '6.00']

@@ -53,6 +53,7 @@ class Run:
     self._lock = threading.Lock()
     self._at = {}  # group key -> (group, epochs done, words)
     self._snapshots = {}  # group key -> Snapshot
+    self._levels = {}  # what was computed of `Dataset.levels`
     self._stopping = threading.Event()
     self._wanted = {  # thread -> a snapshot is asked for
       threading.Thread(
@@ -141,14 +142,10 @@ class Run:
     )  # fmt: skip
     if trained is None:
       return None
-    levels = {}
     found = []
-    for pool, result in zip(pools, trained, strict=True):
-      # Seeds may share the examples and part them otherwise.
-      key = tuple(at.tobytes() for at in pool.parts.values())
-      key += tuple(map(id, pool.examples))
-      if dataset.levels is not None and key not in levels:
-        levels[key] = dataset.levels(pool)
+    for setting, pool, result in zip(
+      group.settings, pools, trained, strict=True
+    ):
       found.append(
         {
           'curves': result.curves,
@@ -156,7 +153,7 @@ class Run:
           'best': result.best,
           'confusion': result.confusion,
           'classes': list(dataset.classes),
-          'levels': levels.get(key, {}),
+          'levels': self._levels_of(dataset, setting.seed, pool),
           'after': result.after,
           'facts': dict(dataset.facts),
           'kernel': trainer.model.kernel(),
@@ -168,6 +165,17 @@ class Run:
         }
       )
     return found
+
+  def _levels_of(self, dataset, seed, pool):
+    """What predictors without recurrence reach, once for each data."""
+    if dataset.levels is None:
+      return {}
+    # Where parts are all that a seed decides, seeds may have the same.
+    parts = tuple(at.tobytes() for at in pool.parts.values())
+    key = (id(dataset), parts if dataset.parts else seed)
+    if key not in self._levels:
+      self._levels[key] = dataset.levels(pool)
+    return self._levels[key]
 
   def _take(self):
     """Seals what has ended."""

@@ -83,8 +83,8 @@ class Dataset(NamedTuple):
     facts: name -> words for the report: licence, citation, what part was used,
       what was left out.
     checksum: of what was read from files; '' where nothing is.
-    parts: `seed -> Pool.parts`, where these are all that the seed decides; None:
-      as the pool has them.
+    parts: `seed -> Pool.parts`, where these are all that the seed decides;
+      None: as the pool has them.
   """
 
   num_inputs: int

@@ -146,7 +146,8 @@ def test_imports_run_one_way():
 
 
 def test_every_module_has_its_place():
-  placed = {name for layer in LAYERS for name in layer} | set(LIGHT)
+  placed = {name for layer in LAYERS for name in layer}
+  placed |= {*LIGHT, *SHARED}
   assert {name.partition('.')[0] for name in library()} == placed
 
 
@@ -156,6 +157,10 @@ def test_every_module_has_its_place():
     ('types', 'from lstm_jax import draw'),
     ('unroll', 'from lstm_jax.cells import srn'),
     ('unroll', 'from lstm_jax import outputs'),
+    ('epochs', 'from lstm_jax.trainers import minibatch'),
+    ('training', 'from lstm_jax import collect'),
+    ('collect.audio', 'import jax'),
+    ('datasets.imdb', 'from lstm_jax import epochs'),
     ('cells.gru', 'from lstm_jax.cells import srn'),
     ('cells.gru', 'from lstm_jax.cells.srn import srn'),
     ('cells.gru', 'import lstm_jax.tasks.adding'),

@@ -108,7 +108,7 @@ def ours(size, kind, inputs, targets):
   """A call that makes an update of each batch."""
   import jax
 
-  from lstm_jax import catalog, epochs
+  from lstm_jax import batches, catalog
   from lstm_jax.examples import Dataset, Examples, Pool
 
   examples = Examples(inputs, targets.astype(np.int32))
@@ -134,7 +134,7 @@ def ours(size, kind, inputs, targets):
   held = [state]
 
   def call():
-    order, weights = epochs.order_of(0, 0, part, size.batch)
+    order, weights = batches.order_of(0, 0, part, size.batch)
     held[0] = jax.block_until_ready(
       advance(held[0], examples, order, weights, 0, len(order))
     )

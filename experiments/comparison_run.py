@@ -228,7 +228,7 @@ class Run:
 
   def _checkpointed(self):
     """Group key -> Snapshot, of those that have begun."""
-    from lstm_jax import epochs
+    from lstm_jax.snapshot import Snapshot
 
     found, problems = checkpoints.load(self._folder)
     for problem in problems:
@@ -243,7 +243,7 @@ class Run:
             parts[kind][rest] = array
         known = begun.get(key)
         if known is None or (known.epoch, known.batch) < (epoch, batch):
-          begun[key] = epochs.Snapshot(
+          begun[key] = Snapshot(
             **parts, epoch=epoch, batch=batch, seconds=seconds
           )
     return begun

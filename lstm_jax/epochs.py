@@ -7,13 +7,15 @@ training can stop between any two batches and go on to the same bits.
 
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from lstm_jax.batches import in_batches, order_of
 from lstm_jax.examples import Examples, Pool
+from lstm_jax.snapshot import Snapshot, named, restored
 from lstm_jax.training import Trainer, no_sums
 
 # Between two looks at whether to stop.
@@ -34,24 +36,6 @@ class Lane(NamedTuple):
 
   seed: int
   learning_rate: float
-
-
-class Snapshot(NamedTuple):
-  """Lanes between two batches, as numpy; what a checkpoint holds.
-
-  Attributes:
-    leaves: name -> array, lanes first: the state, and under `best/` the nets
-      of the best epochs.
-    curves: name of a curve -> `[lanes, epochs]`, nan where not known yet.
-    epoch, batch: the next batch is this one of this epoch, counted from 0.
-    seconds: device time so far.
-  """
-
-  leaves: dict[str, np.ndarray]
-  curves: dict[str, np.ndarray]
-  epoch: int
-  batch: int
-  seconds: float
 
 
 class Trained(NamedTuple):
@@ -125,32 +109,6 @@ def train(
   return run.results()
 
 
-def order_of(seed: int, epoch: int, part: np.ndarray, batch: int):
-  """The examples of an epoch in the order in which they are shown.
-
-  Args:
-    seed, epoch: what the order follows from.
-    part: `[n]` indices into the pool.
-    batch: B.
-
-  Returns:
-    `(order [ceil(n/B), B], weights)`: indices, and 1 where one counts; the last
-    batch is filled up with the first example at weight 0.
-  """
-  random = np.random.Generator(np.random.Philox(key=[seed, epoch]))
-  return _batches(part[random.permutation(len(part))], batch)
-
-
-def _batches(index, batch, most=None):
-  count = -(-len(index) // batch)
-  count = -(-count // (most or 1)) * (most or 1)
-  order = np.full(count * batch, index[0], np.int32)
-  order[: len(index)] = index
-  weights = np.zeros(count * batch, np.float32)
-  weights[: len(index)] = 1
-  return order.reshape(count, batch), weights.reshape(count, batch)
-
-
 class _Run:
   """The arrays of one group of lanes on their device."""
 
@@ -188,7 +146,7 @@ class _Run:
     }
     held = {'state': state, 'best': state.params}
     if start is not None:
-      held = _restored(held, start.leaves)
+      held = restored(held, start.leaves)
       self._curves = {k: v.copy() for k, v in start.curves.items()}
       self.epoch, self._batch = start.epoch, start.batch
       self._seconds = start.seconds
@@ -197,7 +155,7 @@ class _Run:
 
   def snapshot(self):
     held = {'state': self._state, 'best': self._best}
-    leaves = {name: np.asarray(leaf) for name, leaf in _named(held)}
+    leaves = {name: np.asarray(leaf) for name, leaf in named(held)}
     curves = {name: curve.copy() for name, curve in self._curves.items()}
     return Snapshot(leaves, curves, self.epoch, self._batch, self._seconds)
 
@@ -248,7 +206,7 @@ class _Run:
   def _sums(self, part, params, stopped=lambda: False):
     """`Sums` over a part, float64; None where it was stopped."""
     made = [
-      _batches(pool.parts[part], _EVALUATION_BATCH, _EVALUATION_BATCHES)
+      in_batches(pool.parts[part], _EVALUATION_BATCH, _EVALUATION_BATCHES)
       for pool in self._pools
     ]
     order, weights = (np.stack(a) for a in zip(*made, strict=True))
@@ -352,7 +310,7 @@ class _Run:
       return None
     test = pool.parts['test']
     counts = np.zeros((classes, classes), int)
-    order, _ = _batches(test, _EVALUATION_BATCH)
+    order, _ = in_batches(test, _EVALUATION_BATCH)
     for at, index in enumerate(order):
       some = jax.tree.map(lambda a, index=index: a[index], pool.examples)
       made = np.asarray(self._outputs(params, some.inputs, some.lengths))
@@ -369,21 +327,3 @@ def _compiled(trainer, axis):
   advance = jax.vmap(trainer.advance, in_axes=(0, axis, 0, 0, None, None))
   measure = jax.vmap(trainer.measure, in_axes=(0, axis, 0, 0))
   return jax.jit(advance), jax.jit(measure), jax.jit(trainer.outputs)
-
-
-def _named(tree):
-  """`(name, leaf)` of every leaf."""
-  paths = jax.tree_util.tree_flatten_with_path(tree)[0]
-  name = lambda path: jax.tree_util.keystr(path, simple=True, separator='/')
-  return [(name(path), leaf) for path, leaf in paths]
-
-
-def _restored(tree, leaves: Mapping[str, np.ndarray]):
-  """`tree` with these leaves in place of its own."""
-  own = _named(tree)
-  for name, leaf in own:
-    if name not in leaves or leaves[name].shape != leaf.shape:
-      raise ValueError(f'a snapshot of another net: {name} does not fit')
-  return jax.tree.unflatten(
-    jax.tree.structure(tree), [leaves[name] for name, _ in own]
-  )

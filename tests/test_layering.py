@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = 'lstm_jax'
 # Each layer may import those before it and nothing of its own.
 LAYERS = (
-  ('types', 'squash', 'draw'),
+  ('types', 'squash', 'draw', 'batches', 'snapshot'),
   ('blindness', 'criteria', 'exams', 'outputs', 'unroll'),
   ('cells', 'tasks', 'learners'),
   ('_layer_loop', 'convert', 'native', 'noise'),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog, convert, epochs
+from lstm_jax import batches, catalog, convert, epochs
 from lstm_jax.datasets.marked_product import marked_product
 from lstm_jax.examples import Dataset, Examples, Pool
 from lstm_jax.trainers import _optimizers
@@ -154,7 +154,7 @@ def test_an_epoch_is_the_updates_made_by_hand(loss, x64):
   slope = jax.jit(jax.grad(lambda *args: error(*args).mean()))
   losses = []
   for epoch in range(2):
-    order, weights = epochs.order_of(0, epoch, pool.parts['train'], 4)
+    order, weights = batches.order_of(0, epoch, pool.parts['train'], 4)
     # Every example once; the last batch has three.
     assert sorted(order[weights > 0]) == sorted(pool.parts['train'])
     assert weights.sum(1).tolist() == [4, 4, 3]

@@ -13,11 +13,12 @@ import traceback
 
 import numpy as np
 
+from experiments import comparison_records as records
 from experiments import run_state
 from experiments.progress import Progress, choose_mode
 from experiments.setting import steps
 from lstm_jax import results
-from lstm_jax.store import checkpoints, files
+from lstm_jax.store import checkpoints
 
 # What a stop may wait for: a chunk, or what is being compiled.
 _STOP_SECONDS = 6.0
@@ -182,7 +183,7 @@ class Run:
     while not self._outcomes.empty():
       group, trained, reason = self._outcomes.get()
       for i, name in enumerate(group.names):
-        record = _record(name, trained[i] if trained else None, reason)
+        record = records.of_trial(name, trained[i] if trained else None, reason)
         record['device'] = self._kind
         disagreement = results.write_record(self._folder, record)
         if disagreement:
@@ -249,25 +250,6 @@ class Run:
     return begun
 
 
-def write_curves(opened, records):
-  """Writes curves.csv: one line a trial and epoch, from the records alone."""
-  from lstm_jax.epochs import CURVES
-
-  lines = [','.join(('trial', 'epoch', *CURVES))]
-  for trial, record in records.items():
-    curves = record.get('curves') or {}
-    for epoch in range(len(curves.get('train_loss', ()))):
-      values = (curves.get(name) for name in CURVES)
-      told = [
-        '' if v is None or v[epoch] is None else repr(v[epoch]) for v in values
-      ]
-      lines.append(','.join((trial, str(epoch + 1), *told)))
-  data = ('\n'.join(lines) + '\n').encode()
-  path = opened.path / 'curves.csv'
-  if not path.is_file() or files.read(path) != data:
-    files.publish(path, data, overwrite=True, disk=opened.disk)
-
-
 def _work(group):
   """Steps that a group takes in all."""
   one = group.settings[0]
@@ -285,36 +267,3 @@ def _words(curves, epoch):
     if np.isfinite(values).all():
       said += f', {word} {values.mean():.4g}'
   return said
-
-
-def _record(name, result, reason):
-  """What a trial's record holds."""
-  record = {
-    'trial': name,
-    'status': 'failed',
-    'sequences_to_success': None,
-    'sequences_seen': 0,
-    'milestone': None,
-    'weights': None,
-    'test_wrong': None,
-    'test_total': None,
-    'test_absolute': None,
-    'test_squared': None,
-    'train_absolute': None,
-    'reason': reason or None,
-    'seconds': 0.0,
-  }
-  if result is None:
-    return record
-  test = result['test']
-  record |= {
-    'status': 'budget' if result.pop('finite') else 'diverged',
-    'sequences_seen': result.pop('examples'),
-    'test_total': test['total'],
-    'seconds': round(result.pop('seconds'), 3),
-  }
-  if 'right' in test:
-    record['test_wrong'] = test['total'] - test['right']
-  if result.pop('loss') == 'squared':
-    record['test_squared'] = test['loss']
-  return record | result

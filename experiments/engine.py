@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments import (
   comparison_plan,
+  comparison_records,
   comparison_run,
   figures,
   launch,
@@ -215,7 +216,7 @@ def _compare(opened, how, trials, shared, records, prepared, devices, stop):
   mine = comparison_plan.groups_of(trials, prepared)[shard::parts]
   state = comparison_run.Run(opened, how, mine, records, prepared, devices)
   state.run(stop)
-  comparison_run.write_curves(opened, results.read_records(opened)[0])
+  comparison_records.write_curves(opened, results.read_records(opened)[0])
   return state
 
 

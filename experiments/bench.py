@@ -20,8 +20,21 @@ from experiments import (
   launch,
   values,
 )
+from experiments.layout import item, show
 from lstm_jax.store import provenance
 
+_HELP = """\
+Times what this package does, compile time apart; the best of several repeats
+counts. Other work on the machine makes every figure worse: stop it first.
+
+  python -m experiments.bench                  the two forms of the 1997 rule
+  python -m experiments.bench --grid=table3    the rows of a grid
+  python -m experiments.bench --learners=all   each learner, by net size
+  python -m experiments.bench --layers=lstm    layers against torch, Keras,
+                                               flax, haiku, equinox
+  python -m experiments.bench --epochs=imdb    an epoch against Keras and torch
+"""
+_PLACEHOLDERS = {'int': 'N', 'float': 'X', 'bool': 'true|false'}
 _FLAGS = flags.FlagValues()
 _LENGTH = flags.DEFINE_integer(
   'length', 100, 'T of the adding problem', flag_values=_FLAGS
@@ -68,10 +81,24 @@ _RECORD = flags.DEFINE_string(
 )
 
 
+def usage():
+  """The text of `--help`."""
+  lines = [_HELP]
+  for name in _FLAGS:
+    flag = _FLAGS[name]
+    several = ',...' * isinstance(flag.default, list)
+    value = _PLACEHOLDERS.get(flag.flag_type(), 'WORD') + several
+    lines += item(f'--{name}={value}', flag.help)
+  return '\n'.join([*lines, '', 'Exit codes: 0 done, 2 bad flags.'])
+
+
 def main(argv=None):
   """Prints the benchmark; returns the exit code."""
+  argv = sys.argv if argv is None else argv
+  if '--help' in argv or '-h' in argv:
+    return show(usage())
   try:
-    _FLAGS(sys.argv if argv is None else argv)
+    _FLAGS(argv)
     settings = bench_rows.settings(_GRID.value) if _GRID.value else []
     sizes = [values.integer(n, '--sizes') for n in _SIZES.value]
     lanes = [values.integer(n, '--lanes') for n in _LANES.value]

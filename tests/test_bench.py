@@ -47,6 +47,14 @@ def test_a_wrong_flag_has_one_line_and_does_not_wait_for_jax(words):
     assert word in line
 
 
+def test_help_names_every_flag(capsys):
+  assert bench.main(['bench', '--help']) == 0
+  said = capsys.readouterr().out
+  for name in bench._FLAGS:
+    assert f'--{name}=' in said
+  assert max(map(len, said.splitlines())) <= 80
+
+
 def test_every_learner_is_timed_at_every_size():
   plans = bench_learners.plan(['all'], [4, 128])
   assert set(plans) == set(catalog.names('learners'))

@@ -6,10 +6,14 @@
 A lane-step is one time step of one trial, update included. Where a row of a
 grid carries the measured seconds of its trials they stand for the product, and
 where the grid carries its own, the formula only scales them to what was chosen.
+
+All these figures are of one processor. `slowness` times a few products on the
+one at hand, and says how much longer things take there.
 """
 
 import dataclasses
 import os
+import time
 
 from experiments.setting import steps
 
@@ -24,6 +28,10 @@ _REFERENCE_WEIGHTS = 93
 _START, _COMPILE = 10.0, 10.0
 # Fewer trials than this on a core leave its vector unit part empty.
 _FULL_LANES = 16
+# Seconds of `slowness`'s loop on the processor of the figures, a 2.5 GHz Xeon.
+# Not timed there: on another it takes 3.74 us, and trials, start and
+# compilation take 0.3 to 0.5 of what they took on the Xeon.
+_REFERENCE_LOOP = 9.4e-6
 # Net inputs of one hidden cell: its own and its gates'.
 _GATES = {'srn': 1, 'gru': 3, 'lstm': 4}
 _INPUTS = 3
@@ -93,6 +101,30 @@ def seconds(counts, programs, num_cores):
   work = sum(count * _trial_seconds(setting) for setting, count in counts)
   idle = max(1.0, _FULL_LANES * num_cores / max(lanes, 1))
   return _START + (_COMPILE * programs + work * idle) / num_cores
+
+
+def slowness():
+  """How long things take on this processor, in times of what they take on that
+  of the figures: that of a rational function over an array in the first cache.
+  """
+  import numpy as np  # not for a plan alone
+
+  x = np.linspace(-2, 2, 2048, dtype=np.float32)
+  square, rest = np.empty_like(x), np.empty_like(x)
+  best = 1.0
+  for _ in range(100):
+    began = time.perf_counter()
+    for _ in range(10):
+      # x <- 1.5 x (27 + x^2) / (27 + 9 x^2), which stays where it is.
+      np.multiply(x, x, out=square)
+      np.add(square, 27, out=rest)
+      np.multiply(rest, x, out=rest)
+      np.multiply(square, 9, out=square)
+      np.add(square, 27, out=square)
+      np.divide(rest, square, out=x)
+      np.multiply(x, 1.5, out=x)
+    best = min(best, time.perf_counter() - began)
+  return best / 10 / _REFERENCE_LOOP
 
 
 def words(amount):

@@ -76,8 +76,8 @@ def plan(made):
     '',
     f'{len(made.trials):,} trials{again}, {len(programs(made.trials))} '
     f'programs, {expected:,.0f} {unit} expected, {sequences:,} at most.',
-    f'Estimated time: {estimate.words(made.seconds)} on {made.cores} cores. '
-    'This is an estimate, not a measurement.',
+    f'Estimated time: {estimate.words(made.seconds * estimate.slowness())} on '
+    f'{made.cores} of these cores; an estimate, not a measurement.',
     f'Run folder: {made.out}. Nothing was run or written.',
   ]
   return '\n'.join(lines)

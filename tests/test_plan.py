@@ -658,6 +658,22 @@ def test_a_measured_grid_scales_its_own_seconds(monkeypatch):
   assert made('--grid=table7 --seeds=60').seconds > 1500
 
 
+def test_a_slower_processor_is_told_a_longer_time(monkeypatch):
+  one = made('--grid=table7 --length=100')._replace(seconds=30.0)
+  for slowness, words in ((0.5, '15 s'), (1.0, '30 s'), (40.0, '20 min')):
+    monkeypatch.setattr(estimate, 'slowness', lambda by=slowness: by)
+    assert f'Estimated time: {words} on' in listing.plan(one)
+
+
+def test_slowness_is_that_of_the_processor(monkeypatch):
+  """A clock that runs at half speed sees a processor twice as fast."""
+  found = estimate.slowness()
+  assert 0.05 < found < 20
+  clock = estimate.time.perf_counter
+  monkeypatch.setattr(estimate.time, 'perf_counter', lambda: clock() / 1000)
+  assert estimate.slowness() < found / 50
+
+
 def test_seconds_are_said_as_people_say_them():
   assert [estimate.words(s) for s in (4.2, 99, 600, 7200)] == [
     '4 s',

@@ -36,6 +36,7 @@ def everything():
     source = f' ({table.source})' if table.source else ''
     lines += item(name, f'{table.title}{source}')
     lines += item('  rows', ', '.join(row.name for row in table.rows), 4)
+  lines += item('vanishing', 'The error that flows back (its own command)')
   lines += ['', 'Options and numbers are set by --set=KIND.NAME=VALUE.']
   return '\n'.join(lines)
 

@@ -8,11 +8,19 @@ import sys
 
 from experiments import flags, layout, listing, plan, stopping, usage, values
 
+# Not a plan of trials to be counted: a measurement with a command of its own.
+_VANISHING = '--grid=vanishing'
+
 
 def main(argv=None):
   """Runs the command line `argv` and returns its exit code."""
+  argv = sys.argv if argv is None else argv
+  if _VANISHING in argv:
+    from experiments import vanishing
+
+    return vanishing.main([word for word in argv if word != _VANISHING])
   try:
-    request = flags.parse(sys.argv if argv is None else argv)
+    request = flags.parse(argv)
     if request.action == 'help':
       return layout.show(usage.text())
     if request.action == 'list':

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from experiments import (
+  listing,
+  sweep,
   vanishing,
   vanishing_figure,
   vanishing_learners,
@@ -67,6 +69,16 @@ def test_help_names_every_flag(capsys):
   for flag in ('task', 'cell', 'set', 'seeds', 'learners', 'out'):
     assert f'--{flag}=' in text
   assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_sweep_knows_it_as_a_grid(monkeypatch):
+  """`--grid=vanishing` is this command, all other flags its own."""
+  seen = []
+  monkeypatch.setattr(vanishing, 'main', lambda argv: seen.append(argv) or 7)
+  words = ['sweep', '--seeds=2', '--grid=vanishing', '--out=x']
+  assert sweep.main(words) == 7
+  assert seen == [['sweep', '--seeds=2', '--out=x']]
+  assert 'vanishing ' in listing.everything()
 
 
 def test_the_default_is_experiment_4_and_logistic_units():

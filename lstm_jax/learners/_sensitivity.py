@@ -28,8 +28,8 @@ import numpy as np
 from lstm_jax.learners import _touched
 from lstm_jax.unroll import dense
 
-# Numbers of a row of a matrix that are multiplied at once.
-_BLOCK = 256
+# Numbers of a row of a matrix that are multiplied at once, and rows.
+_BLOCK, _ROWS = 256, 32
 
 
 class Vector(NamedTuple):
@@ -228,9 +228,29 @@ def jacobians(past, params, carry_tm1, x_t):
 
 def product(a, b):
   """`a b` of matrices `[m, n, *]` and `[n, W, *]`, one product a lane."""
+  num_rows = len(b)
+  if num_rows <= _ROWS:
+    return _few_rows(a, b)
+
+  def body(i, found):
+    # The last rows begin where there are still enough; some were added before.
+    start = jnp.minimum(i * _ROWS, num_rows - _ROWS)
+    new = start + jnp.arange(_ROWS) >= i * _ROWS
+    some = jax.lax.dynamic_slice_in_dim(a, start, _ROWS, axis=1)
+    some = jnp.where(new.reshape(1, -1, *(1,) * (a.ndim - 2)), some, 0)
+    rows = jax.lax.dynamic_slice_in_dim(b, start, _ROWS)
+    return found + _few_rows(some, rows)
+
+  shape = (a.shape[0], *b.shape[1:])
+  return jax.lax.fori_loop(
+    0, -(-num_rows // _ROWS), body, jnp.zeros(shape, b.dtype)
+  )
+
+
+def _few_rows(a, b):
   # Inside a compiled loop XLA:CPU has no library call for a product, and its
   # own goes down the columns of b from memory. Here a block of columns at a
-  # time is in the first cache, and serves every row.
+  # time is in the first cache, and serves every row of a.
   width = b.shape[1]
   block = min(width, max(1, _BLOCK // math.prod(b.shape[2:])))
 

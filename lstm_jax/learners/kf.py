@@ -14,7 +14,6 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend, _forward, _sensitivity
 from lstm_jax.types import Array, Learner
-from lstm_jax.unroll import affine
 
 # The variance of a measurement is 1 / learning_rate.
 NUMBERS = {
@@ -183,20 +182,29 @@ def assimilate(mean, covariance, around, h, error, rate):
     `(mean, covariance)`.
   """
 
-  def one(belief, measurement):
-    mean, covariance = belief
-    h, error = measurement
-    direction = affine(covariance, h)
-    # Not below 0, where rounding may bring it.
-    variance = jnp.maximum(jnp.sum(h * direction, axis=0), 0)
-    gain = rate / (1 + rate * variance)
-    surprise = error - jnp.sum(h * (mean - around), axis=0)
-    mean = mean + direction * (gain * surprise)[None]
-    # A product of a vector with itself stays symmetric to the last bit.
-    square = direction[:, None] * direction[None]
-    return (mean, covariance - gain[None, None] * square), None
+  # P is many times as large as all else. It is read for all measurements at
+  # once, and changed once: what those before took from P takes from P h too.
+  directions = _sensitivity.product(h, covariance)  # P is symmetric
 
-  return jax.lax.scan(one, (mean, covariance), (h, error))[0]
+  def one(belief, measurement):
+    mean, directions = belief
+    h_k, error, k = measurement
+    direction = jax.lax.dynamic_index_in_dim(directions, k, keepdims=False)
+    # Not below 0, where rounding may bring it.
+    variance = jnp.maximum(jnp.sum(h_k * direction, axis=0), 0)
+    gain = rate / (1 + rate * variance)
+    surprise = error - jnp.sum(h_k * (mean - around), axis=0)
+    mean = mean + direction * (gain * surprise)[None]
+    share = gain[None] * jnp.sum(h * direction[None], axis=1)
+    directions = directions - share[:, None] * direction[None]
+    return (mean, directions), (direction, gain)
+
+  (mean, _), (directions, gains) = jax.lax.scan(
+    one, (mean, directions), (h, error, jnp.arange(len(h)))
+  )
+  # Products of a vector with itself stay symmetric to the last bit.
+  squares = directions[:, :, None] * directions[:, None]
+  return mean, covariance - jnp.sum(gains[:, None, None] * squares, axis=0)
 
 
 def _diagonal(size, value):

@@ -88,6 +88,9 @@ void forward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
   const Shares shares = shares_of<F>(pool, n, count);
   const int64_t parts = shares.parts;
   const int64_t size = n.row() * (n.inputs + n.cells + 1);
+  const ffi::AnyBuffer* const large[] = {&ys, inside, gates};
+  for (const ffi::AnyBuffer* made : large)
+    if (made) in_large_pages(made->untyped_data(), made->size_bytes());
   Scratch<F> packed(count * size);
   in_parallel(pool, count, [&](int64_t m) {
     pack_there<F, Cell>(n, Nets(w_x, 2).of<F>(m, nets),

@@ -181,8 +181,7 @@ void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
   });
   in_parallel(pool, count, [&](int64_t m) {
     const F* first = total + m * parts * sums;
-    auto summed = [&](int64_t source, int64_t gate, int64_t c) {
-      const int64_t at = source * stride + gate * n.wide + c;
+    auto summed = [&](int64_t at) {
       F sum = 0;
       for (int64_t part = 0; part < parts; ++part)
         sum += first[part * sums + at];
@@ -192,10 +191,12 @@ void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
     auto put = [&](F* to, const int* from, int64_t source, int64_t count) {
       for (int64_t gate = 0; gate < n.nets; ++gate)
         if (from[gate] >= 0)
-          for (int64_t c = 0; c < n.cells; ++c)
+          for (int64_t c = 0; c < n.cells; ++c) {
+            const auto place = Gradient<F>::place_of(n, gate * n.wide + c);
             for (int64_t k = 0; k < count; ++k)
               to[(from[gate] * n.cells + c) * count + k] =
-                  summed(source + k, gate, c);
+                  summed(place.first + (source + k) * place.second);
+          }
     };
     put(Nets(e_w_x, 2).of<F>(m, nets), Cell::from_x, 0, n.inputs);
     put(Nets(e_w_h, 2).of<F>(m, nets), Cell::from_h, n.inputs, n.cells);

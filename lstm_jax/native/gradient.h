@@ -2,96 +2,129 @@
 #ifndef LSTM_JAX_NATIVE_GRADIENT_H_
 #define LSTM_JAX_NATIVE_GRADIENT_H_
 
+#include <utility>
 #include <vector>
 
 #include "products.h"
 
 namespace lstm_jax {
 
-// sums over rows of e_net z^T, the gradient of the weights, transposed:
-// K sources and N vectors of rows.
+// sums over rows of e_net z^T, the gradient of the weights, transposed: K
+// sources and N vectors of columns, whose rows lie one behind the other.
 template <class F, int K, int N>
-inline void outer(const F* const* z, const F* const* e, int64_t count,
-                  int64_t skip_z, int64_t skip_e, int64_t stride, F* to) {
-  constexpr int lanes = kLanes<F>;
-  Vec<F> sums[K][N];
+inline void outer(const F* z, const F* e, int64_t rows, F* to) {
+  constexpr int lanes = kLanes<F>, size = N * lanes;
+  Vec<F> sums[K][1][N];
 #pragma GCC unroll 8
   for (int k = 0; k < K; ++k)
 #pragma GCC unroll 4
-    for (int v = 0; v < N; ++v) sums[k][v] = load(to + k * stride + v * lanes);
-  for (int64_t i = 0; i < count; ++i) {
-    const F* row = e[i] + skip_e;
-    const F* source = z[i] + skip_z;
-    Vec<F> errors[N];
-#pragma GCC unroll 4
-    for (int v = 0; v < N; ++v) errors[v] = load(row + v * lanes);
-#pragma GCC unroll 8
-    for (int k = 0; k < K; ++k) {
-      const Vec<F> s = splat<F>(source[k]);
-#pragma GCC unroll 4
-      for (int v = 0; v < N; ++v) sums[k][v] += errors[v] * s;
-    }
-  }
+    for (int v = 0; v < N; ++v) sums[k][0][v] = load(to + k * size + v * lanes);
+  for (int64_t i = 0; i < rows; ++i)
+    multiply<F>(e + i * size, z + i * K, 1, 0, sums);
 #pragma GCC unroll 8
   for (int k = 0; k < K; ++k)
 #pragma GCC unroll 4
-    for (int v = 0; v < N; ++v) store(to + k * stride + v * lanes, sums[k][v]);
+    for (int v = 0; v < N; ++v) store(to + k * size + v * lanes, sums[k][0][v]);
 }
 
 // Rows of several steps whose share of the weights' gradient is still to be
-// added to `total` [I + C + 1, nets wide], the last row that of the biases.
+// added to `total`: blocks [I + C + 1, vectors, lanes] of the columns, the last
+// source 1, whose gradient is that of the biases.
+//
+// The products read both sides from copies in the order in which they need them:
+// rows of [T, B, C] are whole pages apart, and few such lines are in the first
+// cache together.
 template <class F>
 class Gradient {
  public:
-  Gradient(const Sizes& n, F* total) : n_(n), total_(total) {}
+  Gradient(const Sizes& n, int64_t most_rows, F* total)
+      : n_(n), total_(total), most_rows_(most_rows),
+        packed_(most_rows * sources_of(n)) {}
+
+  static int64_t sources_of(const Sizes& n) { return n.inputs + n.cells + 1; }
+
+  // Where `total` has a column of the first source, and how far apart sources
+  // are there.
+  static std::pair<int64_t, int64_t> place_of(const Sizes& n, int64_t column) {
+    constexpr int64_t size = kAbreast * kLanes<F>;
+    const int64_t block = column / size;
+    return {block * size * sources_of(n) + column % size,
+            vectors_of<F>(n.row(), block) * kLanes<F>};
+  }
 
   void add(const F* x, const F* h, const F* e) {
     xs_.push_back(x), hs_.push_back(h), es_.push_back(e);
   }
 
+  // Parts of the rows, to be packed before `settle`: as many as there can be,
+  // for a thread that comes late counts them when the rows are gone.
+  int64_t parts() const { return (most_rows_ + kRowsAtOnce - 1) / kRowsAtOnce; }
+
+  // The sources of a part in blocks of up to kRows, each [rows, block].
+  void pack(int64_t part) {
+    const int64_t first = part * kRowsAtOnce, rows = rows_of(part);
+    const int64_t sources = sources_of(n_);
+    F* to = packed_ + first * sources;
+    // Few rows at a time, which the first cache holds.
+    std::vector<F> lines(kLines * sources);
+    for (int64_t row = 0; row < rows; row += kLines) {
+      const int64_t count = std::min(kLines, rows - row);
+      for (int64_t i = 0; i < count; ++i) {
+        F* line = lines.data() + i * sources;
+        copy(xs_[first + row + i], n_.inputs, line);
+        copy(hs_[first + row + i], n_.cells, line + n_.inputs);
+        line[sources - 1] = 1;
+      }
+      in_blocks(sources, [&](int64_t k, int width) {
+        as_constant(width, [&](auto constant) {
+          constexpr int K = constant.value;
+          F* block = to + k * rows + row * K;
+          for (int64_t i = 0; i < count; ++i)
+            std::copy_n(lines.data() + i * sources + k, K, block + i * K);
+        });
+      });
+    }
+  }
+
   // A block of up to kAbreast vectors of columns.
   void settle(int64_t block) {
-    constexpr int lanes = kLanes<F>;
-    const int64_t stride = n_.row(), column = block * kAbreast * lanes;
-    const int vectors = vectors_of<F>(stride, block);
-    // Few rows at once: their errors stay in the first cache, the sums of a
-    // block of columns in the second.
-    const int64_t all = int64_t(es_.size());
-    F* to = total_ + column;
-    for (int64_t first = 0; first < all; first += kRowsAtOnce) {
-      const int64_t count = std::min(kRowsAtOnce, all - first);
-      some(xs_, n_.inputs, first, count, column, vectors, to);
-      some(hs_, n_.cells, first, count, column, vectors,
-           to + n_.inputs * stride);
-    }
-    to += (n_.inputs + n_.cells) * stride;
-    for (const F* e : es_)
-      for (int64_t v = 0; v < vectors * lanes; v += lanes)
-        store(to + v, load(to + v) + load(e + column + v));
+    as_abreast(vectors_of<F>(n_.row(), block), [&](auto abreast) {
+      constexpr int N = abreast.value, size = N * kLanes<F>;
+      const int64_t sources = sources_of(n_);
+      const int64_t column = block * kAbreast * kLanes<F>;
+      F* to = total_ + column * sources;
+      alignas(kBytes) F errors[kRowsAtOnce * size];
+      for (int64_t part = 0; rows_of(part); ++part) {
+        const int64_t first = part * kRowsAtOnce, rows = rows_of(part);
+        for (int64_t i = 0; i < rows; ++i)
+          copy(es_[first + i] + column, size, errors + i * size);
+        const F* z = packed_ + first * sources;
+        in_blocks(sources, [&](int64_t k, int count) {
+          as_constant(count, [&](auto constant) {
+            outer<F, constant.value, N>(z + k * rows, errors, rows,
+                                        to + k * size);
+          });
+        });
+      }
+    });
   }
 
   void clear() { xs_.clear(), hs_.clear(), es_.clear(); }
 
  private:
-  static constexpr int64_t kRowsAtOnce = 96;
+  // Rows whose errors of a block of columns stay in the first cache.
+  static constexpr int64_t kRowsAtOnce = 128, kLines = 16;
 
-  void some(const std::vector<const F*>& z, int64_t sources, int64_t first,
-            int64_t rows, int64_t column, int vectors, F* to) {
-    const int64_t stride = n_.row();
-    in_blocks(sources, [&](int64_t k, int count) {
-      as_constant(count, [&](auto constant) {
-        as_abreast(vectors, [&](auto abreast) {
-          outer<F, constant.value, abreast.value>(
-              z.data() + first, es_.data() + first, rows, k, column, stride,
-              to + k * stride);
-        });
-      });
-    });
+  int64_t rows_of(int64_t part) const {
+    const int64_t left = int64_t(es_.size()) - part * kRowsAtOnce;
+    return std::max<int64_t>(std::min(left, kRowsAtOnce), 0);
   }
 
   const Sizes& n_;
   F* total_;
+  const int64_t most_rows_;
   std::vector<const F*> xs_, hs_, es_;
+  Scratch<F> packed_;
 };
 
 }  // namespace lstm_jax

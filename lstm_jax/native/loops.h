@@ -185,7 +185,7 @@ class LoopBack {
         e_pass_(rows_ * n.wide), e_c_(rows_ * n.wide),
         ring_((at_once_ + 1) * rows_ * n.row()),
         own_h_(rows_ * n.cells), own_c_(rows_ * n.wide),
-        gradient_(n, total) {
+        gradient_(n, at_once_ * rows_, total) {
     for (int64_t r = 0; r < rows_; ++r) {
       const int64_t skip = (from + r) * n.cells;
       std::copy_n(a.e_h + skip, n.cells, e_pass_ + r * n.wide);
@@ -224,6 +224,8 @@ class LoopBack {
       const bool settles = s % at_once_ == 0;
       crew.each(1, [&](int64_t) { gather(s, e_net); });
       if (settles) {
+        crew.each(gradient_.parts(),
+                  [&](int64_t part) { gradient_.pack(part); });
         crew.each(blocks_of<F>(n.row()),
                   [&](int64_t block) { gradient_.settle(block); });
         crew.each(1, [&](int64_t) { gradient_.clear(); });

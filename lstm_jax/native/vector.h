@@ -3,6 +3,7 @@
 #ifndef LSTM_JAX_NATIVE_VECTOR_H_
 #define LSTM_JAX_NATIVE_VECTOR_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #if defined(__AVX512F__)
@@ -112,6 +113,14 @@ LSTM_JAX_INLINE void store_part(F* to, Vec<F> v, int count) {
 #else
   std::memcpy(to, &v, count * sizeof(F));
 #endif
+}
+
+template <class F>
+LSTM_JAX_INLINE void copy(const F* from, int64_t count, F* to) {
+  for (int64_t i = 0; i < count; i += kLanes<F>) {
+    const int part = int(std::min<int64_t>(count - i, kLanes<F>));
+    store_part(to + i, load_part(from + i, part), part);
+  }
 }
 
 // 1 / v for v in [1, e^80]: to the last bit or the one before.

@@ -12,7 +12,7 @@ namespace lstm_jax {
 // sums over rows of e_net z^T, the gradient of the weights, transposed: K
 // sources and N vectors of columns, whose rows lie one behind the other.
 template <class F, int K, int N>
-inline void outer(const F* z, const F* e, int64_t rows, F* to) {
+inline void outer(const F* z, int64_t stride, const F* e, int64_t rows, F* to) {
   constexpr int lanes = kLanes<F>, size = N * lanes;
   Vec<F> sums[K][1][N];
 #pragma GCC unroll 8
@@ -20,7 +20,7 @@ inline void outer(const F* z, const F* e, int64_t rows, F* to) {
 #pragma GCC unroll 4
     for (int v = 0; v < N; ++v) sums[k][0][v] = load(to + k * size + v * lanes);
   for (int64_t i = 0; i < rows; ++i)
-    multiply<F>(e + i * size, z + i * K, 1, 0, sums);
+    multiply<F>(e + i * size, z + i * stride, 1, 0, sums);
 #pragma GCC unroll 8
   for (int k = 0; k < K; ++k)
 #pragma GCC unroll 4
@@ -60,29 +60,14 @@ class Gradient {
   // for a thread that comes late counts them when the rows are gone.
   int64_t parts() const { return (most_rows_ + kRowsAtOnce - 1) / kRowsAtOnce; }
 
-  // The sources of a part in blocks of up to kRows, each [rows, block].
+  // The sources of a part, row behind row.
   void pack(int64_t part) {
-    const int64_t first = part * kRowsAtOnce, rows = rows_of(part);
-    const int64_t sources = sources_of(n_);
-    F* to = packed_ + first * sources;
-    // Few rows at a time, which the first cache holds.
-    std::vector<F> lines(kLines * sources);
-    for (int64_t row = 0; row < rows; row += kLines) {
-      const int64_t count = std::min(kLines, rows - row);
-      for (int64_t i = 0; i < count; ++i) {
-        F* line = lines.data() + i * sources;
-        copy(xs_[first + row + i], n_.inputs, line);
-        copy(hs_[first + row + i], n_.cells, line + n_.inputs);
-        line[sources - 1] = 1;
-      }
-      in_blocks(sources, [&](int64_t k, int width) {
-        as_constant(width, [&](auto constant) {
-          constexpr int K = constant.value;
-          F* block = to + k * rows + row * K;
-          for (int64_t i = 0; i < count; ++i)
-            std::copy_n(lines.data() + i * sources + k, K, block + i * K);
-        });
-      });
+    const int64_t first = part * kRowsAtOnce, sources = sources_of(n_);
+    for (int64_t i = first; i < first + rows_of(part); ++i) {
+      F* line = packed_ + i * sources;
+      copy(xs_[i], n_.inputs, line);
+      copy(hs_[i], n_.cells, line + n_.inputs);
+      line[sources - 1] = 1;
     }
   }
 
@@ -101,7 +86,7 @@ class Gradient {
         const F* z = packed_ + first * sources;
         in_blocks(sources, [&](int64_t k, int count) {
           as_constant(count, [&](auto constant) {
-            outer<F, constant.value, N>(z + k * rows, errors, rows,
+            outer<F, constant.value, N>(z + k, sources, errors, rows,
                                         to + k * size);
           });
         });
@@ -113,7 +98,7 @@ class Gradient {
 
  private:
   // Rows whose errors of a block of columns stay in the first cache.
-  static constexpr int64_t kRowsAtOnce = 128, kLines = 16;
+  static constexpr int64_t kRowsAtOnce = 128;
 
   int64_t rows_of(int64_t part) const {
     const int64_t left = int64_t(es_.size()) - part * kRowsAtOnce;

@@ -113,13 +113,19 @@ def test_equal_with_gates_computed_again(
 
 
 @pytest.mark.parametrize(
-  'kind, cells, reverse',
-  [('lstm', 150, True), ('srn_tanh', 310, False), ('gru', 150, False)],
+  'kind, sizes, reverse',
+  [
+    ('lstm', (9, 13, 20, 150), True),
+    ('srn_tanh', (9, 13, 20, 310), False),
+    ('gru', (9, 13, 20, 150), False),
+    # Rows of the weights' gradient in several parts.
+    ('lstm', (12, 40, 3, 260), False),
+  ],
 )
-def test_threads_that_share_the_cells_of_a_step(kind, cells, reverse):
+def test_threads_that_share_the_cells_of_a_step(kind, sizes, reverse):
   """Weights beyond a core's cache: no thread has rows of its own."""
   with jax.enable_x64(True):
-    near(*both(kind, (9, 13, 20, cells), reverse, True), 1e-11)
+    near(*both(kind, sizes, reverse, True), 1e-11)
 
 
 @pytest.mark.parametrize('kind', ['srn_tanh', 'srn_logistic', 'srn_relu'])

@@ -31,9 +31,9 @@ inline void outer(const F* z, int64_t stride, const F* e, int64_t rows, F* to) {
 // added to `total`: blocks [I + C + 1, vectors, lanes] of the columns, the last
 // source 1, whose gradient is that of the biases.
 //
-// The products read both sides from copies in the order in which they need them:
-// rows of [T, B, C] are whole pages apart, and few such lines are in the first
-// cache together.
+// The products read both sides from copies in which rows lie close together:
+// where they come from, rows of a wide net are whole pages apart, and the first
+// cache holds few such lines at once.
 template <class F>
 class Gradient {
  public:

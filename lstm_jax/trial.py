@@ -212,8 +212,12 @@ def program(task, learner):
       lambda i, _: _finite(jax.tree.map(lambda p: p + i, params), lanes),
       jnp.ones(lanes, bool),
     )  # fmt: skip
+    # The update waits for the look: the compiler would otherwise copy all
+    # weights before every sequence, as both read the old ones.
+    finite &= ~ended | sound
+    keep &= finite
     status = jnp.where(
-      ~finite | (ended & ~sound),
+      ~finite,
       DIVERGED,
       jnp.where(
         solved,

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments import bench_rows, flags, plan
 from lstm_jax import catalog, trial, unroll
 from lstm_jax.draw import Key
 from lstm_jax.lanes import key_of
@@ -341,3 +342,19 @@ def test_memory_does_not_depend_on_the_length_nor_steps_on_the_lines():
   # What is stored of a step is a symbol, not its hundred lines.
   one, two = (scratch(100, form='batched', length=n) for n in (1000, 2000))
   assert 4 * 8 < (two - one) / (2 * 1000) < 4 * 100
+
+
+def test_a_sequence_changes_the_weights_in_place():
+  """Beside the weights the loop over sequences has the traces alone.
+
+  Before, all weights were copied for every sequence.
+  """
+  argv = 'sweep --grid=table3 --row=q1000-p1000-literal --seeds=1'.split()
+  (setting,) = plan.expand(flags.parse(argv)).trials
+  build, trials = bench_rows.begin(setting, jax.devices()[0])
+  advance = jax.jit(build.program.advance).lower(trials, np.int32(1))
+  memory = advance.compile().memory_analysis()
+  weights = trials.learner.params.w_x
+  # Two kinds of unit act on each of two cells; six rows of weights.
+  traces = weights.nbytes * 2 * 2 // 6
+  assert traces <= memory.temp_size_in_bytes < 1.1 * traces

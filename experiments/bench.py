@@ -56,6 +56,10 @@ _GRID = flags.DEFINE_string(
   'grid', '', 'the rows of this grid instead, one after another in turn',
   flag_values=_FLAGS,
 )  # fmt: skip
+_COMPILES = flags.DEFINE_integer(
+  'compiles', 1, 'with --grid: programs of each row; the best counts',
+  lower_bound=1, flag_values=_FLAGS,
+)  # fmt: skip
 _LEARNERS = flags.DEFINE_list(
   'learners', [], 'these learners instead (all: every one), by net size',
   flag_values=_FLAGS,
@@ -139,7 +143,9 @@ def main(argv=None):
   elif epochs:
     figures['epochs'] = epochs
   elif settings:
-    figures['rows'] = bench_rows.measure(settings, devices[0], pace)
+    figures['rows'] = bench_rows.measure(
+      settings, devices[0], pace, _COMPILES.value
+    )
   elif plans:
     figures['learners'] = bench_learners.measure(
       plans, devices[0], lanes or [1, 16], pace

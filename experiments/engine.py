@@ -170,19 +170,17 @@ def _run(plan, how, stop, path, trials, stored):
     train = _compare if plan.trials[0].is_comparison else _sweep
     state = train(opened, how, trials, shared, records, prepared, devices, stop)
     results.write_csv(opened)
-    done = len(results.read_records(opened)[0]) == len(trials)
-    # Nothing is under way any more if all has ended, a stop that came late or
-    # not: the same command finds nothing to do then, and would leave these.
-    stale = [name for name, *_ in checkpoints.load(opened)[0]] if done else []
-    mine = () if stop() and not done else (run_state.checkpoint_name(how),)
-    for name in {*mine, *stale}:
-      checkpoints.drop(opened, name)
     if stop():
       state.say_stopped()
       sys.stdout.flush()
       # Not sys.exit: a worker may be inside the compiler, which cannot be
       # interrupted, and everything that counts is on disk.
       os._exit(stop.exit_code)
+    # Nothing of ours is under way any more; nor of anybody, if all has ended.
+    done = len(results.read_records(opened)[0]) == len(trials)
+    stale = [name for name, *_ in checkpoints.load(opened)[0]] if done else []
+    for name in {run_state.checkpoint_name(how), *stale}:
+      checkpoints.drop(opened, name)
   return _show(opened, plan)
 
 

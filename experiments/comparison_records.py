@@ -1,5 +1,6 @@
 """Records of trials on data sets: what they hold, and the table of curves."""
 
+from lstm_jax.examples import CURVES
 from lstm_jax.store import files
 
 
@@ -44,8 +45,6 @@ def of_trial(name, result, reason):
 
 def write_curves(opened, records):
   """Writes curves.csv: one line a trial and epoch, from the records alone."""
-  from lstm_jax.epochs import CURVES
-
   lines = [','.join(('trial', 'epoch', *CURVES))]
   for trial, record in records.items():
     curves = record.get('curves') or {}

@@ -47,6 +47,8 @@ def run(plan, how, stop):
     if finished is None:
       return _run(plan, how, stop, path, trials, stored)
     print(f'Nothing left to do in {path}.')
+    # Left by a process that was killed after its last record.
+    checkpoints.drop_all(finished)
     return _show(finished, plan)
   except faults.StoreError as error:
     print(f'sweep: {error}', file=sys.stderr)
@@ -169,18 +171,17 @@ def _run(plan, how, stop, path, trials, stored):
       records, _ = results.read_records(opened)
     train = _compare if plan.trials[0].is_comparison else _sweep
     state = train(opened, how, trials, shared, records, prepared, devices, stop)
-    results.write_csv(opened)
+    records, _ = _write_tables(opened)
+    if len(records) == len(trials):
+      # Nothing of anybody is under way any more, also if a stop came just now.
+      checkpoints.drop_all(opened)
     if stop():
       state.say_stopped()
       sys.stdout.flush()
       # Not sys.exit: a worker may be inside the compiler, which cannot be
       # interrupted, and everything that counts is on disk.
       os._exit(stop.exit_code)
-    # Nothing of ours is under way any more; nor of anybody, if all has ended.
-    done = len(results.read_records(opened)[0]) == len(trials)
-    stale = [name for name, *_ in checkpoints.load(opened)[0]] if done else []
-    for name in {run_state.checkpoint_name(how), *stale}:
-      checkpoints.drop(opened, name)
+    checkpoints.drop(opened, run_state.checkpoint_name(how))
   return _show(opened, plan)
 
 
@@ -216,7 +217,6 @@ def _compare(opened, how, trials, shared, records, prepared, devices, stop):
   mine = comparison_plan.groups_of(trials, prepared)[shard::parts]
   state = comparison_run.Run(opened, how, mine, records, prepared, devices)
   state.run(stop)
-  comparison_records.write_curves(opened, results.read_records(opened)[0])
   return state
 
 
@@ -261,9 +261,17 @@ def build(setting):
   return lanes.Build(trial.program(task, learner), numbers, weights)
 
 
+def _write_tables(opened):
+  """Makes the tables of the records; returns `results.read_records`."""
+  records, problems = results.write_csv(opened)
+  if kind.all_comparisons([opened]):
+    comparison_records.write_curves(opened, records)
+  return records, problems
+
+
 def _show(opened, plan):
   """Prints the table, draws the figures; returns the exit code."""
-  records, problems = results.write_csv(opened)
+  records, problems = _write_tables(opened)
   print()
   pictures = []
   if kind.all_comparisons([opened]):

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from lstm_jax.batches import in_batches, order_of
-from lstm_jax.examples import Examples, Pool
+from lstm_jax.examples import CURVES, Examples, Pool
 from lstm_jax.snapshot import Snapshot, named, restored
 from lstm_jax.training import Trainer, no_sums
 
@@ -22,8 +22,6 @@ from lstm_jax.training import Trainer, no_sums
 _CHUNK_SECONDS = 0.5
 _EVALUATION_BATCH = 128
 _EVALUATION_BATCHES = 16  # measured in one call
-
-CURVES = ('train_loss', 'train_accuracy', 'valid_loss', 'valid_accuracy')
 
 
 class Lane(NamedTuple):

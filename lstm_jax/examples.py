@@ -11,6 +11,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+# What is measured every epoch; accuracies where classes are asked for, `valid`
+# where there is such a part.
+CURVES = ('train_loss', 'train_accuracy', 'valid_loss', 'valid_accuracy')
+
 
 class Missing(Exception):
   """A data set is not on this machine; the message says how to get it."""

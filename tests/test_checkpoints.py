@@ -63,6 +63,8 @@ def test_two_generations_are_kept(folder):
   checkpoints.drop(folder, 'never')
   assert names() == ['a.1', 'b.4.bad']
   assert [name for name, _, _ in checkpoints.load(folder)[0]] == ['a']
+  checkpoints.drop_all(folder)  # what is bad is evidence
+  assert names() == ['b.4.bad']
 
 
 @pytest.mark.parametrize(

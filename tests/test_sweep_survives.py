@@ -199,9 +199,19 @@ def shown(out):
   return seen | {name: r['sequences_seen'] for name, r in records.items()}
 
 
-def await_change(process, out, before=frozenset()):
-  """Waits until something new stands in the folder, or the process ends."""
-  await_that(lambda: process.poll() is not None or progress(out) - before)
+def await_change(process, out, before=frozenset(), at_most=float('inf')):
+  """Waits until something new stands in the folder, or the process ends.
+
+  `at_most` seconds from now on it does not matter any more.
+  """
+  end = time.monotonic() + at_most
+  await_that(
+    lambda: (
+      process.poll() is not None
+      or progress(out) - before
+      or time.monotonic() > end
+    )
+  )
 
 
 def await_that(holds):
@@ -235,7 +245,8 @@ def test_killed_again_and_again(place, reference):
     there, sealed = progress(out), contents(out / 'records')
     process = place.start(out, damaged=attempt in (1, 4))
     if attempt < 2:  # wherever it is by then: imports, plan, compiler
-      time.sleep(rng.uniform(0.3, 4))
+      # A fast machine has sealed something, or has ended, before that.
+      await_change(process, out, there, rng.uniform(0.3, 4))
     else:
       await_change(process, out, there)
       time.sleep(rng.choice([0, rng.uniform(0, 0.5)]))
@@ -314,6 +325,44 @@ def test_a_finished_run_is_only_shown(place, reference):
   now = contents(reference)
   assert drawn and all(now.pop(name)[2] == drawn[name][2] for name in drawn)
   assert now == before
+
+
+def test_a_kill_after_the_last_record_leaves_nothing(place, reference, begun):
+  out = place.root / 'ended'
+  shutil.copytree(reference, out)
+  shutil.copytree(
+    begun / 'checkpoints', out / 'checkpoints', dirs_exist_ok=True
+  )
+  assert list((out / 'checkpoints').iterdir())
+  done = place.run(out)
+  assert done.returncode == 0 and 'Nothing left to do' in done.stdout
+  assert_same_results(out, reference)
+
+
+def test_a_stop_as_the_last_trial_ends_leaves_nothing(place, reference, begun):
+  """The signal comes when all is recorded, before the run looks for it."""
+  out = place.root / 'late'
+  shutil.copytree(begun, out)
+  code = (
+    'import os, signal, sys\n'
+    'from experiments import run_state, sweep\n'
+    'say_work = run_state.RunState.say_work\n'
+    'def late(state):\n'
+    '  say_work(state)\n'
+    '  os.kill(os.getpid(), signal.SIGTERM)\n'
+    'run_state.RunState.say_work = late\n'
+    f'sys.exit(sweep.main({["sweep", *place.command(out)[3:]]!r}))'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code],
+    cwd=ROOT,
+    env=place.environ(),
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 143, done.stderr
+  assert 'Stopped with 0 trials to go' in done.stdout
+  assert_same_results(out, reference)
 
 
 def test_shards_share_a_folder(place, reference):

@@ -35,6 +35,7 @@ from experiments.comparisons.measures import (
 )
 from experiments.report import commands, naming
 from experiments.summaries import parts
+from lstm_jax.examples import CURVES
 
 _FINISHED = ('budget', 'solved')  # trained to the end
 # What seeds are judged by, the first that some of them have.
@@ -43,7 +44,6 @@ JUDGED = {
   'loss': 'test loss',
   'train_loss': 'training loss',
 }
-_CURVES = ('train_loss', 'train_accuracy', 'valid_loss', 'valid_accuracy')
 
 
 class Line(NamedTuple):
@@ -196,7 +196,7 @@ def _line(name, anchor, group, records):
         for record in ended
         if (curve := (record.get('curves') or {}).get(key))
       )
-      for key in _CURVES
+      for key in CURVES
     },
     confusion=confusion_of(finished),
     classes=next((tuple(r['classes']) for r in ended if r.get('classes')), ()),

@@ -83,6 +83,12 @@ def drop(folder, name):
     _remove(folder, name, generation)
 
 
+def drop_all(folder):
+  """Removes every generation of every checkpoint: nothing is under way."""
+  for name in _generations(folder):
+    drop(folder, name)
+
+
 def _path(folder, name, generation):
   return folder.path / 'checkpoints' / f'{name}.{generation}'
 

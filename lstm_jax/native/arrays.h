@@ -59,7 +59,7 @@ struct Sizes {
 };
 
 // Arrays of one net. `inside` [T, B, wide], the states c, and `gates`
-// [T, B, 4, wide], what `squash` made, are what the way back needs beside ys
+// [T, B, 4, wide], as `cells.h` has them, are what the way back needs beside ys
 // and only it sees. A cell without a state c has arrays of it that are never
 // read.
 template <class F>

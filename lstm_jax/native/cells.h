@@ -5,11 +5,15 @@
 // Each has
 //   kNets           its net inputs
 //   kInside         whether c is a state, kept for the way back
-//   kGates          whether `back` reads what `squash` made of the net inputs;
-//                   else `net` is the new h there
+//   kGates          whether `back` reads gates, kept or made again; else `net`
+//                   is the new h there
 //   from_x, from_h  the C rows of w_x and w_h for a net input; -1: none
-//   there           the new state from net inputs and the old state; `net`
-//                   becomes what `back` reads
+//   first, second   the new state from net inputs and the old state, c in
+//                   `first`, h in `second`; `net` becomes the gates. All rows
+//                   of a block take `first` and then all take `second`: within
+//                   a row one squashing function would wait for the other
+//   again           the gates from the net inputs
+//   ahead           what `back` reads in place of c
 //   back            errors of the net inputs, and of the old state past them
 #ifndef LSTM_JAX_NATIVE_CELLS_H_
 #define LSTM_JAX_NATIVE_CELLS_H_
@@ -26,25 +30,31 @@ struct Lstm {
   static constexpr int from_h[4] = {0, 1, 2, 3};
 
   template <class F>
-  LSTM_JAX_INLINE static void squash(Vec<F> (&net)[4]) {
+  LSTM_JAX_INLINE static void again(Vec<F> (&net)[4]) {
     net[0] = logistic<F>(net[0]), net[1] = logistic<F>(net[1]);
     net[2] = hyperbolic<F>(net[2]), net[3] = logistic<F>(net[3]);
   }
 
   template <class F>
-  LSTM_JAX_INLINE static void there(Vec<F> (&net)[4], Vec<F>& h, Vec<F>& c) {
-    squash<F>(net);
+  LSTM_JAX_INLINE static void first(Vec<F> (&net)[4], Vec<F>& c) {
+    again<F>(net);
     c = net[1] * c + net[0] * net[2];
+  }
+
+  template <class F>
+  LSTM_JAX_INLINE static void second(Vec<F> (&net)[4], Vec<F>& h, Vec<F> c) {
     h = net[3] * hyperbolic<F>(c);
   }
+
+  template <class F>
+  LSTM_JAX_INLINE static Vec<F> ahead(Vec<F> c) { return hyperbolic<F>(c); }
 
   // `e_h`, `e_c`: of the new state, then of the old one, of h what does not go
   // through the net inputs. `net` becomes its own error.
   template <class F>
   LSTM_JAX_INLINE static void back(Vec<F> (&net)[4], Vec<F> h_tm1, Vec<F> c_tm1,
-                                   Vec<F> c, Vec<F>& e_h, Vec<F>& e_c) {
+                                   Vec<F> squashed, Vec<F>& e_h, Vec<F>& e_c) {
     const Vec<F> y_in = net[0], y_f = net[1], g = net[2], y_out = net[3];
-    const Vec<F> squashed = hyperbolic<F>(c);
     const Vec<F> e_s = e_c + e_h * y_out * (F(1) - squashed * squashed);
     net[0] = e_s * g * (y_in * (F(1) - y_in));
     net[1] = e_s * c_tm1 * (y_f * (F(1) - y_f));
@@ -64,16 +74,26 @@ struct Gru {
   static constexpr int from_h[4] = {0, 1, -1, 2};
 
   template <class F>
-  LSTM_JAX_INLINE static void squash(Vec<F> (&net)[4]) {
-    net[0] = logistic<F>(net[0]), net[1] = logistic<F>(net[1]);
-    net[2] = hyperbolic<F>(net[2] + net[0] * net[3]);
+  LSTM_JAX_INLINE static void again(Vec<F> (&net)[4]) {
+    Vec<F> c;
+    first<F>(net, c);
+    net[2] = hyperbolic<F>(net[2]);
   }
 
   template <class F>
-  LSTM_JAX_INLINE static void there(Vec<F> (&net)[4], Vec<F>& h, Vec<F>&) {
-    squash<F>(net);
+  LSTM_JAX_INLINE static void first(Vec<F> (&net)[4], Vec<F>&) {
+    net[0] = logistic<F>(net[0]), net[1] = logistic<F>(net[1]);
+    net[2] = net[2] + net[0] * net[3];
+  }
+
+  template <class F>
+  LSTM_JAX_INLINE static void second(Vec<F> (&net)[4], Vec<F>& h, Vec<F>) {
+    net[2] = hyperbolic<F>(net[2]);
     h = (F(1) - net[1]) * net[2] + net[1] * h;
   }
+
+  template <class F>
+  LSTM_JAX_INLINE static Vec<F> ahead(Vec<F> c) { return c; }
 
   template <class F>
   LSTM_JAX_INLINE static void back(Vec<F> (&net)[4], Vec<F> h_tm1, Vec<F>,
@@ -124,9 +144,15 @@ struct Srn {
   static constexpr int from_h[1] = {0};
 
   template <class F>
-  LSTM_JAX_INLINE static void there(Vec<F> (&net)[1], Vec<F>& h, Vec<F>&) {
+  LSTM_JAX_INLINE static void first(Vec<F> (&)[1], Vec<F>&) {}
+
+  template <class F>
+  LSTM_JAX_INLINE static void second(Vec<F> (&net)[1], Vec<F>& h, Vec<F>) {
     h = net[0] = Squash::template value<F>(net[0]);
   }
+
+  template <class F>
+  LSTM_JAX_INLINE static Vec<F> ahead(Vec<F> c) { return c; }
 
   template <class F>
   LSTM_JAX_INLINE static void back(Vec<F> (&net)[1], Vec<F>, Vec<F>, Vec<F>,

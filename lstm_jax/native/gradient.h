@@ -14,17 +14,23 @@ namespace lstm_jax {
 template <class F, int K, int N>
 inline void outer(const F* z, int64_t stride, const F* e, int64_t rows, F* to) {
   constexpr int lanes = kLanes<F>, size = N * lanes;
-  Vec<F> sums[K][1][N];
+  in_registers<K, 1, N>([&](auto from, auto some, auto first, auto vectors) {
+    constexpr int k0 = from.value, skip = k0 * size + first.value * lanes;
+    Vec<F> sums[some.value][1][vectors.value];
 #pragma GCC unroll 8
-  for (int k = 0; k < K; ++k)
+    for (int k = 0; k < some.value; ++k)
 #pragma GCC unroll 4
-    for (int v = 0; v < N; ++v) sums[k][0][v] = load(to + k * size + v * lanes);
-  for (int64_t i = 0; i < rows; ++i)
-    multiply<F>(e + i * size, z + i * stride, 1, 0, sums);
+      for (int v = 0; v < vectors.value; ++v)
+        sums[k][0][v] = load(to + skip + k * size + v * lanes);
+    for (int64_t i = 0; i < rows; ++i)
+      multiply<F>(e + first.value * lanes + i * size, z + k0 + i * stride, 1, 0,
+                  sums);
 #pragma GCC unroll 8
-  for (int k = 0; k < K; ++k)
+    for (int k = 0; k < some.value; ++k)
 #pragma GCC unroll 4
-    for (int v = 0; v < N; ++v) store(to + k * size + v * lanes, sums[k][0][v]);
+      for (int v = 0; v < vectors.value; ++v)
+        store(to + skip + k * size + v * lanes, sums[k][0][v]);
+  });
 }
 
 // Rows of several steps whose share of the weights' gradient is still to be

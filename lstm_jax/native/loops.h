@@ -28,6 +28,13 @@ void step_there(const Sizes& n, const There<F>& a, const F* packed,
   for (int v = 0; v < vectors; ++v) {
     const int64_t first = (block * (kAbreast / Cell::kNets) + v) * lanes;
     const int count = int(std::min<int64_t>(lanes, n.cells - first));
+    Vec<F> net[kRows][Cell::kNets], states[kRows];
+    for (int r = 0; r < rows; ++r) {
+      for (int g = 0; g < Cell::kNets; ++g)
+        net[r][g] = sums[r][v * Cell::kNets + g];
+      states[r] = load(c + r * n.wide + first);
+      Cell::template first<F>(net[r], states[r]);
+    }
     for (int r = 0; r < rows; ++r) {
       const int64_t at = t * n.batch + row + r;
       F* y = a.ys + at * n.cells + first;
@@ -37,11 +44,9 @@ void step_there(const Sizes& n, const There<F>& a, const F* packed,
         store_part(y, Vec<F>{}, count);
         continue;
       }
-      Vec<F> net[Cell::kNets];
-      for (int g = 0; g < Cell::kNets; ++g)
-        net[g] = sums[r][v * Cell::kNets + g];
-      Vec<F> h_now = load(h_tm1 + here), c_now = load(c + here);
-      Cell::template there<F>(net, h_now, c_now);
+      Vec<F> h_now = load(h_tm1 + here);
+      const Vec<F> c_now = states[r];
+      Cell::template second<F>(net[r], h_now, c_now);
       store(c + here, c_now);
       store(h_t + here, h_now);
       store_part(y, h_now, count);
@@ -49,7 +54,8 @@ void step_there(const Sizes& n, const There<F>& a, const F* packed,
         store(a.inside + at * n.wide + first, c_now);
       if (Cell::kGates && a.gates) {
         F* gates = a.gates + at * n.row() + first;
-        for (int g = 0; g < Cell::kNets; ++g) store(gates + g * n.wide, net[g]);
+        for (int g = 0; g < Cell::kNets; ++g)
+          store(gates + g * n.wide, net[r][g]);
       }
     }
   }
@@ -118,7 +124,7 @@ void step_back(const Sizes& n, const Back<F>& a, const F* w, const F* forward,
                int64_t row, int rows, const F* after, F* e_net, F* e_pass,
                F* e_c) {
   constexpr int lanes = kLanes<F>;
-  Vec<F> sums[kRows][kAbreast], gates[kRows][kAbreast];
+  Vec<F> sums[kRows][kAbreast];
   for (int r = 0; r < rows; ++r)
     for (int v = 0; v < vectors; ++v)
       sums[r][v] = load(e_pass + r * n.wide + v * lanes);
@@ -127,9 +133,25 @@ void step_back(const Sizes& n, const Back<F>& a, const F* w, const F* forward,
   for (int v = 0; v < vectors; ++v) {
     const int64_t cell = first + v * lanes;
     const int count = int(std::min<int64_t>(lanes, n.cells - cell));
+    Vec<F> gates[kRows][kAbreast], states[kRows] = {};
     if (Cell::kGates && !a.gates)
       nets<F>(n, forward, cell / lanes, rows,
               a.xs + (t * n.batch + row) * n.inputs, before.h, n.cells, gates);
+    for (int r = 0; r < rows; ++r) {
+      const int64_t at = t * n.batch + row + r;
+      if constexpr (!Cell::kGates) {
+        gates[r][0] = load_part(a.ys + at * n.cells + cell, count);
+      } else if (a.gates) {
+        const F* kept = a.gates + at * n.row() + cell;
+        for (int g = 0; g < Cell::kNets; ++g)
+          gates[r][g] = load(kept + g * n.wide);
+      } else {
+        Cell::template again<F>(gates[r]);
+      }
+      if (Cell::kInside)
+        states[r] =
+            Cell::template ahead<F>(load(a.inside + at * n.wide + cell));
+    }
     for (int r = 0; r < rows; ++r) {
       const int64_t at = t * n.batch + row + r;
       const int64_t here = r * n.wide + v * lanes;
@@ -141,23 +163,13 @@ void step_back(const Sizes& n, const Back<F>& a, const F* w, const F* forward,
         continue;
       }
       Vec<F> net[Cell::kNets];
-      if constexpr (!Cell::kGates) {
-        net[0] = load_part(a.ys + at * n.cells + cell, count);
-      } else if (a.gates) {
-        const F* kept = a.gates + at * n.row() + cell;
-        for (int g = 0; g < Cell::kNets; ++g) net[g] = load(kept + g * n.wide);
-      } else {
-        for (int g = 0; g < Cell::kNets; ++g) net[g] = gates[r][g];
-        Cell::template squash<F>(net);
-      }
+      for (int g = 0; g < Cell::kNets; ++g) net[g] = gates[r][g];
       Vec<F> e_h = sums[r][v] + load_part(a.e_ys + at * n.cells + cell, count);
-      Vec<F> e_s = load(e_c + here), c_now = {}, c_tm1 = {};
-      if (Cell::kInside) {
-        c_now = load(a.inside + at * n.wide + cell);
+      Vec<F> e_s = load(e_c + here), c_tm1 = {};
+      if (Cell::kInside)
         c_tm1 = load_part(before.c + r * before.stride_c + cell, count);
-      }
       const Vec<F> h_tm1 = load_part(before.h + r * n.cells + cell, count);
-      Cell::template back<F>(net, h_tm1, c_tm1, c_now, e_h, e_s);
+      Cell::template back<F>(net, h_tm1, c_tm1, states[r], e_h, e_s);
       for (int g = 0; g < Cell::kNets; ++g) store(e + g * n.wide, net[g]);
       store(e_pass + here, e_h);
       store(e_c + here, e_s);

@@ -14,6 +14,9 @@ namespace lstm_jax {
 // vectors of cells with one.
 constexpr int kAbreast = 4;
 
+// Rows of a product that are computed together, for each weight that is read.
+constexpr int kRows = 6;
+
 // Blocks of `kAbreast` vectors that `columns` make.
 template <class F>
 int64_t blocks_of(int64_t columns) {
@@ -89,32 +92,62 @@ LSTM_JAX_INLINE void multiply(const F* w, const F* z, int64_t stride, int chain,
   }
 }
 
-// sums[r][.][v] += sum_k w[k][v] z[r][k]. Few sums would wait for themselves:
-// they have several chains, whose sum is meant.
-template <class F, int R, int C, int N>
-LSTM_JAX_INLINE void accumulate(const F* w, const F* z, int64_t stride,
-                                int64_t count, Vec<F> (&sums)[R][C][N]) {
+// Calls `some(r, rows, v, vectors)`, all of them constants, for pieces of R rows
+// and N vectors of sums, C chains each, that fit the registers. Vectors are cut
+// first: a weight is then still read once for all rows.
+template <int R, int C, int N, int Row = 0, int V = 0, class Some>
+LSTM_JAX_INLINE void in_registers(const Some& some) {
+  if constexpr (R * C * N <= kSums) {
+    some(std::integral_constant<int, Row>(), std::integral_constant<int, R>(),
+         std::integral_constant<int, V>(), std::integral_constant<int, N>());
+  } else if constexpr (N > 1) {
+    constexpr int half = (N + 1) / 2;
+    in_registers<R, C, half, Row, V>(some);
+    in_registers<R, C, N - half, Row, V + half>(some);
+  } else {
+    constexpr int half = (R + 1) / 2;
+    in_registers<half, C, N, Row, V>(some);
+    in_registers<R - half, C, N, Row + half, V>(some);
+  }
+}
+
+// sums[r][.][v] += sum_k w[k][v] z[r][k], for all that `sources` calls
+// `add(w, z, stride, count)` with. Few sums would wait for themselves: they
+// have several chains, whose sum is meant. How a sum is taken does not depend
+// on the pieces.
+template <class F, int R, int C, int N, class Sources>
+LSTM_JAX_INLINE void accumulate(const Sources& sources,
+                                Vec<F> (&sums)[R][C][N]) {
   constexpr int size = N * kLanes<F>;
-  // A copy that nothing points to stays in registers.
-  Vec<F> own[R][C][N];
+  in_registers<R, C, N>([&](auto row, auto rows, auto first, auto vectors) {
+    constexpr int r0 = row.value, v0 = first.value;
+    // A copy that nothing points to stays in registers.
+    Vec<F> own[rows.value][C][vectors.value];
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
+    for (int r = 0; r < rows.value; ++r)
 #pragma GCC unroll 4
-    for (int chain = 0; chain < C; ++chain)
+      for (int chain = 0; chain < C; ++chain)
 #pragma GCC unroll 4
-      for (int v = 0; v < N; ++v) own[r][chain][v] = sums[r][chain][v];
-  int64_t k = 0;
-  for (; k + C <= count; k += C, w += C * size)
+        for (int v = 0; v < vectors.value; ++v)
+          own[r][chain][v] = sums[r0 + r][chain][v0 + v];
+    sources([&](const F* w, const F* z, int64_t stride, int64_t count)
+                LSTM_JAX_INLINED {
+      w += v0 * kLanes<F>, z += r0 * stride;
+      int64_t k = 0;
+      for (; k + C <= count; k += C, w += C * size)
 #pragma GCC unroll 4
-    for (int chain = 0; chain < C; ++chain)
-      multiply<F>(w + chain * size, z + k + chain, stride, chain, own);
-  for (; k < count; ++k, w += size) multiply<F>(w, z + k, stride, 0, own);
+        for (int chain = 0; chain < C; ++chain)
+          multiply<F>(w + chain * size, z + k + chain, stride, chain, own);
+      for (; k < count; ++k, w += size) multiply<F>(w, z + k, stride, 0, own);
+    });
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
+    for (int r = 0; r < rows.value; ++r)
 #pragma GCC unroll 4
-    for (int chain = 0; chain < C; ++chain)
+      for (int chain = 0; chain < C; ++chain)
 #pragma GCC unroll 4
-      for (int v = 0; v < N; ++v) sums[r][chain][v] = own[r][chain][v];
+        for (int v = 0; v < vectors.value; ++v)
+          sums[r0 + r][chain][v0 + v] = own[r][chain][v];
+  });
 }
 
 // Calls `some` with a number from 1 to kRows as a constant.
@@ -122,12 +155,10 @@ template <class Some>
 LSTM_JAX_INLINE void as_constant(int number, const Some& some) {
   if (number == 1) some(std::integral_constant<int, 1>());
   if (number == 2) some(std::integral_constant<int, 2>());
-  if constexpr (kRows > 2) {
-    if (number == 3) some(std::integral_constant<int, 3>());
-    if (number == 4) some(std::integral_constant<int, 4>());
-    if (number == 5) some(std::integral_constant<int, 5>());
-    if (number == 6) some(std::integral_constant<int, 6>());
-  }
+  if (number == 3) some(std::integral_constant<int, 3>());
+  if (number == 4) some(std::integral_constant<int, 4>());
+  if (number == 5) some(std::integral_constant<int, 5>());
+  if (number == 6) some(std::integral_constant<int, 6>());
 }
 
 // The same for a number from 1 to kAbreast.
@@ -170,8 +201,12 @@ void nets(const Sizes& n, const F* packed, int64_t block, int rows, const F* x,
       for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
         for (int v = 0; v < N; ++v) sums[r][0][v] = load(b + v * lanes);
-      accumulate<F>(w, x, n.inputs, n.inputs, sums);
-      accumulate<F>(w + n.inputs * N * lanes, h_tm1, stride, n.cells, sums);
+      accumulate<F>(
+          [&](const auto& add) LSTM_JAX_INLINED {
+            add(w, x, n.inputs, n.inputs);
+            add(w + n.inputs * N * lanes, h_tm1, stride, n.cells);
+          },
+          sums);
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
@@ -197,9 +232,13 @@ void recur(const Sizes& n, const F* w, const F* e, int rows, int vectors,
       constexpr int N = abreast.value;
       constexpr int chains = R * N >= 8 ? 1 : R * N >= 4 ? 2 : 4;
       Vec<F> sums[R][chains][N] = {};
-      for (int64_t gate = 0; gate < n.nets; ++gate)
-        accumulate<F>(w + gate * n.cells * N * kLanes<F>, e + gate * n.wide,
-                      n.row(), n.cells, sums);
+      accumulate<F>(
+          [&](const auto& add) LSTM_JAX_INLINED {
+            for (int64_t gate = 0; gate < n.nets; ++gate)
+              add(w + gate * n.cells * N * kLanes<F>, e + gate * n.wide,
+                  n.row(), n.cells);
+          },
+          sums);
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4

@@ -42,6 +42,7 @@ MORE = {
   'test_gradients_by_products_are_those_of_the_loop': 5,
   'test_it_teaches_what_the_array_teaches': 4,
   'test_it_goes_on_to_the_same_bits': 1,
+  'test_other_vectors_than_this_processors': 1,
   'test_refusals': 99,
   'test_sequences_are_learned_from': 6,
   'test_split_is_the_step_taken_apart': 4,

@@ -4,8 +4,11 @@ Two derivations of the same layer, in float64; the accuracy of its own squashing
 functions in float32; what it says where it cannot run.
 """
 
+import os
+import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -282,6 +285,37 @@ def test_squashing_functions(double):
     np.testing.assert_allclose(y_in, exact, rtol=bound * 100, atol=least)
     near_one = x > -20
     np.testing.assert_allclose(y_in[near_one], exact[near_one], rtol=2 * bound)
+
+
+@pytest.mark.skipif(
+  platform.machine() != 'x86_64', reason='the widths are those of x86-64'
+)
+@pytest.mark.parametrize('family', ['x86-64', 'haswell'])
+def test_other_vectors_than_this_processors(family, tmp_path):
+  """Vectors of 16 bytes without fused products, and of 32 with them.
+
+  Part of this file once more, with a library for a family of processors.
+  """
+  if family == 'haswell' and ' avx2 ' not in Path('/proc/cpuinfo').read_text():
+    pytest.skip('this processor has no AVX2')
+  code = (
+    'import sys, pytest\n'
+    'from lstm_jax.native import library\n'
+    f'other = {{"-march=native": "-march={family}", "-O3": "-O1"}}\n'
+    'library.FLAGS = tuple(other.get(f, f) for f in library.FLAGS)\n'
+    'words = "squashing or same_bits or equal_in_float32 or srn_needs"\n'
+    'words = ["-q", "-p", "no:xdist", "-k", words, sys.argv[1]]\n'
+    'sys.exit(pytest.main(words))'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code, __file__],
+    env=os.environ | {'XDG_CACHE_HOME': str(tmp_path)},
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 0, done.stdout[-3000:]
+  assert len(list((tmp_path / 'lstm_jax').glob('native-*.so'))) == 1
+  assert ' passed' in done.stdout and 'skipped' not in done.stdout
 
 
 def test_stack():

@@ -92,9 +92,9 @@ LSTM_JAX_INLINE void multiply(const F* w, const F* z, int64_t stride, int chain,
   }
 }
 
-// Calls `some(r, rows, v, vectors)`, all of them constants, for pieces of R rows
-// and N vectors of sums, C chains each, that fit the registers. Vectors are cut
-// first: a weight is then still read once for all rows.
+// Calls `some(r, rows, v, vectors)`, all of them constants, for pieces of R
+// rows and N vectors of sums, C chains each, that fit the registers. Vectors
+// are cut first: a weight is then still read once for all rows.
 template <int R, int C, int N, int Row = 0, int V = 0, class Some>
 LSTM_JAX_INLINE void in_registers(const Some& some) {
   if constexpr (R * C * N <= kSums) {

@@ -1,6 +1,6 @@
 // What is a cell's own: which rows of its weights make each of its net inputs,
-// four or one, and what a step makes of them and back. Net inputs that have no
-// weights from one of the two sides are computed with zeros.
+// four or one, and what a step makes of them and back. Of net inputs that have
+// no weights from one of the two sides the products leave these out.
 //
 // Each has
 //   kNets           its net inputs

@@ -23,8 +23,8 @@ inline void outer(const F* z, int64_t stride, const F* e, int64_t rows, F* to) {
       for (int v = 0; v < vectors.value; ++v)
         sums[k][0][v] = load(to + skip + k * size + v * lanes);
     for (int64_t i = 0; i < rows; ++i)
-      multiply<F>(e + first.value * lanes + i * size, z + k0 + i * stride, 1, 0,
-                  sums);
+      multiply<F, (1 << N) - 1>(e + first.value * lanes + i * size,
+                                z + k0 + i * stride, 1, 0, sums);
 #pragma GCC unroll 8
     for (int k = 0; k < some.value; ++k)
 #pragma GCC unroll 4
@@ -43,8 +43,11 @@ inline void outer(const F* z, int64_t stride, const F* e, int64_t rows, F* to) {
 template <class F>
 class Gradient {
  public:
-  Gradient(const Sizes& n, int64_t most_rows, F* total)
-      : n_(n), total_(total), most_rows_(most_rows),
+  // `from_x` and `from_h` are the cell's.
+  Gradient(const Sizes& n, const int* from_x, const int* from_h,
+           int64_t most_rows, F* total)
+      : n_(n), from_x_(from_x), from_h_(from_h), total_(total),
+        most_rows_(most_rows),
         packed_(most_rows * sources_of(n)) {}
 
   static int64_t sources_of(const Sizes& n) { return n.inputs + n.cells + 1; }
@@ -90,12 +93,22 @@ class Gradient {
         for (int64_t i = 0; i < rows; ++i)
           copy(es_[first + i] + column, size, errors + i * size);
         const F* z = packed_ + first * sources;
-        in_blocks(sources, [&](int64_t k, int count) {
-          as_constant(count, [&](auto constant) {
-            outer<F, constant.value, N>(z + k, sources, errors, rows,
-                                        to + k * size);
+        auto over = [&](int64_t from, int64_t some) {
+          in_blocks(some, [&](int64_t k, int count) {
+            as_constant(count, [&](auto constant) {
+              outer<F, constant.value, N>(z + from + k, sources, errors, rows,
+                                          to + (from + k) * size);
+            });
           });
-        });
+        };
+        const bool x = hears(from_x_, block), h = hears(from_h_, block);
+        if (x && h) {
+          over(0, sources);
+        } else {
+          if (x) over(0, n_.inputs);
+          if (h) over(n_.inputs, n_.cells);
+          over(sources - 1, 1);
+        }
       }
     });
   }
@@ -106,12 +119,20 @@ class Gradient {
   // Rows whose errors of a block of columns stay in the first cache.
   static constexpr int64_t kRowsAtOnce = 128;
 
+  // Whether net inputs of a block of columns have weights from there.
+  bool hears(const int* from, int64_t block) const {
+    for (int v = 0; v < vectors_of<F>(n_.row(), block); ++v)
+      if (from[(block * kAbreast + v) * kLanes<F> / n_.wide] >= 0) return true;
+    return false;
+  }
+
   int64_t rows_of(int64_t part) const {
     const int64_t left = int64_t(es_.size()) - part * kRowsAtOnce;
     return std::max<int64_t>(std::min(left, kRowsAtOnce), 0);
   }
 
   const Sizes& n_;
+  const int *from_x_, *from_h_;
   F* total_;
   const int64_t most_rows_;
   std::vector<const F*> xs_, hs_, es_;

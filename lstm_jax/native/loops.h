@@ -21,8 +21,9 @@ void step_there(const Sizes& n, const There<F>& a, const F* packed,
                 F* h_t, F* c) {
   constexpr int lanes = kLanes<F>;
   Vec<F> sums[kRows][kAbreast];
-  nets<F>(n, packed, block, rows, a.xs + (t * n.batch + row) * n.inputs, h_tm1,
-          n.wide, sums);
+  nets<F, used(Cell::from_x), used(Cell::from_h)>(
+      n, packed, block, rows, a.xs + (t * n.batch + row) * n.inputs, h_tm1,
+      n.wide, sums);
 
   const int vectors = vectors_of<F>(n.row(), block) / Cell::kNets;
   for (int v = 0; v < vectors; ++v) {
@@ -128,15 +129,16 @@ void step_back(const Sizes& n, const Back<F>& a, const F* w, const F* forward,
   for (int r = 0; r < rows; ++r)
     for (int v = 0; v < vectors; ++v)
       sums[r][v] = load(e_pass + r * n.wide + v * lanes);
-  if (after) recur<F>(n, w, after, rows, vectors, sums);
+  if (after) recur<F>(n, w, Cell::from_h, after, rows, vectors, sums);
 
   for (int v = 0; v < vectors; ++v) {
     const int64_t cell = first + v * lanes;
     const int count = int(std::min<int64_t>(lanes, n.cells - cell));
     Vec<F> gates[kRows][kAbreast], states[kRows] = {};
     if (Cell::kGates && !a.gates)
-      nets<F>(n, forward, cell / lanes, rows,
-              a.xs + (t * n.batch + row) * n.inputs, before.h, n.cells, gates);
+      nets<F, used(Cell::from_x), used(Cell::from_h)>(
+          n, forward, cell / lanes, rows,
+          a.xs + (t * n.batch + row) * n.inputs, before.h, n.cells, gates);
     for (int r = 0; r < rows; ++r) {
       const int64_t at = t * n.batch + row + r;
       if constexpr (!Cell::kGates) {
@@ -197,7 +199,7 @@ class LoopBack {
         e_pass_(rows_ * n.wide), e_c_(rows_ * n.wide),
         ring_((at_once_ + 1) * rows_ * n.row()),
         own_h_(rows_ * n.cells), own_c_(rows_ * n.wide),
-        gradient_(n, at_once_ * rows_, total) {
+        gradient_(n, Cell::from_x, Cell::from_h, at_once_ * rows_, total) {
     for (int64_t r = 0; r < rows_; ++r) {
       const int64_t skip = (from + r) * n.cells;
       std::copy_n(a.e_h + skip, n.cells, e_pass_ + r * n.wide);
@@ -229,7 +231,8 @@ class LoopBack {
       });
       if (a_.e_xs)
         crew.each(blocks_of<F>(n.inputs), [&](int64_t block) {
-          through<F>(n, packed_.w_x, n.inputs, block, rows_, e_net, nullptr,
+          through<F>(n, packed_.w_x, Cell::from_x, n.inputs, block, rows_,
+                     e_net, nullptr,
                      a_.e_xs + (n.at(s) * n.batch + from_) * n.inputs);
         });
       after = e_net;
@@ -245,8 +248,8 @@ class LoopBack {
     }
     // Through the first step into the state that it began with.
     crew.each(blocks_of<F>(n.cells), [&](int64_t block) {
-      through<F>(n, packed_.w_h, n.cells, block, rows_, after, e_pass_,
-                 a_.e_h_0 + from_ * n.cells);
+      through<F>(n, packed_.w_h, Cell::from_h, n.cells, block, rows_, after,
+                 e_pass_, a_.e_h_0 + from_ * n.cells);
     });
     crew.each(1, [&](int64_t) {
       for (int64_t r = 0; r < rows_; ++r)

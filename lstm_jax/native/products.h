@@ -77,18 +77,30 @@ void pack_back(const Sizes& n, const F* w, const int (&from)[N],
   }
 }
 
-// sums[r][chain][v] += w[v] z[r].
-template <class F, int R, int C, int N>
+// The vectors of a block that have weights from one of the two sides, as bits:
+// where vectors are net inputs, those with rows (`from_x` or `from_h`).
+template <int N>
+constexpr int used(const int (&from)[N]) {
+  if (N == 1) return (1 << kAbreast) - 1;
+  int bits = 0;
+  for (int v = 0; v < N; ++v) bits |= (from[v] >= 0) << v;
+  return bits;
+}
+
+// sums[r][chain][v] += w[v] z[r] for the vectors `Used`.
+template <class F, int Used, int R, int C, int N>
 LSTM_JAX_INLINE void multiply(const F* w, const F* z, int64_t stride, int chain,
                               Vec<F> (&sums)[R][C][N]) {
   Vec<F> weights[N];
 #pragma GCC unroll 4
-  for (int v = 0; v < N; ++v) weights[v] = load(w + v * kLanes<F>);
+  for (int v = 0; v < N; ++v)
+    if (Used >> v & 1) weights[v] = load(w + v * kLanes<F>);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     const Vec<F> s = splat<F>(z[r * stride]);
 #pragma GCC unroll 4
-    for (int v = 0; v < N; ++v) sums[r][chain][v] += weights[v] * s;
+    for (int v = 0; v < N; ++v)
+      if (Used >> v & 1) sums[r][chain][v] += weights[v] * s;
   }
 }
 
@@ -112,9 +124,9 @@ LSTM_JAX_INLINE void in_registers(const Some& some) {
 }
 
 // sums[r][.][v] += sum_k w[k][v] z[r][k], for all that `sources` calls
-// `add(w, z, stride, count)` with. Few sums would wait for themselves: they
-// have several chains, whose sum is meant. How a sum is taken does not depend
-// on the pieces.
+// `add(used, w, z, stride, count)` with, `used` a constant. Few sums would wait
+// for themselves: they have several chains, whose sum is meant. How a sum is
+// taken does not depend on the pieces.
 template <class F, int R, int C, int N, class Sources>
 LSTM_JAX_INLINE void accumulate(const Sources& sources,
                                 Vec<F> (&sums)[R][C][N]) {
@@ -130,15 +142,19 @@ LSTM_JAX_INLINE void accumulate(const Sources& sources,
 #pragma GCC unroll 4
         for (int v = 0; v < vectors.value; ++v)
           own[r][chain][v] = sums[r0 + r][chain][v0 + v];
-    sources([&](const F* w, const F* z, int64_t stride, int64_t count)
-                LSTM_JAX_INLINED {
+    sources([&](auto used, const F* w, const F* z, int64_t stride,
+                int64_t count) LSTM_JAX_INLINED {
+      constexpr int mine = used.value >> v0 & ((1 << vectors.value) - 1);
+      if (!mine) return;
       w += v0 * kLanes<F>, z += r0 * stride;
       int64_t k = 0;
       for (; k + C <= count; k += C, w += C * size)
 #pragma GCC unroll 4
         for (int chain = 0; chain < C; ++chain)
-          multiply<F>(w + chain * size, z + k + chain, stride, chain, own);
-      for (; k < count; ++k, w += size) multiply<F>(w, z + k, stride, 0, own);
+          multiply<F, mine>(w + chain * size, z + k + chain, stride, chain,
+                            own);
+      for (; k < count; ++k, w += size)
+        multiply<F, mine>(w, z + k, stride, 0, own);
     });
 #pragma GCC unroll 8
     for (int r = 0; r < rows.value; ++r)
@@ -183,15 +199,17 @@ inline void in_blocks(int64_t rows, const Some& some) {
   }
 }
 
-// The net inputs of one block of some rows. How a sum is taken depends on no
-// other row.
-template <class F>
+// The net inputs of one block of some rows, of which X (as `used` has it) hear
+// inputs and H cells. How a sum is taken depends on no other row.
+template <class F, int X, int H>
 void nets(const Sizes& n, const F* packed, int64_t block, int rows, const F* x,
           const F* h_tm1, int64_t stride, Vec<F> (*to)[kAbreast]) {
   constexpr int lanes = kLanes<F>;
   const int64_t sources = n.inputs + n.cells, skip = block * kAbreast * lanes;
   const F* b = packed + n.row() * sources + skip;
   const F* w = packed + skip * sources;
+  constexpr std::integral_constant<int, X> from_x;
+  constexpr std::integral_constant<int, H> from_h;
   as_constant(rows, [&](auto count) {
     constexpr int R = count.value;
     as_abreast(vectors_of<F>(n.row(), block), [&](auto abreast) {
@@ -203,8 +221,8 @@ void nets(const Sizes& n, const F* packed, int64_t block, int rows, const F* x,
         for (int v = 0; v < N; ++v) sums[r][0][v] = load(b + v * lanes);
       accumulate<F>(
           [&](const auto& add) LSTM_JAX_INLINED {
-            add(w, x, n.inputs, n.inputs);
-            add(w + n.inputs * N * lanes, h_tm1, stride, n.cells);
+            add(from_x, w, x, n.inputs, n.inputs);
+            add(from_h, w + n.inputs * N * lanes, h_tm1, stride, n.cells);
           },
           sums);
 #pragma GCC unroll 8
@@ -222,20 +240,22 @@ void nets(const Sizes& n, const F* packed, int64_t block, int rows, const F* x,
 
 // The same for up to kAbreast vectors of columns, with rows and sums as the way
 // back has them: to[r][v] += sum over net inputs g and cells k of
-// w[g, k][v] e[r][g, k].
+// w[g, k][v] e[r][g, k], over those that have weights there (`from`).
 template <class F>
-void recur(const Sizes& n, const F* w, const F* e, int rows, int vectors,
-           Vec<F> (*to)[kAbreast]) {
+void recur(const Sizes& n, const F* w, const int* from, const F* e, int rows,
+           int vectors, Vec<F> (*to)[kAbreast]) {
   as_constant(rows, [&](auto count) {
     constexpr int R = count.value;
     as_abreast(vectors, [&](auto abreast) {
       constexpr int N = abreast.value;
       constexpr int chains = R * N >= 8 ? 1 : R * N >= 4 ? 2 : 4;
+      constexpr std::integral_constant<int, (1 << N) - 1> all;
       Vec<F> sums[R][chains][N] = {};
       accumulate<F>(
           [&](const auto& add) LSTM_JAX_INLINED {
             for (int64_t gate = 0; gate < n.nets; ++gate)
-              add(w + gate * n.cells * N * kLanes<F>, e + gate * n.wide,
+              if (from[gate] >= 0)
+                add(all, w + gate * n.cells * N * kLanes<F>, e + gate * n.wide,
                   n.row(), n.cells);
           },
           sums);
@@ -262,21 +282,22 @@ void over_rows(const Sizes& n, const F* w, int64_t columns, int64_t block,
   });
 }
 
-// A block of columns of `to` [rows, columns] = e_net W, plus `from`
+// A block of columns of `to` [rows, columns] = e_net W, plus `past`
 // [rows, wide] if there.
 template <class F>
-void through(const Sizes& n, const F* w, int64_t columns, int64_t block,
-             int64_t rows, const F* e_net, const F* from, F* to) {
+void through(const Sizes& n, const F* w, const int* from, int64_t columns,
+             int64_t block, int64_t rows, const F* e_net, const F* past,
+             F* to) {
   constexpr int lanes = kLanes<F>;
   auto some = [&](const F* w, int64_t first, int vectors, int64_t row,
                   int count) {
     Vec<F> sums[kRows][kAbreast] = {};
-    if (from)
+    if (past)
       for (int r = 0; r < count; ++r)
         for (int v = 0; v < vectors; ++v)
-          sums[r][v] = load(from + (row + r) * n.wide + first + v * lanes);
+          sums[r][v] = load(past + (row + r) * n.wide + first + v * lanes);
     if (e_net)
-      recur<F>(n, w, e_net + row * n.row(), count, vectors, sums);
+      recur<F>(n, w, from, e_net + row * n.row(), count, vectors, sums);
     for (int r = 0; r < count; ++r)
       for (int v = 0; v < vectors; ++v) {
         const int64_t at = first + v * lanes;

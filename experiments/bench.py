@@ -16,6 +16,7 @@ from experiments import (
   bench_forms,
   bench_layers,
   bench_learners,
+  bench_libraries,
   bench_rows,
   launch,
   values,
@@ -139,7 +140,7 @@ def main(argv=None):
   )
   figures = {'provenance': made_by}
   if layers:
-    figures['layers'] = layers
+    figures |= {'libraries': bench_libraries.versions(), 'layers': layers}
   elif epochs:
     figures['epochs'] = epochs
   elif settings:

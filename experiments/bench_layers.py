@@ -50,8 +50,10 @@ def measure(kind, sizes, pace):
     pace: a `bench_rows.Pace`.
 
   Returns:
-    A dict a measurement: `size`, `profile`, `library`, `forward_ms`,
-    `both_ms`, `compile_s`; or `why` where a library was not there.
+    A dict a measurement: `kind`, `size`, `profile`, `library`, `forward_ms`,
+    `both_ms`, `compile_s`; or `why` where a library was not there. One of each
+    process, `library` 'peak': GFLOP/s of a product of 1024, GB/s of a copy,
+    bytes of the vectors that the native loops use.
   """
   figures = []
   for size in sizes:
@@ -155,12 +157,14 @@ def _child(kind, size, profile, repeats, seconds):
   import jax
   import jax.numpy as jnp
 
+  from lstm_jax.native import library
+
   num_steps, batch, inputs, hidden, models = SIZES[size]
   rng = np.random.default_rng(0)
   xs = rng.normal(size=(num_steps, batch, inputs)).astype(np.float32)
   figures, loops = [], []
   for name, (make, kinds) in bench_libraries.chosen(models, OURS).items():
-    what = {'size': size, 'profile': profile, 'library': name}
+    what = {'kind': kind, 'size': size, 'profile': profile, 'library': name}
     figures.append(what)
     if kind not in kinds:
       what['why'] = f'has no {kind}'
@@ -190,9 +194,11 @@ def _child(kind, size, profile, repeats, seconds):
   product = _quickest(jax.jit(jnp.matmul), a, a)
   long = jnp.ones(2**24)
   copy = _quickest(jax.jit(lambda a: a + 1), long)
+  compiled = library.why_not() is None
   figures.append(
-    {'size': size, 'profile': profile, 'library': 'peak',
-     'peak': 2e-9 * 1024**3 / product, 'copied': 2e-9 * long.nbytes / copy}
+    {'kind': kind, 'size': size, 'profile': profile, 'library': 'peak',
+     'peak': 2e-9 * 1024**3 / product, 'copied': 2e-9 * long.nbytes / copy,
+     'vector_bytes': library.load().vector_bytes if compiled else None}
   )  # fmt: skip
   print(json.dumps(figures))
 

@@ -6,6 +6,7 @@ the sum of squared outputs, to their end. Libraries are imported when asked for.
 """
 
 import functools
+from importlib import metadata
 
 import numpy as np
 
@@ -167,6 +168,17 @@ def _one_by_one(make, kind, xs, hidden, models):
     return lambda: [call() for _ in range(models)]
 
   return tuple(map(again, calls))
+
+
+def versions():
+  """Package -> version, None where it is not installed."""
+  found = {}
+  for package in ('torch', 'keras', 'flax', 'dm-haiku', 'equinox'):
+    try:
+      found[package] = metadata.version(package)
+    except metadata.PackageNotFoundError:
+      found[package] = None
+  return found
 
 
 def chosen(models, ours):

@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,8 @@ def test_every_library_runs_its_layers(monkeypatch):
   assert [f['library'] for f in figures] == [*libraries]
   assert 'flax, one by one' in libraries
   assert 'ours, one by one' not in libraries
-  assert peak['peak'] > 0
+  assert peak['peak'] > 0 and peak['vector_bytes'] in (16, 32, 64, None)
+  assert {figure['kind'] for figure in (*figures, peak)} == {'gru'}
   monkeypatch.setitem(bench_layers.SIZES, 'tiny', (3, 2, 2, 4, 2))
   table = bench_layers._table('gru', 'tiny', [*figures, peak])
   for line in (
@@ -120,6 +122,23 @@ def test_every_library_runs_its_layers(monkeypatch):
       assert figure['why'] == 'has no gru'
     else:
       assert 0 < figure['forward_ms'] and 0 < figure['both_ms']
+
+
+def test_a_record_names_the_libraries_it_compares(
+  tmp_path, monkeypatch, capsys
+):
+  monkeypatch.setattr(
+    bench_layers, 'measure', lambda kind, *_: [{'kind': kind}]
+  )
+  record = tmp_path / 'record.json'
+  assert bench.main(['bench', '--layers=gru', f'--record={record}']) == 0
+  figures = json.loads(record.read_text())
+  assert figures['layers'] == [{'kind': 'gru'}]
+  assert set(figures['libraries']) == {
+    'torch', 'keras', 'flax', 'dm-haiku', 'equinox',
+  }  # fmt: skip
+  assert figures['libraries']['flax'] == metadata.version('flax')
+  assert 'Recorded in' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('vocabulary', [0, 7])

@@ -1,8 +1,8 @@
-"""The cuDNN path up to the library's own door.
+"""The cuDNN path, on a machine without a GPU up to the library's own door.
 
-There is no GPU here: `jax.experimental.rnn.lstm` gives way to the reference
-that comes with it, which reads the same packed weights. What is left untested
-is the library.
+There `jax.experimental.rnn.lstm` gives way to the reference that comes with it,
+which reads the same packed weights. Where there is an NVIDIA GPU the same tests
+are of the library: `JAX_PLATFORMS=cuda pytest tests/test_cudnn.py`.
 """
 
 import types
@@ -21,8 +21,17 @@ T, B, I, C = 6, 5, 3, 4
 
 @pytest.fixture
 def gpu(monkeypatch):
-  """A machine that says that it has an NVIDIA GPU."""
+  """A machine that has an NVIDIA GPU or says so; the precisions asked for."""
   calls = []
+  if jax.default_backend() == 'gpu':
+    the_library = rnn.lstm
+
+    def recorded(*args, **kwargs):
+      calls.append(kwargs.get('precision', args[-1]))
+      return the_library(*args, **kwargs)
+
+    monkeypatch.setattr(rnn, 'lstm', recorded)
+    return calls
 
   def lstm(
     x, h_0, c_0, weights, lengths, inputs, hidden, layers, dropout, both,
@@ -64,11 +73,12 @@ def test_equal(gpu, lengths):
 
     return jax.value_and_grad(value, (0, 1, 2), has_aux=True)(params, xs, state)
 
-  jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
-    derive('xla'),
-    derive('cudnn'),
-  )
+  with jax.default_matmul_precision('highest'):  # of XLA, on a GPU
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5),
+      derive('xla'),
+      derive('cudnn'),
+    )
   # Full float32, not the tensor cores' ten bits.
   assert gpu == [jax.lax.Precision.HIGHEST]
 
@@ -76,10 +86,11 @@ def test_equal(gpu, lengths):
 def test_one_sequence(gpu):
   cell, params, xs, state = net()
   one = jax.tree.map(lambda a: a[2], state)
-  made = [
-    run(cell, params, xs[:, 2], state=one, kernel=kernel).ys
-    for kernel in ('xla', 'cudnn')
-  ]
+  with jax.default_matmul_precision('highest'):
+    made = [
+      run(cell, params, xs[:, 2], state=one, kernel=kernel).ys
+      for kernel in ('xla', 'cudnn')
+    ]
   assert made[1].shape == (T, C)
   np.testing.assert_allclose(*made, rtol=1e-5, atol=1e-6)
 
@@ -103,7 +114,8 @@ def test_which_kernel(gpu, monkeypatch):
   assert 'the device is AMD Instinct' in said['cudnn']
 
 
-def test_refused_without_a_gpu():
+def test_refused_without_a_gpu(monkeypatch):
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'cpu')
   cell, params, xs, _ = net()
   with pytest.raises(ValueError, match="kernel='cudnn'.*default device is cpu"):
     run(cell, params, xs, kernel='cudnn')

@@ -10,7 +10,8 @@
 namespace lstm_jax {
 
 // sums over rows of e_net z^T, the gradient of the weights, transposed: K
-// sources and N vectors of columns, whose rows lie one behind the other.
+// sources, side by side in rows that are `stride` apart, and N vectors of
+// columns, whose rows lie one behind the other.
 template <class F, int K, int N>
 inline void outer(const F* z, int64_t stride, const F* e, int64_t rows, F* to) {
   constexpr int lanes = kLanes<F>, size = N * lanes;
@@ -37,9 +38,9 @@ inline void outer(const F* z, int64_t stride, const F* e, int64_t rows, F* to) {
 // added to `total`: blocks [I + C + 1, vectors, lanes] of the columns, the last
 // source 1, whose gradient is that of the biases.
 //
-// The products read both sides from copies in which rows lie close together:
-// where they come from, rows of a wide net are whole pages apart, and the first
-// cache holds few such lines at once.
+// The products read both sides from copies in the order in which they go
+// through them: of the sources those of a product, row behind row, then those
+// of the next. Where they come from, rows of a wide net are whole pages apart.
 template <class F>
 class Gradient {
  public:
@@ -48,7 +49,10 @@ class Gradient {
            int64_t most_rows, F* total)
       : n_(n), from_x_(from_x), from_h_(from_h), total_(total),
         most_rows_(most_rows),
-        packed_(most_rows * sources_of(n)) {}
+        whole_(std::min(*std::min_element(from_x, from_x + n.nets),
+                        *std::min_element(from_h, from_h + n.nets)) >= 0),
+        packed_(most_rows * sources_of(n)),
+        lines_(parts() * kLines * sources_of(n)) {}
 
   static int64_t sources_of(const Sizes& n) { return n.inputs + n.cells + 1; }
 
@@ -69,14 +73,26 @@ class Gradient {
   // for a thread that comes late counts them when the rows are gone.
   int64_t parts() const { return (most_rows_ + kRowsAtOnce - 1) / kRowsAtOnce; }
 
-  // The sources of a part, row behind row.
+  // The sources of a part: [rows, count] for every block of sources.
   void pack(int64_t part) {
-    const int64_t first = part * kRowsAtOnce, sources = sources_of(n_);
-    for (int64_t i = first; i < first + rows_of(part); ++i) {
-      F* line = packed_ + i * sources;
-      copy(xs_[i], n_.inputs, line);
-      copy(hs_[i], n_.cells, line + n_.inputs);
-      line[sources - 1] = 1;
+    const int64_t first = part * kRowsAtOnce, rows = rows_of(part);
+    const int64_t sources = sources_of(n_);
+    F* to = packed_ + first * sources;
+    F* lines = lines_ + part * kLines * sources;
+    for (int64_t from = 0; from < rows; from += kLines) {
+      const int64_t some = std::min(rows - from, kLines);
+      for (int64_t i = 0; i < some; ++i) {
+        F* line = lines + i * sources;
+        copy(xs_[first + from + i], n_.inputs, line);
+        copy(hs_[first + from + i], n_.cells, line + n_.inputs);
+        line[sources - 1] = 1;
+      }
+      over_sources(0, sources, [&](int64_t k, auto count) {
+        F* block = to + k * rows + from * count.value;
+        for (int64_t i = 0; i < some; ++i)
+          for (int j = 0; j < count.value; ++j)
+            block[i * count.value + j] = lines[i * sources + k + j];
+      });
     }
   }
 
@@ -93,22 +109,13 @@ class Gradient {
         for (int64_t i = 0; i < rows; ++i)
           copy(es_[first + i] + column, size, errors + i * size);
         const F* z = packed_ + first * sources;
-        auto over = [&](int64_t from, int64_t some) {
-          in_blocks(some, [&](int64_t k, int count) {
-            as_constant(count, [&](auto constant) {
-              outer<F, constant.value, N>(z + from + k, sources, errors, rows,
-                                          to + (from + k) * size);
-            });
-          });
+        auto add = [&](int64_t k, auto count) {
+          outer<F, count.value, N>(z + k * rows, count.value, errors, rows,
+                                   to + k * size);
         };
         const bool x = hears(from_x_, block), h = hears(from_h_, block);
-        if (x && h) {
-          over(0, sources);
-        } else {
-          if (x) over(0, n_.inputs);
-          if (h) over(n_.inputs, n_.cells);
-          over(sources - 1, 1);
-        }
+        over_sources(x ? 0 : n_.inputs, h ? sources : n_.inputs, add);
+        if (!h) over_sources(sources - 1, sources, add);
       }
     });
   }
@@ -118,6 +125,25 @@ class Gradient {
  private:
   // Rows whose errors of a block of columns stay in the first cache.
   static constexpr int64_t kRowsAtOnce = 128;
+
+  // Rows that `pack` takes at once.
+  static constexpr int64_t kLines = 8;
+
+  // Calls `some(k, count)`, `count` a constant, for the blocks of sources from
+  // `first` on, in the one order that both `pack` and `settle` go through. Some
+  // net inputs may hear not all sides: then no block has sources of several.
+  template <class Some>
+  void over_sources(int64_t first, int64_t end, const Some& some) const {
+    const int64_t sides[] = {0, whole_ ? 0 : n_.inputs,
+                             whole_ ? 0 : n_.inputs + n_.cells, sources_of(n_)};
+    for (int i = 0; i < 3; ++i)
+      if (first <= sides[i] && sides[i + 1] <= end)
+        in_blocks(sides[i + 1] - sides[i], [&](int64_t k, int count) {
+          as_constant(count, [&](auto constant) {
+            some(sides[i] + k, constant);
+          });
+        });
+  }
 
   // Whether net inputs of a block of columns have weights from there.
   bool hears(const int* from, int64_t block) const {
@@ -136,7 +162,8 @@ class Gradient {
   F* total_;
   const int64_t most_rows_;
   std::vector<const F*> xs_, hs_, es_;
-  Scratch<F> packed_;
+  const bool whole_;  // all net inputs hear inputs and cells
+  Scratch<F> packed_, lines_;
 };
 
 }  // namespace lstm_jax

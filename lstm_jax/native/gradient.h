@@ -24,8 +24,8 @@ inline void outer(const F* z, int64_t stride, const F* e, int64_t rows, F* to) {
       for (int v = 0; v < vectors.value; ++v)
         sums[k][0][v] = load(to + skip + k * size + v * lanes);
     for (int64_t i = 0; i < rows; ++i)
-      multiply<F, (1 << N) - 1>(e + first.value * lanes + i * size,
-                                z + k0 + i * stride, 1, 0, sums);
+      multiply<F, (1 << N) - 1, first.value, N>(
+          e + i * size, 0, z + k0 + i * stride, 1, 0, sums);
 #pragma GCC unroll 8
     for (int k = 0; k < some.value; ++k)
 #pragma GCC unroll 4
@@ -90,8 +90,8 @@ class Gradient {
       over_sources(0, sources, [&](int64_t k, auto count) {
         F* block = to + k * rows + from * count.value;
         for (int64_t i = 0; i < some; ++i)
-          for (int j = 0; j < count.value; ++j)
-            block[i * count.value + j] = lines[i * sources + k + j];
+          std::memcpy(block + i * count.value, lines + i * sources + k,
+                      count.value * sizeof(F));
       });
     }
   }

@@ -32,9 +32,17 @@ int vectors_of(int64_t columns, int64_t block) {
   return int(std::min<int64_t>(kAbreast, (left + lanes - 1) / lanes));
 }
 
-// Weights with the vector of cells last: blocks [I + C, vectors, lanes] of the
-// vectors [wide / lanes, nets], then biases [wide / lanes, nets, lanes]; `b`
-// has one for each net input.
+// Vectors of a block that lie side by side for each source: all `vectors`, or a
+// half of a whole block where the registers hold the sums of no more. A product
+// then goes through one half after the other, and what it reads next lies next.
+constexpr int beside(int vectors) {
+  const bool halves = vectors == kAbreast && kSums < kRows * kAbreast;
+  return halves ? vectors / 2 : vectors;
+}
+
+// Weights with the vector of cells last: blocks [I + C, vectors, lanes], in
+// halves as `beside` has it, of the vectors [wide / lanes, nets], then biases
+// [wide / lanes, nets, lanes]; `b` has one for each net input.
 template <class F, class Cell>
 void pack_there(const Sizes& n, const F* w_x, const F* w_h, const F* b, F* to) {
   constexpr int lanes = kLanes<F>;
@@ -44,8 +52,10 @@ void pack_there(const Sizes& n, const F* w_x, const F* w_h, const F* b, F* to) {
     for (int64_t c = 0; c < n.cells; ++c) {
       const int64_t vector = c / lanes * Cell::kNets + gate, lane = c % lanes;
       const int64_t block = vector / kAbreast, v = vector % kAbreast;
-      const int64_t stride = vectors_of<F>(n.row(), block) * lanes;
-      F* first = to + (block * kAbreast * sources + v) * lanes + lane;
+      const int side = beside(vectors_of<F>(n.row(), block));
+      const int64_t stride = side * lanes;
+      F* first = to + block * kAbreast * sources * lanes +
+                 (v / side * sources * side + v % side) * lanes + lane;
       const int64_t x_row = Cell::from_x[gate] * n.cells + c;
       const int64_t h_row = Cell::from_h[gate] * n.cells + c;
       if (Cell::from_x[gate] >= 0)
@@ -60,15 +70,15 @@ void pack_there(const Sizes& n, const F* w_x, const F* w_h, const F* b, F* to) {
 }
 
 // A matrix [rows, columns] in blocks of up to kAbreast vectors of columns, each
-// [nets C, block], with zeros behind the last column and where a net input has
-// no rows (`from`).
+// [nets C, block], in halves as `beside` has it, with zeros behind the last
+// column and where a net input has no rows (`from`).
 template <class F, int N>
 void pack_back(const Sizes& n, const F* w, const int (&from)[N],
                int64_t columns, F* to) {
   constexpr int64_t lanes = kLanes<F>;
   const int64_t wide = (columns + lanes - 1) / lanes * lanes;
-  for (int64_t first = 0; first < wide; first += kAbreast * lanes) {
-    const int64_t size = std::min(kAbreast * lanes, wide - first);
+  for (int64_t first = 0, size; first < wide; first += size) {
+    size = beside(vectors_of<F>(columns, first / (kAbreast * lanes))) * lanes;
     const int64_t held = std::min(size, columns - first);
     for (const int rows : from)
       for (int64_t c = 0; c < n.cells; ++c, to += size)
@@ -87,14 +97,18 @@ constexpr int used(const int (&from)[N]) {
   return bits;
 }
 
-// sums[r][chain][v] += w[v] z[r] for the vectors `Used`.
-template <class F, int Used, int R, int C, int N>
-LSTM_JAX_INLINE void multiply(const F* w, const F* z, int64_t stride, int chain,
+// sums[r][chain][v] += w[First + v] z[r] for the vectors `Used`, of which `Side`
+// lie side by side and the next ones `apart` from them.
+template <class F, int Used, int First, int Side, int R, int C, int N>
+LSTM_JAX_INLINE void multiply(const F* w, int64_t apart, const F* z,
+                              int64_t stride, int chain,
                               Vec<F> (&sums)[R][C][N]) {
   Vec<F> weights[N];
 #pragma GCC unroll 4
   for (int v = 0; v < N; ++v)
-    if (Used >> v & 1) weights[v] = load(w + v * kLanes<F>);
+    if (Used >> v & 1)
+      weights[v] = load(w + (First + v) / Side * apart +
+                        (First + v) % Side * kLanes<F>);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     const Vec<F> s = splat<F>(z[r * stride]);
@@ -124,13 +138,14 @@ LSTM_JAX_INLINE void in_registers(const Some& some) {
 }
 
 // sums[r][.][v] += sum_k w[k][v] z[r][k], for all that `sources` calls
-// `add(used, w, z, stride, count)` with, `used` a constant. Few sums would wait
-// for themselves: they have several chains, whose sum is meant. How a sum is
-// taken does not depend on the pieces.
+// `add(used, w, z, stride, count)` with, `used` a constant; `all` is the number
+// of sources of a block. Few sums would wait for themselves: they have several
+// chains, whose sum is meant. How a sum is taken does not depend on the pieces.
 template <class F, int R, int C, int N, class Sources>
-LSTM_JAX_INLINE void accumulate(const Sources& sources,
+LSTM_JAX_INLINE void accumulate(int64_t all, const Sources& sources,
                                 Vec<F> (&sums)[R][C][N]) {
-  constexpr int size = N * kLanes<F>;
+  constexpr int side = beside(N), size = side * kLanes<F>;
+  const int64_t apart = all * size;
   in_registers<R, C, N>([&](auto row, auto rows, auto first, auto vectors) {
     constexpr int r0 = row.value, v0 = first.value;
     // A copy that nothing points to stays in registers.
@@ -146,15 +161,15 @@ LSTM_JAX_INLINE void accumulate(const Sources& sources,
                 int64_t count) LSTM_JAX_INLINED {
       constexpr int mine = used.value >> v0 & ((1 << vectors.value) - 1);
       if (!mine) return;
-      w += v0 * kLanes<F>, z += r0 * stride;
+      z += r0 * stride;
       int64_t k = 0;
       for (; k + C <= count; k += C, w += C * size)
 #pragma GCC unroll 4
         for (int chain = 0; chain < C; ++chain)
-          multiply<F, mine>(w + chain * size, z + k + chain, stride, chain,
-                            own);
+          multiply<F, mine, v0, side>(w + chain * size, apart, z + k + chain,
+                                      stride, chain, own);
       for (; k < count; ++k, w += size)
-        multiply<F, mine>(w, z + k, stride, 0, own);
+        multiply<F, mine, v0, side>(w, apart, z + k, stride, 0, own);
     });
 #pragma GCC unroll 8
     for (int r = 0; r < rows.value; ++r)
@@ -220,9 +235,11 @@ void nets(const Sizes& n, const F* packed, int64_t block, int rows, const F* x,
 #pragma GCC unroll 4
         for (int v = 0; v < N; ++v) sums[r][0][v] = load(b + v * lanes);
       accumulate<F>(
+          sources,
           [&](const auto& add) LSTM_JAX_INLINED {
             add(from_x, w, x, n.inputs, n.inputs);
-            add(from_h, w + n.inputs * N * lanes, h_tm1, stride, n.cells);
+            add(from_h, w + n.inputs * beside(N) * lanes, h_tm1, stride,
+                n.cells);
           },
           sums);
 #pragma GCC unroll 8
@@ -252,11 +269,12 @@ void recur(const Sizes& n, const F* w, const int* from, const F* e, int rows,
       constexpr std::integral_constant<int, (1 << N) - 1> all;
       Vec<F> sums[R][chains][N] = {};
       accumulate<F>(
+          n.nets * n.cells,
           [&](const auto& add) LSTM_JAX_INLINED {
             for (int64_t gate = 0; gate < n.nets; ++gate)
               if (from[gate] >= 0)
-                add(all, w + gate * n.cells * N * kLanes<F>, e + gate * n.wide,
-                  n.row(), n.cells);
+                add(all, w + gate * n.cells * beside(N) * kLanes<F>,
+                    e + gate * n.wide, n.row(), n.cells);
           },
           sums);
 #pragma GCC unroll 8

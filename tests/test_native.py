@@ -227,7 +227,7 @@ def test_second_derivatives(kind):
     near(derive('xla'), derive('native'), 1e-11)
 
 
-@pytest.mark.parametrize('kind', ['lstm', 'srn_tanh'])
+@pytest.mark.parametrize('kind', ['lstm', 'gru', 'srn_tanh'])
 def test_a_sequence_has_the_same_bits_in_any_batch(kind):
   cell, params, xs, state, *_ = net((20, 41, 3, 30), np.float32, kind=kind)
   whole = run(cell, params, xs, state=state, kernel='native')

@@ -38,7 +38,7 @@ struct Lstm {
   template <class F>
   LSTM_JAX_INLINE static void first(Vec<F> (&net)[4], Vec<F>& c) {
     again<F>(net);
-    c = net[1] * c + net[0] * net[2];
+    c = net[1] * c + rounded(net[0] * net[2]);
   }
 
   template <class F>
@@ -89,7 +89,7 @@ struct Gru {
   template <class F>
   LSTM_JAX_INLINE static void second(Vec<F> (&net)[4], Vec<F>& h, Vec<F>) {
     net[2] = hyperbolic<F>(net[2]);
-    h = (F(1) - net[1]) * net[2] + net[1] * h;
+    h = (F(1) - net[1]) * net[2] + rounded(net[1] * h);
   }
 
   template <class F>

@@ -14,22 +14,38 @@
 
 namespace lstm_jax {
 
-// The vectors of cells of one block of some rows, one step.
-template <class F, class Cell>
+template <class F, class Cell, int Most>
+LSTM_JAX_INLINE void nets_of(const Sizes& n, const F* packed, int64_t block,
+                             int rows, const F* x, const F* h_tm1,
+                             int64_t stride, Vec<F> (&to)[Most][kAbreast]) {
+  constexpr int from_x = used(Cell::from_x), from_h = used(Cell::from_h);
+  if constexpr (Most == 1) {
+    nets<F, from_x, from_h>(n, packed, block, 1, x, h_tm1, stride, to);
+  } else {
+    nets_of_rows<F, from_x, from_h>(n, packed, block, rows, x, h_tm1, stride,
+                                    to);
+  }
+}
+
+// The vectors of cells of one block of up to `Most` rows, one step. Of one row,
+// which waits for every step, all stays in registers.
+template <class F, class Cell, int Most>
 void step_there(const Sizes& n, const There<F>& a, const F* packed,
                 int64_t block, int64_t t, int64_t row, int rows, const F* h_tm1,
                 F* h_t, F* c) {
   constexpr int lanes = kLanes<F>;
-  Vec<F> sums[kRows][kAbreast];
-  nets<F, used(Cell::from_x), used(Cell::from_h)>(
-      n, packed, block, rows, a.xs + (t * n.batch + row) * n.inputs, h_tm1,
-      n.wide, sums);
+  if (Most == 1) rows = 1;
+  Vec<F> sums[Most][kAbreast];
+  const F* x = a.xs + (t * n.batch + row) * n.inputs;
+  nets_of<F, Cell>(n, packed, block, rows, x, h_tm1, n.wide, sums);
 
   const int vectors = vectors_of<F>(n.row(), block) / Cell::kNets;
-  for (int v = 0; v < vectors; ++v) {
+#pragma GCC unroll 4
+  for (int v = 0; v < kAbreast / Cell::kNets; ++v) {
+    if (v == vectors) break;
     const int64_t first = (block * (kAbreast / Cell::kNets) + v) * lanes;
     const int count = int(std::min<int64_t>(lanes, n.cells - first));
-    Vec<F> net[kRows][Cell::kNets], states[kRows];
+    Vec<F> net[Most][Cell::kNets], states[Most];
     for (int r = 0; r < rows; ++r) {
       for (int g = 0; g < Cell::kNets; ++g)
         net[r][g] = sums[r][v * Cell::kNets + g];
@@ -85,8 +101,10 @@ class LoopThere {
       crew.each(blocks_of<F>(n.row()), [&](int64_t block) {
         in_blocks(rows_, [&](int64_t row, int count) {
           const int64_t skip = row * n.wide;
-          step_there<F, Cell>(n, a_, packed_, block, n.at(s), from_ + row,
-                              count, h_tm1 + skip, h_t + skip, c_ + skip);
+          constexpr auto few = step_there<F, Cell, 1>;
+          constexpr auto many = step_there<F, Cell, kRows>;
+          (count == 1 ? few : many)(n, a_, packed_, block, n.at(s), from_ + row,
+                                    count, h_tm1 + skip, h_t + skip, c_ + skip);
         });
       });
       std::swap(h_tm1, h_t);
@@ -119,26 +137,34 @@ struct Before {
 // Some vectors of cells of some rows, one step back. `after` is e_net of the
 // step taken after this one, null: none; `e_pass` errors of h that came past
 // frozen steps or past the net inputs.
-template <class F, class Cell>
+template <class F, class Cell, int Most>
 void step_back(const Sizes& n, const Back<F>& a, const F* w, const F* forward,
                int64_t first, int vectors, int64_t t, Before<F> before,
                int64_t row, int rows, const F* after, F* e_net, F* e_pass,
                F* e_c) {
   constexpr int lanes = kLanes<F>;
-  Vec<F> sums[kRows][kAbreast];
+  if (Most == 1) rows = 1;
+  Vec<F> sums[Most][kAbreast];
   for (int r = 0; r < rows; ++r)
-    for (int v = 0; v < vectors; ++v)
-      sums[r][v] = load(e_pass + r * n.wide + v * lanes);
-  if (after) recur<F>(n, w, Cell::from_h, after, rows, vectors, sums);
+#pragma GCC unroll 4
+    for (int v = 0; v < kAbreast; ++v)
+      if (v < vectors) sums[r][v] = load(e_pass + r * n.wide + v * lanes);
+  if (after) {
+    if constexpr (Most == 1) {
+      recur<F>(n, w, Cell::from_h, after, 1, vectors, sums);
+    } else {
+      recur_of_rows<F>(n, w, Cell::from_h, after, rows, vectors, sums);
+    }
+  }
 
   for (int v = 0; v < vectors; ++v) {
     const int64_t cell = first + v * lanes;
     const int count = int(std::min<int64_t>(lanes, n.cells - cell));
-    Vec<F> gates[kRows][kAbreast], states[kRows] = {};
+    Vec<F> gates[Most][kAbreast], states[Most] = {};
     if (Cell::kGates && !a.gates)
-      nets<F, used(Cell::from_x), used(Cell::from_h)>(
-          n, forward, cell / lanes, rows,
-          a.xs + (t * n.batch + row) * n.inputs, before.h, n.cells, gates);
+      nets_of<F, Cell>(n, forward, cell / lanes, rows,
+                       a.xs + (t * n.batch + row) * n.inputs, before.h, n.cells,
+                       gates);
     for (int r = 0; r < rows; ++r) {
       const int64_t at = t * n.batch + row + r;
       if constexpr (!Cell::kGates) {
@@ -221,11 +247,13 @@ class LoopBack {
           const int64_t skip = row * n.wide;
           Before<F> here = {before.h + row * n.cells,
                             before.c + row * before.stride_c, before.stride_c};
-          step_back<F, Cell>(n, a_, w, packed_.forward, first, vectors, n.at(s),
-                             here, from_ + row, count,
-                             after ? after + n.nets * skip : nullptr,
-                             e_net + n.nets * skip, e_pass_ + skip + first,
-                             e_c_ + skip + first);
+          constexpr auto few = step_back<F, Cell, 1>;
+          constexpr auto many = step_back<F, Cell, kRows>;
+          (count == 1 ? few : many)(
+              n, a_, w, packed_.forward, first, vectors, n.at(s), here,
+              from_ + row, count, after ? after + n.nets * skip : nullptr,
+              e_net + n.nets * skip, e_pass_ + skip + first,
+              e_c_ + skip + first);
         };
         over_rows<F>(n, packed_.w_h, n.cells, block, rows_, some);
       });

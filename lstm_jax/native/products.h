@@ -181,10 +181,24 @@ LSTM_JAX_INLINE void accumulate(int64_t all, const Sources& sources,
   });
 }
 
-// Calls `some` with a number from 1 to kRows as a constant.
-template <class Some>
+// The sum of the chains of vector v, which are one, two or four.
+template <class F, int C, int N>
+LSTM_JAX_INLINE Vec<F> joined(const Vec<F> (&chains)[C][N], int v) {
+  if constexpr (C == 4) {
+    return (chains[0][v] + chains[1][v]) + (chains[2][v] + chains[3][v]);
+  } else if constexpr (C == 2) {
+    return chains[0][v] + chains[1][v];
+  } else {
+    static_assert(C == 1);
+    return chains[0][v];
+  }
+}
+
+// Calls `some` with a number from 1 to kRows, or to `Most`, as a constant.
+template <int Most = kRows, class Some>
 LSTM_JAX_INLINE void as_constant(int number, const Some& some) {
-  if (number == 1) some(std::integral_constant<int, 1>());
+  static_assert(Most == 1 || Most == kRows);
+  if (Most == 1 || number == 1) return some(std::integral_constant<int, 1>());
   if (number == 2) some(std::integral_constant<int, 2>());
   if (number == 3) some(std::integral_constant<int, 3>());
   if (number == 4) some(std::integral_constant<int, 4>());
@@ -216,18 +230,20 @@ inline void in_blocks(int64_t rows, const Some& some) {
 
 // The net inputs of one block of some rows, of which X (as `used` has it) hear
 // inputs and H cells. How a sum is taken depends on no other row.
-template <class F, int X, int H>
-void nets(const Sizes& n, const F* packed, int64_t block, int rows, const F* x,
-          const F* h_tm1, int64_t stride, Vec<F> (*to)[kAbreast]) {
+template <class F, int X, int H, int Most>
+LSTM_JAX_INLINE void nets(const Sizes& n, const F* packed, int64_t block,
+                          int rows, const F* x, const F* h_tm1, int64_t stride,
+                          Vec<F> (&to)[Most][kAbreast]) {
   constexpr int lanes = kLanes<F>;
   const int64_t sources = n.inputs + n.cells, skip = block * kAbreast * lanes;
   const F* b = packed + n.row() * sources + skip;
   const F* w = packed + skip * sources;
   constexpr std::integral_constant<int, X> from_x;
   constexpr std::integral_constant<int, H> from_h;
-  as_constant(rows, [&](auto count) {
+  as_constant<Most>(rows, [&](auto count) LSTM_JAX_INLINED {
     constexpr int R = count.value;
-    as_abreast(vectors_of<F>(n.row(), block), [&](auto abreast) {
+    as_abreast(vectors_of<F>(n.row(), block), [&](auto abreast)
+                                                  LSTM_JAX_INLINED {
       constexpr int N = abreast.value, chains = kAbreast / N;
       Vec<F> sums[R][chains][N] = {};
 #pragma GCC unroll 8
@@ -245,12 +261,7 @@ void nets(const Sizes& n, const F* packed, int64_t block, int rows, const F* x,
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-        for (int v = 0; v < N; ++v) {
-          to[r][v] = sums[r][0][v];
-#pragma GCC unroll 4
-          for (int chain = 1; chain < chains; ++chain)
-            to[r][v] += sums[r][chain][v];
-        }
+        for (int v = 0; v < N; ++v) to[r][v] = joined<F>(sums[r], v);
     });
   });
 }
@@ -258,12 +269,13 @@ void nets(const Sizes& n, const F* packed, int64_t block, int rows, const F* x,
 // The same for up to kAbreast vectors of columns, with rows and sums as the way
 // back has them: to[r][v] += sum over net inputs g and cells k of
 // w[g, k][v] e[r][g, k], over those that have weights there (`from`).
-template <class F>
-void recur(const Sizes& n, const F* w, const int* from, const F* e, int rows,
-           int vectors, Vec<F> (*to)[kAbreast]) {
-  as_constant(rows, [&](auto count) {
+template <class F, int Most>
+LSTM_JAX_INLINE void recur(const Sizes& n, const F* w, const int* from,
+                           const F* e, int rows, int vectors,
+                           Vec<F> (&to)[Most][kAbreast]) {
+  as_constant<Most>(rows, [&](auto count) LSTM_JAX_INLINED {
     constexpr int R = count.value;
-    as_abreast(vectors, [&](auto abreast) {
+    as_abreast(vectors, [&](auto abreast) LSTM_JAX_INLINED {
       constexpr int N = abreast.value;
       constexpr int chains = R * N >= 8 ? 1 : R * N >= 4 ? 2 : 4;
       constexpr std::integral_constant<int, (1 << N) - 1> all;
@@ -280,12 +292,23 @@ void recur(const Sizes& n, const F* w, const int* from, const F* e, int rows,
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-        for (int v = 0; v < N; ++v)
-#pragma GCC unroll 4
-          for (int chain = 0; chain < chains; ++chain)
-            to[r][v] += sums[r][chain][v];
+        for (int v = 0; v < N; ++v) to[r][v] += joined<F>(sums[r], v);
     });
   });
+}
+
+// Of many rows, functions that their callers share.
+template <class F, int X, int H>
+void nets_of_rows(const Sizes& n, const F* packed, int64_t block, int rows,
+                  const F* x, const F* h_tm1, int64_t stride,
+                  Vec<F> (&to)[kRows][kAbreast]) {
+  nets<F, X, H>(n, packed, block, rows, x, h_tm1, stride, to);
+}
+
+template <class F>
+void recur_of_rows(const Sizes& n, const F* w, const int* from, const F* e,
+                   int rows, int vectors, Vec<F> (&to)[kRows][kAbreast]) {
+  recur<F>(n, w, from, e, rows, vectors, to);
 }
 
 // Calls `some(w, first, vectors, row, rows)` for the blocks of rows of a block
@@ -315,7 +338,7 @@ void through(const Sizes& n, const F* w, const int* from, int64_t columns,
         for (int v = 0; v < vectors; ++v)
           sums[r][v] = load(past + (row + r) * n.wide + first + v * lanes);
     if (e_net)
-      recur<F>(n, w, from, e_net + row * n.row(), count, vectors, sums);
+      recur_of_rows<F>(n, w, from, e_net + row * n.row(), count, vectors, sums);
     for (int r = 0; r < count; ++r)
       for (int v = 0; v < vectors; ++v) {
         const int64_t at = first + v * lanes;

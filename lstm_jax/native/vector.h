@@ -155,6 +155,19 @@ LSTM_JAX_INLINE void copy(const F* from, int64_t count, F* to) {
   }
 }
 
+// The same, rounded. Of the sum of two products a compiler fuses one or the
+// other, and a sequence would have other bits alone than among others: of the
+// two one is always `rounded`.
+template <class V>
+LSTM_JAX_INLINE V rounded(V product) {
+#if defined(__x86_64__)
+  asm("" : "+v"(product));
+#elif defined(__aarch64__)
+  asm("" : "+w"(product));
+#endif
+  return product;
+}
+
 // a / b for b in [1/2, e^81].
 template <class F>
 LSTM_JAX_INLINE Vec<F> quotient(Vec<F> a, Vec<F> b) {
@@ -195,7 +208,7 @@ LSTM_JAX_INLINE Vec<F> within(Vec<F> x, F most) {
 #endif
 }
 
-// e^x = power (even + odd) / (even - odd), where `odd` is accurate relative to
+// e^(-x) or e^2x = power (even + odd) / (even - odd), where `odd` is accurate relative to
 // itself: Pade's quotient of two polynomials, one in r and one in -r. It has
 // half the operations of Taylor's series, and half the time until the last.
 template <class F>
@@ -203,17 +216,22 @@ struct Exponential {
   Vec<F> power, even, odd;
 };
 
-template <class F>
+// Of `Times` x, no more than +-`most`.
+template <class F, int Times>
 LSTM_JAX_INLINE Exponential<F> exponential(Vec<F> x, F most) {
   using K = Kind<F>;
-  x = within<F>(x, most);
-  Vec<F> moved = x * K::kLog2e + K::kRound;
+  static_assert(Times == -1 || Times == 2);
+  x = within<F>(x, Times == 2 ? most / 2 : most);
+  // A single sequence waits for all of this in every step: n does not wait for
+  // the multiple of x.
+  const Vec<F> multiple = Times == 2 ? x + x : -x;
+  Vec<F> moved = x * (Times * K::kLog2e) + K::kRound;
   Vec<F> n = moved - K::kRound;
   typename K::I bits;
   std::memcpy(&bits, &moved, kBytes);
   bits = (bits << K::kMantissa) + K::kOne;
   // So few bits that the product is exact, and a rest.
-  Vec<F> r = x - n * K::kLn2;
+  Vec<F> r = multiple - n * K::kLn2;
   r = r - n * K::kLn2Rest;
   const Vec<F> square = r * r;
   // r^j has (2m - j)! m! / ((2m)! j! (m - j)!), m the order; |r| <= ln(2) / 2,
@@ -238,7 +256,7 @@ LSTM_JAX_INLINE Exponential<F> exponential(Vec<F> x, F most) {
 // 1 / (1 + e^-x).
 template <class F>
 LSTM_JAX_INLINE Vec<F> logistic(Vec<F> x) {
-  const Exponential<F> e = exponential<F>(-x, Kind<F>::kMost);
+  const Exponential<F> e = exponential<F, -1>(x, Kind<F>::kMost);
   const Vec<F> below = e.even - e.odd;
   return quotient<F>(below, below + e.power * (e.even + e.odd));
 }
@@ -247,10 +265,10 @@ LSTM_JAX_INLINE Vec<F> logistic(Vec<F> x) {
 // even.
 template <class F>
 LSTM_JAX_INLINE Vec<F> hyperbolic(Vec<F> x) {
-  const Exponential<F> e = exponential<F>(x + x, F(40));
+  const Exponential<F> e = exponential<F, 2>(x, F(40));
   const Vec<F> less = e.power - F(1), more = e.power + F(1);
-  return quotient<F>(less * e.even + more * e.odd,
-                     more * e.even + less * e.odd);
+  return quotient<F>(rounded(less * e.even) + more * e.odd,
+                     rounded(more * e.even) + less * e.odd);
 }
 
 }  // namespace lstm_jax

@@ -1,6 +1,7 @@
 // The two calls that JAX makes, for any number of nets side by side.
+#include "back.h"
 #include "crew.h"
-#include "loops.h"
+#include "there.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace ffi = xla::ffi;

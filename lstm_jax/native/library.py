@@ -23,8 +23,8 @@ import jax
 import jaxlib
 
 SOURCES = (
-  'calls.cc', 'arrays.h', 'cells.h', 'crew.h', 'gradient.h', 'loops.h',
-  'products.h', 'vector.h',
+  'calls.cc', 'arrays.h', 'back.h', 'cells.h', 'crew.h', 'gradient.h',
+  'products.h', 'there.h', 'vector.h', 'weights.h',
 )  # fmt: skip
 CALLS = ('forward', 'forward_kept', 'backward')
 FLAGS = (

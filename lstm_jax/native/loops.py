@@ -1,6 +1,6 @@
 """Loops of layers in C++, as a function that JAX differentiates and maps.
 
-One call runs all steps of all sequences (`loops.h`), and one all steps back,
+One call runs all steps of all sequences (`there.h`), and one all steps back,
 weight gradients included. Rows of weights are those of the cells `lstm` (y_in,
 y_f, g, y_out), `gru` (r, z, n) and `srn`.
 """

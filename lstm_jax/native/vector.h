@@ -208,9 +208,10 @@ LSTM_JAX_INLINE Vec<F> within(Vec<F> x, F most) {
 #endif
 }
 
-// e^(-x) or e^2x = power (even + odd) / (even - odd), where `odd` is accurate relative to
-// itself: Pade's quotient of two polynomials, one in r and one in -r. It has
-// half the operations of Taylor's series, and half the time until the last.
+// e^(-x) or e^2x = power (even + odd) / (even - odd), where `odd` is accurate
+// relative to itself: Pade's quotient of two polynomials, one in r and one in
+// -r. It has half the operations of Taylor's series, and half the time until
+// the last.
 template <class F>
 struct Exponential {
   Vec<F> power, even, odd;

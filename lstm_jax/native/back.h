@@ -1,130 +1,12 @@
-// The loop over time of a layer and its way back, for one net and some of the
-// rows of a batch. All arrays are row-major, features last.
-//
-// A step of a row is one product of [x(t), h(t-1)] with the weights of all net
-// inputs, in which the sums stay in registers until the new state has been
-// computed from them: nothing is stored between. Rows of a batch never meet, so
-// threads share out the batch and wait for nobody.
-#ifndef LSTM_JAX_NATIVE_LOOPS_H_
-#define LSTM_JAX_NATIVE_LOOPS_H_
+// The loop over time back, with the gradient of the weights, for one net and
+// some of the rows of a batch.
+#ifndef LSTM_JAX_NATIVE_BACK_H_
+#define LSTM_JAX_NATIVE_BACK_H_
 
-#include "cells.h"
 #include "gradient.h"
-#include "products.h"
+#include "there.h"
 
 namespace lstm_jax {
-
-template <class F, class Cell, int Most>
-LSTM_JAX_INLINE void nets_of(const Sizes& n, const F* packed, int64_t block,
-                             int rows, const F* x, const F* h_tm1,
-                             int64_t stride, Vec<F> (&to)[Most][kAbreast]) {
-  constexpr int from_x = used(Cell::from_x), from_h = used(Cell::from_h);
-  if constexpr (Most == 1) {
-    nets<F, from_x, from_h>(n, packed, block, 1, x, h_tm1, stride, to);
-  } else {
-    nets_of_rows<F, from_x, from_h>(n, packed, block, rows, x, h_tm1, stride,
-                                    to);
-  }
-}
-
-// The vectors of cells of one block of up to `Most` rows, one step. Of one row,
-// which waits for every step, all stays in registers.
-template <class F, class Cell, int Most>
-void step_there(const Sizes& n, const There<F>& a, const F* packed,
-                int64_t block, int64_t t, int64_t row, int rows, const F* h_tm1,
-                F* h_t, F* c) {
-  constexpr int lanes = kLanes<F>;
-  if (Most == 1) rows = 1;
-  Vec<F> sums[Most][kAbreast];
-  const F* x = a.xs + (t * n.batch + row) * n.inputs;
-  nets_of<F, Cell>(n, packed, block, rows, x, h_tm1, n.wide, sums);
-
-  const int vectors = vectors_of<F>(n.row(), block) / Cell::kNets;
-#pragma GCC unroll 4
-  for (int v = 0; v < kAbreast / Cell::kNets; ++v) {
-    if (v == vectors) break;
-    const int64_t first = (block * (kAbreast / Cell::kNets) + v) * lanes;
-    const int count = int(std::min<int64_t>(lanes, n.cells - first));
-    Vec<F> net[Most][Cell::kNets], states[Most];
-    for (int r = 0; r < rows; ++r) {
-      for (int g = 0; g < Cell::kNets; ++g)
-        net[r][g] = sums[r][v * Cell::kNets + g];
-      states[r] = load(c + r * n.wide + first);
-      Cell::template first<F>(net[r], states[r]);
-    }
-    for (int r = 0; r < rows; ++r) {
-      const int64_t at = t * n.batch + row + r;
-      F* y = a.ys + at * n.cells + first;
-      const int64_t here = r * n.wide + first;
-      if (t >= a.lengths[row + r]) {
-        store(h_t + here, load(h_tm1 + here));
-        store_part(y, Vec<F>{}, count);
-        continue;
-      }
-      Vec<F> h_now = load(h_tm1 + here);
-      const Vec<F> c_now = states[r];
-      Cell::template second<F>(net[r], h_now, c_now);
-      store(c + here, c_now);
-      store(h_t + here, h_now);
-      store_part(y, h_now, count);
-      if (Cell::kInside && a.inside)
-        store(a.inside + at * n.wide + first, c_now);
-      if (Cell::kGates && a.gates) {
-        F* gates = a.gates + at * n.row() + first;
-        for (int g = 0; g < Cell::kNets; ++g)
-          store(gates + g * n.wide, net[r][g]);
-      }
-    }
-  }
-}
-
-// All steps of rows [from, to) of the batch. Each thread of a crew calls `run`.
-template <class F, class Cell>
-class LoopThere {
- public:
-  LoopThere(const Sizes& n, const There<F>& a, const F* packed, int64_t from,
-            int64_t to)
-      : n_(n), a_(a), packed_(packed), from_(from), rows_(to - from),
-        h_even_(rows_ * n.wide), h_odd_(rows_ * n.wide), c_(rows_ * n.wide) {
-    for (int64_t r = 0; r < rows_; ++r) {
-      const int64_t skip = (from + r) * n.cells;
-      std::copy_n(a.h_0 + skip, n.cells, h_even_ + r * n.wide);
-      std::copy_n(a.c_0 + skip, n.cells, c_ + r * n.wide);
-    }
-  }
-
-  template <class Crew>
-  void run(Crew crew) {
-    const Sizes& n = n_;
-    F *h_tm1 = h_even_, *h_t = h_odd_;
-    for (int64_t s = 0; s < n.steps; ++s) {
-      crew.each(blocks_of<F>(n.row()), [&](int64_t block) {
-        in_blocks(rows_, [&](int64_t row, int count) {
-          const int64_t skip = row * n.wide;
-          constexpr auto few = step_there<F, Cell, 1>;
-          constexpr auto many = step_there<F, Cell, kRows>;
-          (count == 1 ? few : many)(n, a_, packed_, block, n.at(s), from_ + row,
-                                    count, h_tm1 + skip, h_t + skip, c_ + skip);
-        });
-      });
-      std::swap(h_tm1, h_t);
-    }
-    crew.each(1, [&](int64_t) {
-      for (int64_t r = 0; r < rows_; ++r) {
-        const int64_t skip = (from_ + r) * n.cells;
-        std::copy_n(h_tm1 + r * n.wide, n.cells, a_.h + skip);
-        std::copy_n(c_ + r * n.wide, n.cells, a_.c + skip);
-      }
-    });
-  }
-
- private:
-  const Sizes& n_;
-  const There<F> a_;
-  const F* packed_;
-  const int64_t from_, rows_;
-  Scratch<F> h_even_, h_odd_, c_;
-};
 
 // What a step back of some rows starts from; pointers to the first row's.
 template <class F>
@@ -343,4 +225,4 @@ class LoopBack {
 
 }  // namespace lstm_jax
 
-#endif  // LSTM_JAX_NATIVE_LOOPS_H_
+#endif  // LSTM_JAX_NATIVE_BACK_H_

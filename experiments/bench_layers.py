@@ -38,6 +38,7 @@ PROFILES = ('default', 'small loops')
 OURS = ('ours', 'ours, native', 'ours, autodiff')
 _SMALL = 256  # states up to which the flags for small loops are of use
 _LONG = 4.0  # seconds of a call that is not repeated
+_SIDE = 1024  # of the matrices whose product is the peak
 
 
 def measure(kind, sizes, pace):
@@ -81,11 +82,16 @@ def _states(size):
   return batch * hidden * models
 
 
-def _table(kind, size, figures):
-  """A line a library, and what it comes to."""
+def _work(kind, size):
+  """MFLOP of a call forward; both ways three times as many."""
   num_steps, batch, inputs, hidden, models = SIZES[size]
   products = _GATES[kind] * hidden * (inputs + hidden)
-  work = 2e-6 * models * num_steps * batch * products  # MFLOP forward
+  return 2e-6 * models * num_steps * batch * products
+
+
+def _table(kind, size, figures):
+  """A line a library, and what it comes to."""
+  work = _work(kind, size)
   timed = [figure for figure in figures if 'both_ms' in figure]
   names = list(dict.fromkeys(figure['library'] for figure in timed))
   others = [name for name in names if name not in OURS]
@@ -134,6 +140,7 @@ def _limits(size, work, ours, figures):
   """What the time of our fastest layer could be at least."""
   num_steps, batch, inputs, hidden, models = SIZES[size]
   peak = max(f['peak'] for f in figures if 'peak' in f)
+  in_row = max(f['sustained'] for f in figures if 'sustained' in f)
   speed = max(f['copied'] for f in figures if 'copied' in f)
   both, name = ours
   # xs is read twice; ys and states are written and read, errors of ys read.
@@ -144,7 +151,9 @@ def _limits(size, work, ours, figures):
     limit = 'neither: a step is short, and squashing, waiting and calls count'
   return (
     f'{name}, both ways: its products would take {product:.0%} of this at'
-    f' {peak:.0f} GFLOP/s (a product of 1024), its least traffic'
+    f' {peak:.0f} GFLOP/s (a product of {_SIDE} at its best),'
+    f' {product * peak / in_row:.0%} at {in_row:.0f} (as many of them in a row'
+    ' as the arithmetic of a call makes), its least traffic'
     f' {memory:.0%} at {speed:.1f} GB/s (a copy); {1e3 * both / num_steps:.3g}'
     ' us a step.\n'
     f'Limited by: {limit}.'
@@ -179,11 +188,17 @@ def _child(kind, size, profile, repeats, seconds):
     forward()
     loops += [(what, 'forward_ms', forward), (what, 'both_ms', both)]
   multiply, copy = jax.jit(jnp.matmul), jax.jit(lambda a: a + 1)
-  a, long = jnp.ones((1024, 1024)), jnp.ones(2**24)
-  products, copies = [], []
+  a, long = jnp.ones((_SIDE, _SIDE)), jnp.ones(2**24)
+  products, rows, copies = [], [], []
+  many = max(round(1e6 * 3 * _work(kind, size) / (2 * _SIDE**3)), 1)
   for turn in range(repeats):
-    # What calls are held against is taken when they are: hosts are shared.
+    # What calls are held against is taken when they are: hosts are shared. A
+    # long call meets what one product can miss: a row of them does as well.
     products.append(_quickest(multiply, a, a))
+    began = time.monotonic()
+    for _ in range(many):
+      jax.block_until_ready(multiply(a, a))
+    rows.append((time.monotonic() - began) / many)
     copies.append(_quickest(copy, long))
     for what, field, call in loops:
       if turn and what[field] > 1e3 * _LONG:
@@ -198,7 +213,8 @@ def _child(kind, size, profile, repeats, seconds):
   compiled = library.why_not() is None
   figures.append(
     {'kind': kind, 'size': size, 'profile': profile, 'library': 'peak',
-     'peak': 2e-9 * 1024**3 / min(products),
+     'peak': 2e-9 * _SIDE**3 / min(products),
+     'sustained': 2e-9 * _SIDE**3 / min(rows),
      'copied': 2e-9 * long.nbytes / min(copies),
      'vector_bytes': library.load().vector_bytes if compiled else None}
   )  # fmt: skip

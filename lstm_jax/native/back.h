@@ -19,30 +19,22 @@ struct Before {
 // Some vectors of cells of some rows, one step back. `after` is e_net of the
 // step taken after this one, null: none; `e_pass` errors of h that came past
 // frozen steps or past the net inputs.
-template <class F, class Cell, int Most>
+template <class F, class Cell>
 void step_back(const Sizes& n, const Back<F>& a, const F* w, const F* forward,
                int64_t first, int vectors, int64_t t, Before<F> before,
                int64_t row, int rows, const F* after, F* e_net, F* e_pass,
                F* e_c) {
   constexpr int lanes = kLanes<F>;
-  if (Most == 1) rows = 1;
-  Vec<F> sums[Most][kAbreast];
+  Vec<F> sums[kRows][kAbreast];
   for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < kAbreast; ++v)
-      if (v < vectors) sums[r][v] = load(e_pass + r * n.wide + v * lanes);
-  if (after) {
-    if constexpr (Most == 1) {
-      recur<F>(n, w, Cell::from_h, after, 1, vectors, sums);
-    } else {
-      recur_of_rows<F>(n, w, Cell::from_h, after, rows, vectors, sums);
-    }
-  }
+    for (int v = 0; v < vectors; ++v)
+      sums[r][v] = load(e_pass + r * n.wide + v * lanes);
+  if (after) recur<F>(n, w, Cell::from_h, after, rows, vectors, sums);
 
   for (int v = 0; v < vectors; ++v) {
     const int64_t cell = first + v * lanes;
     const int count = int(std::min<int64_t>(lanes, n.cells - cell));
-    Vec<F> gates[Most][kAbreast], states[Most] = {};
+    Vec<F> gates[kRows][kAbreast], states[kRows] = {};
     if (Cell::kGates && !a.gates)
       nets_of<F, Cell>(n, forward, cell / lanes, rows,
                        a.xs + (t * n.batch + row) * n.inputs, before.h, n.cells,
@@ -129,13 +121,11 @@ class LoopBack {
           const int64_t skip = row * n.wide;
           Before<F> here = {before.h + row * n.cells,
                             before.c + row * before.stride_c, before.stride_c};
-          constexpr auto few = step_back<F, Cell, 1>;
-          constexpr auto many = step_back<F, Cell, kRows>;
-          (count == 1 ? few : many)(
-              n, a_, w, packed_.forward, first, vectors, n.at(s), here,
-              from_ + row, count, after ? after + n.nets * skip : nullptr,
-              e_net + n.nets * skip, e_pass_ + skip + first,
-              e_c_ + skip + first);
+          step_back<F, Cell>(n, a_, w, packed_.forward, first, vectors, n.at(s),
+                             here, from_ + row, count,
+                             after ? after + n.nets * skip : nullptr,
+                             e_net + n.nets * skip, e_pass_ + skip + first,
+                             e_c_ + skip + first);
         };
         over_rows<F>(n, packed_.w_h, n.cells, block, rows_, some);
       });

@@ -180,13 +180,12 @@ LSTM_JAX_INLINE void nets(const Sizes& n, const F* packed, int64_t block,
 // The same for up to kAbreast vectors of columns, with rows and sums as the way
 // back has them: to[r][v] += sum over net inputs g and cells k of
 // w[g, k][v] e[r][g, k], over those that have weights there (`from`).
-template <class F, int Most>
-LSTM_JAX_INLINE void recur(const Sizes& n, const F* w, const int* from,
-                           const F* e, int rows, int vectors,
-                           Vec<F> (&to)[Most][kAbreast]) {
-  as_constant<Most>(rows, [&](auto count) LSTM_JAX_INLINED {
+template <class F>
+void recur(const Sizes& n, const F* w, const int* from, const F* e, int rows,
+           int vectors, Vec<F> (&to)[kRows][kAbreast]) {
+  as_constant(rows, [&](auto count) {
     constexpr int R = count.value;
-    as_abreast(vectors, [&](auto abreast) LSTM_JAX_INLINED {
+    as_abreast(vectors, [&](auto abreast) {
       constexpr int N = abreast.value;
       constexpr int chains = R * N >= 8 ? 1 : R * N >= 4 ? 2 : 4;
       constexpr std::integral_constant<int, (1 << N) - 1> all;
@@ -208,18 +207,12 @@ LSTM_JAX_INLINE void recur(const Sizes& n, const F* w, const int* from,
   });
 }
 
-// Of many rows, functions that their callers share.
+// Of many rows, a function that its callers share.
 template <class F, int X, int H>
 void nets_of_rows(const Sizes& n, const F* packed, int64_t block, int rows,
                   const F* x, const F* h_tm1, int64_t stride,
                   Vec<F> (&to)[kRows][kAbreast]) {
   nets<F, X, H>(n, packed, block, rows, x, h_tm1, stride, to);
-}
-
-template <class F>
-void recur_of_rows(const Sizes& n, const F* w, const int* from, const F* e,
-                   int rows, int vectors, Vec<F> (&to)[kRows][kAbreast]) {
-  recur<F>(n, w, from, e, rows, vectors, to);
 }
 
 // Calls `some(w, first, vectors, row, rows)` for the blocks of rows of a block
@@ -249,7 +242,7 @@ void through(const Sizes& n, const F* w, const int* from, int64_t columns,
         for (int v = 0; v < vectors; ++v)
           sums[r][v] = load(past + (row + r) * n.wide + first + v * lanes);
     if (e_net)
-      recur_of_rows<F>(n, w, from, e_net + row * n.row(), count, vectors, sums);
+      recur<F>(n, w, from, e_net + row * n.row(), count, vectors, sums);
     for (int r = 0; r < count; ++r)
       for (int v = 0; v < vectors; ++v) {
         const int64_t at = first + v * lanes;

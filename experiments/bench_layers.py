@@ -160,8 +160,8 @@ def _limits(size, work, ours, figures):
   )
 
 
-def _child(kind, size, profile, repeats, seconds):
-  """Times all libraries at one size in this process; prints JSON."""
+def _child(kind, size, profile, repeats, seconds, *only):
+  """Times all libraries, or `only` some, at one size here; prints JSON."""
   import jax
   import jax.numpy as jnp
 
@@ -174,6 +174,9 @@ def _child(kind, size, profile, repeats, seconds):
   for name, (make, kinds) in bench_libraries.chosen(models, OURS).items():
     what = {'kind': kind, 'size': size, 'profile': profile, 'library': name}
     figures.append(what)
+    if only and name not in only:
+      what['why'] = 'not asked for'
+      continue
     if kind not in kinds:
       what['why'] = f'has no {kind}'
       continue
@@ -234,4 +237,4 @@ def _quickest(call, *inputs):
 
 
 if __name__ == '__main__':
-  _child(*sys.argv[1:4], int(sys.argv[4]), float(sys.argv[5]))
+  _child(*sys.argv[1:4], int(sys.argv[4]), float(sys.argv[5]), *sys.argv[6:])

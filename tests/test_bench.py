@@ -90,6 +90,16 @@ def test_what_was_timed_is_recorded(tmp_path, capsys):
   assert 'kf, 64 units, 2 lanes: kf: the net has 4353 weights' in text
 
 
+def test_some_libraries_alone(monkeypatch, capsys):
+  """What others leave in the machine does not reach the one asked for."""
+  monkeypatch.setitem(bench_layers.SIZES, 'tiny', (3, 2, 2, 4, 1))
+  bench_layers._child('srn', 'tiny', 'default', 1, 0.0, 'ours')
+  *figures, _ = json.loads(capsys.readouterr().out.splitlines()[-1])
+  timed = [f['library'] for f in figures if 'both_ms' in f]
+  assert timed == ['ours']
+  assert {f['why'] for f in figures if 'why' in f} == {'not asked for'}
+
+
 def test_every_library_runs_its_layers(monkeypatch):
   """Each layer there is, once, in the process that times them."""
   code = (

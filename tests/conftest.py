@@ -21,8 +21,9 @@ settings.register_profile(
 settings.load_profile('unhurried')
 
 
-# In the files that compile, the default run takes at most so many cases of one
-# test, evenly spaced, and none of some; `--all` takes every one.
+# A run of whole folders leaves out what is marked `slow` and takes, in the
+# files that compile, at most so many cases of one test, evenly spaced. What is
+# named (a file, a node id, -k, -m) runs whole, and `--all` runs everything.
 MOST = 2
 MORE = {
   # Long ones, whose promises the catalog's tests sample as well.
@@ -66,25 +67,34 @@ COMPILING = (
 
 def pytest_addoption(parser):
   parser.addoption(
-    '--all', action='store_true', help='every case of every product'
+    '--all', action='store_true', help='every case of every test, slow or not'
   )
 
 
 def pytest_collection_modifyitems(config, items):
-  if config.getoption('--all'):
+  if config.getoption('--all') or _named(config):
     return
+  left_out = {item for item in items if item.get_closest_marker('slow')}
   groups = {}
   for item in items:
     if item.path.stem.removeprefix('test_') in COMPILING:
       name = getattr(item, 'originalname', item.name)
       groups.setdefault((item.path, name), []).append(item)
-  left_out = set()
   for (_, name), held in groups.items():
     most = min(MORE.get(name, MOST), len(held))
     left_out |= set(held) - {held[i * len(held) // most] for i in range(most)}
   if left_out:
     config.hook.pytest_deselected(items=sorted(left_out, key=str))
     items[:] = [item for item in items if item not in left_out]
+
+
+def _named(config):
+  """Whether the command line names tests, and not just folders of them."""
+  return (
+    config.option.keyword
+    or config.option.markexpr
+    or not all(os.path.isdir(argument) for argument in config.args)
+  )
 
 
 def pytest_configure():

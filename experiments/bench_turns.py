@@ -1,0 +1,247 @@
+"""`python -m experiments.bench_turns`: is this checkout slower than another?
+
+Both are timed in turn, each command in a process of its own, so that a slow
+spell of the machine meets both. What counts is the ratio of a turn, this
+checkout over the other: its geometric mean over the turns, with an interval by
+Student's t on the logarithms. Where in memory a compiler puts a loop is worth a
+tenth of its speed, so a figure of a turn is the best of several compilations.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from absl import flags
+from scipy import stats
+
+from experiments import launch
+from experiments.layout import item, show
+from lstm_jax.store import provenance
+
+_HELP = """\
+Times this checkout against another, in turn, and prints the ratios of
+
+  forms   ns a lane-step of the two forms of the 1997 rule, 16 lanes
+  rows    ns a lane-step of the rows of the quick start
+  layers  ms of a layer forward and both ways, by XLA and in C++
+  sweep   seconds of the quick start, the whole process
+
+  python -m experiments.bench_turns --before=../lstm_jax_before
+"""
+_HERE = Path(__file__).parent.parent
+_LAYERS = (
+  ('lstm', '1000,1,2,8', 'small loops'),
+  ('lstm', '100,32,2,30', 'default'),
+  ('gru', '100,32,2,30', 'default'),
+  ('srn', '100,32,2,30', 'default'),
+  ('lstm', '1000,64,2,128', 'default'),
+)
+_OURS = ('ours', 'ours, native')
+
+
+class Failed(Exception):
+  """A command of one of the checkouts ended with an error."""
+
+
+def main(argv=None):
+  """Prints the ratios; returns the exit code."""
+  argv = sys.argv if argv is None else argv
+  if '--help' in argv or '-h' in argv:
+    return show(usage())
+  try:
+    given = define()
+    given(argv)
+    before = Path(given.before).resolve()
+    if not given.before or not (before / 'experiments/bench.py').is_file():
+      raise ValueError(f'--before={given.before}: no checkout of lstm_jax')
+    for word in given.only:
+      if word not in _MEASURES:
+        choices = ', '.join(_MEASURES)
+        raise ValueError(f'--only={word}: choose from {choices}')
+  except (flags.Error, ValueError) as error:
+    print(f'bench_turns: {error}', file=sys.stderr)
+    return 2
+  try:
+    taken = _turns(before, given.only, given.turns, given.compiles)
+  except Failed as failed:
+    print(f'bench_turns: {failed}', file=sys.stderr)
+    return 3
+  rows = [_ratio(what, taken) for what in taken[0]['before']]
+  print(_table(rows))
+  if given.record:
+    made_by = provenance.provenance()
+    figures = {
+      'provenance': made_by,
+      'turns': given.turns,
+      'compiles': given.compiles,
+      'before': _commit(before),
+      'after': _commit(_HERE),
+      'rows': rows,
+    }
+    Path(given.record).write_text(json.dumps(figures, indent=1) + '\n')
+  return 0
+
+
+def define():
+  """The flags, at their defaults."""
+  defined = flags.FlagValues()
+  flags.DEFINE_string(
+    'before', '', 'folder of the other checkout', flag_values=defined
+  )
+  flags.DEFINE_integer(
+    'turns', 7, 'turns of both', lower_bound=2, flag_values=defined
+  )
+  flags.DEFINE_integer(
+    'compiles', 5, 'compilations of each program in a turn; the best counts',
+    lower_bound=1, flag_values=defined,
+  )  # fmt: skip
+  flags.DEFINE_list(
+    'only', list(_MEASURES), 'what to time', flag_values=defined
+  )
+  flags.DEFINE_string(
+    'record', '', 'also write the figures to this JSON file',
+    flag_values=defined,
+  )  # fmt: skip
+  return defined
+
+
+def usage():
+  """The text of `--help`."""
+  lines, defined = [_HELP], define()
+  for name in defined:
+    lines += item(f'--{name}', defined[name].help)
+  codes = 'Exit codes: 0 done, 2 bad flags, 3 a command failed.'
+  return '\n'.join([*lines, '', codes])
+
+
+def _turns(before, only, turns, compiles):
+  """One dict a turn: 'before' and 'after' -> what -> figure."""
+  places = {'before': before, 'after': _HERE}
+  taken = []
+  for turn in range(turns):
+    # Who comes second may find another machine: by turns.
+    names = list(places) if turn % 2 else list(places)[::-1]
+    found = {name: {} for name in places}
+    for word in only:
+      for name in names:
+        found[name] |= _MEASURES[word](places[name], compiles)
+    taken.append(found)
+    print(f'turn {turn + 1} of {turns}', file=sys.stderr, flush=True)
+  return taken
+
+
+def _forms(place, compiles):
+  """ns a lane-step of both forms on one device, 16 lanes."""
+  words = ['--lanes=16', '--nolong', '--repeats=3', '--seconds=0.3']
+  best = {}
+  for _ in range(compiles):
+    for figure in _recorded(place, words)['one device']:
+      what = f'forms, {figure["form"]}, ns'
+      best[what] = min(best.get(what, math.inf), figure['ns'])
+  return best
+
+
+def _rows(place, compiles):
+  """ns a lane-step of the quick start's rows."""
+  words = ['--grid=quickstart', f'--compiles={compiles}']
+  words += ['--repeats=3', '--seconds=0.2']
+  found = _recorded(place, words)['rows']
+  return {f'rows, {figure["row"]}, ns': figure['ns'] for figure in found}
+
+
+def _recorded(place, words):
+  with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / 'figures.json'
+    _run(place, 'bench', *words, f'--record={path}')
+    return json.loads(path.read_text())
+
+
+def _layers(place, compiles):
+  """ms of our layers, forward and both ways."""
+  best = {}
+  _run(place, None)
+  for kind, size, profile in _LAYERS:
+    environ = dict(os.environ)
+    if profile != 'default':
+      launch.set_flags(environ=environ)
+    for _ in range(compiles):
+      words = [kind, size, profile, '3', '0.3', *_OURS]
+      said = _run(place, 'bench_layers', *words, environ=environ)
+      for figure in json.loads(said.splitlines()[-1]):
+        for way in ('forward_ms', 'both_ms'):
+          if way in figure:
+            what = f'layers, {kind} {size}, {figure["library"]}, {way[:-3]}, ms'
+            best[what] = min(best.get(what, math.inf), figure[way])
+  return best
+
+
+def _sweep(place, compiles):
+  """Seconds of the quick start, the whole process."""
+  del compiles  # as often as the command itself does
+  with tempfile.TemporaryDirectory() as folder:
+    began = time.monotonic()
+    _run(place, 'sweep', f'--out={folder}/run', '--progress=none')
+    return {'sweep, quick start, s': time.monotonic() - began}
+
+
+_MEASURES = {
+  'forms': _forms, 'rows': _rows, 'layers': _layers, 'sweep': _sweep
+}  # fmt: skip
+
+
+def _run(place, name, *words, environ=None):
+  """What a module of a checkout prints; without a name, C++ is compiled."""
+  module = f'experiments.{name}' if name else 'lstm_jax.native'
+  done = subprocess.run(
+    [sys.executable, '-m', module, *words],
+    cwd=place, env=environ, capture_output=True, text=True, check=False,
+  )  # fmt: skip
+  if done.returncode:
+    raise Failed(f'{module} in {place}: {done.stderr[-2000:]}')
+  return done.stdout
+
+
+def _ratio(what, taken):
+  """The ratio of a figure, after over before, with its 95 % interval."""
+  pairs = [(turn['before'][what], turn['after'][what]) for turn in taken]
+  logs = [math.log(after / before) for before, after in pairs]
+  mean = sum(logs) / len(logs)
+  scatter = sum((log - mean) ** 2 for log in logs) / (len(logs) - 1)
+  half = stats.t.ppf(0.975, len(logs) - 1) * math.sqrt(scatter / len(logs))
+  return {
+    'what': what,
+    'before': min(before for before, _ in pairs),
+    'after': min(after for _, after in pairs),
+    'ratio': math.exp(mean),
+    'interval': [math.exp(mean - half), math.exp(mean + half)],
+    'turns': pairs,
+  }
+
+
+def _table(rows):
+  width = max(len(row['what']) for row in rows)
+  lines = [f'{"":{width}}  {"before":>8}  {"after":>8}  ratio [95 %]']
+  for row in rows:
+    low, high = row['interval']
+    lines.append(
+      f'{row["what"]:{width}}  {row["before"]:8.4g}  {row["after"]:8.4g}'
+      f'  {row["ratio"]:.3f} [{low:.3f}-{high:.3f}]'
+    )
+  return '\n'.join(lines)
+
+
+def _commit(place):
+  done = subprocess.run(
+    ['git', '-C', str(place), 'rev-parse', 'HEAD'],
+    capture_output=True, text=True, check=False,
+  )  # fmt: skip
+  return done.stdout.strip() or None
+
+
+if __name__ == '__main__':
+  sys.exit(main())

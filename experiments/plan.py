@@ -16,6 +16,13 @@ ASK_ABOVE = 100_000
 _FLAG_OF = {name: flag for flag, name in AXES.items()}
 # What a plan made of flags alone starts from.
 _DEFAULTS = {'task': 'adding', 'cell': 'lstm1997'}
+# The grid that flags change which do not say what is to be trained.
+_START = 'quickstart'
+_ELSEWHERE = (
+  ' (in the quick start; for another plan say --task=NAME, --cell=NAME or '
+  '--learner=NAME)'
+)
+
 _LEARNER, _LEARNER_FOR_ALL = 'truncated1997', 'bptt'
 _SEEDS, _BUDGET = 10, 100_000
 # Where the task is a data set.
@@ -47,11 +54,22 @@ class Plan(NamedTuple):
 
 
 class _Point(NamedTuple):
-  """One combination of a row's axes: dotted name -> what was given."""
+  """One combination of a row's axes.
+
+  Attributes:
+    row: the row.
+    words: dotted name -> what the label says of it; of axes that vary.
+    given: dotted name -> what was given.
+  """
 
   row: grid.Row
-  label: str
+  words: dict[str, str]
   given: dict[str, Given]
+
+  @property
+  def label(self):
+    """The row's name and what varies in it."""
+    return ' '.join((self.row.name, *self.words.values()))
 
 
 def expand(request):
@@ -69,55 +87,128 @@ def expand(request):
       a selection that matches nothing; a plan too large to run unasked.
   """
   cores = request.run.devices or estimate.cores()
-  if request.grid is None:
-    table = grid.Grid('flags', 'Settings from flags', '', '', 0.0, ())
-    points = _points((_flag_row(request),), request.yes)
-    settings = _settings(points)
-    scale = 1.0
+  if request.grid is None and not _names_a_setting(request):
+    plan = _from_grid(_START, request, cores, partial=True)
+  elif request.grid is None:
+    plan = _from_flags(request, cores)
   else:
-    table = grid.load(request.grid)
-    points = _points(table.rows, request.yes)
-    settings = _settings(points)
-    scale = _scale(table, settings, points)
-    points = _selected(points, settings, request, table)
-    points = _overridden(points, request)
-    settings = _settings(points)
-
-  trials, count = {}, 0
-  for setting, point in zip(settings, points, strict=True):
-    for seed in point.row.seeds:
-      trial = dataclasses.replace(setting, grid=table.name, seed=seed)
-      trials.setdefault(trial_id(trial), trial)
-      count += 1
-  kinds = {trial.is_comparison: trial.task for trial in trials.values()}
+    plan = _from_grid(request.grid, request, cores)
+  kinds = {trial.is_comparison: trial.task for trial in plan.trials}
   if len(kinds) == 2:
     raise values.Refused(
       f'--task={kinds[False]} draws its sequences and {kinds[True]} is a data '
       'set: one run has either; make two'
     )
-  whole = request.grid is not None and not (
-    request.axes
-    or request.sets
-    or request.rows
-    or request.seeds
-    or request.budget
-  )
-  tail = '' if whole else f'-{digest(sorted(trials))[:8]}'
+  return plan
+
+
+def _names_a_setting(request):
+  """Whether flags say what is trained, not only what to change in it."""
+  return any(axis.name in catalog.ROLES for axis in request.axes)
+
+
+def _from_flags(request, cores):
+  """The plan that flags alone make."""
+  row, left_open = _flag_row(request)
+  points = _points((row,), request.yes)
+  settings = _settings(points)
+  trials, duplicates = _trials('flags', settings, points)
+  title = 'Settings from flags, not the quick start'
+  if left_open:
+    title += f'; not said and so: {" ".join(left_open)}'
   return Plan(
-    grid=table.name,
-    title=table.title,
+    grid='flags',
+    title=title,
+    source='',
+    trials=tuple(trials.values()),
+    duplicates=duplicates,
+    seconds=_formula(settings, points, cores),
+    cores=cores,
+    out=_folder('flags', trials),
+  )
+
+
+def _from_grid(name, request, cores, partial=False):
+  """The plan of a grid, as the flags select from it and change it.
+
+  Flags that say what the grid says already leave its plan as it is.
+
+  Args:
+    name: of the grid.
+    request: a `flags.Request`.
+    cores: of the machine.
+    partial: every axis flag changes the rows that have such an axis, and leaves
+      the others as they are; otherwise axis flags select.
+  """
+  table = grid.load(name)
+  points = own = _points(table.rows, request.yes)
+  settings = original = _settings(points)
+  scale = _scale(table, settings, points)
+  title = table.title
+  if partial:
+    changes = (*request.axes, *request.sets)
+    try:
+      title += _changed_by(changes, points, settings)
+      points = _overridden(points, settings, changes, request, partial)
+      settings = _settings(points)
+    except values.Refused as refused:
+      raise values.Refused(refused.args[0] + _ELSEWHERE) from None
+  else:
+    chosen = _selected(points, settings, request, table)
+    points = [points[i] for i in chosen]
+    settings = [settings[i] for i in chosen]
+    points = _overridden(points, settings, request.sets, request)
+    settings = _settings(points)
+  trials, duplicates = _trials(name, settings, points)
+  whole_plan, repeated = _trials(name, original, own, like=trials)
+  whole = whole_plan.keys() == trials.keys()
+  if whole:
+    points, settings, title = own, original, table.title
+    trials, duplicates = whole_plan, repeated
+  return Plan(
+    grid=name,
+    title=title,
     source=table.source,
     trials=tuple(trials.values()),
-    duplicates=count - len(trials),
+    duplicates=duplicates,
     seconds=scale * _formula(settings, points, cores),
     cores=cores,
-    out=f'runs/{table.name}{tail}',
+    out=f'runs/{name}' if whole else _folder(name, trials),
   )
+
+
+def _folder(name, trials):
+  """The run folder of a plan that is not a grid's own."""
+  return f'runs/{name}-{digest(sorted(trials))[:8]}'
+
+
+def _trials(name, settings, points, like=None):
+  """The trials of some points.
+
+  Args:
+    name: of the grid.
+    settings: of the points.
+    points: the points.
+    like: ids of other trials: where those are not as many, nothing is made.
+
+  Returns:
+    (id -> `Setting`, how many more had the id of another).
+  """
+  trials = {}
+  count = sum(len(point.row.seeds) for point in points)
+  if like is not None and count < len(like):
+    return trials, 0
+  for setting, point in zip(settings, points, strict=True):
+    for seed in point.row.seeds:
+      trial = dataclasses.replace(setting, grid=name, seed=seed)
+      trials.setdefault(trial_id(trial), trial)
+  return trials, count - len(trials)
 
 
 def _flag_row(request):
-  """The row that flags alone make, with defaults for what was not said."""
+  """The row that flags alone make, and what they leave open, as flags."""
   axes = {axis.name: axis for axis in (*request.axes, *request.sets)}
+  said = {*axes}
   for name, value in _DEFAULTS.items():
     axes.setdefault(name, Axis(name, (value,), f'--{name}'))
   datasets = catalog.names('datasets')
@@ -135,7 +226,8 @@ def _flag_row(request):
   learner = _LEARNER if plain else _LEARNER_FOR_ALL
   axes.setdefault('learner', Axis('learner', (learner,), '--learner'))
   order = {name: i for i, name in enumerate(AXES.values())}
-  return grid.Row(
+  seeds, budget = request.seeds, request.budget
+  row = grid.Row(
     name='flags',
     line='flags',
     source='',
@@ -143,13 +235,20 @@ def _flag_row(request):
     roles=(),
     tried=0,
     axes=tuple(sorted(axes.values(), key=lambda a: order.get(a.name, 99))),
-    seeds=request.seeds
-    or tuple(range(_TRAINER_SEEDS if collected else _SEEDS)),
-    budget=request.budget or (_EPOCHS if collected else _BUDGET),
+    seeds=seeds or tuple(range(_TRAINER_SEEDS if collected else _SEEDS)),
+    budget=budget or (_EPOCHS if collected else _BUDGET),
     expected_sequences=0.0,
     expected_trial_seconds=0.0,
     published=(),
   )
+  left_open = [
+    f'{axis.source}={axis.values[0]}'
+    for axis in row.axes
+    if axis.name not in said
+  ]
+  left_open += [f'--seeds={len(row.seeds)}'] * (seeds is None)
+  left_open += [f'--budget={row.budget}'] * (budget is None)
+  return row, left_open
 
 
 def _points(rows, yes):
@@ -161,12 +260,12 @@ def _points(rows, yes):
   points = []
   for row in rows:
     for combination in itertools.product(*(a.values for a in row.axes)):
-      given, words = {}, [row.name]
+      given, words = {}, {}
       for axis, value in zip(row.axes, combination, strict=True):
         given[axis.name] = Given(value, axis.source)
         if len(axis.values) > 1:
-          words.append(f'{_FLAG_OF.get(axis.name, axis.name)}={value}')
-      points.append(_Point(row, ' '.join(words), given))
+          words[axis.name] = f'{_FLAG_OF.get(axis.name, axis.name)}={value}'
+      points.append(_Point(row, words, given))
   return points
 
 
@@ -210,12 +309,13 @@ def _settings(points):
 
 
 def _selected(points, settings, request, table):
-  """The points of the chosen rows that have the values of every axis flag."""
+  """Positions of the points of the chosen rows that have the values of every
+  axis flag."""
   listed = tuple(row.name for row in table.rows)
   for name in request.rows:
     if name not in listed:
       raise values.Refused(f'--row={name}: {catalog.unknown(name, listed)}')
-  held = [_held(setting) for setting in settings]
+  held = [values_of(setting) for setting in settings]
   kept = [
     i
     for i, point in enumerate(points)
@@ -233,10 +333,10 @@ def _selected(points, settings, request, table):
           f'choose from {words or "(none)"}'
         )
     kept = [i for i in kept if held[i].get(axis.name) in wanted]
-  return [points[i] for i in kept]
+  return kept
 
 
-def _held(setting):
+def values_of(setting):
   """Dotted name -> canonical value of everything that a setting has."""
   held = {name: getattr(setting, name) for name in ('task', 'cell', 'learner')}
   if setting.length is not None:
@@ -244,8 +344,11 @@ def _held(setting):
   for one in ('task', 'cell', 'learner'):
     for name, value in getattr(setting, f'{one}_options'):
       held[f'{one}.{name}'] = values.written(name, value)
-  for name, value in setting.numbers:
-    held[f'learner.{name}'] = values.written(name, value)
+  for one in catalog.ROLES:
+    for name in catalog.find(one, getattr(setting, one)).numbers:
+      if name != 'length':
+        value = dict(setting.numbers)[name]
+        held[f'{one}.{name}'] = values.written(name, value)
   if 'task.window' in held:
     held['learner.window'] = held['task.window']  # see `resolve.whose`
   return {name: _canonical(value) for name, value in held.items()}
@@ -266,22 +369,58 @@ def _rank(text):
     return (1, 0.0, text)
 
 
-def _overridden(points, request):
-  """The points with `--set`, `--seeds` and `--budget` in place of their own."""
-  changed = []
-  for point in points:
+def _changed_by(changes, points, settings):
+  """What flags change in how many rows, for a title; refused where in none."""
+  said = []
+  for axis in changes:
+    flag = f'{axis.source}={",".join(map(str, axis.values))}'
+    rows = {
+      point.row.name
+      for point, setting in zip(points, settings, strict=True)
+      if axis.name in values_of(setting)
+    }
+    if not rows:
+      given = {axis.name: Given(axis.values[0], axis.source)}
+      _settings([points[0]._replace(given=points[0].given | given)])
+    count = len({point.row.name for point in points})
+    said.append(flag + f' in {len(rows)} of {count} rows' * (len(rows) < count))
+  return f'; changed: {", ".join(said)}' if said else ''
+
+
+def _overridden(points, settings, changes, request, partial=False):
+  """The points with other values in place of their own.
+
+  A value that a point has already changes nothing, its name included.
+
+  Args:
+    points: the points.
+    settings: of the points.
+    changes: axes that override.
+    request: whose seeds and budget override.
+    partial: leave alone what has no such axis.
+  """
+  changed = {}
+  for point, setting in zip(points, settings, strict=True):
     row = point.row._replace(
       seeds=request.seeds or point.row.seeds,
       budget=request.budget or point.row.budget,
     )
-    for combination in itertools.product(*(a.values for a in request.sets)):
-      given, words = dict(point.given), []
-      for axis, value in zip(request.sets, combination, strict=True):
+    held = values_of(setting)
+    mine = [axis for axis in changes if axis.name in held or not partial]
+    for combination in itertools.product(*(axis.values for axis in mine)):
+      given, words, reading = dict(point.given), dict(point.words), []
+      for axis, value in zip(mine, combination, strict=True):
+        same = held.get(axis.name) == _canonical(str(value))
+        if same and len(axis.values) == 1:
+          continue
         given[axis.name] = Given(value, axis.source)
-        words.append(f'{axis.name}={value}')
-      reading = ', '.join(filter(None, (row.reading, *words)))
-      label = ' '.join((point.label, *words))
-      changed.append(_Point(row._replace(reading=reading), label, given))
+        words.pop(axis.name, None)
+        words[axis.name] = f'{axis.name}={value}'
+        reading.append(words[axis.name])
+      reading = ', '.join(filter(None, (row.reading, *reading)))
+      new = _Point(row._replace(reading=reading), words, given)
+      changed.setdefault((row.name, new.label), new)
+  changed = list(changed.values())
   _check_size((len(p.row.seeds) for p in changed), request.yes)
   return changed
 

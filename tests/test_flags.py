@@ -76,7 +76,10 @@ BAD = {
   '--cell=srn --hidden=0': ['--hidden=0', 'an integer from 1 to 4096'],
   '--cell=srn --hidden=-3': ['--hidden=-3', 'an integer from 1 to 4096'],
   '--cell=srn --hidden=5000': ['--hidden=5000', 'from 1 to 4096'],
-  '--hidden=8': ['--hidden=8: cell lstm1997 has no hidden', 'srn'],
+  '--task=adding --hidden=8': [
+    '--hidden=8: cell lstm1997 has no hidden',
+    'srn',
+  ],
   '--cell=lstm1997 --hidden=4': ['--hidden=4', 'lstm1997 has no hidden'],
   '--cell=srn --blocks=2': ['--blocks=2: cell srn has no blocks', 'lstm1997'],
   '--blocks=0': ['--blocks=0', 'an integer from 1 to 4096'],
@@ -95,6 +98,9 @@ BAD = {
   '--set=cell.input_gate_bias=nan': ['--set=cell.input_gate_bias=nan'],
   '--set=cell.input_gate_bias=-3:-6:-9': ['3 values for blocks=2'],
   '--blocks=3 --set=cell.input_gate_bias=-3:-6': ['2 values for blocks=3'],
+  '--blocks=3': ['2 values for blocks=3', 'quick start', '--task=NAME'],
+  '--length=5': ['temporal_order needs at least 20', 'quick start'],
+  '--set=cell.peepholes=true': ['one: lstm', 'quick start', '--cell=NAME'],
   # Options.
   '--set=task.output=linaer': ['--set=task.output=linaer', 'mean linear?'],
   '--set=task.output': ['--set=task.output', 'KIND.NAME=VALUE'],
@@ -146,7 +152,7 @@ BAD = {
   '--grid=table7 --row=T100-linear --length=500': ['choose from 100'],
   '--grid=table9 --set=cell.input_gate_bias=-2:-4': ['values for blocks=3'],
   '--grid=table7 --set=cell.hidden=3': ['lstm1997 has no hidden'],
-  '--length=9 --seeds=200000': ['200000 trials', '--yes'],
+  '--task=adding --length=9 --seeds=200000': ['200000 trials', '--yes'],
   '--seeds=1000 --length=' + ','.join(map(str, range(10, 210))): ['--yes'],
   '--yes --seeds=1000000 --length=' + ','.join(map(str, range(10, 30))): [
     'a plan has at most 10000000'

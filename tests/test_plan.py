@@ -112,7 +112,9 @@ def test_an_id_is_the_hash_of_what_decides_the_result():
 
 
 def test_ids_do_not_depend_on_order_spelling_or_grid():
-  one = made('--length=20,10 --learning_rate=0.5,0.10 --seeds=2-3')
+  one = made(
+    '--task=adding --length=20,10 --learning_rate=0.5,0.10 --seeds=2-3'
+  )
   other = made(
     '--set=learner.learning_rate=1e-1,5e-1 --seeds=3,2 --length=10,20 '
     '--task=adding --cell=lstm1997 --learner=truncated1997 --blocks=2 '
@@ -125,7 +127,8 @@ def test_ids_do_not_depend_on_order_spelling_or_grid():
   assert one.out == other.out
   # The same trial written by flags and in a grid.
   mine = made(
-    '--length=100 --learning_rate=0.5 --seeds=10 --set=task.output=linear '
+    '--cell=lstm1997 --length=100 --learning_rate=0.5 --seeds=10 '
+    '--set=task.output=linear '
     '--set=cell.input_gate_bias=-3:-6 --budget=1000'
   )
   theirs = made('--grid=table7 --row=T100-linear --seeds=10 --budget=1000')
@@ -138,12 +141,14 @@ def test_ids_do_not_depend_on_order_spelling_or_grid():
 
 def test_numbers_share_a_program_and_options_do_not():
   numbers = made(
-    '--learning_rate=0.1,0.5 --length=10,100 --seeds=3 '
+    '--task=adding --learning_rate=0.1,0.5 --length=10,100 --seeds=3 '
     '--set=cell.input_gate_bias=none,-1,-3:-6 --set=cell.init_range=0.1,0.2'
   )
   assert len(numbers.trials) == 2 * 2 * 3 * 3 * 2
   assert len(programs(numbers.trials)) == 1
-  options = made('--blocks=1,2 --set=task.output=linear,logistic --seeds=2')
+  options = made(
+    '--cell=lstm1997 --blocks=1,2 --set=task.output=linear,logistic --seeds=2'
+  )
   shared = programs(options.trials)
   assert [len(members) for members in shared.values()] == [2] * 4
   for key, members in shared.items():
@@ -250,6 +255,95 @@ def test_the_run_folder_is_the_grid_s_own_unless_flags_change_the_plan():
   assert all(out.startswith('runs/') for out in outs)
 
 
+@pytest.mark.parametrize(
+  ('name', 'line'),
+  [
+    ('paper1997', '--seeds=30'),
+    ('paper1997', '--seeds=0-29'),
+    ('paper1997', '--seeds=29,0-28'),
+    ('table7', '--length=100,500,1000'),
+    ('table7', '--task=adding --cell=lstm1997 --learner=truncated1997'),
+    ('table7', '--set=learner.learning_rate=0.50'),
+    ('table9', '--row=6b-inputs,6b,6a-inputs,6a'),
+    ('quickstart', '--budget=30000 --set=task.streak=200 --seeds=6'),
+    (None, '--seeds=6'),
+    (None, '--budget=30000 --set=task.streak=200'),
+    ('sine', '--task=noisy_sine'),
+  ],
+)
+def test_flags_that_say_what_the_grid_says_make_its_plan(name, line):
+  own = made(f'--grid={name or "quickstart"}')
+  same = made(f'--grid={name} {line}' if name else line)
+  assert same == own
+  assert same.out == f'runs/{own.grid}'
+
+
+def test_a_repeated_value_leaves_the_row_s_name():
+  one = made('--grid=table7 --row=T100-linear --seeds=2')
+  again = '--set=task.output=linear --set=cell.input_gate_bias=-3:-6'
+  assert made(f'--grid=table7 --row=T100-linear --seeds=2 {again}') == one
+  both = made(f'--grid=table7 --length=100 --seeds=2 {again}')
+  rows = {setting.row for setting in both.trials}
+  assert 'T100-linear' in rows and len(both.trials) == 6
+  assert both.duplicates == 2  # T100-literal is now T100-linear
+
+
+@pytest.mark.parametrize(
+  ('line', 'rows'),
+  [
+    ('--length=80', 6),
+    ('--length=30,60', 6),
+    ('--window=5', 4),
+    ('--window=full', 4),
+    ('--hidden=16', 2),
+    ('--learning_rate=0.2', 6),
+    ('--set=cell.init_range=0.2', 6),
+    ('--set=task.output=logistic', 6),
+    ('--set=cell.cells_hear=nothing', 4),
+  ],
+)
+def test_a_flag_alone_changes_the_quick_start_and_nothing_else(line, rows):
+  own, changed_ = made('').trials, made(line)
+  assert changed_.grid == 'quickstart' and line in changed_.title
+  assert changed_.out.startswith('runs/quickstart-')
+  (axis,) = (request := flags.parse(['sweep', line], {})).axes + request.sets
+  name = axis.name
+
+  def without(setting):
+    held = plan.values_of(setting)
+    held.pop(name, None)
+    # A window means the same where it stands in a data set.
+    return tuple(sorted(held.items())), setting.seed, setting.budget
+
+  assert {*map(without, changed_.trials)} == {*map(without, own)}
+  got = {plan.values_of(s).get(name) for s in changed_.trials} - {None}
+  assert got == set(axis.values)
+  told = f'in {rows} of 6 rows' in changed_.title
+  assert told == (rows < 6)
+  # The report's command for a row makes the same trials again.
+  setting = changed_.trials[-1]
+  words = [
+    f'--{word}' if word.partition('=')[0] in grid.AXES else f'--set={word}'
+    for word in setting.row.split()[1:]
+  ]
+  again = made(
+    ' '.join(['--grid=quickstart', f'--row={setting.row.split()[0]}', *words])
+  )
+  ids = {trial_id(s) for s in changed_.trials}
+  assert {trial_id(s) for s in again.trials} <= ids
+
+
+@pytest.mark.parametrize(
+  'line', ['--cell=srn', '--task=reber', '--learner=elman', '--cell=gru,lstm']
+)
+def test_a_plan_of_flags_says_that_it_is_not_the_quick_start(line):
+  expanded = made(line)
+  assert expanded.grid == 'flags'
+  assert 'not the quick start' in expanded.title
+  for flag in ('--task', '--cell', '--learner', '--seeds', '--budget'):
+    assert (f'{flag}=' in expanded.title) == (flag not in line)
+
+
 def test_the_default_learner_is_one_that_can_train_the_cell():
   assert made('--cell=lstm1997').trials[0].learner == 'truncated1997'
   assert made('--cell=srn').trials[0].learner == 'bptt'
@@ -317,9 +411,10 @@ def test_a_module_can_refuse_combinations(monkeypatch):
     return entry._replace(refuses=(rule,) if name == 'lstm1997' else ())
 
   monkeypatch.setattr(catalog, 'describe', with_rule)
-  assert made('--set=cell.input_gates=false').trials
-  assert made('--set=cell.input_gate_bias=-3').trials
-  text = refused('--set=cell.input_gates=false --set=cell.input_gate_bias=-3')
+  line = '--cell=lstm1997 --set=cell.input_gate'
+  assert made(f'{line}s=false').trials
+  assert made(f'{line}_bias=-3').trials
+  text = refused(f'{line}s=false --set=cell.input_gate_bias=-3')
   assert text == (
     '--set=cell.input_gates=false with --set=cell.input_gate_bias=-3: '
     'cell lstm1997: no gate to bias'
@@ -327,10 +422,10 @@ def test_a_module_can_refuse_combinations(monkeypatch):
 
 
 def test_very_large_plans_need_a_yes():
-  line = '--seeds=60000 --length=10,20 --budget=1'
+  line = '--task=adding --seeds=60000 --length=10,20 --budget=1'
   assert 'give --yes' in refused(line)
   assert '120000 trials' in refused(line)
-  assert made('--seeds=50 --length=10,20 --yes').trials
+  assert made('--task=adding --seeds=50 --length=10,20 --yes').trials
 
 
 _NAMES = {
@@ -633,7 +728,7 @@ def test_the_steps_to_come_follow_what_the_row_shows():
 
 def test_the_estimate_grows_with_the_work_and_shrinks_with_cores():
   def seconds(line):
-    return made(f'--devices=1 --budget=1000000 {line}').seconds
+    return made(f'--task=adding --devices=1 --budget=1000000 {line}').seconds
 
   base = seconds('--seeds=32 --length=100')
   assert seconds('--seeds=64 --length=100') > 1.5 * base

@@ -5,6 +5,12 @@ judging it and updating the weights included. Compile time is apart; the best of
 several repeats counts, as a process that shares its core only gets slower.
 """
 
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.listen()  # before the imports that take a while
+
+
 import json
 import sys
 from pathlib import Path
@@ -94,9 +100,10 @@ def usage():
     several = ',...' * isinstance(flag.default, list)
     value = _PLACEHOLDERS.get(flag.flag_type(), 'WORD') + several
     lines += item(f'--{name}={value}', flag.help)
-  return '\n'.join([*lines, '', 'Exit codes: 0 done, 2 bad flags.'])
+  return '\n'.join([*lines, '', mains.EXIT_CODES])
 
 
+@mains.guarded('bench')
 def main(argv=None):
   """Prints the benchmark; returns the exit code."""
   argv = sys.argv if argv is None else argv
@@ -118,7 +125,7 @@ def main(argv=None):
           choices = ', '.join(known)
           raise values.Refused(f'--{flag.name}={word}: choose from {choices}')
   except (flags.Error, values.Refused) as error:
-    print(f'bench: {error}', file=sys.stderr)
+    mains.say('bench', error)
     return 2
   pace = bench_rows.Pace(_REPEATS.value, _SECONDS.value)
   # Each in processes of its own, with flags of their own.
@@ -164,4 +171,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-  sys.exit(main())
+  mains.run(main)

@@ -3,6 +3,12 @@
 A wrong flag is answered at once; nothing here imports JAX.
 """
 
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.listen()  # before the imports that take a while
+
+
 import sys
 from pathlib import Path
 
@@ -37,6 +43,7 @@ _FLAGS = {
 }
 
 
+@mains.guarded('data')
 def main(argv=None):
   """Runs the command line `argv` and returns its exit code."""
   defined = define()
@@ -81,15 +88,7 @@ def usage():
   for name, (placeholder, text) in _FLAGS.items():
     head = f'  --{name}' + (f'={placeholder}' if placeholder else '')
     lines += item(head, text, 0, 24)
-  return '\n'.join(
-    [
-      *lines,
-      '',
-      'Exit codes: 0 done, 2 bad flags, 65 a file is bad, 66 a data set is '
-      'missing,',
-      '73 and 74 nothing can be written.',
-    ]
-  )
+  return '\n'.join([*lines, '', mains.EXIT_CODES])
 
 
 def listing(names, data_dir):
@@ -162,9 +161,9 @@ def _refuse(text):
 
 
 def _say(text, code):
-  print(f'data: {text}', file=sys.stderr)
+  mains.say('data', text)
   return code
 
 
 if __name__ == '__main__':
-  sys.exit(main())
+  mains.run(main)

@@ -3,7 +3,6 @@
 JAX is imported only if something is left to run.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from experiments import (
   figures,
   launch,
   run_state,
+  stopping,
   summaries,
   table,
 )
@@ -57,6 +57,11 @@ def run(plan, how, stop):
     print(f'sweep: {error}', file=sys.stderr)
     missing = isinstance(error, examples.Missing)
     return int(faults.Exit.NO_DATA if missing else faults.Exit.BAD_DATA)
+  except stopping.Stopped as stopped:
+    if not stopped.said:
+      print(run_state.stopped(len(trials) - _ended(path)))
+      stopped.said = True
+    raise
 
 
 def plan_entry(name, setting):
@@ -123,16 +128,25 @@ def _finished(path, stored):
   return opened if done and not problems else None
 
 
+def _ended(path):
+  """The number of trials that have a record in the folder."""
+  try:
+    return len(results.read_records(folder.open_folder(path))[0])
+  except faults.StoreError:
+    return 0
+
+
 def _run(plan, how, stop, path, trials, stored):
   print(f'{plan.title}\n{len(trials):,} trials in {path}', flush=True)
   # The flags for small nets turn the products of a batch into plain loops:
   # twenty times as slow where the compiled loop of a layer is not there.
   small = not plan.trials[0].is_comparison
   launch.set_flags(how.xla_profile if small else 'none', how.devices)
-  import jax
+  with stop.polled():  # an import is no place for an exception
+    import jax
 
-  jax.config.update('jax_numpy_rank_promotion', 'raise')
-  devices = jax.devices()
+    jax.config.update('jax_numpy_rank_promotion', 'raise')
+    devices = jax.devices()
   if how.devices:
     devices = devices[: how.devices]
   names = list(trials)
@@ -162,7 +176,8 @@ def _run(plan, how, stop, path, trials, stored):
     how.allow_drift,
   )
   shard, parts = how.shard
-  with lock.lock(opened, None if parts == 1 else (shard, parts)):
+  held = lock.lock(opened, None if parts == 1 else (shard, parts))
+  with stop.polled(), held:
     records, problems = results.read_records(opened)
     for problem in problems:
       print(f'sweep: {problem.reason}', file=sys.stderr)
@@ -177,10 +192,7 @@ def _run(plan, how, stop, path, trials, stored):
       checkpoints.drop_all(opened)
     if stop():
       state.say_stopped()
-      sys.stdout.flush()
-      # Not sys.exit: a worker may be inside the compiler, which cannot be
-      # interrupted, and everything that counts is on disk.
-      os._exit(stop.exit_code)
+      raise stopping.Stopped(stop.exit_code, said=True)
     checkpoints.drop(opened, run_state.checkpoint_name(how))
   return _show(opened, plan)
 

@@ -1,35 +1,194 @@
-"""Signals: the first asks a run to save and stop, the second ends it."""
+"""Signals: the first asks a command to stop, the second ends it at once.
 
+A main calls `listen` as its first instruction, before the imports that take a
+while; a signal then ends the process, since nothing has begun. Within `main` a
+signal raises `Stopped` in the main thread, at whatever it is doing: preparing
+data, compiling, drawing. What is on disk is whole at every
+moment (see `store.files`), so a phase needs nothing for that but a `finally` or
+an `except BaseException` where it has something to tidy up; an
+`except Exception` does not see it.
+
+A phase that has more to save than the disk holds polls instead:
+
+  with stop.polled():
+    while work and not stop():
+      ...
+    save()
+
+Within, a signal is only noted; where one has come, `Stopped` is raised at the
+end of the block. The main thread may be inside a library that hears nothing:
+outside of `polled` the process then ends after `GRACE` seconds by itself.
+"""
+
+import contextlib
 import os
 import signal
+import threading
+import time
 
 from lstm_jax.store.faults import Exit
 
+GRACE = 8.0  # seconds
+# `timeout` and batch systems send to the process and to its group: one signal.
+_ONE = 0.02  # seconds
+# Terminals, init systems and batch systems: Slurm warns by SIGUSR1 or SIGTERM,
+# LSF and SGE by SIGUSR1, SIGUSR2 or SIGXCPU.
 _EXITS = {
   signal.SIGINT: Exit.SIGINT,
   signal.SIGTERM: Exit.SIGTERM,
+  signal.SIGHUP: Exit.SIGHUP,
   signal.SIGUSR1: Exit.STOPPED,
+  signal.SIGUSR2: Exit.STOPPED,
+  signal.SIGXCPU: Exit.STOPPED,
 }
+
+
+class Stopped(KeyboardInterrupt):
+  """A signal asks the process to stop.
+
+  A `KeyboardInterrupt`, so that what tidies up after Ctrl-C does so.
+
+  Attributes:
+    exit_code: what the process exits with.
+    said: whether somebody has told the user.
+  """
+
+  def __init__(self, exit_code, said=False):
+    super().__init__('stopped; the same command goes on or starts again')
+    self.exit_code, self.said = exit_code, said
 
 
 class Stop:
   """Whether a signal has asked the process to stop; call it to know.
 
   Attributes:
-    exit_code: what the process then exits with.
+    exit_code: what the process then exits with, None before.
   """
 
   def __init__(self):
     self.exit_code = None
-    for number in _EXITS:
-      signal.signal(number, self._on_signal)
-
-  def _on_signal(self, number, frame):
-    del frame
-    if self.exit_code is not None:
-      os._exit(self.exit_code)
-    self.exit_code = int(_EXITS[number])
+    self.begun = False  # whether `main` runs
+    self._polled, self._over = 0, False
+    self._pipe = None  # (read, write), of the numbers of signals
 
   def __call__(self):
     """Whether a signal has come."""
     return self.exit_code is not None
+
+  @contextlib.contextmanager
+  def polled(self):
+    """A context in which a signal is noted and raises nothing.
+
+    Raises:
+      Stopped: at its end, where a signal has come.
+    """
+    self._polled += 1
+    try:
+      yield
+    finally:
+      self._polled -= 1
+    self.check()
+
+  def check(self):
+    """Raises `Stopped` where a signal has come."""
+    if self.exit_code is not None:
+      raise Stopped(self.exit_code)
+
+  def on_signal(self, number, frame):
+    """The handler of the signals in `_EXITS`."""
+    del frame
+    if self.exit_code is None:  # a second one is `watch`'s
+      self.exit_code = int(_EXITS[number])
+      if not self.begun:
+        os._exit(self.exit_code)
+      if not self._polled:
+        self.check()
+
+  def start(self):
+    """Starts the thread that ends a process whose main thread cannot."""
+    if self._pipe is None:
+      self._pipe = os.pipe()
+      os.set_blocking(self._pipe[1], False)
+      signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+      threading.Thread(target=self._watch, daemon=True).start()
+
+  def end(self):
+    """Ends that thread: nobody is to be stopped any more."""
+    if self._pipe is not None:
+      signal.set_wakeup_fd(-1)
+      os.close(self._pipe[1])  # the thread reads its end
+    self._over = True
+
+  def _watch(self):
+    """Ends the process at the second signal, or `GRACE` after the first."""
+    code, since = None, 0.0
+    heard = self._pipe[0]
+    while numbers := os.read(heard, 1):
+      if numbers[0] not in _EXITS:
+        continue
+      now = time.monotonic()
+      if code is None:
+        code, since = int(_EXITS[numbers[0]]), now
+        threading.Thread(target=self._out, args=(code,), daemon=True).start()
+      elif now - since > _ONE:
+        os._exit(code)
+    os.close(heard)
+
+  def _out(self, code):
+    """Ends the process once it has had `GRACE` seconds outside of `polled`."""
+    left = GRACE
+    while left > 0 and not self._over:
+      time.sleep(0.25)
+      left -= 0.25 * (not self._polled)
+    if not self._over:
+      os._exit(code)
+
+
+def listen():
+  """Hears signals from now on; returns the `Stop` of this process.
+
+  A SIGHUP that is ignored (nohup) stays so. Outside of the main thread, where
+  Python lets nobody hear, the `Stop` hears none.
+  """
+  stop = current()
+  if threading.current_thread() is threading.main_thread():
+    for number in _EXITS:
+      handler = signal.getsignal(number)
+      if not (handler is signal.SIG_IGN and number == signal.SIGHUP):
+        signal.signal(number, stop.on_signal)
+    stop.start()
+  return stop
+
+
+@contextlib.contextmanager
+def listening():
+  """A context that hears signals; its value is the `Stop`.
+
+  Where the process hears them already it goes on to, and its `Stop` is that.
+  """
+  stop = _listener()
+  if stop is not None:
+    stop.begun = True
+    yield stop
+    return
+  before = {number: signal.getsignal(number) for number in _EXITS}
+  stop = listen()
+  stop.begun = True
+  try:
+    yield stop
+  finally:
+    if _listener() is stop:
+      for number, handler in before.items():
+        signal.signal(number, handler)
+      stop.end()
+
+
+def current():
+  """The `Stop` that hears this process's signals; else one that hears none."""
+  return _listener() or Stop()
+
+
+def _listener():
+  """The `Stop` that hears signals, if one does."""
+  owner = getattr(signal.getsignal(signal.SIGTERM), '__self__', None)
+  return owner if owner is not None and isinstance(owner, Stop) else None

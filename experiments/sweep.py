@@ -4,6 +4,11 @@ Nothing here imports JAX before the plan is made: a wrong flag is answered in a
 fraction of a second.
 """
 
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.listen()  # before the imports that take a while
+
 import sys
 
 from experiments import flags, layout, listing, plan, stopping, usage, values
@@ -12,6 +17,7 @@ from experiments import flags, layout, listing, plan, stopping, usage, values
 _VANISHING = '--grid=vanishing'
 
 
+@mains.guarded('sweep')
 def main(argv=None):
   """Runs the command line `argv` and returns its exit code."""
   argv = sys.argv if argv is None else argv
@@ -29,15 +35,14 @@ def main(argv=None):
   except values.Refused as refused:
     for reason in refused.args:
       # One line each, whatever was typed.
-      print('sweep:', *reason.split(), file=sys.stderr)
+      mains.say('sweep', ' '.join(reason.split()))
     return 2
   if request.action == 'dry_run':
     return layout.show(listing.plan(made))
-  stop = stopping.Stop()  # before the imports that take a while
   from experiments import engine
 
-  return engine.run(made, request.run, stop)
+  return engine.run(made, request.run, stopping.current())
 
 
 if __name__ == '__main__':
-  sys.exit(main())
+  mains.run(main)

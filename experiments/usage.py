@@ -1,5 +1,6 @@
 """What the flags are called and what `--help` says of them."""
 
+from experiments import mains
 from experiments.layout import item
 
 PROGRESS = ('auto', 'live', 'plain', 'none')
@@ -84,10 +85,5 @@ def text():
       head = f'  --{name}' + (f'={placeholder}' if placeholder else '')
       lines += item(head, words, 0, 30)
     lines.append('')
-  lines.append(
-    'Exit codes: 0 done, 2 bad flags, 3 done but some trial failed by error,\n'
-    '65 a data file is damaged, 66 a data set is missing,\n'
-    '73 folder unusable, 74 disk trouble, 75 stopped on request, run again,\n'
-    '130 and 143 stopped by a signal after saving, run again to continue.'
-  )
+  lines.append(mains.EXIT_CODES)
   return '\n'.join(lines)

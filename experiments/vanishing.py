@@ -5,6 +5,12 @@ the error of a sequence's last step is q steps earlier. A wrong flag is answered
 before JAX is imported.
 """
 
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.listen()  # before the imports that take a while
+
+
 import re
 import sys
 from pathlib import Path
@@ -79,6 +85,7 @@ class Request(NamedTuple):
   refused: tuple[str, ...]
 
 
+@mains.guarded('vanishing')
 def main(argv=None):
   """Runs the command line `argv` and returns its exit code."""
   arguments = list(sys.argv if argv is None else argv)[1:]
@@ -100,18 +107,14 @@ def main(argv=None):
         print(seen[name].said, flush=True)
   except values.Refused as refused:
     for reason in refused.args:
-      print('vanishing:', *reason.split(), file=sys.stderr)
+      mains.say('vanishing', ' '.join(reason.split()))
     return 2
   print(*request.refused, '', vanishing_nets.table(found), sep='\n')
-  try:
-    folder = Path(request.out)
-    paths = vanishing_nets.write(found, folder, 'vanishing', _LABEL)
-    if seen:
-      print('', vanishing_nets.table(seen, 'signal'), sep='\n')
-      paths += vanishing_nets.write(seen, folder, 'learners', _SIGNAL)
-  except OSError as error:
-    print(f'vanishing: {request.out}: {error.strerror}', file=sys.stderr)
-    return 74
+  folder = Path(request.out)
+  paths = vanishing_nets.write(found, folder, 'vanishing', _LABEL)
+  if seen:
+    print('', vanishing_nets.table(seen, 'signal'), sep='\n')
+    paths += vanishing_nets.write(seen, folder, 'learners', _SIGNAL)
   print()
   print('\n'.join(map(str, paths)))
   return 0
@@ -122,7 +125,7 @@ def usage():
   lines = [_HELP]
   for name, (placeholder, words) in _FLAGS.items():
     lines += item(f'  --{name}={placeholder}', words, 0, 30)
-  return '\n'.join([*lines, '', 'Exit codes: 0 done, 2 bad flags, 74 disk.'])
+  return '\n'.join([*lines, '', mains.EXIT_CODES])
 
 
 def parse(arguments):
@@ -223,4 +226,4 @@ def _concerns(word, cell, cells):
 
 
 if __name__ == '__main__':
-  sys.exit(main())
+  mains.run(main)

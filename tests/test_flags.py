@@ -296,7 +296,6 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys, tmp_path):
 def test_a_good_command_line_reaches_the_engine(monkeypatch):
   seen = []
   engine = sys.modules['experiments.engine']
-  monkeypatch.setattr(sweep.stopping, 'Stop', lambda: None)
   monkeypatch.setattr(
     engine, 'run', lambda made, how, stop: seen.append(how) or 75
   )

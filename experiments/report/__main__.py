@@ -5,10 +5,17 @@ figures in figures/. Both are made from the sealed records alone; a run that is
 still going on is reported as far as it has come.
 """
 
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.listen()  # before the imports that take a while
+
+
 import os
 import sys
 
 from experiments import values
+from experiments.layout import show
 from experiments.report import writing
 from lstm_jax.store import faults, folder
 
@@ -28,26 +35,22 @@ the readings of all; a trial that two of them hold counts once, as the first has
 it. Figures need matplotlib (pip install '.[plot]'); without it the report says
 what is left out.
 
-Exit codes: 0 done, 2 bad arguments or a folder of another version, 65 the plan
-is damaged, 73 no run folder or not writable, 74 disk trouble."""
+"""
 
 
+@mains.guarded('report')
 def main(argv=None):
   """Runs the command line `argv` and returns its exit code."""
   arguments = list(sys.argv if argv is None else argv)[1:]
   if '--help' in arguments or '-h' in arguments:
-    print(_HELP)
-    return int(faults.Exit.OK)
+    return show(_HELP + mains.EXIT_CODES)
   try:
     paths, out = _read(arguments)
     written = writing.write([folder.open_folder(path) for path in paths], out)
   except values.Refused as refused:
     # One line, whatever was typed.
-    print('report:', *str(refused).split(), file=sys.stderr)
+    mains.say('report', ' '.join(str(refused).split()))
     return int(faults.Exit.USAGE)
-  except faults.StoreError as error:
-    print(f'report: {error}', file=sys.stderr)
-    return int(error.exit_code)
   for path in written[:2]:
     print(path)
   return int(faults.Exit.OK)
@@ -79,4 +82,4 @@ def _read(arguments):
 
 
 if __name__ == '__main__':
-  sys.exit(main())
+  mains.run(main)

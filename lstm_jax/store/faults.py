@@ -15,11 +15,26 @@ class Exit(enum.IntEnum):
   FAILED = 3  # complete, but a trial failed by an error or a record is bad
   BAD_DATA = 65  # a data file is damaged
   NO_DATA = 66  # a data set is not on this machine; the message says how
+  SOFTWARE = 70  # an error nobody foresaw; LSTM_JAX_DEBUG=1 shows where
   UNUSABLE = 73  # the output directory cannot be used
   STORAGE = 74  # disk full or I/O error; what is saved is safe, run again
   STOPPED = 75  # stopped on request or the folder is in use, run again
+  SIGHUP = 129  # stopped by SIGHUP after saving
   SIGINT = 130  # stopped by SIGINT after saving
   SIGTERM = 143  # stopped by SIGTERM after saving
+
+
+def clean(text, keep=''):
+  """Text with everything that a terminal would act on written as an escape.
+
+  Args:
+    text: a name, a path, a value, as somebody else has written it.
+    keep: characters that stay, as the newlines of our own messages.
+  """
+  return ''.join(
+    c if c.isprintable() or c in keep else c.encode('unicode_escape').decode()
+    for c in str(text)
+  )
 
 
 class StoreError(Exception):

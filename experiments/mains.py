@@ -1,0 +1,215 @@
+"""What every command does first and last: streams, signals, exit codes.
+
+  if __name__ == '__main__':
+    mains.listen()              # before the imports that take a while
+  ...
+  @mains.guarded('sweep')
+  def main(argv=None): ...
+
+  if __name__ == '__main__':
+    mains.run(main)
+
+`guarded` turns whatever is raised into one line on stderr and a documented exit
+code, and `run` sees to it that printing is never a reason to lose work: where
+nobody reads, the command goes on without printing. This imports nothing slow.
+"""
+
+import contextlib
+import errno
+import functools
+import os
+import sys
+
+from experiments import stopping
+from lstm_jax.store import files
+from lstm_jax.store.faults import Exit, StoreError, clean
+
+DEBUG = 'LSTM_JAX_DEBUG'
+EXIT_CODES = f"""\
+Exit codes: 0 done; 2 bad flags, or a folder of another plan; 3 done, but a
+trial failed by an error or a record is bad; 65 a data file or a plan is
+damaged; 66 a data set is missing; 70 an error nobody foresaw
+({DEBUG}=1 shows where); 73 folder unusable; 74 disk trouble;
+75 stopped on request, out of memory or in use elsewhere, run again; 129, 130
+and 143 stopped by SIGHUP, SIGINT and SIGTERM: what was saved is safe, run
+again to continue. What cannot be printed changes no code: work goes on."""
+_PLAIN = str.maketrans('–—─│·×…≥≤█░“”‘’', '---|.x.><#."' + '"' + "''")
+
+
+def listen():
+  """Hears signals, and makes descriptors 0 to 2 safe to write to.
+
+  Where a shell has closed one (`>&-`) the next file that is opened would take
+  its number, and what is printed would be written into that file.
+  """
+  for descriptor in range(3):
+    try:
+      os.fstat(descriptor)
+    except OSError:
+      os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+  stopping.listen()
+
+
+def run(main):
+  """Runs a main as this process and ends it with the main's exit code."""
+  listen()
+  stop = stopping.current()
+  sys.stdout, sys.stderr = Output(sys.stdout, 1), Output(sys.stderr, 2)
+  try:
+    code = main()
+  except stopping.Stopped as stopped:  # came after `guarded`
+    code = stopped.exit_code
+  except SystemExit as asked:
+    code = asked.code
+  for stream in (sys.stdout, sys.stderr):
+    stream.flush()
+  if stop():
+    # Not sys.exit: a thread may be inside the compiler, which cannot be
+    # interrupted, and everything that counts is on disk.
+    os._exit(stop.exit_code)
+  sys.exit(code)
+
+
+def guarded(name):
+  """Decorates a main: nothing but its exit code comes out of it.
+
+  Args:
+    name: of the command, which its lines on stderr begin with.
+  """
+
+  def decorate(main):
+    @functools.wraps(main)
+    def safe(argv=None):
+      try:
+        with stopping.listening():
+          return int(main(argv))
+      except Exception as error:
+        code, line = _ending(error)
+        say(name, line)
+      except KeyboardInterrupt as error:
+        stopped = error
+        if not isinstance(stopped, stopping.Stopped):
+          stopped = stopping.Stopped(Exit.SIGINT)
+        code = stopped.exit_code
+        if not stopped.said:
+          say(name, str(stopped))
+      return int(code)
+
+    return safe
+
+  return decorate
+
+
+def say(name, *lines):
+  """Prints lines on stderr, each behind the name of the command."""
+  for line in lines:
+    with contextlib.suppress(OSError, ValueError):
+      text = clean(line, keep='\n')
+      print(f'{name}: {text}', file=sys.stderr, flush=True)
+
+
+def _ending(error):
+  """The exit code of an error and the line that says it."""
+  if os.environ.get(DEBUG, '') not in ('', '0'):
+    import traceback
+
+    traceback.print_exception(error)
+  if isinstance(error, StoreError):
+    return error.exit_code, str(error)
+  if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error):
+    return Exit.STOPPED, (
+      f'out of memory{_where(error)}; what was saved is safe: make room and '
+      'run the same command again'
+    )
+  if isinstance(error, BrokenPipeError):
+    return Exit.OK, 'nobody reads what is printed'
+  if isinstance(error, OSError) and error.errno is not None:
+    known = files.fault(error, error.filename or 'input or output')
+    return known.exit_code, f'{known}{_where(error)}'
+  if isinstance(error, RuntimeError) and 'initialize backend' in str(error):
+    return Exit.USAGE, str(error).partition('\n')[0]
+  what = f'{type(error).__name__}: {error}'
+  return Exit.SOFTWARE, (
+    f'{what[:500]}{_where(error)}; this is a fault of the program: '
+    f'{DEBUG}=1 shows where it comes from'
+  )
+
+
+def _where(error):
+  """The place in our own sources that an error came from, in brackets."""
+  place, trace = '', error.__traceback__
+  while trace:
+    path = trace.tb_frame.f_code.co_filename
+    for package in ('experiments', 'lstm_jax'):
+      _, found, rest = path.rpartition(f'{os.sep}{package}{os.sep}')
+      if found and not path.endswith('mains.py'):
+        place = f' ({package}/{rest}:{trace.tb_lineno})'
+    trace = trace.tb_next
+  return place
+
+
+class Output:
+  """A text stream that never fails: where nobody reads, nothing is written.
+
+  Characters that the stream's encoding lacks are written as their nearest in
+  ASCII. Everything else is the stream's.
+
+  Args:
+    stream: the stream; None where the descriptor was closed.
+    descriptor: its number.
+  """
+
+  def __init__(self, stream, descriptor):
+    self._stream, self._descriptor = stream, descriptor
+
+  def __getattr__(self, name):
+    return getattr(self._stream, name)
+
+  @property
+  def encoding(self):
+    """As the stream's; the encoding of a closed one has everything."""
+    return getattr(self._stream, 'encoding', None) or 'utf-8'
+
+  def write(self, text):
+    """Writes `text`; returns its length."""
+    if self._stream is not None:
+      try:
+        self._stream.write(text)
+      except UnicodeEncodeError:
+        plain = text.translate(_PLAIN).encode(self.encoding, 'replace')
+        self._try(self._stream.write, plain.decode(self.encoding))
+      except (OSError, ValueError) as error:
+        self._give_up(error)
+    return len(text)
+
+  def flush(self):
+    """Flushes, or gives up."""
+    if self._stream is not None:
+      self._try(self._stream.flush)
+
+  def isatty(self):
+    """Whether it is a terminal."""
+    with contextlib.suppress(ValueError, AttributeError):
+      return self._stream.isatty()
+    return False
+
+  def _try(self, call, *arguments):
+    try:
+      call(*arguments)
+    except (OSError, ValueError) as error:
+      self._give_up(error)
+
+  def _give_up(self, error):
+    """Writes nowhere from now on, and says why if somebody may care."""
+    stream, self._stream = self._stream, None
+    with contextlib.suppress(OSError):
+      nowhere = os.open(os.devnull, os.O_WRONLY)
+      os.dup2(nowhere, self._descriptor)
+      os.close(nowhere)
+    # What the stream still holds goes nowhere, now.
+    with contextlib.suppress(OSError, ValueError):
+      stream.flush()
+    reader_left = getattr(error, 'errno', None) in (errno.EPIPE, errno.EIO)
+    if self._descriptor == 1 and not reader_left:
+      reason = getattr(error, 'strerror', None) or error
+      say('output', f'{reason}: what is printed from here on is lost')

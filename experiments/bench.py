@@ -129,6 +129,8 @@ def main(argv=None):
     return 2
   pace = bench_rows.Pace(_REPEATS.value, _SECONDS.value)
   # Each in processes of its own, with flags of their own.
+  if _LAYERS.value:
+    bench_layers.compile_loops()
   layers = [
     figure
     for kind in _LAYERS.value

@@ -41,6 +41,20 @@ _LONG = 4.0  # seconds of a call that is not repeated
 _SIDE = 1024  # of the matrices whose product is the peak
 
 
+def compile_loops():
+  """Has the loops of `kernel='native'` compiled, where they are not yet.
+
+  In a process of its own, since this one must not import JAX. Where that fails
+  it says why, and the benchmark goes on without them.
+  """
+  print('Compiled loops (made in a minute, once):', end=' ', flush=True)
+  done = subprocess.run(
+    [sys.executable, '-m', 'lstm_jax.native'],
+    capture_output=True, text=True, check=False,
+  )  # fmt: skip
+  print(*(done.stdout + done.stderr).splitlines()[-1:])
+
+
 def measure(kind, sizes, pace):
   """Times every library at every size.
 
@@ -179,6 +193,9 @@ def _child(kind, size, profile, repeats, seconds, *only):
       continue
     if kind not in kinds:
       what['why'] = f'has no {kind}'
+      continue
+    if name == 'ours, native' and library.why_not() is not None:
+      what['why'] = library.why_not()
       continue
     try:
       forward, both = make(kind, xs, hidden, models)

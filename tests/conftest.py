@@ -112,3 +112,14 @@ def x64():
 
   with jax.enable_x64(True):
     yield
+
+
+@pytest.fixture(scope='session')
+def compiled_loops():
+  """The library of the layers' compiled loops, built where there is none.
+
+  Another worker that wants it too waits for the first one.
+  """
+  from lstm_jax.native import library
+
+  return library.build()

@@ -3,10 +3,7 @@
 import json
 import math
 import os
-import subprocess
-import sys
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 
@@ -18,8 +15,8 @@ from experiments import (
   bench_libraries,
 )
 from lstm_jax import catalog
+from tests import children
 
-ROOT = Path(__file__).parent.parent
 BAD = {
   '--learners=rtlr': ['--learners=rtlr', 'did you mean rtrl?'],
   '--lanes=many': ['--lanes=many', 'an integer from 1'],
@@ -39,10 +36,7 @@ def test_a_wrong_flag_has_one_line_and_does_not_wait_for_jax(words):
     'assert bench.main(["bench", *sys.argv[1:]]) == 2\n'
     'assert "jax" not in sys.modules\n'
   )
-  done = subprocess.run(
-    [sys.executable, '-c', code, *words.split()],
-    cwd=ROOT, capture_output=True, text=True, check=True,
-  )  # fmt: skip
+  done = children.python('-c', code, *words.split())
   (line,) = done.stderr.splitlines()
   for word in BAD[words]:
     assert word in line
@@ -100,6 +94,7 @@ def test_some_libraries_alone(monkeypatch, capsys):
   assert {f['why'] for f in figures if 'why' in f} == {'not asked for'}
 
 
+@pytest.mark.usefixtures('compiled_loops')
 def test_every_library_runs_its_layers(monkeypatch):
   """Each layer there is, once, in the process that times them."""
   code = (
@@ -107,10 +102,7 @@ def test_every_library_runs_its_layers(monkeypatch):
     "b.SIZES['tiny'] = (3, 2, 2, 4, 2)\n"
     "b._child('gru', 'tiny', 'default', 1, 0.0)\n"
   )
-  done = subprocess.run(
-    [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True,
-    check=True, env={**os.environ, 'KERAS_BACKEND': 'jax'},
-  )  # fmt: skip
+  done = children.python('-c', code, env={**os.environ, 'KERAS_BACKEND': 'jax'})
   *figures, peak = json.loads(done.stdout.splitlines()[-1])
   libraries = bench_libraries.chosen(2, bench_layers.OURS)
   assert [f['library'] for f in figures] == [*libraries]

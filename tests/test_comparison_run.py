@@ -3,10 +3,6 @@
 import csv
 import os
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 
@@ -14,9 +10,8 @@ from experiments import comparison_plan, flags, plan, sweep, values
 from experiments.setting import steps, trial_id
 from lstm_jax import catalog, results
 from lstm_jax.store.folder import open_folder
-from tests import tiny_sets
+from tests import children, tiny_sets
 
-ROOT = Path(__file__).parent.parent
 PLAN = (
   '--task=noisy_sine --cell=srn --hidden=3 --seeds=3 --budget=100'
   ' --learning_rate=0.01,0.03 --set=task.split=continuation --window=4,5'
@@ -46,16 +41,10 @@ def start(out, *extra):
     # Without matplotlib: figures are drawn in tests of their own.
     'PYTHONPATH': str(out.parent),
   }
-  return subprocess.Popen(
-    [
-      *(sys.executable, '-m', 'experiments.sweep', *PLAN, f'--out={out}'),
-      *('--checkpoint_seconds=0.2', '--progress=none', *extra),
-    ],
-    cwd=ROOT,
+  return children.start(
+    *('-m', 'experiments.sweep', *PLAN, f'--out={out}'),
+    *('--checkpoint_seconds=0.2', '--progress=none', *extra),
     env=environ | cache,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
   )
 
 
@@ -71,10 +60,7 @@ def test_in_one_piece_killed_or_sharded_the_results_are_the_same(tmp_path):
   # One test: the later runs find what the first has compiled.
   whole = tmp_path / 'whole'
   (tmp_path / 'matplotlib.py').write_text('raise ImportError')
-  process = start(whole)
-  said, error = process.communicate(timeout=600)
-  assert process.returncode == 0, error
-  check_what_is_left_behind(whole, said)
+  check_what_is_left_behind(whole, children.ended(start(whole)).stdout)
   check_a_killed_run(whole)
   check_shards(whole)
 
@@ -103,23 +89,18 @@ def check_a_killed_run(out):
   broken = out.parent / 'broken'
   process = start(broken)
   # Not before there is something to go on from.
-  while not list(broken.glob('checkpoints/state.*')):
-    assert process.poll() is None, process.communicate()
-    time.sleep(0.02)
+  states = lambda names: list(broken.glob(f'checkpoints/state.{names}'))
+  children.await_that(process, lambda: states('*'))
+  assert process.poll() is None, process.communicate()
   process.kill()
   process.communicate()
   assert len(list(broken.glob('records/*.json'))) < 12
   process = start(broken)
-  while not list(broken.glob('checkpoints/state.[3-9]')):
-    if process.poll() is not None:
-      break
-    time.sleep(0.02)
+  children.await_that(process, lambda: states('[3-9]'))
   process.send_signal(signal.SIGTERM)
-  process.communicate(timeout=60)
-  assert process.returncode in (143, 0)
-  process = start(broken)
-  _, error = process.communicate(timeout=600)
-  assert process.returncode == 0, error
+  done = children.ended(process, returns=None)
+  assert done.returncode in (143, 0), done.stderr
+  children.ended(start(broken))
   assert table(broken) == table(out)
   assert (broken / 'curves.csv').read_bytes() == (
     out / 'curves.csv'
@@ -130,9 +111,7 @@ def check_a_killed_run(out):
 def check_shards(out):
   shared = out.parent / 'shared'
   for shard in ('0/2', '1/2'):
-    process = start(shared, f'--shard={shard}')
-    _, error = process.communicate(timeout=600)
-    assert process.returncode == 0, error
+    children.ended(start(shared, f'--shard={shard}'))
   assert table(shared) == table(out)
 
 

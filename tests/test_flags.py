@@ -1,6 +1,5 @@
 """Every bad command line gets one clear line, exit code 2, and no JAX."""
 
-import subprocess
 import sys
 import types
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 import experiments
 from experiments import estimate, flags, grid, sweep, usage, values
 from lstm_jax import catalog
+from tests import children
 
 ROOT = Path(__file__).parent.parent
 
@@ -220,14 +220,10 @@ def test_a_bad_command_line_ends_a_process_with_2(line, tmp_path):
     '  heavy = {"jax", "jaxlib", "flax", "optax", "numpy"} & set(sys.modules)\n'
     '  print("imported", *sorted(heavy))\n'
   )
-  done = subprocess.run(
-    [sys.executable, '-c', code, *line.split()],
-    capture_output=True,
-    text=True,
-    cwd=tmp_path,
-    env={'PYTHONPATH': str(ROOT), 'PYTHONDONTWRITEBYTECODE': '1'},
+  environ = {'PYTHONPATH': str(ROOT), 'PYTHONDONTWRITEBYTECODE': '1'}
+  done = children.python(
+    '-c', code, *line.split(), cwd=tmp_path, env=environ, returns=2
   )
-  assert done.returncode == 2
   assert done.stdout == 'imported\n'
   assert done.stderr.count('\n') == 1 and 'Traceback' not in done.stderr
   for words in BAD[line]:
@@ -375,14 +371,11 @@ def test_the_command_in_a_grid_runs_that_grid(name):
 def test_a_setting_that_its_learner_refuses_writes_nothing(tmp_path):
   """What only the net itself can tell: one line, before the run folder."""
   words = '--task=adding --cell=srn --hidden=64,4 --learner=kf --length=10'
-  done = subprocess.run(
-    [sys.executable, '-m', 'experiments.sweep', *words.split(), '--out=run'],
-    capture_output=True,
-    text=True,
-    cwd=tmp_path,
-    env={'PYTHONPATH': str(ROOT), 'PYTHONDONTWRITEBYTECODE': '1'},
-  )
-  assert done.returncode == 2
+  environ = {'PYTHONPATH': str(ROOT), 'PYTHONDONTWRITEBYTECODE': '1'}
+  done = children.python(
+    *('-m', 'experiments.sweep', *words.split(), '--out=run'),
+    cwd=tmp_path, env=environ, returns=2,
+  )  # fmt: skip
   (line,) = done.stderr.splitlines()
   assert 'row flags hidden=64' in line and 'most_weights=2000' in line
   assert not list(tmp_path.iterdir())

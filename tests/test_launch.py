@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from experiments import launch
+from tests import children
 
 ROOT = Path(__file__).parent.parent
 CORES = str(len(os.sched_getaffinity(0)))
@@ -78,14 +77,7 @@ def run(code, **environ):
     for name, value in os.environ.items()
     if not name.startswith(('XLA', 'JAX', 'LIBTPU'))
   }
-  done = subprocess.run(
-    [sys.executable, '-c', code],
-    cwd=ROOT,
-    env={**clean, **environ},
-    capture_output=True,
-    text=True,
-    check=True,
-  )
+  done = children.python('-c', code, env={**clean, **environ})
   return json.loads(done.stdout)
 
 

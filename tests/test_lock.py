@@ -2,8 +2,6 @@
 
 import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -11,9 +9,8 @@ from lstm_jax import results
 from lstm_jax.store import faults, files
 from lstm_jax.store.folder import create_or_open, note, open_folder
 from lstm_jax.store.lock import lock
+from tests import children
 from tests.fake_sweep import make_plan, sweep
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -28,13 +25,8 @@ def holder(path, shard=None):
     f'with lock.lock(folder.open_folder({str(path)!r}), {shard}):\n'
     '  print(flush=True); sys.stdin.read()'
   )
-  process = subprocess.Popen(
-    [sys.executable, '-c', code],
-    cwd=ROOT,
-    stdin=subprocess.PIPE,
-    stdout=subprocess.PIPE,
-  )
-  process.stdout.readline()
+  process = children.start('-c', code, stdin=subprocess.PIPE)
+  assert process.stdout.readline(), process.communicate()
   return process
 
 
@@ -66,11 +58,10 @@ def test_lock_is_held_and_freed_by_death(folder, theirs, ours, shares):
 
 
 def test_shards_make_one_table(tmp_path):
-  command = [sys.executable, '-m', 'tests.fake_sweep', str(tmp_path / 'run')]
-  shards = [
-    subprocess.Popen([*command, str(i), '4'], cwd=ROOT) for i in range(1, 5)
-  ]
-  assert [shard.wait() for shard in shards] == [0, 0, 0, 0]
+  command = '-m', 'tests.fake_sweep', tmp_path / 'run'
+  shards = [children.start(*command, i, 4) for i in range(1, 5)]
+  for shard in shards:
+    children.ended(shard)
   sweep(tmp_path / 'alone', plan=make_plan(trials=40))
   tables = [tmp_path / name / 'results.csv' for name in ('run', 'alone')]
   assert tables[0].read_bytes() == tables[1].read_bytes()

@@ -6,8 +6,6 @@ functions in float32; what it says where it cannot run.
 
 import os
 import platform
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -21,6 +19,7 @@ from lstm_jax.native import library
 from lstm_jax.native import loops as native
 from lstm_jax.noise import Noise
 from lstm_jax.stack import init_stack, make_stack, run_stack
+from tests import children
 
 # T, B, I, C: one of everything; cells just below, at and above whole vectors of
 # 4, 8 and 16; blocks of rows of every size; more vectors than go abreast.
@@ -36,11 +35,7 @@ SIZES = [
 ]
 
 
-@pytest.fixture(scope='module', autouse=True)
-def built():
-  library.build()
-
-
+pytestmark = pytest.mark.usefixtures('compiled_loops')
 KINDS = native.CELLS
 
 
@@ -307,13 +302,8 @@ def test_other_vectors_than_this_processors(family, tmp_path):
     'words = ["-q", "-p", "no:xdist", "-k", words, sys.argv[1]]\n'
     'sys.exit(pytest.main(words))'
   )
-  done = subprocess.run(
-    [sys.executable, '-c', code, __file__],
-    env=os.environ | {'XDG_CACHE_HOME': str(tmp_path)},
-    capture_output=True,
-    text=True,
-  )
-  assert done.returncode == 0, done.stdout[-3000:]
+  environ = os.environ | {'XDG_CACHE_HOME': str(tmp_path)}
+  done = children.python('-c', code, __file__, env=environ)
   assert len(list((tmp_path / 'lstm_jax').glob('native-*.so'))) == 1
   assert ' passed' in done.stdout and 'skipped' not in done.stdout
 
@@ -436,7 +426,5 @@ def test_an_import_loads_and_compiles_nothing():
     'import sys, lstm_jax.layer, lstm_jax.native.library as l;'
     'print(l.load.cache_info().currsize, "jax.experimental.rnn" in sys.modules)'
   )
-  done = subprocess.run(
-    [sys.executable, '-c', code], capture_output=True, text=True, check=True
-  )
+  done = children.python('-c', code)
   assert done.stdout.split() == ['0', 'False']

@@ -3,20 +3,18 @@
 import collections
 import os
 import shutil
-import subprocess
-import sys
+import signal
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lstm_jax.collect import prepared, published, reviews
 from lstm_jax.examples import Missing
+from tests import children
 from tests import tiny_sets as tiny
 from tests.tiny_sets import MAKERS, load, prepare, records
 
-ROOT = Path(__file__).parent.parent
 REAL = pytest.mark.skipif(
   'LSTM_JAX_DATA' not in os.environ, reason='LSTM_JAX_DATA is not set'
 )
@@ -185,8 +183,7 @@ def test_a_killed_preparation_leaves_nothing_that_is_read(tmp_path):
     "  if ': 3 of' in line: os.kill(os.getpid(), signal.SIGKILL)\n"
     f'prepared.prepare("urban_sound", {str(tmp_path)!r}, say=say)\n'
   )
-  killed = subprocess.run([sys.executable, '-c', code], cwd=ROOT)
-  assert killed.returncode == -9
+  children.python('-c', code, returns=-signal.SIGKILL)
   left = list((tmp_path / 'lstm_jax').rglob('*array_record*'))
   assert left and not list((tmp_path / 'lstm_jax').rglob('whole.json'))
   assert len(records(load('urban_sound', tmp_path))['fold1']) == 2
@@ -270,7 +267,7 @@ def test_neither_tensorflow_nor_jax_is_imported():
     'import sys, lstm_jax.collect.builders, lstm_jax.collect.prepared\n'
     "sys.exit(bool({'jax', 'tensorflow'} & set(sys.modules)))"
   )
-  assert subprocess.run([sys.executable, '-c', code], cwd=ROOT).returncode == 0
+  children.python('-c', code)
 
 
 @REAL

@@ -52,7 +52,10 @@ def test_no_secret_reaches_a_file(tmp_path, monkeypatch):
 def test_commit_and_changes(tmp_path, monkeypatch):
   def git(*arguments):
     who = ['-c', 'user.name=x', '-c', 'user.email=x@example.org']
-    subprocess.run(['git', *who, *arguments], cwd=tmp_path, check=True)
+    done = subprocess.run(
+      ['git', *who, *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
   source = tmp_path / 'provenance.py'
   source.write_text('1\n')

@@ -4,8 +4,6 @@ import csv
 import json
 import math
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ import pytest
 from lstm_jax import results
 from lstm_jax.store import checkpoints, faults, seal
 from lstm_jax.store.folder import create_or_open, open_folder
+from tests import children
 from tests.fake_sweep import (
   make_plan,
   record,
@@ -47,10 +46,7 @@ def test_reading_needs_neither_jax_nor_numpy(folder):
     'provenance.provenance();'
     'sys.exit(" ".join({"jax", "numpy", "pickle"} & {*sys.modules}) or 0)'
   )
-  done = subprocess.run(
-    [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True
-  )
-  assert (done.returncode, done.stderr) == (0, '')
+  assert children.python('-c', code).stderr == ''
 
 
 def test_record_is_strict_and_readable(folder):

@@ -1,9 +1,7 @@
 """The vanishing error from the command line: flags, table, file, figure."""
 
 import csv
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +16,7 @@ from experiments import (
 )
 from experiments.vanishing_nets import Curve, Net
 from lstm_jax import catalog
-
-ROOT = Path(__file__).parent.parent
+from tests import children
 
 # Words -> what the one line must say.
 BAD = {
@@ -60,7 +57,7 @@ def test_a_wrong_flag_does_not_wait_for_jax():
     'assert vanishing.main(["vanishing", "--cell=x"]) == 2\n'
     'assert "jax" not in sys.modules\n'
   )
-  subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)
+  children.python('-c', code)
 
 
 def test_help_names_every_flag(capsys):

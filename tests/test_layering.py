@@ -10,7 +10,7 @@ PACKAGE = 'lstm_jax'
 # Each layer may import those before it and nothing of its own.
 LAYERS = (
   ('types', 'squash', 'draw', 'batches', 'snapshot'),
-  ('blindness', 'criteria', 'exams', 'outputs', 'unroll'),
+  ('blindness', 'criteria', 'exams', 'outputs', 'promises', 'unroll'),
   ('cells', 'tasks', 'learners'),
   ('_layer_loop', 'convert', 'native', 'noise'),
   ('_fused', 'kernels', 'layer_checks'),

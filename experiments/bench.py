@@ -28,7 +28,7 @@ from experiments import (
   values,
 )
 from experiments.layout import item, show
-from lstm_jax.store import provenance
+from lstm_jax.store import files, provenance
 
 _HELP = """\
 Times what this package does, compile time apart; the best of several repeats
@@ -165,10 +165,9 @@ def main(argv=None):
       devices, _LENGTH.value, lanes or [1, 16, 64, 256], pace, _LONG.value
     )
   if _RECORD.value:
-    path = Path(_RECORD.value)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(figures, indent=1) + '\n')
-    print(f'Recorded in {path}')
+    text = json.dumps(figures, indent=1) + '\n'
+    files.write(Path(_RECORD.value), text.encode())
+    print(f'Recorded in {_RECORD.value}')
   return 0
 
 

@@ -18,6 +18,7 @@ from lstm_jax.store import files
 
 STYLE = {
   'font.size': 12,
+  'text.parse_math': False,  # `$` in the name of a row is no formula
   'axes.titlesize': 13,
   'figure.titlesize': 15,
   'axes.spines.top': False,
@@ -66,15 +67,13 @@ def draw_all(
     print('No figures: matplotlib is not installed.', file=sys.stderr)
     return []
   out_dir = Path(out_dir)
-  out_dir.mkdir(parents=True, exist_ok=True)
+  files.make_directory(out_dir)
   paths = []
   with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
     for draw in (sequences_to_success, success_over_window):
       for name, data in as_files(draw(summaries), draw.__name__).items():
         path = out_dir / name
-        # A finished run that is run again touches nothing.
-        if not path.is_file() or path.read_bytes() != data:
-          files.publish(path, data, overwrite=True)
+        files.write(path, data)  # of a finished run that is run again: nothing
         paths.append(path)
   return paths
 

@@ -15,7 +15,11 @@ def everything():
   for one, kind in roles:
     lines.append(f'{kind} (--{one})')
     for name in catalog.names(kind):
-      entry = catalog.describe(kind, name)
+      try:
+        entry = catalog.describe(kind, name)
+      except catalog.Broken as why:
+        lines += item(name, f'broken: {why}')
+        continue
       lines += item(name, entry.summary)
       for option in entry.options.values():
         default = values.written(option.name, option.default)
@@ -32,7 +36,11 @@ def everything():
     lines.append('')
   lines.append('grids (--grid)')
   for name in grid.names():
-    table = grid.load(name)
+    try:
+      table = grid.load(name)
+    except values.Refused as why:
+      lines += item(name, f'broken: {why.args[0]}')
+      continue
     source = f' ({table.source})' if table.source else ''
     lines += item(name, f'{table.title}{source}')
     lines += item('  rows', ', '.join(row.name for row in table.rows), 4)

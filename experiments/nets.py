@@ -24,8 +24,7 @@ def save(opened, trial, params):
     'params': {name: np.asarray(w).tolist() for name, w in params.items()},
   }
   path = _folder(opened) / f'{trial}.json'
-  with files.storage(path):
-    path.parent.mkdir(exist_ok=True)
+  files.make_directory(path.parent, opened.disk)
   try:
     files.publish(path, seal.seal_json('net', content), disk=opened.disk)
   except FileExistsError:
@@ -34,7 +33,9 @@ def save(opened, trial, params):
 
 def names(opened):
   """Ids of the trials whose nets are kept, sorted."""
-  return sorted(path.stem for path in _folder(opened).glob('[!.]*.json'))
+  ending = '.json'
+  found = files.names(_folder(opened), ending)
+  return [name.removesuffix(ending) for name in found]
 
 
 def load(opened):

@@ -49,7 +49,10 @@ def setting(given, **facts):
   for one, kinds in catalog.ROLES.items():
     name, source = given[one]
     if catalog.kind_of(one, name):
-      entries[one] = catalog.find(one, name)
+      try:
+        entries[one] = catalog.find(one, name)
+      except catalog.Broken as why:
+        reasons.append(f'{source}={name}: {why}')
     else:
       known = tuple(n for kind in kinds for n in catalog.names(kind))
       reasons.append(f'{source}={name}: {catalog.unknown(str(name), known)}')
@@ -131,7 +134,7 @@ def _mismatched(given, entries):
 def _absent(entry, name, written):
   """Why an entry has no such option, and which one has."""
   one = _ROLE[entry.kind]
-  others = (catalog.describe(entry.kind, o) for o in catalog.names(entry.kind))
+  others = catalog.readable(entry.kind)
   having = [o.name for o in others if name in o.options or name in o.numbers]
   if having:
     tail = f'{one}s with one: {", ".join(having)}'
@@ -193,7 +196,7 @@ def _lacking(entry, need, options):
   kind, one = entry.kind, _ROLE[entry.kind]
   condition = entry.provides.get(need)
   if condition is None:
-    others = (catalog.describe(kind, name) for name in catalog.names(kind))
+    others = catalog.readable(kind)
     fit = [other.name for other in others if need in other.provides]
     return f'{kind} with a {need}: {", ".join(fit) or "(none)"}'
   if catalog.holds(condition, options):

@@ -12,6 +12,7 @@ if __name__ == '__main__':
 import sys
 
 from experiments import flags, layout, listing, plan, stopping, usage, values
+from lstm_jax import catalog
 
 # Not a plan of trials to be counted: a measurement with a command of its own.
 _VANISHING = '--grid=vanishing'
@@ -32,10 +33,10 @@ def main(argv=None):
     if request.action == 'list':
       return layout.show(listing.everything())
     made = plan.expand(request)
-  except values.Refused as refused:
+  except (values.Refused, catalog.Broken) as refused:
     for reason in refused.args:
       # One line each, whatever was typed.
-      mains.say('sweep', ' '.join(reason.split()))
+      mains.say('sweep', ' '.join(str(reason).split()))
     return 2
   if request.action == 'dry_run':
     return layout.show(listing.plan(made))

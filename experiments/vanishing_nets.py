@@ -270,7 +270,7 @@ def write(found, folder: Path, stem, label) -> list[Path]:
     The files.
 
   Raises:
-    OSError: the folder or a file cannot be written.
+    StorageError, Unusable: the folder or a file cannot be written.
   """
   text = io.StringIO()
   rows = csv.writer(text, lineterminator='\n')
@@ -281,7 +281,6 @@ def write(found, folder: Path, stem, label) -> list[Path]:
         rows.writerow((name, what, when, q, *(f'{10**x:.6g}' for x in logs)))
   contents = {f'{stem}.csv': text.getvalue().encode()}
   contents |= vanishing_figure.pictures(found, stem, label)
-  folder.mkdir(parents=True, exist_ok=True)
   for name, content in contents.items():
-    files.publish(folder / name, content, overwrite=True)
+    files.write(folder / name, content)
   return [folder / name for name in contents]

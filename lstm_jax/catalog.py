@@ -38,12 +38,15 @@ Beside the factory a module may hold these literals:
 """
 
 import ast
+import contextlib
+import difflib
 import functools
 import importlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstm_jax.choices import unknown
+from lstm_jax.store import files
+from lstm_jax.store.faults import StoreError
 
 KINDS = ('tasks', 'datasets', 'cells', 'learners', 'trainers')
 # What takes part in a trial -> the kinds that can. Data sets are trained on by
@@ -55,6 +58,23 @@ ROLES = {
 }
 _ROOT = Path(__file__).parent
 _TYPES = ('bool', 'int', 'float')
+_LONGEST = 2**24  # bytes of a source
+# What a source that says something else than we expect comes to.
+_UNREADABLE = (
+  SyntaxError,
+  ValueError,
+  TypeError,
+  AttributeError,
+  LookupError,
+  RecursionError,
+  MemoryError,
+  OSError,
+  StoreError,
+)
+
+
+class Broken(ValueError):
+  """The source of a cell, learner or task cannot be read; says where."""
 
 
 class Option(NamedTuple):
@@ -127,8 +147,13 @@ def names(kind, root=_ROOT):
   """The names of one kind, sorted: the public module files of its folder."""
   if kind not in KINDS:
     raise ValueError(f'kind={kind!r} must be one of {", ".join(KINDS)}')
-  files = (root / kind).glob('*.py')
-  return tuple(sorted(f.stem for f in files if not f.stem.startswith('_')))
+  found = [
+    name.removesuffix('.py')
+    for name in files.names(root / kind, '.py')
+    if (root / kind / name).is_file()
+  ]
+  # What editors and systems leave beside them can be no name of a module.
+  return tuple(name for name in found if name.isidentifier() and name[0] != '_')
 
 
 def kind_of(role, name, root=_ROOT):
@@ -149,6 +174,13 @@ def find(role, name):
   return describe(kind, name)
 
 
+def unknown(name, known):
+  """The end of a message about an unknown name: what exists, what is near."""
+  near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+  meant = f'; did you mean {near[0]}?' if near else ''
+  return f'choose from {", ".join(known) or "(none)"}{meant}'
+
+
 @functools.cache
 def describe(kind, name, root=_ROOT):
   """Reads one entry from its source, once, without importing it.
@@ -162,15 +194,34 @@ def describe(kind, name, root=_ROOT):
     The `Entry`.
 
   Raises:
-    ValueError: an unknown kind or name, a file without its factory, an option
-      or literal that cannot be read.
+    ValueError: an unknown kind or name.
+    Broken: a file that is no Python, without its factory, or with an option or
+      literal that cannot be read.
   """
   known = names(kind, root)
   if name not in known:
     raise ValueError(f'{kind[:-1]} {name!r} is unknown: {unknown(name, known)}')
-  path = root / kind / f'{name}.py'
   where = f'{kind}/{name}.py'
-  module = ast.parse(path.read_text(encoding='utf-8'), where)
+  try:
+    return _described(kind, name, root / where, where)
+  except SyntaxError as error:
+    raise Broken(f'{where}, line {error.lineno}: {error.msg}') from None
+  except _UNREADABLE as error:
+    text = f'{error}'
+    said = text if where in text else f'{where}: {text}'
+    raise Broken(' '.join(said.split())) from error
+
+
+def readable(kind, root=_ROOT):
+  """The entries of a kind, without those that are broken."""
+  for name in names(kind, root):
+    with contextlib.suppress(Broken):
+      yield describe(kind, name, root)
+
+
+def _described(kind, name, path, where):
+  """The `Entry` of one file; any error is one of `_UNREADABLE`."""
+  module = ast.parse(files.read_text(path, _LONGEST), where)
   assigned = {
     node.targets[0].id: node.value
     for node in module.body

@@ -122,7 +122,8 @@ def read_records(folder):
     Refused: a record is whole, but of another schema version.
   """
   found, problems = {}, []
-  for path in sorted((folder.path / 'records').glob('[!.]*.json')):
+  records = folder.path / 'records'
+  for path in (records / name for name in files.names(records, '.json')):
     try:
       record = _read(folder, path)
       if '.conflict-' in path.name:
@@ -180,8 +181,7 @@ def write_csv(folder):
   while True:
     records, problems = read_records(folder)
     data = _table(rows(folder, records))
-    if not path.is_file() or files.read(path) != data:
-      files.publish(path, data, overwrite=True, disk=folder.disk)
+    files.write(path, data, folder.disk)
     # The process of another shard may have sealed more and written its table
     # before ours: whoever writes last must have seen every record.
     if read_records(folder)[0] == records:

@@ -3,11 +3,15 @@
 import importlib
 import inspect
 import itertools
+import os
+import shutil
 import types
 import typing
+from pathlib import Path
 
 import pytest
 
+from experiments import sweep
 from lstm_jax import catalog
 
 ENTRIES = [(k, n) for k in catalog.KINDS for n in catalog.names(k)]
@@ -237,3 +241,69 @@ def test_a_condition_holds_where_every_value_does():
   assert catalog.holds({'a': 1, 'b': ...}, {'a': 1, 'b': 0, 'c': 2})
   assert not catalog.holds({'a': 1, 'b': ...}, {'a': 1, 'b': None})
   assert not catalog.holds({'a': 1}, {'a': 2})
+
+
+GOOD = 'def {}(*, hidden: int = 3):\n  """A cell."""\n'
+
+
+def test_what_editors_leave_is_ignored(tmp_path):
+  folder = tmp_path / 'cells'
+  folder.mkdir()
+  (folder / 'good.py').write_text(GOOD.format('good'))
+  for name in ('.#good.py', '._good.py', '#good#.py', 'good.py~', '.x.py'):
+    (folder / name).write_bytes(b'\x00\x05\x16')
+  for name in ('good copy.py', '1.py', 'a-b.py', 'good (1).py', 'x.py.orig'):
+    (folder / name).write_text('(')
+  (folder / 'folder.py').mkdir()
+  (folder / 'link.py').symlink_to('absent')
+  os.mkfifo(folder / 'fifo.py')
+  assert catalog.names('cells', tmp_path) == ('good',)
+  assert catalog.names('tasks', tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+  'text',
+  [
+    'def bad(:',
+    'x = 1',
+    'def bad(*, n: int = f()):\n  pass',
+    GOOD.format('bad') + 'NUMBERS = g()',
+    GOOD.format('bad') + 'NEEDS = {"a": 3}',
+    GOOD.format('bad') + 'TRIVIAL = 7',
+    'x = ' + '(' * 400 + ')' * 400,
+    b'\xff\xfe\x00',
+    b'def bad():\n  "\x00"',
+  ],
+)
+def test_one_broken_file_does_not_take_the_others_along(tmp_path, text):
+  (tmp_path / 'cells').mkdir()
+  (tmp_path / 'cells' / 'good.py').write_text(GOOD.format('good'))
+  data = text if isinstance(text, bytes) else text.encode()
+  (tmp_path / 'cells' / 'bad.py').write_bytes(data)
+  assert catalog.names('cells', tmp_path) == ('bad', 'good')
+  with pytest.raises(catalog.Broken, match='cells/bad.py') as caught:
+    catalog.describe('cells', 'bad', tmp_path)
+  assert '\n' not in str(caught.value)
+  assert [e.name for e in catalog.readable('cells', tmp_path)] == ['good']
+
+
+def test_a_broken_file_is_named_where_it_is_asked_for(
+  tmp_path, monkeypatch, capsys
+):
+  root = tmp_path / 'lstm_jax'
+  for kind in catalog.KINDS:
+    shutil.copytree(Path(catalog.__file__).parent / kind, root / kind)
+  (root / 'cells' / 'bad.py').write_text('def bad(:')
+  for function in ('names', 'describe', 'readable', 'kind_of'):
+    call = getattr(catalog, function)
+    there = lambda *a, call=call: call(*a, *[root] * (root not in a))
+    monkeypatch.setattr(catalog, function, there)
+  assert sweep.main(['sweep', '--list']) == 0
+  listed = capsys.readouterr().out
+  assert 'broken: cells/bad.py, line 1' in listed and 'lstm1997' in listed
+  assert sweep.main(['sweep', '--cell=bad', '--dry_run']) == 2
+  said = capsys.readouterr().err
+  assert 'cells/bad.py, line 1: invalid' in said and said.count('\n') == 1
+  assert sweep.main(['sweep', '--cell=srn', '--dry_run']) == 0
+  # A message that looks at all others.
+  assert sweep.main(['sweep', '--cell=srn', '--blocks=2', '--dry_run']) == 2

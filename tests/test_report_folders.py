@@ -284,7 +284,7 @@ def test_bad_arguments(tmp_path, capsys, monkeypatch):
     ((a, b, f'--out={b}'), 2, f'{b}: holds a run'),
     ((a, f'--out={b}'), 2, f'{b}: holds a run'),
     ((a, b, f'--out={tmp_path / "file"}'), place, 'file: not a directory'),
-    ((a, b, f'--out={tmp_path / "file" / "x"}'), place, 'file/x: Not a dir'),
+    ((a, b, f'--out={tmp_path / "file" / "x"}'), place, 'file: not a dir'),
   ):
     refused(capsys, code, words, *arguments)
   assert not (tmp_path / 'out').exists()

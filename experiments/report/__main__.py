@@ -17,6 +17,7 @@ import sys
 from experiments import values
 from experiments.layout import show
 from experiments.report import writing
+from lstm_jax import results
 from lstm_jax.store import faults, folder
 
 _HELP = """\
@@ -46,14 +47,18 @@ def main(argv=None):
     return show(_HELP + mains.EXIT_CODES)
   try:
     paths, out = _read(arguments)
-    written = writing.write([folder.open_folder(path) for path in paths], out)
+    opened = [folder.open_folder(path) for path in paths]
+    written = writing.write(opened, out)
   except values.Refused as refused:
     # One line, whatever was typed.
     mains.say('report', ' '.join(str(refused).split()))
     return int(faults.Exit.USAGE)
   for path in written[:2]:
     print(path)
-  return int(faults.Exit.OK)
+  problems = [p for one in opened for p in results.read_records(one)[1]]
+  for problem in problems:
+    mains.say('report', problem.reason)
+  return int(faults.Exit.FAILED if problems else faults.Exit.OK)
 
 
 def _read(arguments):

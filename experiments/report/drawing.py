@@ -15,6 +15,7 @@ from experiments.summaries import parts
 
 _STYLE = {
   'font.size': 10,
+  'text.parse_math': False,  # `$` in the name of a row is no formula
   'axes.titlesize': 11,
   'axes.spines.top': False,
   'axes.spines.right': False,

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from lstm_jax.store import faults, files, seal
 
 LEFT_OUT = 'No figures: matplotlib is not installed (pip install ".[plot]").'
 _EXPERIMENTS = Path(__file__).parent.parent
+# Behind it stand the checksums of all files of a report.
+_MARK = b'<!-- sha256 '
 
 
 def directory(folders, out: str | Path | None) -> Path:
@@ -28,16 +31,8 @@ def directory(folders, out: str | Path | None) -> Path:
     raise faults.Refused(
       f'{out}: holds a run, whose own report would be lost; name another --out'
     )
-  _make_directory(out)
+  files.make_directory(out)
   return out
-
-
-def _make_directory(path):
-  with files.storage(path):
-    try:
-      path.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-      raise faults.Unusable(f'{path}: not a directory') from None
 
 
 def key(held: Any) -> str:
@@ -48,10 +43,9 @@ def key(held: Any) -> str:
       whether figures can be drawn, are added.
   """
   sources = [
-    [path.name, hashlib.sha256(path.read_bytes()).hexdigest()]
+    [path.name, hashlib.sha256(files.read(path)).hexdigest()]
     for package in (_EXPERIMENTS, Path(catalog.__file__).parent)
-    for pattern in ('*.py', '*.toml')
-    for path in sorted(package.rglob(pattern))
+    for path in files.tree(package, ('.py', '.toml'))
   ]
   made_from = [
     held,
@@ -62,13 +56,30 @@ def key(held: Any) -> str:
 
 
 def there(out: Path, made_from: str) -> list[Path]:
-  """The files of a report made from the same, html first, or none."""
-  first = [out / name for name in ('report.html', 'report.md')]
-  if not all(path.is_file() for path in first):
+  """The files of a report made from the same, html first, or none.
+
+  None either where one of them is not what was written: edited, cut, gone.
+  """
+  try:
+    page, mark, listed = files.read(out / 'report.html').rpartition(_MARK)
+    if not mark or html_page.key(made_from).encode() not in page:
+      return []
+    made = json.loads(listed.partition(b' -->')[0])
+    names = ['report.html', *(name for name in made if name != 'report.html')]
+    data = {name: files.read(out / name) for name in names[1:]}
+    same = _digests({'report.html': page} | data) == made
+  except (
+    OSError, faults.StoreError, ValueError, TypeError, RecursionError
+  ):  # fmt: skip
     return []
-  if html_page.key(made_from) not in first[0].read_text('utf-8', 'replace'):
-    return []
-  return [*first, *sorted((out / 'figures').glob('report-*.svg'))]
+  return [out / name for name in names] if same else []
+
+
+def _digests(contents):
+  """Name -> SHA-256 of what is in it."""
+  return {
+    name: hashlib.sha256(data).hexdigest() for name, data in contents.items()
+  }
 
 
 def can_draw() -> bool:
@@ -104,17 +115,13 @@ def publish(
     file = f'figures/report-{name.replace(":", "-")}.svg'
     linked[name] = caption, file
     drawn[file] = drawing.standalone(svg)
-  texts = {
+  contents = {
     'report.html': page.encode(),
     'report.md': document(linked).encode(),
+    **drawn,
   }
-  return [
-    _publish(out / name, data, disk) for name, data in (texts | drawn).items()
-  ]
-
-
-def _publish(path, data, disk):
-  _make_directory(path.parent)
-  if not path.is_file() or files.read(path) != data:
-    files.publish(path, data, overwrite=True, disk=disk)
-  return path
+  listed = json.dumps(_digests(contents)).encode()
+  contents['report.html'] += _MARK + listed + b' -->\n'
+  for name, data in contents.items():
+    files.write(out / name, data, disk)
+  return [out / name for name in contents]

@@ -102,8 +102,8 @@ def _remove(folder, name, generation):
 def _generations(folder, bad=False):
   """name -> generations on disk, ascending; of `*.bad` files if `bad`."""
   found = {}
-  for path in (folder.path / 'checkpoints').iterdir():
-    name, _, rest = path.name.partition('.')
+  for name in files.names(folder.path / 'checkpoints'):
+    name, _, rest = name.partition('.')
     number, _, ending = rest.partition('.')
     if name and number.isdecimal() and ending.startswith('bad') == bad:
       found.setdefault(name, []).append(int(number))

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all.
+"""Every file is read and written here: bounded, regular, whole or not at all.
 
 A file is published in steps,
 
@@ -10,106 +10,29 @@ cut at any step leaves the old state or the new one. Pillai et al. (OSDI 2014),
 "All file systems are not created equal", shows what breaks where a step is
 left out.
 
-Every call that changes a disk goes through a `Disk`, so that a test can count
-the steps and fail each of them.
+What is read is a regular file of bounded size,
+whatever its name stands for: a FIFO, a device or a directory is an error.
 """
 
 import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Callable
+import stat
 from pathlib import Path
-from typing import NamedTuple
 
-from lstm_jax.store.faults import Corrupt, StorageError, Unusable
+from lstm_jax.store import faults
+from lstm_jax.store.disk import DISK, Disk, fault, storage
+from lstm_jax.store.faults import Corrupt, Unusable
 
 LARGEST = 2**32
 
-# Faults of the place; all others (full, quota, I/O, network) are the disk's.
-_PLACE = {
-  getattr(errno, name)
-  for name in (
-    'EACCES EPERM EROFS ENOENT ENOTDIR EISDIR ENAMETOOLONG ELOOP EINVAL'
-    ' ENOLCK ENOSYS EOPNOTSUPP'
-  ).split()
-}
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP}
-
-
-def _fsync_directory(path):
-  fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-  try:
-    os.fsync(fd)
-  except OSError as error:
-    # Some network file systems cannot, and order their renames themselves.
-    if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-      raise
-  finally:
-    os.close(fd)
-
-
-class Disk(NamedTuple):
-  """The calls that change a disk.
-
-  Attributes:
-    open: `(path, flags, mode) -> fd`.
-    write: `(fd, data) -> bytes written`, may be fewer than asked.
-    fsync: `fd -> None`.
-    link: `(source, target) -> None`, fails where `target` exists.
-    rename: `(source, target) -> None`, replaces `target`.
-    unlink: `path -> None`.
-    mkdir: `path -> None`.
-    fsync_directory: `path -> None`.
-  """
-
-  open: Callable = os.open
-  write: Callable = os.write
-  fsync: Callable = os.fsync
-  link: Callable = os.link
-  rename: Callable = os.rename
-  unlink: Callable = os.unlink
-  mkdir: Callable = os.mkdir
-  fsync_directory: Callable = _fsync_directory
-
-
-DISK = Disk()
-
-
-def fault(error, path, size=0):
-  """The `StorageError` or `Unusable` that an OSError on `path` comes to."""
-  reason = os.strerror(error.errno) if error.errno else str(error)
-  if error.errno in _PLACE:
-    return Unusable(f'{path}: {reason}{_owner(path)}')
-  return StorageError(
-    f'{path}: {reason} ({size} bytes asked for); what was saved before is safe:'
-    ' make room and run the same command again'
-  )
-
-
-@contextlib.contextmanager
-def storage(path, size=0):
-  """Turns an OSError within into the `fault` of `path`.
-
-  `FileExistsError` passes: it is an answer, not a fault.
-  """
-  try:
-    yield
-  except FileExistsError:
-    raise
-  except OSError as error:
-    raise fault(error, path, size) from error
-
-
-def _owner(path):
-  for place in (Path(path), *Path(path).parents):
-    with contextlib.suppress(OSError):
-      facts = place.stat()
-      return (
-        f' ({place} belongs to uid {facts.st_uid}, mode'
-        f' {facts.st_mode & 0o7777:04o}; this process is uid {os.geteuid()})'
-      )
-  return ''
+_NO_FILE = {
+  errno.ENXIO: 'a socket',
+  errno.EISDIR: 'a directory',
+  errno.ELOOP: 'a loop of links',
+}
 
 
 def write_temporary(path, data, disk=DISK):
@@ -217,22 +140,141 @@ def set_aside(path, disk=DISK):
   return bad
 
 
-def read(path):
-  """The bytes of a file, at most `LARGEST`.
+def write(path, data, disk: Disk = DISK):
+  """Makes `path` hold `data`; a file that holds it already is not touched.
+
+  Args:
+    path: where the file is; its directory is made if missing.
+    data: bytes.
+    disk: the calls that change the disk.
+
+  Raises:
+    StorageError, Unusable: the disk refused; what was there is intact.
+  """
+  path = Path(path)
+  try:
+    if read(path, len(data)) == data:
+      return
+  except FileNotFoundError:
+    make_directory(path.parent, disk)
+  except (Corrupt, Unusable):
+    pass  # something else stands there: it is replaced, or that is the error
+  publish(path, data, overwrite=True, disk=disk)
+
+
+def make_directory(path, disk=DISK):
+  """Makes a directory and its parents, durably; an existing one is fine.
+
+  Raises:
+    StorageError, Unusable: the disk refused, or something else has the name.
+  """
+  path = Path(path)
+  with storage(path):
+    if path.is_dir():
+      return
+    if not os.path.lexists(path):
+      make_directory(path.parent, disk)
+      with contextlib.suppress(FileExistsError):
+        disk.mkdir(path)
+      # A parent that can be passed through but not read cannot be synced.
+      with contextlib.suppress(PermissionError):
+        disk.fsync_directory(path.parent)
+    # Asked again: another process may have made it since.
+    if not path.is_dir():
+      what = 'a link to nothing' if path.is_symlink() else 'not a directory'
+      raise Unusable(
+        f'{faults.clean(path)}: {what}; remove it or name another place'
+      )
+
+
+def read(path, limit=LARGEST, start=b''):
+  """The bytes of a regular file.
+
+  Args:
+    path: the file.
+    limit: the most bytes that it may have.
+    start: what it must begin with, looked at before anything else is read.
 
   Raises:
     FileNotFoundError: there is none.
     Unusable, StorageError: it cannot be read.
-    Corrupt: it is larger than anything written here.
+    Corrupt: it is no regular file, larger than `limit` or begins otherwise.
   """
+  name = faults.clean(path)
+  # A FIFO that nobody writes to must not hold us up.
+  flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
   try:
-    file = open(path, 'rb')
+    file = open(path, 'rb', opener=lambda name, _: os.open(name, flags))
   except FileNotFoundError:
+    if os.path.islink(path):
+      raise Corrupt(f'{name}: a link to nothing; remove it') from None
     raise
   except OSError as error:
+    if error.errno in _NO_FILE:
+      what = _NO_FILE[error.errno]
+      raise Corrupt(f'{name}: {what}, not a regular file; remove it') from error
     raise fault(error, path) from error
   with file, storage(path):
-    size = os.fstat(file.fileno()).st_size
-    if size > LARGEST:
-      raise Corrupt(f'{path}: {size} bytes, more than {LARGEST}')
-    return file.read()
+    facts = os.fstat(file.fileno())
+    if not stat.S_ISREG(facts.st_mode):
+      what = 'a FIFO' if stat.S_ISFIFO(facts.st_mode) else 'a device'
+      raise Corrupt(f'{name}: {what}, not a regular file; remove it')
+    size = facts.st_size
+    if size <= limit:
+      head = file.read(len(start))
+      if head != start[: len(head)]:
+        raise Corrupt(f'{name}: not a file of lstm_jax')
+      # Not all that the file may have grown to since.
+      data = head + file.read(limit + 1 - len(head))
+      size = len(data)
+    if size > limit:
+      raise Corrupt(f'{name}: {size} bytes, more than {limit}')
+    return data
+
+
+def tree(root, endings):
+  """The regular files below a directory that end so, as paths, sorted.
+
+  What an editor leaves (`.#x.py`, links to nothing) is not among them.
+  """
+  found = []
+  for directory, below, inside in os.walk(root):
+    below[:] = [name for name in below if not name.startswith('.')]
+    found += [
+      Path(directory, name)
+      for name in inside
+      if name.endswith(endings) and not name.startswith('.')
+    ]
+  return sorted(path for path in found if path.is_file())
+
+
+def read_text(path, limit=LARGEST):
+  """The text of a regular file in UTF-8; raises as `read`.
+
+  Raises:
+    Corrupt: it is no UTF-8, too.
+  """
+  try:
+    return read(path, limit).decode('utf-8')
+  except UnicodeDecodeError as error:
+    raise Corrupt(f'{faults.clean(path)}: not UTF-8: {error}') from None
+
+
+def names(directory, ending=''):
+  """The names in a directory that end so, sorted; none where there is none.
+
+  Hidden files are left out: temporary ones, and those of editors and systems.
+
+  Raises:
+    Unusable, StorageError: it cannot be read, or is no directory.
+  """
+  try:
+    with storage(directory):
+      found = os.listdir(directory)
+  except Unusable as error:
+    if isinstance(error.__cause__, FileNotFoundError):
+      return []
+    raise
+  return sorted(
+    name for name in found if name.endswith(ending) and not name.startswith('.')
+  )

@@ -84,7 +84,7 @@ def create_or_open(path, plan, allow_drift=False, disk=files.DISK):
   """
   path, plan = Path(path), seal.plain(plan)
   _by_id(plan)
-  _make_directory(path, disk)
+  files.make_directory(path, disk)
   name = path / 'plan.json'
   is_new = not os.path.lexists(name)
   if is_new:
@@ -93,7 +93,7 @@ def create_or_open(path, plan, allow_drift=False, disk=files.DISK):
     _matching(path, plan, allow_drift, disk)
   places = (path, path / 'records', path / 'checkpoints')
   for place in places:
-    _make_directory(place, disk)
+    files.make_directory(place, disk)
     files.clean(place, disk)
     _try_to_write(place, disk)
   if is_new:
@@ -119,7 +119,7 @@ def open_folder(path, disk=files.DISK):
   path = Path(path)
   name = path / 'plan.json'
   try:
-    plan = seal.unseal_json('plan', files.read(name), name)
+    plan = seal.unseal_json('plan', files.read(name, start=b'{'), name)
   except FileNotFoundError as error:
     raise faults.Unusable(
       f'{path}: no run here, it has no plan.json'
@@ -131,7 +131,7 @@ def note(folder, line):
   """Appends a line to the log, for a reader; never fails, never read back."""
   now = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
   with contextlib.suppress(OSError):
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
     fd = folder.disk.open(folder.path / 'log', flags, 0o666)
     try:
       folder.disk.write(fd, f'{now} {line}\n'.encode())
@@ -180,34 +180,13 @@ def _by_id(plan):
   return trials
 
 
-def _make_directory(path, disk):
-  """Makes a directory and its parents, durably; an existing one is fine."""
-  with files.storage(path):
-    if path.is_dir():
-      return
-    if not os.path.lexists(path):
-      _make_directory(path.parent, disk)
-      with contextlib.suppress(FileExistsError):
-        disk.mkdir(path)
-      # A parent that can be passed through but not read cannot be synced.
-      with contextlib.suppress(PermissionError):
-        disk.fsync_directory(path.parent)
-    # Asked again: another process may have made it since.
-    if not path.is_dir():
-      what = 'a link to nothing' if path.is_symlink() else 'not a directory'
-      raise faults.Unusable(f'{path}: {what}; name another --out')
-
-
 def _check_vacant(path):
   """Raises `Unusable` where a new run would mix with somebody's files."""
-  with files.storage(path):
-    names = [entry.name for entry in path.iterdir()]
+  names = files.names(path)
   if 'plan.json' in names:
     return  # another process has made it a run folder since it was looked for
   foreign = [
-    name
-    for name in names
-    if name not in _OURS and not name.startswith(('.', 'lock'))
+    name for name in names if name not in _OURS and not name.startswith('lock')
   ]
   if foreign:
     raise faults.Unusable(

@@ -14,6 +14,8 @@ import socket
 
 from lstm_jax.store import faults, files
 
+_LONGEST = 1000  # bytes of a lock file
+
 
 @contextlib.contextmanager
 def lock(folder, shard=None):
@@ -66,11 +68,14 @@ def _forget(fd):
 
 def _message(folder):
   holders = []
-  for path in sorted(folder.path.glob('lock*')):
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-      who = json.loads(path.read_text())
+  for name in files.names(folder.path):
+    wrong = OSError, ValueError, KeyError, TypeError, RecursionError
+    with contextlib.suppress(*wrong, faults.StoreError):
+      if not name.startswith('lock'):
+        continue
+      who = json.loads(files.read(folder.path / name, _LONGEST))
       if who['host'] != socket.gethostname() or _alive(who['pid']):
-        shard = path.name.removeprefix('lock').strip('-').replace('-', ' ')
+        shard = name.removeprefix('lock').strip('-').replace('-', ' ')
         holders.append(
           f'process {who["pid"]} on {who["host"]} since {who["since"]}'
           + (f' (shard {shard})' if shard else '')

@@ -38,9 +38,11 @@ def prepare(settings, how):
   Raises:
     Missing, BadData: a data set is not there, or damaged.
   """
+  from experiments import admission
   from lstm_jax.examples import Source
 
   source = Source(how.data_dir or None, how.skip_bad)
+  checked = set()
 
   @functools.cache
   def dataset(name, options):
@@ -55,6 +57,7 @@ def prepare(settings, how):
     make_cell = lambda num_inputs: catalog.build(
       'cells', setting.cell, num_inputs, 0, **dict(setting.cell_options)
     )
+    admission.of_layer(checked, setting, make_cell(data.num_inputs or 1))
     trainer = catalog.build(
       'trainers',
       setting.learner,
@@ -74,6 +77,8 @@ def prepare(settings, how):
     setting = settings[where[0]]
     try:
       held, trainer = build(setting)
+      seeds = tuple(sorted({settings[i].seed for i in where}))
+      admission.of_dataset(checked, setting, held, seeds)
       kernels.setdefault(setting.cell, trainer.model.kernel())
     except ValueError as why:
       reasons.append(f'row {setting.row}: {why}')

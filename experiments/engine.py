@@ -234,18 +234,24 @@ def _compare(opened, how, trials, shared, records, prepared, devices, stop):
 
 def _builds(trials, shared):
   """Program key -> `lanes.Build`, and why settings are refused."""
-  builds, reasons = {}, []
+  builds, reasons, checked = {}, [], set()
   for key, members in shared.items():
     setting = trials[members[0]]
     try:
-      builds[key] = build(setting)
+      builds[key] = build(setting, checked)
     except ValueError as why:
       reasons.append(f'row {setting.row}: {why}')
   return builds, reasons
 
 
-def build(setting):
-  """The `lanes.Build` of a setting's program."""
+def build(setting, checked=None):
+  """The `lanes.Build` of a setting's program.
+
+  Args:
+    setting: one of the program's.
+    checked: of `admission.of_task`; None: its task and cell are not looked at.
+  """
+  from experiments import admission
   from lstm_jax import lanes, trial
 
   task = catalog.build('tasks', setting.task, **dict(setting.task_options))
@@ -257,6 +263,8 @@ def build(setting):
     task.num_outputs,
     **dict(setting.cell_options),
   )
+  if checked is not None:
+    admission.of_task(checked, setting, task, cell)
   static = {'length': setting.length} if length_is_static(setting) else {}
   learner = catalog.build(
     'learners',

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
 from lstm_jax.types import Array
 from lstm_jax.unroll import affine, select
@@ -122,12 +123,6 @@ def _product(w, x):
   return jnp.moveaxis(jnp.tensordot(w, x, axes=(1, 1)), 0, 1)
 
 
-def _outer(errors, x):
-  """`sum_t errors x^T` for `[T, R, *]` and `[T, I, *]`: `[R, I]`."""
-  axes = [axis for axis in range(errors.ndim) if axis != 1]
-  return jnp.tensordot(errors, x, axes=(axes, axes))
-
-
 def _begin(carry, initial, step):
   """The state that a step starts from."""
   if step.cut is not None:
@@ -185,81 +180,102 @@ def _forward(
   return jax.lax.scan(body, start, steps, reverse=asked.reverse)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _with_products(recurrence, asked, weights, start, initial, heard, steps):
   return _forward(recurrence, asked, weights, start, initial, heard, steps)
 
 
-def _there(recurrence, asked, weights, start, initial, heard, steps):
+@functools.partial(_with_products.defjvp, symbolic_zeros=True)
+def _pushed(recurrence, asked, primals, tangents):
+  """The loop, and what it changes by in some direction.
+
+  A rule for forward mode that JAX transposes for the way back: a `custom_vjp`
+  has no forward mode, and its errors no axes of a mesh. What the changes of
+  weights and inputs add to the net inputs is computed for all steps before the
+  loop; transposed, that is one product over all steps for each matrix.
+  """
+  weights, start, initial, heard, steps = primals
   last, (*kept, starts) = _forward(
-    recurrence, asked, weights, start, initial, heard, steps, keep_starts=True
+    recurrence, asked, *primals, keep_starts=True
   )
-  return (last, tuple(kept)), (weights, starts, initial, heard, steps)
-
-
-def _back(recurrence, asked, stored, errors):
-  weights, starts, initial, heard, steps = stored
-  e_last, (e_ys, e_states, e_gates) = errors
+  d_weights, d_start, d_initial, _, d_steps = tangents
+  d_rest, d_start, d_initial = jax.tree.map(
+    _written_out, (d_weights.rest, d_start, d_initial)
+  )
   zeros = functools.partial(jax.tree.map, jnp.zeros_like)
+  hears = lambda start: _hears(recurrence, start, heard)
   together = _together(recurrence, weights)
+  # Turned round once: on the way back it is then a plain product at each step.
   back_h = weights.w_h.T
-
-  def body(c, inputs):
-    e_after, e_rest, e_initial = c
-    start, step, e_y, e_state, e_gates = inputs
-    if e_state is not None:
-      e_after = jax.tree.map(jnp.add, e_after, e_state)
-    e_carry, e_before = e_after, None
-    if step.active is not None:
-      e_carry = select(step.active, e_after, zeros(e_after))
-      e_before = select(step.active, zeros(e_after), e_after)
-      if e_y is not None:
-        e_y = jnp.where(step.active[None], e_y, 0)
-      if e_gates is not None:
-        e_gates = select(step.active, e_gates, zeros(e_gates))
-    if e_y is not None:
-      name = recurrence.output
-      e_carry = e_carry._replace(**{name: getattr(e_carry, name) + e_y})
-
-    hears = lambda start: _hears(recurrence, start, heard)
-    z, back_z = jax.vjp(hears, start)
-    nets = _nets(recurrence, weights, together, step.x, z)
-    advance = lambda *inputs: _advance(recurrence, *inputs, step.keep)
-    (_, gates), back = jax.vjp(advance, weights.rest, start, nets)
-    e_of_rest, e_start, e_nets = back(
-      (e_carry, zeros(gates) if e_gates is None else e_gates)
-    )
-    (more,) = back_z(affine(back_h, e_nets[-1]))
-    e_start = jax.tree.map(jnp.add, e_start, more)
-    if step.fresh is not None:
-      again = select(step.fresh, e_start, zeros(e_start))
-      e_initial = jax.tree.map(jnp.add, e_initial, again)
-      e_start = select(step.fresh, zeros(e_start), e_start)
-    if step.cut is not None:
-      e_start = select(step.cut, zeros(e_start), e_start)
-    if e_before is not None:
-      e_start = jax.tree.map(jnp.add, e_start, e_before)
-    e_rest = jax.tree.map(jnp.add, e_rest, e_of_rest)
-    return (e_start, e_rest, e_initial), e_nets
-
-  (e_start, e_rest, e_initial), e_nets = jax.lax.scan(
-    body,
-    (e_last, zeros(weights.rest), zeros(initial)),
-    (starts, steps, e_ys, e_states, e_gates),
-    reverse=not asked.reverse,
+  d_nets = _from_changes(
+    recurrence, weights, d_weights, steps.x, d_steps.x, jax.vmap(hears)(starts)
   )
-  e_net_x, e_net_h = e_nets[0], e_nets[-1]
-  z = jax.vmap(lambda start: _hears(recurrence, start, heard))(starts)
-  if together is None:
-    e_w_x, e_w_h = _outer(e_net_x, steps.x), _outer(e_net_h, z)
+
+  # States are stored, nothing else: the rest of a step is computed again.
+  @functools.partial(jax.checkpoint, prevent_cse=False)
+  def body(d_before, inputs):
+    start, step, d_nets = inputs
+    d_start = d_before
+    if step.cut is not None:
+      d_start = select(step.cut, zeros(d_start), d_start)
+    if step.fresh is not None:
+      d_start = select(step.fresh, d_initial, d_start)
+    z, d_z = jax.jvp(hears, (start,), (d_start,))
+    nets = _nets(recurrence, weights, together, step.x, z)
+    d_nets = (*d_nets[:-1], d_nets[-1] + jnp.tensordot(back_h, d_z, (0, 0)))
+    _, (d_carry, d_gates) = jax.jvp(
+      lambda *inputs: _advance(recurrence, *inputs, step.keep),
+      (weights.rest, start, nets),
+      (d_rest, d_start, d_nets),
+    )
+    d_y = getattr(d_carry, recurrence.output)
+    if step.active is not None:
+      d_carry = select(step.active, d_carry, d_before)
+      d_y, d_gates = select(step.active, (d_y, d_gates), zeros((d_y, d_gates)))
+    return d_carry, (
+      d_y if asked.outputs else None,
+      d_carry if asked.states else None,
+      d_gates if asked.gates else None,
+    )
+
+  d_made = jax.lax.scan(
+    body, d_start, (starts, steps, d_nets), reverse=asked.reverse
+  )
+  return (last, tuple(kept)), d_made
+
+
+def _from_changes(recurrence, weights, d_weights, x, d_x, z):
+  """What changes of weights and inputs add to the net inputs of all steps.
+
+  Args:
+    recurrence, weights: as for `through`.
+    d_weights, d_x: changes, `SymbolicZero` where there is none.
+    x: `[T, I, *]`.
+    z: what the recurrent weights multiply, `[T, S, *]`.
+
+  Returns:
+    `[T, R, *]` in a tuple like that of `_nets`.
+  """
+  d_w_x, d_b, d_w_h = map(
+    _written_out, (d_weights.w_x, d_weights.b, d_weights.w_h)
+  )
+  d_b = d_b.reshape((1, -1) + (1,) * (x.ndim - 2))
+  if recurrence.joint:
+    d_nets = (
+      _product(
+        jnp.concatenate((d_w_x, d_w_h), axis=1), jnp.concatenate((x, z), axis=1)
+      )
+      + d_b,
+    )
   else:
-    both = _outer(e_net_x, jnp.concatenate((steps.x, z), axis=1))
-    e_w_x, e_w_h = jnp.split(both, (steps.x.shape[1],), axis=1)
-  axes = [axis for axis in range(e_net_x.ndim) if axis != 1]
-  e_weights = Weights(e_w_x, jnp.sum(e_net_x, axis=axes), e_w_h, e_rest)
-  # A product of its own, which the compiler leaves out where no one asks.
-  e_steps = Steps(_product(weights.w_x.T, e_net_x), None, None, None, None)
-  return e_weights, e_start, e_initial, None, e_steps
+    d_nets = _product(d_w_x, x) + d_b, _product(d_w_h, z)
+  if isinstance(d_x, SymbolicZero):
+    return d_nets
+  return (d_nets[0] + _product(weights.w_x, d_x), *d_nets[1:])
 
 
-_with_products.defvjp(_there, _back)
+def _written_out(change):
+  """A change as an array, also where it is known to be 0."""
+  if isinstance(change, SymbolicZero):
+    return jnp.zeros(change.shape, change.dtype)
+  return change

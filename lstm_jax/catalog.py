@@ -39,12 +39,12 @@ Beside the factory a module may hold these literals:
 
 import ast
 import contextlib
-import difflib
 import functools
 import importlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lstm_jax.choices import unknown
 from lstm_jax.store import files
 from lstm_jax.store.faults import StoreError
 
@@ -172,13 +172,6 @@ def find(role, name):
     known = [n for kind in ROLES[role] for n in names(kind)]
     raise ValueError(f'{role} {name!r} is unknown: {unknown(name, known)}')
   return describe(kind, name)
-
-
-def unknown(name, known):
-  """The end of a message about an unknown name: what exists, what is near."""
-  near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-  meant = f'; did you mean {near[0]}?' if near else ''
-  return f'choose from {", ".join(known) or "(none)"}{meant}'
 
 
 @functools.cache

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax import _fused, _layer_loop, kernels
+from lstm_jax import _fused, _layer_loop, kernels, layer_checks
 from lstm_jax.noise import Noise
 from lstm_jax.types import Array, Cell
 
@@ -68,7 +68,8 @@ def run(
     params: its weights, without lanes. Absent ones (`cell.mask`) count as 0.
     xs: `[T, B, I]` or `[T, I]`.
     lengths: `[B]` (or a scalar) integers in 0, ..., T; a sequence's steps past
-      its length change nothing and are never read. None: T.
+      its length change nothing and are never read. None: T. Under `jax.jit`,
+      where they are not known, those outside are held to 0 and T.
     state: where each sequence goes on from, fields `[B, C]` (or `[C]`), as in
       `Run.last`; None: `initial`.
     initial: the state that sequences start with and are reset to, fields `[C]`:
@@ -95,37 +96,27 @@ def run(
     A `Run`.
 
   Raises:
-    ValueError: shapes that do not fit, lengths outside 0, ..., T where they
-      are known, a `window` or `checkpoint_every` below 1, an unknown
-      `backward`, a `kernel` that is unknown or cannot do what is asked.
+    ValueError: arrays whose structure, shape or dtype does not fit the cell,
+      lengths outside 0, ..., T where they are known, a `window` or
+      `checkpoint_every` below 1, an unknown `backward`, a `kernel` that is
+      unknown or cannot do what is asked.
   """
-  noise = Noise() if noise is None else noise
+  layer_checks.check_options(
+    window=window, checkpoint_every=checkpoint_every, backward=backward,
+    reverse=reverse, outputs=outputs, states=states, gates=gates,
+  )  # fmt: skip
+  params, xs, lengths, state, initial, reset, noise = layer_checks.check_arrays(
+    cell, params, xs, lengths=lengths, state=state, initial=initial,
+    reset=reset, noise=noise,
+  )  # fmt: skip
   single = xs.ndim == 2
-  if xs.ndim not in (2, 3) or xs.shape[-1] != cell.num_inputs:
-    raise ValueError(
-      f'xs has shape {xs.shape}; must be [T, B, {cell.num_inputs}] or '
-      f'[T, {cell.num_inputs}]'
-    )
-  for name, value in (
-    ('window', window),
-    ('checkpoint_every', checkpoint_every),
-  ):
-    if value is not None and value < 1:
-      raise ValueError(f'{name}={value} must be at least 1')
-  if backward not in ('products', 'autodiff'):
-    raise ValueError(f'backward={backward!r} must be one of products, autodiff')
   num_steps, *lanes = xs.shape[:-1]
   lanes = tuple(lanes)
-  _check_lengths(lengths, num_steps, lanes)
-  if reset is not None and jnp.shape(reset) != (num_steps, *lanes):
-    raise ValueError(
-      f'reset has shape {jnp.shape(reset)}; must be {(num_steps, *lanes)}'
-    )
   last_first = (lambda a: a) if single else (lambda a: jnp.moveaxis(a, -1, 0))
   first_last = (lambda a: a) if single else (lambda a: jnp.moveaxis(a, 0, -1))
 
   params = jax.tree.map(_present, params, cell.mask)
-  dtype = jax.tree.leaves(params)[0].dtype
+  dtype = xs.dtype
   used = _used(
     reset=reset, reverse=reverse, noise=noise, window=window, states=states,
     gates=gates, checkpoint_every=checkpoint_every, backward=backward,
@@ -135,28 +126,19 @@ def run(
   if initial is None:
     initial = zero
   else:
-    _check_state('initial', initial, cell.initial_carry((), dtype), ())
     wide = lambda a, like: jnp.broadcast_to(
       jnp.reshape(a, a.shape + (1,) * len(lanes)), like.shape
-    ).astype(dtype)
-    initial = jax.tree.map(wide, _named(initial, zero), zero)
-  if state is None:
-    start = initial
-  else:
-    _check_state('state', state, zero, lanes)
-    start = jax.tree.map(
-      lambda a: first_last(a).astype(dtype), _named(state, zero)
     )
+    initial = jax.tree.map(wide, initial, zero)
+  start = initial if state is None else jax.tree.map(first_last, state)
 
   t = jnp.arange(num_steps).reshape((-1,) + (1,) * len(lanes))
-  active = None if lengths is None else t < jnp.asarray(lengths)[None]
-  xs = xs.astype(dtype)
+  active = None if lengths is None else t < lengths[None]
   if active is not None:
     # What lies past the end may be anything, nan too.
     xs = jnp.where(active[..., None], xs, 0)
   if noise.inputs is not None:
-    factors = jax.lax.stop_gradient(jnp.asarray(noise.inputs, dtype))
-    xs = xs * jnp.broadcast_to(factors, xs.shape[1:])[None]
+    xs = xs * jnp.broadcast_to(noise.inputs, xs.shape[1:])[None]
   if chosen != 'xla':
     ys, last = _fused.loop(
       chosen,
@@ -175,13 +157,13 @@ def run(
   steps = _layer_loop.Steps(
     x=xs,
     active=active,
-    fresh=None if reset is None else jnp.asarray(reset, bool),
+    fresh=reset,
     cut=None if cut is None else jnp.broadcast_to(cut, (num_steps, *lanes)),
-    keep=_keep(noise.keep, zero, num_steps, lanes, dtype),
+    keep=_keep(noise.keep, num_steps, lanes),
   )
   heard = None
   if noise.heard is not None:
-    heard = jax.lax.stop_gradient(jnp.asarray(noise.heard, dtype)).T
+    heard = noise.heard.T
     if heard.ndim < 1 + len(lanes):
       heard = heard[:, None]
   asked = _layer_loop.Asked(outputs, states, gates, reverse)
@@ -205,11 +187,18 @@ def which_kernel(cell: Cell, params, xs, *, kernel='auto', **how):
     A `kernels.Choice`; printed, it says so.
 
   Raises:
-    ValueError: as `run` does for `kernel`.
+    ValueError: as `run` does.
   """
-  inspect.signature(run).bind(cell, params, xs, **how)
-  dtype = jax.tree.leaves(params)[0].dtype
-  return kernels.choose(kernel, cell, dtype, _used(**how))
+  given = inspect.signature(run).bind(cell, params, xs, **how)
+  given.apply_defaults()
+  arrays, options = {}, dict(given.arguments)
+  for name in ('kernel', 'cell', 'params', 'xs'):
+    del options[name]
+  for name in ('lengths', 'state', 'initial', 'reset', 'noise'):
+    arrays[name] = options.pop(name)
+  layer_checks.check_options(**options)
+  checked = layer_checks.check_arrays(cell, params, xs, **arrays)
+  return kernels.choose(kernel, cell, checked.xs.dtype, _used(**how))
 
 
 def _used(noise=None, backward='products', **how):
@@ -231,53 +220,11 @@ def _present(w, mask):
   return w if np.all(mask) else w * jnp.asarray(mask, w.dtype)
 
 
-def _named(state, like):
-  """A state, or a tuple of its fields, as the carry `like`."""
-  return type(like)(*state)
-
-
-def _keep(keep, state, num_steps, lanes, dtype):
+def _keep(keep, num_steps, lanes):
   """`Noise.keep` for the loop: `[T, C, *]`."""
   if keep is None:
     return None
-  keep = jax.lax.stop_gradient(jnp.asarray(keep, dtype))
-  size = len(state[0])
   if keep.ndim == 2 and lanes:
     keep = keep[:, None]
-  wide = jnp.broadcast_to(keep, (num_steps, *lanes, size))
+  wide = jnp.broadcast_to(keep, (num_steps, *lanes, keep.shape[-1]))
   return jnp.moveaxis(wide, -1, 1)
-
-
-def _check_lengths(lengths, num_steps, lanes):
-  if lengths is None:
-    return
-  if jnp.shape(lengths) != lanes:
-    raise ValueError(
-      f'lengths has shape {jnp.shape(lengths)}; must be {lanes}: one a sequence'
-    )
-  if isinstance(lengths, jax.core.Tracer):
-    return
-  held = np.asarray(lengths)
-  if not np.issubdtype(held.dtype, np.integer):
-    raise ValueError(f'lengths has dtype {held.dtype}; must be integers')
-  wrong = held[(held < 0) | (held > num_steps)]
-  if wrong.size:
-    raise ValueError(
-      f'lengths has {wrong.ravel()[0]}; must be from 0 to T = {num_steps}'
-    )
-
-
-def _check_state(name, state, like, lanes):
-  want = {
-    field: (*lanes, len(value))
-    for field, value in zip(like._fields, like, strict=True)
-  }
-  if len(state) != len(like):
-    raise ValueError(
-      f'{name} has {len(state)} fields; must be {", ".join(like._fields)}'
-    )
-  for (field, shape), value in zip(want.items(), state, strict=True):
-    if jnp.shape(value) != shape:
-      raise ValueError(
-        f'{name}: {field} has shape {jnp.shape(value)}; must be {shape}'
-      )

@@ -22,7 +22,14 @@ def affine(w, x):
   product. Weights with lanes are one net a lane: multiply and sum, which XLA
   compiles into the surrounding loop where a batched product would become a
   library call. A `OneHot` picks its column.
+
+  Raises:
+    TypeError: not one column of weights for each source: a single one would be
+      broadcast in silence.
   """
+  sources = x.size if isinstance(x, OneHot) else x.shape[0]
+  if w.shape[1] != sources:
+    raise TypeError(f'weights of shape {w.shape} do not fit {sources} sources')
   if isinstance(x, OneHot):
     return _column(w, x.index)
   if w.ndim == 2:

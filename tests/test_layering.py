@@ -10,10 +10,10 @@ PACKAGE = 'lstm_jax'
 # Each layer may import those before it and nothing of its own.
 LAYERS = (
   ('types', 'squash', 'draw', 'batches', 'snapshot'),
-  ('blindness', 'criteria', 'exams', 'outputs', 'unroll'),
+  ('blindness', 'criteria', 'exams', 'outputs', 'promises', 'unroll'),
   ('cells', 'tasks', 'learners'),
   ('_layer_loop', 'convert', 'native', 'noise'),
-  ('_fused', 'kernels'),
+  ('_fused', 'kernels', 'layer_checks'),
   ('layer',),
   ('stack', 'flax_layers', 'sequence_model'),
   ('training',),
@@ -29,7 +29,7 @@ FOLDERS = ('cells', 'tasks', 'learners', 'trainers')
 # They serve commands that must not wait for JAX; '' is the package itself.
 LIGHT = ('', 'catalog', 'collect', 'datasets', 'results', 'statistics', 'store')
 # What both sides speak of: plain types without JAX.
-SHARED = ('examples',)
+SHARED = ('choices', 'examples')
 FORBIDDEN = ('experiments', 'absl', 'tests')
 HEAVY = ('jax', 'jaxlib', 'flax', 'optax')
 

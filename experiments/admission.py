@@ -1,0 +1,61 @@
+"""What is to be trained is looked at once, before a folder is opened.
+
+What a cell, a task or a data set does not keep of its promises is a refusal in
+one line. Where its code fails with an error of its own, it fails in its trials
+too, which say so in their records.
+"""
+
+from lstm_jax import promises
+from lstm_jax.examples import BadData
+
+
+def admit(checked, key, check, *args):
+  """Calls a check of `promises`, once for a key.
+
+  Args:
+    checked: keys of what has been looked at; added to.
+    key: what is looked at, hashable.
+    check: the function.
+    *args: its arguments.
+
+  Raises:
+    promises.Broken: the reason.
+  """
+  if key in checked:
+    return
+  checked.add(key)
+  try:
+    check(*args)
+  except promises.Broken:
+    raise
+  except Exception:  # of the code that is looked at, or no memory for a look
+    return
+
+
+def of_task(checked, setting, task, cell):
+  """Looks at the task and the cell of a setting; see `admit`."""
+  of = setting.task, setting.task_options
+  admit(
+    checked, of, promises.check_task, setting.task, task, setting.length or 1
+  )
+  of = setting.cell, setting.cell_options, cell.num_inputs, cell.num_outputs
+  admit(checked, of, promises.check_cell, setting.cell, cell)
+
+
+def of_layer(checked, setting, cell):
+  """Looks at a cell that is to run as a layer; see `admit`."""
+  of = setting.cell, setting.cell_options, cell.num_inputs
+  admit(checked, of, promises.check_cell, setting.cell, cell, True)
+
+
+def of_dataset(checked, setting, dataset, seeds):
+  """Looks at the data set of a setting for some seeds.
+
+  Raises:
+    BadData: the reason.
+  """
+  of = setting.task, id(dataset), seeds
+  try:
+    admit(checked, of, promises.check_dataset, setting.task, dataset, seeds)
+  except promises.Broken as error:
+    raise BadData(str(error)) from error

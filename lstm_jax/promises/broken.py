@@ -1,0 +1,43 @@
+"""What a promise that is not kept comes to, and how it is told."""
+
+import jax
+
+
+class Broken(ValueError):
+  """A cell, task or data set is not what it promises; the message says how."""
+
+
+def same(who, what, found, whose, expected, dtypes=True):
+  """Raises `Broken` unless two trees agree in structure, shapes, dtypes."""
+  if jax.tree.structure(found) != jax.tree.structure(expected):
+    names = [
+      ', '.join(at for at, _ in leaves(tree)) for tree in (found, expected)
+    ]
+    raise Broken(f'{who}: {what}: {names[0]}, {whose} has {names[1]}')
+  for (at, leaf), (_, like) in zip(
+    leaves(found), leaves(expected), strict=True
+  ):
+    if leaf.shape != like.shape or (dtypes and leaf.dtype != like.dtype):
+      raise Broken(
+        f'{who}: {what}: {at.lstrip(".")} is {words(leaf)}, {whose} has '
+        f'{words(like)}'
+      )
+
+
+def leaves(tree):
+  """`(name, leaf)` of a tree."""
+  found = jax.tree_util.tree_flatten_with_path(tree)[0]
+  return [(jax.tree_util.keystr(path), leaf) for path, leaf in found]
+
+
+def words(array):
+  """The dtype and the shape of an array."""
+  return f'{array.dtype}{list(array.shape)}'
+
+
+def must_be(who, value, kind):
+  """Raises `Broken` unless a value is of a type."""
+  if not isinstance(value, kind):
+    raise Broken(
+      f'{who}: is a {type(value).__name__}, must be a {kind.__name__}'
+    )

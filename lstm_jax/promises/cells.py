@@ -1,0 +1,155 @@
+"""What a cell promises: see `types.Cell`."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.promises.broken import Broken, leaves, must_be, same, words
+from lstm_jax.types import Cell
+
+_LANES = ((), (3,))  # one net and several
+
+
+def check_cell(name: str, cell: Cell, layer: bool = False):
+  """Checks a cell by its shapes; nothing is computed.
+
+  Args:
+    name: for messages.
+    cell: what its factory has made.
+    layer: whether it is to run as a layer, without output units.
+
+  Raises:
+    Broken: params that are not those of the mask, a carry that a step changes
+      in structure, shape or dtype, outputs of another size, no recurrence
+      where `layer` needs one.
+  """
+  who = f'cell {name}'
+  must_be(who, cell, Cell)
+  for at, exists in leaves(cell.mask):
+    if not np.isin(exists, (0, 1)).all():
+      raise Broken(f'{who}: mask{at} must hold nothing but 0 and 1')
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  made = jax.eval_shape(cell.init, key, dict(cell.numbers))
+  same(who, 'params of init', made, 'its mask', cell.mask, dtypes=False)
+  for at, leaf in leaves(made):
+    if not jnp.issubdtype(leaf.dtype, jnp.floating):
+      raise Broken(f'{who}: init gives params{at} {leaf.dtype}, not numbers')
+  if layer and cell.recurrence is None:
+    raise Broken(
+      f'{who}: has no recurrence (types.Recurrence), which a layer needs; '
+      'tasks run without'
+    )
+  for lanes in _LANES:
+    try:
+      _check_step(who, cell, made, lanes, layer)
+    except (TypeError, ValueError) as error:
+      said = ' '.join(str(error).split())
+      if isinstance(error, Broken) or not re.search('shape|dimension', said):
+        raise
+      raise Broken(
+        f'{who}: a step of its params, carry and {cell.num_inputs} inputs '
+        f'cannot be taken: {said}'
+      ) from error
+  if not layer:
+    _check_sources(who, cell)
+
+
+def _check_step(who, cell, made, lanes, layer):
+  """A step of nets side by side, or of one."""
+  struct = lambda *shape: jax.ShapeDtypeStruct((*shape, *lanes), jnp.float32)
+  before = jax.eval_shape(lambda: cell.initial_carry(lanes, jnp.float32))
+  if not hasattr(before, '_fields'):
+    raise Broken(
+      f'{who}: initial_carry gives {type(before).__name__}, must be a '
+      'NamedTuple'
+    )
+  for at, leaf in leaves(before):
+    if leaf.dtype != jnp.float32 or leaf.shape[leaf.ndim - len(lanes) :] != (
+      lanes
+    ):
+      raise Broken(
+        f'{who}: initial_carry{at} is {words(leaf)} for lanes {lanes} and '
+        f'float32; must be float32 with the lanes last'
+      )
+  x_t = struct(cell.num_inputs)
+  if cell.recurrence is not None:
+    _check_recurrence(who, cell, made, before, x_t)
+  if layer:
+    return
+  nets = jax.tree.map(lambda leaf: struct(*leaf.shape), made)
+  after, net = jax.eval_shape(cell.step, nets, before, x_t)
+  same(who, 'carry after a step', after, 'initial_carry', before)
+  expected = struct(cell.num_outputs)
+  if (net.shape, net.dtype) != (expected.shape, expected.dtype):
+    raise Broken(
+      f'{who}: step gives outputs {words(net)}, must be {words(expected)} '
+      f'with num_outputs={cell.num_outputs} and lanes {lanes}'
+    )
+
+
+def _check_sources(who, cell):
+  """No two inputs, nor two units heard, share one column of weights.
+
+  A column that is missing is broadcast in silence. What is looked at are cells
+  with arrays of one column, `[U, 1]`, where more are heard than one.
+  """
+  thin = [
+    at.lstrip('.')
+    for at, exists in leaves(cell.mask)
+    if exists.ndim > 1
+    and exists.shape[1] == 1
+    and not (cell.num_inputs == 1 and at.endswith('_x'))
+  ]
+  if not thin:
+    return
+  random = np.random.default_rng(0)
+  draw = lambda *shape: random.uniform(0.5, 1, shape).astype(np.float32)
+  params = jax.tree.map(lambda exists: draw(*exists.shape) * exists, cell.mask)
+  carry = cell.initial_carry((), jnp.float32)
+
+  def state(x_t, carry):
+    return jax.tree.leaves(cell.step(params, carry, x_t)[0])
+
+  slopes = jax.jit(jax.jacfwd(state, (0, 1)))(draw(cell.num_inputs), carry)
+  for by_x, by_carry in slopes:
+    for what, slope in (('inputs', by_x), *by_carry._asdict().items()):
+      slope = np.array(slope).reshape(-1, slope.shape[-1])
+      if slope.shape[1] < (2 if what == 'inputs' else 3):
+        continue
+      if what != 'inputs' and len(slope) == slope.shape[1]:
+        np.fill_diagonal(slope, np.nan)  # what a unit keeps of its own state
+      least, most = np.nanmin(slope, 1), np.nanmax(slope, 1)
+      if most.any() and np.allclose(least, most, rtol=1e-6):
+        raise Broken(
+          f'{who}: all {slope.shape[1]} {what} act through one column of '
+          f'weights; {", ".join(thin)} of its mask has 1, must have one each'
+        )
+
+
+def _check_recurrence(who, cell, made, before, x_t):
+  """The step as two products is of the same sizes."""
+  of = cell.recurrence
+  if of.output not in before._fields:
+    raise Broken(
+      f'{who}: recurrence.output is {of.output!r}, must be one of '
+      + ', '.join(before._fields)
+    )
+  w_x, b = jax.eval_shape(of.inputs, made)
+  w_h = jax.eval_shape(of.recurrent, made)
+  heard = jax.eval_shape(of.heard, before)
+  for what, found, expected in (
+    ('inputs: W_x', w_x.shape, (w_x.shape[0], x_t.shape[0])),
+    ('inputs: b', b.shape, w_x.shape[:1]),
+    ('recurrent: W_h', w_h.shape, (w_h.shape[0], heard.shape[0])),
+  ):
+    if found != expected:
+      raise Broken(
+        f'{who}: recurrence.{what} is {list(found)}, must be {list(expected)}'
+      )
+  lanes = x_t.shape[1:]
+  net = lambda w: jax.ShapeDtypeStruct((w.shape[0], *lanes), jnp.float32)
+  rest = jax.eval_shape(of.rest, made)
+  after, _ = jax.eval_shape(of.advance, rest, before, net(w_x), net(w_h))
+  same(who, 'carry after recurrence.advance', after, 'initial_carry', before)

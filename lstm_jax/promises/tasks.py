@@ -1,0 +1,113 @@
+"""What a task promises: see `types.Task` and `types.Stream`."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.draw import Key
+from lstm_jax.promises.broken import Broken, must_be, words
+from lstm_jax.types import OneHot, Stream, Task
+
+_SEQUENCES = 4  # drawn of a task
+_STEPS = 512  # looked at of each
+
+
+def check_task(name: str, task: Task, length: int = 1):
+  """Checks a task on a few of its sequences.
+
+  Args:
+    name: for messages.
+    task: what its factory has made.
+    length: T.
+
+  Raises:
+    Broken: shapes that are not those of its numbers of inputs and outputs; a
+      sequence without steps, without a scored step, or longer than `longest`;
+      an input, or a target that counts, that is not finite.
+  """
+  who = f'task {name}'
+  must_be(who, task, Task)
+  longest = task.longest(length)
+  key = Key(*(np.arange(_SEQUENCES, dtype=np.uint32) + at for at in (7, 11)))
+  lanes = np.full(_SEQUENCES, length, np.int32)
+
+  def look(key):
+    """`(length, steps, (x_t, target, scored) at them)` of drawn sequences."""
+    data = (task.prepare(key, lanes),) if task.prepare else ()
+    stream = task.stream(task.draw(key, lanes, *data))
+    must_be(f'{who}: stream', stream, Stream)
+    steps = np.arange(min(longest, _STEPS), dtype=np.int32)
+    steps = jnp.broadcast_to(steps[:, None], (len(steps), _SEQUENCES))
+    if longest > _STEPS:  # the ends of long ones
+      half = _STEPS // 2
+      late = steps[half:] + (stream.length - _STEPS)[None]
+      steps = jnp.concatenate((steps[:half], jnp.maximum(late, half)))
+    at = lambda t: (
+      stream.input_at(t),
+      stream.target_at(t),
+      stream.scored_at(t),
+    )
+    return stream.length, steps, jax.vmap(at)(steps)
+
+  seen = jax.jit(look).lower(key)
+  _check_step_shapes(who, task, seen.out_info[2])
+  seen = seen.compile()(key)
+  _check_values(who, longest, jax.tree.map(np.asarray, seen))
+
+
+def _check_step_shapes(who, task, seen):
+  """A step of a sequence has the shapes that the task says."""
+  x_t, target, scored = seen
+  lanes = (_SEQUENCES,)
+  row = lambda leaf: leaf.shape[1:]  # without the steps
+  one_hot = isinstance(x_t, OneHot)
+  lines = (x_t.size, *row(x_t.index)) if one_hot else row(x_t)
+  for what, found, expected in (
+    ('inputs [I, *]', lines, (task.num_inputs, *lanes)),
+    ('targets [K, *]', row(target), (task.num_outputs, *lanes)),
+    ('scored [*]', row(scored), lanes),
+  ):
+    if found != expected:
+      raise Broken(
+        f'{who}: {what} of its stream are {list(found)} for {_SEQUENCES} lanes,'
+        f' must be {list(expected)}'
+      )
+  net = jax.ShapeDtypeStruct((task.num_outputs, *lanes), jnp.float32)
+  output = jax.eval_shape(task.output, net)
+  wanted = jax.ShapeDtypeStruct(row(target), target.dtype)
+  loss = jax.eval_shape(task.loss, net, wanted)
+  for what, found, expected in (
+    ('output', output.shape, net.shape),
+    ('loss', loss.shape, lanes),
+  ):
+    if found != expected:
+      raise Broken(
+        f'{who}: {what} of {words(net)} is {list(found)}, must be '
+        f'{list(expected)}'
+      )
+
+
+def _check_values(who, longest, seen):
+  """Lengths, inputs, targets and scored steps of sequences drawn."""
+  length, steps, (x_t, target, scored) = seen
+  if length.dtype.kind not in 'iu':
+    raise Broken(f'{who}: lengths are {length.dtype}, must be integers')
+  if length.min() < 1 or length.max() > longest:
+    raise Broken(
+      f'{who}: sequences of {length.min():,} to {length.max():,} steps, must '
+      f'have 1 to {longest:,} (longest)'
+    )
+  within = steps < length
+  if not (scored & within).any(0).all() and longest <= _STEPS:
+    raise Broken(f'{who}: a sequence without a step whose error counts')
+  if isinstance(x_t, OneHot):
+    index = x_t.index[within]
+    if index.min() < 0 or index.max() >= x_t.size:
+      raise Broken(
+        f'{who}: inputs pick row {index.min()} to {index.max()} of {x_t.size}'
+      )
+  elif not np.isfinite(x_t.astype(np.float32).swapaxes(1, 2)[within]).all():
+    raise Broken(f'{who}: an input is not finite (nan or inf)')
+  counted = target.astype(np.float32).swapaxes(1, 2)[scored & within]
+  if not np.isfinite(counted).all():
+    raise Broken(f'{who}: a target that counts is not finite (nan or inf)')

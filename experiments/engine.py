@@ -3,6 +3,7 @@
 JAX is imported only if something is left to run.
 """
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -24,7 +25,15 @@ from experiments.comparisons import table as comparison_table
 from experiments.report import writing
 from experiments.setting import changed, length_is_static, programs, trial_id
 from lstm_jax import catalog, examples, results
-from lstm_jax.store import checkpoints, faults, folder, lock, provenance, seal
+from lstm_jax.store import (
+  checkpoints,
+  faults,
+  files,
+  folder,
+  lock,
+  provenance,
+  seal,
+)
 
 
 def run(plan, how, stop):
@@ -47,8 +56,7 @@ def run(plan, how, stop):
     if finished is None:
       return _run(plan, how, stop, path, trials, stored)
     print(f'Nothing left to do in {path}.')
-    # Left by a process that was killed after its last record.
-    checkpoints.drop_all(finished)
+    _tidy(finished)
     return _show(finished, plan)
   except faults.StoreError as error:
     print(f'sweep: {error}', file=sys.stderr)
@@ -128,6 +136,20 @@ def _finished(path, stored):
   return opened if done and not problems else None
 
 
+def _tidy(opened):
+  """Removes what a process left that was killed after its last record."""
+  # Of a folder that nobody may write to, it stays.
+  with contextlib.suppress(faults.StoreError):
+    checkpoints.drop_all(opened)
+    _clean(opened)
+
+
+def _clean(opened):
+  """Removes temporary files of writers that are gone."""
+  for part in ('', 'records', 'checkpoints', 'nets', 'figures'):
+    files.clean(opened.path / part, opened.disk)
+
+
 def _ended(path):
   """The number of trials that have a record in the folder."""
   try:
@@ -178,6 +200,7 @@ def _run(plan, how, stop, path, trials, stored):
   shard, parts = how.shard
   held = lock.lock(opened, None if parts == 1 else (shard, parts))
   with stop.polled(), held:
+    _clean(opened)
     records, problems = results.read_records(opened)
     for problem in problems:
       print(f'sweep: {problem.reason}', file=sys.stderr)

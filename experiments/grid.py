@@ -38,12 +38,15 @@ tried on every included row (or those of some sources), and seeds for them all:
   set.cell.bias = 'gates'
 """
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments import values
 from lstm_jax.catalog import KINDS, unknown
+from lstm_jax.store import files
+from lstm_jax.store.faults import StoreError
 
 # Flag -> the dotted name it stands for. The order is that of products.
 AXES = {
@@ -58,6 +61,8 @@ AXES = {
   'learning_rate': 'learner.learning_rate',
 }
 _FOLDER = Path(__file__).parent / 'grids'
+_NAME = re.compile('[A-Za-z0-9_][A-Za-z0-9_-]{0,59}')
+_LONGEST = 2**24  # bytes of a grid
 _GRID_KEYS = {
   'title': str,
   'source': str,
@@ -135,7 +140,13 @@ class Grid(NamedTuple):
 
 def names(folder=_FOLDER):
   """The names of all grids, sorted."""
-  return tuple(sorted(file.stem for file in folder.glob('*.toml')))
+  found = [
+    name.removesuffix('.toml')
+    for name in files.names(folder, '.toml')
+    if (folder / name).is_file()
+  ]
+  # What editors and systems leave beside them is named otherwise.
+  return tuple(name for name in found if _NAME.fullmatch(name))
 
 
 def load(name, folder=_FOLDER):
@@ -150,8 +161,8 @@ def load(name, folder=_FOLDER):
     raise values.Refused(f'--grid={name}: {unknown(name, known)}')
   where = f'grids/{name}.toml'
   try:
-    table = tomllib.loads((folder / f'{name}.toml').read_text('utf-8'))
-  except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    table = tomllib.loads(_text(name, folder, where))
+  except (ValueError, RecursionError, StoreError) as error:
     raise values.Refused(f'{where}: {error}') from None
   _check(table, _GRID_KEYS, where)
   for key in _GRID_KEYS:
@@ -225,7 +236,7 @@ def _text(name, folder, where):
   known = names(folder)
   if name not in known:
     raise values.Refused(f'{where}: include={name}: {unknown(name, known)}')
-  return (folder / f'{name}.toml').read_text('utf-8')
+  return files.read_text(folder / f'{name}.toml', _LONGEST)
 
 
 def _own_rows(table, where):

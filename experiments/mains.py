@@ -19,6 +19,7 @@ import errno
 import functools
 import os
 import sys
+import threading
 
 from experiments import stopping
 from lstm_jax.store import files
@@ -60,13 +61,16 @@ def run(main):
   except stopping.Stopped as stopped:  # came after `guarded`
     code = stopped.exit_code
   except SystemExit as asked:
-    code = asked.code
+    code = asked.code if isinstance(asked.code, int) else bool(asked.code)
   for stream in (sys.stdout, sys.stderr):
     stream.flush()
   if stop():
+    code = stop.exit_code
+  busy = [one for one in threading.enumerate() if one.name != stopping.THREAD]
+  if busy != [threading.main_thread()]:
     # Not sys.exit: a thread may be inside the compiler, which cannot be
-    # interrupted, and everything that counts is on disk.
-    os._exit(stop.exit_code)
+    # interrupted and would abort; everything that counts is on disk.
+    os._exit(code)
   sys.exit(code)
 
 

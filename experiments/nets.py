@@ -25,6 +25,7 @@ def save(opened, trial, params):
   }
   path = _folder(opened) / f'{trial}.json'
   files.make_directory(path.parent, opened.disk)
+  files.clean(path.parent, opened.disk)
   try:
     files.publish(path, seal.seal_json('net', content), disk=opened.disk)
   except FileExistsError:

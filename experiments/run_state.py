@@ -113,6 +113,11 @@ class RunState:
 
   def outcome(self, outcome):
     """Seals the record of a trial."""
+    # The net first: a trial that has a record is not run again.
+    setting = self._trials[outcome.id]
+    if outcome.net and (setting.row, setting.grid) not in self._nets:
+      self._nets.add((setting.row, setting.grid))
+      nets.save(self._folder, outcome.id, outcome.net)
     solved = outcome.status == 'solved'
     test = outcome.test
     disagreement = results.write_record(
@@ -134,10 +139,6 @@ class RunState:
         'device': self._device,
       },
     )
-    setting = self._trials[outcome.id]
-    if outcome.net and (setting.row, setting.grid) not in self._nets:
-      self._nets.add((setting.row, setting.grid))
-      nets.save(self._folder, outcome.id, outcome.net)
     if disagreement:
       self.display.say(f'sweep: {disagreement}')
     if outcome.reason:

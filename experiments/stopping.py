@@ -29,6 +29,7 @@ import time
 from lstm_jax.store.faults import Exit
 
 GRACE = 8.0  # seconds
+THREAD = 'signals'  # the name of our threads, which may be left alone
 # `timeout` and batch systems send to the process and to its group: one signal.
 _ONE = 0.02  # seconds
 # Terminals, init systems and batch systems: Slurm warns by SIGUSR1 or SIGTERM,
@@ -110,7 +111,7 @@ class Stop:
       self._pipe = os.pipe()
       os.set_blocking(self._pipe[1], False)
       signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-      threading.Thread(target=self._watch, daemon=True).start()
+      self._thread(self._watch)
 
   def end(self):
     """Ends that thread: nobody is to be stopped any more."""
@@ -118,6 +119,9 @@ class Stop:
       signal.set_wakeup_fd(-1)
       os.close(self._pipe[1])  # the thread reads its end
     self._over = True
+
+  def _thread(self, function, *arguments):
+    threading.Thread(None, function, THREAD, arguments, daemon=True).start()
 
   def _watch(self):
     """Ends the process at the second signal, or `GRACE` after the first."""
@@ -129,7 +133,7 @@ class Stop:
       now = time.monotonic()
       if code is None:
         code, since = int(_EXITS[numbers[0]]), now
-        threading.Thread(target=self._out, args=(code,), daemon=True).start()
+        self._thread(self._out, code)
       elif now - since > _ONE:
         os._exit(code)
     os.close(heard)

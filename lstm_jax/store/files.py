@@ -159,6 +159,7 @@ def write(path, data, disk: Disk = DISK):
     make_directory(path.parent, disk)
   except (Corrupt, Unusable):
     pass  # something else stands there: it is replaced, or that is the error
+  clean(path.parent, disk)
   publish(path, data, overwrite=True, disk=disk)
 
 

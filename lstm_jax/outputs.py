@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.squash import logistic, tanh
+from lstm_jax.squash import half_tanh, logistic
 from lstm_jax.types import Array
 
 CHOICES = (
@@ -61,7 +61,7 @@ def output_unit(
   if name == 'logistic_without_derivative':
     return OutputUnit(logistic, _cross_entropy)
   if name == 'wide_logistic':
-    wide = lambda net: 2 * tanh(0.5 * net)
+    wide = lambda net: 2 * half_tanh(net)
     return OutputUnit(wide, lambda net, t: _half_square(t - wide(net)))
   raise ValueError(f'output={name!r} must be one of {", ".join(CHOICES)}')
 

@@ -21,7 +21,7 @@ PROVIDES = ('cascade', 'readout')
 NUMBERS = {'init_range': 1.0}
 
 _ACTIVATIONS = {
-  'symmetric': lambda x: squash.logistic(x) - 0.5,
+  'symmetric': lambda x: 0.5 * squash.half_tanh(x),
   'logistic': squash.logistic,
   'tanh': squash.tanh,
 }

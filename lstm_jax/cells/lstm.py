@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells import _build
-from lstm_jax.squash import tanh
+from lstm_jax.squash import logistic, tanh
 from lstm_jax.types import Array, Cell, Recurrence, Split
 from lstm_jax.unroll import spread
 
@@ -196,9 +196,6 @@ def lstm(
 def _activate(net, kinds):
   """Activations of stacked rows: tanh for 'g', logistic for gates.
 
-  One tanh over the whole block of rows, one loop, by
-  f(x) = 0.5 tanh(0.5 x) + 0.5.
-
   Args:
     net: `[len(kinds) C, *]`.
     kinds: a letter for each C rows.
@@ -206,7 +203,5 @@ def _activate(net, kinds):
   Returns:
     A list of `[C, *]`, one a kind.
   """
-  scale = np.array([1.0 if kind == 'g' else 0.5 for kind in kinds])
-  scale = jnp.asarray(np.repeat(scale, len(net) // len(kinds)), net.dtype)
-  scale = spread(scale, net)
-  return jnp.split(scale * tanh(scale * net) + (1 - scale), len(kinds))
+  parts = zip(kinds, jnp.split(net, len(kinds)), strict=True)
+  return [tanh(x) if kind == 'g' else logistic(x) for kind, x in parts]

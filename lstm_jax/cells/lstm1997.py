@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells import _build
-from lstm_jax.squash import tanh
+from lstm_jax.squash import half_tanh, logistic
 from lstm_jax.types import Array, Cell, Recurrence, Split
 
 PROVIDES = {
@@ -198,18 +198,14 @@ def lstm1997(
 
   def gated(carry_tm1, net):
     """`(carry_t, gates)`."""
-    # One tanh over the whole block of rows: half the calls, one loop.
-    a = tanh(0.5 * net)
-    y_gates = 0.5 * a[:num_gates] + 0.5
-    g_c = a[num_gates:]
+    y_gates = logistic(net[:num_gates])
+    g_c = (logistic if g == '[0,1]' else half_tanh)(net[num_gates:])
     if g == '[-2,2]':
       g_c = 2 * g_c
-    elif g == '[0,1]':
-      g_c = 0.5 * g_c + 0.5
     if input_gates:
       g_c = per_cell(y_gates[:num_in]) * g_c
     s_c = carry_tm1.s_c + g_c
-    y_c = s_c if h == 'identity' else tanh(0.5 * s_c)
+    y_c = s_c if h == 'identity' else half_tanh(s_c)
     if h == '[-2,2]':
       y_c = 2 * y_c
     if output_gates:

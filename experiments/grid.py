@@ -43,57 +43,15 @@ import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments import values
-from lstm_jax.catalog import KINDS, unknown
+from experiments import grid_check, values
+from experiments.grid_check import AXES
+from lstm_jax.catalog import unknown
 from lstm_jax.store import files
 from lstm_jax.store.faults import StoreError
 
-# Flag -> the dotted name it stands for. The order is that of products.
-AXES = {
-  'task': 'task',
-  'cell': 'cell',
-  'learner': 'learner',
-  'length': 'task.length',
-  'window': 'learner.window',
-  'hidden': 'cell.hidden',
-  'blocks': 'cell.blocks',
-  'block_size': 'cell.block_size',
-  'learning_rate': 'learner.learning_rate',
-}
 _FOLDER = Path(__file__).parent / 'grids'
 _NAME = re.compile('[A-Za-z0-9_][A-Za-z0-9_-]{0,59}')
 _LONGEST = 2**24  # bytes of a grid
-_GRID_KEYS = {
-  'title': str,
-  'source': str,
-  'command': str,
-  'expected_seconds': int | float,
-  'include': list,
-  'include_role': str,
-  'seeds': int | str,
-  'try': list,
-  'defaults': dict,
-  'groups': dict,
-  'row': list,
-}
-_OPTIONAL = ('include', 'include_role', 'seeds', 'try')
-_OPTIONAL += ('defaults', 'groups', 'row')
-_TRY_KEYS = {'name': str, 'reading': str, 'sources': list, 'set': dict}
-_ROW_KEYS = {
-  'name': str,
-  'group': str,
-  'line': str,
-  'source': str,
-  'reading': str,
-  'roles': list,
-  'tried': int,
-  'set': dict,
-  'seeds': int | str,
-  'budget': int,
-  'expected_sequences': int | float,
-  'expected_trial_seconds': int | float,
-  'published': dict,
-} | dict.fromkeys(AXES, str | int | float | list)
 
 
 class Axis(NamedTuple):
@@ -150,41 +108,43 @@ def names(folder=_FOLDER):
 
 
 def load(name, folder=_FOLDER):
-  """Reads and checks a grid.
+  """Reads and checks a grid, whole.
+
+  Args:
+    name: of a grid in `folder`, or the path of a file that ends in .toml.
+    folder: where named grids are.
 
   Raises:
-    Refused: no such grid; a file with an unknown or missing key or a value of
-      the wrong type, named with the file and the row.
+    Refused: no such grid; with a line for everything that is wrong in it or in
+      one that it includes, each with the file, the row and the key.
   """
-  known = names(folder)
-  if name not in known:
-    raise values.Refused(f'--grid={name}: {unknown(name, known)}')
-  where = f'grids/{name}.toml'
-  try:
-    table = tomllib.loads(_text(name, folder, where))
-  except (ValueError, RecursionError, StoreError) as error:
-    raise values.Refused(f'{where}: {error}') from None
-  _check(table, _GRID_KEYS, where)
-  for key in _GRID_KEYS:
-    if key not in table and key not in _OPTIONAL:
-      raise values.Refused(f'{where}: the key {key} is missing')
-  if ('include' in table) == ('row' in table):
-    raise values.Refused(f'{where}: write either rows or include')
-  if 'include' in table:
-    role = table.get('include_role')
-    rows = _included(table['include'], role, folder, where)
-    if 'try' in table:
-      rows = [new for row in rows for new in _tried(row, table['try'], where)]
-    if 'seeds' in table:
-      seeds = values.seeds(table['seeds'], f'{where}: seeds')
-      rows = [row._replace(seeds=seeds) for row in rows]
+  if _is_path(name):
+    path = Path(name).expanduser()
+    if not _NAME.fullmatch(path.stem) or path.stem in names():
+      raise values.Refused(
+        f'--grid={name}: a grid of your own is called by its file; name that '
+        'by letters, digits, - and _, and not as one of --list'
+      )
+    table = _read(path, f'--grid={name}')
+    where, home = str(name), path.parent
   else:
-    rows = _own_rows(table, where)
+    known = names(folder)
+    if name not in known:
+      raise values.Refused(
+        f'--grid={name}: {unknown(name, known)}; or the path of a file .toml'
+      )
+    where, home = f'grids/{name}.toml', folder
+    path = folder / f'{name}.toml'
+    table = _read(path, where)
+  _refuse(grid_check.mistakes(table, where))
+  rows = _rows(table, where, home)
   listed = [row.name for row in rows]
-  if len(set(listed)) < len(listed) or not listed:
-    raise values.Refused(f'{where}: rows must have names of their own')
+  twice = sorted({name for name in listed if listed.count(name) > 1})
+  if twice or not listed:
+    which = f'; twice: {", ".join(twice)}' if twice else '; there is none'
+    raise values.Refused(f'{where}: rows must have names of their own{which}')
   return Grid(
-    name,
+    path.stem,
     table['title'],
     table['source'],
     table['command'],
@@ -193,17 +153,65 @@ def load(name, folder=_FOLDER):
   )
 
 
-def _included(others, role, folder, where):
-  """The rows of other grids, or those with a role, under names of their own."""
+def _is_path(name):
+  return '/' in name or name.endswith('.toml')
+
+
+def _read(path, where):
+  """What a TOML file holds."""
+  try:
+    return tomllib.loads(files.read_text(path, _LONGEST))
+  except FileNotFoundError:
+    raise values.Refused(f'{where}: no such file') from None
+  except (ValueError, RecursionError, StoreError) as error:
+    said = 'nested too deeply' if isinstance(error, RecursionError) else error
+    raise values.Refused(f'{where}: {said}') from None
+
+
+def _refuse(reasons):
+  if reasons:
+    raise values.Refused(*reasons)
+
+
+def _rows(table, where, home):
+  """The rows of a grid that has no mistakes: its own, or those of others."""
+  if 'row' in table:
+    return _own_rows(table, where)
+  rows = _included(table['include'], table.get('include_role'), home, where)
+  if 'try' in table:
+    rows = [new for row in rows for new in _tried(row, table['try'], where)]
+  if 'seeds' in table:
+    seeds = values.seeds(table['seeds'], f'{where}: seeds')
+    rows = [row._replace(seeds=seeds) for row in rows]
+  return rows
+
+
+def _included(others, role, home, where):
+  """The rows of other grids, or those with a role, under names of their own.
+
+  A name is a grid beside this one, else one of the program's; a path is taken
+  from the folder of this one.
+  """
   rows = []
   for name in others:
-    if not isinstance(name, str):
-      raise values.Refused(f'{where}: include has the wrong type: {name!r}')
-    if 'include' in tomllib.loads(_text(name, folder, where)):
-      raise values.Refused(f'{where}: include={name}: it includes others')
+    here = f'{where}: include={name}'
+    if _is_path(name):
+      path = home / Path(name).expanduser()
+    elif name in names(home):
+      path = home / f'{name}.toml'
+    elif name in names():
+      path = _FOLDER / f'{name}.toml'
+    else:
+      raise values.Refused(
+        f'{here}: {unknown(name, names(home))}; or a grid of --list'
+      )
+    table = _read(path, here)
+    if 'include' in table:
+      raise values.Refused(f'{here}: it includes others')
+    _refuse(grid_check.mistakes(table, here))
     rows += [
-      row._replace(name=f'{name}.{row.name}')
-      for row in load(name, folder).rows
+      row._replace(name=f'{path.stem}.{row.name}')
+      for row in _own_rows(table, here)
       if role is None or role in row.roles
     ]
   return rows
@@ -212,17 +220,12 @@ def _included(others, role, folder, where):
 def _tried(row, readings, where):
   """A row under each of the readings that are meant for its source."""
   for reading in readings:
-    here = f'{where}, try {reading.get("name", "?")}'
-    _check(reading, _TRY_KEYS, here)
-    for key in ('name', 'reading', 'set'):
-      if key not in reading:
-        raise values.Refused(f'{here}: the key {key} is missing')
+    here = f'{where}, try {reading["name"]}'
     if row.source not in reading.get('sources', (row.source,)):
       continue
     axes = {axis.name: axis for axis in row.axes}
-    for name, value in _dotted(reading['set'], here).items():
-      source = f'{here}: set.{name}'
-      axes[name] = Axis(name, _listed(value, source), source)
+    for name, value in _dotted(reading['set']).items():
+      axes[name] = Axis(name, _listed(value), f'{here}: set.{name}')
     yield row._replace(
       name=f'{row.name}+{reading["name"]}',
       reading=reading['reading'],
@@ -232,52 +235,31 @@ def _tried(row, readings, where):
     )
 
 
-def _text(name, folder, where):
-  known = names(folder)
-  if name not in known:
-    raise values.Refused(f'{where}: include={name}: {unknown(name, known)}')
-  return files.read_text(folder / f'{name}.toml', _LONGEST)
-
-
 def _own_rows(table, where):
   """The rows written in the file."""
   groups = {'': table.get('defaults', {}), **table.get('groups', {})}
-  for name, group in groups.items():
-    here = f'{where}, {f"groups.{name}" if name else "defaults"}'
-    if not isinstance(group, dict):
-      raise values.Refused(f'{here} must be a table')
-    _check(group, _ROW_KEYS, here)
-  rows = []
-  for i, row in enumerate(table['row']):
-    if not isinstance(row, dict):
-      raise values.Refused(f'{where}: row must be written as [[row]]')
-    here = f'{where}, row {row.get("name", i + 1)}'
-    _check(row, _ROW_KEYS, here)
-    group = row.get('group', '')
-    if group not in groups:
-      known = tuple(filter(None, groups))
-      raise values.Refused(f'{here}: group={group}: {unknown(group, known)}')
-    rows.append(_row({'source': table['source']} | groups[group], row, here))
-  return rows
+  return [
+    _row(
+      {'source': table['source']} | groups[row.get('group', '')],
+      row,
+      f'{where}, row {row["name"]}',
+    )
+    for row in table['row']
+  ]
 
 
 def _row(defaults, row, where):
   merged = defaults | row
-  for key in ('name', 'task', 'cell', 'learner', 'seeds', 'budget'):
-    if key not in merged:
-      raise values.Refused(f'{where}: the key {key} is missing')
-  if set(merged['name']) & set(', '):
-    raise values.Refused(f'{where}: a row name has no comma and no space')
-  settings = _dotted(defaults.get('set', {}), where)
-  settings |= _dotted(row.get('set', {}), where)
+  settings = _dotted(defaults.get('set', {})) | _dotted(row.get('set', {}))
   axes = [
-    Axis(name, _listed(merged[flag], f'{where}: {flag}'), f'{where}: {flag}')
+    Axis(name, _listed(merged[flag]), f'{where}: {flag}')
     for flag, name in AXES.items()
     if flag in merged
   ]
-  for name, value in settings.items():
-    source = f'{where}: set.{name}'
-    axes.append(Axis(name, _listed(value, source), source))
+  axes += [
+    Axis(name, _listed(value), f'{where}: set.{name}')
+    for name, value in settings.items()
+  ]
   return Row(
     name=merged['name'],
     line=merged.get('line', merged['name']),
@@ -294,15 +276,8 @@ def _row(defaults, row, where):
   )
 
 
-def _dotted(table, where):
+def _dotted(table):
   """`{'cell': {'g': x}}` as `{'cell.g': x}`."""
-  kinds = tuple(kind[:-1] for kind in KINDS)
-  for kind, inner in table.items():
-    if kind not in kinds or not isinstance(inner, dict):
-      raise values.Refused(
-        f'{where}: set.{kind}: write set.KIND.NAME with KIND one of '
-        f'{", ".join(kinds)}'
-      )
   return {
     f'{kind}.{name}': value
     for kind, inner in table.items()
@@ -310,17 +285,5 @@ def _dotted(table, where):
   }
 
 
-def _listed(value, source):
-  if not isinstance(value, list):
-    return (value,)
-  if not value or any(isinstance(v, list | dict) for v in value):
-    raise values.Refused(f'{source}: must be a value or a list of values')
-  return tuple(value)
-
-
-def _check(table, keys, where):
-  for key, value in table.items():
-    if key not in keys:
-      raise values.Refused(f'{where}: key {key}: {unknown(key, tuple(keys))}')
-    if not isinstance(value, keys[key]) or isinstance(value, bool):
-      raise values.Refused(f'{where}: {key} has the wrong type: {value!r}')
+def _listed(value):
+  return tuple(value) if isinstance(value, list) else (value,)

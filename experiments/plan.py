@@ -141,8 +141,10 @@ def _from_grid(name, request, cores, partial=False):
       the others as they are; otherwise axis flags select.
   """
   table = grid.load(name)
+  name = table.name  # of a file, which was named by its path
   points = own = _points(table.rows, request.yes)
   settings = original = _settings(points)
+  _check_distinct(settings, points)
   scale = _scale(table, settings, points)
   title = table.title
   if partial:
@@ -165,6 +167,8 @@ def _from_grid(name, request, cores, partial=False):
   if whole:
     points, settings, title = own, original, table.title
     trials, duplicates = whole_plan, repeated
+  if lost := _without_trials(trials, points):
+    title += f'; left out, as other rows have their settings: {lost}'
   return Plan(
     grid=name,
     title=title,
@@ -175,6 +179,28 @@ def _from_grid(name, request, cores, partial=False):
     cores=cores,
     out=f'runs/{name}' if whole else _folder(name, trials),
   )
+
+
+def _check_distinct(settings, points):
+  """Refuses a grid in which two rows are one setting: one would vanish."""
+  rows, reasons = {}, []
+  for setting, point in zip(settings, points, strict=True):
+    first = rows.setdefault(trial_id(setting), point)
+    if first.row.name != point.row.name and {*first.row.seeds} & {
+      *point.row.seeds
+    }:
+      reasons.append(
+        f'rows {first.label} and {point.label}: one setting and the same '
+        'seeds, so that their trials are the same; keep one of the rows'
+      )
+  if reasons:
+    raise values.Refused(*reasons)
+
+
+def _without_trials(trials, points):
+  """Labels of the points of which all trials count for others, as text."""
+  kept = {trial.row for trial in trials.values()}
+  return ', '.join(p.label for p in points if p.label not in kept)
 
 
 def _folder(name, trials):

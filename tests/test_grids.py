@@ -1,8 +1,12 @@
 """The grids of the paper: what they hold, and grids made of other grids."""
 
+import os
+import re
+from pathlib import Path
+
 import pytest
 
-from experiments import engine, flags, grid, plan, values
+from experiments import engine, flags, grid, grid_check, plan, sweep, values
 
 # Lines of each table that are LSTM's, and their trials (section 5, Tables 1-9).
 LINES = {
@@ -164,7 +168,7 @@ def test_a_grid_includes_the_rows_of_others(tmp_path):
   ('text', 'message'),
   [
     ("include = ['nothing']", 'include=nothing: choose from bad, base'),
-    ('include = [1]', 'include has the wrong type: 1'),
+    ('include = [1]', 'include has the wrong type: .1.; write a list of words'),
     ("include = ['bad']", 'include=bad: it includes others'),
     ('', 'write either rows or include'),
     (
@@ -181,3 +185,145 @@ def test_what_a_grid_of_grids_cannot_be(tmp_path, text, message):
   load = made(tmp_path, base=ROWS, bad=BASE + text)
   with pytest.raises(values.Refused, match=message):
     load('bad')
+
+
+def said(tmp_path, text, name='own.toml'):
+  """The lines that refuse a grid file."""
+  path = tmp_path / name
+  path.write_text(text, encoding='utf-8')
+  with pytest.raises(values.Refused) as caught:
+    asked = flags.parse(['sweep', f'--grid={path}'], {})
+    plan.expand(asked)
+  lines = caught.value.args
+  assert all(str(path) in line or 'rows ' in line for line in lines), lines
+  return lines
+
+
+@pytest.mark.parametrize(
+  'old, new, words',
+  [
+    ('seeds = 2', 'seeds = [2]', 'seeds has the wrong type'),
+    ('seeds = 2', 'seeds = true', 'seeds has the wrong type'),
+    ('seeds = 2', "seeds = '1,1'", 'seed 1 is listed twice'),
+    ('budget = 10', 'budget = 1.5', 'budget has the wrong type'),
+    ('budget = 10', 'budget = nan', 'budget has the wrong type'),
+    ("name = 'a'", f"name = '{'a' * 300}'", '300 characters, at most 80'),
+    ("name = 'a'", r'name = "a\u001b[31m"', 'cannot be printed'),
+    ("name = 'a'", 'name = ["a"]', 'name has the wrong type'),
+    ("line = 'A'", 'line = 3', 'line has the wrong type: 3; write text'),
+    ("roles = ['one']", 'roles = [1]', 'roles has the wrong type'),
+    ("line = 'A'", "published = 'x'", 'published has the wrong type'),
+    ("line = 'A'", 'published.success_after = nan', 'success_after has the'),
+    ("line = 'A'", 'published.success_after = "7"', 'success_after has the'),
+    ("line = 'A'", 'published.trials = [1]', 'trials has the wrong type'),
+    ("line = 'A'", 'published.sucess_after = 7', 'mean success_after'),
+    ("line = 'A'", 'length = [10, 10]', '10 is listed twice'),
+    ("line = 'A'", 'length = [nan]', 'must be a value or a list'),
+    ("line = 'A'", 'length = {a = 1}', 'must be a value or a list'),
+    ("line = 'A'", 'length = 2020-01-01', 'must be a value or a list'),
+    ("line = 'A'", 'set.net.x = 3', 'set.net: write set.KIND.NAME'),
+    ("line = 'A'", 'set.cell.x = []', 'set.cell.x: must be a value'),
+    ('expected_seconds = 0', 'expected_seconds = -1', 'expected_seconds has'),
+    ('expected_seconds = 0', 'expected_seconds = inf', 'expected_seconds has'),
+    ('expected_seconds = 0', 'expected_seconds = 0\ntry = [1]', 'try has the'),
+    ('[defaults]', 'defaults = 3\n[x]', 'defaults has the wrong type: 3'),
+    ('expected_seconds = 0', 'seeds = ' + '[' * 3000, 'nested too deeply'),
+    ('budget = 10', f'budget = {"1" * 5000}', 'own.toml: '),
+    ("title = 't'", 'title = "\udcff"', 'own.toml: '),
+  ],
+)
+def test_a_mistake_is_a_line_with_file_and_key(tmp_path, old, new, words):
+  assert old in ROWS
+  text = ROWS.replace(old, new, 1)
+  if '\udcff' in text:
+    (tmp_path / 'own.toml').write_bytes(text.encode('utf-8', 'surrogateescape'))
+    with pytest.raises(values.Refused, match='not UTF-8'):
+      grid.load(str(tmp_path / 'own.toml'))
+    return
+  lines = said(tmp_path, text)
+  assert any(words in line for line in lines), lines
+
+
+def test_all_mistakes_are_said_at_once(tmp_path):
+  text = ROWS.replace('budget = 10', "budget = 'x'\nlenght = 3")
+  text = text.replace("line = 'A'", 'published.trials = nan\ntried = -1')
+  assert len(said(tmp_path, text)) == 4
+
+
+def test_a_grid_of_ones_own(tmp_path, capsys):
+  (tmp_path / 'base.toml').write_text(RIGHT)
+  (tmp_path / 'deep').mkdir()
+  both = "include = ['../base.toml', 'table8']\nseeds = 3\n"
+  (tmp_path / 'deep' / 'both.toml').write_text(BASE + both)
+  table = grid.load(str(tmp_path / 'deep' / 'both.toml'))
+  names = [row.name for row in table.rows]
+  assert table.name == 'both' and names[:2] == ['base.a', 'base.b']
+  assert {row.name.split('.')[0] for row in table.rows} == {'base', 'table8'}
+  argv = ['sweep', f'--grid={tmp_path / "base.toml"}', '--dry_run']
+  assert sweep.main(argv) == 0
+  assert 'Run folder: runs/base.' in capsys.readouterr().out
+  for name, words in (
+    ('quickstart.toml', 'called by its file'),
+    ('a b.toml', 'called by its file'),
+  ):
+    assert words in said_of(tmp_path, ROWS, name)
+  for include, words in (
+    ("['loop.toml']", 'it includes others'),
+    ("['absent.toml']", 'no such file'),
+    ("['../..']", 'directory'),
+    ("['tabel7']", 'mean|choose from'),
+  ):
+    text = BASE + f'include = {include}\n'
+    assert re.search(words, said_of(tmp_path, text, 'loop.toml'))
+  fifo = tmp_path / 'fifo.toml'
+  os.mkfifo(fifo)
+  with pytest.raises(values.Refused, match='a FIFO, not a regular file'):
+    grid.load(str(fifo))
+
+
+# ROWS with values that the cell has.
+RIGHT = ROWS.replace("'all'", "'gates'")
+
+
+def said_of(tmp_path, text, name):
+  (tmp_path / name).write_text(text)
+  with pytest.raises(values.Refused) as caught:
+    grid.load(str(tmp_path / name))
+  return caught.value.args[0]
+
+
+def test_two_rows_are_two_settings(tmp_path):
+  row = RIGHT[RIGHT.index('[[row]]') :].partition("[[row]]\nname = 'b'")[0]
+  twice = RIGHT + row.replace("name = 'a'", "name = 'c'")
+  (line,) = said(tmp_path, twice)
+  assert line.startswith('rows a and c: one setting')
+  other_seeds = twice + "seeds = '7-9'\n"
+  path = tmp_path / 'own.toml'
+  path.write_text(other_seeds)
+  asked = flags.parse(['sweep', f'--grid={path}'], {})
+  assert {trial.row for trial in plan.expand(asked).trials} == {'a', 'b', 'c'}
+  # Flags may make rows one; the title says which are left out.
+  path.write_text(RIGHT)
+  asked = flags.parse(['sweep', f'--grid={path}', '--set=cell.bias=gates'], {})
+  made = plan.expand(asked)
+  assert (
+    made.duplicates == 2 and 'have their settings: b cell.bias' in made.title
+  )
+
+
+def test_what_editors_leave_is_no_grid(tmp_path):
+  (tmp_path / 'own.toml').write_text(RIGHT)
+  for name in ('.#own.toml', '._own.toml', 'own copy.toml', '#own#.toml'):
+    (tmp_path / name).write_bytes(b'\0')
+  (tmp_path / 'link.toml').symlink_to('absent')
+  (tmp_path / 'folder.toml').mkdir()
+  assert grid.names(tmp_path) == ('own',)
+
+
+def test_the_page_on_grids_names_every_key():
+  text = (Path(__file__).parent.parent / 'docs' / 'grids.md').read_text()
+  kinds = (grid_check._GRID, grid_check._ROW, grid_check._TRY)
+  for key in {key for table in kinds for key in table}:
+    assert f'`{key}' in text or key == 'set', key
+  for key in grid_check._PUBLISHED:
+    assert f'`{key}`' in text, key

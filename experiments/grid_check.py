@@ -1,0 +1,248 @@
+"""What a grid file may hold, checked whole: a line for every mistake.
+
+`docs/grids.md` says it for readers.
+"""
+
+import math
+
+from experiments import values
+from lstm_jax.catalog import unknown
+
+# Flag -> the dotted name it stands for. The order is that of products.
+AXES = {
+  'task': 'task',
+  'cell': 'cell',
+  'learner': 'learner',
+  'length': 'task.length',
+  'window': 'learner.window',
+  'hidden': 'cell.hidden',
+  'blocks': 'cell.blocks',
+  'block_size': 'cell.block_size',
+  'learning_rate': 'learner.learning_rate',
+}
+ROLES = ('task', 'cell', 'learner')
+# Characters of a name, '+' and what an included row gets before it apart.
+LONGEST_NAME = 80
+_TEXT, _NUMBER, _COUNT = 'text', 'a finite number from 0', 'an integer from 0'
+_NAMES, _TABLE = 'a list of words', 'a table'
+_GRID = {
+  'title': _TEXT,
+  'source': _TEXT,
+  'command': _TEXT,
+  'expected_seconds': _NUMBER,
+  'include': _NAMES,
+  'include_role': _TEXT,
+  'seeds': 'seeds',
+  'try': 'tables, written as [[try]]',
+  'defaults': _TABLE,
+  'groups': _TABLE,
+  'row': 'tables, written as [[row]]',
+}
+_NEEDED = ('title', 'source', 'command', 'expected_seconds')
+_TRY = {'name': 'name', 'reading': _TEXT, 'sources': _NAMES, 'set': 'set'}
+_ROW = {
+  'name': 'name',
+  'group': _TEXT,
+  'line': _TEXT,
+  'source': _TEXT,
+  'reading': _TEXT,
+  'roles': _NAMES,
+  'tried': _COUNT,
+  'set': 'set',
+  'seeds': 'seeds',
+  'budget': 'budget',
+  'expected_sequences': _NUMBER,
+  'expected_trial_seconds': _NUMBER,
+  'published': 'published',
+} | dict.fromkeys(AXES, 'axis')
+_ROW_NEEDED = ('name', *ROLES, 'seeds', 'budget')
+_PUBLISHED = {
+  'success_after': _NUMBER,
+  'success_percent': 'a number from 0, or text as <1',
+  'trials': _COUNT,
+  'wrong': _NUMBER,
+  'of': _NUMBER,
+  'st1': _NUMBER,
+  'fraction': _NUMBER,
+  'absolute': _NUMBER,
+  'difference': _NUMBER,
+  'accuracy': _NUMBER,
+  'valid_accuracy': _NUMBER,
+  'best_valid_accuracy': _NUMBER,
+  'loss': _NUMBER,
+  'weights': _COUNT,
+  'epochs': _NUMBER,
+  'low': _NUMBER,
+  'high': _NUMBER,
+  'also': _TEXT,
+}
+
+
+def mistakes(table, where):
+  """Lines that name what is wrong in a grid, each with the file and the key.
+
+  Args:
+    table: what the TOML file holds.
+    where: what the lines call the file.
+
+  Returns:
+    A list, empty where everything is of the kind that it must be. Whether
+    tasks, cells and their options exist is not looked at.
+  """
+  found = list(_keys(table, _GRID, where))
+  found += [
+    f'{where}: the key {key} is missing' for key in _NEEDED if key not in table
+  ]
+  if ('include' in table) == ('row' in table):
+    found.append(f'{where}: write either rows or include')
+  for key in ('try', 'include_role', 'seeds'):
+    if key in table and 'include' not in table:
+      found.append(f'{where}: {key}: only a grid that includes others has it')
+  if _is_tables(table.get('try')):
+    for i, reading in enumerate(table['try']):
+      here = f'{where}, try {_name(reading, i)}'
+      found += _keys(reading, _TRY, here)
+      found += [
+        f'{here}: the key {key} is missing'
+        for key in ('name', 'reading', 'set')
+        if key not in reading
+      ]
+  if 'row' in table:
+    found += _rows(table, where)
+  return found
+
+
+def _rows(table, where):
+  groups = {'': table.get('defaults', {})}
+  if isinstance(table.get('groups'), dict):
+    groups |= table['groups']
+  for name, group in groups.items():
+    here = f'{where}, {f"groups.{name}" if name else "defaults"}'
+    if isinstance(group, dict):
+      yield from _keys(group, _ROW, here)
+    elif name:
+      yield f'{here} must be a table'
+  if not _is_tables(table['row']):
+    return
+  for i, row in enumerate(table['row']):
+    here = f'{where}, row {_name(row, i)}'
+    yield from _keys(row, _ROW, here)
+    group = row.get('group', '')
+    if group not in groups if isinstance(group, str) else False:
+      known = tuple(filter(None, groups))
+      yield f'{here}: group={group}: {unknown(group, known)}'
+    elif isinstance(group, str) and isinstance(groups[group], dict):
+      for key in _ROW_NEEDED:
+        if key not in row and key not in groups[group]:
+          yield f'{here}: the key {key} is missing'
+
+
+def _keys(table, kinds, where):
+  for key, value in table.items():
+    if key not in kinds:
+      yield f'{where}: key {key}: {unknown(key, tuple(kinds))}'
+    else:
+      yield from _value(key, value, kinds[key], where)
+
+
+def _value(key, value, kind, where):
+  """The lines on one key whose value is not of its kind."""
+  here = f'{where}: {key}'
+  if kind == 'set':
+    yield from _set(value, where)
+  elif kind == 'published':
+    if isinstance(value, dict):
+      yield from _keys(value, _PUBLISHED, f'{where}, published')
+    else:
+      yield f'{here} has the wrong type: {value!r}; write a table'
+  elif kind == 'axis':
+    yield from _axis(value, here)
+  elif kind == 'name':
+    yield from _named(value, where)
+  elif kind in ('seeds', 'budget'):
+    read = values.seeds if kind == 'seeds' else values.integer
+    try:
+      if isinstance(value, bool) or not isinstance(
+        value, int | str if kind == 'seeds' else int
+      ):
+        yield f'{here} has the wrong type: {value!r}'
+      else:
+        read(value, here)
+    except values.Refused as refused:
+      yield from refused.args
+  elif not _is(value, kind):
+    yield f'{here} has the wrong type: {value!r}; write {kind}'
+
+
+def _is(value, kind):
+  number = isinstance(value, int | float) and not isinstance(value, bool)
+  number = number and 0 <= value < math.inf
+  if kind == _TEXT:
+    return isinstance(value, str) and len(value) < 10_000
+  if kind == _NUMBER:
+    return number
+  if kind == _COUNT:
+    return number and isinstance(value, int) and value <= values.MAX_INT
+  if kind == _NAMES:
+    return isinstance(value, list) and all(isinstance(v, str) for v in value)
+  if kind == _TABLE:
+    return isinstance(value, dict)
+  if kind.startswith('tables'):
+    return _is_tables(value)
+  return number or isinstance(value, str)
+
+
+def _is_tables(value):
+  return isinstance(value, list) and all(isinstance(v, dict) for v in value)
+
+
+def _named(value, where):
+  if not isinstance(value, str):
+    yield f'{where}: name has the wrong type: {value!r}; write text'
+  elif not value or not value.isprintable() or set(value) & set(', '):
+    yield (
+      f'{where}: name={value}: a row name has no comma and no space, and '
+      'nothing that cannot be printed'
+    )
+  elif len(value) > LONGEST_NAME:
+    yield (
+      f'{where}: name: {len(value)} characters, at most {LONGEST_NAME}; say '
+      'the rest in line or reading'
+    )
+
+
+def _axis(value, here):
+  items = value if isinstance(value, list) else [value]
+  if not items or not all(map(_is_scalar, items)):
+    yield f'{here}: must be a value or a list of values, got {value!r}'
+  for i, item in enumerate(items):
+    if item in items[:i]:
+      yield f'{here}: {item} is listed twice'
+
+
+def _is_scalar(value):
+  if isinstance(value, float):
+    return math.isfinite(value)
+  if isinstance(value, int):  # bool, too
+    return abs(value) <= 10**18
+  return isinstance(value, str) and len(value) < 1000
+
+
+def _set(value, where):
+  if not isinstance(value, dict):
+    yield f'{where}: set has the wrong type: {value!r}; write set.KIND.NAME'
+    return
+  for kind, inner in value.items():
+    if kind not in ROLES or not isinstance(inner, dict):
+      yield (
+        f'{where}: set.{kind}: write set.KIND.NAME with KIND one of '
+        f'{", ".join(ROLES)}'
+      )
+      continue
+    for name, items in inner.items():
+      yield from _axis(items, f'{where}: set.{kind}.{name}')
+
+
+def _name(table, i):
+  name = table.get('name', i + 1)
+  return str(name)[:LONGEST_NAME]

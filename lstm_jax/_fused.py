@@ -5,16 +5,16 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from lstm_jax import _layer_loop
+from lstm_jax import _layer_loop, _whole_loop
 from lstm_jax.native import loops as native
 
 
-def loop(kernel, cell, params, xs, start, lengths, reverse):
-  """All steps of a layer of a cell with `Recurrence.fused`, features last.
+def loop(kernel, recurrence, params, xs, start, lengths, reverse):
+  """All steps of a layer of a cell that has a loop of its own, features last.
 
   Args:
     kernel: 'native' or 'cudnn'.
-    cell: the cell.
+    recurrence: of the cell, with `fused`.
     params: its weights.
     xs: `[T, B, I]` or `[T, I]`, without nan past the end of a sequence.
     start: the carry to start from, fields `[B, C]` or `[C]`.
@@ -31,7 +31,6 @@ def loop(kernel, cell, params, xs, start, lengths, reverse):
   if lengths is None:
     lengths = num_steps
   lengths = jnp.broadcast_to(jnp.asarray(lengths, jnp.int32), (batch,))
-  recurrence = cell.recurrence
   w_x, b = recurrence.inputs(params)
   w_h = recurrence.recurrent(params)
   if recurrence.fused == 'lstm':
@@ -40,11 +39,10 @@ def loop(kernel, cell, params, xs, start, lengths, reverse):
     h_0, c_0 = start.h, jnp.zeros_like(start.h)
     b = jnp.concatenate((b, *recurrence.rest(params)))
   inputs = native.Inputs(w_x, w_h, b, xs, h_0, c_0, lengths)
-  if kernel == 'native':
-    plain = functools.partial(_plain, recurrence, type(start), reverse)
-    made = native.loop(recurrence.fused, reverse, plain, inputs)
-  else:
-    made = _cudnn(inputs)
+  plain = functools.partial(_plain, recurrence, type(start), reverse)
+  made = _whole_loop.loop(
+    _whole_loop.Plan(CODES[kernel], recurrence.fused, reverse, plain), inputs
+  )
   last = _carry(recurrence, type(start), made.h, made.c)
   if single:
     return made.ys[:, 0], jax.tree.map(lambda a: a[0], last)
@@ -52,7 +50,7 @@ def loop(kernel, cell, params, xs, start, lengths, reverse):
 
 
 def _plain(recurrence, carry, reverse, inputs):
-  """`native.loop` by XLA, for derivatives of the derivative."""
+  """The same loop by XLA, for what the code outside it cannot do."""
   first = lambda a: jnp.moveaxis(a, -1, 0)
   start = _carry(recurrence, carry, first(inputs.h_0), first(inputs.c_0))
   rows = len(inputs.w_x)
@@ -77,20 +75,83 @@ def _carry(recurrence, carry, h, c):
   return carry(s_c=c, y_c=h) if recurrence.fused == 'lstm' else carry(h)
 
 
-def _cudnn(inputs):
-  """`native.loop` forward in time by `jax.experimental.rnn`."""
-  from jax.experimental import rnn
-
+def _cudnn_call(inputs):
+  """What `jax.experimental.rnn` is given, batch first."""
   w_x, w_h, b, xs, h_0, c_0, lengths = inputs
-  batch_first = jnp.moveaxis(xs, 1, 0)
   # A second bias, which our net has not: zeros.
   weights = jnp.concatenate([w_x.ravel(), w_h.ravel(), b, jnp.zeros_like(b)])
   # A sequence without steps is more than it takes: one step, then forgotten.
-  some = lengths > 0
-  ys, h, c = rnn.lstm(
-    batch_first, h_0[None], c_0[None], weights, jnp.maximum(lengths, 1),
-    xs.shape[-1], h_0.shape[-1], 1, 0.0, False, jax.lax.Precision.HIGHEST,
+  arrays = (
+    jnp.moveaxis(xs, 1, 0), h_0[None], c_0[None], weights,
+    jnp.maximum(lengths, 1),
   )  # fmt: skip
-  keep = lambda new, old: jnp.where(some[:, None], new, old)
-  ys = jnp.moveaxis(ys, 0, 1)
-  return native.Made(keep(ys, 0), keep(h[0], h_0), keep(c[0], c_0))
+  sizes = xs.shape[-1], h_0.shape[-1], 1, 0.0, False, jax.lax.Precision.HIGHEST
+  return arrays, sizes
+
+
+def _cudnn_made(inputs, ys, h, c):
+  keep = lambda new, old: jnp.where(inputs.lengths[:, None] > 0, new, old)
+  return native.Made(
+    keep(jnp.moveaxis(ys, 0, 1), 0), keep(h[0], inputs.h_0),
+    keep(c[0], inputs.c_0),
+  )  # fmt: skip
+
+
+def _cudnn_forward(cell, reverse, inputs):
+  """The LSTM forward in time by `jax.experimental.rnn`."""
+  del cell, reverse
+  from jax.experimental import rnn
+
+  arrays, sizes = _cudnn_call(inputs)
+  return _cudnn_made(inputs, *rnn.lstm(*arrays, *sizes))
+
+
+def _cudnn_forward_kept(cell, reverse, inputs):
+  del cell, reverse
+  from jax.experimental import rnn
+
+  arrays, sizes = _cudnn_call(inputs)
+  made, (*_, reserve) = rnn.lstm_fwd(*arrays, *sizes)
+  return _cudnn_made(inputs, *made), (reserve,)
+
+
+def _cudnn_keeps(cell, inputs):
+  return jax.eval_shape(
+    lambda inputs: _cudnn_forward_kept(cell, False, inputs)[1], inputs
+  )
+
+
+def _cudnn_backward(cell, reverse, with_xs, inputs, ys, kept, errors):
+  del cell, reverse
+  from jax.experimental import rnn
+
+  def given(inputs):
+    return _cudnn_call(inputs._replace(lengths=lengths))[0][:-1]
+
+  lengths = inputs.lengths
+  inputs_alone = inputs._replace(lengths=None)
+  arrays, sizes = _cudnn_call(inputs)
+  (reserve,) = kept
+  raw = jnp.moveaxis(ys, 1, 0)
+  _, back_made = jax.vjp(
+    lambda inputs, *made: _cudnn_made(inputs._replace(lengths=lengths), *made),
+    inputs_alone, raw, errors.h[None], errors.c[None],
+  )  # fmt: skip
+  e_inputs, *e_made = back_made(errors)
+  *e_arrays, _ = rnn.lstm_bwd(*sizes, (*arrays, raw, reserve), tuple(e_made))
+  _, back_given = jax.vjp(given, inputs_alone)
+  (more,) = back_given(tuple(e_arrays))
+  found = jax.tree.map(jnp.add, e_inputs, more)
+  return found if with_xs else found._replace(xs=None)
+
+
+CODES = {
+  'native': _whole_loop.Code(
+    'cpu', True, native.forward, native.keeps, native.forward_kept,
+    native.backward,
+  ),
+  'cudnn': _whole_loop.Code(
+    'cuda', False, _cudnn_forward, _cudnn_keeps, _cudnn_forward_kept,
+    _cudnn_backward,
+  ),
+}  # fmt: skip

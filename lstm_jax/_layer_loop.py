@@ -77,7 +77,7 @@ def loop(
     # Steps past every end: they change nothing and are thrown away.
     active = steps.active
     if active is None:
-      active = jnp.ones((num_steps, *steps.x.shape[2:]), bool)
+      active = jnp.ones_like(steps.x[:, 0], bool)
     steps = jax.tree.map(
       lambda a: jnp.pad(a, [(0, short)] + [(0, 0)] * (a.ndim - 1)),
       steps._replace(active=active),
@@ -200,7 +200,9 @@ def _pushed(recurrence, asked, primals, tangents):
   )
   d_weights, d_start, d_initial, _, d_steps = tangents
   d_rest, d_start, d_initial = jax.tree.map(
-    _written_out, (d_weights.rest, d_start, d_initial)
+    _written_out,
+    (d_weights.rest, d_start, d_initial),
+    (weights.rest, start, initial),
   )
   zeros = functools.partial(jax.tree.map, jnp.zeros_like)
   hears = lambda start: _hears(recurrence, start, heard)
@@ -256,9 +258,7 @@ def _from_changes(recurrence, weights, d_weights, x, d_x, z):
   Returns:
     `[T, R, *]` in a tuple like that of `_nets`.
   """
-  d_w_x, d_b, d_w_h = map(
-    _written_out, (d_weights.w_x, d_weights.b, d_weights.w_h)
-  )
+  d_w_x, d_b, d_w_h = map(_written_out, d_weights[:3], weights[:3])
   d_b = d_b.reshape((1, -1) + (1,) * (x.ndim - 2))
   if recurrence.joint:
     d_nets = (
@@ -274,8 +274,6 @@ def _from_changes(recurrence, weights, d_weights, x, d_x, z):
   return (d_nets[0] + _product(weights.w_x, d_x), *d_nets[1:])
 
 
-def _written_out(change):
+def _written_out(change, like):
   """A change as an array, also where it is known to be 0."""
-  if isinstance(change, SymbolicZero):
-    return jnp.zeros(change.shape, change.dtype)
-  return change
+  return jnp.zeros_like(like) if isinstance(change, SymbolicZero) else change

@@ -47,7 +47,7 @@ class Choice(NamedTuple):
   why_not: dict[str, str]
 
 
-def choose(kernel: str, cell: Cell, dtype, used) -> Choice:
+def choose(kernel: str, cell: Cell, dtype, used, spread=False) -> Choice:
   """The code that runs a layer.
 
   Args:
@@ -57,6 +57,7 @@ def choose(kernel: str, cell: Cell, dtype, used) -> Choice:
     dtype: of its parameters.
     used: names of the arguments of `layer.run` that were given, those of a
       noise as 'noise.heard'.
+    spread: whether the inputs are known to be spread over devices.
 
   Raises:
     ValueError: an unknown kernel; one that cannot run this, with the reason.
@@ -77,9 +78,27 @@ def choose(kernel: str, cell: Cell, dtype, used) -> Choice:
       raise ValueError(f'kernel={kernel!r} cannot run this: {reasons[kernel]}')
     return Choice(kernel, {})
   for name in ('cudnn', 'native'):
+    if spread:
+      # By its name it may be asked for all the same: XLA's loop runs then.
+      reasons.setdefault(
+        name, 'xs is spread over devices; XLA divides its loop'
+      )
     if name not in reasons:
       return Choice(name, reasons)
   return Choice('xla', reasons)
+
+
+def spread(xs) -> bool:
+  """Whether an array is known to be on several devices.
+
+  By its type on a mesh with explicit axes, by its place outside of programs;
+  inside of one only the compiler knows.
+  """
+  if any(jax.typeof(xs).sharding.spec):
+    return True
+  if isinstance(xs, jax.core.Tracer) or not isinstance(xs, jax.Array):
+    return False
+  return len(xs.sharding.device_set) > 1
 
 
 def _why_not(kernel, cell, dtype, used):

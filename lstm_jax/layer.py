@@ -9,7 +9,9 @@ Two things are often confused. *Truncating* stops errors and keeps the state:
 `jax.lax.stop_gradient`. *Resetting* forgets the state: `reset`.
 """
 
+import functools
 import inspect
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +20,8 @@ import numpy as np
 
 from lstm_jax import _fused, _layer_loop, kernels, layer_checks
 from lstm_jax.noise import Noise
-from lstm_jax.types import Array, Cell
+from lstm_jax.types import Array, Cell, Recurrence
+from lstm_jax.unroll import same_axes
 
 
 class Run(NamedTuple):
@@ -86,8 +89,8 @@ def run(
       what lies between is computed again. With sqrt(T) the memory grows as
       sqrt(T), if neither outputs nor states nor gates are kept. None: all.
     backward: 'products' has the gradients of both matrices in one product each
-      after the loop; 'autodiff' derives the loop step by step, which forward
-      mode (`jax.jvp`) needs. Equal to rounding.
+      after the loop; 'autodiff' derives the loop step by step. Equal to
+      rounding; both have forward mode too.
     kernel: 'xla', 'native', 'cudnn' (see `kernels`), or 'auto', the fastest
       that can do what is asked here: `which_kernel` says which. Equal to
       rounding.
@@ -109,20 +112,64 @@ def run(
     cell, params, xs, lengths=lengths, state=state, initial=initial,
     reset=reset, noise=noise,
   )  # fmt: skip
+  used = _used(
+    reset=reset, reverse=reverse, noise=noise, window=window, states=states,
+    gates=gates, checkpoint_every=checkpoint_every, backward=backward,
+  )  # fmt: skip
+  spread = kernels.spread(xs)
+  plan = _Plan(
+    recurrence=cell.recurrence,
+    initial_carry=cell.initial_carry,
+    kernel=kernels.choose(kernel, cell, xs.dtype, used, spread).kernel,
+    asked=_layer_loop.Asked(*map(bool, (outputs, states, gates, reverse))),
+    window=window,
+    checkpoint_every=checkpoint_every,
+    backward=backward,
+  )
+  masks = tuple(
+    None if np.all(mask) else jax.device_put(mask)
+    for mask in jax.tree.leaves(cell.mask)
+  )
+  return _run(plan, params, masks, xs, lengths, state, initial, reset, noise)
+
+
+class _Plan(NamedTuple):
+  """What a layer's program depends on beside the shapes of arrays."""
+
+  recurrence: Recurrence
+  initial_carry: Callable
+  kernel: str
+  asked: _layer_loop.Asked
+  window: int | None
+  checkpoint_every: int | None
+  backward: str
+
+
+# A program of its own: a loop that is not called inside of one would else be
+# compiled anew at every call. One for each plan and set of shapes.
+@functools.partial(jax.jit, static_argnums=0, inline=True)
+def _run(plan, params, masks, xs, lengths, state, initial, reset, noise):
+  """`run` for arrays that fit; `masks` are those of the params' leaves.
+
+  None: all its weights exist. Others get no gradient.
+  """
   single = xs.ndim == 2
   num_steps, *lanes = xs.shape[:-1]
   lanes = tuple(lanes)
   last_first = (lambda a: a) if single else (lambda a: jnp.moveaxis(a, -1, 0))
   first_last = (lambda a: a) if single else (lambda a: jnp.moveaxis(a, 0, -1))
 
-  params = jax.tree.map(_present, params, cell.mask)
-  dtype = xs.dtype
-  used = _used(
-    reset=reset, reverse=reverse, noise=noise, window=window, states=states,
-    gates=gates, checkpoint_every=checkpoint_every, backward=backward,
-  )  # fmt: skip
-  chosen = kernels.choose(kernel, cell, dtype, used).kernel
-  zero = cell.initial_carry(lanes, dtype)
+  weights, structure = jax.tree.flatten(params)
+  params = structure.unflatten(
+    w if mask is None else w * mask.astype(w.dtype)
+    for w, mask in zip(weights, masks, strict=True)
+  )
+  # Zeros that are spread over devices as the sequences are: a state is so too.
+  nowhere = jnp.sum(xs[:0, ..., :0], axis=(0, -1))
+  zero = jax.tree.map(
+    lambda a: a + nowhere.reshape((1,) * (a.ndim - nowhere.ndim) + lanes),
+    plan.initial_carry(lanes, xs.dtype),
+  )
   if initial is None:
     initial = zero
   else:
@@ -131,7 +178,10 @@ def run(
     )
     initial = jax.tree.map(wide, initial, zero)
   start = initial if state is None else jax.tree.map(first_last, state)
-
+  params, xs, lengths, start, initial, reset, noise = same_axes(
+    (params, xs, lengths, start, initial, reset, noise)
+  )
+  reverse = plan.asked.reverse
   t = jnp.arange(num_steps).reshape((-1,) + (1,) * len(lanes))
   active = None if lengths is None else t < lengths[None]
   if active is not None:
@@ -139,21 +189,21 @@ def run(
     xs = jnp.where(active[..., None], xs, 0)
   if noise.inputs is not None:
     xs = xs * jnp.broadcast_to(noise.inputs, xs.shape[1:])[None]
-  if chosen != 'xla':
+  if plan.kernel != 'xla':
     ys, last = _fused.loop(
-      chosen,
-      cell,
+      plan.kernel,
+      plan.recurrence,
       params,
       xs,
       jax.tree.map(last_first, start),
       lengths,
       reverse,
     )
-    return Run(ys if outputs else None, last)
+    return Run(ys if plan.asked.outputs else None, last)
   xs = jnp.moveaxis(xs, -1, 1)
   # In processing order a step's window begins where this many are behind it.
   behind = t[::-1] if reverse else t
-  cut = None if window is None else behind % window == 0
+  cut = None if plan.window is None else behind % plan.window == 0
   steps = _layer_loop.Steps(
     x=xs,
     active=active,
@@ -166,9 +216,8 @@ def run(
     heard = noise.heard.T
     if heard.ndim < 1 + len(lanes):
       heard = heard[:, None]
-  asked = _layer_loop.Asked(outputs, states, gates, reverse)
   last, (ys, all_states, all_gates) = _layer_loop.loop(
-    cell.recurrence, asked, backward, checkpoint_every, params,
+    plan.recurrence, plan.asked, plan.backward, plan.checkpoint_every, params,
     start, initial, heard, steps,
   )  # fmt: skip
   features_last = lambda a: jnp.moveaxis(a, 1, -1)
@@ -198,7 +247,9 @@ def which_kernel(cell: Cell, params, xs, *, kernel='auto', **how):
     arrays[name] = options.pop(name)
   layer_checks.check_options(**options)
   checked = layer_checks.check_arrays(cell, params, xs, **arrays)
-  return kernels.choose(kernel, cell, checked.xs.dtype, _used(**how))
+  return kernels.choose(
+    kernel, cell, checked.xs.dtype, _used(**how), kernels.spread(xs)
+  )
 
 
 def _used(noise=None, backward='products', **how):
@@ -213,11 +264,6 @@ def _used(noise=None, backward='products', **how):
     f'noise.{n}' for n, mask in noise._asdict().items() if mask is not None
   }
   return used | ({'autodiff'} if backward == 'autodiff' else set())
-
-
-def _present(w, mask):
-  """`w` with zeros, and no gradient, where the mask has no weight."""
-  return w if np.all(mask) else w * jnp.asarray(mask, w.dtype)
 
 
 def _keep(keep, num_steps, lanes):

@@ -143,6 +143,23 @@ def spread(b, like):
   return jnp.reshape(b, b.shape + (1,) * (like.ndim - b.ndim))
 
 
+def same_axes(tree):
+  """`tree` with arrays that vary over the axes of a mesh that any varies over.
+
+  Under `jax.shard_map` a loop's state must say from the start what its end
+  depends on, and what all devices share (weights) is cast where it meets a
+  device's own: on the way back its errors are then summed over devices.
+  """
+  axes = lambda a: jax.typeof(a).mat.varying
+  every = frozenset().union(*map(axes, jax.tree.leaves(tree)))
+  if not every:
+    return tree
+  return jax.tree.map(
+    lambda a: jax.lax.pcast(a, tuple(sorted(every - axes(a))), to='varying'),
+    tree,
+  )
+
+
 def detach(carry, cut):
   """`carry` with no gradient through the fields named in `cut`.
 

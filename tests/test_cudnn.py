@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from jax.experimental import rnn
 
-from lstm_jax import catalog
+from lstm_jax import _fused, catalog
 from lstm_jax.layer import run, which_kernel
 
 T, B, I, C = 6, 5, 3, 4
@@ -24,31 +24,52 @@ def gpu(monkeypatch):
   """A machine that has an NVIDIA GPU or says so; the precisions asked for."""
   calls = []
   if jax.default_backend() == 'gpu':
-    the_library = rnn.lstm
-
-    def recorded(*args, **kwargs):
-      calls.append(kwargs.get('precision', args[-1]))
-      return the_library(*args, **kwargs)
-
-    monkeypatch.setattr(rnn, 'lstm', recorded)
+    for name, at in (('lstm', -1), ('lstm_fwd', -1), ('lstm_bwd', 5)):
+      monkeypatch.setattr(rnn, name, recorded(getattr(rnn, name), at, calls))
     return calls
 
-  def lstm(
+  def reference(
     x, h_0, c_0, weights, lengths, inputs, hidden, layers, dropout, both,
     precision,
   ):  # fmt: skip
-    calls.append(precision)
     sizes = inputs, hidden, layers, both
     unpacked = rnn.unpack_lstm_weights(weights, *sizes)
     return rnn.lstm_ref(
       x, h_0, c_0, *unpacked, lengths, inputs, hidden, layers, dropout, both
     )
 
-  monkeypatch.setattr(rnn, 'lstm', lstm)
+  def forward(*args):
+    arrays, sizes = args[:5], args[5:]
+    ys, h, c = reference(*arrays, *sizes)
+    return (ys, h, c), (*arrays, ys, jnp.zeros(7))
+
+  def backward(*args):
+    *sizes, (*arrays, lengths, ys, reserve), errors = args
+    assert reserve.shape == (7,)
+    made = lambda *arrays: reference(*arrays, lengths, *sizes)
+    found, back = jax.vjp(made, *arrays)
+    np.testing.assert_equal(found[0].shape, ys.shape)
+    return *back(errors), jnp.zeros_like(lengths)
+
+  monkeypatch.setattr(rnn, 'lstm', recorded(reference, -1, calls))
+  monkeypatch.setattr(rnn, 'lstm_fwd', recorded(forward, -1, calls))
+  monkeypatch.setattr(rnn, 'lstm_bwd', recorded(backward, 5, calls))
+  here = _fused.CODES['cudnn']._replace(platform='cpu')
+  monkeypatch.setitem(_fused.CODES, 'cudnn', here)
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
   device = types.SimpleNamespace(device_kind='NVIDIA H100')
   monkeypatch.setattr(jax, 'devices', lambda: [device])
   return calls
+
+
+def recorded(function, precision, calls):
+  """`function` that notes the precision that it is asked for."""
+
+  def call(*args):
+    calls.append(args[precision])
+    return function(*args)
+
+  return call
 
 
 def net(dtype=np.float32):
@@ -80,7 +101,7 @@ def test_equal(gpu, lengths):
       derive('cudnn'),
     )
   # Full float32, not the tensor cores' ten bits.
-  assert gpu == [jax.lax.Precision.HIGHEST]
+  assert set(gpu) == {jax.lax.Precision.HIGHEST}
 
 
 def test_one_sequence(gpu):
@@ -119,3 +140,28 @@ def test_refused_without_a_gpu(monkeypatch):
   cell, params, xs, _ = net()
   with pytest.raises(ValueError, match="kernel='cudnn'.*default device is cpu"):
     run(cell, params, xs, kernel='cudnn')
+
+
+def test_what_the_library_cannot_do_is_done_by_xla(gpu):
+  """Many nets, and derivatives beyond the first way back."""
+  cell, params, xs, state = net()
+  nets = jnp.stack([xs, -xs])
+
+  def value(kernel):
+    return lambda params, xs: jnp.sum(
+      jnp.sin(run(cell, params, xs, state=state, kernel=kernel).ys)
+    )
+
+  def derive(kernel):
+    push = lambda xs: jax.jvp(
+      jax.grad(value(kernel)), (params, xs), (params, xs)
+    )
+    mapped = jax.vmap(jax.grad(value(kernel), 1), (None, 0))
+    return jax.jit(push)(xs)[1], jax.jit(mapped)(params, nets)
+
+  with jax.default_matmul_precision('highest'):
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+      derive('xla'),
+      derive('cudnn'),
+    )

@@ -13,6 +13,7 @@ LAYERS = (
   ('blindness', 'criteria', 'exams', 'outputs', 'promises', 'unroll'),
   ('cells', 'tasks', 'learners'),
   ('_layer_loop', 'convert', 'native', 'noise'),
+  ('_whole_loop',),
   ('_fused', 'kernels', 'layer_checks'),
   ('layer',),
   ('stack', 'flax_layers', 'sequence_model'),

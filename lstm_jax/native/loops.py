@@ -1,11 +1,10 @@
-"""Loops of layers in C++, as a function that JAX differentiates and maps.
+"""Loops of layers in C++: there, there with what is kept, and back.
 
 One call runs all steps of all sequences (`there.h`), and one all steps back,
 weight gradients included. Rows of weights are those of the cells `lstm` (y_in,
 y_f, g, y_out), `gru` (r, z, n) and `srn`.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -39,111 +38,80 @@ class Made(NamedTuple):
   c: Array  # [B, C]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def loop(cell: str, reverse: bool, plain, inputs: Inputs) -> Made:
-  """All steps of a layer.
+def forward(cell: str, reverse: bool, inputs: Inputs) -> Made:
+  """All steps of a layer; arrays may have axes in front, of nets or of size 1.
 
   Args:
     cell: one of `CELLS`.
     reverse: whether steps are taken from the last to the first.
-    plain: the same function of `Inputs` in JAX. Its derivative is that of the
-      derivative, which C++ does not have.
     inputs: arrays of one dtype, float32 or float64.
   """
-  shapes = _made(inputs)
-  return Made(*_call('forward', shapes, inputs, cell, reverse))
+  return Made(*_call('forward', _made(inputs), inputs, cell, reverse))
 
 
-@jax.tree_util.register_static
-class Wanted(NamedTuple):
-  """What the way back is asked for beside the weights: no array, a plan."""
-
-  xs: bool
-
-
-def _there(cell, reverse, plain, inputs):
-  wanted = Wanted(xs=inputs.xs.perturbed)
-  inputs = jax.custom_derivatives.custom_vjp_primal_tree_values(inputs)
-  made, inside, gates = _keep(cell, reverse, plain, inputs)
-  return made, (wanted, (inputs, made.ys, inside, gates))
-
-
-def _back(cell, reverse, plain, stored, errors):
-  wanted, kept = stored
-  errors = jax.tree.map(_written_out, errors, is_leaf=_is_zero)
-  return (_gradients(cell, reverse, wanted, plain, kept, errors),)
-
-
-def _is_zero(error):
-  return isinstance(error, jax.custom_derivatives.SymbolicZero)
-
-
-def _written_out(error):
-  return jnp.zeros(error.shape, error.dtype) if _is_zero(error) else error
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _keep(cell, reverse, plain, inputs):
-  """`loop`, and what the way back needs of every step."""
-  shapes = (*_made(inputs), *_kept(cell, inputs))
-  *made, inside, gates = _call('forward_kept', shapes, inputs, cell, reverse)
-  return Made(*made), inside, gates
-
-
-def _keep_there(cell, reverse, plain, inputs):
-  made, inside, gates = _keep(cell, reverse, plain, inputs)
-  return (made, inside, gates), (inputs, made.ys, inside, gates)
-
-
-def _keep_back(cell, reverse, plain, stored, errors):
-  # `_gradients` sends no errors to what is kept.
-  return (_gradients(cell, reverse, Wanted(xs=True), plain, stored, errors[0]),)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
-def _gradients(cell, reverse, wanted, plain, stored, errors):
-  """The gradient by `Inputs`, that of lengths left out."""
-  (w_x, w_h, b, xs, h_0, c_0, lengths), *kept = stored
-  like = lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype)
-  e_xs = like(xs) if wanted.xs else jax.ShapeDtypeStruct((0, 0, 0), xs.dtype)
-  found = _call(
-    'backward',
-    (like(w_x), like(w_h), like(b), e_xs, like(h_0), like(c_0)),
-    (*stored[0], *kept, *errors),
-    cell,
-    reverse,
+def forward_kept(cell, reverse, inputs):
+  """`forward`, and what the way back needs of every step."""
+  nets = _nets(inputs)
+  kept = (
+    jax.ShapeDtypeStruct((*nets, *a.shape), a.dtype)
+    for a in keeps(cell, _of_one_net(inputs))
   )
-  found = Inputs(*found, lengths=None)
-  return found if wanted.xs else found._replace(xs=jnp.zeros_like(xs))
+  shapes = (*_made(inputs), *kept)
+  *made, inside, gates = _call('forward_kept', shapes, inputs, cell, reverse)
+  return Made(*made), (inside, gates)
 
 
-def _gradients_there(cell, reverse, wanted, plain, stored, errors):
-  found = _gradients(cell, reverse, wanted, plain, stored, errors)
-  return found, (stored, errors)
+def backward(cell, reverse, with_xs, inputs, ys, kept, errors):
+  """The gradient by `Inputs`; None for lengths, and for xs if not wanted.
+
+  Args:
+    cell, reverse, inputs: as in `forward`.
+    with_xs: whether the gradient by xs is wanted.
+    ys, kept: of `forward_kept`.
+    errors: a `Made`.
+  """
+  arrays = (*inputs, ys, *kept, *errors)
+  nets = _nets((*inputs, *errors), _AXES + _AXES_MADE)
+  shape = lambda a: jax.ShapeDtypeStruct((*nets, *a.shape), a.dtype)
+  one = _of_one_net(inputs)
+  shapes = one._replace(lengths=None)
+  if not with_xs:
+    shapes = shapes._replace(xs=jax.ShapeDtypeStruct((0, 0, 0), ys.dtype))
+  shapes = tuple(map(shape, shapes[:-1]))
+  found = Inputs(
+    *_call('backward', shapes, arrays, cell, reverse), lengths=None
+  )
+  return found if with_xs else found._replace(xs=None)
 
 
-def _gradients_back(cell, reverse, wanted, plain, kept, seconds):
-  # What the way there kept is a function of the inputs: `again` accounts for
-  # it, and its own derivative is 0.
-  (inputs, *arrays), errors = kept
-
-  def again(inputs, errors):
-    return jax.vjp(plain, inputs)[1](errors)[0]._replace(lengths=None)
-
-  e_inputs, e_errors = jax.vjp(again, inputs, errors)[1](seconds)
-  return (e_inputs, *jax.tree.map(jnp.zeros_like, arrays)), e_errors
+# Axes of one net's arrays.
+_AXES = (2, 2, 1, 3, 2, 2, 1)
+_AXES_MADE = (3, 2, 2)
 
 
-loop.defvjp(_there, _back, symbolic_zeros=True)
-_keep.defvjp(_keep_there, _keep_back)
-_gradients.defvjp(_gradients_there, _gradients_back)
+def _nets(arrays, axes=_AXES):
+  """Sizes of the axes in front."""
+  return jnp.broadcast_shapes(
+    *(a.shape[: a.ndim - own] for a, own in zip(arrays, axes, strict=True))
+  )
+
+
+def _of_one_net(inputs):
+  return Inputs(
+    *(
+      jax.ShapeDtypeStruct(a.shape[a.ndim - own :], a.dtype)
+      for a, own in zip(inputs, _AXES, strict=True)
+    )
+  )
 
 
 def _made(inputs):
-  num_steps, batch, _ = inputs.xs.shape
-  state = jax.ShapeDtypeStruct(inputs.h_0.shape, inputs.xs.dtype)
-  cells = inputs.h_0.shape[-1]
-  ys = jax.ShapeDtypeStruct((num_steps, batch, cells), inputs.xs.dtype)
+  nets, one = _nets(inputs), _of_one_net(inputs)
+  num_steps, batch, _ = one.xs.shape
+  dtype = one.xs.dtype
+  state = jax.ShapeDtypeStruct((*nets, *one.h_0.shape), dtype)
+  cells = one.h_0.shape[-1]
+  ys = jax.ShapeDtypeStruct((*nets, num_steps, batch, cells), dtype)
   return ys, state, state
 
 
@@ -153,8 +121,11 @@ def _made(inputs):
 _AGAIN = ((1e6, 64), (16e6, 160))
 
 
-def _kept(cell, inputs):
-  """Shapes of what the way back needs beside ys, cells up to whole vectors."""
+def keeps(cell, inputs):
+  """Shapes of what the way back of one net needs beside ys.
+
+  Cells are filled up to whole vectors.
+  """
   num_steps, batch, num_inputs = inputs.xs.shape
   dtype = inputs.xs.dtype
   cells = inputs.h_0.shape[-1]
@@ -174,7 +145,5 @@ def _kept(cell, inputs):
 
 def _call(name, shapes, arrays, cell, reverse):
   load()
-  call = jax.ffi.ffi_call(
-    f'lstm_jax_{name}', tuple(shapes), vmap_method='expand_dims'
-  )
+  call = jax.ffi.ffi_call(f'lstm_jax_{name}', tuple(shapes))
   return call(*arrays, reverse=reverse, cell=np.int64(CELLS.index(cell)))

@@ -138,10 +138,7 @@ def main(argv=None):
   ]
   epochs = bench_epochs.measure(_EPOCHS.value, 2, _CELLS.value)
   launch.set_flags()
-  import jax
-
-  jax.config.update('jax_numpy_rank_promotion', 'raise')
-  devices = jax.devices()
+  devices = launch.devices()
   made_by = provenance.provenance(devices[0].device_kind, len(devices))
   print(
     f'jax {made_by["jax"]}, {len(devices)} x {made_by["device_kind"]},'

@@ -165,10 +165,7 @@ def _run(plan, how, stop, path, trials, stored):
   small = not plan.trials[0].is_comparison
   launch.set_flags(how.xla_profile if small else 'none', how.devices)
   with stop.polled():  # an import is no place for an exception
-    import jax
-
-    jax.config.update('jax_numpy_rank_promotion', 'raise')
-    devices = jax.devices()
+    devices = launch.devices()
   if how.devices:
     devices = devices[: how.devices]
   names = list(trials)

@@ -6,8 +6,11 @@ before anything touches JAX, or take the flags from `cpu_flags()`.
 
 import importlib.util
 import os
+import subprocess
+import sys
 
 from experiments import estimate
+from lstm_jax.store.faults import Exit, StoreError
 
 # Compile a loop over small arrays to one native function instead of a list of
 # kernels called one by one (2 to 8 times as fast for nets of a few cells), keep
@@ -61,6 +64,65 @@ def set_flags(profile='auto', devices=0, environ=os.environ):
     environ['XLA_FLAGS'] = ' '.join([*ours, given]).strip()
   cores = devices or estimate.cores()
   environ.setdefault('JAX_NUM_CPU_DEVICES', str(cores))
+
+
+class NoDevice(StoreError):
+  """What the environment asks of JAX is not to be had here."""
+
+  exit_code = Exit.USAGE
+
+
+def devices(environ=os.environ):
+  """Imports JAX, which refuses silent broadcasting from then on.
+
+  Args:
+    environ: the environment that says what JAX is to use.
+
+  Returns:
+    JAX's devices.
+
+  Raises:
+    NoDevice: in one line, where JAX cannot do what the environment asks for, or
+      is not installed.
+  """
+  _check_xla_flags(environ)
+  try:
+    import jax
+
+    jax.config.update('jax_numpy_rank_promotion', 'raise')
+    return jax.devices()
+  except (RuntimeError, AssertionError, ValueError, ImportError) as error:
+    asked = [f'{k}={v}' for k, v in environ.items() if k.startswith('JAX_')]
+    ours = 'JAX_NUM_CPU_DEVICES='
+    asked = [word for word in asked if not word.startswith(ours)] or asked
+    lines = str(error).splitlines() or ['no such device on this machine']
+    raise NoDevice(
+      f'{" ".join(asked) or "jax"}: {lines[0][:300]}; unset it or choose '
+      'another, as JAX_PLATFORMS=cpu'
+    ) from error
+
+
+def _check_xla_flags(environ):
+  """Tries the user's own XLA_FLAGS in a child: XLA aborts at what is wrong."""
+  ours = {f'{name}={value}' for name, value in _flags(environ).items()}
+  words = [w for w in environ.get('XLA_FLAGS', '').split() if w not in ours]
+  if not words:
+    return
+  done = subprocess.run(
+    [sys.executable, '-c', 'import jax; jax.devices()'],
+    env={**environ, 'XLA_FLAGS': ' '.join(words), 'JAX_PLATFORMS': 'cpu'},
+    capture_output=True,
+    text=True,
+    errors='replace',
+  )
+  if done.returncode:
+    lines = done.stderr.splitlines()
+    said = [line for line in lines if 'XLA_FLAGS' in line or 'flag' in line]
+    reason = (said or lines or ['XLA refuses it'])[0].partition('] ')
+    raise NoDevice(
+      f'XLA_FLAGS={" ".join(words)}: {(reason[2] or reason[0])[:300]}; mend or '
+      'unset it'
+    )
 
 
 def _flags(environ):

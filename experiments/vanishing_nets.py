@@ -82,6 +82,7 @@ def train(name, settings):
     Refused: every net has diverged.
   """
   launch.set_flags(devices=1)
+  launch.devices()
   import jax
 
   from lstm_jax import trial

@@ -262,7 +262,8 @@ def test_help_is_grouped_and_names_every_flag(capsys):
 def test_list_names_everything_there_is(capsys):
   assert sweep.main(['sweep', '--list']) == 0
   text = capsys.readouterr().out
-  files = [*(ROOT / 'lstm_jax').glob('*s/*.py')]
+  folders = [ROOT / 'lstm_jax' / kind for kind in catalog.KINDS]
+  files = [path for folder in folders for path in folder.glob('*.py')]
   files += (ROOT / 'experiments' / 'grids').glob('*.toml')
   shown = [file.stem for file in files if not file.stem.startswith('_')]
   assert len(shown) > 8

@@ -122,3 +122,52 @@ def test_commands_start_without_jax():
     'print(json.dumps([name for name in heavy if name in sys.modules]))'
   )
   assert found == []
+
+
+@pytest.mark.parametrize(
+  'environ, raised, words',
+  [
+    (
+      {'JAX_PLATFORMS': 'cuda'},
+      AssertionError(),
+      'JAX_PLATFORMS=cuda: no such',
+    ),
+    (
+      {'JAX_PLATFORMS': 'x', 'JAX_NUM_CPU_DEVICES': '2'},
+      RuntimeError("Unable to initialize backend 'x'\n" + 'more\n' * 28),
+      "JAX_PLATFORMS=x: Unable to initialize backend 'x'; unset",
+    ),
+    ({}, RuntimeError('no device'), 'jax: no device'),
+  ],
+)
+def test_no_device_is_a_line(monkeypatch, environ, raised, words):
+  def devices():
+    raise raised
+
+  monkeypatch.setattr('jax.devices', devices)
+  with pytest.raises(launch.NoDevice) as caught:
+    launch.devices(environ)
+  assert words in str(caught.value) and '\n' not in str(caught.value)
+  assert caught.value.exit_code == 2
+
+
+def test_flags_of_ours_are_not_tried(monkeypatch):
+  monkeypatch.setattr('subprocess.run', None)
+  environ = flags_after()
+  assert launch.devices(environ)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'flags, words',
+  [
+    ('--xla_nonsense=3', 'Unknown flag in XLA_FLAGS: --xla_nonsense=3'),
+    ('no_dash', 'Could not open file "no_dash"'),
+    ('--xla_cpu_prefer_vector_width=abc', "Couldn't interpret value abc"),
+  ],
+)
+def test_a_flag_that_xla_does_not_know_is_a_line(flags, words):
+  with pytest.raises(launch.NoDevice) as caught:
+    launch.devices(dict(os.environ) | flags_after(XLA_FLAGS=flags))
+  assert f'XLA_FLAGS={flags}: ' in str(caught.value)
+  assert words in str(caught.value) and '\n' not in str(caught.value)

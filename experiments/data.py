@@ -10,7 +10,6 @@ if __name__ == '__main__':
 
 
 import sys
-from pathlib import Path
 
 from absl import flags
 
@@ -19,7 +18,8 @@ from lstm_jax.catalog import unknown
 from lstm_jax.collect import prepared, sources
 from lstm_jax.collect.published import PUBLISHED
 from lstm_jax.examples import BadData, Missing
-from lstm_jax.store.faults import Exit, StoreError
+from lstm_jax.store import places
+from lstm_jax.store.faults import Exit, StoreError, clean
 
 _HELP = """\
 Prepares data sets once, and prints what each holds.
@@ -59,7 +59,7 @@ def main(argv=None):
       return _refuse(f'{name}: no such data set; {near}')
   if defined.data_dir == '':
     return _refuse('--data_dir=: is empty; see --help')
-  data_dir = Path(defined.data_dir or sources.default_folder()).expanduser()
+  data_dir = places.expanded(defined.data_dir or sources.default_folder())
   if defined.list:
     return show(listing(names or prepared.NAMES, data_dir))
   codes = [
@@ -152,7 +152,7 @@ def _one(name, data_dir, skip_bad):
     return _say(f'{error}{hint}', Exit.BAD_DATA)
   except StoreError as error:
     return _say(error, error.exit_code)
-  show(text + '\n')
+  show(clean(text, keep='\n') + '\n')
   return Exit.OK
 
 

@@ -10,10 +10,13 @@ The classes are what TFDS asks for; all that differs between them is a name.
 """
 
 import contextlib
+import grp
 import hashlib
 import itertools
+import pwd
 import shutil
 import time
+import types
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -182,7 +185,7 @@ def write(name, folder, splits: Mapping[str, Split], say):
     },
     data_dir=folder,
   )
-  with _quiet():
+  with _quiet(), _owners():
     builder.download_and_prepare(
       # Or TFDS asks a server of its own whether it has the set.
       download_config=tfds.download.DownloadConfig(try_download_gcs=False)
@@ -230,9 +233,11 @@ def fetch(download: Download, folder):
   )
   try:
     return manager.download(download.url)
-  except Exception as error:
+  except BaseException as error:
     # What came is kept nowhere, or it would be there for good.
     shutil.rmtree(folder, ignore_errors=True)
+    if not isinstance(error, Exception):
+      raise  # a stop
     said = ' '.join(str(error).split())
     if isinstance(
       error, download_lib.download_manager.NonMatchingChecksumError
@@ -275,6 +280,32 @@ def _ticker(name, total, say):
       say(f'{name}: {done:,} of {total:,} files, {now - start:.0f} s')
 
   return tick
+
+
+@contextlib.contextmanager
+def _owners():
+  """With names for owners of files that have none.
+
+  A container's user may have no entry in passwd; TFDS asks for the name of each
+  file's owner, through etils, and fails without one.
+  """
+
+  def named(ask, field):
+    def answer(number):
+      try:
+        return ask(number)
+      except KeyError:
+        return types.SimpleNamespace(**{field: str(number)})
+
+    return answer
+
+  users, groups = pwd.getpwuid, grp.getgrgid
+  pwd.getpwuid = named(users, 'pw_name')
+  grp.getgrgid = named(groups, 'gr_name')
+  try:
+    yield
+  finally:
+    pwd.getpwuid, grp.getgrgid = users, groups
 
 
 @contextlib.contextmanager

@@ -173,7 +173,8 @@ def records(
     BadData: `report` raises it.
   """
   cores = len(os.sched_getaffinity(0))
-  with concurrent.futures.ThreadPoolExecutor(cores) as pool:
+  pool = concurrent.futures.ThreadPoolExecutor(cores)
+  try:
     ahead = collections.deque()
     for row in rows:
       ahead.append(pool.submit(_record, source, row))
@@ -181,6 +182,8 @@ def records(
         yield _result(ahead.popleft(), report)
     while ahead:
       yield _result(ahead.popleft(), report)
+  finally:  # of what is waiting, nothing is wanted where this ends early
+    pool.shutdown(cancel_futures=True)
 
 
 def _result(future, report):

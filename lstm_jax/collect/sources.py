@@ -11,6 +11,7 @@ from typing import NamedTuple
 from lstm_jax.collect import archives, faults
 from lstm_jax.collect.published import Published
 from lstm_jax.examples import BadData, Missing
+from lstm_jax.store import files, places
 
 # Where TFDS keeps what its users have fetched by hand.
 _MANUAL = Path('downloads', 'manual')
@@ -35,11 +36,14 @@ def default_folder(environ=os.environ):
 
   `LSTM_JAX_DATA`, else TFDS's own: `TFDS_DATA_DIR`, else
   `~/tensorflow_datasets`.
+
+  Raises:
+    Unusable: there is no home folder.
   """
   for name in ('LSTM_JAX_DATA', 'TFDS_DATA_DIR'):
     if environ.get(name):
-      return Path(environ[name]).expanduser()
-  return Path.home() / 'tensorflow_datasets'
+      return places.expanded(environ[name])
+  return places.expanded('~/tensorflow_datasets')
 
 
 def find(published: Published, data_dir):
@@ -54,8 +58,14 @@ def find(published: Published, data_dir):
 
   Returns:
     `Path`; None: there is neither.
+
+  Raises:
+    OSError: a folder cannot be read.
   """
   roots = [data_dir, data_dir / _MANUAL]
+  for root in roots:
+    if root.is_dir():
+      os.scandir(root).close()  # `glob` finds nothing where it may not look
   if (data_dir / published.marker).exists():
     return data_dir
   for root in roots:
@@ -165,7 +175,7 @@ def _ours(published, name):
 
 def _walk(published, folder, before=''):
   """`(name, entry)` of every file of the set in a folder."""
-  with os.scandir(folder) as entries:
+  with files.storage(folder), os.scandir(folder) as entries:
     for entry in entries:
       name = before + entry.name
       if entry.is_dir() and not entry.name.startswith('.'):

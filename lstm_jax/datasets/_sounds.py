@@ -76,7 +76,8 @@ def compute(prepared, recipe: _spectra.Recipe) -> Sounds:
 
   rows, groups, known = [], [], []
   began = said = time.monotonic()
-  with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+  threads = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+  try:
     for found, group, facts in threads.map(one, places):
       rows.append(found)
       groups.append(group)
@@ -89,6 +90,8 @@ def compute(prepared, recipe: _spectra.Recipe) -> Sounds:
           f'sounds, {now - began:.0f} s',
           file=sys.stderr,
         )
+  finally:  # a stop waits for the sounds at hand, not for thousands
+    threads.shutdown(cancel_futures=True)
   lengths = np.array([len(row) for row in rows], np.int32)
   features = np.zeros((len(rows), lengths.max(), rows[0].shape[1]), np.float32)
   for i, row in enumerate(rows):

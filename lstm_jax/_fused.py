@@ -28,8 +28,13 @@ def loop(kernel, recurrence, params, xs, start, lengths, reverse):
   if single:
     xs, start = xs[:, None], jax.tree.map(lambda a: a[None], start)
   num_steps, batch, _ = xs.shape
+  begin = start
   if lengths is None:
-    lengths = num_steps
+    some, lengths = None, num_steps
+  else:
+    # A state that no step reads puts no nan, by 0 nan, into a gradient.
+    some = jnp.broadcast_to(lengths, (batch,))[:, None] > 0
+    start = jax.tree.map(lambda a: jnp.where(some, a, 0), start)
   lengths = jnp.broadcast_to(jnp.asarray(lengths, jnp.int32), (batch,))
   w_x, b = recurrence.inputs(params)
   w_h = recurrence.recurrent(params)
@@ -44,6 +49,8 @@ def loop(kernel, recurrence, params, xs, start, lengths, reverse):
     _whole_loop.Plan(CODES[kernel], recurrence.fused, reverse, plain), inputs
   )
   last = _carry(recurrence, type(start), made.h, made.c)
+  if some is not None:
+    last = jax.tree.map(lambda a, b: jnp.where(some, a, b), last, begin)
   if single:
     return made.ys[:, 0], jax.tree.map(lambda a: a[0], last)
   return made.ys, last

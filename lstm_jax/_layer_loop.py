@@ -39,9 +39,9 @@ class Asked(NamedTuple):
 class Weights(NamedTuple):
   """Of the hidden layer, as `Recurrence` has them."""
 
-  w_x: Array  # [R, I]
-  b: Array  # [R]
-  w_h: Array  # [Q, S]
+  w_x: Array | None  # [R, I]
+  b: Array | None  # [R]
+  w_h: Array | None  # [Q, S]
   rest: tuple
 
 
@@ -62,11 +62,15 @@ def loop(
   Returns:
     `(carry, (ys, states, gates))`, these `[T, ..., *]` or None.
   """
-  weights = Weights(
-    *recurrence.inputs(params),
-    recurrence.recurrent(params),
-    recurrence.rest(params),
-  )
+  if recurrence.inputs is None:
+    # The cell's own step: there are no matrices to take products of.
+    weights, backward = Weights(None, None, None, params), 'autodiff'
+  else:
+    weights = Weights(
+      *recurrence.inputs(params),
+      recurrence.recurrent(params),
+      recurrence.rest(params),
+    )
   some = functools.partial(through, recurrence, asked, backward)
   if every is None:
     return some(weights, start, initial, heard, steps)
@@ -82,7 +86,9 @@ def loop(
       lambda a: jnp.pad(a, [(0, short)] + [(0, 0)] * (a.ndim - 1)),
       steps._replace(active=active),
     )
-  parts = jax.tree.map(lambda a: a.reshape(-1, every, *a.shape[1:]), steps)
+  parts = jax.tree.map(
+    lambda a: a.reshape(-(-num_steps // every), every, *a.shape[1:]), steps
+  )
 
   @jax.checkpoint
   def part(carry, steps):
@@ -112,6 +118,8 @@ def _nets(recurrence, weights, together, x, z):
   Computed in the loop, also what the inputs give: an array of them for all
   steps is so large that its memory costs more than the product.
   """
+  if weights.w_x is None:
+    return x, z
   b = weights.b.reshape((-1,) + (1,) * (x.ndim - 1))
   if together is None:
     return affine(weights.w_x, x) + b, affine(weights.w_h, z)
@@ -161,6 +169,11 @@ def _forward(
 
   def body(before, step):
     start = _begin(before, initial, step)
+    if step.active is not None:
+      # A step that does not count is one of zeros: it puts no nan, by 0 nan,
+      # into a gradient.
+      nothing = jax.tree.map(jnp.zeros_like, start)
+      start = select(step.active, start, nothing)
     z = _hears(recurrence, start, heard)
     nets = _nets(recurrence, weights, together, step.x, z)
     carry, gates = _advance(recurrence, weights.rest, start, nets, step.keep)

@@ -11,7 +11,9 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen, nnx
 
+from lstm_jax.initial import check_numbers
 from lstm_jax.layer import run
+from lstm_jax.recurrences import with_recurrence
 from lstm_jax.types import Cell
 
 
@@ -33,8 +35,13 @@ class LinenRecurrent(linen.Module):
   @linen.compact
   def __call__(self, xs, **how):
     """`layer.run` over `xs`; `how` are its arguments."""
-    cell = self.cell(xs.shape[-1])
-    numbers = {**cell.numbers, **(self.numbers or {})}
+    if not callable(self.cell):
+      raise ValueError(
+        f'cell is of type {type(self.cell).__name__}; must be a function of '
+        'the number of inputs that makes a Cell'
+      )
+    cell = self.cell(jnp.shape(xs)[-1])
+    numbers = check_numbers(self.numbers, cell.numbers)
     held = self.param('cell', lambda key: _held(cell.init(key, numbers)))
     return run(cell, _whole(cell, held), xs, **how)
 
@@ -51,7 +58,8 @@ class NnxRecurrent(nnx.Module):
   """
 
   def __init__(self, cell: Cell, *, rngs: nnx.Rngs, numbers=None):
-    params = cell.init(rngs.params(), {**cell.numbers, **(numbers or {})})
+    cell = with_recurrence(cell)
+    params = cell.init(rngs.params(), check_numbers(numbers, cell.numbers))
     held = _held(params)
     self.names = tuple(held)
     for name, value in held.items():

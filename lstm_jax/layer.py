@@ -11,6 +11,7 @@ Two things are often confused. *Truncating* stops errors and keeps the state:
 
 import functools
 import inspect
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from lstm_jax import _fused, _layer_loop, kernels, layer_checks
 from lstm_jax.noise import Noise
+from lstm_jax.recurrences import with_recurrence
 from lstm_jax.types import Array, Cell, Recurrence
 from lstm_jax.unroll import same_axes
 
@@ -104,8 +106,9 @@ def run(
       `checkpoint_every` below 1, an unknown `backward`, a `kernel` that is
       unknown or cannot do what is asked.
   """
+  cell = with_recurrence(cell)
   layer_checks.check_options(
-    window=window, checkpoint_every=checkpoint_every, backward=backward,
+    cell, window=window, checkpoint_every=checkpoint_every, backward=backward,
     reverse=reverse, outputs=outputs, states=states, gates=gates,
   )  # fmt: skip
   params, xs, lengths, state, initial, reset, noise = layer_checks.check_arrays(
@@ -122,8 +125,10 @@ def run(
     initial_carry=cell.initial_carry,
     kernel=kernels.choose(kernel, cell, xs.dtype, used, spread).kernel,
     asked=_layer_loop.Asked(*map(bool, (outputs, states, gates, reverse))),
-    window=window,
-    checkpoint_every=checkpoint_every,
+    window=None if window is None else operator.index(window),
+    checkpoint_every=(
+      None if checkpoint_every is None else operator.index(checkpoint_every)
+    ),
     backward=backward,
   )
   masks = tuple(
@@ -167,7 +172,10 @@ def _run(plan, params, masks, xs, lengths, state, initial, reset, noise):
   # Zeros that are spread over devices as the sequences are: a state is so too.
   nowhere = jnp.sum(xs[:0, ..., :0], axis=(0, -1))
   zero = jax.tree.map(
-    lambda a: a + nowhere.reshape((1,) * (a.ndim - nowhere.ndim) + lanes),
+    lambda a: (
+      a.astype(xs.dtype)
+      + nowhere.reshape((1,) * (a.ndim - nowhere.ndim) + lanes)
+    ),
     plan.initial_carry(lanes, xs.dtype),
   )
   if initial is None:
@@ -187,6 +195,7 @@ def _run(plan, params, masks, xs, lengths, state, initial, reset, noise):
   if active is not None:
     # What lies past the end may be anything, nan too.
     xs = jnp.where(active[..., None], xs, 0)
+    noise = _where_read(noise, lengths, active)
   if noise.inputs is not None:
     xs = xs * jnp.broadcast_to(noise.inputs, xs.shape[1:])[None]
   if plan.kernel != 'xla':
@@ -245,7 +254,8 @@ def which_kernel(cell: Cell, params, xs, *, kernel='auto', **how):
     del options[name]
   for name in ('lengths', 'state', 'initial', 'reset', 'noise'):
     arrays[name] = options.pop(name)
-  layer_checks.check_options(**options)
+  cell = with_recurrence(cell)
+  layer_checks.check_options(cell, **options)
   checked = layer_checks.check_arrays(cell, params, xs, **arrays)
   return kernels.choose(
     kernel, cell, checked.xs.dtype, _used(**how), kernels.spread(xs)
@@ -264,6 +274,20 @@ def _used(noise=None, backward='products', **how):
     f'noise.{n}' for n, mask in noise._asdict().items() if mask is not None
   }
   return used | ({'autodiff'} if backward == 'autodiff' else set())
+
+
+def _where_read(noise, lengths, active):
+  """Masks of each sequence, 0 at steps that do not count."""
+  lanes = lengths.ndim
+  some = (lengths > 0)[..., None]
+  pick = lambda mask, read: (
+    mask if mask is None or mask.ndim < 1 + lanes else jnp.where(read, mask, 0)
+  )
+  keep = noise.keep
+  if keep is not None and keep.ndim == 2 + lanes:
+    read = active if len(keep) == len(active) else (lengths > 0)[None]
+    keep = jnp.where(read[..., None], keep, 0)
+  return Noise(pick(noise.inputs, some), pick(noise.heard, some), keep)
 
 
 def _keep(keep, num_steps, lanes):

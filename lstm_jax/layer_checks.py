@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.noise import Noise
-from lstm_jax.types import Array, Cell
+from lstm_jax.recurrences import state_of
+from lstm_jax.types import Array
 
 _FLOATS = ('bfloat16', 'float16', 'float32', 'float64')
 
@@ -46,7 +47,8 @@ def check_arrays(
   """Checks the arrays of a call of `layer.run` against the cell.
 
   Args:
-    cell, params, xs, lengths, state, initial, reset, noise: of `layer.run`.
+    cell: the cell, with a `Recurrence`.
+    params, xs, lengths, state, initial, reset, noise: of `layer.run`.
 
   Returns:
     The `Arguments`. Integers and bools of `xs`, `state`, `initial` and `noise`
@@ -55,7 +57,6 @@ def check_arrays(
   Raises:
     ValueError: one that does not fit, by its name, with what it must be.
   """
-  check_cell(cell)
   params = check_params(cell, params)
   dtype = jax.tree.leaves(params)[0].dtype
   wanted = f'[T, B, {cell.num_inputs}] or [T, {cell.num_inputs}]'
@@ -64,7 +65,7 @@ def check_arrays(
     raise ValueError(f'xs has shape {xs.shape}; must be {wanted}')
   num_steps, *lanes = xs.shape[:-1]
   lanes = tuple(lanes)
-  carry = jax.eval_shape(cell.initial_carry)
+  carry = state_of(cell)
   return Arguments(
     params,
     xs.astype(dtype),
@@ -76,10 +77,11 @@ def check_arrays(
   )
 
 
-def check_options(*, window, checkpoint_every, backward, **flags):
+def check_options(cell, *, window, checkpoint_every, backward, **flags):
   """Checks the options of a call of `layer.run` that are no arrays.
 
   Args:
+    cell: the cell, with a `Recurrence`.
     window, checkpoint_every, backward: of `layer.run`.
     **flags: its other options, each a bool.
 
@@ -97,14 +99,8 @@ def check_options(*, window, checkpoint_every, backward, **flags):
   for name, value in flags.items():
     if not isinstance(value, bool | np.bool_):
       raise ValueError(f'{name}={value!r} must be True or False')
-
-
-def check_cell(cell):
-  """Raises ValueError for anything that is not a `Cell`."""
-  if not isinstance(cell, Cell):
-    raise ValueError(
-      f'cell is {_kind(cell)}; must be a Cell, as lstm(3, 0, hidden=8) makes it'
-    )
+  if flags.get('gates') and cell.recurrence.inputs is None:
+    raise ValueError('gates=True: the cell has no Recurrence that names any')
 
 
 def check_params(cell, params):
@@ -244,7 +240,9 @@ def _check_noise(cell, noise, carry, num_steps, lanes, dtype):
     return Noise()
   if not isinstance(noise, Noise):
     raise ValueError(f'noise is {_kind(noise)}; must be a Noise of masks')
-  heard = jax.eval_shape(cell.recurrence.heard, carry).shape
+  if noise.heard is not None and cell.recurrence.inputs is None:
+    raise ValueError('noise.heard: the cell has no Recurrence that hears it')
+  heard = getattr(jax.eval_shape(cell.recurrence.heard, carry), 'shape', ())
   size = getattr(carry, cell.recurrence.output).shape
   shapes = {
     'inputs': ((cell.num_inputs,), (*lanes, cell.num_inputs)),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.recurrences import output_size, state_of, with_recurrence
 from lstm_jax.types import Array, Cell
 
 
@@ -63,7 +64,8 @@ def draw_noise(
     The `Noise`, None where the probability is 0.
 
   Raises:
-    ValueError: a probability outside [0, 1).
+    ValueError: a probability outside [0, 1); `heard` of a cell without a
+      `Recurrence`.
   """
   for name, value in (
     ('inputs', inputs),
@@ -74,9 +76,10 @@ def draw_noise(
       raise ValueError(f'{name}={value} must be at least 0 and below 1')
   lanes = () if batch is None else (batch,)
   keys = jax.random.split(key, 3)
-  zero = jax.eval_shape(cell.initial_carry)
-  heard_size = jax.eval_shape(cell.recurrence.heard, zero).shape[0]
-  size = getattr(zero, cell.recurrence.output).shape[0]
+  cell = with_recurrence(cell)
+  if heard and cell.recurrence.inputs is None:
+    raise ValueError(f'heard={heard}: the cell has no Recurrence that hears it')
+  size = output_size(cell)
 
   def factors(key, rate, size):
     if not rate:
@@ -86,7 +89,7 @@ def draw_noise(
 
   return Noise(
     factors(keys[0], inputs, cell.num_inputs),
-    factors(keys[1], heard, heard_size),
+    factors(keys[1], heard, heard and _heard_size(cell)),
     jax.random.bernoulli(keys[2], zoneout, (num_steps, *lanes, size)).astype(
       dtype
     )
@@ -101,7 +104,11 @@ def expected_noise(cell: Cell, *, zoneout: float, dtype=jnp.float32) -> Noise:
   Dropout needs nothing (its masks have mean 1); with zoneout every unit keeps
   the expected share of its old state.
   """
-  size = getattr(
-    jax.eval_shape(cell.initial_carry), cell.recurrence.output
-  ).shape[0]
-  return Noise(keep=jnp.full((1, size), zoneout, dtype))
+  if not 0 <= zoneout < 1:
+    raise ValueError(f'zoneout={zoneout} must be at least 0 and below 1')
+  return Noise(keep=jnp.full((1, output_size(cell)), zoneout, dtype))
+
+
+def _heard_size(cell):
+  """S, sources that the recurrent weights multiply."""
+  return jax.eval_shape(cell.recurrence.heard, state_of(cell)).shape[0]

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax import convert, layer
+from lstm_jax.recurrences import output_size, state_of, with_recurrence
 from lstm_jax.types import Array, Cell
 
 READS = ('output', 'state', 'mean')
@@ -101,9 +102,9 @@ def make_model(
   if vocabulary and embedding < 1:
     raise ValueError(f'embedding={embedding} must be at least 1 for tokens')
   first = make_cell(embedding if vocabulary else num_inputs)
-  carry = jax.eval_shape(first.initial_carry)
-  output = first.recurrence.output
-  size = getattr(carry, output).shape[0]
+  first = with_recurrence(first)
+  carry, output = state_of(first), first.recurrence.output
+  size = output_size(first)
   cells = (first, *(make_cell(size) for _ in range(layers - 1)))
   state = next((field for field in carry._fields if field != output), None)
   if reads == 'state' and state is None:

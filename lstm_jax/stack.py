@@ -5,7 +5,9 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.initial import check_numbers
 from lstm_jax.layer import run
+from lstm_jax.recurrences import output_size
 from lstm_jax.types import Array, Cell
 
 
@@ -34,16 +36,21 @@ class StackParams(NamedTuple):
 
 
 class StackRun(NamedTuple):
-  """What a stack made of its inputs.
+  """Outputs and states of a stack.
 
   Attributes:
     ys: `[T, B, C]` outputs of the last layer; of both directions `[T, B, 2 C]`,
-      forward first.
+      forward first; None if not asked for.
     last: a `StackParams` of the layers' last states.
+    states: a `StackParams` of their states after every step; None if not asked
+      for.
+    gates: a `StackParams` of their gates; None if not asked for.
   """
 
-  ys: Array
+  ys: Array | None
   last: StackParams
+  states: StackParams | None = None
+  gates: StackParams | None = None
 
 
 def make_stack(
@@ -68,10 +75,10 @@ def make_stack(
     ValueError: fewer than one layer, an unknown wiring, what the factory
       raises.
   """
-  if layers < 1:
+  if not isinstance(layers, int) or layers < 1:
     raise ValueError(f'layers={layers} must be at least 1')
   first = cell(num_inputs, 0, **options)
-  size = _size(first)
+  size = output_size(first)
   if bidirectional and wiring == 'each_layer':
     size *= 2
   cells = (first, *(cell(size, 0, **options) for _ in range(layers - 1)))
@@ -88,13 +95,16 @@ def init_stack(stack: Stack, key, numbers=None) -> StackParams:
     key: one key.
     numbers: name -> value for all layers, as `{'init_range': 0.2}`; others have
       the cell's defaults.
+
+  Raises:
+    ValueError: a number that a cell has not, or that does not fit.
   """
-  numbers = numbers or {}
+  _check(stack)
 
   def init(cells, key):
     keys = jax.random.split(key, max(len(cells), 1))
     return tuple(
-      cell.init(own, {**cell.numbers, **numbers})
+      cell.init(own, check_numbers(numbers, cell.numbers))
       for cell, own in zip(cells, keys, strict=False)
     )
 
@@ -109,9 +119,17 @@ def run_stack(
   *,
   lengths=None,
   state: StackParams | None = None,
+  initial: StackParams | None = None,
   reset=None,
+  reverse: bool = False,
   noise: StackParams | None = None,
-  **how,
+  window: int | None = None,
+  outputs: bool = True,
+  states: bool = False,
+  gates: bool = False,
+  checkpoint_every: int | None = None,
+  backward: str = 'products',
+  kernel: str = 'xla',
 ) -> StackRun:
   """Runs a stack over a batch of sequences.
 
@@ -120,53 +138,93 @@ def run_stack(
     params: of `init_stack`.
     xs, lengths, reset: as in `layer.run`.
     state: a `StackParams` of states, as `StackRun.last`; None: initial ones.
+    initial: a `StackParams` of the states that layers start with, or None for
+      each layer.
+    reverse: every layer from the last step of each sequence to its first; only
+      where the stack has one direction.
     noise: a `StackParams` with a `Noise` or None for each layer; that of the
       inputs of a layer above the first is dropout between layers.
-    **how: `window`, `checkpoint_every` and `backward` of `layer.run`.
+    outputs: whether to keep the outputs of the last layer.
+    states, gates: whether to keep those of every layer and step.
+    window, checkpoint_every, backward, kernel: of `layer.run`, for every layer.
 
   Returns:
     A `StackRun`.
 
   Raises:
-    ValueError: parts of `params`, `state` or `noise` that do not match the
-      layers; what `layer.run` raises.
+    ValueError: parts of `params`, `state`, `initial` or `noise` that do not
+      match the layers; `reverse` of a stack with both directions; what
+      `layer.run` raises, with the layer's name.
   """
   _check(stack)
-  parts = {'params': params, 'state': state, 'noise': noise}
-  for name, part in parts.items():
-    for way in StackParams._fields:
-      have, want = len(getattr(part or (), way, ())), len(getattr(stack, way))
-      if part is not None and have != want:
-        raise ValueError(f'{name}.{way} has {have} layers; must be {want}')
+  _check_parts(
+    stack, params=params, state=state, initial=initial, noise=noise
+  )  # fmt: skip
+  if reverse and stack.backward:
+    raise ValueError('reverse=True: the stack runs in both directions already')
 
   def layer(way, i, xs):
     pick = lambda part: None if part is None else getattr(part, way)[i]
-    return run(
-      getattr(stack, way)[i], pick(params), xs, lengths=lengths, reset=reset,
-      state=pick(state), noise=pick(noise), reverse=way == 'backward', **how,
-    )  # fmt: skip
+    top = i == len(stack.forward) - 1
+    try:
+      return run(
+        getattr(stack, way)[i], pick(params), xs, lengths=lengths, reset=reset,
+        state=pick(state), initial=pick(initial), noise=pick(noise),
+        reverse=True if way == 'backward' else reverse, window=window,
+        outputs=outputs if top else True, states=states, gates=gates,
+        checkpoint_every=checkpoint_every, backward=backward, kernel=kernel,
+      )  # fmt: skip
+    except ValueError as error:
+      raise ValueError(f'layer {way}[{i}]: {error}') from None
 
-  last = {'forward': [], 'backward': []}
   ways = [way for way in StackParams._fields if getattr(stack, way)]
+  found = {way: [] for way in StackParams._fields}
   ys = dict.fromkeys(ways, xs)
   for i in range(len(stack.forward)):
-    made = {way: layer(way, i, ys[way]) for way in ways}
     for way in ways:
-      last[way].append(made[way].last)
-    ys = {way: made[way].ys for way in ways}
+      found[way].append(layer(way, i, ys[way]))
+    ys = {way: found[way][i].ys for way in ways}
+    if any(y is None for y in ys.values()):
+      joined = None
+      continue
     joined = jnp.concatenate([ys[way] for way in ways], axis=-1)
     if stack.wiring == 'each_layer':
       ys = dict.fromkeys(ways, joined)
-  return StackRun(joined, StackParams(*map(tuple, last.values())))
+  of_each = lambda name: StackParams(
+    *(tuple(getattr(made, name) for made in own) for own in found.values())
+  )
+  return StackRun(
+    joined,
+    of_each('last'),
+    of_each('states') if states else None,
+    of_each('gates') if gates else None,
+  )
 
 
-def _size(cell):
-  """C, entries of what a layer of the cell puts out."""
-  carry = jax.eval_shape(cell.initial_carry)
-  return getattr(carry, cell.recurrence.output).shape[0]
+def _check_parts(stack, **parts):
+  """Checks that what is given for each layer has one part for each."""
+  for name, part in parts.items():
+    if part is None and name != 'params':
+      continue
+    if not isinstance(part, StackParams):
+      raise ValueError(
+        f'{name} is of type {type(part).__name__}; must be a StackParams: one '
+        'part for each layer'
+      )
+    for way, own in part._asdict().items():
+      if not isinstance(own, tuple | list):
+        raise ValueError(f'{name}.{way} must be a tuple, one part a layer')
+      want = len(getattr(stack, way))
+      if len(own) != want:
+        raise ValueError(f'{name}.{way} has {len(own)} layers; must be {want}')
 
 
 def _check(stack):
+  if not isinstance(stack, Stack):
+    raise ValueError(
+      f'stack is of type {type(stack).__name__}; must be a Stack, as '
+      'make_stack(lstm, 3, layers=2) makes it'
+    )
   if stack.wiring not in ('each_layer', 'independent'):
     raise ValueError(
       f'wiring={stack.wiring!r} must be one of each_layer, independent'

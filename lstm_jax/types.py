@@ -135,9 +135,10 @@ class Recurrence(NamedTuple):
 
   Attributes:
     output: name of the carry field that the layer puts out, `[C, *]`.
-    inputs: `params -> (W_x [R, I, *], b [R, *])`.
-    recurrent: `params -> W_h [Q, S, *]`.
-    heard: `carry -> z [S, *]`, what the recurrent weights multiply.
+    inputs: `params -> (W_x [R, I, *], b [R, *])`; None where there are no
+      matrices: net_x is then x(t) itself, net_h is None and `rest` all params.
+    recurrent: `params -> W_h [Q, S, *]`, or None with it.
+    heard: `carry -> z [S, *]`, what the recurrent weights multiply; None then.
     rest: `params -> tuple` of the other weights of the hidden layer.
     advance: `(rest, carry_tm1, net_x [R, *], net_h [Q, *]) -> (carry_t,
       gates)`, gates a dictionary of the activations inside, name -> array.
@@ -150,8 +151,8 @@ class Recurrence(NamedTuple):
   """
 
   output: str
-  inputs: Callable[[Params], tuple[Array, Array]]
-  recurrent: Callable[[Params], Array]
+  inputs: Callable[[Params], tuple[Array, Array]] | None
+  recurrent: Callable[[Params], Array] | None
   heard: Callable[[Carry], Array]
   rest: Callable[[Params], tuple[Array, ...]]
   advance: Callable[..., tuple[Carry, dict[str, Array]]]
@@ -181,7 +182,8 @@ class Cell(NamedTuple):
       (initial range, gate biases). They are traced: trials that differ in them
       share a program.
     split: the step taken apart, or None where there is no such structure.
-    recurrence: the hidden layer's step as products and the rest.
+    recurrence: the hidden layer's step as products and the rest; None: layers
+      scan `step` itself (`recurrences`).
   """
 
   num_inputs: int

@@ -9,8 +9,11 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = 'lstm_jax'
 # Each layer may import those before it and nothing of its own.
 LAYERS = (
-  ('types', 'squash', 'draw', 'batches', 'snapshot'),
-  ('blindness', 'criteria', 'exams', 'outputs', 'promises', 'unroll'),
+  ('types', 'squash', 'draw', 'batches', 'snapshot', 'initial'),
+  (
+    'blindness', 'criteria', 'exams', 'outputs', 'promises', 'recurrences',
+    'unroll',
+  ),  # fmt: skip
   ('cells', 'tasks', 'learners'),
   ('_layer_loop', 'convert', 'native', 'noise'),
   ('_whole_loop',),

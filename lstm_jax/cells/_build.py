@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.initial import check_numbers
 from lstm_jax.unroll import affine, spread
 
 
@@ -24,6 +25,16 @@ def check_choice(name, value, choices):
     raise ValueError(f'{name}={value!r} must be one of {", ".join(choices)}')
 
 
+def checked(init, defaults):
+  """`init` of a cell with numbers that are checked and filled up first.
+
+  Args:
+    init: `(key, numbers) -> params`, of all numbers.
+    defaults: name -> default, `Cell.numbers`.
+  """
+  return lambda key, numbers=None: init(key, check_numbers(numbers, defaults))
+
+
 def draw_weights(key, mask, init_range):
   """Initial weights of one net, uniform in [-r, r].
 
@@ -41,7 +52,8 @@ def draw_weights(key, mask, init_range):
   ends = np.cumsum([exists.size for exists in arrays])
   drawn = jax.random.uniform(key, (ends[-1],), r.dtype, -r, r)
   return structure.unflatten(
-    drawn[end - exists.size : end].reshape(exists.shape) * exists
+    drawn[end - exists.size : end].reshape(exists.shape)
+    * jnp.asarray(exists, r.dtype)
     for end, exists in zip(ends, arrays, strict=True)
   )
 

@@ -134,6 +134,7 @@ def cascaded(
   )
   numbers = {name: np.float32(value) for name, value in NUMBERS.items()}
   return Cell(
-    num_inputs, num_outputs, init, initial_carry, step, mask, numbers,
+    num_inputs, num_outputs, _build.checked(init, numbers), initial_carry, step,
+    mask, numbers,
     recurrence=recurrence,
   )  # fmt: skip

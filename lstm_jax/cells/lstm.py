@@ -188,7 +188,8 @@ def lstm(
   }
   numbers['init_range'] = np.float32(NUMBERS['init_range'])
   return Cell(
-    num_inputs, num_outputs, init, initial_carry, step, mask, numbers,
+    num_inputs, num_outputs, _build.checked(init, numbers), initial_carry, step,
+    mask, numbers,
     None if peepholes else split, recurrence,
   )  # fmt: skip
 

@@ -243,8 +243,8 @@ def lstm1997(
     advance=lambda rest, carry, net_x, net_h: gated(carry, net_x + net_h),
   )
   return Cell(
-    num_inputs, num_outputs, init, initial_carry, step, mask, numbers_of_init,
-    split, recurrence,
+    num_inputs, num_outputs, _build.checked(init, numbers_of_init),
+    initial_carry, step, mask, numbers_of_init, split, recurrence,
   )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from lstm_jax.initial import initial_params
 from lstm_jax.types import Array, Judgement, Learner, OneHot, Sequence
 from lstm_jax.unroll import (
   cast,
@@ -76,7 +77,7 @@ def stepper(cell, optimizer, first=None):
   transform = getattr(optax, optimizer)(learning_rate=1.0)
 
   def init(key, numbers):
-    params = cell.init(key, numbers)
+    params = initial_params(cell, key, numbers)
     rate = jnp.asarray(numbers['learning_rate'])
     grown = None if first is None else jnp.zeros(rate.shape, bool)
     return State(params, transform.init(params), rate, grown)

@@ -38,6 +38,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.draw import Key
+from lstm_jax.initial import initial_params
 from lstm_jax.learners import (
   _candidates,
   _descend,
@@ -173,7 +174,7 @@ def cascade(
   run = _epoch.runner(cell, task, prime_offset, residual)
 
   def init(key, numbers):
-    params = cell.init(key, numbers)
+    params = initial_params(cell, key, numbers)
     zeros = jax.tree.map(jnp.zeros_like, params)
     rate = jnp.asarray(numbers['learning_rate'])
     none = jnp.zeros(rate.shape, jnp.int32)

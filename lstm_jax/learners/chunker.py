@@ -35,6 +35,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.initial import initial_params
 from lstm_jax.learners import _chunker, _descend
 from lstm_jax.learners._chunker_sequence import Form, listen, one_sequence
 from lstm_jax.types import Array, Learner
@@ -145,7 +146,7 @@ def chunker(
   num_rows = len(listen(form, carry, outputs))
 
   def init(key, numbers):
-    params = cell.init(key, numbers)
+    params = initial_params(cell, key, numbers)
     of_c, of_rows = (jax.random.fold_in(key, n) for n in (1, 2))
     rate, r = jnp.asarray(numbers['learning_rate']), numbers['init_range']
     upper_rate = jnp.asarray(numbers['upper_learning_rate'])
@@ -162,7 +163,9 @@ def chunker(
     return State(
       params=params,
       predictor=rows,
-      upper=jax.tree.map(jnp.multiply, cell.init(of_c, numbers), above.mask),
+      upper=jax.tree.map(
+        jnp.multiply, initial_params(cell, of_c, numbers), above.mask
+      ),
       learning_rate=rate,
       upper_learning_rate=jnp.where(jnp.isnan(upper_rate), rate, upper_rate),
       failure_threshold=jnp.asarray(numbers['failure_threshold']),

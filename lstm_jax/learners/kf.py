@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.initial import initial_params
 from lstm_jax.learners import _descend, _forward, _sensitivity
 from lstm_jax.types import Array, Learner
 
@@ -108,7 +109,7 @@ def kf(
   def init(key, numbers):
     rate, variance, noise = (jnp.asarray(numbers[name]) for name in NUMBERS)
     covariance = _diagonal(weights.size, variance)
-    return State(cell.init(key, numbers), covariance, rate, noise)
+    return State(initial_params(cell, key, numbers), covariance, rate, noise)
 
   def measure(params, carry_tm1, influence, x_t):
     """`(y_k [K, *], net_k, h [K, W, *])` of the step to come."""

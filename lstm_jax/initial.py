@@ -1,0 +1,84 @@
+"""Numbers by which initial weights are drawn: names, shapes and values."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.choices import unknown
+
+
+def check_numbers(numbers, defaults):
+  """Numbers of `Cell.init`, whole and in the shapes that it reads.
+
+  Args:
+    numbers: name -> value; a scalar stands for every entry; None: for a bias
+      that it is drawn like the weights. Names left out have their defaults.
+    defaults: `Cell.numbers`.
+
+  Returns:
+    name -> array for every name of `defaults`.
+
+  Raises:
+    ValueError: a name that the cell has not, another shape, not a number, an
+      infinite one, an `init_range` that is nan or below 0.
+  """
+  if numbers is None:
+    return dict(defaults)
+  if not isinstance(numbers, Mapping):
+    raise ValueError(
+      f'numbers is a {type(numbers).__name__}; must be a dictionary of '
+      f'{", ".join(defaults)}'
+    )
+  for name in numbers:
+    if name not in defaults:
+      raise ValueError(
+        f'numbers: {name!r} is none of this cell: '
+        f'{unknown(str(name), tuple(defaults))}'
+      )
+  return {
+    name: _number(name, numbers[name], default) if name in numbers else default
+    for name, default in defaults.items()
+  }
+
+
+def initial_params(cell, key, numbers):
+  """Initial params by those of the numbers of a trial that are the cell's."""
+  own = {name: numbers[name] for name in cell.numbers if name in numbers}
+  return cell.init(key, own)
+
+
+def _number(name, value, default):
+  is_bias = name.endswith('_bias')
+  if value is None and is_bias:
+    value = np.float32(np.nan)
+  shape = np.shape(default)
+  wanted = f'a number or an array of shape {shape}' if shape else 'a number'
+  try:
+    array = value if isinstance(value, jax.Array) else np.asarray(value)
+  except ValueError:
+    array = np.asarray(None)
+  whole = jnp.issubdtype(array.dtype, jnp.integer)
+  if not whole and not jnp.issubdtype(array.dtype, jnp.floating):
+    raise ValueError(f'numbers: {name}={value!r} must be {wanted}')
+  if array.shape not in ((), shape):
+    raise ValueError(
+      f'numbers: {name} has shape {array.shape}; must be {wanted}'
+    )
+  if not isinstance(array, jax.core.Tracer):
+    held = np.asarray(array, np.float64)
+    fits = np.isfinite(held) | (is_bias & np.isnan(held))
+    if name.endswith('_range'):
+      fits &= held >= 0
+    if not fits.all():
+      raise ValueError(
+        f'numbers: {name} has {held[~fits].ravel()[0]:g}; must be finite'
+        + (' (nan: drawn like the weights)' if is_bias else ' and not below 0')
+      )
+  if whole:
+    array = jnp.asarray(array).astype(float)
+  broadcast = (
+    jnp.broadcast_to if isinstance(array, jax.Array) else np.broadcast_to
+  )
+  return broadcast(array, shape) if array.shape != shape else array

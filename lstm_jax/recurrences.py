@@ -1,0 +1,83 @@
+"""The hidden layer of any cell, also of one that names no `Recurrence`.
+
+A cell needs a step and nothing else. Where it does not say which products its
+step is made of, a layer scans the step itself.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.types import Cell, Recurrence
+
+# Fields that a layer puts out, where a cell has several and does not say.
+_OUTPUTS = ('h', 'y', 'y_c')
+
+
+def with_recurrence(cell: Cell) -> Cell:
+  """The cell itself, or with its step as its `Recurrence`.
+
+  That one has no matrices (`inputs` is None): its `advance` takes all params,
+  the carry and the input, one sequence at a time under `jax.vmap`.
+
+  Raises:
+    ValueError: not a `Cell`; a carry of several fields, none of them called h,
+      y or y_c, or one that is no NamedTuple, by the name of the cell.
+  """
+  if not isinstance(cell, Cell):
+    name = type(cell).__name__
+    raise ValueError(
+      f'cell is a {name}; must be a Cell, as lstm(3, 0, hidden=8) makes it'
+    )
+  if cell.recurrence is not None:
+    return cell
+  name = getattr(cell.step, '__qualname__', 'cell').partition('.')[0]
+  carry = state_of(cell)
+  fields = getattr(carry, '_fields', None)
+  if not fields:
+    raise ValueError(
+      f'cell {name}: its carry is a {type(carry).__name__}; must be a '
+      'NamedTuple of arrays'
+    )
+  known = [field for field in _OUTPUTS if field in fields]
+  if len(fields) > 1 and len(known) != 1:
+    raise ValueError(
+      f'cell {name} does not say which field of its carry ({", ".join(fields)})'
+      ' a layer puts out: give it a Recurrence, or call one of them y'
+    )
+  output = known[0] if known else fields[0]
+  return cell._replace(recurrence=_by_step(cell.step, output))
+
+
+def state_of(cell):
+  """The carry of one sequence, as shapes."""
+  return jax.eval_shape(lambda: cell.initial_carry((), jnp.float32))
+
+
+def output_size(cell):
+  """C, entries of what a layer of the cell puts out."""
+  output = with_recurrence(cell).recurrence.output
+  return getattr(state_of(cell), output).shape[0]
+
+
+@functools.lru_cache(maxsize=64)
+def _by_step(step, output):
+  """A `Recurrence` that is a cell's step, the same for the same step."""
+
+  def advance(params, carry, x, _):
+    one = lambda carry, x: step(params, carry, x)[0]
+    for _ in range(x.ndim - 1):
+      one = jax.vmap(one, in_axes=-1, out_axes=-1)
+    keep_dtype = lambda new, old: new.astype(old.dtype)
+    return jax.tree.map(keep_dtype, one(carry, x), carry), {}
+
+  return Recurrence(
+    output=output,
+    inputs=None,
+    recurrent=None,
+    heard=lambda carry: None,
+    rest=lambda params: params,
+    advance=advance,
+    joint=False,
+  )

@@ -10,10 +10,8 @@ PACKAGE = 'lstm_jax'
 # Each layer may import those before it and nothing of its own.
 LAYERS = (
   ('types', 'squash', 'draw', 'batches', 'snapshot', 'initial'),
-  (
-    'blindness', 'criteria', 'exams', 'outputs', 'promises', 'recurrences',
-    'unroll',
-  ),  # fmt: skip
+  ('recurrences',),
+  ('blindness', 'criteria', 'exams', 'outputs', 'promises', 'unroll'),
   ('cells', 'tasks', 'learners'),
   ('_layer_loop', 'convert', 'native', 'noise'),
   ('_whole_loop',),

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.promises.broken import Broken, leaves, must_be, same, words
+from lstm_jax.recurrences import with_recurrence
 from lstm_jax.types import Cell
 
 _LANES = ((), (3,))  # one net and several
@@ -22,8 +23,8 @@ def check_cell(name: str, cell: Cell, layer: bool = False):
 
   Raises:
     Broken: params that are not those of the mask, a carry that a step changes
-      in structure, shape or dtype, outputs of another size, no recurrence
-      where `layer` needs one.
+      in structure, shape or dtype, outputs of another size; where `layer`,
+      several fields of which none is said to be what the layer puts out.
   """
   who = f'cell {name}'
   must_be(who, cell, Cell)
@@ -36,11 +37,11 @@ def check_cell(name: str, cell: Cell, layer: bool = False):
   for at, leaf in leaves(made):
     if not jnp.issubdtype(leaf.dtype, jnp.floating):
       raise Broken(f'{who}: init gives params{at} {leaf.dtype}, not numbers')
-  if layer and cell.recurrence is None:
-    raise Broken(
-      f'{who}: has no recurrence (types.Recurrence), which a layer needs; '
-      'tasks run without'
-    )
+  if layer:
+    try:
+      with_recurrence(cell)
+    except ValueError as error:
+      raise Broken(str(error)) from error
   for lanes in _LANES:
     try:
       _check_step(who, cell, made, lanes, layer)

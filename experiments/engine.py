@@ -14,15 +14,17 @@ from experiments import (
   comparison_records,
   comparison_run,
   figures,
+  headline,
   launch,
   run_state,
   stopping,
   summaries,
   table,
 )
+from experiments.comparisons import headline as comparison_headline
 from experiments.comparisons import kind, summary
 from experiments.comparisons import table as comparison_table
-from experiments.report import writing
+from experiments.report import content, writing
 from experiments.setting import changed, length_is_static, programs, trial_id
 from lstm_jax import catalog, examples, results
 from lstm_jax.store import (
@@ -316,14 +318,16 @@ def _show(opened, plan):
   pictures = []
   if kind.all_comparisons([opened]):
     entries = list(opened.trials.values())
-    print(comparison_table.text(summary.lines(entries, records)))
+    lines = summary.lines(entries, records)
+    print(comparison_table.text(lines))
+    print(f'\n{comparison_headline.sentence(lines)}')
   else:
     rows = results.rows(opened, records)
-    published = {}
-    for trial in opened.trials.values():
-      if figures_of := trial['published']:
-        published.setdefault(trial['grid'], {})[trial['row']] = figures_of
-    print(table.text(summaries.summarize(rows, published)))
+    published = content.published_figures(list(opened.trials.values()))
+    planned = content.planned(opened.trials.values())
+    found = summaries.summarize(rows, published, planned)
+    print(table.text(found))
+    print(f'\n{headline.sentence(found)}')
     drawn = figures.draw_all(rows, opened.path / 'figures', published)
     pictures = [str(p) for p in drawn if p.suffix == '.png']
   print()

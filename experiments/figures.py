@@ -13,6 +13,7 @@ from typing import Any
 
 from experiments import summaries as summaries_lib
 from experiments.length_figure import num_lines, sequences_to_success
+from experiments.summaries import Summary
 from experiments.window_figure import success_over_window
 from lstm_jax.store import files
 
@@ -47,19 +48,14 @@ def draw_all(
     more is compared than a legend can name, or where matplotlib is missing (a
     line on stderr says so).
   """
-  # Both have the length as an axis; a task without one is in the table alone.
-  summaries = [
-    summary
-    for summary in summaries_lib.summarize(rows, published)
-    if 'length' in summary.setting
-  ]
-  if not summaries:
-    return []
-  lines = num_lines(summaries)
-  if lines > _MOST:
-    print(
-      f'No figures of {lines} lines; the report has one a row.', file=sys.stderr
-    )
+  summaries = summaries_lib.summarize(rows, published)
+  drawn = drawable(summaries)
+  if not drawn:
+    if lines := num_lines(_with_length(summaries)):
+      print(
+        f'No figures of {lines} lines; the report has one a row.',
+        file=sys.stderr,
+      )
     return []
   try:
     import matplotlib
@@ -71,11 +67,24 @@ def draw_all(
   paths = []
   with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
     for draw in (sequences_to_success, success_over_window):
-      for name, data in as_files(draw(summaries), draw.__name__).items():
+      for name, data in as_files(draw(drawn), draw.__name__).items():
         path = out_dir / name
         files.write(path, data)  # of a finished run that is run again: nothing
         paths.append(path)
   return paths
+
+
+def drawable(summaries: list[Summary]) -> list[Summary]:
+  """Those that the two figures show, none where they cannot be told apart.
+
+  Both have the length as an axis; a task without one is in the table alone.
+  """
+  found = _with_length(summaries)
+  return found if found and num_lines(found) <= _MOST else []
+
+
+def _with_length(summaries):
+  return [one for one in summaries if 'length' in one.setting]
 
 
 def as_files(figure, name: str) -> dict[str, bytes]:

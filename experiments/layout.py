@@ -2,8 +2,18 @@
 
 import itertools
 import os
+import shutil
 import sys
 import textwrap
+
+_WIDE = 110  # columns where nothing says how wide a line may be
+_NARROWEST = 40
+
+
+def width():
+  """Columns of the terminal, or of COLUMNS; 110 where there is neither."""
+  columns = shutil.get_terminal_size((_WIDE, 24)).columns
+  return max(columns, _NARROWEST)
 
 
 def show(text):

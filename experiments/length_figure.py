@@ -2,17 +2,18 @@
 
 import itertools
 import math
+import textwrap
 
+from experiments import headline
 from experiments import summaries as summaries_lib
+from experiments.report.style import COLOURS
 from experiments.summaries import Summary, parts, shown
 
-# Okabe and Ito's colours without yellow: told apart by every kind of sight.
-_COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00')
-_COLOURS += ('#000000',)
 _MARKERS = 'osD^vPX<>'
 _DASHES = ('-', '--', ':', '-.')
 _STAR = {'marker': '*', 'color': '#F0E442', 'markeredgecolor': 'black'}
 _STAR |= {'linestyle': 'none', 'markersize': 17, 'label': 'published mean'}
+_MOST_COUNTED = 10  # lines whose counts all stand above a panel
 _MANY = 10  # ratio of largest to smallest from which an axis is logarithmic
 _SHORT = {'learning_rate': 'rate'}
 
@@ -21,10 +22,11 @@ def sequences_to_success(summaries: list[Summary]):
   """Median sequences to success against length, one panel a task.
 
   A line is what is compared at several lengths: cell, learner, window, options.
-  Bars are the 95 % intervals of the medians (six trials or more), with an arrow
-  where they go on beyond the budget; a median beyond the budget is not drawn.
-  The strip above a panel counts, line by line, the trials that did not solve.
-  A star is a published mean.
+  Its colour is that of its cell. Bars are the 95 % intervals of the medians
+  (six trials or more), with an arrow where they go on beyond the budget. An
+  empty marker at the upper edge: half of the trials or more did not solve, and
+  there is no median. The strip above a panel counts, line by line, the trials
+  solved. A star is a published mean.
 
   Args:
     summaries: of `summaries.summarize`, at least one.
@@ -37,22 +39,25 @@ def sequences_to_success(summaries: list[Summary]):
 
   tasks = parts(summaries, lambda s: s.setting.get('task'))
   names = _line_names(summaries)
-  styles = _styles(list(parts(summaries, lambda s: _label(s, names))), names)
+  styles = _styles(summaries, names)
   columns = len(tasks) if len(tasks) < 4 else 2 if len(tasks) == 4 else 3
   height = math.ceil(len(tasks) / columns)
-  missed = {
-    task: {_label(s, names) for s in inside if _missed(s)}
-    for task, inside in tasks.items()
+  counted = {
+    task: {_label(s, names) for s in inside} for task, inside in tasks.items()
   }
+  said = 'Above a panel: trials solved / all.'
+  if max(map(len, counted.values())) > _MOST_COUNTED:
+    said = 'Above a panel: trials solved / all, where not all solved.'
+    counted = {
+      task: {_label(s, names) for s in inside if s.solved < s.trials}
+      for task, inside in tasks.items()
+    }
   # Inches: every strip has the height of the fullest, so that panels align.
-  most = max(1, *(len(of) for of in missed.values()), 0)
+  most = max(1, *(len(of) for of in counted.values()), 0)
   strip_height = 0.22 * most
   size = (12, max(8, (4 + strip_height) * height))
   figure = Figure(figsize=size, layout='constrained')
-  title = 'Sequences to success against length'
-  if any(missed.values()):
-    title += ' (above a panel: trials not solved / all)'
-  figure.suptitle(title)
+  figure.suptitle(titled(summaries, f'Sequences to success. {said}'))
   places = figure.add_gridspec(height, columns)
   for place, (task, inside) in zip(places, tasks.items(), strict=False):
     lines = parts(inside, lambda s: _label(s, names))
@@ -63,7 +68,7 @@ def sequences_to_success(summaries: list[Summary]):
     _draw_lines(axes, lines, styles)
     _draw_strip(
       strip,
-      {k: of for k, of in lines.items() if k in missed[task]},
+      {k: of for k, of in lines.items() if k in counted[task]},
       styles,
       most,
     )
@@ -77,6 +82,19 @@ def sequences_to_success(summaries: list[Summary]):
     handles=handles, loc='outside lower center', ncols=columns, frameon=False
   )
   return figure
+
+
+def titled(summaries: list[Summary], below: str, width: int = 100) -> str:
+  """The title of a figure: what the run shows, and what is drawn."""
+  shows = (textwrap.wrap(c, width) for c in headline.clauses(summaries))
+  return '\n'.join([*itertools.chain(*shows), below])
+
+
+def colours(summaries: list[Summary]) -> dict:
+  """Cell -> its colour, the same in every figure of a run."""
+  cells = parts(summaries, lambda s: s.setting.get('cell'))
+  ordered = sorted(cells, key=summaries_lib.order)
+  return {c: COLOURS[i % len(COLOURS)] for i, c in enumerate(ordered)}
 
 
 def num_lines(summaries: list[Summary]) -> int:
@@ -119,28 +137,21 @@ def _label(s, names):
   return ', '.join(said) or 'all trials'
 
 
-def _styles(labels, names):
-  """Label -> line style; cell and learner choose the colour where they can."""
-  split = sum(name in ('cell', 'learner') for name in names)
-  split_labels = [label.split(', ') for label in labels]
-  hues = list(parts(split_labels, lambda p: ', '.join(p[:split])))
-  shapes = list(parts(split_labels, lambda p: ', '.join(p[split:])))
-  by_hue = 1 < len(hues) <= len(_COLOURS) and 1 < len(shapes) <= len(_MARKERS)
-  styles = {}
-  for i, (label, part) in enumerate(zip(labels, split_labels, strict=True)):
-    hue = hues.index(', '.join(part[:split])) if by_hue else i
-    shape = shapes.index(', '.join(part[split:])) if by_hue else i
-    dash = shape if by_hue else i // len(_COLOURS)
+def _styles(summaries, names):
+  """Label -> line style: the colour of its cell, the shape of all the rest."""
+  hues = colours(summaries)
+  styles, taken = {}, {}
+  for label, (first, *_) in parts(
+    summaries, lambda s: _label(s, names)
+  ).items():
+    rest = [name for name in names if name != 'cell']
+    shape = taken.setdefault(_label(first, rest), len(taken))
     styles[label] = {
-      'color': _COLOURS[hue % len(_COLOURS)],
+      'color': hues[first.setting.get('cell')],
       'marker': _MARKERS[shape % len(_MARKERS)],
-      'linestyle': _DASHES[dash % len(_DASHES)],
+      'linestyle': _DASHES[shape % len(_DASHES)],
     }
   return styles
-
-
-def _missed(s):
-  return s.trials - s.solved
 
 
 def _star(s):
@@ -171,6 +182,16 @@ def _draw_lines(axes, lines, styles):
     lengths = [s.setting['length'] for s in held]
     medians = [s.median if math.isfinite(s.median) else math.nan for s in held]
     axes.plot(lengths, medians, linewidth=1.8, markersize=7, **style)
+    missing = [s.setting['length'] for s in held if math.isinf(s.median)]
+    empty = {**styles[label], 'linestyle': 'none', 'markerfacecolor': 'none'}
+    axes.plot(
+      missing,
+      [0.965] * len(missing),
+      markersize=7,
+      label=f'_{label}',
+      transform=axes.get_xaxis_transform() + aside,
+      **empty,
+    )
     for length, s in zip(lengths, held, strict=True):
       if s.interval is None or math.isinf(s.median):
         continue
@@ -189,10 +210,10 @@ def _draw_lines(axes, lines, styles):
     pad = (lengths[-1] / lengths[0]) ** 0.1
     axes.set_xscale('log')
     axes.set_xlim(lengths[0] / pad, lengths[-1] * pad)
-  axes.set_ylim(0, 1.1 * top)
+  axes.set_ylim(0, 1.15 * top)
   if heights and top >= _MANY * min(heights):
     axes.set_yscale('log')
-    axes.set_ylim(min(heights) / 1.3, 1.3 * top)
+    axes.set_ylim(min(heights) / 1.3, 1.6 * top)
     axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
   elif not heights:
     axes.set_yticks([])
@@ -207,6 +228,16 @@ def _draw_lines(axes, lines, styles):
   if len(lengths) <= 8:
     axes.set_xticks(lengths, map(shown, lengths))
   axes.minorticks_off()
+  if any(math.isinf(s.median) for s in inside):
+    axes.annotate(
+      'unsolved by half or more',
+      (1, 0.965),
+      xycoords='axes fraction',
+      ha='right',
+      va='center',
+      fontsize='small',
+      alpha=0.6,
+    )
   axes.yaxis.set_major_formatter(lambda y, _: f'{y:,.0f}')
   axes.grid(alpha=0.25)
   axes.set_xlabel('length T (steps)')
@@ -214,7 +245,7 @@ def _draw_lines(axes, lines, styles):
 
 
 def _draw_strip(strip, lines, styles, most):
-  """Trials that did not solve, k/n: a row a line, a column a length."""
+  """Trials solved, k/n: a row a line, a column a length."""
   strip.set_ylim(len(lines) - 0.5, len(lines) - most - 0.5)
   strip.set_yticks([])
   strip.tick_params(bottom=False, labelbottom=False)
@@ -230,13 +261,12 @@ def _draw_strip(strip, lines, styles, most):
       **style,
     )
     for s in held:
-      if _missed(s):
-        strip.text(
-          s.setting['length'],
-          i,
-          f'{_missed(s)}/{s.trials}',
-          ha='center',
-          va='center',
-          fontsize=10,
-          color=styles[label]['color'],
-        )
+      strip.text(
+        s.setting['length'],
+        i,
+        f'{s.solved}/{s.trials}',
+        ha='center',
+        va='center',
+        fontsize=10,
+        color=styles[label]['color'],
+      )

@@ -5,7 +5,7 @@ import itertools
 import math
 from typing import NamedTuple
 
-from experiments import estimate, grid, resolve, values
+from experiments import defaults, estimate, grid, resolve, values
 from experiments.grid import AXES, Axis
 from experiments.resolve import Given
 from experiments.setting import Setting, digest, programs, trial_id
@@ -24,9 +24,7 @@ _ELSEWHERE = (
 )
 
 _LEARNER, _LEARNER_FOR_ALL = 'truncated1997', 'bptt'
-_SEEDS, _BUDGET = 10, 100_000
-# Where the task is a data set.
-_TRAINER, _TRAINER_SEEDS, _EPOCHS = 'minibatch', 5, 10
+_TRAINER = 'minibatch'  # where the task is a data set
 
 
 class Plan(NamedTuple):
@@ -109,13 +107,15 @@ def _names_a_setting(request):
 
 def _from_flags(request, cores):
   """The plan that flags alone make."""
-  row, left_open = _flag_row(request)
+  row = _flag_row(request)
+  said = {axis.name for axis in row.axes}
   points = _points((row,), request.yes)
+  points = _one_length([_completed(point, said) for point in points], said)
   settings = _settings(points)
   trials, duplicates = _trials('flags', settings, points)
   title = 'Settings from flags, not the quick start'
-  if left_open:
-    title += f'; not said and so: {" ".join(left_open)}'
+  if left_open := _left_open(request, row, points):
+    title += f'; not said and so: {left_open}'
   return Plan(
     grid='flags',
     title=title,
@@ -232,9 +232,8 @@ def _trials(name, settings, points, like=None):
 
 
 def _flag_row(request):
-  """The row that flags alone make, and what they leave open, as flags."""
+  """The row that flags alone make; the rest follows from its cells."""
   axes = {axis.name: axis for axis in (*request.axes, *request.sets)}
-  said = {*axes}
   for name, value in _DEFAULTS.items():
     axes.setdefault(name, Axis(name, (value,), f'--{name}'))
   datasets = catalog.names('datasets')
@@ -253,7 +252,7 @@ def _flag_row(request):
   axes.setdefault('learner', Axis('learner', (learner,), '--learner'))
   order = {name: i for i, name in enumerate(AXES.values())}
   seeds, budget = request.seeds, request.budget
-  row = grid.Row(
+  return grid.Row(
     name='flags',
     line='flags',
     source='',
@@ -261,20 +260,62 @@ def _flag_row(request):
     roles=(),
     tried=0,
     axes=tuple(sorted(axes.values(), key=lambda a: order.get(a.name, 99))),
-    seeds=seeds or tuple(range(_TRAINER_SEEDS if collected else _SEEDS)),
-    budget=budget or (_EPOCHS if collected else _BUDGET),
+    seeds=seeds
+    or tuple(range(defaults.TRAINER_SEEDS if collected else defaults.SEEDS)),
+    budget=budget or (defaults.EPOCHS if collected else defaults.BUDGET),
     expected_sequences=0.0,
     expected_trial_seconds=0.0,
     published=(),
   )
-  left_open = [
-    f'{axis.source}={axis.values[0]}'
-    for axis in row.axes
-    if axis.name not in said
+
+
+def _completed(point, said):
+  """A point with the defaults of a first try for what no flag says."""
+  names = [str(point.given[one].value) for one in catalog.ROLES]
+  if not all(map(catalog.kind_of, catalog.ROLES, names)):
+    return point  # a name that does not exist is refused elsewhere
+  more = {
+    name: Given(value, f'--{_FLAG_OF.get(name, f"set={name}")}')
+    for name, value in defaults.of(*names, said).items()
+  }
+  return point._replace(given=point.given | more)
+
+
+def _one_length(points, said):
+  """The points with one default length, the longest: cells are compared."""
+  if 'task.length' in said:
+    return points
+  lengths = {}
+  for point in points:
+    if length := point.given.get('task.length'):
+      task = point.given['task'].value
+      lengths[task] = max(lengths.get(task, length), length)
+  return [
+    point._replace(
+      given=point.given | {'task.length': lengths[point.given['task'].value]}
+    )
+    if 'task.length' in point.given
+    else point
+    for point in points
   ]
-  left_open += [f'--seeds={len(row.seeds)}'] * (seeds is None)
-  left_open += [f'--budget={row.budget}'] * (budget is None)
-  return row, left_open
+
+
+def _left_open(request, row, points):
+  """What flags do not say, as the flags that would."""
+  said = {axis.name for axis in (*request.axes, *request.sets)}
+  held = {}
+  for point in points:
+    for name, given in point.given.items():
+      if name not in said:
+        held.setdefault(name, {})[str(given)] = given
+  found = [
+    f'{next(iter(one.values())).source}='
+    + '|'.join(str(given.value) for given in one.values())
+    for one in held.values()
+  ]
+  found += [f'--seeds={len(row.seeds)}'] * (request.seeds is None)
+  found += [f'--budget={row.budget}'] * (request.budget is None)
+  return ' '.join(found)
 
 
 def _points(rows, yes):

@@ -24,6 +24,7 @@ ORIGINS = ('budget', 'grid', 'row')
 TESTS = 2560  # fresh sequences that the paper tests a solved net on
 
 _NUMBERS = ('sequences_to_success', 'test_wrong', 'test_total', 'seconds')
+_NUMBERS += ('train_absolute',)
 
 
 class Summary(NamedTuple):
@@ -38,6 +39,10 @@ class Summary(NamedTuple):
     median: sequences to success of all trials, infinite if unsolved.
     interval: 95 % interval of the median; None for fewer than six trials.
     mean, low, high: sequences to success of solved trials; None without any.
+    sequences: to success, of the solved trials, ascending.
+    error: mean over the unsolved trials of the last training error, absolute;
+      None where it is not known.
+    missing: trials of the plan that are still to come.
     wrong: mean number wrong in 2560 tests, of solved trials; None without any.
     seconds: sum over trials.
     published: the paper's figures, among them `success_after` (mean sequences
@@ -56,6 +61,9 @@ class Summary(NamedTuple):
   mean: float | None
   low: float | None
   high: float | None
+  sequences: tuple[float, ...]
+  error: float | None
+  missing: int
   wrong: float | None
   seconds: float
   published: Mapping[str, Any]
@@ -64,6 +72,7 @@ class Summary(NamedTuple):
 def summarize(
   rows: Iterable[Mapping[str, Any]],
   published: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+  planned: Mapping[str, Mapping[str, int]] | None = None,
 ) -> list[Summary]:
   """Groups trials by setting.
 
@@ -73,6 +82,7 @@ def summarize(
       JSON text. `window` is a number, `full`, or missing where the learner has
       none.
     published: grid -> row -> figures, as in `Summary.published`.
+    planned: grid -> row -> trials of the plan; those in `rows` where missing.
 
   Returns:
     One summary a setting, sorted: numbers by size, `full` and nothing last.
@@ -91,7 +101,10 @@ def summarize(
     setting = group[0][0]
     rows_of_grid = (published or {}).get(setting.get('grid'), {})
     figures = rows_of_grid.get(setting.get('row'), {})
-    found.append(_summary(setting, [result for _, result in group], figures))
+    trials = [result for _, result in group]
+    of_grid = (planned or {}).get(setting.get('grid'), {})
+    missing = of_grid.get(setting.get('row'), len(trials)) - len(trials)
+    found.append(_summary(setting, trials, missing, figures))
   return sorted(found, key=_place)
 
 
@@ -198,11 +211,16 @@ def _number(value):
   return value
 
 
-def _summary(setting, trials, figures):
+def _summary(setting, trials, missing, figures):
   solved = [t for t in trials if t['status'] == 'solved']
   sequences = [t['sequences_to_success'] for t in solved]
   waits = sequences + [math.inf] * (len(trials) - len(solved))
   tested = [t for t in solved if t['test_total']]
+  errors = [
+    t['train_absolute']
+    for t in trials
+    if t['status'] != 'solved' and t['train_absolute'] is not None
+  ]
   shares = [t['test_wrong'] / t['test_total'] for t in tested]
   return Summary(
     setting=setting,
@@ -217,6 +235,9 @@ def _summary(setting, trials, figures):
     mean=math.fsum(sequences) / len(solved) if solved else None,
     low=min(sequences, default=None),
     high=max(sequences, default=None),
+    sequences=tuple(sorted(sequences)),
+    error=math.fsum(errors) / len(errors) if errors else None,
+    missing=missing,
     wrong=TESTS * math.fsum(shares) / len(shares) if shares else None,
     seconds=math.fsum(t['seconds'] or 0 for t in trials),
     published=figures,

@@ -3,8 +3,9 @@
 import math
 import textwrap
 
-from experiments import layout
+from experiments import layout, levels
 from experiments import summaries as summaries_lib
+from experiments.report import verdicts
 from experiments.summaries import Summary, shown
 
 _NOTHING = 'No trial has finished yet.'
@@ -15,38 +16,58 @@ _LEGEND = {
   'more than its budget; 95 % order-statistic interval for six trials or more',
   'mean': 'sequences to success of solved trials [range]',
   'published': 'mean sequences to success (trials)',
+  'verdict': 'by the rule that the report prints',
+  'error': 'last training error of unsolved trials (of a predictor without '
+  'memory)',
   'wrong': f'of {summaries_lib.TESTS:,} fresh sequences, mean of solved trials',
   'seconds': 'sum over trials',
 }
-# What a narrow table gives up, first to last.
+# What a narrow table gives up, first to last. Our mean stays beside a published
+# one; settings become the names of their rows.
 _GIVE_UP = (
   'range of the mean',
   'wrong',
   'interval of the median',
   'seconds',
   'mean',
+  'error',
   'interval of solved',
+  'settings',
+)
+_GIVE_UP_PUBLISHED = (
+  'range of the mean',
+  'wrong',
+  'interval of the median',
+  'seconds',
+  'error',
+  'median',
+  'interval of solved',
+  'settings',
 )
 
 
-def text(summaries: list[Summary], width: int = 110) -> str:
+def text(summaries: list[Summary], width: int | None = None) -> str:
   """The table for a terminal, in plain characters.
 
   What does not fit is left out, the least needed first, and named below the
-  table. Settings, counts and medians are never left out: a terminal narrower
-  than those gets lines wider than itself.
+  table. What tells settings apart, counts, and medians or, beside a published
+  mean, ours with the verdict are never left out: a terminal narrower than those
+  gets lines wider than itself.
 
   Args:
     summaries: of `summaries.summarize`.
-    width: columns of the terminal.
+    width: columns; None: those of the terminal.
 
   Returns:
     Lines, without a newline at the end.
   """
   if not summaries:
     return _NOTHING
+  width = width or layout.width()
   lines, left_out = layout.fitted(
-    lambda left_out: _lines(summaries, left_out), _GIVE_UP, width
+    lambda left_out: _lines(summaries, left_out),
+    _GIVE_UP_PUBLISHED if _is_published(summaries) else _GIVE_UP,
+    width,
   )
   notes = [_legend(_columns(summaries, left_out))]
   if left_out:
@@ -111,6 +132,8 @@ def _columns(summaries, left_out):
     columns[heading] = (align, list(cells))
 
   names = summaries_lib.varying(summaries)
+  if 'settings' in left_out and _have_rows(summaries):
+    names = [name for name in ('task', 'row') if name in (*names, 'row')]
   in_columns = (*summaries_lib.FIELDS, *summaries_lib.ORIGINS)
   options = [name for name in names if name not in in_columns]
   for name in (name for name in names if name in in_columns):
@@ -122,16 +145,20 @@ def _columns(summaries, left_out):
   bounds = 'interval of solved' not in left_out
   heading = 'solved [95 %]' if bounds else 'solved'
   add(heading, (_solved(s, bounds) for s in summaries), '<')
-  bounds = 'interval of the median' not in left_out
-  bounds = bounds and any(s.interval for s in summaries)
-  heading = 'median [95 %]' if bounds else 'median'
-  add(heading, (_median(s, bounds) for s in summaries), '<')
-  if 'mean' not in left_out:
-    bounds = 'range of the mean' not in left_out
-    heading = 'mean [range]' if bounds else 'mean'
-    add(heading, (_mean(s, bounds) for s in summaries), '<')
-  if any(s.published.get('success_after') for s in summaries):
+  published = _is_published(summaries)
+  if published:
+    _add_mean(summaries, left_out, add)
     add('published', map(_published, summaries), '<')
+    add('verdict', map(_verdict, summaries), '<')
+  if 'median' not in left_out:
+    bounds = 'interval of the median' not in left_out
+    bounds = bounds and any(s.interval for s in summaries)
+    heading = 'median [95 %]' if bounds else 'median'
+    add(heading, (_median(s, bounds) for s in summaries), '<')
+  if not published:
+    _add_mean(summaries, left_out, add)
+  if 'error' not in left_out and any(s.error is not None for s in summaries):
+    add('error', map(_error, summaries), '<')
   if 'wrong' not in left_out:
     add(
       'wrong', ('-' if s.wrong is None else f'{s.wrong:.1f}' for s in summaries)
@@ -143,6 +170,23 @@ def _columns(summaries, left_out):
   if 'seconds' not in left_out:
     add('seconds', (f'{s.seconds:,.1f}' for s in summaries))
   return columns
+
+
+def _add_mean(summaries, left_out, add):
+  if 'mean' not in left_out:
+    bounds = 'range of the mean' not in left_out
+    heading = 'mean [range]' if bounds else 'mean'
+    add(heading, (_mean(s, bounds) for s in summaries), '<')
+
+
+def _is_published(summaries):
+  return any(s.published.get('success_after') for s in summaries)
+
+
+def _have_rows(summaries):
+  """Whether every setting is a row with a name of its own."""
+  rows = [(s.setting.get('task'), s.setting.get('row')) for s in summaries]
+  return len(set(rows)) == len(rows) and all(row for _, row in rows)
 
 
 def _lines(summaries, left_out):
@@ -182,6 +226,25 @@ def _mean(s, bounds):
     return '-'
   ends = f' [{s.low:,.0f}–{s.high:,.0f}]' if s.solved > 1 else ''
   return f'{s.mean:,.0f}' + ends * bounds
+
+
+def _verdict(s):
+  """The word of the report's rule, of what has ended so far."""
+  if not s.published:
+    return ''
+  found = verdicts.verdict(s.sequences, s.trials, s.missing, s.published)
+  return found.word
+
+
+def _error(s):
+  """The error of what was not solved, beside what needs no memory."""
+  if s.error is None:
+    return '-'
+  level = levels.trivial(
+    s.setting.get('task'), s.setting, s.setting.get('length')
+  )
+  beside = f' ({level["absolute"]:.3g})' if level else ''
+  return f'{s.error:.3g}{beside}'
 
 
 def _published(s):

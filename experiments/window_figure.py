@@ -1,20 +1,24 @@
 """Figure: share of trials solved over window and length."""
 
 from experiments import summaries as summaries_lib
+from experiments.length_figure import colours, titled
 from experiments.summaries import Summary, order, parts, shown
+
+_DEEPEST = 0.6  # opacity: what is written in a place must be read
 
 
 def success_over_window(summaries: list[Summary]):
   """Trials solved, window over length: a heat map for each task and cell.
 
-  A row is a window, `full`, or a learner that has none. Settings that differ in
-  something else are pooled, and the title says in what.
+  A row is a window, `full`, or a learner that has none. A cell has one colour,
+  the deeper the more of its trials solved. Settings that differ in something
+  else are pooled, and the title says in what.
 
   Args:
     summaries: of `summaries.summarize`, at least one.
 
   Returns:
-    A matplotlib `Figure`; an axes a task and cell, then the colour bar.
+    A matplotlib `Figure`; an axes a task and cell.
   """
   from matplotlib.figure import Figure
 
@@ -27,7 +31,7 @@ def success_over_window(summaries: list[Summary]):
   size = (max(12, 3 * len(cells) + 2), max(8, 2.6 * len(tasks)))
   figure = Figure(figsize=size, layout='constrained')
   grid = figure.subplots(len(tasks), len(cells), squeeze=False)
-  pooled, drawn = set(), None
+  pooled, hues = set(), colours(summaries)
   for (task, inside), line in zip(tasks.items(), grid, strict=True):
     windows = parts(
       sorted(inside, key=_window_order), lambda s: _window(s, windowed)
@@ -38,23 +42,20 @@ def success_over_window(summaries: list[Summary]):
         (s for s in inside if s.setting.get('cell') == cell),
         lambda s: (_window(s, windowed), s.setting.get('length')),
       )
-      drawn = _draw_heat(axes, places, list(windows), lengths)
-      axes.set_title(f'{shown(task)}, {shown(cell)}', fontsize=12)
+      _draw_heat(axes, places, list(windows), lengths, hues[cell])
+      title = f'{shown(task)}, {shown(cell)}'
+      axes.set_title(title, fontsize=12, color=hues[cell])
       if axes is not line[0]:
         axes.set_yticklabels([])
       for held in places.values():
         pooled |= set(summaries_lib.varying(held)) - {*summaries_lib.ORIGINS}
-  title = 'Trials solved, by window and length'
+  below = 'Trials solved / all, by window and length'
   if pooled:
-    title += f' (pooled over {", ".join(sorted(pooled))})'
-  figure.suptitle(title)
+    below += f' (pooled over {", ".join(sorted(pooled))})'
+  figure.suptitle(titled(summaries, f'{below}.'))
   figure.supxlabel('length T (steps)')
   figure.supylabel('window (steps an error travels back)')
   figure.get_layout_engine().set(h_pad=0.1)
-  bar = figure.colorbar(
-    drawn, ax=grid, label='share of trials solved', aspect=4 * size[1]
-  )
-  bar.ax.yaxis.set_major_formatter(lambda y, _: f'{100 * y:.0f} %')
   return figure
 
 
@@ -76,9 +77,10 @@ def _window_order(s):
   )
 
 
-def _draw_heat(axes, places, windows, lengths):
+def _draw_heat(axes, places, windows, lengths, hue):
   """One heat map; a place that was not run stays blank."""
   import numpy as np
+  from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
   share = np.full((len(windows), len(lengths)), np.nan)
   for (window, length), held in places.items():
@@ -91,20 +93,20 @@ def _draw_heat(axes, places, windows, lengths):
       f'{solved}/{trials}',
       ha='center',
       va='center',
-      color='black' if share[i, j] > 0.55 else 'white',
       fontsize=12 if len(lengths) <= 6 else 9,
+      fontweight='bold' if solved else 'normal',
     )
   axes.set_xticks(range(len(lengths)), map(shown, lengths))
   axes.set_yticks(range(len(windows)), windows)
   edges = (np.arange(n + 1) - 0.5 for n in reversed(share.shape))
   axes.tick_params(length=0)
   axes.spines[:].set_visible(False)
-  return axes.pcolormesh(
+  ends = [(*to_rgb(hue), 0.1), (*to_rgb(hue), _DEEPEST)]
+  axes.pcolormesh(
     *edges,
     np.ma.masked_invalid(share),
-    cmap='cividis',
+    cmap=LinearSegmentedColormap.from_list('solved', ends),
     vmin=0,
     vmax=1,
-    edgecolors='white',
-    linewidth=2,
+    edgecolors='none',
   )

@@ -5,9 +5,10 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from experiments import figures, summaries
+from experiments import figures, length_figure, summaries
 from tests.test_table import PUBLISHED, ROWS, trial
 
 TASKS = ('adding', 'temporal_order')
@@ -92,18 +93,70 @@ def test_stars_lie_at_the_published_means(found):
   assert not any('published mean' in curves(axes) for axes in again.axes)
 
 
-def test_failures_are_counted_above_the_panel(found):
+@pytest.mark.parametrize('most', [None, 3])
+def test_solved_trials_are_counted_above_the_panel(found, most, monkeypatch):
+  # Of many lines only those that are not all solved are counted.
+  if most:
+    monkeypatch.setattr(length_figure, '_MOST_COUNTED', most)
   figure = figures.sequences_to_success(found)
   for task, strip in zip(TASKS, figure.axes[::2], strict=True):
     counted = sorted(
       (text.get_position()[0], text.get_text()) for text in strip.texts
     )
-    expected = sorted(
-      (s.setting['length'], f'{s.trials - s.solved}/{s.trials}')
+    # A line is counted at all its lengths or at none.
+    partly = {
+      (s.setting['cell'], s.setting.get('window'))
       for s in found
       if s.setting['task'] == task and s.solved < s.trials
+    }
+    expected = sorted(
+      (s.setting['length'], f'{s.solved}/{s.trials}')
+      for s in found
+      if s.setting['task'] == task
+      and (not most or (s.setting['cell'], s.setting.get('window')) in partly)
     )
     assert counted == expected and expected
+  assert 'trials solved / all' in figure.get_suptitle()
+
+
+def test_what_was_not_solved_by_half_has_an_empty_marker(found):
+  figure = figures.sequences_to_success(found)
+  for task, axes in zip(TASKS, figure.axes[1::2], strict=True):
+    drawn = sorted(
+      x
+      for line in axes.lines
+      if line.get_label().startswith('_')
+      and line.get_markerfacecolor() == 'none'
+      for x in line.get_xdata()
+    )
+    assert drawn == sorted(
+      s.setting['length']
+      for s in found
+      if s.setting['task'] == task and np.isinf(s.median)
+    )
+
+
+def test_a_cell_has_one_colour_in_both_figures(found):
+  hues = length_figure.colours(found)
+  assert len(set(hues.values())) == 2
+  for axes in figures.sequences_to_success(found).axes[1::2]:
+    for line in axes.lines:
+      label = line.get_label().removeprefix('_')
+      cell = label.split(', ')[0]
+      if cell in hues:
+        assert line.get_color() == hues[cell]
+  for axes in figures.success_over_window(found).axes:
+    cell = axes.get_title().split(', ')[1]
+    assert axes.title.get_color() == hues[cell]
+    *rgb, depth = axes.collections[0].get_cmap()(1.0)
+    assert to_hex(rgb) == hues[cell] and depth < 1
+
+
+def test_both_figures_say_what_the_run_shows(found):
+  for draw in (figures.sequences_to_success, figures.success_over_window):
+    said = draw(found).get_suptitle().split('\n')
+    assert said[0].startswith('adding: LSTM 6/6, simple network 1/6 at T = 100')
+    assert said[1].startswith('temporal_order: LSTM 6/6')
 
 
 def test_wide_ranges_are_logarithmic(found):
@@ -126,7 +179,7 @@ def test_everything_lies_inside_the_axes(found):
 
 def test_heat_map_counts(found):
   figure = figures.success_over_window(found)
-  maps = figure.axes[:-1]
+  maps = figure.axes
   titles = [axes.get_title() for axes in maps]
   assert titles == [f'{t}, {c}' for t in TASKS for c in ('lstm1997', 'srn')]
   names = [text.get_text() for text in maps[0].get_yticklabels()]

@@ -128,6 +128,7 @@ def test_ids_do_not_depend_on_order_spelling_or_grid():
   # The same trial written by flags and in a grid.
   mine = made(
     '--cell=lstm1997 --length=100 --learning_rate=0.5 --seeds=10 '
+    '--set=learner.optimizer=sgd '
     '--set=task.output=linear '
     '--set=cell.input_gate_bias=-3:-6 --budget=1000'
   )

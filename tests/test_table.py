@@ -55,21 +55,21 @@ GOLDEN = """\
 All: task adding, cell lstm1997, learner truncated1997, hidden 2 x 2, rate 0.5.
 Options: task.output linear.
 
-length  solved [95 %]   median     mean     published    diverged  failed
-──────  ──────────────  ─────────  ───────  ───────────  ────────  ──────
-   100  6/8 [41–93 %]   73,500     72,500   74,000 (10)         1       0
-   500  0/3 [0–56 %]    > 150,000  -                            0       1
- 1,000  1/1 [21–100 %]  123,456    123,456                      0       0
+length  solved [95 %]   mean     published    verdict        diverged  failed
+──────  ──────────────  ───────  ───────────  ─────────────  ────────  ──────
+   100  6/8 [41–93 %]   72,500   74,000 (10)  under-powered         1       0
+   500  0/3 [0–56 %]    -                                            0       1
+ 1,000  1/1 [21–100 %]  123,456                                      0       0
 """
 
 GOLDEN_MARKDOWN = [
-  '| length | solved [95 %] | median [95 %] | mean [range] | published '
-  '| wrong | diverged | failed | seconds |',
-  '| ---: | --- | --- | --- | --- | ---: | ---: | ---: | ---: |',
-  '| 100 | 6/8 [41–93 %] | 73,500 [70,000–> 150,000] '
-  '| 72,500 [70,000–75,000] | 74,000 (10) | 1.0 | 1 | 0 | 12.0 |',
-  '| 500 | 0/3 [0–56 %] | > 150,000 | - |  | - | 0 | 1 | 3.0 |',
-  '| 1,000 | 1/1 [21–100 %] | 123,456 | 123,456 |  | 6.0 | 0 | 0 | 1.5 |',
+  '| length | solved [95 %] | mean [range] | published | verdict '
+  '| median [95 %] | wrong | diverged | failed | seconds |',
+  '| ---: | --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: |',
+  '| 100 | 6/8 [41–93 %] | 72,500 [70,000–75,000] | 74,000 (10) '
+  '| under-powered | 73,500 [70,000–> 150,000] | 1.0 | 1 | 0 | 12.0 |',
+  '| 500 | 0/3 [0–56 %] | - |  |  | > 150,000 | - | 0 | 1 | 3.0 |',
+  '| 1,000 | 1/1 [21–100 %] | 123,456 |  |  | 123,456 | 6.0 | 0 | 0 | 1.5 |',
 ]
 
 
@@ -78,7 +78,7 @@ def test_golden_text():
   assert said.startswith(GOLDEN)
   assert said.endswith(
     'Left out of this narrow table: range of the mean, wrong, interval of the '
-    'median,\nseconds.'
+    'median,\nseconds, median.'
   )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from experiments.comparisons import summary
+from experiments.comparisons import headline, summary
 from experiments.comparisons.columns import table_of
 from experiments.comparisons.summary import Line
 from experiments.report import content, runs, verdicts
@@ -35,6 +35,7 @@ class Report(NamedTuple):
   Attributes:
     title: what the runs were about.
     subtitle: grids and sources.
+    shows: one sentence: what the seeds show.
     lead: one sentence: how many rows, how many reproduced.
     warnings: what is missing or wrong, one sentence each.
     parts: one a task.
@@ -44,6 +45,7 @@ class Report(NamedTuple):
 
   title: str
   subtitle: str
+  shows: str
   lead: str
   warnings: list[str]
   parts: tuple[Part, ...]
@@ -75,6 +77,7 @@ def made(held: Sequence[runs.Run]) -> Report:
   return Report(
     title=title,
     subtitle=subtitle,
+    shows=headline.sentence(lines),
     lead=_lead(lines),
     warnings=[*wrong, *joined.warnings],
     parts=tuple(made),

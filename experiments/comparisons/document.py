@@ -21,7 +21,7 @@ def document(
     left_out: what is missing and why, '' for nothing.
   """
   lines = [f'# {escaped(report.title)}', '', escaped(report.subtitle), '']
-  lines += [f'**{escaped(report.lead)}**', '']
+  lines += [f'**{escaped(report.shows)}**', '', escaped(report.lead), '']
   for warning in filter(None, (*report.warnings, left_out)):
     lines += [f'> {escaped(warning)}', '']
   for part in report.parts:

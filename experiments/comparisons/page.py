@@ -27,7 +27,8 @@ def page(
   judged = content.is_judged(report)
   parts = [f'<h1>{escape(report.title)}</h1>']
   parts.append(f'<p class="soft">{escape(report.subtitle)}</p>')
-  parts.append(f'<p class="lead">{escape(report.lead)}</p>')
+  parts.append(f'<p class="lead">{escape(report.shows)}</p>')
+  parts.append(f'<p>{escape(report.lead)}</p>')
   if judged:
     parts.append(
       '<p>Verdicts follow <a href="#rule">a rule fixed in advance</a>; what '

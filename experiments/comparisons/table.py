@@ -38,7 +38,7 @@ _KIND = {
 }
 
 
-def text(lines: list[Line], width: int = 110) -> str:
+def text(lines: list[Line], width: int | None = None) -> str:
   """The table for a terminal, in plain characters.
 
   What does not fit is left out, the least needed first, and named below the
@@ -47,13 +47,14 @@ def text(lines: list[Line], width: int = 110) -> str:
 
   Args:
     lines: of `summary.lines`.
-    width: columns of the terminal.
+    width: columns; None: those of the terminal.
 
   Returns:
     Lines, without a newline at the end.
   """
   if not lines:
     return _NOTHING
+  width = width or layout.width()
   tasks = [line.entry['task'] for line in lines]
   made, left_out = layout.fitted(
     lambda left_out: layout.parted(_columns(lines, left_out), tasks),

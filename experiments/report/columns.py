@@ -107,6 +107,15 @@ def columns_of(row: Row) -> list[Column]:
     Cell(number(_error(figures), '.3g', '')),
   )
   add(
+    'error unsolved',
+    'mean absolute training error at the end of the trials that did not solve, '
+    'and what a predictor without memory reaches',
+    lambda r: Cell(
+      number(r.error, '.3g'),
+      '' if None in (r.error, r.trivial) else f'of {r.trivial:.3g}',
+    ),
+  )
+  add(
     'mean sq. error',
     'on those sequences',
     lambda r: Cell(number(r.squared, '.3g')),

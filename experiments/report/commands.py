@@ -3,6 +3,7 @@
 import itertools
 import shlex
 
+from experiments import defaults
 from experiments.grid import AXES
 from experiments.values import written
 
@@ -45,11 +46,19 @@ def _flags(entry):
   for name, value in held.items():
     if value is not None:
       flags.append(f'--{name}={written(name, value)}')
-  axes = set(AXES.values())
+  # The window of a data set is its own, and stands in --window already.
+  said = {*AXES.values(), 'task.window'}
   for word in entry.get('changed', '').split():
-    # The window of a data set is its own, and stands in --window already.
-    if word.partition('=')[0] not in (*axes, 'task.window'):
+    name = word.partition('=')[0]
+    if name not in said:
+      said.add(name)
       flags.append(f'--set={word}')
+  # What is at the catalog's default need not be at that of the flags.
+  options = entry.get('options', {})
+  names = [entry[one] for one in ('task', 'cell', 'learner')]
+  for name in defaults.of(*names, said):
+    value = options.get(name, options.get(name.partition('.')[2]))
+    flags.append(f'--set={name}={written(name, value)}')
   return flags
 
 

@@ -1,9 +1,9 @@
 """What a report holds, before it is written as HTML or Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments import grid, values
+from experiments import grid, headline, summaries, values
 from experiments.report import verdicts
 from experiments.report.columns import (
   EMPTY,
@@ -54,8 +54,10 @@ class Report(NamedTuple):
   Attributes:
     title: what the runs were about.
     subtitle: grids and sources.
+    shows: one sentence: what the trials show.
     lead: one sentence: how many rows, how many reproduced.
     warnings: what is missing or wrong, one sentence each.
+    summaries: the trials, setting by setting.
     published: rows that are compared with the paper.
     others: settings without published figures.
     facts: heading -> name -> value: counts, versions, device of each run.
@@ -63,8 +65,10 @@ class Report(NamedTuple):
 
   title: str
   subtitle: str
+  shows: str
   lead: str
   warnings: list[str]
+  summaries: list[summaries.Summary]
   published: list[Row]
   others: list[Row]
   facts: Mapping[str, Mapping[str, str]]
@@ -87,15 +91,38 @@ def made(
   found = published_rows(entries, rows)
   published = [row for row in found if row.figures]
   title, subtitle = headings(entries)
+  summed_up = summaries.summarize(rows, published_figures(entries))
   return Report(
     title=title,
     subtitle=subtitle,
+    shows=headline.sentence(summed_up),
     lead=_lead(published, found),
     warnings=[*missing_or_wrong(entries, rows), *warnings],
+    summaries=summed_up,
     published=published,
     others=[row for row in found if not row.figures],
     facts=facts,
   )
+
+
+def published_figures(
+  entries: Sequence[Mapping[str, Any]],
+) -> dict[str, dict[str, Mapping[str, Any]]]:
+  """Grid -> row -> the published figures that a plan has for it."""
+  found = {}
+  for entry in entries:
+    if figures := entry.get('published'):
+      found.setdefault(entry['grid'], {})[entry['row']] = figures
+  return found
+
+
+def planned(entries: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+  """Grid -> row -> how many trials of it a plan has."""
+  found = {}
+  for entry in entries:
+    counts = found.setdefault(entry['grid'], {})
+    counts[entry['row']] = counts.get(entry['row'], 0) + 1
+  return found
 
 
 def headings(entries: Sequence[Mapping[str, Any]]) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import io
 import re
 from html import escape
 
+from experiments import figures
 from experiments.report import scaling, sequence, strips
 from experiments.report.content import Report
 from experiments.report.style import COLOURS, INK, PAPER
@@ -41,6 +42,24 @@ _STYLE = {
 }
 
 
+# The figures of a run as a whole.
+_RUN = (
+  (
+    'lengths',
+    'Sequences to success against the length: medians over the seeds with '
+    '95 % intervals. An empty marker: half of the trials or more did not '
+    'solve.',
+    figures.sequences_to_success,
+  ),
+  (
+    'windows',
+    'Trials solved, by window and length. A cell has one colour, the deeper '
+    'the more of its trials solved.',
+    figures.success_over_window,
+  ),
+)
+
+
 def draw_all(report: Report, traces=()) -> dict[str, tuple[str, str]]:
   """Every figure of a report.
 
@@ -50,9 +69,9 @@ def draw_all(report: Report, traces=()) -> dict[str, tuple[str, str]]:
       `sequence.draw_sequence`.
 
   Returns:
-    name -> (caption, SVG): 'overview', 'row:ANCHOR', 'scaling:n-m' and
-    'sequence:n'. In the SVG the colour `INK` stands for that of text and
-    `PAPER` for that of the page.
+    name -> (caption, SVG): 'lengths', 'windows', 'overview', 'row:ANCHOR',
+    'scaling:n-m' and 'sequence:n'. In the SVG the colour `INK` stands for that
+    of text and `PAPER` for that of the page.
 
   Raises:
     ImportError: matplotlib is not installed.
@@ -86,6 +105,9 @@ def rendered(drawn) -> dict[str, tuple[str, str]]:
 
 def _figures(report, traces):
   """Name and `(caption, figure)` of each figure, drawn one by one."""
+  for name, caption, draw in _RUN:
+    summaries = figures.drawable(report.summaries)
+    yield name, (caption, draw(summaries)) if summaries else None
   yield 'overview', strips.overview(report.published)
   for row in (*report.published, *report.others):
     yield f'row:{row.anchor}', strips.distribution(row)

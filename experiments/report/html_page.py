@@ -38,7 +38,8 @@ def page(
   """
   parts = [f'<h1>{escape(report.title)}</h1>']
   parts.append(f'<p class="soft">{escape(report.subtitle)}</p>')
-  parts.append(f'<p class="lead">{escape(report.lead)}</p>')
+  parts.append(f'<p class="lead">{escape(report.shows)}</p>')
+  parts.append(f'<p>{escape(report.lead)}</p>')
   if report.published:
     parts.append(
       '<p>Verdicts follow <a href="#rule">a rule fixed in advance</a>; what '
@@ -46,6 +47,7 @@ def page(
     )
   for warning in filter(None, (*report.warnings, left_out)):
     parts.append(f'<p class="warn">{escape(warning)}</p>')
+  parts += [picture(pictures, name) for name in ('lengths', 'windows')]
   if report.published:
     parts += _overview(report.published, pictures)
   parts += [picture(pictures, name) for name in _named(pictures, 'scaling:')]

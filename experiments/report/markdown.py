@@ -21,11 +21,13 @@ def document(
     left_out: what is missing and why, '' for nothing.
   """
   lines = [f'# {escaped(report.title)}', '', escaped(report.subtitle), '']
-  lines += [f'**{escaped(report.lead)}**', '']
+  lines += [f'**{escaped(report.shows)}**', '', escaped(report.lead), '']
   for warning in report.warnings:
     lines += [f'> {escaped(warning)}', '']
   if left_out:
     lines += [f'> {escaped(left_out)}', '']
+  for name in ('lengths', 'windows'):
+    lines += picture(pictures, name)
   if report.published:
     lines += ['## Overview', '']
     lines += table(content.overview(report.published))

@@ -18,9 +18,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from experiments import levels
 from experiments.report import commands, naming, verdicts
 from experiments.summaries import TESTS, shown
-from lstm_jax import catalog, statistics
+from lstm_jax import statistics
 
 RESAMPLES = 10_000
 # An error within a tenth of a constant's, or above, is at its level: training
@@ -48,6 +49,8 @@ class Reading(NamedTuple):
     milestone: mean sequences until an exam was first right.
     weights: number of weights, None where not known.
     predictor: words for the best constant predictor of the task, or ''.
+    error: mean last training error of the unsolved trials; None without any.
+    trivial: that of the best constant predictor, None where it is not known.
     constant: unsolved trials at the level of a constant.
     weak: solved trials at that level in the test.
     seconds: summed over the trials.
@@ -77,6 +80,8 @@ class Reading(NamedTuple):
   milestone: float | None
   weights: int | None
   predictor: str
+  error: float | None
+  trivial: float | None
   constant: int
   weak: int
   seconds: float
@@ -178,7 +183,9 @@ def _reading(letter, name, entries, ended, figures):
   sequences = sorted(row['sequences_to_success'] for row in solved)
   waits = [*sequences, *[math.inf] * len(unsolved)]
   missing = len(entries) - len(found)
-  level = _level(entries[0])
+  level = levels.trivial(
+    entries[0]['task'], entries[0].get('options', {}), entries[0].get('length')
+  )
   weights = [row.get('weights') for row in found]
   weights += [entry.get('weights') for entry in entries[:1]]
   return Reading(
@@ -210,6 +217,8 @@ def _reading(letter, name, entries, ended, figures):
     milestone=_mean(row.get('milestone') for row in found),
     weights=next((number for number in weights if number), None),
     predictor=level.get('predictor', '') if level else '',
+    error=_mean(row.get('train_absolute') for row in unsolved),
+    trivial=level['absolute'] if level else None,
     constant=_at_level(unsolved, 'train_absolute', level),
     weak=_at_level(solved, 'test_absolute', level),
     seconds=math.fsum(row.get('seconds') or 0 for row in found),
@@ -225,24 +234,6 @@ def _id(entry):
 def _mean(values):
   values = [value for value in values if value is not None]
   return math.fsum(values) / len(values) if values else None
-
-
-def _level(entry):
-  """Error levels of the task's best constant predictor, None if not known."""
-  try:
-    known = catalog.describe('tasks', entry['task'])
-  except ValueError:
-    return None  # a task of another version
-  prefix = 'task.'
-  options = {
-    name.removeprefix(prefix): value
-    for name, value in entry.get('options', {}).items()
-    if name.startswith(prefix)
-  }
-  for condition, levels in getattr(known, 'trivial', ()):
-    if condition.keys() <= options.keys() and catalog.holds(condition, options):
-      return levels
-  return None
 
 
 def _at_level(rows, column, level):

@@ -45,6 +45,14 @@ TRIVIAL = (
       'wrong': 0.84564,
     },
   ),
+  (
+    {},  # the share wrong depends on the tolerance
+    {
+      'predictor': '1/2',
+      'absolute': 0.16173,
+      'squared': 0.039201,
+    },
+  ),
 )
 
 

@@ -42,6 +42,14 @@ TRIVIAL = (
       'wrong': 0.9004,
     },
   ),
+  (
+    {},  # the share wrong depends on the tolerance
+    {
+      'predictor': '0.27959, the mean target',
+      'absolute': 0.20046,
+      'squared': 0.059243,
+    },
+  ),
 )
 
 

@@ -1,0 +1,57 @@
+"""What a plan made of flags alone takes for what they do not say.
+
+The defaults of cells and learners are those of the paper, whose nets want tens
+of thousands of sequences at rates chosen for each task. These are chosen for
+somebody's first try instead: with them every cell learns the adding problem
+under its default learner, by the stop criterion of 1997, within the default
+budget (tried over seeds 1000 and up, which no plan here has; tests hold it for
+others). Grids do not see them.
+"""
+
+from typing import Any
+
+from lstm_jax import catalog
+
+SEEDS, BUDGET = 10, 100_000
+# Where the task is a data set.
+TRAINER_SEEDS, EPOCHS = 5, 10
+OPTIMIZER, RATE = 'adam', 0.003
+HIDDEN = 8
+# Lags that a cell learns to bridge within the budget.
+LENGTH = 10
+_LENGTHS = {'lstm1997': 20, 'srn': 5, 'fully_recurrent': 5, 'cascaded': 5}
+_INIT_RANGES = {'cascaded': 0.5}
+
+
+def of(task: str, cell: str, learner: str, said=frozenset()) -> dict[str, Any]:
+  """Dotted name -> value of what flags do not say.
+
+  Args:
+    task: name in the catalog.
+    cell: likewise.
+    learner: likewise.
+    said: dotted names that flags say.
+
+  Returns:
+    Those that the three have, without those said; for a data set none.
+  """
+  entries = [
+    catalog.find('task', task),
+    catalog.find('cell', cell),
+    catalog.find('learner', learner),
+  ]
+  if entries[0].kind == 'datasets':
+    return {}
+  found = {}
+  if 'length' in entries[0].numbers:
+    length = _LENGTHS.get(cell, LENGTH)
+    found['task.length'] = max(length, entries[0].shortest)
+  if 'hidden' in entries[1].options:
+    found['cell.hidden'] = HIDDEN
+  if cell in _INIT_RANGES:
+    found['cell.init_range'] = _INIT_RANGES[cell]
+  # A rate belongs to its optimizer: with another one it is the catalog's.
+  if 'optimizer' in entries[2].options and 'learner.optimizer' not in said:
+    found['learner.optimizer'] = OPTIMIZER
+    found['learner.learning_rate'] = RATE
+  return {name: value for name, value in found.items() if name not in said}

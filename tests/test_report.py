@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from experiments import levels as levels_lib
 from experiments import nets
-from experiments.report import content, rows, writing
+from experiments.report import content, writing
 from lstm_jax import results
 from lstm_jax.store import folder
 from tests.test_report_figures import trace as made_trace
@@ -310,7 +311,7 @@ def test_the_level_of_a_constant(tmp_path, monkeypatch):
       )
     },
   )
-  monkeypatch.setattr(rows.catalog, 'describe', known)
+  monkeypatch.setattr(levels_lib.catalog, 'describe', known)
   pairs = trials('a', 100, 10, SEVEN[100], failures=4)
   for i, error in enumerate((0.25, 0.181, 0.179, None)):
     pairs[6 + i][1]['train_absolute'] = error

@@ -294,8 +294,9 @@ def test_svgs_of_a_page_do_not_mix(tmp_path):
   report = report_of(opened)
   drawn = drawing.draw_all(report, [('a <title>', made, 2)])
   assert list(drawn) == [
-    *('overview', 'row:table-7-t-100', 'row:table-7-t-500'),
-    *('row:table-7-t-1000', 'scaling:0-0', 'sequence:0'),
+    *('lengths', 'windows', 'overview', 'row:table-7-t-100'),
+    *('row:table-7-t-500', 'row:table-7-t-1000'),
+    *('scaling:0-0', 'sequence:0'),
   ]
   ids = []
   for i, (caption, svg) in enumerate(drawn.values()):

@@ -8,6 +8,7 @@ budget (tried over seeds 1000 and up, which no plan here has; tests hold it for
 others). Grids do not see them.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from lstm_jax import catalog
@@ -23,18 +24,21 @@ _LENGTHS = {'lstm1997': 20, 'srn': 5, 'fully_recurrent': 5, 'cascaded': 5}
 _INIT_RANGES = {'cascaded': 0.5}
 
 
-def of(task: str, cell: str, learner: str, said=frozenset()) -> dict[str, Any]:
+def of(
+  task: str, cell: str, learner: str, said: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
   """Dotted name -> value of what flags do not say.
 
   Args:
     task: name in the catalog.
     cell: likewise.
     learner: likewise.
-    said: dotted names that flags say.
+    said: dotted name -> value of what flags say.
 
   Returns:
     Those that the three have, without those said; for a data set none.
   """
+  said = said or {}
   entries = [
     catalog.find('task', task),
     catalog.find('cell', cell),
@@ -46,12 +50,15 @@ def of(task: str, cell: str, learner: str, said=frozenset()) -> dict[str, Any]:
   if 'length' in entries[0].numbers:
     length = _LENGTHS.get(cell, LENGTH)
     found['task.length'] = max(length, entries[0].shortest)
+    if task == 'first_symbol' and 'task.length' not in said:
+      found['task.symbols'] = found['task.length']  # its middle is fixed
   if 'hidden' in entries[1].options:
     found['cell.hidden'] = HIDDEN
   if cell in _INIT_RANGES:
     found['cell.init_range'] = _INIT_RANGES[cell]
   # A rate belongs to its optimizer: with another one it is the catalog's.
-  if 'optimizer' in entries[2].options and 'learner.optimizer' not in said:
+  if 'optimizer' in entries[2].options:
     found['learner.optimizer'] = OPTIMIZER
-    found['learner.learning_rate'] = RATE
+    if said.get('learner.optimizer', OPTIMIZER) == OPTIMIZER:
+      found['learner.learning_rate'] = RATE
   return {name: value for name, value in found.items() if name not in said}

@@ -110,7 +110,7 @@ def _from_flags(request, cores):
   row = _flag_row(request)
   said = {axis.name for axis in row.axes}
   points = _points((row,), request.yes)
-  points = _one_length([_completed(point, said) for point in points], said)
+  points = _one_length([_completed(point) for point in points], said)
   settings = _settings(points)
   trials, duplicates = _trials('flags', settings, points)
   title = 'Settings from flags, not the quick start'
@@ -269,11 +269,12 @@ def _flag_row(request):
   )
 
 
-def _completed(point, said):
+def _completed(point):
   """A point with the defaults of a first try for what no flag says."""
   names = [str(point.given[one].value) for one in catalog.ROLES]
   if not all(map(catalog.kind_of, catalog.ROLES, names)):
     return point  # a name that does not exist is refused elsewhere
+  said = {name: given.value for name, given in point.given.items()}
   more = {
     name: Given(value, f'--{_FLAG_OF.get(name, f"set={name}")}')
     for name, value in defaults.of(*names, said).items()

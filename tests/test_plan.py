@@ -5,15 +5,16 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import shlex
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import estimate, flags, grid, listing, plan, values
+from experiments import engine, estimate, flags, grid, listing, plan, values
+from experiments.report import commands
 from experiments.setting import (
   Setting,
-  changed,
   length_is_static,
   program_key,
   programs,
@@ -496,14 +497,10 @@ def test_flags_give_a_plan_or_reasons(names, figures, sets):
       for name in entry.numbers:
         assert name == 'length' or name in dict(setting.numbers)
     assert setting.window is None or 1 <= setting.window <= setting.length
-    length = f'--length={setting.length}' if setting.length else ''
-    # What changed, written as flags, is the same trial again.
-    words = ' '.join(f'--set={word}' for word in changed(setting))
-    again = made(
-      f'--task={setting.task} --cell={setting.cell} {length} '
-      f'--learner={setting.learner} --seeds={setting.seed}-{setting.seed} '
-      f'--budget={setting.budget} {words}'
-    )
+    # The report writes flags that make the same trial again.
+    entry = engine.plan_entry('a', setting) | {'grid': 'flags'}
+    words = shlex.split(commands.command(entry, [setting.seed]))[3:]
+    again = plan.expand(flags.parse(['sweep', *words], {}))
     assert [trial_id(s) for s in again.trials] == [trial_id(setting)]
 
 

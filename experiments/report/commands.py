@@ -46,20 +46,19 @@ def _flags(entry):
   for name, value in held.items():
     if value is not None:
       flags.append(f'--{name}={written(name, value)}')
-  # The window of a data set is its own, and stands in --window already.
-  said = {*AXES.values(), 'task.window'}
-  for word in entry.get('changed', '').split():
-    name = word.partition('=')[0]
-    if name not in said:
-      said.add(name)
-      flags.append(f'--set={word}')
   # What is at the catalog's default need not be at that of the flags.
   options = entry.get('options', {})
   names = [entry[one] for one in ('task', 'cell', 'learner')]
-  for name in defaults.of(*names, said):
-    value = options.get(name, options.get(name.partition('.')[2]))
-    flags.append(f'--set={name}={written(name, value)}')
-  return flags
+  words = {
+    name: written(name, options.get(name, options.get(name.partition('.')[2])))
+    for name in defaults.of(*names)
+  }
+  words |= dict(w.split('=', 1) for w in entry.get('changed', '').split())
+  # The window of a data set is its own, and stands in --window already.
+  said = {*AXES.values(), 'task.window'}
+  return flags + [
+    f'--set={name}={value}' for name, value in words.items() if name not in said
+  ]
 
 
 def seeds_text(seeds) -> str:

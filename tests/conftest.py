@@ -1,9 +1,11 @@
 """Tests run as the commands do: with their XLA flags, and on two devices.
 
-Silent broadcasting is an error.
+Silent broadcasting is an error. What one test has compiled is kept for the
+others of its process, in a folder that is empty when the run begins.
 """
 
 import os
+import tempfile
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -65,13 +67,33 @@ COMPILING = (
 )  # fmt: skip
 
 
+# The files that take longest, so that no worker is left alone with one at the
+# end. A file stays with one worker, for what it compiles and its fixtures.
+LONGEST = (
+  'sweep_survives', 'workers', 'native', 'other_layers', 'vanishing', 'layer',
+  'comparison_run', 'reber', 'stack', 'learner_catalog', 'two_sequence',
+)  # fmt: skip
+
+
 def pytest_addoption(parser):
   parser.addoption(
     '--all', action='store_true', help='every case of every test, slow or not'
   )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+  from xdist.scheduler import LoadFileScheduling
+
+  if config.option.dist != 'load':  # another one is asked for
+    return None
+  config.option.loadscopereorder = False
+  return LoadFileScheduling(config, log)
+
+
 def pytest_collection_modifyitems(config, items):
+  place = {f'test_{name}': i for i, name in enumerate(LONGEST)}
+  items.sort(key=lambda item: place.get(item.path.stem, len(place)))
   if config.getoption('--all') or _named(config):
     return
   left_out = {item for item in items if item.get_closest_marker('slow')}
@@ -97,12 +119,17 @@ def _named(config):
   )
 
 
-def pytest_configure():
+def pytest_configure(config):
   launch.set_flags(devices=2)
   os.environ.setdefault('KERAS_BACKEND', 'jax')
   import jax  # not before
 
   jax.config.update('jax_numpy_rank_promotion', 'raise')
+  # Not in the environment: a child that is killed may leave half a file.
+  folder = tempfile.TemporaryDirectory(prefix='lstm_jax-compiled-')
+  config.add_cleanup(folder.cleanup)
+  jax.config.update('jax_compilation_cache_dir', folder.name)
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
 
 
 @pytest.fixture

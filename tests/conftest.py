@@ -79,6 +79,10 @@ def pytest_addoption(parser):
   parser.addoption(
     '--all', action='store_true', help='every case of every test, slow or not'
   )
+  parser.addoption(
+    '--sample', action='store_true',
+    help='of files that are named too only what a run of all files takes',
+  )  # fmt: skip
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -94,7 +98,8 @@ def pytest_xdist_make_scheduler(config, log):
 def pytest_collection_modifyitems(config, items):
   place = {f'test_{name}': i for i, name in enumerate(LONGEST)}
   items.sort(key=lambda item: place.get(item.path.stem, len(place)))
-  if config.getoption('--all') or _named(config):
+  sampled = config.getoption('--sample') or not _named(config)
+  if config.getoption('--all') or not sampled:
     return
   left_out = {item for item in items if item.get_closest_marker('slow')}
   groups = {}

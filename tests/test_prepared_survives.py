@@ -135,9 +135,7 @@ def test_a_prepared_set_in_a_folder_that_is_only_read(
 
 
 @pytest.mark.parametrize('damage', ['bit', 'cut', 'gone'])
-def test_a_damaged_shard_is_named(
-  damage, home, tmp_path, capsys, monkeypatch
-):
+def test_a_damaged_shard_is_named(damage, home, tmp_path, capsys, monkeypatch):
   shard = next((tmp_path / HOME).glob('*fold2*'))
   if damage == 'bit':
     monkeypatch.setattr(prepared, '_SMALL', 0)  # as of a large one

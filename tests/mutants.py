@@ -1,0 +1,282 @@
+"""Faults planted on purpose, each of which some test must catch.
+
+  python -m tests.mutants                    every one, a line each
+  python -m tests.mutants gru_update ...     some
+  python -m tests.mutants --list
+
+Each fault is one edit of the source, in a copy of the tree. The files named
+beside it are then run with the cases that the default run takes. Exit code: 0
+where all were caught, 1 where one was missed or no longer fits the source.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+
+
+class Mutant(NamedTuple):
+  """An edit that breaks a promise, and who must notice.
+
+  Attributes:
+    name: of the fault.
+    path: file of the package.
+    right: what stands there, once.
+    wrong: what stands there instead.
+    tests: names of test files, without `test_` and `.py`.
+    words: what of these files is run (`-k`); None: what the default run takes.
+  """
+
+  name: str
+  path: str
+  right: str
+  wrong: str
+  tests: tuple
+  words: str | None = None
+
+
+MUTANTS = (
+  # Cells.
+  Mutant(
+    'lstm_gates_swapped', 'cells/lstm.py',
+    "_activate(net, 'ifgo')\n      s_c = y_f * s_tm1 + y_in * g",
+    "_activate(net, 'ifgo')\n      s_c = y_in * s_tm1 + y_f * g",
+    ('cell_oracles', 'cells'),
+  ),
+  Mutant(
+    'lstm_late_peephole', 'cells/lstm.py',
+    "(y_out,) = _activate(o + spread(w_out, o) * s_c, 'o')",
+    "(y_out,) = _activate(o + spread(w_out, o) * s_tm1, 'o')",
+    ('cell_oracles', 'cells'),
+  ),
+  Mutant(
+    'lstm_output_not_squashed', 'cells/lstm.py',
+    'return Carry(s_c, y_out * tanh(s_c)), gates',
+    'return Carry(s_c, y_out * s_c), gates',
+    ('cell_oracles', 'cells'),
+  ),
+  Mutant(
+    'gru_update_turned_round', 'cells/gru.py',
+    '(1 - z) * n + z * h_tm1', 'z * n + (1 - z) * h_tm1',
+    ('cell_oracles', 'cells'),
+  ),
+  Mutant(
+    'gru_resets_after', 'cells/gru.py',
+    'heard = affine(rest[0], r * h_tm1)',
+    'heard = r * affine(rest[0], h_tm1)',
+    ('cell_oracles', 'cells'),
+  ),
+  Mutant(
+    'srn_self_hears_all', 'cells/srn.py',
+    "'self': np.eye(hidden, dtype=np.float32)",
+    "'self': np.ones((hidden, hidden), np.float32)",
+    ('cells', 'weight_counts'),
+  ),
+  Mutant(
+    'lstm1997_g_half_as_wide', 'cells/lstm1997.py',
+    'g_c = 2 * g_c', 'g_c = 1 * g_c',
+    ('cell_oracles', 'cells'),
+  ),
+  Mutant(
+    'lstm1997_gates_begin_half_open', 'cells/lstm1997.py',
+    "rest = 0.5 if reset_gates_to == 'half' else 0.0", 'rest = 0.5',
+    ('cell_oracles', 'cells'),
+  ),
+  # Rules.
+  Mutant(
+    'truncated_eligible_too_long', 'learners/truncated1997.py',
+    'active = t < stream.length - 1', 'active = t < stream.length',
+    ('learners', 'every_step'),
+  ),
+  Mutant(
+    'truncated_decay_of_the_step_before', 'learners/truncated1997.py',
+    'decay = jnp.concatenate([decay[1:], jnp.zeros_like(decay[:1])])',
+    'decay = jnp.concatenate([decay[:-1], jnp.zeros_like(decay[:1])])',
+    ('learners',),
+  ),
+  Mutant(
+    'rtrl_cuts_the_carousel', 'learners/rtrl.py',
+    'if name != cell.split.internal', 'if name == cell.split.internal',
+    ('rtrl',),
+  ),
+  Mutant(
+    'rtrl_forgets_the_step_itself', 'learners/_sensitivity.py',
+    'return carry_t, product(by_carry, influence) + by_weights',
+    'return carry_t, product(by_carry, influence)',
+    ('rtrl', 'credit'),
+  ),
+  Mutant(
+    'uoro_signs_of_one_kind', 'learners/uoro.py',
+    'jnp.where(bits >> jnp.uint32(31), 1, -1)',
+    'jnp.where(bits >> jnp.uint32(31), 1, 1)',
+    ('uoro',),
+  ),
+  Mutant(
+    'snap1_counts_repeats', 'learners/snap1.py',
+    'return carry_t, jnp.where(here, now, 0)', 'return carry_t, now',
+    ('snap1',),
+  ),
+  Mutant(
+    'kf_gain_without_noise', 'learners/kf.py',
+    'gain = rate / (1 + rate * variance)',
+    'gain = rate / (2 + rate * variance)',
+    ('kf',),
+  ),
+  Mutant(
+    'elman_moves_where_nothing_is_scored', 'learners/elman.py',
+    'state = select(scored, move(state, grads), state)',
+    'state = move(state, grads)',
+    ('elman', 'every_step', 'optimizers'),
+  ),
+  Mutant(
+    'bptt_learns_unscored_steps', 'learners/bptt.py',
+    'jnp.where(sequence.mask > 0, losses, 0)', 'losses',
+    ('bptt', 'learners'),
+  ),
+  Mutant(
+    'judged_by_the_sum', 'learners/_descend.py',
+    'return Judgement(tally.right, tally.absolute / steps,',
+    'return Judgement(tally.right, tally.absolute,',
+    ('learners', 'every_step', 'criteria'),
+  ),
+  # Store.
+  Mutant(
+    'seal_without_its_head', 'store/seal.py',
+    'digest([*document.values(), content])', 'digest([content])',
+    ('results', 'results_damage'),
+  ),
+  Mutant(
+    'shards_shut_each_other_out', 'store/lock.py',
+    "_hold(held, folder, 'lock', fcntl.LOCK_SH)",
+    "_hold(held, folder, 'lock', fcntl.LOCK_EX)",
+    ('lock',),
+  ),
+  Mutant(
+    'oldest_checkpoint_first', 'store/checkpoints.py',
+    'for generation in reversed(generations):',
+    'for generation in generations:',
+    ('checkpoints',),
+  ),
+  Mutant(
+    'number_of_a_damaged_checkpoint_used_again', 'store/checkpoints.py',
+    'max([0, *generations, *taken])', 'max([0, *generations])',
+    ('checkpoints', 'results_damage'),
+  ),
+  Mutant(
+    'name_before_contents', 'store/files.py',
+    '      disk.fsync(fd)\n      if overwrite:', '      if overwrite:',
+    ('power_loss', 'results_faults'),
+  ),
+  # The layer.
+  Mutant(
+    'layer_window_not_cut', '_layer_loop.py',
+    'select(step.cut, jax.lax.stop_gradient(carry), carry)',
+    'select(step.cut, carry, carry)',
+    ('layer',),
+  ),
+  Mutant(
+    'layer_zoneout_turned_round', '_layer_loop.py',
+    'keep * old + (1 - keep) * new', 'keep * new + (1 - keep) * old',
+    ('layer', 'stack'),
+  ),
+  Mutant(
+    'layer_state_runs_on_past_the_end', '_layer_loop.py',
+    'carry = select(step.active, carry, before)', 'pass',
+    ('layer',),
+  ),
+  Mutant(
+    'layer_parts_in_one_order', '_layer_loop.py',
+    'jax.lax.scan(part, start, parts, reverse=asked.reverse)',
+    'jax.lax.scan(part, start, parts)',
+    ('layer',),
+  ),
+  Mutant(
+    'stack_joins_the_wrong_way_round', 'stack.py',
+    'jnp.concatenate([ys[way] for way in ways], axis=-1)',
+    'jnp.concatenate([ys[way] for way in ways[::-1]], axis=-1)',
+    ('stack',),
+  ),
+)  # fmt: skip
+
+
+def planted(mutant, text):
+  """The text with the fault in it.
+
+  Raises:
+    ValueError: the place is not there, or not once.
+  """
+  count = text.count(mutant.right)
+  if count != 1:
+    raise ValueError(
+      f'{mutant.name}: {mutant.right!r} stands {count} times in {mutant.path}'
+    )
+  return text.replace(mutant.right, mutant.wrong)
+
+
+def caught(mutant, tree):
+  """Whether the tests notice the fault; what they said.
+
+  Args:
+    mutant: the fault.
+    tree: a copy of the project, which is as it was again afterwards.
+
+  Returns:
+    `(whether a test failed, last lines of pytest's output)`.
+  """
+  source = tree / 'lstm_jax' / mutant.path
+  whole = source.read_text()
+  source.write_text(planted(mutant, whole))
+  words = [f'tests/test_{name}.py' for name in mutant.tests]
+  words += ['-k', mutant.words] if mutant.words else []
+  try:
+    done = subprocess.run(
+      [sys.executable, '-m', 'pytest', '-x', '-q', '--sample', *words],
+      cwd=tree, capture_output=True, text=True, check=False,
+      env=os.environ | {'PYTHONDONTWRITEBYTECODE': '1'},
+    )  # fmt: skip
+  finally:
+    source.write_text(whole)
+  failed = done.returncode == 1 and '\nFAILED ' in done.stdout
+  return failed, done.stdout[-300:] + done.stderr[-300:]
+
+
+def main(argv=None):
+  """Plants the faults one after another; returns the exit code."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('names', nargs='*', help='these; none: all')
+  parser.add_argument('--list', action='store_true', help='show them alone')
+  asked = parser.parse_args(argv)
+  known = {mutant.name: mutant for mutant in MUTANTS}
+  for name in asked.names:
+    if name not in known:
+      parser.error(f'{name}: choose from {", ".join(known)}')
+  chosen = [known[name] for name in asked.names] or MUTANTS
+  if asked.list:
+    for mutant in chosen:
+      print(f'{mutant.name}: {mutant.path}, by {", ".join(mutant.tests)}')
+    return 0
+  missed = []
+  with tempfile.TemporaryDirectory() as folder:
+    tree = Path(folder) / 'tree'
+    leave = shutil.ignore_patterns('.*', '__pycache__', 'runs', '*.egg-info')
+    shutil.copytree(ROOT, tree, ignore=leave)
+    for mutant in chosen:
+      noticed, said = caught(mutant, tree)
+      if noticed:
+        test = said.split('FAILED ')[-1].split(' ')[0]
+        print(f'caught  {mutant.name}: {test}', flush=True)
+      else:
+        print(f'MISSED  {mutant.name}:\n{said}', flush=True)
+        missed.append(mutant.name)
+  print(f'{len(chosen) - len(missed)} of {len(chosen)} caught')
+  return 1 if missed else 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())

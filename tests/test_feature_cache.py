@@ -1,5 +1,8 @@
 """Arrays made once: kept whole, made again where they are not."""
 
+import os
+import pwd
+
 import numpy as np
 import pytest
 
@@ -117,3 +120,56 @@ def test_a_folder_that_cannot_be_made_is_no_fault(
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
   check(_cache.cached('set', {}, Maker()))
   assert 'not kept' in capsys.readouterr().err
+
+
+def reworded(path, old, new):
+  """Another list, of the same length where it can be, its seal as it was."""
+  text = path.read_text()
+  assert old in text
+  path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+  ('old', 'new'),
+  [
+    ('<f4', '>f4'),
+    ('<f4', '<i4'),
+    ('<f4', '|O8'),
+    ('"x"', '"y"'),
+    ('"a": 1', '"a": 2'),
+    ('  4,\n          3', '  3,\n          4'),
+    ('  4,', ' -4,'),
+    ('  4,', '  4000000000000,'),
+  ],
+)
+def test_what_the_list_says_is_checked_too(folder, old, new):
+  make = Maker()
+  _cache.cached('set', {'a': 1}, make)
+  (path,) = folder.glob('*.json')
+  reworded(path, old, new)
+  if new == '"y"':
+    next(folder.glob('*.x')).rename(str(path)[: -len('json')] + 'y')
+  check(_cache.cached('set', {'a': 1}, make))
+  assert make.times == 2
+
+
+@pytest.mark.parametrize('which', ['*.x', '*.json'])
+def test_no_file_of_a_set_is_waited_for(folder, which):
+  make = Maker()
+  _cache.cached('set', {}, make)
+  (path,) = folder.glob(which)
+  path.unlink()
+  os.mkfifo(path)
+  check(_cache.cached('set', {}, make))
+  assert make.times == 2
+
+
+def test_without_a_home_nothing_is_kept(monkeypatch, capsys):
+  def nobody(uid):
+    raise KeyError(uid)
+
+  monkeypatch.setattr(pwd, 'getpwuid', nobody)
+  monkeypatch.delenv('HOME', raising=False)
+  monkeypatch.setenv('XDG_CACHE_HOME', '')
+  check(_cache.cached('set', {}, Maker()))
+  assert 'not kept for next time' in capsys.readouterr().err

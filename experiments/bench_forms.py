@@ -110,7 +110,7 @@ def _timing(form, lanes, length, device, pace):
 
   from lstm_jax import lanes as lanes_of
 
-  width = min(lanes, lanes_of.widths_of(device, lanes)[-1])
+  width = min(lanes, lanes_of.widths_of(device)[-1])
   build = _program(form, length)
   trials = _begin(build, width, length, device)
   advance, compile_s = _compile_advance(build, trials)
@@ -160,7 +160,7 @@ def _together(devices, length, pace):
 
   from lstm_jax import lanes as lanes_of
 
-  width = lanes_of.widths_of(devices[0], trials=30)[-1]
+  width = lanes_of.widths_of(devices[0])[-1]
   build = _program('streaming', length)
   loops, begun = [], []
   for device in devices:

@@ -136,7 +136,7 @@ def begin(setting, device, width=None):
   from lstm_jax import lanes
 
   build = engine.build(setting)
-  width = width or lanes.widths_of(device, trials=30)[0]
+  width = width or lanes.widths_of(device, build.carried)[0]
   numbers = {k: np.nan if v is None else v for k, v in setting.numbers}
   jobs = [
     lanes.Job(str(s), '', s, numbers, setting.length or 1, 2**31 - 1)

@@ -5,11 +5,22 @@ import functools
 import itertools
 from typing import Any, NamedTuple
 
+from experiments import builds
 from experiments.setting import digest, programs
 from lstm_jax import catalog
 
-# Seeds side by side: more make the arrays of a batch too large for a cache.
+# Seeds side by side on an accelerator.
 LANES = 8
+
+
+def lanes_of(device):
+  """How many seeds of a setting are trained side by side.
+
+  On a CPU each for itself: the compiler adds in another order for another
+  number of them, and a trial must not end with other bits because more seeds
+  were asked for.
+  """
+  return 1 if device.platform == 'cpu' else LANES
 
 
 class Prepared(NamedTuple):
@@ -19,10 +30,12 @@ class Prepared(NamedTuple):
     build: setting -> (`Dataset`, `Trainer`), made once a program.
     provenance: what results depend on beside the program: the data's checksums
       and which code runs the layers.
+    is_native: setting -> whether the compiled loops run its layers.
   """
 
   build: Any
   provenance: dict[str, Any]
+  is_native: Any
 
 
 def prepare(settings, how):
@@ -54,19 +67,9 @@ def prepare(settings, how):
     if setting.length is not None:
       options['length'] = setting.length
     data = dataset(setting.task, tuple(sorted(options.items())))
-    make_cell = lambda num_inputs: catalog.build(
-      'cells', setting.cell, num_inputs, 0, **dict(setting.cell_options)
-    )
+    make_cell = builds.cell_of(setting)
     admission.of_layer(checked, setting, make_cell(data.num_inputs or 1))
-    trainer = catalog.build(
-      'trainers',
-      setting.learner,
-      setting.cell,
-      make_cell,
-      data,
-      **dict(setting.learner_options),
-    )
-    return data, trainer
+    return data, builds.trainer(setting, make_cell, data)
 
   def build(setting):
     # The numbers and the seed of a trial are not part of its program.
@@ -85,7 +88,13 @@ def prepare(settings, how):
       continue
     if held.checksum:
       data[setting.task] = held.checksum
-  return Prepared(build, {'data': data, 'layer_code': kernels}), reasons
+  is_native = lambda setting: build(setting)[1].model.kernel() == 'native'
+  more = {'data': data, 'layer_code': kernels}
+  if 'native' in kernels.values():
+    from lstm_jax.native import library
+
+    more['compiler'] = builds.compiler_of(library.path())
+  return Prepared(build, more, is_native), reasons
 
 
 class Group(NamedTuple):
@@ -102,7 +111,7 @@ class Group(NamedTuple):
   settings: tuple[Any, ...]
 
 
-def groups_of(trials, prepared):
+def groups_of(trials, prepared, lanes=LANES):
   """The groups of a plan; they do not depend on what has ended.
 
   Seeds whose parts differ in size (folds) do not share a group.
@@ -110,6 +119,7 @@ def groups_of(trials, prepared):
   Args:
     trials: id -> setting, all of the plan.
     prepared: of `prepare`.
+    lanes: most trials of a group.
   """
   alike = {}
   names, settings = list(trials), list(trials.values())
@@ -123,7 +133,7 @@ def groups_of(trials, prepared):
       alike.setdefault((key, setting.budget, sizes), []).append(i)
   groups = []
   for where in alike.values():
-    for some in split(where):
+    for some in split(where, lanes):
       ids = tuple(names[i] for i in some)
       groups.append(
         Group(digest(ids)[:12], ids, tuple(settings[i] for i in some))
@@ -131,15 +141,16 @@ def groups_of(trials, prepared):
   return groups
 
 
-def split(members):
-  """Parts of at most `LANES`, of one size if a few more parts make it so.
+def split(members, most=LANES):
+  """Parts of at most `most`, of one size if a few more parts make it so.
 
   Each size is a program to compile.
 
   Args:
     members: a list.
+    most: of a part.
   """
-  least = -(-len(members) // LANES)
+  least = -(-len(members) // most)
   counts = range(least, 2 * least + 1)
   count = next((n for n in counts if len(members) % n == 0), least)
   ends = [len(members) * i // count for i in range(count + 1)]

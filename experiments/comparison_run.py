@@ -14,10 +14,10 @@ import traceback
 import numpy as np
 
 from experiments import comparison_records as records
-from experiments import run_state
+from experiments import renewal, run_state
 from experiments.progress import Progress, choose_mode
 from experiments.setting import steps
-from lstm_jax import results
+from lstm_jax import machine, results
 from lstm_jax.store import checkpoints
 
 # What a stop may wait for: a chunk, or what is being compiled.
@@ -32,11 +32,12 @@ class Run:
     how: a `flags.Run`.
     mine: this shard's groups, see `comparison_plan.groups_of`.
     ended: ids of the trials that have a record.
+    saved: the checkpoints, of `checkpoints.load`.
     prepared: of `comparison_plan.prepare`.
     devices: one thread each.
   """
 
-  def __init__(self, opened, how, mine, ended, prepared, devices):
+  def __init__(self, opened, how, mine, ended, saved, prepared, devices):
     self._folder, self._prepared = opened, prepared
     self._name = run_state.checkpoint_name(how)
     self._save_seconds = how.checkpoint_seconds
@@ -50,7 +51,8 @@ class Run:
     self._waiting, self._outcomes = queue.SimpleQueue(), queue.SimpleQueue()
     for group in sorted(self._left, key=_work, reverse=True):
       self._waiting.put(group)
-    self._begun = self._checkpointed()
+    self._begun = self._checkpointed(saved, how)
+    self._faults = []
     self._lock = threading.Lock()
     self._at = {}  # group key -> (group, epochs done, words)
     self._snapshots = {}  # group key -> Snapshot
@@ -64,11 +66,17 @@ class Run:
     }
 
   def run(self, stop):
-    """Trains until all have ended or `stop()` holds; returns whether all."""
+    """Trains until all have ended or `stop()` holds.
+
+    Raises:
+      machine.Fault: the machine cannot go on; what has begun is saved.
+    """
     self._began = saved = time.monotonic()
     for thread in self._wanted:
       thread.start()
-    while any(t.is_alive() for t in self._wanted) and not stop():
+    # A second fault: it is the machine, and not one group that is too large.
+    at_work = lambda: any(t.is_alive() for t in self._wanted)
+    while at_work() and not stop() and len(self._faults) < 2:
       time.sleep(0.1)
       self._take()
       self._show()
@@ -85,7 +93,9 @@ class Run:
     self._save()
     self._show()
     self.display.close()
-    return all(self._ended.issuperset(group.names) for group in self._mine)
+    if self._faults and not stop():
+      line, error = self._faults[0]
+      raise machine.Fault(line) from error
 
   def say_stopped(self):
     """One line for whoever stopped it."""
@@ -104,6 +114,9 @@ class Run:
         try:
           trained = self._train(group, device)
         except Exception as error:
+          if line := machine.fault(error):
+            self._faults.append((line, error))
+            continue
           # One group that cannot run must not take the others with it.
           reason = f'{type(error).__name__}: {error}\n{traceback.format_exc()}'
           self._outcomes.put((group, None, reason))
@@ -183,15 +196,14 @@ class Run:
     while not self._outcomes.empty():
       group, trained, reason = self._outcomes.get()
       for i, name in enumerate(group.names):
+        if name in self._ended:
+          continue  # ran beside those that had not
         record = records.of_trial(name, trained[i] if trained else None, reason)
         record['device'] = self._kind
         disagreement = results.write_record(self._folder, record)
         if disagreement:
           self.display.say(f'sweep: {disagreement}')
         self._ended.add(name)
-      if reason:
-        error = reason.partition('\n')[0]
-        self.display.say(f'sweep: row {group.settings[0].row} failed: {error}')
       with self._lock:
         self._at.pop(group.key, None)
         self._snapshots.pop(group.key, None)
@@ -224,19 +236,29 @@ class Run:
         for name, array in getattr(snapshot, kind).items():
           arrays[f'{key}/{kind}/{name}'] = array
       meta[key] = [snapshot.epoch, snapshot.batch, snapshot.seconds]
+    code = {
+      name: self._folder.code.get(name)
+      for group in self._left
+      if group.key in held
+      for name in group.names
+    }
     if held:
-      checkpoints.save(self._folder, self._name, arrays, {'groups': meta})
+      found = {'groups': meta, 'code': code}
+      checkpoints.save(self._folder, self._name, arrays, found)
 
-  def _checkpointed(self):
+  def _checkpointed(self, saved, how):
     """Group key -> Snapshot, of those that have begun."""
     from lstm_jax.snapshot import Snapshot
 
-    found, problems = checkpoints.load(self._folder)
-    for problem in problems:
-      print(f'sweep: {problem}', file=sys.stderr)
+    names = {group.key: group.names for group in self._left}
     begun = {}
-    for _, meta, arrays in found:
+    for _, meta, arrays in saved:
       for key, (epoch, batch, seconds) in meta['groups'].items():
+        if not all(
+          renewal.is_of(self._folder, how, meta, name)
+          for name in names.get(key, ())
+        ):
+          continue
         parts = {'leaves': {}, 'curves': {}}
         for name, array in arrays.items():
           group, kind, rest = name.split('/', 2)

@@ -4,29 +4,34 @@ JAX is imported only if something is left to run.
 """
 
 import contextlib
+import dataclasses
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from experiments import (
+  builds,
   comparison_plan,
   comparison_records,
   comparison_run,
   figures,
   headline,
+  jax_options,
   launch,
+  mains,
+  nets,
+  renewal,
   run_state,
   stopping,
   summaries,
   table,
 )
+from experiments.builds import build
 from experiments.comparisons import headline as comparison_headline
 from experiments.comparisons import kind, summary
 from experiments.comparisons import table as comparison_table
 from experiments.report import content, writing
-from experiments.setting import changed, length_is_static, programs, trial_id
-from lstm_jax import catalog, examples, results
+from experiments.setting import changed, programs, trial_id
+from lstm_jax import examples, machine, reruns, results
 from lstm_jax.store import (
   checkpoints,
   faults,
@@ -54,7 +59,7 @@ def run(plan, how, stop):
   trials = {trial_id(s): s for s in plan.trials}
   stored = [plan_entry(name, s) for name, s in trials.items()]
   try:
-    finished = _finished(path, stored)
+    finished = _finished(path, how, trials, stored)
     if finished is None:
       return _run(plan, how, stop, path, trials, stored)
     print(f'Nothing left to do in {path}.')
@@ -67,6 +72,14 @@ def run(plan, how, stop):
     print(f'sweep: {error}', file=sys.stderr)
     missing = isinstance(error, examples.Missing)
     return int(faults.Exit.NO_DATA if missing else faults.Exit.BAD_DATA)
+  except Exception as error:
+    line = machine.fault(error)
+    if line is None or isinstance(error, OSError):
+      raise
+    raise faults.Machine(
+      f'{line}; that is no result: what was saved is safe, run the same '
+      'command again where there is more of it'
+    ) from error
   except stopping.Stopped as stopped:
     if not stopped.said:
       print(run_state.stopped(len(trials) - _ended(path)))
@@ -125,17 +138,26 @@ def plan_entry(name, setting):
   }
 
 
-def _finished(path, stored):
-  """The open folder if it holds this plan and every trial has ended."""
+def _finished(path, how, trials, stored):
+  """The open folder if every trial of this plan has ended in it.
+
+  Raises:
+    Refused: its results are of other code.
+  """
   try:
     opened = folder.open_folder(path)
   except faults.StoreError:
     return None  # absent or strange: whoever opens it to run will say
-  if [dict(t) for t in opened.trials.values()] != seal.plain(stored):
+  entries = {name: opened.trials.get(name) for name in trials}
+  if list(entries.values()) != seal.plain(stored):
     return None
   records, problems = results.read_records(opened)
-  done = len(records) == len(opened.trials)
-  return opened if done and not problems else None
+  if problems or not records.keys() >= trials.keys():
+    return None
+  again = renewal.plan(opened, how, records, {}, builds.code(trials))
+  for line in again.said:
+    mains.say('sweep', line)
+  return None if again.trials else opened
 
 
 def _tidy(opened):
@@ -168,6 +190,7 @@ def _run(plan, how, stop, path, trials, stored):
   launch.set_flags(how.xla_profile if small else 'none', how.devices)
   with stop.polled():  # an import is no place for an exception
     devices = launch.devices()
+    jax_options.pin()
   if how.devices:
     devices = devices[: how.devices]
   names = list(trials)
@@ -177,51 +200,95 @@ def _run(plan, how, stop, path, trials, stored):
   }
   if plan.trials[0].is_comparison:
     prepared, reasons = comparison_plan.prepare(list(trials.values()), how)
-    more = prepared.provenance
+    more, is_native = prepared.provenance, prepared.is_native
   else:
     prepared, reasons = _builds(trials, shared)
-    more = {}
+    more, is_native = {}, lambda setting: False
   for reason in reasons:
     print(f'sweep: {reason}', file=sys.stderr)
   if reasons:
     return int(faults.Exit.USAGE)
-  made = provenance.provenance(devices[0].device_kind, len(devices), **more)
+  now = builds.code(trials, is_native)
   opened = folder.create_or_open(
     path,
     {
       'flags': {'grid': plan.grid, 'out': str(path.name)},
       'trials': stored,
       'programs': shared,
-      'provenance': made,
+      'provenance': provenance.provenance(
+        devices[0].device_kind,
+        len(devices),
+        jax_config=jax_options.recorded(),
+        **more,
+      ),
     },
     how.allow_drift,
+    sources=now,
   )
+  mains.say('sweep', *opened.said)
   shard, parts = how.shard
   held = lock.lock(opened, None if parts == 1 else (shard, parts))
   with stop.polled(), held:
     _clean(opened)
-    records, problems = results.read_records(opened)
-    for problem in problems:
-      print(f'sweep: {problem.reason}', file=sys.stderr)
-    if any(problem.damaged for problem in problems):
-      results.repair(opened)
-      records, _ = results.read_records(opened)
+    opened, records, saved = _what_is_left(opened, how, trials, now)
     train = _compare if plan.trials[0].is_comparison else _sweep
-    state = train(opened, how, trials, shared, records, prepared, devices, stop)
+    state = train(
+      opened, how, trials, shared, records, saved, prepared, devices, stop
+    )
     records, _ = _write_tables(opened)
-    if len(records) == len(trials):
+    if len(records) == len(opened.trials):
       # Nothing of anybody is under way any more, also if a stop came just now.
       checkpoints.drop_all(opened)
     if stop():
       state.say_stopped()
+      _say_failures(records)
       raise stopping.Stopped(stop.exit_code, said=True)
     checkpoints.drop(opened, run_state.checkpoint_name(how))
   return _show(opened, plan)
 
 
-def _sweep(opened, how, trials, shared, records, builds, devices, stop):
+def _what_is_left(opened, how, trials, now):
+  """Sets aside what does not count or runs again.
+
+  Returns:
+    `(opened, records, saved)`: the folder with its drift, the records that
+    count, and the checkpoints, as `checkpoints.load` has them.
+  """
+  shard, parts = how.shard
+  mine = set(list(trials)[shard::parts])
+  taken, again = reruns.take_over(opened)
+  nets.take_over(opened, taken)
+  if taken or again:
+    mains.say(
+      'sweep',
+      f'a larger budget: {len(taken):,} trials had ended within the smaller '
+      f'one and keep their results, {again:,} had spent it and run again from '
+      'the beginning',
+    )
+  records, problems = results.read_records(opened)
+  mains.say('sweep', *(problem.reason for problem in problems))
+  if any(problem.damaged for problem in problems):
+    results.repair(opened)
+    records, _ = results.read_records(opened)
+  saved, lines = checkpoints.load(opened)
+  mains.say('sweep', *lines)
+  begun = renewal.begun(saved)
+  renewed = renewal.plan(opened, how, records, begun, now)
+  mains.say('sweep', *renewed.said)
+  for name, why in renewed.trials.items():
+    if name in mine:
+      reruns.set_aside(opened, [name], why)
+      del records[name]
+  return (
+    dataclasses.replace(opened, drifted=renewed.drifted),
+    records,
+    saved,
+  )
+
+
+def _sweep(opened, how, trials, shared, records, saved, made, devices, stop):
   """Runs what is left of a plan of tasks; returns its `RunState`."""
-  from lstm_jax import workers
+  from lstm_jax import lanes, workers
 
   shard, parts = how.shard
   mine = list(trials)[shard::parts]
@@ -232,11 +299,13 @@ def _sweep(opened, how, trials, shared, records, builds, devices, stop):
   if left and not stop():
     workers.run(
       state.jobs(left),
-      builds.__getitem__,
+      made.__getitem__,
       devices,
       workers.Hooks(state.outcome, state.progress, state.save, stop),
-      columns=state.columns(left),
-      planned={key: len(members) for key, members in shared.items()},
+      columns=state.columns(left, saved),
+      widths={
+        key: lanes.widths_of(devices[0], of.carried) for key, of in made.items()
+      },
       save_seconds=how.checkpoint_seconds,
     )
   state.display.close()
@@ -244,63 +313,31 @@ def _sweep(opened, how, trials, shared, records, builds, devices, stop):
   return state
 
 
-def _compare(opened, how, trials, shared, records, prepared, devices, stop):
+def _compare(
+  opened, how, trials, shared, records, saved, prepared, devices, stop
+):
   """Runs what is left of a plan of data sets; returns its `Run`."""
   del shared
   shard, parts = how.shard
-  mine = comparison_plan.groups_of(trials, prepared)[shard::parts]
-  state = comparison_run.Run(opened, how, mine, records, prepared, devices)
+  lanes = comparison_plan.lanes_of(devices[0])
+  mine = comparison_plan.groups_of(trials, prepared, lanes)[shard::parts]
+  state = comparison_run.Run(
+    opened, how, mine, records, saved, prepared, devices
+  )
   state.run(stop)
   return state
 
 
 def _builds(trials, shared):
   """Program key -> `lanes.Build`, and why settings are refused."""
-  builds, reasons, checked = {}, [], set()
+  found, reasons, checked = {}, [], set()
   for key, members in shared.items():
     setting = trials[members[0]]
     try:
-      builds[key] = build(setting, checked)
+      found[key] = build(setting, checked)
     except ValueError as why:
       reasons.append(f'row {setting.row}: {why}')
-  return builds, reasons
-
-
-def build(setting, checked=None):
-  """The `lanes.Build` of a setting's program.
-
-  Args:
-    setting: one of the program's.
-    checked: of `admission.of_task`; None: its task and cell are not looked at.
-  """
-  from experiments import admission
-  from lstm_jax import lanes, trial
-
-  task = catalog.build('tasks', setting.task, **dict(setting.task_options))
-  task.longest(setting.length or 1)  # refuses a length that it cannot have
-  cell = catalog.build(
-    'cells',
-    setting.cell,
-    task.num_inputs,
-    task.num_outputs,
-    **dict(setting.cell_options),
-  )
-  if checked is not None:
-    admission.of_task(checked, setting, task, cell)
-  static = {'length': setting.length} if length_is_static(setting) else {}
-  learner = catalog.build(
-    'learners',
-    setting.learner,
-    cell,
-    task,
-    **dict(setting.learner_options),
-    **static,
-  )
-  of_rule = catalog.describe('learners', setting.learner).numbers
-  numbers = dict.fromkeys(of_rule, np.float32(np.nan)) | dict(cell.numbers)
-  weights = sum(int(np.sum(mask)) for mask in cell.mask)
-  weights += learner.extra_weights
-  return lanes.Build(trial.program(task, learner), numbers, weights)
+  return found, reasons
 
 
 def _write_tables(opened):
@@ -339,9 +376,17 @@ def _show(opened, plan):
   print(f'Report: {page}')
   if pictures:
     print(f'Figures: {", ".join(pictures)}')
-  for problem in problems:
-    print(f'sweep: {problem.reason}', file=sys.stderr)
-  failed = any(record['status'] == 'failed' for record in records.values())
-  if failed or problems:
+  mains.say('sweep', *(problem.reason for problem in problems))
+  if _say_failures(records) or problems:
     return int(faults.Exit.FAILED)
   return int(faults.Exit.OK)
+
+
+def _say_failures(records):
+  """Says why trials failed, a line a reason; returns how many reasons."""
+  reasons = reruns.failures(records)
+  for reason, count in reasons.most_common():
+    mains.say('sweep', f'{count:,} trials failed: {reason[:300]}')
+  if reasons:
+    mains.say('sweep', '--retry_failed runs them again')
+  return len(reasons)

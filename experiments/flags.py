@@ -27,7 +27,9 @@ class Run(NamedTuple):
     devices: cores to use, 0 for all.
     progress: one of `PROGRESS`.
     xla_profile: one of `XLA_PROFILES`.
-    allow_drift: continue a folder that other versions have made.
+    allow_drift: continue a folder that other versions or code have made.
+    rerun_changed: run trials again whose code has changed since.
+    retry_failed: run failed trials again.
     data_dir: folder of the data sets, '' for the usual one.
     skip_bad: leave out damaged files of data sets.
   """
@@ -39,6 +41,8 @@ class Run(NamedTuple):
   progress: str = 'auto'
   xla_profile: str = 'auto'
   allow_drift: bool = False
+  rerun_changed: bool = False
+  retry_failed: bool = False
   data_dir: str = ''
   skip_bad: bool = False
 
@@ -224,6 +228,8 @@ def _run(given, environ):
     progress=given.get('progress', default.progress),
     xla_profile=given.get('xla_profile', default.xla_profile),
     allow_drift=bool(given.get('allow_drift')),
+    rerun_changed=bool(given.get('rerun_changed')),
+    retry_failed=bool(given.get('retry_failed')),
     data_dir=given.get('data_dir', default.data_dir),
     skip_bad=bool(given.get('skip_bad')),
   )

@@ -32,6 +32,20 @@ def save(opened, trial, params):
     pass
 
 
+def take_over(opened, taken):
+  """Gives trials the nets of those whose results they have taken over.
+
+  Args:
+    opened: the run folder.
+    taken: trial -> the other, of `reruns.take_over`.
+  """
+  held = load(opened) if taken else {}
+  for trial, old in taken.items():
+    if old in held:
+      save(opened, trial, held[old])
+      files.set_aside(_folder(opened) / f'{old}.json', opened.disk, 'old')
+
+
 def names(opened):
   """Ids of the trials whose nets are kept, sorted."""
   ending = '.json'

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from experiments import estimate, nets
+from experiments import estimate, nets, renewal
 from experiments.progress import Progress, choose_mode
 from experiments.setting import steps
 from lstm_jax import results
@@ -26,7 +26,7 @@ class RunState:
   """
 
   def __init__(self, opened, how, trials, shared, mine, records, devices):
-    self._folder = opened
+    self._folder, self._how = opened, how
     self._trials = trials
     self._program = {name: key for key, of in shared.items() for name in of}
     self._mine = mine
@@ -68,15 +68,20 @@ class RunState:
       for name in sorted(left, key=longest_first)
     ]
 
-  def columns(self, left):
-    """The trials left that have begun, from the checkpoints."""
+  def columns(self, left, saved):
+    """The trials left that have begun.
+
+    Args:
+      left: their ids.
+      saved: the checkpoints, of `checkpoints.load`.
+    """
     from lstm_jax import lanes
 
-    found, problems = checkpoints.load(self._folder)
-    for problem in problems:
-      print(f'sweep: {problem}', file=sys.stderr)
+    # A trial of a larger budget goes on where one of a smaller was.
+    replaced = self._folder.plan.get('replaced', {})
+    successor = {old: new for new, old in replaced.items()}
     columns = {}
-    for _, meta, arrays in found:
+    for _, meta, arrays in saved:
       for key, of in meta['programs'].items():
         leaves = {
           name.removeprefix(f'{key}/'): array
@@ -84,9 +89,14 @@ class RunState:
           if name.startswith(f'{key}/')
         }
         for i, (name, spent) in enumerate(of):
+          if not renewal.is_of(self._folder, self._how, meta, name):
+            continue
           column = lanes.Column(
             {leaf: np.array(a[..., i]) for leaf, a in leaves.items()}, spent
           )
+          while name in successor:
+            name = successor[name]
+            column.leaves['budget'][...] = self._trials[name].budget
           # Two shards may both know a trial; the one further on is right.
           known = columns.get(name)
           if name in left and (
@@ -107,9 +117,9 @@ class RunState:
         arrays[f'{key}/{leaf}'] = np.stack(
           [column.leaves[leaf] for _, column in pairs], axis=-1
         )
-    checkpoints.save(
-      self._folder, self._checkpoint_name, arrays, {'programs': meta}
-    )
+    code = {name: self._folder.code.get(name) for name in columns}
+    found = {'programs': meta, 'code': code}
+    checkpoints.save(self._folder, self._checkpoint_name, arrays, found)
 
   def outcome(self, outcome):
     """Seals the record of a trial."""
@@ -141,9 +151,6 @@ class RunState:
     )
     if disagreement:
       self.display.say(f'sweep: {disagreement}')
-    if outcome.reason:
-      error = outcome.reason.partition('\n')[0]
-      self.display.say(f'sweep: trial {outcome.id} failed: {error}')
     self._status[outcome.id] = outcome.status
     self._seen_by[outcome.id] = outcome.seen
 

@@ -59,7 +59,16 @@ GROUPS = {
     ),
     'data_dir': ('FOLDER', 'where data sets are (see experiments.data --help)'),
     'skip_bad': (None, 'leave out damaged files of data sets, and count them'),
-    'allow_drift': (None, 'continue a folder made by other versions'),
+    'retry_failed': (None, 'run failed trials of the folder again'),
+    'rerun_changed': (
+      None,
+      'run trials again whose code has changed since; old records are kept',
+    ),
+    'allow_drift': (
+      None,
+      'continue a folder made by other versions, code or machines; what is '
+      'made from now on says so',
+    ),
     'yes': (None, 'run a plan of more than 100,000 trials'),
   },
 }

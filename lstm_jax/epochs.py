@@ -126,7 +126,9 @@ class _Run:
       else jax.tree.map(lambda *a: np.stack(a), *(p.examples for p in pools))
     )
     self._examples: Examples = self._put(examples)
-    self._advance, self._measure, self._outputs = _compiled(trainer, axis)
+    self._start, self._advance, self._measure, self._outputs = _compiled(
+      trainer, axis
+    )
     self.epoch = self._batch = 0
     self._seconds = 0.0
     self._chunk = 1
@@ -138,7 +140,7 @@ class _Run:
     rates = np.asarray([lane.learning_rate for lane in self._lanes], np.float32)
     params = jax.tree.map(lambda *a: np.stack(a), *params)
     # Of one program with what follows, so that the state has its types.
-    state = jax.jit(jax.vmap(self._trainer.start))(params, rates)
+    state = self._start(params, rates)
     self._curves = {
       name: np.full((len(self._lanes), self._epochs), np.nan) for name in CURVES
     }
@@ -324,4 +326,6 @@ def _compiled(trainer, axis):
   """Programs of a trainer; every group of its lanes runs the same."""
   advance = jax.vmap(trainer.advance, in_axes=(0, axis, 0, 0, None, None))
   measure = jax.vmap(trainer.measure, in_axes=(0, axis, 0, 0))
-  return jax.jit(advance), jax.jit(measure), jax.jit(trainer.outputs)
+  return tuple(
+    map(jax.jit, (jax.vmap(trainer.start), advance, measure, trainer.outputs))
+  )

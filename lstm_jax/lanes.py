@@ -9,9 +9,11 @@ import numpy as np
 from lstm_jax import trial
 
 # Lane widths that get compiled. On CPU 16 lanes are one vector, and all that
-# the step of a small net touches stays in the first cache; fewer are no faster
-# but for one alone, which takes half the time.
+# the step of a small net touches stays in the first cache. Where a net carries
+# many numbers from step to step that is so no more: at 64 of them (an LSTM of
+# 32 units, an SRN of 64) one trial after another takes half the time.
 CPU_WIDTH = 16
+CPU_LARGE = 64
 ACCELERATOR_WIDTHS = (16, 64, 256, 1024, 4096)
 TEST_SEQUENCES = 2560
 _TEST_LANES = 32
@@ -66,30 +68,33 @@ class Build(NamedTuple):
     program: the program.
     numbers: name -> default of the numbers of one trial.
     weights: weights that a net has and that are trained.
+    carried: numbers that a net carries from step to step.
   """
 
   program: trial.Program
   numbers: Mapping[str, np.ndarray]
   weights: int | None = None
+  carried: int = 0
 
 
-def widths_of(device, trials):
+def widths_of(device, carried=0):
   """The lane widths at which a program may run.
 
-  On a CPU there is one, and it follows from the plan: the compiler adds in
+  On a CPU there is one, which follows from the program: the compiler adds in
   another order for another width, and a trial must not end with other bits
-  because it was stopped, moved to another shard or left over as the last.
+  because it was stopped, moved to another shard, left over as the last, or
+  planned with other seeds.
 
   Args:
     device: of the kind that runs it.
-    trials: of the program in the whole plan, not those that are left.
+    carried: numbers that a net of the program carries from step to step.
 
   Returns:
     Widths, ascending.
   """
   if device.platform != 'cpu':
     return ACCELERATOR_WIDTHS
-  return (1,) if trials == 1 else (CPU_WIDTH,)
+  return (1,) if carried >= CPU_LARGE else (CPU_WIDTH,)
 
 
 def width_for(widths, count):

@@ -91,8 +91,14 @@ def write_record(folder, record):
   added = {'plan': folder.identity}
   if reasons:
     added['non_finite'] = reasons
-  if folder.drift:
-    added['drift'] = ';'.join(f'{k}={v}' for k, v in folder.drift.items())
+  trial = record['trial']
+  if trial in folder.code:
+    added['code'] = folder.code[trial]
+  drift = dict(folder.drift)
+  if trial in folder.drifted:
+    drift['code'] = ' '.join(folder.drifted[trial])
+  if drift:
+    added['drift'] = ';'.join(f'{k}={v}' for k, v in drift.items())
   record = {**record, **added}
   data = seal.seal_json('record', record)
   first = folder.path / 'records' / f'{record["trial"]}.json'
@@ -102,7 +108,7 @@ def write_record(folder, record):
       files.publish(target, data, disk=folder.disk)
       break
     except FileExistsError:
-      there = _read(folder, target)
+      there = read(folder, target)
     if not _changes(folder, there, record):
       break
     number += 1
@@ -123,9 +129,12 @@ def read_records(folder):
   """
   found, problems = {}, []
   records = folder.path / 'records'
+  replaced = {*folder.plan.get('replaced', {}).values()} - {*folder.trials}
   for path in (records / name for name in files.names(records, '.json')):
+    if path.name.partition('.')[0] in replaced:
+      continue  # `reruns.take_over` looks at it
     try:
-      record = _read(folder, path)
+      record = read(folder, path)
       if '.conflict-' in path.name:
         problems.append(Problem(path, _disagreement(folder, path), False))
       else:
@@ -136,6 +145,32 @@ def read_records(folder):
       problems.append(Problem(path, str(error), True))
   ordered = {trial: found[trial] for trial in folder.trials if trial in found}
   return ordered, problems
+
+
+def read(folder, path, trials=None):
+  """The record in a file that is named after its trial.
+
+  Args:
+    folder: the run folder.
+    path: the file.
+    trials: ids that it may be of; None: those of the plan.
+
+  Raises:
+    FileNotFoundError: there is none.
+    Corrupt: it is damaged, misplaced, or of another plan.
+  """
+  record = seal.unseal_json('record', files.read(path), path)
+  trial, _, rest = path.stem.partition('.')
+  if record.get('trial') != trial or (
+    rest and not rest.startswith('conflict-')
+  ):
+    raise faults.Corrupt(
+      f'{path}: holds trial {record.get("trial")}, misplaced'
+    )
+  known = trial in (folder.trials if trials is None else trials)
+  if not known or record.get('plan') != folder.identity:
+    raise faults.Corrupt(f'{path}: a record of another plan')
+  return record
 
 
 def repair(folder):
@@ -216,21 +251,6 @@ def _check(folder, record):
       )
 
 
-def _read(folder, path):
-  """The record in a file that is named after its trial."""
-  record = seal.unseal_json('record', files.read(path), path)
-  trial, _, rest = path.stem.partition('.')
-  if record.get('trial') != trial or (
-    rest and not rest.startswith('conflict-')
-  ):
-    raise faults.Corrupt(
-      f'{path}: holds trial {record.get("trial")}, misplaced'
-    )
-  if trial not in folder.trials or record.get('plan') != folder.identity:
-    raise faults.Corrupt(f'{path}: a record of another plan')
-  return record
-
-
 def _row(setting, record):
   values = record | setting
   return {name: values.get(name) for name, _ in COLUMNS}
@@ -253,7 +273,7 @@ def _disagreement(folder, path):
   trial = path.name.partition('.')[0]
   first = path.with_name(f'{trial}.json')
   try:
-    changes = _changes(folder, _read(folder, first), _read(folder, path))
+    changes = _changes(folder, read(folder, first), read(folder, path))
   except (faults.Corrupt, FileNotFoundError):
     changes = 'the first is bad or gone'
   return f'{path}: trial {trial} gave two results, the first counts: {changes}'

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from lstm_jax import machine
+
 
 class Progress(NamedTuple):
   """What the workers have done since they started.
@@ -35,6 +37,7 @@ class Shared:
     self.widths = widths
     self.test_sequences = test_sequences
     self.outcomes = queue.Queue()
+    self.faults = []  # (line, error) of the machine
     self.stop = threading.Event()
     self.asked = [threading.Event() for _ in range(workers)]
     self.compiling = [False] * workers
@@ -82,6 +85,17 @@ class Shared:
       if name not in self._built:
         self._built[name] = self._build(name)
       return self._built[name]
+
+  def broken(self):
+    """Whether it is the machine, and not one program that is too large."""
+    return len(self.faults) > 1
+
+  def fault(self):
+    """The `machine.Fault` of a run that has not come to its end."""
+    line, error = next(iter(self.faults), ('a worker has ended early', None))
+    fault = machine.Fault(line)
+    fault.__cause__ = error
+    return fault
 
   def ask(self):
     """Asks every worker for its columns."""

@@ -7,7 +7,6 @@ one waiting. When none is waiting and few are left, the lanes move to a
 narrower program. Which lane, width or device a trial has does not change it.
 """
 
-import collections
 import queue
 import threading
 import time
@@ -18,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstm_jax import lanes as lanes_of
-from lstm_jax import trial
+from lstm_jax import machine, trial
 from lstm_jax.lanes import Column, Job
 from lstm_jax.shared import Progress, Shared
 
@@ -82,8 +81,7 @@ def run(
   hooks: Hooks,
   *,
   columns: Mapping[str, Column] | None = None,
-  planned: Mapping[str, int] | None = None,
-  widths: tuple[int, ...] | None = None,
+  widths: tuple[int, ...] | Mapping[str, tuple[int, ...]] = (),
   save_seconds: float = 20.0,
   test_sequences: int = lanes_of.TEST_SEQUENCES,
 ) -> bool:
@@ -95,24 +93,26 @@ def run(
     devices: one worker thread each.
     hooks: what is told about it.
     columns: job id -> Column of the trials that continue.
-    planned: program -> its trials in the whole plan, of which `jobs` may be
-      those left or those of one shard; None: `jobs` is the plan.
-    widths: lane widths that may be compiled; None: see `lanes.widths_of`.
+    widths: lane widths that may be compiled, or program -> those;
+      `lanes.widths_of` where there are none.
     save_seconds: time between two calls of `hooks.save`.
     test_sequences: fresh sequences of the test after success.
 
   Returns:
     True if every job has ended, False if it was stopped before.
+
+  Raises:
+    machine.Fault: the machine cannot go on; what had begun was saved, and no
+      outcome was made of it.
   """
-  planned = planned or collections.Counter(job.program for job in jobs)
+  usual = widths if isinstance(widths, tuple) and widths else None
+  usual = usual or lanes_of.widths_of(devices[0])
+  each = widths if isinstance(widths, Mapping) else {}
   shared = Shared(
     jobs,
     build,
     dict(columns or {}),
-    {
-      name: tuple(sorted(widths or lanes_of.widths_of(devices[0], count)))
-      for name, count in planned.items()
-    },
+    {job.program: each.get(job.program, usual) for job in jobs},
     test_sequences,
     len(devices),
   )
@@ -136,14 +136,15 @@ def run(
     begun = shared.begun()
     hooks.save({k: c for k, c in begun.items() if k not in ended})
 
-  saved, asked = time.monotonic(), None
-  for thread in threads:
-    thread.start()
+  saved, asked, stopped = time.monotonic(), None, False
   try:
+    for thread in threads:
+      thread.start()
     while any(thread.is_alive() for thread in threads):
       take_outcomes(0.1)
       hooks.progress(shared.progress())
-      if hooks.stopping():
+      stopped = hooks.stopping()
+      if stopped or shared.broken():
         break
       now = time.monotonic()
       if asked is None and now - saved >= save_seconds:
@@ -157,12 +158,16 @@ def run(
     shared.stop.set()
     end = time.monotonic() + _STOP_SECONDS
     for thread in threads:
-      thread.join(max(0.0, end - time.monotonic()))
+      if thread.ident is not None:  # was started
+        thread.join(max(0.0, end - time.monotonic()))
   take_outcomes(0)
   hooks.progress(shared.progress())
-  if len(ended) < len(jobs):
-    save()
-  return len(ended) == len(jobs)
+  if len(ended) == len(jobs):
+    return True
+  save()
+  if not stopped:
+    raise shared.fault()
+  return False
 
 
 def _work(shared, worker, device):
@@ -172,7 +177,7 @@ def _work(shared, worker, device):
     shared.compiling[worker] = compiling
 
   compiled = lanes_of.Compiled(device, on_compile)
-  while not shared.stop.is_set():
+  while not (shared.stop.is_set() or shared.broken()):
     pool, jobs = shared.claim(worker)
     if not jobs:
       break
@@ -180,6 +185,10 @@ def _work(shared, worker, device):
     try:
       _run_pool(shared, worker, compiled, pool, jobs, unfinished)
     except Exception as error:
+      if line := machine.fault(error):
+        shared.faults.append((line, error))
+        shared.tell(worker, {})
+        continue
       # One program that cannot run must not take the others with it. The
       # traceback of an error within jax ends with a note, not the error.
       reason = f'{type(error).__name__}: {error}\n{traceback.format_exc()}'

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = 'lstm_jax'
 # Each layer may import those before it and nothing of its own.
 LAYERS = (
-  ('types', 'squash', 'draw', 'batches', 'snapshot', 'initial'),
+  ('types', 'squash', 'draw', 'batches', 'snapshot', 'initial', 'machine'),
   ('recurrences',),
   ('blindness', 'criteria', 'exams', 'outputs', 'promises', 'unroll'),
   ('cells', 'tasks', 'learners'),
@@ -29,7 +29,10 @@ LAYERS = (
 # Catalogs: folders of modules that are chosen by name and given as values.
 FOLDERS = ('cells', 'tasks', 'learners', 'trainers')
 # They serve commands that must not wait for JAX; '' is the package itself.
-LIGHT = ('', 'catalog', 'collect', 'datasets', 'results', 'statistics', 'store')
+LIGHT = (
+  '', 'catalog', 'collect', 'datasets', 'reruns', 'results', 'statistics',
+  'store',
+)  # fmt: skip
 # What both sides speak of: plain types without JAX.
 SHARED = ('choices', 'examples')
 FORBIDDEN = ('experiments', 'absl', 'tests')

@@ -13,14 +13,12 @@ ROOT = Path(__file__).parent.parent
 
 def test_provenance_is_complete_and_an_allow_list():
   made = provenance('cpu', 2)
-  others = {'python', 'code', 'commit', 'changes', 'system', 'machine', 'cpu'}
+  others = {'python', 'commit', 'changes', 'system', 'machine', 'cpu'}
   others |= {'cores', 'device_kind', 'device_count', 'xla_flags'}
-  others |= {'data', 'layer_code'}
+  others |= {'data', 'layer_code', 'compiler', 'jax_config'}
   assert made.keys() == others | {*PACKAGES}
   assert {*COMPARED} <= made.keys()
-  assert (
-    made['jax'] and made['device_kind'] == 'cpu' and len(made['code']) == 64
-  )
+  assert made['jax'] and made['device_kind'] == 'cpu'
   assert provenance('cpu', 2) == made
 
 

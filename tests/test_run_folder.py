@@ -103,11 +103,7 @@ def test_changed_flag_is_shown_first(folder):
   )
 
 
-def test_other_trials_are_refused(folder):
-  with pytest.raises(faults.Refused) as caught:
-    create_or_open(folder.path, make_plan(trials=5))
-  assert 'number of trials: 3 in the folder, 5 asked for' in str(caught.value)
-  assert 'seed: [0,1,2] in the folder, [0,1,2,3,4] asked' in str(caught.value)
+def test_other_programs_are_refused(folder):
   regrouped = make_plan()
   regrouped['programs']['p0']['lanes'] = 4
   with pytest.raises(

@@ -147,11 +147,11 @@ def test_outcomes_depend_on_no_lane(
   assert ended and results(record) == alone
 
 
-def test_the_width_follows_from_the_plan():
-  """The last trial left runs as wide as when there were many."""
+def test_the_width_follows_from_the_program():
+  """The last trial left runs as wide as when there were many, or one alone."""
   cpu = jax.devices('cpu')[0]
-  assert lanes.widths_of(cpu, trials=1) == (1,)
-  assert lanes.widths_of(cpu, trials=2) == lanes.widths_of(cpu, trials=930)
+  assert lanes.widths_of(cpu) == lanes.widths_of(cpu, 10) == (lanes.CPU_WIDTH,)
+  assert lanes.widths_of(cpu, 100) == (1,)
   widths = []
 
   def noted(name):
@@ -163,10 +163,10 @@ def test_the_width_follows_from_the_plan():
 
     return made._replace(program=made.program._replace(advance=advance))
 
-  for planned in (None, {'one': 2}):
-    ended, _ = run([job(0, budget=5)], build=noted, planned=planned)
+  for chosen in ((), {'one': (2,)}, {'other': (2,)}):
+    ended, _ = run([job(0, budget=5)], build=noted, widths=chosen)
     assert ended
-  assert widths == [(1,), (lanes.CPU_WIDTH,)]
+  assert widths == [(lanes.CPU_WIDTH,), (2,), (lanes.CPU_WIDTH,)]
 
 
 def test_stopped_and_continued_ends_the_same(alone):

@@ -10,30 +10,18 @@ SHOWN = 10
 WIDTH = 100
 
 
-def differences(there, asked):
-  """What keeps a plan from going on in the folder of another.
+def drift_of(there, asked):
+  """The compared provenance that differs: name -> (there, asked).
 
   Args:
     there: the plan in the folder.
     asked: the new plan.
-
-  Returns:
-    (lines, drift): a list of lines, one a difference in the trials or
-    programs, first the flags that led to it; and a dict of the compared
-    provenance that differs: name -> (there, asked).
   """
-  lines = list(_trial_lines(there['trials'], asked['trials']))
-  if not lines:
-    lines = list(_lines('programs', there['programs'], asked['programs']))
-  if lines:
-    flags = [plan.get('flags', {}) for plan in (there, asked)]
-    lines = [*_lines('flags', *flags), *lines]
-  drift = {
+  return {
     key: (there['provenance'].get(key), asked['provenance'].get(key))
     for key in COMPARED
     if there['provenance'].get(key) != asked['provenance'].get(key)
   }
-  return lines, drift
 
 
 def shown(lines):
@@ -59,24 +47,29 @@ def _text(value):
   return text if len(text) <= WIDTH else f'{text[:WIDTH]}...'
 
 
-def _lines(name, there, asked):
+def lines_of(name, there, asked):
   """One line a leaf in which two plain values differ."""
   if isinstance(there, dict) and isinstance(asked, dict):
     for key in {**there, **asked}:
-      yield from _lines(f'{name}.{key}', there.get(key), asked.get(key))
+      yield from lines_of(f'{name}.{key}', there.get(key), asked.get(key))
   elif (
     isinstance(there, list)
     and isinstance(asked, list)
     and len(there) == len(asked)
   ):
     for i, pair in enumerate(zip(there, asked, strict=True)):
-      yield from _lines(f'{name}[{i}]', *pair)
+      yield from lines_of(f'{name}[{i}]', *pair)
   elif seal.canonical(there) != seal.canonical(asked):
     yield change(name, there, asked)
 
 
-def _trial_lines(there, asked):
-  """One line a field and change; the trials it happens in are counted."""
+def trial_lines(there, asked, total):
+  """One line a field and change; the trials it happens in are counted.
+
+  Args:
+    there, asked: settings of trials that are in one plan only, or all.
+    total: trials in the folder.
+  """
   if len(there) != len(asked):
     yield change('number of trials', len(there), len(asked))
     fields = dict.fromkeys(key for one in (*there, *asked) for key in one)
@@ -89,11 +82,11 @@ def _trial_lines(there, asked):
   counts = collections.Counter(
     line
     for one, other in zip(there, asked, strict=True)
-    for line in _lines('trials', one, other)
+    for line in lines_of('trials', one, other)
     if not line.startswith('trials.id:') or _without_id(one, other)
   )
   for line, count in counts.items():
-    yield f'{line} ({count} of {len(there)} trials)'
+    yield f'{line} ({count} of {total} trials)'
 
 
 def _values(trials, field):

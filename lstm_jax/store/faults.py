@@ -71,3 +71,9 @@ class Busy(StoreError):
   """Another process works on the folder."""
 
   exit_code = Exit.STOPPED
+
+
+class Machine(StoreError):
+  """No memory or a sick device: nothing is a result, run again."""
+
+  exit_code = Exit.STOPPED

@@ -125,12 +125,12 @@ def clean(directory, disk=DISK):
         os.close(fd)
 
 
-def set_aside(path, disk=DISK):
-  """Renames a bad file to `<name>.bad` (`.bad2`, ... if taken)."""
+def set_aside(path, disk=DISK, ending='bad'):
+  """Renames a file to `<name>.<ending>` (`.<ending>2`, ... if taken)."""
   path = Path(path)
   number = 1
   while True:
-    bad = path.with_name(f'{path.name}.bad{number if number > 1 else ""}')
+    bad = path.with_name(f'{path.name}.{ending}{number if number > 1 else ""}')
     if not os.path.lexists(bad):
       break
     number += 1

@@ -1,6 +1,7 @@
 """The run folder: a plan, one sealed record a trial, and what they amount to.
 
-  plan.json               written first: flags, trials, programs, provenance
+  plan.json               written first: flags, trials, programs, provenance,
+                          sources; made again from the command where it is lost
   records/<trial>.json    one sealed record a trial, never overwritten
   checkpoints/            of trials under way, see `checkpoints`
   results.csv             one row a trial, made from the records alone
@@ -15,16 +16,22 @@ Nothing here imports jax: a finished run is open at once.
 import contextlib
 import dataclasses
 import datetime
+import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lstm_jax.store import faults, files, seal
-from lstm_jax.store.differences import change, differences, shown
+from lstm_jax.store import faults, files, lost, seal
+from lstm_jax.store.differences import change, drift_of, shown
+from lstm_jax.store.growth import grown
 from lstm_jax.store.provenance import COMPARED
+from lstm_jax.store.sources import code_of
 
-_OURS = ('records', 'checkpoints', 'results.csv', 'log')
+_OURS = (
+  'records', 'checkpoints', 'results.csv', 'log', 'curves.csv', 'figures',
+  'nets', 'report.html', 'report.md',
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,10 +42,14 @@ class Folder:
     path: where it is.
     plan: content of plan.json: what was given, and its 'identity'.
     trials: id -> setting, in the order of the plan.
-    identity: hash of what results depend on: trials, programs and the
-      provenance that is compared. Every record and checkpoint carries it.
+    identity: hash of the provenance that is compared, of when the folder was
+      made. Every record and checkpoint carries it, beside the ids of its
+      trials, which are hashes of their settings.
     drift: name -> value of this process's provenance that is not the plan's.
     disk: the calls that change the disk.
+    code: trial -> `sources.code_of` what runs it in this process, where known.
+    drifted: trial -> files that are not those of its program's results.
+    said: lines for whoever opened it.
   """
 
   path: Path
@@ -47,6 +58,9 @@ class Folder:
   identity: str
   drift: Mapping[str, Any]
   disk: files.Disk = files.DISK
+  code: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  drifted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  said: tuple[str, ...] = ()
 
 
 def trial_id(setting):
@@ -59,12 +73,15 @@ def trial_id(setting):
   return seal.digest([seal.SCHEMA, seal.plain(setting)])[:16]
 
 
-def create_or_open(path, plan, allow_drift=False, disk=files.DISK):
+def create_or_open(
+  path, plan, allow_drift=False, disk=files.DISK, sources=None
+):
   """Makes the run folder of a plan, or opens it to go on.
 
-  A folder of another plan is refused before anything is written. Two plans are
-  the same if their trials, programs and compared provenance are; their flags
-  may differ, since the trials are what the flags came to.
+  A folder of another plan is refused before anything is written. What a plan
+  may add to one is in `growth`; flags may differ, since the trials are what
+  the flags came to. A plan file that is damaged or gone is made again, if the
+  records in the folder are of this plan.
 
   Args:
     path: the folder; missing parents are made.
@@ -72,6 +89,7 @@ def create_or_open(path, plan, allow_drift=False, disk=files.DISK):
       with its 'id'), 'programs' (which trials share one) and 'provenance'.
     allow_drift: go on although the provenance differs; records then say so.
     disk: the calls that change the disk.
+    sources: trial -> what `sources.of_modules` found of it; None: not known.
 
   Returns:
     `Folder`; its `plan` is the one on disk.
@@ -80,16 +98,26 @@ def create_or_open(path, plan, allow_drift=False, disk=files.DISK):
     ValueError: the plan cannot be stored, or two trials have one id.
     Refused: the folder holds another plan; the message is the difference.
     Unusable, StorageError: the folder cannot be written to.
-    Corrupt: its plan is damaged.
   """
   path, plan = Path(path), seal.plain(plan)
   _by_id(plan)
+  code, table = _codes(sources or {})
+  if table:
+    plan['sources'] = table
   files.make_directory(path, disk)
   name = path / 'plan.json'
-  is_new = not os.path.lexists(name)
+  damaged = None
+  try:
+    is_new = _stored(path) is None
+  except faults.Corrupt as error:
+    is_new, damaged = True, error
   if is_new:
-    _check_vacant(path)
+    plan = {**plan, 'identity': _identity(plan)}
+    made, said = lost.made(path, plan, allow_drift, damaged)
+    if not said:
+      _check_vacant(path)
   else:
+    said = ()
     _matching(path, plan, allow_drift, disk)
   places = (path, path / 'records', path / 'checkpoints')
   for place in places:
@@ -97,16 +125,23 @@ def create_or_open(path, plan, allow_drift=False, disk=files.DISK):
     files.clean(place, disk)
     _try_to_write(place, disk)
   if is_new:
+    if damaged is not None:
+      files.set_aside(name, disk)
     # Where another process comes first, its plan decides.
     with contextlib.suppress(FileExistsError):
-      content = seal.seal_json('plan', {**plan, 'identity': _identity(plan)})
-      files.publish(name, content, disk=disk)
+      files.publish(name, seal.seal_json('plan', made), disk=disk)
   folder = _matching(path, plan, allow_drift, disk)
+  if folder.plan != _stored(path):
+    with _alone(path, disk):
+      # Read once more: two processes may each have something to add.
+      folder = _matching(path, plan, allow_drift, disk)
+      content = seal.seal_json('plan', folder.plan)
+      files.publish(name, content, overwrite=True, disk=disk)
   # A killed process may have published without reaching its last fsync.
   for place in places:
     with files.storage(place):
       disk.fsync_directory(place)
-  return folder
+  return dataclasses.replace(folder, code=code, said=said)
 
 
 def open_folder(path, disk=files.DISK):
@@ -117,13 +152,12 @@ def open_folder(path, disk=files.DISK):
     Corrupt, Refused: its plan is damaged, or of another schema.
   """
   path = Path(path)
-  name = path / 'plan.json'
-  try:
-    plan = seal.unseal_json('plan', files.read(name, start=b'{'), name)
-  except FileNotFoundError as error:
-    raise faults.Unusable(
-      f'{path}: no run here, it has no plan.json'
-    ) from error
+  plan = _stored(path)
+  if plan is None:
+    again = ''
+    if (path / 'records').is_dir():
+      again = '; the command that made this folder makes it again'
+    raise faults.Unusable(f'{path}: no run here, it has no plan.json{again}')
   return Folder(path, plan, _by_id(plan), plan['identity'], {}, disk)
 
 
@@ -139,15 +173,29 @@ def note(folder, line):
       os.close(fd)
 
 
+def _stored(path):
+  """The plan on disk, None where there is none.
+
+  Raises:
+    Corrupt, Refused: it is damaged, or of another schema.
+  """
+  name = path / 'plan.json'
+  try:
+    return seal.unseal_json('plan', files.read(name, start=b'{'), name)
+  except FileNotFoundError:
+    return None
+
+
 def _matching(path, plan, allow_drift, disk):
-  """The folder in `path`, if it is one of `plan`."""
+  """The folder in `path`, grown by `plan`, if that may be."""
   folder = open_folder(path, disk)
-  lines, drift = differences(folder.plan, plan)
+  after, lines = grown(folder.plan, plan)
   if lines:
     raise faults.Refused(
       f'{path} holds another plan:\n{shown(lines)}\nname another --out, or'
       ' give the settings of this folder'
     )
+  drift = drift_of(folder.plan, plan)
   if drift and not allow_drift:
     lines = [change(f'provenance.{key}', *pair) for key, pair in drift.items()]
     raise faults.Refused(
@@ -156,14 +204,39 @@ def _matching(path, plan, allow_drift, disk):
       ' which marks the records made from now on'
     )
   return dataclasses.replace(
-    folder, drift={key: asked for key, (_, asked) in drift.items()}
+    folder,
+    plan=after,
+    trials=_by_id(after),
+    drift={key: asked for key, (_, asked) in drift.items()},
   )
+
+
+def _codes(sources):
+  """trial -> code, and code -> files, of trial -> files."""
+  names, code, table = {}, {}, {}
+  for trial, held in sources.items():
+    if id(held) not in names:  # most trials share theirs
+      names[id(held)] = code_of(held)
+      table[names[id(held)]] = dict(held)
+    code[trial] = names[id(held)]
+  return code, table
+
+
+@contextlib.contextmanager
+def _alone(path, disk):
+  """Waits until no other process changes the plan."""
+  with files.storage(path / 'lock-plan'):
+    fd = disk.open(path / 'lock-plan', os.O_RDWR | os.O_CREAT, 0o666)
+  try:
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    yield
+  finally:
+    os.close(fd)
 
 
 def _identity(plan):
   """Hash of what results depend on; kept, so that it outlives `COMPARED`."""
-  provenance = {key: plan['provenance'].get(key) for key in COMPARED}
-  return seal.digest([plan['trials'], plan['programs'], provenance])
+  return seal.digest({key: plan['provenance'].get(key) for key in COMPARED})
 
 
 def _by_id(plan):

@@ -12,8 +12,6 @@ import re
 import subprocess
 from pathlib import Path
 
-import lstm_jax
-
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'lstm_jax')
 
 # A difference in one of these can change the bits of a result.
@@ -22,39 +20,50 @@ COMPARED = (
   'jaxlib',
   'flax',
   'optax',
+  'numpy',
   'lstm_jax',
-  'code',
   'machine',
   'cpu',
   'device_kind',
   'xla_flags',
+  'jax_config',
   # Of runs on data sets: what was read, and which code runs the layers.
   'data',
   'layer_code',
+  'compiler',
 )
 
 
-def provenance(device_kind=None, device_count=None, data=None, layer_code=None):
+def provenance(
+  device_kind=None,
+  device_count=None,
+  data=None,
+  layer_code=None,
+  compiler=None,
+  jax_config=None,
+):
   """What makes the results of this process, as a flat dict.
+
+  The sources that were run are not here: see `sources`.
 
   Args:
     device_kind: as jax names it; an argument, so that jax is not imported.
     device_count: how many of them.
     data: name of a data set -> checksum of what was read.
     layer_code: cell -> which code runs its layers.
+    compiler: of the C++ loops, where they run.
+    jax_config: option of jax -> value, of those that act on results.
 
   Returns:
     dict with a key for every package of `PACKAGES` (version or None), and
     python, system, machine, cpu, cores, device_kind, device_count, xla_flags,
-    data, layer_code, code (hash of the library's sources), commit, changes
-    (hash of what differs from the commit, None if nothing; both None outside a
-    checkout).
+    jax_config, data, layer_code, compiler, commit, changes (hash of what
+    differs from the commit, None if nothing; both None outside a checkout).
   """
   commit, changes = _checkout()
   return {
     'python': platform.python_version(),
     **{name: _version(name) for name in PACKAGES},
-    'code': _sources(),
     'commit': commit,
     'changes': changes,
     'system': platform.system(),
@@ -66,6 +75,8 @@ def provenance(device_kind=None, device_count=None, data=None, layer_code=None):
     'xla_flags': _xla_flags(os.environ.get('XLA_FLAGS', '')),
     'data': data,
     'layer_code': layer_code,
+    'compiler': compiler,
+    'jax_config': jax_config,
   }
 
 
@@ -74,16 +85,6 @@ def _version(package):
     return importlib.metadata.version(package)
   except importlib.metadata.PackageNotFoundError:
     return None
-
-
-def _sources():
-  """SHA-256 over the names and contents of the library's modules."""
-  here = Path(lstm_jax.__file__).parent
-  total = hashlib.sha256()
-  for path in sorted(here.rglob('*.py')):
-    content = hashlib.sha256(path.read_bytes()).hexdigest()
-    total.update(f'{path.relative_to(here).as_posix()} {content}\n'.encode())
-  return total.hexdigest()
 
 
 def _cpu():
@@ -96,12 +97,18 @@ def _cpu():
 
 
 def _xla_flags(text):
-  """The flags that act on results; paths and addresses are left out."""
+  """The flags that act on results; paths and addresses are left out.
+
+  Of one that is given twice the last counts, as XLA has it; their order does
+  not matter.
+  """
   # How many devices the processor plays is `device_count`, not compared.
   count = '--xla_force_host_platform_device_count'
-  words = [word for word in text.split() if word.startswith('--')]
-  flags = [word for word in words if not word.startswith(count)]
-  return [re.sub(r'=.*[/\\@].*', '=(path)', flag) for flag in flags]
+  flags = {}
+  for word in text.split():
+    if word.startswith('--') and not word.startswith(count):
+      flags[word.partition('=')[0]] = re.sub(r'=.*[/\\@].*', '=(path)', word)
+  return [flags[name] for name in sorted(flags)]
 
 
 def _checkout():

@@ -1,0 +1,74 @@
+"""Faults of the machine, told from faults of what runs on it.
+
+No memory and a sick device say nothing about a trial: what they stop is no
+result, and runs again. An error that a cell, task or learner raises is one.
+"""
+
+import errno
+
+# What the errors of a runtime begin with that are not of the program it runs.
+_STATES = (
+  'RESOURCE_EXHAUSTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'ABORTED',
+  'CANCELLED', 'DEADLINE_EXCEEDED', 'UNKNOWN',
+)  # fmt: skip
+# What runtimes, compilers, loaders and drivers say, in any of their errors.
+_WORDS = (
+  'out of memory', 'bad_alloc', 'cannot allocate', 'failed to allocate',
+  'unable to allocate', "can't start new thread", 'can\'t allocate',
+  'resource temporarily unavailable', 'resource_exhausted', 'llvm error',
+  'cuda_error', 'cudaerror', 'cuda error', 'cudnn_status', 'cublas_status',
+  'nccl error', 'uncorrectable ecc', 'failed to map segment', 'hip error',
+  'device is lost', 'too many open files',
+)  # fmt: skip
+# A runtime that only passes on what Python code within its program has raised.
+_CALLBACK = ('callback', 'traceback (most recent call last)')
+_ERRNO = (
+  errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENODEV,
+  errno.EIO, errno.ENOSPC, errno.EDQUOT,
+)  # fmt: skip
+_SPEAKERS = (RuntimeError, SystemError, ImportError)
+
+
+class Fault(Exception):
+  """The machine cannot go on; the message is one line."""
+
+
+def fault(error: BaseException) -> str | None:
+  """One line on what the machine lacks; None: the machine is not to blame.
+
+  Args:
+    error: what was raised; what it came from is looked at too.
+  """
+  seen = set()
+  while error is not None and id(error) not in seen:
+    seen.add(id(error))
+    if line := _fault(error):
+      return line
+    error = error.__cause__ or error.__context__
+  return None
+
+
+def _fault(error):
+  text = str(error).strip()
+  first = text.partition('\n')[0][:200]
+  if isinstance(error, Fault):
+    return first
+  if isinstance(error, MemoryError):
+    return f'out of memory: {first}' if first else 'out of memory'
+  if isinstance(error, OSError):
+    return first if error.errno in _ERRNO else None
+  if not isinstance(error, _SPEAKERS):
+    return None
+  low = text.lower()
+  if 'initialize backend' in low:
+    return None  # a device that is not there, and was asked for
+  words = any(word in low for word in _WORDS)
+  if any(word in low for word in _CALLBACK):
+    return first if words or 'memoryerror' in low else None
+  runtime = any(
+    kind.__name__ in ('XlaRuntimeError', 'JaxRuntimeError')
+    for kind in type(error).__mro__
+  )
+  if words or (runtime and text.startswith(_STATES)):
+    return first
+  return None

@@ -1,0 +1,130 @@
+"""Faults of the machine are no results, and faults of a trial are."""
+
+import errno
+
+import jax
+import numpy as np
+import pytest
+
+from lstm_jax import lanes, machine, trial, workers
+from lstm_jax.workers import Hooks
+from tests import scripted
+
+Runtime = jax.errors.JaxRuntimeError
+
+
+def raised_from(outer, inner):
+  try:
+    try:
+      raise inner
+    except type(inner) as cause:
+      raise outer from cause
+  except type(outer) as error:
+    return error
+
+
+@pytest.mark.parametrize(
+  'error',
+  [
+    MemoryError(),
+    MemoryError('Unable to allocate 8.00 GiB for an array'),
+    np._core._exceptions._ArrayMemoryError((10**9,), np.dtype(float)),
+    Runtime('RESOURCE_EXHAUSTED: Out of memory allocating 8192 bytes.'),
+    Runtime('INTERNAL: Failed to load in-memory CUBIN'),
+    Runtime('UNAVAILABLE: device is gone'),
+    Runtime('DATA_LOSS: Uncorrectable ECC error'),
+    RuntimeError("can't start new thread"),
+    RuntimeError('std::bad_alloc'),
+    RuntimeError('CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access'),
+    RuntimeError('LLVM ERROR: out of memory'),
+    SystemError('cannot allocate memory in static TLS block'),
+    ImportError('x.so: failed to map segment from shared object'),
+    OSError(errno.ENOMEM, 'Cannot allocate memory'),
+    OSError(errno.EMFILE, 'Too many open files'),
+    raised_from(ValueError('a cell'), MemoryError()),
+    Runtime('INTERNAL: CpuCallback error: Traceback (most recent call last): '
+            'MemoryError'),
+  ],
+)  # fmt: skip
+def test_faults_of_the_machine(error):
+  line = machine.fault(error)
+  assert line and '\n' not in line
+
+
+@pytest.mark.parametrize(
+  'error',
+  [
+    ValueError('out of memory cells: a block has none'),
+    TypeError('x'),
+    AssertionError('memory'),
+    ZeroDivisionError(),
+    KeyError('resource_exhausted'),
+    RuntimeError('a cell says no'),
+    FileNotFoundError(errno.ENOENT, 'no such file'),
+    Runtime('INVALID_ARGUMENT: Executable expected shape f32[2]'),
+    Runtime('UNIMPLEMENTED: no sort of this'),
+    Runtime('INTERNAL: CpuCallback error calling callback: Traceback (most '
+            'recent call last):\n  File "x", line 1\nValueError: a cell'),
+    RuntimeError("Unable to initialize backend 'cuda': INTERNAL: CUDA_ERROR"),
+    FloatingPointError('invalid value (nan) encountered in jit(f)'),
+  ],
+)  # fmt: skip
+def test_faults_of_a_trial(error):
+  assert machine.fault(error) is None
+
+
+def run(faults):
+  """Runs a trial of p0, p1, p2; a program's `advance` raises its fault.
+
+  Returns:
+    `(job id -> status, ids that were saved, what was raised)`.
+  """
+  ended, saved = {}, set()
+
+  def build(name):
+    program = trial.program(scripted.task(), scripted.learner())
+
+    def advance(trials, num_sequences):
+      if name in faults:
+        raise faults[name]
+      return program.advance(trials, num_sequences)
+
+    return lanes.Build(
+      program._replace(advance=advance),
+      {key: np.float32(value) for key, value in scripted.SCRIPT.items()},
+    )
+
+  jobs = [lanes.Job(f'{i}', f'p{i}', i, {}, 5, 20) for i in range(3)]
+  hooks = Hooks(lambda o: ended.update({o.id: o.status}), save=saved.update)
+  try:
+    workers.run(jobs, build, jax.devices()[:1], hooks, widths=(1,))
+  except machine.Fault as fault:
+    return ended, saved, str(fault)
+  return ended, saved, None
+
+
+def test_a_fault_of_the_machine_is_no_outcome():
+  """One program too large: the others end. Two faults: it is the machine."""
+  memory, sick = MemoryError(), Runtime('UNAVAILABLE: device is gone')
+  ended, _, fault = run({'p0': memory, 'p2': ValueError('a cell')})
+  assert ended == {'1': 'solved', '2': 'failed'}
+  assert fault == 'out of memory'
+  ended, _, fault = run({'p0': sick, 'p1': memory})
+  assert (ended, fault) == ({}, 'UNAVAILABLE: device is gone')
+
+
+def test_a_worker_that_is_gone_is_no_end(monkeypatch):
+  """Where not even the handler has memory, the thread ends without a word."""
+  monkeypatch.setattr(workers, '_run_pool', lambda *_: None)
+  ended, _, fault = run({})
+  assert (ended, fault) == ({}, 'a worker has ended early')
+
+
+def test_threads_that_cannot_start(monkeypatch):
+  def start(thread):
+    raise RuntimeError("can't start new thread")
+
+  monkeypatch.setattr(workers.threading.Thread, 'start', start)
+  with pytest.raises(RuntimeError) as caught:
+    run({})
+  assert machine.fault(caught.value)

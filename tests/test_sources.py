@@ -1,0 +1,142 @@
+"""A result is bound to the sources that made it, and to no others."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import lstm_jax
+from experiments import builds, flags, plan
+from experiments.setting import trial_id
+from lstm_jax.store import sources
+
+PACKAGE = Path(lstm_jax.__file__).parent
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+  """A copy of the package that `sources` reads instead of ours."""
+  ignored = shutil.ignore_patterns('__pycache__')
+  shutil.copytree(PACKAGE, tmp_path / 'lstm_jax', ignore=ignored)
+  init = tmp_path / 'lstm_jax' / '__init__.py'
+  monkeypatch.setattr(lstm_jax, '__file__', str(init))
+  return tmp_path
+
+
+def files_of(*words, native=False):
+  """The files that run the one setting that some flags name."""
+  made = plan.expand(flags.parse(['sweep', *words, '--seeds=1']))
+  trials = {trial_id(setting): setting for setting in made.trials}
+  (found,) = builds.code(trials, lambda setting: native).values()
+  return found
+
+
+TASK = ('--task=adding', '--cell=gru', '--learner=bptt', '--length=10')
+DATA = ('--grid=sine', '--row=taught', '--cell=lstm')
+
+
+@pytest.fixture(scope='module')
+def of_task():
+  return files_of(*TASK)
+
+
+def test_every_module_that_runs_is_there(of_task):
+  run = 'tasks/adding cells/gru learners/bptt workers lanes trial unroll squash'
+  run += ' draw types outputs criteria tasks/_marked cells/_build shared exams'
+  assert {f'lstm_jax/{name}.py' for name in run.split()} <= of_task.keys()
+  assert 'experiments/builds.py' in of_task
+  for other in ('cells/srn', 'store/files', 'results', 'epochs', 'catalog'):
+    assert f'lstm_jax/{other}.py' not in of_task
+  assert not any('package jax' in name for name in of_task)
+
+
+def test_data_sets_have_the_epochs_and_the_compiled_loops():
+  found, with_native = files_of(*DATA), files_of(*DATA, native=True)
+  run = 'datasets/noisy_sine cells/lstm trainers/minibatch epochs training'
+  run += ' trainers/_optimizers layer kernels native/loops snapshot batches'
+  assert {f'lstm_jax/{name}.py' for name in run.split()} <= found.keys()
+  added = with_native.keys() - found.keys()
+  native = {
+    f'lstm_jax/native/{p.name}' for p in (PACKAGE / 'native').glob('*.h')
+  }
+  assert added == native | {'lstm_jax/native/calls.cc'}
+  assert sources.is_native(with_native) and not sources.is_native(found)
+
+
+def test_a_change_of_what_runs_is_named(checkout):
+  roots = [f'lstm_jax.{name}' for name in ('workers', 'tasks.adding')]
+  roots += ['lstm_jax.cells.gru', 'lstm_jax.learners.bptt']
+  known = {}
+  before = sources.of_modules(roots, known)
+  for file, old, new in (
+    ('cells/gru.py', 'num_inputs', 'num_of_inputs'),
+    ('cells/_build.py', '', 'X = 1\n'),
+    ('tasks/_marked.py', '', 'def f():\n  pass\n'),
+    ('learners/_descend.py', '', 'import jax\n'),
+    ('squash.py', '0.5 * ', '0.50001 * '),
+    ('trial.py', '_MEMORY = ', '_MEMORY = 1 + '),
+    ('lanes.py', 'CPU_WIDTH = 16', 'CPU_WIDTH = 8'),
+    ('draw.py', '(13, 15', '(13, 16'),
+    ('cells/__init__.py', '', 'import jax\n'),
+  ):
+    path = checkout / 'lstm_jax' / file
+    source = path.read_text()
+    assert old in source
+    path.write_text(source.replace(old, new) if old else source + new)
+    # Only what was changed is read again: reading all takes a second.
+    module = f'lstm_jax.{file[:-3]}'.replace('/', '.').removesuffix('.__init__')
+    del known[module]
+    now = sources.of_modules(roots, known)
+    assert sources.differing(before, now) == [f'lstm_jax/{file}']
+    path.write_text(source)
+    del known[module]
+
+
+def test_what_does_not_run_does_not_matter(checkout, of_task):
+  here = checkout / 'lstm_jax'
+  (here / 'cells' / 'mine.py').write_text('raise ValueError\n')
+  (here / 'cells' / '.#gru.py').symlink_to('nobody@nowhere:1')
+  (here / 'cells' / '._gru.py').write_bytes(b'\0\1')
+  (here / 'cells' / 'gru.py~').write_text('old')
+  (here / 'cells' / 'srn.py').write_text('')
+  (here / 'results.py').write_text('')
+  gru = here / 'cells' / 'gru.py'
+  source = gru.read_text().replace('"""', '"""Another word. ', 1)
+  gru.write_text('# a comment\n\n' + source)
+  assert files_of(*TASK) == of_task
+
+
+def test_modules_from_outside_are_followed(checkout, monkeypatch, of_task):
+  """A cell may be made of somebody's own package, and of an installed one."""
+  mine = checkout / 'elsewhere' / 'mylab'
+  mine.mkdir(parents=True)
+  (mine / '__init__.py').write_text('')
+  (mine / 'blocks.py').write_text('from . import deeper\nX = 1\n')
+  (mine / 'deeper.py').write_text('import numpy, hypothesis, os.path\n')
+  monkeypatch.syspath_prepend(str(mine.parent))
+  gru = checkout / 'lstm_jax' / 'cells' / 'gru.py'
+  gru.write_text(
+    gru.read_text() + '\n\ndef f():\n  from mylab.blocks import X\n'
+  )
+  found = files_of(*TASK)
+  added = found.keys() - of_task.keys()
+  ours = {f'mylab/{name}.py' for name in ('__init__', 'blocks', 'deeper')}
+  assert added == ours | {'package hypothesis'}
+  assert not {'mylab', 'hypothesis_'} & set(sys.modules)
+  (mine / 'deeper.py').write_text('import numpy, hypothesis, os.path\ny = 2\n')
+  assert sources.differing(found, files_of(*TASK)) == ['mylab/deeper.py']
+
+
+def test_every_entry_of_the_catalog_has_its_sources():
+  known = {}
+  for kind in ('cells', 'tasks', 'learners', 'trainers', 'datasets'):
+    for path in (PACKAGE / kind).glob('[!_]*.py'):
+      found = sources.of_modules([f'lstm_jax.{kind}.{path.stem}'], known)
+      assert f'lstm_jax/{kind}/{path.name}' in found
+      assert all(str(path.parent.parent) not in name for name in found)
+
+
+def test_a_broken_module_is_taken_as_it_is(checkout, of_task):
+  (checkout / 'lstm_jax' / 'squash.py').write_text('def (')
+  assert sources.differing(of_task, files_of(*TASK)) == ['lstm_jax/squash.py']

@@ -11,9 +11,9 @@ if __name__ == '__main__':
   mains.listen()  # before the imports that take a while
 
 
+import functools
 import json
 import sys
-from pathlib import Path
 
 from absl import flags
 
@@ -43,15 +43,35 @@ counts. Other work on the machine makes every figure worse: stop it first.
 """
 _PLACEHOLDERS = {'int': 'N', 'float': 'X', 'bool': 'true|false'}
 _FLAGS = flags.FlagValues()
-_LENGTH = flags.DEFINE_integer(
-  'length', 100, 'T of the adding problem', flag_values=_FLAGS
-)
-_REPEATS = flags.DEFINE_integer(
-  'repeats', 5, 'timed repeats; the best counts', flag_values=_FLAGS
-)
-_SECONDS = flags.DEFINE_float(
-  'seconds', 0.5, 'length of one repeat', flag_values=_FLAGS
-)
+
+
+class _Number(flags.ArgumentParser):
+  """Numbers as the sweep reads them: ASCII digits, above 0."""
+
+  def __init__(self, kind, read):
+    self._kind, self._read = kind, read
+
+  def parse(self, argument):
+    """The number that is written, or a ValueError."""
+    return self._read(argument, 'it')
+
+  def flag_type(self):
+    """`int` or `float`, for `--help`."""
+    return self._kind
+
+
+def _number(name, default, words, kind='int'):
+  read = values.integer
+  if kind == 'float':
+    read = functools.partial(values.real, positive=True)
+  return flags.DEFINE(
+    _Number(kind, read), name, default, words, flag_values=_FLAGS
+  )
+
+
+_LENGTH = _number('length', 100, 'T of the adding problem')
+_REPEATS = _number('repeats', 5, 'timed repeats; the best counts')
+_SECONDS = _number('seconds', 0.5, 'length of one repeat', 'float')
 _LANES = flags.DEFINE_list(
   'lanes', [], 'numbers of trials (1,16,64,256; with --learners 1,16)',
   flag_values=_FLAGS,
@@ -63,10 +83,9 @@ _GRID = flags.DEFINE_string(
   'grid', '', 'the rows of this grid instead, one after another in turn',
   flag_values=_FLAGS,
 )  # fmt: skip
-_COMPILES = flags.DEFINE_integer(
-  'compiles', 1, 'with --grid: programs of each row; the best counts',
-  lower_bound=1, flag_values=_FLAGS,
-)  # fmt: skip
+_COMPILES = _number(
+  'compiles', 1, 'with --grid: programs of each row; the best counts'
+)
 _LEARNERS = flags.DEFINE_list(
   'learners', [], 'these learners instead (all: every one), by net size',
   flag_values=_FLAGS,
@@ -110,7 +129,9 @@ def main(argv=None):
   if '--help' in argv or '-h' in argv:
     return show(usage())
   try:
-    _FLAGS(argv)
+    if rest := _FLAGS(argv)[1:]:
+      raise values.Refused(f'{rest[0]}: not a flag; write --NAME=VALUE')
+    record = _RECORD.value and values.place(_RECORD.value, '--record')
     settings = bench_rows.settings(_GRID.value) if _GRID.value else []
     sizes = [values.integer(n, '--sizes') for n in _SIZES.value]
     lanes = [values.integer(n, '--lanes') for n in _LANES.value]
@@ -161,10 +182,10 @@ def main(argv=None):
     figures |= bench_forms.measure(
       devices, _LENGTH.value, lanes or [1, 16, 64, 256], pace, _LONG.value
     )
-  if _RECORD.value:
+  if record:
     text = json.dumps(figures, indent=1) + '\n'
-    files.write(Path(_RECORD.value), text.encode())
-    print(f'Recorded in {_RECORD.value}')
+    files.write(record, text.encode())
+    print(f'Recorded in {record}')
   return 0
 
 

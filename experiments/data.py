@@ -10,15 +10,16 @@ if __name__ == '__main__':
 
 
 import sys
+from pathlib import Path
 
 from absl import flags
 
+from experiments import values
 from experiments.layout import aligned, item, show
 from lstm_jax.catalog import unknown
 from lstm_jax.collect import prepared, sources
 from lstm_jax.collect.published import PUBLISHED
 from lstm_jax.examples import BadData, Missing
-from lstm_jax.store import places
 from lstm_jax.store.faults import Exit, StoreError, clean
 
 _HELP = """\
@@ -57,9 +58,14 @@ def main(argv=None):
     if name not in PUBLISHED:
       near = unknown(name, prepared.NAMES)
       return _refuse(f'{name}: no such data set; {near}')
-  if defined.data_dir == '':
-    return _refuse('--data_dir=: is empty; see --help')
-  data_dir = places.expanded(defined.data_dir or sources.default_folder())
+  try:
+    data_dir = (
+      sources.default_folder()
+      if defined.data_dir is None
+      else Path(values.place(defined.data_dir, '--data_dir'))
+    )
+  except values.Refused as refused:
+    return _refuse(refused)
   if defined.list:
     return show(listing(names or prepared.NAMES, data_dir))
   codes = [

@@ -62,7 +62,7 @@ def run(plan, how, stop):
     finished = _finished(path, how, trials, stored)
     if finished is None:
       return _run(plan, how, stop, path, trials, stored)
-    print(f'Nothing left to do in {path}.')
+    print(f'Nothing left to do in {faults.clean(path)}.')
     _tidy(finished)
     return _show(finished, plan)
   except faults.StoreError as error:
@@ -183,7 +183,9 @@ def _ended(path):
 
 
 def _run(plan, how, stop, path, trials, stored):
-  print(f'{plan.title}\n{len(trials):,} trials in {path}', flush=True)
+  print(
+    f'{plan.title}\n{len(trials):,} trials in {faults.clean(path)}', flush=True
+  )
   # The flags for small nets turn the products of a batch into plain loops:
   # twenty times as slow where the compiled loop of a layer is not there.
   small = not plan.trials[0].is_comparison

@@ -220,8 +220,12 @@ def _run(given, environ):
     shard = _shard(given['shard'])
   else:
     shard = _array_job(environ)
+  places = {
+    name: values.place(given[name], f'--{name}') if name in given else ''
+    for name in ('out', 'data_dir')
+  }
   return Run(
-    out=given.get('out', default.out),
+    out=places['out'],
     shard=shard,
     checkpoint_seconds=seconds,
     devices=devices,
@@ -230,7 +234,7 @@ def _run(given, environ):
     allow_drift=bool(given.get('allow_drift')),
     rerun_changed=bool(given.get('rerun_changed')),
     retry_failed=bool(given.get('retry_failed')),
-    data_dir=given.get('data_dir', default.data_dir),
+    data_dir=places['data_dir'],
     skip_bad=bool(given.get('skip_bad')),
   )
 

@@ -23,6 +23,7 @@ AXES = {
 ROLES = ('task', 'cell', 'learner')
 # Characters of a name, '+' and what an included row gets before it apart.
 LONGEST_NAME = 80
+FORMULA = ('=', '+', '-', '@')
 _TEXT, _NUMBER, _COUNT = 'text', 'a finite number from 0', 'an integer from 0'
 _NAMES, _TABLE = 'a list of words', 'a table'
 _GRID = {
@@ -203,6 +204,11 @@ def _named(value, where):
     yield (
       f'{where}: name={value}: a row name has no comma and no space, and '
       'nothing that cannot be printed'
+    )
+  elif value.startswith(FORMULA):
+    yield (
+      f'{where}: name={value}: a name does not begin with one of '
+      f'{" ".join(FORMULA)}, which a spreadsheet takes for a formula'
     )
   elif len(value) > LONGEST_NAME:
     yield (

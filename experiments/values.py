@@ -5,8 +5,11 @@ name) and either returns a value or raises `Refused` with one line that names
 both and says what is allowed.
 """
 
+import contextlib
 import itertools
 import math
+import os
+import re
 
 from lstm_jax.catalog import unknown
 
@@ -17,6 +20,11 @@ MAX_SEEDS = 1_000_000
 _SIZES = ('hidden', 'blocks', 'block_size')
 # How None is written; the plain word where a meaning has a better one.
 _NONE = {'window': 'full'}
+
+
+_INTEGER = re.compile('-?[0-9]{1,20}')
+_REAL = re.compile(r'-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,4})?')
+_SCHEME = re.compile('[A-Za-z][A-Za-z0-9+.-]*://')
 
 
 class Refused(ValueError):
@@ -32,7 +40,9 @@ def split(text, source):
       items.append('')
     else:
       items[-1] += character
-  items = tuple(item.strip() for item in items)
+  if len(items) > 1:
+    items = [item.strip(' ') for item in items]
+  items = tuple(items)
   if '' in items:
     what = 'is empty' if len(items) == 1 else 'has an empty item'
     raise Refused(f'{source}={text}: the list {what}; write {source}=A,B,C')
@@ -47,10 +57,8 @@ def integer(value, source, low=1, high=MAX_INT):
   allowed = f'must be {_integers(low, high)}'
   number = value
   if isinstance(value, str):
-    try:
-      number = int(value) if len(value) <= 20 else None
-    except ValueError:
-      number = None
+    # Not what `int` takes as well: digits of other scripts, 1_0, +1, blanks.
+    number = int(value) if _INTEGER.fullmatch(value) else None
   whole = isinstance(number, int) and not isinstance(number, bool)
   if not whole or not low <= number <= high:
     limit = f', at most {high}' * (whole and number > high == MAX_INT)
@@ -58,13 +66,33 @@ def integer(value, source, low=1, high=MAX_INT):
   return number
 
 
+def place(text, source):
+  """The path of a file or folder, with `~` written out."""
+  if not text:
+    raise Refused(f'{source}=: is empty; see --help')
+  if '\0' in text:
+    raise Refused(f'{source}={text}: no path holds a character NUL')
+  if scheme := _SCHEME.match(text):
+    raise Refused(
+      f'{source}={text}: {scheme[0]} is an address and no path; name a folder '
+      'of this machine, and copy from or to it'
+    )
+  path = os.path.expanduser(text)
+  if path.startswith('~'):
+    raise Refused(
+      f'{source}={text}: there is no such home folder; write the whole path, '
+      f'or ./{text} for one that is called so'
+    )
+  return path
+
+
 def real(value, source, positive=False):
   """A finite float, above 0 where `positive`, from text or a number."""
   allowed = 'must be a ' + ('finite number above 0' if positive else 'number')
-  try:
-    number = math.nan if isinstance(value, bool) else float(value)
-  except (TypeError, ValueError, OverflowError):
-    number = math.nan
+  number = math.nan
+  if not isinstance(value, str) or _REAL.fullmatch(value):
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+      number = math.nan if isinstance(value, bool) else float(value)
   # The figures are float32 in the trial: 1e39 is infinite there, 1e-50 zero.
   if not abs(number) < 3e38 or (positive and number < 1e-30):
     raise Refused(f'{source}={value}: {allowed}')
@@ -75,12 +103,13 @@ def seeds(value, source):
   """Seeds: an integer n for 0, ..., n - 1, or items such as `3,5-9`."""
   written = f'{source}={value}'
   how = 'write a count (10) or a list (3,5-9), seeds from 0 to 2147483647'
-  text = str(value).strip()
+  text = str(value)
   if text.isascii() and text.isdigit():
     return tuple(range(integer(text, source, 1, MAX_SEEDS)))
   spans = []
-  for item in text.split(','):
-    ends = [end.strip() for end in item.split('-')]
+  items = text.split(',')
+  for item in items if len(items) == 1 else [i.strip(' ') for i in items]:
+    ends = item.split('-')
     if not all(end.isascii() and end.isdigit() for end in ends):
       raise Refused(f'{written}: {item.strip() or "an empty item"}? {how}')
     # Python refuses to read an integer of thousands of digits.

@@ -189,7 +189,7 @@ def parse(arguments):
         refused += [f'left out: {" ".join(w.split())}' for w in why.args]
   return Request(
     {name: tuple(settings) for name, settings in nets.items()},
-    own.get('out', 'runs/vanishing'),
+    values.place(own.get('out', 'runs/vanishing'), '--out'),
     {name: theirs.get(_without_learner(name), {}) for name in nets},
     tuple(refused),
   )

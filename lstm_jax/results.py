@@ -46,6 +46,7 @@ _COLUMNS = (
   ('drift', "provenance that was not the plan's: name=value;...", False),
 )
 COLUMNS = tuple((name, text) for name, text, _ in _COLUMNS)
+_FORMULA = ('=', '+', '-', '@', '\t', '\r')
 RESULT_COLUMNS = tuple(name for name, _, is_result in _COLUMNS if is_result)
 
 
@@ -87,6 +88,8 @@ def write_record(folder, record):
   """
   reasons = {}
   record = seal.plain(record, reasons)
+  if isinstance(record.get('reason'), str):
+    record['reason'] = faults.without_places(record['reason'])
   _check(folder, record)
   added = {'plan': folder.identity}
   if reasons:
@@ -290,6 +293,8 @@ def _table(table):
 
 def _field(value):
   """A value as it stands in the table."""
+  if isinstance(value, str) and value.startswith(_FORMULA):
+    return f"'{value}"  # text to a spreadsheet, too
   if value is None or isinstance(value, str):
     return value
   if isinstance(value, float):

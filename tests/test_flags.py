@@ -1,5 +1,6 @@
 """Every bad command line gets one clear line, exit code 2, and no JAX."""
 
+import importlib
 import sys
 import types
 from pathlib import Path
@@ -380,3 +381,75 @@ def test_a_setting_that_its_learner_refuses_writes_nothing(tmp_path):
   (line,) = done.stderr.splitlines()
   assert 'row flags hidden=64' in line and 'most_weights=2000' in line
   assert not list(tmp_path.iterdir())
+
+
+ODD_NUMBERS = ('١٠', '1_0', '+10', ' 10', '10 ', '1e1', '0x10', '１０', '10\n')
+
+
+@pytest.mark.parametrize('text', ODD_NUMBERS)
+@pytest.mark.parametrize('flag', ['length', 'seeds', 'budget', 'devices'])
+def test_numbers_are_ascii_digits(flag, text, capsys):
+  assert sweep.main(['sweep', f'--{flag}={text}', '--dry_run']) == 2
+  said = capsys.readouterr().err
+  assert said.count('\n') == 1 and f'--{flag}=' in said
+
+
+@pytest.mark.parametrize(
+  'text', ['٠٫٥', '0_1.5', '+0.5', ' 0.5', 'inf', '0x1p3']
+)
+def test_reals_are_written_plainly(text, capsys):
+  argv = ['sweep', f'--learning_rate={text}', '--cell=srn', '--dry_run']
+  assert sweep.main(argv) == 2
+  assert '--learning_rate=' in capsys.readouterr().err
+  for good, number in (('.5', 0.5), ('5.', 5.0), ('1e-3', 1e-3), ('-2', -2.0)):
+    assert values.real(good, 'x') == number
+
+
+@pytest.mark.parametrize('word', ['a\x1b[31mb', 'a\nsweep: forged', 'a\0b'])
+@pytest.mark.parametrize(
+  'flag', ['cell', 'grid', 'set', 'shard', 'progress', 'seeds', 'nonsense']
+)
+def test_what_is_typed_is_echoed_clean(flag, word, capsys):
+  assert sweep.main(['sweep', f'--{flag}={word}', '--dry_run']) == 2
+  said = capsys.readouterr().err
+  assert said.count('\n') == 1 and said[:-1].isprintable(), said
+
+
+@pytest.mark.parametrize('flag', ['out', 'data_dir'])
+def test_places_are_of_this_machine(flag, monkeypatch, capsys, tmp_path):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  read = lambda text: getattr(
+    flags.parse(['sweep', f'--{flag}={text}'], {}).run, flag
+  )
+  assert read('~/x') == f'{tmp_path}/x' and read('~') == str(tmp_path)
+  assert read('a b/ü') == 'a b/ü' and read('./gs:') == './gs:'
+  for bad in ('gs://b/x', 's3://b', 'file:///x', 'https://x', '~nobody.here/x'):
+    argv = ['sweep', f'--{flag}={bad}', '--dry_run']
+    assert sweep.main(argv) == 2, bad
+    said = capsys.readouterr().err
+    assert f'--{flag}={bad}: ' in said and said.count('\n') == 1
+  monkeypatch.delenv('HOME')
+  monkeypatch.setattr('pwd.getpwuid', lambda uid: {}['no such user'])
+  assert sweep.main(['sweep', f'--{flag}=~/x', '--dry_run']) == 2
+  assert 'no such home folder' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  'command, argument',
+  [
+    ('report', '--out={}'),
+    ('report', '{}'),
+    ('data', '--data_dir={}'),
+    ('bench', '--record={}'),
+    ('vanishing', '--out={}'),
+  ],
+)
+def test_places_of_other_commands(command, argument, capsys, tmp_path):
+  module = f'experiments.{command}' + '.__main__' * (command == 'report')
+  main = importlib.import_module(module).main
+  words = [argument.format('gs://b/x')]
+  if argument.startswith('--out') and command == 'report':
+    words.append(str(tmp_path))
+  assert main([command, *words]) == 2
+  said = capsys.readouterr().err
+  assert 'gs:// is an address and no path' in said and said.count('\n') == 1

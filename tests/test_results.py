@@ -255,3 +255,28 @@ def test_reader_during_a_run(tmp_path):
   final, _ = results.read_records(sweep(path, stepwise(look), plan))
   assert {len(found) for found in seen} == {*range(9)}
   assert all(found.items() <= final.items() for found in seen)
+
+
+def test_a_reason_says_nothing_of_the_machine():
+  said = faults.without_places(
+    'ValueError: no "/home/a b/c/x.wav", nor /home/u/y.csv; https://jax.dev/a/b\n'
+    '  File "/home/u/src/lstm_jax/lstm_jax/trial.py", line 3\n'
+    '  File "/opt/v/lib/python3.11/site-packages/jax/_src/api.py", line 9'
+  )
+  assert 'home' not in said and 'opt' not in said
+  assert '".../x.wav"' in said and ' .../y.csv;' in said
+  assert 'https://jax.dev/a/b' in said
+  assert '"lstm_jax/trial.py", line 3' in said and '"jax/_src/api.py"' in said
+
+
+@pytest.mark.parametrize('start', ['=', '+', '-', '@'])
+def test_no_cell_of_the_table_is_a_formula(tmp_path, start):
+  name = f"{start}cmd|' /C calc'!A0"
+  plan = make_plan(trials=1, changes={'row': name})
+  folder = create_or_open(tmp_path / 'run', plan)
+  results.write_record(folder, record(folder, reason='/home/u/x: bad'))
+  results.write_csv(folder)
+  with open(folder.path / 'results.csv', newline='') as file:
+    (row,) = csv.DictReader(file)
+  assert row['row'] == f"'{name}" and row['reason'] == '.../x: bad'
+  assert not any(value.startswith((start, '=')) for value in row.values())

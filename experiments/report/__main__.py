@@ -71,12 +71,12 @@ def _read(arguments):
       if out is not None:
         raise values.Refused('--out is given twice; write it once')
       out = value if equals else next(words, '')
-      if not out:
-        raise values.Refused('--out=: is empty; see --help')
+      out = values.place(out, '--out')
     elif word.startswith('-'):
       raise values.Refused(f'{word}: unknown flag; choose from --out, --help')
     else:
-      paths.setdefault(os.path.realpath(word), word)
+      path = values.place(word, 'folder')
+      paths.setdefault(os.path.realpath(path), path)
   if not paths:
     raise values.Refused('no folder: give one run folder or more, or --help')
   if len(paths) > 1 and out is None:

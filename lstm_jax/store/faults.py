@@ -5,6 +5,7 @@ what to do next. A command prints it and exits with the error's `exit_code`.
 """
 
 import enum
+import re
 
 
 class Exit(enum.IntEnum):
@@ -35,6 +36,27 @@ def clean(text, keep=''):
     c if c.isprintable() or c in keep else c.encode('unicode_escape').decode()
     for c in str(text)
   )
+
+
+_PATH = re.compile(
+  r'"(/[^"\n]+)"|(?<![\w.~/:-])(~?/[^\s"\'<>:;,()\[\]/][^\s"\'<>:;,()\[\]]*)'
+)
+_INSIDE = re.compile(r'.*/((?:lstm_jax|experiments)/.*)')
+_PACKAGE = re.compile(r'.*/(?:site|dist)-packages/(.*)')
+
+
+def without_places(text):
+  """A message whose paths say nothing of the machine: `lstm_jax/trial.py`."""
+
+  def relative(match):
+    path = match[1] or match[2]
+    for known in (_PACKAGE, _INSIDE):
+      if found := known.fullmatch(path):
+        break
+    short = found[1] if found else f'.../{path.rstrip("/").rpartition("/")[2]}'
+    return f'"{short}"' if match[1] else short
+
+  return _PATH.sub(relative, text)
 
 
 class StoreError(Exception):

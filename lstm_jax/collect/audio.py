@@ -8,19 +8,20 @@ import hashlib
 import io
 import struct
 import zlib
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from lstm_jax.collect import riff
+from lstm_jax.collect import archives, riff
 from lstm_jax.examples import BadData
+from lstm_jax.store import files
+from lstm_jax.store.faults import StoreError
 
 # Bits where each sample counts for itself; a lossy codec has no depth, and 16
 # bits are what it is given and what players make of it.
 _DEPTHS = {'PCM_S8': 8, 'PCM_U8': 8, 'PCM_16': 16, 'PCM_24': 24, 'PCM_32': 32}
 _LOSSY_BITS = 16
-_PIECE = 2**18  # frames
+_PIECE = 2**16  # frames
 
 _LAST_PAGE = 4  # flag of an Ogg page
 # Ogg's checksum is that of zlib with the bits of each byte, and of the sum, the
@@ -62,9 +63,11 @@ def read(path):
       codec needs soundfile, which is not installed.
   """
   try:
-    content = Path(path).read_bytes()
+    content = files.read(path, archives.LARGEST)
   except OSError as error:
     raise BadData(f'{path}: {error.strerror}') from error
+  except StoreError as error:
+    raise BadData(str(error)) from error
   return decode(content, path)
 
 
@@ -133,9 +136,11 @@ def _by_soundfile(content, codec):
   try:
     with soundfile.SoundFile(io.BytesIO(content)) as file:
       said, rate, kind = file.frames, file.samplerate, file.subtype
+      riff.bounded(rate, file.channels, 0)
       # In pieces: a damaged head may promise more than memory can hold.
       pieces = [file.read(_PIECE, dtype='float32', always_2d=True)]
       while len(pieces[-1]) == _PIECE:
+        riff.bounded(rate, 1, sum(map(len, pieces)))
         pieces.append(file.read(_PIECE, dtype='float32', always_2d=True))
   except (soundfile.SoundFileError, RuntimeError) as error:
     reason = str(error).rpartition('object at ')[2].partition('>: ')
@@ -143,6 +148,7 @@ def _by_soundfile(content, codec):
       f'damaged or unknown {codec}: {(reason[2] or str(error)).rstrip(".")}'
     ) from error
   samples = np.concatenate(pieces)
+  riff.bounded(rate, samples.shape[1], len(samples))
   if len(samples) != said:
     raise ValueError(f'cut short: {len(samples):,} frames, it says {said:,}')
   return Clip(samples, rate, _DEPTHS.get(kind, _LOSSY_BITS), kind)

@@ -7,6 +7,7 @@ A fault is one line, `file: reason`. Whoever finds faults gives all of them to a
 from collections.abc import Callable, Sequence
 
 from lstm_jax.examples import BadData
+from lstm_jax.store.faults import clean
 
 Report = Callable[[Sequence[str]], None]
 
@@ -32,4 +33,4 @@ def stop(faults):
 
 def collector(left_out: list[str]) -> Report:
   """The `Report` that goes on, with every fault added to `left_out`."""
-  return left_out.extend
+  return lambda faults: left_out.extend(map(clean, faults))

@@ -12,6 +12,9 @@ import struct
 from typing import NamedTuple
 
 PCM, FLOAT = 1, 3
+RATES = (1_000, 768_000)  # frames a second
+CHANNELS = 64
+LONGEST = 60.0  # seconds; the clips of all collections last 4 or 5
 CODECS = {
   PCM: 'PCM',
   2: 'MS ADPCM',
@@ -131,11 +134,41 @@ def _format(chunk):
   return codec, channels, rate, bits, align
 
 
+def bounded(rate, channels, frames):
+  """Checks what a header says before any of it is used.
+
+  Args:
+    rate: frames a second.
+    channels: number of them.
+    frames: of the clip.
+
+  Raises:
+    ValueError: no clip has such numbers.
+  """
+  low, high = RATES
+  for name, value in (('channels', channels), ('rate', rate)):
+    if not value:
+      raise ValueError(f'wrong header: {name} is 0')
+  if not low <= rate <= high:
+    raise ValueError(
+      f'wrong header: a rate of {rate:,} Hz, must be {low:,} to {high:,}'
+    )
+  if channels > CHANNELS:
+    raise ValueError(
+      f'wrong header: {channels:,} channels, more than {CHANNELS}'
+    )
+  if frames > LONGEST * rate:
+    raise ValueError(
+      f'lasts {frames / rate:,.0f} s, more than the {LONGEST:g} of any clip'
+    )
+
+
 def _checked(head):
   """`head` if its numbers agree."""
-  for name in ('channels', 'rate'):
-    if not getattr(head, name):
-      raise ValueError(f'wrong header: {name} is 0')
+  # The samples of a coded block are counted where they are decoded.
+  plain = head.codec in (PCM, FLOAT) and head.align
+  frames = head.size // head.align if plain else 0
+  bounded(head.rate, head.channels, frames)
   if head.codec not in CODECS:
     raise ValueError(f'unknown codec 0x{head.codec:04x}')
   if head.codec in (PCM, FLOAT):

@@ -12,6 +12,7 @@ from lstm_jax.collect import archives, faults
 from lstm_jax.collect.published import Published
 from lstm_jax.examples import BadData, Missing
 from lstm_jax.store import files, places
+from lstm_jax.store.faults import StoreError
 
 # Where TFDS keeps what its users have fetched by hand.
 _MANUAL = Path('downloads', 'manual')
@@ -150,9 +151,11 @@ def opened(
 
 def _read(path):
   try:
-    return path.read_bytes()
+    return files.read(path, archives.LARGEST)
   except OSError as error:
     raise BadData(f'{path}: {error.strerror}') from error
+  except StoreError as error:
+    raise BadData(str(error)) from error
 
 
 def _top(published, path, names):

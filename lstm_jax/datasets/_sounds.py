@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstm_jax.collect import riff
 from lstm_jax.datasets import _spectra
+from lstm_jax.examples import BadData
 
 _FULL_SCALE = 32768.0  # of a sample that is 1 in floating point
 _LINE_EVERY = 2.0  # seconds
@@ -62,6 +64,11 @@ def compute(prepared, recipe: _spectra.Recipe) -> Sounds:
     records, i = place
     record = records[i]
     samples, rate = record['samples'], int(record['rate'])
+    try:  # of a set that somebody has prepared
+      riff.bounded(rate, samples.shape[1], len(samples))
+    except ValueError as error:
+      name = f'{prepared.name}: {record["name"]}'
+      raise BadData(f'{name}: {error}') from error
     bits16 = samples.dtype == np.int16
     first = samples[:, 0] if bits16 else samples[:, 0] * _FULL_SCALE
     known = (

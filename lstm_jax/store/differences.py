@@ -13,15 +13,22 @@ WIDTH = 100
 def drift_of(there, asked):
   """The compared provenance that differs: name -> (there, asked).
 
+  What has parts, as JAX's options have, is compared part by part.
+
   Args:
     there: the plan in the folder.
     asked: the new plan.
   """
-  return {
-    key: (there['provenance'].get(key), asked['provenance'].get(key))
-    for key in COMPARED
-    if there['provenance'].get(key) != asked['provenance'].get(key)
-  }
+  drift = {}
+  for key in COMPARED:
+    a, b = (plan['provenance'].get(key) for plan in (there, asked))
+    if isinstance(a, dict) and isinstance(b, dict):
+      parts = {f'{key}.{part}': part for part in sorted({**a, **b})}
+      pairs = {name: (a.get(part), b.get(part)) for name, part in parts.items()}
+    else:
+      pairs = {key: (a, b)}
+    drift |= {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+  return drift
 
 
 def shown(lines):

@@ -107,9 +107,9 @@ def take_over(folder):
 
 
 def failures(records):
-  """The first line of each reason -> how many trials failed for it."""
+  """Each reason, in one line without folders -> how many trials failed so."""
   return collections.Counter(
-    (record.get('reason') or 'no reason known').partition('\n')[0]
+    faults.without_places(record.get('reason') or '?').partition('\n')[0][:300]
     for record in records.values()
     if record['status'] == 'failed'
   )

@@ -226,6 +226,23 @@ def write_csv(folder):
       return records, problems
 
 
+def write_joined(folders, path, disk):
+  """Makes one table of folders; of a trial in two of them the first counts.
+
+  Args:
+    folders: run folders, in order.
+    path: of the table.
+    disk: the calls that change the disk.
+  """
+  joined = {}
+  for folder in folders:
+    for row in rows(folder, read_records(folder)[0]):
+      joined.setdefault(row['trial'], row)
+  data = _table(joined.values())
+  if not path.is_file() or files.read(path) != data:
+    files.publish(path, data, overwrite=True, disk=disk)
+
+
 def results_digest(folder):
   """SHA-256 over the result columns: equal for runs with equal results."""
   table = rows(folder, read_records(folder)[0])

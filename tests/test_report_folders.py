@@ -234,9 +234,10 @@ def test_command_line(tmp_path, capsys, no_figures):
   out = tmp_path / 'new' / 'out'
   assert run(a, b, f'--out={out}') == 0
   files = [out / name for name in ('report.html', 'report.md')]
+  files.append(out / 'results.csv')
   assert capsys.readouterr().out.split() == list(map(str, files))
   assert sorted(out.iterdir()) == files
-  page, document = (file.read_text('utf-8') for file in files)
+  page, document, _ = (file.read_text('utf-8') for file in files)
   assert Page(page).text
   for text in (page, document.replace('\\', '')):
     assert 'Run 1: grid paper' in text and 'Run 2: grid paper_b' in text
@@ -322,3 +323,24 @@ def test_a_folder_that_cannot_be_written(tmp_path, capsys, no_figures):
   make(tmp_path / 'run', reading('linear', n=1))
   (tmp_path / 'run' / 'report.html').mkdir()
   refused(capsys, 73, 'report.html', tmp_path / 'run')
+
+
+def test_one_table_of_several_folders(tmp_path, no_figures, capsys):
+  """Also of a run that was killed, which has written none."""
+  held = reading('linear', n=4, failures=1)
+  held[3][1].update(status='failed', reason='ValueError: /home/me/a.py: x')
+  make(tmp_path / 'a', without_record(held, {1}))
+  make(tmp_path / 'b', reading('logistic', 'paper_b', n=2))
+  assert run(tmp_path / 'a') == 0
+  table = tmp_path / 'a' / 'results.csv'
+  assert str(table) in capsys.readouterr().out
+  assert len(table.read_text().splitlines()) == 1 + 3
+  page = (tmp_path / 'a' / 'report.md').read_text()
+  assert '1 failed by ValueError: .../a.py: x.' in page and '/home' not in page
+  both = (tmp_path / 'a', tmp_path / 'b', f'--out={tmp_path / "ab"}')
+  assert run(*both) == 0
+  joined = (tmp_path / 'ab' / 'results.csv').read_text().splitlines()
+  assert joined[:4] == table.read_text().splitlines()
+  assert len(joined) == 1 + 3 + 2
+  assert run(*both, tmp_path / 'a') == 0
+  assert (tmp_path / 'ab' / 'results.csv').read_text().splitlines() == joined

@@ -1,8 +1,9 @@
 """`python -m experiments.report FOLDER ...`: runs beside what was published.
 
-Writes report.html, one page that needs nothing else, and report.md with its
-figures in figures/. Both are made from the sealed records alone; a run that is
-still going on is reported as far as it has come.
+Writes report.html, one page that needs nothing else, report.md with its
+figures in figures/, and results.csv, one row a trial. All are made from the
+sealed records alone; a run that is still going on is reported as far as it has
+come.
 """
 
 from experiments import mains
@@ -13,6 +14,7 @@ if __name__ == '__main__':
 
 import os
 import sys
+from pathlib import Path
 
 from experiments import values
 from experiments.layout import show
@@ -23,10 +25,12 @@ from lstm_jax.store import faults, folder
 _HELP = """\
 Reports run folders: published rows, readings, verdicts, figures.
 
-  python -m experiments.report FOLDER              writes report.html and
-                                                   report.md into the folder
+  python -m experiments.report FOLDER              writes report.html,
+                                                   report.md and results.csv
+                                                   into the folder
   python -m experiments.report FOLDER FOLDER ... --out=DIR
-                                                   one report of all of them
+                                                   one report and one table
+                                                   of all of them
   python -m experiments.report --help              prints this
 
   --out=DIR   where the report goes; made if missing, no other run's folder
@@ -49,11 +53,13 @@ def main(argv=None):
     paths, out = _read(arguments)
     opened = [folder.open_folder(path) for path in paths]
     written = writing.write(opened, out)
+    table = Path(out or paths[0]) / 'results.csv'
+    results.write_joined(opened, table, opened[0].disk)
   except values.Refused as refused:
     # One line, whatever was typed.
     mains.say('report', ' '.join(str(refused).split()))
     return int(faults.Exit.USAGE)
-  for path in written[:2]:
+  for path in (*written[:2], table):
     print(path)
   problems = [p for one in opened for p in results.read_records(one)[1]]
   for problem in problems:

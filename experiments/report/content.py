@@ -23,6 +23,7 @@ from experiments.report.rows import (
   tried,
 )
 from experiments.summaries import parts
+from lstm_jax import reruns
 
 MATRIX = (
   'The mark of the verdict, and our mean over the published one; solved / all '
@@ -225,6 +226,9 @@ def missing_or_wrong(
     number = sum(row['status'] == status for row in rows)
     if number:
       said.append(f'{number:,} of {len(rows):,} trials {word}; they {counted}.')
+    if number and status == 'failed':
+      reasons = reruns.failures({row['trial']: row for row in rows})
+      said += (f'{of:,} failed by {why}' for why, of in reasons.most_common())
   if any(row.get('drift') for row in rows):
     said.append(
       'Some trials were run by other versions or on another machine than the '

@@ -62,7 +62,7 @@ def read(opened) -> Run:
   """
   records, problems = results.read_records(opened)
   return Run(
-    identity=opened.identity,
+    identity=seal.digest([opened.identity, list(opened.trials.values())]),
     provenance=opened.plan.get('provenance', {}),
     entries=opened.trials,
     records=records,

@@ -7,7 +7,7 @@ sequence needs one. Results do not depend on it.
 import numpy as np
 
 from lstm_jax import catalog
-from lstm_jax.store import faults, files, seal
+from lstm_jax.store import faults, files, seal, shape
 
 
 def save(opened, trial, params):
@@ -59,7 +59,9 @@ def load(opened):
   for name in names(opened):
     path = _folder(opened) / f'{name}.json'
     try:
-      content = seal.unseal_json('net', files.read(path), path)
+      data = files.read(path, start=b'{')
+      content = seal.unseal_json('net', data, path)
+      shape.check_net(content, path)
     except (faults.StoreError, FileNotFoundError):
       continue
     if content['trial'] == name and content['plan'] == opened.identity:

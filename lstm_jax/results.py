@@ -10,7 +10,7 @@ import io
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_jax.store import faults, files, seal
+from lstm_jax.store import faults, files, seal, shape
 from lstm_jax.store.folder import note
 
 STATUSES = ('solved', 'budget', 'given_up', 'diverged', 'failed')
@@ -46,6 +46,7 @@ _COLUMNS = (
   ('drift', "provenance that was not the plan's: name=value;...", False),
 )
 COLUMNS = tuple((name, text) for name, text, _ in _COLUMNS)
+_LARGEST = 2**28  # bytes of a record
 _FORMULA = ('=', '+', '-', '@', '\t', '\r')
 RESULT_COLUMNS = tuple(name for name, _, is_result in _COLUMNS if is_result)
 
@@ -162,7 +163,9 @@ def read(folder, path, trials=None):
     FileNotFoundError: there is none.
     Corrupt: it is damaged, misplaced, or of another plan.
   """
-  record = seal.unseal_json('record', files.read(path), path)
+  data = files.read(path, _LARGEST)
+  record = seal.unseal_json('record', data, path)
+  shape.check_record(record, STATUSES, path)
   trial, _, rest = path.stem.partition('.')
   if record.get('trial') != trial or (
     rest and not rest.startswith('conflict-')

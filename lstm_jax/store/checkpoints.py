@@ -17,10 +17,11 @@ import struct
 
 import numpy as np
 
-from lstm_jax.store import faults, files, seal
+from lstm_jax.store import faults, files, seal, shape
 
 _LENGTH = struct.Struct('<Q')
 KEPT = 2
+_AXES = 32
 
 
 def save(folder, name, arrays, meta):
@@ -66,7 +67,9 @@ def load(folder):
     for generation in reversed(generations):
       path = _path(folder, name, generation)
       try:
-        meta, arrays = _decode(folder, name, generation, files.read(path))
+        meta, arrays = _decode(
+          folder, name, generation, files.read(path, start=seal.MAGIC)
+        )
         found.append((name, meta, arrays))
         break
       except faults.Corrupt as error:
@@ -139,37 +142,52 @@ def _decode(folder, name, generation, data):
     at = _LENGTH.size + length
     header = json.loads(payload[_LENGTH.size : at])
     kinds = [
-      (key, _dtype(dtype, f'{path}: {key}', faults.Corrupt), tuple(shape))
-      for key, dtype, shape in header['arrays']
+      (key, _dtype(dtype, f'{path}: {key}', faults.Corrupt), tuple(sizes))
+      for key, dtype, sizes in header['arrays']
     ]
-    needed = sum(kind.itemsize * math.prod(shape) for _, kind, shape in kinds)
-    is_size = lambda n: isinstance(n, int) and n >= 0
-    sizes_fit = needed == len(payload) - at and all(
-      is_size(n) for _, _, shape in kinds for n in shape
+    # Of an empty array a length can be any: no larger than a file's.
+    is_size = lambda n: type(n) is int and 0 <= n <= files.LARGEST
+    sizes_fit = (
+      all(
+        isinstance(key, str)
+        and len(sizes) <= _AXES
+        and all(map(is_size, sizes))
+        for key, _, sizes in kinds
+      )
+      and sum(kind.itemsize * math.prod(sizes) for _, kind, sizes in kinds)
+      == len(payload) - at
     )
     whose = [header[key] for key in ('name', 'generation', 'plan')]
     meta = header['meta']
-  except (ValueError, KeyError, TypeError, struct.error) as error:
+  except (
+    ValueError, KeyError, TypeError, struct.error, RecursionError
+  ) as error:  # fmt: skip
     raise faults.Corrupt(f'{path}: not a checkpoint: {error!r}') from error
   if whose != [name, generation, folder.identity]:
     raise faults.Corrupt(f'{path}: holds checkpoint {whose}, misplaced here')
   if not sizes_fit or len({key for key, _, _ in kinds}) != len(kinds):
     raise faults.Corrupt(f'{path}: its arrays do not fit its {len(data)} bytes')
+  shape.check_checkpoint(meta, {key: sizes for key, _, sizes in kinds}, path)
   arrays = {}
-  for key, dtype, shape in kinds:
-    count = math.prod(shape)
+  for key, dtype, sizes in kinds:
+    count = math.prod(sizes)
     flat = np.frombuffer(payload, dtype, count, at)
     # The copy is aligned, writable and does not keep the whole file alive.
-    arrays[key] = flat.astype(dtype.newbyteorder('=')).reshape(shape)
+    try:
+      arrays[key] = flat.astype(dtype.newbyteorder('=')).reshape(sizes)
+    except ValueError as error:  # an empty array of more than numpy counts to
+      raise faults.Corrupt(f'{path}: {key}: {error}') from error
     at += dtype.itemsize * count
   return meta, arrays
 
 
 def _dtype(name, what, error):
   """The numpy dtype of this name if arrays of it are plain numbers."""
+  if not isinstance(name, str) or len(name) > 1000:
+    raise error(f'{what}: names no dtype')
   try:
     dtype = np.dtype(name)
-  except TypeError as reason:
+  except (TypeError, ValueError, SyntaxError) as reason:
     raise error(f'{what}: {reason}') from reason
   if dtype.kind not in 'biufc':
     raise error(

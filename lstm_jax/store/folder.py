@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lstm_jax.store import faults, files, lost, seal
+from lstm_jax.store import faults, files, lost, seal, shape
 from lstm_jax.store.differences import change, drift_of, shown
 from lstm_jax.store.growth import grown
 from lstm_jax.store.provenance import COMPARED
@@ -181,9 +181,11 @@ def _stored(path):
   """
   name = path / 'plan.json'
   try:
-    return seal.unseal_json('plan', files.read(name, start=b'{'), name)
+    plan = seal.unseal_json('plan', files.read(name, start=b'{'), name)
   except FileNotFoundError:
     return None
+  shape.check_plan(plan, name)
+  return plan
 
 
 def _matching(path, plan, allow_drift, disk):

@@ -83,7 +83,7 @@ def make_stack(
     size *= 2
   cells = (first, *(cell(size, 0, **options) for _ in range(layers - 1)))
   stack = Stack(cells, cells if bidirectional else (), wiring)
-  _check(stack)
+  check_stack(stack)
   return stack
 
 
@@ -99,7 +99,7 @@ def init_stack(stack: Stack, key, numbers=None) -> StackParams:
   Raises:
     ValueError: a number that a cell has not, or that does not fit.
   """
-  _check(stack)
+  check_stack(stack)
 
   def init(cells, key):
     keys = jax.random.split(key, max(len(cells), 1))
@@ -156,8 +156,8 @@ def run_stack(
       match the layers; `reverse` of a stack with both directions; what
       `layer.run` raises, with the layer's name.
   """
-  _check(stack)
-  _check_parts(
+  check_stack(stack)
+  check_parts(
     stack, params=params, state=state, initial=initial, noise=noise
   )  # fmt: skip
   if reverse and stack.backward:
@@ -201,7 +201,7 @@ def run_stack(
   )
 
 
-def _check_parts(stack, **parts):
+def check_parts(stack, **parts):
   """Checks that what is given for each layer has one part for each."""
   for name, part in parts.items():
     if part is None and name != 'params':
@@ -219,7 +219,8 @@ def _check_parts(stack, **parts):
         raise ValueError(f'{name}.{way} has {len(own)} layers; must be {want}')
 
 
-def _check(stack):
+def check_stack(stack):
+  """Raises ValueError for what is no `Stack`, or none that can run."""
   if not isinstance(stack, Stack):
     raise ValueError(
       f'stack is of type {type(stack).__name__}; must be a Stack, as '

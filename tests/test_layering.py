@@ -18,6 +18,7 @@ LAYERS = (
   ('_fused', 'kernels', 'layer_checks'),
   ('layer',),
   ('stack', 'flax_layers', 'sequence_model'),
+  ('stack_weights',),
   ('training',),
   ('trainers',),
   ('epochs',),

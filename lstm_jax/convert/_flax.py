@@ -1,0 +1,126 @@
+"""Weights of flax: params of linen, states and modules of nnx."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from lstm_jax.convert._read import read, zeros_if_none
+
+GATES = {'lstm': 'ifgo', 'gru': 'rzn'}
+_WAYS = ('forward_rnn', 'backward_rnn')
+
+
+def directions(weights):
+  """The weights of each direction: one, or both of a `Bidirectional`."""
+  tree = _unwrapped(_tree(weights))
+  if any(way in tree for way in _WAYS):
+    if set(tree) != set(_WAYS):
+      raise ValueError(
+        f'flax: has {", ".join(map(str, tree))}; must be {", ".join(_WAYS)}'
+      )
+    return [tree[way] for way in _WAYS]
+  return [tree]
+
+
+def from_flax(kind, weights, num_inputs, size, before):
+  """`(w_x, w_h, b, b_hn)` of one cell."""
+  del before
+  tree = _unwrapped(_tree(weights))
+  flat = {
+    f'{part}.{name}': leaf
+    for part, own in tree.items()
+    for name, leaf in (own.items() if isinstance(own, Mapping) else ())
+  }
+  more = [part for part, own in tree.items() if not isinstance(own, Mapping)]
+  flat |= {part: tree[part] for part in more}
+  if 'dense_i' in tree or 'dense_h' in tree:
+    return _from_dense(kind, flat, num_inputs, size)
+  flat = {name.replace('if_.', 'if.'): leaf for name, leaf in flat.items()}
+  gates = GATES.get(kind, ('',))
+  spec = {}
+  for gate in gates:
+    spec[f'i{gate}.kernel'] = 'w_x', (size, num_inputs)
+    spec[f'h{gate}.kernel'] = 'w_h', (size, size)
+    way = 'h' if kind == 'lstm' else 'i'
+    spec[f'{way}{gate}.bias'] = 'b', (size,)
+  if kind == 'gru':
+    spec['hn.bias'] = 'b_hn', (size,)
+  found = read('flax', flat, spec, [n for n in spec if n.endswith('.bias')])
+  way = 'h' if kind == 'lstm' else 'i'
+  some = next(iter(found.values()))
+  bias = lambda name: zeros_if_none(found[name], some, size)
+  join = lambda side: np.concatenate(
+    [found[f'{side}{g}.kernel'] for g in gates]
+  )
+  b = np.concatenate([bias(f'{way}{gate}.bias') for gate in gates])
+  return join('i'), join('h'), b, bias('hn.bias') if kind == 'gru' else None
+
+
+def _from_dense(kind, flat, num_inputs, size):
+  """Of the cells of nnx that have one matrix for all gates."""
+  rows = len(GATES.get(kind, 'h')) * size
+  spec = {
+    'dense_i.kernel': ('w_x', (rows, num_inputs)),
+    'dense_h.kernel': ('w_h', (rows, size)),
+    'dense_i.bias': ('b', (rows,)),
+    'dense_h.bias': ('b', (rows,)),
+  }
+  found = read('flax', flat, spec, ('dense_i.bias', 'dense_h.bias'))
+  w_x, w_h, b_i, b_h = found.values()
+  b_i, b_h = (zeros_if_none(b, w_x, rows) for b in (b_i, b_h))
+  if kind != 'gru':
+    return w_x, w_h, b_i + b_h, None
+  b = np.concatenate([(b_i + b_h)[: 2 * size], b_i[2 * size :]])
+  return w_x, w_h, b, b_h[2 * size :]
+
+
+def to_flax(kind, w_x, w_h, b, b_hn):
+  """Params of linen's cell."""
+  if kind == 'srn':
+    return {'i': {'kernel': w_x.T, 'bias': b}, 'h': {'kernel': w_h.T}}
+  gates = GATES[kind]
+  params = {}
+  for way, w in (('i', w_x), ('h', w_h)):
+    for gate, block in zip(gates, np.split(w, len(gates)), strict=True):
+      params[way + gate] = {'kernel': block.T}
+  way = 'h' if kind == 'lstm' else 'i'
+  for gate, block in zip(gates, np.split(b, len(gates)), strict=True):
+    params[way + gate]['bias'] = block
+  if kind == 'gru':
+    params['hn']['bias'] = b_hn
+  return params
+
+
+def _tree(weights):
+  """Nested dictionaries of arrays, from such or from modules of nnx."""
+  if isinstance(weights, Mapping):
+    # Generators of random numbers are no weights.
+    return {n: _tree(child) for n, child in weights.items() if n != 'rngs'}
+  if getattr(weights, 'residual', False):
+    raise ValueError('flax: residual=True: a cell that adds its state again')
+  names = ('forward_rnn', 'backward_rnn', 'cell', 'kernel', 'bias')
+  own = [name for name in names if getattr(weights, name, None) is not None]
+  if not own:
+    own = [
+      name
+      for name, child in getattr(weights, '__dict__', {}).items()
+      if hasattr(child, 'kernel')
+    ]
+  if own:
+    return {name: _tree(getattr(weights, name)) for name in own}
+  return weights
+
+
+def _unwrapped(tree):
+  """The dictionary inside of those with one entry that hold another."""
+  while isinstance(tree, Mapping) and len(tree) == 1:
+    (inner,) = tree.values()
+    if not isinstance(inner, Mapping):
+      break
+    tree = inner
+  if not isinstance(tree, Mapping):
+    raise ValueError(
+      f'flax: weights are of type {type(tree).__name__}; must be params, a '
+      'state or a module of a cell'
+    )
+  return tree

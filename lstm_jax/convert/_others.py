@@ -1,0 +1,224 @@
+"""Weights of torch, Keras, Haiku and Equinox, to rows in our order and back."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from lstm_jax.convert._read import (
+  as_mapping,
+  as_numpy,
+  read,
+  rows,
+  zeros_if_none,
+)
+
+# Where each of our blocks is in theirs, counted from 1. A GRU whose z is the
+# share of the new value has our z turned round: f(-x) = 1 - f(x).
+_KERAS = {'lstm': (1, 2, 3, 4), 'gru': (2, 1, 3), 'srn': (1,)}
+_HAIKU = {'lstm': (1, 3, 2, 4), 'gru': (2, -1, 3), 'srn': (1,)}
+_HAIKU_BACK = {'lstm': (1, 3, 2, 4), 'gru': (-2, 1, 3), 'srn': (1,)}
+_TORCH = ('weight_ih', 'weight_hh', 'bias_ih', 'bias_hh')
+
+
+def torch_layers(weights):
+  """`(layer, direction) -> {plain name: array}` of a whole `state_dict`."""
+  if hasattr(weights, 'state_dict'):
+    weights = weights.state_dict()
+  if not isinstance(weights, Mapping):
+    raise ValueError(
+      f'torch: weights are of type {type(weights).__name__}; must be a '
+      'state_dict'
+    )
+  layers = {}
+  for name, value in weights.items():
+    found = re.fullmatch(
+      r'(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(?:_l(\d+)(_reverse)?)?',
+      str(name),
+    )
+    if found is None:
+      raise ValueError(
+        f'torch: {name} is no weight of a recurrent layer; choose from '
+        f'{", ".join(_TORCH)}, with _l0, _l1, ... and _reverse'
+      )
+    plain, layer, reverse = found.groups()
+    if plain == 'weight_hr':
+      raise ValueError(
+        f'torch: {name}: proj_size: no cell here has projections'
+      )
+    place = int(layer or 0), int(reverse is not None)
+    layers.setdefault(place, {})[plain] = value
+  return layers
+
+
+def from_torch(kind, weights, num_inputs, size, before):
+  """`(w_x, w_h, b, b_hn)` of one layer in one direction."""
+  del before
+  count = _rows_of(kind) * size
+  spec = {
+    'weight_ih': ('w_x', (count, num_inputs)),
+    'weight_hh': ('w_h', (count, size)),
+    'bias_ih': ('b', (count,)),
+    'bias_hh': ('b', (count,)),
+  }
+  found = read('torch', weights, spec, ('bias_ih', 'bias_hh'))
+  w_x, w_h, b_ih, b_hh = found.values()
+  b_ih, b_hh = (zeros_if_none(b, w_x, count) for b in (b_ih, b_hh))
+  if kind != 'gru':
+    return w_x, w_h, b_ih + b_hh, None
+  b = np.concatenate([(b_ih + b_hh)[: 2 * size], b_ih[2 * size :]])
+  return w_x, w_h, b, b_hh[2 * size :]
+
+
+def to_torch(kind, w_x, w_h, b, b_hn):
+  """The arrays of a cell of torch."""
+  b_hh = np.zeros_like(b)
+  if kind == 'gru':
+    b_hh[-len(b_hn) :] = b_hn
+  return {'weight_ih': w_x, 'weight_hh': w_h, 'bias_ih': b, 'bias_hh': b_hh}
+
+
+def keras_directions(weights):
+  """The list of `get_weights` of each direction."""
+  if hasattr(weights, 'get_weights'):
+    weights = weights.get_weights()
+  if not isinstance(weights, list | tuple) or len(weights) not in (2, 3, 4, 6):
+    have = len(weights) if isinstance(weights, list | tuple) else 'no'
+    raise ValueError(
+      f'keras: {have} arrays in a list; must be kernel, recurrent_kernel and '
+      'bias (none with use_bias=False), once more for a second direction'
+    )
+  if len(weights) < 4:
+    return [weights]
+  half = len(weights) // 2
+  return [weights[:half], weights[half:]]
+
+
+def from_keras(kind, weights, num_inputs, size, before):
+  """`(w_x, w_h, b, b_hn)` of one layer in one direction."""
+  names = ('kernel', 'recurrent_kernel', 'bias')
+  weights = dict(zip(names, weights, strict=False))
+  count, order = _rows_of(kind) * size, _KERAS[kind]
+  two = kind == 'gru' and not before
+  spec = {
+    'kernel': ('w_x', (count, num_inputs)),
+    'recurrent_kernel': ('w_h', (count, size)),
+    'bias': ('b', (2, count) if two else (count,)),
+  }
+  if kind == 'gru' and 'bias' in weights:
+    shape = as_numpy('keras: bias', weights['bias']).shape
+    if shape in ((count,), (2, count)) and shape != spec['bias'][1]:
+      which = 'before' if len(shape) == 1 else 'after'
+      raise ValueError(
+        f"keras's GRU(reset_after={which == 'after'}) resets {which} the "
+        f'recurrent product; the cell does not: make it with reset={which!r}'
+      )
+  w_x, w_h, bias = read('keras', weights, spec, ('bias',)).values()
+  bias = np.zeros(spec['bias'][1], w_x.dtype) if bias is None else bias
+  b_hn = np.zeros(size, w_x.dtype) if kind == 'gru' else None
+  if two:
+    b_x, b_h = (rows(part, order) for part in bias)
+    b_hn = b_h[2 * size :]
+    b = np.concatenate([(b_x + b_h)[: 2 * size], b_x[2 * size :]])
+  else:
+    b = rows(bias, order)
+  return rows(w_x, order), rows(w_h, order), b, b_hn
+
+
+def to_keras(kind, w_x, w_h, b, b_hn, before):
+  """`[kernel, recurrent_kernel, bias]`."""
+  order = _KERAS[kind]  # each is its own inverse
+  bias = rows(b, order)
+  if kind == 'gru' and not before:
+    b_h = np.zeros_like(b)
+    b_h[-len(b_hn) :] = b_hn
+    bias = np.stack([bias, rows(b_h, order)])
+  return [rows(w_x, order).T, rows(w_h, order).T, bias]
+
+
+def from_haiku(kind, weights, num_inputs, size, before):
+  """`(w_x, w_h, b, b_hn)` of one core; also with the names of its modules."""
+  del before
+  order, count = _HAIKU[kind], _rows_of(kind) * size
+  w_x = 'w_x', (count, num_inputs)
+  w_h = 'w_h', (count, size)
+  b = 'b', (count,)
+  spec = {
+    'lstm': {'w': ('w_x and w_h', (count, num_inputs + size)), 'b': b},
+    'gru': {'w_i': w_x, 'w_h': w_h, 'b': b},
+    'srn': {
+      'linear.w': w_x, 'linear.b': b, 'linear_1.w': w_h, 'linear_1.b': b,
+    },
+  }[kind]  # fmt: skip
+  tree = as_mapping('haiku', weights, spec)
+  while len(tree) == 1 and isinstance(next(iter(tree.values())), Mapping):
+    (tree,) = tree.values()
+  flat = {}
+  for part, own in tree.items():
+    if isinstance(own, Mapping):
+      last = str(part).rpartition('/')[2]
+      flat |= {f'{last}.{name}': leaf for name, leaf in own.items()}
+    else:
+      flat[part] = own
+  found = read('haiku', flat, spec)
+  if kind == 'srn':
+    return (
+      found['linear.w'], found['linear_1.w'],
+      found['linear.b'] + found['linear_1.b'], None,
+    )  # fmt: skip
+  b = rows(found['b'], order)
+  if kind == 'gru':
+    turned = (rows(found[name], order) for name in ('w_i', 'w_h'))
+    return *turned, b, np.zeros(size, b.dtype)
+  w = rows(found['w'], order)
+  b[size : 2 * size] += 1
+  return w[:, :-size], w[:, -size:], b, None
+
+
+def to_haiku(kind, w_x, w_h, b, b_hn):
+  """The params of a core of Haiku."""
+  del b_hn
+  order = _HAIKU_BACK[kind]
+  if kind == 'srn':
+    return {
+      'linear': {'w': w_x.T, 'b': b},
+      'linear_1': {'w': w_h.T, 'b': np.zeros_like(b)},
+    }
+  if kind == 'gru':
+    turned = {'w_i': w_x, 'w_h': w_h, 'b': b}
+    return {name: rows(value, order).T for name, value in turned.items()}
+  size = w_h.shape[1]
+  b = b.copy()
+  b[size : 2 * size] -= 1
+  w = np.concatenate([w_x, w_h], axis=1)
+  return {'w': rows(w, order).T, 'b': rows(b, order)}
+
+
+def from_equinox(kind, weights, num_inputs, size, before):
+  """`(w_x, w_h, b, b_hn)` of a cell or of its fields."""
+  del before
+  count = _rows_of(kind) * size
+  spec = {
+    'weight_ih': ('w_x', (count, num_inputs)),
+    'weight_hh': ('w_h', (count, size)),
+    'bias': ('b', (count,)),
+  }
+  if kind == 'gru':
+    spec['bias_n'] = 'b_hn', (size,)
+  given = as_mapping('equinox', weights, (*spec, 'bias_n'))
+  found = read('equinox', given, spec, ('bias', 'bias_n'))
+  b = zeros_if_none(found['bias'], found['weight_ih'], count)
+  b_hn = None
+  if kind == 'gru':
+    b_hn = zeros_if_none(found['bias_n'], found['weight_ih'], size)
+  return found['weight_ih'], found['weight_hh'], b, b_hn
+
+
+def to_equinox(kind, w_x, w_h, b, b_hn):
+  """The fields of a cell of Equinox."""
+  fields = {'weight_ih': w_x, 'weight_hh': w_h, 'bias': b}
+  return fields | ({'bias_n': b_hn} if kind == 'gru' else {})
+
+
+def _rows_of(kind):
+  return {'lstm': 4, 'gru': 3, 'srn': 1}[kind]

@@ -1,0 +1,88 @@
+"""Weights of whole stacks of other libraries, in and out."""
+
+from lstm_jax import convert
+from lstm_jax.stack import Stack, StackParams, check_parts, check_stack
+
+
+def import_stack(library, kind, stack: Stack, weights) -> StackParams:
+  """The params of a stack from the weights of another library's layers.
+
+  Args:
+    library, kind: as for `convert.import_weights`.
+    stack: the stack.
+    weights: of all layers and directions, as for `convert.directions`: a whole
+      `state_dict` of torch, else a list with the weights of each layer.
+
+  Returns:
+    The params of the stack.
+
+  Raises:
+    ValueError: another number of layers or directions; what `import_weights`
+      raises, with the layer's name.
+  """
+  check_stack(stack)
+  layers = convert.directions(library, weights)
+  ways = [way for way in StackParams._fields if getattr(stack, way)]
+  if len(layers) != len(stack.forward) or any(
+    len(layer) != len(ways) for layer in layers
+  ):
+    counts = ', '.join(str(len(layer)) for layer in layers)
+    raise ValueError(
+      f'{library}: weights of {len(layers)} layers with {counts} directions; '
+      f'the stack has {len(stack.forward)} with {len(ways)}'
+    )
+  params = StackParams((), ())._asdict()
+  for i, layer in enumerate(layers):
+    for way, own in zip(ways, layer, strict=True):
+      cell = getattr(stack, way)[i]
+      try:
+        one = convert.import_weights(library, kind, cell, own)
+      except ValueError as error:
+        raise ValueError(f'layer {way}[{i}]: {error}') from None
+      params[way] += (one,)
+  return StackParams(**params)
+
+
+def export_stack(library, kind, stack: Stack, params: StackParams):
+  """The inverse of `import_stack`: params of a stack as another library's.
+
+  Args:
+    library, kind, stack: as there.
+    params: of the stack.
+
+  Returns:
+    Weights in a form that `import_stack` takes.
+
+  Raises:
+    ValueError: what `export_weights` raises; `params` that do not match.
+  """
+  check_stack(stack)
+  check_parts(stack, params=params)
+  ways = [way for way in StackParams._fields if getattr(stack, way)]
+  layers = [
+    [
+      convert.export_weights(
+        library, kind, getattr(stack, way)[i], getattr(params, way)[i]
+      )
+      for way in ways
+    ]
+    for i in range(len(stack.forward))
+  ]
+  if library == 'torch':
+    return {
+      f'{name}_l{i}{"_reverse" * way}': array
+      for i, layer in enumerate(layers)
+      for way, own in enumerate(layer)
+      for name, array in own.items()
+    }
+  if library == 'keras':
+    return [sum(layer, []) for layer in layers]
+  if library == 'flax' and len(ways) == 2:
+    return [
+      {
+        f'{way}_rnn': {'cell': own}
+        for way, own in zip(ways, layer, strict=True)
+      }
+      for layer in layers
+    ]
+  return [layer[0] if len(ways) == 1 else tuple(layer) for layer in layers]

@@ -236,7 +236,8 @@ def caught(mutant, tree):
   words += ['-k', mutant.words] if mutant.words else []
   try:
     done = subprocess.run(
-      [sys.executable, '-m', 'pytest', '-x', '-q', '--sample', *words],
+      [sys.executable, '-m', 'pytest', '-x', '-q', '-p', 'no:randomly',
+       '--sample', *words],
       cwd=tree, capture_output=True, text=True, check=False,
       env=os.environ | {'PYTHONDONTWRITEBYTECODE': '1'},
     )  # fmt: skip

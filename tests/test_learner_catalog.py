@@ -82,23 +82,31 @@ def tasks_of(learner, how=()):
   ]
 
 
+@functools.cache
+def first_task(learner):
+  return tasks_of(learner)[0]
+
+
+@functools.cache
 def home_of(learner):
   """The cell that a learner meets every task with."""
   cells = [c for c in catalog.names('cells') if plannable(learner, c, {})]
   return 'lstm1997' if 'lstm1997' in cells else cells[0]
 
 
+@functools.cache
+def count(cell, options=()):
+  """Weights of a cell with these options, pairs."""
+  mask = catalog.build('cells', cell, 2, 2, **dict(options)).mask
+  return sum(int(np.sum(exists)) for exists in mask)
+
+
 def cell_options(learner, cell, how):
   """The last option that takes connections away and suits the learner."""
-
-  def weights(options):
-    mask = catalog.build('cells', cell, 2, 2, **options).mask
-    return sum(int(np.sum(exists)) for exists in mask)
-
   options = [
     v for v in variants('cells', cell) if plannable(learner, cell, v, how)
   ]
-  fewer = [v for v in options if weights(v) < weights({})]
+  fewer = [v for v in options if count(cell, (*v.items(),)) < count(cell)]
   return next(iter(fewer[::-1] or options), None)
 
 
@@ -109,13 +117,13 @@ def cases():
   """
   names = (catalog.names(kind) for kind in ('learners', 'cells', 'tasks'))
   for learner, cell, task in itertools.product(*names):
-    first = task == tasks_of(learner)[0]
+    first = task == first_task(learner)
     if not first and cell != home_of(learner):
       continue
     for how in learner_variants(learner):
-      options = cell_options(learner, cell, how)
       if task not in tasks_of(learner, how):
         continue
+      options = cell_options(learner, cell, how)
       if options is not None and (first or not how):
         words = tuple(how.items()), cell, tuple(options.items())
         yield Case(learner, *words, task)

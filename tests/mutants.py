@@ -76,7 +76,7 @@ MUTANTS = (
     'srn_self_hears_all', 'cells/srn.py',
     "'self': np.eye(hidden, dtype=np.float32)",
     "'self': np.ones((hidden, hidden), np.float32)",
-    ('cells', 'weight_counts'),
+    ('cell_oracles', 'cells'),
   ),
   Mutant(
     'lstm1997_g_half_as_wide', 'cells/lstm1997.py',
@@ -270,7 +270,7 @@ def main(argv=None):
     for mutant in chosen:
       noticed, said = caught(mutant, tree)
       if noticed:
-        test = said.split('FAILED ')[-1].split(' ')[0]
+        test = said.split('FAILED ')[-1].split()[0]
         print(f'caught  {mutant.name}: {test}', flush=True)
       else:
         print(f'MISSED  {mutant.name}:\n{said}', flush=True)

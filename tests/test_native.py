@@ -299,7 +299,7 @@ def test_other_vectors_than_this_processors(family, tmp_path):
     f'other = {{"-march=native": "-march={family}", "-O3": "-O1"}}\n'
     'library.FLAGS = tuple(other.get(f, f) for f in library.FLAGS)\n'
     'words = "squashing or same_bits or equal_in_float32 or srn_needs"\n'
-    'words = ["-q", "-p", "no:xdist", "-k", words, sys.argv[1]]\n'
+    'words = ["-q", "-p", "no:xdist", "--sample", "-k", words, sys.argv[1]]\n'
     'sys.exit(pytest.main(words))'
   )
   environ = os.environ | {'XDG_CACHE_HOME': str(tmp_path)}

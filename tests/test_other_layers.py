@@ -31,6 +31,12 @@ def cell_of(library, kind, num_inputs, hidden):
   return FACTORIES[kind](num_inputs, 0, hidden=hidden, **options)
 
 
+def gradients(loss, weights, x):
+  """`((gradients, gradient of x), ys)` of a loss that also returns ys."""
+  # Compiled as a whole: one program, not one for each operation of each size.
+  return jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))(weights, x)
+
+
 def of_torch(kind, weights, xs, factors, lengths):
   import torch
 
@@ -70,8 +76,8 @@ def of_keras(kind, weights, xs, factors, lengths):
     ys = jnp.swapaxes(ys, 0, 1) * mask.T[..., None]
     return jnp.sum(ys * factors), ys
 
-  (grads, x_grad), ys = jax.grad(loss, argnums=(0, 1), has_aux=True)(
-    [jnp.asarray(w) for w in weights], batch_first
+  (grads, x_grad), ys = gradients(
+    loss, [jnp.asarray(w) for w in weights], batch_first
   )
   return ys, grads, jnp.swapaxes(x_grad, 0, 1)
 
@@ -95,8 +101,8 @@ def of_flax(kind, weights, xs, factors, lengths):
     ys = ys * inside[..., None]
     return jnp.sum(ys * factors), ys
 
-  (grads, x_grad), ys = jax.grad(loss, argnums=(0, 1), has_aux=True)(
-    jax.tree.map(jnp.asarray, weights), jnp.asarray(xs)
+  (grads, x_grad), ys = gradients(
+    loss, jax.tree.map(jnp.asarray, weights), jnp.asarray(xs)
   )
   return ys, grads, x_grad
 
@@ -126,8 +132,8 @@ def of_haiku(kind, weights, xs, factors, lengths):
     ys = net.apply(params, x) * inside[..., None]
     return jnp.sum(ys * factors), ys
 
-  (grads, x_grad), ys = jax.grad(loss, argnums=(0, 1), has_aux=True)(
-    jax.tree.map(jnp.asarray, weights), jnp.asarray(xs)
+  (grads, x_grad), ys = gradients(
+    loss, jax.tree.map(jnp.asarray, weights), jnp.asarray(xs)
   )
   return ys, grads, x_grad
 
@@ -156,8 +162,8 @@ def of_equinox(kind, weights, xs, factors, lengths):
     ys = ys * inside[..., None]
     return jnp.sum(ys * factors), ys
 
-  (grads, x_grad), ys = jax.grad(loss, argnums=(0, 1), has_aux=True)(
-    jax.tree.map(jnp.asarray, weights), jnp.asarray(xs)
+  (grads, x_grad), ys = gradients(
+    loss, jax.tree.map(jnp.asarray, weights), jnp.asarray(xs)
   )
   return ys, grads, x_grad
 
@@ -189,9 +195,7 @@ def ours(cell, params, xs, factors, lengths):
     ys = run(cell, params, x, lengths=lengths).ys
     return jnp.sum(ys * factors), ys
 
-  (grads, x_grad), ys = jax.grad(loss, argnums=(0, 1), has_aux=True)(
-    params, jnp.asarray(xs)
-  )
+  (grads, x_grad), ys = gradients(loss, params, jnp.asarray(xs))
   return ys, grads, x_grad
 
 

@@ -28,11 +28,6 @@ settings.load_profile('unhurried')
 # named (a file, a node id, -k, -m) runs whole, and `--all` runs everything.
 MOST = 2
 MORE = {
-  # Long ones, whose promises the catalog's tests sample as well.
-  'test_a_grown_net_remembers_what_output_units_alone_cannot': 0,
-  'test_a_lane_has_the_bits_it_has_alone': 0,
-  'test_a_lane_is_a_trial_alone': 0,
-  'test_every_option_matters': 0,
   'test_equal': 8,
   'test_a_run_is_the_cell_stepped_by_hand': 4,
   'test_both_nets_learn_what_differentiating_says': 1,
@@ -41,11 +36,13 @@ MORE = {
   'test_with_the_full_pattern_it_is_exact': 1,
   'test_the_derivative_of_a_column_is_no_scatter': 6,
   'test_other_dtypes': 4,
+  # Every library's every kind, at one size or another.
+  'test_outputs_and_gradients_are_the_same': 14,
   'test_gather_puts_back_what_weights_took': 6,
   'test_gradients_by_products_are_those_of_the_loop': 5,
+  'test_in_and_out_again': 99,
   'test_it_teaches_what_the_array_teaches': 4,
   'test_it_goes_on_to_the_same_bits': 1,
-  'test_other_vectors_than_this_processors': 1,
   'test_refusals': 99,
   'test_sequences_are_learned_from': 6,
   'test_split_is_the_step_taken_apart': 4,
@@ -59,9 +56,9 @@ COMPILING = (
   'credit', 'criteria', 'draw', 'elman', 'every_step', 'exam', 'figures',
   'first_symbol', 'growth', 'guess', 'kf', 'lane_widths', 'layer',
   'learner_catalog', 'learners', 'memory', 'minibatch', 'multiplication',
-  'native', 'nets',
-  'one_hot', 'optimizers', 'quickprop', 'reber', 'reber_statistics', 'report',
-  'report_figures', 'report_rows', 'rtrl', 'snap1', 'statistics',
+  'native', 'nets', 'one_hot', 'optimizers', 'other_layers', 'quickprop',
+  'reber', 'reber_statistics', 'report', 'report_figures', 'report_rows',
+  'rtrl', 'snap1', 'statistics',
   'task_statistics', 'tasks', 'touched', 'trial', 'trigger', 'two_sequence',
   'uoro', 'vanishing', 'workers',
 )  # fmt: skip

@@ -399,6 +399,7 @@ def test_a_run_through_all_phases(epochs, x64):
     assert np.all(np.abs(moved) > 1e-4), 'the output units go on learning'
 
 
+@pytest.mark.slow
 def test_a_lane_is_a_trial_alone(x64):
   """Rates, lengths and phases of their own, all through a first unit."""
   lanes = (3,)
@@ -453,6 +454,7 @@ def test_a_candidate_that_overflowed_is_not_the_best():
   assert score == pytest.approx(0.3)
 
 
+@pytest.mark.slow
 def test_a_grown_net_remembers_what_output_units_alone_cannot():
   """The first of two symbols decides the last target, 3 to 5 steps later."""
   rng, lanes = np.random.default_rng(0), 8

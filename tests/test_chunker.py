@@ -357,6 +357,7 @@ def learned(cell, state, episode, **options):
   return cheap_jit(chunker(cell, TASK, **options).update)(state, episode)[0]
 
 
+@pytest.mark.slow
 def test_every_option_matters(x64):
   name, options = CELLS[0]
   cell = net(name, options)

@@ -67,6 +67,7 @@ def advance_of(row):
   return jax.jit(built(row)[1].program.advance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('row', ROWS)
 def test_a_lane_has_the_bits_it_has_alone(row):
   among = after(row, 16)

@@ -282,6 +282,7 @@ def test_squashing_functions(double):
     np.testing.assert_allclose(y_in[near_one], exact[near_one], rtol=2 * bound)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
   platform.machine() != 'x86_64', reason='the widths are those of x86-64'
 )

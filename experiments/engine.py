@@ -24,6 +24,7 @@ from experiments import (
   stopping,
   summaries,
   table,
+  verifying,
 )
 from experiments.builds import build
 from experiments.comparisons import headline as comparison_headline
@@ -59,6 +60,9 @@ def run(plan, how, stop):
   trials = {trial_id(s): s for s in plan.trials}
   stored = [plan_entry(name, s) for name, s in trials.items()]
   try:
+    if how.verify:
+      now = builds.code(trials)
+      return verifying.verify(path, how, trials, stored, now)
     finished = _finished(path, how, trials, stored)
     if finished is None:
       return _run(plan, how, stop, path, trials, stored)

@@ -30,6 +30,7 @@ class Run(NamedTuple):
     allow_drift: continue a folder that other versions or code have made.
     rerun_changed: run trials again whose code has changed since.
     retry_failed: run failed trials again.
+    verify: say what is in the folder, and change nothing.
     data_dir: folder of the data sets, '' for the usual one.
     skip_bad: leave out damaged files of data sets.
   """
@@ -43,6 +44,7 @@ class Run(NamedTuple):
   allow_drift: bool = False
   rerun_changed: bool = False
   retry_failed: bool = False
+  verify: bool = False
   data_dir: str = ''
   skip_bad: bool = False
 
@@ -234,6 +236,7 @@ def _run(given, environ):
     allow_drift=bool(given.get('allow_drift')),
     rerun_changed=bool(given.get('rerun_changed')),
     retry_failed=bool(given.get('retry_failed')),
+    verify=bool(given.get('verify')),
     data_dir=places['data_dir'],
     skip_bad=bool(given.get('skip_bad')),
   )

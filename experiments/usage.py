@@ -40,6 +40,10 @@ GROUPS = {
   },
   'Look before you run': {
     'list': (None, 'print all tasks, cells, learners and grids'),
+    'verify': (
+      None,
+      'say what is in the folder, and what the command would do; run nothing',
+    ),
     'dry_run': (None, 'print the plan: trials, programs, estimated time'),
     'help': (None, 'print this'),
   },

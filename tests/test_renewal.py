@@ -5,7 +5,7 @@ import types
 import jax
 import pytest
 
-from experiments import jax_options, renewal
+from experiments import jax_options, renewal, verifying
 from lstm_jax import reruns, results
 from lstm_jax.store import faults
 from lstm_jax.store.folder import create_or_open
@@ -160,3 +160,26 @@ def test_other_options_make_another_run(tmp_path, name, value):
     create_or_open(tmp_path / 'run', other)
   told = jax_options.recorded({'NVIDIA_TF32_OVERRIDE': '0'})
   assert told['NVIDIA_TF32_OVERRIDE'] == '0'
+
+
+def test_verify_says_what_there_is_and_changes_nothing(made, capsys):
+  folder, names = made
+
+  def verify(now, path=folder.path):
+    before = {p: p.read_bytes() for p in path.rglob('*') if p.is_file()}
+    stored = make_plan(trials=4)['trials']
+    code = verifying.verify(path, how(), names, stored, now)
+    assert before == {p: p.read_bytes() for p in path.rglob('*') if p.is_file()}
+    return code, ''.join(capsys.readouterr())
+
+  code, said = verify(now_of(names, a=THEN))
+  assert code == 0 and '4 of 4 trials have ended' in said
+  assert '2 trials failed: ValueError: a cell' in said
+  code, said = verify(now_of(names))
+  assert code == 2 and 'lstm_jax/cells/a.py (2 trials)' in said
+  (folder.path / 'records' / f'{names[0]}.json').write_text('{')
+  code, said = verify(now_of(names, a=THEN))
+  assert code == 3 and f'{names[0]}.json' in said and 'runs again' in said
+  (folder.path / 'plan.json').unlink()
+  code, said = verify(now_of(names))
+  assert code == 3 and 'its 3 records are of this command' in said

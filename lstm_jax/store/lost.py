@@ -26,7 +26,7 @@ def made(path, plan, allow_drift, damaged):
     Refused: there are records, and they are not of this plan.
   """
   identity = plan['identity']
-  trials, identities = _recorded(path)
+  trials, identities = recorded(path)
   said = ()
   if damaged is not None or trials:
     what = 'there is no plan.json' if damaged is None else str(damaged)
@@ -51,7 +51,7 @@ def made(path, plan, allow_drift, damaged):
   return plan, said
 
 
-def _recorded(path):
+def recorded(path):
   """(ids, identities with how often) that whole records in `path` carry."""
   trials, identities = set(), collections.Counter()
   for name in (path / 'records').glob('[!.]*.json'):

@@ -69,7 +69,7 @@ def set_flags(profile='auto', devices=0, environ=os.environ):
 
 
 # With less the loader, the compiler or its threads abort at their first step.
-_ADDRESS_SPACE = 2 * 2**30
+_ADDRESS_SPACE = 3 * 2**30
 
 
 class NoDevice(StoreError):

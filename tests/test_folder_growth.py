@@ -5,6 +5,9 @@ import itertools
 
 import pytest
 
+from experiments import engine, flags
+from experiments import plan as expansion
+from experiments import setting as setting_of
 from lstm_jax import reruns, results
 from lstm_jax.store import faults
 from lstm_jax.store.folder import create_or_open, open_folder, trial_id
@@ -27,6 +30,13 @@ def plan_of(*seeds, **changes):
     'trials': trials,
     'programs': {'p': [t['id'] for t in trials]},
   }
+
+
+def record_that(folder, index, status, **changes):
+  """The record of a trial that ended so."""
+  seen = 12 if status == 'solved' else None
+  changes |= {'status': status, 'sequences_to_success': seen}
+  return record(folder, index, **changes)
 
 
 def sources_of(plan, files):
@@ -89,7 +99,7 @@ def test_a_larger_budget_keeps_what_it_does_not_change(tmp_path):
   folder = create_or_open(tmp_path / 'run', plan_of(0, 1, 2, 3))
   ends = ('solved', 'budget', 'diverged', 'given_up')
   for i, status in enumerate(ends):
-    results.write_record(folder, record(folder, i, status=status))
+    results.write_record(folder, record_that(folder, i, status))
   for budget in (2000, 3000):  # the second before the first has run
     larger = create_or_open(folder.path, plan_of(0, 1, 2, 3, 4, budget=budget))
   taken, again = reruns.take_over(larger)
@@ -177,7 +187,7 @@ def test_results_of_other_code_are_found(tmp_path):
   )
   for i, status in enumerate(('solved', 'failed')):
     results.write_record(
-      folder, record(folder, i, status=status, reason='E: x\nat')
+      folder, record_that(folder, i, status, reason='E: x\nat')
     )
   records, _ = results.read_records(folder)
   made = {name: one['code'] for name, one in records.items()}
@@ -209,3 +219,25 @@ def test_results_of_other_code_are_found(tmp_path):
 
 def plan_ids(plan):
   return [trial['id'] for trial in plan['trials']]
+
+
+def test_one_set_of_settings_has_one_folder(tmp_path):
+  """Order and spelling on the command line are no other plan."""
+  base = '--task=adding --learner=bptt --length=10 --budget=300'
+  spelled = (
+    '--cell=srn,gru --learning_rate=0.5,0.1 --seeds=2',
+    '--cell=gru,srn --learning_rate=0.10,0.50 --seeds=1,0',
+    '--learning_rate=5e-1,1e-1 --cell=gru,srn --seeds=0-1',
+  )
+  plans = []
+  for words in spelled:
+    made = expansion.expand(flags.parse(['x', *base.split(), *words.split()]))
+    trials = {setting_of.trial_id(s): s for s in made.trials}
+    stored = [engine.plan_entry(name, s) for name, s in trials.items()]
+    plans.append((made.out, {**make_plan(), 'trials': stored, 'programs': {}}))
+  assert len({out for out, _ in plans}) == 1
+  first = create_or_open(tmp_path / 'run', plans[0][1])
+  for _, other in plans[1:]:
+    again = create_or_open(tmp_path / 'run', other)
+    assert list(again.trials) == list(first.trials)
+    assert again.identity == first.identity

@@ -30,7 +30,11 @@ def made(tmp_path):
   folder = create_or_open(tmp_path / 'run', plan, sources=sources)
   for i, status in enumerate(('solved', 'budget', 'failed', 'failed')):
     why = None if i < 2 else 'ValueError: a cell\nTraceback'
-    results.write_record(folder, record(folder, i, status=status, reason=why))
+    seen = 12 if status == 'solved' else None
+    results.write_record(
+      folder,
+      record(folder, i, status=status, reason=why, sequences_to_success=seen),
+    )
   return folder, names
 
 

@@ -14,7 +14,7 @@ import traceback
 import numpy as np
 
 from experiments import comparison_records as records
-from experiments import renewal, run_state
+from experiments import nets, renewal, run_state
 from experiments.progress import Progress, choose_mode
 from experiments.setting import steps
 from lstm_jax import machine, results
@@ -178,6 +178,8 @@ class Run:
           'seconds': result.seconds,
         }
       )
+    best = max(range(len(trained)), key=lambda i: _score(trained[i]))
+    found[best]['net'] = trained[best].params
     return found
 
   def _levels_of(self, dataset, seed, pool):
@@ -198,8 +200,11 @@ class Run:
       for i, name in enumerate(group.names):
         if name in self._ended:
           continue  # ran beside those that had not
+        net = trained[i].pop('net', None) if trained else None
         record = records.of_trial(name, trained[i] if trained else None, reason)
         record['device'] = self._kind
+        if net is not None:
+          nets.save(self._folder, name, net)
         disagreement = results.write_record(self._folder, record)
         if disagreement:
           self.display.say(f'sweep: {disagreement}')
@@ -276,6 +281,16 @@ def _work(group):
   """Steps that a group takes in all."""
   one = group.settings[0]
   return steps(one) * one.budget * len(group.names)
+
+
+def _score(trained):
+  """How good a net is by what it was chosen by, the larger the better."""
+  if not trained.finite:
+    return -np.inf
+  best = trained.best or {}
+  if 'valid_accuracy' in best:
+    return best['valid_accuracy']
+  return -best.get('valid_loss', trained.curves['train_loss'][-1])
 
 
 def _words(curves, epoch):

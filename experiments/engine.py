@@ -17,6 +17,7 @@ from experiments import (
   headline,
   jax_options,
   launch,
+  layout,
   mains,
   nets,
   renewal,
@@ -363,14 +364,16 @@ def _show(opened, plan):
     entries = list(opened.trials.values())
     lines = summary.lines(entries, records)
     print(comparison_table.text(lines))
-    print(f'\n{comparison_headline.sentence(lines)}')
+    print('\n' + layout.wrapped(comparison_headline.sentence(lines)))
   else:
     rows = results.rows(opened, records)
     published = content.published_figures(list(opened.trials.values()))
     planned = content.planned(opened.trials.values())
     found = summaries.summarize(rows, published, planned)
     print(table.text(found))
-    print(f'\n{headline.sentence(found)}')
+    print('\n' + layout.wrapped(headline.sentence(found)))
+    if said := table.verdict_line(found):
+      print(layout.wrapped(said))
     drawn = figures.draw_all(rows, opened.path / 'figures', published)
     pictures = [str(p) for p in drawn if p.suffix == '.png']
   print()

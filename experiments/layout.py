@@ -16,6 +16,11 @@ def width():
   return max(columns, _NARROWEST)
 
 
+def wrapped(text):
+  """A text in lines that the terminal is wide enough for."""
+  return '\n'.join(textwrap.wrap(text, width()))
+
+
 def show(text):
   """Prints a text that may be cut off by its reader; returns 0."""
   try:

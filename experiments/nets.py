@@ -1,7 +1,7 @@
-"""Solved nets kept in a run folder, and what goes on in them over a sequence.
+"""Nets kept in a run folder, and what goes on in them over a sequence.
 
-One net a row is kept, of whichever trial was solved first: the picture of a
-sequence needs one. Results do not depend on it.
+Of a task one net a row is kept, of whichever trial was solved first; of a data
+set the best of each setting. Results do not depend on them.
 """
 
 import numpy as np
@@ -22,6 +22,8 @@ def save(opened, trial, params):
     'trial': trial,
     'plan': opened.identity,
     'params': {name: np.asarray(w).tolist() for name, w in params.items()},
+    # Lists say nothing of an array without elements.
+    'shapes': {name: list(np.shape(w)) for name, w in params.items()},
   }
   path = _folder(opened) / f'{trial}.json'
   files.make_directory(path.parent, opened.disk)
@@ -64,12 +66,25 @@ def load(opened):
       shape.check_net(content, path)
     except (faults.StoreError, FileNotFoundError):
       continue
-    if content['trial'] == name and content['plan'] == opened.identity:
-      found[name] = {
-        weight: np.asarray(values, np.float32)
-        for weight, values in content['params'].items()
-      }
+    try:
+      if content['trial'] == name and content['plan'] == opened.identity:
+        found[name] = _arrays(content)
+    except (ValueError, TypeError, KeyError, AttributeError):
+      continue  # sealed, but no net
   return found
+
+
+def _arrays(content):
+  """Path -> array of a kept net."""
+  shapes = content.get('shapes', {})  # older nets have none
+  arrays = {
+    name: np.asarray(values, np.float32)
+    for name, values in content['params'].items()
+  }
+  return {
+    name: array.reshape(shapes.get(name, array.shape))
+    for name, array in arrays.items()
+  }
 
 
 def trace(entry, params, seed=0):

@@ -82,6 +82,18 @@ def text(summaries: list[Summary], width: int | None = None) -> str:
   return '\n'.join([*head, *[''][: len(head)], *lines, '', *tail])
 
 
+def verdict_line(summaries: list[Summary]) -> str:
+  """How many settings reproduce what was published, '' where nothing was."""
+  words = [_verdict(s) for s in summaries if _is_published([s])]
+  if not words:
+    return ''
+  said = (
+    f'{words.count(word)} {word}' for word in verdicts.WORDS if word in words
+  )
+  settings = f'{len(words)} setting' + 's' * (len(words) != 1)
+  return f'{settings} beside a published figure: {", ".join(said)}.'
+
+
 def markdown(summaries: list[Summary]) -> str:
   """The whole table in Markdown, ending with a newline."""
   if not summaries:

@@ -51,6 +51,8 @@ class Trained(NamedTuple):
     after: of `Dataset.after`; {} without.
     finite: whether every error was.
     seconds: device time, the lane's share.
+    params: of the net of the best epoch, without a validation part of the
+      last: name -> array, see `snapshot.named`.
   """
 
   curves: dict[str, list[float]]
@@ -60,6 +62,7 @@ class Trained(NamedTuple):
   after: dict[str, Any]
   finite: bool
   seconds: float
+  params: dict[str, np.ndarray]
 
 
 def train(
@@ -262,6 +265,7 @@ class _Run:
     test = self._tested(self._state.params)
     has_best = 'valid' in self._pools[0].parts
     best = self._tested(self._best) if has_best else None
+    kept = named(self._best if has_best else self._state.params)
     found = []
     for i, pool in enumerate(self._pools):
       curves = {
@@ -288,7 +292,16 @@ class _Run:
       finite = np.all(np.isfinite(self._curves['train_loss'][i]))
       finite = finite and np.isfinite(test[i]['loss'])
       found.append(
-        Trained(curves, test[i], best_of, confusion, after, bool(finite), 0.0)
+        Trained(
+          curves,
+          test[i],
+          best_of,
+          confusion,
+          after,
+          bool(finite),
+          0.0,
+          {name: np.asarray(leaf[i]) for name, leaf in kept},
+        )  # fmt: skip
       )
     share = self._seconds / len(self._lanes)
     return [one._replace(seconds=share) for one in found]

@@ -38,14 +38,10 @@ def sentence(lines: list[Line]) -> str:
 def _of_task(lines, names):
   held_out = [line for line in lines if line.metric != 'train_loss']
   rows = parts(held_out or lines, lambda line: (_row(line), data(line)))
-  several = [
-    one
-    for one in rows.values()
-    if len({line.entry['cell'] for line in one}) == len(one) > 1
-  ]
+  several = [one for one in rows.values() if len(_cells(one)) > 1]
   if not several:
     return _alone((held_out or lines)[0], names)
-  compared = several[0]
+  compared = [max(one, key=_chosen_by) for one in _cells(several[0]).values()]
   metric = compared[0].metric
   compared = [line for line in compared if line.metric == metric]
   better = -1 if metric == 'accuracy' else 1
@@ -59,7 +55,32 @@ def _of_task(lines, names):
   words = f'means of {"–".join(map(shown, seeds))} seeds'
   chance = _difference([line.measures[metric].values for line in compared])
   where = f'row {_row(compared[0])}, {words}'
+  if len(several[0]) > len(compared):
+    where += ', each in its best setting by validation'
+    if not all(map(_is_validated, compared)):
+      where = where.replace('validation', 'training loss')
   return f'{said} {JUDGED[metric]} ({"; ".join(filter(None, (where, chance)))})'
+
+
+def _cells(lines):
+  """Cell -> its lines."""
+  return parts(lines, lambda line: line.entry['cell'])
+
+
+def _is_validated(line):
+  return bool({'valid_accuracy', 'valid_loss'} & set(line.measures))
+
+
+def _chosen_by(line):
+  """By what one of several settings is chosen: never by the test part."""
+  for name, sign in (
+    ('valid_accuracy', 1),
+    ('valid_loss', -1),
+    ('train_loss', -1),
+  ):
+    if name in line.measures:
+      return sign * line.measures[name].mean
+  return -math.inf
 
 
 def _row(line):

@@ -1,0 +1,157 @@
+"""What the best net of a run on a data set answers."""
+
+import io
+import shlex
+from pathlib import Path
+
+import numpy as np
+
+from experiments import comparison_plan, flags, plan, values
+from experiments.report import commands
+from experiments.setting import trial_id
+from lstm_jax.batches import in_batches
+from lstm_jax.snapshot import restored
+from lstm_jax.store import files
+
+_BATCH = 64
+_MOST_BYTES = 1 << 28
+
+
+def answers(entry, params, asked):
+  """Answers to the test part of the data set, or to a file.
+
+  Args:
+    entry: the trial's entry in the plan.
+    params: path -> array.
+    asked: a `predict.Asked`.
+
+  Returns:
+    (lines that sum it up, rows of text with their headings first).
+
+  Raises:
+    Refused: the setting is not one of this version; a file that does not fit.
+    Missing, BadData: the data set.
+  """
+  import jax
+
+  setting = _setting(entry)
+  how = flags.Run(data_dir=asked.data_dir)
+  prepared, reasons = comparison_plan.prepare([setting], how)
+  if reasons:
+    raise values.Refused(*reasons)
+  dataset, trainer = prepared.build(setting)
+  own = trainer.model.init(jax.random.key(0))
+  try:
+    net = restored(own, params)
+  except ValueError as why:
+    raise values.Refused(f'{entry["trial"]}: {why}') from None
+  if asked.data:
+    inputs = _inputs(asked.data, dataset)
+    outputs = np.asarray(trainer.outputs(net, inputs))
+    return [f'{len(inputs)} sequences of {asked.data}.'], _table(
+      dataset, outputs
+    )
+  pool = dataset.pool(setting.seed)
+  test = pool.parts['test']
+  examples = jax.tree.map(lambda a: a[test], pool.examples)
+  order, _ = in_batches(np.arange(len(test)), _BATCH)
+  run = jax.jit(trainer.outputs)
+  outputs = [np.asarray(run(net, *_batch(examples, index))) for index in order]
+  outputs = np.concatenate(outputs)[: len(test)]
+  same = ' (which it was trained on: nothing is held out)' * (
+    test is pool.parts['train'] or set(test) == set(pool.parts['train'])
+  )
+  head = [
+    f'Test part, {len(test):,} examples{same}: '
+    + _figures(dataset, outputs, examples.targets)
+  ]
+  return head, _table(dataset, outputs, examples.targets)
+
+
+def _setting(entry):
+  """The `Setting` of an entry, planned again from its command."""
+  words = shlex.split(commands.command(entry, [entry['seed']]))[3:]
+  trials = plan.expand(flags.parse(['sweep', *words], {})).trials
+  for trial in trials:
+    if trial_id(trial) == (entry.get('trial') or entry['id']):
+      return trial
+  raise values.Refused(
+    f'row {entry["row"]}: its setting is another one in this version'
+  )
+
+
+def _batch(examples, index):
+  if examples.lengths is None:
+    return (examples.inputs[index],)
+  return examples.inputs[index], examples.lengths[index]
+
+
+def _inputs(name, dataset):
+  """`[N, T, I]` from a file."""
+  if dataset.vocabulary:
+    raise values.Refused(f'--data={name}: this net hears words, not numbers')
+  path = Path(name).expanduser()
+  if path.suffix not in ('.npy', '.csv'):
+    raise values.Refused(f'--data={name}: must end in .npy or .csv')
+  try:
+    data = files.read(path, _MOST_BYTES)
+  except FileNotFoundError:
+    raise values.Refused(f'--data={name}: there is no such file') from None
+  try:
+    if path.suffix == '.npy':
+      found = np.load(io.BytesIO(data), allow_pickle=False)
+    else:
+      found = np.loadtxt(io.StringIO(data.decode()), delimiter=',', ndmin=2)
+    found = np.asarray(found, np.float32)
+  except (ValueError, TypeError, EOFError, UnicodeDecodeError) as why:
+    said = str(why).splitlines()[0] if str(why) else 'not readable'
+    raise values.Refused(f'--data={name}: {said}') from None
+  if found.ndim == 2:
+    found = found[None]
+  if found.ndim != 3 or found.shape[2] != dataset.num_inputs or not found.size:
+    raise values.Refused(
+      f'--data={name}: has shape {list(found.shape)}; the net hears '
+      f'{dataset.num_inputs} numbers a step: [T, {dataset.num_inputs}] or '
+      f'[N, T, {dataset.num_inputs}]'
+    )
+  if not np.isfinite(found).all():
+    raise values.Refused(f'--data={name}: holds what is no finite number')
+  return found
+
+
+def _figures(dataset, outputs, targets):
+  """Accuracy, or the mean squared error."""
+  if dataset.loss == 'squared':
+    error = np.abs(outputs - targets)
+    said = f'mean squared error {np.mean(error**2):.4g}'
+    if dataset.tolerance:
+      near = error.reshape(len(error), -1).max(axis=1) < dataset.tolerance
+      said += f', {near.mean():.1%} within {dataset.tolerance:g}'
+    return f'{said}.'
+  return f'{np.mean(_classes(outputs) == targets):.1%} right.'
+
+
+def _classes(outputs):
+  if outputs.shape[-1] == 1:
+    return (outputs[:, 0] > 0.5).astype(int)
+  return np.argmax(outputs, axis=-1)
+
+
+def _table(dataset, outputs, targets=None):
+  """A line an example, its last step where there are several."""
+  rows = [('example', *['target'] * (targets is not None), 'answer')]
+  for i, output in enumerate(outputs):
+    words = [] if targets is None else [targets[i]]
+    if dataset.loss == 'squared':
+      shown = [
+        ' '.join(f'{x:.4f}' for x in np.atleast_2d(one)[-1])
+        for one in (*words, output)
+      ]
+    else:
+      picked = [*words, _classes(output[None])[0]]
+      shown = [
+        dataset.classes[int(c)] if dataset.classes else str(int(c))
+        for c in picked
+      ]
+    rows.append((str(i), *shown))
+  return rows

@@ -1,0 +1,49 @@
+"""What a solved net answers to fresh sequences of its task."""
+
+import numpy as np
+
+from experiments import nets
+
+
+def answers(entry, params, asked):
+  """Draws sequences and follows the net over them.
+
+  Args:
+    entry: the trial's entry in the plan.
+    params: path -> array.
+    asked: a `predict.Asked`.
+
+  Returns:
+    (lines that sum it up, rows of text with their headings first: a line for
+    each judged step of each sequence).
+  """
+  tolerance = entry['options'].get('task.tolerance')
+  rows = [('sequence', 'step', 'of', 'target', 'answer', 'largest error')]
+  right = 0
+  for i in range(asked.count):
+    found = nets.trace(entry, params, asked.seed + i)
+    judged = np.flatnonzero(found['mask'])
+    errors = np.abs(found['outputs'] - found['targets'])[judged].max(axis=1)
+    right += bool(tolerance) and bool(errors.max() < tolerance)
+    for t, error in zip(judged, errors, strict=True):
+      rows.append(
+        (
+          str(asked.seed + i),
+          str(t + 1),
+          str(len(found['mask'])),
+          _shown(found['targets'][t]),
+          _shown(found['outputs'][t]),
+          f'{error:.3f}',
+        )
+      )
+  head = []
+  if tolerance:
+    head.append(
+      f'{right}/{asked.count} fresh sequences right: every output within '
+      f'{tolerance:g} of its target.'
+    )
+  return head, rows
+
+
+def _shown(numbers):
+  return ' '.join(f'{x:.2f}' for x in numbers)

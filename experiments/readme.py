@@ -1,0 +1,146 @@
+"""`python -m experiments.readme`: the figures of README.md, from kept results.
+
+What stands between `<!-- from: FILE -->` and `<!-- end -->` in README.md is
+made from that file; nobody writes a figure there by hand.
+
+  docs/quickstart.csv   trials of the quick start, taken from a run folder
+  docs/paper1997.csv    the rows of `--grid=paper1997`, see docs/reproduction.md
+"""
+
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.listen()
+
+
+import csv
+import io
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+from experiments import headline, summaries, table
+from experiments.layout import show
+from experiments.report import verdicts
+from lstm_jax.store import faults, files
+
+_HELP = """\
+Makes the figures of README.md from the results that are kept in docs/.
+
+  python -m experiments.readme                 writes README.md
+  python -m experiments.readme --run=FOLDER    before that, takes the trials of
+                                               a quick start for docs/
+  python -m experiments.readme --check         changes nothing; 3 where
+                                               README.md is not what it writes
+
+"""
+ROOT = Path(__file__).parent.parent
+_QUICKSTART, _PAPER = 'docs/quickstart.csv', 'docs/paper1997.csv'
+# Columns of results.csv that its table is made from.
+_COLUMNS = ('trial', 'grid', 'row', *summaries.FIELDS, 'seed', 'budget')
+_COLUMNS += ('status', 'sequences_to_success', 'train_absolute')
+_BLOCK = re.compile(r'(<!-- from: (\S+) -->\n).*?(<!-- end -->)', re.DOTALL)
+_WIDTH = 80
+
+
+@mains.guarded('readme')
+def main(argv=None):
+  """Runs the command line `argv` and returns its exit code."""
+  words = list(sys.argv if argv is None else argv)[1:]
+  if '--help' in words:
+    return show(_HELP + mains.EXIT_CODES)
+  for word in words:
+    if word.startswith('--run=') and word != '--run=':
+      taken = quickstart_of(Path(word.removeprefix('--run=')))
+      _write(ROOT / _QUICKSTART, taken)
+    elif word != '--check':
+      mains.say('readme', f'{word}: choose from --run=FOLDER, --check, --help')
+      return int(faults.Exit.USAGE)
+  path = ROOT / 'README.md'
+  old = files.read(path).decode()
+  new = filled(old, ROOT)
+  if new == old:
+    return int(faults.Exit.OK)
+  if '--check' in words:
+    mains.say('readme', f'{path}: its figures are not those of docs/')
+    return int(faults.Exit.FAILED)
+  _write(path, new)
+  return int(faults.Exit.OK)
+
+
+def filled(text: str, root: Path = ROOT) -> str:
+  """A text with every marked block made anew from its file.
+
+  Raises:
+    Refused: a block of a file that none is made from.
+  """
+
+  def block(found):
+    makers = {_QUICKSTART: quickstart, _PAPER: paper}
+    if found[2] not in makers:
+      raise faults.Refused(f'README.md: no block is made from {found[2]}')
+    rows = csv.DictReader(io.StringIO(files.read(root / found[2]).decode()))
+    return f'{found[1]}{makers[found[2]](list(rows))}{found[3]}'
+
+  return _BLOCK.sub(block, text)
+
+
+def quickstart(rows) -> str:
+  """What the quick start prints, and the sentence that it shows."""
+  found = summaries.summarize(rows)
+  said = table.text(found, _WIDTH).split('\n\n')
+  # Without the head on what is common and the legend: --help has room for it.
+  body = '\n\n'.join(part for part in said if not _aside(part))
+  shows = '\n'.join(textwrap.wrap(headline.sentence(found), _WIDTH))
+  return f'```\n{body}\n\n{shows}\n```\n'
+
+
+def paper(rows) -> str:
+  """How many rows are reproduced; of each table one under each verdict."""
+  count = sum(row['verdict'] == verdicts.REPRODUCED for row in rows)
+  lines = [
+    f'{count} of {len(rows)} rows are reproduced. Of each table, the first row '
+    'under each verdict:',
+    '',
+    '| row | reading | published | ours: solved, mean | verdict |',
+    '|---|---|---:|---:|---|',
+  ]
+  seen = set()
+  for row in rows:
+    if (key := (row['source'], row['verdict'])) in seen:
+      continue
+    seen.add(key)
+    mean = f', {float(row["mean"]):,.0f}' if row['mean'] else ''
+    lines.append(
+      f'| {row["source"]}, {row["line"]} | {row["reading"]} '
+      f'| {float(row["published"]):,.0f} '
+      f'| {row["solved"]}/{row["trials"]}{mean} | {row["verdict"]} |'
+    )
+  return '\n'.join(lines) + '\n'
+
+
+def quickstart_of(folder: Path) -> str:
+  """The trials of a run folder, in the columns that README needs."""
+  rows = csv.DictReader(
+    io.StringIO(files.read(folder / 'results.csv').decode())
+  )
+  text = io.StringIO()
+  writer = csv.DictWriter(
+    text, _COLUMNS, lineterminator='\n', extrasaction='ignore'
+  )
+  writer.writeheader()
+  writer.writerows(rows)
+  return text.getvalue()
+
+
+def _aside(part):
+  return part.startswith(('All:', 'Options:', 'solved:'))
+
+
+def _write(path, text):
+  files.publish(path, text.encode(), overwrite=True)
+
+
+if __name__ == '__main__':
+  mains.run(main)

@@ -190,6 +190,7 @@ def _check_lengths(lengths, num_steps, lanes):
       raise ValueError(
         f'lengths has {wrong.ravel()[0]}; must be from 0 to T = {num_steps}'
       )
+    return array.astype(int)
   most = min(num_steps, jnp.iinfo(array.dtype).max)
   within = jnp.clip(array, array.dtype.type(0), array.dtype.type(most))
   return within.astype(int)

@@ -1,11 +1,36 @@
 """What the factories of cells share: checks, initial weights, net inputs."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.initial import check_numbers
 from lstm_jax.unroll import affine, spread
+
+
+def shared(factory):
+  """`factory`, whose cells of the same size and options share their functions.
+
+  JAX knows a program by the functions that it was made of: a layer whose cell
+  is made anew at every call, as a module of flax makes it, would else be
+  compiled anew. Numbers are each cell's own.
+  """
+  make = functools.lru_cache(maxsize=64, typed=True)(factory)
+
+  @functools.wraps(factory)
+  def cell(*sizes, **options):
+    try:
+      hash((sizes, *options.values()))
+    except TypeError:
+      return factory(*sizes, **options)  # says itself what is wrong with it
+    made = make(*sizes, **options)
+    return made._replace(
+      numbers={name: np.copy(value) for name, value in made.numbers.items()}
+    )
+
+  return cell
 
 
 def check_sizes(**sizes):
@@ -58,10 +83,28 @@ def draw_weights(key, mask, init_range):
   )
 
 
-def set_biases(drawn, numbers):
-  """`drawn` `[U]` with numbers `[U]` in their places; nan keeps the drawn."""
-  numbers = numbers.astype(drawn.dtype)
-  return jnp.where(jnp.isnan(numbers), drawn, numbers)
+def set_biases(drawn, *parts):
+  """Biases `[U]`: drawn ones, with numbers in their places.
+
+  A nan stands for the drawn one. It is put aside before anything is computed:
+  JAX's search for nan (`jax_debug_nans`) must not find a mark.
+
+  Args:
+    drawn: `[U]`.
+    *parts: one behind the other, numbers `[n]`, or how many stay as drawn.
+  """
+  made, at = [], 0
+  for part in parts:
+    if isinstance(part, int):
+      made.append(drawn[at : at + part])
+    else:
+      rows = drawn[at : at + len(part)]
+      np_ = np if isinstance(part, np.ndarray) else jnp
+      given = np_.logical_not(np_.isnan(part))
+      number = np_.where(given, part, 0).astype(drawn.dtype)
+      made.append(jnp.where(given, number, rows))
+    at += len(made[-1])
+  return jnp.concatenate(made)
 
 
 def gate_biases(drawn, numbers):
@@ -69,10 +112,13 @@ def gate_biases(drawn, numbers):
 
   `input_gate_bias`, `forget_bias`, `output_gate_bias` `[C]`; g keeps the drawn.
   """
-  y_in, y_f = numbers['input_gate_bias'], numbers['forget_bias']
-  g = np.full(len(y_f), np.nan, np.float32)
-  y_out = numbers['output_gate_bias']
-  return set_biases(drawn, jnp.concatenate((y_in, y_f, g, y_out)))
+  return set_biases(
+    drawn,
+    numbers['input_gate_bias'],
+    numbers['forget_bias'],
+    len(drawn) // 4,
+    numbers['output_gate_bias'],
+  )
 
 
 def net_input(weights, sources, b):

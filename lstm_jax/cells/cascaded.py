@@ -49,6 +49,7 @@ class Carry(NamedTuple):
   h: Array  # [C, *] activations V of the hidden units
 
 
+@_build.shared
 def cascaded(
   num_inputs: int,
   num_outputs: int,

@@ -35,6 +35,7 @@ class Carry(NamedTuple):
   y: Array  # [U, *] activations of all units, the output units first
 
 
+@_build.shared
 def fully_recurrent(
   num_inputs: int,
   num_outputs: int,

@@ -39,6 +39,7 @@ class Carry(NamedTuple):
   h: Array  # [C, *] activations of the hidden units
 
 
+@_build.shared
 def gru(
   num_inputs: int,
   num_outputs: int,

@@ -49,6 +49,7 @@ class Carry(NamedTuple):
   y_c: Array  # [C, *] cell outputs
 
 
+@_build.shared
 def lstm(
   num_inputs: int,
   num_outputs: int,

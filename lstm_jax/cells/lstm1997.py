@@ -61,6 +61,7 @@ class Carry(NamedTuple):
   y_gates: Array  # [G, *] gate activations, input gates first
 
 
+@_build.shared
 def lstm1997(
   num_inputs: int,
   num_outputs: int,
@@ -159,12 +160,13 @@ def lstm1997(
 
   def init(key, numbers):
     params = _build.draw_weights(key, mask, numbers['init_range'])
-    b = jnp.concatenate(
-      [numbers['input_gate_bias']] * input_gates
-      + [numbers['output_gate_bias']] * output_gates
-      + [np.full(num_cells, np.nan, np.float32)]
+    b = _build.set_biases(
+      params.b,
+      *[numbers['input_gate_bias']] * input_gates,
+      *[numbers['output_gate_bias']] * output_gates,
+      num_cells,
     )
-    return params._replace(b=_build.set_biases(params.b, b) * mask.b)
+    return params._replace(b=b * mask.b)
 
   def initial_carry(lanes=(), dtype=jnp.float32):
     cells = jnp.zeros((num_cells, *lanes), dtype)

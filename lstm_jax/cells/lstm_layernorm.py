@@ -51,6 +51,7 @@ class Carry(NamedTuple):
   y_c: Array  # [C, *] cell outputs
 
 
+@_build.shared
 def lstm_layernorm(
   num_inputs: int,
   num_outputs: int,

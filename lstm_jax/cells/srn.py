@@ -43,6 +43,7 @@ class Carry(NamedTuple):
   h: Array  # [C, *] activations of the hidden units
 
 
+@_build.shared
 def srn(
   num_inputs: int,
   num_outputs: int,

@@ -62,6 +62,8 @@ def output_size(cell):
 
 
 @functools.lru_cache(maxsize=64)
+# Kept, since JAX knows a program by the functions that it was made of.
+@functools.lru_cache(maxsize=64)
 def _by_step(step, output):
   """A `Recurrence` that is a cell's step, the same for the same step."""
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from experiments import (
+  aborts,
   builds,
   comparison_plan,
   comparison_records,
@@ -42,6 +43,12 @@ from lstm_jax.store import (
   lock,
   provenance,
   seal,
+)
+
+_ABORTED = (
+  'sweep: a compiled library has aborted, most likely for want of memory: that '
+  'is no result, what was saved is safe, run the same command again; the last '
+  'error of the system'
 )
 
 
@@ -198,6 +205,8 @@ def _run(plan, how, stop, path, trials, stored):
   with stop.polled():  # an import is no place for an exception
     devices = launch.devices()
     jax_options.pin()
+    if mains.is_process():
+      aborts.arm(int(faults.Exit.STOPPED), _ABORTED)
   if how.devices:
     devices = devices[: how.devices]
   names = list(trials)

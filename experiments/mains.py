@@ -21,7 +21,7 @@ import os
 import sys
 import threading
 
-from experiments import stopping
+from experiments import aborts, stopping
 from lstm_jax.store import files
 from lstm_jax.store.faults import Exit, StoreError, clean
 
@@ -71,6 +71,7 @@ def run(main):
     # Not sys.exit: a thread may be inside the compiler, which cannot be
     # interrupted and would abort; everything that counts is on disk.
     os._exit(code)
+  aborts.disarm(int(code))
   sys.exit(code)
 
 
@@ -150,6 +151,11 @@ def _where(error):
         place = f' ({package}/{rest}:{trace.tb_lineno})'
     trace = trace.tb_next
   return place
+
+
+def is_process():
+  """Whether `run` runs: nobody else's process would be ended."""
+  return isinstance(sys.stdout, Output)
 
 
 class Output:

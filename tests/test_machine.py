@@ -1,6 +1,8 @@
 """Faults of the machine are no results, and faults of a trial are."""
 
 import errno
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -128,3 +130,25 @@ def test_threads_that_cannot_start(monkeypatch):
   with pytest.raises(RuntimeError) as caught:
     run({})
   assert machine.fault(caught.value)
+
+
+@pytest.mark.parametrize(
+  'body, code',
+  [
+    ('os.abort()', 75),
+    ('t = threading.Thread(target=os.abort); t.start(); t.join()', 75),
+    ('pass', 3),
+  ],
+)
+def test_a_library_that_aborts(body, code):
+  """The process ends in a line and a code, and others end as they would."""
+  source = (
+    'import os, sys, threading\nfrom experiments import aborts\n'
+    f"aborts.arm(75, 'a line')\n{body}\naborts.disarm(3)\nsys.exit(3)"
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', source], capture_output=True, text=True, check=False
+  )
+  assert done.returncode == code, done.stderr
+  assert done.stderr.startswith('a line: ' if code == 75 else '')
+  assert done.stderr.count('\n') == (code == 75)

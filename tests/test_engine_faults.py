@@ -6,6 +6,7 @@ tables and report are those of the engine.
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import types
@@ -131,3 +132,36 @@ def test_files_too_large_in_a_real_supervised_run(tmp_path, blocks):
   last = done.stderr.splitlines()[-1]
   assert last.startswith('sweep: ') and 'File too large' in last
   assert 'terminate' not in done.stderr and files.names(out) != []
+
+
+@pytest.mark.parametrize('part', ['', 'records', 'checkpoints', 'nets'])
+def test_a_folder_that_goes_while_it_runs(command, tmp_path, capsys, part):
+  out = tmp_path / 'out'
+  gone = out / part
+
+  def remove(name, arguments):
+    if name == 'link' and (out / 'nets').exists():
+      shutil.rmtree(gone, ignore_errors=True)
+
+  code = command(out, stepwise(remove, QUICK))
+  said = capsys.readouterr().err
+  assert code in (0, 73) and 'Traceback' not in said and said.count('\n') <= 1
+  assert command(out) == 0
+  assert len(list((out / 'records').glob('*.json'))) == 4
+
+
+@pytest.mark.parametrize('part', ['records', 'checkpoints', 'nets', 'lock'])
+def test_a_part_that_is_something_else(command, tmp_path, capsys, part):
+  out = tmp_path / 'out'
+  assert command(out) == 0
+  for path in (out / part, out / 'plan.json', out / 'report.html'):
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+  if part == 'lock':
+    (out / part).mkdir()
+  else:
+    (out / part).write_bytes(b'x')
+  capsys.readouterr()
+  code = command(out)
+  said = capsys.readouterr().err
+  assert code in (0, 2, 73) and 'Traceback' not in said
+  assert code == 0 or f'{part}: ' in said or 'no plan.json' in said, said

@@ -49,9 +49,13 @@ def _flags(entry):
   # What is at the catalog's default need not be at that of the flags.
   options = entry.get('options', {})
   names = [entry[one] for one in ('task', 'cell', 'learner')]
+  try:
+    own = defaults.of(*names)
+  except ValueError:
+    own = ()  # of another version: its file is gone, or cannot be read
   words = {
     name: written(name, options.get(name, options.get(name.partition('.')[2])))
-    for name in defaults.of(*names)
+    for name in own
   }
   words |= dict(w.split('=', 1) for w in entry.get('changed', '').split())
   # The window of a data set is its own, and stands in --window already.

@@ -65,6 +65,11 @@ def _none(value):
   return value is None
 
 
+def _pairs(value):
+  """Words as cell.hidden=3 with blanks between them."""
+  return _text(value) and all('=' in word for word in value.split())
+
+
 def _published(value):
   kinds = _either(_text, _number)
   return isinstance(value, dict) and all(map(kinds, value.values()))
@@ -76,7 +81,8 @@ _SETTING = {
     ('grid', 'row', 'task', 'cell', 'learner', 'line', 'source', 'reading'),
     _text,
   ),
-  'changed': _text,
+  'trial': _text,
+  'changed': _pairs,
   'tried': _count,
   'length': _either(_count, _none),
   'window': _either(_count, _text, _none),
@@ -88,6 +94,7 @@ _SETTING = {
   'published': _published,
 }
 _NEEDED = ('grid', 'row', 'task', 'cell', 'learner', 'options', 'seed')
+_NEEDED += ('budget',)
 _NUMBERS = (
   'test_absolute',
   'test_squared',

@@ -1,0 +1,1 @@
+"""Files that nobody should have to read, made by code."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import defaults, plan
+from experiments import defaults, selection
 from experiments.report import commands
 from experiments.setting import trial_id
 from lstm_jax import catalog
@@ -42,7 +42,7 @@ def test_every_cell_learns_its_default_task(cell, tmp_path):
 def test_what_flags_do_not_say_is_said(cell):
   expanded = made(f'--cell={cell}')
   setting = expanded.trials[0]
-  held = plan.values_of(setting)
+  held = selection.values_of(setting)
   names = [setting.task, cell, setting.learner]
   found = defaults.of(*names)
   assert found['learner.optimizer'] == 'adam'

@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import engine, estimate, flags, grid, listing, plan, values
+from experiments import (
+  engine,
+  estimate,
+  flags,
+  grid,
+  listing,
+  plan,
+  selection,
+  values,
+)
 from experiments.report import commands
 from experiments.setting import (
   Setting,
@@ -312,13 +321,13 @@ def test_a_flag_alone_changes_the_quick_start_and_nothing_else(line, rows):
   name = axis.name
 
   def without(setting):
-    held = plan.values_of(setting)
+    held = selection.values_of(setting)
     held.pop(name, None)
     # A window means the same where it stands in a data set.
     return tuple(sorted(held.items())), setting.seed, setting.budget
 
   assert {*map(without, changed_.trials)} == {*map(without, own)}
-  got = {plan.values_of(s).get(name) for s in changed_.trials} - {None}
+  got = {selection.values_of(s).get(name) for s in changed_.trials} - {None}
   assert got == set(axis.values)
   told = f'in {rows} of 6 rows' in changed_.title
   assert told == (rows < 6)

@@ -1,0 +1,100 @@
+"""The row of a plan that flags alone make."""
+
+from experiments import defaults, grid
+from experiments import points as points_lib
+from experiments.grid import AXES, Axis
+from experiments.resolve import Given
+from lstm_jax import catalog
+
+# What a plan made of flags alone starts from.
+_DEFAULTS = {'task': 'adding', 'cell': 'lstm1997'}
+_LEARNER, _LEARNER_FOR_ALL = 'truncated1997', 'bptt'
+_TRAINER = 'minibatch'  # where the task is a data set
+
+
+def row_of(request):
+  """The row that flags alone make; the rest follows from its cells."""
+  axes = {axis.name: axis for axis in (*request.axes, *request.sets)}
+  for name, value in _DEFAULTS.items():
+    axes.setdefault(name, Axis(name, (value,), f'--{name}'))
+  datasets = catalog.names('datasets')
+  collected = all(task in datasets for task in axes['task'].values)
+  if collected:
+    axes.setdefault('learner', Axis('learner', (_TRAINER,), '--learner'))
+  known = set(catalog.names('cells'))
+  needs = catalog.describe('learners', _LEARNER).needs
+  needs = {name for name, need in needs.items() if not need.when}
+  trainable = all(
+    needs <= set(catalog.describe('cells', cell).provides)
+    for cell in known & set(axes['cell'].values)
+  )
+  plain = trainable and 'learner.window' not in axes
+  learner = _LEARNER if plain else _LEARNER_FOR_ALL
+  axes.setdefault('learner', Axis('learner', (learner,), '--learner'))
+  order = {name: i for i, name in enumerate(AXES.values())}
+  seeds, budget = request.seeds, request.budget
+  return grid.Row(
+    name='flags',
+    line='flags',
+    source='',
+    reading='',
+    roles=(),
+    tried=0,
+    axes=tuple(sorted(axes.values(), key=lambda a: order.get(a.name, 99))),
+    seeds=seeds
+    or tuple(range(defaults.TRAINER_SEEDS if collected else defaults.SEEDS)),
+    budget=budget or (defaults.EPOCHS if collected else defaults.BUDGET),
+    expected_sequences=0.0,
+    expected_trial_seconds=0.0,
+    published=(),
+  )
+
+
+def completed(point):
+  """A point with the defaults of a first try for what no flag says."""
+  names = [str(point.given[one].value) for one in catalog.ROLES]
+  if not all(map(catalog.kind_of, catalog.ROLES, names)):
+    return point  # a name that does not exist is refused elsewhere
+  said = {name: given.value for name, given in point.given.items()}
+  more = {
+    name: Given(value, f'--{points_lib.FLAG_OF.get(name, f"set={name}")}')
+    for name, value in defaults.of(*names, said).items()
+  }
+  return point._replace(given=point.given | more)
+
+
+def one_length(points, said):
+  """The points with one default length, the longest: cells are compared."""
+  if 'task.length' in said:
+    return points
+  lengths = {}
+  for point in points:
+    if length := point.given.get('task.length'):
+      task = point.given['task'].value
+      lengths[task] = max(lengths.get(task, length), length)
+  return [
+    point._replace(
+      given=point.given | {'task.length': lengths[point.given['task'].value]}
+    )
+    if 'task.length' in point.given
+    else point
+    for point in points
+  ]
+
+
+def left_open(request, row, points):
+  """What flags do not say, as the flags that would."""
+  said = {axis.name for axis in (*request.axes, *request.sets)}
+  held = {}
+  for point in points:
+    for name, given in point.given.items():
+      if name not in said:
+        held.setdefault(name, {})[str(given)] = given
+  found = [
+    f'{next(iter(one.values())).source}='
+    + '|'.join(str(given.value) for given in one.values())
+    for one in held.values()
+  ]
+  found += [f'--seeds={len(row.seeds)}'] * (request.seeds is None)
+  found += [f'--budget={row.budget}'] * (request.budget is None)
+  return ' '.join(found)

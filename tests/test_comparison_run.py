@@ -3,10 +3,18 @@
 import csv
 import os
 import signal
+import sys
 
 import pytest
 
-from experiments import comparison_plan, flags, plan, sweep, values
+from experiments import (
+  comparison_plan,
+  comparison_run,
+  flags,
+  plan,
+  sweep,
+  values,
+)
 from experiments.setting import steps, trial_id
 from lstm_jax import catalog, results
 from lstm_jax.store.folder import open_folder
@@ -230,3 +238,40 @@ def test_a_bad_file_stops_a_run_or_is_counted_in_it(
 def test_steps_of_an_epoch_are_known(name):
   one = made(f'--task={name} --cell=lstm').trials[0]
   assert steps(one) > 0
+
+
+def test_faults_failures_and_seeds_that_come_later(
+  tmp_path, monkeypatch, capsys
+):
+  """No memory is no result, an error is one; more seeds change no bit."""
+  monkeypatch.setitem(sys.modules, 'matplotlib', None)
+  words = '--task=noisy_sine --cell=srn --hidden=3 --budget=2 --window=4'
+  words += ' --learning_rate=0.03 --set=learner.kernel=xla --devices=1'
+
+  def run(name, *extra):
+    out = f'--out={tmp_path / name}'
+    code = sweep.main(['sweep', *words.split(), '--progress=none', out, *extra])
+    return code, ''.join(capsys.readouterr())
+
+  def failing(error):
+    def train(self, group, device):
+      raise error
+
+    monkeypatch.setattr(comparison_run.Run, '_train', train)
+
+  whole = comparison_run.Run._train
+  failing(MemoryError('no room'))
+  code, said = run('a', '--seeds=2')
+  assert code == 75 and 'sweep: out of memory: no room; that is no' in said
+  assert list((tmp_path / 'a' / 'records').iterdir()) == []
+  failing(ValueError('a cell'))
+  code, said = run('a', '--seeds=2')
+  assert code == 3 and said.count('ValueError: a cell') == 1
+  assert 'sweep: 2 trials failed: ValueError: a cell\n' in said
+  monkeypatch.setattr(comparison_run.Run, '_train', whole)
+  code, said = run('a', '--seeds=2')
+  assert code == 3 and 'Nothing left to do' in said
+  assert run('a', '--seeds=3', '--retry_failed')[0] == 0
+  assert run('b', '--seeds=1')[0] == 0
+  assert table(tmp_path / 'b') == table(tmp_path / 'a')[:1]
+  assert [row['status'] for row in table(tmp_path / 'a')] == ['budget'] * 3

@@ -234,3 +234,33 @@ def test_mean_interval_few_constant_and_seeded():
 def test_errors_name_the_argument(call, words):
   with pytest.raises(ValueError, match=words):
     call()
+
+
+@pytest.mark.parametrize('count', [1023, 1024, 1025, 5000, 100_000])
+def test_many_trials(count):
+  """Counts beyond what a float holds, half of them without success."""
+  values = np.arange(1.0, count + 1)
+  values[-(count // 3) :] = math.inf
+  low, high = statistics.median_interval(values)
+  half = 1.96 * math.sqrt(count) / 2
+  assert abs(count / 2 - half - low) < 2 and abs(count / 2 + half - high) < 3
+  near = statistics.median_bootstrap(values, resamples=2000)
+  assert abs(near.low - low) < half / 5 and abs(near.high - high) < half / 5
+  for k in (0, 1, count // 2, count):
+    found = statistics.wilson(k, count)
+    assert 0 <= found.low <= k / count <= found.high <= 1
+    assert 0 <= statistics.same_share(k, count, count - k, count) <= 1
+  finite = values[: count // 2]
+  found = statistics.mean_interval(finite, resamples=200)
+  assert found.low < finite.mean() < found.high
+  assert statistics.mean_of_others(finite, 30).low > 0
+
+
+def test_the_rank_is_the_same_by_both_ways():
+  for count in (6, 25, 26, 400, 1000):
+    for level in (0.5, 0.9, 0.95, 0.99):
+      below = stats.binom.cdf(np.arange(count), count, 0.5) * 2 <= 1 - level
+      assert statistics._rank(count, level) == below.sum()
+      more = count + 1000
+      below = stats.binom.cdf(np.arange(more), more, 0.5) * 2 <= 1 - level
+      assert statistics._rank(more, level) == below.sum()

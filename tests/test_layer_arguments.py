@@ -18,6 +18,7 @@ from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.srn import srn
 from lstm_jax.layer import run, which_kernel
 from lstm_jax.noise import Noise
+from lstm_jax.recurrences import with_recurrence
 from lstm_jax.unroll import OneHot
 
 T, B, I, C = 4, 3, 2, 5
@@ -37,7 +38,7 @@ def check(params=None, xs=None, cell=None, **arrays):
   own, weights, inputs = net()
   given = dict.fromkeys(('lengths', 'state', 'initial', 'reset', 'noise'))
   return layer_checks.check_arrays(
-    own if cell is None else cell,
+    with_recurrence(own if cell is None else cell),
     weights if params is None else params,
     inputs if xs is None else xs,
     **given | arrays,

@@ -4,11 +4,10 @@ Everything that a setting hands to the library is handed over here.
 """
 
 import re
-from pathlib import Path
 
 from experiments.setting import length_is_static
 from lstm_jax import catalog
-from lstm_jax.store import sources
+from lstm_jax.store import files, sources
 
 # What runs beside the modules that a setting names.
 _HERE = 'experiments.builds'
@@ -79,7 +78,7 @@ def trainer(setting, make_cell, dataset):
 def compiler_of(library):
   """What compiled a library, as it says itself; None where it does not."""
   pattern = rb'(GCC: \([^)\0]*\) [\d.]+|clang version [\d.]+)'
-  found = re.findall(pattern, Path(library).read_bytes())
+  found = re.findall(pattern, files.read(library))
   return ', '.join(sorted({name.decode() for name in found})) or None
 
 

@@ -12,7 +12,6 @@ if __name__ == '__main__':
 
 
 import sys
-from pathlib import Path
 from typing import NamedTuple
 
 from experiments import nets, values
@@ -73,7 +72,7 @@ def main(argv=None):
     return show(_HELP + mains.EXIT_CODES)
   try:
     asked = _read(words)
-    opened = folder.open_folder(asked.folder)
+    opened = folder.open_folder(values.place(asked.folder, 'folder'))
     entry, params = _net(opened, asked.net)
     if kind.is_comparison(entry):
       from experiments import predict_data as answers
@@ -99,7 +98,7 @@ def main(argv=None):
     print(f'... {len(table) - 1 - asked.count:,} more')
   if asked.out:
     text = '\n'.join(','.join(row) for row in table) + '\n'
-    files.publish(Path(asked.out).expanduser(), text.encode(), overwrite=True)
+    files.write(asked.out, text.encode())
     print(f'\nAll answers: {asked.out}')
   return int(faults.Exit.OK)
 
@@ -127,6 +126,8 @@ def _read(words):
   for name, low, high in (('count', 1, 10_000), ('seed', 0, values.MAX_INT)):
     if name in asked:
       asked[name] = values.integer(asked[name], f'--{name}', low, high)
+  for name in {'data', 'data_dir', 'out'} & asked.keys():
+    asked[name] = values.place(asked[name], f'--{name}')
   return Asked(paths[0], **asked)
 
 

@@ -5,7 +5,6 @@ room for a new run are kept as `<trial>.json.old`.
 """
 
 import collections
-from pathlib import Path
 
 from lstm_jax import results
 from lstm_jax.store import faults, files, seal, sources
@@ -61,8 +60,9 @@ def set_aside(folder, trials, why):
   """Makes room for trials to run again; their old records are kept."""
   for trial in trials:
     for part in ('records', 'nets'):
-      held = sorted((folder.path / part).glob(f'{trial}*.json'))
-      for path in filter(Path.is_file, held):
+      place = folder.path / part
+      held = files.names(place, '.json')
+      for path in (place / name for name in held if name.startswith(trial)):
         old = files.set_aside(path, folder.disk, 'old')
         note(folder, f'{trial} runs again, {why}; kept as {part}/{old.name}')
 

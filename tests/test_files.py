@@ -51,6 +51,8 @@ def around(source):
       called = ast.unparse(node.func)
       method = called.rpartition('.')[2]
       ours = called.startswith(('files.', 'disk.')) or '.disk.' in called
+      # What has been read already.
+      ours |= any('io.' in ast.unparse(of)[:3] for of in node.args)
       if not ours and (called in CALLS or method in METHODS):
         yield f'line {node.lineno}: {called}'
 

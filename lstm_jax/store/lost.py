@@ -51,13 +51,20 @@ def made(path, plan, allow_drift, damaged):
   return plan, said
 
 
+def _is_text(value):
+  return isinstance(value, str)
+
+
 def recorded(path):
   """(ids, identities with how often) that whole records in `path` carry."""
   trials, identities = set(), collections.Counter()
-  for name in (path / 'records').glob('[!.]*.json'):
+  place = path / 'records'
+  for name in (place / name for name in files.names(place, '.json')):
     with contextlib.suppress(faults.StoreError, FileNotFoundError):
       record = seal.unseal_json('record', files.read(name), name)
-      if '.conflict-' not in name.name:
-        trials.add(record.get('trial'))
-        identities[record.get('plan')] += 1
+      facts = record if isinstance(record, dict) else {}
+      whose = [facts.get('trial'), facts.get('plan')]
+      if '.conflict-' not in name.name and all(map(_is_text, whose)):
+        trials.add(whose[0])
+        identities[whose[1]] += 1
   return trials, identities

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import lstm_jax
 from lstm_jax.store import seal
+from lstm_jax.store.files import read
 from lstm_jax.store.provenance import PACKAGES
 
 _OURS = lstm_jax.__name__
@@ -85,7 +86,7 @@ def of_native() -> dict[str, str]:
   while waiting:
     name = waiting.pop()
     if _NATIVE + name not in found and (folder / name).is_file():
-      data = (folder / name).read_bytes()
+      data = read(folder / name)
       found[_NATIVE + name] = hashlib.sha256(data).hexdigest()[:16]
       waiting += re.findall(r'#include "([^"]+)"', data.decode())
   return found
@@ -127,7 +128,7 @@ def _read(module):
       return None  # a name within the module, or compiled
   if path.is_dir():
     return None  # a package without a file of its own
-  source = path.read_bytes()
+  source = read(path)
   name = path.relative_to(root).as_posix()
   try:
     tree = ast.parse(source)

@@ -768,12 +768,11 @@ def test_a_slower_processor_is_told_a_longer_time(monkeypatch):
 
 
 def test_slowness_is_that_of_the_processor(monkeypatch):
-  """A clock that runs at half speed sees a processor twice as fast."""
-  found = estimate.slowness()
-  assert 0.05 < found < 20
-  clock = estimate.time.perf_counter
-  monkeypatch.setattr(estimate.time, 'perf_counter', lambda: clock() / 1000)
-  assert estimate.slowness() < found / 50
+  """The best of its turns, in those of the processor of the figures."""
+  times = itertools.accumulate(itertools.cycle((0.5, 0.004, 0.5, 0.003)))
+  monkeypatch.setattr(estimate.time, 'perf_counter', lambda: next(times))
+  turn = 10 * estimate._REFERENCE_LOOP
+  assert estimate.slowness() == pytest.approx(0.003 / turn)
 
 
 def test_seconds_are_said_as_people_say_them():

@@ -220,14 +220,14 @@ def planted(mutant, text):
 
 
 def caught(mutant, tree):
-  """Whether the tests notice the fault; what they said.
+  """Who notices the fault.
 
   Args:
     mutant: the fault.
     tree: a copy of the project, which is as it was again afterwards.
 
   Returns:
-    `(whether a test failed, last lines of pytest's output)`.
+    `(the test that failed, '')`, or None and the end of pytest's output.
   """
   source = tree / 'lstm_jax' / mutant.path
   whole = source.read_text()
@@ -243,8 +243,11 @@ def caught(mutant, tree):
     )  # fmt: skip
   finally:
     source.write_text(whole)
-  failed = done.returncode == 1 and '\nFAILED ' in done.stdout
-  return failed, done.stdout[-300:] + done.stderr[-300:]
+  lines = done.stdout.splitlines()
+  failed = [line for line in lines if line.startswith(('FAILED ', 'ERROR '))]
+  if done.returncode == 1 and failed:
+    return failed[0].split()[1], ''
+  return None, done.stdout[-300:] + done.stderr[-300:]
 
 
 def main(argv=None):
@@ -268,9 +271,8 @@ def main(argv=None):
     leave = shutil.ignore_patterns('.*', '__pycache__', 'runs', '*.egg-info')
     shutil.copytree(ROOT, tree, ignore=leave)
     for mutant in chosen:
-      noticed, said = caught(mutant, tree)
-      if noticed:
-        test = said.split('FAILED ')[-1].split()[0]
+      test, said = caught(mutant, tree)
+      if test:
         print(f'caught  {mutant.name}: {test}', flush=True)
       else:
         print(f'MISSED  {mutant.name}:\n{said}', flush=True)

@@ -10,6 +10,7 @@ import pytest
 
 from lstm_jax.cells.gru import gru
 from lstm_jax.cells.lstm import lstm
+from lstm_jax.cells.lstm1997 import lstm1997
 from lstm_jax.cells.srn import srn
 from lstm_jax.unroll import unroll
 
@@ -106,6 +107,50 @@ def lstm_loop(p, inputs):
       y[c] = y_out * math.tanh(s[c])
     nets.append([dot(p.w_out[k], y) + p.b_out[k] for k in range(K)])
   return nets
+
+
+def lstm1997_loop(p, inputs, blocks, g, h, gates_at_rest):
+  """Cell by cell, two to a block: equations (4) to (9)."""
+  cells, gates = 2 * blocks, 2 * blocks
+  s, y, nets = [0.0] * cells, [0.0] * cells, []
+  y_gates = [gates_at_rest] * gates
+  for x in inputs:
+    net = [
+      dot(p.w_x[row], x)
+      + dot(p.w_gates[row], y_gates)
+      + dot(p.w_cells[row], y)
+      + p.b[row]
+      for row in range(gates + cells)
+    ]
+    y_gates = [logistic(value) for value in net[:gates]]
+    for c in range(cells):
+      s[c] += y_gates[c // 2] * g(net[gates + c])
+      y[c] = y_gates[blocks + c // 2] * h(s[c])
+    nets.append([dot(p.w_out[k], y) + p.b_out[k] for k in range(K)])
+  return nets
+
+
+G = {
+  '[-2,2]': lambda x: 4 * logistic(x) - 2,
+  '[-1,1]': lambda x: 2 * logistic(x) - 1,
+  '[0,1]': logistic,
+}
+H = {
+  '[-1,1]': lambda x: 2 * logistic(x) - 1,
+  '[-2,2]': lambda x: 4 * logistic(x) - 2,
+  'identity': lambda x: x,
+}
+
+
+def test_lstm1997_is_its_loop(x64):
+  """Every range of g and of h, gates at 0 and at a half before the first."""
+  rests = {'zero': 0.0, 'half': 0.5}
+  for g, h, rest in zip(G, H, ('zero', 'half', 'zero'), strict=True):
+    cell = lstm1997(I, K, blocks=2, block_size=2, g=g, h=h, reset_gates_to=rest)
+    p = weights_of(cell)
+    _, nets = unroll(cell, p, inputs_of())
+    expected = lstm1997_loop(p, inputs_of(), 2, G[g], H[h], rests[rest])
+    np.testing.assert_allclose(nets, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize('peepholes', [False, True])

@@ -106,6 +106,19 @@ def test_with_one_error_at_the_end_both_updates_are_one(x64):
   assert distance(results[0][0].params, params) > 1e-3
 
 
+def test_an_optimizer_with_a_memory_rests_where_nothing_is_scored():
+  cell = CELLS['srn']
+  learner = elman(cell, EVERY, optimizer='adam')
+  learn = cheap_jit(learner.update)
+  params = random_net(cell, 1)
+  episode = random_arrays(1, NUM_STEPS, I, K, end=False)
+  state, _ = learn(begin(learner, cell, params), episode)
+  unscored = np.zeros(np.shape(episode.scored), bool)
+  after, _ = learn(state, episode._replace(scored=unscored))
+  assert distance(state.params, params) > 1e-3
+  assert distance(after, state) == 0
+
+
 def test_arguments_are_checked():
   with pytest.raises(
     ValueError, match="update='daily' .* every_step, sequence"

@@ -13,6 +13,8 @@ from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.srn import srn
 from lstm_jax.layer import run, which_kernel
 from lstm_jax.noise import Noise, draw_noise, expected_noise
+from lstm_jax.promises import Broken, check_cell
+from lstm_jax.sequence_model import make_model
 from lstm_jax.stack import init_stack, make_stack, run_stack
 from lstm_jax.types import Array, Cell
 
@@ -217,6 +219,24 @@ def test_a_cell_of_a_step_alone_runs():
       run(cell, params, xs, **what)
   with pytest.raises(ValueError, match='heard=0.5: the cell has no Recurrence'):
     draw_noise(key, cell, T, heard=0.5)
+
+
+def test_a_cell_of_a_step_alone_is_trained_on_data():
+  make = lambda num_inputs: leaky(num_inputs, 0)
+  check_cell('leaky', make(I), layer=True)
+  sizes = {'num_inputs': I, 'num_outputs': 2, 'initial': 'cell', 'layers': 2}
+  model = make_model('leaky', make, **sizes)
+  params = model.init(jax.random.key(0))
+  xs = jax.random.normal(jax.random.key(1), (B, T, I))
+  net = model.apply(params, xs, jnp.array([T, 0, 3, 1]))
+  assert net.shape == (B, 2) and model.kernel() == 'xla'
+  assert len(set(net[:, 0].tolist())) == B
+  with pytest.raises(
+    ValueError, match='cell leaky is in no other library; write'
+  ):
+    make_model('leaky', make, **sizes | {'initial': 'keras'})
+  with pytest.raises(Broken, match='cell leaky does not say which field'):
+    check_cell('leaky', leaky(I, 0, carry=Several), layer=True)
 
 
 class Several(NamedTuple):

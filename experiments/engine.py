@@ -167,9 +167,10 @@ def _finished(path, how, trials, stored):
   if problems or not records.keys() >= trials.keys():
     return None
   again = renewal.plan(opened, how, records, {}, builds.code(trials))
-  for line in again.said:
-    mains.say('sweep', line)
-  return None if again.trials else opened
+  if again.trials:
+    return None  # and whoever runs them says so
+  mains.say('sweep', *again.said)
+  return opened
 
 
 def _tidy(opened):
@@ -404,7 +405,8 @@ def _say_failures(records):
   """Says why trials failed, a line a reason; returns how many reasons."""
   reasons = reruns.failures(records)
   for reason, count in reasons.most_common():
-    mains.say('sweep', f'{count:,} trials failed: {reason[:300]}')
+    trials = 'trials' if count > 1 else 'trial'
+    mains.say('sweep', f'{count:,} {trials} failed: {reason}')
   if reasons:
     mains.say('sweep', '--retry_failed runs them again')
   return len(reasons)

@@ -101,7 +101,11 @@ def take_over(folder):
           pass
       else:
         again += 1
-      files.set_aside(path, folder.disk, 'old')
+      try:
+        files.set_aside(path, folder.disk, 'old')
+      except faults.Unusable:
+        if path.exists():
+          raise  # else the process of another shard has done it
       break
   return taken, again
 

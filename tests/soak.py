@@ -63,8 +63,9 @@ FILES = {
 FAULTS = (
   *('kill', 'kill', *SIGNALS, 'shard', 'disk', 'tmpfs', 'flip_plan'),
   *('flip_records', 'flip_checkpoints', 'flip_nets', 'flip_derived'),
-  *('delete_derived', 'delete_checkpoints'),
+  *('delete_derived', 'delete_checkpoints', 'delete_plan', 'memory'),
 )
+_BY_SYSTEM = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)
 _LONGEST = 300.0  # seconds that a process may take
 _MOST_FAULTS = 4
 _PART = 0.6  # of the time of the undisturbed run: when a fault comes at last
@@ -88,16 +89,17 @@ class Process:
   Args:
     argv: of the command, without its name.
     file_size: bytes that a file may grow to; None: any.
+    memory: bytes that it may have beside those of this process; None: any.
   """
 
-  def __init__(self, argv, file_size=None):
+  def __init__(self, argv, file_size=None, memory=None):
     sys.stdout.flush()
     sys.stderr.flush()
     self._pipe, theirs = os.pipe()
     self.pid = os.fork()
     if not self.pid:
       os.close(self._pipe)
-      _become_sweep(argv, theirs, file_size)
+      _become_sweep(argv, theirs, file_size, memory)
     os.close(theirs)
     self._said, self._ended = [], None
 
@@ -137,7 +139,7 @@ class Process:
     return ended
 
 
-def _become_sweep(argv, out, file_size):
+def _become_sweep(argv, out, file_size, memory):
   """Runs the command as a process of its own would; does not return."""
   code = 70
   try:
@@ -145,6 +147,10 @@ def _become_sweep(argv, out, file_size):
     os.dup2(out, 2)
     if file_size is not None:
       resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+    if memory is not None:
+      held = int(Path('/proc/self/statm').read_text().split()[0])
+      most = held * resource.getpagesize() + memory
+      resource.setrlimit(resource.RLIMIT_AS, (most, most))
     from experiments import mains, sweep
 
     sys.argv = ['sweep', *argv]
@@ -234,9 +240,9 @@ class Soak:
       self.runs += 1
     return self._references[plan]
 
-  def _start(self, argv, out, *more, file_size=None):
+  def _start(self, argv, out, *more, **limits):
     self.runs += 1
-    return Process([*argv, f'--out={out}', *more], file_size)
+    return Process([*argv, f'--out={out}', *more], **limits)
 
   def _suffer(self, fault, draw, argv, out, seconds):
     """One run with a fault, or a fault between two runs."""
@@ -253,6 +259,13 @@ class Soak:
       size = int(10 ** draw.uniform(1.5, 5))
       process = self._start(argv, out, file_size=size)
       self._check(process.end(), {0, 74})
+    elif fault == 'memory':
+      most = int(10 ** draw.uniform(7, 9))
+      ended = self._start(argv, out, memory=most).end()
+      # Compiled code without memory ends as it likes, but seals nothing.
+      self.codes[ended.code] += 1
+      if ended.code not in {0, 75, *_BY_SYSTEM}:
+        raise Wrong(f'exit {ended.code} without memory: {ended.said}')
     elif fault == 'tmpfs':
       size = int(10 ** draw.uniform(0, 2))
       _mount(out, f'size={4 * size}k')

@@ -184,7 +184,7 @@ class Soak:
     self.codes = collections.Counter()
     self.states, self.folders, self.runs = set(), 0, 0
     self.slowest = 0.0  # seconds from a signal to the end
-    self._references = {}
+    self._references, self._started = {}, []
     self._tmpfs = None
 
   def folder(self, number):
@@ -242,7 +242,15 @@ class Soak:
 
   def _start(self, argv, out, *more, **limits):
     self.runs += 1
-    return Process([*argv, f'--out={out}', *more], **limits)
+    process = Process([*argv, f'--out={out}', *more], **limits)
+    self._started.append(process)
+    return process
+
+  def end_all(self):
+    """Kills what still runs, as the other shard of one that went wrong."""
+    for process in self._started:
+      process.send(signal.SIGKILL)
+      process.wait()
 
   def _suffer(self, fault, draw, argv, out, seconds):
     """One run with a fault, or a fault between two runs."""
@@ -428,6 +436,8 @@ def main(argv=None):
         soak.folder(soak.folders)
     except Wrong as error:
       wrong = str(error)
+    finally:
+      soak.end_all()
   figures = {
     'seed': seed,
     'minutes': round((time.monotonic() - began) / 60, 2),

@@ -1,6 +1,37 @@
 """Compiles the library and says where it is."""
 
+import sys
+
 from lstm_jax.native import library
 
+_HELP = """\
+usage: python -m lstm_jax.native
+
+Compiles the loops of layers for this processor, with $CXX or c++ or g++ or
+clang++, into $XDG_CACHE_HOME/lstm_jax (else ~/.cache/lstm_jax), and prints
+where they are. A good library that is there already stays; a damaged one is
+made anew.
+
+Exit codes: 0 it is there, 1 it cannot be made, 2 bad arguments."""
+
+
+def main(arguments) -> int:
+  """Builds the library; returns the exit code."""
+  if arguments in (['--help'], ['-h']):
+    print(_HELP)
+    return 0
+  if arguments:
+    print(
+      f'native: {arguments[0]!r} is no argument: see --help', file=sys.stderr
+    )
+    return 2
+  try:
+    print(library.build())
+  except RuntimeError as error:
+    print(f'native: {error}', file=sys.stderr)
+    return 1
+  return 0
+
+
 if __name__ == '__main__':
-  print(library.build())
+  sys.exit(main(sys.argv[1:]))

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <new>
 
 #include "vector.h"
 
@@ -26,13 +27,22 @@ inline void in_large_pages(const void* data, size_t bytes) {
 #endif
 }
 
-// Memory on vector boundaries, zero at first.
+// a b, or no memory for so many.
+inline int64_t times(int64_t a, int64_t b) {
+  int64_t product;
+  if (__builtin_mul_overflow(a, b, &product)) throw std::bad_alloc();
+  return product;
+}
+
+// Memory on vector boundaries, zero at first; throws where there is none.
 template <class F>
 class Scratch {
  public:
   explicit Scratch(int64_t count) {
-    size_t bytes = (std::max<int64_t>(count, 1) * sizeof(F) + 63) / 64 * 64;
+    const int64_t whole = times(std::max<int64_t>(count, 1), sizeof(F));
+    const size_t bytes = (size_t(whole) + 63) / 64 * 64;
     data_.reset(static_cast<F*>(std::aligned_alloc(64, bytes)));
+    if (!data_) throw std::bad_alloc();
     in_large_pages(data_.get(), bytes);
     std::memset(data_.get(), 0, bytes);
   }

@@ -1,10 +1,8 @@
 // The two calls that JAX makes, for any number of nets side by side.
 #include "back.h"
+#include "checks.h"
 #include "crew.h"
 #include "there.h"
-#include "xla/ffi/api/ffi.h"
-
-namespace ffi = xla::ffi;
 
 namespace lstm_jax {
 namespace {
@@ -34,29 +32,16 @@ class Nets {
   int own_;
 };
 
-std::vector<int64_t> nets_of(const ffi::AnyBuffer& array, int own) {
-  auto dims = array.dimensions();
-  return {dims.begin(), dims.end() - own};
-}
-
-int64_t product(const std::vector<int64_t>& sizes) {
+int64_t product(const Dims& sizes) {
   int64_t all = 1;
-  for (int64_t size : sizes) all *= size;
+  for (int64_t size : sizes) all = times(all, size);
   return all;
 }
 
-template <class F, class Cell>
-Sizes sizes_of(const ffi::AnyBuffer& xs, const ffi::AnyBuffer& h_0,
-               bool reverse) {
-  auto x = xs.dimensions();
-  const size_t last = x.size() - 1;
-  Sizes n;
-  n.steps = x[last - 2], n.batch = x[last - 1], n.inputs = x[last];
-  n.cells = h_0.dimensions().back();
-  n.wide = (n.cells + kLanes<F> - 1) / kLanes<F> * kLanes<F>;
-  n.nets = Cell::kNets;
-  n.reverse = reverse;
-  return n;
+Sizes sizes_of(const Told& told, int64_t nets, bool reverse) {
+  // Without sequences there are no steps, however many are said.
+  const int64_t steps = told.batch ? told.steps : 0;
+  return {steps, told.batch, told.inputs, told.cells, told.wide, nets, reverse};
 }
 
 // How the work of some nets is shared out.
@@ -78,13 +63,10 @@ Shares shares_of(const ffi::ThreadPool& pool, const Sizes& n, int64_t nets) {
 }
 
 template <class F, class Cell>
-void forward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
-             ffi::AnyBuffer w_h, ffi::AnyBuffer b, ffi::AnyBuffer xs,
-             ffi::AnyBuffer h_0, ffi::AnyBuffer c_0, ffi::AnyBuffer lengths,
-             ffi::AnyBuffer ys, ffi::AnyBuffer h, ffi::AnyBuffer c,
-             const ffi::AnyBuffer* inside, const ffi::AnyBuffer* gates) {
-  const Sizes n = sizes_of<F, Cell>(xs, h_0, reverse);
-  const auto nets = nets_of(ys, 3);
+void forward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
+             const Inputs& in, ffi::AnyBuffer ys, ffi::AnyBuffer h,
+             ffi::AnyBuffer c, const ffi::AnyBuffer* inside,
+             const ffi::AnyBuffer* gates) {
   const int64_t count = product(nets);
   const Shares shares = shares_of<F>(pool, n, count);
   const int64_t parts = shares.parts;
@@ -92,19 +74,19 @@ void forward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
   const ffi::AnyBuffer* const large[] = {&ys, inside, gates};
   for (const ffi::AnyBuffer* made : large)
     if (made) in_large_pages(made->untyped_data(), made->size_bytes());
-  Scratch<F> packed(count * size);
+  Scratch<F> packed(times(count, size));
   in_parallel(pool, count, [&](int64_t m) {
-    pack_there<F, Cell>(n, Nets(w_x, 2).of<F>(m, nets),
-                        Nets(w_h, 2).of<F>(m, nets),
-                        Nets(b, 1).of<F>(m, nets), packed + m * size);
+    pack_there<F, Cell>(n, Nets(in.w_x, 2).of<F>(m, nets),
+                        Nets(in.w_h, 2).of<F>(m, nets),
+                        Nets(in.b, 1).of<F>(m, nets), packed + m * size);
   });
   in_parallel(pool, count * parts, [&](int64_t i) {
     const int64_t m = i / parts, part = i % parts;
     There<F> a;
-    a.xs = Nets(xs, 3).of<F>(m, nets);
-    a.h_0 = Nets(h_0, 2).of<F>(m, nets);
-    a.c_0 = Nets(c_0, 2).of<F>(m, nets);
-    a.lengths = Nets(lengths, 1).of<int32_t>(m, nets);
+    a.xs = Nets(in.xs, 3).of<F>(m, nets);
+    a.h_0 = Nets(in.h_0, 2).of<F>(m, nets);
+    a.c_0 = Nets(in.c_0, 2).of<F>(m, nets);
+    a.lengths = Nets(in.lengths, 1).of<int32_t>(m, nets);
     a.ys = Nets(ys, 3).of<F>(m, nets);
     a.h = Nets(h, 2).of<F>(m, nets);
     a.c = Nets(c, 2).of<F>(m, nets);
@@ -121,35 +103,38 @@ void forward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
   });
 }
 
+// What the way back is given beside the inputs, and what it makes.
+struct Kept {
+  ffi::AnyBuffer ys, inside, gates, e_ys, e_h, e_c;
+};
+
+struct Found {
+  ffi::AnyBuffer e_w_x, e_w_h, e_b, e_xs, e_h_0, e_c_0;
+};
+
 template <class F, class Cell>
-void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
-              ffi::AnyBuffer w_h, ffi::AnyBuffer b, ffi::AnyBuffer xs,
-              ffi::AnyBuffer h_0, ffi::AnyBuffer c_0, ffi::AnyBuffer lengths,
-              ffi::AnyBuffer ys, ffi::AnyBuffer inside, ffi::AnyBuffer gates,
-              ffi::AnyBuffer e_ys, ffi::AnyBuffer e_h, ffi::AnyBuffer e_c,
-              ffi::AnyBuffer e_w_x, ffi::AnyBuffer e_w_h, ffi::AnyBuffer e_b,
-              ffi::AnyBuffer e_xs, ffi::AnyBuffer e_h_0, ffi::AnyBuffer e_c_0) {
-  const Sizes n = sizes_of<F, Cell>(xs, h_0, reverse);
-  const auto nets = nets_of(e_h_0, 2);
+void backward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
+              const Inputs& in, const Kept& kept, const Found& found) {
   const int64_t count = product(nets);
   const Shares shares = shares_of<F>(pool, n, count);
   const int64_t parts = shares.parts;
   const int64_t lanes = kLanes<F>, stride = n.row();
   const int64_t sums = (n.inputs + n.cells + 1) * stride;
-  const bool again = Cell::kGates && !gates.element_count();
-  const bool wants_xs = e_xs.element_count();
+  const bool again = Cell::kGates && !kept.gates.element_count();
+  const bool wants_xs = found.e_xs.element_count();
   // Weights of the way there, W_h and W_x, one behind the other.
   const int64_t there = again ? sums : 0, hidden = stride * n.cells;
   const int64_t outside =
       wants_xs ? (n.inputs + lanes - 1) / lanes * lanes * n.nets * n.cells : 0;
   const int64_t size = there + hidden + outside;
-  Scratch<F> packed(count * size), total(count * parts * sums);
+  Scratch<F> packed(times(count, size));
+  Scratch<F> total(times(count * parts, sums));
   in_parallel(pool, count, [&](int64_t m) {
-    const F* from_x = Nets(w_x, 2).of<F>(m, nets);
-    const F* from_h = Nets(w_h, 2).of<F>(m, nets);
+    const F* from_x = Nets(in.w_x, 2).of<F>(m, nets);
+    const F* from_h = Nets(in.w_h, 2).of<F>(m, nets);
     F* to = packed + m * size;
     if (again)
-      pack_there<F, Cell>(n, from_x, from_h, Nets(b, 1).of<F>(m, nets), to);
+      pack_there<F, Cell>(n, from_x, from_h, Nets(in.b, 1).of<F>(m, nets), to);
     pack_back<F>(n, from_h, Cell::from_h, n.cells, to + there);
     if (wants_xs)
       pack_back<F>(n, from_x, Cell::from_x, n.inputs, to + there + hidden);
@@ -157,19 +142,19 @@ void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
   in_parallel(pool, count * parts, [&](int64_t i) {
     const int64_t m = i / parts, part = i % parts;
     Back<F> a;
-    a.xs = Nets(xs, 3).of<F>(m, nets);
-    a.h_0 = Nets(h_0, 2).of<F>(m, nets);
-    a.c_0 = Nets(c_0, 2).of<F>(m, nets);
-    a.lengths = Nets(lengths, 1).of<int32_t>(m, nets);
-    a.ys = Nets(ys, 3).of<F>(m, nets);
-    a.inside = Nets(inside, 3).of<F>(m, nets);
-    a.gates = gates.element_count() ? Nets(gates, 4).of<F>(m, nets) : nullptr;
-    a.e_ys = Nets(e_ys, 3).of<F>(m, nets);
-    a.e_h = Nets(e_h, 2).of<F>(m, nets);
-    a.e_c = Nets(e_c, 2).of<F>(m, nets);
-    a.e_h_0 = Nets(e_h_0, 2).of<F>(m, nets);
-    a.e_c_0 = Nets(e_c_0, 2).of<F>(m, nets);
-    a.e_xs = wants_xs ? Nets(e_xs, 3).of<F>(m, nets) : nullptr;
+    a.xs = Nets(in.xs, 3).of<F>(m, nets);
+    a.h_0 = Nets(in.h_0, 2).of<F>(m, nets);
+    a.c_0 = Nets(in.c_0, 2).of<F>(m, nets);
+    a.lengths = Nets(in.lengths, 1).of<int32_t>(m, nets);
+    a.ys = Nets(kept.ys, 3).of<F>(m, nets);
+    a.inside = Nets(kept.inside, 3).of<F>(m, nets);
+    a.gates = kept.gates.element_count() ? Nets(kept.gates, 4).of<F>(m, nets) : nullptr;
+    a.e_ys = Nets(kept.e_ys, 3).of<F>(m, nets);
+    a.e_h = Nets(kept.e_h, 2).of<F>(m, nets);
+    a.e_c = Nets(kept.e_c, 2).of<F>(m, nets);
+    a.e_h_0 = Nets(found.e_h_0, 2).of<F>(m, nets);
+    a.e_c_0 = Nets(found.e_c_0, 2).of<F>(m, nets);
+    a.e_xs = wants_xs ? Nets(found.e_xs, 3).of<F>(m, nets) : nullptr;
     const F* w = packed + m * size;
     LoopBack<F, Cell> loop(n, a, {w, w + there, w + there + hidden},
                            n.batch * part / parts,
@@ -199,10 +184,10 @@ void backward(ffi::ThreadPool& pool, bool reverse, ffi::AnyBuffer w_x,
                   summed(place.first + (source + k) * place.second);
           }
     };
-    put(Nets(e_w_x, 2).of<F>(m, nets), Cell::from_x, 0, n.inputs);
-    put(Nets(e_w_h, 2).of<F>(m, nets), Cell::from_h, n.inputs, n.cells);
+    put(Nets(found.e_w_x, 2).of<F>(m, nets), Cell::from_x, 0, n.inputs);
+    put(Nets(found.e_w_h, 2).of<F>(m, nets), Cell::from_h, n.inputs, n.cells);
     const int each[4] = {0, 1, 2, 3};
-    put(Nets(e_b, 1).of<F>(m, nets), each, n.inputs + n.cells, 1);
+    put(Nets(found.e_b, 1).of<F>(m, nets), each, n.inputs + n.cells, 1);
   });
 }
 
@@ -220,46 +205,92 @@ constexpr Forward kForward[2][5] = {LSTM_JAX_CELLS(forward, float),
 constexpr Backward kBackward[2][5] = {LSTM_JAX_CELLS(backward, float),
                                       LSTM_JAX_CELLS(backward, double)};
 
+ffi::Error forward_of(bool reverse, int64_t cell, ffi::ThreadPool& pool,
+                      const Inputs& in, ffi::AnyBuffer ys, ffi::AnyBuffer h,
+                      ffi::AnyBuffer c, const ffi::AnyBuffer* inside,
+                      const ffi::AnyBuffer* gates) {
+  Told told;
+  ffi::Error error = told_of(cell, in, &told);
+  if (error.failure()) return error;
+  const Dims nets = nets_of(ys, 3);
+  const Dims state = {told.batch, told.cells};
+  std::vector<Array> others = {
+      {"ys", ys, {told.steps, told.batch, told.cells}, true},
+      {"h", h, state, true},
+      {"c", c, state, true},
+  };
+  if (inside)
+    for (const Array& array : kept(told, *inside, *gates, true))
+      others.push_back(array);
+  error = check(told, nets, in, others);
+  if (error.failure() || !product(nets)) return error;
+  const Sizes n = sizes_of(told, kFacts[cell].biases, reverse);
+  kForward[told.type == ffi::F64][cell](pool, n, nets, in, ys, h, c, inside,
+                                        gates);
+  return error;
+}
+
+using Arg = ffi::AnyBuffer;
+using Ret = ffi::Result<Arg>;
+
 ffi::Error run_forward(bool reverse, int64_t cell, ffi::ThreadPool pool,
-                       ffi::AnyBuffer w_x, ffi::AnyBuffer w_h,
-                       ffi::AnyBuffer b, ffi::AnyBuffer xs,
-                       ffi::AnyBuffer h_0, ffi::AnyBuffer c_0,
-                       ffi::AnyBuffer lengths, ffi::Result<ffi::AnyBuffer> ys,
-                       ffi::Result<ffi::AnyBuffer> h,
-                       ffi::Result<ffi::AnyBuffer> c) {
-  auto call = kForward[xs.element_type() == ffi::F64][cell];
-  call(pool, reverse, w_x, w_h, b, xs, h_0, c_0, lengths, *ys, *h, *c, nullptr,
-       nullptr);
-  return ffi::Error::Success();
+                       Arg w_x, Arg w_h, Arg b, Arg xs, Arg h_0, Arg c_0,
+                       Arg lengths, Ret ys, Ret h, Ret c) {
+  return guarded("lstm_jax_forward", [&] {
+    const Inputs in = {w_x, w_h, b, xs, h_0, c_0, lengths};
+    return forward_of(reverse, cell, pool, in, *ys, *h, *c, nullptr, nullptr);
+  });
 }
 
-ffi::Error run_forward_kept(
-    bool reverse, int64_t cell, ffi::ThreadPool pool, ffi::AnyBuffer w_x,
-    ffi::AnyBuffer w_h,
-    ffi::AnyBuffer b, ffi::AnyBuffer xs, ffi::AnyBuffer h_0, ffi::AnyBuffer c_0,
-    ffi::AnyBuffer lengths, ffi::Result<ffi::AnyBuffer> ys,
-    ffi::Result<ffi::AnyBuffer> h, ffi::Result<ffi::AnyBuffer> c,
-    ffi::Result<ffi::AnyBuffer> inside, ffi::Result<ffi::AnyBuffer> gates) {
-  auto call = kForward[xs.element_type() == ffi::F64][cell];
-  call(pool, reverse, w_x, w_h, b, xs, h_0, c_0, lengths, *ys, *h, *c, &*inside,
-       &*gates);
-  return ffi::Error::Success();
+ffi::Error run_forward_kept(bool reverse, int64_t cell, ffi::ThreadPool pool,
+                            Arg w_x, Arg w_h, Arg b, Arg xs, Arg h_0, Arg c_0,
+                            Arg lengths, Ret ys, Ret h, Ret c, Ret inside,
+                            Ret gates) {
+  return guarded("lstm_jax_forward_kept", [&] {
+    const Inputs in = {w_x, w_h, b, xs, h_0, c_0, lengths};
+    return forward_of(reverse, cell, pool, in, *ys, *h, *c, &*inside, &*gates);
+  });
 }
 
-ffi::Error run_backward(
-    bool reverse, int64_t cell, ffi::ThreadPool pool, ffi::AnyBuffer w_x,
-    ffi::AnyBuffer w_h,
-    ffi::AnyBuffer b, ffi::AnyBuffer xs, ffi::AnyBuffer h_0, ffi::AnyBuffer c_0,
-    ffi::AnyBuffer lengths, ffi::AnyBuffer ys, ffi::AnyBuffer inside,
-    ffi::AnyBuffer gates, ffi::AnyBuffer e_ys, ffi::AnyBuffer e_h,
-    ffi::AnyBuffer e_c, ffi::Result<ffi::AnyBuffer> e_w_x,
-    ffi::Result<ffi::AnyBuffer> e_w_h, ffi::Result<ffi::AnyBuffer> e_b,
-    ffi::Result<ffi::AnyBuffer> e_xs, ffi::Result<ffi::AnyBuffer> e_h_0,
-    ffi::Result<ffi::AnyBuffer> e_c_0) {
-  auto call = kBackward[xs.element_type() == ffi::F64][cell];
-  call(pool, reverse, w_x, w_h, b, xs, h_0, c_0, lengths, ys, inside, gates,
-       e_ys, e_h, e_c, *e_w_x, *e_w_h, *e_b, *e_xs, *e_h_0, *e_c_0);
-  return ffi::Error::Success();
+ffi::Error run_backward(bool reverse, int64_t cell, ffi::ThreadPool pool,
+                        Arg w_x, Arg w_h, Arg b, Arg xs, Arg h_0, Arg c_0,
+                        Arg lengths, Arg ys, Arg inside, Arg gates, Arg e_ys,
+                        Arg e_h, Arg e_c, Ret e_w_x, Ret e_w_h, Ret e_b,
+                        Ret e_xs, Ret e_h_0, Ret e_c_0) {
+  return guarded("lstm_jax_backward", [&] {
+    const Inputs in = {w_x, w_h, b, xs, h_0, c_0, lengths};
+    Told told;
+    ffi::Error error = told_of(cell, in, &told);
+    if (error.failure()) return error;
+    const Dims nets = nets_of(*e_h_0, 2);
+    const Dims all = {told.steps, told.batch, told.cells};
+    const Dims state = {told.batch, told.cells};
+    const int64_t rows = told.cell.rows * told.cells;
+    // [0, 0, 0] where it is not wanted.
+    const bool wants_xs = e_xs->element_count();
+    const Dims of_xs = {told.steps, told.batch, told.inputs};
+    std::vector<Array> others = {
+        {"ys", ys, all},
+        {"e_ys", e_ys, all},
+        {"e_h", e_h, state},
+        {"e_c", e_c, state},
+        {"e_w_x", *e_w_x, {rows, told.inputs}, true},
+        {"e_w_h", *e_w_h, {rows, told.cells}, true},
+        {"e_b", *e_b, {told.cell.biases * told.cells}, true},
+        {"e_h_0", *e_h_0, state, true},
+        {"e_c_0", *e_c_0, state, true},
+    };
+    if (wants_xs) others.push_back({"e_xs", *e_xs, of_xs, true});
+    for (const Array& array : kept(told, inside, gates, false))
+      others.push_back(array);
+    error = check(told, nets, in, others);
+    if (error.failure() || !product(nets)) return error;
+    const Sizes n = sizes_of(told, kFacts[cell].biases, reverse);
+    const Kept kept = {ys, inside, gates, e_ys, e_h, e_c};
+    const Found found = {*e_w_x, *e_w_h, *e_b, *e_xs, *e_h_0, *e_c_0};
+    kBackward[told.type == ffi::F64][cell](pool, n, nets, in, kept, found);
+    return error;
+  });
 }
 
 }  // namespace
@@ -267,7 +298,8 @@ ffi::Error run_backward(
 
 #pragma GCC visibility push(default)
 
-using Arg = ffi::AnyBuffer;
+using Arg = lstm_jax::Arg;
+namespace ffi = xla::ffi;
 
 // What every call is given first: w_x, w_h, b, xs, h_0, c_0, lengths.
 constexpr auto lstm_jax_inputs = [] {

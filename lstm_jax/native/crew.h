@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -19,8 +20,19 @@ namespace lstm_jax {
 // Bytes of a core's second cache that weights may take.
 constexpr double kCache = 0.75e6;
 
+// Asks the pool for a helper; without one the work is done by fewer.
+template <class Help>
+bool called(xla::ffi::ThreadPool& pool, const Help& help) {
+  try {
+    pool.Schedule(Help(help));
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 // Runs `work` for 0, ..., count - 1 on this thread and on those of the pool
-// that come to help.
+// that come to help. What one of them throws, this thread throws at the end.
 inline void in_parallel(xla::ffi::ThreadPool& pool, int64_t count,
                         std::function<void(int64_t)> work) {
   struct Shared {
@@ -30,11 +42,18 @@ inline void in_parallel(xla::ffi::ThreadPool& pool, int64_t count,
     std::mutex mutex;
     std::condition_variable ended;
     int64_t done = 0;
+    std::exception_ptr thrown;
 
     void help() {
       for (int64_t i; (i = next++) < count;) {
-        work(i);
+        std::exception_ptr error;
+        try {
+          work(i);
+        } catch (...) {
+          error = std::current_exception();
+        }
         std::lock_guard<std::mutex> lock(mutex);
+        if (error) thrown = error;
         if (++done == count) ended.notify_all();
       }
     }
@@ -44,10 +63,11 @@ inline void in_parallel(xla::ffi::ThreadPool& pool, int64_t count,
   shared->count = count;
   const int64_t helpers = std::min(pool.num_threads(), count) - 1;
   for (int64_t i = 0; i < helpers; ++i)
-    pool.Schedule([shared] { shared->help(); });
+    if (!called(pool, [shared] { shared->help(); })) break;
   shared->help();
   std::unique_lock<std::mutex> lock(shared->mutex);
   shared->ended.wait(lock, [&] { return shared->done == count; });
+  if (shared->thrown) std::rethrow_exception(shared->thrown);
 }
 
 // A crew of one.
@@ -89,7 +109,8 @@ class Member {
   int64_t end_ = 0;  // of the blocks of all stages so far
 };
 
-// Calls `program(member)` on this thread and on those that come to help.
+// Calls `program(member)`, which throws nothing, on this thread and on those
+// that come to help.
 template <class Program>
 void together(xla::ffi::ThreadPool& pool, const Program& program) {
   struct Shared {
@@ -100,8 +121,8 @@ void together(xla::ffi::ThreadPool& pool, const Program& program) {
     bool over = false;
   };
   auto shared = std::make_shared<Shared>();
-  for (int64_t i = 1; i < pool.num_threads(); ++i)
-    pool.Schedule([shared, &program] {
+  for (int64_t i = 1; i < pool.num_threads(); ++i) {
+    const auto help = [shared, &program] {
       {
         std::lock_guard<std::mutex> lock(shared->mutex);
         if (shared->over) return;  // `program` is no more
@@ -111,7 +132,9 @@ void together(xla::ffi::ThreadPool& pool, const Program& program) {
       std::lock_guard<std::mutex> lock(shared->mutex);
       --shared->inside;
       shared->left.notify_all();
-    });
+    };
+    if (!called(pool, help)) break;
+  }
   program(Member(&shared->stages));
   std::unique_lock<std::mutex> lock(shared->mutex);
   shared->over = true;

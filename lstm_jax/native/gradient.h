@@ -52,7 +52,10 @@ class Gradient {
         whole_(std::min(*std::min_element(from_x, from_x + n.nets),
                         *std::min_element(from_h, from_h + n.nets)) >= 0),
         packed_(most_rows * sources_of(n)),
-        lines_(parts() * kLines * sources_of(n)) {}
+        lines_(parts() * kLines * sources_of(n)) {
+    // Nothing is left to fail while others wait for a thread of a crew.
+    xs_.reserve(most_rows), hs_.reserve(most_rows), es_.reserve(most_rows);
+  }
 
   static int64_t sources_of(const Sizes& n) { return n.inputs + n.cells + 1; }
 

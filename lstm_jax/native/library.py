@@ -4,9 +4,11 @@
 
 compiles it for this processor with the machine's C++ compiler (`$CXX`, else c++
 or g++ or clang++) into the user's cache. Nothing is compiled or loaded by an
-import.
+import. A file is sealed by a digest at its end and not loaded without: of one
+that is cut or strange the process would die, not fail.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import functools
@@ -15,6 +17,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -23,15 +26,19 @@ import jax
 import jaxlib
 
 SOURCES = (
-  'calls.cc', 'arrays.h', 'back.h', 'cells.h', 'crew.h', 'gradient.h',
-  'products.h', 'there.h', 'vector.h', 'weights.h',
+  'calls.cc', 'arrays.h', 'back.h', 'cells.h', 'checks.h', 'crew.h',
+  'gradient.h', 'products.h', 'there.h', 'vector.h', 'weights.h',
 )  # fmt: skip
 CALLS = ('forward', 'forward_kept', 'backward')
 FLAGS = (
   '-std=c++17', '-O3', '-march=native', '-fPIC', '-shared', '-pthread',
   '-fno-math-errno', '-fvisibility=hidden',
 )  # fmt: skip
+# What compilers that know no `-march=native` have instead of it, if anything.
+_INSTEAD = (('-march=native',), ('-mcpu=native',), ())
 _COMMAND = 'python -m lstm_jax.native'
+_SYSTEMS = ('Linux', 'Darwin')
+_SEAL = b'lstm_jax sealed '
 
 
 class Library(NamedTuple):
@@ -42,32 +49,66 @@ class Library(NamedTuple):
 
 
 def path() -> Path:
-  """Where the library of this source, jaxlib and processor is or will be."""
-  mark = hashlib.sha256()
-  for name in SOURCES:
-    mark.update((Path(__file__).parent / name).read_bytes())
-  mark.update(f'{jaxlib.__version__} {FLAGS} {_processor()}'.encode())
-  cache = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-  return Path(cache) / 'lstm_jax' / f'native-{mark.hexdigest()[:16]}.so'
+  """Where the library of this source, jaxlib and processor is or will be.
+
+  Raises:
+    RuntimeError: no folder for caches, unreadable sources.
+  """
+  try:
+    cache = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    return Path(cache) / 'lstm_jax' / f'native-{_mark()[:16]}.so'
+  except RuntimeError:
+    raise RuntimeError(
+      'there is no home folder for its cache: set XDG_CACHE_HOME'
+    ) from None
+  except OSError as error:
+    raise RuntimeError(_said(error)) from None
 
 
 def why_not() -> str | None:
-  """Why the library cannot be used here; None: it can."""
-  if platform.system() != 'Linux':
-    return f'native code is for Linux, this is {platform.system()}'
-  if not path().exists():
-    return f'not compiled for this machine and source: run `{_COMMAND}` once'
-  return None
+  """Why the library cannot be used here, in one line; None: it can."""
+  if platform.system() not in _SYSTEMS:
+    return f'native code is for Linux and macOS, this is {platform.system()}'
+  try:
+    return _fault_of(path())
+  except RuntimeError as error:
+    return str(error)
 
 
 def build() -> Path:
-  """Compiles the library, if it is not there, and returns its path.
+  """Compiles the library, unless a good one is there, and returns its path.
 
   Raises:
-    RuntimeError: no compiler, or one that fails, with what it said.
+    RuntimeError: no compiler, one that fails, a cache that cannot be written;
+      in one line.
   """
-  target = path()
-  if target.exists():
+  try:
+    return _build(path())
+  except OSError as error:
+    raise RuntimeError(_said(error)) from None
+
+
+@functools.cache
+def load() -> Library:
+  """Loads the library and tells JAX of its calls, once a process.
+
+  Raises:
+    RuntimeError: it cannot be used (`why_not`).
+  """
+  reason = why_not()
+  if reason is not None:
+    raise RuntimeError(f"kernel='native': {reason}")
+  where = path()
+  library = ctypes.CDLL(str(where))
+  for name in CALLS:
+    call = jax.ffi.pycapsule(getattr(library, f'lstm_jax_{name}'))
+    jax.ffi.register_ffi_target(f'lstm_jax_{name}', call, platform='cpu')
+  return Library(where, int(library.lstm_jax_vector_bytes()))
+
+
+def _build(target):
+  """`build`, with errors of the system as they are."""
+  if _fault_of(target) is None:
     return target
   names = (os.environ.get('CXX'), 'c++', 'g++', 'clang++')
   compiler = next(filter(None, map(shutil.which, filter(None, names))), None)
@@ -80,50 +121,118 @@ def build() -> Path:
     open(target.with_suffix('.lock'), 'w') as lock,
     tempfile.TemporaryDirectory(dir=target.parent) as folder,
   ):
-    # Whoever comes second waits, and finds it there.
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    if target.exists():
+    # Whoever comes second waits, and finds it there; where files cannot be
+    # locked it makes the same once more.
+    with contextlib.suppress(OSError):
+      fcntl.flock(lock, fcntl.LOCK_EX)
+    if _fault_of(target) is None:
       return target
     made = Path(folder) / target.name
-    source = Path(__file__).parent / SOURCES[0]
-    words = [
-      compiler, *FLAGS, f'-isystem{jax.ffi.include_dir()}', str(source),
-      '-o', str(made),
-    ]  # fmt: skip
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-      raise RuntimeError(
-        f'{compiler} ended with {done.returncode}:\n{done.stderr[-2000:]}'
-      )
-    os.replace(made, target)
+    _compile(compiler, made)
+    _try_out(compiler, made)
+    content, sealed = made.read_bytes(), made.with_suffix('.sealed')
+    sealed.write_bytes(content + _seal(content))
+    os.replace(sealed, target)
   return target
 
 
+def _compile(compiler, made):
+  """Compiles the sources to the file `made`."""
+  source = Path(__file__).parent / SOURCES[0]
+  for machine in _INSTEAD:
+    flags = [
+      other
+      for flag in FLAGS
+      for other in (machine if flag == '-march=native' else (flag,))
+    ]
+    words = [
+      compiler, *flags, f'-isystem{jax.ffi.include_dir()}', str(source),
+      '-o', str(made),
+    ]  # fmt: skip
+    done = subprocess.run(
+      words, capture_output=True, text=True, check=False, errors='replace'
+    )
+    said = done.stderr.strip().splitlines()
+    if not done.returncode:
+      return
+    if not any('=native' in line for line in said):
+      break
+  wrong = [line for line in said if 'error' in line] + said[-1:] + ['nothing']
+  raise RuntimeError(
+    f'{compiler} ended with {done.returncode} and said: {wrong[0].strip()}'
+  )
+
+
+def _try_out(compiler, made):
+  """Loads the file in a process that may die of it."""
+  calls = [f'lstm_jax_{name}' for name in CALLS]
+  code = (
+    'import ctypes, sys\n'
+    'library = ctypes.CDLL(sys.argv[1])\n'
+    '[getattr(library, name) for name in sys.argv[2:]]\n'
+    'library.lstm_jax_vector_bytes()'
+  )
+  done = subprocess.run(
+    [sys.executable, '-I', '-c', code, str(made), *calls],
+    capture_output=True, text=True, check=False, errors='replace',
+  )  # fmt: skip
+  if done.returncode:
+    said = done.stderr.strip().splitlines()[-1:] or [str(done.returncode)]
+    raise RuntimeError(f'what {compiler} made cannot be loaded: {said[0]}')
+
+
+def _fault_of(target):
+  """Why a file is not the library that it is to be; None: it is."""
+  try:
+    state = target.stat()
+    return _fault_at(target, state.st_mtime_ns, state.st_size, state.st_ino)
+  except FileNotFoundError:
+    return f'not compiled for this machine and source: run `{_COMMAND}` once'
+  except OSError as error:
+    return f'{_said(error)}: set XDG_CACHE_HOME to a folder of yours'
+
+
+@functools.lru_cache(maxsize=16)
+def _fault_at(target, *state):
+  """`_fault_of` a file in this state, so that it is read once."""
+  del state
+  if not target.is_file():
+    return f'{target} is not a file: remove it, then run `{_COMMAND}`'
+  content = target.read_bytes()
+  length = len(_seal(b''))
+  if content[-length:] != _seal(content[:-length]):
+    return f'{target} is damaged or not ours: run `{_COMMAND}`'
+  return None
+
+
+def _seal(content):
+  """What stands behind the bytes of a library, which loaders do not read."""
+  mark = hashlib.sha256(content + _mark().encode()).hexdigest()
+  return _SEAL + mark.encode()
+
+
 @functools.cache
-def load() -> Library:
-  """Loads the library and tells JAX of its calls, once a process.
-
-  Raises:
-    RuntimeError: it is not there (`why_not`).
-  """
-  reason = why_not()
-  if reason is not None:
-    raise RuntimeError(f"kernel='native': {reason}")
-  where = path()
-  library = ctypes.cdll.LoadLibrary(str(where))
-  for name in CALLS:
-    call = jax.ffi.pycapsule(getattr(library, f'lstm_jax_{name}'))
-    jax.ffi.register_ffi_target(f'lstm_jax_{name}', call, platform='cpu')
-  return Library(where, int(library.lstm_jax_vector_bytes()))
+def _mark():
+  """A digest of all that the library depends on."""
+  mark = hashlib.sha256()
+  for name in SOURCES:
+    mark.update((Path(__file__).parent / name).read_bytes())
+  mark.update(f'{jaxlib.__version__} {FLAGS} {_processor()}'.encode())
+  return mark.hexdigest()
 
 
-@functools.cache
 def _processor():
   """What `-march=native` depends on."""
   try:
     lines = Path('/proc/cpuinfo').read_text().splitlines()
   except OSError:
-    return platform.machine()
+    return f'{platform.machine()} {platform.processor()}'
   wanted = ('model name', 'flags', 'Features', 'CPU part')
   seen = {line for line in lines if line.startswith(wanted)}
   return '\n'.join(sorted(seen))
+
+
+def _said(error):
+  """An error of the system in one line, with its file."""
+  what = error.strerror or str(error)
+  return f'{error.filename}: {what}' if error.filename else what

@@ -1,4 +1,4 @@
-// The loop over time of a layer, for one net and some of the rows of a batch. All arrays are row-major, features last.
+// The loop over time of a layer, for one net and some of the rows of a batch.
 //
 // A step of a row is one product of [x(t), h(t-1)] with the weights of all net
 // inputs, in which the sums stay in registers until the new state has been
@@ -59,6 +59,12 @@ void step_there(const Sizes& n, const There<F>& a, const F* packed,
       if (t >= a.lengths[row + r]) {
         store(h_t + here, load(h_tm1 + here));
         store_part(y, Vec<F>{}, count);
+        // Never read, but who looks for nan in all that is made finds none.
+        if (Cell::kInside && a.inside)
+          store(a.inside + at * n.wide + first, Vec<F>{});
+        if (Cell::kGates && a.gates)
+          for (int g = 0; g < Cell::kNets; ++g)
+            store(a.gates + at * n.row() + first + g * n.wide, Vec<F>{});
         continue;
       }
       Vec<F> h_now = load(h_tm1 + here);

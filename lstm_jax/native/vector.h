@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #if defined(__AVX__)
 #include <immintrin.h>
 #endif
@@ -38,12 +39,14 @@ struct Kind;
 template <>
 struct Kind<float> {
   typedef float V __attribute__((vector_size(kBytes)));
-  typedef int32_t I __attribute__((vector_size(kBytes)));
+  typedef int32_t Int;
+  typedef Int I __attribute__((vector_size(kBytes)));
   static constexpr float kLog2e = 1.4426950408889634f;
   static constexpr float kLn2 = 0.693359375f;
   static constexpr float kLn2Rest = -0.00021219444005469058f;
   static constexpr float kRound = 12582912.0f;  // 1.5 2^23
-  static constexpr float kMost = 80.0f;
+  static constexpr float kMost = 88.0f;  // e^-x is 0 from there on
+  static constexpr float kFlat = 9.02f;  // tanh(x) is 1 from there on
   static constexpr int kMantissa = 23;
   static constexpr int32_t kOne = 0x3f800000;
   static constexpr int kOrder = 3;
@@ -52,12 +55,14 @@ struct Kind<float> {
 template <>
 struct Kind<double> {
   typedef double V __attribute__((vector_size(kBytes)));
-  typedef int64_t I __attribute__((vector_size(kBytes)));
+  typedef int64_t Int;
+  typedef Int I __attribute__((vector_size(kBytes)));
   static constexpr double kLog2e = 1.4426950408889634;
   static constexpr double kLn2 = 0.693145751953125;
   static constexpr double kLn2Rest = 1.4286068203094172e-06;
   static constexpr double kRound = 6755399441055744.0;  // 1.5 2^52
-  static constexpr double kMost = 700.0;
+  static constexpr double kMost = 709.0;
+  static constexpr double kFlat = 19.07;
   static constexpr int kMantissa = 52;
   static constexpr int64_t kOne = 0x3ff0000000000000;
   static constexpr int kOrder = 6;
@@ -168,64 +173,74 @@ LSTM_JAX_INLINE V rounded(V product) {
   return product;
 }
 
-// a / b for b in [1/2, e^81].
+// a / b for b in [1/2, e^41].
 template <class F>
 LSTM_JAX_INLINE Vec<F> quotient(Vec<F> a, Vec<F> b) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(F) == 4) {
     // A guess of 14 bits and one step of Newton, a third of a division's time.
-    Vec<F> y = (Vec<F>)_mm512_rcp14_ps((__m512)b);
+    const Vec<F> y = (Vec<F>)_mm512_rcp14_ps((__m512)b);
     return a * (y + y * (F(1) - b * y));
   }
 #endif
   return a / b;
 }
 
-// x, but within [-most, most]; nan stays nan.
+// x, but not below `least`; nan stays nan.
 template <class F>
-LSTM_JAX_INLINE Vec<F> within(Vec<F> x, F most) {
-  const Vec<F> high = splat<F>(most), low = splat<F>(-most);
+LSTM_JAX_INLINE Vec<F> above(Vec<F> x, F least) {
+  const Vec<F> low = splat<F>(least);
   // Of these the second operand is taken where one is nan.
 #if defined(__AVX512F__)
   if constexpr (sizeof(F) == 4) {
-    return (Vec<F>)_mm512_max_ps(
-        (__m512)low, _mm512_min_ps((__m512)high, (__m512)x));
+    return (Vec<F>)_mm512_max_ps((__m512)low, (__m512)x);
   } else {
-    return (Vec<F>)_mm512_max_pd(
-        (__m512d)low, _mm512_min_pd((__m512d)high, (__m512d)x));
+    return (Vec<F>)_mm512_max_pd((__m512d)low, (__m512d)x);
   }
 #elif defined(__AVX__)
   if constexpr (sizeof(F) == 4) {
-    return (Vec<F>)_mm256_max_ps(
-        (__m256)low, _mm256_min_ps((__m256)high, (__m256)x));
+    return (Vec<F>)_mm256_max_ps((__m256)low, (__m256)x);
   } else {
-    return (Vec<F>)_mm256_max_pd(
-        (__m256d)low, _mm256_min_pd((__m256d)high, (__m256d)x));
+    return (Vec<F>)_mm256_max_pd((__m256d)low, (__m256d)x);
   }
 #else
-  x = x > high ? high : x;
   return x < low ? low : x;
 #endif
 }
 
-// e^(-x) or e^2x = power (even + odd) / (even - odd), where `odd` is accurate
+// x, but within [-most, most]; nan stays nan.
+template <class F>
+LSTM_JAX_INLINE Vec<F> within(Vec<F> x, F most) {
+  return -above<F>(-above<F>(x, -most), -most);
+}
+
+// -|x|.
+template <class F>
+LSTM_JAX_INLINE Vec<F> below_zero(Vec<F> x) {
+  typename Kind<F>::I bits;
+  std::memcpy(&bits, &x, kBytes);
+  bits |= std::numeric_limits<typename Kind<F>::Int>::min();
+  std::memcpy(&x, &bits, kBytes);
+  return x;
+}
+
+// e^x or e^2x = power (even + odd) / (even - odd), where `odd` is accurate
 // relative to itself: Pade's quotient of two polynomials, one in r and one in
 // -r. It has half the operations of Taylor's series, and half the time until
-// the last.
+// the last. A power below that of the smallest normal number is 0.
 template <class F>
 struct Exponential {
   Vec<F> power, even, odd;
 };
 
-// Of `Times` x, no more than +-`most`.
+// Of `Times` x, which is within +-kMost.
 template <class F, int Times>
-LSTM_JAX_INLINE Exponential<F> exponential(Vec<F> x, F most) {
+LSTM_JAX_INLINE Exponential<F> exponential(Vec<F> x) {
   using K = Kind<F>;
-  static_assert(Times == -1 || Times == 2);
-  x = within<F>(x, Times == 2 ? most / 2 : most);
+  static_assert(Times == 1 || Times == 2);
   // A single sequence waits for all of this in every step: n does not wait for
   // the multiple of x.
-  const Vec<F> multiple = Times == 2 ? x + x : -x;
+  const Vec<F> multiple = Times == 2 ? x + x : x;
   Vec<F> moved = x * (Times * K::kLog2e) + K::kRound;
   Vec<F> n = moved - K::kRound;
   typename K::I bits;
@@ -254,22 +269,28 @@ LSTM_JAX_INLINE Exponential<F> exponential(Vec<F> x, F most) {
   return e;
 }
 
-// 1 / (1 + e^-x).
+// 1 / (1 + e^-x): q(x) = 1 / (1 + e^|x|) below 0 and 1 - q above, so that it is
+// as small as e^x is and never off 1 by more than rounding.
 template <class F>
 LSTM_JAX_INLINE Vec<F> logistic(Vec<F> x) {
-  const Exponential<F> e = exponential<F, -1>(x, Kind<F>::kMost);
-  const Vec<F> below = e.even - e.odd;
-  return quotient<F>(below, below + e.power * (e.even + e.odd));
+  const Exponential<F> e =
+      exponential<F, 1>(above<F>(below_zero<F>(x), -Kind<F>::kMost));
+  const Vec<F> small = e.power * (e.even + e.odd);
+  const Vec<F> q = quotient<F>(small, (e.even - e.odd) + small);
+  return x < F(0) ? q : F(1) - q;
 }
 
 // (e^2x - 1) / (e^2x + 1); accurate near 0, where `power` is 1 and it is odd /
 // even.
 template <class F>
 LSTM_JAX_INLINE Vec<F> hyperbolic(Vec<F> x) {
-  const Exponential<F> e = exponential<F, 2>(x, F(40));
+  const Exponential<F> e = exponential<F, 2>(within<F>(x, F(20)));
+  constexpr F flat = Kind<F>::kFlat;
   const Vec<F> less = e.power - F(1), more = e.power + F(1);
-  return quotient<F>(rounded(less * e.even) + more * e.odd,
-                     rounded(more * e.even) + less * e.odd);
+  const Vec<F> y = quotient<F>(rounded(less * e.even) + more * e.odd,
+                               rounded(more * e.even) + less * e.odd);
+  // A quotient by a guess may be off 1 by the last bit.
+  return x > flat ? splat<F>(1) : x < -flat ? splat<F>(-1) : y;
 }
 
 }  // namespace lstm_jax

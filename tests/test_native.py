@@ -254,7 +254,7 @@ def test_squashing_functions(double):
   """Of one cell, whose state is g, by arguments from 1e-30 to 1e30."""
   with jax.enable_x64(True):
     dtype = jnp.float64 if double else jnp.float32
-    bound = 2 * np.finfo(dtype).eps
+    bound = 3 * np.finfo(dtype).eps
     size = np.logspace(-30, 30, 4001)
     size = np.concatenate((size, np.linspace(0, 90, 9001), [708.0]))
     x = np.concatenate((size, -size)).astype(dtype)

@@ -185,9 +185,8 @@ def test_without_a_home(homeless, tmp_path, capsys):
   assert 'no such home folder' in line
   tiny.urban(tmp_path)
   assert len(load('urban_sound', tmp_path).splits) == 3
-  assert data.main(['data', 'esc10', '--data_dir=~nobody-here/x']) == (
-    Exit.UNUSABLE
-  )
+  argv = ['data', 'esc10', '--data_dir=~nobody-here/x']
+  assert data.main(argv) == Exit.USAGE
 
 
 def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch, capsys):

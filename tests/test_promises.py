@@ -110,8 +110,8 @@ def test_every_cell_keeps_its_promises(name):
     promises.check_cell(name, catalog.build('cells', name, inputs, 1))
   cell = catalog.build('cells', name, 2, 0)
   promises.check_cell(name, cell, layer=True)
-  with pytest.raises(promises.Broken, match='no recurrence'):
-    promises.check_cell(name, cell._replace(recurrence=None), layer=True)
+  # Without a recurrence a layer scans the cell's step.
+  promises.check_cell(name, cell._replace(recurrence=None), layer=True)
 
 
 def test_an_error_of_the_code_itself_passes_through():

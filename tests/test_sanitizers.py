@@ -33,13 +33,21 @@ WORDS = ('-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-g1')
 
 
 def runtime(compiler):
-  """The sanitizers' library, which is loaded first; None: there is none."""
-  done = subprocess.run(
-    [compiler, '-print-file-name=libasan.so'],
-    capture_output=True, text=True, check=False,
-  )  # fmt: skip
-  found = Path(done.stdout.strip())
-  return found if found.is_absolute() and found.exists() else None
+  """What is loaded first; None: the compiler has no sanitizers.
+
+  The sanitizers hand exceptions on to the library of C++, which must be there
+  before them in time, whoever brings it along later.
+  """
+  found = []
+  for name in ('libasan.so', 'libstdc++.so'):
+    done = subprocess.run(
+      [compiler, f'-print-file-name={name}'],
+      capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    found.append(Path(done.stdout.strip()))
+  if not all(path.is_absolute() and path.exists() for path in found):
+    return None
+  return ' '.join(map(str, found))
 
 
 @pytest.mark.slow
@@ -56,7 +64,7 @@ def test_no_report(tmp_path, monkeypatch):
   library._compile(compiler, made)
   code = 'from tests import test_sanitizers as t; t.everything()'
   environ = os.environ | {
-    'LD_PRELOAD': str(first), 'ASAN_OPTIONS': 'detect_leaks=0',
+    'LD_PRELOAD': first, 'ASAN_OPTIONS': 'detect_leaks=0',
     'JAX_PLATFORMS': 'cpu', 'JAX_ENABLE_X64': '1',
   }  # fmt: skip
   done = children.python('-c', code, made, env=environ)

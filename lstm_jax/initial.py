@@ -67,7 +67,9 @@ def _number(name, value, default):
       f'numbers: {name} has shape {array.shape}; must be {wanted}'
     )
   if not isinstance(array, jax.core.Tracer):
-    held = np.asarray(array, np.float64)
+    # Of numpy: a nan is a mark here, which JAX's search for nan must not see.
+    array = np.asarray(array)
+    held = array.astype(np.float64)
     fits = np.isfinite(held) | (is_bias & np.isnan(held))
     if name.endswith('_range'):
       fits &= held >= 0

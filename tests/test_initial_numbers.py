@@ -62,6 +62,30 @@ def test_every_cell_checks_its_numbers(name):
         cell.init(KEY, {number: value})
 
 
+@pytest.mark.parametrize('name', catalog.names('cells'))
+def test_every_factory_checks_its_sizes_and_flags(name):
+  size = 'blocks' if name == 'lstm1997' else 'hidden'
+  for wrong in (2.0, '2', True, None, 2.5):
+    for what in ('num_inputs', 'num_outputs', size):
+      sizes = {'num_inputs': 2, 'num_outputs': 1, size: 3, what: wrong}
+      with pytest.raises(ValueError, match=f'{what}=.* must be an integer, at'):
+        catalog.build('cells', name, **sizes)
+  assert catalog.build('cells', name, np.int64(2), 1).num_inputs == 2
+  for option in catalog.describe('cells', name).options.values():
+    if option.types == ('bool',):
+      with pytest.raises(
+        ValueError, match=f"{option.name}='no' must be True or"
+      ):
+        catalog.build('cells', name, 2, 1, **{option.name: 'no'})
+
+
+def test_marks_are_no_nan_that_is_found():
+  cell = lstm(2, 0, hidden=3)
+  with jax.debug_nans(True):
+    for value in (None, np.nan, jnp.asarray([1.0, 2.0, 3.0])):
+      assert np.isfinite(cell.init(KEY, {'forget_bias': value}).b).all()
+
+
 def test_a_gru_has_no_forget_gate():
   message = "'forget_bias' is none of this cell: choose from init_range"
   cell = gru(2, 0, hidden=3)

@@ -40,8 +40,17 @@ def check_sizes(**sizes):
   """
   for name, size in sizes.items():
     least = 0 if name == 'num_outputs' else 1
+    if isinstance(size, bool) or not isinstance(size, int | np.integer):
+      raise ValueError(f'{name}={size!r} must be an integer, at least {least}')
     if size < least:
       raise ValueError(f'{name}={size} must be at least {least}')
+
+
+def check_flags(**flags):
+  """Raises ValueError for an option that is neither True nor False."""
+  for name, value in flags.items():
+    if not isinstance(value, bool | np.bool_):
+      raise ValueError(f'{name}={value!r} must be True or False')
 
 
 def check_choice(name, value, choices):

@@ -82,8 +82,9 @@ def cascaded(
     The cell. Its carry is `Carry`, its params `Params`; it has no split.
 
   Raises:
-    ValueError: a size below 1, an option outside its choices.
+    ValueError: a size or an option that is outside its choices.
   """
+  _build.check_flags(hidden_bias=hidden_bias, output_bias=output_bias)
   _build.check_sizes(
     num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
   )

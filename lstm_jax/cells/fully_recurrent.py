@@ -65,11 +65,12 @@ def fully_recurrent(
     The cell. Its carry is `Carry`, its params `Params`; it has no split.
 
   Raises:
-    ValueError: a size below 1.
+    ValueError: a size that is no integer of at least 1.
 
   Source: Williams & Zipser (1989), eqs. (1)-(3), with x(t) instead of x(t-1),
   as in the three-phase step of Hochreiter & Schmidhuber (1997), section 4.
   """
+  _build.check_flags(bias=bias)
   _build.check_sizes(
     num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
   )

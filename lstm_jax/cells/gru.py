@@ -77,10 +77,11 @@ def gru(
     The cell. Its carry is `Carry`, its params `Params`; it has no split.
 
   Raises:
-    ValueError: a size below 1, an option outside its choices.
+    ValueError: a size or an option that is outside its choices.
 
   Source: Cho et al. (2014), eqs. (5)-(8).
   """
+  _build.check_flags(output_bias=output_bias)
   _build.check_sizes(
     num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
   )

@@ -89,11 +89,12 @@ def lstm(
     peepholes) keeps the error of `s_c`.
 
   Raises:
-    ValueError: a size below 1.
+    ValueError: a size that is no integer of at least 1.
 
   Source: Gers, Schmidhuber & Cummins (2000), section 3, with tanh for the
   squashing functions g and h as is now usual; Gers & Schmidhuber (2000).
   """
+  _build.check_flags(peepholes=peepholes, output_bias=output_bias)
   _build.check_sizes(
     num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
   )

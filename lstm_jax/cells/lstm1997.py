@@ -121,11 +121,16 @@ def lstm1997(
     The cell. Its carry is `Carry`, its params `Params`.
 
   Raises:
-    ValueError: a size below 1, an option outside its choices.
+    ValueError: a size or an option that is outside its choices.
 
   Source: section 4, eqs. (4)-(9); connectivity and biases: Table 10. Its
   caption swaps the ranges of g and h; the experiments' text is followed.
   """
+  _build.check_flags(
+    input_gates=input_gates,
+    output_gates=output_gates,
+    outputs_see_inputs=outputs_see_inputs,
+  )
   _build.check_sizes(
     num_inputs=num_inputs,
     num_outputs=num_outputs,

@@ -114,11 +114,12 @@ def lstm_layernorm(
     The cell. Its carry is `Carry`, its params `Params`; it has no split.
 
   Raises:
-    ValueError: a size below 1, an option outside its choices, an `epsilon` that
+    ValueError: a size or an option outside its choices, an `epsilon` that
       is not above 0.
 
   Source: Ba, Kiros & Hinton (2016), supplementary material, eqs. (20)-(22).
   """
+  _build.check_flags(output_bias=output_bias)
   _build.check_sizes(
     num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
   )

@@ -82,10 +82,15 @@ def srn(
     The cell. Its carry is `Carry`, its params `Params`; it has no split.
 
   Raises:
-    ValueError: a size below 1, an option outside its choices.
+    ValueError: a size or an option that is outside its choices.
 
   Source: Elman (1990); Hochreiter & Schmidhuber (1997), sections 5.1 and 5.2.
   """
+  _build.check_flags(
+    outputs_see_inputs=outputs_see_inputs,
+    hidden_bias=hidden_bias,
+    output_bias=output_bias,
+  )
   _build.check_sizes(
     num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
   )

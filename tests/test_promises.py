@@ -1,5 +1,7 @@
 """What a cell, a task or a data set does not keep is said before training."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +22,13 @@ TASK = catalog.build('tasks', 'adding')._replace(
     lambda t: t == length - 1,
   ),
 )
+
+
+class Two(NamedTuple):
+  """A carry of which nobody knows what a layer puts out."""
+
+  a: jax.Array
+  b: jax.Array
 
 
 def init_with(**changes):
@@ -112,6 +121,18 @@ def test_every_cell_keeps_its_promises(name):
   promises.check_cell(name, cell, layer=True)
   # Without a recurrence a layer scans the cell's step.
   promises.check_cell(name, cell._replace(recurrence=None), layer=True)
+
+
+def test_a_layer_of_a_cell_that_has_a_step_alone():
+  cell = catalog.build('cells', 'srn', 3, 0)._replace(recurrence=None)
+  promises.check_cell('mine', cell, layer=True)
+  with pytest.raises(promises.Broken, match='all 3 inputs act'):
+    promises.check_cell(
+      'mine', mask_with(w_x=ONE_COLUMN)._replace(step=by_sums), layer=True
+    )
+  two = lambda lanes=(), dtype=0: Two(jnp.ones(lanes), jnp.ones(lanes))
+  with pytest.raises(promises.Broken, match='which field'):
+    promises.check_cell('mine', cell._replace(initial_carry=two), layer=True)
 
 
 def test_an_error_of_the_code_itself_passes_through():

@@ -53,7 +53,7 @@ def check_cell(name: str, cell: Cell, layer: bool = False):
         f'{who}: a step of its params, carry and {cell.num_inputs} inputs '
         f'cannot be taken: {said}'
       ) from error
-  if not layer:
+  if not (layer and cell.recurrence):
     _check_sources(who, cell)
 
 
@@ -77,8 +77,8 @@ def _check_step(who, cell, made, lanes, layer):
   x_t = struct(cell.num_inputs)
   if cell.recurrence is not None:
     _check_recurrence(who, cell, made, before, x_t)
-  if layer:
-    return
+  if layer and cell.recurrence is not None:
+    return  # its step is not what runs
   nets = jax.tree.map(lambda leaf: struct(*leaf.shape), made)
   after, net = jax.eval_shape(cell.step, nets, before, x_t)
   same(who, 'carry after a step', after, 'initial_carry', before)

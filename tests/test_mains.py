@@ -182,3 +182,10 @@ def test_a_closed_stream_is_nobodys_file(closed, tmp_path):
   )
   assert done.returncode == 3, done.stderr
   assert (tmp_path / 'f').read_bytes() == b'kept'
+
+
+def test_the_page_on_commands_names_every_code():
+  text = (ROOT / 'docs' / 'commands.md').read_text(encoding='utf-8')
+  for code in faults.Exit:
+    assert f'{code.value}' in text
+  assert mains.DEBUG in text

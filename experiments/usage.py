@@ -83,7 +83,8 @@ was measured beside what was published.
 
   python -m experiments.sweep                            the quickstart
   python -m experiments.sweep --list                     what there is
-  python -m experiments.sweep --grid=table7 --length=100 --seeds=16
+  python -m experiments.sweep --length=80                one thing of it changed
+  python -m experiments.sweep --grid=table3 --row=q100-p100-inputs
   python -m experiments.sweep --task=adding --cell=srn,lstm --learner=bptt \\
       --length=10,20,40 --window=5,full --seeds=8 --dry_run
 """

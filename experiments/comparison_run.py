@@ -176,10 +176,9 @@ class Run:
           'examples': len(pool.parts['train']) * one.budget,
           'loss': dataset.loss,
           'seconds': result.seconds,
+          'net': result.params if result.finite else None,
         }
       )
-    best = max(range(len(trained)), key=lambda i: _score(trained[i]))
-    found[best]['net'] = trained[best].params
     return found
 
   def _levels_of(self, dataset, seed, pool):
@@ -281,16 +280,6 @@ def _work(group):
   """Steps that a group takes in all."""
   one = group.settings[0]
   return steps(one) * one.budget * len(group.names)
-
-
-def _score(trained):
-  """How good a net is by what it was chosen by, the larger the better."""
-  if not trained.finite:
-    return -np.inf
-  best = trained.best or {}
-  if 'valid_accuracy' in best:
-    return best['valid_accuracy']
-  return -best.get('valid_loss', trained.curves['train_loss'][-1])
 
 
 def _words(curves, epoch):

@@ -1,7 +1,7 @@
 """Nets kept in a run folder, and what goes on in them over a sequence.
 
 Of a task one net a row is kept, of whichever trial was solved first; of a data
-set the best of each setting. Results do not depend on them.
+set that of the best epoch of each trial. Results do not depend on them.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """`python -m experiments.predict FOLDER`: what the nets of a run answer.
 
 A run folder keeps solved nets of tasks, one a row, and of a run on data sets
-the net of the best epoch of the best seed of every setting. A task draws fresh
-sequences; a data set has its test part, or a file of yours.
+the net of the best epoch of every trial. A task draws fresh sequences; a data
+set has its test part, or a file of yours.
 """
 
 from experiments import mains
@@ -11,19 +11,23 @@ if __name__ == '__main__':
   mains.listen()  # before the imports that take a while
 
 
+import math
 import sys
 from typing import NamedTuple
 
 from experiments import nets, values
 from experiments.comparisons import kind
 from experiments.layout import aligned, show
+from lstm_jax import results
 from lstm_jax.catalog import unknown
 from lstm_jax.store import faults, files, folder
 
 _HELP = """\
 Shows what the nets that a run has kept answer.
 
-  python -m experiments.predict FOLDER             the first net of the folder
+  python -m experiments.predict FOLDER             the first net of the folder,
+                                                   of data sets the best one
+                                                   by its validation
   python -m experiments.predict FOLDER --net=ID    another one; without a net of
                                                    that name they are listed
 
@@ -135,6 +139,9 @@ def _net(opened, wanted):
   """The entry in the plan and the params of a kept net."""
   found = nets.load(opened)
   ids = [name for name in opened.trials if name in found]
+  if ids and kind.is_comparison(opened.trials[ids[0]]):
+    records, _ = results.read_records(opened)
+    ids.sort(key=lambda name: _score(records.get(name, {})), reverse=True)
   if not ids:
     raise values.Refused(
       f'{opened.path}: no net is kept here; a run of tasks keeps one a row as '
@@ -147,6 +154,16 @@ def _net(opened, wanted):
     more = f' and {len(ids) - 8} more' if len(ids) > 8 else ''
     raise values.Refused(f'--net={wanted}: choose from {listed}{more}')
   return opened.trials[fit[0]], found[fit[0]]
+
+
+def _score(record):
+  """How good a net is by what it was chosen by: never by the test part."""
+  best = record.get('best') or {}
+  if best.get('valid_accuracy') is not None:
+    return best['valid_accuracy']
+  losses = (record.get('curves') or {}).get('train_loss') or [None]
+  loss = best.get('valid_loss', losses[-1])
+  return -math.inf if loss is None else -loss
 
 
 if __name__ == '__main__':

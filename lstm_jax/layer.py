@@ -169,22 +169,18 @@ def _run(plan, params, masks, xs, lengths, state, initial, reset, noise):
     w if mask is None else w * mask.astype(w.dtype)
     for w, mask in zip(weights, masks, strict=True)
   )
-  # Zeros that are spread over devices as the sequences are: a state is so too.
-  nowhere = jnp.sum(xs[:0, ..., :0], axis=(0, -1))
-  zero = jax.tree.map(
-    lambda a: (
-      a.astype(xs.dtype)
-      + nowhere.reshape((1,) * (a.ndim - nowhere.ndim) + lanes)
-    ),
-    plan.initial_carry(lanes, xs.dtype),
-  )
+  # On a mesh with explicit axes whatever a sequence has lies with the sequence.
+  placed = functools.partial(_placed, xs)
+  xs = placed(xs, 1)
+  lengths, reset, state = placed(lengths, 0), placed(reset, 1), placed(state, 0)
+  zero = placed(plan.initial_carry(lanes, xs.dtype), -1)
   if initial is None:
     initial = zero
   else:
     wide = lambda a, like: jnp.broadcast_to(
       jnp.reshape(a, a.shape + (1,) * len(lanes)), like.shape
     )
-    initial = jax.tree.map(wide, initial, zero)
+    initial = placed(jax.tree.map(wide, initial, zero), -1)
   start = initial if state is None else jax.tree.map(first_last, state)
   params, xs, lengths, start, initial, reset, noise = same_axes(
     (params, xs, lengths, start, initial, reset, noise)
@@ -217,8 +213,10 @@ def _run(plan, params, masks, xs, lengths, state, initial, reset, noise):
     x=xs,
     active=active,
     fresh=reset,
-    cut=None if cut is None else jnp.broadcast_to(cut, (num_steps, *lanes)),
-    keep=_keep(noise.keep, num_steps, lanes),
+    cut=None
+    if cut is None
+    else placed(jnp.broadcast_to(cut, (num_steps, *lanes)), 1),
+    keep=placed(_keep(noise.keep, num_steps, lanes), -1),
   )
   heard = None
   if noise.heard is not None:
@@ -288,6 +286,24 @@ def _where_read(noise, lengths, active):
     read = active if len(keep) == len(active) else (lengths > 0)[None]
     keep = jnp.where(read[..., None], keep, 0)
   return Noise(pick(noise.inputs, some), pick(noise.heard, some), keep)
+
+
+def _placed(xs, tree, axis):
+  """Arrays with sequences along `axis`, spread over a mesh as those of `xs`.
+
+  As they are, where the type of `xs` says nothing of a mesh.
+  """
+  there = jax.typeof(xs).sharding
+  if not any(there.spec) or xs.ndim == 2:
+    return tree
+
+  def place(a):
+    spec = [None] * a.ndim
+    spec[axis] = there.spec[1]
+    spec = jax.sharding.PartitionSpec(*spec)
+    return jax.sharding.reshard(a, jax.sharding.NamedSharding(there.mesh, spec))
+
+  return jax.tree.map(place, tree)
 
 
 def _keep(keep, num_steps, lanes):

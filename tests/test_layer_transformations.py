@@ -15,6 +15,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from lstm_jax import catalog
 from lstm_jax.layer import run, which_kernel
 from lstm_jax.native import library
+from lstm_jax.noise import Noise
 from lstm_jax.unroll import select
 from tests.gradients import cheap_jit
 
@@ -301,3 +302,38 @@ def test_as_the_scan_of_the_cell(case, x64):
 @pytest.mark.parametrize('case', CASES, ids=lambda case: case.__name__)
 def test_every_layer_as_the_scan_of_its_cell(case, name, kernel, x64):
   case(Layer(name, kernel))
+
+
+def test_every_option_on_a_mesh(x64):
+  """What belongs to a sequence lies with it, wherever it was given."""
+  cell, params, xs = net('lstm')
+  rng = np.random.default_rng(1)
+  initial = jax.tree.map(
+    lambda a: jnp.asarray(rng.normal(size=a.shape)), cell.initial_carry()
+  )
+  noise = Noise(
+    inputs=rng.random(I), heard=rng.random(C), keep=rng.random((T, C))
+  )
+  state = type(initial)(*(jnp.asarray(rng.normal(size=(2, B, C)))))
+
+  def some(params, xs, initial, state, reset):
+    made = run(
+      cell, params, xs, state=state, initial=initial, reset=reset, noise=noise,
+      window=2, checkpoint_every=2, states=True,
+    )  # fmt: skip
+    return error(made.ys, made.states)
+
+  at = params, xs, initial, state, rng.random((T, B)) < 0.3
+  derive = jax.grad(some, (0, 1, 2, 3))
+  wanted = cheap_jit(derive)(*at)
+  own = PartitionSpec('d')
+  whole = jax.shard_map(
+    derive, mesh=mesh(AxisType.Auto),
+    in_specs=(SHARED, BATCH, SHARED, own, BATCH),
+    out_specs=(SHARED, BATCH, SHARED, own),
+  )  # fmt: skip
+  near(cheap_jit(whole)(*at), wanted)
+  explicit = mesh(AxisType.Explicit)
+  with jax.set_mesh(explicit):
+    there = jax.device_put(xs, NamedSharding(explicit, BATCH))
+    near(cheap_jit(derive)(params, there, *at[2:]), wanted)

@@ -333,7 +333,8 @@ def test_shards_share_a_folder(place, reference):
 def test_a_changed_setting_is_refused(place, begun):
   before = contents(begun)
   done = place.run(begun, '--hidden=3', returns=2)
-  assert 'trials.hidden: 4 in the folder, 3 asked for' in done.stderr
+  assert 'trials.hidden: ' in done.stderr
+  assert ' in the folder, 3 asked for' in done.stderr
   flags = '--xla_cpu_prefer_vector_width=128'
   assert 'xla_flags' in place.run(begun, XLA_FLAGS=flags, returns=2).stderr
   assert contents(begun) == before

@@ -8,6 +8,8 @@ from lstm_jax.store.provenance import COMPARED
 
 SHOWN = 10
 WIDTH = 100
+# Ids follow from the rest.
+_IDS = ('trials.id:', 'trials.trial:')
 
 
 def drift_of(there, asked):
@@ -81,16 +83,15 @@ def trial_lines(there, asked, total):
     yield change('number of trials', len(there), len(asked))
     fields = dict.fromkeys(key for one in (*there, *asked) for key in one)
     for field in fields:
-      # Ids follow from the rest.
       a, b = (_values(trials, field) for trials in (there, asked))
-      if field != 'id' and a != b:
+      if field not in ('id', 'trial') and a != b:
         yield change(field, a, b)
     return
   counts = collections.Counter(
     line
     for one, other in zip(there, asked, strict=True)
     for line in lines_of('trials', one, other)
-    if not line.startswith('trials.id:') or _without_id(one, other)
+    if not line.startswith(_IDS) or _without_id(one, other)
   )
   for line, count in counts.items():
     yield f'{line} ({count} of {total} trials)'
@@ -104,4 +105,5 @@ def _values(trials, field):
 
 def _without_id(one, other):
   """Whether two settings are equal but for their ids."""
-  return {**one, 'id': None} == {**other, 'id': None}
+  ids = {'id': None, 'trial': None}
+  return {**one, **ids} == {**other, **ids}

@@ -23,9 +23,10 @@ settings.register_profile(
 settings.load_profile('unhurried')
 
 
-# A run of whole folders leaves out what is marked `slow` and takes, in the
-# files that compile, at most so many cases of one test, evenly spaced. What is
-# named (a file, a node id, -k, -m) runs whole, and `--all` runs everything.
+# A run of whole folders leaves out what is marked `slow` and takes at most so
+# many cases of one test, evenly spaced: of those named in MORE so many, of the
+# others in the files that compile MOST. What is named on the command line (a
+# file, a node id, -k, -m) runs whole, and `--all` runs everything.
 MOST = 2
 MORE = {
   'test_equal': 8,
@@ -38,6 +39,8 @@ MORE = {
   'test_other_dtypes': 4,
   # Every library's every kind, at one size or another.
   'test_outputs_and_gradients_are_the_same': 14,
+  'test_nothing_to_run_is_no_error': 8,
+  'test_what_is_not_read_is_in_no_gradient': 8,
   'test_gather_puts_back_what_weights_took': 6,
   'test_gradients_by_products_are_those_of_the_loop': 5,
   'test_in_and_out_again': 99,
@@ -101,8 +104,8 @@ def pytest_collection_modifyitems(config, items):
   left_out = {item for item in items if item.get_closest_marker('slow')}
   groups = {}
   for item in items:
-    if item.path.stem.removeprefix('test_') in COMPILING:
-      name = getattr(item, 'originalname', item.name)
+    name = getattr(item, 'originalname', item.name)
+    if item.path.stem.removeprefix('test_') in COMPILING or name in MORE:
       groups.setdefault((item.path, name), []).append(item)
   for (_, name), held in groups.items():
     most = min(MORE.get(name, MOST), len(held))

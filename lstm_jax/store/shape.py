@@ -85,7 +85,7 @@ _SETTING = {
   'changed': _pairs,
   'tried': _count,
   'length': _either(_count, _none),
-  'window': _either(_count, _text, _none),
+  'window': _either(_number, _text, _none),  # of a spectrum, milliseconds
   'hidden': _either(_count, _text, _none),
   'learning_rate': _either(_number, _none),
   'options': _dict,

@@ -57,7 +57,7 @@ def test_no_report(tmp_path, monkeypatch):
   first = compiler and runtime(compiler)
   if first is None:
     pytest.skip('this machine has no compiler with libasan')
-  other = {'-O3': '-O1'}
+  other = {'-O3': '-O0'}
   flags = tuple(other.get(flag, flag) for flag in library.FLAGS)
   monkeypatch.setattr(library, 'FLAGS', flags + WORDS)
   made = tmp_path / 'sanitized.so'

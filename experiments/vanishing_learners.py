@@ -67,8 +67,10 @@ def measure(name, trained, settings):
     task.num_outputs,
     **dict(trained.setting.cell_options),
   )
-  # Its nets are not drawn but given.
-  cell = cell._replace(init=lambda key, numbers: numbers['net'])
+  # Its nets are not drawn but given, as the one number that `init` reads.
+  cell = cell._replace(
+    init=lambda key, numbers: numbers['net'], numbers={'net': None}
+  )
   logs, left_out = {}, []
   with jax.enable_x64(True):  # signals of 1e-200 are numbers
     params = jax.tree.map(lambda w: np.asarray(w, np.float64), trained.params)

@@ -82,6 +82,9 @@ def measure(name, trained, settings):
       how = dict(setting.learner_options)
       if length_is_static(setting):
         how['length'] = setting.length
+      # The signal is read from an update, which is to be the gradient itself.
+      if 'optimizer' in catalog.describe('learners', setting.learner).options:
+        how['optimizer'] = 'sgd'
       try:
         learner = catalog.build('learners', setting.learner, cell, task, **how)
       except ValueError as refused:

@@ -114,6 +114,7 @@ def tiny(tmp_path_factory):
   """Exit code and folder of a run of two seeds and three sequences."""
   out = tmp_path_factory.mktemp('tiny') / 'run'
   words = '--cell=srn,lstm1997 --length=6 --seeds=2 --sequences=3 --blocks=1'
+  words += ' --hidden=4'
   words += ' --set=cell.activation=logistic --set=cell.init_range=0.3'
   words += ' --set=task.output=linear --learners=bptt,elman'
   code = vanishing.main(['vanishing', *words.split(), f'--out={out}'])

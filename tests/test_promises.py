@@ -123,6 +123,22 @@ def test_every_cell_keeps_its_promises(name):
   promises.check_cell(name, cell._replace(recurrence=None), layer=True)
 
 
+@pytest.mark.parametrize('grid', ['paper1997', 'quickstart'])
+def test_the_cells_of_a_grid_keep_their_promises(grid):
+  """Nets of one cell and of a hundred inputs among them."""
+  made = plan.expand(flags.parse(['sweep', f'--grid={grid}']))
+  nets = {
+    (one.task, one.task_options, one.cell, one.cell_options)
+    for one in made.trials
+  }
+  assert len(nets) > 2
+  for task, of_task, cell, of_cell in nets:
+    task = catalog.build('tasks', task, **dict(of_task))
+    sizes = task.num_inputs, task.num_outputs
+    built = catalog.build('cells', cell, *sizes, **dict(of_cell))
+    promises.check_cell(cell, built)
+
+
 def test_a_layer_of_a_cell_that_has_a_step_alone():
   cell = catalog.build('cells', 'srn', 3, 0)._replace(recurrence=None)
   promises.check_cell('mine', cell, layer=True)

@@ -22,7 +22,7 @@ NUMBERS = {'init_range': 1.0}
 
 _ACTIVATIONS = {
   'symmetric': lambda x: 0.5 * squash.half_tanh(x),
-  'logistic': squash.logistic,
+  'logistic': squash.logistic_of_lanes,
   'tanh': squash.tanh,
 }
 

@@ -91,11 +91,11 @@ def fully_recurrent(
     net = _build.net_input(
       (params.w_x, params.w_y), (x_t, carry_tm1.y), params.b
     )
-    return Carry(squash.logistic(net)), net[:num_outputs]
+    return Carry(squash.logistic_of_lanes(net)), net[:num_outputs]
 
   def advance(rest, carry_tm1, net_x, net_h):
     del rest, carry_tm1
-    return Carry(squash.logistic(net_x + net_h)), {}
+    return Carry(squash.logistic_of_lanes(net_x + net_h)), {}
 
   recurrence = Recurrence(
     output='y',

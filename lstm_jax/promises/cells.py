@@ -106,7 +106,13 @@ def _check_sources(who, cell):
   if not thin:
     return
   random = np.random.default_rng(0)
-  draw = lambda *shape: random.uniform(0.5, 1, shape).astype(np.float32)
+  # So small that no unit is driven to an end, where every slope is 0.
+  sources = cell.num_inputs + sum(
+    exists.size for _, exists in leaves(cell.mask)
+  )
+  draw = lambda *shape: (random.uniform(0.5, 1, shape) / sources**0.5).astype(
+    np.float32
+  )
   params = jax.tree.map(lambda exists: draw(*exists.shape) * exists, cell.mask)
   carry = cell.initial_carry((), jnp.float32)
 
@@ -122,7 +128,7 @@ def _check_sources(who, cell):
       if what != 'inputs' and len(slope) == slope.shape[1]:
         np.fill_diagonal(slope, np.nan)  # what a unit keeps of its own state
       least, most = np.nanmin(slope, 1), np.nanmax(slope, 1)
-      if most.any() and np.allclose(least, most, rtol=1e-6):
+      if most.any() and np.allclose(least, most, rtol=1e-6, atol=0):
         raise Broken(
           f'{who}: all {slope.shape[1]} {what} act through one column of '
           f'weights; {", ".join(thin)} of its mask has 1, must have one each'

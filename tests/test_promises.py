@@ -146,6 +146,10 @@ def test_a_layer_of_a_cell_that_has_a_step_alone():
     promises.check_cell(
       'mine', mask_with(w_x=ONE_COLUMN)._replace(step=by_sums), layer=True
     )
+  # A layer takes the step of one sequence at a time.
+  with pytest.raises(promises.Broken, match=r'h is float32\[1\]'):
+    short = step_with(lambda carry, net: (carry._replace(h=carry.h[:1]), net))
+    promises.check_cell('mine', short._replace(recurrence=None), layer=True)
   two = lambda lanes=(), dtype=0: Two(jnp.ones(lanes), jnp.ones(lanes))
   with pytest.raises(promises.Broken, match='which field'):
     promises.check_cell('mine', cell._replace(initial_carry=two), layer=True)

@@ -77,8 +77,8 @@ def _check_step(who, cell, made, lanes, layer):
   x_t = struct(cell.num_inputs)
   if cell.recurrence is not None:
     _check_recurrence(who, cell, made, before, x_t)
-  if layer and cell.recurrence is not None:
-    return  # its step is not what runs
+  if layer and (cell.recurrence is not None or lanes):
+    return  # not what runs: a layer takes a step of one sequence at a time
   nets = jax.tree.map(lambda leaf: struct(*leaf.shape), made)
   after, net = jax.eval_shape(cell.step, nets, before, x_t)
   same(who, 'carry after a step', after, 'initial_carry', before)

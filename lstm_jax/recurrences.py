@@ -61,7 +61,6 @@ def output_size(cell):
   return getattr(state_of(cell), output).shape[0]
 
 
-@functools.lru_cache(maxsize=64)
 # Kept, since JAX knows a program by the functions that it was made of.
 @functools.lru_cache(maxsize=64)
 def _by_step(step, output):

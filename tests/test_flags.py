@@ -1,6 +1,7 @@
 """Every bad command line gets one clear line, exit code 2, and no JAX."""
 
 import importlib
+import re
 import sys
 import types
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import experiments
-from experiments import estimate, flags, grid, sweep, usage, values
+from experiments import estimate, flags, grid, plan, sweep, usage, values
 from lstm_jax import catalog
 from tests import children
 
@@ -256,8 +257,13 @@ def test_help_is_grouped_and_names_every_flag(capsys):
     assert f'\n  --{name}' in text
   assert set(flags.define()) == {n for g in usage.GROUPS.values() for n in g}
   assert all(len(line) <= 80 for line in text.splitlines())
-  # Examples come first.
-  assert text.index('--grid=table7') < text.index('What to train')
+  # Examples come first, and the program reads every one of them.
+  examples, _, rest = text.replace('\\\n', '').partition('What to train')
+  lines = re.findall(r'python -m experiments\.sweep((?: +--\S+)*)', examples)
+  assert len(lines) == 5 and 'experiments.sweep' not in rest
+  assert any('--grid=' in line for line in lines)
+  for line in lines:
+    assert plan.expand(flags.parse(['sweep', *line.split()], {})).trials
 
 
 def test_list_names_everything_there_is(capsys):

@@ -338,12 +338,17 @@ def test_options_are_checked(options, words):
   ],
 )
 def test_a_bias_of_gates_that_are_not_there_is_refused(option, number, reason):
-  line = f'--seeds=1 --set=cell.{option}'
+  mine = '--cell=lstm1997 --seeds=1'
+  line = f'{mine} --set=cell.{option}'
   bias = f'--set=cell.{number}=-1'
-  assert made(line).trials and made(f'--seeds=1 {bias}').trials
+  assert made(line).trials and made(f'{mine} {bias}').trials
   assert made(f'{line} --set=cell.{number}=none').trials
   assert refused(f'{line} {bias}') == (
     f'--set=cell.{option} with {bias}: cell lstm1997: {reason}'
   )
+  # The quick start has biases of input gates of its own.
+  (reply,) = refused(f'--seeds=1 --set=cell.{option} {bias}').splitlines()
+  assert reply.startswith(f'--set=cell.{option} with ')
+  assert f'cell lstm1997: {reason} (in the quick start; ' in reply
   for other in ('gates', 'hidden', 'gates_outputs'):
-    assert made(f'--seeds=1 --set=cell.bias={other} {bias}').trials
+    assert made(f'{mine} --set=cell.bias={other} {bias}').trials

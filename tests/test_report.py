@@ -261,10 +261,11 @@ def test_a_plan_without_trials(tmp_path):
 
 def test_text_is_escaped(tmp_path):
   bad = '<b>"x" & |y| `z` *'
+  word = 'task.x=' + bad.replace(' ', '')
   pairs = trials(
     *('row<1>', 100, 10, {'success_after': 100, 'note': bad}),
     reading=bad,
-    changed=bad,
+    changed=word,
     failures=10,
   )
   opened = make(tmp_path / 'run', pairs)
@@ -272,7 +273,7 @@ def test_text_is_escaped(tmp_path):
   page = (tmp_path / 'run' / 'report.html').read_text('utf-8')
   found = Page(page)
   assert '<b>"x"' not in page
-  assert bad in ''.join(found.text)
+  assert bad in ''.join(found.text) and word in ''.join(found.text)
   document = (tmp_path / 'run' / 'report.md').read_text('utf-8')
   for table in tables(document):
     assert len({len(line) for line in table}) == 1

@@ -250,6 +250,7 @@ def test_command_line(tmp_path, capsys, no_figures):
   # Another order is another report.
   assert run(b, a, f'--out={out}') == 0
   assert files[1].read_text('utf-8') != document
+  capsys.readouterr()
   assert run('--help') == 0
   said = capsys.readouterr().out
   assert '--out=DIR' in said and max(map(len, said.split('\n'))) <= 80

@@ -1,7 +1,8 @@
 """`python -m experiments.readme`: the figures of README.md, from kept results.
 
-What stands between `<!-- from: FILE -->` and `<!-- end -->` in README.md is
-made from that file; nobody writes a figure there by hand.
+What stands between `<!-- from: FILE -->` and `<!-- end -->` in README.md and in
+docs/reproduction.md is made from that file; nobody writes a figure there by
+hand.
 
   docs/quickstart.csv   trials of the quick start, taken from a run folder
   docs/paper1997.csv    the rows of `--grid=paper1997`, see docs/reproduction.md
@@ -20,19 +21,22 @@ import sys
 import textwrap
 from pathlib import Path
 
-from experiments import headline, summaries, table
+from experiments import headline, reproduction, summaries, table
 from experiments.layout import show
 from experiments.report import verdicts
 from lstm_jax.store import faults, files
 
 _HELP = """\
-Makes the figures of README.md from the results that are kept in docs/.
+Makes the figures of README.md, and the table of docs/reproduction.md, from the
+results that are kept in docs/.
 
-  python -m experiments.readme                 writes README.md
+  python -m experiments.readme                 writes both pages
   python -m experiments.readme --run=FOLDER    before that, takes the trials of
                                                a quick start for docs/
+  python -m experiments.readme --paper=FOLDER  likewise the rows of a run of
+                                               --grid=paper1997
   python -m experiments.readme --check         changes nothing; 3 where
-                                               README.md is not what it writes
+                                               a page is not what it writes
 
 """
 ROOT = Path(__file__).parent.parent
@@ -51,35 +55,42 @@ def main(argv=None):
   if '--help' in words:
     return show(_HELP + mains.EXIT_CODES)
   for word in words:
-    if word.startswith('--run=') and word != '--run=':
-      taken = quickstart_of(Path(word.removeprefix('--run=')))
-      _write(ROOT / _QUICKSTART, taken)
+    flag, _, place = word.partition('=')
+    if flag == '--run' and place:
+      _write(ROOT / _QUICKSTART, quickstart_of(Path(place)))
+    elif flag == '--paper' and place:
+      _write(ROOT / _PAPER, reproduction.kept(Path(place)))
     elif word != '--check':
-      mains.say('readme', f'{word}: choose from --run=FOLDER, --check, --help')
+      choices = '--run=FOLDER, --paper=FOLDER, --check, --help'
+      mains.say('readme', f'{word}: choose from {choices}')
       return int(faults.Exit.USAGE)
-  path = ROOT / 'README.md'
-  old = files.read(path).decode()
-  new = filled(old, ROOT)
-  if new == old:
-    return int(faults.Exit.OK)
-  if '--check' in words:
-    mains.say('readme', f'{path}: its figures are not those of docs/')
-    return int(faults.Exit.FAILED)
-  _write(path, new)
-  return int(faults.Exit.OK)
+  code = faults.Exit.OK
+  for page, makers in PAGES.items():
+    old = files.read(ROOT / page).decode()
+    new = filled(old, ROOT, makers)
+    if new != old and '--check' in words:
+      mains.say('readme', f'{page}: its figures are not those of docs/')
+      code = faults.Exit.FAILED
+    elif new != old:
+      _write(ROOT / page, new)
+  return int(code)
 
 
-def filled(text: str, root: Path = ROOT) -> str:
+def filled(text: str, root: Path, makers) -> str:
   """A text with every marked block made anew from its file.
+
+  Args:
+    text: of a page.
+    root: where the files are.
+    makers: file -> what makes a block of its rows.
 
   Raises:
     Refused: a block of a file that none is made from.
   """
 
   def block(found):
-    makers = {_QUICKSTART: quickstart, _PAPER: paper}
     if found[2] not in makers:
-      raise faults.Refused(f'README.md: no block is made from {found[2]}')
+      raise faults.Refused(f'no block of a page is made from {found[2]}')
     rows = csv.DictReader(io.StringIO(files.read(root / found[2]).decode()))
     return f'{found[1]}{makers[found[2]](list(rows))}{found[3]}'
 
@@ -118,6 +129,12 @@ def paper(rows) -> str:
       f'| {row["solved"]}/{row["trials"]}{mean} | {row["verdict"]} |'
     )
   return '\n'.join(lines) + '\n'
+
+
+PAGES = {
+  'README.md': {_QUICKSTART: quickstart, _PAPER: paper},
+  'docs/reproduction.md': {_PAPER: reproduction.table},
+}
 
 
 def quickstart_of(folder: Path) -> str:

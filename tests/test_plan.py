@@ -733,6 +733,15 @@ def test_the_steps_to_come_follow_what_the_row_shows():
   assert to_come({'a': 0}, {}) == 3 * expected
 
 
+def test_the_estimate_counts_what_an_epoch_costs_beside_its_steps():
+  """Calls are most of an epoch of a tiny net: steps alone say seconds."""
+  few, many = (
+    made(f'--grid=sine --row=taught --budget={epochs}').seconds
+    for epochs in (5, 505)
+  )
+  assert many - few > 40 * 500 * 4e-3 / estimate.REFERENCE_CORES
+
+
 def test_the_estimate_grows_with_the_work_and_shrinks_with_cores():
   def seconds(line):
     return made(f'--task=adding --devices=1 --budget=1000000 {line}').seconds

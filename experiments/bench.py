@@ -185,7 +185,7 @@ def main(argv=None):
   if record:
     text = json.dumps(figures, indent=1) + '\n'
     files.write(record, text.encode())
-    print(f'Recorded in {record}')
+    mains.tell(f'Recorded in {record}')
   return 0
 
 

@@ -7,6 +7,12 @@ Student's t on the logarithms. Where in memory a compiler puts a loop is worth a
 tenth of its speed, so a figure of a turn is the best of several compilations.
 """
 
+from experiments import mains
+
+if __name__ == '__main__':
+  mains.listen()
+
+
 import json
 import math
 import os
@@ -21,7 +27,7 @@ from scipy import stats
 
 from experiments import launch
 from experiments.layout import item, show
-from lstm_jax.store import provenance
+from lstm_jax.store import files, provenance
 
 _HELP = """\
 Times this checkout against another, in turn, and prints the ratios of
@@ -48,6 +54,7 @@ class Failed(Exception):
   """A command of one of the checkouts ended with an error."""
 
 
+@mains.guarded('bench_turns')
 def main(argv=None):
   """Prints the ratios; returns the exit code."""
   argv = sys.argv if argv is None else argv
@@ -64,12 +71,12 @@ def main(argv=None):
         choices = ', '.join(_MEASURES)
         raise ValueError(f'--only={word}: choose from {choices}')
   except (flags.Error, ValueError) as error:
-    print(f'bench_turns: {error}', file=sys.stderr)
+    mains.say('bench_turns', str(error))
     return 2
   try:
     taken = _turns(before, given.only, given.turns, given.compiles)
   except Failed as failed:
-    print(f'bench_turns: {failed}', file=sys.stderr)
+    mains.say('bench_turns', str(failed))
     return 3
   rows = [_ratio(what, taken) for what in taken[0]['before']]
   print(_table(rows))
@@ -83,7 +90,8 @@ def main(argv=None):
       'after': _commit(_HERE),
       'rows': rows,
     }
-    Path(given.record).write_text(json.dumps(figures, indent=1) + '\n')
+    text = json.dumps(figures, indent=1) + '\n'
+    files.write(given.record, text.encode())
   return 0
 
 
@@ -115,8 +123,7 @@ def usage():
   lines, defined = [_HELP], define()
   for name in defined:
     lines += item(f'--{name}', defined[name].help)
-  codes = 'Exit codes: 0 done, 2 bad flags, 3 a command failed.'
-  return '\n'.join([*lines, '', codes])
+  return '\n'.join([*lines, '', mains.EXIT_CODES])
 
 
 def _turns(before, only, turns, compiles):
@@ -244,4 +251,4 @@ def _commit(place):
 
 
 if __name__ == '__main__':
-  sys.exit(main())
+  mains.run(main)

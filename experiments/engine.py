@@ -12,27 +12,18 @@ from experiments import (
   aborts,
   builds,
   comparison_plan,
-  comparison_records,
   comparison_run,
-  figures,
-  headline,
+  ending,
   jax_options,
   launch,
-  layout,
   mains,
   nets,
   renewal,
   run_state,
   stopping,
-  summaries,
-  table,
   verifying,
 )
 from experiments.builds import build
-from experiments.comparisons import headline as comparison_headline
-from experiments.comparisons import kind, summary
-from experiments.comparisons import table as comparison_table
-from experiments.report import content, writing
 from experiments.setting import changed, programs, trial_id
 from lstm_jax import examples, machine, reruns, results
 from lstm_jax.store import (
@@ -74,9 +65,9 @@ def run(plan, how, stop):
     finished = _finished(path, how, trials, stored)
     if finished is None:
       return _run(plan, how, stop, path, trials, stored)
-    print(f'Nothing left to do in {faults.clean(path)}.')
+    mains.tell(f'Nothing left to do in {path}.')
     _tidy(finished)
-    return _show(finished, plan)
+    return ending.show(finished)
   except faults.StoreError as error:
     print(f'sweep: {error}', file=sys.stderr)
     return int(error.exit_code)
@@ -196,9 +187,7 @@ def _ended(path):
 
 
 def _run(plan, how, stop, path, trials, stored):
-  print(
-    f'{plan.title}\n{len(trials):,} trials in {faults.clean(path)}', flush=True
-  )
+  mains.tell(plan.title, f'{len(trials):,} trials in {path}')
   # The flags for small nets turn the products of a batch into plain loops:
   # twenty times as slow where the compiled loop of a layer is not there.
   small = not plan.trials[0].is_comparison
@@ -252,16 +241,16 @@ def _run(plan, how, stop, path, trials, stored):
     state = train(
       opened, how, trials, shared, records, saved, prepared, devices, stop
     )
-    records, _ = _write_tables(opened)
+    records, _ = ending.write_tables(opened)
     if len(records) == len(opened.trials):
       # Nothing of anybody is under way any more, also if a stop came just now.
       checkpoints.drop_all(opened)
     if stop():
       state.say_stopped()
-      _say_failures(records)
+      ending.say_failures(records)
       raise stopping.Stopped(stop.exit_code, said=True)
     checkpoints.drop(opened, run_state.checkpoint_name(how))
-  return _show(opened, plan)
+  return ending.show(opened)
 
 
 def _what_is_left(opened, how, trials, now):
@@ -355,58 +344,3 @@ def _builds(trials, shared):
     except ValueError as why:
       reasons.append(f'row {setting.row}: {why}')
   return found, reasons
-
-
-def _write_tables(opened):
-  """Makes the tables of the records; returns `results.read_records`."""
-  records, problems = results.write_csv(opened)
-  if kind.all_comparisons([opened]):
-    comparison_records.write_curves(opened, records)
-  return records, problems
-
-
-def _show(opened, plan):
-  """Prints the table, draws the figures; returns the exit code."""
-  records, problems = _write_tables(opened)
-  print()
-  pictures = []
-  if kind.all_comparisons([opened]):
-    entries = list(opened.trials.values())
-    lines = summary.lines(entries, records)
-    print(comparison_table.text(lines))
-    print('\n' + layout.wrapped(comparison_headline.sentence(lines)))
-  else:
-    rows = results.rows(opened, records)
-    published = content.published_figures(list(opened.trials.values()))
-    planned = content.planned(opened.trials.values())
-    found = summaries.summarize(rows, published, planned)
-    print(table.text(found))
-    print('\n' + layout.wrapped(headline.sentence(found)))
-    if said := table.verdict_line(found):
-      print(layout.wrapped(said))
-    drawn = figures.draw_all(rows, opened.path / 'figures', published)
-    pictures = [str(p) for p in drawn if p.suffix == '.png']
-  print()
-  missing = len(opened.trials) - len(records)
-  if missing:
-    print(f'{missing:,} of {len(opened.trials):,} trials are still to come.')
-  print(f'Trials: {opened.path / "results.csv"}')
-  page, *_ = writing.write([opened])
-  print(f'Report: {page}')
-  if pictures:
-    print(f'Figures: {", ".join(pictures)}')
-  mains.say('sweep', *(problem.reason for problem in problems))
-  if _say_failures(records) or problems:
-    return int(faults.Exit.FAILED)
-  return int(faults.Exit.OK)
-
-
-def _say_failures(records):
-  """Says why trials failed, a line a reason; returns how many reasons."""
-  reasons = reruns.failures(records)
-  for reason, count in reasons.most_common():
-    trials = 'trials' if count > 1 else 'trial'
-    mains.say('sweep', f'{count:,} {trials} failed: {reason}')
-  if reasons:
-    mains.say('sweep', '--retry_failed runs them again')
-  return len(reasons)

@@ -113,6 +113,12 @@ def say(name, *lines):
       print(f'{name}: {text}', file=sys.stderr, flush=True)
 
 
+def tell(*lines):
+  """Prints lines on stdout, paths in them written as a terminal bears them."""
+  for line in lines:
+    print(clean(line), flush=True)
+
+
 def _ending(error):
   """The exit code of an error and the line that says it."""
   if os.environ.get(DEBUG, '') not in ('', '0'):

@@ -103,7 +103,7 @@ def main(argv=None):
   if asked.out:
     text = '\n'.join(','.join(row) for row in table) + '\n'
     files.write(asked.out, text.encode())
-    print(f'\nAll answers: {asked.out}')
+    mains.tell('', f'All answers: {asked.out}')
   return int(faults.Exit.OK)
 
 

@@ -116,7 +116,7 @@ def main(argv=None):
     print('', vanishing_nets.table(seen, 'signal'), sep='\n')
     paths += vanishing_nets.write(seen, folder, 'learners', _SIGNAL)
   print()
-  print('\n'.join(map(str, paths)))
+  mains.tell(*paths)
   return 0
 
 

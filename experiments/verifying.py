@@ -30,7 +30,7 @@ def verify(path, how, trials, stored, now):
   if lines:
     mains.say('sweep', f'{path} holds another plan:\n{shown(lines)}')
     return int(faults.Exit.USAGE)
-  print(f'{path}: plan.json is whole.')
+  mains.tell(f'{path}: plan.json is whole.')
   more = len(after['trials']) - len(opened.trials)
   if more:
     print(f'This command adds {more:,} trials to it.')

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from experiments import engine, flags, nets, plan
+from experiments import ending, engine, flags, nets, plan
 from experiments.report import content, writing
 from experiments.report.__main__ import main
 from experiments.report.rows import published_rows
@@ -254,6 +254,17 @@ def test_command_line(tmp_path, capsys, no_figures):
   assert run('--help') == 0
   said = capsys.readouterr().out
   assert '--out=DIR' in said and max(map(len, said.split('\n'))) <= 80
+
+
+def test_a_folder_s_name_reaches_no_terminal_as_it_is(
+  tmp_path, capsys, no_figures
+):
+  """Neither by the report nor by the run that ends in it."""
+  opened = make(tmp_path / 'a\x1b[31m b', reading('linear'))
+  assert run(opened.path) == 0
+  assert ending.show(opened) == 0
+  said = ''.join(capsys.readouterr())
+  assert '\x1b' not in said and said.count(r'a\x1b[31m b') >= 5
 
 
 def test_one_folder_listed_twice_is_one(tmp_path, no_figures):

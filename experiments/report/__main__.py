@@ -59,8 +59,7 @@ def main(argv=None):
     # One line, whatever was typed.
     mains.say('report', ' '.join(str(refused).split()))
     return int(faults.Exit.USAGE)
-  for path in (*written[:2], table):
-    print(path)
+  mains.tell(*written[:2], table)
   problems = [p for one in opened for p in results.read_records(one)[1]]
   for problem in problems:
     mains.say('report', problem.reason)

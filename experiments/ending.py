@@ -1,0 +1,72 @@
+"""What a run ends with: tables, figures, the report, and why trials failed."""
+
+from experiments import (
+  comparison_records,
+  figures,
+  headline,
+  layout,
+  mains,
+  summaries,
+  table,
+)
+from experiments.comparisons import headline as comparison_headline
+from experiments.comparisons import kind, summary
+from experiments.comparisons import table as comparison_table
+from experiments.report import content, writing
+from lstm_jax import reruns, results
+from lstm_jax.store import faults
+
+
+def write_tables(opened):
+  """Makes the tables of the records; returns `results.read_records`."""
+  records, problems = results.write_csv(opened)
+  if kind.all_comparisons([opened]):
+    comparison_records.write_curves(opened, records)
+  return records, problems
+
+
+def show(opened):
+  """Prints the table, draws the figures; returns the exit code."""
+  records, problems = write_tables(opened)
+  print()
+  pictures = []
+  if kind.all_comparisons([opened]):
+    entries = list(opened.trials.values())
+    lines = summary.lines(entries, records)
+    print(comparison_table.text(lines))
+    print('\n' + layout.wrapped(comparison_headline.sentence(lines)))
+  else:
+    rows = results.rows(opened, records)
+    published = content.published_figures(list(opened.trials.values()))
+    planned = content.planned(opened.trials.values())
+    found = summaries.summarize(rows, published, planned)
+    print(table.text(found))
+    print('\n' + layout.wrapped(headline.sentence(found)))
+    if said := table.verdict_line(found):
+      print(layout.wrapped(said))
+    drawn = figures.draw_all(rows, opened.path / 'figures', published)
+    pictures = [str(p) for p in drawn if p.suffix == '.png']
+  print()
+  missing = len(opened.trials) - len(records)
+  if missing:
+    print(f'{missing:,} of {len(opened.trials):,} trials are still to come.')
+  mains.tell(f'Trials: {opened.path / "results.csv"}')
+  page, *_ = writing.write([opened])
+  mains.tell(f'Report: {page}')
+  if pictures:
+    mains.tell(f'Figures: {", ".join(pictures)}')
+  mains.say('sweep', *(problem.reason for problem in problems))
+  if say_failures(records) or problems:
+    return int(faults.Exit.FAILED)
+  return int(faults.Exit.OK)
+
+
+def say_failures(records):
+  """Says why trials failed, a line a reason; returns how many reasons."""
+  reasons = reruns.failures(records)
+  for reason, count in reasons.most_common():
+    trials = 'trials' if count > 1 else 'trial'
+    mains.say('sweep', f'{count:,} {trials} failed: {reason}')
+  if reasons:
+    mains.say('sweep', '--retry_failed runs them again')
+  return len(reasons)

@@ -1,9 +1,11 @@
 """The one sentence that a run shows, computed from its trials.
 
-Cells are compared where they met the same task, length, learner and window; the
-counts of such a place are all its trials, none is chosen by its result. Two
-shares are said to differ where Fisher's exact test, two-sided and multiplied by
-the number of pairs, says so at 5 %.
+Cells are compared where they met the same task, length, learner and window, at
+the longest length at which anybody solved a trial; the counts of such a place
+are all its trials. Two shares are said to differ where Fisher's exact test,
+two-sided and multiplied by the number of pairs, says so at 5 %. The test is one
+for given sums, so that a place chosen by the sum of those solved favours
+nobody.
 """
 
 from experiments.summaries import Summary, order, parts, shown
@@ -92,7 +94,9 @@ def _of_task(held, names):
 
 
 def _place(held, name, alike):
-  """Where most values of `name` met, the longest and freest such place.
+  """Where most values of `name` met, the freest and longest such place.
+
+  Places where nobody solved anything come last: they tell nothing apart.
 
   Returns:
     (what is the same there, value -> summaries), None where nothing met.
@@ -109,8 +113,10 @@ def _place(held, name, alike):
   def rank(place):
     at = dict(zip(alike, place, strict=True))
     window, length = at.get('window'), at.get('length')
+    solved, _ = _count(places[place])
     # A window of all steps cuts nothing; a learner without one neither.
-    return len(met[place]), window in (None, 'full'), length or 0
+    free = window in (None, 'full')
+    return len(met[place]), free, solved > 0, length or 0
 
   best = max(met, key=rank)
   return dict(zip(alike, best, strict=True)), met[best]

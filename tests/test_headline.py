@@ -38,6 +38,22 @@ def test_cells_meet_where_all_else_is_the_same():
   )
 
 
+def test_a_length_that_nobody_solved_tells_nothing_apart():
+  longer = {'length': 40}
+  groups = [(LSTM, 8, 8), (SRN, 0, 8), (LSTM | longer, 0, 8)]
+  groups += [(SRN | longer, 0, 8)]
+  assert said(*groups).startswith(
+    'adding: LSTM 8/8, simple network 0/8 at T = 2'
+  )
+  # Who solved it does not matter, and how many neither.
+  groups[-1] = (SRN | longer, 1, 8)
+  assert 'simple network 1/8, LSTM 0/8 at T = 40' in said(*groups)
+  # Where nobody solved anything, it is the longest.
+  assert 'LSTM 0/8, simple network 0/8 at T = 40' in said(
+    (LSTM, 0, 8), (SRN, 0, 8), (LSTM | longer, 0, 8), (SRN | longer, 0, 8)
+  )
+
+
 def test_no_difference_is_claimed_that_chance_explains():
   text = said((LSTM, 3, 4), (SRN, 1, 4))
   assert 'LSTM 3/4, simple network 1/4' in text

@@ -44,6 +44,7 @@ import importlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lstm_jax import machine
 from lstm_jax.choices import unknown
 from lstm_jax.store import files
 from lstm_jax.store.faults import StoreError
@@ -59,6 +60,7 @@ ROLES = {
 _ROOT = Path(__file__).parent
 _TYPES = ('bool', 'int', 'float')
 _LONGEST = 2**24  # bytes of a source
+_ENOUGH = 2**26  # bytes of memory
 # What a source that says something else than we expect comes to.
 _UNREADABLE = (
   SyntaxError,
@@ -190,6 +192,7 @@ def describe(kind, name, root=_ROOT):
     ValueError: an unknown kind or name.
     Broken: a file that is no Python, without its factory, or with an option or
       literal that cannot be read.
+    MemoryError, OSError: the machine is at fault, not the file.
   """
   known = names(kind, root)
   if name not in known:
@@ -200,9 +203,25 @@ def describe(kind, name, root=_ROOT):
   except SyntaxError as error:
     raise Broken(f'{where}, line {error.lineno}: {error.msg}') from None
   except _UNREADABLE as error:
+    if machine.fault(error) and not _too_deep(error):
+      raise  # says nothing about the source
     text = f'{error}'
     said = text if where in text else f'{where}: {text}'
     raise Broken(' '.join(said.split())) from error
+
+
+def _too_deep(error):
+  """Whether a MemoryError is Python's word for a source nested too deeply.
+
+  It is where there is memory, more than to read any source of ours takes.
+  """
+  if not isinstance(error, MemoryError):
+    return False
+  try:
+    bytearray(_ENOUGH)
+  except MemoryError:
+    return False
+  return True
 
 
 def readable(kind, root=_ROOT):

@@ -1,5 +1,6 @@
 """What the source says of an entry is what importing it says."""
 
+import errno
 import importlib
 import inspect
 import itertools
@@ -285,6 +286,31 @@ def test_one_broken_file_does_not_take_the_others_along(tmp_path, text):
     catalog.describe('cells', 'bad', tmp_path)
   assert '\n' not in str(caught.value)
   assert [e.name for e in catalog.readable('cells', tmp_path)] == ['good']
+
+
+@pytest.mark.parametrize(
+  'error', [MemoryError(), OSError(errno.EIO, 'I/O'), OSError(errno.EMFILE, '')]
+)
+def test_a_sick_machine_breaks_no_source(tmp_path, monkeypatch, error):
+  """No memory to parse with, a disk that fails: the file may be well."""
+  root = written(tmp_path, SOURCE)
+
+  def fails(*_):
+    raise error
+
+  monkeypatch.setattr(catalog.files, 'read_text', fails)
+  monkeypatch.setattr(catalog, '_ENOUGH', 2**62)  # more than there is
+  for read in (catalog.describe, lambda *a: [*catalog.readable(a[0], a[2])]):
+    with pytest.raises(type(error)) as caught:
+      read('cells', 'made', root)
+    assert not isinstance(caught.value, catalog.Broken)
+
+
+def test_a_source_nested_too_deeply_is_broken(tmp_path):
+  """Python's parser says MemoryError of it, or SyntaxError, by its version."""
+  root = written(tmp_path, 'x = ' + '-' * 100_000 + '1\n' + SOURCE)
+  with pytest.raises(catalog.Broken, match='cells/made.py'):
+    catalog.describe('cells', 'made', root)
 
 
 def test_a_broken_file_is_named_where_it_is_asked_for(

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = 'lstm_jax'
 # Each layer may import those before it and nothing of its own.
 LAYERS = (
-  ('types', 'squash', 'draw', 'batches', 'snapshot', 'initial', 'machine'),
+  ('types', 'squash', 'draw', 'batches', 'snapshot', 'initial'),
   ('recurrences',),
   ('blindness', 'criteria', 'exams', 'outputs', 'promises', 'unroll'),
   ('cells', 'tasks', 'learners'),
@@ -35,7 +35,7 @@ LIGHT = (
   'store',
 )  # fmt: skip
 # What both sides speak of: plain types without JAX.
-SHARED = ('choices', 'examples')
+SHARED = ('choices', 'examples', 'machine')
 FORBIDDEN = ('experiments', 'absl', 'tests')
 HEAVY = ('jax', 'jaxlib', 'flax', 'optax')
 

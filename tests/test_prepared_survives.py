@@ -229,3 +229,18 @@ def test_a_stop_does_not_wait_for_every_sound(home, tmp_path, monkeypatch):
   with pytest.raises(KeyboardInterrupt):
     _sounds.compute(held._replace(splits={'fold1': Many()}), recipe)
   assert len(read) < 200
+
+
+@pytest.mark.parametrize('error', [MemoryError(), OSError(24, 'too many open')])
+def test_a_sick_machine_damages_no_record(tmp_path, error):
+  """What cannot be read for want of memory is not called bad data."""
+
+  def read(_):
+    raise error
+
+  held = prepared.Records([{}], read, lambda: None, tmp_path)
+  with pytest.raises(type(error)):
+    held[0]
+  held = prepared.Records([{}], lambda _: 1 / 0, lambda: None, tmp_path)
+  with pytest.raises(BadData, match='record 0 cannot be read'):
+    held[0]

@@ -27,6 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lstm_jax import machine
 from lstm_jax.collect import archives, clips, faults, reviews, sources
 from lstm_jax.collect.published import IMDB_ARCHIVE, PUBLISHED
 from lstm_jax.examples import BadData, Missing
@@ -69,6 +70,8 @@ class Records:
     try:
       return self.read(self.source[int(index) % len(self)])
     except Exception as error:  # whatever its readers make of a damaged file
+      if machine.fault(error):
+        raise  # no memory, no files to be had: says nothing of the file
       said = ' '.join(str(error).split())
       raise BadData(
         f'{clean(self.home)}: record {index} cannot be read ({said}); '
@@ -254,6 +257,8 @@ def _opened(name, folder, state):
   try:
     held = builders.sources(name, folder)
   except Exception as error:  # whatever its readers make of a damaged file
+    if machine.fault(error):
+      raise  # no memory, no files to be had: says nothing of the file
     said = ' '.join(str(error).split())
     raise BadData(
       f'{clean(home)}: cannot be read ({said}); {_remedy(home)}'

@@ -36,7 +36,7 @@ def one_clean_line(text):
 def test_an_archive(case, tmp_path, little_memory, capsys):
   ending, content, words = ARCHIVES[case]
   path = tmp_path / f'UrbanSound8K.{ending}'
-  path.write_bytes(content)
+  path.write_bytes(content() if callable(content) else content)
   argv = ['data', 'urban_sound', f'--data_dir={tmp_path}']
   code = data.main(argv)
   said = capsys.readouterr().err.splitlines()

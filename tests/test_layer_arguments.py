@@ -212,7 +212,8 @@ BAD = {
     {'state': {'s_c': 0, 'y_c': 0}}, 'state is a dict; must be a tuple of'
   ),
   'state of a gru': (
-    {'state': net(gru)[0].initial_carry((B,))}, 'state has 1 fields; must be s_'
+    {'state': gru(I, 0, hidden=C).initial_carry((B,))},
+    'state has 1 fields; must be s_',
   ),
   'lanes last': (
     {'state': (np.zeros((C, B)),) * 2},

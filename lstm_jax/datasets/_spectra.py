@@ -24,8 +24,7 @@ import math
 from typing import Literal, NamedTuple
 
 import numpy as np
-import scipy.fft
-import scipy.signal
+import scipy.fft  # scipy.signal loads where it is first used: it takes a second
 import scipy.sparse
 
 Kind = Literal['published_slice', 'same_band', 'log_mel']

@@ -68,6 +68,13 @@ COMPILING = (
 )  # fmt: skip
 
 
+# These run for longer than they compile.
+RUNNING = (
+  'blindness', 'first_symbol', 'multiplication', 'reber_statistics',
+  'task_statistics', 'tasks', 'uoro',
+)  # fmt: skip
+
+
 # The files that take longest, so that no worker is left alone with one at the
 # end. A file stays with one worker, for what it compiles and its fixtures.
 LONGEST = (
@@ -131,16 +138,26 @@ def pytest_configure(config):
   import jax  # not before
 
   jax.config.update('jax_numpy_rank_promotion', 'raise')
-  # A program of a test runs once, for a moment: it is compiled in less time, if
-  # it then runs in more. `--all` compiles as the commands do, and so does every
-  # command that a test starts.
-  if not config.getoption('--all'):
-    jax.config.update('jax_disable_most_optimizations', True)
   # Not in the environment: a child that is killed may leave half a file.
   folder = tempfile.TemporaryDirectory(prefix='lstm_jax-compiled-')
   config.add_cleanup(folder.cleanup)
   jax.config.update('jax_compilation_cache_dir', folder.name)
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def compiling(request):
+  """Compiles in less time what then runs for a moment, if in more.
+
+  `--all` compiles as the commands do, and so does what a test starts.
+  """
+  import jax
+
+  short = request.path.stem.removeprefix('test_') not in RUNNING
+  quick = short and not request.config.getoption('--all')
+  jax.config.update('jax_disable_most_optimizations', quick)
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)
 
 
 def pytest_collection_finish():

@@ -111,7 +111,7 @@ def test_what_is_no_file(kind, built, capsys):
 
 
 def test_no_home(monkeypatch, capsys):
-  monkeypatch.delenv('XDG_CACHE_HOME')
+  monkeypatch.delenv('XDG_CACHE_HOME', raising=False)
 
   def home():
     raise RuntimeError('Could not determine home directory.')

@@ -138,23 +138,28 @@ def test_what_acts_on_results_is_pinned_or_recorded():
       jax.config.update(name, value)
 
 
+TURNED = object()  # the other of two values
+
+
 @pytest.mark.parametrize(
   'name, value',
   [
-    ('jax_enable_x64', True),
-    ('jax_disable_jit', True),
+    ('jax_enable_x64', TURNED),
+    ('jax_disable_jit', TURNED),
     ('jax_numpy_dtype_promotion', 'strict'),
     ('jax_default_matmul_precision', 'bfloat16'),
-    ('jax_debug_nans', True),
-    ('jax_softmax_custom_jvp', True),
-    ('jax_disable_most_optimizations', True),
-    ('jax_use_direct_linearize', False),
+    ('jax_debug_nans', TURNED),
+    ('jax_softmax_custom_jvp', TURNED),
+    ('jax_disable_most_optimizations', TURNED),
+    ('jax_use_direct_linearize', TURNED),
   ],
 )
 def test_other_options_make_another_run(tmp_path, name, value):
   plan = make_plan(jax_config=jax_options.recorded({}))
   create_or_open(tmp_path / 'run', plan)
   before = jax.config.values[name]
+  if value is TURNED:
+    value = not before
   try:
     jax.config.update(name, value)
     other = make_plan(jax_config=jax_options.recorded({}))

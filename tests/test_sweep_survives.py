@@ -270,7 +270,8 @@ def test_signals_stop_and_save(place, reference):
     process.send_signal(number)
     said = stopped(process, want)
     assert 'The same command continues' in said and 'Traceback' not in said
-    assert list((out / 'checkpoints').iterdir())
+    # What had begun may just have ended, and then leaves no checkpoint.
+    assert f'Stopped with {TRIALS - len(ended(out))} trials to go' in said
   place.run(out)
   assert_same_results(out, reference)
 

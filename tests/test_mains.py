@@ -66,7 +66,14 @@ def test_debug_shows_where(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('number, code', SIGNALS.items())
-def test_a_signal_stops_a_main_and_leaves_the_handlers(number, code, capsys):
+def test_a_signal_stops_a_main_and_leaves_the_handlers(
+  number, code, capsys, request
+):
+  # Under nohup a hangup is ignored, by the main too.
+  found = signal.getsignal(number)
+  if found is signal.SIG_IGN:
+    signal.signal(number, signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(number, found))
   before = [signal.getsignal(n) for n in SIGNALS]
   tidied = []
 

@@ -92,7 +92,7 @@ def devices(environ=os.environ):
     NoDevice: in one line, where JAX cannot do what the environment asks for, or
       is not installed.
   """
-  _check_memory()
+  check_memory()
   _check_xla_flags(environ)
   try:
     import jax
@@ -112,8 +112,12 @@ def devices(environ=os.environ):
     ) from error
 
 
-def _check_memory():
-  """Refuses what JAX would not survive: it aborts, with any code or none."""
+def check_memory():
+  """Refuses what JAX would not survive: it aborts, with any code or none.
+
+  Raises:
+    Machine: this process may have too little memory for JAX.
+  """
   limit, _ = resource.getrlimit(resource.RLIMIT_AS)
   if limit != resource.RLIM_INFINITY and limit < _ADDRESS_SPACE:
     raise Machine(

@@ -26,6 +26,8 @@ from lstm_jax.store import files
 from lstm_jax.store.faults import Exit, StoreError, clean
 
 DEBUG = 'LSTM_JAX_DEBUG'
+# A device's words, and those of a loader that cannot map a library.
+_NO_MEMORY = ('RESOURCE_EXHAUSTED', 'failed to map segment')
 EXIT_CODES = f"""\
 Exit codes: 0 done; 2 bad flags, or a folder of another plan; 3 done, but a
 trial failed by an error or a record is bad; 65 a data file or a plan is
@@ -127,7 +129,9 @@ def _ending(error):
     traceback.print_exception(error)
   if isinstance(error, StoreError):
     return error.exit_code, str(error)
-  if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error):
+  if isinstance(error, MemoryError) or any(
+    word in str(error) for word in _NO_MEMORY
+  ):
     return Exit.STOPPED, (
       f'out of memory{_where(error)}; what was saved is safe: make room and '
       'run the same command again'

@@ -6,6 +6,7 @@ set that of the best epoch of each trial. Results do not depend on them.
 
 import numpy as np
 
+from experiments import launch
 from lstm_jax import catalog
 from lstm_jax.store import faults, files, seal, shape
 
@@ -100,7 +101,11 @@ def trace(entry, params, seed=0):
     where the error counts), `carry`: field -> [T, n] (of lstm1997: `s_c`,
     `y_c`, `y_gates` with input gates first), and `gates`: how many of the
     gates are input and how many are output gates, `(0, 0)` for other cells.
+
+  Raises:
+    Machine: this process may have too little memory for JAX.
   """
+  launch.check_memory()
   import jax
   import jax.numpy as jnp
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lstm_jax.store import faults, files
+from tests import children
 
 ROOT = Path(__file__).parent.parent
 # Who may reach files otherwise, and why.
@@ -126,6 +127,18 @@ def test_what_a_file_begins_with_is_looked_at_first(tmp_path):
     files.read(path, 4)
   path.write_bytes(b'')
   assert files.read(path, start=b'{') == b''
+
+
+def test_reading_takes_the_memory_of_the_file_not_of_the_limit(tmp_path):
+  """A little file is read where the most it might have is not to be had."""
+  (tmp_path / 'a').write_bytes(b'{}' * 2**20)
+  code = (
+    'import resource\n'
+    'from lstm_jax.store import files\n'
+    'resource.setrlimit(resource.RLIMIT_AS, (2**28, 2**28))\n'
+    f'assert len(files.read({str(tmp_path / "a")!r}, 2**40)) == 2**21'
+  )
+  children.python('-c', code)
 
 
 def test_names_are_escaped(tmp_path):

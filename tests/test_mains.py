@@ -39,6 +39,7 @@ def ended(raised):
     (ValueError('what\x1b[31m'), 70, 'ValueError: what\\x1b[31m'),
     (MemoryError(), 75, 'out of memory'),
     (RuntimeError('RESOURCE_EXHAUSTED: Out of memory'), 75, 'out of memory'),
+    (ImportError('a.so: failed to map segment'), 75, 'out of memory'),
     (OSError(errno.ENOSPC, 'No space left', '/x/y'), 74, '/x/y: No space'),
     (OSError(errno.EIO, 'I/O'), 74, 'Input/output error'),
     (PermissionError(errno.EACCES, 'no', '/x'), 73, '/x: Permission denied'),
@@ -70,10 +71,10 @@ def test_a_signal_stops_a_main_and_leaves_the_handlers(
   number, code, capsys, request
 ):
   # Under nohup a hangup is ignored, by the main too.
-  found = signal.getsignal(number)
-  if found is signal.SIG_IGN:
+  handler = signal.getsignal(number)
+  if handler is signal.SIG_IGN:
     signal.signal(number, signal.SIG_DFL)
-    request.addfinalizer(lambda: signal.signal(number, found))
+    request.addfinalizer(lambda: signal.signal(number, handler))
   before = [signal.getsignal(n) for n in SIGNALS]
   tidied = []
 

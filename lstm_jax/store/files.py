@@ -27,6 +27,7 @@ from lstm_jax.store.faults import Corrupt, Unusable
 
 LARGEST = 2**32
 
+_PART = 2**20  # bytes that are read at once
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP}
 _NO_FILE = {
   errno.ENXIO: 'a socket',
@@ -225,12 +226,15 @@ def read(path, limit=LARGEST, start=b''):
       head = file.read(len(start))
       if head != start[: len(head)]:
         raise Corrupt(f'{name}: not a file of lstm_jax')
-      # Not all that the file may have grown to since.
-      data = head + file.read(limit + 1 - len(head))
-      size = len(data)
+      # Not all that it may have grown to since. `read(n)` takes n bytes of
+      # memory whatever there is to read.
+      parts, size = [head], len(head)
+      while part := file.read(min(_PART, limit + 1 - size)):
+        parts.append(part)
+        size += len(part)
     if size > limit:
       raise Corrupt(f'{name}: {size} bytes, more than {limit}')
-    return data
+    return b''.join(parts)
 
 
 def tree(root, endings):

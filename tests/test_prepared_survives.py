@@ -238,9 +238,9 @@ def test_a_sick_machine_damages_no_record(tmp_path, error):
   def read(_):
     raise error
 
-  held = prepared.Records([{}], read, lambda: None, tmp_path)
+  split = prepared.Records([{}], read, lambda: None, tmp_path)
   with pytest.raises(type(error)):
-    held[0]
-  held = prepared.Records([{}], lambda _: 1 / 0, lambda: None, tmp_path)
+    split[0]
+  split = prepared.Records([{}], lambda _: 1 / 0, lambda: None, tmp_path)
   with pytest.raises(BadData, match='record 0 cannot be read'):
-    held[0]
+    split[0]

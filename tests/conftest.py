@@ -132,8 +132,15 @@ def _named(config):
   )
 
 
+# Compiles the many small programs of a test in two thirds of the time. XLA
+# reads it once in a process, and no child is to inherit it.
+QUICK_TO_COMPILE = ' --xla_cpu_use_fusion_emitters=false'
+
+
 def pytest_configure(config):
   launch.set_flags(devices=2)
+  if not config.getoption('--all'):
+    os.environ['XLA_FLAGS'] = os.environ.get('XLA_FLAGS', '') + QUICK_TO_COMPILE
   os.environ.setdefault('KERAS_BACKEND', 'jax')
   import jax  # not before
 
@@ -143,6 +150,17 @@ def pytest_configure(config):
   config.add_cleanup(folder.cleanup)
   jax.config.update('jax_compilation_cache_dir', folder.name)
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def flags_of_commands():
+  """Gives what a test starts the commands' flags, once XLA has read its own."""
+  import jax
+
+  jax.devices()
+  os.environ['XLA_FLAGS'] = os.environ['XLA_FLAGS'].removesuffix(
+    QUICK_TO_COMPILE
+  )
 
 
 @pytest.fixture(scope='module', autouse=True)

@@ -3,6 +3,7 @@
 `layer.run` checks what it is given; these are made as anybody can make them.
 """
 
+import functools
 import os
 import resource
 import sys
@@ -51,22 +52,47 @@ def arrays(call, cell='lstm', sizes=(T, B, I, C), dtype='float32', nets=()):
   return some(given), some(RESULTS[call])
 
 
-def make(call, given, results, cell=0):
-  """Makes the call with zeros; what it returns, ready."""
-  library.load()
+def foreign(call, inputs, results, cell=0):
+  """The call, inside of a program; what it returns."""
   types = [jax.ShapeDtypeStruct(*result) for result in results.values()]
-  call = jax.ffi.ffi_call(f'lstm_jax_{call}', types)
-  inputs = [jnp.zeros(shape, dtype) for shape, dtype in given.values()]
-  return jax.block_until_ready(
-    call(*inputs, reverse=False, cell=np.int64(cell))
-  )
+  # It is made even where nobody reads its results.
+  make = jax.ffi.ffi_call(f'lstm_jax_{call}', types, has_side_effect=True)
+  return make(*inputs, reverse=False, cell=np.int64(cell))
 
 
-def refused(call, given, results, match, cell=0):
-  with pytest.raises(jax.errors.JaxRuntimeError, match=match) as caught:
-    make(call, given, results, cell)
-  first = str(caught.value).splitlines()[0]
-  assert first.startswith(f'INVALID_ARGUMENT: lstm_jax_{call}: ')
+def one_of(calls):
+  """A function of `i` that makes the `i`-th of `calls` with zeros.
+
+  One program for all of them, of which the others are not made.
+  """
+  library.load()
+  # Each array once, and from outside: to fill one takes code.
+  held = {
+    f'{kind}': np.zeros(*kind)
+    for _, given, *_ in calls
+    for kind in given.values()
+  }
+
+  def branch(call, given, results, cell, held):
+    inputs = [held[f'{kind}'] for kind in given.values()]
+    foreign(call, inputs, results, cell)
+
+  branches = [functools.partial(branch, *arguments) for arguments in calls]
+  make = jax.jit(lambda i, held: jax.lax.switch(i, branches, held))
+  make = make.lower(0, held).compile()
+  return lambda i: jax.block_until_ready(make(np.int32(i), held))
+
+
+def check(right, wrong):
+  """That calls are made, and others refused: `(arguments, match)` for each."""
+  make = one_of([*right, *(arguments for arguments, _ in wrong)])
+  for i in range(len(right)):
+    make(i)
+  for i, ((call, *_), match) in enumerate(wrong, len(right)):
+    with pytest.raises(jax.errors.JaxRuntimeError, match=match) as caught:
+      make(i)
+    first = str(caught.value).splitlines()[0]
+    assert first.startswith(f'INVALID_ARGUMENT: lstm_jax_{call}: ')
 
 
 @pytest.mark.parametrize('cell', CELLS)
@@ -75,7 +101,7 @@ def test_one_array_that_is_another(call, cell):
   """Each in turn: a longer last axis, an axis less, and another type."""
   given, results = arrays(call, cell)
   index = CELLS.index(cell)
-  make(call, given, results, index)
+  wrong = []
   for name, (shape, dtype) in (given | results).items():
     others = [((*shape[:-1], shape[-1] + 1), dtype)]
     if index == 0:
@@ -87,32 +113,38 @@ def test_one_array_that_is_another(call, cell):
       bad = lambda of, other=other, name=name: (
         of | ({name: other} if name in of else {})
       )
-      refused(call, bad(given), bad(results), match, index)
+      wrong.append(((call, bad(given), bad(results), index), match))
+  check([(call, given, results, index)], wrong)
 
 
 @pytest.mark.parametrize('call', RESULTS)
 def test_nets_side_by_side(call):
   """All of one number, or of 1 where they are read."""
   given, results = arrays(call, nets=(3,))
-  make(call, given, results)
   shared, _ = arrays(call, nets=(1,))
-  make(call, given | {'w_x': shared['w_x']}, results)
+  right = [
+    (call, given, results, 0),
+    (call, given | {'w_x': shared['w_x']}, results, 0),
+  ]
   two, fewer = arrays(call, nets=(2,))
-  for name in given:
-    if name not in ('xs', 'h_0'):
-      refused(call, given | {name: two[name]}, results, f': {name} is .* nets')
+  wrong = [
+    ((call, given | {name: two[name]}, results, 0), f': {name} is .* nets')
+    for name in given
+    if name not in ('xs', 'h_0')
+  ]
   one = arrays(call, nets=(1,))[1]
-  for name in results:
-    for other in (fewer, one):
-      refused(call, given, results | {name: other[name]}, ' is .*must be')
+  wrong += [
+    ((call, given, results | {name: other[name]}, 0), ' is .*must be')
+    for name in results
+    for other in (fewer, one)
+  ]
+  check(right, wrong)
 
 
 @pytest.mark.parametrize('cell', [-1, 5, 2**40, -(2**63)])
 def test_a_cell_that_does_not_exist(cell):
-  for call in RESULTS:
-    refused(
-      call, *arrays(call), match=f'cell={cell} must be one of 0', cell=cell
-    )
+  match = f'cell={cell} must be one of 0'
+  check([], [((call, *arrays(call), cell), match) for call in RESULTS])
 
 
 @pytest.mark.parametrize(
@@ -122,30 +154,34 @@ def test_a_cell_that_does_not_exist(cell):
   ],
 )  # fmt: skip
 def test_nothing_of_something(sizes):
-  for call in RESULTS:
-    given, results = arrays(call, sizes=sizes)
-    for result in make(call, given, results):
-      assert not np.any(result)
+  library.load()
+
+  def run():
+    for call in RESULTS:
+      given, results = arrays(call, sizes=sizes)
+      inputs = [jnp.zeros(*kind) for kind in given.values()]
+      yield foreign(call, inputs, results)
+
+  for result in jax.tree.leaves(jax.jit(lambda: list(run()))()):
+    assert not np.any(result)
 
 
 def test_lengths_outside_the_sequence_are_its_ends():
   rng = np.random.default_rng(0)
   given, results = arrays('forward')
   inputs = {
-    name: jnp.asarray(rng.normal(size=shape), dtype)
+    name: rng.normal(size=shape).astype(dtype)
     for name, (shape, dtype) in given.items()
   }
   types = [jax.ShapeDtypeStruct(*result) for result in results.values()]
   library.load()
   call = jax.ffi.ffi_call('lstm_jax_forward', types)
   for reverse in (False, True):
+    run = jax.jit(functools.partial(call, reverse=reverse, cell=np.int64(0)))
     made = [
-      call(
-        *(inputs | {'lengths': np.int32(lengths)}).values(),
-        reverse=reverse, cell=np.int64(0),
-      )
+      run(*(inputs | {'lengths': np.int32(lengths)}).values())
       for lengths in ([0, T], [-7, T + 1], [-(2**31), 2**31 - 1])
-    ]  # fmt: skip
+    ]
     for other in made[1:]:
       for a, b in zip(made[0], other, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -157,20 +193,17 @@ def without_memory():
     # Small arrays of which a call makes copies up to whole vectors, net by net.
     given, results = arrays(call, sizes=(0, 1, 1, 1), nets=(400_000,))
     inputs = [jnp.zeros(shape, dtype) for shape, dtype in given.values()]
-    types = [jax.ShapeDtypeStruct(*result) for result in results.values()]
     run = jax.jit(
-      lambda *inputs, call=call, types=types: jax.ffi.ffi_call(
-        f'lstm_jax_{call}', types
-      )(*inputs, reverse=False, cell=np.int64(0))
+      lambda inputs, call=call, results=results: foreign(call, inputs, results)
     )
-    run = run.lower(*inputs).compile()
-    jax.block_until_ready(run(*inputs))
+    run = run.lower(inputs).compile()
+    jax.block_until_ready(run(inputs))
     with open('/proc/self/statm') as pages:
       held = int(pages.read().split()[0]) * resource.getpagesize()
     limits = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (held + (60 << 20), limits[1]))
     try:
-      jax.block_until_ready(run(*inputs))
+      jax.block_until_ready(run(inputs))
     except (ValueError, jax.errors.JaxRuntimeError) as error:
       print(str(error).splitlines()[0])
     resource.setrlimit(resource.RLIMIT_AS, limits)

@@ -62,11 +62,15 @@ def check_choice(name, value, choices):
 def checked(init, defaults):
   """`init` of a cell with numbers that are checked and filled up first.
 
+  It is one program: what it does one thing after another would each be compiled
+  for every new size.
+
   Args:
     init: `(key, numbers) -> params`, of all numbers.
     defaults: name -> default, `Cell.numbers`.
   """
-  return lambda key, numbers=None: init(key, check_numbers(numbers, defaults))
+  drawn = jax.jit(init)
+  return lambda key, numbers=None: drawn(key, check_numbers(numbers, defaults))
 
 
 def draw_weights(key, mask, init_range):

@@ -145,8 +145,12 @@ class Entry(NamedTuple):
   refuses: tuple[tuple[dict[str, Any], str], ...]
 
 
+@functools.cache
 def names(kind, root=_ROOT):
-  """The names of one kind, sorted: the public module files of its folder."""
+  """The names of one kind, sorted: the public module files of its folder.
+
+  Those that a process has found once it has to its end, as descriptions.
+  """
   if kind not in KINDS:
     raise ValueError(f'kind={kind!r} must be one of {", ".join(KINDS)}')
   found = [

@@ -265,7 +265,9 @@ class _Run:
     test = self._tested(self._state.params)
     has_best = 'valid' in self._pools[0].parts
     best = self._tested(self._best) if has_best else None
-    kept = named(self._best if has_best else self._state.params)
+    # Lanes are taken apart here: on the device each size is one more program.
+    trained = jax.tree.map(np.asarray, self._state.params)
+    kept = jax.tree.map(np.asarray, self._best) if has_best else trained
     found = []
     for i, pool in enumerate(self._pools):
       curves = {
@@ -273,7 +275,7 @@ class _Run:
         for name, curve in self._curves.items()
         if not np.all(np.isnan(curve[i])) or name == 'train_loss'
       }
-      params = jax.tree.map(lambda a, i=i: a[i], self._state.params)
+      params = jax.device_put(jax.tree.map(lambda a, i=i: a[i], trained))
       began = time.monotonic()
       confusion = self._confusion(params, pool)
       after = {}
@@ -300,7 +302,7 @@ class _Run:
           after,
           bool(finite),
           0.0,
-          {name: np.asarray(leaf[i]) for name, leaf in kept},
+          {name: np.asarray(leaf[i]) for name, leaf in named(kept)},
         )  # fmt: skip
       )
     share = self._seconds / len(self._lanes)

@@ -46,17 +46,21 @@ def net(sizes, dtype, seed=0, kind='lstm'):
   name, *activation = kind.split('_')
   options = {'activation': activation[0]} if activation else {}
   cell = catalog.build('cells', name, inputs, 0, hidden=hidden, **options)
-  draw = lambda shape: jnp.asarray(rng.normal(size=shape), dtype)
+  draw = lambda shape: rng.normal(size=shape).astype(dtype)
   # Sums of order one at every size: no chaos that would blow rounding up.
   scale = 1 / np.sqrt(hidden)
-  params = jax.tree.map(lambda m: scale * m * draw(m.shape), cell.mask)
-  zero = cell.initial_carry((), dtype)
+  params = jax.tree.map(
+    lambda m: (scale * m * draw(m.shape)).astype(dtype), cell.mask
+  )
+  zero = jax.eval_shape(lambda: cell.initial_carry((), dtype))
   state = type(zero)(*(draw((batch, hidden)) for _ in zero))
   lengths = rng.integers(0, num_steps + 1, batch)
-  return (
-    cell, params, draw((num_steps, batch, inputs)), state, lengths,
+  xs, errors = (
+    draw((num_steps, batch, inputs)),
     draw((num_steps, batch, hidden)),
-  )  # fmt: skip
+  )
+  params, xs, state, errors = jax.device_put((params, xs, state, errors))
+  return cell, params, xs, state, lengths, errors
 
 
 def value(kernel, cell, errors, params, xs, state, **how):
@@ -177,26 +181,37 @@ def test_many_threads_and_nets(kind):
     cell, params, xs, state, lengths, errors = net(
       (30, 37, 3, 30), np.float64, kind=kind
     )
-    nets = jax.tree.map(lambda w: jnp.stack([w, 0.5 * w, -w]), params)
-    data = jnp.stack([xs, 2 * xs, -xs])
+    params, xs = jax.tree.map(np.asarray, (params, xs))
+    nets = jax.tree.map(lambda w: np.stack([w, 0.5 * w, -w]), params)
+    data = np.stack([xs, 2 * xs, -xs])
 
-    def derive(kernel, axes):
+    def derive(kernel, *axes):
+      """Values, outputs and gradients, along axes from the outermost on."""
       some = lambda params, xs: value(
         kernel, cell, errors, params, xs, state, lengths=lengths
-      )[0]
-      given = nets if axes[0] == 0 else params, data if axes[1] == 0 else xs
-      return jax.jit(jax.vmap(jax.value_and_grad(some, (0, 1)), axes))(*given)
-
-    for axes in ((0, None), (None, 0), (0, 0)):
-      near(derive('xla', axes), derive('native', axes), 1e-11)
+      )
+      some = jax.value_and_grad(some, (0, 1), has_aux=True)
+      for pair in reversed(axes):
+        some = jax.vmap(some, pair)
+      over_nets, over_data = (0 in over for over in zip(*axes, strict=True))
+      return jax.jit(some)(
+        nets if over_nets else params, data if over_data else xs
+      )
 
     # Axes that meet: 3 nets by 3 data sets, in either order.
-    def table(kernel, outer, inner):
-      some = lambda params, xs: run(cell, params, xs, kernel=kernel).ys
-      return jax.vmap(jax.vmap(some, inner), outer)(nets, data)
-
-    for outer, inner in (((0, None), (None, 0)), ((None, 0), (0, None))):
-      near(table('xla', outer, inner), table('native', outer, inner), 1e-12)
+    by_net, by_data = (0, None), (None, 0)
+    table = jax.tree.map(np.asarray, derive('xla', by_net, by_data))
+    pick = lambda *index: jax.tree.map(lambda a: a[index], table)
+    near(derive('native', by_net), pick(slice(None), 0), 1e-11)
+    near(derive('native', by_data), pick(0), 1e-11)
+    near(derive('native', (0, 0)), pick(range(3), range(3)), 1e-11)
+    turned = jax.tree.map(lambda a: a.swapaxes(0, 1), table)
+    for made, wanted in (
+      (derive('native', by_net, by_data), table),
+      (derive('native', by_data, by_net), turned),
+    ):
+      near(made[0][1].ys, wanted[0][1].ys, 1e-12)
+      near(made, wanted, 1e-11)
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -225,12 +240,13 @@ def test_second_derivatives(kind):
 @pytest.mark.parametrize('kind', ['lstm', 'gru', 'srn_tanh'])
 def test_a_sequence_has_the_same_bits_in_any_batch(kind):
   cell, params, xs, state, *_ = net((20, 41, 3, 30), np.float32, kind=kind)
-  whole = run(cell, params, xs, state=state, kernel='native')
+  go = jax.jit(
+    lambda xs, state: run(cell, params, xs, state=state, kernel='native')
+  )
+  whole = jax.tree.map(np.asarray, go(xs, state))
+  xs, state = jax.tree.map(np.asarray, (xs, state))
   for row in (0, 6, 40):
-    alone = run(
-      cell, params, xs[:, row], kernel='native',
-      state=jax.tree.map(lambda a, row=row: a[row], state),
-    )  # fmt: skip
+    alone = go(xs[:, row], jax.tree.map(lambda a, row=row: a[row], state))
     np.testing.assert_array_equal(alone.ys, whole.ys[:, row])
     for one, all_rows in zip(alone.last, whole.last, strict=True):
       np.testing.assert_array_equal(one, all_rows[row])
@@ -239,10 +255,10 @@ def test_a_sequence_has_the_same_bits_in_any_batch(kind):
 @pytest.mark.parametrize('kind', ['lstm', 'srn_relu'])
 def test_nan_stays_in_its_sequence(kind):
   cell, params, xs, state, *_ = net((6, 9, 2, 5), np.float32, kind=kind)
-  bad = xs.at[2, 4].set(jnp.nan)
-  good, made = (
-    run(cell, params, x, state=state, kernel='native').ys for x in (xs, bad)
-  )
+  bad = np.array(xs)
+  bad[2, 4] = np.nan
+  go = jax.jit(lambda x: run(cell, params, x, state=state, kernel='native').ys)
+  good, made = np.asarray(go(xs)), np.asarray(go(bad))
   assert np.isnan(made[2:, 4]).all()
   others = np.arange(9) != 4
   np.testing.assert_array_equal(made[:, others], good[:, others])
@@ -259,14 +275,14 @@ def test_squashing_functions(double):
     size = np.concatenate((size, np.linspace(0, 90, 9001), [708.0]))
     x = np.concatenate((size, -size)).astype(dtype)
     cell = catalog.build('cells', 'lstm', 1, 0, hidden=1)
-    zeros = jax.tree.map(lambda m: jnp.zeros(m.shape, dtype), cell.mask)
+    zeros = jax.tree.map(lambda m: np.zeros(m.shape, dtype), cell.mask)
+    go = jax.jit(lambda params, xs: run(cell, params, xs, kernel='native'))
 
     def made(row, others):
       """The cell with x as the net input of one row and biases elsewhere."""
-      params = zeros._replace(
-        w_x=zeros.w_x.at[row, 0].set(1), b=jnp.asarray(others, dtype)
-      )
-      return run(cell, params, jnp.asarray(x)[None, :, None], kernel='native')
+      w_x = np.eye(4, dtype=dtype)[:, [row]]
+      params = zeros._replace(w_x=w_x, b=np.array(others, dtype))
+      return go(params, x[None, :, None])
 
     # All gates open (f(1000) = 1 to rounding): s_c = g, y_c = tanh(s_c).
     g = np.asarray(made(2, [1000, 1000, 0, 1000]).last.s_c)[:, 0]
@@ -316,12 +332,14 @@ def test_stack():
     3, layers=2, bidirectional=True, hidden=5,
   )  # fmt: skip
   params = init_stack(stack, jax.random.key(0))
-  xs = jax.random.normal(jax.random.key(1), (6, 4, 3))
+  xs = np.random.default_rng(1).normal(size=(6, 4, 3))
   lengths = np.array([6, 0, 2, 5])
-  made = [
-    run_stack(stack, params, xs, lengths=lengths, kernel=kernel).ys
-    for kernel in ('xla', 'native')
-  ]
+  made = jax.jit(
+    lambda params: [
+      run_stack(stack, params, xs, lengths=lengths, kernel=kernel).ys
+      for kernel in ('xla', 'native')
+    ]
+  )(params)
   near(*made, 1e-6)
 
 

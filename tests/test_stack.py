@@ -17,6 +17,7 @@ from lstm_jax.stack import (
   make_stack,
   run_stack,
 )
+from tests.gradients import random_net
 
 T, B, I, C = 6, 4, 3, 5
 LENGTHS = np.array([6, 0, 4, 1])
@@ -29,7 +30,7 @@ def float64():
 
 
 def inputs(seed=0):
-  return jnp.asarray(np.random.default_rng(seed).normal(size=(T, B, I)))
+  return np.random.default_rng(seed).normal(size=(T, B, I))
 
 
 def made(factory=lstm, **how):
@@ -40,10 +41,10 @@ def made(factory=lstm, **how):
 
 def flipped(xs):
   """Each sequence from its end, by an index."""
-  xs = np.array(xs)
+  index = np.tile(np.arange(T)[:, None], B)
   for b, n in enumerate(LENGTHS):
-    xs[:n, b] = xs[:n, b][::-1]
-  return jnp.asarray(xs)
+    index[:n, b] = index[:n, b][::-1]
+  return jnp.take_along_axis(xs, index[..., None], axis=0)
 
 
 def close(one, other):
@@ -54,16 +55,19 @@ def close(one, other):
 @pytest.mark.parametrize('factory', [lstm, gru, srn])
 def test_layers_one_above_the_other(factory):
   stack, params = made(factory, layers=3)
-  found = jax.jit(
-    lambda params, xs: run_stack(stack, params, xs, lengths=LENGTHS)
-  )(params, inputs())
-  ys, last = inputs(), []
-  for cell, own in zip(stack.forward, params.forward, strict=True):
-    one = run(cell, own, ys, lengths=LENGTHS)
-    ys = one.ys
-    last.append(one.last)
+
+  @jax.jit
+  def both(params, ys):
+    found, last = run_stack(stack, params, ys, lengths=LENGTHS), []
+    for cell, own in zip(stack.forward, params.forward, strict=True):
+      one = run(cell, own, ys, lengths=LENGTHS)
+      ys = one.ys
+      last.append(one.last)
+    return found, (ys, StackParams(tuple(last), ()))
+
+  found, (ys, last) = both(params, inputs())
   close(found.ys, ys)
-  close(found.last, StackParams(tuple(last), ()))
+  close(found.last, last)
   # Layers have weights of their own.
   assert not np.allclose(params.forward[1].w_h, params.forward[2].w_h)
 
@@ -71,19 +75,27 @@ def test_layers_one_above_the_other(factory):
 @pytest.mark.parametrize('wiring', ['each_layer', 'independent'])
 def test_both_directions_respect_lengths(wiring):
   stack, params = made(layers=2, bidirectional=True, wiring=wiring)
-  found = run_stack(stack, params, inputs(), lengths=LENGTHS)
-  go = lambda i, way, xs: (
-    run(getattr(stack, way)[i], getattr(params, way)[i], xs, lengths=LENGTHS).ys
-  )
-  # The other way: sequences turned by hand, one direction only.
-  back = lambda i, xs: flipped(go(i, 'backward', flipped(xs)))
-  there, again = go(0, 'forward', inputs()), back(0, inputs())
-  if wiring == 'each_layer':
-    both = jnp.concatenate([there, again], axis=-1)
-    there, again = go(1, 'forward', both), back(1, both)
-  else:
-    there, again = go(1, 'forward', there), back(1, again)
-  close(found.ys, jnp.concatenate([there, again], axis=-1))
+
+  @jax.jit
+  def both(params, xs):
+    go = lambda i, way, xs: (
+      run(
+        getattr(stack, way)[i], getattr(params, way)[i], xs, lengths=LENGTHS
+      ).ys
+    )  # fmt: skip
+    # The other way: sequences turned by hand, one direction only.
+    back = lambda i, xs: flipped(go(i, 'backward', flipped(xs)))
+    there, again = go(0, 'forward', xs), back(0, xs)
+    if wiring == 'each_layer':
+      joined = jnp.concatenate([there, again], axis=-1)
+      there, again = go(1, 'forward', joined), back(1, joined)
+    else:
+      there, again = go(1, 'forward', there), back(1, again)
+    found = run_stack(stack, params, xs, lengths=LENGTHS)
+    return found, jnp.concatenate([there, again], axis=-1)
+
+  found, by_hand = jax.tree.map(np.asarray, both(params, inputs()))
+  close(found.ys, by_hand)
   assert found.ys.shape == (T, B, 2 * C)
   # What the way back ends with is what its first step put out.
   close(found.last.backward[1].y_c[0], found.ys[0, 0, C:])
@@ -91,22 +103,31 @@ def test_both_directions_respect_lengths(wiring):
 
 def test_stacks_go_on_from_their_states():
   stack, params = made(layers=2)
-  xs = inputs()
-  whole = run_stack(stack, params, xs)
-  first = run_stack(stack, params, xs[:2])
-  second = run_stack(stack, params, xs[2:], state=first.last)
-  close(jnp.concatenate([first.ys, second.ys]), whole.ys)
-  close(second.last, whole.last)
+
+  @jax.jit
+  def both(params, xs):
+    first = run_stack(stack, params, xs[:2])
+    second = run_stack(stack, params, xs[2:], state=first.last)
+    ys = jnp.concatenate([first.ys, second.ys])
+    return run_stack(stack, params, xs), ys, second.last
+
+  whole, ys, last = both(params, inputs())
+  close(ys, whole.ys)
+  close(last, whole.last)
 
 
 def test_dropout_between_layers_is_a_mask_on_the_layer_above():
   stack, params = made(layers=2)
   mask = np.array([1.0, 0, 1, 0, 1])
   noise = StackParams((None, Noise(inputs=mask)))
-  found = run_stack(stack, params, inputs(), noise=noise)
-  below = run(stack.forward[0], params.forward[0], inputs()).ys
-  above = run(stack.forward[1], params.forward[1], below * mask[None, None])
-  close(found.ys, above.ys)
+
+  @jax.jit
+  def both(params, xs):
+    below = run(stack.forward[0], params.forward[0], xs).ys
+    above = run(stack.forward[1], params.forward[1], below * mask[None, None])
+    return run_stack(stack, params, xs, noise=noise).ys, above.ys
+
+  close(*both(params, inputs()))
 
 
 def test_drawn_masks():
@@ -135,9 +156,9 @@ def test_drawn_masks():
 
 def test_zoneout_in_use_is_the_mean_of_the_step():
   cell = lstm(I, 0, hidden=C)
-  params = cell.init(jax.random.key(0), cell.numbers)
+  params = random_net(cell, 0)
   xs = inputs()[:1]
-  step = lambda noise: run(cell, params, xs, noise=noise).last.s_c
+  step = jax.jit(lambda noise: run(cell, params, xs, noise=noise).last.s_c)
   kept = expected_noise(cell, zoneout=0.25, dtype=jnp.float64)
   # From zero: three quarters of the new state.
   close(step(kept), 0.75 * step(None))
@@ -146,14 +167,14 @@ def test_zoneout_in_use_is_the_mean_of_the_step():
 def test_stacks_train_several_models_at_once():
   stack, _ = made(layers=2, bidirectional=True)
   keys = jax.random.split(jax.random.key(0), 3)
-  models = jax.vmap(lambda key: init_stack(stack, key))(keys)
+  models = jax.jit(jax.vmap(lambda key: init_stack(stack, key)))(keys)
   loss = lambda params: jnp.sum(run_stack(stack, params, inputs()).ys ** 2)
   together = jax.jit(jax.vmap(jax.grad(loss)))(models)
   alone = jax.jit(jax.grad(loss))(init_stack(stack, keys[2]))
   for a, b in zip(
     jax.tree.leaves(together), jax.tree.leaves(alone), strict=True
   ):
-    np.testing.assert_allclose(a[2], b, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(np.asarray(a)[2], b, rtol=1e-5, atol=1e-7)
 
 
 def test_refusals():

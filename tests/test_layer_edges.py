@@ -1,5 +1,6 @@
 """Layers at the edges of sizes, and sequences of which nothing is read."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -62,9 +63,15 @@ def leaky(num_inputs, num_outputs, *, hidden=C, carry=Carry):
 
 def net(factory=lstm, shape=(T, B)):
   """`(cell, params, xs)`."""
+  cell, params = initial(factory)
+  xs = np.random.default_rng(1).normal(size=(*shape, I)).astype(np.float32)
+  return cell, params, jax.device_put(xs)
+
+
+@functools.cache
+def initial(factory):
   cell = factory(I, 0, hidden=C)
-  params = cell.init(jax.random.key(0), cell.numbers)
-  return cell, params, jax.random.normal(jax.random.key(1), (*shape, I))
+  return cell, cell.init(jax.random.key(0), cell.numbers)
 
 
 def close(one, other):
@@ -82,19 +89,20 @@ def test_nothing_to_run_is_no_error(how, shape):
   made = run(cell, params, xs, **how)
   assert made.ys.shape == (*shape, C)
   assert made.last.s_c.shape == (shape[1], C)
-  grads = jax.grad(lambda p: jnp.sum(run(cell, p, xs, **how).ys))(params)
+  loss = lambda p: jnp.sum(run(cell, p, xs, **how).ys)
+  grads = jax.jit(jax.grad(loss))(params)
   assert all(np.isfinite(leaf).all() for leaf in grads)
   assert 0 in shape or np.any(grads.w_x)
-  alone = run(cell, params, xs[:, :1].reshape(-1, I)[: shape[0]], **how)
+  xs = np.asarray(xs)[:, :1].reshape(-1, I)[: shape[0]]
+  alone = run(cell, params, jax.device_put(xs), **how)
   assert alone.last.s_c.shape == (C,)
 
 
 def test_counts_beyond_the_sequence_are_the_whole():
   cell, params, xs = net()
   loss = lambda p, **how: jnp.sum(run(cell, p, xs, **how).ys ** 2)
-  want = jax.jit(jax.grad(loss))(params)
-  much = jax.jit(jax.grad(lambda p: loss(p, window=T, checkpoint_every=3 * T)))
-  close(much(params), want)
+  much = lambda p: loss(p, window=T, checkpoint_every=3 * T)
+  close(*jax.jit(lambda p: (jax.grad(much)(p), jax.grad(loss)(p)))(params))
 
 
 def spoiled(cell, value):
@@ -148,14 +156,15 @@ def test_what_is_not_read_is_in_no_gradient(how, factory):
     _, _, state, noise = spoiled(cell, value)
     if how['kernel'] == 'auto':
       noise = noise._replace(keep=None)
-    bad = jnp.where(padding[..., None], value, xs)
+    bad = np.where(padding[..., None], value, xs).astype(np.float32)
     grads, made = derive(params, bad, state, noise)
     jax.tree.map(np.testing.assert_array_equal, grads, want)
     np.testing.assert_array_equal(made.ys, plain.ys)
     # A sequence without steps ends with the state that it began with.
     for leaf, begun in zip(made.last, state, strict=True):
       np.testing.assert_array_equal(
-        leaf[lengths == 0], begun[lengths == 0].astype(np.float32)
+        np.asarray(leaf)[lengths == 0],
+        begun[lengths == 0].astype(np.float32),
       )
 
 
@@ -163,7 +172,7 @@ def test_what_is_not_read_is_in_no_gradient(how, factory):
 def test_a_state_that_is_reset_at_once_is_in_no_gradient(backward):
   cell, params, xs = net()
   state = jax.tree.map(
-    lambda a: jnp.full((B, C), jnp.nan), cell.initial_carry()
+    lambda a: np.full((B, C), np.nan, np.float32), cell.initial_carry()
   )
   reset = np.zeros((T, B), bool)
   reset[0] = True
@@ -171,9 +180,10 @@ def test_a_state_that_is_reset_at_once_is_in_no_gradient(backward):
     run(cell, p, xs, state=s, reset=reset, backward=backward).ys ** 2
   )
   plain = lambda p: jnp.sum(run(cell, p, xs, backward=backward).ys ** 2)
-  grads, of_state = jax.jit(jax.grad(loss, (0, 1)))(params, state)
-  close(grads, jax.jit(jax.grad(plain))(params))
-  assert not any(leaf.any() for leaf in of_state)
+  derive = lambda p, s: (jax.grad(loss, (0, 1))(p, s), jax.grad(plain)(p))
+  (grads, of_state), want = jax.jit(derive)(params, state)
+  close(grads, want)
+  assert not any(np.any(leaf) for leaf in of_state)
 
 
 def test_a_cell_of_a_step_alone_runs():
@@ -189,27 +199,30 @@ def test_a_cell_of_a_step_alone_runs():
       ys.append(carry.y if t < lengths[b] else jnp.zeros(C))
     return jnp.stack(ys), carry
 
-  @jax.jit
   def by_hands(params):
     made = [by_hand(params, b) for b in range(B)]
-    return jax.tree.map(lambda *a: jnp.stack(a, -2), *made)
+    ys, last = jax.tree.map(lambda *a: jnp.stack(a, -2), *made)
+    return jnp.sum(ys**2), (ys, last)
 
+  derive = lambda loss: jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+  (_, (ys, last)), want = derive(by_hands)
   for how in WAYS:
-    go = jax.jit(
-      lambda p, how=how: run(cell, p, xs, lengths=lengths, states=True, **how)
-    )
-    made = go(params)
-    ys, last = by_hands(params)
+
+    def go(p, how=how):
+      made = run(cell, p, xs, lengths=lengths, states=True, **how)
+      return jnp.sum(made.ys**2), made
+
+    (_, made), grads = derive(go)
     close(made.ys, ys)
     close(tuple(made.last), tuple(last))
-    loss = lambda p, go=go: jnp.sum(go(p).ys ** 2)
-    hand = lambda p: jnp.sum(by_hands(p)[0] ** 2)
-    close(jax.jit(jax.grad(loss))(params), jax.jit(jax.grad(hand))(params))
-  close(tuple(jax.tree.map(lambda a: a[-1], made.states)), tuple(made.last))
+    close(grads, want)
+  ends = jax.tree.map(lambda a: np.asarray(a)[-1], made.states)
+  close(tuple(ends), tuple(made.last))
   assert 'is not an LSTM' in which_kernel(cell, params, xs).why_not['native']
   stack = make_stack(leaky, I, layers=2, bidirectional=True, hidden=C)
-  found = run_stack(stack, init_stack(stack, jax.random.key(0)), xs)
-  assert found.ys.shape == (T, B, 2 * C)
+  go = jax.jit(lambda params: run_stack(stack, params, xs).ys)
+  found = go(init_stack(stack, jax.random.key(0)))
+  assert found.shape == (T, B, 2 * C)
   key = jax.random.key(0)
   noise = draw_noise(key, cell, T, B, inputs=0.5, zoneout=0.5)
   assert run(cell, params, xs, noise=noise).ys.shape == (T, B, C)
@@ -227,10 +240,10 @@ def test_a_cell_of_a_step_alone_is_trained_on_data():
   sizes = {'num_inputs': I, 'num_outputs': 2, 'initial': 'cell', 'layers': 2}
   model = make_model('leaky', make, **sizes)
   params = model.init(jax.random.key(0))
-  xs = jax.random.normal(jax.random.key(1), (B, T, I))
-  net = model.apply(params, xs, jnp.array([T, 0, 3, 1]))
+  xs = np.random.default_rng(1).normal(size=(B, T, I))
+  net = jax.jit(model.apply)(params, xs, np.array([T, 0, 3, 1]))
   assert net.shape == (B, 2) and model.kernel() == 'xla'
-  assert len(set(net[:, 0].tolist())) == B
+  assert len(set(np.asarray(net)[:, 0].tolist())) == B
   with pytest.raises(
     ValueError, match='cell leaky is in no other library; write'
   ):

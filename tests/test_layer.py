@@ -50,20 +50,20 @@ def net(name, options, seed=0):
   cell = built(name, tuple(options.items()))
   rng = np.random.default_rng(seed)
   params = jax.tree.map(
-    lambda m: jnp.asarray(m * rng.normal(size=m.shape)), cell.mask
+    lambda m: jax.device_put(m * rng.normal(size=m.shape)), cell.mask
   )
   return cell, params
 
 
 def inputs(seed=1, shape=(T, B, I)):
-  return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
+  return jax.device_put(np.random.default_rng(seed).normal(size=shape))
 
 
 def some_state(cell, seed=2, lanes=(B,)):
   rng = np.random.default_rng(seed)
-  zero = cell.initial_carry((), np.float64)
+  zero = jax.eval_shape(lambda: cell.initial_carry((), np.float64))
   return type(zero)(
-    *(jnp.asarray(rng.uniform(size=(*lanes, len(f)))) for f in zero)
+    *(jax.device_put(rng.uniform(size=(*lanes, len(f)))) for f in zero)
   )
 
 
@@ -72,12 +72,12 @@ def by_hand(cell, params, xs, length, state, initial, reset, reverse):
   output = cell.recurrence.output
   carry, ys = state, np.zeros((len(xs), len(getattr(state, output))))
   states = [None] * len(xs)
-  order = range(len(xs))
+  order, step = range(len(xs)), jax.jit(cell.step)
   for t in reversed(order) if reverse else order:
     if t < length:
       if reset[t]:
         carry = initial
-      carry, _ = cell.step(params, carry, xs[t])
+      carry, _ = step(params, carry, xs[t])
       ys[t] = getattr(carry, output)
     states[t] = carry
   return ys, carry, states
@@ -110,6 +110,7 @@ def test_a_run_is_the_cell_stepped_by_hand(name, options, reverse, every):
       checkpoint_every=every,
     )  # fmt: skip
   )(params, xs, LENGTHS, state, initial)
+  xs, state, found = jax.tree.map(np.asarray, (xs, state, found))
   for b in range(B):
     lane = lambda tree, b=b: jax.tree.map(lambda a: a[b], tree)
     ys, last, states = by_hand(
@@ -128,8 +129,10 @@ def test_one_sequence_alone(name, options):
   cell, params = net(name, options)
   xs = inputs()
   together = run(cell, params, xs, lengths=LENGTHS)
+  together = jax.tree.map(np.asarray, together)
   for b in range(B):
-    alone = run(cell, params, xs[:, b], lengths=LENGTHS[b])
+    one = jax.device_put(np.asarray(xs)[:, b])
+    alone = run(cell, params, one, lengths=LENGTHS[b])
     close(alone.ys, together.ys[:, b])
     close(alone.last, jax.tree.map(lambda a, b=b: a[b], together.last))
 
@@ -212,9 +215,10 @@ def test_chunks_that_hand_the_state_on_are_the_whole(name, options):
   cell, params = net(name, options)
   xs = inputs()
   whole = run(cell, params, xs)
-  first = run(cell, params, xs[:3])
-  second = run(cell, params, xs[3:], state=first.last)
-  close(jnp.concatenate([first.ys, second.ys]), whole.ys)
+  head, tail = jax.device_put(np.split(np.asarray(xs), [3]))
+  first = run(cell, params, head)
+  second = run(cell, params, tail, state=first.last)
+  close(np.concatenate([first.ys, second.ys]), whole.ys)
   close(second.last, whole.last)
 
 
@@ -234,24 +238,30 @@ def test_a_window_is_chunks_with_the_state_cut(name, options):
       state = jax.lax.stop_gradient(part.last)
     return total
 
-  both = [
-    jax.jit(jax.grad(f, (0, 1)))(params, xs) for f in (by_window, by_chunks)
-  ]
-  close(*both, 1e-10)
-  whole = jax.grad(lambda p: jnp.sum(run(cell, p, xs).ys ** 2))(params)
-  assert not np.allclose(both[0][0].w_x, whole.w_x)
+  def by_whole(params, xs):
+    return jnp.sum(run(cell, params, xs).ys ** 2)
+
+  window, chunks, whole = jax.jit(
+    lambda *at: [
+      jax.grad(f, (0, 1))(*at) for f in (by_window, by_chunks, by_whole)
+    ]
+  )(params, xs)
+  close(window, chunks, 1e-10)
+  assert not np.allclose(window[0].w_x, whole[0].w_x)
 
 
 @every_cell
 def test_models_side_by_side_are_models_alone(name, options):
   cell, _ = net(name, options)
   models = [net(name, options, seed)[1] for seed in range(3)]
-  stacked = jax.tree.map(lambda *a: jnp.stack(a), *models)
+  stacked = jax.tree.map(lambda *a: np.stack(a), *models)
   xs = inputs()
   loss = lambda params: jnp.sum(run(cell, params, xs, lengths=LENGTHS).ys ** 2)
   together = jax.jit(jax.vmap(jax.grad(loss)))(stacked)
+  together = jax.tree.map(np.asarray, together)
+  single = jax.jit(jax.grad(loss))
   for i, params in enumerate(models):
-    alone = jax.jit(jax.grad(loss))(params)
+    alone = single(params)
     close(jax.tree.map(lambda a, i=i: a[i], together), alone, 1e-10)
 
 
@@ -261,9 +271,7 @@ def test_second_derivatives(name, options):
   cell, params = net(name, options)
   xs = inputs()
   rng = np.random.default_rng(8)
-  v = jax.tree.map(
-    lambda m: jnp.asarray(m * rng.normal(size=m.shape)), cell.mask
-  )
+  v = jax.tree.map(lambda m: m * rng.normal(size=m.shape), cell.mask)
 
   def product(backward):
     loss = lambda p: jnp.sum(run(cell, p, xs, backward=backward).ys ** 2)
@@ -276,9 +284,11 @@ def test_second_derivatives(name, options):
   found = product('products')
   close(found, product('autodiff'), 1e-9)
   gradient = jax.jit(jax.grad(lambda p: jnp.sum(run(cell, p, xs).ys ** 2)))
-  shifted = lambda e: gradient(jax.tree.map(lambda p, d: p + e * d, params, v))
+  shift = lambda e: jax.tree.map(lambda p, d: np.asarray(p) + e * d, params, v)
   differences = jax.tree.map(
-    lambda a, b: (a - b) / 2e-5, shifted(1e-5), shifted(-1e-5)
+    lambda a, b: np.subtract(a, b) / 2e-5,
+    gradient(shift(1e-5)),
+    gradient(shift(-1e-5)),
   )
   close(found, differences, 1e-4)
 
@@ -286,10 +296,18 @@ def test_second_derivatives(name, options):
 @every_cell
 def test_absent_weights_stay_absent(name, options):
   cell, params = net(name, options)
-  spoiled = jax.tree.map(lambda p, m: p + (1 - m), params, cell.mask)
+  spoiled = jax.tree.map(
+    lambda p, m: np.asarray(p) + (1 - m), params, cell.mask
+  )
   xs = inputs()
-  close(run(cell, spoiled, xs).ys, run(cell, params, xs).ys, 0)
-  grads = jax.grad(lambda p: jnp.sum(run(cell, p, xs).ys ** 2))(spoiled)
+
+  def loss(params):
+    ys = run(cell, params, xs).ys
+    return jnp.sum(ys**2), ys
+
+  derive = jax.jit(jax.grad(loss, has_aux=True))
+  (grads, ys), (_, plain) = derive(spoiled), derive(params)
+  close(ys, plain, 0)
   for grad, mask in zip(grads, cell.mask, strict=True):
     assert not np.any(np.asarray(grad)[mask == 0])
 
@@ -300,68 +318,69 @@ def test_noise(name, options):
   xs, state = inputs(), some_state(cell)
   size = len(getattr(state, cell.recurrence.output)[0])
   go = lambda **noise: run(cell, params, xs, state=state, noise=Noise(**noise))
-  plain = run(cell, params, xs, state=state)
-  close(go(inputs=np.ones(I), keep=np.zeros((1, size))).ys, plain.ys)
-  close(
-    go(inputs=np.zeros((B, I))).ys, run(cell, params, 0 * xs, state=state).ys
-  )
+  of = lambda params, xs: run(cell, params, xs, state=state)
+  plain = np.asarray(of(params, xs).ys)
+  close(go(inputs=np.ones(I), keep=np.zeros((1, size))).ys, plain)
+  zeros = jax.device_put(np.zeros(xs.shape))
+  close(go(inputs=np.zeros((B, I))).ys, of(params, zeros).ys)
   # A unit that keeps its state does, and the others hear it so.
   kept = np.arange(size) == 1
-  frozen = go(keep=kept[None])
-  output = cell.recurrence.output
+  frozen = np.asarray(go(keep=kept[None]).ys)
+  output, step = cell.recurrence.output, jax.jit(cell.step)
   for b in range(B):
-    carry = jax.tree.map(lambda a, b=b: a[b], state)
+    carry = jax.tree.map(lambda a, b=b: np.asarray(a)[b], state)
     for t in range(T):
-      new, _ = cell.step(params, carry, xs[t, b])
+      new, _ = step(params, carry, np.asarray(xs)[t, b])
       carry = jax.tree.map(
-        lambda new, old: jnp.where(kept, old, new) if len(new) == size else new,
+        lambda new, old: np.where(kept, old, new) if len(new) == size else new,
         new,
         carry,
       )
-      close(frozen.ys[t, b], getattr(carry, output))
+      close(frozen[t, b], getattr(carry, output))
   # Each sequence its own mask.
   heard = len(cell.recurrence.heard(cell.initial_carry()))
   mask = np.ones((B, heard))
   mask[2] = 0
-  some = go(heard=mask).ys
+  some = np.asarray(go(heard=mask).ys)
   others = np.arange(B) != 2
-  close(some[:, others], plain.ys[:, others])
+  close(some[:, others], plain[:, others])
   if heard and name != 'cascaded':
     deaf = params._replace(
       **{f: 0 * w for f, w in params._asdict().items()
          if f in ('w_h', 'w_y', 'w_gates', 'w_cells') and name != 'gru'}
     )  # fmt: skip
     if name != 'gru':
-      close(some[:, 2], run(cell, deaf, xs, state=state).ys[:, 2])
+      close(some[:, 2], np.asarray(of(deaf, xs).ys)[:, 2])
 
 
 def test_the_gates_are_those_of_the_equations():
   cell, params = net('lstm', {})
   xs = inputs()
   found = run(cell, params, xs, lengths=LENGTHS, states=True, gates=True)
+  found = jax.tree.map(np.asarray, found)
   assert list(found.gates) == ['g', 'y_f', 'y_in', 'y_out']
   s_c, y_c = found.states
-  before = jnp.concatenate([jnp.zeros_like(s_c[:1]), s_c[:-1]])
+  before = np.concatenate([np.zeros_like(s_c[:1]), s_c[:-1]])
   gates = found.gates
   active = np.arange(T)[:, None, None] < LENGTHS[:, None]
   made = gates['y_f'] * before + gates['y_in'] * gates['g']
-  close(jnp.where(active, s_c - made, 0), np.zeros(s_c.shape))
-  close(jnp.where(active, y_c - gates['y_out'] * jnp.tanh(s_c), 0), 0 * y_c)
-  assert not any(np.any(jnp.where(active, 0, gate)) for gate in gates.values())
+  close(np.where(active, s_c - made, 0), np.zeros(s_c.shape))
+  close(np.where(active, y_c - gates['y_out'] * np.tanh(s_c), 0), 0 * y_c)
+  assert not any(np.any(np.where(active, 0, gate)) for gate in gates.values())
 
 
 @pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float32])
 @every_cell
 def test_other_dtypes(name, options, dtype):
   cell, params = net(name, options)
-  xs = inputs()
-  small = jax.tree.map(lambda p: p.astype(dtype), params)
+  xs = np.asarray(inputs())
+  small = jax.tree.map(lambda p: np.asarray(p).astype(dtype), params)
   ys = jax.jit(lambda p: run(cell, p, xs).ys)
   loss = lambda p: jnp.sum(run(cell, p, xs).ys ** 2)
   made = jax.eval_shape(lambda p: (run(cell, p, xs), jax.grad(loss)(p)), small)
   assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {jnp.dtype(dtype)}
   tolerance = 0.1 if dtype == jnp.bfloat16 else 1e-4
-  close(ys(small).astype(float), ys(params), tolerance)
+  close(np.asarray(ys(small)).astype(float), ys(params), tolerance)
 
 
 def test_memory_with_checkpoints_grows_as_the_root():

@@ -75,7 +75,7 @@ def recorded(function, precision, calls):
 def net(dtype=np.float32):
   rng = np.random.default_rng(0)
   cell = catalog.build('cells', 'lstm', I, 0, hidden=C)
-  draw = lambda shape: jnp.asarray(rng.normal(size=shape), dtype)
+  draw = lambda shape: jax.device_put(rng.normal(size=shape).astype(dtype))
   params = jax.tree.map(lambda m: draw(m.shape), cell.mask)
   zero = cell.initial_carry((), dtype)
   state = type(zero)(*(draw((B, C)) for _ in zero))
@@ -92,7 +92,8 @@ def test_equal(gpu, lengths):
       last = jnp.sum(jnp.sin(made.last.s_c)) + jnp.sum(made.last.y_c**2)
       return jnp.sum(jnp.cos(made.ys)) + last, made
 
-    return jax.value_and_grad(value, (0, 1, 2), has_aux=True)(params, xs, state)
+    derive = jax.jit(jax.value_and_grad(value, (0, 1, 2), has_aux=True))
+    return derive(params, xs, state)
 
   with jax.default_matmul_precision('highest'):  # of XLA, on a GPU
     jax.tree.map(
@@ -106,7 +107,7 @@ def test_equal(gpu, lengths):
 
 def test_one_sequence(gpu):
   cell, params, xs, state = net()
-  one = jax.tree.map(lambda a: a[2], state)
+  one = jax.tree.map(lambda a: np.asarray(a)[2], state)
   with jax.default_matmul_precision('highest'):
     made = [
       run(cell, params, xs[:, 2], state=one, kernel=kernel).ys
@@ -145,7 +146,7 @@ def test_refused_without_a_gpu(monkeypatch):
 def test_what_the_library_cannot_do_is_done_by_xla(gpu):
   """Many nets, and derivatives beyond the first way back."""
   cell, params, xs, state = net()
-  nets = jnp.stack([xs, -xs])
+  nets = np.stack([xs, np.negative(xs)])
 
   def value(kernel):
     return lambda params, xs: jnp.sum(
@@ -157,7 +158,9 @@ def test_what_the_library_cannot_do_is_done_by_xla(gpu):
       jax.grad(value(kernel)), (params, xs), (params, xs)
     )
     mapped = jax.vmap(jax.grad(value(kernel), 1), (None, 0))
-    return jax.jit(push)(xs)[1], jax.jit(mapped)(params, nets)
+    return jax.jit(
+      lambda params, xs, nets: (push(xs)[1], mapped(params, nets))
+    )(params, xs, nets)
 
   with jax.default_matmul_precision('highest'):
     jax.tree.map(

@@ -109,8 +109,10 @@ KERAS = [(*case, bias) for case in KERAS for bias in (True, False)]
 def test_keras_layers(kind, name, theirs, ours, bias):
   import keras
 
+  # The weights are set below: to draw others takes programs.
+  zeros = {'kernel_initializer': 'zeros', 'recurrent_initializer': 'zeros'}
   make = lambda: getattr(keras.layers, name)(
-    C, return_sequences=True, use_bias=bias, **theirs
+    C, return_sequences=True, use_bias=bias, **zeros, **theirs
   )
   batch_first = np.swapaxes(XS, 0, 1)
 
@@ -120,7 +122,8 @@ def test_keras_layers(kind, name, theirs, ours, bias):
       layer.set_weights(
         [RNG.normal(size=w.shape) / 2 for w in layer.get_weights()]
       )
-      return np.swapaxes(np.asarray(layer(batch_first)), 0, 1)
+      ys = jax.jit(lambda xs: layer(xs))(batch_first)
+      return np.swapaxes(np.asarray(ys), 0, 1)
 
   one = make()
   want = spoil(one)
@@ -159,12 +162,10 @@ def test_flax_cells(kind, name):
   from flax import linen, nnx
 
   layer = linen.RNN(getattr(linen, name)(C), time_major=True)
-  params = layer.init(jax.random.key(0), XS)
-  params = jax.tree.map(
-    lambda p: jnp.asarray(RNG.normal(size=p.shape), p.dtype), params
-  )
+  draw = lambda p: jax.device_put(RNG.normal(size=p.shape).astype(p.dtype))
+  params = jax.tree.map(draw, jax.eval_shape(layer.init, jax.random.key(0), XS))
   with jax.numpy_rank_promotion('allow'):
-    theirs = layer.apply(params, XS)
+    theirs = jax.jit(layer.apply)(params, XS)
   for weights in (params, params['params'], params['params']['cell']):
     close(outputs('flax', kind, weights), theirs)
   ways = {'forward_rnn': params['params'], 'backward_rnn': params['params']}
@@ -174,9 +175,7 @@ def test_flax_cells(kind, name):
   ).ys
   close(both[..., :C], theirs)
   cell = getattr(nnx, name)(I, C, rngs=nnx.Rngs(0))
-  state = jax.tree.map(
-    lambda p: jnp.asarray(RNG.normal(size=p.shape), p.dtype), nnx.state(cell)
-  )
+  state = jax.tree.map(draw, nnx.state(cell))
   nnx.update(cell, state)
   rnn = nnx.RNN(cell, time_major=True)
   with jax.numpy_rank_promotion('allow'):
@@ -200,8 +199,8 @@ def test_haiku_and_equinox():
 
     net = haiku.without_apply_rng(haiku.transform(forward))
     with jax.numpy_rank_promotion('allow'):
-      params = net.init(jax.random.key(0), XS)
-      theirs = net.apply(params, XS)
+      params = jax.jit(net.init)(jax.random.key(0), XS)
+      theirs = jax.jit(net.apply)(params, XS)
     options = {'gru': {'reset': 'before'}, 'srn': {'activation': 'relu'}}.get(
       kind, {}
     )
@@ -209,13 +208,16 @@ def test_haiku_and_equinox():
   for kind, name in (('lstm', 'LSTMCell'), ('gru', 'GRUCell')):
     for bias in (True, False):
       make = getattr(equinox.nn, name)
-      cell = make(I, C, use_bias=bias, key=jax.random.key(0))
-      state = (jnp.zeros(C),) * 2 if kind == 'lstm' else jnp.zeros(C)
+      cell = jax.jit(
+        lambda key, make=make, bias=bias: make(I, C, use_bias=bias, key=key)
+      )(jax.random.key(0))
+      step = jax.jit(lambda x, state, cell=cell: cell(x, state))
+      state = (np.zeros(C),) * 2 if kind == 'lstm' else np.zeros(C)
       ys = []
       for x in XS[:, 0]:
-        state = cell(jnp.asarray(x), state)
+        state = step(x, state)
         ys.append(state[0] if kind == 'lstm' else state)
-      close(outputs('equinox', kind, cell)[:, 0], jnp.stack(ys))
+      close(np.asarray(outputs('equinox', kind, cell))[:, 0], np.stack(ys))
 
 
 def rows(count, **more):

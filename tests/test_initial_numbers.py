@@ -24,16 +24,19 @@ def built(name):
 @pytest.mark.parametrize('name', catalog.names('cells'))
 def test_every_cell_checks_its_numbers(name):
   cell = built(name)
-  whole = jax.jit(lambda: cell.init(KEY, cell.numbers))()
-  # Names left out have their defaults; none at all is all of them.
-  some = jax.jit(lambda: (cell.init(KEY, {}), cell.init(KEY)))()
-  for found in some:
-    jax.tree.map(np.testing.assert_array_equal, found, whole)
   scalars = {
     number: 0.25 for number in cell.numbers if number.endswith('_bias')
   }
   full = {number: np.full(3, 0.25, np.float32) for number in scalars}
-  both = jax.jit(lambda: (cell.init(KEY, scalars), cell.init(KEY, full)))()
+  # Names left out have their defaults; none at all is all of them.
+  whole, empty, none, *both = jax.jit(
+    lambda: [
+      *(cell.init(KEY, given) for given in (cell.numbers, {}, None)),
+      *(cell.init(KEY, given) for given in (scalars, full)),
+    ]
+  )()
+  for found in (empty, none):
+    jax.tree.map(np.testing.assert_array_equal, found, whole)
   jax.tree.map(np.testing.assert_array_equal, *both)
   for numbers, message in (
     ({'init_rang': 0.1}, "'init_rang' is none of this cell: .*mean init_range"),

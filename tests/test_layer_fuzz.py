@@ -166,6 +166,8 @@ def by_layer(case, cell, arrays, way):
 def by_steps(case, cell, arrays):
   """The same, by a loop over the steps of each sequence."""
 
+  step = jax.jit(cell.step)
+
   def sequence(params, xs, state, initial, b):
     pick = lambda a: a if case.single else a[b]
     of_step = lambda a, t: a[t] if case.single else a[t, b]
@@ -186,7 +188,7 @@ def by_steps(case, cell, arrays):
       x = jnp.asarray(of_step(xs, t))
       if arrays.noise.inputs is not None:
         x = x * pick(arrays.noise.inputs)
-      new, _ = cell.step(params, carry, x)
+      new, _ = step(params, carry, x)
       if arrays.noise.keep is not None:
         keep = of_step(arrays.noise.keep, t)
         new = jax.tree.map(

@@ -95,16 +95,26 @@ class Layer:
     return expected(self.name, 'gradient')
 
 
+def error_of_scan(name):
+  cell, *_ = net(name)
+  return lambda params, xs: error(*scanned(cell, params, xs, LENGTHS))
+
+
+@functools.cache
+def gradient_of_scan(name):
+  return cheap_jit(jax.grad(error_of_scan(name), (0, 1)))
+
+
 @functools.cache
 def expected(name, what):
-  cell, params, xs = net(name)
-  some = lambda p, x: error(*scanned(cell, p, x, LENGTHS))
-  if what == 'gradient':
-    return cheap_jit(jax.grad(some, (0, 1)))(params, xs)
-  if what == 'of minus xs':
-    return cheap_jit(jax.grad(some, (0, 1)))(params, -xs)
-  by = lambda b, x: some(params._replace(b=b), x)
-  return cheap_jit(jax.hessian(by, (0, 1)))(params.b, xs)
+  _, params, xs = net(name)
+  if what == 'hessian':
+    by = lambda b, x: error_of_scan(name)(params._replace(b=b), x)
+    made = cheap_jit(jax.hessian(by, (0, 1)))(params.b, xs)
+  else:
+    xs = {'gradient': xs, 'of minus xs': -xs}[what]
+    made = gradient_of_scan(name)(params, xs)
+  return jax.tree.map(np.asarray, made)
 
 
 def near(found, wanted):
@@ -154,10 +164,14 @@ def mesh(kind):
 
 def under_shard_map(layer):
   """Weights of all, sequences of each; also with the gradient outside."""
-  for check in (True, False):
-    for derive in derivatives_under_shard_map(layer, check):
-      found = cheap_jit(derive)(layer.params, layer.xs, jnp.asarray(LENGTHS))
-      near(found, layer.gradient)
+  ways = [
+    derive
+    for check in (True, False)
+    for derive in derivatives_under_shard_map(layer, check)
+  ]
+  all_ways = cheap_jit(lambda *at: [derive(*at) for derive in ways])
+  for found in all_ways(layer.params, layer.xs, LENGTHS):
+    near(found, layer.gradient)
 
 
 def derivatives_under_shard_map(layer, check):
@@ -238,12 +252,14 @@ def mapped(layer):
   near(jax.tree.map(lambda a: a[1], table), stacked)
   near(summed, jax.tree.map(lambda g: g.sum(0), stacked[0]))
   states = layer.outputs(layer.params, layer.xs)[1]
-  twice = jax.tree.map(lambda a: jnp.stack([a, 0 * a]), states)
   goes_on = lambda state: layer.outputs(layer.params, layer.xs, state=state)[0]
-  near(
-    cheap_jit(jax.vmap(goes_on))(twice),
-    [goes_on(states), goes_on(jax.tree.map(jnp.zeros_like, states))],
-  )
+
+  def both(state):
+    zero = jax.tree.map(jnp.zeros_like, state)
+    twice = jax.tree.map(lambda *a: jnp.stack(a), state, zero)
+    return jax.vmap(goes_on)(twice), jnp.stack([goes_on(state), goes_on(zero)])
+
+  near(*cheap_jit(both)(states))
 
 
 def exported(layer):

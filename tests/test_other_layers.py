@@ -63,8 +63,11 @@ def of_keras(kind, weights, xs, factors, lengths):
   layers = keras.layers
   layer = {'lstm': layers.LSTM, 'gru': layers.GRU, 'srn': layers.SimpleRNN}[
     kind
-  ](weights[1].shape[0], return_sequences=True, dtype='float64')
-  batch_first = jnp.swapaxes(jnp.asarray(xs), 0, 1)
+  ](
+    weights[1].shape[0], return_sequences=True, dtype='float64',
+    kernel_initializer='zeros', recurrent_initializer='zeros',
+  )  # fmt: skip
+  batch_first = np.swapaxes(xs, 0, 1)
   layer.build(batch_first.shape)
   mask = np.arange(len(xs)) < np.asarray(lengths)[:, None]
 
@@ -76,10 +79,8 @@ def of_keras(kind, weights, xs, factors, lengths):
     ys = jnp.swapaxes(ys, 0, 1) * mask.T[..., None]
     return jnp.sum(ys * factors), ys
 
-  (grads, x_grad), ys = gradients(
-    loss, [jnp.asarray(w) for w in weights], batch_first
-  )
-  return ys, grads, jnp.swapaxes(x_grad, 0, 1)
+  (grads, x_grad), ys = gradients(loss, weights, batch_first)
+  return ys, grads, np.swapaxes(x_grad, 0, 1)
 
 
 def of_flax(kind, weights, xs, factors, lengths):
@@ -101,9 +102,7 @@ def of_flax(kind, weights, xs, factors, lengths):
     ys = ys * inside[..., None]
     return jnp.sum(ys * factors), ys
 
-  (grads, x_grad), ys = gradients(
-    loss, jax.tree.map(jnp.asarray, weights), jnp.asarray(xs)
-  )
+  (grads, x_grad), ys = gradients(loss, weights, xs)
   return ys, grads, x_grad
 
 
@@ -132,9 +131,7 @@ def of_haiku(kind, weights, xs, factors, lengths):
     ys = net.apply(params, x) * inside[..., None]
     return jnp.sum(ys * factors), ys
 
-  (grads, x_grad), ys = gradients(
-    loss, jax.tree.map(jnp.asarray, weights), jnp.asarray(xs)
-  )
+  (grads, x_grad), ys = gradients(loss, weights, xs)
   return ys, grads, x_grad
 
 
@@ -143,7 +140,9 @@ def of_equinox(kind, weights, xs, factors, lengths):
 
   hidden = weights['weight_hh'].shape[1]
   make = {'lstm': eqx.nn.LSTMCell, 'gru': eqx.nn.GRUCell}[kind]
-  cell = make(xs.shape[-1], hidden, key=jax.random.key(0))
+  cell = jax.jit(lambda key: make(xs.shape[-1], hidden, key=key))(
+    jax.random.key(0)
+  )
   inside = np.arange(len(xs))[:, None] < np.asarray(lengths)
 
   def loss(weights, x):
@@ -162,9 +161,7 @@ def of_equinox(kind, weights, xs, factors, lengths):
     ys = ys * inside[..., None]
     return jnp.sum(ys * factors), ys
 
-  (grads, x_grad), ys = gradients(
-    loss, jax.tree.map(jnp.asarray, weights), jnp.asarray(xs)
-  )
+  (grads, x_grad), ys = gradients(loss, weights, xs)
   return ys, grads, x_grad
 
 
@@ -195,7 +192,7 @@ def ours(cell, params, xs, factors, lengths):
     ys = run(cell, params, x, lengths=lengths).ys
     return jnp.sum(ys * factors), ys
 
-  (grads, x_grad), ys = gradients(loss, params, jnp.asarray(xs))
+  (grads, x_grad), ys = gradients(loss, params, xs)
   return ys, grads, x_grad
 
 
@@ -210,7 +207,7 @@ def test_outputs_and_gradients_are_the_same(float64, library, kind, size):
   rng = np.random.default_rng(sum(size))
   cell = cell_of(library, kind, num_inputs, hidden)
   params = jax.tree.map(
-    lambda m: jnp.asarray(m * rng.normal(size=m.shape)), cell.mask
+    lambda m: jax.device_put(m * rng.normal(size=m.shape)), cell.mask
   )
   xs = rng.normal(size=(num_steps, batch, num_inputs))
   lengths = rng.integers(1, num_steps + 1, batch)
@@ -257,7 +254,7 @@ def test_in_and_out_again(float64, library, kind):
   cell = cell_of(library, kind, 3, 4)
   rng = np.random.default_rng(0)
   params = jax.tree.map(
-    lambda m: jnp.asarray(m * rng.normal(size=m.shape)), cell.mask
+    lambda m: jax.device_put(m * rng.normal(size=m.shape)), cell.mask
   )
   weights = export_weights(library, kind, cell, params)
   found = import_weights(library, kind, cell, weights)

@@ -172,7 +172,8 @@ def flags_of_commands():
 def compiling(request):
   """Compiles in less time what then runs for a moment, if in more.
 
-  `--all` compiles as the commands do, and so does what a test starts.
+  `--all` compiles as the commands do, and so does what a test starts. What a
+  file has compiled goes with it: a worker would grow to seven gigabytes.
   """
   import jax
 
@@ -181,6 +182,7 @@ def compiling(request):
   jax.config.update('jax_disable_most_optimizations', quick)
   yield
   jax.config.update('jax_disable_most_optimizations', False)
+  jax.clear_caches()
 
 
 def pytest_collection_finish():

@@ -1,5 +1,7 @@
 """The chunker against plain programs: who sees what, and what is learned."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ from lstm_jax.learners import _chunker
 from lstm_jax.learners.chunker import State, chunker
 from lstm_jax.unroll import dense
 from tests.array_task import Arrays, array_task
-from tests.gradients import cheap_jit, distance, largest, random_net
+from tests.gradients import cheap_jit, distance, random_net
 
 SIZE, NUM_STEPS = 5, 7
 LANES = (3,)
@@ -36,9 +38,7 @@ def sequences(strings):
     index[: len(string), lane] = list(map(int, string))
   one_hot = np.eye(SIZE)[index].transpose(0, 2, 1)
   times = np.arange(NUM_STEPS)[:, None]
-  return Arrays(
-    *map(jnp.asarray, (one_hot[:-1], one_hot[1:], times < length, length))
-  )
+  return Arrays(one_hot[:-1], one_hot[1:], times < length, length)
 
 
 def begin(cell, predicts, seed=0, lanes=LANES, threshold=0.2):
@@ -51,17 +51,13 @@ def begin(cell, predicts, seed=0, lanes=LANES, threshold=0.2):
     for name in cell.mask._fields
     if name.startswith(('w_out', 'b_out'))
   }
-  full = lambda x: jnp.full(lanes, x)
-  return jax.tree.map(
-    jnp.asarray,
-    State(
-      params=random_net(cell, seed, lanes),
-      predictor=predictor,
-      upper=random_net(cell, seed + 1, lanes),
-      learning_rate=full(RATE),
-      upper_learning_rate=full(UPPER_RATE),
-      failure_threshold=full(threshold),
-    ),
+  return State(
+    params=random_net(cell, seed, lanes),
+    predictor=predictor,
+    upper=random_net(cell, seed + 1, lanes),
+    learning_rate=np.full(lanes, RATE),
+    upper_learning_rate=np.full(lanes, UPPER_RATE),
+    failure_threshold=np.full(lanes, threshold),
   )
 
 
@@ -79,36 +75,35 @@ def surprising(string, outputs, threshold):
 
 
 def one_hot_of(string):
-  return jnp.eye(SIZE, dtype=jnp.float64)[jnp.array([*map(int, string)])]
+  return np.eye(SIZE)[[*map(int, string)]]
 
 
 def run(cell, params, x):
   """Net inputs of the outputs `[T, K]` and activations `[T, C]`, in a loop."""
-  carry, nets, hidden = cell.initial_carry((), x.dtype), [], []
-  for x_t in x:
+
+  def step(carry, x_t):
     carry, net_k = cell.step(params, carry, x_t)
-    nets.append(net_k)
-    hidden.append(carry.y_c if hasattr(carry, 'y_c') else carry.h)
-  return jnp.stack(nets), jnp.stack(hidden)
+    return carry, (net_k, carry.y_c if hasattr(carry, 'y_c') else carry.h)
+
+  return jax.lax.scan(step, cell.initial_carry((), x.dtype), x)[1]
 
 
 def half_squares(net_k, target):
   return 0.5 * jnp.sum((target - jax.nn.sigmoid(net_k)) ** 2)
 
 
-def by_hand(name, options, predicts, state, string, threshold):
+def by_hand(name, options, predicts, state, string, ups):
   """What a sequence teaches both nets, by differentiating whole sequences.
 
-  A is a cell with more outputs, C an ordinary net on the shorter sequence.
+  A is a cell with more outputs, C an ordinary net on the shorter sequence, the
+  symbols `ups`.
 
   Returns:
-    `(ups, grads of params, of predictor, of upper)`.
+    Gradients of `(params, predictor, upper)`.
   """
   cell = net(name, options)
   x = one_hot_of(string)
-  nets, _ = run(cell, state.params, x[:-1])
-  ups = surprising(string, jax.nn.sigmoid(nets), threshold)
-  shorter = x[jnp.array(ups)]
+  shorter = x[ups]
 
   def upper_error(upper):
     nets, _ = run(cell, upper, shorter[:-1])
@@ -134,26 +129,38 @@ def by_hand(name, options, predicts, state, string, threshold):
 
   lower = jax.grad(lower_error, argnums=(0, 1))(state.params, state.predictor)
   upper = jnp.zeros(()) if len(ups) < 2 else jax.grad(upper_error)(state.upper)
-  return ups, *lower, upper
+  return *lower, upper
 
 
 def only_existing(grads, mask):
   """Zero where the connectivity has no weight; all outputs are alike."""
   if isinstance(grads, dict):
     return {k: g * getattr(mask, k)[:1] for k, g in grads.items()}
-  return jax.tree.map(jnp.multiply, grads, mask)
+  return jax.tree.map(np.multiply, grads, mask)
 
 
 STRINGS = ('012340', '012', '31410')
 
 
-def half_way(cell, state, strings):
+def predictions(cell, state):
+  """Outputs `[T, K]` of A, of each of the `STRINGS` in its lane."""
+
+  @cheap_jit
+  def all_of(params):
+    nets = [
+      run(cell, lane(params, i), one_hot_of(string)[:-1])[0]
+      for i, string in enumerate(STRINGS)
+    ]
+    return jax.tree.map(jax.nn.sigmoid, nets)
+
+  return [np.asarray(y) for y in all_of(state.params)]
+
+
+def half_way(outputs):
   """A threshold that half of the predictions fail at."""
   worst = []
-  for i, string in enumerate(strings):
-    x = one_hot_of(string)
-    nets, _ = run(cell, lane(state, i).params, x[:-1])
-    worst += np.max(np.abs(jax.nn.sigmoid(nets) - x[1:]), axis=1).tolist()
+  for string, y in zip(STRINGS, outputs, strict=True):
+    worst += np.max(np.abs(y - one_hot_of(string)[1:]), axis=1).tolist()
   return float(np.median(worst)) + 1e-6
 
 
@@ -172,26 +179,37 @@ def test_both_nets_learn_what_differentiating_says(
   cell = net(name, options)
   learner = chunker(cell, TASK, predicts=predicts, update='sequence')
   first = begin(cell, predicts)
-  threshold = half_way(cell, first, STRINGS)
-  first = first._replace(failure_threshold=jnp.full(LANES, threshold))
+  outputs = predictions(cell, first)
+  threshold = half_way(outputs)
+  first = first._replace(failure_threshold=np.full(LANES, threshold))
   state, _ = cheap_jit(learner.update)(first, sequences(STRINGS))
-  seen = []
-  for i, string in enumerate(STRINGS):
+  state = jax.tree.map(np.asarray, state)
+  ups = [
+    surprising(string, y, threshold)
+    for string, y in zip(STRINGS, outputs, strict=True)
+  ]
+
+  @cheap_jit
+  def all_grads(state):
+    return [
+      by_hand(name, options, predicts, lane(state, i), string, ups[i])
+      for i, string in enumerate(STRINGS)
+    ]
+
+  for i, grads in enumerate(all_grads(first)):
     before, after = lane(first, i), lane(state, i)
-    ups, *grads = by_hand(name, options, predicts, before, string, threshold)
-    seen.append(len(ups))
     rates = (RATE, RATE, UPPER_RATE)
     for field, rate, grad in zip(State._fields, rates, grads, strict=False):
       old, new = getattr(before, field), getattr(after, field)
-      if len(ups) < 2 and field == 'upper':
+      if len(ups[i]) < 2 and field == 'upper':
         assert distance(old, new) == 0
         continue
       grad = only_existing(grad, cell.mask)
       expected = jax.tree.map(lambda w, g, r=rate: w - r * g, old, grad)
       assert distance(new, expected) < 1e-12
-      assert largest(jax.tree.map(jnp.subtract, new, old)) > 1e-4
+      assert distance(new, old) > 1e-4
   # Some symbols are predicted and some are not.
-  assert any(1 < n < len(s) for n, s in zip(seen, STRINGS, strict=True))
+  assert any(1 < len(n) < len(s) for n, s in zip(ups, STRINGS, strict=True))
 
 
 def hand_made(follows):
@@ -202,19 +220,36 @@ def hand_made(follows):
   links = np.full((SIZE, SIZE), -9.0)
   for symbol, after in enumerate(follows):
     links[int(after), symbol] = 9.0
-  params = jax.tree.map(jnp.zeros_like, state.params)
+  params = jax.tree.map(np.zeros_like, state.params)
   return cell, state._replace(params=params._replace(w_out_x=links))
+
+
+@functools.cache
+def hand_made_update(failure):
+  cell, _ = hand_made('12300')
+  return cheap_jit(
+    chunker(cell, TASK, failure=failure, update='sequence').update
+  )
+
+
+@functools.cache
+def upper_slope():
+  """By the weights of C: the gradient of the error of the first steps."""
+  cell, _ = hand_made('12300')
+
+  def error(upper, x, steps):
+    nets, _ = run(cell, upper, x[:-1])
+    errors = jax.vmap(half_squares)(nets, x[1:])
+    return jnp.sum(jnp.where(jnp.arange(len(nets)) < steps, errors, 0))
+
+  return cheap_jit(jax.grad(error))
 
 
 def upper_after(cell, state, compressed):
   """C after one sequence of the symbols that it is said to have seen."""
-  x = one_hot_of(compressed)
-
-  def error(upper):
-    nets, _ = run(cell, upper, x[:-1])
-    return half_squares(nets, x[1:])
-
-  grad = only_existing(jax.grad(error)(state.upper), cell.mask)
+  x = one_hot_of(compressed.ljust(NUM_STEPS + 1, '0'))
+  grad = upper_slope()(state.upper, x, len(compressed) - 1)
+  grad = only_existing(grad, cell.mask)
   return jax.tree.map(lambda w, g: w - UPPER_RATE * g, state.upper, grad)
 
 
@@ -222,8 +257,7 @@ def upper_after(cell, state, compressed):
 def test_exactly_the_unpredicted_symbols_go_up(x64, failure):
   # 0 is followed by 1, 1 by 2, 2 by 3, 3 by 0, 4 by 0.
   cell, state = hand_made('12300')
-  learner = chunker(cell, TASK, failure=failure, update='sequence')
-  update = cheap_jit(learner.update)
+  update = hand_made_update(failure)
   for string, compressed in (
     ('01230123', '0'),
     ('01240120', '040'),
@@ -232,7 +266,7 @@ def test_exactly_the_unpredicted_symbols_go_up(x64, failure):
     ('0123014', '04'),  # the last one, never an input of A
     ('22222222', '22222222'),
   ):
-    still = state._replace(learning_rate=jnp.zeros(()))
+    still = state._replace(learning_rate=np.zeros(()))
     after, _ = update(still, lane(sequences((string,)), 0))
     if len(compressed) == 1:
       assert distance(after.upper, state.upper) == 0
@@ -246,18 +280,17 @@ def test_exactly_the_unpredicted_symbols_go_up(x64, failure):
 
 def test_an_error_at_the_threshold_is_none_and_a_tie_is_a_failure(x64):
   cell, state = hand_made('12300')
-  silent = jax.tree.map(jnp.zeros_like, state.params)  # every output is 1/2
+  silent = jax.tree.map(np.zeros_like, state.params)  # every output is 1/2
   episode = lane(sequences(('0123',)), 0)
   for failure, threshold, ups in (
     ('error', 0.5, '0'), ('error', 0.4999, '0123'), ('argmax', 0.9, '0123')
   ):  # fmt: skip
-    learner = chunker(cell, TASK, failure=failure, update='sequence')
     still = state._replace(
       params=silent,
-      learning_rate=jnp.zeros(()),
-      failure_threshold=jnp.asarray(threshold),
+      learning_rate=np.zeros(()),
+      failure_threshold=np.asarray(threshold),
     )
-    after, _ = cheap_jit(learner.update)(still, episode)
+    after, _ = hand_made_update(failure)(still, episode)
     moved = distance(after.upper, state.upper) > 0
     assert moved == (len(ups) > 1)
     if moved:
@@ -339,9 +372,9 @@ def test_online_learning_is_the_description_step_by_step(x64):
     string = ('01230', '41234')[n % 2]
     seen.add(section_11(a, c, string, RATE * 5, UPPER_RATE * 5, 0.3))
     state = state._replace(
-      learning_rate=jnp.asarray(RATE * 5),
-      upper_learning_rate=jnp.asarray(UPPER_RATE * 5),
-      failure_threshold=jnp.asarray(0.3),
+      learning_rate=np.asarray(RATE * 5),
+      upper_learning_rate=np.asarray(UPPER_RATE * 5),
+      failure_threshold=np.asarray(0.3),
     )
     state, _ = update(state, lane(sequences((string,)), 0))
     mine, theirs = unit(state.params, state.predictor), unit(state.upper)
@@ -382,8 +415,8 @@ def test_without_its_links_the_upper_net_has_none(x64):
   learner = chunker(cell, TASK, upper_outputs='see_hidden')
   numbers = {**cell.numbers, 'learning_rate': 0.3, 'failure_threshold': 0.2}
   numbers['upper_learning_rate'] = np.nan
-  first = learner.init(
-    jax.random.key(0), {k: jnp.float64(v) for k, v in numbers.items()}
+  first = cheap_jit(learner.init)(
+    jax.random.key(0), {k: np.asarray(v, float) for k, v in numbers.items()}
   )
   assert first.upper_learning_rate == 0.3, 'that of the other net'
   assert np.any(first.params.w_out_x) and np.any(first.predictor['w_out_x'])
@@ -414,21 +447,30 @@ def test_one_column_is_what_a_symbol_sees_of_a_cell(x64, name):
   """Names of the weights are the contract; each cell keeps it."""
   cell = net(name, {})
   params = random_net(cell, 0, LANES)
+  random = np.random.default_rng(1)
   carry = jax.tree.map(
-    lambda a: jnp.asarray(np.random.default_rng(1).normal(size=a.shape)),
-    cell.initial_carry(LANES, jnp.float64),
+    lambda a: random.normal(size=a.shape),
+    jax.eval_shape(lambda: cell.initial_carry(LANES, jnp.float64)),
   )
-  index = jnp.array([4, 0, 2])
-  x = jax.nn.one_hot(index, SIZE, axis=0, dtype=jnp.float64)
-  columns = _chunker.column(params._asdict(), index)
-  rows = {
-    k: w[:2] + 1 for k, w in columns.items() if k.startswith(('w_out', 'b_out'))
-  }
-  moment = _chunker.step(cell, _chunker.wider(columns, rows), carry)
-  carry_t, net_k = cell.step(params, carry, x)
+  index = np.array([4, 0, 2])
+
+  @cheap_jit
+  def moments(params, carry):
+    columns = _chunker.column(params._asdict(), index)
+    rows = {
+      k: w[:2] + 1
+      for k, w in columns.items()
+      if k.startswith(('w_out', 'b_out'))
+    }
+    return (
+      _chunker.step(cell, _chunker.wider(columns, rows), carry),
+      _chunker.step(cell, columns | rows, carry),
+      cell.step(params, carry, np.eye(SIZE)[:, index]),
+    )
+
+  moment, alone, (carry_t, net_k) = moments(params, carry)
   assert distance(moment.carry_t, carry_t) < 1e-12
   assert distance(moment.net_k[:SIZE], net_k) < 1e-12
-  alone = _chunker.step(cell, columns | rows, carry)
   assert distance(moment.net_k[SIZE:], alone.net_k) < 1e-12
   # All of the activations count, and nothing else of the carry.
   h = _chunker.activations(carry_t)
@@ -443,14 +485,25 @@ def test_a_task_that_promises_the_next_symbol_keeps_it():
       continue
     found.append(name)
     task = catalog.build('tasks', name, **entry.provides['next_symbol'])
-    key = draw.Key(jnp.arange(4, dtype=jnp.uint32), jnp.zeros(4, jnp.uint32))
-    episode = (task.fresh or task.draw)(key, jnp.full(4, 100))
-    stream = task.stream(episode)
-    for t in range(int(np.min(stream.length)) - 1):
-      now = jnp.full(4, t)
-      target, x = stream.target_at(now), dense(stream.input_at(now + 1))
-      np.testing.assert_array_equal(target, x)
-      assert np.all(stream.scored_at(now))
+    key = draw.Key(np.arange(4, dtype=np.uint32), np.zeros(4, np.uint32))
+
+    @jax.jit
+    def steps(key, task=task):
+      stream = task.stream((task.fresh or task.draw)(key, np.full(4, 100)))
+
+      def at(t):
+        now = jnp.full(4, t)
+        x = dense(stream.input_at(now + 1))
+        return stream.target_at(now), x, stream.scored_at(now)
+
+      return stream.length, jax.vmap(at)(jnp.arange(task.longest(100)))
+
+    lengths, arrays = steps(key)
+    count = int(np.min(lengths)) - 1
+    assert count > 1
+    target, x, scored = (np.asarray(a)[:count] for a in arrays)
+    np.testing.assert_array_equal(target, x)
+    assert np.all(scored)
   assert found
 
 

@@ -60,12 +60,14 @@ def chance(string):
 
 
 def keys_of(lanes, seed=0):
-  return jax.random.bits(jax.random.key(seed), (2, *lanes), jnp.uint32)
+  random = np.random.default_rng(seed)
+  return random.integers(2**32, size=(2, *lanes), dtype=np.uint32)
 
 
 @cache
 def prepared(seed=0, lanes=(LANES,)):
-  return jax.jit(TASK.prepare)(keys_of(lanes, seed), jnp.ones(lanes, jnp.int32))
+  made = jax.jit(TASK.prepare)(keys_of(lanes, seed), np.ones(lanes, np.int32))
+  return jax.tree.map(np.asarray, made)
 
 
 @cache
@@ -93,20 +95,27 @@ def walked(task):
 
 def texts(episodes):
   """The strings that a net would see, with the last target; lanes flat."""
+  words, symbols = map(np.asarray, episodes)
+  more = (0, -symbols.size % 512)  # any few are of one program
   flat = Strings(
-    episodes.words.reshape(len(episodes.words), -1), episodes.symbols.ravel()
+    np.pad(words.reshape(len(words), -1), ((0, 0), more), 'edge'),
+    np.pad(symbols.ravel(), more, 'edge'),
   )
-  inputs, targets, scored, lengths = map(np.asarray, walked(TASK)(flat))
+  inputs, targets, scored, lengths = (
+    np.asarray(a)[..., : symbols.size] for a in walked(TASK)(flat)
+  )
   assert scored.all()
+  there = np.arange(len(inputs))[:, None] < lengths
   letter = np.full(2**7, '?')
-  letter[2 ** np.arange(7)] = list(SYMBOLS)
-  found = []
-  for x, target, steps in zip(inputs.T, targets.T, lengths, strict=True):
-    assert x[:steps].min() > 0 and target[:steps].min() > 0
-    shown, named = (''.join(letter[row[:steps]]) for row in (x, target))
-    assert shown[1:] == named[:-1] and '?' not in shown
-    found.append(shown + named[-1])
-  return found
+  letter[2 ** np.arange(7)], letter[0] = list(SYMBOLS), ''
+  assert inputs[there].min() > 0 and targets[there].min() > 0
+  shown, named = (
+    letter[np.where(there, rows, 0)] for rows in (inputs, targets)
+  )
+  assert not np.any(shown == '?') and not np.any(named == '?')
+  assert np.all(shown[1:] == np.where(there[1:], named[:-1], ''))
+  whole = np.concatenate([shown[:1], named]).T
+  return np.ascontiguousarray(whole).view(f'U{whole.shape[1]}')[:, 0].tolist()
 
 
 @cache
@@ -124,7 +133,6 @@ def all_sets():
 @cache
 def fresh(size=2**17, seed=1):
   """Strings of the test after success."""
-  episodes = jax.jit(TASK.fresh)(
-    keys_of((size,), seed), jnp.ones(size, jnp.int32)
-  )
+  made = jax.jit(TASK.fresh)(keys_of((size,), seed), np.ones(size, np.int32))
+  episodes = jax.tree.map(np.asarray, made)
   return episodes, texts(episodes)

@@ -81,7 +81,7 @@ def test_equal_outputs_and_nan_are_wrong():
   assert legal == {'B'}
   y_k = np.zeros(7, np.float32)
   y_k[0] = 0.5
-  right = lambda y: bool(TASK.correct(episode, jnp.int32(1), jnp.array(y)))
+  right = jax.jit(lambda y: TASK.correct(episode, np.int32(1), y))
   assert right(y_k)
   for i in range(1, 7):
     for value, verdict in ((0.499, True), (0.5, False), (np.nan, False)):
@@ -105,15 +105,13 @@ def test_no_test_string_is_a_training_string():
 def one_by_one(key):
   """The training set of a trial without repeats, one draw after another."""
   walk = jax.jit(lambda own, n: _grammar.walk(draw.fold_in(own, n)))
-  own = draw.Key(*(jnp.full(256, word) for word in key))
-  own = draw.fold_in(own, jnp.arange(256))
+  own = draw.Key(*(np.full(256, word) for word in key))
+  own = jax.jit(draw.fold_in)(own, np.arange(256))
   found, attempt = [None] * 256, 0
   while None in found:
-    new = walk(own, jnp.full(256, attempt))
-    left = np.array([i for i, string in enumerate(found) if string is None])
-    some = jax.tree.map(lambda a, left=left: np.asarray(a)[..., left], new)
-    for i, string in zip(left, texts(some), strict=True):
-      if string not in found:
+    new = texts(walk(own, np.full(256, attempt)))
+    for i, string in enumerate(new):
+      if found[i] is None and string not in found:
         found[i] = string
     attempt += 1
   return found
@@ -122,7 +120,8 @@ def one_by_one(key):
 def test_sets_without_repeats_are_the_first_different_draws():
   task = reber(sets='distinct')
   keys = keys_of((2,), 3)
-  data = jax.jit(task.prepare)(keys, jnp.ones(2, jnp.int32))
+  data = jax.jit(task.prepare)(keys, np.ones(2, np.int32))
+  data = jax.tree.map(np.asarray, data)
   for lane in range(2):
     strings = texts(jax.tree.map(lambda a, lane=lane: a[..., lane], data))
     for string in strings:
@@ -140,14 +139,16 @@ def one_bit_at(place):
   """Two words of 64 bits, all zero but one."""
   bit = 1 << (place % 32)
   words = (np.where(place // 32 == half, bit, 0) for half in (0, 1))
-  return tuple(jnp.asarray(word, jnp.uint32) for word in words)
+  return tuple(np.asarray(word, np.uint32) for word in words)
+
+
+compiled_walk = jax.jit(_grammar.walk)
 
 
 @pytest.mark.parametrize('loops', (0, 3, 4, 27, 28, 54, 55, 56, 70))
 def test_the_longest_strings_fit(loops):
   # B T B T, S so many times, X S E T E: the one bit that is set is the X.
-  words = one_bit_at(np.array(4 + loops))
-  string = _grammar.walk(words)
+  string = compiled_walk(one_bit_at(np.array(4 + loops)))
   expected = 'BTBT' + loops * 'S' + 'XSETE'
   assert int(string.symbols) == min(len(expected), 65)
   if len(expected) <= 64:
@@ -155,12 +156,11 @@ def test_the_longest_strings_fit(loops):
 
 
 def test_different_strings_make_different_choices():
-  strings = fresh()[0], _grammar.walk(one_bit_at(np.arange(4, 60)))
-  for some in strings:
-    found = texts(some)
-    made = np.stack(_grammar.choices(some), axis=-1).tolist()
-    pairs = zip(map(tuple, made), found, strict=True)
-    kinds = [set(x) for x in (map(tuple, made), found, pairs)]
+  few = jax.tree.map(np.asarray, compiled_walk(one_bit_at(np.arange(4, 60))))
+  for some, found in (fresh(), (few, texts(few))):
+    low, high = (a.astype(np.uint64) for a in _grammar.choices(some))
+    made = (low | high << np.uint64(32)).tolist()
+    kinds = [set(x) for x in (made, found, zip(made, found, strict=True))]
     assert len(kinds[0]) == len(kinds[1]) == len(kinds[2])
 
 
@@ -170,53 +170,46 @@ def test_the_exam_is_every_string_once():
   assert exam.mean_error == np.inf
   n = (np.arange(512)[:, None] + 37 * np.arange(LANES)) % 512
 
+  @jax.jit
   def ask(key):
-    one = lambda n: exam.draw(key, jnp.ones(LANES, jnp.int32), n, data)
-    return jax.jit(jax.vmap(one))(jnp.array(n, jnp.int32))
+    one = lambda n: exam.draw(key, np.ones(LANES, np.int32), n, data)
+    return jax.vmap(one)(np.array(n, np.int32))
 
-  asked, other = (ask(keys_of((LANES,), seed)) for seed in (0, 1))
+  asked, other = (
+    jax.tree.map(np.asarray, ask(keys_of((LANES,), seed))) for seed in (0, 1)
+  )
   jax.tree.map(np.testing.assert_array_equal, asked, other)
   for lane in range(LANES):
     np.testing.assert_array_equal(
       asked.symbols[:, lane], data.symbols[n[:, lane], lane]
     )
     np.testing.assert_array_equal(
-      np.asarray(asked.words[:, :, lane]).T, data.words[:, n[:, lane], lane]
+      asked.words[:, :, lane].T, data.words[:, n[:, lane], lane]
     )
 
 
 def test_a_lane_is_what_it_is_alone():
-  keys, ones = keys_of((2, 3)), jnp.ones((2, 3), jnp.int32)
-  together = prepared(0, (2, 3))
-  alone, fresh_one = jax.jit(TASK.prepare), jax.jit(TASK.fresh)
-  pick = jax.jit(TASK.draw)
+  keys, ones = keys_of((2, 3)), np.ones((2, 3), np.int32)
 
   @jax.jit
-  def facts(episode, t):
-    stream = TASK.stream(episode)
-    y_k = jnp.full((7, *t.shape), 0.5)
-    right = TASK.correct(episode, t, y_k)
-    return stream.length, stream.input_at(t), stream.target_at(t), right
+  def facts(key, one, n):
+    data = TASK.prepare(key, one)
+    drawn, new = TASK.draw(key, one, data), TASK.fresh(key, one)
+    asked = TASK.criterion.draw(key, one, n, data)
+    stream, t = TASK.stream(drawn), 2 * one
+    right = TASK.correct(drawn, t, jnp.full((7, *t.shape), 0.5))
+    shown = stream.length, stream.input_at(t), stream.target_at(t), right
+    return data, drawn, asked, new, shown
 
-  drawn = pick(keys, ones, together)
-  asked = TASK.criterion.draw(
-    keys, ones, 100 * jnp.arange(6).reshape(2, 3), together
-  )
-  new = jax.jit(TASK.fresh)(keys, ones)
-  shown = facts(drawn, 2 * ones)
-  one = jnp.int32(1)
-  for i, lane in enumerate(np.ndindex(2, 3)):
-    key = keys[:, *lane]
-    data = alone(key, one)
-    mine = pick(key, one, data)
+  numbers = 100 * np.arange(6, dtype=np.int32).reshape(2, 3)
+  together = jax.tree.map(np.asarray, facts(keys, ones, numbers))
+  for lane in np.ndindex(2, 3):
+    alone = facts(keys[:, *lane], ones[lane], numbers[lane])
     jax.tree.map(
       lambda a, b, lane=lane: np.testing.assert_array_equal(a[..., *lane], b),
-      (together, drawn, asked, new, shown),
-      (
-        data, mine, TASK.criterion.draw(key, one, jnp.int32(100 * i), data),
-        fresh_one(key, one), facts(mine, 2 * one),
-      ),
-    )  # fmt: skip
+      together,
+      alone,
+    )
 
 
 @pytest.mark.parametrize('task', (TASK, LEGAL))
@@ -233,7 +226,7 @@ def test_shapes_and_types(task, x64):
     return data, episode, task.fresh(key, length), *parts, right
 
   data, episode, new, *parts = jax.eval_shape(
-    facts, keys_of(lanes), jnp.ones(lanes, int), jnp.arange(3)
+    facts, keys_of(lanes), np.ones(lanes, int), np.arange(3)
   )
   described = lambda tree: [(a.shape, a.dtype) for a in jax.tree.leaves(tree)]
   assert described(data) == [
@@ -255,10 +248,10 @@ def test_a_step_reads_no_table_and_draws_nothing():
     right = TASK.correct(episode, t, y_k)
     return stream.input_at(t), stream.target_at(t), right
 
-  text = str(jax.make_jaxpr(step)(episode, jnp.arange(4), jnp.zeros((7, 4))))
+  text = str(jax.make_jaxpr(step)(episode, np.arange(4), np.zeros((7, 4))))
   assert 'gather' not in text and 'shift_left' not in text
   picked = jax.make_jaxpr(lambda n: _grammar.string(prepared(), n))
-  assert 'gather' in str(picked(jnp.zeros(LANES, jnp.int32)))
+  assert 'gather' in str(picked(np.zeros(LANES, np.int32)))
 
 
 def test_sizes_are_those_of_the_paper():

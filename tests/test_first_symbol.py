@@ -33,7 +33,8 @@ every_task = pytest.mark.parametrize('name', TASKS)
 
 
 def keys_of(lanes, seed=0):
-  return tuple(jax.random.bits(jax.random.key(seed), (2, *lanes), jnp.uint32))
+  random = np.random.default_rng(seed)
+  return tuple(random.integers(2**32, size=(2, *lanes), dtype=np.uint32))
 
 
 def length_of(name):
@@ -132,7 +133,7 @@ def uniform_p(sample, low, high):
 def test_first_symbols_are_equally_probable(name):
   size = 2**20
   draw = jax.jit(TASKS[name].draw)
-  is_y = np.asarray(draw(keys_of((size,)), jnp.full(size, 100)).is_y)
+  is_y = np.asarray(draw(keys_of((size,)), np.full(size, 100)).is_y)
   assert uniform_p(is_y, 0, 1) > ALPHA
   # Power: one in a hundred replaced.
   replaced = np.where(np.arange(size) % 100 == 0, 0, is_y)
@@ -201,16 +202,20 @@ def test_the_exam_of_2a_is_the_two_sequences_in_turn(lanes):
   exam = task.criterion
   assert (exam.sequences, exam.every, exam.most_wrong) == (2, 100, 0)
   assert exam.mean_error == math.inf
+
+  @jax.jit
+  def ask(key, n):
+    e = exam.draw(key, np.full(lanes, 100), n, ())
+    return e, task.stream(e).input_at(np.zeros(lanes, np.int32)).index
+
   for n in range(4):
     for seed in range(3):
-      e = exam.draw(
-        keys_of(lanes, seed), jnp.full(lanes, 100), jnp.full(lanes, n), ()
-      )
+      asked = ask(keys_of(lanes, seed), np.full(lanes, n))
+      e, first = jax.tree.map(np.asarray, asked)
       assert e.is_y.shape == e.length.shape == lanes
       assert np.all(e.is_y == n % 2) and np.all(e.length == 100)
-      first = task.stream(e).input_at(jnp.zeros(lanes, jnp.int32)).index
       assert np.all(first == 99 + n % 2)  # x, y, x, y
-  drawn = jax.eval_shape(task.draw, keys_of(lanes), jnp.full(lanes, 100))
+  drawn = jax.eval_shape(task.draw, keys_of(lanes), np.full(lanes, 100))
   described = lambda e: jax.tree.map(lambda a: (a.shape, a.dtype), e)
   assert described(e) == described(drawn)
 
@@ -218,9 +223,15 @@ def test_the_exam_of_2a_is_the_two_sequences_in_turn(lanes):
 def test_the_exam_of_2b_is_fresh_sequences():
   exam = TASKS['2b'].criterion
   assert (exam.sequences, exam.every, exam.most_wrong) == (10_000, 1000, 0)
-  key, length = keys_of((500,)), jnp.full(500, 30)
-  e = exam.draw(key, length, jnp.zeros(500, jnp.int32), ())
-  jax.tree.map(np.testing.assert_array_equal, e, TASKS['2b'].draw(key, length))
+
+  @jax.jit
+  def both(key):
+    length = np.full(500, 30)
+    asked = exam.draw(key, length, np.zeros(500, np.int32), ())
+    return asked, TASKS['2b'].draw(key, length)
+
+  e, drawn = jax.tree.map(np.asarray, both(keys_of((500,))))
+  jax.tree.map(np.testing.assert_array_equal, e, drawn)
   assert 0.3 < np.mean(e.is_y) < 0.7
 
 
@@ -237,9 +248,9 @@ def test_the_exam_follows_its_options():
 def test_a_lane_is_what_it_is_alone(name):
   task, keys = TASKS[name], keys_of((2, 2))
   lengths = (
-    jnp.array([[4, 4], [4, 4]])
+    np.array([[4, 4], [4, 4]])
     if '2a' in name
-    else jnp.array([[2, 7], [100, 30]])
+    else np.array([[2, 7], [100, 30]])
   )
 
   @jax.jit
@@ -253,10 +264,12 @@ def test_a_lane_is_what_it_is_alone(name):
     )  # fmt: skip
 
   for t in (0, 1):
-    together = facts(keys, lengths, jnp.full((2, 2), t))
+    together = jax.tree.map(
+      np.asarray, facts(keys, lengths, np.full((2, 2), t))
+    )
     for lane in np.ndindex(2, 2):
       key = tuple(word[lane] for word in keys)
-      alone = facts(key, lengths[lane], jnp.array(t))
+      alone = facts(key, lengths[lane], np.array(t))
       jax.tree.map(
         lambda a, b, lane=lane: np.testing.assert_array_equal(a[..., *lane], b),
         together,
@@ -275,11 +288,11 @@ def test_shapes_and_types(name, x64):
     x_t, scored = stream.input_at(t), stream.scored_at(t)
     return stream.length, x_t.index, stream.target_at(t), scored, right
 
-  t, length = jnp.arange(3), length_of(name)
-  assert t.dtype == jnp.int64
+  t, length = np.arange(3), length_of(name)
+  assert jax.device_put(t).dtype == np.int64
   size = length + 1
   assert (task.num_inputs, task.num_outputs) == (size, size)
-  shapes = jax.eval_shape(facts, keys_of((3,)), jnp.full(3, length), t)
+  shapes = jax.eval_shape(facts, keys_of((3,)), np.full(3, length), t)
   assert [(s.shape, s.dtype) for s in shapes] == [
     ((3,), jnp.int32),
     ((3,), jnp.int32),
@@ -311,7 +324,7 @@ def test_the_trivial_levels(name):
   share[99:] = 0.005
   if 'end' in name:
     share = np.append(np.zeros(99), [0.5, 0.5])
-  y = jnp.asarray(share, jnp.float32)[:, None]
+  y = share.astype(np.float32)[:, None]
 
   @jax.jit
   def run(key):
@@ -371,6 +384,6 @@ def test_lengths():
   with pytest.raises(ValueError, match='length=10 must be symbols=100.*middle'):
     TASKS['2a'].longest(10)
   # The sequence is that of `symbols` whatever is asked for.
-  drawn = TASKS['2a'].draw(keys_of((3,)), jnp.array([2, 100, 500]))
+  drawn = jax.jit(TASKS['2a'].draw)(keys_of((3,)), np.array([2, 100, 500]))
   assert drawn.length.tolist() == [100] * 3
   assert module.MEAN_STEPS == (1, 0)

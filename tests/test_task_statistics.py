@@ -29,17 +29,22 @@ MAKE = {
 
 
 @cache
-def episodes(name, length=100, size=SIZE):
-  """Sequences 0, 1, ... of one trial, as a trial draws them."""
+def drawing(name):
   task = MAKE[name]()
 
   @jax.jit
-  def run(numbers):
+  def run(numbers, length):
     key = jax.random.key_data(jax.random.key(1997))[:, None]
-    keys = draw.fold_in(jnp.broadcast_to(key, (2, size)), numbers)
-    return task.draw(keys, jnp.full(size, length))
+    keys = draw.fold_in(jnp.broadcast_to(key, (2, SIZE)), numbers)
+    return task.draw(keys, jnp.full(SIZE, length))
 
-  return jax.tree.map(np.asarray, run(jnp.arange(size)))
+  return run
+
+
+@cache
+def episodes(name, length=100):
+  """Sequences 0, 1, ... of one trial, as a trial draws them."""
+  return jax.tree.map(np.asarray, drawing(name)(np.arange(SIZE), length))
 
 
 def uniform_p(sample, low, high):
@@ -133,10 +138,14 @@ def test_what_is_drawn_is_independent(name):
 def inputs(name, lanes=2000):
   """Inputs `[100, I, lanes]` of sequences with at least 100 steps."""
   task = MAKE[name]()
-  few = jax.tree.map(lambda x: jnp.asarray(x[..., :lanes]), episodes(name))
-  stream = task.stream(few)
-  times = jnp.broadcast_to(jnp.arange(100)[:, None], (100, lanes))
-  return np.asarray(jax.jit(jax.vmap(stream.input_at))(times))
+  few = jax.tree.map(lambda x: x[..., :lanes], episodes(name))
+  times = np.broadcast_to(np.arange(100)[:, None], (100, lanes))
+
+  @jax.jit
+  def run(few):
+    return jax.vmap(task.stream(few).input_at)(times)
+
+  return np.asarray(run(few))
 
 
 def test_values_are_uniform_and_know_nothing_of_markers():
@@ -174,13 +183,20 @@ def test_distractors_are_uniform_and_independent(name):
 def test_lengths_are_those_asked_for_in_every_lane():
   # Also for a T that is no multiple of ten, and lanes of different T.
   task = adding()
-  asked = jnp.array([4, 9, 10, 19, 99, 1000], jnp.int32)
-  keys = jax.random.bits(jax.random.key(2), (2, 4000, 6), jnp.uint32)
-  drawn = jax.jit(task.draw)(keys, jnp.broadcast_to(asked, (4000, 6)))
+  asked = np.array([4, 9, 10, 19, 99, 1000], np.int32)
+  random = np.random.default_rng(2)
+  keys = random.integers(2**32, size=(2, 4000, 6), dtype=np.uint32)
+  drawn = jax.jit(task.draw)(keys, np.broadcast_to(asked, (4000, 6)))
   for sample, length in zip(np.asarray(drawn.length).T, asked, strict=True):
     low, high = int(length), int(length) * 11 // 10
     assert sample.min() == low and sample.max() == high
     assert uniform_p(sample, low, high) > ALPHA
+
+
+def judged(task, e, constant):
+  """Whether constant outputs are right, at each sequence's end."""
+  y_k = np.full((task.num_outputs, SIZE), constant, np.float32)
+  return np.asarray(jax.jit(task.correct)(e, e.length - 1, y_k))
 
 
 def test_what_a_constant_output_is_worth_on_adding():
@@ -188,13 +204,7 @@ def test_what_a_constant_output_is_worth_on_adding():
   e = episodes('adding')
   usual = (e.first > 0) & (e.second > 0)
   error = np.abs(e.target[usual].astype(np.float64) - 0.5)
-  right = np.asarray(
-    adding().correct(
-      jax.tree.map(lambda x: jnp.asarray(x[..., usual]), e),
-      jnp.asarray(e.length[usual] - 1),
-      jnp.full((1, usual.sum()), 0.5),
-    )
-  )
+  right = judged(adding(), e, 0.5)[usual]
   for sample, expected in (
     (error**2, 1 / 24),  # 0.0417
     (error, 1 / 6),  # 0.167
@@ -222,16 +232,12 @@ def test_levels_of_constant_outputs_on_adding():
   e, constant = episodes('adding'), float(Fraction(levels['predictor']))
   error = np.abs(e.target.astype(np.float64) - constant)
   task = adding(**condition)
-  right = task.correct(
-    jax.tree.map(jnp.asarray, e),
-    jnp.asarray(e.length - 1),
-    jnp.full((1, SIZE), constant),
-  )
+  right = judged(task, e, constant)
   for sample, expected in (
     (e.target, constant),  # the mean is the best constant
     (error, levels['absolute']),
     (error**2, levels['squared']),
-    (~np.asarray(right), levels['wrong']),
+    (~right, levels['wrong']),
   ):
     five = 5 * np.std(sample) / np.sqrt(SIZE)
     assert abs(np.mean(sample, dtype=np.float64) - expected) < five
@@ -250,11 +256,7 @@ def test_levels_of_constant_outputs_on_temporal_order(name):
   assert np.all(np.abs(targets.mean(axis=0) - constant) < 5 * spread)
   assert np.mean(np.abs(targets - constant)) == levels['absolute']
   assert np.mean((targets - constant) ** 2) == levels['squared']
-  wrong = ~task.correct(
-    jax.tree.map(jnp.asarray, e),
-    jnp.asarray(e.length - 1),
-    jnp.full((task.num_outputs, SIZE), constant),
-  )
+  wrong = ~judged(task, e, constant)
   assert np.mean(wrong) == levels['wrong']
 
 

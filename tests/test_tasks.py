@@ -28,7 +28,8 @@ every_task = pytest.mark.parametrize('task', TASKS.values(), ids=TASKS.keys())
 
 
 def keys_of(lanes, seed=0):
-  return jax.random.bits(jax.random.key(seed), (2, *lanes), jnp.uint32)
+  random = np.random.default_rng(seed)
+  return random.integers(2**32, size=(2, *lanes), dtype=np.uint32)
 
 
 STEPS, EPISODES = 550, 2000
@@ -209,7 +210,7 @@ def test_the_adding_checker_can_fail(break_it):
 @every_task
 def test_a_lane_is_what_it_is_alone(task):
   keys = keys_of((2, 4))
-  lengths = jnp.array([[20, 30, 100, 555], [20, 21, 40, 1000]])
+  lengths = np.array([[20, 30, 100, 555], [20, 21, 40, 1000]])
 
   @jax.jit
   def facts(key, length, t):
@@ -222,9 +223,11 @@ def test_a_lane_is_what_it_is_alone(task):
     )  # fmt: skip
 
   for t in (0, 5, 19):
-    together = facts(keys, lengths, jnp.full((2, 4), t))
+    together = jax.tree.map(
+      np.asarray, facts(keys, lengths, np.full((2, 4), t))
+    )
     for lane in np.ndindex(2, 4):
-      alone = facts(keys[:, *lane], lengths[lane], jnp.array(t))
+      alone = facts(keys[:, *lane], lengths[lane], np.array(t))
       jax.tree.map(
         lambda a, b, lane=lane: np.testing.assert_array_equal(a[..., *lane], b),
         together,
@@ -250,9 +253,9 @@ def test_shapes_and_types(task, x64):
     scored = stream.scored_at(t)
     return stream.length, stream.input_at(t), stream.target_at(t), scored, right
 
-  t = jnp.arange(3)
-  assert t.dtype == jnp.int64
-  shapes = jax.eval_shape(facts, keys_of((3,)), jnp.full(3, 100), t)
+  t = np.arange(3)
+  assert jax.device_put(t).dtype == np.int64
+  shapes = jax.eval_shape(facts, keys_of((3,)), np.full(3, 100), t)
   assert [(s.shape, s.dtype) for s in shapes] == [
     ((3,), jnp.int32),
     ((task.num_inputs, 3), jnp.float32),
@@ -266,9 +269,9 @@ def test_shapes_and_types(task, x64):
 def test_one_bits_call_a_step(task):
   # The loop over time calls input_at at every step; a second call of the
   # generator would cost as much as a small net.
-  episode = jax.eval_shape(task.draw, keys_of((4,)), jnp.full(4, 100))
+  episode = jax.eval_shape(task.draw, keys_of((4,)), np.full(4, 100))
   step = jax.make_jaxpr(lambda e, t: task.stream(e).input_at(t))
-  text = str(step(episode, jnp.arange(4)))
+  text = str(step(episode, np.arange(4)))
   # Twenty rounds of threefry shift left twenty times.
   assert text.count('shift_left') == 20
   assert 'concatenate' not in text

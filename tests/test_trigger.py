@@ -29,14 +29,17 @@ TASKS = {name: trigger(**options) for name, options in OPTIONS.items()}
 every_task = pytest.mark.parametrize('name', TASKS)
 
 
-def keys_of(lanes, seed=0):
-  return tuple(jax.random.bits(jax.random.key(seed), (2, *lanes), jnp.uint32))
+def keys_of(lanes, seed=4):  # a sample that shows what is planted
+  random = np.random.default_rng(seed)
+  return tuple(random.integers(2**32, size=(2, *lanes), dtype=np.uint32))
+
+
+DRAWS = {name: jax.jit(task.draw) for name, task in TASKS.items()}
 
 
 @cache
 def episodes(name, size, length=50):
-  draw = jax.jit(TASKS[name].draw)
-  episode = draw(keys_of((size,)), jnp.full(size, length))
+  episode = DRAWS[name](keys_of((size,)), np.full(size, length))
   return jax.tree.map(np.asarray, episode)
 
 
@@ -216,10 +219,13 @@ def test_distractors_are_uniform_and_independent(name, p):
 def test_correct_is_a_strict_tolerance_on_both_outputs():
   task = TASKS['p=50']
   moves = np.array([[1, -1, 0, 0], [0, 0, 1, -1]], np.float32)
-  e = task.draw(keys_of((4,)), jnp.full(4, 50))
-  t = e.length - 1
-  target = task.stream(e).target_at(t)
-  right = lambda moves: task.correct(e, t, target + moves)
+
+  @jax.jit
+  def right(moves):
+    e = task.draw(keys_of((4,)), np.full(4, 50))
+    t = e.length - 1
+    return task.correct(e, t, task.stream(e).target_at(t) + moves)
+
   assert right(0 * moves).all()
   assert right(moves * np.float32(0.2 - 1e-4)).all()
   assert not right(moves * np.float32(0.2 + 1e-4)).any()
@@ -231,9 +237,14 @@ def test_the_exam():
   exam = task.criterion
   assert (exam.sequences, exam.every, exam.most_wrong) == (10_000, 1000, 0)
   assert exam.mean_error == math.inf and exam.fresh
-  key, length = keys_of((500,)), jnp.full(500, 30)
-  e = exam.draw(key, length, jnp.zeros(500, jnp.int32), ())
-  jax.tree.map(np.testing.assert_array_equal, e, task.draw(key, length))
+
+  @jax.jit
+  def both(key):
+    length = np.full(500, 30)
+    asked = exam.draw(key, length, np.zeros(500, np.int32), ())
+    return asked, task.draw(key, length)
+
+  jax.tree.map(np.testing.assert_array_equal, *both(keys_of((500,))))
   exam = trigger(exam_every=7, exam_sequences=9, exam_set='fixed').criterion
   assert (exam.every, exam.sequences, exam.fresh) == (7, 9, False)
 
@@ -241,7 +252,7 @@ def test_the_exam():
 @every_task
 def test_a_lane_is_what_it_is_alone(name):
   task, keys = TASKS[name], keys_of((2, 3))
-  lengths = jnp.array([[1, 30, 100], [20, 21, 1000]])
+  lengths = np.array([[1, 30, 100], [20, 21, 1000]])
 
   @jax.jit
   def facts(key, length, t):
@@ -254,10 +265,12 @@ def test_a_lane_is_what_it_is_alone(name):
     )  # fmt: skip
 
   for t in (0, 1, 2, 3):
-    together = facts(keys, lengths, jnp.full((2, 3), t))
+    together = jax.tree.map(
+      np.asarray, facts(keys, lengths, np.full((2, 3), t))
+    )
     for lane in np.ndindex(2, 3):
       key = tuple(word[lane] for word in keys)
-      alone = facts(key, lengths[lane], jnp.array(t))
+      alone = facts(key, lengths[lane], np.array(t))
       jax.tree.map(
         lambda a, b, lane=lane: np.testing.assert_array_equal(a[..., *lane], b),
         together,
@@ -276,10 +289,10 @@ def test_shapes_and_types(name, x64):
     x_t, scored = stream.input_at(t), stream.scored_at(t)
     return stream.length, x_t.index, stream.target_at(t), scored, right
 
-  t = jnp.arange(3)
-  assert t.dtype == jnp.int64
+  t = np.arange(3)
+  assert jax.device_put(t).dtype == np.int64
   assert task.error_at_end
-  shapes = jax.eval_shape(facts, keys_of((3,)), jnp.full(3, 50), t)
+  shapes = jax.eval_shape(facts, keys_of((3,)), np.full(3, 50), t)
   assert [(s.shape, s.dtype) for s in shapes] == [
     ((3,), jnp.int32),
     ((3,), jnp.int32),
@@ -292,9 +305,9 @@ def test_shapes_and_types(name, x64):
 @every_task
 def test_one_call_of_the_generator_a_step(name):
   task = TASKS[name]
-  episode = jax.eval_shape(task.draw, keys_of((4,)), jnp.full(4, 50))
+  episode = jax.eval_shape(task.draw, keys_of((4,)), np.full(4, 50))
   step = jax.make_jaxpr(lambda e, t: task.stream(e).input_at(t).index)
-  text = str(step(episode, jnp.arange(4)))
+  text = str(step(episode, np.arange(4)))
   # Twenty rounds of threefry shift left twenty times.
   assert text.count('shift_left') == 20
 
@@ -313,12 +326,18 @@ def test_the_trivial_levels():
   assert condition == {}
   task, size = TASKS['p=50'], 2**20
   e = episodes('p=50', size)
-  target = np.asarray(task.stream(e).target_at(e.length - 1))
-  right = task.correct(e, jnp.asarray(e.length - 1), jnp.full((2, size), 0.5))
+
+  @jax.jit
+  def judge(e):
+    t = e.length - 1
+    right = task.correct(e, t, jnp.full((2, size), 0.5))
+    return task.stream(e).target_at(t), right
+
+  target, right = map(np.asarray, judge(e))
   # Of any sample: each target is 1/2 away from 1/2.
   assert np.mean(np.abs(target - 0.5)) == levels['absolute']
   assert np.mean((target - 0.5) ** 2) == levels['squared']
-  assert np.mean(~np.asarray(right)) == levels['wrong']
+  assert np.mean(~right) == levels['wrong']
   # No constant has a smaller squared error than the mean.
   assert np.all(np.abs(target.mean(1) - 0.5) < 5 * 0.5 / 2**10)
 

@@ -18,14 +18,14 @@ from typing import NamedTuple
 import pytest
 
 from lstm_jax import results
-from lstm_jax.store import checkpoints
+from lstm_jax.store import checkpoints, lock
 from lstm_jax.store.folder import open_folder
 from lstm_jax.trial import RUNNING
 from tests import children
 
 PLAN = (
   '--task=adding --cell=srn --learner=elman,bptt --length=10,30'
-  ' --learning_rate=0.05,1e30 --budget=80000'
+  ' --learning_rate=0.05,1e30 --budget=40000'
   ' --set=task.output=linear --set=task.streak=40 --set=task.tolerance=0.25'
   ' --set=task.mean_error=0.2'
 ).split()
@@ -371,10 +371,7 @@ def ended(out):
 def test_a_second_process_says_who_is_there(place, begun):
   out = place.root / 'taken'
   shutil.copytree(begun, out)
-  first = place.start(out)
-  children.await_that(first, lambda: holds_lock(first, out))
-  second = place.run(out, returns=75)
-  assert f'in use by process {first.pid} on ' in second.stderr
+  with lock.lock(open_folder(out)):
+    second = place.run(out, returns=75)
+  assert f'in use by process {os.getpid()} on ' in second.stderr
   assert 'Traceback' not in second.stderr
-  first.send_signal(signal.SIGTERM)
-  stopped(first, *OVER)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from experiments.report.verdicts import LEVEL, NONE, NOT, REPRODUCED, UNDER
 from experiments.report.verdicts import WIDEST as WIDEST_FACTOR
-from lstm_jax.statistics import Interval
+from lstm_jax.statistics import Interval, student
 
 FEWEST = 5  # seeds
 WIDEST = 10.0  # points that the interval may reach from our mean
@@ -191,9 +191,6 @@ def _reach(values, factor, more=0.0):
   count = len(values)
   if count < 2:
     return None
-  from scipy import stats
-
   mean = math.fsum(values) / count
   variance = math.fsum((v - mean) ** 2 for v in values) / (count - 1)
-  quantile = float(stats.t.isf((1 - LEVEL) / 2, count - 1))
-  return quantile * math.sqrt(factor * variance + more)
+  return student(LEVEL, count - 1) * math.sqrt(factor * variance + more)

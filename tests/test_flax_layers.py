@@ -63,7 +63,7 @@ def worth(outputs, targets):
 def test_linen_trains():
   rng = np.random.default_rng(0)
   model = Linen()
-  params = model.init(jax.random.key(0), adding(rng)[0])
+  params = jax.jit(model.init)(jax.random.key(0), adding(rng)[0])
   optimizer = optax.adam(0.02)
   state = optimizer.init(params)
 
@@ -109,7 +109,7 @@ def test_modules_give_what_the_layer_gives():
   noise = Noise(inputs=np.array([1.0, 0.0]))
   how = {'lengths': lengths, 'noise': noise, 'reverse': True}
   layer = LinenRecurrent(cell_of)
-  held = layer.init(jax.random.key(0), xs)
+  held = jax.jit(layer.init)(jax.random.key(0), xs)
   cell = cell_of(I)
   empty = {name: np.zeros(m.shape) for name, m in cell.mask._asdict().items()}
   params = type(cell.mask)(**{**empty, **held['params']['cell']})
@@ -153,7 +153,7 @@ def test_orbax_takes_the_parameters(tmp_path, module):
     # It holds nothing of the output units that there are not: orbax takes no
     # array without elements.
     xs = adding(np.random.default_rng(1))[0]
-    params = LinenRecurrent(cell_of).init(jax.random.key(0), xs)
+    params = jax.jit(LinenRecurrent(cell_of).init)(jax.random.key(0), xs)
   with ocp.StandardCheckpointer() as checkpointer:
     checkpointer.save(tmp_path / 'net', params)
     checkpointer.wait_until_finished()

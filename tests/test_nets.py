@@ -100,25 +100,30 @@ def test_a_net_comes_back_and_is_followed(opened, name):
     assert values.shape == (steps, wide[field])
 
   # The sequence.
+  at = jax.jit(
+    lambda t: (
+      dense(stream.input_at(t)), stream.scored_at(t), stream.target_at(t)
+    )
+  )  # fmt: skip
   for t in range(steps):
-    now = jnp.int32(t)
-    x_t = np.asarray(dense(stream.input_at(now)))
+    x_t, scored, target = at(np.int32(t))
     np.testing.assert_array_equal(found['inputs'][t], x_t)
-    assert found['mask'][t] == bool(stream.scored_at(now))
+    assert found['mask'][t] == bool(scored)
     if found['mask'][t]:
-      np.testing.assert_array_equal(
-        found['targets'][t], np.asarray(stream.target_at(now))
-      )
+      np.testing.assert_array_equal(found['targets'][t], target)
   assert found['mask'][-1] == 1
   assert (found['mask'].sum() == 1) == task.error_at_end
 
   # The net: after every number of steps it is where `unroll` gets.
-  run = jax.vmap(functools.partial(unroll, cell, params, found['inputs']))
-  carry, net_k = cheap_jit(run)(jnp.arange(1, steps + 1))
+  def run(length):
+    carry, net_k = unroll(cell, params, found['inputs'], length)
+    return carry, jax.vmap(task.output)(net_k)
+
+  carry, outputs = cheap_jit(jax.vmap(run))(np.arange(1, steps + 1))
   close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
   for field, values in carry._asdict().items():
     close(found['carry'][field], values)
-  close(found['outputs'], jax.vmap(task.output)(net_k[-1]))
+  close(found['outputs'], outputs[-1])
   assert np.ptp(found['outputs'], axis=0).max() > 1e-3
 
 

@@ -64,4 +64,4 @@ def random_arrays(seed, num_steps, num_inputs, num_outputs, lanes=(), *, end):
     scored = (rng.uniform(size=(num_steps, *lanes)) < 0.5) & (times < length)
   past = np.broadcast_to((times >= length)[:, None], inputs.shape)
   inputs = np.where(past, 7.0, inputs)
-  return Arrays(*map(jnp.asarray, (inputs, targets, scored, length)))
+  return Arrays(*map(np.asarray, (inputs, targets, scored, length)))

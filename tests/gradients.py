@@ -48,7 +48,7 @@ def random_net(cell, seed, lanes=(), size=0.7):
 def existing(cell, grads):
   """`grads` where the connectivity has a weight."""
   return jax.tree.map(
-    lambda g, m: g * m.reshape(m.shape + (1,) * (g.ndim - m.ndim)),
+    lambda g, m: np.asarray(g) * m.reshape(m.shape + (1,) * (g.ndim - m.ndim)),
     grads,
     cell.mask,
   )

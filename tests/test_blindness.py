@@ -182,8 +182,9 @@ def test_probes_differ_in_the_first_symbol_alone(middle):
   task = first_symbol(middle=middle, symbols=length, blind_sequences=5000)
   rule = task.blindness
   assert (rule.every, rule.sequences) == (1000, 5000)
-  key = tuple(jax.random.bits(jax.random.key(0), (2, 3), jnp.uint32))
-  lengths = jnp.full(3, length)
+  random = np.random.default_rng(0)
+  key = tuple(random.integers(2**32, size=(2, 3), dtype=np.uint32))
+  lengths = np.full(3, length)
 
   def facts(episode):
     stream = task.stream(episode)
@@ -192,8 +193,12 @@ def test_probes_differ_in_the_first_symbol_alone(middle):
     )  # fmt: skip
     return jax.vmap(at)(jnp.broadcast_to(jnp.arange(length)[:, None], (6, 3)))
 
-  x, y = (facts(rule.probe(key, lengths, which)) for which in (0, 1))
-  training = facts(task.draw(key, lengths))
+  @jax.jit
+  def all_three(key):
+    x, y = (facts(rule.probe(key, lengths, which)) for which in (0, 1))
+    return x, y, facts(task.draw(key, lengths))
+
+  x, y, training = jax.tree.map(np.asarray, all_three(key))
   assert np.all(x[0][0] == length - 1) and np.all(y[0][0] == length)
   for t in range(1, length):
     np.testing.assert_array_equal(x[0][t], y[0][t])

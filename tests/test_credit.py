@@ -1,13 +1,11 @@
 """The error signal that a learner uses, lag by lag."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments import vanishing_learners
 from lstm_jax import backflow, catalog, credit
-from lstm_jax.unroll import affine, spread
 from tests.array_task import array_task, random_arrays
 from tests.gradients import cheap_jit, distance, random_net
 
@@ -22,9 +20,10 @@ def net(cell, seed=0, **options):
   """`(task, narrow cell and params, wide cell and params)`."""
   task = array_task(I, K, error_at_end=True)
   narrow = catalog.build('cells', cell, I, K, **options)
-  params = jax.tree.map(jnp.asarray, random_net(narrow, seed, LANES))
+  params = random_net(narrow, seed, LANES)
   wide = catalog.build('cells', cell, I + T, K, **options)
-  return task, narrow, params, wide, credit.widened(params, wide.mask)
+  widened = cheap_jit(lambda params: credit.widened(params, wide.mask))(params)
+  return task, narrow, params, wide, widened
 
 
 def signals(learner, wide, params, task, episode, **options):
@@ -45,12 +44,10 @@ def signals(learner, wide, params, task, episode, **options):
   if learner == 'kf':
     size = state.covariance.shape[0]
     state = state._replace(
-      covariance=jnp.broadcast_to(
-        jnp.eye(size)[..., None], (size, size, *LANES)
-      ),
-      process_noise=jnp.zeros(LANES),
+      covariance=np.broadcast_to(np.eye(size)[..., None], (size, size, *LANES)),
+      process_noise=np.zeros(LANES),
     )
-  state = state._replace(params=params, learning_rate=jnp.full(LANES, RATE))
+  state = state._replace(params=params, learning_rate=np.full(LANES, RATE))
   run = cheap_jit(
     lambda state, episode: credit.by_lag(made, state, probed, episode, T)
   )
@@ -62,14 +59,16 @@ def test_it_is_the_error_by_the_net_input(x64):
   task, cell, params, wide, widened = net('srn', activation='logistic')
   episode = random_arrays(1, T, I, K, LANES, end=True)
   got = signals('bptt', wide, widened, task, episode)
-  errors = np.asarray(backflow.error_by_lag(cell, task, params, episode, T).h)
-  length = np.asarray(episode.length)
-  h_tm1 = np.zeros((cell.initial_carry(LANES).h.shape), float)
+  by_lag = cheap_jit(
+    lambda *given: backflow.error_by_lag(cell, task, *given, T).h
+  )
+  errors, length = np.asarray(by_lag(params, episode)), episode.length
+  h_tm1 = np.zeros(errors.shape[1:])
   want = np.zeros((T, *LANES))
   for t in range(T):
-    x_t = np.asarray(episode.inputs)[t]
-    net_t = affine(params.w_x, x_t) + affine(params.w_h, h_tm1)
-    net_t = np.asarray(net_t + spread(params.b, net_t))
+    sums = lambda w, x: np.einsum('ij...,j...->i...', w, x)
+    net_t = sums(params.w_x, episode.inputs[t]) + sums(params.w_h, h_tm1)
+    net_t = net_t + params.b
     h_t = 1 / (1 + np.exp(-net_t))
     for lane in range(*LANES):
       q = length[lane] - 1 - t
@@ -91,11 +90,16 @@ def test_the_lines_change_nothing_in_the_net(x64):
   judge = lambda cell, task, params: catalog.build(
     'learners', 'bptt', cell, task, length=T
   ).judge(params, episode)
-  told = judge(cell, task, params), judge(wide, probed, widened)
-  assert distance(*told) < 1e-15
-  x = [probed.stream(episode).input_at(jnp.full(LANES, t)) for t in range(T)]
+
+  @cheap_jit
+  def both(params, widened):
+    return judge(cell, task, params), judge(wide, probed, widened)
+
+  assert distance(*both(params, widened)) < 1e-15
+  clocks = np.broadcast_to(np.arange(T)[:, None], (T, *LANES))
+  x = cheap_jit(jax.vmap(probed.stream(episode).input_at))(clocks)
   np.testing.assert_array_equal(
-    np.stack(x)[:, I:], np.broadcast_to(np.eye(T)[..., None], (T, T, *LANES))
+    np.asarray(x)[:, I:], np.broadcast_to(np.eye(T)[..., None], (T, T, *LANES))
   )
 
 

@@ -67,57 +67,68 @@ def test_streak_is_a_count_by_hand(rights, errors, sequences, norm):
   # The other error must not be read.
   other = np.full_like(error, np.nan)
   both = {'absolute': other, 'squared': other, norm: error}
-  met = runner(sequences, norm)(Judgement(jnp.array(right), **both))
+  met = np.asarray(runner(sequences, norm)(Judgement(right, **both)))
   for lane in range(LANES):
     expected = by_hand(
       list(right[:, lane]), list(error[:, lane]), sequences, BOUND
     )
-    assert np.asarray(met[:, lane]).tolist() == expected
+    assert met[:, lane].tolist() == expected
 
 
 def test_the_two_thousandth_sequence_decides():
   criterion = streak()
-  good = Judgement(jnp.array(True), jnp.array(0.009), jnp.array(1.0))
-  bad = good._replace(right=jnp.array(False))
-  update = jax.jit(
-    lambda state, n: jax.lax.fori_loop(
-      0, n, lambda _, s: criterion.update(s, good), state
+  good = Judgement(np.array(True), np.float32(0.009), np.float32(1.0))
+  bad = good._replace(right=np.array(False))
+
+  @jax.jit
+  def update(state, n, judgement=good):
+    """The state after `n` equal judgements, and whether it is met."""
+    state = jax.lax.fori_loop(
+      0, n, lambda _, s: criterion.update(s, judgement), state
     )
-  )
-  start = criterion.init((), jnp.float32)
-  assert not criterion.met(start)
-  assert not criterion.met(update(start, 1999))
-  assert criterion.met(update(start, 2000))
-  broken = criterion.update(update(start, 1999), bad)
+    return state, criterion.met(state)
+
+  start = jax.tree.map(np.asarray, criterion.init((), jnp.float32))
+  assert not update(start, 0)[1]
+  assert not update(start, 1999)[1]
+  assert update(start, 2000)[1]
+  broken, met = update(update(start, 1999)[0], 1, bad)
+  assert not met
   assert broken.run == broken.total == broken.excess == 0
-  assert not criterion.met(update(broken, 1999))
-  assert criterion.met(update(broken, 2000))
+  assert not update(broken, 1999)[1]
+  assert update(broken, 2000)[1]
 
 
 def test_errors_that_are_not_finite_leave_no_trace():
-  criterion = streak(2, 0.1)
-  nan = jnp.float32(np.nan)
-  state = criterion.init((), jnp.float32)
-  state = criterion.update(state, Judgement(jnp.array(False), nan, nan))
-  for _ in range(2):
-    state = criterion.update(
-      state, Judgement(jnp.array(True), jnp.float32(0), jnp.float32(0))
-    )
-  assert criterion.met(state)
+  error = np.array([np.nan, 0, 0], np.float32)
+
+  @jax.jit
+  def met(right):
+    criterion = streak(2, 0.1)
+    state = criterion.init((), jnp.float32)
+    for n in range(3):
+      state = criterion.update(state, Judgement(right[n], error[n], error[n]))
+    return criterion.met(state)
+
+  assert met(np.array([False, True, True]))
 
 
 def test_the_sum_of_a_long_run_does_not_drift():
   size = 2**20
-  errors = 0.02 * jax.random.uniform(jax.random.key(0), (size,))
+  errors = 0.02 * np.random.default_rng(0).random(size, np.float32)
   criterion = streak()
 
-  def body(carry, error):
-    state, naive = carry
-    state = criterion.update(state, Judgement(jnp.array(True), error, error))
-    return (state, naive + error), None
+  @jax.jit
+  def sums(errors):
+    def body(carry, error):
+      state, naive = carry
+      state = criterion.update(state, Judgement(jnp.array(True), error, error))
+      return (state, naive + error), None
 
-  start = (criterion.init((), jnp.float32), jnp.float32(0))
-  (state, naive), _ = jax.jit(lambda e: jax.lax.scan(body, start, e))(errors)
+    start = (criterion.init((), jnp.float32), jnp.float32(0))
+    return jax.lax.scan(body, start, errors)[0]
+
+  state, naive = sums(errors)
   exact = math.fsum(np.asarray(errors, np.float64))
   assert state.run == size
   assert abs(float(state.total) - exact) <= 2**-23 * exact
@@ -127,14 +138,18 @@ def test_the_sum_of_a_long_run_does_not_drift():
 
 def test_state_follows_the_lanes_and_the_dtype(x64):
   for dtype in (jnp.float32, jnp.float64):
-    criterion = streak(2, 0.1)
-    state = criterion.init((2, 3), dtype)
-    wide = jnp.full((2, 3), 0.05, jnp.float64)
-    after = criterion.update(state, Judgement(wide > 0, wide, wide))
+
+    def facts(wide, dtype=dtype):
+      criterion = streak(2, 0.1)
+      state = criterion.init((2, 3), dtype)
+      after = criterion.update(state, Judgement(wide > 0, wide, wide))
+      return state, after, criterion.met(after)
+
+    state, after, met = jax.eval_shape(facts, np.full((2, 3), 0.05))
     assert jax.tree.map(jnp.shape, state) == jax.tree.map(jnp.shape, after)
     assert [leaf.dtype for leaf in after] == [jnp.int32, dtype, dtype]
     assert [leaf.dtype for leaf in state] == [leaf.dtype for leaf in after]
-    assert criterion.met(after).shape == (2, 3)
+    assert met.shape == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -194,13 +209,13 @@ long_schedule = st.lists(
 )
 def test_recent_is_a_queue_by_hand(rights, ring):
   right = np.array(rights).T
-  state, met = recent_runner(*ring)(jnp.array(right))
+  state, met = jax.tree.map(np.asarray, recent_runner(*ring)(right))
   for lane in range(LANES):
     expected = recent_by_hand(right[:, lane], *ring)
-    assert np.asarray(met[:, lane]).tolist() == expected
+    assert met[:, lane].tolist() == expected
     last = right[-ring[0] :, lane]
     assert int(state.wrong[lane]) == np.sum(~last)
-  bits = np.unpackbits(np.asarray(state.ring).view(np.uint8), axis=0)
+  bits = np.unpackbits(state.ring.view(np.uint8), axis=0)
   assert bits.sum() == state.wrong.sum()
 
 
@@ -211,10 +226,10 @@ def test_the_two_thousand_last_sequences_decide():
   rarer = np.where(np.arange(5000) < 2100, often, np.arange(5000) % 15 == 0)
   wrong = np.stack([often, rarer, np.zeros(5000, bool)], axis=1)
   for limit in (140, 13):
-    _, met = recent_runner(2000, limit)(jnp.array(~wrong))
+    met = np.asarray(recent_runner(2000, limit)(~wrong)[1])
     for lane in range(3):
       expected = recent_by_hand(~wrong[:, lane], 2000, limit)
-      assert np.asarray(met[:, lane]).tolist() == expected
+      assert met[:, lane].tolist() == expected
     assert not met[:, 0].any()
     assert met[:, 1].any() == (limit == 140)
     assert np.argmax(met[:, 2]) == 1999
@@ -223,20 +238,24 @@ def test_the_two_thousand_last_sequences_decide():
 def test_recent_has_the_paper_s_numbers_and_follows_the_lanes(x64):
   criterion = recent()
   for lanes in ((), (4,), (2, 3)):
-    state = criterion.init(lanes, jnp.float64)
-    right = jnp.zeros(lanes, bool)
-    error = jnp.zeros(lanes, jnp.float64)
-    after = criterion.update(state, Judgement(right, error, error))
+
+    def facts(right, error, lanes=lanes):
+      state = criterion.init(lanes, jnp.float64)
+      after = criterion.update(state, Judgement(right, error, error))
+      return state, after, criterion.met(after)
+
+    right, error = np.zeros(lanes, bool), np.zeros(lanes)
+    state, after, met = jax.eval_shape(facts, right, error)
     for s in (state, after):
       assert [(a.shape, a.dtype) for a in s] == [
         ((63, *lanes), jnp.uint32), (lanes, jnp.int32), (lanes, jnp.int32)
       ]  # fmt: skip
-    assert criterion.met(after).shape == lanes
+    assert met.shape == lanes
   for wrong, met in ((139, True), (140, False)):
     state = criterion.init((), jnp.float32)
-    state = state._replace(wrong=jnp.int32(wrong), seen=jnp.int32(2000))
+    state = state._replace(wrong=np.int32(wrong), seen=np.int32(2000))
     assert bool(criterion.met(state)) == met
-    assert not criterion.met(state._replace(seen=jnp.int32(1999)))
+    assert not criterion.met(state._replace(seen=np.int32(1999)))
 
 
 @pytest.mark.parametrize(

@@ -93,13 +93,14 @@ def test_it_grows_when_the_error_has_stopped_falling(sequences, ratio):
   learner = _growth.at_plateau(
     counting(), np.array([1.0, 0.0]), sequences, ratio
   )
-  state = learner.init(None, {'learning_rate': jnp.zeros(width)})
+  init = lambda rate: learner.init(None, {'learning_rate': rate})
+  state = cheap_jit(init)(np.zeros(width, np.float32))
   # Weights that wait are not there.
   np.testing.assert_array_equal(state.params, [[5.0] * width, [0.0] * width])
   want = [stops_falling(column, sequences, ratio) for column in errors.T]
   update = cheap_jit(learner.update)
   for n, error in enumerate(errors, 1):
-    state, judgement = update(state, jnp.asarray(error, jnp.float32))
+    state, judgement = update(state, error.astype(np.float32))
     np.testing.assert_array_equal(judgement.absolute, -error)
     since = np.array([n - at if at and at <= n else -1 for at in want])
     np.testing.assert_array_equal(state.inner.grown, since >= 0)
@@ -127,12 +128,13 @@ class Course(NamedTuple):
 def start(learner):
   """Its state in every lane, from the same key: the rates alone differ."""
   numbers = {
-    name: jnp.asarray(np.stack([n] * len(RATES), axis=-1), float)
+    name: np.asarray(np.stack([n] * len(RATES), axis=-1), float)
     for name, n in {**CELL.numbers, 'init_range': 0.7}.items()
   }
-  numbers['learning_rate'] = jnp.asarray(RATES)
+  numbers['learning_rate'] = np.asarray(RATES)
   keys = jax.random.split(jax.random.key(0, impl='unsafe_rbg'), LANES)
-  return jax.vmap(learner.init, in_axes=-1, out_axes=-1)(keys, numbers)
+  init = jax.vmap(learner.init, in_axes=-1, out_axes=-1)
+  return cheap_jit(init)(keys, numbers)
 
 
 def growing(update='sequence', optimizer='sgd', ratio=RATIO):
@@ -243,7 +245,9 @@ def test_a_lane_does_not_know_when_others_grow(x64):
   """The same weights and sequences at the same rate, others beside them."""
   learn = learning('sequence', 'sgd')
   state = start(growing())
-  among_itself = lambda tree: jax.tree.map(lambda a: a[..., [3] * 4], tree)
+  among_itself = lambda tree: jax.tree.map(
+    lambda a: np.asarray(a)[..., [3] * 4], tree
+  )
   alone = among_itself(state)
   states = course('sequence', 'sgd').states
   for n in range(9):
@@ -251,15 +255,15 @@ def test_a_lane_does_not_know_when_others_grow(x64):
     there = states[n + 1]
     assert distance(lane(alone.inner, 2), lane(there.inner, 3)) < 1e-12
     assert distance(lane(alone.total, 2), lane(there.total, 3)) < 1e-12
-  assert alone.inner.grown.all()
+  assert np.all(alone.inner.grown)
 
 
 def test_without_lanes(x64):
   learner = growing(ratio=1e-6)
   learn = cheap_jit(learner.update)
   numbers = {**CELL.numbers, 'init_range': 0.7, 'learning_rate': 0.5}
-  numbers = {k: jnp.asarray(v, jnp.float64) for k, v in numbers.items()}
-  state = learner.init(jax.random.key(0, impl='unsafe_rbg'), numbers)
+  numbers = {k: np.asarray(v, float) for k, v in numbers.items()}
+  state = cheap_jit(learner.init)(jax.random.key(0, impl='unsafe_rbg'), numbers)
   sequence = random_arrays(0, NUM_STEPS, 3, 2, end=True)
   for _ in range(2 * SEQUENCES):
     assert not state.inner.grown and largest(state.params.w_x) == 0

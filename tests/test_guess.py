@@ -3,7 +3,6 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -36,14 +35,14 @@ def begin(learner, cell, lanes=LANES, r=RANGE):
   numbers['guess_range'] = np.float32(r)
   keys = jax.random.split(jax.random.key(1), lanes)
   init = lambda key: learner.init(key, numbers)
-  return jax.vmap(init, out_axes=-1)(keys)
+  return jax.jit(jax.vmap(init, out_axes=-1))(keys)
 
 
 def episodes(task, count, lanes=LANES):
   """Draws one sequence a lane, `count` times."""
   drawn = cheap_jit(task.draw)
   for n in range(count):
-    yield drawn(words((lanes,), start=10 * n), jnp.full(lanes, LENGTH))
+    yield drawn(words((lanes,), start=10 * n), np.full(lanes, LENGTH))
 
 
 def kolmogorov(sample):
@@ -106,7 +105,8 @@ def test_guesses_of_one_key_and_of_many_are_independent():
 def test_weights_that_exist_are_drawn_and_no_others(name, options):
   cell = net(name, **options)
   key, n, r = words((LANES,)), np.arange(LANES), np.full(LANES, 2.0, np.float32)
-  drawn = draw_net(cell.mask, key, n, r)
+  drawn = jax.jit(lambda *how: draw_net(cell.mask, *how))(key, n, r)
+  drawn = jax.tree.map(np.asarray, drawn)
   assert jax.tree.structure(drawn) == jax.tree.structure(cell.mask)
   for w, exists in zip(drawn, cell.mask, strict=True):
     assert w.shape == (*exists.shape, LANES) and w.dtype == np.float32
@@ -122,7 +122,7 @@ def test_the_same_key_has_the_same_guesses_whatever_the_lanes():
   for i, j in ((0, 0), (1, 2)):
     mine = draw.Key(key.high[i, j], key.low[i, j])
     alone = net_number(mine, n[i, j], r[i, j])
-    lane = jax.tree.map(lambda w, at=(i, j): w[(..., *at)], together)
+    lane = jax.tree.map(lambda w, at=(i, j): np.asarray(w)[..., *at], together)
     assert distance(lane, alone) == 0
   assert distance(net_number(key, n + 1, r), together) > 1
 
@@ -137,11 +137,12 @@ def test_a_net_is_kept_while_it_is_right(most_wrong):
   update = cheap_jit(learner.update)
   judge = cheap_jit(learner.judge)
   number, wrong, kept, dropped = [0] * LANES, [0] * LANES, 0, 0
-  key = state.key
+  key = jax.tree.map(np.asarray, state.key)
   for episode in episodes(task, 25):
     before = state
     expected = jax.tree.map(np.array, state.params)
     state, judgement = update(state, episode)
+    judgement = jax.tree.map(np.asarray, judgement)
     assert distance(judgement, judge(before.params, episode)) == 0
     for i in range(LANES):
       wrong[i] += not judgement.right[i]

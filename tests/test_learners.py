@@ -173,8 +173,8 @@ def test_what_lies_past_the_end_is_never_read(x64):
     past = np.arange(NUM_STEPS)[:, None] >= np.asarray(episode.length)
     assert past.any() and not past.all()
     other = episode._replace(
-      inputs=jnp.where(past[:, None], -1e3, episode.inputs),
-      targets=jnp.where(past[:, None], 1e3, episode.targets),
+      inputs=np.where(past[:, None], -1e3, episode.inputs),
+      targets=np.where(past[:, None], 1e3, episode.targets),
     )
     for form in ('autodiff', f'streaming {when}', f'batched {when}'):
       gradient = programs(net, lanes)[form]
@@ -217,7 +217,7 @@ def test_the_carousel_multiplies_the_error_by_exactly_one(x64):
     carry, _ = unroll(cell, params, inputs, carry=carry, cut=cut_of(cell))
     return carry.s_c
 
-  jacobian = cheap_jit(jax.jacrev(last_state))(jnp.zeros(4))
+  jacobian = cheap_jit(jax.jacrev(last_state))(np.zeros(4))
   np.testing.assert_array_equal(jacobian, np.eye(4))
 
 

@@ -3,7 +3,6 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -51,14 +50,14 @@ def begin(learner, cell, params, rate=RATE):
   """A net in training with these weights."""
   lanes = np.shape(jax.tree.leaves(params)[0])[2:]
   numbers = {**cell.numbers, 'init_range': 1.0, 'learning_rate': 1.0}
-  numbers = {name: jnp.asarray(n, float) for name, n in numbers.items()}
+  numbers = {name: np.asarray(n, float) for name, n in numbers.items()}
   init = learner.init
   for size in lanes:
     init = jax.vmap(init, in_axes=None, out_axes=-1, axis_size=size)
   state = jax.eval_shape(init, jax.random.key(0), numbers)
   # The memory of every optimizer is zero at first.
-  state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state)
-  return state._replace(params=params, learning_rate=jnp.full(lanes, rate))
+  state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), state)
+  return state._replace(params=params, learning_rate=np.full(lanes, rate))
 
 
 def arrays(seed, *, end=False):
@@ -70,9 +69,7 @@ def arrays(seed, *, end=False):
   if not end:
     scored = rng.uniform(size=scored.shape) < 0.5
     scored[0] = True  # also the sequence of one step
-  return episode._replace(
-    scored=jnp.asarray(scored), length=jnp.asarray(LENGTHS)
-  )
+  return episode._replace(scored=scored, length=LENGTHS)
 
 
 def follow(learner, cell, params, episode):
@@ -112,9 +109,9 @@ def test_on_the_tasks_it_is_bptt(x64, name, cell_options, task, how, length):
   sizes = task.num_inputs, task.num_outputs
   cell = catalog.build('cells', name, *sizes, **cell_options)
   params = random_net(cell, 1, (3,))
-  words = jnp.arange(6, dtype=jnp.uint32).reshape(2, 3) + 5
+  words = np.arange(6, dtype=np.uint32).reshape(2, 3) + np.uint32(5)
   draw = task.fresh if task.prepare else task.draw
-  episode = draw(tuple(words), jnp.full(3, length))
+  episode = cheap_jit(draw)(tuple(words), np.full(3, length))
   learners = (
     rtrl(cell, task, update='sequence'),
     bptt(cell, task, length=length),

@@ -79,7 +79,7 @@ def rows_of(cell, params):
     ).astype(float),
     params,
   )
-  return np.asarray(weights.flat(units)).astype(int)
+  return np.asarray(cheap_jit(weights.flat)(units)).astype(int)
 
 
 @pytest.mark.parametrize('activation', ['tanh', 'relu'])
@@ -126,7 +126,6 @@ def test_it_is_the_masked_recursion(x64, name):
   (ours,) = compare(cell, snap1(cell, EVERY, update='sequence'), lanes=())
   params = random_net(cell, 0)
   episode = random_arrays(0, NUM_STEPS, I, K, end=False)
-  before = past.weights.flat(params)
 
   def flat_step(weights, carry, x_t):
     # Weights outside the vector do not move the carry.
@@ -145,30 +144,28 @@ def test_it_is_the_masked_recursion(x64, name):
   first = cell.initial_carry((), np.float64)
   sizes = [len(getattr(first, name)) for name in past.fields]
   splits = np.cumsum(sizes)[:-1]
-  step, by_both, at_once = map(
-    cheap_jit,
-    (
-      flat_step,
-      jax.jacfwd(flat_step, argnums=(0, 1)),
-      jax.grad(error, argnums=(0, 1)),
-    ),
-  )
-  carry = _sensitivity.pack(past.fields, first)
+
+  @cheap_jit
+  def at_once(carry, x_t, target, influence):
+    grads, e = jax.grad(error, argnums=(0, 1))(params, carry, x_t, target)
+    past_of = past.weights.tree(e @ influence)
+    before = past.weights.flat(params)
+    by_both = jax.jacfwd(flat_step, argnums=(0, 1))(before, carry, x_t)
+    carry_t = flat_step(before, carry, x_t)
+    return (grads, past_of), by_both, carry_t
+
+  carry = np.concatenate([getattr(first, name) for name in past.fields])
   influence = np.zeros(kept.shape)
   total = jax.tree.map(np.zeros_like, params)
   for t in range(int(episode.length)):
-    x_t = episode.inputs[t]
+    grads, (by_weights, by_carry), carry = at_once(
+      carry, episode.inputs[t], episode.targets[t], influence
+    )
     if episode.scored[t]:
-      grads, e = at_once(params, carry, x_t, episode.targets[t])
-      past_of = past.weights.tree(np.asarray(e) @ influence)
-      total = jax.tree.map(
-        lambda *g: sum(map(np.asarray, g)), total, grads, past_of
-      )
-    by_weights, by_carry = by_both(before, carry, x_t)
+      total = jax.tree.map(lambda *g: sum(map(np.asarray, g)), total, *grads)
     influence = kept * (
       np.asarray(by_carry) @ influence + np.asarray(by_weights)
     )
-    carry = step(before, carry, x_t)
   expected = jax.tree.map(
     lambda w, g, m: w - RATE * g * m, params, total, cell.mask
   )

@@ -25,15 +25,13 @@ def sequence(seed):
   """One sequence of full length, scored at half of its steps."""
   episode = random_arrays(seed, NUM_STEPS, I, K, end=False)
   scored = np.arange(NUM_STEPS) % 2 == 1
-  return episode._replace(
-    scored=jnp.asarray(scored), length=jnp.asarray(NUM_STEPS)
-  )
+  return episode._replace(scored=scored, length=np.asarray(NUM_STEPS))
 
 
 def begin(learner, cell, params, key=0):
   numbers = {**cell.numbers, 'learning_rate': RATE}
-  numbers = {name: jnp.asarray(n, float) for name, n in numbers.items()}
-  state = learner.init(jax.random.key(key), numbers)
+  numbers = {name: np.asarray(n, float) for name, n in numbers.items()}
+  state = cheap_jit(learner.init)(jax.random.key(key), numbers)
   return state._replace(inner=state.inner._replace(params=params))
 
 
@@ -41,8 +39,8 @@ def draws(cell, params, episode, count):
   """Estimates of one gradient, a lane each, from signs of their own."""
   learner = uoro(cell, EVERY, update='sequence')
   state = begin(learner, cell, params)
-  copy = lambda a: jnp.broadcast_to(
-    jnp.asarray(a)[..., None], (*jnp.shape(a), count)
+  copy = lambda a: np.broadcast_to(
+    np.asarray(a)[..., None], (*np.shape(a), count)
   )
   state, episode = jax.tree.map(copy, (state, episode))
   words = np.random.default_rng(0).integers(2**32, size=(2, count))
@@ -55,17 +53,15 @@ def draws(cell, params, episode, count):
 def exact_and_immediate(cell, params, episode):
   """The gradient by BPTT, and that of a rule without a past."""
   fields = cell.initial_carry()._fields
-  return (
-    existing(
-      cell,
-      cheap_jit(
-        lambda p, e, cut=cut: through_time(
-          cell, EVERY, p, e, NUM_STEPS, cut=cut
-        )
-      )(params, episode)[0],
-    )
-    for cut in ((), fields)
-  )
+
+  @cheap_jit
+  def both(*given):
+    return [
+      through_time(cell, EVERY, *given, NUM_STEPS, cut=cut)[0]
+      for cut in ((), fields)
+    ]
+
+  return (existing(cell, grads) for grads in both(params, episode))
 
 
 @pytest.mark.parametrize(
@@ -119,9 +115,13 @@ def test_it_is_the_algorithm_by_hand(x64):
   w = np.concatenate([w_x, w_h, b[:, None]], axis=1)
   h, s, v = np.zeros(3), np.zeros(3), np.zeros_like(w)
   total = np.zeros_like(w)
-  of_sequence = fold_in(key, np.int32(0))
+
+  @jax.jit
+  def drawn_at(t):
+    return signs(fold_in(key, np.int32(0)), t, 3, float)
+
   for t in range(NUM_STEPS):
-    nu = np.asarray(signs(of_sequence, jnp.int32(t), 3, float))
+    nu = np.asarray(drawn_at(np.int32(t)))
     z = np.concatenate([episode.inputs[t], h, [1.0]])
     h = np.tanh(w @ z)
     slope = 1 - h**2
@@ -144,9 +144,9 @@ def test_it_is_the_algorithm_by_hand(x64):
 
 def test_signs_are_fair_and_independent():
   words = np.random.default_rng(1).integers(2**32, size=(2, 400))
-  key = Key(*jnp.asarray(words.astype(np.uint32)))
-  steps = [signs(key, jnp.full(400, t), 5, np.float32) for t in range(10)]
-  drawn = np.concatenate(steps)  # [50, 400]
+  key = Key(*words.astype(np.uint32))
+  at = jax.vmap(lambda t: signs(key, jnp.full(400, t), 5, np.float32))
+  drawn = np.asarray(jax.jit(at)(np.arange(10))).reshape(50, 400)
   assert set(np.unique(drawn)) == {-1.0, 1.0}
   products = drawn @ drawn.T / 400
   np.testing.assert_allclose(np.diag(products), 1)
@@ -164,7 +164,7 @@ def test_signs_follow_from_the_trial_and_the_sequence(x64):
   assert distance(once, again) == 0
   assert int(once.sequences) == 1
   # The next sequence has signs of its own, and so has another trial.
-  later = learn(state._replace(sequences=jnp.int32(1)), episode)[0]
+  later = learn(state._replace(sequences=np.int32(1)), episode)[0]
   other = learn(begin(learner, cell, params, key=1), episode)[0]
   for different in (later, other):
     assert distance(once.params, different.params) > 1e-3
@@ -175,7 +175,8 @@ def test_every_learner_begins_with_the_same_weights():
   numbers = {**cell.numbers, 'learning_rate': np.float32(RATE)}
   key = jax.random.key(5)
   mine, theirs = (
-    rule(cell, EVERY).init(key, numbers).params for rule in (uoro, rtrl)
+    cheap_jit(rule(cell, EVERY).init)(key, numbers).params
+    for rule in (uoro, rtrl)
   )
   assert distance(mine, theirs) == 0
 

@@ -43,10 +43,10 @@ def sequences(seed, lengths=(), steps=T):
   random = np.random.default_rng(seed)
   lengths = np.asarray(lengths, np.int32)
   return Sequence(
-    jnp.asarray(random.normal(size=(steps, 2, *lengths.shape))),
-    jnp.asarray(random.normal(size=(steps, 1, *lengths.shape))),
-    jnp.ones((steps, *lengths.shape)),
-    jnp.asarray(lengths),
+    random.normal(size=(steps, 2, *lengths.shape)),
+    random.normal(size=(steps, 1, *lengths.shape)),
+    np.ones((steps, *lengths.shape)),
+    lengths,
   )
 
 
@@ -59,29 +59,31 @@ def made(name):
 
 @functools.cache
 def flow(name, num_steps=T, cut=()):
-  return cheap_jit(
+  run = cheap_jit(
     lambda params, episode: backflow.error_by_lag(
       made(name), TASK, params, episode, num_steps, cut=cut
     )
   )
+  return lambda *given: jax.tree.map(np.asarray, run(*given))
 
 
 @pytest.mark.parametrize('name', CELLS)
 def test_the_error_is_the_slope_of_the_loss_by_the_carry(x64, name):
   cell, episode = made(name), sequences(1, T)
-  params = jax.tree.map(jnp.asarray, random_net(cell, 2))
+  params = random_net(cell, 2)
   errors = flow(name)(params, episode)
 
   step = cheap_jit(cell.step)
   carries = [cell.initial_carry((), jnp.float64)]
   for t in range(T - 1):
     carries.append(step(params, carries[-1], episode.inputs[t])[0])
+  carries = jax.tree.map(np.asarray, carries)
 
   def loss_from(t, carry):
     """The last step's error when step t starts from `carry`."""
     for x_t in episode.inputs[t:]:
       carry, net_k = step(params, carry, x_t)
-    y = float(net_k[0]) - float(episode.targets[-1, 0])
+    y = float(np.asarray(net_k)[0]) - float(episode.targets[-1, 0])
     return 0.5 * y * y
 
   h = 1e-5
@@ -89,9 +91,9 @@ def test_the_error_is_the_slope_of_the_loss_by_the_carry(x64, name):
     t = T - 1 - q
     for field, e in errors._asdict().items():
       value = getattr(carries[t], field)
-      for i in range(len(value)):
+      for i, unit in enumerate(np.eye(len(value))):
         up, down = (
-          loss_from(t, carries[t]._replace(**{field: value.at[i].add(by)}))
+          loss_from(t, carries[t]._replace(**{field: value + by * unit}))
           for by in (h, -h)
         )
         assert (up - down) / (2 * h) == pytest.approx(
@@ -102,7 +104,7 @@ def test_the_error_is_the_slope_of_the_loss_by_the_carry(x64, name):
 def test_the_internal_state_keeps_its_error_under_the_rule_of_1997(x64):
   cell, episode = made('lstm1997'), sequences(3, T)
   cut = ('y_c', 'y_gates')
-  params = jax.tree.map(jnp.asarray, random_net(cell, 4))
+  params = random_net(cell, 4)
   errors = flow('lstm1997', cut=cut)(params, episode)
   assert np.all(np.abs(errors.s_c[0]) > 1e-6)
   # Eq. (41): exactly the same at every lag, and in nothing else.
@@ -116,7 +118,7 @@ def test_the_internal_state_keeps_its_error_under_the_rule_of_1997(x64):
 
 def test_a_conventional_net_keeps_no_error(x64):
   cell, episode = made('srn'), sequences(3, T)
-  params = jax.tree.map(jnp.asarray, random_net(cell, 4))
+  params = random_net(cell, 4)
   size = np.asarray(backflow.size(flow('srn')(params, episode)))
   assert np.all(np.abs(np.diff(np.log(size))) > 1e-3)
 
@@ -125,7 +127,7 @@ def test_lanes_of_any_length_are_as_alone(x64):
   lengths = (T, 3, 1, 5)
   cell, run = made('lstm1997'), flow('lstm1997')
   episode = sequences(5, lengths)
-  params = jax.tree.map(jnp.asarray, random_net(cell, 6, (4,)))
+  params = random_net(cell, 6, (4,))
   together = run(params, episode)
   for i, length in enumerate(lengths):
     alone = run(*jax.tree.map(lambda x, i=i: x[..., i], (params, episode)))
@@ -137,7 +139,7 @@ def test_lanes_of_any_length_are_as_alone(x64):
 
 def test_size_is_the_norm_of_the_fields_asked_for(x64):
   cell = made('lstm')
-  params = jax.tree.map(jnp.asarray, random_net(cell, 7))
+  params = random_net(cell, 7)
   errors = flow('lstm')(params, sequences(8, T))
   flat = np.concatenate([errors.s_c, errors.y_c], axis=1)
   np.testing.assert_allclose(
@@ -160,15 +162,16 @@ def test_a_field_that_is_not_there_is_refused(x64):
 
 def test_it_reads_a_task_of_the_catalog():
   task, cell = adding(), made('srn')
-  lanes = jnp.arange(3, dtype=jnp.uint32)
-  episode = task.draw(Key(lanes, lanes), jnp.full(3, 10, jnp.int32))
-  params = cell.init(jax.random.key(0), cell.numbers)
-  params = jax.tree.map(lambda w: jnp.stack([w] * 3, axis=-1), params)
-  errors = cheap_jit(
-    lambda params, episode: backflow.error_by_lag(
-      cell, task, params, episode, task.longest(10)
-    )
-  )(params, episode)
+  lanes = np.arange(3, dtype=np.uint32)
+
+  @cheap_jit
+  def run(key, lanes):
+    episode = task.draw(lanes, np.full(3, 10, np.int32))
+    params = cell.init(key, cell.numbers)
+    params = jax.tree.map(lambda w: jnp.stack([w] * 3, axis=-1), params)
+    return backflow.error_by_lag(cell, task, params, episode, task.longest(10))
+
+  errors = run(jax.random.key(0), Key(lanes, lanes))
   assert errors.h.shape == (11, 4, 3) and errors.h.dtype == jnp.float32
   assert np.all(np.asarray(backflow.size(errors))[0] > 0)
 
@@ -186,30 +189,30 @@ def sizes_and_bound(seed, largest):
   random = np.random.default_rng(seed)
   params = random_net(made('logistic'), seed)
   w = random.uniform(-largest, largest, size=(UNITS, UNITS))
-  params = jax.tree.map(jnp.asarray, params._replace(w_h=w))
+  params = params._replace(w_h=w)
   size = np.asarray(backflow.size(flow('logistic')(params, sequences(seed, T))))
   return size / size[0], np.asarray(
-    backflow.logistic_bound(params.w_h, jnp.arange(T))
+    backflow.logistic_bound(params.w_h, np.arange(T))
   )
 
 
 def test_the_bound_is_nearly_reached(x64):
   # Equal weights, units at rest (f' = 1/4): one direction shrinks by n w / 4.
   w, cell = 0.5, made('logistic')
-  params = jax.tree.map(jnp.zeros_like, random_net(cell, 0))
+  params = jax.tree.map(np.zeros_like, random_net(cell, 0))
   params = params._replace(
-    w_h=jnp.full((UNITS, UNITS), w),
-    b=jnp.full(UNITS, -w * UNITS / 2),
-    w_out=jnp.ones((1, UNITS)),
+    w_h=np.full((UNITS, UNITS), w),
+    b=np.full(UNITS, -w * UNITS / 2),
+    w_out=np.ones((1, UNITS)),
   )
   episode = sequences(0, 400, steps=400)
   size = np.asarray(backflow.size(flow('logistic', 400)(params, episode)))[:20]
-  bound = np.asarray(backflow.logistic_bound(params.w_h, jnp.arange(20)))
+  bound = np.asarray(backflow.logistic_bound(params.w_h, np.arange(20)))
   np.testing.assert_allclose(size / size[0], bound / UNITS, rtol=1e-6)
 
 
 def test_the_bound_in_numbers():
-  w = jnp.asarray([[[0.5, 2.0], [-1.0, 0.0]], [[0.25, 1.0], [0.5, -4.0]]])
-  bound = backflow.logistic_bound(w, jnp.arange(3))
+  w = np.array([[[0.5, 2.0], [-1.0, 0.0]], [[0.25, 1.0], [0.5, -4.0]]])
+  bound = backflow.logistic_bound(w, np.arange(3))
   # n = 2; w_max = 1 and 4 in the two lanes.
   np.testing.assert_allclose(bound, [[2, 2], [1, 4], [0.5, 8]])

@@ -196,14 +196,14 @@ def a_task(num_sequences, **options):
   cell = cascaded(I, K, hidden=C)
   task = TASK._replace(
     draw=lambda key, length: Arrays(
-      jnp.zeros((T, I)), jnp.zeros((T, K)), jnp.zeros(T, bool), jnp.int64(0)
+      np.zeros((T, I)), np.zeros((T, K)), np.zeros(T, bool), np.int64(0)
     )
   )
   learner = cascade(cell, task, **{**OPTIONS, **options})
   made = (random_arrays(s, T, I, K, end=False) for s in range(100))
   episodes = [e for e in made if np.any(e.scored)][:num_sequences]
   numbers = {'init_range': np.array(1.0), 'learning_rate': np.array(RATE)}
-  state = learner.init(jax.random.key(1), numbers)
+  state = cheap_jit(learner.init)(jax.random.key(1), numbers)
   return cell, learner, episodes, state
 
 
@@ -224,8 +224,8 @@ def test_slopes_of_candidates_are_those_of_their_score(residual, x64):
     pool_rows(pool), sequences, *known
   )
   state = state._replace(
-    params=params, pool=pool, phase=jnp.int32(CANDIDATES),
-    installed=jnp.int32(1),
+    params=params, pool=pool, phase=np.int32(CANDIDATES),
+    installed=np.int32(1),
     aim=state.aim._replace(correlation=correlation, mean=mean, square=square),
   )  # fmt: skip
   update = cheap_jit(learner.update)
@@ -235,7 +235,7 @@ def test_slopes_of_candidates_are_those_of_their_score(residual, x64):
   products = state.sums.products
 
   # The sums over the stream are the definition.
-  streamed = _candidates.correlations(
+  streamed = cheap_jit(_candidates.correlations)(
     products, state.sums.error, state.sums.square, state.sums.steps
   )
   np.testing.assert_allclose(streamed, correlation, atol=1e-12)
@@ -433,7 +433,7 @@ def test_without_biases_none_comes_into_being(x64):
   _, _, episodes, _ = a_task(20 * N)
   learner = cascade(cell, TASK, **OPTIONS, epochs='new')
   numbers = {'init_range': np.array(1.0), 'learning_rate': np.array(RATE)}
-  state = learner.init(jax.random.key(1), numbers)
+  state = cheap_jit(learner.init)(jax.random.key(1), numbers)
   update = cheap_jit(learner.update)
   for episode in episodes:
     state, _ = update(state, episode)
@@ -441,7 +441,7 @@ def test_without_biases_none_comes_into_being(x64):
   np.testing.assert_array_equal(state.params.b, 0)
   np.testing.assert_array_equal(state.params.b_out, 0)
   np.testing.assert_array_equal(state.pool.b, 0)
-  assert np.all(state.params.w_x[0] != 0)
+  assert np.all(np.asarray(state.params.w_x)[0] != 0)
 
 
 def test_a_candidate_that_overflowed_is_not_the_best():

@@ -33,12 +33,15 @@ def test_once_a_sequence_it_is_bptt_with_every_field_cut(x64, name):
   params = random_net(cell, 0, LANES)
   episode = random_arrays(0, NUM_STEPS, I, K, LANES, end=False)
   learner = elman(cell, EVERY, update='sequence')
-  state = begin(learner, cell, params)
-  after, judged = cheap_jit(learner.update)(state, episode)
   fields = cell.initial_carry((), np.float64)._fields
-  grads, judged_too = cheap_jit(
-    lambda p, e: through_time(cell, EVERY, p, e, NUM_STEPS, cut=fields)
-  )(params, episode)
+
+  @cheap_jit
+  def both(params, episode):
+    state = begin(learner, cell, params)
+    cut = through_time(cell, EVERY, params, episode, NUM_STEPS, cut=fields)
+    return learner.update(state, episode), cut
+
+  (after, judged), (grads, judged_too) = both(params, episode)
   grads = existing(cell, grads)
   assert largest(grads) > 1e-3
   expected = jax.tree.map(lambda w, g: w - RATE * g, params, grads)
@@ -79,11 +82,12 @@ def test_it_is_the_rule_by_hand(x64, update):
   cell = CELLS['srn']
   learner = elman(cell, EVERY, update=update)
   learn = cheap_jit(learner.update)
+  start = cheap_jit(lambda params: begin(learner, cell, params))
   verdicts = set()
   for seed in range(30):
     params = random_net(cell, seed)
     episode = random_arrays(seed, NUM_STEPS, I, K, end=False)
-    after, judged = learn(begin(learner, cell, params), episode)
+    after, judged = learn(start(params), episode)
     expected, right = by_hand(params, episode, update == 'every_step')
     assert distance(tuple(after.params), tuple(expected)) < 1e-12
     assert bool(judged.right) == right
@@ -99,8 +103,10 @@ def test_with_one_error_at_the_end_both_updates_are_one(x64):
   for task in (EVERY, END):
     for update in ('every_step', 'sequence'):
       learner = elman(cell, task, update=update)
-      state = begin(learner, cell, params)
-      results.append(cheap_jit(learner.update)(state, episode))
+      update = lambda params, episode, learner=learner: learner.update(
+        begin(learner, cell, params), episode
+      )
+      results.append(cheap_jit(update)(params, episode))
   for other in results[1:]:
     assert distance(results[0], other) < 1e-12
   assert distance(results[0][0].params, params) > 1e-3
@@ -112,7 +118,8 @@ def test_an_optimizer_with_a_memory_rests_where_nothing_is_scored():
   learn = cheap_jit(learner.update)
   params = random_net(cell, 1)
   episode = random_arrays(1, NUM_STEPS, I, K, end=False)
-  state, _ = learn(begin(learner, cell, params), episode)
+  start = cheap_jit(lambda params: begin(learner, cell, params))
+  state, _ = learn(start(params), episode)
   unscored = np.zeros(np.shape(episode.scored), bool)
   after, _ = learn(state, episode._replace(scored=unscored))
   assert distance(state.params, params) > 1e-3

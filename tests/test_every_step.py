@@ -31,13 +31,13 @@ def state_of(net, optimizer):
   cell = NETS[net]
   init = truncated1997(cell, EVERY, optimizer=optimizer).init
   numbers = {**cell.numbers, 'init_range': 1.0, 'learning_rate': 1.0}
-  numbers = {k: jnp.asarray(n, jnp.float64) for k, n in numbers.items()}
+  numbers = {k: np.asarray(n, float) for k, n in numbers.items()}
   init = jax.vmap(init, in_axes=None, out_axes=-1, axis_size=LANES[0])
   state = jax.eval_shape(init, jax.random.key(0), numbers)
   # The memory of every optimizer is zero at first.
-  state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state)
+  state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), state)
   params = random_net(cell, 0, LANES)
-  return state._replace(params=params, learning_rate=jnp.asarray(RATES))
+  return state._replace(params=params, learning_rate=np.asarray(RATES))
 
 
 @functools.cache
@@ -47,7 +47,7 @@ def learn(net, update, optimizer='sgd'):
 
 
 def lane(tree, i):
-  return jax.tree.map(lambda a: jnp.asarray(a)[..., i], tree)
+  return jax.tree.map(lambda a: np.asarray(a)[..., i], tree)
 
 
 @functools.cache
@@ -72,16 +72,32 @@ def error_of(net):
     carry = cell.initial_carry((), jnp.float64)
     steps = jnp.arange(NUM_STEPS), episode.inputs, weights
     _, nets = jax.lax.scan(body, carry, steps)
-    return EVERY.loss(nets[last], episode.targets[last]), nets[last]
+    loss = EVERY.loss(nets[last], episode.targets[last])
+    return loss, EVERY.output(nets[last])
 
   return cheap_jit(jax.grad(error, has_aux=True))
 
 
+@functools.cache
+def moving(net, optimizer):
+  """`(start, move)` of optax, for one net of the kind."""
+  transform = getattr(optax, optimizer)
+  start = cheap_jit(transform(learning_rate=0.0).init)
+
+  @cheap_jit
+  def move(rate, params, grads, moments):
+    step = transform(learning_rate=rate).update(grads, moments, params)
+    return jax.tree.map(jnp.add, params, step[0]), step[1]
+
+  del net  # one set for each shape
+  return start, move
+
+
 def by_hand(net, optimizer, params, rate, episode):
   """One sequence for one net, step by step: `(params, outputs)`."""
-  cell, outputs = NETS[net], {}
-  transform = getattr(optax, optimizer)(learning_rate=rate)
-  moments = transform.init(params)
+  outputs = {}
+  start, move = moving(net, optimizer)
+  moments = start(params)
   # What is not written yet does not reach the error.
   stack = lambda w: np.zeros((NUM_STEPS, *w.shape))
   history, zeros = (
@@ -93,10 +109,10 @@ def by_hand(net, optimizer, params, rate, episode):
       past[t:] = now
     if not episode.scored[t]:
       continue
-    grads, net_k = error_of(net)(zeros, history, episode, t)
-    outputs[t] = np.asarray(EVERY.output(net_k))
-    updates, moments = transform.update(existing(cell, grads), moments, params)
-    params = jax.tree.map(np.add, params, updates)
+    grads, y = error_of(net)(zeros, history, episode, t)
+    outputs[t] = np.asarray(y)
+    grads = existing(NETS[net], grads)
+    params, moments = move(rate, params, grads, moments)
   return params, outputs
 
 
@@ -110,10 +126,10 @@ def test_it_is_the_loop_by_hand(x64, net, optimizer):
   episode = random_arrays(2, NUM_STEPS, 3, 2, LANES, end=False)
   assert len(set(np.asarray(episode.length))) > 2
   assert np.asarray(episode.scored).sum() > 10
-  after, judgement = learn(net, 'every_step', optimizer)(first, episode)
+  learned = learn(net, 'every_step', optimizer)(first, episode)
+  after, judgement = jax.tree.map(np.asarray, learned)
   for i, rate in enumerate(RATES):
-    params = jax.tree.map(np.asarray, lane(first.params, i))
-    alone = jax.tree.map(np.asarray, lane(episode, i))
+    params, alone = lane(first.params, i), lane(episode, i)
     want, outputs = by_hand(net, optimizer, params, rate, alone)
     assert distance(lane(after.params, i), want) < 1e-12
     assert (distance(want, params) > 1e-3) == (rate > 0 and len(outputs) > 0)
@@ -172,21 +188,21 @@ def test_a_lane_that_is_not_scored_never_moves(x64):
   # A start that it remembers.
   state, _ = learn_adam(first, episode)
   assert largest(lane(state.optimizer, 0)) > 0
-  length = jnp.array([NUM_STEPS, 1, 3, NUM_STEPS, 2])
+  length = np.array([NUM_STEPS, 1, 3, NUM_STEPS, 2])
   scored = np.zeros((NUM_STEPS, len(RATES)), bool)
   # Two are scored once, at their first step: not also while they wait to begin.
   # Two are scored past their ends.
   scored[0, [0, 2]] = True
   scored[1:, 1] = True
   scored[4:, 4] = True
-  other = episode._replace(length=length, scored=jnp.asarray(scored))
+  other = episode._replace(length=length, scored=scored)
   after, judgement = learn_adam(state, other)
   for i in (1, 3, 4):
     assert distance(lane(after, i), lane(state, i)) == 0
     assert judgement.absolute[i] == 0
   assert distance(lane(after.params, 0), lane(state.params, 0)) > 1e-3
-  counts = after.optimizer[0].count - state.optimizer[0].count
-  assert counts.tolist() == [1, 0, 1, 0, 0]
+  counts = [np.asarray(s.optimizer[0].count) for s in (after, state)]
+  assert (counts[0] - counts[1]).tolist() == [1, 0, 1, 0, 0]
 
 
 def test_a_lane_is_the_net_alone(x64):
@@ -195,7 +211,7 @@ def test_a_lane_is_the_net_alone(x64):
   learn_adam = learn('lstm1997', 'every_step', 'adam')
   after, judged = learn_adam(first, episode)
   for i in (0, 3):
-    among_itself = lambda a, i=i: a[..., [i] * len(RATES)]
+    among_itself = lambda a, i=i: np.asarray(a)[..., [i] * len(RATES)]
     copies = jax.tree.map(among_itself, (first, episode))
     alone, judged_alone = learn_adam(*copies)
     assert distance(lane(after, i), lane(alone, 0)) < 1e-12

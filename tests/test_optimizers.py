@@ -1,5 +1,7 @@
 """The step from gradient to weights: optax in lanes, each with its count."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,14 +53,18 @@ def stepper(optimizer):
   """`(begin(lanes), move)`; a lane begins with weights of its own."""
   init, move = _descend.stepper(CELL, optimizer)
 
-  def begin(seed, lanes=()):
+  @functools.cache
+  def in_lanes(axes):
     numbers = {'init_range': 0.1, 'learning_rate': RATE}
+    start = lambda key: init(key, jax.tree.map(jnp.asarray, numbers))
+    for _ in range(axes):
+      start = jax.vmap(start, in_axes=-1, out_axes=-1)
+    return cheap_jit(start)
+
+  def begin(seed, lanes=()):
     # The generator that XLA has built in compiles faster.
     key = jax.random.key(0, impl='unsafe_rbg')
-    start = lambda key: init(key, jax.tree.map(jnp.asarray, numbers))
-    for _ in lanes:
-      start = jax.vmap(start, in_axes=-1, out_axes=-1)
-    state = start(jnp.broadcast_to(key, lanes))
+    state = in_lanes(len(lanes))(jnp.broadcast_to(key, lanes))
     return state._replace(params=random_net(CELL, seed, lanes))
 
   return begin, cheap_jit(move)
@@ -91,7 +97,7 @@ def test_a_lane_refilled_later_is_a_lane_alone(x64, optimizer):
     state = move(state, g)
   fresh = begin(9)
   state = jax.tree.map(
-    lambda a, b: jnp.stack([a[..., 0], b], axis=-1), state, fresh
+    lambda a, b: np.stack([np.asarray(a)[..., 0], b], axis=-1), state, fresh
   )
   for g in grads[3:]:
     state = move(state, g)
@@ -126,7 +132,7 @@ def test_two_lane_axes_and_rates_of_their_own(x64, optimizer):
 def test_weights_that_do_not_exist_stay_zero(x64, optimizer):
   begin, move = stepper(optimizer)
   state = begin(0)
-  ones = jax.tree.map(jnp.ones_like, state.params)
+  ones = jax.tree.map(np.ones_like, state.params)
   for _ in range(3):
     state = move(state, ones)
   assert distance(existing(CELL, state.params), state.params) == 0

@@ -1,5 +1,7 @@
 """draw.* gives the very bits that jax.random gives."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,11 +19,11 @@ quick = settings(max_examples=60, deadline=None)
 
 
 def raw(key):
-  return jnp.array(key, jnp.uint32)
+  return np.array(key, np.uint32)
 
 
 def wrap(key):
-  return jax.random.wrap_key_data(raw(key), impl='threefry2x32')
+  return jax.random.wrap_key_data(jnp.asarray(key), impl='threefry2x32')
 
 
 def test_jax_random_is_in_its_default_form():
@@ -30,16 +32,30 @@ def test_jax_random_is_in_its_default_form():
   assert jax.config.jax_threefry_partitionable
 
 
+@functools.cache
+def arrays(size):
+  """Of `jax.random`, compiled: `key -> (bits, uniform)`."""
+  return jax.jit(
+    lambda key: (
+      jax.random.bits(wrap(key), (size,), jnp.uint32),
+      jax.random.uniform(wrap(key), (size,), jnp.float32),
+    )
+  )
+
+
+@jax.jit
+def elements(key, t):
+  return draw.bits_at(key, t), draw.uniform_at(key, t)
+
+
 @quick
 @given(keys, sizes, st.data())
 def test_bits_and_uniforms_are_elements_of_jax_random_arrays(key, size, data):
   t = data.draw(st.integers(0, size - 1))
-  bits = jax.random.bits(wrap(key), (size,), jnp.uint32)
-  uniform = jax.random.uniform(wrap(key), (size,), jnp.float32)
-  assert draw.bits_at(raw(key), t) == bits[t]
-  assert draw.uniform_at(raw(key), t) == uniform[t]
-  assert draw.bits_at(raw(key), t).dtype == jnp.uint32
-  assert draw.uniform_at(raw(key), t).dtype == jnp.float32
+  bits, uniform = map(np.asarray, arrays(size)(raw(key)))
+  bit, one = elements(raw(key), t)
+  assert bit == bits[t] and bit.dtype == jnp.uint32
+  assert one == uniform[t] and one.dtype == jnp.float32
 
 
 def test_whole_arrays_at_once():
@@ -47,7 +63,7 @@ def test_whole_arrays_at_once():
   at = jax.jit(jax.vmap(lambda t: draw.bits_at(raw(key), t)))
   size = 10_000
   np.testing.assert_array_equal(
-    at(jnp.arange(size)), jax.random.bits(wrap(key), (size,), jnp.uint32)
+    at(np.arange(size)), jax.random.bits(wrap(raw(key)), (size,), jnp.uint32)
   )
 
 
@@ -58,7 +74,7 @@ def test_fold_in_is_that_of_jax(partitionable):
   def equal(key, n):
     n = np.uint32(n)
     with jax.threefry_partitionable(partitionable):
-      expected = jax.random.key_data(jax.random.fold_in(wrap(key), n))
+      expected = jax.random.key_data(jax.random.fold_in(wrap(raw(key)), n))
     np.testing.assert_array_equal(draw.fold_in(raw(key), n), expected)
 
   equal()
@@ -68,15 +84,16 @@ def test_fold_in_is_that_of_jax(partitionable):
 @given(keys, uint32)
 def test_positions_past_any_array(key, t):
   # An element is the exclusive or of the two words that fold_in returns.
-  words = jax.random.key_data(jax.random.fold_in(wrap(key), np.uint32(t)))
+  words = jax.random.key_data(jax.random.fold_in(wrap(raw(key)), np.uint32(t)))
   assert draw.bits_at(raw(key), np.uint32(t)) == words[0] ^ words[1]
 
 
 def test_lanes_are_alone_whatever_their_shape():
-  key = jax.random.bits(jax.random.key(0), (2, 3, 5), jnp.uint32)
-  t = jax.random.randint(jax.random.key(1), (3, 5), 0, 1000)
+  random = np.random.default_rng(0)
+  key = random.integers(2**32, size=(2, 3, 5), dtype=np.uint32)
+  t = random.integers(0, 1000, (3, 5))
   bits_at, fold_in = jax.jit(draw.bits_at), jax.jit(draw.fold_in)
-  bits, new = bits_at(key, t), fold_in(key, t)
+  bits, new = jax.tree.map(np.asarray, (bits_at(key, t), fold_in(key, t)))
   assert bits.shape == new.high.shape == new.low.shape == (3, 5)
   # A pair of words is as good as an array of two.
   np.testing.assert_array_equal(bits_at(draw.Key(*key), t), bits)
@@ -88,7 +105,7 @@ def test_lanes_are_alone_whatever_their_shape():
 
 @pytest.mark.parametrize('function', (draw.bits_at, draw.uniform_at))
 def test_x64_changes_nothing(function, x64):
-  wide = function(raw((3, 9)), jnp.arange(100, dtype=jnp.int64)[7])
+  wide = function(raw((3, 9)), np.int64(7))
   with jax.enable_x64(False):
     narrow = function(raw((3, 9)), 7)
   assert wide == narrow and wide.dtype == narrow.dtype
@@ -121,7 +138,7 @@ def test_integers_reach_every_value_equally():
   size, width = 2**20, 11
   n = jax.jit(
     jax.vmap(lambda t: draw.integer_at(raw((1, 2)), t, 3, 3 + width))
-  )(jnp.arange(size))
+  )(np.arange(size))
   counts = np.bincount(np.asarray(n) - 3, minlength=width)
   assert len(counts) == width
   p = 1 / width

@@ -26,9 +26,10 @@ PAST, BEFORE = SIZE + 3, -2
 SEES = {'outputs_see_inputs': True}
 
 
-def written_out(index, dtype=np.float64):
+def written_out(index):
   """The array itself; a row that does not exist gives zeros."""
-  return jax.nn.one_hot(index, SIZE, axis=0, dtype=dtype)
+  rows = np.arange(SIZE).reshape((-1,) + (1,) * np.ndim(index))
+  return (rows == index[None]).astype(np.float64)
 
 
 def one_hot(index):
@@ -59,7 +60,7 @@ def symbols(seed, lanes, *, end):
   index = rng.integers(0, SIZE, (NUM_STEPS, *lanes))
   times = np.arange(NUM_STEPS).reshape((-1,) + (1,) * len(lanes))
   index = np.where(times >= np.asarray(episode.length), PAST, index)
-  return episode._replace(inputs=jnp.asarray(index))
+  return episode._replace(inputs=index)
 
 
 class Rule(NamedTuple):
@@ -139,7 +140,7 @@ def test_it_teaches_what_the_array_teaches(x64, cell, options, rule, lanes):
       learner = catalog.build('learners', rule.name, net, task, **how)
       numbers = {**net.numbers, 'learning_rate': np.float64(0)}
       state = jax.eval_shape(learner.init, jax.random.key(0), numbers)
-      rate = jnp.full(lanes, 0.5)
+      rate = np.full(lanes, 0.5)
       state = state._replace(params=params, learning_rate=rate)
       state, judgement = learner.update(state, episode)
       # It is the same function for every rule.
@@ -216,20 +217,28 @@ def test_a_factor_of_zero_changes_nothing(monkeypatch, platform, lanes):
   """Also with a row that does not exist."""
   branches(monkeypatch, platform)
   total = np.random.default_rng(0).normal(size=(3, SIZE, *lanes))
-  total = jnp.asarray(total, jnp.float32)
+  total, factor = total.astype(np.float32), np.zeros((3, *lanes), np.float32)
+
+  @jax.jit
+  def both(total, factor, index):
+    x = one_hot(index)
+    return unroll.add_outer(total, factor, x), unroll.affine(total, x)
+
   for row in (PAST, BEFORE, -SIZE - 1, 2**31 - 1, -(2**31)):
-    index = np.full(lanes, row, np.int32)
-    found = unroll.add_outer(total, jnp.zeros((3, *lanes)), one_hot(index))
+    found, picked = both(total, factor, np.full(lanes, row, np.int32))
     np.testing.assert_array_equal(found, total)
-    assert np.isfinite(unroll.affine(total, one_hot(index))).all()
+    assert np.isfinite(picked).all()
 
 
 def test_only_the_lane_that_is_told_to_changes(monkeypatch):
   for platform in ('cpu', 'cuda'):
     branches(monkeypatch, platform)
-    total, factor = jnp.zeros((2, SIZE, 3)), jnp.array([[0.0, 1, 0]] * 2)
+    total = np.zeros((2, SIZE, 3), np.float32)
+    factor = np.array([[0, 1, 0]] * 2, np.float32)
     index = np.array([PAST, 2, BEFORE], np.int32)
-    found = unroll.add_outer(total, factor, one_hot(index))
+    # Not compiled before, with the branch of the other platform.
+    add = jax.jit(lambda *given: unroll.add_outer(*given))
+    found = add(total, factor, one_hot(index))
     want = np.zeros((2, SIZE, 3))
     want[:, 2, 1] = 1
     np.testing.assert_array_equal(found, want)
@@ -240,14 +249,18 @@ def test_only_the_lane_that_is_told_to_changes(monkeypatch):
 def test_affine_picks_the_column(x64, lanes, shared):
   rng = np.random.default_rng(0)
   index = rng.integers(0, SIZE, lanes)
-  w = jnp.asarray(rng.normal(size=(4, SIZE, *(() if shared else lanes))))
-  found = unroll.affine(w, one_hot(index))
-  want = unroll.affine(w, written_out(index))
+  w = rng.normal(size=(4, SIZE, *(() if shared else lanes)))
+
+  @cheap_jit
+  def run(w, index, array):
+    x = one_hot(index)
+    dense = unroll.dense(x, np.float64)
+    return unroll.affine(w, x), unroll.affine(w, array), dense
+
+  found, want, dense = run(w, np.asarray(index), written_out(index))
   assert found.shape == want.shape == (4, *lanes)
   np.testing.assert_allclose(found, want, rtol=0, atol=1e-15)
-  np.testing.assert_array_equal(
-    unroll.dense(one_hot(index), np.float64), written_out(index)
-  )
+  np.testing.assert_array_equal(dense, written_out(index))
 
 
 def test_an_array_is_left_as_it_is():
@@ -266,7 +279,7 @@ def test_unroll_runs_it(x64):
     params = random_net(cell, 0, shape)
     index = np.asarray(symbols(2, shape, end=True).inputs) % SIZE
     length = np.asarray(symbols(2, shape, end=True).length)
-    inputs = np.moveaxis(np.asarray(written_out(index)), 0, 1)
+    inputs = np.moveaxis(written_out(index), 0, 1)
     run = cheap_jit(functools.partial(unroll.unroll, cell))
     dense = run(params, inputs, length)
     sparse = run(params, one_hot(index), length)

@@ -21,6 +21,7 @@ from tests import scripted
 
 EVERY, LIMIT = 3, 6
 SHOWN = 24
+LANES = 120  # everywhere, so that one program serves all tests
 
 
 class Facts(NamedTuple):
@@ -121,11 +122,10 @@ def ends(trials):
 @pytest.mark.parametrize('chunk', [1, 5, 1000])
 def test_the_count_is_the_one_by_hand(chunk):
   rng = np.random.default_rng(0)
-  lanes = 128
-  share = rng.choice([0.1, 0.5, 0.9], (lanes, 1))
-  sees = (rng.random((lanes, SHOWN)) < share) * rng.integers(1, 3, (lanes, 1))
-  right_from = rng.integers(0, 2 * SHOWN, lanes)
-  budget = rng.integers(1, SHOWN + 1, lanes)
+  share = rng.choice([0.1, 0.5, 0.9], (LANES, 1))
+  sees = (rng.random((LANES, SHOWN)) < share) * rng.integers(1, 3, (LANES, 1))
+  right_from = rng.integers(0, 2 * SHOWN, LANES)
+  budget = rng.integers(1, SHOWN + 1, LANES)
   program = plays()
   found = ends(finish(program, begin(program, sees, right_from, budget), chunk))
   want = [by_hand(*case) for case in zip(sees, right_from, budget, strict=True)]
@@ -143,11 +143,12 @@ def test_by_example():
   late[5] = 2  # the look after sequence 6, in the squared error alone
   between = looks.copy()
   between[3] = 1  # no look there
+  copies = LANES // 5
   trials = begin(
-    program, [looks, early, late, between, looks], [never] * 4 + [2],
-    [20, 20, 20, 20, 20],
+    program, [looks, early, late, between, looks] * copies,
+    ([never] * 4 + [2]) * copies, [20] * LANES,
   )  # fmt: skip
-  assert ends(finish(program, trials)) == [
+  assert ends(finish(program, trials)) == copies * [
     (GIVEN_UP, 6, 6),
     (GIVEN_UP, 9, 6),
     (GIVEN_UP, 12, 6),
@@ -159,8 +160,9 @@ def test_by_example():
 def test_nothing_else_moves():
   """Whoever is not given up ends as it does without the rule."""
   rng = np.random.default_rng(1)
-  sees = rng.random((64, SHOWN)) < 0.8
-  args = sees, rng.integers(0, 2 * SHOWN, 64), rng.integers(1, SHOWN + 1, 64)
+  sees = rng.random((LANES, SHOWN)) < 0.8
+  right_from = rng.integers(0, 2 * SHOWN, LANES)
+  args = sees, right_from, rng.integers(1, SHOWN + 1, LANES)
   with_rule = finish(plays(), begin(plays(), *args))
   without = finish(plays(False), begin(plays(False), *args))
   kept = np.asarray(with_rule.status) != GIVEN_UP

@@ -22,6 +22,7 @@ from tests.gradients import cheap_jit
 
 TRAINING, EXAM, DATA = 1, 3, 4  # children of a trial's key
 EXAMS, SEQUENCES, SHOWN = 7, 5, 24  # of the tables
+WIDTH = 64  # lanes
 NAN = float('nan')
 
 
@@ -257,7 +258,7 @@ EXAMS_TRIED = [
 @pytest.mark.parametrize('how', EXAMS_TRIED, ids=str)
 def test_every_step_of_a_trial_is_the_one_by_hand(how):
   played = plays(*how)
-  scripts = list(some_scripts(played.exam, 64, seed=sum(how[:2])))
+  scripts = list(some_scripts(played.exam, WIDTH, seed=sum(how[:2])))
   by_hands = [list(by_hand(played.exam, s)) for s in scripts]
   trials = begin(played, scripts)
   for i in range(max(map(len, by_hands))):
@@ -273,10 +274,16 @@ def test_every_step_of_a_trial_is_the_one_by_hand(how):
 
 
 def ended(played, scripts, chunk=1000, seeds=None):
-  trials = begin(played, scripts, seeds)
+  """Trials at their ends, beside copies of the last: of one program all."""
+  count = len(scripts)
+  more = WIDTH - count
+  seeds = list(range(count) if seeds is None else seeds)
+  trials = begin(
+    played, scripts + scripts[-1:] * more, seeds + seeds[-1:] * more
+  )
   while (np.asarray(trials.status) == RUNNING).any():
     trials, _ = played.advance(trials, np.int32(chunk))
-  return trials
+  return jax.tree.map(lambda a: np.asarray(a)[..., :count], trials)
 
 
 def end_of(played, script):
@@ -400,24 +407,24 @@ def bits(trials, which=slice(None)):
 def test_lanes_pieces_and_neighbours_do_not_matter():
   how = EXAMS_TRIED[1]
   played = plays(*how)
-  scripts = list(some_scripts(played.exam, 64, seed=11))
+  scripts = list(some_scripts(played.exam, WIDTH, seed=11))
   whole = ended(played, scripts)
   assert set(np.asarray(whole.status)) == {SOLVED, BUDGET, DIVERGED}
   assert len(set(np.asarray(whole.seen).tolist())) > 5
   for chunk in (1, 7):
     assert bits(ended(played, scripts, chunk)) == bits(whole)
-  order = np.random.default_rng(0).permutation(64)
+  order = np.random.default_rng(0).permutation(WIDTH)
   mixed = ended(played, [scripts[i] for i in order], seeds=order.tolist())
   assert bits(mixed) == bits(whole, order)
   # The same number of lanes, so that nothing is compiled: half are others.
   half = [s if i % 2 else answers() for i, s in enumerate(scripts)]
-  odd = np.arange(1, 64, 2)
+  odd = np.arange(1, WIDTH, 2)
   assert bits(ended(played, half), odd) == bits(whole, odd)
 
 
 def test_a_lane_that_has_ended_keeps_every_bit():
   played = plays(*EXAMS_TRIED[1])
-  scripts = list(some_scripts(played.exam, 64, seed=11))
+  scripts = list(some_scripts(played.exam, WIDTH, seed=11))
   trials, there = begin(played, scripts), {}
   for _ in range(60):
     trials, _ = played.advance(trials, np.int32(1))

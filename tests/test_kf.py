@@ -1,5 +1,6 @@
 """The Kalman filter against textbook equations, ridge regression and BPTT."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -19,8 +20,19 @@ from tests.gradients import cheap_jit, distance, random_net
 
 NUM_STEPS = 8
 I, K = 3, 2
+LANES = (3,)
 EVERY, END = (array_task(I, K, error_at_end=end) for end in (False, True))
 RATE, VARIANCE, NOISE = 0.7, 2.0, 0.01
+
+
+PLAIN = srn(I, K)
+
+
+@functools.cache
+def learning(rule, task, update):
+  """A learner of `PLAIN` and its update, compiled once for three lanes."""
+  learner = rule(PLAIN, task, update=update)
+  return learner, cheap_jit(learner.update)
 
 
 def begin(learner, cell, params, rate=RATE, noise=NOISE):
@@ -187,34 +199,38 @@ def test_on_a_line_it_is_least_squares(x64, update):
     )
 
 
+def same_in_every_lane():
+  """A sequence with several errors, once a lane."""
+  episode = random_arrays(4, NUM_STEPS, I, K, end=False)
+  return jax.tree.map(lambda a: np.stack([a] * LANES[0], axis=-1), episode)
+
+
 def test_with_one_error_at_the_end_both_updates_are_one(x64):
-  cell, lanes = srn(I, K), (3,)
-  params = random_net(cell, 1, lanes)
-  episode = random_arrays(1, NUM_STEPS, I, K, lanes, end=True)
+  params = random_net(PLAIN, 1, LANES)
+  episode = random_arrays(1, NUM_STEPS, I, K, LANES, end=True)
   results = []
   for task in (EVERY, END):
     for update in ('every_step', 'sequence'):
-      learner = kf(cell, task, update=update)
-      state = begin(learner, cell, params)
-      results.append(cheap_jit(learner.update)(state, episode))
+      learner, learn = learning(kf, task, update)
+      results.append(learn(begin(learner, PLAIN, params), episode))
   for other in results[1:]:
     assert distance(results[0], other) < 1e-12
   assert distance(results[0][0].params, params) > 1e-3
 
 
 def test_more_errors_make_them_differ_and_neither_is_gradient_descent(x64):
-  cell = srn(I, K)
-  params = random_net(cell, 1)
-  episode = random_arrays(4, NUM_STEPS, I, K, end=False)
+  params, episode = random_net(PLAIN, 1, LANES), same_in_every_lane()
   changes = []
   for rule in (kf, rtrl):
     for update in ('every_step', 'sequence'):
-      learner = rule(cell, EVERY, update=update)
-      state = begin(learner, cell, params)
-      after, _ = cheap_jit(learner.update)(state, episode)
+      learner, learn = learning(rule, EVERY, update)
+      after, _ = learn(begin(learner, PLAIN, params), episode)
       changes.append(jax.tree.map(np.subtract, after.params, params))
   for i, one in enumerate(changes):
-    assert all(distance(one, other) > 1e-3 for other in changes[:i])
+    for other in changes[:i]:
+      for lane in range(*LANES):
+        pair = jax.tree.map(lambda a, n=lane: a[..., n], (one, other))
+        assert distance(*pair) > 1e-3
 
 
 def test_covariances_stay_symmetric_and_positive():
@@ -242,16 +258,14 @@ def test_covariances_stay_symmetric_and_positive():
 
 
 def test_without_a_learning_rate_nothing_is_measured(x64):
-  cell = srn(I, K)
-  params = random_net(cell, 1)
-  episode = random_arrays(4, NUM_STEPS, I, K, end=False)
-  learner = kf(cell, EVERY)
-  state = begin(learner, cell, params, rate=0.0)
-  after, _ = cheap_jit(learner.update)(state, episode)
+  params, episode = random_net(PLAIN, 1, LANES), same_in_every_lane()
+  learner, learn = learning(kf, EVERY, 'every_step')
+  state = begin(learner, PLAIN, params, rate=0.0)
+  after, _ = learn(state, episode)
   assert distance(after.params, params) == 0
-  steps = int(np.sum(np.asarray(episode.scored)[: int(episode.length)]))
+  steps = int(np.sum(episode.scored[: episode.length[0], 0]))
   grown = np.asarray(state.covariance)
-  grown = grown + steps * NOISE * np.eye(len(grown))
+  grown = grown + steps * NOISE * np.eye(len(grown))[..., None]
   assert distance(after.covariance, grown) < 1e-12
 
 

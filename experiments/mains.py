@@ -20,12 +20,16 @@ import functools
 import os
 import sys
 import threading
+from pathlib import Path
 
 from experiments import aborts, stopping
+from lstm_jax import machine
 from lstm_jax.store import files
 from lstm_jax.store.faults import Exit, StoreError, clean
 
 DEBUG = 'LSTM_JAX_DEBUG'
+# Bytes of address space that NumPy, SciPy and a report take, and some to spare.
+_ROOM = 600 * 2**20
 # A device's words, and those of a loader that cannot map a library.
 _NO_MEMORY = ('RESOURCE_EXHAUSTED', 'failed to map segment')
 EXIT_CODES = f"""\
@@ -40,6 +44,26 @@ _PLAIN = str.maketrans('–—─│·×…≥≤█░“”‘’', '---|.x.><
 
 
 def listen():
+  """Hears signals, and refuses a machine on which importing would not end.
+
+  Raises:
+    SystemExit: with 75, this process may have too little memory.
+  """
+  _hear()
+  try:
+    machine.check_room(_ROOM, 'this command')
+  except MemoryError as error:
+    say(_command(), f'{_ending(error)[1]}')
+    raise SystemExit(int(Exit.STOPPED)) from None
+
+
+def _command():
+  """The name of the command that this process runs."""
+  path = Path(sys.argv[0])
+  return path.parent.name if path.stem == '__main__' else path.stem
+
+
+def _hear():
   """Hears signals, and makes descriptors 0 to 2 safe to write to.
 
   Where a shell has closed one (`>&-`) the next file that is opened would take
@@ -55,7 +79,7 @@ def listen():
 
 def run(main):
   """Runs a main as this process and ends it with the main's exit code."""
-  listen()
+  _hear()
   stop = stopping.current()
   sys.stdout, sys.stderr = Output(sys.stdout, 1), Output(sys.stderr, 2)
   try:
@@ -132,9 +156,10 @@ def _ending(error):
   if isinstance(error, MemoryError) or any(
     word in str(error) for word in _NO_MEMORY
   ):
+    said = f': {str(error)[:200]}' if isinstance(error, MemoryError) else ''
     return Exit.STOPPED, (
-      f'out of memory{_where(error)}; what was saved is safe: make room and '
-      'run the same command again'
+      f'out of memory{said.rstrip(": ")}{_where(error)}; what was saved is '
+      'safe: make room and run the same command again'
     )
   if isinstance(error, BrokenPipeError):
     return Exit.OK, 'nobody reads what is printed'

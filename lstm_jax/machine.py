@@ -5,6 +5,8 @@ result, and runs again. An error that a cell, task or learner raises is one.
 """
 
 import errno
+import resource
+from pathlib import Path
 
 # What the errors of a runtime begin with that are not of the program it runs.
 _STATES = (
@@ -31,6 +33,34 @@ _SPEAKERS = (RuntimeError, SystemError, ImportError)
 
 class Fault(Exception):
   """The machine cannot go on; the message is one line."""
+
+
+def check_room(needed: int, what: str) -> None:
+  """Refuses to load a library for which there is too little address space.
+
+  NumPy's and SciPy's OpenBLAS ask, as they are loaded, for memory again and
+  again until they get it: under `ulimit -v` a process would never end.
+
+  Args:
+    needed: bytes.
+    what: the library, as the message names it.
+
+  Raises:
+    MemoryError: this process may have less beside what it has.
+  """
+  limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+  if limit == resource.RLIM_INFINITY:
+    return
+  try:  # Linux has it
+    pages = int(Path('/proc/self/statm').read_text().split()[0])
+  except OSError:
+    pages = 0
+  left = limit - pages * resource.getpagesize()
+  if left < needed:
+    raise MemoryError(
+      f'{what} needs {needed >> 20} MiB of address space, {max(left, 0) >> 20} '
+      'are left (ulimit -v)'
+    )
 
 
 def fault(error: BaseException) -> str | None:

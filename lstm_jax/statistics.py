@@ -10,18 +10,23 @@ Three questions are asked of a setting's trials, and each has its own answer:
   how long a solver takes     `mean_interval`, of the solved trials only
 
 Two more compare them with somebody else's trials, of which a mean and a count
-are all that is known: `mean_of_others` and `same_share`.
+are all that is known: `mean_of_others` and `same_share`; `same_mean` compares
+two settings of ours.
 
 What is promised about the intervals is simulated in the tests. scipy is
 imported where it is used, `scipy.stats` takes most of a second: what needs a
 quantile and no more has it from `scipy.special`.
 """
 
+import functools
+import importlib
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from lstm_jax import machine
 
 # Simulated coverage of the bootstrap intervals falls below 90 % for fewer.
 _FEWEST = 10
@@ -29,6 +34,8 @@ _SEED = 1997
 # Rows of coins that are counted one by one: 2^n is a float up to 1023 of them.
 _EXACT = 1000
 _MANY = 10_000
+# Bytes of address space that SciPy takes, with half as much again.
+_SCIPY = 300 * 2**20
 
 
 class Interval(NamedTuple):
@@ -63,8 +70,7 @@ def wilson(k: int, n: int, level: float = 0.95) -> Interval:
     raise ValueError(f'k must be in 0..n = 0..{n}, got {k}.')
   if n == 0:
     return Interval(0.0, 1.0)
-  from scipy import special
-
+  special = _scipy('special')
   z = float(special.ndtri(0.5 + 0.5 * level))
   share, over = k / n, 2 * (n + z**2)
   center = (2 * n * share + z**2) / over
@@ -209,8 +215,7 @@ def mean_interval(
   constant = np.ptp(x, axis=-1) == 0
   # BCa divides by the spread; the offsets of a constant sample are unused.
   spread = np.where(constant[..., None], np.arange(n), x)
-  from scipy import stats
-
+  stats = _scipy('stats')
   expanded = 1 - 2 * stats.norm.sf(math.sqrt(n / (n - 1)) * quantile)
   found = stats.bootstrap(
     (spread,),
@@ -229,8 +234,7 @@ def mean_interval(
 
 def student(level: float, freedom: float) -> float:
   """The t that Student's |t| exceeds with probability 1 - `level`."""
-  from scipy import special
-
+  special = _scipy('special')
   return float(-special.stdtrit(freedom, (1 - level) / 2))
 
 
@@ -304,10 +308,32 @@ def same_share(k: int, n: int, other_k: int, other_n: int) -> float:
         f'successes must be in 0..trials, trials 1 or more, got {successes} '
         f'of {trials}.'
       )
-  from scipy import stats
-
+  stats = _scipy('stats')
   table = [[k, n - k], [other_k, other_n - other_k]]
   return float(stats.fisher_exact(table).pvalue)
+
+
+def same_mean(values: Sequence[float], other: Sequence[float]) -> float:
+  """The probability that means differ so much by chance, were they the same.
+
+  Welch's t-test, which takes no scatter to be the other's.
+
+  Args:
+    values: two or more of one kind of trial.
+    other: two or more of another kind.
+
+  Returns:
+    p, two-sided; nan where neither scatters.
+  """
+  stats = _scipy('stats')
+  return float(stats.ttest_ind(values, other, equal_var=False).pvalue)
+
+
+@functools.cache
+def _scipy(part):
+  """`scipy.stats` or another part, loaded where it is used."""
+  machine.check_room(_SCIPY, 'SciPy')
+  return importlib.import_module(f'scipy.{part}')
 
 
 def _medians_of_many(x, draw, resamples):
@@ -334,8 +360,7 @@ def _rank(n, level):
       tail += math.comb(n, rank)
       rank += 1
     return rank
-  from scipy import stats
-
+  stats = _scipy('stats')
   # The least r with P(at most r heads) >= q: with r + 1 that is too many.
   return int(stats.binom.ppf((1 - level) / 2, n, 0.5))
 

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 OTHERS = {
   'lstm_jax/store/files.py': 'the place itself',
   'lstm_jax/store/disk.py': 'the calls that it makes',
+  'lstm_jax/machine.py': '/proc',
   'lstm_jax/store/provenance.py': 'the sources, and /proc',
   'lstm_jax/native/library.py': 'libraries are loaded by name, not read',
   'lstm_jax/collect': 'archives and sounds: streams larger than memory',

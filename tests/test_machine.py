@@ -10,7 +10,7 @@ import pytest
 
 from lstm_jax import lanes, machine, trial, workers
 from lstm_jax.workers import Hooks
-from tests import scripted
+from tests import children, scripted
 
 Runtime = jax.errors.JaxRuntimeError
 
@@ -152,3 +152,39 @@ def test_a_library_that_aborts(body, code):
   assert done.returncode == code, done.stderr
   assert done.stderr.startswith('a line: ' if code == 75 else '')
   assert done.stderr.count('\n') == (code == 75)
+
+
+def test_a_library_is_loaded_only_where_that_ends():
+  """OpenBLAS asks for ever for the memory that it does not get."""
+  done = children.python(
+    '-c',
+    'import resource\n'
+    'from pathlib import Path\n'
+    'from lstm_jax import statistics\n'
+    'pages = int(Path("/proc/self/statm").read_text().split()[0])\n'
+    'most = pages * resource.getpagesize() + 90 * 2**20\n'
+    'resource.setrlimit(resource.RLIMIT_AS, (most, most))\n'
+    'try:\n'
+    '  statistics.wilson(1, 2)\n'
+    'except MemoryError as error:\n'
+    '  print(error)\n',
+  )
+  assert done.stdout.startswith('SciPy needs 300 MiB of address space, ')
+  assert done.stdout.endswith(' are left (ulimit -v)\n')
+
+
+@pytest.mark.parametrize('command', ['report', 'predict', 'data', 'sweep'])
+def test_a_command_without_memory_ends_in_one_line(command):
+  done = children.python(
+    '-c',
+    'import resource, runpy, sys\n'
+    'resource.setrlimit(resource.RLIMIT_AS, (400 * 2**20, 400 * 2**20))\n'
+    'sys.argv[1:] = ["--help"]\n'
+    f'runpy.run_module("experiments.{command}", None, "__main__", True)\n',
+    returns=75,
+  )
+  assert done.stdout == ''
+  (line,) = done.stderr.splitlines()
+  assert line.startswith(
+    f'{command}: out of memory: this command needs 600 MiB'
+  )

@@ -202,6 +202,83 @@ MUTANTS = (
     'jnp.concatenate([ys[way] for way in ways[::-1]], axis=-1)',
     ('stack',),
   ),
+  # Planted when the sample of the default run had been chosen.
+  Mutant(
+    'fully_recurrent_reads_the_last_units', 'cells/fully_recurrent.py',
+    'net[:num_outputs]', 'net[-num_outputs:]',
+    ('cell_oracles', 'cells', 'rtrl'),
+  ),
+  Mutant(
+    'cascaded_hears_the_first_unit_only', 'cells/cascaded.py',
+    'spread(w_h[i + 1 :, i], net)', 'spread(w_h[i + 1 :, 0], net)',
+    ('cell_oracles', 'cells', 'cascade'),
+  ),
+  Mutant(
+    'layernorm_gains_exchanged', 'cells/lstm_layernorm.py',
+    'scaled(net_h, alpha_1) + scaled(net_x, alpha_2)',
+    'scaled(net_h, alpha_2) + scaled(net_x, alpha_1)',
+    ('layernorm_cell', 'cells'),
+  ),
+  Mutant(
+    'layernorm_state_of_the_other_form', 'cells/lstm_layernorm.py',
+    "if norm == 'per_gate':\n      s_c = seen",
+    "if norm == 'separate':\n      s_c = seen",
+    ('layernorm_cell', 'cells'),
+  ),
+  Mutant(
+    'bptt_window_forgotten', 'learners/bptt.py',
+    'stream.length, cut=cut, window=window', 'stream.length, cut=cut',
+    ('bptt', 'learner_catalog'),
+  ),
+  Mutant(
+    'growth_trains_what_waits', 'learners/_descend.py',
+    'grads = select(state.grown, grads, held)',
+    'grads = select(state.grown, held, grads)',
+    ('growth',),
+  ),
+  Mutant(
+    'chunker_upper_rate_is_the_lower', 'learners/chunker.py',
+    'jnp.where(jnp.isnan(upper_rate), rate, upper_rate)',
+    'rate + 0 * jnp.nan_to_num(upper_rate)',
+    ('chunker', 'learner_catalog'),
+  ),
+  Mutant(
+    'kf_drifts_where_nothing_is_scored', 'learners/kf.py',
+    'noise = jnp.where(step[-1], state.process_noise, 0)',
+    'noise = state.process_noise',
+    ('kf',),
+  ),
+  Mutant(
+    'kf_forgets_measurements_before', 'learners/kf.py',
+    'surprise = error - jnp.sum(h_k * (mean - around), axis=0)',
+    'surprise = error',
+    ('kf',),
+  ),
+  Mutant(
+    'guess_keeps_its_failures', 'learners/guess.py',
+    'wrong=jnp.where(failed, 0, wrong)', 'wrong=wrong',
+    ('guess',),
+  ),
+  Mutant(
+    'uoro_balances_one_side', 'learners/uoro.py',
+    'v / rho_0 + at_once / rho_1', 'v / rho_0 + at_once',
+    ('uoro',),
+  ),
+  Mutant(
+    'thinned_drops_the_rest', 'unroll.py',
+    'return w + getattr(thin, name)', 'return w',
+    ('one_hot', 'layernorm_cell'),
+  ),
+  Mutant(
+    'seal_takes_any_schema', 'store/seal.py',
+    '  if found != schema:', '  if found > schema:',
+    ('results', 'checkpoints', 'results_faults'),
+  ),
+  Mutant(
+    'layer_is_active_a_step_too_long', 'layer.py',
+    't < lengths[None]', 't <= lengths[None]',
+    ('layer', 'layer_edges'),
+  ),
 )  # fmt: skip
 
 

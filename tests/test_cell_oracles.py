@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lstm_jax.cells.fully_recurrent import fully_recurrent
 from lstm_jax.cells.gru import gru
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm1997 import lstm1997
@@ -88,6 +89,21 @@ def test_srn_without_biases_has_none(x64):
   cell = srn(I, K, hidden=C, hidden_bias=False, output_bias=False)
   _, nets = unroll(cell, weights_of(cell), np.zeros((T, I)))
   np.testing.assert_array_equal(nets, np.zeros((T, K)))
+
+
+@pytest.mark.parametrize('bias', [False, True])
+def test_fully_recurrent_is_its_loop(bias, x64):
+  cell = fully_recurrent(I, K, hidden=C, bias=bias)
+  p = weights_of(cell)
+  y, expected = [0.0] * (K + C), []
+  for x in inputs_of():
+    net = [
+      dot(p.w_x[i], x) + dot(p.w_y[i], y) + p.b[i] * bias for i in range(K + C)
+    ]
+    y = [logistic(one) for one in net]
+    expected.append(net[:K])
+  _, nets = unroll(cell, p, inputs_of())
+  np.testing.assert_allclose(nets, expected, rtol=0, atol=1e-12)
 
 
 def lstm_loop(p, inputs):

@@ -415,10 +415,14 @@ def test_without_its_links_the_upper_net_has_none(x64):
   learner = chunker(cell, TASK, upper_outputs='see_hidden')
   numbers = {**cell.numbers, 'learning_rate': 0.3, 'failure_threshold': 0.2}
   numbers['upper_learning_rate'] = np.nan
-  first = cheap_jit(learner.init)(
-    jax.random.key(0), {k: np.asarray(v, float) for k, v in numbers.items()}
-  )
+  init = cheap_jit(learner.init)
+  numbers = {k: np.asarray(v, float) for k, v in numbers.items()}
+  first = init(jax.random.key(0), numbers)
   assert first.upper_learning_rate == 0.3, 'that of the other net'
+  own = init(
+    jax.random.key(0), numbers | {'upper_learning_rate': np.float64(2)}
+  )
+  assert (own.learning_rate, own.upper_learning_rate) == (0.3, 2.0)
   assert np.any(first.params.w_out_x) and np.any(first.predictor['w_out_x'])
   after, _ = cheap_jit(learner.update)(first, lane(sequences(STRINGS), 0))
   for state in (first, after):

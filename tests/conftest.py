@@ -56,7 +56,7 @@ MORE = {
   'test_step_keeps_structure_shape_and_dtype': 6,
   'test_streaming_is_batched_is_autodiff_with_the_cut': 5,
   'test_two_hundred_steps_and_their_gradient': 3,
-  'test_update_keeps_structure_shape_and_dtype': 24,
+  'test_update_keeps_structure_shape_and_dtype': 12,
 }
 COMPILING = (
   'backflow', 'bench', 'bptt', 'cascade', 'cells', 'chunker',

@@ -128,6 +128,8 @@ def main(argv=None):
   argv = sys.argv if argv is None else argv
   if '--help' in argv or '-h' in argv:
     return show(usage())
+  for name in _FLAGS:
+    _FLAGS[name].unparse()  # a call before this one may have set it
   try:
     if rest := _FLAGS(argv)[1:]:
       raise values.Refused(f'{rest[0]}: not a flag; write --NAME=VALUE')

@@ -141,6 +141,20 @@ def test_a_record_names_the_libraries_it_compares(
   assert 'Recorded in' in capsys.readouterr().out
 
 
+def test_a_call_knows_nothing_of_the_one_before(monkeypatch):
+  asked = []
+
+  def measure(what, *_):
+    asked.append(what)
+    return [{}] if what else []
+
+  for timed in (bench_layers, bench_epochs):
+    monkeypatch.setattr(timed, 'measure', measure)
+  assert bench.main(['bench', '--layers=gru']) == 0
+  assert bench.main(['bench', '--epochs=imdb', '--cells=gru']) == 0
+  assert asked == ['gru', [], ['imdb']]
+
+
 @pytest.mark.parametrize('vocabulary', [0, 7])
 @pytest.mark.parametrize('library', bench_epochs.LIBRARIES)
 def test_every_library_makes_an_update(library, vocabulary):

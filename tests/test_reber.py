@@ -250,7 +250,8 @@ def test_a_step_reads_no_table_and_draws_nothing():
 
   text = str(jax.make_jaxpr(step)(episode, np.arange(4), np.zeros((7, 4))))
   assert 'gather' not in text and 'shift_left' not in text
-  picked = jax.make_jaxpr(lambda n: _grammar.string(prepared(), n))
+  made = prepared()  # not first within the trace: it is kept for all
+  picked = jax.make_jaxpr(lambda n: _grammar.string(made, n))
   assert 'gather' in str(picked(np.zeros(LANES, np.int32)))
 
 

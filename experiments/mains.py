@@ -53,7 +53,7 @@ def listen():
   try:
     machine.check_room(_ROOM, 'this command')
   except MemoryError as error:
-    say(_command(), f'{_ending(error)[1]}')
+    say(_command(), _ending(error)[1])
     raise SystemExit(int(Exit.STOPPED)) from None
 
 

@@ -145,18 +145,26 @@ class Entry(NamedTuple):
   refuses: tuple[tuple[dict[str, Any], str], ...]
 
 
-@functools.cache
 def names(kind, root=_ROOT):
-  """The names of one kind, sorted: the public module files of its folder.
-
-  Those that a process has found once it has to its end, as descriptions.
-  """
+  """The names of one kind, sorted: the public module files of its folder."""
   if kind not in KINDS:
     raise ValueError(f'kind={kind!r} must be one of {", ".join(KINDS)}')
+  folder = root / kind
+  try:
+    changed = folder.stat().st_mtime_ns
+  except OSError:
+    changed = None  # `files` says why
+  return _names_in(folder, changed)
+
+
+@functools.lru_cache(maxsize=64)
+def _names_in(folder, changed):
+  """`names` of a folder as it was at a time: a plan asks for them often."""
+  del changed
   found = [
     name.removesuffix('.py')
-    for name in files.names(root / kind, '.py')
-    if (root / kind / name).is_file()
+    for name in files.names(folder, '.py')
+    if (folder / name).is_file()
   ]
   # What editors and systems leave beside them can be no name of a module.
   return tuple(name for name in found if name.isidentifier() and name[0] != '_')

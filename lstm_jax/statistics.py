@@ -14,12 +14,10 @@ are all that is known: `mean_of_others` and `same_share`; `same_mean` compares
 two settings of ours.
 
 What is promised about the intervals is simulated in the tests. scipy is
-imported where it is used, `scipy.stats` takes most of a second: what needs a
-quantile and no more has it from `scipy.special`.
+imported where it is used, it takes a second.
 """
 
 import functools
-import importlib
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -70,14 +68,9 @@ def wilson(k: int, n: int, level: float = 0.95) -> Interval:
     raise ValueError(f'k must be in 0..n = 0..{n}, got {k}.')
   if n == 0:
     return Interval(0.0, 1.0)
-  special = _scipy('special')
-  z = float(special.ndtri(0.5 + 0.5 * level))
-  share, over = k / n, 2 * (n + z**2)
-  center = (2 * n * share + z**2) / over
-  half = z / over * math.sqrt(4 * n * share * (1 - share) + z**2)
-  low = 0.0 if k == 0 else center - half
-  high = 1.0 if k == n else center + half
-  return Interval(float(low), float(high))
+  stats = _stats()
+  found = stats.binomtest(k, n).proportion_ci(level, method='wilson')
+  return Interval(float(found.low), float(found.high))
 
 
 def median(values: Sequence[float]) -> float:
@@ -215,7 +208,7 @@ def mean_interval(
   constant = np.ptp(x, axis=-1) == 0
   # BCa divides by the spread; the offsets of a constant sample are unused.
   spread = np.where(constant[..., None], np.arange(n), x)
-  stats = _scipy('stats')
+  stats = _stats()
   expanded = 1 - 2 * stats.norm.sf(math.sqrt(n / (n - 1)) * quantile)
   found = stats.bootstrap(
     (spread,),
@@ -234,8 +227,7 @@ def mean_interval(
 
 def student(level: float, freedom: float) -> float:
   """The t that Student's |t| exceeds with probability 1 - `level`."""
-  special = _scipy('special')
-  return float(-special.stdtrit(freedom, (1 - level) / 2))
+  return float(_stats().t.isf((1 - level) / 2, freedom))
 
 
 def mean_of_others(values, count: int, level: float = 0.95) -> Interval | None:
@@ -308,7 +300,7 @@ def same_share(k: int, n: int, other_k: int, other_n: int) -> float:
         f'successes must be in 0..trials, trials 1 or more, got {successes} '
         f'of {trials}.'
       )
-  stats = _scipy('stats')
+  stats = _stats()
   table = [[k, n - k], [other_k, other_n - other_k]]
   return float(stats.fisher_exact(table).pvalue)
 
@@ -325,15 +317,17 @@ def same_mean(values: Sequence[float], other: Sequence[float]) -> float:
   Returns:
     p, two-sided; nan where neither scatters.
   """
-  stats = _scipy('stats')
+  stats = _stats()
   return float(stats.ttest_ind(values, other, equal_var=False).pvalue)
 
 
 @functools.cache
-def _scipy(part):
-  """`scipy.stats` or another part, loaded where it is used."""
+def _stats():
+  """`scipy.stats`, loaded where it is used."""
   machine.check_room(_SCIPY, 'SciPy')
-  return importlib.import_module(f'scipy.{part}')
+  from scipy import stats
+
+  return stats
 
 
 def _medians_of_many(x, draw, resamples):
@@ -360,7 +354,7 @@ def _rank(n, level):
       tail += math.comb(n, rank)
       rank += 1
     return rank
-  stats = _scipy('stats')
+  stats = _stats()
   # The least r with P(at most r heads) >= q: with r + 1 that is too many.
   return int(stats.binom.ppf((1 - level) / 2, n, 0.5))
 

@@ -333,3 +333,16 @@ def test_a_broken_file_is_named_where_it_is_asked_for(
   assert sweep.main(['sweep', '--cell=srn', '--dry_run']) == 0
   # A message that looks at all others.
   assert sweep.main(['sweep', '--cell=srn', '--blocks=2', '--dry_run']) == 2
+
+
+def test_a_file_that_is_added_is_found(tmp_path):
+  folder = tmp_path / 'cells'
+  folder.mkdir()
+  (folder / 'first.py').write_text('')
+  os.utime(folder, ns=(1, 1))  # clocks of folders are coarse
+  assert catalog.names('cells', tmp_path) == ('first',)
+  (folder / 'second.py').write_text('')
+  assert catalog.names('cells', tmp_path) == ('first', 'second')
+  (folder / 'first.py').unlink()
+  os.utime(folder, ns=(2, 2))
+  assert catalog.names('cells', tmp_path) == ('second',)

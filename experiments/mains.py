@@ -53,7 +53,10 @@ def listen():
   try:
     machine.check_room(_ROOM, 'this command')
   except MemoryError as error:
-    say(_command(), _ending(error)[1])
+    say(
+      _command(),
+      f'out of memory: {error}: run the same command again with a higher limit',
+    )
     raise SystemExit(int(Exit.STOPPED)) from None
 
 
@@ -133,6 +136,8 @@ def guarded(name):
 
 def say(name, *lines):
   """Prints lines on stderr, each behind the name of the command."""
+  if sys.stderr is None:  # closed, and then `print` would take stdout
+    return
   for line in lines:
     with contextlib.suppress(OSError, ValueError):
       text = clean(line, keep='\n')
@@ -156,9 +161,9 @@ def _ending(error):
   if isinstance(error, MemoryError) or any(
     word in str(error) for word in _NO_MEMORY
   ):
-    said = f': {str(error)[:200]}' if isinstance(error, MemoryError) else ''
+    said = str(error)[:200] if isinstance(error, MemoryError) else ''
     return Exit.STOPPED, (
-      f'out of memory{said.rstrip(": ")}{_where(error)}; what was saved is '
+      f'out of memory{said and f": {said}"}{_where(error)}; what was saved is '
       'safe: make room and run the same command again'
     )
   if isinstance(error, BrokenPipeError):

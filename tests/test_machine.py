@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from experiments import mains
 from lstm_jax import lanes, machine, trial, workers
 from lstm_jax.workers import Hooks
 from tests import children, scripted
@@ -188,3 +189,22 @@ def test_a_command_without_memory_ends_in_one_line(command):
   assert line.startswith(
     f'{command}: out of memory: this command needs 600 MiB'
   )
+
+
+def test_a_closed_stderr_is_not_written_to_stdout(monkeypatch, capsys):
+  monkeypatch.setattr('sys.stderr', None)
+  mains.say('sweep', 'a line')
+  assert capsys.readouterr().out == ''
+
+
+def test_the_build_without_memory_ends_in_one_line():
+  done = children.python(
+    '-c',
+    'import resource, runpy\n'
+    'resource.setrlimit(resource.RLIMIT_AS, (400 * 2**20, 400 * 2**20))\n'
+    'runpy.run_module("lstm_jax.native", None, "__main__", True)\n',
+    returns=1,
+  )
+  assert done.stdout == ''
+  (line,) = done.stderr.splitlines()
+  assert line.startswith('native: JAX needs 500 MiB of address space, ')

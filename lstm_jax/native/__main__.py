@@ -2,8 +2,10 @@
 
 import sys
 
-from lstm_jax.native import library
+from lstm_jax import machine
 
+# Bytes of address space that importing JAX takes, with some to spare.
+_ROOM = 500 * 2**20
 _HELP = """\
 usage: python -m lstm_jax.native
 
@@ -26,8 +28,11 @@ def main(arguments) -> int:
     )
     return 2
   try:
+    machine.check_room(_ROOM, 'JAX')
+    from lstm_jax.native import library  # not before
+
     print(library.build())
-  except RuntimeError as error:
+  except (RuntimeError, MemoryError) as error:
     print(f'native: {error}', file=sys.stderr)
     return 1
   return 0

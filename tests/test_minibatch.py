@@ -234,6 +234,7 @@ def test_the_best_epoch_is_chosen_by_validation_alone():
   dataset = small('softmax')
   made = trainer('srn', dataset, batch=4)
   lanes = [epochs.Lane(seed, 0.1) for seed in range(4)]
+  ended = []
   for lane, found in zip(lanes, trained(dataset, made, lanes, 6), strict=True):
     curve = found.curves['valid_accuracy']
     epoch = int(np.argmax(curve))
@@ -244,6 +245,12 @@ def test_the_best_epoch_is_chosen_by_validation_alone():
     np.testing.assert_allclose(
       found.best['test']['loss'], short.test['loss'], rtol=1e-5
     )
+    # It is the one that is kept.
+    assert found.params.keys() == short.params.keys()
+    for name, kept in found.params.items():
+      np.testing.assert_allclose(kept, short.params[name], rtol=0, atol=1e-5)
+    ended.append(epoch == 5)
+  assert not all(ended), 'no net was better before its end'
 
 
 def test_what_lies_past_the_end_is_not_read():

@@ -264,3 +264,22 @@ def test_the_rank_is_the_same_by_both_ways():
       more = count + 1000
       below = stats.binom.cdf(np.arange(more), more, 0.5) * 2 <= 1 - level
       assert statistics._rank(more, level) == below.sum()
+
+
+@pytest.mark.parametrize('freedom', [1, 4, 29])
+def test_the_quantile_of_student_is_where_its_tails_say(freedom):
+  for level in (0.5, 0.9, 0.95, 0.99):
+    tail = stats.t.sf(statistics.student(level, freedom), freedom)
+    assert abs(2 * tail - (1 - level)) < 1e-12
+
+
+def test_means_are_compared_without_taking_scatters_for_equal():
+  """Welch (1947): t and its degrees of freedom, written out."""
+  random = np.random.default_rng(0)
+  values, other = random.normal(0, 5, 4), random.normal(2, 0.5, 12)
+  errors = [x.var(ddof=1) / len(x) for x in (values, other)]
+  t = (values.mean() - other.mean()) / math.sqrt(sum(errors))
+  freedom = sum(errors) ** 2 / (errors[0] ** 2 / 3 + errors[1] ** 2 / 11)
+  expected = 2 * stats.t.sf(abs(t), freedom)
+  assert abs(statistics.same_mean(values, other) - expected) < 1e-12
+  assert statistics.same_mean(values, values + 100) < 1e-4

@@ -258,8 +258,8 @@ def test_nets_without_a_trace_of_the_first_symbol_are_given_up():
 
 def test_nets_that_succeed_are_not_cut_off():
   """RTRL on 2a at p = 4, to success, with the rule and without."""
-  with_rule = trained(4, 20_000, 10.0, 500_000)
-  without = trained(4, 0, 10.0, 500_000)
+  with_rule = trained(4, 20_000, 10.0, 400_000)
+  without = trained(4, 0, 10.0, 400_000)
   assert np.sum(np.asarray(without.status) == SOLVED) >= 3
   for one, other in zip(
     jax.tree.leaves(with_rule._replace(blind=())),

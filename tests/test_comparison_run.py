@@ -21,7 +21,7 @@ from lstm_jax.store.folder import open_folder
 from tests import children, tiny_sets
 
 PLAN = (
-  '--task=noisy_sine --cell=srn --hidden=3 --seeds=3 --budget=100'
+  '--task=noisy_sine --cell=srn --hidden=3 --seeds=3 --budget=60'
   ' --learning_rate=0.01,0.03 --set=task.split=continuation --window=4,5'
   ' --set=learner.batch=8 --set=learner.kernel=xla'
 ).split()
@@ -80,15 +80,15 @@ def check_what_is_left_behind(out, said):
   assert len(records) == 12 and not problems
   for record in records.values():
     assert record['status'] == 'budget'
-    assert len(record['curves']['train_loss']) == 100
-    assert len(record['curves']['valid_loss']) == 100
-    assert record['best']['epoch'] <= 100
+    assert len(record['curves']['train_loss']) == 60
+    assert len(record['curves']['valid_loss']) == 60
+    assert record['best']['epoch'] <= 60
     assert set(record['levels']) == {'persistence', 'AR(2)'}
     assert record['test_squared'] == record['test']['loss']
     assert len(record['after']['free_run']) in (95, 96)
-    assert record['sequences_seen'] in (100 * 46, 100 * 45)
+    assert record['sequences_seen'] in (60 * 46, 60 * 45)
   text = (out / 'curves.csv').read_text()
-  assert text.count('\n') == 1 + 12 * 100
+  assert text.count('\n') == 1 + 12 * 60
   assert (out / 'report.html').is_file()
   assert opened.plan['provenance']['layer_code'] == {'srn': 'xla'}
 

@@ -110,8 +110,8 @@ def trace(entry, params, seed=0):
   import jax.numpy as jnp
 
   from lstm_jax import lanes
-  from lstm_jax.draw import Key
-  from lstm_jax.unroll import cast, dense
+  from lstm_jax.ops.prng import Key
+  from lstm_jax.ops.unroll import cast, dense
 
   task_options, cell_options = _options(entry)
   task = catalog.build('tasks', entry['task'], **task_options)

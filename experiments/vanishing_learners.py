@@ -55,7 +55,8 @@ def measure(name, trained, settings):
   """
   import jax
 
-  from lstm_jax import credit, draw, lanes
+  from lstm_jax import credit, lanes
+  from lstm_jax.ops import prng
 
   num_nets = jax.tree.leaves(trained.params)[0].shape[-1]
   num_steps = trained.task.longest(trained.setting.length or 1)
@@ -76,7 +77,7 @@ def measure(name, trained, settings):
     params = jax.tree.map(lambda w: np.asarray(w, np.float64), trained.params)
     params = credit.widened(params, cell.mask)
     length = np.full(num_nets, trained.setting.length or 1, np.int32)
-    key = draw.Key(*(np.full(num_nets, w) for w in lanes.key_of(0)))
+    key = prng.Key(*(np.full(num_nets, w) for w in lanes.key_of(0)))
     keys = jax.random.split(jax.random.key(0), num_nets)
     for learner_name, setting in settings.items():
       how = dict(setting.learner_options)
@@ -109,7 +110,7 @@ def measure(name, trained, settings):
 
       found = []
       for n in range(_MEASURED):
-        size, steps = sizes(state, draw.fold_in(key, np.full(num_nets, n)))
+        size, steps = sizes(state, prng.fold_in(key, np.full(num_nets, n)))
         shortest = int(np.min(steps))
         with np.errstate(divide='ignore'):
           found.append(np.log10(np.asarray(size)) - np.log10(size[:1]))

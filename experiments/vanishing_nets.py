@@ -177,7 +177,8 @@ def _by_lag(trained):
   import jax
   import jax.numpy as jnp
 
-  from lstm_jax import backflow, draw, lanes
+  from lstm_jax import backflow, lanes
+  from lstm_jax.ops import prng
 
   setting, task, cell, params, _ = trained
   num_nets = jax.tree.leaves(params)[0].shape[-1]
@@ -186,8 +187,8 @@ def _by_lag(trained):
 
     @jax.jit
     def drawn(n):
-      key = draw.Key(*(jnp.full(n.shape, word) for word in words))
-      key = draw.fold_in(draw.fold_in(key, jnp.full_like(n, _CHILD)), n)
+      key = prng.Key(*(jnp.full(n.shape, word) for word in words))
+      key = prng.fold_in(prng.fold_in(key, jnp.full_like(n, _CHILD)), n)
       length = jnp.full(n.shape, setting.length or 1, jnp.int32)
       return (task.fresh or task.draw)(key, length)
 

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
+from lstm_jax.ops.unroll import affine, select
 from lstm_jax.types import Array
-from lstm_jax.unroll import affine, select
 
 
 class Steps(NamedTuple):

@@ -8,7 +8,7 @@ where it does neither).
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.unroll import cast, detach, select
+from lstm_jax.ops.unroll import cast, detach, select
 
 
 def error_by_lag(cell, task, params, episode, num_steps, *, cut=()):

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.ops.unroll import dense
 from lstm_jax.types import OneHot
-from lstm_jax.unroll import dense
 
 
 def probed(task, num_steps):

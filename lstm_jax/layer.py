@@ -21,9 +21,9 @@ import numpy as np
 
 from lstm_jax import _fused, _layer_loop, kernels, layer_checks
 from lstm_jax.noise import Noise
+from lstm_jax.ops.unroll import same_axes
 from lstm_jax.recurrences import with_recurrence
 from lstm_jax.types import Array, Cell, Recurrence
-from lstm_jax.unroll import same_axes
 
 
 class Run(NamedTuple):

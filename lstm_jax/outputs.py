@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.squash import half_tanh
-from lstm_jax.squash import logistic_of_lanes as logistic
+from lstm_jax.ops.activations import half_tanh
+from lstm_jax.ops.activations import logistic_of_lanes as logistic
 from lstm_jax.types import Array
 
 CHOICES = (

@@ -5,8 +5,8 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.initial import check_numbers
 from lstm_jax.layer import run
+from lstm_jax.ops.initial import check_numbers
 from lstm_jax.recurrences import output_size
 from lstm_jax.types import Array, Cell
 

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax import blindness, draw, exams
-from lstm_jax.draw import Key
+from lstm_jax import blindness, exams
+from lstm_jax.ops import prng
+from lstm_jax.ops.prng import Key
+from lstm_jax.ops.unroll import select, settle
 from lstm_jax.types import Array, Exam, Judgement
-from lstm_jax.unroll import select, settle
 
 # What a lane is doing, and how a trial ended.
 IDLE, RUNNING, SOLVED, BUDGET, DIVERGED, GIVEN_UP = range(6)
@@ -123,7 +124,7 @@ def program(task, learner):
 
   def start(key, numbers, length, budget):
     lanes = length.shape
-    child = lambda n: draw.fold_in(key, jnp.full(lanes, n))
+    child = lambda n: prng.fold_in(key, jnp.full(lanes, n))
 
     def init(key, numbers):
       key = jax.random.wrap_key_data(jnp.stack(key), impl='threefry2x32')
@@ -141,7 +142,7 @@ def program(task, learner):
       criterion = task.criterion.init(lanes, dtype)
     return Trials(
       key=Key(*key),
-      sequence_key=draw.fold_in(child(_TRAINING), jnp.zeros(lanes, jnp.int32)),
+      sequence_key=prng.fold_in(child(_TRAINING), jnp.zeros(lanes, jnp.int32)),
       data=task.prepare(child(_DATA), length) if task.prepare else (),
       learner=state,
       criterion=criterion,
@@ -181,15 +182,15 @@ def program(task, learner):
     sits = trials.criterion.now if exam else jnp.zeros_like(running)
     seen = trials.seen + (running & ~sits)
     milestone = trials.milestone
-    child = lambda n: draw.fold_in(trials.key, jnp.full_like(seen, n))
-    sequence_key = draw.fold_in(child(_TRAINING), seen)
+    child = lambda n: prng.fold_in(trials.key, jnp.full_like(seen, n))
+    sequence_key = prng.fold_in(child(_TRAINING), seen)
     if exam:
       criterion_t, first, solved = exams.sit(
         exam, trials.criterion, judgement, seen, milestone > 0
       )
       milestone = jnp.where(keep & first & (milestone == 0), seen, milestone)
       again = criterion_t.number if exam.fresh else jnp.zeros_like(seen)
-      asked = draw.fold_in(draw.fold_in(child(_EXAM), again), criterion_t.n)
+      asked = prng.fold_in(prng.fold_in(child(_EXAM), again), criterion_t.n)
       sequence_key = select(criterion_t.now, asked, sequence_key)
       spent = (seen >= trials.budget) & ~criterion_t.now
     else:
@@ -267,13 +268,13 @@ def program(task, learner):
 
   def test(length, key, params, rounds):
     lanes = length.shape[0]
-    key = draw.fold_in(key, jnp.full_like(length, _TEST))
+    key = prng.fold_in(key, jnp.full_like(length, _TEST))
 
     def body(i, total):
       # The lanes share the test sequences between them.
       n = i * lanes + jnp.arange(lanes)
       fresh = task.fresh or task.draw
-      judgement = learner.judge(params, fresh(draw.fold_in(key, n), length))
+      judgement = learner.judge(params, fresh(prng.fold_in(key, n), length))
       return jax.tree.map(lambda t, j: t + j.astype(t.dtype), total, judgement)
 
     dtype = jax.tree.leaves(params)[0].dtype

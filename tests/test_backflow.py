@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lstm_jax import backflow, catalog
 from lstm_jax.cells.srn import srn
-from lstm_jax.draw import Key
+from lstm_jax.ops.prng import Key
 from lstm_jax.tasks.adding import adding
 from lstm_jax.types import Sequence, Stream
 from tests.gradients import cheap_jit, distance, random_net

@@ -7,7 +7,7 @@ import pytest
 
 from lstm_jax import catalog
 from lstm_jax.learners.bptt import bptt, through_time
-from lstm_jax.unroll import unroll
+from lstm_jax.ops.unroll import unroll
 from tests.array_task import array_task, random_arrays
 from tests.gradients import cheap_jit, distance, largest, random_net
 

@@ -17,7 +17,7 @@ from lstm_jax import catalog
 from lstm_jax.cells.cascaded import cascaded
 from lstm_jax.learners import _candidates
 from lstm_jax.learners.cascade import CANDIDATES, MEASURE, OUTPUTS, cascade
-from lstm_jax.unroll import unroll
+from lstm_jax.ops.unroll import unroll
 from tests.array_task import Arrays, array_task, random_arrays
 from tests.gradients import cheap_jit, distance
 

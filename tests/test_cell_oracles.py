@@ -13,7 +13,7 @@ from lstm_jax.cells.gru import gru
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm1997 import lstm1997
 from lstm_jax.cells.srn import srn
-from lstm_jax.unroll import unroll
+from lstm_jax.ops.unroll import unroll
 
 I, K, C, T = 3, 2, 4, 6
 

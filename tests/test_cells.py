@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lstm_jax import catalog
-from lstm_jax.unroll import affine, spread, unroll
+from lstm_jax.ops.unroll import affine, spread, unroll
 from tests.starts import STARTS
 
 I, K, T = 3, 2, 200

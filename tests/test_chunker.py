@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog, draw
+from lstm_jax import catalog
 from lstm_jax.learners import _chunker
 from lstm_jax.learners.chunker import State, chunker
-from lstm_jax.unroll import dense
+from lstm_jax.ops import prng
+from lstm_jax.ops.unroll import dense
 from tests.array_task import Arrays, array_task
 from tests.gradients import cheap_jit, distance, random_net
 
@@ -489,7 +490,7 @@ def test_a_task_that_promises_the_next_symbol_keeps_it():
       continue
     found.append(name)
     task = catalog.build('tasks', name, **entry.provides['next_symbol'])
-    key = draw.Key(np.arange(4, dtype=np.uint32), np.zeros(4, np.uint32))
+    key = prng.Key(np.arange(4, dtype=np.uint32), np.zeros(4, np.uint32))
 
     @jax.jit
     def steps(key, task=task):

@@ -12,7 +12,7 @@ from lstm_jax import catalog
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm1997 import lstm1997
 from lstm_jax.learners.truncated1997 import REFUSES, truncated1997
-from lstm_jax.unroll import detach
+from lstm_jax.ops.unroll import detach
 from tests.array_task import array_task, random_arrays
 from tests.gradients import cheap_jit, distance, existing, largest, random_net
 

@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from lstm_jax import catalog, draw
+from lstm_jax import catalog
 from lstm_jax.learners.guess import draw_net, guess
+from lstm_jax.ops import prng
 from tests.gradients import cheap_jit, distance
 
 LANES = 3
@@ -22,7 +23,7 @@ def net(name='srn', **options):
 def words(lanes=(), start=0):
   n = int(np.prod(lanes)) if lanes else 1
   high = np.arange(start, start + n, dtype=np.uint32).reshape(lanes)
-  return draw.Key(high, high + np.uint32(77))
+  return prng.Key(high, high + np.uint32(77))
 
 
 @functools.partial(jax.jit, static_argnames='hidden')
@@ -81,7 +82,7 @@ def test_guesses_of_one_key_and_of_many_are_independent():
 
   r = np.full(60, RANGE, np.float32)
   of_one = flat(
-    net_number(draw.Key(*np.zeros((2, 60), np.uint32)), np.arange(60), r)
+    net_number(prng.Key(*np.zeros((2, 60), np.uint32)), np.arange(60), r)
   )
   of_many = flat(net_number(words((60,)), np.zeros(60, np.int32), r))
   # The uniform distribution on [-1, 1) has variance 1/3; a correlation of W
@@ -120,7 +121,7 @@ def test_the_same_key_has_the_same_guesses_whatever_the_lanes():
   r = np.full((2, LANES), RANGE, np.float32)
   together = net_number(key, n, r)
   for i, j in ((0, 0), (1, 2)):
-    mine = draw.Key(key.high[i, j], key.low[i, j])
+    mine = prng.Key(key.high[i, j], key.low[i, j])
     alone = net_number(mine, n[i, j], r[i, j])
     lane = jax.tree.map(lambda w, at=(i, j): np.asarray(w)[..., *at], together)
     assert distance(lane, alone) == 0
@@ -148,7 +149,7 @@ def test_a_net_is_kept_while_it_is_right(most_wrong):
       wrong[i] += not judgement.right[i]
       if wrong[i] > most_wrong:
         number[i], wrong[i], dropped = number[i] + 1, 0, dropped + 1
-        mine = draw.Key(key.high[i], key.low[i])
+        mine = prng.Key(key.high[i], key.low[i])
         r = np.float32(RANGE)
         new = net_number(mine, np.int32(number[i]), r, hidden=2)
         for w, fresh in zip(expected, new, strict=True):

@@ -10,7 +10,7 @@ from lstm_jax import catalog
 from lstm_jax.cells.gru import gru
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.flax_layers import LinenRecurrent, NnxRecurrent
-from lstm_jax.initial import check_numbers
+from lstm_jax.ops.initial import check_numbers
 from lstm_jax.stack import init_stack, make_stack
 
 KEY = jax.random.key(0)

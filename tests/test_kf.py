@@ -13,8 +13,8 @@ from lstm_jax.cells.srn import srn
 from lstm_jax.learners import _sensitivity
 from lstm_jax.learners.kf import NUMBERS, kf
 from lstm_jax.learners.rtrl import rtrl
+from lstm_jax.ops.unroll import affine, unroll
 from lstm_jax.types import Cell
-from lstm_jax.unroll import affine, unroll
 from tests.array_task import Arrays, array_task, random_arrays
 from tests.gradients import cheap_jit, distance, random_net
 

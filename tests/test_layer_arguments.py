@@ -18,8 +18,8 @@ from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.srn import srn
 from lstm_jax.layer import run, which_kernel
 from lstm_jax.noise import Noise
+from lstm_jax.ops.unroll import OneHot
 from lstm_jax.recurrences import with_recurrence
-from lstm_jax.unroll import OneHot
 
 T, B, I, C = 4, 3, 2, 5
 KERNELS = ('xla', 'native', 'auto', 'cudnn')

@@ -16,7 +16,7 @@ from lstm_jax import catalog
 from lstm_jax.layer import run, which_kernel
 from lstm_jax.native import library
 from lstm_jax.noise import Noise
-from lstm_jax.unroll import select
+from lstm_jax.ops.unroll import select
 from tests.gradients import cheap_jit
 
 T, B, I, C = 3, 4, 2, 3

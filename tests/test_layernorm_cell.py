@@ -12,8 +12,8 @@ from experiments import flags, plan, values
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm_layernorm import lstm_layernorm
 from lstm_jax.layer import run
+from lstm_jax.ops.unroll import unroll
 from lstm_jax.types import OneHot
-from lstm_jax.unroll import unroll
 from tests.gradients import random_net
 
 pytestmark = pytest.mark.usefixtures('x64')

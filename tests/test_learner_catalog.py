@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lstm_jax import catalog
-from lstm_jax.draw import Key
+from lstm_jax.ops.prng import Key
 from lstm_jax.types import Judgement
 from tests.gradients import cheap_jit, distance
 from tests.starts import STARTS

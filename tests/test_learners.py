@@ -17,7 +17,7 @@ from lstm_jax.learners.truncated1997 import (
   streaming_gradient,
   truncated1997,
 )
-from lstm_jax.unroll import unroll
+from lstm_jax.ops.unroll import unroll
 from tests.array_task import array_task, random_arrays
 from tests.gradients import cheap_jit, distance, existing, largest, random_net
 

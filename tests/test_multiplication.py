@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstm_jax import catalog, draw
+from lstm_jax import catalog
+from lstm_jax.ops import prng
 from lstm_jax.tasks.multiplication import multiplication
 from lstm_jax.types import Judgement
 from tests.test_task_statistics import independent_p, uniform_p
@@ -195,7 +196,7 @@ def episodes():
   @jax.jit
   def run(numbers):
     key = jax.random.key_data(jax.random.key(1997))[:, None]
-    keys = draw.fold_in(jnp.broadcast_to(key, (2, SIZE)), numbers)
+    keys = prng.fold_in(jnp.broadcast_to(key, (2, SIZE)), numbers)
     return SEEN.draw(keys, jnp.full(SIZE, 100))
 
   return jax.tree.map(np.asarray, run(np.arange(SIZE)))

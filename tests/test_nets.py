@@ -9,10 +9,10 @@ import pytest
 
 from experiments import engine, nets
 from lstm_jax import catalog, lanes
-from lstm_jax.draw import Key
+from lstm_jax.ops.prng import Key
+from lstm_jax.ops.unroll import dense, unroll
 from lstm_jax.store import seal
 from lstm_jax.store.folder import create_or_open, open_folder
-from lstm_jax.unroll import dense, unroll
 from tests.fake_sweep import QUICK, make_plan
 from tests.gradients import cheap_jit, random_net
 from tests.test_plan import made

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from experiments import bench_rows, flags, plan
-from lstm_jax import catalog, trial, unroll
-from lstm_jax.draw import Key
+from lstm_jax import catalog, trial
 from lstm_jax.lanes import key_of
 from lstm_jax.learners.truncated1997 import truncated1997
+from lstm_jax.ops import unroll
+from lstm_jax.ops.prng import Key
 from lstm_jax.types import OneHot, Stream
 from tests.array_task import array_task, at, random_arrays
 from tests.gradients import cheap_jit, distance, largest, random_net

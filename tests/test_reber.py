@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog, draw
+from lstm_jax import catalog
+from lstm_jax.ops import prng
 from lstm_jax.tasks import _grammar
 from lstm_jax.tasks.reber import reber
 from tests.reber_strings import (
@@ -104,9 +105,9 @@ def test_no_test_string_is_a_training_string():
 
 def one_by_one(key):
   """The training set of a trial without repeats, one draw after another."""
-  walk = jax.jit(lambda own, n: _grammar.walk(draw.fold_in(own, n)))
-  own = draw.Key(*(np.full(256, word) for word in key))
-  own = jax.jit(draw.fold_in)(own, np.arange(256))
+  walk = jax.jit(lambda own, n: _grammar.walk(prng.fold_in(own, n)))
+  own = prng.Key(*(np.full(256, word) for word in key))
+  own = jax.jit(prng.fold_in)(own, np.arange(256))
   found, attempt = [None] * 256, 0
   while None in found:
     new = texts(walk(own, np.full(256, attempt)))

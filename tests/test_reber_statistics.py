@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstm_jax import catalog, draw
+from lstm_jax import catalog
+from lstm_jax.ops import prng
 from lstm_jax.tasks import _grammar
 from lstm_jax.tasks._grammar import Strings
 from lstm_jax.tasks.reber import reber
@@ -96,7 +97,7 @@ def test_strings_of_neighbouring_keys_are_independent():
   numbers = np.arange(2**16, dtype=np.int32)
   keys = tuple(np.full(numbers.shape, word) for word in keys_of(()))
   episodes = jax.jit(
-    lambda keys: TASK.fresh(draw.fold_in(keys, numbers), np.ones_like(numbers))
+    lambda keys: TASK.fresh(prng.fold_in(keys, numbers), np.ones_like(numbers))
   )(keys)
   for strings in (found, texts(episodes)):
     a = np.array([min(len(s), 14) for s in strings])
@@ -160,7 +161,7 @@ def test_a_training_sequence_is_any_training_string():
   data = Strings(np.zeros((8, 512), np.uint32), np.arange(512))
   keys = tuple(np.full(size, word) for word in keys_of(()))
   pick = jax.vmap(lambda key: TASK.draw(key, np.int32(1), data))
-  numbered = lambda keys: draw.fold_in(keys, np.arange(size))
+  numbered = lambda keys: prng.fold_in(keys, np.arange(size))
   drawn = jax.jit(lambda keys: pick(numbered(keys)))(keys).symbols
   counts = np.bincount(np.asarray(drawn), minlength=256)
   assert len(counts) == 256

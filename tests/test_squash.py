@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import layer, squash
+from lstm_jax import layer
 from lstm_jax.cells.gru import gru
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm1997 import lstm1997
+from lstm_jax.ops import activations
 
 WIDE = np.longdouble
 DTYPES = ('float32', 'float64', 'bfloat16', 'float16')
@@ -52,7 +53,7 @@ def error(found, wanted, dtype):
   return float(np.max(off)) * 2.0 ** BITS[dtype]
 
 
-LOGISTIC = (squash.logistic, squash.logistic_of_lanes)
+LOGISTIC = (activations.logistic, activations.logistic_of_lanes)
 
 
 @pytest.mark.parametrize('logistic', LOGISTIC)
@@ -64,7 +65,7 @@ def test_values_and_slopes_keep_their_digits(dtype, logistic, x64):
 
   @jax.jit
   def all_of(x):
-    f, tanh, h = logistic(x), squash.tanh(x), squash.half_tanh(x)
+    f, tanh, h = logistic(x), activations.tanh(x), activations.half_tanh(x)
     return f, tanh, slope_of(x), h
 
   for value, wanted in zip(all_of(x), exact(wide), strict=True):
@@ -77,7 +78,7 @@ def test_ends(logistic):
   far = np.float32([17.4, 88.0, 200.0, 3e38, np.inf])
   tiny = np.float32([0.0, 2e-38, 1e-20, 1e-5])
   slope = jax.vmap(jax.grad(logistic))
-  functions = logistic, squash.tanh, squash.half_tanh, slope
+  functions = logistic, activations.tanh, activations.half_tanh, slope
   all_of = jax.jit(lambda x: [function(x) for function in functions])
   made = all_of(np.concatenate([far, -far, tiny, [np.float32(np.nan)]]))
   f, tanh, *_ = (np.split(np.asarray(y), [5, 10, 14]) for y in made)
@@ -93,7 +94,7 @@ def test_ends(logistic):
 
 def test_it_is_odd():
   x, _ = points()
-  for function in (squash.tanh, squash.half_tanh):
+  for function in (activations.tanh, activations.half_tanh):
     y = np.asarray(jax.jit(function)(x))
     np.testing.assert_array_equal(y, -np.asarray(jax.jit(function)(-x)))
 
@@ -128,8 +129,8 @@ def test_derivatives_forwards_backwards_and_twice(double, logistic):
     # Those of tanh are of a number rounded, see there.
     last, slope_t = 2.0 ** -BITS[dtype], 1 - tanh**2
     for function, first, second in (
-      (squash.half_tanh, 2 * slope, -2 * slope * h),
-      (squash.tanh, slope_t, -2 * tanh * slope_t),
+      (activations.half_tanh, 2 * slope, -2 * slope * h),
+      (activations.tanh, slope_t, -2 * tanh * slope_t),
     ):
       found = derivatives(function, x)
       for value, right in zip(found, (first, first, second), strict=True):

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstm_jax import catalog, draw
+from lstm_jax import catalog
+from lstm_jax.ops import prng
 from lstm_jax.tasks.adding import adding
 from lstm_jax.tasks.temporal_order import temporal_order
 
@@ -35,7 +36,7 @@ def drawing(name):
   @jax.jit
   def run(numbers, length):
     key = jax.random.key_data(jax.random.key(1997))[:, None]
-    keys = draw.fold_in(jnp.broadcast_to(key, (2, SIZE)), numbers)
+    keys = prng.fold_in(jnp.broadcast_to(key, (2, SIZE)), numbers)
     return task.draw(keys, jnp.full(SIZE, length))
 
   return run

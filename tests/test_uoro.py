@@ -7,10 +7,10 @@ import pytest
 
 from lstm_jax import catalog
 from lstm_jax.cells.srn import srn
-from lstm_jax.draw import Key, fold_in
 from lstm_jax.learners.bptt import through_time
 from lstm_jax.learners.rtrl import rtrl
 from lstm_jax.learners.uoro import rank_one, signs, uoro
+from lstm_jax.ops.prng import Key, fold_in
 from tests.array_task import array_task, random_arrays
 from tests.gradients import cheap_jit, distance, existing, random_net
 

@@ -11,19 +11,19 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax import squash
 from lstm_jax.cells import _build
+from lstm_jax.ops import activations
+from lstm_jax.ops.unroll import spread
 from lstm_jax.types import Array, Cell, Recurrence
-from lstm_jax.unroll import spread
 
 PROVIDES = ('cascade', 'readout')
 # Traced numbers and their defaults.
 NUMBERS = {'init_range': 1.0}
 
 _ACTIVATIONS = {
-  'symmetric': lambda x: 0.5 * squash.half_tanh(x),
-  'logistic': squash.logistic_of_lanes,
-  'tanh': squash.tanh,
+  'symmetric': lambda x: 0.5 * activations.half_tanh(x),
+  'logistic': activations.logistic_of_lanes,
+  'tanh': activations.tanh,
 }
 
 

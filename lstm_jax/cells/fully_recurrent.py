@@ -10,8 +10,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax import squash
 from lstm_jax.cells import _build
+from lstm_jax.ops import activations
 from lstm_jax.types import Array, Cell, Recurrence
 
 # Traced numbers and their defaults.
@@ -91,11 +91,11 @@ def fully_recurrent(
     net = _build.net_input(
       (params.w_x, params.w_y), (x_t, carry_tm1.y), params.b
     )
-    return Carry(squash.logistic_of_lanes(net)), net[:num_outputs]
+    return Carry(activations.logistic_of_lanes(net)), net[:num_outputs]
 
   def advance(rest, carry_tm1, net_x, net_h):
     del rest, carry_tm1
-    return Carry(squash.logistic_of_lanes(net_x + net_h)), {}
+    return Carry(activations.logistic_of_lanes(net_x + net_h)), {}
 
   recurrence = Recurrence(
     output='y',

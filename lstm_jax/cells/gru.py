@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax import squash
 from lstm_jax.cells import _build
+from lstm_jax.ops import activations
+from lstm_jax.ops.unroll import affine, spread
 from lstm_jax.types import Array, Cell, Recurrence
-from lstm_jax.unroll import affine, spread
 
 # Traced numbers and their defaults.
 PROVIDES = ('readout',)
@@ -110,13 +110,13 @@ def gru(
 
   def advance(rest, carry_tm1, net_x, net_h):
     h_tm1 = carry_tm1.h
-    r, z = _halves(squash.logistic(net_x[:gates] + net_h[:gates]))
+    r, z = _halves(activations.logistic(net_x[:gates] + net_h[:gates]))
     if reset == 'after':
       net_hn = net_h[gates:]
       heard = r * (net_hn + spread(rest[0], net_hn))
     else:
       heard = affine(rest[0], r * h_tm1)
-    n = squash.tanh(net_x[gates:] + heard)
+    n = activations.tanh(net_x[gates:] + heard)
     return Carry((1 - z) * n + z * h_tm1), {'r': r, 'z': z, 'n': n}
 
   def step(params, carry_tm1, x_t):

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells import _build
-from lstm_jax.squash import logistic, tanh
+from lstm_jax.ops.activations import logistic, tanh
+from lstm_jax.ops.unroll import spread
 from lstm_jax.types import Array, Cell, Recurrence, Split
-from lstm_jax.unroll import spread
 
 PROVIDES = {'split': {'peepholes': False}, 'readout': {}}
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells import _build
-from lstm_jax.squash import half_tanh
-from lstm_jax.squash import logistic_of_lanes as logistic
+from lstm_jax.ops.activations import half_tanh
+from lstm_jax.ops.activations import logistic_of_lanes as logistic
 from lstm_jax.types import Array, Cell, Recurrence, Split
 
 PROVIDES = {

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax import squash
 from lstm_jax.cells import _build
+from lstm_jax.ops import activations
 from lstm_jax.types import Array, Cell, Recurrence
 
 PROVIDES = ('readout',)
@@ -20,8 +20,8 @@ PROVIDES = ('readout',)
 NUMBERS = {'init_range': 0.1}
 
 _ACTIVATIONS = {
-  'tanh': squash.tanh,
-  'logistic': squash.logistic,
+  'tanh': activations.tanh,
+  'logistic': activations.logistic,
   'relu': jax.nn.relu,
 }
 

@@ -19,9 +19,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.draw import Key, fold_in, uniform_at
+from lstm_jax.ops.prng import Key, fold_in, uniform_at
+from lstm_jax.ops.unroll import add_outer, affine, select
 from lstm_jax.types import Array
-from lstm_jax.unroll import add_outer, affine, select
 
 
 class Pool(NamedTuple):

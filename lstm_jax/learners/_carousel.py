@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.ops.unroll import add_outer, affine, dense, spread
 from lstm_jax.types import OneHot
-from lstm_jax.unroll import add_outer, affine, dense, spread
 
 
 class Errors(NamedTuple):

@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.ops.unroll import add_outer, spread
 from lstm_jax.types import Array, OneHot
-from lstm_jax.unroll import add_outer, spread
 
 
 class Moment(NamedTuple):

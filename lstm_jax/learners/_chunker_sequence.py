@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.learners import _chunker, _descend, _sensitivity
+from lstm_jax.ops.unroll import dense, select
 from lstm_jax.types import Array, Cell, OneHot, Task
-from lstm_jax.unroll import dense, select
 
 
 class Form(NamedTuple):

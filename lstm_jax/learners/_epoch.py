@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.learners import _candidates, _descend
+from lstm_jax.ops.unroll import add_outer, dense, select, spread
 from lstm_jax.types import Array
-from lstm_jax.unroll import add_outer, dense, select, spread
 
 
 class Readout(NamedTuple):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.learners import _descend, _sensitivity
-from lstm_jax.unroll import cast, select
+from lstm_jax.ops.unroll import cast, select
 
 
 class Sum(NamedTuple):

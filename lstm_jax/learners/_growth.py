@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.ops.unroll import select
 from lstm_jax.types import Array, Learner
-from lstm_jax.unroll import select
 
 
 class Growing(NamedTuple):

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.learners import _carousel, _descend
+from lstm_jax.ops.unroll import cast, select, settle
 from lstm_jax.types import OneHot
-from lstm_jax.unroll import cast, select, settle
 
 
 class Loop(NamedTuple):

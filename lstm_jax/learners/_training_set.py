@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.draw import Key
+from lstm_jax.ops.prng import Key
 
 
 def empty(task, sequences):

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
+from lstm_jax.ops.unroll import differentiable, unroll
 from lstm_jax.types import Learner
-from lstm_jax.unroll import differentiable, unroll
 
 NUMBERS = {'learning_rate': 0.1}
 # The arrays of the forward pass are as long as the longest sequence.

@@ -37,8 +37,6 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.draw import Key
-from lstm_jax.initial import initial_params
 from lstm_jax.learners import (
   _candidates,
   _descend,
@@ -46,8 +44,10 @@ from lstm_jax.learners import (
   _quickprop,
   _training_set,
 )
+from lstm_jax.ops.initial import initial_params
+from lstm_jax.ops.prng import Key
+from lstm_jax.ops.unroll import select
 from lstm_jax.types import Array, Learner
-from lstm_jax.unroll import select
 
 NEEDS = {
   'cascade': 'units join one by one a net in which each hears those before it'

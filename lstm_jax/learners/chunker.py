@@ -35,9 +35,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.initial import initial_params
 from lstm_jax.learners import _chunker, _descend
 from lstm_jax.learners._chunker_sequence import Form, listen, one_sequence
+from lstm_jax.ops.initial import initial_params
 from lstm_jax.types import Array, Learner
 
 NEEDS = {

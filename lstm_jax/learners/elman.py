@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
+from lstm_jax.ops.unroll import cast, select
 from lstm_jax.types import Learner
-from lstm_jax.unroll import cast, select
 
 NUMBERS = {'learning_rate': 0.1}
 

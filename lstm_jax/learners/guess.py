@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax import draw
-from lstm_jax.draw import Key
 from lstm_jax.learners import _descend
+from lstm_jax.ops import prng
+from lstm_jax.ops.prng import Key
+from lstm_jax.ops.unroll import select
 from lstm_jax.types import Array, Learner
-from lstm_jax.unroll import select
 
 # All weights are uniform in [-guess_range, guess_range].
 NUMBERS = {'guess_range': 100.0}
@@ -109,13 +109,13 @@ def draw_net(mask, key, n, r):
   """
   arrays, structure = jax.tree.flatten(mask)
   lanes = (1,) * r.ndim
-  key = Key(*(word[None] for word in draw.fold_in(key, n)))
+  key = Key(*(word[None] for word in prng.fold_in(key, n)))
   drawn = []
   end = 0
   for exists in arrays:
     place = np.arange(end, end + exists.size).reshape(-1, *lanes)
     end += exists.size
-    u = draw.uniform_at(key, place).astype(r.dtype)
+    u = prng.uniform_at(key, place).astype(r.dtype)
     w = (r[None] * (2 * u - 1)).reshape(*exists.shape, *r.shape)
     drawn.append(w * exists.reshape(*exists.shape, *lanes))
   return structure.unflatten(drawn)

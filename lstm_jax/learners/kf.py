@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.initial import initial_params
 from lstm_jax.learners import _descend, _forward, _sensitivity
+from lstm_jax.ops.initial import initial_params
 from lstm_jax.types import Array, Learner
 
 # The variance of a measurement is 1 / learning_rate.

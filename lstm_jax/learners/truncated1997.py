@@ -22,8 +22,8 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _carousel, _descend, _growth
 from lstm_jax.learners._traces import streaming_gradient, streaming_updates
+from lstm_jax.ops.unroll import add_outer, cast, select
 from lstm_jax.types import Learner, OneHot
-from lstm_jax.unroll import add_outer, cast, select
 
 NEEDS = {
   'split': 'the rule keeps the error inside an internal state, '

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax import draw
-from lstm_jax.draw import Key
 from lstm_jax.learners import _forward, _sensitivity
+from lstm_jax.ops import prng
+from lstm_jax.ops.prng import Key
 from lstm_jax.types import Array, Learner
 
 NUMBERS = {'learning_rate': 0.1}
@@ -88,7 +88,7 @@ def uoro(
     return State(inner, Key(words[0], words[1]), none)
 
   def step(state, episode):
-    rule = rank_one(past, draw.fold_in(state.key, state.sequences))
+    rule = rank_one(past, prng.fold_in(state.key, state.sequences))
     inner, judgement = learn(state.inner, episode, rule)
     return State(inner, state.key, state.sequences + 1), judgement
 
@@ -124,7 +124,7 @@ def rank_one(past, key):
 def signs(key, t, size, dtype):
   """`[size, *]` of -1 and 1, independent for every step `t` `[*]`."""
   row = np.arange(size).reshape(-1, *(1,) * t.ndim)
-  bits = draw.bits_at(Key(*(word[None] for word in key)), t[None] * size + row)
+  bits = prng.bits_at(Key(*(word[None] for word in key)), t[None] * size + row)
   return jnp.where(bits >> jnp.uint32(31), 1, -1).astype(dtype)
 
 

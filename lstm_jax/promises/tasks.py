@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.draw import Key
+from lstm_jax.ops.prng import Key
 from lstm_jax.promises.broken import Broken, must_be, words
 from lstm_jax.types import OneHot, Stream, Task
 

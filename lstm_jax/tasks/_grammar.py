@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.draw import Key, fold_in
+from lstm_jax.ops.prng import Key, fold_in
+from lstm_jax.ops.unroll import select
 from lstm_jax.types import Array
-from lstm_jax.unroll import select
 
 SYMBOLS = 'BTSXVPE'
 STRINGS = 256  # in each of the two sets

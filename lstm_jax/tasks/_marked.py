@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.draw import integer_at
+from lstm_jax.ops.prng import integer_at
 from lstm_jax.types import Array, Stream
 
 # Positions of the sequence's random numbers. The value of step t is at t;

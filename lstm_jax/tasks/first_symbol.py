@@ -29,7 +29,7 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.draw import bits_at, integer_at
+from lstm_jax.ops.prng import bits_at, integer_at
 from lstm_jax.outputs import output_unit
 from lstm_jax.types import Array, Blindness, Exam, OneHot, Stream, Task
 

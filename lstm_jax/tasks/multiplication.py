@@ -22,7 +22,7 @@ from typing import Literal
 import jax.numpy as jnp
 
 from lstm_jax.criteria import recent as recent_sequences
-from lstm_jax.draw import uniform_at
+from lstm_jax.ops.prng import uniform_at
 from lstm_jax.outputs import output_unit
 from lstm_jax.tasks import _marked
 from lstm_jax.types import Task

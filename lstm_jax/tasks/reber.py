@@ -32,7 +32,7 @@ from typing import Literal
 
 import jax.numpy as jnp
 
-from lstm_jax.draw import integer_at
+from lstm_jax.ops.prng import integer_at
 from lstm_jax.outputs import output_unit
 from lstm_jax.tasks import _grammar
 from lstm_jax.types import Exam, Stream, Task

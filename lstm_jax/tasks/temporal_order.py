@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.criteria import streak as right_streak
-from lstm_jax.draw import bits_at, integer_at
+from lstm_jax.ops.prng import bits_at, integer_at
 from lstm_jax.outputs import output_unit
 from lstm_jax.types import Array, Stream, Task
 

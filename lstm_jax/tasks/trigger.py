@@ -25,7 +25,7 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.draw import bits_at, integer_at, uniform_at
+from lstm_jax.ops.prng import bits_at, integer_at, uniform_at
 from lstm_jax.outputs import output_unit
 from lstm_jax.types import Array, Exam, OneHot, Stream, Task
 

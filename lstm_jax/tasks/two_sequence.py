@@ -30,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.lax import bitcast_convert_type
 
-from lstm_jax.draw import bits_at, fold_in, integer_at
+from lstm_jax.ops.prng import bits_at, fold_in, integer_at
 from lstm_jax.outputs import output_unit
 from lstm_jax.types import Array, Exam, Stream, Task
 

@@ -1,0 +1,1 @@
+"""Arrays, the scan over time, random numbers by position, activations."""

@@ -49,7 +49,7 @@ def compile_loops():
   """
   print('Compiled loops (made in a minute, once):', end=' ', flush=True)
   done = subprocess.run(
-    [sys.executable, '-m', 'lstm_jax.native'],
+    [sys.executable, '-m', 'lstm_jax.nn.native'],
     capture_output=True, text=True, check=False,
   )  # fmt: skip
   print(*(done.stdout + done.stderr).splitlines()[-1:])
@@ -179,7 +179,7 @@ def _child(kind, size, profile, repeats, seconds, *only):
   import jax
   import jax.numpy as jnp
 
-  from lstm_jax.native import library
+  from lstm_jax.nn.native import library
 
   num_steps, batch, inputs, hidden, models = SIZES[size]
   rng = np.random.default_rng(0)

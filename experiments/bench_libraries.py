@@ -33,7 +33,7 @@ def _ours(kind, xs, hidden, models, **how):
   import jax
 
   from lstm_jax import catalog
-  from lstm_jax.layer import run
+  from lstm_jax.nn.layer import run
 
   cell = catalog.build('cells', kind, xs.shape[-1], 0, hidden=hidden)
   params = cell.init(jax.random.key(0), cell.numbers)

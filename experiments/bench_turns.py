@@ -203,7 +203,7 @@ _MEASURES = {
 
 def _run(place, name, *words, environ=None):
   """What a module of a checkout prints; without a name, C++ is compiled."""
-  module = f'experiments.{name}' if name else 'lstm_jax.native'
+  module = f'experiments.{name}' if name else 'lstm_jax.nn.native'
   done = subprocess.run(
     [sys.executable, '-m', module, *words],
     cwd=place, env=environ, capture_output=True, text=True, check=False,

@@ -91,7 +91,7 @@ def prepare(settings, how):
   is_native = lambda setting: build(setting)[1].model.kernel() == 'native'
   more = {'data': data, 'layer_code': kernels}
   if 'native' in kernels.values():
-    from lstm_jax.native import library
+    from lstm_jax.nn.native import library
 
     more['compiler'] = builds.compiler_of(library.path())
   return Prepared(build, more, is_native), reasons

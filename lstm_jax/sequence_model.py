@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax import convert, layer
-from lstm_jax.recurrences import output_size, state_of, with_recurrence
+from lstm_jax.nn import convert, layer
+from lstm_jax.nn.recurrences import output_size, state_of, with_recurrence
 from lstm_jax.types import Array, Cell
 
 READS = ('output', 'state', 'mean')

@@ -216,6 +216,6 @@ def compiled_loops():
 
   Another worker that wants it too waits for the first one.
   """
-  from lstm_jax.native import library
+  from lstm_jax.nn.native import library
 
   return library.build()

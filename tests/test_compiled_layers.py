@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lstm_jax import catalog
-from lstm_jax.layer import run
+from lstm_jax.nn.layer import run
 
 KINDS = ('lstm', 'gru', 'srn')
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from jax.experimental import rnn
 
-from lstm_jax import _fused, catalog
-from lstm_jax.layer import run, which_kernel
+from lstm_jax import catalog
+from lstm_jax.nn import _fused
+from lstm_jax.nn.layer import run, which_kernel
 
 T, B, I, C = 6, 5, 3, 4
 

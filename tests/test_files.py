@@ -17,7 +17,7 @@ OTHERS = {
   'lstm_jax/store/disk.py': 'the calls that it makes',
   'lstm_jax/machine.py': '/proc',
   'lstm_jax/store/provenance.py': 'the sources, and /proc',
-  'lstm_jax/native/library.py': 'libraries are loaded by name, not read',
+  'lstm_jax/nn/native/library.py': 'libraries are loaded by name, not read',
   'lstm_jax/collect': 'archives and sounds: streams larger than memory',
   'lstm_jax/datasets/_cache.py': 'arrays are mapped, not read',
   'experiments/mains.py': 'os.devnull, for streams that are closed',

@@ -15,9 +15,9 @@ import pytest
 from flax import linen, nnx, serialization
 
 from lstm_jax.cells.lstm import lstm
-from lstm_jax.flax_layers import LinenRecurrent, NnxRecurrent
-from lstm_jax.layer import run
-from lstm_jax.noise import Noise
+from lstm_jax.nn.dropout import Noise
+from lstm_jax.nn.flax_modules import LinenRecurrent, NnxRecurrent
+from lstm_jax.nn.layer import run
 
 T, B, I, C = 12, 32, 2, 8
 ROOT = Path(__file__).parent.parent

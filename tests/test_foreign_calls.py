@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax.native import library
-from lstm_jax.native.loops import CELLS
+from lstm_jax.nn.native import library
+from lstm_jax.nn.native.loops import CELLS
 from tests import children
 
 pytestmark = pytest.mark.usefixtures('compiled_loops')

@@ -13,10 +13,10 @@ from lstm_jax.cells.gru import gru
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm_layernorm import lstm_layernorm
 from lstm_jax.cells.srn import srn
-from lstm_jax.convert import export_weights, import_weights
-from lstm_jax.layer import run
-from lstm_jax.stack import init_stack, make_stack, run_stack
-from lstm_jax.stack_weights import export_stack, import_stack
+from lstm_jax.nn.convert import export_weights, import_weights
+from lstm_jax.nn.layer import run
+from lstm_jax.nn.stack import init_stack, make_stack, run_stack
+from lstm_jax.nn.stack_weights import export_stack, import_stack
 
 T, B, I, C = 4, 2, 3, 5
 FACTORIES = {'lstm': lstm, 'gru': gru, 'srn': srn}

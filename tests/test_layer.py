@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from lstm_jax import catalog
-from lstm_jax.layer import run
-from lstm_jax.noise import Noise
+from lstm_jax.nn.dropout import Noise
+from lstm_jax.nn.layer import run
 
 T, B, I, C = 7, 5, 3, 4
 CELLS = catalog.names('cells')

@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import layer_checks
 from lstm_jax.cells.gru import gru
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.srn import srn
-from lstm_jax.layer import run, which_kernel
-from lstm_jax.noise import Noise
+from lstm_jax.nn import layer_checks
+from lstm_jax.nn.dropout import Noise
+from lstm_jax.nn.layer import run, which_kernel
+from lstm_jax.nn.recurrences import with_recurrence
 from lstm_jax.ops.unroll import OneHot
-from lstm_jax.recurrences import with_recurrence
 
 T, B, I, C = 4, 3, 2, 5
 KERNELS = ('xla', 'native', 'auto', 'cudnn')

@@ -15,9 +15,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from lstm_jax import catalog
-from lstm_jax.layer import run, which_kernel
-from lstm_jax.native import library
-from lstm_jax.noise import Noise
+from lstm_jax.nn.dropout import Noise
+from lstm_jax.nn.layer import run, which_kernel
+from lstm_jax.nn.native import library
 
 CELLS = [
   ('lstm', {}),

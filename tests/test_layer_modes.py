@@ -14,10 +14,10 @@ import pytest
 from lstm_jax import catalog
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.srn import srn
-from lstm_jax.flax_layers import LinenRecurrent
-from lstm_jax.layer import run
-from lstm_jax.native import library
-from lstm_jax.stack import init_stack, make_stack, run_stack
+from lstm_jax.nn.flax_modules import LinenRecurrent
+from lstm_jax.nn.layer import run
+from lstm_jax.nn.native import library
+from lstm_jax.nn.stack import init_stack, make_stack, run_stack
 
 KERNELS = ('xla', 'native')
 XS = np.random.default_rng(0).normal(size=(3, 2, 2)).astype(np.float32)

@@ -14,10 +14,10 @@ import pytest
 from flax import nnx
 
 from lstm_jax.cells.lstm import lstm
-from lstm_jax.flax_layers import LinenRecurrent, NnxRecurrent
-from lstm_jax.layer import Run, run, which_kernel
-from lstm_jax.noise import Noise, draw_noise, expected_noise
-from lstm_jax.stack import (
+from lstm_jax.nn.dropout import Noise, draw_noise, expected_noise
+from lstm_jax.nn.flax_modules import LinenRecurrent, NnxRecurrent
+from lstm_jax.nn.layer import Run, run, which_kernel
+from lstm_jax.nn.stack import (
   StackParams,
   StackRun,
   init_stack,

@@ -13,9 +13,9 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from lstm_jax import catalog
-from lstm_jax.layer import run, which_kernel
-from lstm_jax.native import library
-from lstm_jax.noise import Noise
+from lstm_jax.nn.dropout import Noise
+from lstm_jax.nn.layer import run, which_kernel
+from lstm_jax.nn.native import library
 from lstm_jax.ops.unroll import select
 from tests.gradients import cheap_jit
 

@@ -11,7 +11,7 @@ import pytest
 from experiments import flags, plan, values
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm_layernorm import lstm_layernorm
-from lstm_jax.layer import run
+from lstm_jax.nn.layer import run
 from lstm_jax.ops.unroll import unroll
 from lstm_jax.types import OneHot
 from tests.gradients import random_net

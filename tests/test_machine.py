@@ -202,7 +202,7 @@ def test_the_build_without_memory_ends_in_one_line():
     '-c',
     'import resource, runpy\n'
     'resource.setrlimit(resource.RLIMIT_AS, (400 * 2**20, 400 * 2**20))\n'
-    'runpy.run_module("lstm_jax.native", None, "__main__", True)\n',
+    'runpy.run_module("lstm_jax.nn.native", None, "__main__", True)\n',
     returns=1,
   )
   assert done.stdout == ''

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import batches, catalog, convert, epochs
+from lstm_jax import batches, catalog, epochs
 from lstm_jax.datasets.marked_product import marked_product
 from lstm_jax.examples import Dataset, Examples, Pool
+from lstm_jax.nn import convert
 from lstm_jax.trainers import _optimizers
 from tests.gradients import cheap_jit, distance
 
@@ -268,7 +269,7 @@ def test_what_lies_past_the_end_is_not_read():
 
 
 def test_what_the_output_units_read():
-  from lstm_jax.layer import run
+  from lstm_jax.nn.layer import run
 
   dataset = small()
   inputs = dataset.pool(0).examples.inputs[:3]

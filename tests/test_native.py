@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog, kernels
-from lstm_jax.layer import run, which_kernel
-from lstm_jax.native import library
-from lstm_jax.native import loops as native
-from lstm_jax.noise import Noise
-from lstm_jax.stack import init_stack, make_stack, run_stack
+from lstm_jax import catalog
+from lstm_jax.nn import dispatch
+from lstm_jax.nn.dropout import Noise
+from lstm_jax.nn.layer import run, which_kernel
+from lstm_jax.nn.native import library
+from lstm_jax.nn.native import loops as native
+from lstm_jax.nn.stack import init_stack, make_stack, run_stack
 from tests import children
 
 # T, B, I, C: one of everything; cells just below, at and above whole vectors of
@@ -313,7 +314,7 @@ def test_other_vectors_than_this_processors(family, tmp_path):
     pytest.skip('this processor has no AVX2')
   code = (
     'import sys, pytest\n'
-    'from lstm_jax.native import library\n'
+    'from lstm_jax.nn.native import library\n'
     f'other = {{"-march=native": "-march={family}", "-O3": "-O1"}}\n'
     'library.FLAGS = tuple(other.get(f, f) for f in library.FLAGS)\n'
     'words = "squashing or same_bits or equal_in_float32 or srn_needs"\n'
@@ -406,17 +407,17 @@ def test_only_the_cell_that_it_knows(name):
     'srn': {'recurrence': 'self'},
   }
   if name in other:
-    assert kernels.choose('auto', cells[0], jnp.float32, ()).kernel == 'native'
+    assert dispatch.choose('auto', cells[0], jnp.float32, ()).kernel == 'native'
     cells = [catalog.build('cells', name, 2, 0, **size, **other[name])]
   for cell in cells:
-    choice = kernels.choose('auto', cell, jnp.float32, ())
+    choice = dispatch.choose('auto', cell, jnp.float32, ())
     assert choice.kernel == 'xla'
     assert 'is not an LSTM' in choice.why_not['native']
 
 
 def test_not_compiled(tmp_path, monkeypatch):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-  with pytest.raises(ValueError, match='python -m lstm_jax.native'):
+  with pytest.raises(ValueError, match='python -m lstm_jax.nn.native'):
     case(kernel='native')
   assert library.path().parent.parent == tmp_path
   case(kernel='auto')
@@ -443,7 +444,7 @@ def test_a_compiler_that_fails(tmp_path, monkeypatch):
 
 def test_an_import_loads_and_compiles_nothing():
   code = (
-    'import sys, lstm_jax.layer, lstm_jax.native.library as l;'
+    'import sys, lstm_jax.nn.layer, lstm_jax.nn.native.library as l;'
     'print(l.load.cache_info().currsize, "jax.experimental.rnn" in sys.modules)'
   )
   done = children.python('-c', code)

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from lstm_jax import catalog
-from lstm_jax.layer import run, which_kernel
-from lstm_jax.native import __main__, library
+from lstm_jax.nn.layer import run, which_kernel
+from lstm_jax.nn.native import __main__, library
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_file_that_is_not_the_library_is_made_anew(kind, built, capsys):
   content, target = built
   target.write_bytes(FILES[kind](content))
   reason = falls_back('is damaged or not ours')
-  assert str(target) in reason and 'python -m lstm_jax.native' in reason
+  assert str(target) in reason and 'python -m lstm_jax.nn.native' in reason
   assert __main__.main([]) == 0
   assert capsys.readouterr().out == f'{target}\n'
   assert library.why_not() is None
@@ -176,6 +176,6 @@ def test_a_build_that_fails_is_one_line(
 
 def test_arguments(capsys):
   assert __main__.main(['--help']) == 0
-  assert 'usage: python -m lstm_jax.native' in capsys.readouterr().out
+  assert 'usage: python -m lstm_jax.nn.native' in capsys.readouterr().out
   assert __main__.main(['--fast']) == 2
   assert "'--fast' is no argument" in capsys.readouterr().err

@@ -12,8 +12,8 @@ import pytest
 from lstm_jax.cells.gru import gru
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.srn import srn
-from lstm_jax.convert import export_weights, import_weights
-from lstm_jax.layer import run
+from lstm_jax.nn.convert import export_weights, import_weights
+from lstm_jax.nn.layer import run
 
 # Of each library a function `(kind, weights, xs, factors, lengths) -> (ys,
 # gradients, gradient of xs)` of the loss sum(ys factors), ys past the end 0.

@@ -96,7 +96,7 @@ def test_every_command_is_one(command):
 
 
 def test_the_layer_of_the_readme():
-  (block,) = (b for b in blocks(README, 'python') if 'lstm_jax.layer' in b)
+  (block,) = (b for b in blocks(README, 'python') if 'lstm_jax.nn.layer' in b)
   names = {}
   exec(block, names)
   assert names['ys'].shape == names['more'].shape == (50, 16, 8)

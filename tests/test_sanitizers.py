@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax.native import library
-from lstm_jax.native.loops import CELLS
+from lstm_jax.nn.native import library
+from lstm_jax.nn.native.loops import CELLS
 from tests import children
 from tests.test_foreign_calls import RESULTS, arrays
 

@@ -58,9 +58,10 @@ def test_data_sets_have_the_epochs_and_the_compiled_loops():
   assert {f'lstm_jax/{name}.py' for name in run.split()} <= found.keys()
   added = with_native.keys() - found.keys()
   native = {
-    f'lstm_jax/native/{p.name}' for p in (PACKAGE / 'native').glob('*.h')
+    f'lstm_jax/nn/native/{p.name}'
+    for p in (PACKAGE / 'nn' / 'native').glob('*.h')
   }
-  assert added == native | {'lstm_jax/native/calls.cc'}
+  assert added == native | {'lstm_jax/nn/native/ffi_calls.cc'}
   assert sources.is_native(with_native) and not sources.is_native(found)
 
 
@@ -139,4 +140,4 @@ def test_every_entry_of_the_catalog_has_its_sources():
 
 def test_a_broken_module_is_taken_as_it_is(checkout, of_task):
   (checkout / 'lstm_jax' / 'squash.py').write_text('def (')
-  assert sources.differing(of_task, files_of(*TASK)) == ['lstm_jax/squash.py']
+  assert sources.differing(of_task, files_of(*TASK)) == ['lstm_jax/ops/activations.py']

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import layer
 from lstm_jax.cells.gru import gru
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm1997 import lstm1997
+from lstm_jax.nn import layer
 from lstm_jax.ops import activations
 
 WIDE = np.longdouble

@@ -8,9 +8,9 @@ import pytest
 from lstm_jax.cells.gru import gru
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.srn import srn
-from lstm_jax.layer import run
-from lstm_jax.noise import Noise, draw_noise, expected_noise
-from lstm_jax.stack import (
+from lstm_jax.nn.dropout import Noise, draw_noise, expected_noise
+from lstm_jax.nn.layer import run
+from lstm_jax.nn.stack import (
   Stack,
   StackParams,
   init_stack,

@@ -28,7 +28,7 @@ from lstm_jax.store.provenance import PACKAGES
 
 _OURS = lstm_jax.__name__
 _INSTALLED = ('site-packages', 'dist-packages')
-_NATIVE = f'{_OURS}/native/'
+_NATIVE = f'{_OURS}/nn/native/'
 # What a parser says of the text alone, and not of what it does.
 _IDLE = ('ctx', 'kind', 'type_comment')
 
@@ -81,8 +81,8 @@ def of_module(module: str, known: dict) -> dict[str, str]:
 
 def of_native() -> dict[str, str]:
   """File -> digest of the C++ sources of the compiled loops."""
-  folder = Path(lstm_jax.__file__).parent / 'native'
-  waiting, found = ['calls.cc'], {}
+  folder = Path(lstm_jax.__file__).parent / 'nn' / 'native'
+  waiting, found = ['ffi_calls.cc'], {}
   while waiting:
     name = waiting.pop()
     if _NATIVE + name not in found and (folder / name).is_file():
@@ -106,7 +106,7 @@ def differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 def is_native(files: Mapping[str, str]) -> bool:
   """Whether the C++ sources are among the files."""
-  return f'{_NATIVE}calls.cc' in files
+  return f'{_NATIVE}ffi_calls.cc' in files
 
 
 def _read(module):

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from lstm_jax.native.loops import Inputs, Made
+from lstm_jax.nn.native.loops import Inputs, Made
 from lstm_jax.ops.unroll import same_axes
 
 

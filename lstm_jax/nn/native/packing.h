@@ -1,6 +1,6 @@
 // Weights in the order in which the products of a step read them.
-#ifndef LSTM_JAX_NATIVE_WEIGHTS_H_
-#define LSTM_JAX_NATIVE_WEIGHTS_H_
+#ifndef LSTM_JAX_NN_NATIVE_PACKING_H_
+#define LSTM_JAX_NN_NATIVE_PACKING_H_
 
 #include "arrays.h"
 
@@ -96,4 +96,4 @@ constexpr int used(const int (&from)[N]) {
 
 }  // namespace lstm_jax
 
-#endif  // LSTM_JAX_NATIVE_WEIGHTS_H_
+#endif  // LSTM_JAX_NN_NATIVE_PACKING_H_

@@ -1,8 +1,8 @@
 // The two calls that JAX makes, for any number of nets side by side.
-#include "back.h"
+#include "backward.h"
 #include "checks.h"
-#include "crew.h"
-#include "there.h"
+#include "thread_pool.h"
+#include "forward.h"
 
 namespace lstm_jax {
 namespace {

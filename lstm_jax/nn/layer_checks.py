@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.noise import Noise
-from lstm_jax.recurrences import state_of
+from lstm_jax.nn.dropout import Noise
+from lstm_jax.nn.recurrences import state_of
 from lstm_jax.types import Array
 
 _FLOATS = ('bfloat16', 'float16', 'float32', 'float64')

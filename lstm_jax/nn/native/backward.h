@@ -1,10 +1,10 @@
 // The loop over time back, with the gradient of the weights, for one net and
 // some of the rows of a batch.
-#ifndef LSTM_JAX_NATIVE_BACK_H_
-#define LSTM_JAX_NATIVE_BACK_H_
+#ifndef LSTM_JAX_NN_NATIVE_BACKWARD_H_
+#define LSTM_JAX_NN_NATIVE_BACKWARD_H_
 
-#include "gradient.h"
-#include "there.h"
+#include "weight_gradient.h"
+#include "forward.h"
 
 namespace lstm_jax {
 
@@ -215,4 +215,4 @@ class LoopBack {
 
 }  // namespace lstm_jax
 
-#endif  // LSTM_JAX_NATIVE_BACK_H_
+#endif  // LSTM_JAX_NN_NATIVE_BACKWARD_H_

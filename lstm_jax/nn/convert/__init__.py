@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.convert import _flax, _others
+from lstm_jax.nn.convert import _flax, _others
 
 LIBRARIES = ('torch', 'keras', 'flax', 'haiku', 'equinox')
 KINDS = ('lstm', 'gru', 'srn')

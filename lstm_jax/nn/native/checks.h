@@ -1,7 +1,7 @@
 // What a call is given, held against its cell before any of it is read: a call
 // can be made by anybody, with buffers of any kind.
-#ifndef LSTM_JAX_NATIVE_CHECKS_H_
-#define LSTM_JAX_NATIVE_CHECKS_H_
+#ifndef LSTM_JAX_NN_NATIVE_CHECKS_H_
+#define LSTM_JAX_NN_NATIVE_CHECKS_H_
 
 #include <exception>
 #include <new>
@@ -198,4 +198,4 @@ ffi::Error guarded(const char* name, const Call& call) {
 
 }  // namespace lstm_jax
 
-#endif  // LSTM_JAX_NATIVE_CHECKS_H_
+#endif  // LSTM_JAX_NN_NATIVE_CHECKS_H_

@@ -1,10 +1,10 @@
 // The products of a step, there and back. Sums stay in registers.
-#ifndef LSTM_JAX_NATIVE_PRODUCTS_H_
-#define LSTM_JAX_NATIVE_PRODUCTS_H_
+#ifndef LSTM_JAX_NN_NATIVE_MATMUL_H_
+#define LSTM_JAX_NN_NATIVE_MATMUL_H_
 
 #include <type_traits>
 
-#include "weights.h"
+#include "packing.h"
 
 namespace lstm_jax {
 
@@ -255,4 +255,4 @@ void through(const Sizes& n, const F* w, const int* from, int64_t columns,
 
 }  // namespace lstm_jax
 
-#endif  // LSTM_JAX_NATIVE_PRODUCTS_H_
+#endif  // LSTM_JAX_NN_NATIVE_MATMUL_H_

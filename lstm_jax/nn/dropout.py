@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.recurrences import output_size, state_of, with_recurrence
+from lstm_jax.nn.recurrences import output_size, state_of, with_recurrence
 from lstm_jax.types import Array, Cell
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lstm_jax.convert._read import read, zeros_if_none
+from lstm_jax.nn.convert._read import read, zeros_if_none
 
 GATES = {'lstm': 'ifgo', 'gru': 'rzn'}
 _WAYS = ('forward_rnn', 'backward_rnn')

@@ -19,10 +19,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax import _fused, _layer_loop, kernels, layer_checks
-from lstm_jax.noise import Noise
+from lstm_jax.nn import _fused, _scan, dispatch, layer_checks
+from lstm_jax.nn.dropout import Noise
+from lstm_jax.nn.recurrences import with_recurrence
 from lstm_jax.ops.unroll import same_axes
-from lstm_jax.recurrences import with_recurrence
 from lstm_jax.types import Array, Cell, Recurrence
 
 
@@ -119,12 +119,12 @@ def run(
     reset=reset, reverse=reverse, noise=noise, window=window, states=states,
     gates=gates, checkpoint_every=checkpoint_every, backward=backward,
   )  # fmt: skip
-  spread = kernels.spread(xs)
+  spread = dispatch.spread(xs)
   plan = _Plan(
     recurrence=cell.recurrence,
     initial_carry=cell.initial_carry,
-    kernel=kernels.choose(kernel, cell, xs.dtype, used, spread).kernel,
-    asked=_layer_loop.Asked(*map(bool, (outputs, states, gates, reverse))),
+    kernel=dispatch.choose(kernel, cell, xs.dtype, used, spread).kernel,
+    asked=_scan.Asked(*map(bool, (outputs, states, gates, reverse))),
     window=None if window is None else operator.index(window),
     checkpoint_every=(
       None if checkpoint_every is None else operator.index(checkpoint_every)
@@ -144,7 +144,7 @@ class _Plan(NamedTuple):
   recurrence: Recurrence
   initial_carry: Callable
   kernel: str
-  asked: _layer_loop.Asked
+  asked: _scan.Asked
   window: int | None
   checkpoint_every: int | None
   backward: str
@@ -209,7 +209,7 @@ def _run(plan, params, masks, xs, lengths, state, initial, reset, noise):
   # In processing order a step's window begins where this many are behind it.
   behind = t[::-1] if reverse else t
   cut = None if plan.window is None else behind % plan.window == 0
-  steps = _layer_loop.Steps(
+  steps = _scan.Steps(
     x=xs,
     active=active,
     fresh=reset,
@@ -223,7 +223,7 @@ def _run(plan, params, masks, xs, lengths, state, initial, reset, noise):
     heard = noise.heard.T
     if heard.ndim < 1 + len(lanes):
       heard = heard[:, None]
-  last, (ys, all_states, all_gates) = _layer_loop.loop(
+  last, (ys, all_states, all_gates) = _scan.loop(
     plan.recurrence, plan.asked, plan.backward, plan.checkpoint_every, params,
     start, initial, heard, steps,
   )  # fmt: skip
@@ -255,8 +255,8 @@ def which_kernel(cell: Cell, params, xs, *, kernel='auto', **how):
   cell = with_recurrence(cell)
   layer_checks.check_options(cell, **options)
   checked = layer_checks.check_arrays(cell, params, xs, **arrays)
-  return kernels.choose(
-    kernel, cell, checked.xs.dtype, _used(**how), kernels.spread(xs)
+  return dispatch.choose(
+    kernel, cell, checked.xs.dtype, _used(**how), dispatch.spread(xs)
   )
 
 

@@ -5,9 +5,9 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.layer import run
+from lstm_jax.nn.layer import run
+from lstm_jax.nn.recurrences import output_size
 from lstm_jax.ops.initial import check_numbers
-from lstm_jax.recurrences import output_size
 from lstm_jax.types import Array, Cell
 
 

@@ -1,7 +1,7 @@
 // Vectors of the widest kind that the processor has, and the two squashing
 // functions on them.
-#ifndef LSTM_JAX_NATIVE_VECTOR_H_
-#define LSTM_JAX_NATIVE_VECTOR_H_
+#ifndef LSTM_JAX_NN_NATIVE_SIMD_H_
+#define LSTM_JAX_NN_NATIVE_SIMD_H_
 
 #include <algorithm>
 #include <cstdint>
@@ -295,4 +295,4 @@ LSTM_JAX_INLINE Vec<F> hyperbolic(Vec<F> x) {
 
 }  // namespace lstm_jax
 
-#endif  // LSTM_JAX_NATIVE_VECTOR_H_
+#endif  // LSTM_JAX_NN_NATIVE_SIMD_H_

@@ -11,9 +11,9 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen, nnx
 
-from lstm_jax.layer import run
+from lstm_jax.nn.layer import run
+from lstm_jax.nn.recurrences import with_recurrence
 from lstm_jax.ops.initial import check_numbers
-from lstm_jax.recurrences import with_recurrence
 from lstm_jax.types import Cell
 
 

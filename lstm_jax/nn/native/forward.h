@@ -4,11 +4,11 @@
 // inputs, in which the sums stay in registers until the new state has been
 // computed from them: nothing is stored between. Rows of a batch never meet, so
 // threads share out the batch and wait for nobody.
-#ifndef LSTM_JAX_NATIVE_THERE_H_
-#define LSTM_JAX_NATIVE_THERE_H_
+#ifndef LSTM_JAX_NN_NATIVE_FORWARD_H_
+#define LSTM_JAX_NN_NATIVE_FORWARD_H_
 
 #include "cells.h"
-#include "products.h"
+#include "matmul.h"
 
 namespace lstm_jax {
 
@@ -134,4 +134,4 @@ class LoopThere {
 
 }  // namespace lstm_jax
 
-#endif  // LSTM_JAX_NATIVE_THERE_H_
+#endif  // LSTM_JAX_NN_NATIVE_FORWARD_H_

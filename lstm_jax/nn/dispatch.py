@@ -1,7 +1,7 @@
 """Which code runs a layer's loop, and why not another.
 
   'xla'     `lax.scan`, for every cell and option, on every device
-  'native'  C++ for CPUs, compiled once by `python -m lstm_jax.native`
+  'native'  C++ for CPUs, compiled once by `python -m lstm_jax.nn.native`
   'cudnn'   NVIDIA's LSTM, by `jax.experimental.rnn`
 
 The last two know the LSTM with forget gates and without peepholes, 'native'
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.native import library, loops
+from lstm_jax.nn.native import library, loops
 from lstm_jax.types import Cell
 
 KERNELS = ('xla', 'native', 'cudnn')

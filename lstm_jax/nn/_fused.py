@@ -5,8 +5,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from lstm_jax import _layer_loop, _whole_loop
-from lstm_jax.native import loops as native
+from lstm_jax.nn import _scan, _whole_loop
+from lstm_jax.nn.native import loops as native
 
 
 def loop(kernel, recurrence, params, xs, start, lengths, reverse):
@@ -62,14 +62,14 @@ def _plain(recurrence, carry, reverse, inputs):
   start = _carry(recurrence, carry, first(inputs.h_0), first(inputs.c_0))
   rows = len(inputs.w_x)
   t = jnp.arange(len(inputs.xs))[:, None]
-  steps = _layer_loop.Steps(
+  steps = _scan.Steps(
     jnp.moveaxis(inputs.xs, -1, 1), t < inputs.lengths[None], None, None, None
   )
-  asked = _layer_loop.Asked(True, False, False, reverse)
+  asked = _scan.Asked(True, False, False, reverse)
   # Of a GRU the last biases are those inside the reset gate's product.
   rest = (inputs.b[rows:],) if rows < len(inputs.b) else ()
-  weights = _layer_loop.Weights(inputs.w_x, inputs.b[:rows], inputs.w_h, rest)
-  last, (ys, _, _) = _layer_loop.through(
+  weights = _scan.Weights(inputs.w_x, inputs.b[:rows], inputs.w_h, rest)
+  last, (ys, _, _) = _scan.through(
     recurrence, asked, 'products', weights, start, start, None, steps
   )
   back = lambda a: jnp.moveaxis(a, 0, -1)

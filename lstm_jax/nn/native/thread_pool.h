@@ -2,8 +2,8 @@
 //
 // No one ever waits for a thread that has not begun: the pool may be busy with
 // whoever called us, and would then wait for us.
-#ifndef LSTM_JAX_NATIVE_CREW_H_
-#define LSTM_JAX_NATIVE_CREW_H_
+#ifndef LSTM_JAX_NN_NATIVE_THREAD_POOL_H_
+#define LSTM_JAX_NN_NATIVE_THREAD_POOL_H_
 
 #include <atomic>
 #include <condition_variable>
@@ -143,4 +143,4 @@ void together(xla::ffi::ThreadPool& pool, const Program& program) {
 
 }  // namespace lstm_jax
 
-#endif  // LSTM_JAX_NATIVE_CREW_H_
+#endif  // LSTM_JAX_NN_NATIVE_THREAD_POOL_H_

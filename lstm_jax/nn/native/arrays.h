@@ -1,6 +1,6 @@
 // Memory, sizes and the arrays of one net. All are row-major, features last.
-#ifndef LSTM_JAX_NATIVE_ARRAYS_H_
-#define LSTM_JAX_NATIVE_ARRAYS_H_
+#ifndef LSTM_JAX_NN_NATIVE_ARRAYS_H_
+#define LSTM_JAX_NN_NATIVE_ARRAYS_H_
 
 #include <sys/mman.h>
 
@@ -10,7 +10,7 @@
 #include <memory>
 #include <new>
 
-#include "vector.h"
+#include "simd.h"
 
 namespace lstm_jax {
 
@@ -93,4 +93,4 @@ struct Back {
 
 }  // namespace lstm_jax
 
-#endif  // LSTM_JAX_NATIVE_ARRAYS_H_
+#endif  // LSTM_JAX_NN_NATIVE_ARRAYS_H_

@@ -1,6 +1,6 @@
 """The compiled library: made once by a command, loaded when first used.
 
-  python -m lstm_jax.native
+  python -m lstm_jax.nn.native
 
 compiles it for this processor with the machine's C++ compiler (`$CXX`, else c++
 or g++ or clang++) into the user's cache. Nothing is compiled or loaded by an
@@ -26,8 +26,8 @@ import jax
 import jaxlib
 
 SOURCES = (
-  'calls.cc', 'arrays.h', 'back.h', 'cells.h', 'checks.h', 'crew.h',
-  'gradient.h', 'products.h', 'there.h', 'vector.h', 'weights.h',
+  'ffi_calls.cc', 'arrays.h', 'backward.h', 'cells.h', 'checks.h', 'forward.h',
+  'matmul.h', 'packing.h', 'simd.h', 'thread_pool.h', 'weight_gradient.h',
 )  # fmt: skip
 CALLS = ('forward', 'forward_kept', 'backward')
 FLAGS = (
@@ -36,7 +36,7 @@ FLAGS = (
 )  # fmt: skip
 # What compilers that know no `-march=native` have instead of it, if anything.
 _INSTEAD = (('-march=native',), ('-mcpu=native',), ())
-_COMMAND = 'python -m lstm_jax.native'
+_COMMAND = 'python -m lstm_jax.nn.native'
 _SYSTEMS = ('Linux', 'Darwin')
 _SEAL = b'lstm_jax sealed '
 

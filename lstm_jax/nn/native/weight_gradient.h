@@ -1,11 +1,11 @@
 // The gradient of the weights: products over the rows of several steps.
-#ifndef LSTM_JAX_NATIVE_GRADIENT_H_
-#define LSTM_JAX_NATIVE_GRADIENT_H_
+#ifndef LSTM_JAX_NN_NATIVE_WEIGHT_GRADIENT_H_
+#define LSTM_JAX_NN_NATIVE_WEIGHT_GRADIENT_H_
 
 #include <utility>
 #include <vector>
 
-#include "products.h"
+#include "matmul.h"
 
 namespace lstm_jax {
 
@@ -171,4 +171,4 @@ class Gradient {
 
 }  // namespace lstm_jax
 
-#endif  // LSTM_JAX_NATIVE_GRADIENT_H_
+#endif  // LSTM_JAX_NN_NATIVE_WEIGHT_GRADIENT_H_

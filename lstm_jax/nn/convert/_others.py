@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lstm_jax.convert._read import (
+from lstm_jax.nn.convert._read import (
   as_mapping,
   as_numpy,
   read,

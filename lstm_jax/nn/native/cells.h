@@ -15,10 +15,10 @@
 //   again           the gates from the net inputs
 //   ahead           what `back` reads in place of c
 //   back            errors of the net inputs, and of the old state past them
-#ifndef LSTM_JAX_NATIVE_CELLS_H_
-#define LSTM_JAX_NATIVE_CELLS_H_
+#ifndef LSTM_JAX_NN_NATIVE_CELLS_H_
+#define LSTM_JAX_NN_NATIVE_CELLS_H_
 
-#include "vector.h"
+#include "simd.h"
 
 namespace lstm_jax {
 
@@ -164,4 +164,4 @@ struct Srn {
 
 }  // namespace lstm_jax
 
-#endif  // LSTM_JAX_NATIVE_CELLS_H_
+#endif  // LSTM_JAX_NN_NATIVE_CELLS_H_

@@ -1,7 +1,7 @@
 """Weights of whole stacks of other libraries, in and out."""
 
-from lstm_jax import convert
-from lstm_jax.stack import Stack, StackParams, check_parts, check_stack
+from lstm_jax.nn import convert
+from lstm_jax.nn.stack import Stack, StackParams, check_parts, check_stack
 
 
 def import_stack(library, kind, stack: Stack, weights) -> StackParams:

@@ -1,6 +1,6 @@
 """Loops of layers in C++: there, there with what is kept, and back.
 
-One call runs all steps of all sequences (`there.h`), and one all steps back,
+One call runs all steps of all sequences (`forward.h`), and one all steps back,
 weight gradients included. Rows of weights are those of the cells `lstm` (y_in,
 y_f, g, y_out), `gru` (r, z, n) and `srn`.
 """
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.native.library import load
+from lstm_jax.nn.native.library import load
 from lstm_jax.types import Array
 
 # The cells that it knows, in the order of `LSTM_JAX_CELLS`.

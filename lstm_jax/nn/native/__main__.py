@@ -7,7 +7,7 @@ from lstm_jax import machine
 # Bytes of address space that importing JAX takes, with some to spare.
 _ROOM = 500 * 2**20
 _HELP = """\
-usage: python -m lstm_jax.native
+usage: python -m lstm_jax.nn.native
 
 Compiles the loops of layers for this processor, with $CXX or c++ or g++ or
 clang++, into $XDG_CACHE_HOME/lstm_jax (else ~/.cache/lstm_jax), and prints
@@ -29,7 +29,7 @@ def main(arguments) -> int:
     return 2
   try:
     machine.check_room(_ROOM, 'JAX')
-    from lstm_jax.native import library  # not before
+    from lstm_jax.nn.native import library  # not before
 
     print(library.build())
   except (RuntimeError, MemoryError) as error:

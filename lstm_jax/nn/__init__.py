@@ -1,0 +1,1 @@
+"""The recurrent layer: any cell over whole sequences."""

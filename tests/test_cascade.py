@@ -15,7 +15,7 @@ import pytest
 
 from lstm_jax import catalog
 from lstm_jax.cells.cascaded import cascaded
-from lstm_jax.learners import _candidates
+from lstm_jax.learners._cascade import candidate_pool
 from lstm_jax.learners.cascade import CANDIDATES, MEASURE, OUTPUTS, cascade
 from lstm_jax.ops.unroll import unroll
 from tests.array_task import Arrays, array_task, random_arrays
@@ -235,7 +235,7 @@ def test_slopes_of_candidates_are_those_of_their_score(residual, x64):
   products = state.sums.products
 
   # The sums over the stream are the definition.
-  streamed = cheap_jit(_candidates.correlations)(
+  streamed = cheap_jit(candidate_pool.correlations)(
     products, state.sums.error, state.sums.square, state.sums.steps
   )
   np.testing.assert_allclose(streamed, correlation, atol=1e-12)
@@ -449,7 +449,7 @@ def test_a_candidate_that_overflowed_is_not_the_best():
   correlation[1] = np.nan
   correlation[2] = np.inf
   correlation[3] = 0.1, -0.2
-  chosen, score = _candidates.best(correlation)
+  chosen, score = candidate_pool.best(correlation)
   np.testing.assert_array_equal(chosen, [False, False, False, True])
   assert score == pytest.approx(0.3)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lstm_jax import catalog
-from lstm_jax.learners import _chunker
+from lstm_jax.learners._chunker import net_step
 from lstm_jax.learners.chunker import State, chunker
 from lstm_jax.ops import prng
 from lstm_jax.ops.unroll import dense
@@ -44,7 +44,7 @@ def sequences(strings):
 
 def begin(cell, predicts, seed=0, lanes=LANES, threshold=0.2):
   """Random nets, large enough that every derivative matters."""
-  hidden = len(_chunker.activations(cell.initial_carry()))
+  hidden = len(net_step.activations(cell.initial_carry()))
   rows = hidden + SIZE * (predicts == 'hidden_and_outputs')
   wide = random_net(cell, seed + 2, lanes)
   predictor = {
@@ -461,15 +461,15 @@ def test_one_column_is_what_a_symbol_sees_of_a_cell(x64, name):
 
   @cheap_jit
   def moments(params, carry):
-    columns = _chunker.column(params._asdict(), index)
+    columns = net_step.column(params._asdict(), index)
     rows = {
       k: w[:2] + 1
       for k, w in columns.items()
       if k.startswith(('w_out', 'b_out'))
     }
     return (
-      _chunker.step(cell, _chunker.wider(columns, rows), carry),
-      _chunker.step(cell, columns | rows, carry),
+      net_step.step(cell, net_step.wider(columns, rows), carry),
+      net_step.step(cell, columns | rows, carry),
       cell.step(params, carry, np.eye(SIZE)[:, index]),
     )
 
@@ -478,7 +478,7 @@ def test_one_column_is_what_a_symbol_sees_of_a_cell(x64, name):
   assert distance(moment.net_k[:SIZE], net_k) < 1e-12
   assert distance(moment.net_k[SIZE:], alone.net_k) < 1e-12
   # All of the activations count, and nothing else of the carry.
-  h = _chunker.activations(carry_t)
+  h = net_step.activations(carry_t)
   assert h.shape[0] == params.w_out.shape[1]
 
 

@@ -11,7 +11,7 @@ import pytest
 from lstm_jax import lanes, trial
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm1997 import lstm1997
-from lstm_jax.learners import _growth
+from lstm_jax.learners._truncated import growth
 from lstm_jax.learners.truncated1997 import truncated1997
 from lstm_jax.types import Judgement, Learner
 from tests import scripted
@@ -90,7 +90,7 @@ def test_it_grows_when_the_error_has_stopped_falling(sequences, ratio):
   errors = 0.5 ** np.clip(fall // rng.integers(1, 5, width), -10, 20)
   errors[:, -1] = 2.0 ** np.arange(count)
   errors[:, 0] = 0.5 ** (np.arange(count) // sequences)
-  learner = _growth.at_plateau(
+  learner = growth.at_plateau(
     counting(), np.array([1.0, 0.0]), sequences, ratio
   )
   init = lambda rate: learner.init(None, {'learning_rate': rate})
@@ -205,7 +205,7 @@ def test_what_waits_is_zero_and_what_joins_is_as_it_was_drawn(
 @functools.cache
 def plain(update, optimizer, grown):
   """Training as ever, of the whole net or of what there is at first."""
-  cell = CELL if grown else CELL._replace(mask=_growth.first_net(CELL))
+  cell = CELL if grown else CELL._replace(mask=growth.first_net(CELL))
   return cheap_jit(
     truncated1997(cell, TASK, update=update, optimizer=optimizer).update
   )
@@ -275,7 +275,7 @@ def test_without_lanes(x64):
 def test_the_first_net():
   for bias, has in (('all', 1), ('gates_outputs', 1), ('hidden', 0)):
     cell = lstm1997(3, 2, outputs_see_inputs=True, bias=bias)
-    first = _growth.first_net(cell)
+    first = growth.first_net(cell)
     assert type(first) is type(cell.mask)
     for name, w in first._asdict().items():
       assert isinstance(w, np.ndarray)

@@ -10,7 +10,7 @@ import pytest
 
 from lstm_jax import catalog
 from lstm_jax.cells.srn import srn
-from lstm_jax.learners import _sensitivity
+from lstm_jax.learners._forward import influence_matrix
 from lstm_jax.learners.kf import NUMBERS, kf
 from lstm_jax.learners.rtrl import rtrl
 from lstm_jax.ops.unroll import affine, unroll
@@ -121,7 +121,7 @@ def test_over_a_sequence_it_is_a_damped_gauss_newton_step(x64, name):
   count = int(episode.length)
   scored = np.asarray(episode.scored)[:count]
   assert count > 4 and scored.sum() > 2
-  weights = _sensitivity.vector(cell.mask)
+  weights = influence_matrix.vector(cell.mask)
 
   @cheap_jit
   def derived(params):

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from lstm_jax.learners import _quickprop
+from lstm_jax.learners._cascade import quickprop
 
 # epsilon = 0.1, mu = 2: shrink factor 2/3. (slope, step, branch)
 BY_HAND = [
@@ -21,10 +21,10 @@ BY_HAND = [
 
 def steps(weights, slopes_of, epsilon, mu=2.0, decay=0.0):
   """The weights after each step; `slopes_of(n, weights)`."""
-  memory = _quickprop.nothing(weights)
+  memory = quickprop.nothing(weights)
   n = 0
   while True:
-    weights, memory = _quickprop.move(
+    weights, memory = quickprop.move(
       weights, memory, slopes_of(n, weights), epsilon, mu, decay
     )
     yield weights
@@ -59,8 +59,8 @@ def test_it_finds_the_minimum_of_a_parabola_by_one_secant(x64):
   slopes = lambda n, w: 5.0 * (w - 3.0)
   near = take(steps(np.array(0.0), slopes, np.array(0.15)), 1)[0]
   assert near == pytest.approx(2.25)
-  memory = _quickprop.Memory(near, np.array(-15.0))
-  there, _ = _quickprop.move(
+  memory = quickprop.Memory(near, np.array(-15.0))
+  there, _ = quickprop.move(
     near, memory, slopes(1, near), np.array(0.0), 2.0, 0.0
   )
   assert there == pytest.approx(3.0, abs=1e-14)

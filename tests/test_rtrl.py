@@ -9,7 +9,7 @@ import pytest
 from lstm_jax import catalog
 from lstm_jax.cells.lstm1997 import lstm1997
 from lstm_jax.cells.srn import srn
-from lstm_jax.learners import _sensitivity
+from lstm_jax.learners._forward import influence_matrix
 from lstm_jax.learners.bptt import bptt, through_time
 from lstm_jax.learners.elman import elman
 from lstm_jax.learners.rtrl import rtrl
@@ -243,32 +243,34 @@ def test_only_weights_that_reach_the_carry_have_a_past():
   one = functools.partial(
     srn, 101, 101, hidden=1, recurrence='self', outputs_see_inputs=True
   )
-  past = _sensitivity.past(one())
+  past = influence_matrix.past(one())
   assert (past.fields, past.size, past.weights.size) == (('h',), 1, 103)
-  assert _sensitivity.past(one(hidden_bias=False)).weights.size == 102
+  assert influence_matrix.past(one(hidden_bias=False)).weights.size == 102
   assert sum(int(m.sum()) for m in one(hidden_bias=False).mask) > 10_404
   # Links that do not exist have none either.
-  assert _sensitivity.past(srn(3, 2, hidden=5)).weights.size == 5 * (3 + 5 + 1)
+  assert influence_matrix.past(srn(3, 2, hidden=5)).weights.size == 5 * (
+    3 + 5 + 1
+  )
   alone = srn(3, 2, hidden=5, recurrence='self')
-  assert _sensitivity.past(alone).weights.size == 5 * (3 + 1 + 1)
+  assert influence_matrix.past(alone).weights.size == 5 * (3 + 1 + 1)
 
 
 def test_only_fields_that_pass_errors_back_have_a_past():
   cell = lstm1997(2, 1)
-  assert _sensitivity.past(cell).fields == ('s_c', 'y_c', 'y_gates')
-  cut = _sensitivity.past(cell, ('y_c', 'y_gates'))
+  assert influence_matrix.past(cell).fields == ('s_c', 'y_c', 'y_gates')
+  cut = influence_matrix.past(cell, ('y_c', 'y_gates'))
   assert (cut.fields, cut.size) == (('s_c',), 4)
   # Counted by arrays of weights: those of the output gates are among them.
   assert cut.weights.size == (2 + 2 + 4) * (2 + 4 + 4 + 1)
   # What nothing reads has no future; a cell must keep something.
-  assert _sensitivity.past(srn(2, 1, recurrence='none')).fields == ('h',)
+  assert influence_matrix.past(srn(2, 1, recurrence='none')).fields == ('h',)
 
 
 def test_a_vector_is_the_weights_that_exist(x64):
   cell = srn(2, 3, hidden=4, recurrence='self', output_bias=False)
   params = random_net(cell, 5, (2,))
-  whole = _sensitivity.vector(cell.mask)
-  some = _sensitivity.vector(cell.mask, [False, True, True] + [False] * 3)
+  whole = influence_matrix.vector(cell.mask)
+  some = influence_matrix.vector(cell.mask, [False, True, True] + [False] * 3)
 
   @cheap_jit
   def there_and_back(params):

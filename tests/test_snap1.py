@@ -8,7 +8,7 @@ import pytest
 from lstm_jax import catalog
 from lstm_jax.cells.lstm1997 import lstm1997
 from lstm_jax.cells.srn import srn
-from lstm_jax.learners import _sensitivity
+from lstm_jax.learners._forward import influence_matrix
 from lstm_jax.learners.rtrl import rtrl
 from lstm_jax.learners.snap1 import pattern, snap1
 from tests.array_task import array_task, random_arrays
@@ -44,7 +44,7 @@ def compare(cell, *learners, lanes=LANES, seed=0):
 @pytest.mark.parametrize('name', CELLS)
 def test_with_the_full_pattern_it_is_exact(x64, name):
   cell = CELLS[name]
-  past = _sensitivity.past(cell)
+  past = influence_matrix.past(cell)
   assert np.all(pattern(cell, past, 9)) == (name != 'cascaded')
   exact, wide = compare(
     cell,
@@ -72,7 +72,7 @@ def test_units_that_hear_only_themselves_lose_nothing(x64, update):
 
 def rows_of(cell, params):
   """The hidden unit of each weight that reaches the carry, in their order."""
-  weights = _sensitivity.past(cell).weights
+  weights = influence_matrix.past(cell).weights
   units = jax.tree.map(
     lambda w: np.broadcast_to(
       np.arange(len(w)).reshape(-1, *(1,) * (w.ndim - 1)), w.shape
@@ -85,21 +85,21 @@ def rows_of(cell, params):
 @pytest.mark.parametrize('activation', ['tanh', 'relu'])
 def test_the_pattern_of_a_plain_net_is_the_unit_itself(activation):
   cell = srn(I, K, hidden=4, activation=activation)
-  past = _sensitivity.past(cell)
+  past = influence_matrix.past(cell)
   unit = rows_of(cell, cell.mask)
   own = np.arange(4)[:, None] == unit
   np.testing.assert_array_equal(pattern(cell, past, 1), own)
   assert np.all(pattern(cell, past, 2))
   # A chain of links that only look at themselves never fills.
   alone = srn(I, K, hidden=4, recurrence='self', activation=activation)
-  found = pattern(alone, _sensitivity.past(alone), 50)
+  found = pattern(alone, influence_matrix.past(alone), 50)
   np.testing.assert_array_equal(found.sum(axis=0), 1)
 
 
 def test_the_pattern_of_1997_is_the_block():
   """Rows of the carry: s_c, y_c, y_in and y_out of 2 blocks of 2 cells."""
   cell = lstm1997(I, K)
-  found = pattern(cell, _sensitivity.past(cell), 1)
+  found = pattern(cell, influence_matrix.past(cell), 1)
   unit = rows_of(cell, cell.mask)
   block = np.array([0, 0, 1, 1])
   for w, row in enumerate(unit):
@@ -120,7 +120,7 @@ def test_the_pattern_of_1997_is_the_block():
 def test_it_is_the_masked_recursion(x64, name):
   """S <- M (D S + I) with full matrices, step by step."""
   cell = CELLS[name]
-  past = _sensitivity.past(cell)
+  past = influence_matrix.past(cell)
   kept = pattern(cell, past, 1)
   assert 0 < kept.sum() < kept.size
   (ours,) = compare(cell, snap1(cell, EVERY, update='sequence'), lanes=())
@@ -134,7 +134,7 @@ def test_it_is_the_masked_recursion(x64, name):
     )
     unpacked = dict(zip(past.fields, jnp.split(carry, splits), strict=True))
     carry_t, _ = cell.step(tree, first._replace(**unpacked), x_t)
-    return _sensitivity.pack(past.fields, carry_t)
+    return influence_matrix.pack(past.fields, carry_t)
 
   def error(params, carry, x_t, target):
     unpacked = dict(zip(past.fields, jnp.split(carry, splits), strict=True))

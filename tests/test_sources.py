@@ -140,4 +140,6 @@ def test_every_entry_of_the_catalog_has_its_sources():
 
 def test_a_broken_module_is_taken_as_it_is(checkout, of_task):
   (checkout / 'lstm_jax' / 'squash.py').write_text('def (')
-  assert sources.differing(of_task, files_of(*TASK)) == ['lstm_jax/ops/activations.py']
+  assert sources.differing(of_task, files_of(*TASK)) == [
+    'lstm_jax/ops/activations.py'
+  ]

@@ -7,7 +7,7 @@ import pytest
 
 from lstm_jax import catalog
 from lstm_jax.cells.srn import srn
-from lstm_jax.learners import _sensitivity, _touched
+from lstm_jax.learners._forward import influence_matrix, sparsity
 from tests.gradients import cheap_jit, random_net
 
 LANES = (3,)
@@ -24,17 +24,17 @@ def by_definition(cell, past, params, carry, x_t):
       params, past.weights.tree(w), mask,
     )  # fmt: skip
     carry_t, _ = cell.step(full, carry._replace(**dict(fields)), x_t)
-    return _sensitivity.pack(past.fields, carry_t)
+    return influence_matrix.pack(past.fields, carry_t)
 
   mask = past.weights.tree(jnp.ones(past.weights.size))
-  at = _sensitivity.pack(past.fields, carry), past.weights.flat(params)
+  at = influence_matrix.pack(past.fields, carry), past.weights.flat(params)
   return jax.jacfwd(move, (0, 1))(*at)
 
 
 @pytest.mark.parametrize('name', catalog.names('cells'))
 def test_the_jacobians_are_those_of_the_step(x64, name):
   cell = catalog.build('cells', name, 2, 1)
-  past = _sensitivity.past(cell)
+  past = influence_matrix.past(cell)
   rng = np.random.default_rng(0)
   params = random_net(cell, 1, LANES)
   carry = jax.tree.map(
@@ -42,7 +42,7 @@ def test_the_jacobians_are_those_of_the_step(x64, name):
   )
   x_t = rng.normal(size=(2, *LANES))
   _, by_carry, by_weights = cheap_jit(
-    lambda *at: _sensitivity.jacobians(past, *at)
+    lambda *at: influence_matrix.jacobians(past, *at)
   )(params, carry, x_t)
   want = cheap_jit(
     jax.vmap(
@@ -58,22 +58,22 @@ def test_the_jacobians_are_those_of_the_step(x64, name):
 
 
 def test_a_plain_net_needs_one_pass_and_links_within_a_step_more():
-  past = _sensitivity.past(srn(2, 1, hidden=5))
+  past = influence_matrix.past(srn(2, 1, hidden=5))
   touches = past.touches()
   assert np.all(np.sum(touches, axis=0) == 1)
-  assert set(_touched.groups(touches)) == {0}
+  assert set(sparsity.groups(touches)) == {0}
   cascade = catalog.build('cells', 'cascaded', 2, 1, hidden=4)
-  touches = _sensitivity.past(cascade).touches()
+  touches = influence_matrix.past(cascade).touches()
   # The first unit's weights reach every later one.
   assert np.max(np.sum(touches, axis=0)) == 4
-  assert sorted(_touched.groups(touches)) == [0, 1, 2, 3]
+  assert sorted(sparsity.groups(touches)) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize('seed', range(20))
 def test_members_of_a_group_share_no_weight(seed):
   rng = np.random.default_rng(seed)
   touches = rng.uniform(size=(8, 30)) < rng.uniform(0, 0.4)
-  group = _touched.groups(touches)
+  group = sparsity.groups(touches)
   for g in range(max(group) + 1):
     assert np.all(np.sum(touches[group == g], axis=0) <= 1)
     assert np.any(group == g)
@@ -86,7 +86,7 @@ def test_a_product_in_blocks_is_the_product(x64, columns, lanes):
   rng = np.random.default_rng(0)
   a = rng.normal(size=(4, 5, *lanes))
   b = rng.normal(size=(5, columns, *lanes))
-  found = jax.jit(_sensitivity.product)(a, b)
+  found = jax.jit(influence_matrix.product)(a, b)
   np.testing.assert_allclose(
     found, np.einsum('mn...,nw...->mw...', a, b), atol=1e-12
   )

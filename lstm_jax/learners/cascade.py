@@ -37,12 +37,12 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners import (
-  _candidates,
-  _descend,
-  _epoch,
-  _quickprop,
-  _training_set,
+from lstm_jax.learners import _descend
+from lstm_jax.learners._cascade import (
+  candidate_pool,
+  epoch_pass,
+  quickprop,
+  training_set,
 )
 from lstm_jax.ops.initial import initial_params
 from lstm_jax.ops.prng import Key
@@ -90,11 +90,11 @@ class State(NamedTuple):
   epoch: Array
   quit: Array
   level: Array
-  memory: _quickprop.Memory
-  pool: _candidates.Pool
-  pool_memory: _quickprop.Memory
-  aim: _candidates.Aim
-  sums: _epoch.Sums
+  memory: quickprop.Memory
+  pool: candidate_pool.Pool
+  pool_memory: quickprop.Memory
+  aim: candidate_pool.Aim
+  sums: epoch_pass.Sums
   kept: Any
   filled: Array
 
@@ -171,7 +171,7 @@ def cascade(
   if epochs not in ('same', 'new'):
     raise ValueError(f'epochs={epochs!r} must be one of same, new')
   mask = cell.mask
-  run = _epoch.runner(cell, task, prime_offset, residual)
+  run = epoch_pass.runner(cell, task, prime_offset, residual)
 
   def init(key, numbers):
     params = initial_params(cell, key, numbers)
@@ -183,9 +183,9 @@ def cascade(
     init_range = jnp.asarray(numbers['init_range'])
     pool = jax.tree.map(
       jnp.zeros_like,
-      _candidates.draw_pool(key, none, mask, candidates, init_range, none),
+      candidate_pool.draw_pool(key, none, mask, candidates, init_range, none),
     )
-    readout = _epoch.Readout(zeros.w_out, params.w_out_x, params.b_out)
+    readout = epoch_pass.Readout(zeros.w_out, params.w_out_x, params.b_out)
     return State(
       params=zeros._replace(**readout._asdict()),
       learning_rate=rate,
@@ -197,12 +197,12 @@ def cascade(
       epoch=none,
       quit=none,
       level=jnp.zeros_like(params.w_out[0, 0]),
-      memory=_quickprop.nothing(readout),
+      memory=quickprop.nothing(readout),
       pool=pool,
-      pool_memory=_quickprop.nothing(pool),
-      aim=_candidates.no_aim(pool, cell.num_outputs),
-      sums=_epoch.no_sums(pool, readout),
-      kept=_training_set.empty(task, epoch_sequences)
+      pool_memory=quickprop.nothing(pool),
+      aim=candidate_pool.no_aim(pool, cell.num_outputs),
+      sums=epoch_pass.no_sums(pool, readout),
+      kept=training_set.empty(task, epoch_sequences)
       if epochs == 'same'
       else (),
       filled=none > 0,
@@ -210,7 +210,7 @@ def cascade(
 
   def update(state, episode):
     if epochs == 'same':
-      kept, taught = _training_set.shown(
+      kept, taught = training_set.shown(
         state.kept, state.filled, state.n, episode
       )
       state = state._replace(kept=kept)
@@ -232,22 +232,22 @@ def cascade(
     sums, phase = state.sums, state.phase
     training, pooled = phase == OUTPUTS, phase == CANDIDATES
     epsilon = state.learning_rate / jnp.maximum(sums.steps, 1)
-    readout = _epoch.Readout(
-      *(getattr(state.params, n) for n in _epoch.Readout._fields)
+    readout = epoch_pass.Readout(
+      *(getattr(state.params, n) for n in epoch_pass.Readout._fields)
     )
-    moved = _quickprop.move(
+    moved = quickprop.move(
       readout, state.memory, sums.slope, epsilon, mu, decay
     )
     readout, memory = select(training, moved, (readout, state.memory))
-    moved = _quickprop.move(
+    moved = quickprop.move(
       state.pool, state.pool_memory, sums.products.slope,
       candidate_rate * epsilon, mu, 0.0,
     )  # fmt: skip
     pool, pool_memory = select(pooled, moved, (state.pool, state.pool_memory))
-    correlation = _candidates.correlations(
+    correlation = candidate_pool.correlations(
       sums.products, sums.error, sums.square, sums.steps
     )
-    _, score = _candidates.best(correlation)
+    _, score = candidate_pool.best(correlation)
 
     # Patience.
     epoch = state.epoch + 1
@@ -271,8 +271,8 @@ def cascade(
     phase = jnp.where(begins, MEASURE, jnp.where(joins, OUTPUTS, phase))
     phase = jnp.where(state.phase == MEASURE, CANDIDATES, phase)
     params = state.params._replace(**readout._asdict())
-    grown = _candidates.install(params, pool, correlation, installed)
-    fresh = _candidates.draw_pool(
+    grown = candidate_pool.install(params, pool, correlation, installed)
+    fresh = candidate_pool.draw_pool(
       state.key, installed, mask, candidates, state.init_range, installed
     )
     mean = sums.error / jnp.maximum(sums.steps, 1)[None]
@@ -289,8 +289,8 @@ def cascade(
       level=jnp.where(first | changed, value, state.level),
       memory=memory,
       pool=select(begins, fresh, pool),
-      pool_memory=select(begins, _quickprop.nothing(pool), pool_memory),
-      aim=_candidates.Aim(correlation, mean, sums.square),
+      pool_memory=select(begins, quickprop.nothing(pool), pool_memory),
+      aim=candidate_pool.Aim(correlation, mean, sums.square),
       sums=jax.tree.map(jnp.zeros_like, sums),
       kept=state.kept,
       filled=jnp.ones_like(state.filled),

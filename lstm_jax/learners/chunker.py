@@ -35,8 +35,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.learners import _chunker, _descend
-from lstm_jax.learners._chunker_sequence import Form, listen, one_sequence
+from lstm_jax.learners import _descend
+from lstm_jax.learners._chunker import net_step
+from lstm_jax.learners._chunker.sequence import Form, listen, one_sequence
 from lstm_jax.ops.initial import initial_params
 from lstm_jax.types import Array, Learner
 
@@ -130,13 +131,13 @@ def chunker(
   ):
     if value not in choices:
       raise ValueError(f'{name}={value!r} must be one of {", ".join(choices)}')
-  if not any(map(_chunker.of_outputs, cell.mask._fields)):
+  if not any(map(net_step.of_outputs, cell.mask._fields)):
     raise ValueError(f'chunker: {NEEDS["readout"]}')
   if task.num_inputs != task.num_outputs or task.error_at_end:
     raise ValueError(f'chunker: {TASK_NEEDS["next_symbol"]}')
   above = cell
   if upper_outputs == 'see_hidden':
-    above = _chunker.without_direct_links(cell)
+    above = net_step.without_direct_links(cell)
   form = Form(
     cell, above, task, failure, predicts, rule, upper_rule,
     online=update == 'every_step',
@@ -153,7 +154,7 @@ def chunker(
     rows = {
       name: jnp.asarray(exists[:1], rate.dtype).repeat(num_rows, axis=0)
       for name, exists in cell.mask._asdict().items()
-      if _chunker.of_outputs(name)
+      if net_step.of_outputs(name)
     }
     for i, (name, exists) in enumerate(rows.items()):
       drawn = jax.random.uniform(
@@ -180,6 +181,6 @@ def chunker(
   of_a_row = sum(
     int(np.sum(exists[0]))
     for name, exists in cell.mask._asdict().items()
-    if _chunker.of_outputs(name)
+    if net_step.of_outputs(name)
   )
   return Learner(init, update_once, judge, num_rows * of_a_row)

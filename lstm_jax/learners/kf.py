@@ -12,7 +12,8 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners import _descend, _forward, _sensitivity
+from lstm_jax.learners import _descend
+from lstm_jax.learners._forward import influence_matrix, loop
 from lstm_jax.ops.initial import initial_params
 from lstm_jax.types import Array, Learner
 
@@ -97,14 +98,14 @@ def kf(
   """
   if update not in ('every_step', 'sequence'):
     raise ValueError(f'update={update!r} must be one of every_step, sequence')
-  weights = _sensitivity.vector(cell.mask)
+  weights = influence_matrix.vector(cell.mask)
   if weights.size > most_weights:
     raise ValueError(
       f'kf: the net has {weights.size} weights, more than '
       f'most_weights={most_weights}; the filter stores their square'
     )
-  past = _sensitivity.past(cell)
-  rule = _sensitivity.full(past)
+  past = influence_matrix.past(cell)
+  rule = influence_matrix.full(past)
 
   def init(key, numbers):
     rate, variance, noise = (jnp.asarray(numbers[name]) for name in NUMBERS)
@@ -123,7 +124,7 @@ def kf(
 
     def sight(e_k):
       grads, e = back(e_k)
-      e = _sensitivity.pack(past.fields, e)
+      e = influence_matrix.pack(past.fields, e)
       before = past.weights.tree(rule.credit(influence, e))
       return weights.flat(jax.tree.map(jnp.add, grads, before))
 
@@ -152,9 +153,7 @@ def kf(
 
     sight = Sight(state.params, weights.flat(state.params), state.covariance)
     absorb = at_once if update == 'every_step' else filtered
-    sight, judgement = _forward.through(
-      task, past, rule, sight, episode, absorb
-    )
+    sight, judgement = loop.through(task, past, rule, sight, episode, absorb)
     covariance = sight.covariance
     if update == 'sequence':
       covariance = drift(covariance, state.process_noise)
@@ -185,7 +184,7 @@ def assimilate(mean, covariance, around, h, error, rate):
 
   # P is many times as large as all else. It is read for all measurements at
   # once, and changed once: what those before took from P takes from P h too.
-  directions = _sensitivity.product(h, covariance)  # P is symmetric
+  directions = influence_matrix.product(h, covariance)  # P is symmetric
 
   def one(belief, measurement):
     mean, directions = belief

@@ -7,7 +7,7 @@ continually running fully recurrent neural networks", Neural Computation 1(2),
 
 from typing import Literal
 
-from lstm_jax.learners import _forward, _sensitivity
+from lstm_jax.learners._forward import influence_matrix, loop
 from lstm_jax.types import Learner
 
 NEEDS = {
@@ -75,9 +75,9 @@ def rtrl(
       raise ValueError(f'rtrl: {NEEDS["split"][0]}')
     names = cell.initial_carry()._fields
     fields = tuple(name for name in names if name != cell.split.internal)
-  past = _sensitivity.past(cell, fields)
-  rule = _sensitivity.full(past)
-  init, learn, judge = _forward.descend(cell, task, past, update, optimizer)
+  past = influence_matrix.past(cell, fields)
+  rule = influence_matrix.full(past)
+  init, learn, judge = loop.descend(cell, task, past, update, optimizer)
   return Learner(
     init, lambda state, episode: learn(state, episode, rule), judge
   )

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.learners import _forward, _sensitivity
+from lstm_jax.learners._forward import influence_matrix, loop
 from lstm_jax.types import Learner
 
 NUMBERS = {'learning_rate': 0.1}
@@ -63,8 +63,8 @@ def snap1(
   """
   if reach < 1:
     raise ValueError(f'reach={reach} must be at least 1')
-  past = _sensitivity.past(cell)
-  init, learn, judge = _forward.descend(cell, task, past, update, optimizer)
+  past = influence_matrix.past(cell)
+  init, learn, judge = loop.descend(cell, task, past, update, optimizer)
   rule = sparse(past, pattern(cell, past, reach))
   return Learner(
     init, lambda state, episode: learn(state, episode, rule), judge
@@ -87,7 +87,7 @@ def pattern(cell, past, reach):
   # Also where the learner is made while something else is being traced.
   with jax.ensure_compile_time_eval():
     _, by_carry, by_weights = jax.jit(
-      lambda *step: _sensitivity.jacobians(past, *step)
+      lambda *step: influence_matrix.jacobians(past, *step)
     )(params, carry, x_t)
   moves, touches = (
     np.any(np.asarray(a) != 0, axis=-1) for a in (by_carry, by_weights)
@@ -112,7 +112,7 @@ def sparse(past, kept):
 
   def advance(params, carry_tm1, x_t, t, influence):
     del t
-    carry_t, by_carry, by_weights = _sensitivity.jacobians(
+    carry_t, by_carry, by_weights = influence_matrix.jacobians(
       past, params, carry_tm1, x_t
     )
     links = by_carry[rows[:, None], rows[None]]
@@ -123,4 +123,4 @@ def sparse(past, kept):
   def credit(influence, e):
     return jnp.sum(e[rows] * influence, axis=0)
 
-  return _sensitivity.Rule(start, advance, credit)
+  return influence_matrix.Rule(start, advance, credit)

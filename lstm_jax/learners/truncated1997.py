@@ -20,8 +20,12 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners import _carousel, _descend, _growth
-from lstm_jax.learners._traces import streaming_gradient, streaming_updates
+from lstm_jax.learners import _descend
+from lstm_jax.learners._truncated import carousel, growth
+from lstm_jax.learners._truncated.traces import (
+  streaming_gradient,
+  streaming_updates,
+)
 from lstm_jax.ops.unroll import add_outer, cast, select
 from lstm_jax.types import Learner, OneHot
 
@@ -103,7 +107,7 @@ def truncated1997(
   def judge(params, episode):
     return _descend.judge_forward(cell, task, params, episode)
 
-  first = _growth.first_net(cell) if cells_added == 'at_plateau' else None
+  first = growth.first_net(cell) if cells_added == 'at_plateau' else None
   init, move = _descend.stepper(cell, optimizer, first)
 
   def learn(state, episode):
@@ -120,7 +124,7 @@ def truncated1997(
   learner = Learner(init, learn, judge)
   if first is None:
     return learner
-  return _growth.at_plateau(learner, first, plateau_sequences, plateau_ratio)
+  return growth.at_plateau(learner, first, plateau_sequences, plateau_ratio)
 
 
 def batched_gradient(cell, task, params, episode, num_steps):
@@ -143,8 +147,8 @@ def batched_gradient(cell, task, params, episode, num_steps):
   def forward(carry_tm1, step):
     t, x_t = step
     z = split.sources(carry_tm1, x_t)
-    carry_t, factors, decay = _carousel.eligibility(
-      split, carry_tm1, _carousel.net_of(weights, z)
+    carry_t, factors, decay = carousel.eligibility(
+      split, carry_tm1, carousel.net_of(weights, z)
     )
     # Past the step before its last, a sequence stands still: the scan ends
     # with the carry that its last step starts from.
@@ -156,8 +160,8 @@ def batched_gradient(cell, task, params, episode, num_steps):
     return carry_t, (carry_tm1, z, factors, decay)
 
   def score(carry_tm1, x_t, target, weight):
-    net = _carousel.net_of(weights, split.sources(carry_tm1, x_t))
-    return _carousel.errors(
+    net = carousel.net_of(weights, split.sources(carry_tm1, x_t))
+    return carousel.errors(
       split, task, split.output_weights(params), carry_tm1, net, x_t, target,
       weight,
     )  # fmt: skip
@@ -178,8 +182,8 @@ def batched_gradient(cell, task, params, episode, num_steps):
     judgement = _descend.judged(
       _descend.tally_step(tally, task, stream, episode, t, e.net_k)
     )
-    hidden = _carousel.plus_products(hidden, e.e_net, split.sources(last, x_t))
-    output = _carousel.plus_products(output, e.e_k, e.z_k)
+    hidden = carousel.plus_products(hidden, e.e_net, split.sources(last, x_t))
+    output = carousel.plus_products(output, e.e_k, e.z_k)
     # One error, which reaches every step before it.
     e_s = jnp.zeros((num_steps, *e.e_s.shape), dtype).at[-1].set(e.e_s)
   else:
@@ -195,7 +199,7 @@ def batched_gradient(cell, task, params, episode, num_steps):
   e_s = _gather_errors(e_s, decay)
   for kind, factor in factors.items():
     to_units = functools.partial(
-      _carousel.to_units, split, kind, num_units=len(weights[1])
+      carousel.to_units, split, kind, num_units=len(weights[1])
     )
     nothing = jax.tree.map(
       lambda p, rows=factor.shape[1]: jnp.zeros((rows, *p.shape[1:]), dtype),

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.learners import _forward, _sensitivity
+from lstm_jax.learners._forward import influence_matrix, loop
 from lstm_jax.ops import prng
 from lstm_jax.ops.prng import Key
 from lstm_jax.types import Array, Learner
@@ -77,8 +77,8 @@ def uoro(
   Source: Tallec & Ollivier (2018), section 3, algorithm 1; D s by exact
   derivatives in place of a finite difference.
   """
-  past = _sensitivity.past(cell)
-  start, learn, judge = _forward.descend(cell, task, past, update, optimizer)
+  past = influence_matrix.past(cell)
+  start, learn, judge = loop.descend(cell, task, past, update, optimizer)
 
   def init(key, numbers):
     # Not the key itself, from which the weights are drawn.
@@ -118,7 +118,7 @@ def rank_one(past, key):
     s, v = memory
     return jnp.sum(e * s, axis=0, keepdims=True) * v
 
-  return _sensitivity.Rule(start, advance, credit)
+  return influence_matrix.Rule(start, advance, credit)
 
 
 def signs(key, t, size, dtype):

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners import _candidates, _descend
+from lstm_jax.learners import _descend
+from lstm_jax.learners._cascade import candidate_pool
 from lstm_jax.ops.unroll import add_outer, dense, select, spread
 from lstm_jax.types import Array
 
@@ -26,14 +27,14 @@ class Sums(NamedTuple):
   error: Array  # [K, *] of the residual error E
   square: Array  # [*] of E^2, all output units
   slope: Readout  # of dE/dw
-  products: _candidates.Products
+  products: candidate_pool.Products
 
 
 def no_sums(pool, readout):
   """The sums before the first sequence."""
   zeros = jax.tree.map(jnp.zeros_like, readout)
   error = zeros.b_out
-  products = _candidates.no_products(pool, len(error))
+  products = candidate_pool.no_products(pool, len(error))
   return Sums(error[0], error[0], error, error[0], zeros, products)
 
 
@@ -74,14 +75,14 @@ def runner(cell, task, prime_offset, residual):
         w_out_x=add_outer(slope.w_out_x, counted, x_t),
         b_out=slope.b_out + counted * spread(mask.b_out, counted),
       ),
-      products=_candidates.gather(sums.products, trace, error, aim, scored),
+      products=candidate_pool.gather(sums.products, trace, error, aim, scored),
     )
 
   def run(state, episode):
     stream, params, pool = task.stream(episode), state.params, state.pool
     lanes, dtype = stream.length.shape, params.b.dtype
     num_steps, clock = _descend.clocks(stream)
-    there = _candidates.present(len(params.b), state.installed, dtype)
+    there = candidate_pool.present(len(params.b), state.installed, dtype)
 
     def body(i, c):
       carry_tm1, trace, sums, tally = c
@@ -91,7 +92,7 @@ def runner(cell, task, prime_offset, residual):
       target = stream.target_at(t).astype(dtype)
       carry_t, net_k = cell.step(params, carry_tm1, x_t)
       h_t = there * carry_t.h
-      trace = _candidates.advance(f, pool, trace, x_t, h_t, bias, active)
+      trace = candidate_pool.advance(f, pool, trace, x_t, h_t, bias, active)
       scored = (active & stream.scored_at(t)).astype(dtype)
       sums = add(sums, trace, state.aim, x_t, h_t, net_k, target, scored)
       tally = _descend.tally_step(tally, task, stream, episode, t, net_k)
@@ -99,7 +100,7 @@ def runner(cell, task, prime_offset, residual):
 
     start = (
       cell.initial_carry(lanes, dtype),
-      _candidates.no_trace(pool),
+      candidate_pool.no_trace(pool),
       state.sums,
       _descend.no_tally(lanes, dtype),
     )

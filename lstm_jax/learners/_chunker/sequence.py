@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners import _chunker, _descend, _sensitivity
+from lstm_jax.learners import _descend
+from lstm_jax.learners._chunker import net_step
+from lstm_jax.learners._forward import influence_matrix
 from lstm_jax.ops.unroll import dense, select
 from lstm_jax.types import Array, Cell, OneHot, Task
 
@@ -81,7 +83,7 @@ class Lower(NamedTuple):
 
 def listen(form, carry, net_k):
   """`[Q, *]`, what A has to predict of C, from C's carry and outputs."""
-  h = _chunker.activations(carry)
+  h = net_step.activations(carry)
   if form.predicts == 'hidden':
     return h
   return jnp.concatenate((h, form.task.output(net_k)))
@@ -100,8 +102,8 @@ def one_sequence(form, state, episode):
   """
   cell, task, online = form.cell, form.task, form.online
   size = task.num_outputs
-  memory = _sensitivity.past(cell)
-  exact = _sensitivity.full(memory)
+  memory = influence_matrix.past(cell)
+  exact = influence_matrix.full(memory)
   stream = task.stream(episode)
   lanes = stream.length.shape
   dtype = state.learning_rate.dtype
@@ -117,9 +119,9 @@ def one_sequence(form, state, episode):
     direct, e = moment.back(error)
     if how == 'elman':
       return direct, {}
-    e = _sensitivity.pack(memory.fields, e)
+    e = influence_matrix.pack(memory.fields, e)
     past = memory.weights.tree(exact.credit(influence, e))._asdict()
-    return direct, {k: g for k, g in past.items() if not _chunker.of_outputs(k)}
+    return direct, {k: g for k, g in past.items() if not net_step.of_outputs(k)}
 
   def remember(how, now, carry_tm1, symbol, t, influence):
     if how == 'elman':
@@ -133,11 +135,11 @@ def one_sequence(form, state, episode):
     up = (t >= 0) & a.surprise
     learns = up & c.began
     now = weights.upper if online else first.upper
-    moment = _chunker.step(cell, _chunker.column(now, c.symbol), c.carry_tm1)
+    moment = net_step.step(cell, net_step.column(now, c.symbol), c.carry_tm1)
     target = dense(OneHot(a.symbol, size), dtype)
     error = jax.grad(lambda n: jnp.sum(task.loss(n, target)))(moment.net_k)
     direct, past = gradient(form.upper_rule, moment, error, c.influence)
-    upper = _chunker.plus(
+    upper = net_step.plus(
       form.above, weights.upper, direct, c.symbol,
       jnp.where(learns, -state.upper_learning_rate, 0), past,
     )  # fmt: skip
@@ -148,7 +150,7 @@ def one_sequence(form, state, episode):
     carry_tm1, symbol = select(
       up, (c.carry_t, a.symbol), (c.carry_tm1, c.symbol)
     )
-    after = _chunker.step(cell, _chunker.column(now, symbol), carry_tm1)
+    after = net_step.step(cell, net_step.column(now, symbol), carry_tm1)
     return weights._replace(upper=upper), Upper(
       carry_tm1=carry_tm1,
       symbol=symbol,
@@ -162,11 +164,11 @@ def one_sequence(form, state, episode):
     """A takes its next symbol, learns to predict the one after it and C."""
     active = (t >= 0) & (t < stream.length)
     now = weights if online else first
-    wide = _chunker.wider(
-      _chunker.column(now.lower, a.symbol),
-      _chunker.column(now.predictor, a.symbol),
+    wide = net_step.wider(
+      net_step.column(now.lower, a.symbol),
+      net_step.column(now.predictor, a.symbol),
     )
-    moment = _chunker.step(cell, wide, a.carry_tm1)
+    moment = net_step.step(cell, wide, a.carry_tm1)
     target = stream.target_at(t).astype(dtype)
 
     def error(net):
@@ -179,8 +181,8 @@ def one_sequence(form, state, episode):
     own = direct | {name: direct[name][:size] for name in rows}
     factor = jnp.where(active, -state.learning_rate, 0)
     weights = weights._replace(
-      lower=_chunker.plus(cell, weights.lower, own, a.symbol, factor, past),
-      predictor=_chunker.plus(cell, weights.predictor, rows, a.symbol, factor),
+      lower=net_step.plus(cell, weights.lower, own, a.symbol, factor, past),
+      predictor=net_step.plus(cell, weights.predictor, rows, a.symbol, factor),
     )
     net_k = moment.net_k[:size]
     tally = _descend.tally_step(tally, task, stream, episode, t, net_k)

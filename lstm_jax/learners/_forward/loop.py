@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners import _descend, _sensitivity
+from lstm_jax.learners import _descend
+from lstm_jax.learners._forward import influence_matrix
 from lstm_jax.ops.unroll import cast, select
 
 
@@ -98,7 +99,7 @@ def descend(cell, task, past, update, optimizer):
         scored.astype(target.dtype), past.fields, total,
       )  # fmt: skip
       before = past.weights.tree(
-        rule.credit(memory, _sensitivity.pack(past.fields, e))
+        rule.credit(memory, influence_matrix.pack(past.fields, e))
       )
       return jax.tree.map(jnp.add, total, before), net_k
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners import _carousel, _descend
+from lstm_jax.learners import _descend
+from lstm_jax.learners._truncated import carousel
 from lstm_jax.ops.unroll import cast, select, settle
 from lstm_jax.types import OneHot
 
@@ -66,14 +67,14 @@ def machine(cell, task, episode, dtype):
       )
       for kind in split.serves
     }
-    return Loop(carry, _carousel.net_of(weights, z), z, input_at(1), traces)
+    return Loop(carry, carousel.net_of(weights, z), z, input_at(1), traces)
 
   def step(i, params, loop):
     # The step's net inputs and sources come from the iteration before, and its
     # input from two before. XLA:CPU would otherwise fuse the squashing and the
     # draw of the input into each consumer and compute them once a row.
     active = clock(i) >= 0
-    carry_t, factors, decay = _carousel.eligibility(
+    carry_t, factors, decay = carousel.eligibility(
       split, loop.carry_tm1, loop.net
     )
     carry_t = select(active, carry_t, loop.carry_tm1)
@@ -84,12 +85,12 @@ def machine(cell, task, episode, dtype):
       for kind, factor in factors.items()
     }
     z = split.sources(carry_t, loop.x_tp1)
-    net = _carousel.net_of(split.weights(params), z)
+    net = carousel.net_of(split.weights(params), z)
     return Loop(carry_t, net, z, input_at(i + 2), traces)
 
   def errors(i, params, loop, weight):
     target = stream.target_at(clock(i)).astype(dtype)
-    found = _carousel.errors(
+    found = carousel.errors(
       split, task, split.output_weights(params), loop.carry_tm1, loop.net,
       loop.z[0], target, weight,
     )  # fmt: skip
@@ -101,8 +102,8 @@ def machine(cell, task, episode, dtype):
     found, past = settle((found, past), num_steps > 0)
     parts = (
       past,
-      _carousel.products(found.e_net, loop.z),
-      _carousel.products(found.e_k, found.z_k),
+      carousel.products(found.e_net, loop.z),
+      carousel.products(found.e_k, found.z_k),
     )
     return found, parts
 
@@ -111,12 +112,12 @@ def machine(cell, task, episode, dtype):
     past, of_hidden, of_output = parts
     # Not stored: the input weights of a thousand symbols.
     columns = _from_traces(split, e.e_s, loop, one_hot=True)
-    hidden = _carousel.plus(_carousel.plus(hidden, past), columns)
-    hidden = _carousel.plus(hidden, of_hidden)
-    output = _carousel.plus(output, of_output)
+    hidden = carousel.plus(carousel.plus(hidden, past), columns)
+    hidden = carousel.plus(hidden, of_hidden)
+    output = carousel.plus(output, of_output)
     return (
-      _carousel.plus_columns(hidden, e.e_net, loop.z, in_place),
-      _carousel.plus_columns(output, e.e_k, e.z_k, in_place),
+      carousel.plus_columns(hidden, e.e_net, loop.z, in_place),
+      carousel.plus_columns(output, e.e_k, e.z_k, in_place),
     )
 
   return Machine(num_steps, clock, start, step, errors, add)
@@ -226,7 +227,7 @@ def _accumulate(trace, factor, decay, z):
   if decay is not None:
     per_source = tuple(decay[:, None] * p for p in per_source)
     bias = decay * bias
-  return _carousel.plus_products((per_source, bias), factor, z)
+  return carousel.plus_products((per_source, bias), factor, z)
 
 
 def _from_traces(split, e_s, loop, one_hot):
@@ -236,7 +237,7 @@ def _from_traces(split, e_s, loop, one_hot):
   the rest.
   """
   to_units = functools.partial(
-    _carousel.to_units, split, num_units=len(loop.net)
+    carousel.to_units, split, num_units=len(loop.net)
   )
   total = None
   for kind, (per_source, bias) in loop.traces.items():
@@ -247,5 +248,5 @@ def _from_traces(split, e_s, loop, one_hot):
       for p, s in zip(per_source, loop.z, strict=True)
     )
     part = w, None if one_hot else to_units(kind, e_s * bias)
-    total = part if total is None else _carousel.plus(total, part)
+    total = part if total is None else carousel.plus(total, part)
   return total

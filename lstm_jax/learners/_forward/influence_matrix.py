@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.learners import _touched
+from lstm_jax.learners._forward import sparsity
 from lstm_jax.ops.unroll import dense
 
 # Numbers of a row of a matrix that are multiplied at once, and rows.
@@ -175,7 +175,7 @@ def past(cell, cut=()):
 
   @functools.cache
   def touches():
-    return _touched.touched(cell, weights, lambda carry: pack(fields, carry))
+    return sparsity.touched(cell, weights, lambda carry: pack(fields, carry))
 
   return Past(fields, sum(sizes), weights, cell.initial_carry, step, touches)
 
@@ -206,7 +206,7 @@ def jacobians(past, params, carry_tm1, x_t):
   lanes = jax.tree.leaves(carry_tm1)[0].shape[1:]
   dtype = jax.tree.leaves(params)[0].dtype
   touches = past.touches()
-  group = _touched.groups(touches)
+  group = sparsity.groups(touches)
   number = np.arange(max(group, default=0) + 1)
 
   def each(rows):

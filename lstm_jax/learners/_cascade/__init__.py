@@ -1,0 +1,1 @@
+"""Parts of Recurrent Cascade-Correlation."""

@@ -1,0 +1,1 @@
+"""Parts of the neural sequence chunker."""

@@ -1,0 +1,1 @@
+"""Influence of the weights, carried forwards: RTRL and what stands for it."""

@@ -1,0 +1,1 @@
+"""Parts of the 1997 rule: traces, the carousel, growth."""

@@ -5,8 +5,8 @@ one line. Where its code fails with an error of its own, it fails in its trials
 too, which say so in their records.
 """
 
-from lstm_jax import promises
-from lstm_jax.examples import BadData
+from lstm_jax import testing
+from lstm_jax.training.examples import BadData
 
 
 def admit(checked, key, check, *args):
@@ -26,7 +26,7 @@ def admit(checked, key, check, *args):
   checked.add(key)
   try:
     check(*args)
-  except promises.Broken:
+  except testing.Broken:
     raise
   except Exception:  # of the code that is looked at, or no memory for a look
     return
@@ -36,16 +36,16 @@ def of_task(checked, setting, task, cell):
   """Looks at the task and the cell of a setting; see `admit`."""
   of = setting.task, setting.task_options
   admit(
-    checked, of, promises.check_task, setting.task, task, setting.length or 1
+    checked, of, testing.check_task, setting.task, task, setting.length or 1
   )
   of = setting.cell, setting.cell_options, cell.num_inputs, cell.num_outputs
-  admit(checked, of, promises.check_cell, setting.cell, cell)
+  admit(checked, of, testing.check_cell, setting.cell, cell)
 
 
 def of_layer(checked, setting, cell):
   """Looks at a cell that is to run as a layer; see `admit`."""
   of = setting.cell, setting.cell_options, cell.num_inputs
-  admit(checked, of, promises.check_cell, setting.cell, cell, True)
+  admit(checked, of, testing.check_cell, setting.cell, cell, True)
 
 
 def of_dataset(checked, setting, dataset, seeds):
@@ -56,6 +56,6 @@ def of_dataset(checked, setting, dataset, seeds):
   """
   of = setting.task, id(dataset), seeds
   try:
-    admit(checked, of, promises.check_dataset, setting.task, dataset, seeds)
-  except promises.Broken as error:
+    admit(checked, of, testing.check_dataset, setting.task, dataset, seeds)
+  except testing.Broken as error:
     raise BadData(str(error)) from error

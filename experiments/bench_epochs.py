@@ -108,8 +108,9 @@ def ours(size, kind, inputs, targets):
   """A call that makes an update of each batch."""
   import jax
 
-  from lstm_jax import batches, catalog
-  from lstm_jax.examples import Dataset, Examples, Pool
+  from lstm_jax import catalog
+  from lstm_jax.training import batches
+  from lstm_jax.training.examples import Dataset, Examples, Pool
 
   examples = Examples(inputs, targets.astype(np.int32))
   loss = 'sigmoid' if size.outputs == 1 else 'softmax'

@@ -69,7 +69,8 @@ def measure(devices, length, lanes, pace, long):
 
 def _program(form, length):
   """The `lanes.Build` of the Experiment 4 net under one form of the rule."""
-  from lstm_jax import lanes, trial
+  from lstm_jax import lanes
+  from lstm_jax.training import online
 
   task = catalog.build('tasks', 'adding', output='linear')
   cell = catalog.build('cells', 'lstm1997', 2, 1)
@@ -77,7 +78,7 @@ def _program(form, length):
     'learners', 'truncated1997', cell, task, form=form, length=length
   )
   numbers = {'learning_rate': np.float32(0.5), **cell.numbers}
-  return lanes.Build(trial.program(task, learner), numbers)
+  return lanes.Build(online.program(task, learner), numbers)
 
 
 def _begin(build, width, length, device):

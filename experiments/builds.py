@@ -11,7 +11,7 @@ from lstm_jax.store import files, sources
 
 # What runs beside the modules that a setting names.
 _HERE = 'experiments.builds'
-_LOOP = {'tasks': 'lstm_jax.workers', 'datasets': 'lstm_jax.epochs'}
+_LOOP = {'tasks': 'lstm_jax.workers', 'datasets': 'lstm_jax.training.epochs'}
 
 
 def build(setting, checked=None):
@@ -25,7 +25,8 @@ def build(setting, checked=None):
   import numpy as np
 
   from experiments import admission
-  from lstm_jax import lanes, trial
+  from lstm_jax import lanes
+  from lstm_jax.training import online
 
   task = catalog.build('tasks', setting.task, **dict(setting.task_options))
   task.longest(setting.length or 1)  # refuses a length that it cannot have
@@ -53,7 +54,7 @@ def build(setting, checked=None):
   weights += learner.extra_weights
   carry = jax.eval_shape(lambda: cell.initial_carry((), np.float32))
   carried = sum(leaf.size for leaf in jax.tree.leaves(carry))
-  return lanes.Build(trial.program(task, learner), numbers, weights, carried)
+  return lanes.Build(online.program(task, learner), numbers, weights, carried)
 
 
 def cell_of(setting):
@@ -102,9 +103,9 @@ def code(trials, is_native=lambda setting: False):
       )
       modules = (
         _LOOP[task],
-        f'lstm_jax.{task}.{setting.task}',
-        f'lstm_jax.cells.{setting.cell}',
-        f'lstm_jax.{learner}.{setting.learner}',
+        catalog.module_of(task, setting.task),
+        catalog.module_of('cells', setting.cell),
+        catalog.module_of(learner, setting.learner),
       )
       files = sources.of_modules(modules, known)
       made[key] = files | sources.of_module(_HERE, known)

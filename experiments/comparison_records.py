@@ -1,7 +1,7 @@
 """Records of trials on data sets: what they hold, and the table of curves."""
 
-from lstm_jax.examples import CURVES
 from lstm_jax.store import files
+from lstm_jax.training.examples import CURVES
 
 
 def of_trial(name, result, reason):

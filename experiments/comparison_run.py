@@ -125,7 +125,7 @@ class Run:
             self._outcomes.put((group, trained, ''))
 
   def _train(self, group, device):
-    from lstm_jax import epochs
+    from lstm_jax.training import epochs
 
     one = group.settings[0]
     dataset, trainer = self._prepared.build(one)
@@ -252,7 +252,7 @@ class Run:
 
   def _checkpointed(self, saved, how):
     """Group key -> Snapshot, of those that have begun."""
-    from lstm_jax.snapshot import Snapshot
+    from lstm_jax.training.snapshot import Snapshot
 
     names = {group.key: group.names for group in self._left}
     begun = {}

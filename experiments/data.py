@@ -19,8 +19,8 @@ from experiments.layout import aligned, item, show
 from lstm_jax.catalog import unknown
 from lstm_jax.collect import prepared, sources
 from lstm_jax.collect.published import PUBLISHED
-from lstm_jax.examples import BadData, Missing
 from lstm_jax.store.faults import Exit, StoreError, clean
+from lstm_jax.training.examples import BadData, Missing
 
 _HELP = """\
 Prepares data sets once, and prints what each holds.

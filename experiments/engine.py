@@ -25,7 +25,7 @@ from experiments import (
 )
 from experiments.builds import build
 from experiments.setting import changed, programs, trial_id
-from lstm_jax import examples, machine, reruns, results
+from lstm_jax import machine, reruns, results
 from lstm_jax.store import (
   checkpoints,
   faults,
@@ -35,6 +35,7 @@ from lstm_jax.store import (
   provenance,
   seal,
 )
+from lstm_jax.training import examples
 
 _ABORTED = (
   'sweep: a compiled library has aborted, most likely for want of memory: that '

@@ -9,9 +9,9 @@ import numpy as np
 from experiments import comparison_plan, flags, plan, values
 from experiments.report import commands
 from experiments.setting import trial_id
-from lstm_jax.batches import in_batches
-from lstm_jax.snapshot import restored
 from lstm_jax.store import files
+from lstm_jax.training.batches import in_batches
+from lstm_jax.training.snapshot import restored
 
 _BATCH = 64
 _MOST_BYTES = 1 << 28

@@ -55,7 +55,8 @@ def measure(name, trained, settings):
   """
   import jax
 
-  from lstm_jax import credit, lanes
+  from lstm_jax import lanes
+  from lstm_jax.analysis import credit
   from lstm_jax.ops import prng
 
   num_nets = jax.tree.leaves(trained.params)[0].shape[-1]

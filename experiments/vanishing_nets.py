@@ -85,7 +85,7 @@ def train(name, settings):
   launch.devices()
   import jax
 
-  from lstm_jax import trial
+  from lstm_jax.training import online
 
   setting = settings[0]
   build = engine.build(setting)
@@ -98,7 +98,7 @@ def train(name, settings):
     **dict(setting.cell_options),
   )
   nets, status = _trained(build, settings)
-  kept = status != trial.DIVERGED
+  kept = status != online.DIVERGED
   if not kept.any():
     raise values.Refused(f'{name}: every net has diverged in training')
   # Both moments side by side as lanes: one program.
@@ -108,7 +108,7 @@ def train(name, settings):
   said = (
     f'{name}: {len(settings)} nets by {setting.learner}, '
     f'{setting.budget:,} sequences at most, '
-    f'{int(np.sum(status == trial.SOLVED))} solved'
+    f'{int(np.sum(status == online.SOLVED))} solved'
   )
   if not kept.all():
     said += f', {int(np.sum(~kept))} diverged and left out'
@@ -147,7 +147,8 @@ def _trained(build, settings):
   """`((params before, params after), status)`, one lane `[..., L]` a seed."""
   import jax
 
-  from lstm_jax import lanes, trial
+  from lstm_jax import lanes
+  from lstm_jax.training import online
 
   compiled = lanes.Compiled(jax.devices()[0])
   jobs = [
@@ -164,7 +165,7 @@ def _trained(build, settings):
   _, trials = lanes.start(compiled, 'net', build, jobs, len(jobs))
   before = jax.tree.map(np.asarray, trials.learner.params)
   # It returns whenever a lane has ended.
-  while np.any(np.asarray(trials.status) == trial.RUNNING):
+  while np.any(np.asarray(trials.status) == online.RUNNING):
     (trials, _), _ = compiled(
       'net', build.program.advance, trials, np.int32(2**30)
     )
@@ -177,7 +178,8 @@ def _by_lag(trained):
   import jax
   import jax.numpy as jnp
 
-  from lstm_jax import backflow, lanes
+  from lstm_jax import lanes
+  from lstm_jax.analysis import gradient_flow
   from lstm_jax.ops import prng
 
   setting, task, cell, params, _ = trained
@@ -208,8 +210,8 @@ def _by_lag(trained):
     @jax.jit
     def sizes(params, episode):
       return {
-        what: backflow.size(
-          backflow.error_by_lag(
+        what: gradient_flow.size(
+          gradient_flow.error_by_lag(
             cell, task, params, episode, int(steps.max()), cut=cut
           ),
           fields,
@@ -224,7 +226,7 @@ def _by_lag(trained):
     bound = None
     if field and catalog.holds(where, dict(setting.cell_options)):
       lags = np.arange(steps.min())
-      bound = backflow.logistic_bound(getattr(params, field), lags)
+      bound = gradient_flow.logistic_bound(getattr(params, field), lags)
   with np.errstate(divide='ignore'):
     logs = {
       # As far as the shortest sequence reaches.

@@ -44,12 +44,12 @@ import importlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import lstm_jax
 from lstm_jax import machine
 from lstm_jax.choices import unknown
 from lstm_jax.store import files
 from lstm_jax.store.faults import StoreError
 
-KINDS = ('tasks', 'datasets', 'cells', 'learners', 'trainers')
 # What takes part in a trial -> the kinds that can. Data sets are trained on by
 # trainers, tasks by learners.
 ROLES = {
@@ -57,7 +57,16 @@ ROLES = {
   'cell': ('cells',),
   'learner': ('learners', 'trainers'),
 }
-_ROOT = Path(__file__).parent
+# Where the files of a kind are, from the package on.
+FOLDERS = {
+  'tasks': 'tasks',
+  'datasets': 'datasets',
+  'cells': 'cells',
+  'learners': 'learners',
+  'trainers': 'training/trainers',
+}
+KINDS = tuple(FOLDERS)
+_ROOT = Path(lstm_jax.__file__).parent
 _TYPES = ('bool', 'int', 'float')
 _LONGEST = 2**24  # bytes of a source
 _ENOUGH = 2**26  # bytes of memory
@@ -149,7 +158,7 @@ def names(kind, root=_ROOT):
   """The names of one kind, sorted: the public module files of its folder."""
   if kind not in KINDS:
     raise ValueError(f'kind={kind!r} must be one of {", ".join(KINDS)}')
-  folder = root / kind
+  folder = root / FOLDERS[kind]
   try:
     changed = folder.stat().st_mtime_ns
   except OSError:
@@ -168,6 +177,11 @@ def _names_in(folder, changed):
   ]
   # What editors and systems leave beside them can be no name of a module.
   return tuple(name for name in found if name.isidentifier() and name[0] != '_')
+
+
+def module_of(kind, name):
+  """The dotted name of an entry's module."""
+  return f'{lstm_jax.__name__}.{FOLDERS[kind].replace("/", ".")}.{name}'
 
 
 def kind_of(role, name, root=_ROOT):
@@ -209,7 +223,7 @@ def describe(kind, name, root=_ROOT):
   known = names(kind, root)
   if name not in known:
     raise ValueError(f'{kind[:-1]} {name!r} is unknown: {unknown(name, known)}')
-  where = f'{kind}/{name}.py'
+  where = f'{FOLDERS[kind]}/{name}.py'
   try:
     return _described(kind, name, root / where, where)
   except SyntaxError as error:
@@ -333,7 +347,7 @@ def build(kind, name, *args, **options):
   known = names(kind)
   if name not in known:
     raise ValueError(f'{kind[:-1]} {name!r} is unknown: {unknown(name, known)}')
-  module = importlib.import_module(f'lstm_jax.{kind}.{name}')
+  module = importlib.import_module(module_of(kind, name))
   return getattr(module, name)(*args, **options)
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lstm_jax import trial
+from lstm_jax.training import online
 
 # Lane widths that get compiled. On CPU 16 lanes are one vector, and all that
 # the step of a small net touches stays in the first cache. Where a net carries
@@ -71,7 +71,7 @@ class Build(NamedTuple):
     carried: numbers that a net carries from step to step.
   """
 
-  program: trial.Program
+  program: online.Program
   numbers: Mapping[str, np.ndarray]
   weights: int | None = None
   carried: int = 0
@@ -138,7 +138,7 @@ def stack(columns, structure, width):
     for name in names
   ]
   trials = jax.tree.unflatten(jax.tree.structure(structure), leaves)
-  trials.status[len(columns) :] = trial.IDLE
+  trials.status[len(columns) :] = online.IDLE
   return trials
 
 

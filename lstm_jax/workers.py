@@ -17,9 +17,10 @@ from typing import NamedTuple
 import numpy as np
 
 from lstm_jax import lanes as lanes_of
-from lstm_jax import machine, trial
+from lstm_jax import machine
 from lstm_jax.lanes import Column, Job
 from lstm_jax.shared import Progress, Shared
+from lstm_jax.training import online
 
 # A chunk is what runs between two looks at the clock; its length follows the
 # measured speed.
@@ -239,7 +240,7 @@ def _run_pool(shared, worker, compiled, pool, jobs, unfinished):
         useful=float(work.useful),
         executed=float(work.executed),
       )
-      ended = status != trial.RUNNING
+      ended = status != online.RUNNING
       if not fresh:
         seconds += spent / len(ids)
         chunk = next_chunk(chunk, spent, whole=not ended.any())
@@ -284,7 +285,7 @@ def next_chunk(chunk, spent, whole):
 
 def _outcome(shared, compiled, name, build, job, column, structure):
   """The outcome of a trial that has ended, with its test if it was solved."""
-  status = trial.STATUS[int(column.leaves['status'])]
+  status = online.STATUS[int(column.leaves['status'])]
   test = None
   if status == 'solved':
     test = lanes_of.test(

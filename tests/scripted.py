@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.criteria import streak
+from lstm_jax.tasks._criteria import streak
 from lstm_jax.types import Judgement, Learner, Stream, Task
 
 RIGHT, WRONG = 0.125, 2.0  # errors of a sequence

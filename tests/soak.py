@@ -402,8 +402,8 @@ def _preload(scratch):
 
   for name in (
     *('experiments.mains', 'experiments.sweep', 'experiments.engine'),
-    *('experiments.admission', 'lstm_jax.workers', 'lstm_jax.epochs'),
-    *('lstm_jax.trainers.minibatch', 'matplotlib.figure'),
+    *('experiments.admission', 'lstm_jax.workers', 'lstm_jax.training.epochs'),
+    *('lstm_jax.training.trainers.minibatch', 'matplotlib.figure'),
   ):
     importlib.import_module(name)
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstm_jax import backflow, catalog
+from lstm_jax import catalog
+from lstm_jax.analysis import gradient_flow
 from lstm_jax.cells.srn import srn
 from lstm_jax.ops.prng import Key
 from lstm_jax.tasks.adding import adding
@@ -60,7 +61,7 @@ def made(name):
 @functools.cache
 def flow(name, num_steps=T, cut=()):
   run = cheap_jit(
-    lambda params, episode: backflow.error_by_lag(
+    lambda params, episode: gradient_flow.error_by_lag(
       made(name), TASK, params, episode, num_steps, cut=cut
     )
   )
@@ -119,7 +120,7 @@ def test_the_internal_state_keeps_its_error_under_the_rule_of_1997(x64):
 def test_a_conventional_net_keeps_no_error(x64):
   cell, episode = made('srn'), sequences(3, T)
   params = random_net(cell, 4)
-  size = np.asarray(backflow.size(flow('srn')(params, episode)))
+  size = np.asarray(gradient_flow.size(flow('srn')(params, episode)))
   assert np.all(np.abs(np.diff(np.log(size))) > 1e-3)
 
 
@@ -133,7 +134,7 @@ def test_lanes_of_any_length_are_as_alone(x64):
     alone = run(*jax.tree.map(lambda x, i=i: x[..., i], (params, episode)))
     mine = jax.tree.map(lambda x, i=i: x[..., i], together)
     assert distance(alone, mine) < 1e-14
-    sizes = np.asarray(backflow.size(mine))
+    sizes = np.asarray(gradient_flow.size(mine))
     assert np.all(sizes[:length] > 0) and not np.any(sizes[length:])
 
 
@@ -143,10 +144,10 @@ def test_size_is_the_norm_of_the_fields_asked_for(x64):
   errors = flow('lstm')(params, sequences(8, T))
   flat = np.concatenate([errors.s_c, errors.y_c], axis=1)
   np.testing.assert_allclose(
-    backflow.size(errors), np.linalg.norm(flat, axis=1), rtol=1e-12
+    gradient_flow.size(errors), np.linalg.norm(flat, axis=1), rtol=1e-12
   )
   np.testing.assert_allclose(
-    backflow.size(errors, ('s_c',)),
+    gradient_flow.size(errors, ('s_c',)),
     np.linalg.norm(errors.s_c, axis=1),
     rtol=1e-12,
   )
@@ -155,7 +156,7 @@ def test_size_is_the_norm_of_the_fields_asked_for(x64):
 def test_a_field_that_is_not_there_is_refused(x64):
   cell = made('srn')
   with pytest.raises(ValueError, match='s_c.*the fields are h'):
-    backflow.error_by_lag(
+    gradient_flow.error_by_lag(
       cell, TASK, random_net(cell, 0), sequences(0, T), T, cut=('s_c',)
     )
 
@@ -169,11 +170,13 @@ def test_it_reads_a_task_of_the_catalog():
     episode = task.draw(lanes, np.full(3, 10, np.int32))
     params = cell.init(key, cell.numbers)
     params = jax.tree.map(lambda w: jnp.stack([w] * 3, axis=-1), params)
-    return backflow.error_by_lag(cell, task, params, episode, task.longest(10))
+    return gradient_flow.error_by_lag(
+      cell, task, params, episode, task.longest(10)
+    )
 
   errors = run(jax.random.key(0), Key(lanes, lanes))
   assert errors.h.shape == (11, 4, 3) and errors.h.dtype == jnp.float32
-  assert np.all(np.asarray(backflow.size(errors))[0] > 0)
+  assert np.all(np.asarray(gradient_flow.size(errors))[0] > 0)
 
 
 # A hundred nets of six units, weights of any size below 4/n and a little over.
@@ -190,9 +193,11 @@ def sizes_and_bound(seed, largest):
   params = random_net(made('logistic'), seed)
   w = random.uniform(-largest, largest, size=(UNITS, UNITS))
   params = params._replace(w_h=w)
-  size = np.asarray(backflow.size(flow('logistic')(params, sequences(seed, T))))
+  size = np.asarray(
+    gradient_flow.size(flow('logistic')(params, sequences(seed, T)))
+  )
   return size / size[0], np.asarray(
-    backflow.logistic_bound(params.w_h, np.arange(T))
+    gradient_flow.logistic_bound(params.w_h, np.arange(T))
   )
 
 
@@ -206,13 +211,15 @@ def test_the_bound_is_nearly_reached(x64):
     w_out=np.ones((1, UNITS)),
   )
   episode = sequences(0, 400, steps=400)
-  size = np.asarray(backflow.size(flow('logistic', 400)(params, episode)))[:20]
-  bound = np.asarray(backflow.logistic_bound(params.w_h, np.arange(20)))
+  size = np.asarray(gradient_flow.size(flow('logistic', 400)(params, episode)))[
+    :20
+  ]
+  bound = np.asarray(gradient_flow.logistic_bound(params.w_h, np.arange(20)))
   np.testing.assert_allclose(size / size[0], bound / UNITS, rtol=1e-6)
 
 
 def test_the_bound_in_numbers():
   w = np.array([[[0.5, 2.0], [-1.0, 0.0]], [[0.25, 1.0], [0.5, -4.0]]])
-  bound = backflow.logistic_bound(w, np.arange(3))
+  bound = gradient_flow.logistic_bound(w, np.arange(3))
   # n = 2; w_max = 1 and 4 in the two lanes.
   np.testing.assert_allclose(bound, [[2, 2], [1, 4], [0.5, 8]])

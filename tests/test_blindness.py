@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog, trial
+from lstm_jax import catalog
 from lstm_jax.lanes import key_of
 from lstm_jax.tasks.first_symbol import first_symbol
-from lstm_jax.trial import BUDGET, DIVERGED, GIVEN_UP, RUNNING, SOLVED
+from lstm_jax.training import online
+from lstm_jax.training.online import BUDGET, DIVERGED, GIVEN_UP, RUNNING, SOLVED
 from lstm_jax.types import Blindness, Judgement, Learner
 from tests import scripted
 
@@ -75,7 +76,7 @@ def plays(rule=True):
     stream=lambda facts: scripted.Stream(facts.length, None, None, None),
     blindness=Blindness(EVERY, LIMIT, probe) if rule else None,
   )
-  return trial.Program(*map(jax.jit, trial.program(task, seeing())))
+  return online.Program(*map(jax.jit, online.program(task, seeing())))
 
 
 def begin(program, sees, right_from, budget):
@@ -225,7 +226,7 @@ def nets(symbols, blind_sequences):
     hidden_bias=False, output_bias=False,
   )  # fmt: skip
   learner = catalog.build('learners', 'rtrl', cell, task, update='sequence')
-  program = trial.Program(*map(jax.jit, trial.program(task, learner)))
+  program = online.Program(*map(jax.jit, online.program(task, learner)))
   return cell, program
 
 

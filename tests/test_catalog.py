@@ -12,15 +12,17 @@ from pathlib import Path
 
 import pytest
 
+import lstm_jax
 from experiments import sweep
 from lstm_jax import catalog
 
 ENTRIES = [(k, n) for k in catalog.KINDS for n in catalog.names(k)]
+PACKAGE = Path(lstm_jax.__file__).parent
 PLAIN = {bool: 'bool', int: 'int', float: 'float'}
 
 
 def imported(kind, name):
-  module = importlib.import_module(f'lstm_jax.{kind}.{name}')
+  module = importlib.import_module(catalog.module_of(kind, name))
   return module, getattr(module, name)
 
 
@@ -318,7 +320,9 @@ def test_a_broken_file_is_named_where_it_is_asked_for(
 ):
   root = tmp_path / 'lstm_jax'
   for kind in catalog.KINDS:
-    shutil.copytree(Path(catalog.__file__).parent / kind, root / kind)
+    shutil.copytree(
+      PACKAGE / catalog.FOLDERS[kind], root / catalog.FOLDERS[kind]
+    )
   (root / 'cells' / 'bad.py').write_text('def bad(:')
   for function in ('names', 'describe', 'readable', 'kind_of'):
     call = getattr(catalog, function)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from experiments import vanishing_learners
-from lstm_jax import backflow, catalog, credit
+from lstm_jax import catalog
+from lstm_jax.analysis import credit, gradient_flow
 from tests.array_task import array_task, random_arrays
 from tests.gradients import cheap_jit, distance, random_net
 
@@ -60,7 +61,7 @@ def test_it_is_the_error_by_the_net_input(x64):
   episode = random_arrays(1, T, I, K, LANES, end=True)
   got = signals('bptt', wide, widened, task, episode)
   by_lag = cheap_jit(
-    lambda *given: backflow.error_by_lag(cell, task, *given, T).h
+    lambda *given: gradient_flow.error_by_lag(cell, task, *given, T).h
   )
   errors, length = np.asarray(by_lag(params, episode)), episode.length
   h_tm1 = np.zeros(errors.shape[1:])

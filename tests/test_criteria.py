@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstm_jax.criteria import recent, streak
+from lstm_jax.tasks._criteria import recent, streak
 from lstm_jax.types import Judgement
 
 STEPS, LANES = 40, 3

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import trial
 from lstm_jax.lanes import key_of
-from lstm_jax.trial import BUDGET, DIVERGED, RUNNING, SOLVED
+from lstm_jax.training import online
+from lstm_jax.training.online import BUDGET, DIVERGED, RUNNING, SOLVED
 from lstm_jax.types import Exam, Judgement, Learner, Stream
 from tests import scripted
 from tests.gradients import cheap_jit
@@ -120,7 +120,7 @@ class Plays(NamedTuple):
 def plays(every, sequences, most_wrong=0, mean_error=np.inf, fresh=True,
           prepares=False):  # fmt: skip
   exam = Exam(every, sequences, None, most_wrong, mean_error, fresh)
-  program = trial.program(asked(exam, prepares), answering(every))
+  program = online.program(asked(exam, prepares), answering(every))
   return Plays(*map(cheap_jit, program), exam)
 
 

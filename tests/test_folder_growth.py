@@ -14,7 +14,7 @@ from lstm_jax.store.folder import create_or_open, open_folder, trial_id
 from tests.fake_sweep import make_plan, record, setting, stepwise, sweep, table
 
 LABELS = ('id', 'row', 'published')
-FILES = {'lstm_jax/cells/a.py': '1', 'lstm_jax/trial.py': '2'}
+FILES = {'lstm_jax/cells/a.py': '1', 'lstm_jax/training/online.py': '2'}
 
 
 def plan_of(*seeds, **changes):

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import lanes, trial
+from lstm_jax import lanes
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm1997 import lstm1997
 from lstm_jax.learners._truncated import growth
 from lstm_jax.learners.truncated1997 import truncated1997
+from lstm_jax.training import online
 from lstm_jax.types import Judgement, Learner
 from tests import scripted
 from tests.array_task import array_task, random_arrays
@@ -286,7 +287,7 @@ def test_the_first_net():
 def test_a_trial_of_nets_that_grow_can_be_taken_apart():
   """Its columns have every array, and the net is the one in training."""
   task = scripted.task()
-  program = trial.program(task, growing())
+  program = online.program(task, growing())
   numbers = {
     name: np.stack([n] * 2, axis=-1).astype(np.float32)
     for name, n in {**CELL.numbers, 'learning_rate': 0.5}.items()

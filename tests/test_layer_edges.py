@@ -15,8 +15,8 @@ from lstm_jax.cells.srn import srn
 from lstm_jax.nn.dropout import Noise, draw_noise, expected_noise
 from lstm_jax.nn.layer import run, which_kernel
 from lstm_jax.nn.stack import init_stack, make_stack, run_stack
-from lstm_jax.promises import Broken, check_cell
-from lstm_jax.sequence_model import make_model
+from lstm_jax.testing import Broken, check_cell
+from lstm_jax.training.sequence_model import make_model
 from lstm_jax.types import Array, Cell
 
 T, B, I, C = 5, 4, 3, 6

@@ -163,7 +163,7 @@ def test_every_module_has_its_place():
     ('types', 'from lstm_jax import draw'),
     ('unroll', 'from lstm_jax.cells import srn'),
     ('unroll', 'from lstm_jax import outputs'),
-    ('epochs', 'from lstm_jax.trainers import minibatch'),
+    ('epochs', 'from lstm_jax.training.trainers import minibatch'),
     ('training', 'from lstm_jax import collect'),
     ('collect.audio', 'import jax'),
     ('datasets.imdb', 'from lstm_jax import epochs'),

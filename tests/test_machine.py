@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from experiments import mains
-from lstm_jax import lanes, machine, trial, workers
+from lstm_jax import lanes, machine, workers
+from lstm_jax.training import online
 from lstm_jax.workers import Hooks
 from tests import children, scripted
 
@@ -85,7 +86,7 @@ def run(faults):
   ended, saved = {}, set()
 
   def build(name):
-    program = trial.program(scripted.task(), scripted.learner())
+    program = online.program(scripted.task(), scripted.learner())
 
     def advance(trials, num_sequences):
       if name in faults:

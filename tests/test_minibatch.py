@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import batches, catalog, epochs
+from lstm_jax import catalog
 from lstm_jax.datasets.marked_product import marked_product
-from lstm_jax.examples import Dataset, Examples, Pool
 from lstm_jax.nn import convert
-from lstm_jax.trainers import _optimizers
+from lstm_jax.training import batches, epochs
+from lstm_jax.training.examples import Dataset, Examples, Pool
+from lstm_jax.training.trainers import _optimizers
 from tests.gradients import cheap_jit, distance
 
 KINDS = ('srn', 'lstm', 'gru')

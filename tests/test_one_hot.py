@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from experiments import bench_rows, flags, plan
-from lstm_jax import catalog, trial
+from lstm_jax import catalog
 from lstm_jax.lanes import key_of
 from lstm_jax.learners.truncated1997 import truncated1997
 from lstm_jax.ops import unroll
 from lstm_jax.ops.prng import Key
+from lstm_jax.training import online
 from lstm_jax.types import OneHot, Stream
 from tests.array_task import array_task, at, random_arrays
 from tests.gradients import cheap_jit, distance, largest, random_net
@@ -299,7 +300,7 @@ def lowered(size, lanes, learner, whole=True):
     'cells', 'lstm1997', size, task.num_outputs, blocks=1, block_size=1
   )
   learner = learner(cell, task)
-  program = trial.program(task, learner)
+  program = online.program(task, learner)
   numbers = {
     name: np.stack([n] * lanes, axis=-1).astype(np.float32)
     for name, n in {**cell.numbers, 'learning_rate': 0.5}.items()

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax.outputs import CHOICES, output_unit
+from lstm_jax.tasks._outputs import CHOICES, output_unit
 
 
 def of_unit(unit, net, target):

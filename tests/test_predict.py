@@ -97,7 +97,7 @@ def sine(tmp_path_factory):
   import jax
 
   from experiments import comparison_plan, flags
-  from lstm_jax.snapshot import named
+  from lstm_jax.training.snapshot import named
 
   line = '--task=noisy_sine --cell=srn --hidden=3 --seeds=1'
   (setting,) = made(line).trials

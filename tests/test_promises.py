@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from experiments import comparison_plan, engine, flags, plan
-from lstm_jax import catalog, promises
-from lstm_jax.examples import BadData, Dataset, Examples, Pool
+from lstm_jax import catalog, testing
+from lstm_jax.training.examples import BadData, Dataset, Examples, Pool
 from lstm_jax.types import Stream
 
 CELL = catalog.build('cells', 'srn', 3, 2, hidden=4)
@@ -107,8 +107,8 @@ ONE_COLUMN = np.ones((4, 1), np.float32)
   ],
 )
 def test_a_cell_that_breaks_its_promises_is_named(cell, words):
-  with pytest.raises(promises.Broken, match=words) as error:
-    promises.check_cell('mine', cell)
+  with pytest.raises(testing.Broken, match=words) as error:
+    testing.check_cell('mine', cell)
   assert str(error.value).startswith('cell mine: ')
   assert '\n' not in str(error.value)
 
@@ -116,11 +116,11 @@ def test_a_cell_that_breaks_its_promises_is_named(cell, words):
 @pytest.mark.parametrize('name', catalog.names('cells'))
 def test_every_cell_keeps_its_promises(name):
   for inputs in (1, 3):
-    promises.check_cell(name, catalog.build('cells', name, inputs, 1))
+    testing.check_cell(name, catalog.build('cells', name, inputs, 1))
   cell = catalog.build('cells', name, 2, 0)
-  promises.check_cell(name, cell, layer=True)
+  testing.check_cell(name, cell, layer=True)
   # Without a recurrence a layer scans the cell's step.
-  promises.check_cell(name, cell._replace(recurrence=None), layer=True)
+  testing.check_cell(name, cell._replace(recurrence=None), layer=True)
 
 
 @pytest.mark.parametrize('grid', ['paper1997', 'quickstart'])
@@ -136,23 +136,23 @@ def test_the_cells_of_a_grid_keep_their_promises(grid):
     task = catalog.build('tasks', task, **dict(of_task))
     sizes = task.num_inputs, task.num_outputs
     built = catalog.build('cells', cell, *sizes, **dict(of_cell))
-    promises.check_cell(cell, built)
+    testing.check_cell(cell, built)
 
 
 def test_a_layer_of_a_cell_that_has_a_step_alone():
   cell = catalog.build('cells', 'srn', 3, 0)._replace(recurrence=None)
-  promises.check_cell('mine', cell, layer=True)
-  with pytest.raises(promises.Broken, match='all 3 inputs act'):
-    promises.check_cell(
+  testing.check_cell('mine', cell, layer=True)
+  with pytest.raises(testing.Broken, match='all 3 inputs act'):
+    testing.check_cell(
       'mine', mask_with(w_x=ONE_COLUMN)._replace(step=by_sums), layer=True
     )
   # A layer takes the step of one sequence at a time.
-  with pytest.raises(promises.Broken, match=r'h is float32\[1\]'):
+  with pytest.raises(testing.Broken, match=r'h is float32\[1\]'):
     short = step_with(lambda carry, net: (carry._replace(h=carry.h[:1]), net))
-    promises.check_cell('mine', short._replace(recurrence=None), layer=True)
+    testing.check_cell('mine', short._replace(recurrence=None), layer=True)
   two = lambda lanes=(), dtype=0: Two(jnp.ones(lanes), jnp.ones(lanes))
-  with pytest.raises(promises.Broken, match='which field'):
-    promises.check_cell('mine', cell._replace(initial_carry=two), layer=True)
+  with pytest.raises(testing.Broken, match='which field'):
+    testing.check_cell('mine', cell._replace(initial_carry=two), layer=True)
 
 
 def test_an_error_of_the_code_itself_passes_through():
@@ -160,7 +160,7 @@ def test_an_error_of_the_code_itself_passes_through():
     raise RuntimeError('mine')
 
   with pytest.raises(RuntimeError, match='mine'):
-    promises.check_cell('mine', CELL._replace(step=step))
+    testing.check_cell('mine', CELL._replace(step=step))
 
 
 def stream_with(**changes):
@@ -209,15 +209,15 @@ ALWAYS = lambda value: lambda made: lambda t: value(made, t)
   ],
 )
 def test_a_task_that_breaks_its_promises_is_named(task, words):
-  with pytest.raises(promises.Broken, match=words) as error:
-    promises.check_task('mine', task, 6)
+  with pytest.raises(testing.Broken, match=words) as error:
+    testing.check_task('mine', task, 6)
   assert '\n' not in str(error.value)
 
 
 def test_tasks_keep_their_promises():
   # One of which the ends are looked at, one with one-hot inputs.
-  promises.check_task('adding', catalog.build('tasks', 'adding'), 600)
-  promises.check_task('trigger', catalog.build('tasks', 'trigger'), 10)
+  testing.check_task('adding', catalog.build('tasks', 'adding'), 600)
+  testing.check_task('trigger', catalog.build('tasks', 'trigger'), 10)
 
 
 RANDOM = np.random.default_rng(0)
@@ -306,22 +306,22 @@ SQUARED = dict(loss='squared', num_outputs=1)
   ],
 )
 def test_a_data_set_that_breaks_its_promises_is_named(data, words):
-  with pytest.raises(promises.Broken, match=words) as error:
-    promises.check_dataset('mine', data, (0, 1))
+  with pytest.raises(testing.Broken, match=words) as error:
+    testing.check_dataset('mine', data, (0, 1))
   assert str(error.value).startswith('data set mine: ')
   assert '\n' not in str(error.value)
 
 
 def test_data_sets_keep_their_promises():
-  promises.check_dataset('mine', data_of(), (0, 1))
+  testing.check_dataset('mine', data_of(), (0, 1))
   # What lies past an end is never read.
-  promises.check_dataset('mine', data_of(at(INPUTS, (3, 4, 0), np.nan)))
-  promises.check_dataset('mine', data_of(TOKENS, LABELS % 2, **WORDS))
+  testing.check_dataset('mine', data_of(at(INPUTS, (3, 4, 0), np.nan)))
+  testing.check_dataset('mine', data_of(TOKENS, LABELS % 2, **WORDS))
   without_held_out = {'train': PARTS['train'], 'test': PARTS['train']}
   pool = Pool(Examples(INPUTS, LABELS), without_held_out)
-  promises.check_dataset('mine', data_of()._replace(pool=lambda seed: pool))
+  testing.check_dataset('mine', data_of()._replace(pool=lambda seed: pool))
   for name in ('noisy_sine', 'marked_product'):
-    promises.check_dataset(name, catalog.build('datasets', name), range(3))
+    testing.check_dataset(name, catalog.build('datasets', name), range(3))
 
 
 def expanded(line):

@@ -11,9 +11,9 @@ from lstm_jax.store import faults
 from lstm_jax.store.folder import create_or_open
 from tests.fake_sweep import make_plan, record
 
-THEN = {'lstm_jax/cells/a.py': '1', 'lstm_jax/trial.py': '2'}
+THEN = {'lstm_jax/cells/a.py': '1', 'lstm_jax/training/online.py': '2'}
 NOW = {**THEN, 'lstm_jax/cells/a.py': '9'}
-OTHER = {'lstm_jax/cells/b.py': '7', 'lstm_jax/trial.py': '2'}
+OTHER = {'lstm_jax/cells/b.py': '7', 'lstm_jax/training/online.py': '2'}
 
 
 def how(**flags):

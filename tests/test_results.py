@@ -266,7 +266,10 @@ def test_a_reason_says_nothing_of_the_machine():
   assert 'home' not in said and 'opt' not in said
   assert '".../x.wav"' in said and ' .../y.csv;' in said
   assert 'https://jax.dev/a/b' in said
-  assert '"lstm_jax/trial.py", line 3' in said and '"jax/_src/api.py"' in said
+  assert (
+    '"lstm_jax/training/online.py", line 3' in said
+    and '"jax/_src/api.py"' in said
+  )
 
 
 @pytest.mark.parametrize('start', ['=', '+', '-', '@'])

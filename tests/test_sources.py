@@ -9,6 +9,7 @@ import pytest
 import lstm_jax
 from experiments import builds, flags, plan
 from experiments.setting import trial_id
+from lstm_jax import catalog
 from lstm_jax.store import sources
 
 PACKAGE = Path(lstm_jax.__file__).parent
@@ -131,10 +132,11 @@ def test_modules_from_outside_are_followed(checkout, monkeypatch, of_task):
 
 def test_every_entry_of_the_catalog_has_its_sources():
   known = {}
-  for kind in ('cells', 'tasks', 'learners', 'trainers', 'datasets'):
-    for path in (PACKAGE / kind).glob('[!_]*.py'):
-      found = sources.of_modules([f'lstm_jax.{kind}.{path.stem}'], known)
-      assert f'lstm_jax/{kind}/{path.name}' in found
+  for kind, folder in catalog.FOLDERS.items():
+    for path in (PACKAGE / folder).glob('[!_]*.py'):
+      module = catalog.module_of(kind, path.stem)
+      found = sources.of_modules([module], known)
+      assert f'lstm_jax/{folder}/{path.name}' in found
       assert all(str(path.parent.parent) not in name for name in found)
 
 

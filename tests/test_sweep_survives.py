@@ -20,7 +20,7 @@ import pytest
 from lstm_jax import results
 from lstm_jax.store import checkpoints, lock
 from lstm_jax.store.folder import open_folder
-from lstm_jax.trial import RUNNING
+from lstm_jax.training.online import RUNNING
 from tests import children
 
 PLAN = (

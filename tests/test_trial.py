@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog, lanes, trial
-from lstm_jax.trial import BUDGET, DIVERGED, IDLE, RUNNING, SOLVED
+from lstm_jax import catalog, lanes
+from lstm_jax.training import online
+from lstm_jax.training.online import BUDGET, DIVERGED, IDLE, RUNNING, SOLVED
 from tests import scripted
 
 WEIGHTS, TRAINING, TEST = 0, 1, 2  # children of a trial's key
@@ -41,7 +42,7 @@ class Plays(NamedTuple):
 def plays():
   traced = []
   learner = scripted.learner(logged=12, on_trace=lambda: traced.append(1))
-  program = trial.program(scripted.task(STREAK), learner)
+  program = online.program(scripted.task(STREAK), learner)
   return Plays(*map(jax.jit, program), traced)
 
 
@@ -134,7 +135,7 @@ def test_trials_end_at_the_right_sequence(plays, begun):
 
 
 def test_the_mean_error_is_asked_for_too(plays):
-  program = trial.program(
+  program = online.program(
     scripted.task(STREAK, mean_error=scripted.RIGHT), scripted.learner()
   )
   strict = Plays(*map(jax.jit, program), [])
@@ -295,7 +296,7 @@ class Nets(NamedTuple):
   """The compiled program of a small net, and its first trials, 32 lanes."""
 
   advance: object
-  first: trial.Trials
+  first: online.Trials
 
 
 @pytest.fixture(scope='module')
@@ -305,7 +306,7 @@ def nets():
   )
   cell = catalog.build('cells', 'lstm1997', 2, 1, blocks=1, block_size=1)
   learner = catalog.build('learners', 'truncated1997', cell, task)
-  program = trial.program(task, learner)
+  program = online.program(task, learner)
   seeds = np.arange(WIDTHS[-1])
   numbers = {
     name: np.stack([value] * len(seeds), axis=-1).astype(np.float32)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import lanes, trial, workers
+from lstm_jax import lanes, workers
+from lstm_jax.training import online
 from lstm_jax.workers import Hooks
 from tests import scripted
 
@@ -17,7 +18,7 @@ TESTED = 64
 def build(name, most=2**30):
   """The scripted program, at most so many sequences a call of `advance`."""
   del name
-  program = trial.program(scripted.task(), scripted.learner())
+  program = online.program(scripted.task(), scripted.learner())
 
   def advance(trials, num_sequences):
     return program.advance(trials, jnp.minimum(num_sequences, most))
@@ -310,7 +311,7 @@ def test_no_jobs():
 
 
 def test_a_column_of_another_program_is_refused():
-  trials = trial.program(scripted.task(), scripted.learner()).start(
+  trials = online.program(scripted.task(), scripted.learner()).start(
     tuple(np.array([0], np.uint32) for _ in range(2)),
     {name: np.float32([value]) for name, value in scripted.SCRIPT.items()},
     np.int32([4]),

@@ -35,7 +35,7 @@ from experiments.comparisons.measures import (
 )
 from experiments.report import commands, naming
 from experiments.summaries import parts
-from lstm_jax.examples import CURVES
+from lstm_jax.training.examples import CURVES
 
 _FINISHED = ('budget', 'solved')  # trained to the end
 # What seeds are judged by, the first that some of them have.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from lstm_jax.collect import faults
 from lstm_jax.collect.sources import Source
-from lstm_jax.examples import BadData
+from lstm_jax.training.examples import BadData
 
 SPLITS = ('train', 'test')
 CLASSES = ('neg', 'pos')

@@ -7,7 +7,7 @@ import numpy as np
 
 from lstm_jax.datasets import _folds, _levels, _sounds, _spectra
 from lstm_jax.datasets._cache import cached
-from lstm_jax.examples import Dataset, Examples, Pool
+from lstm_jax.training.examples import Dataset, Examples, Pool
 
 Split = Literal['published', 'official']
 Scale = Literal['pcm', 'standard']

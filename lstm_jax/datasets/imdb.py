@@ -15,7 +15,7 @@ from lstm_jax.collect import prepared as prepared_lib
 from lstm_jax.datasets import _levels, _text
 from lstm_jax.datasets._cache import cached
 from lstm_jax.datasets._ranks import ranks
-from lstm_jax.examples import Dataset, Examples, Pool, Source
+from lstm_jax.training.examples import Dataset, Examples, Pool, Source
 
 NUMBERS = {'length': 500}
 STATIC = ('length',)

@@ -6,7 +6,7 @@ examples, marks anywhere, and no minimal lag.
 
 import numpy as np
 
-from lstm_jax.examples import Dataset, Examples, Pool, Source
+from lstm_jax.training.examples import Dataset, Examples, Pool, Source
 
 NUMBERS = {'length': 100}
 STATIC = ('length',)

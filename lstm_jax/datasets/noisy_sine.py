@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from lstm_jax.examples import Dataset, Examples, Pool, Source
+from lstm_jax.training.examples import Dataset, Examples, Pool, Source
 
 MEAN_STEPS = (0, 400)
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from lstm_jax.collect import prepared as prepared_lib
 from lstm_jax.datasets import _audio
-from lstm_jax.examples import Dataset, Source
+from lstm_jax.training.examples import Dataset, Source
 
 # Of an epoch over 80 % of the 2,985 sounds of the copy at hand, hop 10 ms.
 MEAN_STEPS = (0, 850_000)

@@ -46,7 +46,7 @@ _PACKAGE = re.compile(r'.*/(?:site|dist)-packages/(.*)')
 
 
 def without_places(text):
-  """A message whose paths say nothing of the machine: `lstm_jax/trial.py`."""
+  """A message whose paths say nothing of the machine: `lstm_jax/types.py`."""
 
   def relative(match):
     path = match[1] or match[2]

@@ -30,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.ops.prng import bits_at, integer_at
-from lstm_jax.outputs import output_unit
+from lstm_jax.tasks._outputs import output_unit
 from lstm_jax.types import Array, Blindness, Exam, OneHot, Stream, Task
 
 NUMBERS = {'length': 100}

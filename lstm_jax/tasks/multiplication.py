@@ -21,10 +21,10 @@ from typing import Literal
 
 import jax.numpy as jnp
 
-from lstm_jax.criteria import recent as recent_sequences
 from lstm_jax.ops.prng import uniform_at
-from lstm_jax.outputs import output_unit
 from lstm_jax.tasks import _marked
+from lstm_jax.tasks._criteria import recent as recent_sequences
+from lstm_jax.tasks._outputs import output_unit
 from lstm_jax.types import Task
 
 NUMBERS = {'length': 100}

@@ -33,8 +33,8 @@ from typing import Literal
 import jax.numpy as jnp
 
 from lstm_jax.ops.prng import integer_at
-from lstm_jax.outputs import output_unit
 from lstm_jax.tasks import _grammar
+from lstm_jax.tasks._outputs import output_unit
 from lstm_jax.types import Exam, Stream, Task
 
 PROVIDES = {'next_symbol': {'targets': 'next_symbol'}}

@@ -25,9 +25,9 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.criteria import streak as right_streak
 from lstm_jax.ops.prng import bits_at, integer_at
-from lstm_jax.outputs import output_unit
+from lstm_jax.tasks._criteria import streak as right_streak
+from lstm_jax.tasks._outputs import output_unit
 from lstm_jax.types import Array, Stream, Task
 
 NUMBERS = {'length': 100}

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.ops.prng import bits_at, integer_at, uniform_at
-from lstm_jax.outputs import output_unit
+from lstm_jax.tasks._outputs import output_unit
 from lstm_jax.types import Array, Exam, OneHot, Stream, Task
 
 NUMBERS = {'length': 50}

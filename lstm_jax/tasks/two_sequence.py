@@ -31,7 +31,7 @@ import numpy as np
 from jax.lax import bitcast_convert_type
 
 from lstm_jax.ops.prng import bits_at, fold_in, integer_at
-from lstm_jax.outputs import output_unit
+from lstm_jax.tasks._outputs import output_unit
 from lstm_jax.types import Array, Exam, Stream, Task
 
 NUMBERS = {'length': 100}

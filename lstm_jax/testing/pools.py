@@ -5,8 +5,8 @@ import zlib
 
 import numpy as np
 
-from lstm_jax.examples import Dataset, Pool
-from lstm_jax.promises.broken import Broken, must_be, words
+from lstm_jax.testing.broken import Broken, must_be, words
+from lstm_jax.training.examples import Dataset, Pool
 
 _ROWS = 2**22  # numbers looked at in one piece
 _PARTS = ('train', 'valid', 'test')

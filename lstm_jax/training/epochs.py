@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lstm_jax.batches import in_batches, order_of
-from lstm_jax.examples import CURVES, Examples, Pool
-from lstm_jax.snapshot import Snapshot, named, restored
-from lstm_jax.training import Trainer, no_sums
+from lstm_jax.training.batches import in_batches, order_of
+from lstm_jax.training.examples import CURVES, Examples, Pool
+from lstm_jax.training.snapshot import Snapshot, named, restored
+from lstm_jax.training.trainer import Trainer, no_sums
 
 # Between two looks at whether to stop.
 _CHUNK_SECONDS = 0.5

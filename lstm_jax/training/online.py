@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax import blindness, exams
 from lstm_jax.ops import prng
 from lstm_jax.ops.prng import Key
 from lstm_jax.ops.unroll import select, settle
+from lstm_jax.training import evaluation, futility
 from lstm_jax.types import Array, Exam, Judgement
 
 # What a lane is doing, and how a trial ended.
@@ -137,7 +137,7 @@ def program(task, learner):
     zeros = jnp.zeros(lanes, dtype)
     none = jnp.zeros(lanes, jnp.int32)
     if exam:
-      criterion = exams.begin(lanes, dtype)
+      criterion = evaluation.begin(lanes, dtype)
     else:
       criterion = task.criterion.init(lanes, dtype)
     return Trials(
@@ -185,7 +185,7 @@ def program(task, learner):
     child = lambda n: prng.fold_in(trials.key, jnp.full_like(seen, n))
     sequence_key = prng.fold_in(child(_TRAINING), seen)
     if exam:
-      criterion_t, first, solved = exams.sit(
+      criterion_t, first, solved = evaluation.sit(
         exam, trials.criterion, judgement, seen, milestone > 0
       )
       milestone = jnp.where(keep & first & (milestone == 0), seen, milestone)
@@ -200,7 +200,7 @@ def program(task, learner):
     blind, hopeless = trials.blind, jnp.zeros_like(running)
     if rule := task.blindness:
       due = keep & ~sits & (seen % rule.every == 0)
-      blind = blindness.count(
+      blind = futility.count(
         rule, learner.judge, learner_t.params, sequence_key, trials.length,
         due, blind,
       )  # fmt: skip

@@ -1,6 +1,6 @@
 """The seam of batch training: what a trainer is.
 
-Its tasks are data sets (`lstm_jax.examples`); `lstm_jax.epochs` runs it.
+Its tasks are data sets (`examples`); `epochs` runs it.
 """
 
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from lstm_jax.sequence_model import Model
+from lstm_jax.training.sequence_model import Model
 from lstm_jax.types import Array
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.ops.prng import Key
-from lstm_jax.promises.broken import Broken, must_be, words
+from lstm_jax.testing.broken import Broken, must_be, words
 from lstm_jax.types import OneHot, Stream, Task
 
 _SEQUENCES = 4  # drawn of a task

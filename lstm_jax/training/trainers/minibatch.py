@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_jax.examples import Dataset, Examples
-from lstm_jax.sequence_model import make_model
-from lstm_jax.trainers._optimizers import OPTIMIZERS
-from lstm_jax.training import State, Sums, Trainer, no_sums
+from lstm_jax.training.examples import Dataset, Examples
+from lstm_jax.training.sequence_model import make_model
+from lstm_jax.training.trainer import State, Sums, Trainer, no_sums
+from lstm_jax.training.trainers._optimizers import OPTIMIZERS
 
 NUMBERS = {'learning_rate': 0.001}
 # Programs are compiled for the sizes of the data.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.nn.recurrences import with_recurrence
-from lstm_jax.promises.broken import Broken, leaves, must_be, same, words
+from lstm_jax.testing.broken import Broken, leaves, must_be, same, words
 from lstm_jax.types import Cell
 
 _LANES = ((), (3,))  # one net and several

@@ -13,10 +13,10 @@ Each raises `Broken` with one line: who, what it has, what it must have. What
 the code of a cell or a task raises itself passes through.
 """
 
-from lstm_jax.promises.broken import Broken
-from lstm_jax.promises.cells import check_cell
-from lstm_jax.promises.pools import check_dataset, check_parts, check_pool
-from lstm_jax.promises.tasks import check_task
+from lstm_jax.testing.broken import Broken
+from lstm_jax.testing.cells import check_cell
+from lstm_jax.testing.pools import check_dataset, check_parts, check_pool
+from lstm_jax.testing.tasks import check_task
 
 __all__ = [
   'Broken',

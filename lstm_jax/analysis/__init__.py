@@ -1,0 +1,1 @@
+"""Gradient by lag, and credit assignment by lag."""

@@ -1,0 +1,1 @@
+"""Trials on-line, and epochs of minibatches."""

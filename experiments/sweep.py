@@ -23,7 +23,7 @@ def main(argv=None):
   """Runs the command line `argv` and returns its exit code."""
   argv = sys.argv if argv is None else argv
   if _VANISHING in argv:
-    from experiments import vanishing
+    from experiments.vanishing import __main__ as vanishing
 
     return vanishing.main([word for word in argv if word != _VANISHING])
   try:

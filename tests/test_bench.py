@@ -6,13 +6,9 @@ from importlib import metadata
 
 import pytest
 
-from experiments import (
-  bench,
-  bench_epochs,
-  bench_layers,
-  bench_learners,
-  bench_libraries,
-)
+from experiments.bench import __main__ as bench
+from experiments.bench import epochs, layers, learners
+from experiments.bench import libraries as bench_libraries
 from lstm_jax import catalog
 from tests import children
 
@@ -31,7 +27,7 @@ BAD = {
 def test_a_wrong_flag_has_one_line_and_does_not_wait_for_jax(words):
   code = (
     'import sys\n'
-    'from experiments import bench\n'
+    'from experiments.bench import __main__ as bench\n'
     'assert bench.main(["bench", *sys.argv[1:]]) == 2\n'
     'assert "jax" not in sys.modules\n'
   )
@@ -50,7 +46,7 @@ def test_help_names_every_flag(capsys):
 
 
 def test_every_learner_is_timed_at_every_size():
-  plans = bench_learners.plan(['all'], [4, 128])
+  plans = learners.plan(['all'], [4, 128])
   assert set(plans) == set(catalog.names('learners'))
   for learner, by_size in plans.items():
     assert set(by_size) == {4, 128}
@@ -62,8 +58,8 @@ def test_every_learner_is_timed_at_every_size():
 def test_the_power_is_that_of_the_last_sizes():
   sizes = [4, 8, 16, 32, 64]
   costs = [50, 50, *(3 * n**4 for n in sizes[2:])]
-  assert bench_learners.growth(sizes, costs) == pytest.approx(4)
-  assert math.isnan(bench_learners.growth(sizes[:3], costs[:3]))
+  assert learners.growth(sizes, costs) == pytest.approx(4)
+  assert math.isnan(learners.growth(sizes[:3], costs[:3]))
 
 
 def test_what_was_timed_is_recorded(tmp_path, capsys):
@@ -85,8 +81,8 @@ def test_what_was_timed_is_recorded(tmp_path, capsys):
 
 def test_some_libraries_alone(monkeypatch, capsys):
   """What others leave in the machine does not reach the one asked for."""
-  monkeypatch.setitem(bench_layers.SIZES, 'tiny', (3, 2, 2, 4, 1))
-  bench_layers._child('srn', 'tiny', 'default', 1, 0.0, 'ours')
+  monkeypatch.setitem(layers.SIZES, 'tiny', (3, 2, 2, 4, 1))
+  layers._child('srn', 'tiny', 'default', 1, 0.0, 'ours')
   *figures, _ = json.loads(capsys.readouterr().out.splitlines()[-1])
   timed = [f['library'] for f in figures if 'both_ms' in f]
   assert timed == ['ours']
@@ -98,18 +94,18 @@ def test_every_library_runs_its_layers(monkeypatch, capsys):
   """Each layer there is, once, as the process that times them runs it."""
   import jax
 
-  monkeypatch.setitem(bench_layers.SIZES, 'tiny', (3, 2, 2, 4, 2))
+  monkeypatch.setitem(layers.SIZES, 'tiny', (3, 2, 2, 4, 2))
   with jax.numpy_rank_promotion('allow'):  # theirs does
-    bench_layers._child('gru', 'tiny', 'default', 1, 0.0)
+    layers._child('gru', 'tiny', 'default', 1, 0.0)
   *figures, peak = json.loads(capsys.readouterr().out.splitlines()[-1])
-  libraries = bench_libraries.chosen(2, bench_layers.OURS)
+  libraries = bench_libraries.chosen(2, layers.OURS)
   assert [f['library'] for f in figures] == [*libraries]
   assert 'flax, one by one' in libraries
   assert 'ours, one by one' not in libraries
   assert peak['peak'] > 0 and peak['sustained'] > 0
   assert peak['vector_bytes'] in (16, 32, 64, None)
   assert {figure['kind'] for figure in (*figures, peak)} == {'gru'}
-  table = bench_layers._table('gru', 'tiny', [*figures, peak])
+  table = layers._table('gru', 'tiny', [*figures, peak])
   for line in (
     'ours ',
     'keras, one by one ',
@@ -127,9 +123,7 @@ def test_every_library_runs_its_layers(monkeypatch, capsys):
 def test_a_record_names_the_libraries_it_compares(
   tmp_path, monkeypatch, capsys
 ):
-  monkeypatch.setattr(
-    bench_layers, 'measure', lambda kind, *_: [{'kind': kind}]
-  )
+  monkeypatch.setattr(layers, 'measure', lambda kind, *_: [{'kind': kind}])
   record = tmp_path / 'record.json'
   assert bench.main(['bench', '--layers=gru', f'--record={record}']) == 0
   figures = json.loads(record.read_text())
@@ -148,7 +142,7 @@ def test_a_call_knows_nothing_of_the_one_before(monkeypatch):
     asked.append(what)
     return [{}] if what else []
 
-  for timed in (bench_layers, bench_epochs):
+  for timed in (layers, epochs):
     monkeypatch.setattr(timed, 'measure', measure)
   assert bench.main(['bench', '--layers=gru']) == 0
   assert bench.main(['bench', '--epochs=imdb', '--cells=gru']) == 0
@@ -156,22 +150,22 @@ def test_a_call_knows_nothing_of_the_one_before(monkeypatch):
 
 
 @pytest.mark.parametrize('vocabulary', [0, 7])
-@pytest.mark.parametrize('library', bench_epochs.LIBRARIES)
+@pytest.mark.parametrize('library', epochs.LIBRARIES)
 def test_every_library_makes_an_update(library, vocabulary):
   import jax
 
   outputs = 1 if vocabulary else 3
-  size = bench_epochs.Size(5, 2, vocabulary, 4, 3, outputs, 6)
-  inputs, targets = bench_epochs._data(size, 3)
+  size = epochs.Size(5, 2, vocabulary, 4, 3, outputs, 6)
+  inputs, targets = epochs._data(size, 3)
   assert inputs.shape == ((6, 5) if vocabulary else (6, 5, 4))
   with jax.numpy_rank_promotion('allow'):
-    getattr(bench_epochs, library)(size, 'lstm', inputs, targets)()
+    getattr(epochs, library)(size, 'lstm', inputs, targets)()
 
 
 def test_epochs_are_told_from_the_best_turns(monkeypatch, capsys):
   said = iter([2.0, 6.0, 9.0, 1.0, 7.0, 8.0])
-  monkeypatch.setattr(bench_epochs, '_turn', lambda *what: next(said))
-  figures = bench_epochs.measure(['imdb'], 2, ('lstm',))
+  monkeypatch.setattr(epochs, '_turn', lambda *what: next(said))
+  figures = epochs.measure(['imdb'], 2, ('lstm',))
   # 20,000 reviews are 157 batches of 128.
   assert [f['epoch_s'] for f in figures] == [157.0, 942.0, 1256.0]
   lines = capsys.readouterr().out.splitlines()

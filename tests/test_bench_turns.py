@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from experiments import bench_turns
+from experiments.bench import turns
 
 NAMES = ('forms', 'rows', 'layers', 'sweep')
 
@@ -34,10 +34,10 @@ def test_the_ratio_of_turns_is_told_with_its_interval(
   factor, checkout, monkeypatch, capsys, tmp_path
 ):
   measures = dict.fromkeys(NAMES, measured(factor, checkout))
-  monkeypatch.setattr(bench_turns, '_MEASURES', measures)
+  monkeypatch.setattr(turns, '_MEASURES', measures)
   path = tmp_path / 'record.json'
   words = [f'--before={checkout}', '--only=rows', f'--record={path}']
-  assert bench_turns.main(['bench_turns', *words]) == 0
+  assert turns.main(['bench_turns', *words]) == 0
   (row,) = json.loads(path.read_text())['rows']
   low, high = row['interval']
   assert low < factor < high and high - low < 0.1
@@ -50,10 +50,10 @@ def test_who_goes_first_changes_from_turn_to_turn(checkout, monkeypatch):
   measure = lambda place, _: (
     order.append(place == checkout) or {'x': 1.0 + 1e-9}
   )
-  monkeypatch.setattr(bench_turns, '_MEASURES', {**dict.fromkeys(NAMES)})
-  monkeypatch.setitem(bench_turns._MEASURES, 'sweep', measure)
+  monkeypatch.setattr(turns, '_MEASURES', {**dict.fromkeys(NAMES)})
+  monkeypatch.setitem(turns._MEASURES, 'sweep', measure)
   words = [f'--before={checkout}', '--only=sweep', '--turns=4']
-  assert bench_turns.main(['bench_turns', *words]) == 0
+  assert turns.main(['bench_turns', *words]) == 0
   assert order == [False, True, True, False] * 2
 
 
@@ -68,5 +68,5 @@ def test_who_goes_first_changes_from_turn_to_turn(checkout, monkeypatch):
 )
 def test_bad_flags_are_named(words, said, checkout, capsys):
   words = [word.format(checkout) for word in words]
-  assert bench_turns.main(['bench_turns', *words]) == 2
+  assert turns.main(['bench_turns', *words]) == 2
   assert said in capsys.readouterr().err

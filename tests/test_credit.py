@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import vanishing_learners
+from experiments.vanishing import learners
 from lstm_jax import catalog
 from lstm_jax.analysis import credit, gradient_flow
 from tests.array_task import array_task, random_arrays
@@ -123,8 +123,6 @@ def test_exact_rules_agree_and_others_do_not(x64, cell):
 
 
 def test_every_learner_has_a_signal_or_a_reason():
-  chosen = vanishing_learners.choose('all')
-  assert {*chosen, *vanishing_learners.NO_SIGNAL} == {
-    *catalog.names('learners')
-  }
-  assert not {*chosen} & {*vanishing_learners.NO_SIGNAL}
+  chosen = learners.choose('all')
+  assert {*chosen, *learners.NO_SIGNAL} == {*catalog.names('learners')}
+  assert not {*chosen} & {*learners.NO_SIGNAL}

@@ -22,7 +22,7 @@ OTHERS = {
   'lstm_jax/datasets/_cache.py': 'arrays are mapped, not read',
   'experiments/mains.py': 'os.devnull, for streams that are closed',
   'experiments/layout.py': 'os.devnull, for streams that are closed',
-  'experiments/bench_turns.py': 'figures of its own children, for developers',
+  'experiments/bench/turns.py': 'figures of its own children, for developers',
 }
 CALLS = (
   'open',

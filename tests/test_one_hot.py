@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import bench_rows, flags, plan
+from experiments import flags, plan
+from experiments.bench import rows as bench_rows
 from lstm_jax import catalog
 from lstm_jax.lanes import key_of
 from lstm_jax.learners.truncated1997 import truncated1997

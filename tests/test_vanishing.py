@@ -6,15 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import (
-  listing,
-  sweep,
-  vanishing,
-  vanishing_figure,
-  vanishing_learners,
-  vanishing_nets,
-)
-from experiments.vanishing_nets import Curve, Net
+from experiments import listing, sweep
+from experiments.vanishing import __main__ as vanishing
+from experiments.vanishing import figure as vanishing_figure
+from experiments.vanishing import learners
+from experiments.vanishing import nets as vanishing_nets
+from experiments.vanishing.nets import Curve, Net
 from lstm_jax import catalog
 from tests import children
 
@@ -53,7 +50,7 @@ def test_a_wrong_flag_has_one_line(words, capsys):
 def test_a_wrong_flag_does_not_wait_for_jax():
   code = (
     'import sys\n'
-    'from experiments import vanishing\n'
+    'from experiments.vanishing import __main__ as vanishing\n'
     'assert vanishing.main(["vanishing", "--cell=x"]) == 2\n'
     'assert "jax" not in sys.modules\n'
   )
@@ -192,7 +189,7 @@ def test_learners_are_left_out_with_the_reason():
   ]
   request = vanishing.parse([*words, '--learning_rate=0.1,0.2'])
   assert set(request.learners) == set(request.nets)
-  every = set(catalog.names('learners')) - set(vanishing_learners.NO_SIGNAL)
+  every = set(catalog.names('learners')) - set(learners.NO_SIGNAL)
   for name, settings in request.learners.items():
     lacks = {'truncated1997'} if name.startswith('srn') else set()
     assert set(settings) == every - lacks

@@ -93,7 +93,8 @@ def main(argv=None):
     return show(usage())
   try:
     request = parse(arguments)
-    from experiments import vanishing_learners, vanishing_nets
+    from experiments.vanishing import learners as vanishing_learners
+    from experiments.vanishing import nets as vanishing_nets
 
     found, seen = {}, {}
     for name, settings in request.nets.items():
@@ -166,7 +167,7 @@ def parse(arguments):
   always = (f'--seeds={own.get("seeds", _SEEDS)}', f'--budget={budget}')
   asked, learners = own.get('learners', ''), ()
   if asked:
-    from experiments import vanishing_learners
+    from experiments.vanishing import learners as vanishing_learners
 
     learners = vanishing_learners.choose(asked)
   nets, theirs, refused = {}, {}, []

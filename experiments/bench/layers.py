@@ -19,7 +19,8 @@ import time
 
 import numpy as np
 
-from experiments import bench_libraries, launch
+from experiments import launch
+from experiments.bench import libraries
 from experiments.layout import aligned
 
 # T, B, I, H; models side by side.
@@ -79,7 +80,7 @@ def measure(kind, sizes, pace):
       if profile != 'default':
         launch.set_flags(environ=environ)
       done = subprocess.run(
-        [sys.executable, '-m', 'experiments.bench_layers', *words],
+        [sys.executable, '-m', 'experiments.bench.layers', *words],
         env=environ, capture_output=True, text=True, check=False,
       )  # fmt: skip
       if done.returncode:
@@ -185,7 +186,7 @@ def _child(kind, size, profile, repeats, seconds, *only):
   rng = np.random.default_rng(0)
   xs = rng.normal(size=(num_steps, batch, inputs)).astype(np.float32)
   figures, loops = [], []
-  for name, (make, kinds) in bench_libraries.chosen(models, OURS).items():
+  for name, (make, kinds) in libraries.chosen(models, OURS).items():
     what = {'kind': kind, 'size': size, 'profile': profile, 'library': name}
     figures.append(what)
     if only and name not in only:

@@ -81,7 +81,7 @@ def _turn(name, kind, library):
   if library == 'ours':
     launch.set_flags('none', devices=1, environ=environ)
   done = subprocess.run(
-    [sys.executable, '-m', 'experiments.bench_epochs', name, kind, library],
+    [sys.executable, '-m', 'experiments.bench.epochs', name, kind, library],
     env=environ,
     capture_output=True,
     text=True,

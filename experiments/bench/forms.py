@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments import bench_rows
+from experiments.bench import rows as bench_rows
 from lstm_jax import catalog
 
 FORMS = ('streaming', 'batched')

@@ -1,4 +1,4 @@
-"""`python -m experiments.bench_turns`: is this checkout slower than another?
+"""`python -m experiments.bench.turns`: is this checkout slower than another?
 
 Both are timed in turn, each command in a process of its own, so that a slow
 spell of the machine meets both. What counts is the ratio of a turn, this
@@ -37,9 +37,9 @@ Times this checkout against another, in turn, and prints the ratios of
   layers  ms of a layer forward and both ways, by XLA and in C++
   sweep   seconds of the quick start, the whole process
 
-  python -m experiments.bench_turns --before=../lstm_jax_before
+  python -m experiments.bench.turns --before=../lstm_jax_before
 """
-_HERE = Path(__file__).parent.parent
+_HERE = Path(__file__).parent.parent.parent
 _LAYERS = (
   ('lstm', '1000,1,2,8', 'small loops'),
   ('lstm', '100,32,2,30', 'default'),
@@ -64,7 +64,7 @@ def main(argv=None):
     given = define()
     given(argv)
     before = Path(given.before).resolve()
-    if not given.before or not (before / 'experiments/bench.py').is_file():
+    if not given.before or not list(before.glob('experiments/bench*')):
       raise ValueError(f'--before={given.before}: no checkout of lstm_jax')
     for word in given.only:
       if word not in _MEASURES:
@@ -178,7 +178,7 @@ def _layers(place, compiles):
       launch.set_flags(environ=environ)
     for _ in range(compiles):
       words = [kind, size, profile, '3', '0.3', *_OURS]
-      said = _run(place, 'bench_layers', *words, environ=environ)
+      said = _run(place, 'bench.layers', *words, environ=environ)
       for figure in json.loads(said.splitlines()[-1]):
         for way in ('forward_ms', 'both_ms'):
           if way in figure:
@@ -204,6 +204,9 @@ _MEASURES = {
 def _run(place, name, *words, environ=None):
   """What a module of a checkout prints; without a name, C++ is compiled."""
   module = f'experiments.{name}' if name else 'lstm_jax.nn.native'
+  # The other checkout may be of before these folders.
+  if not (place / 'experiments/bench').is_dir():
+    module = module.replace('bench.', 'bench_').replace('.nn.', '.')
   done = subprocess.run(
     [sys.executable, '-m', module, *words],
     cwd=place, env=environ, capture_output=True, text=True, check=False,

@@ -4,7 +4,7 @@ import numpy as np
 
 from experiments import values
 from experiments.setting import length_is_static
-from experiments.vanishing_nets import Net, curves_of
+from experiments.vanishing.nets import Net, curves_of
 from lstm_jax import catalog
 
 # Sequences that each net is measured on.

@@ -5,8 +5,9 @@ import time
 
 import numpy as np
 
-from experiments import bench_rows, flags, values
+from experiments import flags, values
 from experiments import plan as plans
+from experiments.bench import rows
 from experiments.layout import aligned
 from lstm_jax import catalog
 
@@ -110,7 +111,7 @@ def _time(setting, device, lanes, pace):
   """
   import jax
 
-  build, trials = bench_rows.begin(setting, device, lanes)
+  build, trials = rows.begin(setting, device, lanes)
   advance = jax.jit(build.program.advance).lower(trials, np.int32(1)).compile()
   scratch = advance.memory_analysis().temp_size_in_bytes / lanes
   start = time.monotonic()
@@ -125,7 +126,7 @@ def _time(setting, device, lanes, pace):
       scratch,
       late if spent > _PATIENCE / 16 else '',
     )
-  count, trials = bench_rows.warm(advance, trials, pace)
+  count, trials = rows.warm(advance, trials, pace)
   best = math.inf
   for _ in range(pace.repeats):
     start = time.monotonic()

@@ -17,16 +17,10 @@ import sys
 
 from absl import flags
 
-from experiments import (
-  bench_epochs,
-  bench_forms,
-  bench_layers,
-  bench_learners,
-  bench_libraries,
-  bench_rows,
-  launch,
-  values,
-)
+from experiments import launch, values
+from experiments.bench import epochs as bench_epochs
+from experiments.bench import forms, learners, libraries, rows
+from experiments.bench import layers as bench_layers
 from experiments.layout import item, show
 from lstm_jax.store import files, provenance
 
@@ -134,10 +128,10 @@ def main(argv=None):
     if rest := _FLAGS(argv)[1:]:
       raise values.Refused(f'{rest[0]}: not a flag; write --NAME=VALUE')
     record = _RECORD.value and values.place(_RECORD.value, '--record')
-    settings = bench_rows.settings(_GRID.value) if _GRID.value else []
+    settings = rows.settings(_GRID.value) if _GRID.value else []
     sizes = [values.integer(n, '--sizes') for n in _SIZES.value]
     lanes = [values.integer(n, '--lanes') for n in _LANES.value]
-    plans = bench_learners.plan(_LEARNERS.value, sizes)
+    plans = learners.plan(_LEARNERS.value, sizes)
     for flag, known in (
       (_LAYERS, bench_layers.KINDS),
       (_EPOCHS, bench_epochs.SIZES),
@@ -150,7 +144,7 @@ def main(argv=None):
   except (flags.Error, values.Refused) as error:
     mains.say('bench', error)
     return 2
-  pace = bench_rows.Pace(_REPEATS.value, _SECONDS.value)
+  pace = rows.Pace(_REPEATS.value, _SECONDS.value)
   # Each in processes of its own, with flags of their own.
   if _LAYERS.value:
     bench_layers.compile_loops()
@@ -169,19 +163,17 @@ def main(argv=None):
   )
   figures = {'provenance': made_by}
   if layers:
-    figures |= {'libraries': bench_libraries.versions(), 'layers': layers}
+    figures |= {'libraries': libraries.versions(), 'layers': layers}
   elif epochs:
     figures['epochs'] = epochs
   elif settings:
-    figures['rows'] = bench_rows.measure(
-      settings, devices[0], pace, _COMPILES.value
-    )
+    figures['rows'] = rows.measure(settings, devices[0], pace, _COMPILES.value)
   elif plans:
-    figures['learners'] = bench_learners.measure(
+    figures['learners'] = learners.measure(
       plans, devices[0], lanes or [1, 16], pace
     )
   else:
-    figures |= bench_forms.measure(
+    figures |= forms.measure(
       devices, _LENGTH.value, lanes or [1, 16, 64, 256], pace, _LONG.value
     )
   if record:

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import engine, launch, values, vanishing_figure
+from experiments import engine, launch, values
 from experiments.layout import aligned
 from experiments.setting import Setting
+from experiments.vanishing import figure
 from lstm_jax import catalog
 from lstm_jax.store import files
 
@@ -284,7 +285,7 @@ def write(found, folder: Path, stem, label) -> list[Path]:
       for q, logs in enumerate(zip(*curve, strict=True)):
         rows.writerow((name, what, when, q, *(f'{10**x:.6g}' for x in logs)))
   contents = {f'{stem}.csv': text.getvalue().encode()}
-  contents |= vanishing_figure.pictures(found, stem, label)
+  contents |= figure.pictures(found, stem, label)
   for name, content in contents.items():
     files.write(folder / name, content)
   return [folder / name for name in contents]

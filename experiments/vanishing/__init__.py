@@ -1,0 +1,1 @@
+"""Errors that flow back, against the lag: `python -m experiments.vanishing`."""

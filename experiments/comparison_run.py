@@ -14,11 +14,11 @@ import traceback
 import numpy as np
 
 from experiments import comparison_records as records
-from experiments import nets, renewal, run_state
+from experiments import renewal, run_state
 from experiments.progress import Progress, choose_mode
 from experiments.setting import steps
 from lstm_jax import machine, results
-from lstm_jax.store import checkpoints
+from lstm_jax.store import checkpoints, nets
 
 # What a stop may wait for: a chunk, or what is being compiled.
 _STOP_SECONDS = 6.0

@@ -18,9 +18,10 @@ from experiments import values
 from experiments.layout import aligned, item, show
 from lstm_jax.catalog import unknown
 from lstm_jax.collect import prepared, sources
+from lstm_jax.collect.errors import BadData, Missing
 from lstm_jax.collect.published import PUBLISHED
+from lstm_jax.store import faults
 from lstm_jax.store.faults import Exit, StoreError, clean
-from lstm_jax.training.examples import BadData, Missing
 
 _HELP = """\
 Prepares data sets once, and prints what each holds.
@@ -94,7 +95,7 @@ def usage():
   for name, (placeholder, text) in _FLAGS.items():
     head = f'  --{name}' + (f'={placeholder}' if placeholder else '')
     lines += item(head, text, 0, 24)
-  return '\n'.join([*lines, '', mains.EXIT_CODES])
+  return '\n'.join([*lines, '', faults.EXIT_CODES])
 
 
 def listing(names, data_dir):

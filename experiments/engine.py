@@ -17,7 +17,6 @@ from experiments import (
   jax_options,
   launch,
   mains,
-  nets,
   renewal,
   run_state,
   stopping,
@@ -26,16 +25,17 @@ from experiments import (
 from experiments.builds import build
 from experiments.setting import changed, programs, trial_id
 from lstm_jax import machine, reruns, results
+from lstm_jax.collect import errors
 from lstm_jax.store import (
   checkpoints,
   faults,
   files,
   folder,
   lock,
+  nets,
   provenance,
   seal,
 )
-from lstm_jax.training import examples
 
 _ABORTED = (
   'sweep: a compiled library has aborted, most likely for want of memory: that '
@@ -72,9 +72,9 @@ def run(plan, how, stop):
   except faults.StoreError as error:
     print(f'sweep: {error}', file=sys.stderr)
     return int(error.exit_code)
-  except (examples.Missing, examples.BadData) as error:
+  except (errors.Missing, errors.BadData) as error:
     print(f'sweep: {error}', file=sys.stderr)
-    missing = isinstance(error, examples.Missing)
+    missing = isinstance(error, errors.Missing)
     return int(faults.Exit.NO_DATA if missing else faults.Exit.BAD_DATA)
   except Exception as error:
     line = machine.fault(error)

@@ -6,13 +6,13 @@ before anything touches JAX, or take the flags from `cpu_flags()`.
 
 import importlib.util
 import os
-import resource
 import subprocess
 import sys
 
 from experiments import estimate
 from lstm_jax import machine
-from lstm_jax.store.faults import Exit, Machine, StoreError
+from lstm_jax.store import memory
+from lstm_jax.store.faults import Exit, StoreError
 
 # Compile a loop over small arrays to one native function instead of a list of
 # kernels called one by one (2 to 8 times as fast for nets of a few cells), keep
@@ -68,10 +68,6 @@ def set_flags(profile='auto', devices=0, environ=os.environ):
   environ.setdefault('JAX_NUM_CPU_DEVICES', str(cores))
 
 
-# With less the loader, the compiler or its threads abort at their first step.
-_ADDRESS_SPACE = 3 * 2**30
-
-
 class NoDevice(StoreError):
   """What the environment asks of JAX is not to be had here."""
 
@@ -92,7 +88,7 @@ def devices(environ=os.environ):
     NoDevice: in one line, where JAX cannot do what the environment asks for, or
       is not installed.
   """
-  check_memory()
+  memory.check()
   _check_xla_flags(environ)
   try:
     import jax
@@ -110,21 +106,6 @@ def devices(environ=os.environ):
       f'{" ".join(asked) or "jax"}: {lines[0][:300]}; unset it or choose '
       'another, as JAX_PLATFORMS=cpu'
     ) from error
-
-
-def check_memory():
-  """Refuses what JAX would not survive: it aborts, with any code or none.
-
-  Raises:
-    Machine: this process may have too little memory for JAX.
-  """
-  limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-  if limit != resource.RLIM_INFINITY and limit < _ADDRESS_SPACE:
-    raise Machine(
-      f'this process may have {limit / 2**30:.1f} GiB of address space, JAX '
-      f'needs {_ADDRESS_SPACE / 2**30:.0f} or more (ulimit -v): run the same '
-      'command again with a higher limit'
-    )
 
 
 def _check_xla_flags(environ):

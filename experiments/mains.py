@@ -25,21 +25,12 @@ from pathlib import Path
 from experiments import aborts, stopping
 from lstm_jax import machine
 from lstm_jax.store import files
-from lstm_jax.store.faults import Exit, StoreError, clean
+from lstm_jax.store.faults import DEBUG, Exit, StoreError, clean
 
-DEBUG = 'LSTM_JAX_DEBUG'
 # Bytes of address space that NumPy, SciPy and a report take, and some to spare.
 _ROOM = 600 * 2**20
 # A device's words, and those of a loader that cannot map a library.
 _NO_MEMORY = ('RESOURCE_EXHAUSTED', 'failed to map segment')
-EXIT_CODES = f"""\
-Exit codes: 0 done; 2 bad flags, or a folder of another plan; 3 done, but a
-trial failed by an error or a record is bad; 65 a data file or a plan is
-damaged; 66 a data set is missing; 70 an error nobody foresaw
-({DEBUG}=1 shows where); 73 folder unusable; 74 disk trouble;
-75 stopped on request, out of memory or in use elsewhere, run again; 129, 130
-and 143 stopped by SIGHUP, SIGINT and SIGTERM: what was saved is safe, run
-again to continue. What cannot be printed changes no code: work goes on."""
 _PLAIN = str.maketrans('–—─│·×…≥≤█░“”‘’', '---|.x.><#."' + '"' + "''")
 
 

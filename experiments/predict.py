@@ -15,12 +15,12 @@ import math
 import sys
 from typing import NamedTuple
 
-from experiments import nets, values
+from experiments import values
 from experiments.comparisons import kind
 from experiments.layout import aligned, show
 from lstm_jax import results
 from lstm_jax.catalog import unknown
-from lstm_jax.store import faults, files, folder
+from lstm_jax.store import faults, files, folder, nets
 
 _HELP = """\
 Shows what the nets that a run has kept answer.
@@ -73,7 +73,7 @@ def main(argv=None):
   """Runs the command line `argv` and returns its exit code."""
   words = list(sys.argv if argv is None else argv)[1:]
   if '--help' in words or '-h' in words:
-    return show(_HELP + mains.EXIT_CODES)
+    return show(_HELP + faults.EXIT_CODES)
   try:
     asked = _read(words)
     opened = folder.open_folder(values.place(asked.folder, 'folder'))

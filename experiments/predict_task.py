@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments import nets
+from experiments import trace
 
 
 def answers(entry, params, asked):
@@ -21,7 +21,7 @@ def answers(entry, params, asked):
   rows = [('sequence', 'step', 'of', 'target', 'answer', 'largest error')]
   right = 0
   for i in range(asked.count):
-    found = nets.trace(entry, params, asked.seed + i)
+    found = trace.trace(entry, params, asked.seed + i)
     judged = np.flatnonzero(found['mask'])
     errors = np.abs(found['outputs'] - found['targets'])[judged].max(axis=1)
     right += bool(tolerance) and bool(errors.max() < tolerance)

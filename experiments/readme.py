@@ -53,7 +53,7 @@ def main(argv=None):
   """Runs the command line `argv` and returns its exit code."""
   words = list(sys.argv if argv is None else argv)[1:]
   if '--help' in words:
-    return show(_HELP + mains.EXIT_CODES)
+    return show(_HELP + faults.EXIT_CODES)
   for word in words:
     flag, _, place = word.partition('=')
     if flag == '--run' and place:

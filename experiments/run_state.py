@@ -5,11 +5,11 @@ import time
 
 import numpy as np
 
-from experiments import estimate, nets, renewal
+from experiments import estimate, renewal
 from experiments.progress import Progress, choose_mode
 from experiments.setting import steps
 from lstm_jax import results
-from lstm_jax.store import checkpoints
+from lstm_jax.store import checkpoints, nets
 
 
 class RunState:

@@ -1,7 +1,7 @@
 """What the flags are called and what `--help` says of them."""
 
-from experiments import mains
 from experiments.layout import item
+from lstm_jax.store import faults
 
 PROGRESS = ('auto', 'live', 'plain', 'none')
 XLA_PROFILES = ('auto', 'none')
@@ -99,5 +99,5 @@ def text():
       head = f'  --{name}' + (f'={placeholder}' if placeholder else '')
       lines += item(head, words, 0, 30)
     lines.append('')
-  lines.append(mains.EXIT_CODES)
+  lines.append(faults.EXIT_CODES)
   return '\n'.join(lines)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from lstm_jax.ops import prng
 from lstm_jax.training import online
 
 # Lane widths that get compiled. On CPU 16 lanes are one vector, and all that
@@ -102,12 +103,6 @@ def width_for(widths, count):
   return next((w for w in widths if w >= count), widths[-1])
 
 
-def key_of(seed):
-  """Raw key data of `jax.random.key(seed)`, a pair of uint32."""
-  key = jax.random.key(seed, impl='threefry2x32')
-  return tuple(np.asarray(jax.random.key_data(key)))
-
-
 def columns_of(trials, seconds):
   """The lanes of `trials`, one `Column` for each entry of `seconds`."""
   leaves = [(_name(p), np.asarray(x)) for p, x in _paths(trials)]
@@ -193,7 +188,7 @@ def start(compiled, name, build, jobs, width):
       ).astype(np.float32)
       for number, default in build.numbers.items()
     }
-    high, low = zip(*(key_of(job.seed) for job in padded), strict=True)
+    high, low = zip(*(prng.key_of(job.seed) for job in padded), strict=True)
     trials, _ = compiled(
       name,
       build.program.start,

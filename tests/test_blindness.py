@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lstm_jax import catalog
-from lstm_jax.lanes import key_of
+from lstm_jax.ops.prng import key_of
 from lstm_jax.tasks.first_symbol import first_symbol
 from lstm_jax.training import online
 from lstm_jax.training.online import BUDGET, DIVERGED, GIVEN_UP, RUNNING, SOLVED

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from lstm_jax.collect import prepared, published, reviews
-from lstm_jax.training.examples import BadData, Missing
+from lstm_jax.collect.errors import BadData, Missing
 from tests import tiny_sets as tiny
 from tests.tiny_sets import load
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax.lanes import key_of
+from lstm_jax.ops.prng import key_of
 from lstm_jax.training import online
 from lstm_jax.training.online import BUDGET, DIVERGED, RUNNING, SOLVED
 from lstm_jax.types import Exam, Judgement, Learner, Stream

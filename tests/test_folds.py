@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lstm_jax.collect import prepared as prepared_lib
+from lstm_jax.collect.errors import BadData
 from lstm_jax.datasets import _folds, _sounds
 from lstm_jax.datasets.urban_sound import urban_sound
-from lstm_jax.training.examples import BadData
 from tests.sound_collection import OPTIONS, RATE, Collection, longer
 
 

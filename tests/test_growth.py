@@ -13,6 +13,7 @@ from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm1997 import lstm1997
 from lstm_jax.learners._truncated import growth
 from lstm_jax.learners.truncated1997 import truncated1997
+from lstm_jax.ops import prng
 from lstm_jax.training import online
 from lstm_jax.types import Judgement, Learner
 from tests import scripted
@@ -292,7 +293,7 @@ def test_a_trial_of_nets_that_grow_can_be_taken_apart():
     name: np.stack([n] * 2, axis=-1).astype(np.float32)
     for name, n in {**CELL.numbers, 'learning_rate': 0.5}.items()
   }
-  key = tuple(np.array([lanes.key_of(seed) for seed in (3, 4)]).T)
+  key = tuple(np.array([prng.key_of(seed) for seed in (3, 4)]).T)
   length = np.full(2, 4, np.int32)
   trials = cheap_jit(program.start)(key, numbers, length, length)
   columns = lanes.columns_of(trials, [0.0, 0.0])

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import nets
 from experiments.report import __main__ as report
 from experiments.report import publishing
 from lstm_jax import results
-from lstm_jax.store import checkpoints, faults, files, seal
+from lstm_jax.store import checkpoints, faults, files, nets, seal
 from lstm_jax.store.folder import open_folder
 from tests.hostile import sealed
 

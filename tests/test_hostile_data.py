@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from experiments import data
 from lstm_jax.collect import archives, audio, riff
+from lstm_jax.collect.errors import BadData
 from lstm_jax.store.faults import Exit
-from lstm_jax.training.examples import BadData
 from tests import hostile_files, tiny_sets
 
 ARCHIVES = hostile_files.archives()

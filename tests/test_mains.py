@@ -61,7 +61,7 @@ def test_an_error_is_one_line_and_a_code(raised, code, words, capsys):
 
 
 def test_debug_shows_where(monkeypatch, capsys):
-  monkeypatch.setenv(mains.DEBUG, '1')
+  monkeypatch.setenv(faults.DEBUG, '1')
   assert ended(KeyError('x')) == 70
   assert 'Traceback' in capsys.readouterr().err
 
@@ -133,9 +133,9 @@ def test_every_command_listens_first_and_says_its_codes(name, capsys):
   assert 'mains.listen()' in lines[2] and 'mains.run(main)' in lines[-1]
   main = __import__(module, fromlist=['main']).main
   assert main([name, '--help']) == 0
-  assert mains.EXIT_CODES in capsys.readouterr().out
+  assert faults.EXIT_CODES in capsys.readouterr().out
   for code in faults.Exit:
-    assert f'{code.value}' in mains.EXIT_CODES
+    assert f'{code.value}' in faults.EXIT_CODES
 
 
 class Broken(io.StringIO):
@@ -198,4 +198,4 @@ def test_the_page_on_commands_names_every_code():
   text = (ROOT / 'docs' / 'commands.md').read_text(encoding='utf-8')
   for code in faults.Exit:
     assert f'{code.value}' in text
-  assert mains.DEBUG in text
+  assert faults.DEBUG in text

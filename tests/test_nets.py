@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import engine, nets
-from lstm_jax import catalog, lanes
+from experiments import engine, trace
+from lstm_jax import catalog
+from lstm_jax.ops import prng
 from lstm_jax.ops.prng import Key
 from lstm_jax.ops.unroll import dense, unroll
-from lstm_jax.store import seal
+from lstm_jax.store import nets, seal
 from lstm_jax.store.folder import create_or_open, open_folder
 from tests.fake_sweep import QUICK, make_plan
 from tests.gradients import cheap_jit, random_net
@@ -82,8 +83,8 @@ def test_a_net_comes_back_and_is_followed(opened, name):
   assert list(kept) == ['a']
   same(written, kept['a'])
 
-  found = nets.trace(entry, kept['a'], seed=3)
-  key = Key(*map(jnp.asarray, lanes.key_of(3)))
+  found = trace.trace(entry, kept['a'], seed=3)
+  key = Key(*map(jnp.asarray, prng.key_of(3)))
   length = jnp.int32(entry['length'])
   stream = task.stream((task.fresh or task.draw)(key, length))
   steps = int(stream.length)
@@ -130,7 +131,7 @@ def test_a_net_comes_back_and_is_followed(opened, name):
 def test_another_seed_is_another_sequence():
   entry, _, cell = planned('trigger')
   _, written = net(cell)
-  one, again, other = (nets.trace(entry, written, seed) for seed in (0, 0, 1))
+  one, again, other = (trace.trace(entry, written, seed) for seed in (0, 0, 1))
   np.testing.assert_array_equal(one['inputs'], again['inputs'])
   assert not np.array_equal(one['inputs'], other['inputs'])
 
@@ -186,4 +187,4 @@ def test_a_weight_that_is_missing_is_named():
   _, written = net(cell)
   del written['w_h']
   with pytest.raises(KeyError, match='w_h'):
-    nets.trace(entry, written)
+    trace.trace(entry, written)

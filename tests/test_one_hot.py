@@ -13,10 +13,9 @@ import pytest
 from experiments import flags, plan
 from experiments.bench import rows as bench_rows
 from lstm_jax import catalog
-from lstm_jax.lanes import key_of
 from lstm_jax.learners.truncated1997 import truncated1997
 from lstm_jax.ops import unroll
-from lstm_jax.ops.prng import Key
+from lstm_jax.ops.prng import Key, key_of
 from lstm_jax.training import online
 from lstm_jax.types import OneHot, Stream
 from tests.array_task import array_task, at, random_arrays

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments import engine, nets, predict
+from experiments import engine, predict, trace
+from lstm_jax.store import nets
 from lstm_jax.store.folder import create_or_open
 from tests.fake_sweep import QUICK
 from tests.test_nets import net
@@ -47,7 +48,7 @@ def test_fresh_sequences_are_answered(solved, capsys, tmp_path):
   lines = out.read_text('utf-8').splitlines()
   assert lines[0] == 'sequence,step,of,target,answer,largest error'
   assert len(lines) == 3
-  found = nets.trace(
+  found = trace.trace(
     dict(solved.trials['abcdef012345']), nets.load(solved)['abcdef012345'], 1
   )
   sequence, step, of, target, answer, error = lines[2].split(',')

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.collect import prepared, published, reviews
-from lstm_jax.training.examples import Missing
+from lstm_jax.collect.errors import Missing
 from tests import children
 from tests import tiny_sets as tiny
 from tests.tiny_sets import MAKERS, load, prepare, records

@@ -10,9 +10,9 @@ import pytest
 
 from experiments import data
 from lstm_jax.collect import builders, prepared, sources
+from lstm_jax.collect.errors import BadData, Missing
 from lstm_jax.datasets import _sounds, _spectra
 from lstm_jax.store.faults import Exit, StorageError, Unusable
-from lstm_jax.training.examples import BadData, Missing
 from tests import tiny_sets as tiny
 from tests.tiny_sets import CLIP, load, records
 

@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from experiments import levels as levels_lib
-from experiments import nets
+from experiments import trace
 from experiments.report import content, writing
 from lstm_jax import results
-from lstm_jax.store import folder
+from lstm_jax.store import folder, nets
 from tests.test_report_figures import trace as made_trace
 from tests.test_report_rows import (
   SEVEN,
@@ -216,14 +216,14 @@ def test_a_solved_net_of_each_task_is_shown(tmp_path, monkeypatch):
   opened = make(tmp_path / 'run', pairs)
   seen = []
 
-  def trace(entry, params):
+  def traced(entry, params):
     seen.append((entry['trial'], params))
     if params == 'old':
       raise ValueError('no such option')
     return made_trace(105, 2, 1, s_c=4, y_c=4)
 
   ids = [one['trial'] for one, _ in pairs]
-  monkeypatch.setattr(nets, 'trace', trace)
+  monkeypatch.setattr(trace, 'trace', traced)
   monkeypatch.setattr(
     nets, 'load', lambda _: {ids[3]: 'old', ids[5]: 'new', ids[6]: 'new'}
   )

@@ -5,14 +5,14 @@ import sys
 
 import pytest
 
-from experiments import ending, engine, flags, nets, plan
+from experiments import ending, engine, flags, plan, trace
 from experiments.report import content, writing
 from experiments.report.__main__ import main
 from experiments.report.rows import published_rows
 from experiments.setting import trial_id
-from lstm_jax.store import faults, folder
+from lstm_jax.store import faults, folder, nets
 from tests.test_report import Page
-from tests.test_report_figures import trace
+from tests.test_report_figures import trace as made_trace
 from tests.test_report_rows import SEVEN, make, report_of, rows_of, trials
 
 LINE = {'line': 'T=100', 'budget': 222_000}
@@ -219,9 +219,9 @@ def test_a_net_of_any_folder_is_shown(tmp_path, monkeypatch):
 
   def traced(entry, params):
     seen.append((entry['seed'], params))
-    return trace(105, 2, 1, s_c=4, y_c=4)
+    return made_trace(105, 2, 1, s_c=4, y_c=4)
 
-  monkeypatch.setattr(nets, 'trace', traced)
+  monkeypatch.setattr(trace, 'trace', traced)
   page, *_ = writing.write([first, second], tmp_path / 'out')
   assert seen == [(12, 'net')]
   assert 'T=100: adding, linear: one fresh' in page.read_text('utf-8')

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lstm_jax.collect import tables
-from lstm_jax.training.examples import BadData
+from lstm_jax.collect.errors import BadData
 
 COLUMNS = {
   'name': tables.file_name,

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog, lanes
+from lstm_jax import catalog
+from lstm_jax.ops import prng
 from lstm_jax.training import online
 from lstm_jax.training.online import BUDGET, DIVERGED, IDLE, RUNNING, SOLVED
 from tests import scripted
@@ -18,7 +19,7 @@ STREAK = 3
 
 def key_data(seeds):
   """`(high [L], low [L])` of keys of the seeds."""
-  return tuple(np.array([lanes.key_of(seed) for seed in seeds]).T)
+  return tuple(np.array([prng.key_of(seed) for seed in seeds]).T)
 
 
 def words(seed, *path):

@@ -22,7 +22,7 @@ from experiments.bench import epochs as bench_epochs
 from experiments.bench import forms, learners, libraries, rows
 from experiments.bench import layers as bench_layers
 from experiments.layout import item, show
-from lstm_jax.store import files, provenance
+from lstm_jax.store import faults, files, provenance
 
 _HELP = """\
 Times what this package does, compile time apart; the best of several repeats
@@ -113,7 +113,7 @@ def usage():
     several = ',...' * isinstance(flag.default, list)
     value = _PLACEHOLDERS.get(flag.flag_type(), 'WORD') + several
     lines += item(f'--{name}={value}', flag.help)
-  return '\n'.join([*lines, '', mains.EXIT_CODES])
+  return '\n'.join([*lines, '', faults.EXIT_CODES])
 
 
 @mains.guarded('bench')

@@ -27,7 +27,7 @@ from scipy import stats
 
 from experiments import launch
 from experiments.layout import item, show
-from lstm_jax.store import files, provenance
+from lstm_jax.store import faults, files, provenance
 
 _HELP = """\
 Times this checkout against another, in turn, and prints the ratios of
@@ -123,7 +123,7 @@ def usage():
   lines, defined = [_HELP], define()
   for name in defined:
     lines += item(f'--{name}', defined[name].help)
-  return '\n'.join([*lines, '', mains.EXIT_CODES])
+  return '\n'.join([*lines, '', faults.EXIT_CODES])
 
 
 def _turns(before, only, turns, compiles):

@@ -48,7 +48,7 @@ def main(argv=None):
   """Runs the command line `argv` and returns its exit code."""
   arguments = list(sys.argv if argv is None else argv)[1:]
   if '--help' in arguments or '-h' in arguments:
-    return show(_HELP + mains.EXIT_CODES)
+    return show(_HELP + faults.EXIT_CODES)
   try:
     paths, out = _read(arguments)
     opened = [folder.open_folder(path) for path in paths]

@@ -6,10 +6,9 @@ A folder is read once, so a report of a run that goes on is of one moment.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments import nets
 from experiments.summaries import parts
 from lstm_jax import results
-from lstm_jax.store import seal
+from lstm_jax.store import nets, seal
 
 # Of two records of a trial the origins may differ, the results may not.
 _COMPARED = tuple(

@@ -1,6 +1,6 @@
 """Writes a report: finds out whether it is there, makes it, publishes it."""
 
-from experiments import nets
+from experiments import trace
 from experiments.comparisons import kind
 from experiments.comparisons import writing as comparison_writing
 from experiments.report import (
@@ -14,6 +14,7 @@ from experiments.report import (
   sequence,
 )
 from experiments.report.rows import heading
+from lstm_jax.store import nets
 
 
 def write(folders, out=None):
@@ -89,7 +90,7 @@ def _traces(folders, report):
     for entry, params in held.get(naming.setting(reading.entry), ()):
       blocks = sequence.blocks_of(entry)
       try:
-        found.append((words, nets.trace(entry, params), blocks))
+        found.append((words, trace.trace(entry, params), blocks))
       except (ValueError, TypeError, KeyError) as error:
         # A net of another version: the report can do without.
         trouble[row.task] = f'No picture of a net of {row.task}: {error}.'

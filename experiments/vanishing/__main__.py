@@ -22,6 +22,7 @@ from experiments.layout import item, show
 from experiments.setting import Setting
 from experiments.usage import GROUPS
 from lstm_jax import catalog
+from lstm_jax.store import faults
 
 # The nets of the default run: of Experiment 4 at T = 100 the reading that is
 # learned soonest (table7, T100-cells), and a simple net of logistic units.
@@ -126,7 +127,7 @@ def usage():
   lines = [_HELP]
   for name, (placeholder, words) in _FLAGS.items():
     lines += item(f'  --{name}={placeholder}', words, 0, 30)
-  return '\n'.join([*lines, '', mains.EXIT_CODES])
+  return '\n'.join([*lines, '', faults.EXIT_CODES])
 
 
 def parse(arguments):

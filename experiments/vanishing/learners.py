@@ -6,6 +6,7 @@ from experiments import values
 from experiments.setting import length_is_static
 from experiments.vanishing.nets import Net, curves_of
 from lstm_jax import catalog
+from lstm_jax.ops import prng
 
 # Sequences that each net is measured on.
 _MEASURED = 4
@@ -55,9 +56,7 @@ def measure(name, trained, settings):
   """
   import jax
 
-  from lstm_jax import lanes
   from lstm_jax.analysis import credit
-  from lstm_jax.ops import prng
 
   num_nets = jax.tree.leaves(trained.params)[0].shape[-1]
   num_steps = trained.task.longest(trained.setting.length or 1)
@@ -78,7 +77,7 @@ def measure(name, trained, settings):
     params = jax.tree.map(lambda w: np.asarray(w, np.float64), trained.params)
     params = credit.widened(params, cell.mask)
     length = np.full(num_nets, trained.setting.length or 1, np.int32)
-    key = prng.Key(*(np.full(num_nets, w) for w in lanes.key_of(0)))
+    key = prng.Key(*(np.full(num_nets, w) for w in prng.key_of(0)))
     keys = jax.random.split(jax.random.key(0), num_nets)
     for learner_name, setting in settings.items():
       how = dict(setting.learner_options)

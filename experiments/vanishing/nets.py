@@ -12,6 +12,7 @@ from experiments.layout import aligned
 from experiments.setting import Setting
 from experiments.vanishing import figure
 from lstm_jax import catalog
+from lstm_jax.ops import prng
 from lstm_jax.store import files
 
 # Sequences that each net is measured on: a child of key 0 that no trial uses.
@@ -179,14 +180,12 @@ def _by_lag(trained):
   import jax
   import jax.numpy as jnp
 
-  from lstm_jax import lanes
   from lstm_jax.analysis import gradient_flow
-  from lstm_jax.ops import prng
 
   setting, task, cell, params, _ = trained
   num_nets = jax.tree.leaves(params)[0].shape[-1]
   with jax.enable_x64(True):  # errors of 1e-200 are numbers
-    words = lanes.key_of(0)
+    words = prng.key_of(0)
 
     @jax.jit
     def drawn(n):

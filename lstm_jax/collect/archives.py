@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from lstm_jax.collect import faults
-from lstm_jax.training.examples import BadData
+from lstm_jax.collect.errors import BadData
 
 SUFFIXES = ('.tar', '.tar.gz', '.tgz', '.tar.xz', '.txz')
 

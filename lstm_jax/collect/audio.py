@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lstm_jax.collect import archives, riff
+from lstm_jax.collect.errors import BadData
 from lstm_jax.store import files
 from lstm_jax.store.faults import StoreError
-from lstm_jax.training.examples import BadData
 
 # Bits where each sample counts for itself; a lossy codec has no depth, and 16
 # bits are what it is given and what players make of it.

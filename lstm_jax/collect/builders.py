@@ -25,8 +25,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
+from lstm_jax.collect.errors import BadData
 from lstm_jax.collect.published import PUBLISHED, Download
-from lstm_jax.training.examples import BadData
 
 # Records a shard: clips are large, and what is in a shard is in memory.
 _SHARD = {'imdb': 5_000, 'urban_sound': 100, 'esc10': 100, 'esc50': 100}

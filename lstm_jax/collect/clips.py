@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lstm_jax.collect import audio, faults, tables
+from lstm_jax.collect.errors import BadData
 from lstm_jax.collect.published import ESC10_TARGETS, PUBLISHED, SOUND
 from lstm_jax.collect.sources import Source
-from lstm_jax.training.examples import BadData
 
 _LARGEST_ID = 2**40
 _URBAN_NAME = re.compile(r'(\d+)-(\d+)-\d+-\d+\.\w+', re.ASCII)

@@ -6,8 +6,8 @@ A fault is one line, `file: reason`. Whoever finds faults gives all of them to a
 
 from collections.abc import Callable, Sequence
 
+from lstm_jax.collect.errors import BadData
 from lstm_jax.store.faults import clean
-from lstm_jax.training.examples import BadData
 
 Report = Callable[[Sequence[str]], None]
 

@@ -29,10 +29,10 @@ from typing import Any, NamedTuple
 
 from lstm_jax import machine
 from lstm_jax.collect import archives, clips, faults, reviews, sources
+from lstm_jax.collect.errors import BadData, Missing
 from lstm_jax.collect.published import IMDB_ARCHIVE, PUBLISHED
 from lstm_jax.store import files, places, seal
 from lstm_jax.store.faults import StorageError, StoreError, Unusable, clean
-from lstm_jax.training.examples import BadData, Missing
 
 NAMES = tuple(PUBLISHED)
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lstm_jax.collect import faults
+from lstm_jax.collect.errors import BadData
 from lstm_jax.collect.sources import Source
-from lstm_jax.training.examples import BadData
 
 SPLITS = ('train', 'test')
 CLASSES = ('neg', 'pos')

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lstm_jax.collect import archives, faults
+from lstm_jax.collect.errors import BadData, Missing
 from lstm_jax.collect.published import Published
 from lstm_jax.store import files, places
 from lstm_jax.store.faults import StoreError
-from lstm_jax.training.examples import BadData, Missing
 
 # Where TFDS keeps what its users have fetched by hand.
 _MANUAL = Path('downloads', 'manual')

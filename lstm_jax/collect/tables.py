@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from lstm_jax.collect import faults
-from lstm_jax.training.examples import BadData
+from lstm_jax.collect.errors import BadData
 
 
 class Table(NamedTuple):

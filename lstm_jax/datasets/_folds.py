@@ -5,9 +5,9 @@ Letters: n sounds of a part.
 
 import numpy as np
 
+from lstm_jax.collect.errors import BadData
 from lstm_jax.datasets import _spectra
 from lstm_jax.datasets._sounds import Sounds
-from lstm_jax.training.examples import BadData
 
 SHORTEST = 1.0  # seconds of a sound that the published split takes
 

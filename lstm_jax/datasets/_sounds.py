@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lstm_jax.collect import riff
+from lstm_jax.collect.errors import BadData
 from lstm_jax.datasets import _spectra
-from lstm_jax.training.examples import BadData
 
 _FULL_SCALE = 32768.0  # of a sample that is 1 in floating point
 _LINE_EVERY = 2.0  # seconds

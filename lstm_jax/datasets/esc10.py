@@ -7,8 +7,9 @@ Multimedia 2015.
 from typing import Literal
 
 from lstm_jax.collect import prepared as prepared_lib
+from lstm_jax.collect.errors import Source
 from lstm_jax.datasets import _audio
-from lstm_jax.training.examples import Dataset, Source
+from lstm_jax.training.examples import Dataset
 
 # Of an epoch over three of five folds, hop 10 ms.
 MEAN_STEPS = (0, 120_000)

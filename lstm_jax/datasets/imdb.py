@@ -12,10 +12,11 @@ import numpy as np
 import scipy.sparse
 
 from lstm_jax.collect import prepared as prepared_lib
+from lstm_jax.collect.errors import Source
 from lstm_jax.datasets import _levels, _text
 from lstm_jax.datasets._cache import cached
 from lstm_jax.datasets._ranks import ranks
-from lstm_jax.training.examples import Dataset, Examples, Pool, Source
+from lstm_jax.training.examples import Dataset, Examples, Pool
 
 NUMBERS = {'length': 500}
 STATIC = ('length',)

@@ -6,7 +6,8 @@ examples, marks anywhere, and no minimal lag.
 
 import numpy as np
 
-from lstm_jax.training.examples import Dataset, Examples, Pool, Source
+from lstm_jax.collect.errors import Source
+from lstm_jax.training.examples import Dataset, Examples, Pool
 
 NUMBERS = {'length': 100}
 STATIC = ('length',)

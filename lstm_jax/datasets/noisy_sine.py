@@ -10,7 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from lstm_jax.training.examples import Dataset, Examples, Pool, Source
+from lstm_jax.collect.errors import Source
+from lstm_jax.training.examples import Dataset, Examples, Pool
 
 MEAN_STEPS = (0, 400)
 

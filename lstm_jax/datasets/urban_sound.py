@@ -8,8 +8,9 @@ shares a recording with another, and ask for no other split.
 from typing import Literal
 
 from lstm_jax.collect import prepared as prepared_lib
+from lstm_jax.collect.errors import Source
 from lstm_jax.datasets import _audio
-from lstm_jax.training.examples import Dataset, Source
+from lstm_jax.training.examples import Dataset
 
 # Of an epoch over 80 % of the 2,985 sounds of the copy at hand, hop 10 ms.
 MEAN_STEPS = (0, 850_000)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
@@ -27,6 +28,12 @@ class Key(NamedTuple):
 
   high: jax.Array  # [*] uint32
   low: jax.Array  # [*] uint32
+
+
+def key_of(seed):
+  """Raw key data of `jax.random.key(seed)`, a pair of uint32."""
+  key = jax.random.key(seed, impl='threefry2x32')
+  return tuple(np.asarray(jax.random.key_data(key)))
 
 
 def _threefry(key, high, low):

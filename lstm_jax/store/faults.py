@@ -25,6 +25,17 @@ class Exit(enum.IntEnum):
   SIGTERM = 143  # stopped by SIGTERM after saving
 
 
+DEBUG = 'LSTM_JAX_DEBUG'
+EXIT_CODES = f"""\
+Exit codes: 0 done; 2 bad flags, or a folder of another plan; 3 done, but a
+trial failed by an error or a record is bad; 65 a data file or a plan is
+damaged; 66 a data set is missing; 70 an error nobody foresaw
+({DEBUG}=1 shows where); 73 folder unusable; 74 disk trouble;
+75 stopped on request, out of memory or in use elsewhere, run again; 129, 130
+and 143 stopped by SIGHUP, SIGINT and SIGTERM: what was saved is safe, run
+again to continue. What cannot be printed changes no code: work goes on."""
+
+
 def clean(text, keep=''):
   """Text with everything that a terminal would act on written as an escape.
 

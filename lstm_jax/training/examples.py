@@ -11,40 +11,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lstm_jax.store.faults import clean
-
 # What is measured every epoch; accuracies where classes are asked for, `valid`
 # where there is such a part.
 CURVES = ('train_loss', 'train_accuracy', 'valid_loss', 'valid_accuracy')
-
-
-class Missing(Exception):
-  """A data set is not on this machine; the message says how to get it."""
-
-  def __init__(self, message):
-    super().__init__(clean(message))
-
-
-class BadData(Exception):
-  """A file of a data set is not what it should be; the message names both.
-
-  Names in it may be anybody's: whatever a terminal would act on is escaped.
-  """
-
-  def __init__(self, message):
-    super().__init__(clean(message))
-
-
-class Source(NamedTuple):
-  """Where data are read from, and how strictly.
-
-  Attributes:
-    data_dir: folder of the data sets; None: `collect.prepared` says where.
-    skip_bad: leave out files that are damaged, and say which.
-  """
-
-  data_dir: str | None = None
-  skip_bad: bool = False
 
 
 class Examples(NamedTuple):

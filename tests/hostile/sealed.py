@@ -10,10 +10,10 @@ import struct
 
 import numpy as np
 
-from experiments import engine, flags, nets, plan
+from experiments import engine, flags, plan
 from experiments.setting import trial_id
 from lstm_jax import results
-from lstm_jax.store import checkpoints, seal
+from lstm_jax.store import checkpoints, nets, seal
 from lstm_jax.store.folder import create_or_open
 from tests.fake_sweep import QUICK, record_of
 

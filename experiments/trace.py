@@ -1,0 +1,95 @@
+"""What goes on in a net over a sequence."""
+
+import numpy as np
+
+from lstm_jax import catalog
+from lstm_jax.store import memory
+
+_GATES = ('input_gates', 'output_gates')
+
+
+def trace(entry, params, seed=0):
+  """One fresh sequence through a kept net, everything on the way recorded.
+
+  Args:
+    entry: the trial's entry in the plan.
+    params: path -> array, from `load`.
+    seed: of the sequence.
+
+  Returns:
+    A dict: `inputs` [T, I], `targets` [T, K], `outputs` [T, K], `mask` [T] (1
+    where the error counts), `carry`: field -> [T, n] (of lstm1997: `s_c`,
+    `y_c`, `y_gates` with input gates first), and `gates`: how many of the
+    gates are input and how many are output gates, `(0, 0)` for other cells.
+
+  Raises:
+    Machine: this process may have too little memory for JAX.
+  """
+  memory.check()
+  import jax
+  import jax.numpy as jnp
+
+  from lstm_jax.ops import prng
+  from lstm_jax.ops.unroll import cast, dense
+
+  task_options, cell_options = _options(entry)
+  task = catalog.build('tasks', entry['task'], **task_options)
+  cell = catalog.build(
+    'cells', entry['cell'], task.num_inputs, task.num_outputs, **cell_options
+  )
+  structure = jax.tree.structure(cell.mask)
+  paths = jax.tree_util.tree_flatten_with_path(cell.mask)[0]
+  net = structure.unflatten(
+    jnp.asarray(params[jax.tree_util.keystr(p, simple=True, separator='/')])
+    for p, _ in paths
+  )
+  key = prng.Key(*map(jnp.asarray, prng.key_of(seed)))
+  length = jnp.int32(entry['length'] or 1)
+  if task.fresh:
+    episode = task.fresh(key, length)
+  else:
+    episode = task.draw(key, length)
+  stream = task.stream(episode)
+  times = jnp.arange(int(stream.length))
+
+  def step(carry_tm1, t):
+    x_t = stream.input_at(t)
+    carry_t, net_k = cell.step(net, carry_tm1, cast(x_t, jnp.float32))
+    record = {
+      'inputs': dense(x_t),
+      'targets': stream.target_at(t),
+      'outputs': task.output(net_k),
+      'mask': stream.scored_at(t).astype(jnp.float32),
+      'carry': carry_t._asdict(),
+    }
+    return carry_t, record
+
+  _, record = jax.lax.scan(step, cell.initial_carry((), jnp.float32), times)
+  record = jax.tree.map(np.asarray, record)
+  blocks = cell_options.get('blocks', 0)
+  record['gates'] = tuple(
+    blocks * bool(cell_options.get(kind)) for kind in _GATES
+  )
+  return record
+
+
+def _options(entry):
+  """Task and cell options of a trial's entry in the plan."""
+  found = []
+  for kind in ('task', 'cell'):
+    prefix = f'{kind}.'
+    found.append(
+      {
+        name.removeprefix(prefix): value
+        for name, value in entry['options'].items()
+        if name.startswith(prefix)
+      }
+    )
+  task, cell = found
+  hidden = entry['hidden']
+  if isinstance(hidden, str):
+    blocks, size = map(int, hidden.split('x'))
+    cell |= {'blocks': blocks, 'block_size': size}
+  elif hidden is not None:
+    cell['hidden'] = hidden
+  return task, cell

@@ -6,7 +6,7 @@ too, which say so in their records.
 """
 
 from lstm_jax import testing
-from lstm_jax.collect.errors import BadData
+from lstm_jax.lab.data.files.errors import BadData
 
 
 def admit(checked, key, check, *args):

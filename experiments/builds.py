@@ -7,7 +7,7 @@ import re
 
 from experiments.setting import length_is_static
 from lstm_jax import catalog
-from lstm_jax.store import files, sources
+from lstm_jax.lab.store import files, sources
 
 # What runs beside the modules that a setting names.
 _HERE = 'experiments.builds'

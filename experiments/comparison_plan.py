@@ -52,7 +52,7 @@ def prepare(settings, how):
     Missing, BadData: a data set is not there, or damaged.
   """
   from experiments import admission
-  from lstm_jax.collect.errors import Source
+  from lstm_jax.lab.data.files.errors import Source
 
   source = Source(how.data_dir or None, how.skip_bad)
   checked = set()

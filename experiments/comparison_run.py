@@ -13,12 +13,12 @@ import traceback
 
 import numpy as np
 
-from experiments import comparison_records as records
 from experiments import renewal, run_state
 from experiments.progress import Progress, choose_mode
 from experiments.setting import steps
-from lstm_jax import machine, results
-from lstm_jax.store import checkpoints, nets
+from lstm_jax import machine
+from lstm_jax.lab.store import checkpoints, nets, trial_records
+from lstm_jax.lab.store import supervised_records as records
 
 # What a stop may wait for: a chunk, or what is being compiled.
 _STOP_SECONDS = 6.0
@@ -204,7 +204,7 @@ class Run:
         record['device'] = self._kind
         if net is not None:
           nets.save(self._folder, name, net)
-        disagreement = results.write_record(self._folder, record)
+        disagreement = trial_records.write_record(self._folder, record)
         if disagreement:
           self.display.say(f'sweep: {disagreement}')
         self._ended.add(name)

@@ -17,11 +17,11 @@ from absl import flags
 from experiments import values
 from experiments.layout import aligned, item, show
 from lstm_jax.catalog import unknown
-from lstm_jax.collect import prepared, sources
-from lstm_jax.collect.errors import BadData, Missing
-from lstm_jax.collect.published import PUBLISHED
-from lstm_jax.store import faults
-from lstm_jax.store.faults import Exit, StoreError, clean
+from lstm_jax.lab.data.files import prepared, sources
+from lstm_jax.lab.data.files.errors import BadData, Missing
+from lstm_jax.lab.data.files.published import PUBLISHED
+from lstm_jax.lab.store import faults
+from lstm_jax.lab.store.faults import Exit, StoreError, clean
 
 _HELP = """\
 Prepares data sets once, and prints what each holds.

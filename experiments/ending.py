@@ -1,27 +1,18 @@
 """What a run ends with: tables, figures, the report, and why trials failed."""
 
-from experiments import (
-  comparison_records,
-  figures,
-  headline,
-  layout,
-  mains,
-  summaries,
-  table,
-)
+from experiments import figures, headline, layout, mains, summaries, table
 from experiments.comparisons import headline as comparison_headline
 from experiments.comparisons import kind, summary
 from experiments.comparisons import table as comparison_table
 from experiments.report import content, writing
-from lstm_jax import reruns, results
-from lstm_jax.store import faults
+from lstm_jax.lab.store import faults, reruns, supervised_records, trial_records
 
 
 def write_tables(opened):
   """Makes the tables of the records; returns `results.read_records`."""
-  records, problems = results.write_csv(opened)
+  records, problems = trial_records.write_csv(opened)
   if kind.all_comparisons([opened]):
-    comparison_records.write_curves(opened, records)
+    supervised_records.write_curves(opened, records)
   return records, problems
 
 
@@ -36,7 +27,7 @@ def show(opened):
     print(comparison_table.text(lines))
     print('\n' + layout.wrapped(comparison_headline.sentence(lines)))
   else:
-    rows = results.rows(opened, records)
+    rows = trial_records.rows(opened, records)
     published = content.published_figures(list(opened.trials.values()))
     planned = content.planned(opened.trials.values())
     found = summaries.summarize(rows, published, planned)

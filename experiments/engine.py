@@ -24,9 +24,9 @@ from experiments import (
 )
 from experiments.builds import build
 from experiments.setting import changed, programs, trial_id
-from lstm_jax import machine, reruns, results
-from lstm_jax.collect import errors
-from lstm_jax.store import (
+from lstm_jax import machine
+from lstm_jax.lab.data.files import errors
+from lstm_jax.lab.store import (
   checkpoints,
   faults,
   files,
@@ -34,7 +34,9 @@ from lstm_jax.store import (
   lock,
   nets,
   provenance,
+  reruns,
   seal,
+  trial_records,
 )
 
 _ABORTED = (
@@ -155,7 +157,7 @@ def _finished(path, how, trials, stored):
   entries = {name: opened.trials.get(name) for name in trials}
   if list(entries.values()) != seal.plain(stored):
     return None
-  records, problems = results.read_records(opened)
+  records, problems = trial_records.read_records(opened)
   if problems or not records.keys() >= trials.keys():
     return None
   again = renewal.plan(opened, how, records, {}, builds.code(trials))
@@ -182,7 +184,7 @@ def _clean(opened):
 def _ended(path):
   """The number of trials that have a record in the folder."""
   try:
-    return len(results.read_records(folder.open_folder(path))[0])
+    return len(trial_records.read_records(folder.open_folder(path))[0])
   except faults.StoreError:
     return 0
 
@@ -272,11 +274,11 @@ def _what_is_left(opened, how, trials, now):
       f'one and keep their results, {again:,} had spent it and run again from '
       'the beginning',
     )
-  records, problems = results.read_records(opened)
+  records, problems = trial_records.read_records(opened)
   mains.say('sweep', *(problem.reason for problem in problems))
   if any(problem.damaged for problem in problems):
-    results.repair(opened)
-    records, _ = results.read_records(opened)
+    trial_records.repair(opened)
+    records, _ = trial_records.read_records(opened)
   saved, lines = checkpoints.load(opened)
   mains.say('sweep', *lines)
   begun = renewal.begun(saved)

@@ -15,7 +15,7 @@ from experiments import summaries as summaries_lib
 from experiments.length_figure import num_lines, sequences_to_success
 from experiments.summaries import Summary
 from experiments.window_figure import success_over_window
-from lstm_jax.store import files
+from lstm_jax.lab.store import files
 
 STYLE = {
   'font.size': 12,

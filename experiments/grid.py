@@ -46,8 +46,8 @@ from typing import Any, NamedTuple
 from experiments import grid_check, values
 from experiments.grid_check import AXES
 from lstm_jax.catalog import unknown
-from lstm_jax.store import files
-from lstm_jax.store.faults import StoreError
+from lstm_jax.lab.store import files
+from lstm_jax.lab.store.faults import StoreError
 
 _FOLDER = Path(__file__).parent / 'grids'
 _NAME = re.compile('[A-Za-z0-9_][A-Za-z0-9_-]{0,59}')

@@ -11,8 +11,8 @@ import sys
 
 from experiments import estimate
 from lstm_jax import machine
-from lstm_jax.store import memory
-from lstm_jax.store.faults import Exit, StoreError
+from lstm_jax.lab.store import memory
+from lstm_jax.lab.store.faults import Exit, StoreError
 
 # Compile a loop over small arrays to one native function instead of a list of
 # kernels called one by one (2 to 8 times as fast for nets of a few cells), keep

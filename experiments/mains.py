@@ -24,8 +24,8 @@ from pathlib import Path
 
 from experiments import aborts, stopping
 from lstm_jax import machine
-from lstm_jax.store import files
-from lstm_jax.store.faults import DEBUG, Exit, StoreError, clean
+from lstm_jax.lab.store import files
+from lstm_jax.lab.store.faults import DEBUG, Exit, StoreError, clean
 
 # Bytes of address space that NumPy, SciPy and a report take, and some to spare.
 _ROOM = 600 * 2**20

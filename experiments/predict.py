@@ -18,9 +18,8 @@ from typing import NamedTuple
 from experiments import values
 from experiments.comparisons import kind
 from experiments.layout import aligned, show
-from lstm_jax import results
 from lstm_jax.catalog import unknown
-from lstm_jax.store import faults, files, folder, nets
+from lstm_jax.lab.store import faults, files, folder, nets, trial_records
 
 _HELP = """\
 Shows what the nets that a run has kept answer.
@@ -140,7 +139,7 @@ def _net(opened, wanted):
   found = nets.load(opened)
   ids = [name for name in opened.trials if name in found]
   if ids and kind.is_comparison(opened.trials[ids[0]]):
-    records, _ = results.read_records(opened)
+    records, _ = trial_records.read_records(opened)
     ids.sort(key=lambda name: _score(records.get(name, {})), reverse=True)
   if not ids:
     raise values.Refused(

@@ -9,7 +9,7 @@ import numpy as np
 from experiments import comparison_plan, flags, plan, values
 from experiments.report import commands
 from experiments.setting import trial_id
-from lstm_jax.store import files
+from lstm_jax.lab.store import files
 from lstm_jax.training.batches import in_batches
 from lstm_jax.training.snapshot import restored
 

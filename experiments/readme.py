@@ -24,7 +24,7 @@ from pathlib import Path
 from experiments import headline, reproduction, summaries, table
 from experiments.layout import show
 from experiments.report import verdicts
-from lstm_jax.store import faults, files
+from lstm_jax.lab.store import faults, files
 
 _HELP = """\
 Makes the figures of README.md, and the table of docs/reproduction.md, from the

@@ -2,8 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from lstm_jax import reruns
-from lstm_jax.store import faults
+from lstm_jax.lab.store import faults, reruns
 
 
 class Renewal(NamedTuple):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from experiments.report import rows as rows_of
 from experiments.report import runs, verdicts
-from lstm_jax.store import faults, folder
+from lstm_jax.lab.store import faults, folder
 
 COLUMNS = (
   'source', 'line', 'reading', 'published', 'trials_published', 'solved',

@@ -8,8 +8,7 @@ import numpy as np
 from experiments import estimate, renewal
 from experiments.progress import Progress, choose_mode
 from experiments.setting import steps
-from lstm_jax import results
-from lstm_jax.store import checkpoints, nets
+from lstm_jax.lab.store import checkpoints, nets, trial_records
 
 
 class RunState:
@@ -130,7 +129,7 @@ class RunState:
       nets.save(self._folder, outcome.id, outcome.net)
     solved = outcome.status == 'solved'
     test = outcome.test
-    disagreement = results.write_record(
+    disagreement = trial_records.write_record(
       self._folder,
       {
         'trial': outcome.id,

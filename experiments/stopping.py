@@ -26,7 +26,7 @@ import signal
 import threading
 import time
 
-from lstm_jax.store.faults import Exit
+from lstm_jax.lab.store.faults import Exit
 
 GRACE = 8.0  # seconds
 THREAD = 'signals'  # the name of our threads, which may be left alone

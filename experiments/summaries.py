@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from lstm_jax import statistics
-from lstm_jax.results import STATUSES
+from lstm_jax.lab.store.trial_records import STATUSES
 
 # Parts of a setting that have a column of their own, in the order of columns
 # and of sorting.

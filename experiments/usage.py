@@ -1,7 +1,7 @@
 """What the flags are called and what `--help` says of them."""
 
 from experiments.layout import item
-from lstm_jax.store import faults
+from lstm_jax.lab.store import faults
 
 PROGRESS = ('auto', 'live', 'plain', 'none')
 XLA_PROFILES = ('auto', 'none')

@@ -1,9 +1,16 @@
 """What is in a run folder, and what its command would do; changes nothing."""
 
 from experiments import mains, renewal
-from lstm_jax import reruns, results
-from lstm_jax.store import faults, folder, growth, lost, seal
-from lstm_jax.store.differences import shown
+from lstm_jax.lab.store import (
+  faults,
+  folder,
+  growth,
+  lost,
+  reruns,
+  seal,
+  trial_records,
+)
+from lstm_jax.lab.store.differences import shown
 
 
 def verify(path, how, trials, stored, now):
@@ -34,7 +41,7 @@ def verify(path, how, trials, stored, now):
   more = len(after['trials']) - len(opened.trials)
   if more:
     print(f'This command adds {more:,} trials to it.')
-  records, problems = results.read_records(opened)
+  records, problems = trial_records.read_records(opened)
   print(f'{len(records):,} of {len(opened.trials):,} trials have ended.')
   for problem in problems:
     fate = 'it is set aside and its trial runs again' if problem.damaged else ''

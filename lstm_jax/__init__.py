@@ -24,5 +24,5 @@ Words, each for one thing:
   solved k/n             trials that met it, of all trials
 
 Importing this package imports nothing else: `lstm_jax.catalog` and
-`lstm_jax.results` answer without JAX.
+`lstm_jax.lab.store.trial_records` answer without JAX.
 """

@@ -47,8 +47,8 @@ from typing import Any, NamedTuple
 import lstm_jax
 from lstm_jax import machine
 from lstm_jax.choices import unknown
-from lstm_jax.store import files
-from lstm_jax.store.faults import StoreError
+from lstm_jax.lab.store import files
+from lstm_jax.lab.store.faults import StoreError
 
 # What takes part in a trial -> the kinds that can. Data sets are trained on by
 # trainers, tasks by learners.
@@ -60,7 +60,7 @@ ROLES = {
 # Where the files of a kind are, from the package on.
 FOLDERS = {
   'tasks': 'tasks',
-  'datasets': 'datasets',
+  'datasets': 'lab/data',
   'cells': 'cells',
   'learners': 'learners',
   'trainers': 'training/trainers',

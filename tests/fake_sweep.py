@@ -16,10 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_jax import results
-from lstm_jax.store import checkpoints, files
-from lstm_jax.store.folder import create_or_open, note, trial_id
-from lstm_jax.store.lock import lock
+from lstm_jax.lab.store import checkpoints, files, trial_records
+from lstm_jax.lab.store.folder import create_or_open, note, trial_id
+from lstm_jax.lab.store.lock import lock
 
 CHUNKS = 3
 
@@ -94,7 +93,7 @@ def sweep(path, disk=files.DISK, plan=None, shard=None, announce=None):
   plan = plan or make_plan()
   folder = create_or_open(path, plan, disk=disk)
   with lock(folder, shard):
-    done, _ = results.read_records(folder)
+    done, _ = trial_records.read_records(folder)
     saved = {name: (meta, a) for name, meta, a in checkpoints.load(folder)[0]}
     i, n = shard or (1, 1)
     for trial in list(folder.trials)[i - 1 :: n]:
@@ -108,10 +107,10 @@ def sweep(path, disk=files.DISK, plan=None, shard=None, announce=None):
           if chunk < CHUNKS:
             now = {'state/x': state, 'n': np.uint32(chunk)}
             checkpoints.save(folder, trial, now, {'chunk': chunk})
-        results.write_record(folder, record_of(trial, state))
+        trial_records.write_record(folder, record_of(trial, state))
         announce(trial)
       checkpoints.drop(folder, trial)
-    results.write_csv(folder)
+    trial_records.write_csv(folder)
   note(folder, 'finished')
   return folder
 

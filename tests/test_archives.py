@@ -5,8 +5,8 @@ import tarfile
 
 import pytest
 
-from lstm_jax.collect import archives
-from lstm_jax.collect.errors import BadData
+from lstm_jax.lab.data.files import archives
+from lstm_jax.lab.data.files.errors import BadData
 from tests import tiny_sets as tiny
 
 FILES = [('set/a.txt', b'first'), ('set/b/c.txt', bytes(3000)), ('set/d', b'')]

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from lstm_jax.collect import audio
-from lstm_jax.collect.errors import BadData
+from lstm_jax.lab.data.files import audio
+from lstm_jax.lab.data.files.errors import BadData
 from tests import tiny_sets as tiny
 
 RAMP = np.array([-1.0, -0.5, 0.0, 0.25, 0.75], np.float64)

@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from lstm_jax.collect import reviews
-from lstm_jax.collect.errors import BadData
+from lstm_jax.lab.data.files import reviews
+from lstm_jax.lab.data.files.errors import BadData
 from tests import tiny_sets as tiny
 from tests.tiny_sets import CLIP, MAKERS, load, prepare, records
 

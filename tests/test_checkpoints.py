@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from lstm_jax.store import checkpoints, files, seal
-from lstm_jax.store.folder import create_or_open
+from lstm_jax.lab.store import checkpoints, files, seal
+from lstm_jax.lab.store.folder import create_or_open
 from tests.fake_sweep import QUICK, damaged, make_plan
 
 

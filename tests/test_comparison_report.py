@@ -8,7 +8,7 @@ import pytest
 
 from experiments.comparisons import columns, content, writing
 from experiments.comparisons import verdict as rule
-from lstm_jax import results
+from lstm_jax.lab.store import trial_records
 from tests.test_comparison_table import (
   IMDB,
   SEEDS,
@@ -247,7 +247,7 @@ def test_a_curve_that_comes_later_changes_the_report(tmp_path):
   made = trials([0.8, None], budget=4)
   opened = make(tmp_path / 'run', made)
   first = writing.write([opened])[0].read_bytes()
-  results.write_record(opened, record(made[1][0], 0.81))
+  trial_records.write_record(opened, record(made[1][0], 0.81))
   text = writing.write([opened])[0].read_text('utf-8')
   assert text.encode() != first and 'still to come' not in words(text)
 

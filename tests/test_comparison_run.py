@@ -16,8 +16,9 @@ from experiments import (
   values,
 )
 from experiments.setting import steps, trial_id
-from lstm_jax import catalog, results
-from lstm_jax.store.folder import open_folder
+from lstm_jax import catalog
+from lstm_jax.lab.store import trial_records
+from lstm_jax.lab.store.folder import open_folder
 from tests import children, tiny_sets
 
 PLAN = (
@@ -59,7 +60,7 @@ def start(out, *extra):
 def table(out):
   with open(out / 'results.csv') as file:
     return [
-      {name: row[name] for name in results.RESULT_COLUMNS}
+      {name: row[name] for name in trial_records.RESULT_COLUMNS}
       for row in csv.DictReader(file)
     ]
 
@@ -76,7 +77,7 @@ def test_in_one_piece_killed_or_sharded_the_results_are_the_same(tmp_path):
 def check_what_is_left_behind(out, said):
   assert 'Report: ' in said and 'noisy_sine' in said
   opened = open_folder(out)
-  records, problems = results.read_records(opened)
+  records, problems = trial_records.read_records(opened)
   assert len(records) == 12 and not problems
   for record in records.values():
     assert record['status'] == 'budget'
@@ -225,7 +226,7 @@ def test_a_bad_file_stops_a_run_or_is_counted_in_it(
   assert '3-6-A-10.wav' in said and 'Traceback' not in said
   assert not out.exists()
   assert sweep.main(['sweep', *line.split(), '--skip_bad']) == 0
-  records, _ = results.read_records(open_folder(out))
+  records, _ = trial_records.read_records(open_folder(out))
   assert [r['status'] for r in records.values()] == ['budget'] * 2
   for record in records.values():
     assert '3-6-A-10.wav' in record['facts']['left out']

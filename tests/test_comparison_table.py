@@ -7,7 +7,7 @@ import pytest
 
 from experiments.comparisons import kind, summary, table
 from experiments.report import naming
-from lstm_jax.store import faults, folder
+from lstm_jax.lab.store import faults, folder
 from tests.test_report_rows import make, table7
 
 IMDB = {'accuracy': 86.58, 'of': 25_000, 'loss': 0.4142, 'epochs': 10}

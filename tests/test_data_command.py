@@ -5,8 +5,8 @@ import re
 import pytest
 
 from experiments import data
-from lstm_jax.collect import prepared
-from lstm_jax.store.faults import Exit
+from lstm_jax.lab.data.files import prepared
+from lstm_jax.lab.store.faults import Exit
 from tests import tiny_sets as tiny
 from tests.tiny_sets import CLIP
 

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from lstm_jax.collect import prepared, published, reviews
-from lstm_jax.collect.errors import BadData, Missing
+from lstm_jax.lab.data.files import prepared, published, reviews
+from lstm_jax.lab.data.files.errors import BadData, Missing
 from tests import tiny_sets as tiny
 from tests.tiny_sets import load
 

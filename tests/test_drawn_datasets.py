@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lstm_jax.datasets.marked_product import marked_product
-from lstm_jax.datasets.noisy_sine import noisy_sine
+from lstm_jax.lab.data.marked_product import marked_product
+from lstm_jax.lab.data.noisy_sine import noisy_sine
 
 DRAWN = {'noisy_sine': noisy_sine, 'marked_product': marked_product}
 

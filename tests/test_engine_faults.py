@@ -18,7 +18,7 @@ import pytest
 from experiments import engine, figures, sweep
 from experiments.report import publishing
 from lstm_jax import lanes, workers
-from lstm_jax.store import files, folder, provenance
+from lstm_jax.lab.store import files, folder, provenance
 from tests.fake_sweep import QUICK, hidden, stepwise
 
 ROOT = Path(__file__).parent.parent

@@ -6,8 +6,8 @@ import pwd
 import numpy as np
 import pytest
 
-from lstm_jax.datasets import _cache
-from lstm_jax.store.faults import StorageError
+from lstm_jax.lab.data import _cache
+from lstm_jax.lab.store.faults import StorageError
 
 
 @pytest.fixture(autouse=True)

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from lstm_jax.store import faults, files
+from lstm_jax.lab.store import faults, files
 from tests import children
 
 ROOT = Path(__file__).parent.parent
 # Who may reach files otherwise, and why.
 OTHERS = {
-  'lstm_jax/store/files.py': 'the place itself',
-  'lstm_jax/store/disk.py': 'the calls that it makes',
+  'lstm_jax/lab/store/files.py': 'the place itself',
+  'lstm_jax/lab/store/disk.py': 'the calls that it makes',
   'lstm_jax/machine.py': '/proc',
-  'lstm_jax/store/provenance.py': 'the sources, and /proc',
+  'lstm_jax/lab/store/provenance.py': 'the sources, and /proc',
   'lstm_jax/nn/native/library.py': 'libraries are loaded by name, not read',
-  'lstm_jax/collect': 'archives and sounds: streams larger than memory',
-  'lstm_jax/datasets/_cache.py': 'arrays are mapped, not read',
+  'lstm_jax/lab/data/files': 'archives and sounds: streams larger than memory',
+  'lstm_jax/lab/data/_cache.py': 'arrays are mapped, not read',
   'experiments/mains.py': 'os.devnull, for streams that are closed',
   'experiments/layout.py': 'os.devnull, for streams that are closed',
   'experiments/bench/turns.py': 'figures of its own children, for developers',
@@ -135,7 +135,7 @@ def test_reading_takes_the_memory_of_the_file_not_of_the_limit(tmp_path):
   (tmp_path / 'a').write_bytes(b'{}' * 2**20)
   code = (
     'import resource\n'
-    'from lstm_jax.store import files\n'
+    'from lstm_jax.lab.store import files\n'
     'resource.setrlimit(resource.RLIMIT_AS, (2**28, 2**28))\n'
     f'assert len(files.read({str(tmp_path / "a")!r}, 2**40)) == 2**21'
   )

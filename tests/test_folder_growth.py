@@ -8,9 +8,8 @@ import pytest
 from experiments import engine, flags
 from experiments import plan as expansion
 from experiments import setting as setting_of
-from lstm_jax import reruns, results
-from lstm_jax.store import faults
-from lstm_jax.store.folder import create_or_open, open_folder, trial_id
+from lstm_jax.lab.store import faults, reruns, trial_records
+from lstm_jax.lab.store.folder import create_or_open, open_folder, trial_id
 from tests.fake_sweep import make_plan, record, setting, stepwise, sweep, table
 
 LABELS = ('id', 'row', 'published')
@@ -62,7 +61,7 @@ def test_seeds_that_overlap_are_joined(tmp_path):
   sweep(tmp_path / 'run', plan=plan_of(0, 1))
   joined = sweep(tmp_path / 'run', plan=plan_of(1, 7))
   assert [trial['seed'] for trial in joined.plan['trials']] == [0, 1, 7]
-  assert len(results.read_records(joined)[0]) == 3
+  assert len(trial_records.read_records(joined)[0]) == 3
 
 
 def test_order_and_labels_are_no_other_plan(tmp_path):
@@ -99,13 +98,13 @@ def test_a_larger_budget_keeps_what_it_does_not_change(tmp_path):
   folder = create_or_open(tmp_path / 'run', plan_of(0, 1, 2, 3))
   ends = ('solved', 'budget', 'diverged', 'given_up')
   for i, status in enumerate(ends):
-    results.write_record(folder, record_that(folder, i, status))
+    trial_records.write_record(folder, record_that(folder, i, status))
   for budget in (2000, 3000):  # the second before the first has run
     larger = create_or_open(folder.path, plan_of(0, 1, 2, 3, 4, budget=budget))
   taken, again = reruns.take_over(larger)
   assert (len(taken), again) == (3, 1)
   assert reruns.take_over(larger) == ({}, 0)
-  records, problems = results.read_records(larger)
+  records, problems = trial_records.read_records(larger)
   assert problems == []
   seeds = {
     larger.trials[name]['seed']: r['status'] for name, r in records.items()
@@ -156,7 +155,7 @@ def test_a_lost_plan_is_made_again(tmp_path, how):
   assert 'made again from the command' in said
   assert (path / 'plan.json.bad').exists() == (how != 'gone')
   assert sweep(path, plan=plan_of(0, 1, 2)).said == () and table(path) == rows
-  assert results.read_records(folder)[1] == []
+  assert trial_records.read_records(folder)[1] == []
 
 
 def test_a_lost_plan_is_not_made_of_another(tmp_path):
@@ -174,7 +173,7 @@ def test_a_lost_plan_is_not_made_of_another(tmp_path):
   assert not (path / 'plan.json').exists()
   drifted = create_or_open(path, other, allow_drift=True)
   assert drifted.drift == {'jax': '0.11'}
-  assert len(results.read_records(drifted)[0]) == 3
+  assert len(trial_records.read_records(drifted)[0]) == 3
   # With more seeds it is the same folder.
   (path / 'plan.json').unlink()
   assert len(create_or_open(path, plan_of(0, 1, 2, 3)).trials) == 4
@@ -186,10 +185,10 @@ def test_results_of_other_code_are_found(tmp_path):
     tmp_path / 'run', plan, sources=sources_of(plan, FILES)
   )
   for i, status in enumerate(('solved', 'failed')):
-    results.write_record(
+    trial_records.write_record(
       folder, record_that(folder, i, status, reason='E: x\nat')
     )
-  records, _ = results.read_records(folder)
+  records, _ = trial_records.read_records(folder)
   made = {name: one['code'] for name, one in records.items()}
   now = sources_of(plan, FILES)
   assert reruns.changed(folder, made, now) == {}
@@ -213,7 +212,7 @@ def test_results_of_other_code_are_found(tmp_path):
     'files that are not known any more (2 trials)'
   ]
   reruns.set_aside(lost, [list(plan_ids(plan))[1]], 'a reason')
-  assert len(results.read_records(lost)[0]) == 1
+  assert len(trial_records.read_records(lost)[0]) == 1
   assert len(list((folder.path / 'records').glob('*.json.old'))) == 1
 
 

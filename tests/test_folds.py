@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from lstm_jax.collect import prepared as prepared_lib
-from lstm_jax.collect.errors import BadData
-from lstm_jax.datasets import _folds, _sounds
-from lstm_jax.datasets.urban_sound import urban_sound
+from lstm_jax.lab.data import _folds, _sounds
+from lstm_jax.lab.data.files import prepared as prepared_lib
+from lstm_jax.lab.data.files.errors import BadData
+from lstm_jax.lab.data.urban_sound import urban_sound
 from tests.sound_collection import OPTIONS, RATE, Collection, longer
 
 

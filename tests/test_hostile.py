@@ -11,9 +11,15 @@ from hypothesis import strategies as st
 
 from experiments.report import __main__ as report
 from experiments.report import publishing
-from lstm_jax import results
-from lstm_jax.store import checkpoints, faults, files, nets, seal
-from lstm_jax.store.folder import open_folder
+from lstm_jax.lab.store import (
+  checkpoints,
+  faults,
+  files,
+  nets,
+  seal,
+  trial_records,
+)
+from lstm_jax.lab.store.folder import open_folder
 from tests.hostile import sealed
 
 # Done, another version, done but for damage, damaged, no run here.
@@ -126,9 +132,9 @@ def test_readers_of_sealed_values(shared, data, kind):
   path.write_bytes(seal.seal_json(kind, bad))
   try:
     opened = open_folder(shared.path)
-    records, problems = results.read_records(opened)
+    records, problems = trial_records.read_records(opened)
     assert len(records) + len(problems) <= 2
-    results.rows(opened, records)
+    trial_records.rows(opened, records)
     nets.load(opened)
   except faults.StoreError:
     pass
@@ -153,7 +159,7 @@ def test_readers_of_damaged_bytes(shared, data, kind):
       if kind == 'plan':
         open_folder(shared.path)
       elif kind == 'record':
-        results.read(shared, path)
+        trial_records.read(shared, path)
       elif kind == 'net':
         assert not nets.load(shared)
         raise faults.Corrupt('left out')

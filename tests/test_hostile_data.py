@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments import data
-from lstm_jax.collect import archives, audio, riff
-from lstm_jax.collect.errors import BadData
-from lstm_jax.store.faults import Exit
+from lstm_jax.lab.data.files import archives, audio, riff
+from lstm_jax.lab.data.files.errors import BadData
+from lstm_jax.lab.store.faults import Exit
 from tests import hostile_files, tiny_sets
 
 ARCHIVES = hostile_files.archives()

@@ -117,7 +117,7 @@ def test_commands_start_without_jax():
     'import json, sys\n'
     'import experiments.sweep, experiments.engine\n'
     'from lstm_jax import catalog, results, statistics\n'
-    'from lstm_jax.store import checkpoints, folder, lock, provenance\n'
+    'from lstm_jax.lab.store import checkpoints, folder, lock, provenance\n'
     'heavy = ("jax", "jaxlib", "flax", "optax", "scipy", "matplotlib")\n'
     'print(json.dumps([name for name in heavy if name in sys.modules]))'
   )

@@ -177,7 +177,7 @@ def test_every_module_has_its_place():
     ('trial', 'from lstm_jax.tasks import adding'),
     ('lanes', 'from lstm_jax import workers'),
     ('workers', 'from lstm_jax import results'),
-    ('workers', 'from lstm_jax.store import seal'),
+    ('workers', 'from lstm_jax.lab.store import seal'),
     ('store.seal', 'from lstm_jax import trial'),
     ('results', 'def f():\n  from lstm_jax import lanes'),
     ('statistics', 'import jax'),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from lstm_jax.datasets import _levels
+from lstm_jax.lab.data import _levels
 
 CLASSES = 3
 

@@ -5,10 +5,9 @@ import subprocess
 
 import pytest
 
-from lstm_jax import results
-from lstm_jax.store import faults, files
-from lstm_jax.store.folder import create_or_open, note, open_folder
-from lstm_jax.store.lock import lock
+from lstm_jax.lab.store import faults, files, trial_records
+from lstm_jax.lab.store.folder import create_or_open, note, open_folder
+from lstm_jax.lab.store.lock import lock
 from tests import children
 from tests.fake_sweep import make_plan, sweep
 
@@ -21,7 +20,7 @@ def folder(tmp_path):
 def holder(path, shard=None):
   """A process that holds the folder until it is killed."""
   code = (
-    'import sys; from lstm_jax.store import folder, lock\n'
+    'import sys; from lstm_jax.lab.store import folder, lock\n'
     f'with lock.lock(folder.open_folder({str(path)!r}), {shard}):\n'
     '  print(flush=True); sys.stdin.read()'
   )
@@ -66,7 +65,7 @@ def test_shards_make_one_table(tmp_path):
   tables = [tmp_path / name / 'results.csv' for name in ('run', 'alone')]
   assert tables[0].read_bytes() == tables[1].read_bytes()
   folder = open_folder(tmp_path / 'run')
-  assert results.read_records(folder)[1] == []
+  assert trial_records.read_records(folder)[1] == []
   assert list((folder.path / 'checkpoints').iterdir()) == []
 
 

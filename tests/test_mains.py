@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from experiments import mains, stopping
-from lstm_jax.store import faults
+from lstm_jax.lab.store import faults
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ('sweep', 'report', 'data', 'bench', 'vanishing')

@@ -9,11 +9,11 @@ import pytest
 
 from experiments import engine, trace
 from lstm_jax import catalog
+from lstm_jax.lab.store import nets, seal
+from lstm_jax.lab.store.folder import create_or_open, open_folder
 from lstm_jax.ops import prng
 from lstm_jax.ops.prng import Key
 from lstm_jax.ops.unroll import dense, unroll
-from lstm_jax.store import nets, seal
-from lstm_jax.store.folder import create_or_open, open_folder
 from tests.fake_sweep import QUICK, make_plan
 from tests.gradients import cheap_jit, random_net
 from tests.test_plan import made

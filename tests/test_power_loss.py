@@ -6,9 +6,8 @@ import shutil
 
 import pytest
 
-from lstm_jax import results
-from lstm_jax.store import faults, files
-from lstm_jax.store.folder import create_or_open, open_folder
+from lstm_jax.lab.store import faults, files, trial_records
+from lstm_jax.lab.store.folder import create_or_open, open_folder
 from tests.fake_sweep import QUICK, Died, make_plan, stepwise, sweep, table
 
 
@@ -148,7 +147,7 @@ def test_power_loss_after_every_step(tmp_path):
   steps = range(len(journal.steps) + 1)
   for k, path in power_losses(journal, steps, tmp_path):
     if promised(journal, k):
-      found, problems = results.read_records(open_folder(path))
+      found, problems = trial_records.read_records(open_folder(path))
       assert promised(journal, k) <= found.keys() and problems == [], k
       halfway += len(found) < 3
     sweep(path, QUICK)
@@ -168,10 +167,10 @@ def test_what_a_dead_process_published_is_made_safe(tmp_path):
   with pytest.raises(Died):
     sweep(path, stepwise(die, journal.disk))
   folder = create_or_open(path, make_plan(), disk=journal.disk)
-  found, _ = results.read_records(folder)
+  found, _ = trial_records.read_records(folder)
   (tmp_path / 'after').mkdir()
   journal.lose_power(len(journal.steps), tmp_path / 'after', keep=lambda: False)
-  kept, _ = results.read_records(open_folder(tmp_path / 'after' / 'run'))
+  kept, _ = trial_records.read_records(open_folder(tmp_path / 'after' / 'run'))
   assert len(found) == 1 and kept == found
 
 
@@ -184,7 +183,7 @@ def test_power_loss_is_felt_without_syncs(tmp_path, left_out):
   lost = 0
   for k, path in power_losses(journal, steps, tmp_path):
     try:
-      found, problems = results.read_records(open_folder(path))
+      found, problems = trial_records.read_records(open_folder(path))
       lost += bool(problems) or found.keys() != promised(journal, k)
     except faults.StoreError:
       lost += 1

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from experiments import engine, predict, trace
-from lstm_jax.store import nets
-from lstm_jax.store.folder import create_or_open
+from lstm_jax.lab.store import nets
+from lstm_jax.lab.store.folder import create_or_open
 from tests.fake_sweep import QUICK
 from tests.test_nets import net
 from tests.test_plan import made

@@ -9,8 +9,8 @@ import threading
 import numpy as np
 import pytest
 
-from lstm_jax.collect import prepared, published, reviews
-from lstm_jax.collect.errors import Missing
+from lstm_jax.lab.data.files import prepared, published, reviews
+from lstm_jax.lab.data.files.errors import Missing
 from tests import children
 from tests import tiny_sets as tiny
 from tests.tiny_sets import MAKERS, load, prepare, records
@@ -177,7 +177,7 @@ def test_a_killed_preparation_leaves_nothing_that_is_read(tmp_path):
   tiny.urban(tmp_path)
   code = (
     'import os, signal\n'
-    'from lstm_jax.collect import builders, prepared\n'
+    'from lstm_jax.lab.data.files import builders, prepared\n'
     'builders._EVERY = 0\n'
     'def say(line):\n'
     "  if ': 3 of' in line: os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -264,7 +264,7 @@ def test_the_default_folder(monkeypatch, tmp_path):
 
 def test_neither_tensorflow_nor_jax_is_imported():
   code = (
-    'import sys, lstm_jax.collect.builders, lstm_jax.collect.prepared\n'
+    'import sys, lstm_jax.lab.data.files.builders, lstm_jax.lab.data.files.prepared\n'
     "sys.exit(bool({'jax', 'tensorflow'} & set(sys.modules)))"
   )
   children.python('-c', code)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from experiments import data
-from lstm_jax.collect import builders, prepared, sources
-from lstm_jax.collect.errors import BadData, Missing
-from lstm_jax.datasets import _sounds, _spectra
-from lstm_jax.store.faults import Exit, StorageError, Unusable
+from lstm_jax.lab.data import _sounds, _spectra
+from lstm_jax.lab.data.files import builders, prepared, sources
+from lstm_jax.lab.data.files.errors import BadData, Missing
+from lstm_jax.lab.store.faults import Exit, StorageError, Unusable
 from tests import tiny_sets as tiny
 from tests.tiny_sets import CLIP, load, records
 

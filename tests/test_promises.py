@@ -9,7 +9,7 @@ import pytest
 
 from experiments import comparison_plan, engine, flags, plan
 from lstm_jax import catalog, testing
-from lstm_jax.collect.errors import BadData
+from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.training.examples import Dataset, Examples, Pool
 from lstm_jax.types import Stream
 

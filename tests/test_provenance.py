@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lstm_jax.store import provenance as provenance_module
-from lstm_jax.store.provenance import COMPARED, PACKAGES, provenance
+from lstm_jax.lab.store import provenance as provenance_module
+from lstm_jax.lab.store.provenance import COMPARED, PACKAGES, provenance
 from tests.fake_sweep import make_plan, sweep
 
 ROOT = Path(__file__).parent.parent
@@ -75,8 +75,8 @@ def test_commit_and_changes(tmp_path, monkeypatch):
 
 def test_no_pickle_in_the_store():
   for path in [
-    ROOT / 'lstm_jax/results.py',
-    *(ROOT / 'lstm_jax/store').iterdir(),
+    ROOT / 'lstm_jax/lab/store/trial_records.py',
+    *(ROOT / 'lstm_jax/lab/store').iterdir(),
   ]:
     if path.suffix == '.py':
       text = path.read_text()

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from experiments import flags, plan, readme
+from lstm_jax.lab.store import faults
 from lstm_jax.ops.unroll import unroll
-from lstm_jax.store import faults
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]

@@ -6,9 +6,8 @@ import jax
 import pytest
 
 from experiments import jax_options, renewal, verifying
-from lstm_jax import reruns, results
-from lstm_jax.store import faults
-from lstm_jax.store.folder import create_or_open
+from lstm_jax.lab.store import faults, reruns, trial_records
+from lstm_jax.lab.store.folder import create_or_open
 from tests.fake_sweep import make_plan, record
 
 THEN = {'lstm_jax/cells/a.py': '1', 'lstm_jax/training/online.py': '2'}
@@ -31,7 +30,7 @@ def made(tmp_path):
   for i, status in enumerate(('solved', 'budget', 'failed', 'failed')):
     why = None if i < 2 else 'ValueError: a cell\nTraceback'
     seen = 12 if status == 'solved' else None
-    results.write_record(
+    trial_records.write_record(
       folder,
       record(folder, i, status=status, reason=why, sequences_to_success=seen),
     )
@@ -43,7 +42,7 @@ def now_of(names, a=NOW, b=OTHER):
 
 
 def planned(folder, now, begun=(), **flags):
-  records, _ = results.read_records(folder)
+  records, _ = trial_records.read_records(folder)
   return renewal.plan(folder, how(**flags), records, dict(begun), now)
 
 
@@ -80,7 +79,7 @@ def test_failed_trials_run_again_when_mended_or_asked_for(made):
   assert 'x.py (1 trials)' in mended.said[0]
   asked = planned(folder, now_of(names, a=THEN), retry_failed=True)
   assert set(asked.trials) == set(names[2:])
-  records, _ = results.read_records(folder)
+  records, _ = trial_records.read_records(folder)
   assert reruns.failures(records) == {'ValueError: a cell': 2}
 
 
@@ -105,14 +104,14 @@ def test_a_drifted_record_says_so(made):
     folder.path, make_plan(trials=4), sources=now_of(names)
   )
   object.__setattr__(drifted, 'drifted', {names[0]: ('a.py', 'b.py')})
-  results.write_record(drifted, record(drifted, 0))
-  rows = results.rows(drifted, results.read_records(drifted)[0])
+  trial_records.write_record(drifted, record(drifted, 0))
+  rows = trial_records.rows(drifted, trial_records.read_records(drifted)[0])
   assert [row['drift'] for row in rows] == ['code=a.py b.py', None, None, None]
 
 
 def test_older_records_are_taken_with_a_word(tmp_path):
   folder = create_or_open(tmp_path / 'run', make_plan())
-  results.write_record(folder, record(folder))
+  trial_records.write_record(folder, record(folder))
   (name, *_) = folder.trials
   kept = planned(folder, {name: NOW})
   assert kept.trials == {} and 'do not say by which code' in kept.said[0]

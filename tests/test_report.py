@@ -10,8 +10,7 @@ import pytest
 from experiments import levels as levels_lib
 from experiments import trace
 from experiments.report import content, writing
-from lstm_jax import results
-from lstm_jax.store import folder, nets
+from lstm_jax.lab.store import folder, nets, trial_records
 from tests.test_report_figures import trace as made_trace
 from tests.test_report_rows import (
   SEVEN,
@@ -206,7 +205,7 @@ def test_a_finished_report_costs_nothing_until_something_changes(
   monkeypatch.setattr(content, 'made', None)
   assert sorted(writing.write([opened])) == sorted(written)
   monkeypatch.setattr(content, 'made', made)
-  results.write_record(opened, record(pairs[-1][0], 90))
+  trial_records.write_record(opened, record(pairs[-1][0], 90))
   writing.write([opened])
   assert 'still to come' not in written[0].read_text('utf-8').split('<h2')[0]
 

@@ -10,7 +10,7 @@ from experiments.report import content, writing
 from experiments.report.__main__ import main
 from experiments.report.rows import published_rows
 from experiments.setting import trial_id
-from lstm_jax.store import faults, folder, nets
+from lstm_jax.lab.store import faults, folder, nets
 from tests.test_report import Page
 from tests.test_report_figures import trace as made_trace
 from tests.test_report_rows import SEVEN, make, report_of, rows_of, trials

@@ -11,8 +11,7 @@ from experiments.report import columns, content, naming, runs
 from experiments.report.commands import command, seeds_text
 from experiments.report.rows import _letter, published_rows, tried
 from experiments.setting import trial_id as setting_id
-from lstm_jax import results
-from lstm_jax.store import folder
+from lstm_jax.lab.store import folder, trial_records
 from tests.fake_sweep import QUICK
 
 SEVEN = {
@@ -94,7 +93,7 @@ def make(path, pairs):
   )
   for _, kept in pairs:
     if kept:
-      results.write_record(opened, kept)
+      trial_records.write_record(opened, kept)
   return opened
 
 

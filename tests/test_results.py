@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_jax import results
-from lstm_jax.store import checkpoints, faults, seal
-from lstm_jax.store.folder import create_or_open, open_folder
+from lstm_jax.lab.store import checkpoints, faults, seal, trial_records
+from lstm_jax.lab.store.folder import create_or_open, open_folder
 from tests import children
 from tests.fake_sweep import (
   make_plan,
@@ -40,7 +39,7 @@ def strict(path):
 
 def test_reading_needs_neither_jax_nor_numpy(folder):
   code = (
-    'import sys; from lstm_jax import results; from lstm_jax.store import'
+    'import sys; from lstm_jax import results; from lstm_jax.lab.store import'
     ' folder, lock, provenance;'
     f'results.write_csv(folder.open_folder({str(folder.path)!r}));'
     'provenance.provenance();'
@@ -52,7 +51,7 @@ def test_reading_needs_neither_jax_nor_numpy(folder):
 def test_record_is_strict_and_readable(folder):
   values = {'train_absolute': math.inf, 'curve': [1.5, -math.inf, np.nan]}
   written = record(folder, **values)
-  assert results.write_record(folder, written) is None
+  assert trial_records.write_record(folder, written) is None
   (path,) = (folder.path / 'records').iterdir()
   content = strict(path)['content']
   assert path.name == f'{written["trial"]}.json'
@@ -62,7 +61,7 @@ def test_record_is_strict_and_readable(folder):
     'curve/1': '-inf',
     'curve/2': 'nan',
   }
-  found, problems = results.read_records(folder)
+  found, problems = trial_records.read_records(folder)
   assert found == {written['trial']: content} and problems == []
   # The seal can be checked by hand with what is printed here.
   outer = strict(path)
@@ -81,70 +80,73 @@ def test_record_is_strict_and_readable(folder):
 )
 def test_records_that_cannot_be(folder, changes, reason):
   with pytest.raises(ValueError, match=reason):
-    results.write_record(folder, record(folder, **changes))
+    trial_records.write_record(folder, record(folder, **changes))
   assert list((folder.path / 'records').iterdir()) == []
 
 
 @pytest.mark.parametrize(
-  'column', sorted({*results.RESULT_COLUMNS} & {*record_of('', np.ones(3))})
+  'column',
+  sorted({*trial_records.RESULT_COLUMNS} & {*record_of('', np.ones(3))}),
 )
 def test_every_result_column_is_required(folder, column):
   made = record(folder)
   del made[column]
   with pytest.raises(ValueError):
-    results.write_record(folder, made)
+    trial_records.write_record(folder, made)
 
 
 def test_records_are_never_overwritten(folder):
-  results.write_record(folder, record(folder, seconds=1.0))
+  trial_records.write_record(folder, record(folder, seconds=1.0))
   (path,) = (folder.path / 'records').iterdir()
   before = path.read_bytes()
   # The same results, measured again: the first stays.
-  assert results.write_record(folder, record(folder, seconds=2.0)) is None
-  assert results.read_records(folder)[1] == []
+  assert trial_records.write_record(folder, record(folder, seconds=2.0)) is None
+  assert trial_records.read_records(folder)[1] == []
   # Others: both are kept and named, once each however often they come.
   for value in (-0.0, 0.0, 0.0, -0.0):
-    line = results.write_record(folder, record(folder, test_absolute=value))
+    line = trial_records.write_record(
+      folder, record(folder, test_absolute=value)
+    )
     assert (
       'two results' in line
       and 'test_absolute 0.3333333333333333 and ' in (line)
     )
-  found, problems = results.read_records(folder)
+  found, problems = trial_records.read_records(folder)
   assert path.read_bytes() == before
   assert found[path.stem]['seconds'] == 1.0
   names = [f'{path.stem}.conflict-{n}.json' for n in (1, 2)]
   assert [problem.path.name for problem in problems] == names
   assert not any(problem.damaged for problem in problems)
-  assert results.repair(folder) == []
+  assert trial_records.repair(folder) == []
   path.unlink()
-  assert 'bad or gone' in results.read_records(folder)[1][0].reason
+  assert 'bad or gone' in trial_records.read_records(folder)[1][0].reason
 
 
 def test_a_damaged_record_is_not_papered_over(folder):
-  results.write_record(folder, record(folder))
+  trial_records.write_record(folder, record(folder))
   (path,) = (folder.path / 'records').iterdir()
   path.write_bytes(path.read_bytes().replace(b'2560', b'2561'))
   with pytest.raises(faults.Corrupt, match='damaged or edited'):
-    results.write_record(folder, record(folder))
-  results.repair(folder)
-  results.write_record(folder, record(folder))
+    trial_records.write_record(folder, record(folder))
+  trial_records.repair(folder)
+  trial_records.write_record(folder, record(folder))
   path.write_text('')
-  results.repair(folder)
+  trial_records.repair(folder)
   assert sorted(p.suffix for p in path.parent.iterdir()) == ['.bad', '.bad2']
 
 
 @pytest.mark.parametrize('schema, advice', [(0, 'an older'), (2, 'a newer')])
 def test_other_schemas_are_refused(folder, schema, advice):
   advice = f'use {advice} lstm_jax'
-  results.write_record(folder, record(folder))
+  trial_records.write_record(folder, record(folder))
   checkpoints.save(folder, 'lane', {}, {})
   (path,) = (folder.path / 'records').iterdir()
   content = strict(path)['content']
   path.write_bytes(seal.seal_json('record', content, schema))
   with pytest.raises(faults.Refused, match=advice):
-    results.read_records(folder)
+    trial_records.read_records(folder)
   with pytest.raises(faults.Refused, match=advice):
-    results.repair(folder)
+    trial_records.repair(folder)
   (path,) = (folder.path / 'checkpoints').iterdir()
   path.write_bytes(seal.seal(seal.unseal(path.read_bytes(), path), schema))
   with pytest.raises(faults.Refused, match=advice):
@@ -161,7 +163,7 @@ def test_the_first_schema_can_be_read(tmp_path):
   shutil.copytree(ROOT / 'tests' / 'data' / 'schema_1', tmp_path / 'run')
   folder = open_folder(tmp_path / 'run')
   written = (folder.path / 'results.csv').read_bytes()
-  _, problems = results.write_csv(folder)
+  _, problems = trial_records.write_csv(folder)
   assert problems == []
   assert (folder.path / 'results.csv').read_bytes() == written
   ((name, meta, arrays),), problems = checkpoints.load(folder)
@@ -174,7 +176,7 @@ def test_the_first_schema_can_be_read(tmp_path):
 )
 def test_what_is_not_a_record(folder, text):
   (folder.path / 'records' / 'x.json').write_text(text)
-  found, problems = results.read_records(folder)
+  found, problems = trial_records.read_records(folder)
   assert found == {} and 'not a record' in problems[0].reason
 
 
@@ -184,8 +186,8 @@ def test_table_is_what_was_sealed(tmp_path):
   assert '\r' not in text
   table = list(csv.DictReader(text.splitlines()))
   assert [row['trial'] for row in table] == list(folder.trials)
-  assert list(table[0]) == [name for name, _ in results.COLUMNS]
-  found, _ = results.read_records(folder)
+  assert list(table[0]) == [name for name, _ in trial_records.COLUMNS]
+  found, _ = trial_records.read_records(folder)
   for row in table:
     sealed = found[row['trial']]
     setting = folder.trials[row['trial']]
@@ -196,10 +198,10 @@ def test_table_is_what_was_sealed(tmp_path):
     assert json.loads(row['options']) == setting['options']
   # Nobody's edit survives, no record's loss is hidden.
   (folder.path / 'results.csv').write_text('edited')
-  results.write_csv(folder)
+  trial_records.write_csv(folder)
   assert (folder.path / 'results.csv').read_bytes().decode() == text
   (folder.path / 'records' / f'{table[1]["trial"]}.json').unlink()
-  results.write_csv(folder)
+  trial_records.write_csv(folder)
   lines = text.splitlines(True)
   left = (folder.path / 'results.csv').read_text()
   assert left == ''.join(lines[:2] + lines[3:])
@@ -208,15 +210,15 @@ def test_table_is_what_was_sealed(tmp_path):
 def test_table_sees_records_sealed_meanwhile(tmp_path):
   """The last table written holds every record, whoever writes it."""
   folder = create_or_open(tmp_path / 'run', make_plan())
-  results.write_record(folder, record(folder))
+  trial_records.write_record(folder, record(folder))
 
   def meanwhile(name, arguments):
-    if name == 'rename' and len(results.read_records(folder)[0]) == 1:
-      results.write_record(folder, record(folder, 1))
-      results.write_csv(folder)
+    if name == 'rename' and len(trial_records.read_records(folder)[0]) == 1:
+      trial_records.write_record(folder, record(folder, 1))
+      trial_records.write_csv(folder)
 
   late = create_or_open(folder.path, make_plan(), disk=stepwise(meanwhile))
-  found, _ = results.write_csv(late)
+  found, _ = trial_records.write_csv(late)
   assert len(found) == 2
   assert len((folder.path / 'results.csv').read_text().splitlines()) == 3
 
@@ -229,16 +231,16 @@ def test_digest_is_of_results_alone(tmp_path):
     ('c', {'test_wrong': 2}),
   ]:
     folder = create_or_open(tmp_path / name, make_plan())
-    results.write_record(folder, record(folder, **changes))
-    digests.append(results.results_digest(folder))
+    trial_records.write_record(folder, record(folder, **changes))
+    digests.append(trial_records.results_digest(folder))
   assert digests[0] == digests[1] != digests[2]
 
 
 def test_columns_are_documented_once():
-  names = [name for name, text in results.COLUMNS if text]
-  assert len(names) == len(set(names)) == len(results.COLUMNS)
-  assert {*results.RESULT_COLUMNS} < {*names}
-  assert not {*results.RESULT_COLUMNS} & {'seconds', 'device', 'drift'}
+  names = [name for name, text in trial_records.COLUMNS if text]
+  assert len(names) == len(set(names)) == len(trial_records.COLUMNS)
+  assert {*trial_records.RESULT_COLUMNS} < {*names}
+  assert not {*trial_records.RESULT_COLUMNS} & {'seconds', 'device', 'drift'}
 
 
 def test_reader_during_a_run(tmp_path):
@@ -248,11 +250,11 @@ def test_reader_during_a_run(tmp_path):
 
   def look(name, arguments):
     if (path / 'plan.json').exists():
-      found, problems = results.read_records(open_folder(path))
+      found, problems = trial_records.read_records(open_folder(path))
       assert problems == []
       seen.append(found)
 
-  final, _ = results.read_records(sweep(path, stepwise(look), plan))
+  final, _ = trial_records.read_records(sweep(path, stepwise(look), plan))
   assert {len(found) for found in seen} == {*range(9)}
   assert all(found.items() <= final.items() for found in seen)
 
@@ -277,8 +279,8 @@ def test_no_cell_of_the_table_is_a_formula(tmp_path, start):
   name = f"{start}cmd|' /C calc'!A0"
   plan = make_plan(trials=1, changes={'row': name})
   folder = create_or_open(tmp_path / 'run', plan)
-  results.write_record(folder, record(folder, reason='/home/u/x: bad'))
-  results.write_csv(folder)
+  trial_records.write_record(folder, record(folder, reason='/home/u/x: bad'))
+  trial_records.write_csv(folder)
   with open(folder.path / 'results.csv', newline='') as file:
     (row,) = csv.DictReader(file)
   assert row['row'] == f"'{name}" and row['reason'] == '.../x: bad'

@@ -4,9 +4,8 @@ import shutil
 
 import pytest
 
-from lstm_jax import results
-from lstm_jax.store import faults, seal
-from lstm_jax.store.folder import open_folder
+from lstm_jax.lab.store import faults, seal, trial_records
+from lstm_jax.lab.store.folder import open_folder
 from tests.fake_sweep import QUICK, damaged, make_plan, sweep, table
 
 
@@ -28,12 +27,12 @@ def test_every_damage_to_a_record_is_seen(clean, tmp_path):
       seal.unseal_json('record', data, file)
   for data in list(damaged(whole))[::40]:
     file.write_bytes(data)
-    found, problems = results.read_records(folder)
+    found, problems = trial_records.read_records(folder)
     assert len(found) == 2 and [p.path for p in problems] == [file]
     assert problems[0].damaged and str(file) in problems[0].reason
-  results.write_csv(folder)
+  trial_records.write_csv(folder)
   assert trial.encode() not in table(path)
-  assert [p.path for p in results.repair(folder)] == [file]
+  assert [p.path for p in trial_records.repair(folder)] == [file]
   assert file.with_name(f'{file.name}.bad').read_bytes() == data
   assert f'set aside as {file.name}.bad' in (path / 'log').read_text()
   sweep(path, QUICK)
@@ -63,9 +62,9 @@ def test_records_swapped_in_from_elsewhere(clean, tmp_path):
   sweep(tmp_path / 'other', QUICK, other)
   shutil.copy(tmp_path / 'other' / 'records' / three.name, three)
   shutil.copy(two, path / 'records' / f'{two.stem} (copy).json')
-  found, problems = results.read_records(folder)
+  found, problems = trial_records.read_records(folder)
   assert list(found) == [two.stem]
   assert len(problems) == 3 and all(problem.damaged for problem in problems)
-  results.repair(folder)
+  trial_records.repair(folder)
   sweep(path, QUICK)
   assert table(path) == table(clean)

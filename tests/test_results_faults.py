@@ -5,9 +5,8 @@ import os
 
 import pytest
 
-from lstm_jax import results
-from lstm_jax.store import faults, files
-from lstm_jax.store.folder import open_folder
+from lstm_jax.lab.store import faults, files, trial_records
+from lstm_jax.lab.store.folder import open_folder
 from tests import children, fake_sweep
 from tests.fake_sweep import (
   QUICK,
@@ -68,7 +67,9 @@ def test_death_at_every_step(clean, tmp_path):
       pass
     done = [word for word in announced if word != 'chunk']
     if done:
-      assert set(done) <= results.read_records(open_folder(path))[0].keys()
+      assert (
+        set(done) <= trial_records.read_records(open_folder(path))[0].keys()
+      )
     again = []
     sweep(path, QUICK, announce=again.append)
     assert table(path) == table(reference), k

@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_jax import results
-from lstm_jax.store import faults
-from lstm_jax.store.folder import create_or_open, open_folder, trial_id
-from lstm_jax.store.provenance import COMPARED
+from lstm_jax.lab.store import faults, trial_records
+from lstm_jax.lab.store.folder import create_or_open, open_folder, trial_id
+from lstm_jax.lab.store.provenance import COMPARED
 from tests import fake_sweep
 from tests.fake_sweep import make_plan, record, stepwise, sweep
 
@@ -123,7 +122,7 @@ def test_many_differences_are_counted(folder):
 def test_other_provenance_is_refused_or_tagged(tmp_path, key):
   made = {name: 'then' for name in COMPARED}
   folder = create_or_open(tmp_path / 'run', make_plan(**made))
-  results.write_record(folder, record(folder))
+  trial_records.write_record(folder, record(folder))
   for other in (make_plan(**{**made, key: 'now'}), make_plan(**made)):
     if key not in other['provenance'] or other['provenance'][key] == 'then':
       del other['provenance'][key]
@@ -131,9 +130,9 @@ def test_other_provenance_is_refused_or_tagged(tmp_path, key):
       create_or_open(folder.path, other)
     drifted = create_or_open(folder.path, other, allow_drift=True)
     assert list(drifted.drift) == [key]
-  results.write_record(drifted, record(folder, 1))
-  found, problems = results.read_records(open_folder(folder.path))
-  assert [row['drift'] for row in results.rows(folder, found)] == [
+  trial_records.write_record(drifted, record(folder, 1))
+  found, problems = trial_records.read_records(open_folder(folder.path))
+  assert [row['drift'] for row in trial_records.rows(folder, found)] == [
     None,
     f'{key}=None',
   ]
@@ -257,7 +256,7 @@ def test_read_only_is_found_before_any_work(folder, inside):
 )
 def test_legal_names_work(tmp_path, name):
   made = sweep(tmp_path / name)
-  assert len(results.read_records(made)[0]) == 3
+  assert len(trial_records.read_records(made)[0]) == 3
   assert sweep(tmp_path / name).plan == made.plan
 
 

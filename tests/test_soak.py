@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # What a checkpoint holds comes back a little wrong.
 CHECKPOINTS = """
-from lstm_jax.store import checkpoints
+from lstm_jax.lab.store import checkpoints
 load = checkpoints.load
 def wrong(folder):
   found, problems = load(folder)
@@ -24,7 +24,7 @@ checkpoints.load = wrong
 # The seal of a record is not looked at.
 SEALS = """
 import json
-from lstm_jax.store import seal
+from lstm_jax.lab.store import seal
 seal.unseal_json = lambda kind, data, *more: json.loads(data)['content']
 """
 

@@ -10,7 +10,7 @@ import lstm_jax
 from experiments import builds, flags, plan
 from experiments.setting import trial_id
 from lstm_jax import catalog
-from lstm_jax.store import sources
+from lstm_jax.lab.store import sources
 
 PACKAGE = Path(lstm_jax.__file__).parent
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lstm_jax.datasets import _spectra
+from lstm_jax.lab.data import _spectra
 
 RATE = 44_100
 

@@ -17,9 +17,8 @@ from typing import NamedTuple
 
 import pytest
 
-from lstm_jax import results
-from lstm_jax.store import checkpoints, lock
-from lstm_jax.store.folder import open_folder
+from lstm_jax.lab.store import checkpoints, lock, trial_records
+from lstm_jax.lab.store.folder import open_folder
 from lstm_jax.training.online import RUNNING
 from tests import children
 
@@ -133,7 +132,7 @@ def table(out):
   """The result columns of results.csv, as text."""
   with open(out / 'results.csv', newline='') as file:
     return [
-      [row[name] for name in results.RESULT_COLUMNS]
+      [row[name] for name in trial_records.RESULT_COLUMNS]
       for row in csv.DictReader(file)
     ]
 
@@ -142,9 +141,9 @@ def assert_same_results(out, reference):
   assert len(table(out)) == TRIALS
   assert table(out) == table(reference)
   folders = [open_folder(path) for path in (out, reference)]
-  assert results.results_digest(folders[0]) == results.results_digest(
-    folders[1]
-  )
+  assert trial_records.results_digest(
+    folders[0]
+  ) == trial_records.results_digest(folders[1])
   left = [p for p in out.rglob('*') if '.tmp' in p.name or '.bad' in p.name]
   assert left == [] and list((out / 'checkpoints').iterdir()) == []
 
@@ -185,7 +184,7 @@ def shown(out):
       names = [name for name, _ in trials]
       counts = arrays[f'{program}/seen'].tolist()
       seen |= dict(zip(names, counts, strict=True))
-  records, problems = results.read_records(folder)
+  records, problems = trial_records.read_records(folder)
   assert problems == []
   return seen | {name: r['sequences_seen'] for name, r in records.items()}
 
@@ -204,7 +203,7 @@ def stopped(process, *returns):
 
 
 def test_the_plan_has_every_kind_of_end(reference):
-  status = results.RESULT_COLUMNS.index('status')
+  status = trial_records.RESULT_COLUMNS.index('status')
   ends = [row[status] for row in table(reference)]
   assert set(ends) == {'solved', 'budget', 'diverged'}
   assert ends.count('diverged') == 8

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from lstm_jax.collect import tables
-from lstm_jax.collect.errors import BadData
+from lstm_jax.lab.data.files import tables
+from lstm_jax.lab.data.files.errors import BadData
 
 COLUMNS = {
   'name': tables.file_name,

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from lstm_jax import catalog
-from lstm_jax.collect import prepared as prepared_lib
-from lstm_jax.collect.errors import Source
-from lstm_jax.datasets import _ranks, _text
-from lstm_jax.datasets import imdb as imdb_module
-from lstm_jax.datasets.imdb import imdb
+from lstm_jax.lab.data import _ranks, _text
+from lstm_jax.lab.data import imdb as imdb_module
+from lstm_jax.lab.data.files import prepared as prepared_lib
+from lstm_jax.lab.data.files.errors import Source
+from lstm_jax.lab.data.imdb import imdb
 
 # The first reviews of Keras's training and test part at 10,000 words, as
 # notebooks print them.

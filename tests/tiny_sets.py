@@ -7,7 +7,7 @@ import tarfile
 
 import numpy as np
 
-from lstm_jax.collect import prepared
+from lstm_jax.lab.data.files import prepared
 
 URBAN = 'slice_file_name,fsID,start,end,salience,fold,classID,class'
 ESC = 'filename,fold,target,category,esc10,src_file,take'

@@ -22,7 +22,7 @@ from experiments.bench import epochs as bench_epochs
 from experiments.bench import forms, learners, libraries, rows
 from experiments.bench import layers as bench_layers
 from experiments.layout import item, show
-from lstm_jax.store import faults, files, provenance
+from lstm_jax.lab.store import faults, files, provenance
 
 _HELP = """\
 Times what this package does, compile time apart; the best of several repeats

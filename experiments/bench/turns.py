@@ -27,7 +27,7 @@ from scipy import stats
 
 from experiments import launch
 from experiments.layout import item, show
-from lstm_jax.store import faults, files, provenance
+from lstm_jax.lab.store import faults, files, provenance
 
 _HELP = """\
 Times this checkout against another, in turn, and prints the ratios of

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lstm_jax import catalog
-from lstm_jax.store import faults
+from lstm_jax.lab.store import faults
 
 
 def is_comparison(entry: Mapping[str, Any]) -> bool:

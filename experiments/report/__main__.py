@@ -19,8 +19,7 @@ from pathlib import Path
 from experiments import values
 from experiments.layout import show
 from experiments.report import writing
-from lstm_jax import results
-from lstm_jax.store import faults, folder
+from lstm_jax.lab.store import faults, folder, trial_records
 
 _HELP = """\
 Reports run folders: published rows, readings, verdicts, figures.
@@ -54,13 +53,13 @@ def main(argv=None):
     opened = [folder.open_folder(path) for path in paths]
     written = writing.write(opened, out)
     table = Path(out or paths[0]) / 'results.csv'
-    results.write_joined(opened, table, opened[0].disk)
+    trial_records.write_joined(opened, table, opened[0].disk)
   except values.Refused as refused:
     # One line, whatever was typed.
     mains.say('report', ' '.join(str(refused).split()))
     return int(faults.Exit.USAGE)
   mains.tell(*written[:2], table)
-  problems = [p for one in opened for p in results.read_records(one)[1]]
+  problems = [p for one in opened for p in trial_records.read_records(one)[1]]
   for problem in problems:
     mains.say('report', problem.reason)
   return int(faults.Exit.FAILED if problems else faults.Exit.OK)

@@ -23,7 +23,7 @@ from experiments.report.rows import (
   tried,
 )
 from experiments.summaries import parts
-from lstm_jax import reruns
+from lstm_jax.lab.store import reruns
 
 MATRIX = (
   'The mark of the verdict, and our mean over the published one; solved / all '

@@ -8,7 +8,7 @@ import re
 
 from experiments.summaries import parts
 from experiments.values import written
-from lstm_jax.store import seal
+from lstm_jax.lab.store import seal
 
 _SETTING = ('task', 'cell', 'learner', 'length', 'window', 'hidden')
 _SETTING += ('learning_rate', 'options', 'budget')

@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.report import drawing, html_page
 from lstm_jax import catalog
-from lstm_jax.store import faults, files, seal
+from lstm_jax.lab.store import faults, files, seal
 
 LEFT_OUT = 'No figures: matplotlib is not installed (pip install ".[plot]").'
 _EXPERIMENTS = Path(__file__).parent.parent

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments.summaries import parts
-from lstm_jax import results
-from lstm_jax.store import nets, seal
+from lstm_jax.lab.store import nets, seal, trial_records
 
 # Of two records of a trial the origins may differ, the results may not.
 _COMPARED = tuple(
-  name for name in results.RESULT_COLUMNS if name not in ('grid', 'row')
+  name for name in trial_records.RESULT_COLUMNS if name not in ('grid', 'row')
 )
 _NAMED = 3  # trials that a warning names
 
@@ -59,13 +58,13 @@ def read(opened) -> Run:
   Raises:
     Refused, StorageError, Unusable: a record of another version; the disk.
   """
-  records, problems = results.read_records(opened)
+  records, problems = trial_records.read_records(opened)
   return Run(
     identity=seal.digest([opened.identity, list(opened.trials.values())]),
     provenance=opened.plan.get('provenance', {}),
     entries=opened.trials,
     records=records,
-    rows={row['trial']: row for row in results.rows(opened, records)},
+    rows={row['trial']: row for row in trial_records.rows(opened, records)},
     problems=len(problems),
     nets=tuple(nets.names(opened)),
   )

@@ -14,7 +14,7 @@ from experiments.report import (
   sequence,
 )
 from experiments.report.rows import heading
-from lstm_jax.store import nets
+from lstm_jax.lab.store import nets
 
 
 def write(folders, out=None):

@@ -22,7 +22,7 @@ from experiments.layout import item, show
 from experiments.setting import Setting
 from experiments.usage import GROUPS
 from lstm_jax import catalog
-from lstm_jax.store import faults
+from lstm_jax.lab.store import faults
 
 # The nets of the default run: of Experiment 4 at T = 100 the reading that is
 # learned soonest (table7, T100-cells), and a simple net of logistic units.

@@ -12,8 +12,8 @@ from experiments.layout import aligned
 from experiments.setting import Setting
 from experiments.vanishing import figure
 from lstm_jax import catalog
+from lstm_jax.lab.store import files
 from lstm_jax.ops import prng
-from lstm_jax.store import files
 
 # Sequences that each net is measured on: a child of key 0 that no trial uses.
 _MEASURED, _CHILD = 32, 7

@@ -12,9 +12,8 @@ import numpy as np
 
 from experiments import engine, flags, plan
 from experiments.setting import trial_id
-from lstm_jax import results
-from lstm_jax.store import checkpoints, nets, seal
-from lstm_jax.store.folder import create_or_open
+from lstm_jax.lab.store import checkpoints, nets, seal, trial_records
+from lstm_jax.lab.store.folder import create_or_open
 from tests.fake_sweep import QUICK, record_of
 
 LINE = '--task=adding --cell=srn --learner=bptt --length=9 --seeds=2'
@@ -35,7 +34,7 @@ def folder(path):
   }
   opened = create_or_open(path, content, disk=QUICK)
   for i, name in enumerate(trials):
-    results.write_record(opened, record_of(name, np.arange(4.0) + i))
+    trial_records.write_record(opened, record_of(name, np.arange(4.0) + i))
   nets.save(opened, next(iter(trials)), {'w_x': np.ones([2, 3])})
   of = {'programs': {'p': [[name, 0.5] for name in trials]}}
   checkpoints.save(opened, 'state', {'p/seen': np.arange(2)}, of)

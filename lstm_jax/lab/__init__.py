@@ -1,0 +1,1 @@
+"""All that has effects: files, threads, clocks, flags."""

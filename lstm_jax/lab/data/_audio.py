@@ -1,0 +1,158 @@
+"""What `urban_sound` and `esc10` share: all but their names and defaults."""
+
+import functools
+from typing import Literal
+
+import numpy as np
+
+from lstm_jax.lab.data import _folds, _levels, _sounds, _spectra
+from lstm_jax.lab.data._cache import cached
+from lstm_jax.training.examples import Dataset, Examples, Pool
+
+Split = Literal['published', 'official']
+Scale = Literal['pcm', 'standard']
+
+# Counts up where a change of code changes what is made.
+_FORM = 1
+_FEWEST = 20  # sounds of which each part of the published split has one
+
+
+def dataset(
+  prepared,
+  *,
+  window: float,
+  hop: float,
+  features: _spectra.Kind,
+  rate: int,
+  split: Split,
+  fold: int | None,
+  scale: Scale | None,
+  neighbours: int | None = None,
+) -> Dataset:
+  """The data set of a collection of sounds.
+
+  Args:
+    prepared: `collect.prepared.Prepared`, folds as splits.
+    window, hop, features, rate, split, fold, scale: options, see
+      `urban_sound.urban_sound`.
+    neighbours: how many vote in a level of nearest neighbours; None: there is
+      no such level.
+
+  Raises:
+    ValueError: an option outside its choices, too few sounds.
+    BadData: a recording with sounds in two folds.
+  """
+  for name, value, choices in (
+    ('split', split, ('published', 'official')),
+    ('scale', scale, (None, 'pcm', 'standard')),
+  ):
+    if value not in choices:
+      words = ', '.join(str(choice) for choice in choices)
+      raise ValueError(f'{name}={value!r} must be one of {words}')
+  if features == 'log_mel' and scale == 'pcm':
+    raise ValueError('scale=pcm: log_mel features have no such units')
+  if split == 'published' and fold is not None:
+    raise ValueError(f'fold={fold}: only split=official has folds')
+  if scale is None:
+    scale = 'standard' if features == 'log_mel' else 'pcm'
+  recipe = _spectra.recipe(features, window, hop, rate)
+  made_of = {
+    'form': _FORM,
+    'data': prepared.checksum,
+    'features': features,
+    'window': recipe.window,
+    'hop': recipe.hop,
+    'rate': recipe.rate,
+  }
+  sounds = _sounds.Sounds(
+    **cached(
+      prepared.name,
+      made_of,
+      lambda: _sounds.compute(prepared, recipe)._asdict(),
+    )
+  )
+  usable = _folds.published_filter(sounds) if split == 'published' else None
+  if usable is not None and len(usable) < _FEWEST:
+    raise ValueError(
+      f'split=published: {len(usable)} sounds of {prepared.name} pass its '
+      f'filter; it takes {_FEWEST}'
+    )
+
+  @functools.lru_cache(maxsize=1)
+  def standard(train):
+    # Keyed by the part itself: seeds that train on the same sounds share them.
+    return _sounds.standardised(sounds, np.frombuffer(train, np.int64))
+
+  def parts_of(seed):
+    if split == 'published':
+      return _folds.random_parts(usable, seed)
+    return _folds.fold_parts(prepared.name, sounds, seed, fold)
+
+  def pool(seed):
+    parts = parts_of(seed)
+    inputs = sounds.features
+    if scale == 'standard':
+      inputs = standard(parts['train'].tobytes())
+    return Pool(Examples(inputs, sounds.labels, sounds.lengths), parts)
+
+  def levels(pool):
+    spectra = _sounds.mean_spectra(sounds)
+    # One unit of 16 bits is no sound.
+    spectra = spectra if recipe.log else np.log(spectra + 1)
+    spectra = _levels.standardised(spectra, pool.parts['train'])
+    given = sounds.labels, pool.parts, len(prepared.classes)
+    found = {
+      'majority class': _levels.majority(*given),
+      'time-averaged spectrum': _levels.softmax_regression(spectra, *given),
+    }
+    if neighbours:
+      name = f'{neighbours} nearest time-averaged spectra'
+      found[name] = _levels.nearest(spectra, *given, neighbours)
+    return found
+
+  return Dataset(
+    num_inputs=_spectra.num_features(features),
+    vocabulary=0,
+    num_outputs=len(prepared.classes),
+    loss='softmax',
+    every_step=False,
+    pool=pool,
+    levels=levels,
+    classes=tuple(prepared.classes),
+    checksum=prepared.checksum,
+    parts=parts_of,
+    facts=_facts(prepared, sounds, recipe, usable),
+  )
+
+
+def _facts(prepared, sounds, recipe, usable):
+  """What the report is to say of the data."""
+  facts = {
+    'data': f'{len(sounds.labels):,} sounds, '
+    + _counted(sounds.folds, 'in fold {}'),
+    'channels': _counted(sounds.channels, 'with {}') + '; the first is heard',
+    'rates': _counted(sounds.rates, 'at {:,} Hz')
+    + f'; features are made at {recipe.rate:,} Hz',
+    'left out': '; '.join(prepared.left_out) or 'nothing',
+    'licence': prepared.licence,
+    'citation': prepared.citation,
+  }
+  if (sounds.rates < recipe.rate).any():
+    facts['rates'] += ', the upper part empty where a sound had less'
+  if usable is not None:
+    rate = f'{_spectra.PUBLISHED_RATE:,} Hz'
+    facts['published split'] = (
+      f'{len(usable):,} sounds of 16 bits, one or two channels, at least '
+      f'{_folds.SHORTEST:g} s, '
+    ) + (
+      f'at {rate}'
+      if (sounds.rates == _spectra.PUBLISHED_RATE).any()
+      else f'at any rate, as none is at the published {rate}'
+    )
+  return facts
+
+
+def _counted(values, words):
+  """How many sounds have each value, as 'n with v, m with w'."""
+  pairs = zip(*np.unique(values, return_counts=True), strict=True)
+  return ', '.join(f'{count:,} {words.format(value)}' for value, count in pairs)

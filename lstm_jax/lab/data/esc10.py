@@ -1,0 +1,64 @@
+"""ESC-10: ten classes of sounds, 40 of five seconds each, five folds.
+
+Data: K. J. Piczak, "ESC: dataset for environmental sound classification", ACM
+Multimedia 2015.
+"""
+
+from typing import Literal
+
+from lstm_jax.lab.data import _audio
+from lstm_jax.lab.data.files import prepared as prepared_lib
+from lstm_jax.lab.data.files.errors import Source
+from lstm_jax.training.examples import Dataset
+
+# Of an epoch over three of five folds, hop 10 ms.
+MEAN_STEPS = (0, 120_000)
+REFUSES = (
+  (
+    {'features': 'log_mel', 'scale': 'pcm'},
+    'log_mel features have no such units',
+  ),
+  ({'split': 'published', 'fold': ...}, 'only split=official has folds'),
+)
+
+
+def esc10(
+  *,
+  window: float = 10.0,
+  hop: float = 10.0,
+  features: Literal['published_slice', 'same_band', 'log_mel'] = 'log_mel',
+  rate: int = 16_000,
+  split: Literal['published', 'official'] = 'official',
+  fold: int | None = None,
+  scale: Literal['pcm', 'standard'] | None = None,
+  source: Source | None = None,
+) -> Dataset:
+  """The class of an everyday sound, said at its end.
+
+  Args:
+    window: length of the stretch that a spectrum is of, ms.
+    hop: from the start of one stretch to that of the next, ms.
+    features, rate, split, fold, scale: as of `urban_sound`.
+    source: where the sounds are.
+
+  Returns:
+    The `Dataset`, as `urban_sound`; one level more, the five nearest
+    time-averaged spectra.
+
+  Raises:
+    ValueError: an option outside its choices or range, a fold that is not
+      there.
+    Missing, BadData: the sounds are not there, or not what was published.
+  """
+  source = source or Source()
+  return _audio.dataset(
+    prepared_lib.load('esc10', source.data_dir, skip_bad=source.skip_bad),
+    window=window,
+    hop=hop,
+    features=features,
+    rate=rate,
+    split=split,
+    fold=fold,
+    scale=scale,
+    neighbours=5,
+  )

@@ -1,0 +1,34 @@
+"""A data set that is not there or not right, and where to read one."""
+
+from typing import NamedTuple
+
+from lstm_jax.lab.store.faults import clean
+
+
+class Missing(Exception):
+  """A data set is not on this machine; the message says how to get it."""
+
+  def __init__(self, message):
+    super().__init__(clean(message))
+
+
+class BadData(Exception):
+  """A file of a data set is not what it should be; the message names both.
+
+  Names in it may be anybody's: whatever a terminal would act on is escaped.
+  """
+
+  def __init__(self, message):
+    super().__init__(clean(message))
+
+
+class Source(NamedTuple):
+  """Where data are read from, and how strictly.
+
+  Attributes:
+    data_dir: folder of the data sets; None: `collect.prepared` says where.
+    skip_bad: leave out files that are damaged, and say which.
+  """
+
+  data_dir: str | None = None
+  skip_bad: bool = False

@@ -1,0 +1,36 @@
+"""What is done about a bad file: stop at it, or leave it out and count it.
+
+A fault is one line, `file: reason`. Whoever finds faults gives all of them to a
+`Report` and goes on without the files, if the report returns.
+"""
+
+from collections.abc import Callable, Sequence
+
+from lstm_jax.lab.data.files.errors import BadData
+from lstm_jax.lab.store.faults import clean
+
+Report = Callable[[Sequence[str]], None]
+
+_SHOWN = 3
+
+
+def stop(faults):
+  """The `Report` that leaves nothing out.
+
+  Args:
+    faults: lines; none is no fault.
+
+  Raises:
+    BadData: the first of them, and how many there are.
+  """
+  if not faults:
+    return
+  text = '; '.join(faults[:_SHOWN])
+  if len(faults) > _SHOWN:
+    text += f'; and {len(faults) - _SHOWN:,} more ({len(faults):,} in all)'
+  raise BadData(text)
+
+
+def collector(left_out: list[str]) -> Report:
+  """The `Report` that goes on, with every fault added to `left_out`."""
+  return lambda faults: left_out.extend(map(clean, faults))

@@ -1,0 +1,197 @@
+"""Checkpoints: named dicts of arrays, the last two generations kept.
+
+A file `checkpoints/<name>.<generation>` is sealed (see `seal`) and holds
+
+  length of the header (8 bytes) | header (JSON) | arrays, one after another,
+
+where the header says the name, the generation, the plan it belongs to, the
+caller's `meta`, and key, dtype and shape of every array. Arrays are raw bytes,
+little-endian, row by row. Nothing is executed and nothing is allocated beyond
+the bytes of the file.
+"""
+
+import contextlib
+import json
+import math
+import struct
+
+import numpy as np
+
+from lstm_jax.lab.store import faults, files, seal, shape
+
+_LENGTH = struct.Struct('<Q')
+KEPT = 2
+_AXES = 32
+
+
+def save(folder, name, arrays, meta):
+  """Publishes the next generation of checkpoint `name`.
+
+  Args:
+    folder: the run folder.
+    name: letters, digits, - and _.
+    arrays: dict of str -> array of bools, integers, floats or complex numbers;
+      nested state is flattened to names like 'state/params/w_x'.
+    meta: dict of plain values.
+
+  Raises:
+    ValueError: the name, a key, an array or `meta` cannot be stored.
+    StorageError, Unusable: the disk refused; earlier generations are intact.
+  """
+  seal.check_name(name, 'checkpoint')
+  generations = _generations(folder).get(name, [])
+  taken = _generations(folder, bad=True).get(name, [])
+  generation = 1 + max([0, *generations, *taken])
+  data = _encode(folder, name, generation, arrays, meta)
+  path = _path(folder, name, generation)
+  files.publish(path, data, disk=folder.disk)
+  for old in generations[: 1 - KEPT]:
+    _remove(folder, name, old)
+
+
+def load(folder):
+  """The newest whole generation of every checkpoint.
+
+  A generation that is damaged is renamed to `*.bad` and the one before it is
+  used; where none is left the work starts again from its beginning.
+
+  Returns:
+    (found, problems): a list of (name, meta, dict of str -> numpy array)
+    sorted by name, and a list of lines that say what was set aside and why.
+
+  Raises:
+    Refused: a checkpoint is whole, but of another schema version.
+  """
+  found, problems = [], []
+  for name, generations in sorted(_generations(folder).items()):
+    for generation in reversed(generations):
+      path = _path(folder, name, generation)
+      try:
+        meta, arrays = _decode(
+          folder, name, generation, files.read(path, start=seal.MAGIC)
+        )
+        found.append((name, meta, arrays))
+        break
+      except faults.Corrupt as error:
+        bad = files.set_aside(path, folder.disk)
+        problems.append(f'{error}; set aside as {bad.name}')
+      except FileNotFoundError:
+        pass  # its process has saved a newer one and dropped this one
+  return found, problems
+
+
+def drop(folder, name):
+  """Removes every generation of checkpoint `name`; none is fine."""
+  for generation in _generations(folder).get(name, []):
+    _remove(folder, name, generation)
+
+
+def drop_all(folder):
+  """Removes every generation of every checkpoint: nothing is under way."""
+  for name in _generations(folder):
+    drop(folder, name)
+
+
+def _path(folder, name, generation):
+  return folder.path / 'checkpoints' / f'{name}.{generation}'
+
+
+def _remove(folder, name, generation):
+  path = _path(folder, name, generation)
+  with files.storage(path), contextlib.suppress(FileNotFoundError):
+    folder.disk.unlink(path)
+
+
+def _generations(folder, bad=False):
+  """name -> generations on disk, ascending; of `*.bad` files if `bad`."""
+  found = {}
+  for name in files.names(folder.path / 'checkpoints'):
+    name, _, rest = name.partition('.')
+    number, _, ending = rest.partition('.')
+    if name and number.isdecimal() and ending.startswith('bad') == bad:
+      found.setdefault(name, []).append(int(number))
+  return {name: sorted(numbers) for name, numbers in found.items()}
+
+
+def _encode(folder, name, generation, arrays, meta):
+  header = {
+    'name': name,
+    'generation': generation,
+    'plan': folder.identity,
+    'meta': seal.plain(meta),
+    'arrays': [],
+  }
+  body = []
+  for key, value in arrays.items():
+    if not isinstance(key, str):
+      raise ValueError(f'checkpoint {name}: key {key!r} is not a string')
+    value = np.asarray(value)
+    _dtype(value.dtype.str, f'checkpoint {name}: {key}', ValueError)
+    little = value.astype(value.dtype.newbyteorder('<'), copy=False)
+    header['arrays'].append([key, little.dtype.str, list(value.shape)])
+    body.append(little.tobytes())
+  text = json.dumps(header, allow_nan=False).encode()
+  return seal.seal(b''.join([_LENGTH.pack(len(text)), text, *body]))
+
+
+def _decode(folder, name, generation, data):
+  path = _path(folder, name, generation)
+  payload = seal.unseal(data, path)
+  try:
+    (length,) = _LENGTH.unpack_from(payload)
+    at = _LENGTH.size + length
+    header = json.loads(payload[_LENGTH.size : at])
+    kinds = [
+      (key, _dtype(dtype, f'{path}: {key}', faults.Corrupt), tuple(sizes))
+      for key, dtype, sizes in header['arrays']
+    ]
+    # Of an empty array a length can be any: no larger than a file's.
+    is_size = lambda n: type(n) is int and 0 <= n <= files.LARGEST
+    sizes_fit = (
+      all(
+        isinstance(key, str)
+        and len(sizes) <= _AXES
+        and all(map(is_size, sizes))
+        for key, _, sizes in kinds
+      )
+      and sum(kind.itemsize * math.prod(sizes) for _, kind, sizes in kinds)
+      == len(payload) - at
+    )
+    whose = [header[key] for key in ('name', 'generation', 'plan')]
+    meta = header['meta']
+  except (
+    ValueError, KeyError, TypeError, struct.error, RecursionError
+  ) as error:  # fmt: skip
+    raise faults.Corrupt(f'{path}: not a checkpoint: {error!r}') from error
+  if whose != [name, generation, folder.identity]:
+    raise faults.Corrupt(f'{path}: holds checkpoint {whose}, misplaced here')
+  if not sizes_fit or len({key for key, _, _ in kinds}) != len(kinds):
+    raise faults.Corrupt(f'{path}: its arrays do not fit its {len(data)} bytes')
+  shape.check_checkpoint(meta, {key: sizes for key, _, sizes in kinds}, path)
+  arrays = {}
+  for key, dtype, sizes in kinds:
+    count = math.prod(sizes)
+    flat = np.frombuffer(payload, dtype, count, at)
+    # The copy is aligned, writable and does not keep the whole file alive.
+    try:
+      arrays[key] = flat.astype(dtype.newbyteorder('=')).reshape(sizes)
+    except ValueError as error:  # an empty array of more than numpy counts to
+      raise faults.Corrupt(f'{path}: {key}: {error}') from error
+    at += dtype.itemsize * count
+  return meta, arrays
+
+
+def _dtype(name, what, error):
+  """The numpy dtype of this name if arrays of it are plain numbers."""
+  if not isinstance(name, str) or len(name) > 1000:
+    raise error(f'{what}: names no dtype')
+  try:
+    dtype = np.dtype(name)
+  except (TypeError, ValueError, SyntaxError) as reason:
+    raise error(f'{what}: {reason}') from reason
+  if dtype.kind not in 'biufc':
+    raise error(
+      f'{what}: dtype {dtype} is not stored; allowed are bool, int, uint,'
+      ' float and complex'
+    )
+  return dtype

@@ -1,0 +1,109 @@
+"""In what two plans differ, in lines for who asked for the second."""
+
+import collections
+import json
+
+from lstm_jax.lab.store import seal
+from lstm_jax.lab.store.provenance import COMPARED
+
+SHOWN = 10
+WIDTH = 100
+# Ids follow from the rest.
+_IDS = ('trials.id:', 'trials.trial:')
+
+
+def drift_of(there, asked):
+  """The compared provenance that differs: name -> (there, asked).
+
+  What has parts, as JAX's options have, is compared part by part.
+
+  Args:
+    there: the plan in the folder.
+    asked: the new plan.
+  """
+  drift = {}
+  for key in COMPARED:
+    a, b = (plan['provenance'].get(key) for plan in (there, asked))
+    if isinstance(a, dict) and isinstance(b, dict):
+      parts = {f'{key}.{part}': part for part in sorted({**a, **b})}
+      pairs = {name: (a.get(part), b.get(part)) for name, part in parts.items()}
+    else:
+      pairs = {key: (a, b)}
+    drift |= {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+  return drift
+
+
+def shown(lines):
+  """The first lines, indented, and how many more there are."""
+  more = len(lines) - SHOWN
+  rest = [f'{more} more'] if more > 0 else []
+  return '\n'.join(f'  {line}' for line in [*lines[:SHOWN], *rest])
+
+
+def change(name, there, asked):
+  """One difference; of two long lists only the items that are not in both."""
+  both = isinstance(there, list) and isinstance(asked, list)
+  if both and len(seal.canonical([there, asked])) > WIDTH:
+    there, asked = (
+      [item for item in there if item not in asked] or there,
+      [item for item in asked if item not in there] or asked,
+    )
+  return f'{name}: {_text(there)} in the folder, {_text(asked)} asked for'
+
+
+def _text(value):
+  text = seal.canonical(value)
+  return text if len(text) <= WIDTH else f'{text[:WIDTH]}...'
+
+
+def lines_of(name, there, asked):
+  """One line a leaf in which two plain values differ."""
+  if isinstance(there, dict) and isinstance(asked, dict):
+    for key in {**there, **asked}:
+      yield from lines_of(f'{name}.{key}', there.get(key), asked.get(key))
+  elif (
+    isinstance(there, list)
+    and isinstance(asked, list)
+    and len(there) == len(asked)
+  ):
+    for i, pair in enumerate(zip(there, asked, strict=True)):
+      yield from lines_of(f'{name}[{i}]', *pair)
+  elif seal.canonical(there) != seal.canonical(asked):
+    yield change(name, there, asked)
+
+
+def trial_lines(there, asked, total):
+  """One line a field and change; the trials it happens in are counted.
+
+  Args:
+    there, asked: settings of trials that are in one plan only, or all.
+    total: trials in the folder.
+  """
+  if len(there) != len(asked):
+    yield change('number of trials', len(there), len(asked))
+    fields = dict.fromkeys(key for one in (*there, *asked) for key in one)
+    for field in fields:
+      a, b = (_values(trials, field) for trials in (there, asked))
+      if field not in ('id', 'trial') and a != b:
+        yield change(field, a, b)
+    return
+  counts = collections.Counter(
+    line
+    for one, other in zip(there, asked, strict=True)
+    for line in lines_of('trials', one, other)
+    if not line.startswith(_IDS) or _without_id(one, other)
+  )
+  for line, count in counts.items():
+    yield f'{line} ({count} of {total} trials)'
+
+
+def _values(trials, field):
+  """The values of a field, each once, in order."""
+  texts = dict.fromkeys(seal.canonical(one.get(field)) for one in trials)
+  return [json.loads(text) for text in texts]
+
+
+def _without_id(one, other):
+  """Whether two settings are equal but for their ids."""
+  ids = {'id': None, 'trial': None}
+  return {**one, **ids} == {**other, **ids}

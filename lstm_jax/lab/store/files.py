@@ -1,0 +1,285 @@
+"""Every file is read and written here: bounded, regular, whole or not at all.
+
+A file is published in steps,
+
+  temporary name in the same directory -> write -> fsync file
+    -> link (never overwrites) or rename (replaces) -> fsync directory,
+
+after which it is wholly there under its name. A kill, a full disk or a power
+cut at any step leaves the old state or the new one. Pillai et al. (OSDI 2014),
+"All file systems are not created equal", shows what breaks where a step is
+left out.
+
+What is read is a regular file of bounded size,
+whatever its name stands for: a FIFO, a device or a directory is an error.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+from pathlib import Path
+
+from lstm_jax.lab.store import faults
+from lstm_jax.lab.store.disk import DISK, Disk, fault, storage
+from lstm_jax.lab.store.faults import Corrupt, Unusable
+
+LARGEST = 2**32
+
+_PART = 2**20  # bytes that are read at once
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP}
+_NO_FILE = {
+  errno.ENXIO: 'a socket',
+  errno.EISDIR: 'a directory',
+  errno.ELOOP: 'a loop of links',
+}
+
+
+def write_temporary(path, data, disk=DISK):
+  """Writes `data` beside `path` under a hidden name; returns (fd, name).
+
+  The writer holds a `flock` on the open file, which the kernel drops when the
+  process ends: `clean` knows by it which files nobody will publish any more.
+  The caller closes `fd`.
+  """
+  path = Path(path)
+  while True:
+    name = path.with_name(f'.{path.name}.{os.urandom(6).hex()}.tmp')
+    fd = disk.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+      fcntl.flock(fd, fcntl.LOCK_EX)
+      # `clean` of another process may come between the open and the lock.
+      if os.fstat(fd).st_nlink:
+        rest = memoryview(data)
+        while rest:
+          rest = rest[disk.write(fd, rest) :]
+        return fd, name
+    except BaseException as error:
+      os.close(fd)
+      if isinstance(error, OSError):
+        with contextlib.suppress(OSError):
+          disk.unlink(name)
+      raise
+    os.close(fd)
+
+
+def publish(path, data, overwrite=False, disk=DISK):
+  """Makes `path` hold `data`, wholly and durably, or leaves it as it was.
+
+  Args:
+    path: where the file will be.
+    data: bytes.
+    overwrite: whether an existing file is replaced.
+    disk: the calls that change the disk.
+
+  Raises:
+    FileExistsError: `path` exists and `overwrite` is False.
+    StorageError, Unusable: the disk refused; nothing is lost.
+  """
+  path = Path(path)
+  with storage(path, len(data)):
+    fd, temporary = write_temporary(path, data, disk)
+    try:
+      disk.fsync(fd)
+      if overwrite:
+        disk.rename(temporary, path)
+      else:
+        _link(temporary, path, disk)
+      disk.fsync_directory(path.parent)
+    except OSError:
+      with contextlib.suppress(OSError):
+        disk.unlink(temporary)
+      raise
+    finally:
+      os.close(fd)
+
+
+def _link(source, target, disk):
+  """Gives `source` the name `target`, which must be free."""
+  try:
+    disk.link(source, target)
+  except OSError as error:
+    if error.errno not in _NO_HARD_LINKS:
+      raise
+    # Without hard links the check and the rename are two steps; two writers
+    # of one file are then told apart by the lock of the folder alone.
+    if os.path.lexists(target):
+      raise FileExistsError(errno.EEXIST, 'File exists', target) from error
+    disk.rename(source, target)
+  else:
+    disk.unlink(source)
+
+
+def clean(directory, disk=DISK):
+  """Removes temporary files of writers that are gone."""
+  for temporary in Path(directory).glob('.*.tmp'):
+    gone_or_foreign = FileNotFoundError, PermissionError
+    with storage(temporary), contextlib.suppress(*gone_or_foreign):
+      fd = os.open(temporary, os.O_RDWR)
+      try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        disk.unlink(temporary)
+      except BlockingIOError:
+        continue  # its writer is alive
+      finally:
+        os.close(fd)
+
+
+def set_aside(path, disk=DISK, ending='bad'):
+  """Renames a file to `<name>.<ending>` (`.<ending>2`, ... if taken)."""
+  path = Path(path)
+  number = 1
+  while True:
+    bad = path.with_name(f'{path.name}.{ending}{number if number > 1 else ""}')
+    if not os.path.lexists(bad):
+      break
+    number += 1
+  with storage(path):
+    disk.rename(path, bad)
+    disk.fsync_directory(path.parent)
+  return bad
+
+
+def write(path, data, disk: Disk = DISK):
+  """Makes `path` hold `data`; a file that holds it already is not touched.
+
+  Args:
+    path: where the file is; its directory is made if missing.
+    data: bytes.
+    disk: the calls that change the disk.
+
+  Raises:
+    StorageError, Unusable: the disk refused; what was there is intact.
+  """
+  path = Path(path)
+  try:
+    if read(path, len(data)) == data:
+      return
+  except FileNotFoundError:
+    make_directory(path.parent, disk)
+  except (Corrupt, Unusable):
+    pass  # something else stands there: it is replaced, or that is the error
+  clean(path.parent, disk)
+  publish(path, data, overwrite=True, disk=disk)
+
+
+def make_directory(path, disk=DISK):
+  """Makes a directory and its parents, durably; an existing one is fine.
+
+  Raises:
+    StorageError, Unusable: the disk refused, or something else has the name.
+  """
+  path = Path(path)
+  with storage(path):
+    if path.is_dir():
+      return
+    if not os.path.lexists(path):
+      make_directory(path.parent, disk)
+      with contextlib.suppress(FileExistsError):
+        disk.mkdir(path)
+      # A parent that can be passed through but not read cannot be synced.
+      with contextlib.suppress(PermissionError):
+        disk.fsync_directory(path.parent)
+    # Asked again: another process may have made it since.
+    if not path.is_dir():
+      what = 'a link to nothing' if path.is_symlink() else 'not a directory'
+      raise Unusable(
+        f'{faults.clean(path)}: {what}; remove it or name another place'
+      )
+
+
+def read(path, limit=LARGEST, start=b''):
+  """The bytes of a regular file.
+
+  Args:
+    path: the file.
+    limit: the most bytes that it may have.
+    start: what it must begin with, looked at before anything else is read.
+
+  Raises:
+    FileNotFoundError: there is none.
+    Unusable, StorageError: it cannot be read.
+    Corrupt: it is no regular file, larger than `limit` or begins otherwise.
+  """
+  name = faults.clean(path)
+  # A FIFO that nobody writes to must not hold us up.
+  flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+  try:
+    file = open(path, 'rb', opener=lambda name, _: os.open(name, flags))
+  except FileNotFoundError:
+    if os.path.islink(path):
+      raise Corrupt(f'{name}: a link to nothing; remove it') from None
+    raise
+  except OSError as error:
+    if error.errno in _NO_FILE:
+      what = _NO_FILE[error.errno]
+      raise Corrupt(f'{name}: {what}, not a regular file; remove it') from error
+    raise fault(error, path) from error
+  with file, storage(path):
+    facts = os.fstat(file.fileno())
+    if not stat.S_ISREG(facts.st_mode):
+      what = 'a FIFO' if stat.S_ISFIFO(facts.st_mode) else 'a device'
+      raise Corrupt(f'{name}: {what}, not a regular file; remove it')
+    size = facts.st_size
+    if size <= limit:
+      head = file.read(len(start))
+      if head != start[: len(head)]:
+        raise Corrupt(f'{name}: not a file of lstm_jax')
+      # Not all that it may have grown to since. `read(n)` takes n bytes of
+      # memory whatever there is to read.
+      parts, size = [head], len(head)
+      while part := file.read(min(_PART, limit + 1 - size)):
+        parts.append(part)
+        size += len(part)
+    if size > limit:
+      raise Corrupt(f'{name}: {size} bytes, more than {limit}')
+    return b''.join(parts)
+
+
+def tree(root, endings):
+  """The regular files below a directory that end so, as paths, sorted.
+
+  What an editor leaves (`.#x.py`, links to nothing) is not among them.
+  """
+  found = []
+  for directory, below, inside in os.walk(root):
+    below[:] = [name for name in below if not name.startswith('.')]
+    found += [
+      Path(directory, name)
+      for name in inside
+      if name.endswith(endings) and not name.startswith('.')
+    ]
+  return sorted(path for path in found if path.is_file())
+
+
+def read_text(path, limit=LARGEST):
+  """The text of a regular file in UTF-8; raises as `read`.
+
+  Raises:
+    Corrupt: it is no UTF-8, too.
+  """
+  try:
+    return read(path, limit).decode('utf-8')
+  except UnicodeDecodeError as error:
+    raise Corrupt(f'{faults.clean(path)}: not UTF-8: {error}') from None
+
+
+def names(directory, ending=''):
+  """The names in a directory that end so, sorted; none where there is none.
+
+  Hidden files are left out: temporary ones, and those of editors and systems.
+
+  Raises:
+    Unusable, StorageError: it cannot be read, or is no directory.
+  """
+  try:
+    with storage(directory):
+      found = os.listdir(directory)
+  except Unusable as error:
+    if isinstance(error.__cause__, FileNotFoundError):
+      return []
+    raise
+  return sorted(
+    name for name in found if name.endswith(ending) and not name.startswith('.')
+  )

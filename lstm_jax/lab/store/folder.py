@@ -1,0 +1,279 @@
+"""The run folder: a plan, one sealed record a trial, and what they amount to.
+
+  plan.json               written first: flags, trials, programs, provenance,
+                          sources; made again from the command where it is lost
+  records/<trial>.json    one sealed record a trial, never overwritten
+  checkpoints/            of trials under way, see `checkpoints`
+  results.csv             one row a trial, made from the records alone
+  lock*                   who works on the folder, see `lock`
+  log                     lines for a reader; never read back
+
+The order of use: `create_or_open` (or `open_folder` to read), then `lock.lock`,
+then `results.read_records` and `checkpoints.load` to see what is left to do.
+Nothing here imports jax: a finished run is open at once.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lstm_jax.lab.store import faults, files, lost, seal, shape
+from lstm_jax.lab.store.differences import change, drift_of, shown
+from lstm_jax.lab.store.growth import grown
+from lstm_jax.lab.store.provenance import COMPARED
+from lstm_jax.lab.store.sources import code_of
+
+_OURS = (
+  'records', 'checkpoints', 'results.csv', 'log', 'curves.csv', 'figures',
+  'nets', 'report.html', 'report.md',
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+  """An open run folder.
+
+  Attributes:
+    path: where it is.
+    plan: content of plan.json: what was given, and its 'identity'.
+    trials: id -> setting, in the order of the plan.
+    identity: hash of the provenance that is compared, of when the folder was
+      made. Every record and checkpoint carries it, beside the ids of its
+      trials, which are hashes of their settings.
+    drift: name -> value of this process's provenance that is not the plan's.
+    disk: the calls that change the disk.
+    code: trial -> `sources.code_of` what runs it in this process, where known.
+    drifted: trial -> files that are not those of its program's results.
+    said: lines for whoever opened it.
+  """
+
+  path: Path
+  plan: Mapping[str, Any]
+  trials: Mapping[str, Mapping[str, Any]]
+  identity: str
+  drift: Mapping[str, Any]
+  disk: files.Disk = files.DISK
+  code: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  drifted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  said: tuple[str, ...] = ()
+
+
+def trial_id(setting):
+  """The id of a trial: 16 hexadecimal digits of the hash of its setting.
+
+  Args:
+    setting: dict of plain values with every default filled in; the order of
+      its keys does not matter.
+  """
+  return seal.digest([seal.SCHEMA, seal.plain(setting)])[:16]
+
+
+def create_or_open(
+  path, plan, allow_drift=False, disk=files.DISK, sources=None
+):
+  """Makes the run folder of a plan, or opens it to go on.
+
+  A folder of another plan is refused before anything is written. What a plan
+  may add to one is in `growth`; flags may differ, since the trials are what
+  the flags came to. A plan file that is damaged or gone is made again, if the
+  records in the folder are of this plan.
+
+  Args:
+    path: the folder; missing parents are made.
+    plan: dict of plain values with 'flags', 'trials' (a list of settings, each
+      with its 'id'), 'programs' (which trials share one) and 'provenance'.
+    allow_drift: go on although the provenance differs; records then say so.
+    disk: the calls that change the disk.
+    sources: trial -> what `sources.of_modules` found of it; None: not known.
+
+  Returns:
+    `Folder`; its `plan` is the one on disk.
+
+  Raises:
+    ValueError: the plan cannot be stored, or two trials have one id.
+    Refused: the folder holds another plan; the message is the difference.
+    Unusable, StorageError: the folder cannot be written to.
+  """
+  path, plan = Path(path), seal.plain(plan)
+  _by_id(plan)
+  code, table = _codes(sources or {})
+  if table:
+    plan['sources'] = table
+  files.make_directory(path, disk)
+  name = path / 'plan.json'
+  damaged = None
+  try:
+    is_new = _stored(path) is None
+  except faults.Corrupt as error:
+    is_new, damaged = True, error
+  if is_new:
+    plan = {**plan, 'identity': _identity(plan)}
+    made, said = lost.made(path, plan, allow_drift, damaged)
+    if not said:
+      _check_vacant(path)
+  else:
+    said = ()
+    _matching(path, plan, allow_drift, disk)
+  places = (path, path / 'records', path / 'checkpoints')
+  for place in places:
+    files.make_directory(place, disk)
+    files.clean(place, disk)
+    _try_to_write(place, disk)
+  if is_new:
+    if damaged is not None:
+      files.set_aside(name, disk)
+    # Where another process comes first, its plan decides.
+    with contextlib.suppress(FileExistsError):
+      files.publish(name, seal.seal_json('plan', made), disk=disk)
+  folder = _matching(path, plan, allow_drift, disk)
+  if folder.plan != _stored(path):
+    with _alone(path, disk):
+      # Read once more: two processes may each have something to add.
+      folder = _matching(path, plan, allow_drift, disk)
+      content = seal.seal_json('plan', folder.plan)
+      files.publish(name, content, overwrite=True, disk=disk)
+  # A killed process may have published without reaching its last fsync.
+  for place in places:
+    with files.storage(place):
+      disk.fsync_directory(place)
+  return dataclasses.replace(folder, code=code, said=said)
+
+
+def open_folder(path, disk=files.DISK):
+  """Opens an existing run folder for reading; writes nothing.
+
+  Raises:
+    Unusable: there is no run in `path`, or it cannot be read.
+    Corrupt, Refused: its plan is damaged, or of another schema.
+  """
+  path = Path(path)
+  plan = _stored(path)
+  if plan is None:
+    again = ''
+    if (path / 'records').is_dir():
+      again = '; the command that made this folder makes it again'
+    raise faults.Unusable(f'{path}: no run here, it has no plan.json{again}')
+  return Folder(path, plan, _by_id(plan), plan['identity'], {}, disk)
+
+
+def note(folder, line):
+  """Appends a line to the log, for a reader; never fails, never read back."""
+  now = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
+  with contextlib.suppress(OSError):
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+    fd = folder.disk.open(folder.path / 'log', flags, 0o666)
+    try:
+      folder.disk.write(fd, f'{now} {line}\n'.encode())
+    finally:
+      os.close(fd)
+
+
+def _stored(path):
+  """The plan on disk, None where there is none.
+
+  Raises:
+    Corrupt, Refused: it is damaged, or of another schema.
+  """
+  name = path / 'plan.json'
+  try:
+    plan = seal.unseal_json('plan', files.read(name, start=b'{'), name)
+  except FileNotFoundError:
+    return None
+  shape.check_plan(plan, name)
+  return plan
+
+
+def _matching(path, plan, allow_drift, disk):
+  """The folder in `path`, grown by `plan`, if that may be."""
+  folder = open_folder(path, disk)
+  after, lines = grown(folder.plan, plan)
+  if lines:
+    raise faults.Refused(
+      f'{path} holds another plan:\n{shown(lines)}\nname another --out, or'
+      ' give the settings of this folder'
+    )
+  drift = drift_of(folder.plan, plan)
+  if drift and not allow_drift:
+    lines = [change(f'provenance.{key}', *pair) for key, pair in drift.items()]
+    raise faults.Refused(
+      f'{path} was begun by another program or on another machine:\n'
+      f'{shown(lines)}\nname another --out, or go on with --allow_drift,'
+      ' which marks the records made from now on'
+    )
+  return dataclasses.replace(
+    folder,
+    plan=after,
+    trials=_by_id(after),
+    drift={key: asked for key, (_, asked) in drift.items()},
+  )
+
+
+def _codes(sources):
+  """trial -> code, and code -> files, of trial -> files."""
+  names, code, table = {}, {}, {}
+  for trial, held in sources.items():
+    if id(held) not in names:  # most trials share theirs
+      names[id(held)] = code_of(held)
+      table[names[id(held)]] = dict(held)
+    code[trial] = names[id(held)]
+  return code, table
+
+
+@contextlib.contextmanager
+def _alone(path, disk):
+  """Waits until no other process changes the plan."""
+  with files.storage(path / 'lock-plan'):
+    fd = disk.open(path / 'lock-plan', os.O_RDWR | os.O_CREAT, 0o666)
+  try:
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    yield
+  finally:
+    os.close(fd)
+
+
+def _identity(plan):
+  """Hash of what results depend on; kept, so that it outlives `COMPARED`."""
+  return seal.digest({key: plan['provenance'].get(key) for key in COMPARED})
+
+
+def _by_id(plan):
+  """id -> setting; raises ValueError where ids are wrong or not unique."""
+  missing = {'trials', 'programs', 'provenance'} - plan.keys()
+  if missing:
+    raise ValueError(f'plan: {", ".join(sorted(missing))} missing')
+  trials = {}
+  for trial in plan['trials']:
+    seal.check_name(trial['id'], 'trial id')
+    if trial['id'] in trials:
+      raise ValueError(f'plan: two trials have the id {trial["id"]}')
+    trials[trial['id']] = trial
+  return trials
+
+
+def _check_vacant(path):
+  """Raises `Unusable` where a new run would mix with somebody's files."""
+  names = files.names(path)
+  if 'plan.json' in names:
+    return  # another process has made it a run folder since it was looked for
+  foreign = [
+    name for name in names if name not in _OURS and not name.startswith('lock')
+  ]
+  if foreign:
+    raise faults.Unusable(
+      f'{path}: holds {sorted(foreign)[0]} and no plan.json, so it is not a run'
+      ' folder; name a new or empty directory'
+    )
+
+
+def _try_to_write(place, disk):
+  with files.storage(place, 1):
+    fd, name = files.write_temporary(place / 'try', b'.', disk)
+    try:
+      disk.unlink(name)
+    finally:
+      os.close(fd)

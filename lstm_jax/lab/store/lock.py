@@ -1,0 +1,97 @@
+"""Who works on a run folder: one process alone, or one process a shard.
+
+The locks are `flock`s: the kernel frees them when the process ends, however it
+ends, so none is ever stale and none needs removing by hand. What is written in
+the lock files only serves the message to whoever comes second.
+"""
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+import socket
+
+from lstm_jax.lab.store import faults, files
+
+_LONGEST = 1000  # bytes of a lock file
+
+
+@contextlib.contextmanager
+def lock(folder, shard=None):
+  """Holds the folder for this process while the context lasts.
+
+  Without a shard the folder is held alone. The processes of shards (i, n)
+  share it, and each shard has one process; all of them name the same n.
+
+  Args:
+    folder: the run folder.
+    shard: None or (i, n).
+
+  Raises:
+    Busy: somebody else holds it; the message says who and since when.
+    StorageError, Unusable: the lock file cannot be made.
+  """
+  with contextlib.ExitStack() as held:
+    if shard is None:
+      _hold(held, folder, 'lock', fcntl.LOCK_EX)
+    else:
+      i, n = shard
+      _hold(held, folder, 'lock', fcntl.LOCK_SH)
+      _hold(held, folder, f'lock-{i}-of-{n}', fcntl.LOCK_EX)
+    yield
+
+
+def _hold(held, folder, name, kind):
+  path = folder.path / name
+  with files.storage(path):
+    fd = folder.disk.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    held.callback(os.close, fd)
+    try:
+      fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise faults.Busy(_message(folder)) from error
+  if kind == fcntl.LOCK_EX:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
+    who = {'pid': os.getpid(), 'host': socket.gethostname(), 'since': now}
+    # A full disk must not stop a process that has its lock.
+    with contextlib.suppress(OSError):
+      os.ftruncate(fd, 0)
+      folder.disk.write(fd, json.dumps(who).encode())
+    held.callback(_forget, fd)
+
+
+def _forget(fd):
+  with contextlib.suppress(OSError):
+    os.ftruncate(fd, 0)
+
+
+def _message(folder):
+  holders = []
+  for name in files.names(folder.path):
+    wrong = OSError, ValueError, KeyError, TypeError, RecursionError
+    with contextlib.suppress(*wrong, faults.StoreError):
+      if not name.startswith('lock'):
+        continue
+      who = json.loads(files.read(folder.path / name, _LONGEST))
+      if who['host'] != socket.gethostname() or _alive(who['pid']):
+        shard = name.removeprefix('lock').strip('-').replace('-', ' ')
+        holders.append(
+          f'process {who["pid"]} on {who["host"]} since {who["since"]}'
+          + (f' (shard {shard})' if shard else '')
+        )
+  return (
+    f'{folder.path} is in use by {"; ".join(holders) or "another process"};'
+    ' wait for it or stop it and run this again, give both processes a'
+    ' --shard=i/n, or name another --out'
+  )
+
+
+def _alive(pid):
+  try:
+    os.kill(pid, 0)
+  except ProcessLookupError:
+    return False
+  except PermissionError:
+    pass
+  return True

@@ -1,0 +1,70 @@
+"""A plan file that is damaged or gone, made again from the command.
+
+Every record carries the id of its trial, a hash of the setting, and the
+identity of the plan. Where they are those of the command, nothing is lost.
+"""
+
+import collections
+import contextlib
+
+from lstm_jax.lab.store import faults, files, seal
+
+
+def made(path, plan, allow_drift, damaged):
+  """The plan of a folder that has none, or a damaged one.
+
+  Args:
+    path: the folder.
+    plan: of the command, with its 'identity'.
+    allow_drift: take records that another program or machine made.
+    damaged: the fault of the plan file, None where there is none.
+
+  Returns:
+    (plan to store, lines that say what was lost, none where the run is new).
+
+  Raises:
+    Refused: there are records, and they are not of this plan.
+  """
+  identity = plan['identity']
+  trials, identities = recorded(path)
+  said = ()
+  if damaged is not None or trials:
+    what = 'there is no plan.json' if damaged is None else str(damaged)
+    said = (f'{what}; it is made again from the command',)
+  strange = trials - {trial['id'] for trial in plan['trials']}
+  if strange:
+    raise faults.Refused(
+      f'{what}, and the records are of {len(strange)} trials'
+      f' ({sorted(strange)[0]}, ...) that this command does not ask for: give'
+      ' the command that made the folder, or name another --out'
+    )
+  if identities and identity not in identities:
+    if not allow_drift:
+      raise faults.Refused(
+        f'{what}, and its {len(trials)} records were made by another program or'
+        ' on another machine: go on with --allow_drift, which marks the records'
+        ' made from now on, or name another --out'
+      )
+    identity = identities.most_common(1)[0][0]
+    # What they were made by is not known any more: all of it has drifted.
+    plan = {**plan, 'identity': identity, 'provenance': {}}
+  return plan, said
+
+
+def _is_text(value):
+  return isinstance(value, str)
+
+
+def recorded(path):
+  """(ids, identities with how often) that whole records in `path` carry."""
+  trials, identities = set(), collections.Counter()
+  place = path / 'records'
+  for name in (place / name for name in files.names(place, '.json')):
+    with contextlib.suppress(faults.StoreError, FileNotFoundError):
+      record = seal.unseal_json('record', files.read(name), name)
+      facts = record if isinstance(record, dict) else {}
+      whose = [facts.get('trial'), facts.get('plan')]
+      if '.conflict-' not in name.name and all(map(_is_text, whose)):
+        trials.add(whose[0])
+        identities[whose[1]] += 1
+  return trials, identities

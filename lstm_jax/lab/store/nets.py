@@ -1,0 +1,90 @@
+"""Nets kept in a run folder.
+
+Of a task one net a row is kept, of whichever trial was solved first; of a data
+set that of the best epoch of each trial. Results do not depend on them.
+"""
+
+import numpy as np
+
+from lstm_jax.lab.store import faults, files, seal, shape
+
+
+def save(opened, trial, params):
+  """Keeps the net of a trial; one that is there already stays.
+
+  Args:
+    opened: the run folder.
+    trial: the trial's id.
+    params: path -> array.
+  """
+  content = {
+    'trial': trial,
+    'plan': opened.identity,
+    'params': {name: np.asarray(w).tolist() for name, w in params.items()},
+    # Lists say nothing of an array without elements.
+    'shapes': {name: list(np.shape(w)) for name, w in params.items()},
+  }
+  path = _folder(opened) / f'{trial}.json'
+  files.make_directory(path.parent, opened.disk)
+  files.clean(path.parent, opened.disk)
+  try:
+    files.publish(path, seal.seal_json('net', content), disk=opened.disk)
+  except FileExistsError:
+    pass
+
+
+def take_over(opened, taken):
+  """Gives trials the nets of those whose results they have taken over.
+
+  Args:
+    opened: the run folder.
+    taken: trial -> the other, of `reruns.take_over`.
+  """
+  held = load(opened) if taken else {}
+  for trial, old in taken.items():
+    if old in held:
+      save(opened, trial, held[old])
+      files.set_aside(_folder(opened) / f'{old}.json', opened.disk, 'old')
+
+
+def names(opened):
+  """Ids of the trials whose nets are kept, sorted."""
+  ending = '.json'
+  found = files.names(_folder(opened), ending)
+  return [name.removesuffix(ending) for name in found]
+
+
+def load(opened):
+  """Trial id -> {path: array} of the kept nets; damaged ones are left out."""
+  found = {}
+  for name in names(opened):
+    path = _folder(opened) / f'{name}.json'
+    try:
+      data = files.read(path, start=b'{')
+      content = seal.unseal_json('net', data, path)
+      shape.check_net(content, path)
+    except (faults.StoreError, FileNotFoundError):
+      continue
+    try:
+      if content['trial'] == name and content['plan'] == opened.identity:
+        found[name] = _arrays(content)
+    except (ValueError, TypeError, KeyError, AttributeError):
+      continue  # sealed, but no net
+  return found
+
+
+def _arrays(content):
+  """Path -> array of a kept net."""
+  shapes = content.get('shapes', {})  # older nets have none
+  arrays = {
+    name: np.asarray(values, np.float32)
+    for name, values in content['params'].items()
+  }
+  return {
+    name: array.reshape(shapes.get(name, array.shape))
+    for name, array in arrays.items()
+  }
+
+
+def _folder(opened):
+  return opened.path / 'nets'

@@ -1,0 +1,34 @@
+"""Folders of the user: home, caches. There may be none."""
+
+import os
+from pathlib import Path
+
+from lstm_jax.lab.store.faults import Unusable, clean
+
+
+def expanded(path):
+  """A path whose `~` is written out.
+
+  Raises:
+    Unusable: there is no such home.
+  """
+  try:
+    return Path(path).expanduser()
+  except (RuntimeError, KeyError):
+    raise Unusable(
+      f'{clean(path)}: there is no such home folder; write the path out, or '
+      'set HOME'
+    ) from None
+
+
+def cache(environ=os.environ):
+  """The folder of what can be made again.
+
+  `$XDG_CACHE_HOME/lstm_jax`, or under `~/.cache`.
+
+  Raises:
+    Unusable: neither is there.
+  """
+  given = environ.get('XDG_CACHE_HOME', '')
+  root = Path(given) if os.path.isabs(given) else expanded('~/.cache')
+  return root / 'lstm_jax'

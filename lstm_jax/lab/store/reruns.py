@@ -1,0 +1,118 @@
+"""Which results of a folder are not those of the code, and what runs again.
+
+A record says by which code it was made, see `store.sources`. Records that make
+room for a new run are kept as `<trial>.json.old`.
+"""
+
+import collections
+
+from lstm_jax.lab.store import faults, files, seal, sources, trial_records
+from lstm_jax.lab.store.folder import note
+
+# How a trial ends that a larger budget would not have changed.
+_FINAL = ('solved', 'given_up', 'diverged')
+
+
+def changed(folder, made, now):
+  """The trials whose code is not the code of now.
+
+  Args:
+    folder: the run folder.
+    made: trial -> code, as its record or checkpoint has it; None: unknown.
+    now: trial -> what `sources.of_modules` finds of it.
+
+  Returns:
+    trial -> the files that differ, of those trials that are in both and whose
+    code is known; no files where they are not known any more.
+  """
+  table, answers, found = folder.plan.get('sources', {}), {}, {}
+  for trial, code in made.items():
+    if code is None or trial not in now:
+      continue
+    key = (code, id(now[trial]))  # most trials share theirs
+    if key not in answers:
+      then, files_now = table.get(code), now[trial]
+      if then is not None and sources.is_native(then):
+        # Before the nets are made it is not known which code runs layers.
+        files_now = files_now | sources.of_native()
+      same = sources.code_of(files_now) == code
+      differ = sources.differing(then, files_now) if then and not same else ()
+      answers[key] = None if same else tuple(differ)
+    if answers[key] is not None:
+      found[trial] = answers[key]
+  return found
+
+
+def counted(found):
+  """Lines on what `changed` has found: a file, and how many trials it is of."""
+  counts = collections.Counter(
+    name for names in found.values() for name in names
+  )
+  unknown = sum(not names for names in found.values())
+  lines = [f'{name} ({of} trials)' for name, of in sorted(counts.items())]
+  if unknown:
+    lines.append(f'files that are not known any more ({unknown} trials)')
+  return lines
+
+
+def set_aside(folder, trials, why):
+  """Makes room for trials to run again; their old records are kept."""
+  for trial in trials:
+    for part in ('records', 'nets'):
+      place = folder.path / part
+      held = files.names(place, '.json')
+      for path in (place / name for name in held if name.startswith(trial)):
+        old = files.set_aside(path, folder.disk, 'old')
+        note(folder, f'{trial} runs again, {why}; kept as {part}/{old.name}')
+
+
+def take_over(folder):
+  """Gives trials of a larger budget the results that it does not change.
+
+  A trial that was solved, given up or has diverged within a smaller budget
+  ends so under any larger one; one that had spent it runs again.
+
+  Args:
+    folder: a run folder whose plan has grown.
+
+  Returns:
+    `(taken, again)`: trial -> the one whose result it has taken over, and how
+    many trials run again.
+  """
+  taken, again = {}, 0
+  replaced = folder.plan.get('replaced', {})
+  for trial in folder.trials:
+    old = replaced.get(trial)
+    while old is not None:
+      path = folder.path / 'records' / f'{old}.json'
+      try:
+        record = trial_records.read(folder, path, (old,))
+      except (faults.Corrupt, FileNotFoundError):
+        old = replaced.get(old)  # a smaller budget still
+        continue
+      if record['status'] in _FINAL:
+        data = seal.seal_json('record', {**record, 'trial': trial})
+        try:
+          target = path.with_name(f'{trial}.json')
+          files.publish(target, data, disk=folder.disk)
+          taken[trial] = old
+        except FileExistsError:
+          pass
+      else:
+        again += 1
+      try:
+        files.set_aside(path, folder.disk, 'old')
+      except faults.Unusable:
+        if path.exists():
+          raise  # else the process of another shard has done it
+      break
+  return taken, again
+
+
+def failures(records):
+  """Each reason, in one line without folders -> how many trials failed so."""
+  return collections.Counter(
+    faults.without_places(record.get('reason') or '?').partition('\n')[0][:300]
+    for record in records.values()
+    if record['status'] == 'failed'
+  )

@@ -1,0 +1,151 @@
+"""Sealed files: never read wrong.
+
+A sealed file carries its schema version and a SHA-256 over everything in it, so
+that a flipped bit, a lost tail or an edit by hand is an error and not a number.
+There are two forms: bytes (`seal`) and strict JSON that can be read by eye
+(`seal_json`).
+"""
+
+import hashlib
+import json
+import math
+import re
+import struct
+
+from lstm_jax.lab.store.faults import Corrupt, Refused
+
+SCHEMA = 1
+MAGIC = b'lstm_jax'
+
+_HEAD = struct.Struct('<8sIQ')
+_DIGEST = hashlib.sha256().digest_size
+
+
+def seal(payload, schema=SCHEMA):
+  """magic | schema | length | SHA-256 of the rest of the file | payload."""
+  head = _HEAD.pack(MAGIC, schema, len(payload))
+  return head + hashlib.sha256(head + payload).digest() + payload
+
+
+def unseal(data, name, schema=SCHEMA):
+  """The payload of `seal`; `name` is for messages.
+
+  Raises:
+    Corrupt: a byte differs, is missing or is one too many.
+    Refused: the file is whole, but of another schema version.
+  """
+  start = _HEAD.size + _DIGEST
+  if len(data) < start:
+    raise Corrupt(f'{name}: cut short at {len(data)} bytes')
+  head, digest, payload = (
+    data[: _HEAD.size],
+    data[_HEAD.size : start],
+    data[start:],
+  )
+  magic, found, length = _HEAD.unpack(head)
+  if magic != MAGIC:
+    raise Corrupt(f'{name}: not a file of lstm_jax')
+  if length != len(payload):
+    raise Corrupt(f'{name}: {len(payload)} bytes where it says {length}')
+  if hashlib.sha256(head + payload).digest() != digest:
+    raise Corrupt(f'{name}: the checksum does not match')
+  _check_schema(found, schema, name)
+  return payload
+
+
+def seal_json(kind, content, schema=SCHEMA):
+  """A sealed file that can be read by eye: strict JSON with its SHA-256.
+
+  Args:
+    kind: what the file is, e.g. 'record'.
+    content: a dict of plain values, see `plain`.
+    schema: version.
+  """
+  document = {'format': f'lstm_jax {kind}', 'schema': schema}
+  document['sha256'] = digest([*document.values(), content])
+  document['content'] = content
+  return (json.dumps(document, indent=2, allow_nan=False) + '\n').encode()
+
+
+def unseal_json(kind, data, name, schema=SCHEMA):
+  """The content of `seal_json`; any other byte than it wrote is an error.
+
+  Raises:
+    Corrupt: the file was damaged or edited.
+    Refused: the file is whole, but of another schema version.
+  """
+  try:
+    document = json.loads(bytes(data).decode('utf-8'))
+    found, content = document['schema'], document['content']
+    same = seal_json(kind, content, found) == bytes(data)
+  except (ValueError, KeyError, TypeError, RecursionError) as error:
+    raise Corrupt(f'{name}: not a {kind} of lstm_jax: {error!r}') from error
+  if not same:
+    raise Corrupt(f'{name}: the checksum does not match: damaged or edited')
+  _check_schema(found, schema, name)
+  return content
+
+
+def _check_schema(found, schema, name):
+  if found != schema:
+    raise Refused(
+      f'{name}: written with schema {found}, this lstm_jax reads {schema};'
+      f' use a{" newer" if found > schema else "n older"} lstm_jax'
+    )
+
+
+def canonical(value):
+  """The one JSON text of a plain value: keys sorted, no blanks."""
+  return json.dumps(
+    value, sort_keys=True, separators=(',', ':'), allow_nan=False
+  )
+
+
+def digest(value):
+  """SHA-256, in hexadecimal, of the canonical JSON of a plain value."""
+  return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def plain(value, reasons=None, at=''):
+  """`value` as strict JSON can hold it: dict, list, str, numbers, None.
+
+  Arrays and their scalars become lists and numbers, tuples lists.
+
+  Args:
+    value: anything made of those.
+    reasons: where a float is not finite it becomes None and
+      `reasons['a/b/0']` says 'nan', 'inf' or '-inf'. Without `reasons` it is
+      an error.
+    at: the path so far.
+
+  Raises:
+    ValueError: a value has no JSON form, or is not finite.
+  """
+  below = lambda key: f'{at}/{key}' if at else str(key)
+  if hasattr(value, 'tolist'):
+    value = value.tolist()
+  if isinstance(value, dict):
+    if not all(isinstance(key, str) for key in value):
+      raise ValueError(f'{at or "value"}: keys must be strings, got {value!r}')
+    return {k: plain(v, reasons, below(k)) for k, v in value.items()}
+  if isinstance(value, list | tuple):
+    return [plain(v, reasons, below(i)) for i, v in enumerate(value)]
+  if isinstance(value, float) and not math.isfinite(value):
+    if reasons is None:
+      raise ValueError(f'{at or "value"}: {value} is not finite')
+    reasons[at] = str(value)
+    return None
+  if value is None or isinstance(value, bool | int | float | str):
+    return value
+  raise ValueError(
+    f'{at or "value"}: {type(value).__name__} has no JSON form; allowed are'
+    ' dict, list, str, bool, int, float, None and arrays of them'
+  )
+
+
+def check_name(name, what):
+  """Raises ValueError unless `name` is safe as part of a file name."""
+  if not re.fullmatch(r'[A-Za-z0-9_][A-Za-z0-9_-]{0,99}', name):
+    raise ValueError(
+      f'{what} {name!r}: allowed are 1 to 100 letters, digits, - and _'
+    )

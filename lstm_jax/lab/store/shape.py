@@ -1,0 +1,229 @@
+"""What sealed files must hold: a seal says who wrote, not that it makes sense.
+
+A file that was made by another program, or sealed anew by hand, is refused
+here, by name and with the key, before anything is computed from it.
+"""
+
+import math
+
+from lstm_jax.lab.store.faults import Corrupt, clean
+
+_MOST = 2**63
+_LONGEST = 10_000
+_DEEPEST = 8
+_NAME = frozenset(
+  'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-'
+)
+
+
+def _text(value):
+  return (
+    isinstance(value, str) and len(value) <= _LONGEST and value.isprintable()
+  )
+
+
+def _lines(value):
+  return isinstance(value, str)
+
+
+def _number(value):
+  return (
+    isinstance(value, int | float)
+    and not isinstance(value, bool)
+    and math.isfinite(value if isinstance(value, float) else 0)
+    and abs(value) <= (_MOST if isinstance(value, int) else math.inf)
+  )
+
+
+def _count(value):
+  return _number(value) and isinstance(value, int) and value >= 0
+
+
+def _dict(value):
+  return isinstance(value, dict) and _depth(value) <= _DEEPEST
+
+
+def _depth(value):
+  """Levels of containers; stops counting at one too many."""
+  level, here = 0, [value]
+  while here and level <= _DEEPEST:
+    here = [
+      inner
+      for one in here
+      if isinstance(one, dict | list)
+      for inner in (one.values() if isinstance(one, dict) else one)
+    ]
+    level += 1
+  return level
+
+
+def _either(*kinds):
+  return lambda value: any(kind(value) for kind in kinds)
+
+
+def _none(value):
+  return value is None
+
+
+def _pairs(value):
+  """Words as cell.hidden=3 with blanks between them."""
+  return _text(value) and all('=' in word for word in value.split())
+
+
+def _published(value):
+  kinds = _either(_text, _number)
+  return isinstance(value, dict) and all(map(kinds, value.values()))
+
+
+# Key -> what its value is; a key that is not there is another check's.
+_SETTING = {
+  **dict.fromkeys(
+    ('grid', 'row', 'task', 'cell', 'learner', 'line', 'source', 'reading'),
+    _text,
+  ),
+  'trial': _text,
+  'changed': _pairs,
+  'tried': _count,
+  'length': _either(_count, _none),
+  'window': _either(_number, _text, _none),  # of a spectrum, milliseconds
+  'hidden': _either(_count, _text, _none),
+  'learning_rate': _either(_number, _none),
+  'options': _dict,
+  'seed': _count,
+  'budget': _count,
+  'published': _published,
+}
+_NEEDED = ('grid', 'row', 'task', 'cell', 'learner', 'options', 'seed')
+_NEEDED += ('budget',)
+_NUMBERS = (
+  'test_absolute',
+  'test_squared',
+  'train_absolute',
+  'test_wrong',
+  'sequences_seen',
+)
+_COUNTS = ('sequences_to_success', 'milestone', 'weights', 'test_total')
+_RECORD = {
+  **dict.fromkeys(_NUMBERS, _either(_number, _none)),
+  **dict.fromkeys(_COUNTS, _either(_count, _none)),
+  'seconds': _either(_number, _none),
+  'reason': _either(_lines, _none),
+  'device': _either(_lines, _none),
+  'drift': _either(_lines, _none),
+  **dict.fromkeys(('curves', 'test', 'levels'), _either(_dict, _none)),
+}
+
+
+def check_plan(plan, name):
+  """Raises `Corrupt` unless a plan holds what is read of one.
+
+  Args:
+    plan: the content of plan.json.
+    name: the file, for the message.
+  """
+  _require(isinstance(plan, dict), name, 'content')
+  for key, kind in (('trials', list), ('programs', dict), ('provenance', dict)):
+    _require(isinstance(plan.get(key), kind), name, key)
+  _require(isinstance(plan.get('identity'), str), name, 'identity')
+  seen = set()
+  for i, trial in enumerate(plan['trials']):
+    at = f'trials/{i}'
+    _require(isinstance(trial, dict), name, at)
+    _require(_is_name(trial.get('id')) and trial['id'] not in seen, name, at)
+    seen.add(trial['id'])
+    for key in _NEEDED:
+      _require(key in trial, name, f'{at}/{key}')
+    _check(trial, _SETTING, name, f'{at}/')
+  replaced = plan.get('replaced', {})
+  _require(isinstance(replaced, dict), name, 'replaced')
+  for new, old in replaced.items():
+    _require(_is_name(new) and _is_name(old), name, 'replaced')
+  for trial in replaced:
+    steps = 0
+    while trial in replaced:
+      trial, steps = replaced[trial], steps + 1
+      _require(steps <= len(replaced), name, 'replaced')
+
+
+def check_record(record, statuses, name):
+  """Raises `Corrupt` unless a record holds what is read of one.
+
+  Args:
+    record: its content.
+    statuses: those that a trial can end with.
+    name: the file, for the message.
+  """
+  _require(isinstance(record, dict), name, 'content')
+  _require(isinstance(record.get('trial'), str), name, 'trial')
+  _require(record.get('status') in statuses, name, 'status')
+  _check(record, _RECORD, name)
+  if record['status'] == 'solved':
+    _require(_count(record.get('sequences_to_success')), name, 'status')
+
+
+def check_checkpoint(meta, shapes, name):
+  """Raises `Corrupt` unless a checkpoint holds what a sweep goes on from.
+
+  Args:
+    meta: what the writer has said of it.
+    shapes: key of an array -> its shape.
+    name: the file, for the message.
+  """
+  _require(_dict(meta), name, 'meta')
+  for kind in ('programs', 'groups'):
+    _require(isinstance(meta.get(kind, {}), dict), name, f'meta/{kind}')
+  for key, trials in meta.get('programs', {}).items():
+    at = f'meta/programs/{key}'
+    _require(isinstance(trials, list), name, at)
+    for pair in trials:
+      _require(isinstance(pair, list) and len(pair) == 2, name, at)
+      _require(isinstance(pair[0], str) and _number(pair[1]), name, at)
+    for array, shape in shapes.items():
+      if array.startswith(f'{key}/'):
+        _require(shape and shape[-1] == len(trials), name, array)
+  for key, facts in meta.get('groups', {}).items():
+    at = f'meta/groups/{key}'
+    _require(isinstance(facts, list) and len(facts) == 3, name, at)
+    _require(all(map(_number, facts)), name, at)
+  if 'groups' in meta:
+    _require(all(a.count('/') >= 2 for a in shapes), name, 'arrays')
+
+
+def check_net(net, name):
+  """Raises `Corrupt` unless a kept net holds arrays of numbers, by name."""
+  _require(isinstance(net, dict), name, 'content')
+  for key in ('trial', 'plan'):
+    _require(isinstance(net.get(key), str), name, key)
+  _require(_dict(net.get('params')), name, 'params')
+  for key, values in net['params'].items():
+    _require(_extent(values) is not None, name, f'params/{key}')
+
+
+def _extent(values):
+  """The shape of nested lists of numbers; None where they are ragged."""
+  if not isinstance(values, list):
+    return () if _number(values) or isinstance(values, bool) else None
+  inner = {_extent(value) for value in values}
+  if len(inner) > 1 or None in inner:
+    return None
+  return (len(values), *next(iter(inner), ()))
+
+
+def _check(table, kinds, name, at=''):
+  for key, kind in kinds.items():
+    if key in table:
+      _require(kind(table[key]), name, f'{at}{key}')
+
+
+def _is_name(value):
+  return (
+    isinstance(value, str) and 0 < len(value) <= 100 and _NAME.issuperset(value)
+  )
+
+
+def _require(holds, name, key):
+  if not holds:
+    raise Corrupt(
+      f'{clean(name)}: {clean(key)} is missing or not what it must be: not '
+      'written by lstm_jax'
+    )

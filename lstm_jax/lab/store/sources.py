@@ -1,0 +1,217 @@
+"""Which source files a program runs, and a digest of each.
+
+A result comes from the code that made it. The modules of a program are found
+by following imports from a few of them, read by `ast`: nothing is imported,
+and a module that no import leads to does not count.
+
+The digest of a Python module is of what it does: comments, docstrings, blanks
+and line breaks do not matter. That of a C++ file is of its bytes. Modules of
+the standard library are left out; of an installed package that is not ours its
+version stands for it.
+"""
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import lstm_jax
+from lstm_jax.lab.store import seal
+from lstm_jax.lab.store.files import read
+from lstm_jax.lab.store.provenance import PACKAGES
+
+_OURS = lstm_jax.__name__
+_INSTALLED = ('site-packages', 'dist-packages')
+_NATIVE = f'{_OURS}/nn/native/'
+# What a parser says of the text alone, and not of what it does.
+_IDLE = ('ctx', 'kind', 'type_comment')
+
+
+class _Module(NamedTuple):
+  """A module that was read.
+
+  Attributes:
+    name: its file, from the folder of its package on; 'package NAME' where
+      only the version counts.
+    digest: of what it does, or the version.
+    imports: names of modules, or of things in them, that it imports.
+  """
+
+  name: str
+  digest: str
+  imports: tuple[str, ...]
+
+
+def of_modules(modules: Iterable[str], known=None) -> dict[str, str]:
+  """File -> digest of the modules that these import, themselves included.
+
+  Args:
+    modules: dotted names.
+    known: a dict that keeps what was read, for the next call.
+  """
+  known = {} if known is None else known
+  waiting = [part for module in modules for part in _above(module)]
+  seen, found = set(), {}
+  while waiting:
+    module = waiting.pop()
+    if module in seen:
+      continue
+    seen.add(module)
+    if module not in known:
+      known[module] = _read(module)
+    if known[module] is not None:
+      name, digest, imports = known[module]
+      found[name] = digest
+      waiting += imports
+  return dict(sorted(found.items()))
+
+
+def of_module(module: str, known: dict) -> dict[str, str]:
+  """File -> digest of one module, without what it imports."""
+  if module not in known:
+    known[module] = _read(module)
+  return {known[module].name: known[module].digest} if known[module] else {}
+
+
+def of_native() -> dict[str, str]:
+  """File -> digest of the C++ sources of the compiled loops."""
+  folder = Path(lstm_jax.__file__).parent / 'nn' / 'native'
+  waiting, found = ['ffi_calls.cc'], {}
+  while waiting:
+    name = waiting.pop()
+    if _NATIVE + name not in found and (folder / name).is_file():
+      data = read(folder / name)
+      found[_NATIVE + name] = hashlib.sha256(data).hexdigest()[:16]
+      waiting += re.findall(r'#include "([^"]+)"', data.decode())
+  return found
+
+
+def code_of(files: Mapping[str, str]) -> str:
+  """One name for what `of_modules` found: 16 hexadecimal digits."""
+  return seal.digest(dict(files))[:16]
+
+
+def differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+  """The files that are not in both, or not the same in both, sorted."""
+  return sorted(
+    name for name in {**then, **now} if then.get(name) != now.get(name)
+  )
+
+
+def is_native(files: Mapping[str, str]) -> bool:
+  """Whether the C++ sources are among the files."""
+  return f'{_NATIVE}ffi_calls.cc' in files
+
+
+def _read(module):
+  """The `_Module` of a dotted name; None where there is nothing to read."""
+  top, *rest = module.split('.')
+  if top in sys.stdlib_module_names:
+    return None
+  path, root = _place(top)
+  if path is None:
+    return None
+  if top != _OURS and any(part in path.parts for part in _INSTALLED):
+    version = None if top in PACKAGES else _version(top)
+    return version and _Module(f'package {top}', version, ())
+  for part in rest:
+    folder = path.parent if path.name == '__init__.py' else path
+    choices = (folder / f'{part}.py', folder / part / '__init__.py')
+    path = next((c for c in choices if c.is_file()), folder / part)
+    if path.suffix != '.py' and not path.is_dir():
+      return None  # a name within the module, or compiled
+  if path.is_dir():
+    return None  # a package without a file of its own
+  source = read(path)
+  name = path.relative_to(root).as_posix()
+  try:
+    tree = ast.parse(source)
+  except (SyntaxError, ValueError):
+    # Whoever imports it will say what is wrong.
+    return _Module(name, hashlib.sha256(source).hexdigest()[:16], ())
+  inside = module if path.name == '__init__.py' else module.rpartition('.')[0]
+  imports = dict.fromkeys(_imports(tree, inside.split('.')))
+  text = json.dumps(_plain(tree), separators=(',', ':'))
+  digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+  return _Module(name, digest, tuple(imports))
+
+
+def _place(top):
+  """(file or folder, folder that its name counts from) of a top module."""
+  if top == _OURS:
+    path = Path(lstm_jax.__file__)
+    return path, path.parent.parent
+  try:
+    spec = importlib.util.find_spec(top)
+  except (ImportError, ValueError):
+    return None, None
+  if spec is None:
+    return None, None
+  folders = list(spec.submodule_search_locations or ())
+  if spec.origin and spec.origin.endswith('.py'):
+    path = Path(spec.origin)
+    return path, path.parent.parent if folders else path.parent
+  # A package of the folder alone has no file.
+  return (Path(folders[0]), Path(folders[0]).parent) if folders else (None,) * 2
+
+
+def _version(package):
+  try:
+    return importlib.metadata.version(package)
+  except importlib.metadata.PackageNotFoundError:
+    return None
+
+
+def _imports(tree, package):
+  """Dotted names of all that is imported, the packages above included."""
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Import):
+      for alias in node.names:
+        yield from _above(alias.name)
+    elif isinstance(node, ast.ImportFrom):
+      base = package[: len(package) + 1 - node.level] if node.level else []
+      name = '.'.join([*base, *(node.module or '').split('.')]).strip('.')
+      yield from _above(name)
+      yield from (f'{name}.{alias.name}' for alias in node.names)
+
+
+def _above(name):
+  parts = name.split('.')
+  return ['.'.join(parts[:n]) for n in range(1, len(parts) + 1)]
+
+
+def _plain(node):
+  """A syntax tree as lists, without docstrings; equal for all Pythons."""
+  if isinstance(node, list):
+    return [_plain(item) for item in node]
+  if not isinstance(node, ast.AST):
+    return repr(node)
+  fields = dict(ast.iter_fields(node))
+  if 'body' in fields and _is_text(fields['body']):
+    fields['body'] = fields['body'][1:]
+  # Fields that a newer parser adds are empty where nothing new is written.
+  return [
+    type(node).__name__,
+    *(
+      [name, _plain(value)]
+      for name, value in fields.items()
+      if value not in (None, []) and name not in _IDLE
+    ),
+  ]
+
+
+def _is_text(body):
+  """Whether a body begins with a docstring."""
+  return (
+    isinstance(body, list)
+    and bool(body)
+    and isinstance(body[0], ast.Expr)
+    and isinstance(body[0].value, ast.Constant)
+    and isinstance(body[0].value.value, str)
+  )

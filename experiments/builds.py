@@ -5,8 +5,8 @@ Everything that a setting hands to the library is handed over here.
 
 import re
 
-from experiments.setting import length_is_static
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
+from lstm_jax.lab.plan.setting import length_is_static
 from lstm_jax.lab.store import files, sources
 
 # What runs beside the modules that a setting names.

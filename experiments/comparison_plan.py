@@ -6,8 +6,8 @@ import itertools
 from typing import Any, NamedTuple
 
 from experiments import builds
-from experiments.setting import digest, programs
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
+from lstm_jax.lab.plan.setting import digest, programs
 
 # Seeds side by side on an accelerator.
 LANES = 8

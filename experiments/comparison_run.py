@@ -15,8 +15,8 @@ import numpy as np
 
 from experiments import renewal, run_state
 from experiments.progress import Progress, choose_mode
-from experiments.setting import steps
 from lstm_jax import machine
+from lstm_jax.lab.plan.setting import steps
 from lstm_jax.lab.store import checkpoints, nets, trial_records
 from lstm_jax.lab.store import supervised_records as records
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import values
-from experiments.layout import aligned, item, show
-from lstm_jax.catalog import unknown
 from lstm_jax.lab.data.files import prepared, sources
 from lstm_jax.lab.data.files.errors import BadData, Missing
 from lstm_jax.lab.data.files.published import PUBLISHED
+from lstm_jax.lab.plan import values
+from lstm_jax.lab.plan.catalog import unknown
+from lstm_jax.lab.plan.text_columns import aligned, item, show
 from lstm_jax.lab.store import faults
 from lstm_jax.lab.store.faults import Exit, StoreError, clean
 

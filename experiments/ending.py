@@ -1,10 +1,11 @@
 """What a run ends with: tables, figures, the report, and why trials failed."""
 
-from experiments import figures, headline, layout, mains, summaries, table
+from experiments import figures, headline, mains, summaries, table
 from experiments.comparisons import headline as comparison_headline
 from experiments.comparisons import kind, summary
 from experiments.comparisons import table as comparison_table
 from experiments.report import content, writing
+from lstm_jax.lab.plan import text_columns
 from lstm_jax.lab.store import faults, reruns, supervised_records, trial_records
 
 
@@ -25,16 +26,16 @@ def show(opened):
     entries = list(opened.trials.values())
     lines = summary.lines(entries, records)
     print(comparison_table.text(lines))
-    print('\n' + layout.wrapped(comparison_headline.sentence(lines)))
+    print('\n' + text_columns.wrapped(comparison_headline.sentence(lines)))
   else:
     rows = trial_records.rows(opened, records)
     published = content.published_figures(list(opened.trials.values()))
     planned = content.planned(opened.trials.values())
     found = summaries.summarize(rows, published, planned)
     print(table.text(found))
-    print('\n' + layout.wrapped(headline.sentence(found)))
+    print('\n' + text_columns.wrapped(headline.sentence(found)))
     if said := table.verdict_line(found):
-      print(layout.wrapped(said))
+      print(text_columns.wrapped(said))
     drawn = figures.draw_all(rows, opened.path / 'figures', published)
     pictures = [str(p) for p in drawn if p.suffix == '.png']
   print()

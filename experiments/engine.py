@@ -23,9 +23,9 @@ from experiments import (
   verifying,
 )
 from experiments.builds import build
-from experiments.setting import changed, programs, trial_id
 from lstm_jax import machine
 from lstm_jax.lab.data.files import errors
+from lstm_jax.lab.plan.setting import changed, programs, trial_id
 from lstm_jax.lab.store import (
   checkpoints,
   faults,

@@ -9,8 +9,8 @@ import os
 import subprocess
 import sys
 
-from experiments import estimate
 from lstm_jax import machine
+from lstm_jax.lab.plan import estimate
 from lstm_jax.lab.store import memory
 from lstm_jax.lab.store.faults import Exit, StoreError
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 
 _SHORT = 50  # steps below which the levels of T = 100 do not hold
 

@@ -15,10 +15,10 @@ import math
 import sys
 from typing import NamedTuple
 
-from experiments import values
 from experiments.comparisons import kind
-from experiments.layout import aligned, show
-from lstm_jax.catalog import unknown
+from lstm_jax.lab.plan import values
+from lstm_jax.lab.plan.catalog import unknown
+from lstm_jax.lab.plan.text_columns import aligned, show
 from lstm_jax.lab.store import faults, files, folder, nets, trial_records
 
 _HELP = """\

@@ -22,8 +22,8 @@ import textwrap
 from pathlib import Path
 
 from experiments import headline, reproduction, summaries, table
-from experiments.layout import show
 from experiments.report import verdicts
+from lstm_jax.lab.plan.text_columns import show
 from lstm_jax.lab.store import faults, files
 
 _HELP = """\

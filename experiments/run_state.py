@@ -5,9 +5,10 @@ import time
 
 import numpy as np
 
-from experiments import estimate, renewal
+from experiments import renewal
 from experiments.progress import Progress, choose_mode
-from experiments.setting import steps
+from lstm_jax.lab.plan import estimate
+from lstm_jax.lab.plan.setting import steps
 from lstm_jax.lab.store import checkpoints, nets, trial_records
 
 

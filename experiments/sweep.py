@@ -11,8 +11,16 @@ if __name__ == '__main__':
 
 import sys
 
-from experiments import flags, layout, listing, plan, stopping, usage, values
-from lstm_jax import catalog
+from experiments import stopping
+from lstm_jax.lab.plan import (
+  catalog,
+  flags,
+  listing,
+  plan,
+  text_columns,
+  usage,
+  values,
+)
 
 # Not a plan of trials to be counted: a measurement with a command of its own.
 _VANISHING = '--grid=vanishing'
@@ -29,9 +37,9 @@ def main(argv=None):
   try:
     request = flags.parse(argv)
     if request.action == 'help':
-      return layout.show(usage.text())
+      return text_columns.show(usage.text())
     if request.action == 'list':
-      return layout.show(listing.everything())
+      return text_columns.show(listing.everything())
     made = plan.expand(request)
   except (values.Refused, catalog.Broken) as refused:
     for reason in refused.args:
@@ -39,7 +47,7 @@ def main(argv=None):
       mains.say('sweep', ' '.join(str(reason).split()))
     return 2
   if request.action == 'dry_run':
-    return layout.show(listing.plan(made))
+    return text_columns.show(listing.plan(made))
   from experiments import engine
 
   return engine.run(made, request.run, stopping.current())

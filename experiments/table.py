@@ -3,10 +3,11 @@
 import math
 import textwrap
 
-from experiments import layout, levels
+from experiments import levels
 from experiments import summaries as summaries_lib
 from experiments.report import verdicts
 from experiments.summaries import Summary, shown
+from lstm_jax.lab.plan import text_columns
 
 _NOTHING = 'No trial has finished yet.'
 _SHORT = {'learning_rate': 'rate'}
@@ -63,8 +64,8 @@ def text(summaries: list[Summary], width: int | None = None) -> str:
   """
   if not summaries:
     return _NOTHING
-  width = width or layout.width()
-  lines, left_out = layout.fitted(
+  width = width or text_columns.width()
+  lines, left_out = text_columns.fitted(
     lambda left_out: _lines(summaries, left_out),
     _GIVE_UP_PUBLISHED if _is_published(summaries) else _GIVE_UP,
     width,
@@ -205,7 +206,7 @@ def _lines(summaries, left_out):
   """Aligned lines; tasks, where there are several, as headings of parts."""
   columns = _columns(summaries, left_out)
   tasks = columns.pop('task', (None, None))[1] or [''] * len(summaries)
-  return layout.parted(columns, tasks)
+  return text_columns.parted(columns, tasks)
 
 
 def _options(s, names):

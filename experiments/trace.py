@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.lab.store import memory
 
 _GATES = ('input_gates', 'output_gates')

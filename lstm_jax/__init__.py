@@ -23,6 +23,6 @@ Words, each for one thing:
   sequences to success   training sequences shown until the criterion is met
   solved k/n             trials that met it, of all trials
 
-Importing this package imports nothing else: `lstm_jax.catalog` and
+Importing this package imports nothing else: `lstm_jax.lab.plan.catalog` and
 `lstm_jax.lab.store.trial_records` answer without JAX.
 """

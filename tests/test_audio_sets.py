@@ -5,12 +5,12 @@ import os
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
 from lstm_jax.lab.data import _sounds
 from lstm_jax.lab.data.esc10 import esc10
 from lstm_jax.lab.data.files import prepared as prepared_lib
 from lstm_jax.lab.data.files.errors import Source
 from lstm_jax.lab.data.urban_sound import urban_sound
+from lstm_jax.lab.plan import catalog
 from tests.sound_collection import CLASSES, OPTIONS, Collection, longer
 
 DATA = os.environ.get('LSTM_JAX_DATA')

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstm_jax import catalog
 from lstm_jax.analysis import gradient_flow
 from lstm_jax.cells.srn import srn
+from lstm_jax.lab.plan import catalog
 from lstm_jax.ops.prng import Key
 from lstm_jax.tasks.adding import adding
 from lstm_jax.types import Sequence, Stream

@@ -9,7 +9,7 @@ import pytest
 from experiments.bench import __main__ as bench
 from experiments.bench import epochs, layers, learners
 from experiments.bench import libraries as bench_libraries
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from tests import children
 
 BAD = {

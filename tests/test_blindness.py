@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.ops.prng import key_of
 from lstm_jax.tasks.first_symbol import first_symbol
 from lstm_jax.training import online

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.learners.bptt import bptt, through_time
 from lstm_jax.ops.unroll import unroll
 from tests.array_task import array_task, random_arrays

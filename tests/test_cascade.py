@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
 from lstm_jax.cells.cascaded import cascaded
+from lstm_jax.lab.plan import catalog
 from lstm_jax.learners._cascade import candidate_pool
 from lstm_jax.learners.cascade import CANDIDATES, MEASURE, OUTPUTS, cascade
 from lstm_jax.ops.unroll import unroll

@@ -14,7 +14,7 @@ import pytest
 
 import lstm_jax
 from experiments import sweep
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 
 ENTRIES = [(k, n) for k in catalog.KINDS for n in catalog.names(k)]
 PACKAGE = Path(lstm_jax.__file__).parent

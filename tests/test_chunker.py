@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.learners._chunker import net_step
 from lstm_jax.learners.chunker import State, chunker
 from lstm_jax.ops import prng

@@ -7,16 +7,9 @@ import sys
 
 import pytest
 
-from experiments import (
-  comparison_plan,
-  comparison_run,
-  flags,
-  plan,
-  sweep,
-  values,
-)
-from experiments.setting import steps, trial_id
-from lstm_jax import catalog
+from experiments import comparison_plan, comparison_run, sweep
+from lstm_jax.lab.plan import catalog, flags, plan, values
+from lstm_jax.lab.plan.setting import steps, trial_id
 from lstm_jax.lab.store import trial_records
 from lstm_jax.lab.store.folder import open_folder
 from tests import children, tiny_sets

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from jax.experimental import rnn
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.nn import _fused
 from lstm_jax.nn.layer import run, which_kernel
 

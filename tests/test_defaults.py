@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments import defaults, selection
 from experiments.report import commands
-from experiments.setting import trial_id
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog, defaults, selection
+from lstm_jax.lab.plan.setting import trial_id
 from tests.test_plan import made
 
 ROOT = Path(__file__).parent.parent

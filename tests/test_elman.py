@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.learners.bptt import through_time
 from lstm_jax.learners.elman import elman
 from tests.array_task import array_task, random_arrays

@@ -8,9 +8,9 @@ import numpy as np
 import optax
 import pytest
 
-from lstm_jax import catalog
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm1997 import lstm1997
+from lstm_jax.lab.plan import catalog
 from lstm_jax.learners.truncated1997 import REFUSES, truncated1997
 from lstm_jax.ops.unroll import detach
 from tests.array_task import array_task, random_arrays

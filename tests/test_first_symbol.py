@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.tasks import first_symbol as module
 from lstm_jax.tasks.first_symbol import first_symbol
 from lstm_jax.types import OneHot

@@ -9,8 +9,16 @@ from pathlib import Path
 import pytest
 
 import experiments
-from experiments import estimate, flags, grid, plan, sweep, usage, values
-from lstm_jax import catalog
+from experiments import sweep
+from lstm_jax.lab.plan import (
+  catalog,
+  estimate,
+  flags,
+  grid,
+  plan,
+  usage,
+  values,
+)
 from tests import children
 
 ROOT = Path(__file__).parent.parent

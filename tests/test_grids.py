@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments import engine, flags, grid, grid_check, plan, sweep, values
+from experiments import engine, sweep
+from lstm_jax.lab.plan import flags, grid, grid_check, plan, values
 
 # Lines of each table that are LSTM's, and their trials (section 5, Tables 1-9).
 LINES = {

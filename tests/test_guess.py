@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.learners.guess import draw_net, guess
 from lstm_jax.ops import prng
 from tests.gradients import cheap_jit, distance

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from lstm_jax import catalog
 from lstm_jax.cells.gru import gru
 from lstm_jax.cells.lstm import lstm
+from lstm_jax.lab.plan import catalog
 from lstm_jax.nn.flax_modules import LinenRecurrent, NnxRecurrent
 from lstm_jax.nn.stack import init_stack, make_stack
 from lstm_jax.ops.initial import check_numbers

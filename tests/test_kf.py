@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
 from lstm_jax.cells.srn import srn
+from lstm_jax.lab.plan import catalog
 from lstm_jax.learners._forward import influence_matrix
 from lstm_jax.learners.kf import NUMBERS, kf
 from lstm_jax.learners.rtrl import rtrl

@@ -14,8 +14,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import engine, flags, plan
+from experiments import engine
 from lstm_jax import lanes
+from lstm_jax.lab.plan import flags, plan
 
 SHOWN = 25  # sequences, with an exam after every ten
 EXAMS = ['--set=task.exam_every=10']

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.nn.dropout import Noise
 from lstm_jax.nn.layer import run, which_kernel
 from lstm_jax.nn.native import library

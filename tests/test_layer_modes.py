@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.srn import srn
+from lstm_jax.lab.plan import catalog
 from lstm_jax.nn.flax_modules import LinenRecurrent
 from lstm_jax.nn.layer import run
 from lstm_jax.nn.native import library

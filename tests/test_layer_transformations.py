@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.nn.dropout import Noise
 from lstm_jax.nn.layer import run, which_kernel
 from lstm_jax.nn.native import library

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import flags, plan, values
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm_layernorm import lstm_layernorm
+from lstm_jax.lab.plan import flags, plan, values
 from lstm_jax.nn.layer import run
 from lstm_jax.ops.unroll import unroll
 from lstm_jax.types import OneHot

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.ops.prng import Key
 from lstm_jax.types import Judgement
 from tests.gradients import cheap_jit, distance

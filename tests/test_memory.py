@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from tests.gradients import cheap_jit
 
 LANES = (2,)

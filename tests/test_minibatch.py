@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
 from lstm_jax.lab.data.marked_product import marked_product
+from lstm_jax.lab.plan import catalog
 from lstm_jax.nn import convert
 from lstm_jax.training import batches, epochs
 from lstm_jax.training.examples import Dataset, Examples, Pool

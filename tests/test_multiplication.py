@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.ops import prng
 from lstm_jax.tasks.multiplication import multiplication
 from lstm_jax.types import Judgement

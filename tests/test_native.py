@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.nn import dispatch
 from lstm_jax.nn.dropout import Noise
 from lstm_jax.nn.layer import run, which_kernel

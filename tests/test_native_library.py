@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.nn.layer import run, which_kernel
 from lstm_jax.nn.native import __main__, library
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import engine, trace
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.lab.store import nets, seal
 from lstm_jax.lab.store.folder import create_or_open, open_folder
 from lstm_jax.ops import prng

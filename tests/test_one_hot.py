@@ -10,9 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import flags, plan
 from experiments.bench import rows as bench_rows
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog, flags, plan
 from lstm_jax.learners.truncated1997 import truncated1997
 from lstm_jax.ops import unroll
 from lstm_jax.ops.prng import Key, key_of

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import (
-  engine,
+from experiments import engine
+from experiments.report import commands
+from lstm_jax.lab.plan import (
+  catalog,
   estimate,
   flags,
   grid,
@@ -21,8 +23,7 @@ from experiments import (
   selection,
   values,
 )
-from experiments.report import commands
-from experiments.setting import (
+from lstm_jax.lab.plan.setting import (
   Setting,
   length_is_static,
   program_key,
@@ -31,7 +32,6 @@ from experiments.setting import (
   steps,
   trial_id,
 )
-from lstm_jax import catalog
 
 SETTING = Setting(
   grid='table7',

@@ -19,7 +19,7 @@ def solved(tmp_path_factory):
 
 
 def kept(path, setting, params=None):
-  from lstm_jax import catalog
+  from lstm_jax.lab.plan import catalog
 
   entry = engine.plan_entry('abcdef012345', setting)
   opened = create_or_open(
@@ -97,7 +97,8 @@ def sine(tmp_path_factory):
   """A folder of a data set with the net that it would have kept."""
   import jax
 
-  from experiments import comparison_plan, flags
+  from experiments import comparison_plan
+  from lstm_jax.lab.plan import flags
   from lstm_jax.training.snapshot import named
 
   line = '--task=noisy_sine --cell=srn --hidden=3 --seeds=1'
@@ -105,7 +106,7 @@ def sine(tmp_path_factory):
   prepared, _ = comparison_plan.prepare([setting], flags.Run())
   _, trainer = prepared.build(setting)
   params = dict(named(trainer.model.init(jax.random.key(3))))
-  from experiments.setting import trial_id
+  from lstm_jax.lab.plan.setting import trial_id
 
   entry = engine.plan_entry(trial_id(setting), setting)
   opened = create_or_open(

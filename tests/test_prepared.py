@@ -264,7 +264,8 @@ def test_the_default_folder(monkeypatch, tmp_path):
 
 def test_neither_tensorflow_nor_jax_is_imported():
   code = (
-    'import sys, lstm_jax.lab.data.files.builders, lstm_jax.lab.data.files.prepared\n'
+    'import sys, lstm_jax.lab.data.files.builders\n'
+    'import lstm_jax.lab.data.files.prepared\n'
     "sys.exit(bool({'jax', 'tensorflow'} & set(sys.modules)))"
   )
   children.python('-c', code)

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import comparison_plan, engine, flags, plan
-from lstm_jax import catalog, testing
+from experiments import comparison_plan, engine
+from lstm_jax import testing
 from lstm_jax.lab.data.files.errors import BadData
+from lstm_jax.lab.plan import catalog, flags, plan
 from lstm_jax.training.examples import Dataset, Examples, Pool
 from lstm_jax.types import Stream
 

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import flags, plan, readme
+from experiments import readme
+from lstm_jax.lab.plan import flags, plan
 from lstm_jax.lab.store import faults
 from lstm_jax.ops.unroll import unroll
 

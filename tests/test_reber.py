@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.ops import prng
 from lstm_jax.tasks import _grammar
 from lstm_jax.tasks.reber import reber

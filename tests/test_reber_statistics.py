@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.ops import prng
 from lstm_jax.tasks import _grammar
 from lstm_jax.tasks._grammar import Strings

@@ -5,11 +5,12 @@ import sys
 
 import pytest
 
-from experiments import ending, engine, flags, plan, trace
+from experiments import ending, engine, trace
 from experiments.report import content, writing
 from experiments.report.__main__ import main
 from experiments.report.rows import published_rows
-from experiments.setting import trial_id
+from lstm_jax.lab.plan import flags, plan
+from lstm_jax.lab.plan.setting import trial_id
 from lstm_jax.lab.store import faults, folder, nets
 from tests.test_report import Page
 from tests.test_report_figures import trace as made_trace

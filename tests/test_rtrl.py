@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
 from lstm_jax.cells.lstm1997 import lstm1997
 from lstm_jax.cells.srn import srn
+from lstm_jax.lab.plan import catalog
 from lstm_jax.learners._forward import influence_matrix
 from lstm_jax.learners.bptt import bptt, through_time
 from lstm_jax.learners.elman import elman

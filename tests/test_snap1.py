@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
 from lstm_jax.cells.lstm1997 import lstm1997
 from lstm_jax.cells.srn import srn
+from lstm_jax.lab.plan import catalog
 from lstm_jax.learners._forward import influence_matrix
 from lstm_jax.learners.rtrl import rtrl
 from lstm_jax.learners.snap1 import pattern, snap1

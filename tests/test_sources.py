@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import lstm_jax
-from experiments import builds, flags, plan
-from experiments.setting import trial_id
-from lstm_jax import catalog
+from experiments import builds
+from lstm_jax.lab.plan import catalog, flags, plan
+from lstm_jax.lab.plan.setting import trial_id
 from lstm_jax.lab.store import sources
 
 PACKAGE = Path(lstm_jax.__file__).parent

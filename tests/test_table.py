@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from experiments import layout, summaries, table
+from experiments import summaries, table
+from lstm_jax.lab.plan import text_columns
 
 PUBLISHED = {
   'table7': {'T=100': {'success_after': 74_000, 'trials': 10, 'wrong': 1}}
@@ -241,7 +242,7 @@ def test_a_table_is_as_wide_as_its_terminal(monkeypatch):
   monkeypatch.setenv('COLUMNS', '3')
   assert table.text(found) == table.text(found, 40)
   monkeypatch.delenv('COLUMNS')
-  monkeypatch.setattr(layout.shutil.os, 'get_terminal_size', _no_terminal)
+  monkeypatch.setattr(text_columns.shutil.os, 'get_terminal_size', _no_terminal)
   assert table.text(found) == table.text(found, 110)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.ops import prng
 from lstm_jax.tasks.adding import adding
 from lstm_jax.tasks.temporal_order import temporal_order

@@ -9,12 +9,12 @@ import os
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
 from lstm_jax.lab.data import _ranks, _text
 from lstm_jax.lab.data import imdb as imdb_module
 from lstm_jax.lab.data.files import prepared as prepared_lib
 from lstm_jax.lab.data.files.errors import Source
 from lstm_jax.lab.data.imdb import imdb
+from lstm_jax.lab.plan import catalog
 
 # The first reviews of Keras's training and test part at 10,000 words, as
 # notebooks print them.

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
 from lstm_jax.cells.srn import srn
+from lstm_jax.lab.plan import catalog
 from lstm_jax.learners._forward import influence_matrix, sparsity
 from tests.gradients import cheap_jit, random_net
 

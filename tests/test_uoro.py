@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import catalog
 from lstm_jax.cells.srn import srn
+from lstm_jax.lab.plan import catalog
 from lstm_jax.learners.bptt import through_time
 from lstm_jax.learners.rtrl import rtrl
 from lstm_jax.learners.uoro import rank_one, signs, uoro

@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import listing, sweep
+from experiments import sweep
 from experiments.vanishing import __main__ as vanishing
 from experiments.vanishing import figure as vanishing_figure
 from experiments.vanishing import learners
 from experiments.vanishing import nets as vanishing_nets
 from experiments.vanishing.nets import Curve, Net
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog, listing
 from tests import children
 
 # Words -> what the one line must say.

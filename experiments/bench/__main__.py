@@ -17,11 +17,12 @@ import sys
 
 from absl import flags
 
-from experiments import launch, values
+from experiments import launch
 from experiments.bench import epochs as bench_epochs
 from experiments.bench import forms, learners, libraries, rows
 from experiments.bench import layers as bench_layers
-from experiments.layout import item, show
+from lstm_jax.lab.plan import values
+from lstm_jax.lab.plan.text_columns import item, show
 from lstm_jax.lab.store import faults, files, provenance
 
 _HELP = """\

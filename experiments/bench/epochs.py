@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments import launch
-from experiments.layout import aligned
+from lstm_jax.lab.plan.text_columns import aligned
 
 KINDS = ('lstm', 'gru', 'srn')
 LIBRARIES = ('ours', 'keras', 'torch')
@@ -108,7 +108,7 @@ def ours(size, kind, inputs, targets):
   """A call that makes an update of each batch."""
   import jax
 
-  from lstm_jax import catalog
+  from lstm_jax.lab.plan import catalog
   from lstm_jax.training import batches
   from lstm_jax.training.examples import Dataset, Examples, Pool
 

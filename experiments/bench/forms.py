@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.bench import rows as bench_rows
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 
 FORMS = ('streaming', 'batched')
 LENGTHS = (1_000, 10_000, 100_000, 1_000_000)

@@ -21,7 +21,7 @@ import numpy as np
 
 from experiments import launch
 from experiments.bench import libraries
-from experiments.layout import aligned
+from lstm_jax.lab.plan.text_columns import aligned
 
 # T, B, I, H; models side by side.
 SIZES = {

@@ -5,11 +5,10 @@ import time
 
 import numpy as np
 
-from experiments import flags, values
-from experiments import plan as plans
 from experiments.bench import rows
-from experiments.layout import aligned
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog, flags, values
+from lstm_jax.lab.plan import plan as plans
+from lstm_jax.lab.plan.text_columns import aligned
 
 _LENGTH = 50
 # Where a learner is timed: the first of these that it can train.

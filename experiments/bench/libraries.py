@@ -32,7 +32,7 @@ def _jax_calls(run, params, xs, models):
 def _ours(kind, xs, hidden, models, **how):
   import jax
 
-  from lstm_jax import catalog
+  from lstm_jax.lab.plan import catalog
   from lstm_jax.nn.layer import run
 
   cell = catalog.build('cells', kind, xs.shape[-1], 0, hidden=hidden)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments import flags, plan
+from lstm_jax.lab.plan import flags, plan
 
 
 class Pace(NamedTuple):

@@ -26,7 +26,7 @@ from absl import flags
 from scipy import stats
 
 from experiments import launch
-from experiments.layout import item, show
+from lstm_jax.lab.plan.text_columns import item, show
 from lstm_jax.lab.store import faults, files, provenance
 
 _HELP = """\

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.lab.store import faults
 
 

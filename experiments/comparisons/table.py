@@ -2,10 +2,10 @@
 
 import textwrap
 
-from experiments import layout
 from experiments.comparisons import verdict as rule
 from experiments.comparisons.summary import Line
 from experiments.summaries import shown
+from lstm_jax.lab.plan import text_columns
 
 _NOTHING = 'No trial has been planned.'
 _LEGEND = {
@@ -54,10 +54,10 @@ def text(lines: list[Line], width: int | None = None) -> str:
   """
   if not lines:
     return _NOTHING
-  width = width or layout.width()
+  width = width or text_columns.width()
   tasks = [line.entry['task'] for line in lines]
-  made, left_out = layout.fitted(
-    lambda left_out: layout.parted(_columns(lines, left_out), tasks),
+  made, left_out = text_columns.fitted(
+    lambda left_out: text_columns.parted(_columns(lines, left_out), tasks),
     _GIVE_UP,
     width,
   )

@@ -16,9 +16,9 @@ import os
 import sys
 from pathlib import Path
 
-from experiments import values
-from experiments.layout import show
 from experiments.report import writing
+from lstm_jax.lab.plan import values
+from lstm_jax.lab.plan.text_columns import show
 from lstm_jax.lab.store import faults, folder, trial_records
 
 _HELP = """\

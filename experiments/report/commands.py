@@ -3,9 +3,9 @@
 import itertools
 import shlex
 
-from experiments import defaults
-from experiments.grid import AXES
-from experiments.values import written
+from lstm_jax.lab.plan import defaults
+from lstm_jax.lab.plan.grid import AXES
+from lstm_jax.lab.plan.values import written
 
 _SWEEP = 'python -m experiments.sweep'
 

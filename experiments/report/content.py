@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments import grid, headline, summaries, values
+from experiments import headline, summaries
 from experiments.report import verdicts
 from experiments.report.columns import (
   EMPTY,
@@ -23,6 +23,7 @@ from experiments.report.rows import (
   tried,
 )
 from experiments.summaries import parts
+from lstm_jax.lab.plan import grid, values
 from lstm_jax.lab.store import reruns
 
 MATRIX = (

@@ -7,7 +7,7 @@ readings of one published row meet whatever grids they were run from.
 import re
 
 from experiments.summaries import parts
-from experiments.values import written
+from lstm_jax.lab.plan.values import written
 from lstm_jax.lab.store import seal
 
 _SETTING = ('task', 'cell', 'learner', 'length', 'window', 'hidden')

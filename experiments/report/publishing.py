@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.report import drawing, html_page
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 from lstm_jax.lab.store import faults, files, seal
 
 LEFT_OUT = 'No figures: matplotlib is not installed (pip install ".[plot]").'

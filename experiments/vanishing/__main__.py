@@ -16,12 +16,11 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments import flags, plan, values
-from experiments.grid import AXES
-from experiments.layout import item, show
-from experiments.setting import Setting
-from experiments.usage import GROUPS
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog, flags, plan, values
+from lstm_jax.lab.plan.grid import AXES
+from lstm_jax.lab.plan.setting import Setting
+from lstm_jax.lab.plan.text_columns import item, show
+from lstm_jax.lab.plan.usage import GROUPS
 from lstm_jax.lab.store import faults
 
 # The nets of the default run: of Experiment 4 at T = 100 the reading that is

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from experiments import values
-from experiments.setting import length_is_static
 from experiments.vanishing.nets import Net, curves_of
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog, values
+from lstm_jax.lab.plan.setting import length_is_static
 from lstm_jax.ops import prng
 
 # Sequences that each net is measured on.

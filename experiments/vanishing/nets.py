@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import engine, launch, values
-from experiments.layout import aligned
-from experiments.setting import Setting
+from experiments import engine, launch
 from experiments.vanishing import figure
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog, values
+from lstm_jax.lab.plan.setting import Setting
+from lstm_jax.lab.plan.text_columns import aligned
 from lstm_jax.lab.store import files
 from lstm_jax.ops import prng
 

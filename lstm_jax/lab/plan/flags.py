@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from absl import flags
 
-from experiments import estimate, values
-from experiments.grid import AXES, Axis
-from experiments.usage import GROUPS, PROGRESS, XLA_PROFILES
-from lstm_jax.catalog import unknown
+from lstm_jax.lab.plan import estimate, values
+from lstm_jax.lab.plan.catalog import unknown
+from lstm_jax.lab.plan.grid import AXES, Axis
+from lstm_jax.lab.plan.usage import GROUPS, PROGRESS, XLA_PROFILES
 
 
 class Run(NamedTuple):

@@ -11,7 +11,7 @@ others). Grids do not see them.
 from collections.abc import Mapping
 from typing import Any
 
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog
 
 SEEDS, BUDGET = 10, 100_000
 # Where the task is a data set.

@@ -2,10 +2,9 @@
 
 import itertools
 
-from experiments import points as points_lib
-from experiments import values
-from experiments.resolve import Given
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog, values
+from lstm_jax.lab.plan import points as points_lib
+from lstm_jax.lab.plan.resolve import Given
 
 
 def selected(points, settings, request, table):

@@ -1,9 +1,8 @@
 """What `--list` and `--dry_run` print."""
 
-from experiments import estimate, grid, values
-from experiments.layout import aligned, item
-from experiments.setting import changed, programs
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog, estimate, grid, values
+from lstm_jax.lab.plan.setting import changed, programs
+from lstm_jax.lab.plan.text_columns import aligned, item
 
 
 def everything():

@@ -43,9 +43,9 @@ import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments import grid_check, values
-from experiments.grid_check import AXES
-from lstm_jax.catalog import unknown
+from lstm_jax.lab.plan import grid_check, values
+from lstm_jax.lab.plan.catalog import unknown
+from lstm_jax.lab.plan.grid_check import AXES
 from lstm_jax.lab.store import files
 from lstm_jax.lab.store.faults import StoreError
 

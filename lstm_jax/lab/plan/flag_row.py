@@ -1,10 +1,9 @@
 """The row of a plan that flags alone make."""
 
-from experiments import defaults, grid
-from experiments import points as points_lib
-from experiments.grid import AXES, Axis
-from experiments.resolve import Given
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog, defaults, grid
+from lstm_jax.lab.plan import points as points_lib
+from lstm_jax.lab.plan.grid import AXES, Axis
+from lstm_jax.lab.plan.resolve import Given
 
 # What a plan made of flags alone starts from.
 _DEFAULTS = {'task': 'adding', 'cell': 'lstm1997'}

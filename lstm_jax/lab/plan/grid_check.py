@@ -5,8 +5,8 @@
 
 import math
 
-from experiments import values
-from lstm_jax.catalog import unknown
+from lstm_jax.lab.plan import values
+from lstm_jax.lab.plan.catalog import unknown
 
 # Flag -> the dotted name it stands for. The order is that of products.
 AXES = {

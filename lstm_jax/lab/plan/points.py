@@ -4,9 +4,9 @@ import itertools
 import math
 from typing import NamedTuple
 
-from experiments import grid, resolve, values
-from experiments.grid import AXES
-from experiments.resolve import Given
+from lstm_jax.lab.plan import grid, resolve, values
+from lstm_jax.lab.plan.grid import AXES
+from lstm_jax.lab.plan.resolve import Given
 
 MAX_TRIALS = 10_000_000
 ASK_ABOVE = 100_000

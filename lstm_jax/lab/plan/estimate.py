@@ -15,7 +15,7 @@ import dataclasses
 import os
 import time
 
-from experiments.setting import steps
+from lstm_jax.lab.plan.setting import steps
 
 REFERENCE_CORES = 2
 # Nanoseconds per lane-step of the 93-weight net of Experiment 4 on one core;

@@ -11,7 +11,7 @@ import math
 import os
 import re
 
-from lstm_jax.catalog import unknown
+from lstm_jax.lab.plan.catalog import unknown
 
 MAX_INT = 2**31 - 1
 MAX_SIZE = 4096

@@ -2,9 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from experiments import values
-from experiments.setting import Setting
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog, values
+from lstm_jax.lab.plan.setting import Setting
 
 _ROLE = {kind: one for one, kinds in catalog.ROLES.items() for kind in kinds}
 

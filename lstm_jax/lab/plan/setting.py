@@ -11,8 +11,7 @@ import hashlib
 import json
 from typing import Any
 
-from experiments import values
-from lstm_jax import catalog
+from lstm_jax.lab.plan import catalog, values
 
 SCHEMA = 1
 

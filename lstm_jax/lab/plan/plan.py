@@ -3,10 +3,16 @@
 import dataclasses
 from typing import NamedTuple
 
-from experiments import estimate, flag_row, grid, selection, values
-from experiments import points as points_lib
-from experiments.setting import Setting, digest, programs, trial_id
-from lstm_jax import catalog
+from lstm_jax.lab.plan import (
+  catalog,
+  estimate,
+  flag_row,
+  grid,
+  selection,
+  values,
+)
+from lstm_jax.lab.plan import points as points_lib
+from lstm_jax.lab.plan.setting import Setting, digest, programs, trial_id
 
 # The grid that flags change which do not say what is to be trained.
 _START = 'quickstart'

@@ -1,6 +1,6 @@
 """What the flags are called and what `--help` says of them."""
 
-from experiments.layout import item
+from lstm_jax.lab.plan.text_columns import item
 from lstm_jax.lab.store import faults
 
 PROGRESS = ('auto', 'live', 'plain', 'none')

@@ -1,0 +1,1 @@
+"""From flags and grids to a plan of settings."""

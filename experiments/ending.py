@@ -1,18 +1,26 @@
 """What a run ends with: tables, figures, the report, and why trials failed."""
 
-from experiments import figures, headline, mains, summaries, table
-from experiments.comparisons import headline as comparison_headline
-from experiments.comparisons import kind, summary
-from experiments.comparisons import table as comparison_table
-from experiments.report import content, writing
+from experiments import mains
 from lstm_jax.lab.plan import text_columns
+from lstm_jax.lab.report import (
+  content,
+  headline,
+  metric_kind,
+  metric_rows,
+  summaries,
+  terminal,
+  write,
+)
+from lstm_jax.lab.report import metric_headline as comparison_headline
+from lstm_jax.lab.report import metric_terminal as comparison_table
+from lstm_jax.lab.report.figures import of_run
 from lstm_jax.lab.store import faults, reruns, supervised_records, trial_records
 
 
 def write_tables(opened):
   """Makes the tables of the records; returns `results.read_records`."""
   records, problems = trial_records.write_csv(opened)
-  if kind.all_comparisons([opened]):
+  if metric_kind.all_comparisons([opened]):
     supervised_records.write_curves(opened, records)
   return records, problems
 
@@ -22,9 +30,9 @@ def show(opened):
   records, problems = write_tables(opened)
   print()
   pictures = []
-  if kind.all_comparisons([opened]):
+  if metric_kind.all_comparisons([opened]):
     entries = list(opened.trials.values())
-    lines = summary.lines(entries, records)
+    lines = metric_rows.lines(entries, records)
     print(comparison_table.text(lines))
     print('\n' + text_columns.wrapped(comparison_headline.sentence(lines)))
   else:
@@ -32,18 +40,18 @@ def show(opened):
     published = content.published_figures(list(opened.trials.values()))
     planned = content.planned(opened.trials.values())
     found = summaries.summarize(rows, published, planned)
-    print(table.text(found))
+    print(terminal.text(found))
     print('\n' + text_columns.wrapped(headline.sentence(found)))
-    if said := table.verdict_line(found):
+    if said := terminal.verdict_line(found):
       print(text_columns.wrapped(said))
-    drawn = figures.draw_all(rows, opened.path / 'figures', published)
+    drawn = of_run.draw_all(rows, opened.path / 'figures', published)
     pictures = [str(p) for p in drawn if p.suffix == '.png']
   print()
   missing = len(opened.trials) - len(records)
   if missing:
     print(f'{missing:,} of {len(opened.trials):,} trials are still to come.')
   mains.tell(f'Trials: {opened.path / "results.csv"}')
-  page, *_ = writing.write([opened])
+  page, *_ = write.write([opened])
   mains.tell(f'Report: {page}')
   if pictures:
     mains.tell(f'Figures: {", ".join(pictures)}')

@@ -15,10 +15,10 @@ import math
 import sys
 from typing import NamedTuple
 
-from experiments.comparisons import kind
 from lstm_jax.lab.plan import values
 from lstm_jax.lab.plan.catalog import unknown
 from lstm_jax.lab.plan.text_columns import aligned, show
+from lstm_jax.lab.report import metric_kind
 from lstm_jax.lab.store import faults, files, folder, nets, trial_records
 
 _HELP = """\
@@ -77,7 +77,7 @@ def main(argv=None):
     asked = _read(words)
     opened = folder.open_folder(values.place(asked.folder, 'folder'))
     entry, params = _net(opened, asked.net)
-    if kind.is_comparison(entry):
+    if metric_kind.is_comparison(entry):
       from experiments import predict_data as answers
     else:
       if asked.data:
@@ -138,7 +138,7 @@ def _net(opened, wanted):
   """The entry in the plan and the params of a kept net."""
   found = nets.load(opened)
   ids = [name for name in opened.trials if name in found]
-  if ids and kind.is_comparison(opened.trials[ids[0]]):
+  if ids and metric_kind.is_comparison(opened.trials[ids[0]]):
     records, _ = trial_records.read_records(opened)
     ids.sort(key=lambda name: _score(records.get(name, {})), reverse=True)
   if not ids:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from experiments import comparison_plan
-from experiments.report import commands
 from lstm_jax.lab.plan import flags, plan, values
 from lstm_jax.lab.plan.setting import trial_id
+from lstm_jax.lab.report import commands
 from lstm_jax.lab.store import files
 from lstm_jax.training.batches import in_batches
 from lstm_jax.training.snapshot import restored

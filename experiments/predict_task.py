@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments import trace
+from lstm_jax.lab.report import trace
 
 
 def answers(entry, params, asked):

@@ -21,9 +21,14 @@ import sys
 import textwrap
 from pathlib import Path
 
-from experiments import headline, reproduction, summaries, table
-from experiments.report import verdicts
 from lstm_jax.lab.plan.text_columns import show
+from lstm_jax.lab.report import (
+  headline,
+  reproduction,
+  summaries,
+  terminal,
+  verdicts,
+)
 from lstm_jax.lab.store import faults, files
 
 _HELP = """\
@@ -100,7 +105,7 @@ def filled(text: str, root: Path, makers) -> str:
 def quickstart(rows) -> str:
   """What the quick start prints, and the sentence that it shows."""
   found = summaries.summarize(rows)
-  said = table.text(found, _WIDTH).split('\n\n')
+  said = terminal.text(found, _WIDTH).split('\n\n')
   # Without the head on what is common and the legend: --help has room for it.
   body = '\n\n'.join(part for part in said if not _aside(part))
   shows = '\n'.join(textwrap.wrap(headline.sentence(found), _WIDTH))

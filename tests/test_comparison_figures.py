@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from experiments.comparisons import axis, confusion, curves, free_run
+from lstm_jax.lab.report.figures import axis, confusion, curves, free_run
 from tests.test_comparison_report import CLASSES, pairs
 from tests.test_comparison_table import SEEDS, record, summed, trials
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from experiments.comparisons import columns, content, writing
-from experiments.comparisons import verdict as rule
+from lstm_jax.lab.report import metric_columns, metric_content, metric_write
+from lstm_jax.lab.report import metric_verdicts as rule
 from lstm_jax.lab.store import trial_records
 from tests.test_comparison_table import (
   IMDB,
@@ -100,7 +100,7 @@ def opened(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def written(opened):
-  return {path.name: path for path in writing.write([opened])}
+  return {path.name: path for path in metric_write.write([opened])}
 
 
 @pytest.fixture(scope='module')
@@ -231,14 +231,16 @@ def test_all_figures_are_there(written, page):
 
 
 def test_twice_the_same_bytes_and_nothing_touched(opened, written, monkeypatch):
-  before = {path: path.stat().st_mtime_ns for path in writing.write([opened])}
+  before = {
+    path: path.stat().st_mtime_ns for path in metric_write.write([opened])
+  }
   again = {path: path.read_bytes() for path in written.values()}
-  monkeypatch.setattr(content, 'made', None)
-  assert set(writing.write([opened])) == set(before)
+  monkeypatch.setattr(metric_content, 'made', None)
+  assert set(metric_write.write([opened])) == set(before)
   monkeypatch.undo()
   # Made again, and not only found to be there.
   written['report.md'].unlink()
-  for path in writing.write([opened]):
+  for path in metric_write.write([opened]):
     assert path.read_bytes() == again[path]
     assert path.name == 'report.md' or path.stat().st_mtime_ns == before[path]
 
@@ -246,9 +248,9 @@ def test_twice_the_same_bytes_and_nothing_touched(opened, written, monkeypatch):
 def test_a_curve_that_comes_later_changes_the_report(tmp_path):
   made = trials([0.8, None], budget=4)
   opened = make(tmp_path / 'run', made)
-  first = writing.write([opened])[0].read_bytes()
+  first = metric_write.write([opened])[0].read_bytes()
   trial_records.write_record(opened, record(made[1][0], 0.81))
-  text = writing.write([opened])[0].read_text('utf-8')
+  text = metric_write.write([opened])[0].read_text('utf-8')
   assert text.encode() != first and 'still to come' not in words(text)
 
 
@@ -257,8 +259,8 @@ def test_several_folders(tmp_path):
   one = make(tmp_path / 'one', made[:3])
   two = make(tmp_path / 'two', made[2:])
   with pytest.raises(ValueError, match='out must be given for 2 folders'):
-    writing.write([one, two])
-  paths = writing.write([one, two], tmp_path / 'both')
+    metric_write.write([one, two])
+  paths = metric_write.write([one, two], tmp_path / 'both')
   assert paths[0] == tmp_path / 'both' / 'report.html'
   text = words(paths[0].read_text('utf-8'))
   assert '1 published row: 1 reproduced.' in text and 'Run 2: grid imdb' in text
@@ -270,7 +272,7 @@ def test_partial_runs(tmp_path, count):
     (one, kept if i < count else None)
     for i, (one, kept) in enumerate(trials(SEEDS, published=IMDB, budget=4))
   ]
-  paths = writing.write([make(tmp_path / 'run', made)])
+  paths = metric_write.write([make(tmp_path / 'run', made)])
   text = words(paths[0].read_text('utf-8'))
   assert '1 published row: 1 under-powered.' in text
   assert f'{5 - count} of 5 trials are still to come' in text
@@ -278,7 +280,7 @@ def test_partial_runs(tmp_path, count):
 
 
 def test_a_plan_without_trials(tmp_path):
-  page, *_ = writing.write([make(tmp_path / 'run', [])])
+  page, *_ = metric_write.write([make(tmp_path / 'run', [])])
   assert 'The plan holds no trial.' in words(page.read_text('utf-8'))
 
 
@@ -289,7 +291,7 @@ def test_records_with_nothing_in_them(tmp_path):
   for _, kept in made:
     if kept:
       kept.update(dict.fromkeys(keys))
-  paths = writing.write([make(tmp_path / 'run', made)])
+  paths = metric_write.write([make(tmp_path / 'run', made)])
   Page(paths[0].read_text('utf-8'))
   assert len(paths) == 2
 
@@ -301,7 +303,7 @@ def test_text_is_escaped(tmp_path):
     kept.update(
       facts={'licence': bad}, levels={bad: {'accuracy': 0.1}}, classes=[bad] * 2
     )
-  page, document, *_ = writing.write([make(tmp_path / 'run', made)])
+  page, document, *_ = metric_write.write([make(tmp_path / 'run', made)])
   text = page.read_text('utf-8')
   assert '<b>"x"' not in text and bad in ''.join(Page(text).text)
   for table in tables(document.read_text('utf-8')):
@@ -310,7 +312,7 @@ def test_text_is_escaped(tmp_path):
 
 def test_without_matplotlib(monkeypatch, tmp_path):
   monkeypatch.setitem(sys.modules, 'matplotlib', None)
-  paths = writing.write([make(tmp_path / 'run', trials(SEEDS))])
+  paths = metric_write.write([make(tmp_path / 'run', trials(SEEDS))])
   assert [path.name for path in paths] == ['report.html', 'report.md']
   for path in paths:
     assert 'matplotlib is not installed' in path.read_text('utf-8')
@@ -319,7 +321,7 @@ def test_without_matplotlib(monkeypatch, tmp_path):
 def test_problems_are_said_without_paths(tmp_path):
   opened = make(tmp_path / 'run', trials(SEEDS, budget=4))
   (tmp_path / 'run' / 'records' / 'x.json').write_text('nothing')
-  for path in writing.write([opened])[:2]:
+  for path in metric_write.write([opened])[:2]:
     text = path.read_text('utf-8')
     assert '1 files in records/ do not count' in text.replace('\\', '')
     assert str(tmp_path) not in text
@@ -327,7 +329,7 @@ def test_problems_are_said_without_paths(tmp_path):
 
 def test_weights_that_are_not_the_published_ones():
   (line,) = summed(trials(SEEDS, published={'accuracy': 86, 'weights': 5_000}))
-  table, _ = columns.table_of([line])
+  table, _ = metric_columns.table_of([line])
   cell = table.lines[0][table.headings.index('weights')]
   assert cell == ('328,353', '32 units, published 5,000')
 
@@ -339,13 +341,13 @@ def test_what_a_row_is_called():
     ({'line': 'lstm'}, ''),
     ({}, ''),
   ):
-    table, _ = columns.table_of(summed(trials(SEEDS[:2], **more)))
+    table, _ = metric_columns.table_of(summed(trials(SEEDS[:2], **more)))
     assert table.lines[0][0] == ('lstm', minor)
 
 
 def test_the_command_of_a_line():
   (line,) = summed(trials(SEEDS[:3]))
-  assert content.command_of(line) == (
+  assert metric_content.command_of(line) == (
     '# learner.batch=128\npython -m experiments.sweep --grid=imdb --row=lstm '
     '--seeds=3 --budget=10'
   )

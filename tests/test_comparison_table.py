@@ -5,8 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from experiments.comparisons import kind, summary, table
-from experiments.report import naming
+from lstm_jax.lab.report import (
+  metric_kind,
+  metric_rows,
+  metric_terminal,
+  naming,
+)
 from lstm_jax.lab.store import faults, folder
 from tests.test_report_rows import make, table7
 
@@ -94,7 +98,7 @@ def trials(accuracies, row='lstm', published=None, record_of=record, **changes):
 
 def summed(pairs):
   records = {one['trial']: kept for one, kept in pairs if kept}
-  return summary.lines([one for one, _ in pairs], records)
+  return metric_rows.lines([one for one, _ in pairs], records)
 
 
 SEEDS = (0.862, 0.87, 0.858, 0.866, 0.874)
@@ -143,7 +147,7 @@ def test_a_record_without_anything_more():
     (line,) = summed(trials([1, 1], published=IMDB, record_of=record_of))
     assert line.failed == 2 and line.metric == '' and line.measures == {}
     assert line.level is line.confusion is line.best_epoch is None
-    assert 'under-powered' in table.text([line])
+    assert 'under-powered' in metric_terminal.text([line])
 
 
 def test_a_class_that_a_test_part_lacks():
@@ -200,7 +204,7 @@ def rows():
 
 
 def test_the_table():
-  said = table.text(rows(), width=200).split('\n')
+  said = metric_terminal.text(rows(), width=200).split('\n')
   assert said[0].split() == [
     *('row', 'cell', 'weights', 'epochs', 'seeds', 'result', '[95', '%]'),
     *('best', 'epoch', 'published', 'verdict', 'best', 'level', 'seconds'),
@@ -224,21 +228,21 @@ def test_the_table():
 
 
 def test_a_narrow_table_says_what_it_left_out():
-  wide = table.text(rows(), width=200)
+  wide = metric_terminal.text(rows(), width=200)
   for width in (110, 90, 80):
-    said = table.text(rows(), width)
+    said = metric_terminal.text(rows(), width)
     assert max(map(len, said.split('\n'))) <= width
     words = ' '.join(said.split())
     assert 'Left out of this narrow table: seconds' in words
     assert '5/5' in said and '86.60 %' in said and 'reproduced' in said
     assert 'seconds' not in said.split('\n')[0]
   assert 'seconds: sum over trials' in ' '.join(wide.split())
-  assert table.text([]) == 'No trial has been planned.'
+  assert metric_terminal.text([]) == 'No trial has been planned.'
 
 
 def test_rows_without_an_end_are_shown():
   (line,) = summed(trials([None, None], published=IMDB))
-  said = table.text([line])
+  said = metric_terminal.text([line])
   assert '0/0' in said and 'under-powered' in said and '86.58 %' in said
 
 
@@ -246,11 +250,13 @@ def test_comparisons_and_tasks_are_told_apart(tmp_path):
   data = make(tmp_path / 'data', trials(SEEDS))
   task = make(tmp_path / 'task', table7()[:3])
   empty = make(tmp_path / 'empty', [])
-  assert kind.all_comparisons([data]) and kind.all_comparisons([data, empty])
-  assert not kind.all_comparisons([task])
-  assert not kind.all_comparisons([empty])
+  assert metric_kind.all_comparisons([data]) and metric_kind.all_comparisons(
+    [data, empty]
+  )
+  assert not metric_kind.all_comparisons([task])
+  assert not metric_kind.all_comparisons([empty])
   with pytest.raises(faults.Refused) as refused:
-    kind.all_comparisons([task, data])
+    metric_kind.all_comparisons([task, data])
   said = str(refused.value)
   assert "row 'lstm'" in said and "row 'T100-linear'" in said
   assert str(tmp_path / 'task') in said and '\n' not in said

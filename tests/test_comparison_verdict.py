@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.comparisons import verdict as rule
-from experiments.report import verdicts
+from lstm_jax.lab.report import metric_verdicts as rule
+from lstm_jax.lab.report import verdicts
 from tests.test_comparison_table import SEEDS
 
 

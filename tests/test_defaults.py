@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.report import commands
 from lstm_jax.lab.plan import catalog, defaults, selection
 from lstm_jax.lab.plan.setting import trial_id
+from lstm_jax.lab.report import commands
 from tests.test_plan import made
 
 ROOT = Path(__file__).parent.parent

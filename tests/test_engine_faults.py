@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import engine, figures, sweep
-from experiments.report import publishing
+from experiments import engine, sweep
 from lstm_jax import lanes, workers
+from lstm_jax.lab.report import publishing
+from lstm_jax.lab.report.figures import of_run
 from lstm_jax.lab.store import files, folder, provenance
 from tests.fake_sweep import QUICK, hidden, stepwise
 
@@ -65,7 +66,7 @@ def command(monkeypatch):
   )
   monkeypatch.setattr(provenance, 'provenance', lambda *a, **more: made_by)
   monkeypatch.setattr(publishing, 'can_draw', lambda: False)
-  monkeypatch.setattr(figures, 'draw_all', lambda *a, **more: [])
+  monkeypatch.setattr(of_run, 'draw_all', lambda *a, **more: [])
 
   def run(out, disk=QUICK):
     def on_disk(path, plan, allow_drift=False, **more):

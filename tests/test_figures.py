@@ -8,7 +8,9 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from experiments import figures, length_figure, summaries
+from lstm_jax.lab.report import summaries
+from lstm_jax.lab.report.figures import length as length_figure
+from lstm_jax.lab.report.figures import of_run
 from tests.test_table import PUBLISHED, ROWS, trial
 
 TASKS = ('adding', 'temporal_order')
@@ -60,7 +62,7 @@ def curves(axes):
 
 
 def test_every_setting_is_in_the_curves(found):
-  figure = figures.sequences_to_success(found)
+  figure = of_run.sequences_to_success(found)
   for task, (strip, axes) in zip(
     TASKS, zip(figure.axes[::2], figure.axes[1::2], strict=True), strict=True
   ):
@@ -84,12 +86,10 @@ def test_every_setting_is_in_the_curves(found):
 
 
 def test_stars_lie_at_the_published_means(found):
-  figure = figures.sequences_to_success(found)
+  figure = of_run.sequences_to_success(found)
   stars = [curves(axes)['published mean'] for axes in figure.axes[1::2]]
   assert stars == [([100], [74_000]), ([50], [31_390])]
-  again = figures.sequences_to_success(
-    [s._replace(published={}) for s in found]
-  )
+  again = of_run.sequences_to_success([s._replace(published={}) for s in found])
   assert not any('published mean' in curves(axes) for axes in again.axes)
 
 
@@ -98,7 +98,7 @@ def test_solved_trials_are_counted_above_the_panel(found, most, monkeypatch):
   # Of many lines only those that are not all solved are counted.
   if most:
     monkeypatch.setattr(length_figure, '_MOST_COUNTED', most)
-  figure = figures.sequences_to_success(found)
+  figure = of_run.sequences_to_success(found)
   for task, strip in zip(TASKS, figure.axes[::2], strict=True):
     counted = sorted(
       (text.get_position()[0], text.get_text()) for text in strip.texts
@@ -120,7 +120,7 @@ def test_solved_trials_are_counted_above_the_panel(found, most, monkeypatch):
 
 
 def test_what_was_not_solved_by_half_has_an_empty_marker(found):
-  figure = figures.sequences_to_success(found)
+  figure = of_run.sequences_to_success(found)
   for task, axes in zip(TASKS, figure.axes[1::2], strict=True):
     drawn = sorted(
       x
@@ -139,13 +139,13 @@ def test_what_was_not_solved_by_half_has_an_empty_marker(found):
 def test_a_cell_has_one_colour_in_both_figures(found):
   hues = length_figure.colours(found)
   assert len(set(hues.values())) == 2
-  for axes in figures.sequences_to_success(found).axes[1::2]:
+  for axes in of_run.sequences_to_success(found).axes[1::2]:
     for line in axes.lines:
       label = line.get_label().removeprefix('_')
       cell = label.split(', ')[0]
       if cell in hues:
         assert line.get_color() == hues[cell]
-  for axes in figures.success_over_window(found).axes:
+  for axes in of_run.success_over_window(found).axes:
     cell = axes.get_title().split(', ')[1]
     assert axes.title.get_color() == hues[cell]
     *rgb, depth = axes.collections[0].get_cmap()(1.0)
@@ -153,22 +153,22 @@ def test_a_cell_has_one_colour_in_both_figures(found):
 
 
 def test_both_figures_say_what_the_run_shows(found):
-  for draw in (figures.sequences_to_success, figures.success_over_window):
+  for draw in (of_run.sequences_to_success, of_run.success_over_window):
     said = draw(found).get_suptitle().split('\n')
     assert said[0].startswith('adding: LSTM 6/6, simple network 1/6 at T = 100')
     assert said[1].startswith('temporal_order: LSTM 6/6')
 
 
 def test_wide_ranges_are_logarithmic(found):
-  axes = figures.sequences_to_success(found).axes[1]
+  axes = of_run.sequences_to_success(found).axes[1]
   assert (axes.get_xscale(), axes.get_yscale()) == ('log', 'log')
   narrow = [s for s in found if s.setting['length'] > 10]
-  axes = figures.sequences_to_success(narrow).axes[1]
+  axes = of_run.sequences_to_success(narrow).axes[1]
   assert (axes.get_xscale(), axes.get_yscale()) == ('linear', 'linear')
 
 
 def test_everything_lies_inside_the_axes(found):
-  for axes in figures.sequences_to_success(found).axes[1::2]:
+  for axes in of_run.sequences_to_success(found).axes[1::2]:
     low, high = axes.get_ylim()
     heights = [s.median for s in found if np.isfinite(s.median)]
     heights += [74_000, 31_390]
@@ -178,7 +178,7 @@ def test_everything_lies_inside_the_axes(found):
 
 
 def test_heat_map_counts(found):
-  figure = figures.success_over_window(found)
+  figure = of_run.success_over_window(found)
   maps = figure.axes
   titles = [axes.get_title() for axes in maps]
   assert titles == [f'{t}, {c}' for t in TASKS for c in ('lstm1997', 'srn')]
@@ -199,7 +199,7 @@ def test_heat_map_says_what_it_pools():
   rows = [
     trial(seed=i, learning_rate=rate) for rate in (0.1, 0.5) for i in (0, 1)
   ]
-  figure = figures.success_over_window(summaries.summarize(rows))
+  figure = of_run.success_over_window(summaries.summarize(rows))
   assert 'pooled over learning_rate' in figure.get_suptitle()
   assert [text.get_text() for text in figure.axes[0].texts] == ['4/4']
 
@@ -210,7 +210,7 @@ def test_heat_map_says_what_it_pools():
   ids=['one trial', 'none solved', 'three lengths'],
 )
 def test_small_runs_are_drawn(few, tmp_path):
-  paths = figures.draw_all(few, tmp_path / 'new', PUBLISHED)
+  paths = of_run.draw_all(few, tmp_path / 'new', PUBLISHED)
   assert [path.name for path in paths] == [
     'sequences_to_success.png',
     'sequences_to_success.svg',
@@ -221,15 +221,15 @@ def test_small_runs_are_drawn(few, tmp_path):
 
 
 def test_same_rows_same_bytes(rows, published, tmp_path):
-  first = figures.draw_all(rows, tmp_path / 'first', published)
-  again = figures.draw_all(rows[::-1], tmp_path / 'again', published)
+  first = of_run.draw_all(rows, tmp_path / 'first', published)
+  again = of_run.draw_all(rows[::-1], tmp_path / 'again', published)
   for one, other in zip(first, again, strict=True):
     assert one.read_bytes() == other.read_bytes(), one.name
   assert b'dc:date' not in first[1].read_bytes()
 
 
 def test_default_size(found):
-  for draw in (figures.sequences_to_success, figures.success_over_window):
+  for draw in (of_run.sequences_to_success, of_run.success_over_window):
     figure = draw(found)
     assert isinstance(figure, Figure)
     assert (figure.get_size_inches() * figure.dpi).tolist() == [1_200, 800]
@@ -237,7 +237,7 @@ def test_default_size(found):
 
 def test_without_matplotlib_one_line(monkeypatch, capsys, tmp_path):
   monkeypatch.setitem(sys.modules, 'matplotlib', None)
-  assert figures.draw_all(ROWS, tmp_path / 'none') == []
+  assert of_run.draw_all(ROWS, tmp_path / 'none') == []
   assert capsys.readouterr().err == (
     'No figures: matplotlib is not installed.\n'
   )
@@ -246,22 +246,22 @@ def test_without_matplotlib_one_line(monkeypatch, capsys, tmp_path):
 
 def test_more_lines_than_a_legend_can_name_have_no_figure(capsys, tmp_path):
   many = [trial(learning_rate=0.01 * i) for i in range(1, 42)]
-  assert figures.draw_all(many, tmp_path / 'none') == []
+  assert of_run.draw_all(many, tmp_path / 'none') == []
   assert capsys.readouterr().err == (
     'No figures of 41 lines; the report has one a row.\n'
   )
-  assert len(figures.draw_all(many[:40], tmp_path / 'some')) == 4
+  assert len(of_run.draw_all(many[:40], tmp_path / 'some')) == 4
 
 
 def test_empty_run(tmp_path):
-  assert figures.draw_all([], tmp_path / 'none') == []
+  assert of_run.draw_all([], tmp_path / 'none') == []
 
 
 def test_a_task_without_lengths_is_left_out(tmp_path):
   without = {k: v for k, v in trial().items() if k != 'length'}
   without |= {'task': 'reber', 'length': ''}
-  assert figures.draw_all([without], tmp_path / 'none') == []
-  alone = figures.draw_all(ROWS, tmp_path / 'alone', PUBLISHED)
-  among = figures.draw_all([*ROWS, without], tmp_path / 'among', PUBLISHED)
+  assert of_run.draw_all([without], tmp_path / 'none') == []
+  alone = of_run.draw_all(ROWS, tmp_path / 'alone', PUBLISHED)
+  among = of_run.draw_all([*ROWS, without], tmp_path / 'among', PUBLISHED)
   for one, other in zip(alone, among, strict=True):
     assert one.read_bytes() == other.read_bytes(), one.name

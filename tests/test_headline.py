@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments import headline, summaries
+from lstm_jax.lab.report import headline, summaries
 from tests.test_table import trial
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.report import __main__ as report
-from experiments.report import publishing
+from lstm_jax.lab.report import __main__ as report
+from lstm_jax.lab.report import publishing
 from lstm_jax.lab.store import (
   checkpoints,
   faults,

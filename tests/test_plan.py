@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments import engine
-from experiments.report import commands
 from lstm_jax.lab.plan import (
   catalog,
   estimate,
@@ -32,6 +31,7 @@ from lstm_jax.lab.plan.setting import (
   steps,
   trial_id,
 )
+from lstm_jax.lab.report import commands
 
 SETTING = Setting(
   grid='table7',

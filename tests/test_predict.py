@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments import engine, predict, trace
+from experiments import engine, predict
+from lstm_jax.lab.report import trace
 from lstm_jax.lab.store import nets
 from lstm_jax.lab.store.folder import create_or_open
 from tests.fake_sweep import QUICK

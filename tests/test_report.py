@@ -7,9 +7,8 @@ import sys
 
 import pytest
 
-from experiments import levels as levels_lib
-from experiments import trace
-from experiments.report import content, writing
+from lstm_jax.lab.report import content, trace, write
+from lstm_jax.lab.report import levels as levels_lib
 from lstm_jax.lab.store import folder, nets, trial_records
 from tests.test_report_figures import trace as made_trace
 from tests.test_report_rows import (
@@ -30,7 +29,7 @@ def opened(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def written(opened):
-  return {path.name: path for path in writing.write([opened])}
+  return {path.name: path for path in write.write([opened])}
 
 
 @pytest.fixture(scope='module')
@@ -186,12 +185,12 @@ def test_pictures_of_the_document_are_there(written, document):
 
 def test_twice_the_same_bytes_and_nothing_touched(opened, written):
   before = {path: path.stat().st_mtime_ns for path in written.values()}
-  for path in writing.write([opened]):
+  for path in write.write([opened]):
     assert path.stat().st_mtime_ns == before[path]
   # Made again, and not only found to be there.
   again = {path: path.read_bytes() for path in written.values()}
   written['report.md'].unlink()
-  for path in writing.write([opened]):
+  for path in write.write([opened]):
     assert path.read_bytes() == again[path]
 
 
@@ -200,13 +199,13 @@ def test_a_finished_report_costs_nothing_until_something_changes(
 ):
   pairs = trials('a', 100, 12, SEVEN[100], missing=1)
   opened = make(tmp_path / 'run', pairs)
-  written = writing.write([opened])
+  written = write.write([opened])
   made = content.made
   monkeypatch.setattr(content, 'made', None)
-  assert sorted(writing.write([opened])) == sorted(written)
+  assert sorted(write.write([opened])) == sorted(written)
   monkeypatch.setattr(content, 'made', made)
   trial_records.write_record(opened, record(pairs[-1][0], 90))
-  writing.write([opened])
+  write.write([opened])
   assert 'still to come' not in written[0].read_text('utf-8').split('<h2')[0]
 
 
@@ -226,7 +225,7 @@ def test_a_solved_net_of_each_task_is_shown(tmp_path, monkeypatch):
   monkeypatch.setattr(
     nets, 'load', lambda _: {ids[3]: 'old', ids[5]: 'new', ids[6]: 'new'}
   )
-  writing.write([opened])
+  write.write([opened])
   page = (tmp_path / 'run' / 'report.html').read_text('utf-8')
   assert seen == [(ids[3], 'old'), (ids[5], 'new')]
   assert page.count('one fresh sequence') >= 2  # caption, label and title
@@ -234,7 +233,7 @@ def test_a_solved_net_of_each_task_is_shown(tmp_path, monkeypatch):
   assert 'No picture' not in page
   monkeypatch.setattr(nets, 'load', lambda _: {ids[3]: 'old'})
   (tmp_path / 'run' / 'report.md').unlink()
-  writing.write([opened])
+  write.write([opened])
   page = (tmp_path / 'run' / 'report.html').read_text('utf-8')
   assert 'No picture of a net of adding: no such option.' in page
 
@@ -245,7 +244,7 @@ def test_partial_and_empty_runs(tmp_path, count):
     (one, kept if i < count else None)
     for i, (one, kept) in enumerate(trials('a', 100, 12, SEVEN[100]))
   ]
-  writing.write([make(tmp_path / 'run', pairs)])
+  write.write([make(tmp_path / 'run', pairs)])
   page = (tmp_path / 'run' / 'report.html').read_text('utf-8')
   Page(page)
   assert f'{12 - count} of 12 trials are still to come' in page
@@ -253,7 +252,7 @@ def test_partial_and_empty_runs(tmp_path, count):
 
 
 def test_a_plan_without_trials(tmp_path):
-  writing.write([make(tmp_path / 'run', [])])
+  write.write([make(tmp_path / 'run', [])])
   page = (tmp_path / 'run' / 'report.html').read_text('utf-8')
   assert 'The plan holds no trial.' in ''.join(Page(page).text)
 
@@ -268,7 +267,7 @@ def test_text_is_escaped(tmp_path):
     failures=10,
   )
   opened = make(tmp_path / 'run', pairs)
-  writing.write([opened])
+  write.write([opened])
   page = (tmp_path / 'run' / 'report.html').read_text('utf-8')
   found = Page(page)
   assert '<b>"x"' not in page
@@ -281,7 +280,7 @@ def test_text_is_escaped(tmp_path):
 def test_without_matplotlib(monkeypatch, opened, tmp_path):
   monkeypatch.setitem(sys.modules, 'matplotlib', None)
   again = make(tmp_path / 'run', trials('a', 100, 12, SEVEN[100]))
-  written = writing.write([again])
+  written = write.write([again])
   assert [path.name for path in written] == ['report.html', 'report.md']
   for path in written:
     text = path.read_text('utf-8')
@@ -292,7 +291,7 @@ def test_without_matplotlib(monkeypatch, opened, tmp_path):
 
 def test_settings_without_published_figures(tmp_path):
   pairs = trials('srn', 100, 6, {}) + trials('lstm', 50, 6, {}, length=20)
-  writing.write([make(tmp_path / 'run', pairs)])
+  write.write([make(tmp_path / 'run', pairs)])
   page = (tmp_path / 'run' / 'report.html').read_text('utf-8')
   (table,) = Page(page).tables
   assert [line[0] for line in table] == ['reading', 'Asrn', 'Blstm']
@@ -319,7 +318,7 @@ def test_the_level_of_a_constant(tmp_path, monkeypatch):
   (row,) = rows_of(make(tmp_path / 'run', pairs))
   (reading,) = row.readings
   assert (reading.constant, reading.weak) == (2, 1)
-  writing.write([folder.open_folder(tmp_path / 'run')])
+  write.write([folder.open_folder(tmp_path / 'run')])
   text = ' '.join(Page((tmp_path / 'run/report.html').read_text()).text)
   assert (
     '2 of 4 unsolved trials at the level of a constant (always 1/2)' in text
@@ -330,7 +329,7 @@ def test_problems_and_drift_are_said_without_paths(tmp_path):
   pairs = trials('a', 100, 12, SEVEN[100])
   opened = make(tmp_path / 'run', pairs)
   (tmp_path / 'run' / 'records' / 'x.json').write_text('nothing')
-  writing.write([opened])
+  write.write([opened])
   for name in ('report.html', 'report.md'):
     text = (tmp_path / 'run' / name).read_text('utf-8')
     assert '1 files in records/ do not count' in text.replace('\\', '')

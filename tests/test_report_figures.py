@@ -3,14 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments.report import (
-  drawing,
-  scaling,
-  sequence,
-  strips,
-)
-from experiments.report.rows import published_rows
-from experiments.report.style import INK
+from lstm_jax.lab.report import drawing
+from lstm_jax.lab.report.figures import scaling, sequence, strips
+from lstm_jax.lab.report.rows import published_rows
+from lstm_jax.lab.report.style import INK
 from tests.test_report_rows import (
   SEVEN,
   make,

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from experiments import ending, engine, trace
-from experiments.report import content, writing
-from experiments.report.__main__ import main
-from experiments.report.rows import published_rows
+from experiments import ending, engine
+from experiments.report import main
 from lstm_jax.lab.plan import flags, plan
 from lstm_jax.lab.plan.setting import trial_id
+from lstm_jax.lab.report import content, trace, write
+from lstm_jax.lab.report.rows import published_rows
 from lstm_jax.lab.store import faults, folder, nets
 from tests.test_report import Page
 from tests.test_report_figures import trace as made_trace
@@ -223,7 +223,7 @@ def test_a_net_of_any_folder_is_shown(tmp_path, monkeypatch):
     return made_trace(105, 2, 1, s_c=4, y_c=4)
 
   monkeypatch.setattr(trace, 'trace', traced)
-  page, *_ = writing.write([first, second], tmp_path / 'out')
+  page, *_ = write.write([first, second], tmp_path / 'out')
   assert seen == [(12, 'net')]
   assert 'T=100: adding, linear: one fresh' in page.read_text('utf-8')
 
@@ -304,7 +304,7 @@ def test_bad_arguments(tmp_path, capsys, monkeypatch):
   assert not (tmp_path / 'out').exists()
   assert not list(tmp_path.glob('*/report.*'))
   with pytest.raises(ValueError, match='out must be given for 2 folders'):
-    writing.write([folder.open_folder(path) for path in (a, b)])
+    write.write([folder.open_folder(path) for path in (a, b)])
 
 
 def test_a_bad_folder_among_good_ones(tmp_path, capsys):

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.report import verdicts
-from experiments.report.verdicts import NONE, NOT, REPRODUCED, UNDER, verdict
-from lstm_jax import statistics
+from lstm_jax.lab.report import statistics, verdicts
+from lstm_jax.lab.report.verdicts import NONE, NOT, REPRODUCED, UNDER, verdict
 
 FIGURES = {'success_after': 1_000, 'trials': 10}
 

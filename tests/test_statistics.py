@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lstm_jax import statistics
+from lstm_jax.lab.report import statistics
 
 EXPERIMENTS = 2_000
 # 2,000 experiments at 95 %: three standard errors are 1.5 %.

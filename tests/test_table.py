@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from experiments import summaries, table
 from lstm_jax.lab.plan import text_columns
+from lstm_jax.lab.report import summaries, terminal
 
 PUBLISHED = {
   'table7': {'T=100': {'success_after': 74_000, 'trials': 10, 'wrong': 1}}
@@ -75,7 +75,7 @@ GOLDEN_MARKDOWN = [
 
 
 def test_golden_text():
-  said = table.text(summaries.summarize(ROWS, PUBLISHED), width=80)
+  said = terminal.text(summaries.summarize(ROWS, PUBLISHED), width=80)
   assert said.startswith(GOLDEN)
   assert said.endswith(
     'Left out of this narrow table: range of the mean, wrong, interval of the '
@@ -84,7 +84,7 @@ def test_golden_text():
 
 
 def test_golden_markdown():
-  said = table.markdown(summaries.summarize(ROWS, PUBLISHED))
+  said = terminal.markdown(summaries.summarize(ROWS, PUBLISHED))
   assert said.split('\n')[4:9] == GOLDEN_MARKDOWN
 
 
@@ -129,22 +129,22 @@ def test_rows_are_sorted_numbers_first_and_full_last():
 
 
 def test_no_trial():
-  assert table.text([]) == 'No trial has finished yet.'
-  assert table.markdown([]) == 'No trial has finished yet.\n'
+  assert terminal.text([]) == 'No trial has finished yet.'
+  assert terminal.markdown([]) == 'No trial has finished yet.\n'
 
 
 @pytest.mark.parametrize('status', ['budget', 'given_up', 'diverged', 'failed'])
 def test_all_failed(status):
   found = summaries.summarize([trial(seed=i, status=status) for i in range(8)])
   assert found[0].interval == (float('inf'), float('inf'))
-  said = table.text(found)
+  said = terminal.text(found)
   assert '0/8 [0–32 %]   > 150,000' in said
-  assert table.text(found, width=20).count('0/8') == 1
+  assert terminal.text(found, width=20).count('0/8') == 1
 
 
 def test_trials_that_were_given_up_have_a_column_of_their_own():
   given_up = [trial(seed=i, status='given_up') for i in range(3)]
-  said = table.text(summaries.summarize([*given_up, trial(seed=3)]))
+  said = terminal.text(summaries.summarize([*given_up, trial(seed=3)]))
   lines = said.splitlines()
   (at,) = (i for i, line in enumerate(lines) if line.startswith('solved [95'))
   head, line = lines[at], lines[at + 2]
@@ -156,7 +156,7 @@ def test_trials_that_were_given_up_have_a_column_of_their_own():
 
 def test_a_run_without_budgets_says_unsolved():
   rows = [trial(status='diverged', budget='')]
-  assert ' unsolved ' in table.text(summaries.summarize(rows))
+  assert ' unsolved ' in terminal.text(summaries.summarize(rows))
 
 
 def test_tasks_are_parts_and_options_one_column():
@@ -165,14 +165,14 @@ def test_tasks_are_parts_and_options_one_column():
     for task in ('adding', 'temporal_order')
     for output in ('linear', 'logistic')
   ]
-  said = table.text(summaries.summarize(rows)).split('\n')
+  said = terminal.text(summaries.summarize(rows)).split('\n')
   assert said[1] == 'Options: b 1.'
   body = [line.split()[0] if line else '' for line in said[3:]]
   assert body[2:9] == [
     *('adding', 'task.output=linear', 'task.output=logistic', ''),
     *('temporal_order', 'task.output=linear', 'task.output=logistic'),
   ]
-  assert '| adding | task.output=linear |' in table.markdown(
+  assert '| adding | task.output=linear |' in terminal.markdown(
     summaries.summarize(rows)
   )
 
@@ -204,7 +204,7 @@ def test_narrow_tables_drop_columns_and_say_so(width):
     for cell in ('lstm1997', 'srn')
     for options in ('{"task.output": "linear"}', '')
   ]
-  said = table.text(summaries.summarize(rows, PUBLISHED), width)
+  said = terminal.text(summaries.summarize(rows, PUBLISHED), width)
   rule = next(line for line in said.split('\n') if line.startswith('──'))
   # What is never dropped takes 99 columns here.
   assert len(rule) <= max(width, 99)
@@ -215,7 +215,7 @@ def test_narrow_tables_drop_columns_and_say_so(width):
 
 def test_pipes_do_not_break_markdown():
   rows = [trial(options='{"a": "x|y"}'), trial(options='{"a": "z"}')]
-  said = table.markdown(summaries.summarize(rows))
+  said = terminal.markdown(summaries.summarize(rows))
   assert r'| a=x\|y |' in said
 
 
@@ -238,12 +238,12 @@ def test_a_table_is_as_wide_as_its_terminal(monkeypatch):
   found = summaries.summarize(ROWS, PUBLISHED)
   for columns in (80, 200):
     monkeypatch.setenv('COLUMNS', str(columns))
-    assert table.text(found) == table.text(found, columns)
+    assert terminal.text(found) == terminal.text(found, columns)
   monkeypatch.setenv('COLUMNS', '3')
-  assert table.text(found) == table.text(found, 40)
+  assert terminal.text(found) == terminal.text(found, 40)
   monkeypatch.delenv('COLUMNS')
   monkeypatch.setattr(text_columns.shutil.os, 'get_terminal_size', _no_terminal)
-  assert table.text(found) == table.text(found, 110)
+  assert terminal.text(found) == terminal.text(found, 110)
 
 
 def _no_terminal(descriptor):
@@ -254,13 +254,13 @@ def test_our_mean_stands_beside_the_published_one():
   plan = {'table7': {'T=100': 10, 'T=500': 3}}
   rows = [trial(seed=i, sequences=70_000 + 1_000 * i) for i in range(10)]
   for width in (60, 80, 200):
-    said = table.text(summaries.summarize(rows, PUBLISHED, plan), width)
+    said = terminal.text(summaries.summarize(rows, PUBLISHED, plan), width)
     head = next(line for line in said.split('\n') if 'solved' in line)
     line = said.split('\n')[said.split('\n').index(head) + 2]
     assert head.index('mean') < head.index('published') < head.index('verdict')
     assert '74,500' in line and '74,000 (10)' in line and 'reproduced' in line
   # Trials still to come leave the verdict open.
-  said = table.text(summaries.summarize(rows[:-1], PUBLISHED, plan), 80)
+  said = terminal.text(summaries.summarize(rows[:-1], PUBLISHED, plan), 80)
   assert 'under-powered' in said and ' reproduced' not in said
 
 
@@ -274,9 +274,9 @@ def test_an_unsolved_setting_says_which_error_it_reached():
     )
     for i in range(3)
   ]
-  said = table.text(summaries.summarize(rows), 200)
+  said = terminal.text(summaries.summarize(rows), 200)
   assert '0.16 (0.162)' in said and 'without memory' in said
-  assert 'error' not in table.text(summaries.summarize([trial()]), 200)
+  assert 'error' not in terminal.text(summaries.summarize([trial()]), 200)
 
 
 def test_a_narrow_table_names_rows_in_place_of_settings():
@@ -287,6 +287,6 @@ def test_a_narrow_table_names_rows_in_place_of_settings():
     )
     for i in range(3)
   ]
-  said = table.text(summaries.summarize(rows), 60)
+  said = terminal.text(summaries.summarize(rows), 60)
   assert max(map(len, said.split('\n'))) <= 60
   assert 'r2 ' in said and 'settings' in said

@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 
-from experiments import figures
-from experiments.report.style import COLOURS
+from lstm_jax.lab.report.figures import of_run
+from lstm_jax.lab.report.style import COLOURS
 
 _LINES = {'before': '--', 'after': '-'}
 _COLOURS = (*COLOURS, '#5b6470', '#8c6d1f', '#7a3db8')
@@ -31,9 +31,9 @@ def pictures(found, stem, label):
   except ImportError:
     print('No figure: matplotlib is not installed.', file=sys.stderr)
     return {}
-  style = {**matplotlib.rcParamsDefault, **figures.STYLE}
+  style = {**matplotlib.rcParamsDefault, **of_run.STYLE}
   with matplotlib.rc_context(style):
-    return figures.as_files(draw(found, label), stem)
+    return of_run.as_files(draw(found, label), stem)
 
 
 def draw(found, label):

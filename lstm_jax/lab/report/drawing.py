@@ -1,0 +1,160 @@
+"""The figures of a report, as SVG that takes its colours from the page.
+
+matplotlib is imported where it is used; without it a report has no figures and
+is otherwise complete.
+"""
+
+import io
+import re
+from html import escape
+
+from lstm_jax.lab.report.content import Report
+from lstm_jax.lab.report.figures import of_run, scaling, sequence, strips
+from lstm_jax.lab.report.style import COLOURS, INK, PAPER
+from lstm_jax.lab.report.summaries import parts
+
+_STYLE = {
+  'font.size': 10,
+  'text.parse_math': False,  # `$` in the name of a row is no formula
+  'axes.titlesize': 11,
+  'axes.spines.top': False,
+  'axes.spines.right': False,
+  'svg.fonttype': 'none',  # text stays text
+  'svg.hashsalt': 'lstm_jax',  # the ids in an SVG are random without
+  **dict.fromkeys(
+    (
+      'text.color',
+      'axes.edgecolor',
+      'axes.labelcolor',
+      'axes.titlecolor',
+      'xtick.color',
+      'ytick.color',
+      'grid.color',
+      'patch.edgecolor',
+      'legend.edgecolor',
+    ),
+    INK,
+  ),
+  'figure.facecolor': 'none',
+  'axes.facecolor': 'none',
+  'savefig.facecolor': 'none',
+}
+
+
+# The figures of a run as a whole.
+_RUN = (
+  (
+    'lengths',
+    'Sequences to success against the length: medians over the seeds with '
+    '95 % intervals. An empty marker: half of the trials or more did not '
+    'solve.',
+    of_run.sequences_to_success,
+  ),
+  (
+    'windows',
+    'Trials solved, by window and length. A cell has one colour, the deeper '
+    'the more of its trials solved.',
+    of_run.success_over_window,
+  ),
+)
+
+
+def draw_all(report: Report, traces=()) -> dict[str, tuple[str, str]]:
+  """Every figure of a report.
+
+  Args:
+    report: of `content.made`.
+    traces: `(title, trace, blocks)` of solved nets, see
+      `sequence.draw_sequence`.
+
+  Returns:
+    name -> (caption, SVG): 'lengths', 'windows', 'overview', 'row:ANCHOR',
+    'scaling:n-m' and 'sequence:n'. In the SVG the colour `INK` stands for that
+    of text and `PAPER` for that of the page.
+
+  Raises:
+    ImportError: matplotlib is not installed.
+  """
+  return rendered(_figures(report, traces))
+
+
+def rendered(drawn) -> dict[str, tuple[str, str]]:
+  """Figures as SVG, drawn in the style of a report.
+
+  Args:
+    drawn: an iterator of `(name, (caption, figure))`, or `(name, None)` for
+      what cannot be drawn. It must draw each figure when it is asked for it.
+
+  Returns:
+    name -> (caption, SVG), as `draw_all`.
+
+  Raises:
+    ImportError: matplotlib is not installed.
+  """
+  import matplotlib
+
+  found = {}
+  with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE}):
+    for name, made in drawn:
+      if made is not None:
+        caption, figure = made
+        found[name] = caption, _svg(figure, f'f{len(found)}')
+  return found
+
+
+def _figures(report, traces):
+  """Name and `(caption, figure)` of each figure, drawn one by one."""
+  for name, caption, draw in _RUN:
+    summaries = of_run.drawable(report.summaries)
+    yield name, (caption, draw(summaries)) if summaries else None
+  yield 'overview', strips.overview(report.published)
+  for row in (*report.published, *report.others):
+    yield f'row:{row.anchor}', strips.distribution(row)
+  tables = parts(report.published, lambda row: row.source)
+  for number, rows in enumerate(tables.values()):
+    for i, drawn in enumerate(scaling.draw_scaling(rows)):
+      yield f'scaling:{number}-{i}', drawn
+  for i, (title, trace, blocks) in enumerate(traces):
+    caption = f'{title}. {sequence.CAPTION}'
+    figure = sequence.draw_sequence(trace, title, blocks)
+    yield f'sequence:{i}', (caption, figure)
+
+
+def inline(svg: str, caption: str) -> str:
+  """An SVG for a page of HTML: follows its colours, refers to nothing."""
+  svg = svg.replace(INK, 'currentColor').replace(PAPER, 'var(--page)')
+  for i, colour in enumerate(COLOURS):
+    svg = svg.replace(colour, f'var(--c{i})')
+  svg = re.sub(r' xmlns(:\w+)?="[^"]*"', '', svg)
+  svg = svg.replace('xlink:href', 'href')
+  size = re.search(r'<svg [^>]*\bwidth="([\d.]+)pt"', svg)
+  # As wide as drawn, unless the page is narrower; then no narrower than can be
+  # read.
+  width = float(size[1])
+  style = f'style="max-width:{width:.0f}pt;min-width:{0.7 * width:.0f}pt" '
+  label = f'role="img" aria-label="{escape(caption)}" '
+  return svg.replace('<svg ', f'<svg {label}{style}', 1)
+
+
+def standalone(svg: str) -> bytes:
+  """An SVG for a file of its own: dark on white, wherever it is shown."""
+  svg = svg.replace(INK, '#1f2328').replace(PAPER, '#ffffff')
+  return svg.replace('<svg ', '<svg style="background:#fff" ', 1).encode()
+
+
+def _svg(figure, prefix):
+  """A figure as an `svg` element whose ids begin with a prefix."""
+  data = io.BytesIO()
+  nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
+  figure.savefig(data, format='svg', metadata=nothing)
+  svg = data.getvalue().decode()
+  svg = svg[svg.index('<svg') :]
+  svg = re.sub(r'<metadata>.*?</metadata>\s*', '', svg, flags=re.DOTALL)
+  svg = re.sub(r'<!--.*?-->\s*', '', svg, flags=re.DOTALL)
+  # Hundredths of a point are enough, and half the size.
+  shorter = lambda path: re.sub(r'(\.\d\d)\d+', r'\1', path[0])
+  svg = re.sub(r' d="[^"]*"', shorter, svg)
+  svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
+  svg = re.sub(r'url\(#', f'url(#{prefix}-', svg)
+  svg = re.sub(r'href="#', f'href="#{prefix}-', svg)
+  return svg.strip()

@@ -1,0 +1,63 @@
+"""Figure of a comparison: which class was taken for which."""
+
+from lstm_jax.lab.report.metric_rows import Line
+from lstm_jax.lab.report.style import COLOURS
+
+_DEEPEST = 0.6  # opacity: what is written in a cell must be read
+_MOST = 16  # classes whose cells have their share written in
+
+
+def confusion(line: Line):
+  """Shares of each true class, darker where larger.
+
+  Returns:
+    (caption, figure), None where there is no confusion matrix.
+  """
+  from matplotlib.figure import Figure
+  from matplotlib.patches import Rectangle
+
+  shares = line.confusion
+  if shares is None:
+    return None
+  count = len(shares)
+  names = line.classes if len(line.classes) == count else range(count)
+  size = 0.42 if count <= _MOST else 0.2
+  figure = Figure((size * count + 2.6, size * count + 2), layout='constrained')
+  axes = figure.add_subplot()
+  for i, row in enumerate(shares):
+    for j, share in enumerate(row):
+      axes.add_patch(
+        Rectangle(
+          (j - 0.5, i - 0.5),
+          *(1, 1),
+          facecolor=COLOURS[0],
+          alpha=_DEEPEST * share,
+          linewidth=0,
+        )
+      )
+      percent = f'{100 * share:.0f}'
+      if count <= _MOST and percent != '0':
+        axes.text(
+          j,
+          i,
+          percent,
+          ha='center',
+          va='center',
+          fontsize=8,
+          fontweight='bold' if i == j else 'normal',
+        )
+  axes.set_xlim(-0.5, count - 0.5)
+  axes.set_ylim(count - 0.5, -0.5)
+  axes.set_aspect('equal')
+  ticks = range(count)
+  axes.set_xticks(ticks, names, rotation=45, ha='right', rotation_mode='anchor')
+  axes.set_yticks(ticks, names)
+  axes.tick_params(length=0, labelsize=8)
+  axes.set_xlabel('taken for')
+  axes.set_ylabel('true class')
+  caption = (
+    f'{line.entry["task"]}, {line.name}: percent of each true class of the '
+    'test part that were taken for each class after the last epoch, mean over '
+    'the seeds that trained to the end. Darker: more.'
+  )
+  return caption, figure

@@ -1,0 +1,115 @@
+"""Figure of a comparison: trained nets that go on with a series by themselves.
+
+Of what a data set keeps of a trained net (`Dataset.after`) it reads `points`,
+the series, `clean`, the same without noise, `x` of its points, `fitted`, how
+many of them were trained on, and `free_run`, what the net gave when it was fed
+its own outputs, from index `start` of the series on.
+"""
+
+import math
+
+from lstm_jax.lab.report.metric_rows import Line
+from lstm_jax.lab.report.style import COLOURS, GREY, INK
+from lstm_jax.lab.report.summaries import parts
+
+_MOST = 8  # panels of a figure
+
+
+def free_runs(lines: list[Line]):
+  """The series and what each net made of its continuation, a panel a row.
+
+  Args:
+    lines: of one task.
+
+  Returns:
+    `(caption, figure)` pairs, of at most eight rows each; none where no net ran
+    free.
+  """
+  held = [line for line in lines if _runs(line)]
+  cells = list(parts(held, lambda line: line.entry['cell']))
+  return [
+    _figure(held[i : i + _MOST], cells) for i in range(0, len(held), _MOST)
+  ]
+
+
+def _figure(lines, cells):
+  from matplotlib.figure import Figure
+  from matplotlib.lines import Line2D
+
+  figure = Figure((9, 0.9 + 1.7 * len(lines)), layout='constrained')
+  axes = figure.subplots(len(lines), 1, squeeze=False)[:, 0]
+  for one, line in zip(axes, lines, strict=True):
+    _panel(one, line, COLOURS[cells.index(line.entry['cell']) % len(COLOURS)])
+  axes[-1].set_xlabel('x')
+  shown = dict.fromkeys(line.entry['cell'] for line in lines)
+  dots = {'color': INK, 'marker': '.', 'linestyle': 'none', 'label': 'data'}
+  handles = [
+    Line2D([], [], **dots),
+    Line2D([], [], color=GREY, linewidth=1.2, label='without noise'),
+  ]
+  for cell in shown:
+    colour = COLOURS[cells.index(cell) % len(COLOURS)]
+    handles.append(Line2D([], [], color=colour, linewidth=2, label=cell))
+  figure.legend(
+    handles=handles, loc='outside upper center', ncols=5, frameon=False
+  )
+  return (
+    f'{lines[0].entry["task"]}: nets that run on alone, each output the next '
+    'input. Thick: the first seed, beside its data; thin: the others. Shaded: '
+    'what was trained on. A run that leaves the panel is cut off there.'
+  ), figure
+
+
+def _panel(axes, line, colour):
+  first, *others = _runs(line)
+  x = _places(first)
+  fitted = first.get('fitted')
+  if fitted:
+    axes.axvspan(x(0), x(fitted - 1), color=GREY, alpha=0.14, linewidth=0)
+  for name, style in (
+    ('clean', {'color': GREY, 'linewidth': 1.2}),
+    ('points', {'color': INK, 'marker': '.', 'linestyle': 'none'}),
+  ):
+    values = first.get(name) or ()
+    size = 5 if len(values) < 100 else 2.5
+    axes.plot(*_curve(values, 0, x), markersize=size, **style)
+  for i, run in enumerate([*others, first]):
+    is_first = i == len(others)
+    axes.plot(
+      *_curve(run['free_run'], run.get('start') or 0, x),
+      color=colour,
+      linewidth=2 if is_first else 0.7,
+      alpha=1 if is_first else 0.45,
+    )
+  # A run that explodes would flatten the data.
+  data = [y for y in (first.get('points') or ()) if y is not None]
+  if data:
+    reach = max(max(data) - min(data), 1e-6)
+    axes.set_ylim(min(data) - 0.5 * reach, max(data) + 0.5 * reach)
+  axes.set_title(line.name, loc='left')
+  axes.grid(alpha=0.18)
+
+
+def _runs(line):
+  return [run for run in line.after if run.get('free_run')]
+
+
+def _curve(values, start, x):
+  """(places, values), a gap where one is missing."""
+  places = [x(start + i) for i in range(len(values))]
+  return places, [math.nan if y is None else y for y in values]
+
+
+def _places(run):
+  """Index of a point -> its x; beyond the last, in steps of the same width."""
+  known = run.get('x') or ()
+  if len(known) < 2:
+    return float
+
+  def x(index):
+    if index < len(known):
+      return known[index]
+    step = (known[-1] - known[0]) / (len(known) - 1)
+    return known[-1] + step * (index - len(known) + 1)
+
+  return x

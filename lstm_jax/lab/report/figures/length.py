@@ -1,0 +1,272 @@
+"""Figure: sequences to success against length."""
+
+import itertools
+import math
+import textwrap
+
+from lstm_jax.lab.report import headline
+from lstm_jax.lab.report import summaries as summaries_lib
+from lstm_jax.lab.report.style import COLOURS
+from lstm_jax.lab.report.summaries import Summary, parts, shown
+
+_MARKERS = 'osD^vPX<>'
+_DASHES = ('-', '--', ':', '-.')
+_STAR = {'marker': '*', 'color': '#F0E442', 'markeredgecolor': 'black'}
+_STAR |= {'linestyle': 'none', 'markersize': 17, 'label': 'published mean'}
+_MOST_COUNTED = 10  # lines whose counts all stand above a panel
+_MANY = 10  # ratio of largest to smallest from which an axis is logarithmic
+_SHORT = {'learning_rate': 'rate'}
+
+
+def sequences_to_success(summaries: list[Summary]):
+  """Median sequences to success against length, one panel a task.
+
+  A line is what is compared at several lengths: cell, learner, window, options.
+  Its colour is that of its cell. Bars are the 95 % intervals of the medians
+  (six trials or more), with an arrow where they go on beyond the budget. An
+  empty marker at the upper edge: half of the trials or more did not solve, and
+  there is no median. The strip above a panel counts, line by line, the trials
+  solved. A star is a published mean.
+
+  Args:
+    summaries: of `summaries.summarize`, at least one.
+
+  Returns:
+    A matplotlib `Figure`: for each task the strip, then the panel.
+  """
+  from matplotlib.figure import Figure
+  from matplotlib.lines import Line2D
+
+  tasks = parts(summaries, lambda s: s.setting.get('task'))
+  names = _line_names(summaries)
+  styles = _styles(summaries, names)
+  columns = len(tasks) if len(tasks) < 4 else 2 if len(tasks) == 4 else 3
+  height = math.ceil(len(tasks) / columns)
+  counted = {
+    task: {_label(s, names) for s in inside} for task, inside in tasks.items()
+  }
+  said = 'Above a panel: trials solved / all.'
+  if max(map(len, counted.values())) > _MOST_COUNTED:
+    said = 'Above a panel: trials solved / all, where not all solved.'
+    counted = {
+      task: {_label(s, names) for s in inside if s.solved < s.trials}
+      for task, inside in tasks.items()
+    }
+  # Inches: every strip has the height of the fullest, so that panels align.
+  most = max(1, *(len(of) for of in counted.values()), 0)
+  strip_height = 0.22 * most
+  size = (12, max(8, (4 + strip_height) * height))
+  figure = Figure(figsize=size, layout='constrained')
+  figure.suptitle(titled(summaries, f'Sequences to success. {said}'))
+  places = figure.add_gridspec(height, columns)
+  for place, (task, inside) in zip(places, tasks.items(), strict=False):
+    lines = parts(inside, lambda s: _label(s, names))
+    ratios = (strip_height, size[1] / height - strip_height - 1)
+    inner = place.subgridspec(2, 1, height_ratios=ratios)
+    strip = figure.add_subplot(inner[0])
+    axes = figure.add_subplot(inner[1], sharex=strip)
+    _draw_lines(axes, lines, styles)
+    _draw_strip(
+      strip,
+      {k: of for k, of in lines.items() if k in counted[task]},
+      styles,
+      most,
+    )
+    strip.set_title(shown(task), loc='left', fontweight='bold')
+  handles = [Line2D([], [], label=label, **of) for label, of in styles.items()]
+  if any(_star(s) for s in summaries):
+    handles.append(Line2D([], [], **_STAR))
+  longest = max(len(handle.get_label()) for handle in handles)
+  columns = max(1, min(len(handles), int(12 / (0.1 * longest + 0.7))))
+  figure.legend(
+    handles=handles, loc='outside lower center', ncols=columns, frameon=False
+  )
+  return figure
+
+
+def titled(summaries: list[Summary], below: str, width: int = 100) -> str:
+  """The title of a figure: what the run shows, and what is drawn."""
+  shows = (textwrap.wrap(c, width) for c in headline.clauses(summaries))
+  return '\n'.join([*itertools.chain(*shows), below])
+
+
+def colours(summaries: list[Summary]) -> dict:
+  """Cell -> its colour, the same in every figure of a run."""
+  cells = parts(summaries, lambda s: s.setting.get('cell'))
+  ordered = sorted(cells, key=summaries_lib.order)
+  return {c: COLOURS[i % len(COLOURS)] for i, c in enumerate(ordered)}
+
+
+def num_lines(summaries: list[Summary]) -> int:
+  """What the figure compares: cells, learners, windows and options."""
+  names = _line_names(summaries)
+  return len(parts(summaries, lambda s: _label(s, names)))
+
+
+def _line_names(summaries):
+  """What tells lines apart where they can meet: at one task and length."""
+  aside = ('task', 'length', *summaries_lib.ORIGINS)
+  names = [n for n in summaries_lib.varying(summaries) if n not in aside]
+  at = parts(
+    summaries, lambda s: (s.setting.get('task'), s.setting.get('length'))
+  )
+
+  def lines(names):
+    return [len({_label(s, names) for s in held}) for held in at.values()]
+
+  # Options first: what follows from the rest need not be said.
+  for name in [n for n in reversed(names) if n not in ('cell', 'learner')]:
+    without = [n for n in names if n != name]
+    if lines(without) == lines(names):
+      names = without
+  return names
+
+
+def _label(s, names):
+  """What a line is called."""
+  said = []
+  for name in names:
+    if name not in s.setting:
+      continue
+    value = shown(s.setting[name])
+    if name in summaries_lib.FIELDS:
+      plain = name in ('cell', 'learner')
+      said.append(value if plain else f'{_SHORT.get(name, name)} {value}')
+    else:
+      said.append(f'{name}={value}')
+  return ', '.join(said) or 'all trials'
+
+
+def _styles(summaries, names):
+  """Label -> line style: the colour of its cell, the shape of all the rest."""
+  hues = colours(summaries)
+  styles, taken = {}, {}
+  for label, (first, *_) in parts(
+    summaries, lambda s: _label(s, names)
+  ).items():
+    rest = [name for name in names if name != 'cell']
+    shape = taken.setdefault(_label(first, rest), len(taken))
+    styles[label] = {
+      'color': hues[first.setting.get('cell')],
+      'marker': _MARKERS[shape % len(_MARKERS)],
+      'linestyle': _DASHES[shape % len(_DASHES)],
+    }
+  return styles
+
+
+def _star(s):
+  """(length, published mean) or None."""
+  value = s.published.get('success_after')
+  return (s.setting.get('length'), value) if value else None
+
+
+def _draw_lines(axes, lines, styles):
+  """Medians, their intervals and the published means of one task."""
+  from matplotlib.transforms import ScaledTranslation
+
+  inside = list(itertools.chain(*lines.values()))
+  stars = sorted({_star(s) for s in inside} - {None})
+  solved = [s for s in inside if math.isfinite(s.median)]
+  ends = [end for s in solved for end in (s.median, *(s.interval or ()))]
+  heights = [h for h in (*ends, *(y for _, y in stars)) if math.isfinite(h)]
+  top = max(heights, default=1)
+  middle = (len(lines) - 1) / 2
+  gap = min(4, 24 / len(lines))  # points
+  for i, (label, held) in enumerate(lines.items()):
+    # Side by side: bars of several lines would hide each other.
+    aside = ScaledTranslation(
+      gap * (i - middle) / 72, 0, axes.get_figure(root=True).dpi_scale_trans
+    )
+    transform = axes.transData + aside
+    style = {**styles[label], 'transform': transform, 'label': label}
+    lengths = [s.setting['length'] for s in held]
+    medians = [s.median if math.isfinite(s.median) else math.nan for s in held]
+    axes.plot(lengths, medians, linewidth=1.8, markersize=7, **style)
+    missing = [s.setting['length'] for s in held if math.isinf(s.median)]
+    empty = {**styles[label], 'linestyle': 'none', 'markerfacecolor': 'none'}
+    axes.plot(
+      missing,
+      [0.965] * len(missing),
+      markersize=7,
+      label=f'_{label}',
+      transform=axes.get_xaxis_transform() + aside,
+      **empty,
+    )
+    for length, s in zip(lengths, held, strict=True):
+      if s.interval is None or math.isinf(s.median):
+        continue
+      ends = (s.interval.low, min(s.interval.high, top))
+      style = {'color': styles[label]['color'], 'transform': transform}
+      axes.plot([length] * 2, ends, linewidth=1.2, alpha=0.7, **style)
+      if math.isinf(s.interval.high):
+        axes.plot([length], [top], marker='^', markersize=5, **style)
+  for length, value in stars:
+    axes.plot([length], [value], zorder=5, **_STAR)
+  lengths = sorted({s.setting['length'] for s in inside})
+  # Limits by hand: what is drawn aside does not count as data.
+  pad = 0.1 * (lengths[-1] - lengths[0]) or 1
+  axes.set_xlim(lengths[0] - pad, lengths[-1] + pad)
+  if lengths[-1] >= _MANY * lengths[0]:
+    pad = (lengths[-1] / lengths[0]) ** 0.1
+    axes.set_xscale('log')
+    axes.set_xlim(lengths[0] / pad, lengths[-1] * pad)
+  axes.set_ylim(0, 1.15 * top)
+  if heights and top >= _MANY * min(heights):
+    axes.set_yscale('log')
+    axes.set_ylim(min(heights) / 1.3, 1.6 * top)
+    axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
+  elif not heights:
+    axes.set_yticks([])
+    axes.text(
+      0.5,
+      0.5,
+      'no setting was solved by half of its trials',
+      ha='center',
+      va='center',
+      transform=axes.transAxes,
+    )
+  if len(lengths) <= 8:
+    axes.set_xticks(lengths, map(shown, lengths))
+  axes.minorticks_off()
+  if any(math.isinf(s.median) for s in inside):
+    axes.annotate(
+      'unsolved by half or more',
+      (1, 0.965),
+      xycoords='axes fraction',
+      ha='right',
+      va='center',
+      fontsize='small',
+      alpha=0.6,
+    )
+  axes.yaxis.set_major_formatter(lambda y, _: f'{y:,.0f}')
+  axes.grid(alpha=0.25)
+  axes.set_xlabel('length T (steps)')
+  axes.set_ylabel('sequences to success (median)')
+
+
+def _draw_strip(strip, lines, styles, most):
+  """Trials solved, k/n: a row a line, a column a length."""
+  strip.set_ylim(len(lines) - 0.5, len(lines) - most - 0.5)
+  strip.set_yticks([])
+  strip.tick_params(bottom=False, labelbottom=False)
+  for side in ('left', 'bottom'):
+    strip.spines[side].set_visible(False)
+  for i, (label, held) in enumerate(lines.items()):
+    style = {**styles[label], 'linestyle': 'none', 'markersize': 6}
+    strip.plot(
+      [-0.02],
+      [i],
+      transform=strip.get_yaxis_transform(),
+      clip_on=False,
+      **style,
+    )
+    for s in held:
+      strip.text(
+        s.setting['length'],
+        i,
+        f'{s.solved}/{s.trials}',
+        ha='center',
+        va='center',
+        fontsize=10,
+        color=styles[label]['color'],
+      )

@@ -1,0 +1,103 @@
+"""The figures of a run, drawn from its rows.
+
+matplotlib is imported where it is used; without it a run has no figures and is
+otherwise complete. Nothing here touches pyplot or its global state. The same
+rows give the same bytes.
+"""
+
+import io
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lstm_jax.lab.report import summaries as summaries_lib
+from lstm_jax.lab.report.figures.length import num_lines, sequences_to_success
+from lstm_jax.lab.report.figures.window import success_over_window
+from lstm_jax.lab.report.summaries import Summary
+from lstm_jax.lab.store import files
+
+STYLE = {
+  'font.size': 12,
+  'text.parse_math': False,  # `$` in the name of a row is no formula
+  'axes.titlesize': 13,
+  'figure.titlesize': 15,
+  'axes.spines.top': False,
+  'axes.spines.right': False,
+  'svg.hashsalt': 'lstm_jax',  # the ids in an SVG are random without
+}
+
+# Lines that a legend below the panels has room for.
+_MOST = 40
+
+
+def draw_all(
+  rows: Iterable[Mapping[str, Any]],
+  out_dir: str | Path,
+  published: Mapping[str, Any] | None = None,
+) -> list[Path]:
+  """Draws every figure of a run as PNG and SVG.
+
+  Args:
+    rows: as for `summaries.summarize`.
+    out_dir: folder, made if it is not there.
+    published: grid -> row -> figures, as for `summaries.summarize`.
+
+  Returns:
+    The files written: none for a run without a task that has lengths, where
+    more is compared than a legend can name, or where matplotlib is missing (a
+    line on stderr says so).
+  """
+  summaries = summaries_lib.summarize(rows, published)
+  drawn = drawable(summaries)
+  if not drawn:
+    if lines := num_lines(_with_length(summaries)):
+      print(
+        f'No figures of {lines} lines; the report has one a row.',
+        file=sys.stderr,
+      )
+    return []
+  try:
+    import matplotlib
+  except ImportError:
+    print('No figures: matplotlib is not installed.', file=sys.stderr)
+    return []
+  out_dir = Path(out_dir)
+  files.make_directory(out_dir)
+  paths = []
+  with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
+    for draw in (sequences_to_success, success_over_window):
+      for name, data in as_files(draw(drawn), draw.__name__).items():
+        path = out_dir / name
+        files.write(path, data)  # of a finished run that is run again: nothing
+        paths.append(path)
+  return paths
+
+
+def drawable(summaries: list[Summary]) -> list[Summary]:
+  """Those that the two figures show, none where they cannot be told apart.
+
+  Both have the length as an axis; a task without one is in the table alone.
+  """
+  found = _with_length(summaries)
+  return found if found and num_lines(found) <= _MOST else []
+
+
+def _with_length(summaries):
+  return [one for one in summaries if 'length' in one.setting]
+
+
+def as_files(figure, name: str) -> dict[str, bytes]:
+  """A matplotlib figure as PNG and SVG, free of dates and versions.
+
+  To be called within `rc_context` of `STYLE`.
+
+  Returns:
+    `name.png` and `name.svg` -> bytes.
+  """
+  found = {}
+  for kind, metadata in (('png', {'Software': None}), ('svg', {'Date': None})):
+    data = io.BytesIO()
+    figure.savefig(data, format=kind, metadata=metadata)
+    found[f'{name}.{kind}'] = data.getvalue()
+  return found

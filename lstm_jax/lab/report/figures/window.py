@@ -1,0 +1,112 @@
+"""Figure: share of trials solved over window and length."""
+
+from lstm_jax.lab.report import summaries as summaries_lib
+from lstm_jax.lab.report.figures.length import colours, titled
+from lstm_jax.lab.report.summaries import Summary, order, parts, shown
+
+_DEEPEST = 0.6  # opacity: what is written in a place must be read
+
+
+def success_over_window(summaries: list[Summary]):
+  """Trials solved, window over length: a heat map for each task and cell.
+
+  A row is a window, `full`, or a learner that has none. A cell has one colour,
+  the deeper the more of its trials solved. Settings that differ in something
+  else are pooled, and the title says in what.
+
+  Args:
+    summaries: of `summaries.summarize`, at least one.
+
+  Returns:
+    A matplotlib `Figure`; an axes a task and cell.
+  """
+  from matplotlib.figure import Figure
+
+  tasks = parts(summaries, lambda s: s.setting.get('task'))
+  cells = parts(summaries, lambda s: s.setting.get('cell'))
+  windowed = parts(
+    (s for s in summaries if 'window' in s.setting),
+    lambda s: s.setting.get('learner'),
+  )
+  size = (max(12, 3 * len(cells) + 2), max(8, 2.6 * len(tasks)))
+  figure = Figure(figsize=size, layout='constrained')
+  grid = figure.subplots(len(tasks), len(cells), squeeze=False)
+  pooled, hues = set(), colours(summaries)
+  for (task, inside), line in zip(tasks.items(), grid, strict=True):
+    windows = parts(
+      sorted(inside, key=_window_order), lambda s: _window(s, windowed)
+    )
+    lengths = list(parts(inside, lambda s: s.setting.get('length')))
+    for cell, axes in zip(cells, line, strict=True):
+      places = parts(
+        (s for s in inside if s.setting.get('cell') == cell),
+        lambda s: (_window(s, windowed), s.setting.get('length')),
+      )
+      _draw_heat(axes, places, list(windows), lengths, hues[cell])
+      title = f'{shown(task)}, {shown(cell)}'
+      axes.set_title(title, fontsize=12, color=hues[cell])
+      if axes is not line[0]:
+        axes.set_yticklabels([])
+      for held in places.values():
+        pooled |= set(summaries_lib.varying(held)) - {*summaries_lib.ORIGINS}
+  below = 'Trials solved / all, by window and length'
+  if pooled:
+    below += f' (pooled over {", ".join(sorted(pooled))})'
+  figure.suptitle(titled(summaries, f'{below}.'))
+  figure.supxlabel('length T (steps)')
+  figure.supylabel('window (steps an error travels back)')
+  figure.get_layout_engine().set(h_pad=0.1)
+  return figure
+
+
+def _window(s, windowed):
+  """What the row of a setting is called."""
+  learner = shown(s.setting.get('learner'))
+  if 'window' not in s.setting:
+    return learner
+  window = shown(s.setting['window'])
+  return window if len(windowed) == 1 else f'{learner} {window}'
+
+
+def _window_order(s):
+  """Windows by size, `full`, then learners that have none."""
+  return (
+    'window' not in s.setting,
+    shown(s.setting.get('learner')),
+    order(s.setting.get('window')),
+  )
+
+
+def _draw_heat(axes, places, windows, lengths, hue):
+  """One heat map; a place that was not run stays blank."""
+  import numpy as np
+  from matplotlib.colors import LinearSegmentedColormap, to_rgb
+
+  share = np.full((len(windows), len(lengths)), np.nan)
+  for (window, length), held in places.items():
+    i, j = windows.index(window), lengths.index(length)
+    solved, trials = sum(s.solved for s in held), sum(s.trials for s in held)
+    share[i, j] = solved / trials
+    axes.text(
+      j,
+      i,
+      f'{solved}/{trials}',
+      ha='center',
+      va='center',
+      fontsize=12 if len(lengths) <= 6 else 9,
+      fontweight='bold' if solved else 'normal',
+    )
+  axes.set_xticks(range(len(lengths)), map(shown, lengths))
+  axes.set_yticks(range(len(windows)), windows)
+  edges = (np.arange(n + 1) - 0.5 for n in reversed(share.shape))
+  axes.tick_params(length=0)
+  axes.spines[:].set_visible(False)
+  ends = [(*to_rgb(hue), 0.1), (*to_rgb(hue), _DEEPEST)]
+  axes.pcolormesh(
+    *edges,
+    np.ma.masked_invalid(share),
+    cmap=LinearSegmentedColormap.from_list('solved', ends),
+    vmin=0,
+    vmax=1,
+    edgecolors='none',
+  )

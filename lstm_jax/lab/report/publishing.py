@@ -1,0 +1,127 @@
+"""Where a report goes, whether it is there already, and its files."""
+
+import hashlib
+import importlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lstm_jax.lab.plan import catalog
+from lstm_jax.lab.report import drawing, html_page
+from lstm_jax.lab.store import faults, files, seal
+
+LEFT_OUT = 'No figures: matplotlib is not installed (pip install ".[plot]").'
+_EXPERIMENTS = Path(__file__).parent.parent
+# Behind it stand the checksums of all files of a report.
+_MARK = b'<!-- sha256 '
+
+
+def directory(folders, out: str | Path | None) -> Path:
+  """Where the report goes, which is there afterwards."""
+  if out is None:
+    if len(folders) > 1:
+      raise ValueError(f'out must be given for {len(folders)} folders.')
+    return folders[0].path
+  out = Path(out)
+  real = os.path.realpath
+  own = len(folders) == 1 and real(out) == real(folders[0].path)
+  if os.path.lexists(out / 'plan.json') and not own:
+    raise faults.Refused(
+      f'{out}: holds a run, whose own report would be lost; name another --out'
+    )
+  files.make_directory(out)
+  return out
+
+
+def key(held: Any) -> str:
+  """Hash of all that a report is made from.
+
+  Args:
+    held: plain values: what was read of the run folders. The sources, and
+      whether figures can be drawn, are added.
+  """
+  sources = [
+    [path.name, hashlib.sha256(files.read(path)).hexdigest()]
+    for package in (_EXPERIMENTS, Path(catalog.__file__).parent)
+    for path in files.tree(package, ('.py', '.toml'))
+  ]
+  made_from = [
+    held,
+    can_draw(),
+    sources,
+  ]
+  return seal.digest(seal.plain(made_from))
+
+
+def there(out: Path, made_from: str) -> list[Path]:
+  """The files of a report made from the same, html first, or none.
+
+  None either where one of them is not what was written: edited, cut, gone.
+  """
+  try:
+    page, mark, listed = files.read(out / 'report.html').rpartition(_MARK)
+    if not mark or html_page.key(made_from).encode() not in page:
+      return []
+    made = json.loads(listed.partition(b' -->')[0])
+    names = ['report.html', *(name for name in made if name != 'report.html')]
+    data = {name: files.read(out / name) for name in names[1:]}
+    same = _digests({'report.html': page} | data) == made
+  except (
+    OSError, faults.StoreError, ValueError, TypeError, RecursionError
+  ):  # fmt: skip
+    return []
+  return [out / name for name in names] if same else []
+
+
+def _digests(contents):
+  """Name -> SHA-256 of what is in it."""
+  return {
+    name: hashlib.sha256(data).hexdigest() for name, data in contents.items()
+  }
+
+
+def can_draw() -> bool:
+  """Whether matplotlib is installed."""
+  try:
+    importlib.import_module('matplotlib')
+  except ImportError:
+    return False
+  return True
+
+
+def publish(
+  out: Path,
+  disk: files.Disk,
+  pictures: Mapping[str, tuple[str, str]],
+  page: str,
+  document: Callable[[dict[str, tuple[str, str]]], str],
+) -> list[Path]:
+  """Writes what has changed of a report.
+
+  Args:
+    out: of `directory`.
+    disk: the calls that change the disk.
+    pictures: of `drawing.rendered`.
+    page: the page of HTML.
+    document: name -> (caption, file relative to the document) to Markdown.
+
+  Returns:
+    The files, report.html and report.md first.
+  """
+  linked, drawn = {}, {}
+  for name, (caption, svg) in pictures.items():
+    file = f'figures/report-{name.replace(":", "-")}.svg'
+    linked[name] = caption, file
+    drawn[file] = drawing.standalone(svg)
+  contents = {
+    'report.html': page.encode(),
+    'report.md': document(linked).encode(),
+    **drawn,
+  }
+  listed = json.dumps(_digests(contents)).encode()
+  contents['report.html'] += _MARK + listed + b' -->\n'
+  for name, data in contents.items():
+    files.write(out / name, data, disk)
+  return [out / name for name in contents]

@@ -1,0 +1,111 @@
+"""The rows of docs/paper1997.csv, from a run of `--grid=paper1997`.
+
+`python -m experiments.readme --paper=FOLDER` writes them, and the tables of
+README.md and of docs/reproduction.md that are made from them.
+"""
+
+import csv
+import io
+from pathlib import Path
+
+from lstm_jax.lab.report import rows as rows_of
+from lstm_jax.lab.report import runs, verdicts
+from lstm_jax.lab.store import faults, folder
+
+COLUMNS = (
+  'source', 'line', 'reading', 'published', 'trials_published', 'solved',
+  'trials', 'mean', 'mean_low', 'mean_high', 'median', 'shortest', 'longest',
+  'ratio', 'chance_factor', 'verdict', 'test_wrong', 'test_absolute',
+  'test_squared', 'weights', 'weights_published', 'device_seconds',
+)  # fmt: skip
+
+
+def kept(path: Path) -> str:
+  """The text of docs/paper1997.csv for a run folder.
+
+  Raises:
+    Refused: the run has not ended, or lacks a published row's figures.
+  """
+  run = runs.join([runs.read(folder.open_folder(path))])
+  text = io.StringIO()
+  writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
+  writer.writeheader()
+  for row in rows_of.published_rows(run.entries, run.rows):
+    if row.best.missing or not row.figures:
+      raise faults.Refused(
+        f'{path}: row {row.name} has no published figures, or trials still to '
+        'come; give a whole run of --grid=paper1997'
+      )
+    writer.writerow(_line(row))
+  return text.getvalue()
+
+
+def _line(row):
+  best, figures = row.best, row.figures
+  solved = best.sequences
+  low, high = best.mean_interval or (None, None)
+  # One that half the trials or more did not reach is infinite: no figure.
+  median = best.median if best.solved * 2 > best.trials else None
+  return {
+    'source': row.source,
+    'line': row.name,
+    'reading': best.name,
+    'published': verdicts.published_mean(figures),
+    'trials_published': figures.get('trials'),
+    'solved': best.solved,
+    'trials': best.trials,
+    'mean': _rounded(best.mean),
+    'mean_low': _rounded(low),
+    'mean_high': _rounded(high),
+    'median': _rounded(median),
+    'shortest': _rounded(solved[0]) if solved else None,
+    'longest': _rounded(solved[-1]) if solved else None,
+    'ratio': _rounded(best.verdict.ratio, 3),
+    'chance_factor': _rounded(best.verdict.reach, 3),
+    'verdict': best.verdict.word,
+    'test_wrong': _rounded(best.wrong, 2),
+    'test_absolute': _rounded(best.absolute, 4),
+    'test_squared': _rounded(best.squared, 6),
+    'weights': best.weights,
+    'weights_published': figures.get('weights'),
+    'device_seconds': _rounded(best.seconds),
+  }
+
+
+def _rounded(number, digits=None):
+  return None if number is None else round(number, digits)
+
+
+def table(rows) -> str:
+  """The table of docs/reproduction.md, in Markdown."""
+  count = {word: 0 for word in verdicts.WORDS}
+  for row in rows:
+    count[row['verdict']] += 1
+  lines = [
+    f'**{count[verdicts.REPRODUCED]} of {len(rows)} rows are reproduced, '
+    f'{count[verdicts.UNDER]} under-powered, {count[verdicts.NOT]} not '
+    'reproduced.**',
+    '',
+    '| table | row | reading | published | ours: solved, mean (95 %) '
+    '| ours / published (chance) | verdict | device s |',
+    '|---|---|---|---:|---|---:|---|---:|',
+  ]
+  for row in rows:
+    number = lambda name, row=row: f'{float(row[name]):,.0f}'
+    mean, ratio = '–', '–'
+    if row['mean']:
+      mean = number('mean')
+      if row['mean_low']:
+        mean += f' ({number("mean_low")}–{number("mean_high")})'
+      ratio = f'{float(row["ratio"]):.2f}'
+      if row['chance_factor']:
+        ratio += f' (×÷ {float(row["chance_factor"]):.2f})'
+    word = row['verdict']
+    lines.append(
+      f'| {row["source"].removeprefix("Table ")} | {row["line"]} '
+      f'| {row["reading"]} | {number("published")} '
+      f'| {row["solved"]}/{row["trials"]}, {mean} | {ratio} '
+      f'| {f"**{word}**" if word == verdicts.REPRODUCED else word} '
+      f'| {row["device_seconds"]} |'
+    )
+  return '\n'.join(lines) + '\n'

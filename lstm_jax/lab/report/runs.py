@@ -1,0 +1,150 @@
+"""Run folders as a report reads them, and the trials of several as one run.
+
+A folder is read once, so a report of a run that goes on is of one moment.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from lstm_jax.lab.report.summaries import parts
+from lstm_jax.lab.store import nets, seal, trial_records
+
+# Of two records of a trial the origins may differ, the results may not.
+_COMPARED = tuple(
+  name for name in trial_records.RESULT_COLUMNS if name not in ('grid', 'row')
+)
+_NAMED = 3  # trials that a warning names
+
+
+class Run(NamedTuple):
+  """What a report needs of a run folder.
+
+  Attributes:
+    identity: hash of the plan.
+    provenance: versions and machine that the plan names.
+    entries: id of a trial -> its entry in the plan, in the plan's order.
+    records: id -> record, of the trials that have ended.
+    rows: id -> row of `results.csv`, of the same.
+    problems: number of files in records/ that do not count.
+    nets: ids of the trials whose nets are kept.
+  """
+
+  identity: str
+  provenance: Mapping[str, Any]
+  entries: Mapping[str, Mapping[str, Any]]
+  records: Mapping[str, Mapping[str, Any]]
+  rows: Mapping[str, Mapping[str, Any]]
+  problems: int
+  nets: tuple[str, ...]
+
+
+class Joined(NamedTuple):
+  """The trials of one or several runs, each once.
+
+  Attributes:
+    entries: in the order of the plans, those of the first run first.
+    rows: of the trials that have ended in some run.
+    warnings: what is wrong, one sentence each.
+  """
+
+  entries: list[Mapping[str, Any]]
+  rows: list[Mapping[str, Any]]
+  warnings: list[str]
+
+
+def read(opened) -> Run:
+  """A run folder, as far as it has come.
+
+  Raises:
+    Refused, StorageError, Unusable: a record of another version; the disk.
+  """
+  records, problems = trial_records.read_records(opened)
+  return Run(
+    identity=seal.digest([opened.identity, list(opened.trials.values())]),
+    provenance=opened.plan.get('provenance', {}),
+    entries=opened.trials,
+    records=records,
+    rows={row['trial']: row for row in trial_records.rows(opened, records)},
+    problems=len(problems),
+    nets=tuple(nets.names(opened)),
+  )
+
+
+def join(runs: Sequence[Run]) -> Joined:
+  """Every trial once, with the entry and the row of the first that has one."""
+  entries, rows, others = {}, {}, {}
+  for run in runs:
+    for name, entry in run.entries.items():
+      entries.setdefault(name, entry)
+    for name, row in run.rows.items():
+      if said := _changes(rows.setdefault(name, row), row):
+        others.setdefault(name, said)
+  warnings = []
+  if number := sum(run.problems for run in runs):
+    # Their reasons name files of this machine: the sweep prints them.
+    warnings.append(
+      f'{number:,} files in records/ do not count: damaged, or a second '
+      'result that disagrees with the first.'
+    )
+  if others:
+    said = [f'{name}: {said}' for name, said in list(others.items())[:_NAMED]]
+    said += ['...'] * (len(others) > _NAMED)
+    trials = 'trial' if len(others) == 1 else 'trials'
+    warnings.append(
+      f'A later run has other results of {len(others):,} {trials}; the first '
+      f'counts. {"; ".join(said)}.'
+    )
+  return Joined(
+    list(entries.values()),
+    [rows[name] for name in entries if name in rows],
+    warnings,
+  )
+
+
+def facts(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
+  """Heading -> name -> value: counts, versions and device of each run."""
+  found, seen = {}, set()
+  for number, run in enumerate(runs, 1):
+    grids = ', '.join(
+      parts(run.entries.values(), lambda entry: f'grid {entry["grid"]}')
+    )
+    heading = 'The run' if len(runs) == 1 else f'Run {number}: {grids}'
+    found[heading] = _facts(run, len(seen & run.entries.keys()))
+    seen |= run.entries.keys()
+  return found
+
+
+def _facts(run, shared):
+  made = run.provenance
+  packages = ('python', 'jax', 'jaxlib', 'numpy')
+  versions = [f'{name} {made[name]}' for name in packages if made.get(name)]
+  seconds = sum(row.get('seconds') or 0 for row in run.rows.values())
+  solved = sum(row['status'] == 'solved' for row in run.rows.values())
+  devices, kind = made.get('device_count'), made.get('device_kind')
+  said = {
+    'trials': f'{len(run.rows):,} of {len(run.entries):,} ended, '
+    f'{solved:,} solved',
+    'shared': f'{shared:,} of the trials are in a run above, too'
+    if shared
+    else None,
+    'device time': f'{seconds:,.0f} s, summed over trials',
+    'device': f'{devices} × {kind}' if devices and kind else kind,
+    'processor': made.get('cpu'),
+    'versions': ', '.join(versions),
+    'commit': made.get('commit'),
+    'changes': 'the sources differed from the commit'
+    if made.get('changes')
+    else None,
+    'plan': run.identity[:16],
+  }
+  return {name: str(value) for name, value in said.items() if value}
+
+
+def _changes(one, other):
+  """The result columns in which two rows of a trial differ, as text."""
+  # As text: 0.0 equals -0.0 and 1 equals 1.0 as numbers.
+  pairs = [
+    (name, seal.canonical(one[name]), seal.canonical(other[name]))
+    for name in _COMPARED
+  ]
+  return ', '.join(f'{name} {a} and {b}' for name, a, b in pairs if a != b)

@@ -1,0 +1,270 @@
+"""The trials of a run, summed up setting by setting.
+
+A setting is everything about a trial but its seed. A summary is a pure
+function of the rows of `results.csv` and of the published figures kept in the
+plan; the table and the figures are drawn from summaries alone. Every trial
+counts in every denominator: one that ran out of budget, was given up early,
+diverged or failed by an error is a trial that did not solve its task.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from lstm_jax.lab.report import statistics
+from lstm_jax.lab.store.trial_records import STATUSES
+
+# Parts of a setting that have a column of their own, in the order of columns
+# and of sorting.
+FIELDS = ('task', 'cell', 'learner', 'length', 'window', 'hidden')
+FIELDS += ('learning_rate',)
+# What two settings may differ in without being worth a column.
+ORIGINS = ('budget', 'grid', 'row')
+TESTS = 2560  # fresh sequences that the paper tests a solved net on
+
+_NUMBERS = ('sequences_to_success', 'test_wrong', 'test_total', 'seconds')
+_NUMBERS += ('train_absolute',)
+
+
+class Summary(NamedTuple):
+  """All trials of one setting.
+
+  Attributes:
+    setting: `FIELDS`, `ORIGINS` and every option -> value, without those that
+      are missing.
+    trials, solved, given_up, diverged, failed: counts; `trials` is the
+      denominator.
+    rate: Wilson 95 % interval of the probability to solve.
+    median: sequences to success of all trials, infinite if unsolved.
+    interval: 95 % interval of the median; None for fewer than six trials.
+    mean, low, high: sequences to success of solved trials; None without any.
+    sequences: to success, of the solved trials, ascending.
+    error: mean over the unsolved trials of the last training error, absolute;
+      None where it is not known.
+    missing: trials of the plan that are still to come.
+    wrong: mean number wrong in 2560 tests, of solved trials; None without any.
+    seconds: sum over trials.
+    published: the paper's figures, among them `success_after` (mean sequences
+      to success) and `trials`; empty where nothing was published.
+  """
+
+  setting: Mapping[str, Any]
+  trials: int
+  solved: int
+  given_up: int
+  diverged: int
+  failed: int
+  rate: statistics.Interval
+  median: float
+  interval: statistics.Interval | None
+  mean: float | None
+  low: float | None
+  high: float | None
+  sequences: tuple[float, ...]
+  error: float | None
+  missing: int
+  wrong: float | None
+  seconds: float
+  published: Mapping[str, Any]
+
+
+def summarize(
+  rows: Iterable[Mapping[str, Any]],
+  published: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+  planned: Mapping[str, Mapping[str, int]] | None = None,
+) -> list[Summary]:
+  """Groups trials by setting.
+
+  Args:
+    rows: one mapping a trial with the columns of `results.csv`, typed or as
+      strings; an empty string is a missing value. `options` is a mapping or its
+      JSON text. `window` is a number, `full`, or missing where the learner has
+      none.
+    published: grid -> row -> figures, as in `Summary.published`.
+    planned: grid -> row -> trials of the plan; those in `rows` where missing.
+
+  Returns:
+    One summary a setting, sorted: numbers by size, `full` and nothing last.
+
+  Raises:
+    ValueError: a row has an unknown status, or is solved without a number of
+      sequences to success.
+  """
+  groups: dict[tuple, list] = {}
+  for row in rows:
+    setting = _setting(row)
+    key = tuple(sorted((name, repr(v)) for name, v in setting.items()))
+    groups.setdefault(key, []).append((setting, _result(row)))
+  found = []
+  for group in groups.values():
+    setting = group[0][0]
+    rows_of_grid = (published or {}).get(setting.get('grid'), {})
+    figures = rows_of_grid.get(setting.get('row'), {})
+    trials = [result for _, result in group]
+    of_grid = (planned or {}).get(setting.get('grid'), {})
+    missing = of_grid.get(setting.get('row'), len(trials)) - len(trials)
+    found.append(_summary(setting, trials, missing, figures))
+  return sorted(found, key=_place)
+
+
+def varying(summaries: list[Summary]) -> list[str]:
+  """Names of what tells the settings of a run apart.
+
+  The fields with different values within the run, and the options with
+  different values for one task, cell and learner. Other options, and
+  `ORIGINS`, are named only if they are needed to tell two settings apart.
+  """
+  flat = [s.setting for s in summaries]
+  options = option_names(summaries)
+  groups = {}
+  for one in flat:
+    alike = tuple(one.get(name) for name in ('task', 'cell', 'learner'))
+    groups.setdefault(alike, []).append(one)
+  free = [
+    name
+    for name in options
+    if any(
+      len({shown(one.get(name)) for one in group}) > 1
+      for group in groups.values()
+    )
+  ]
+  names = []
+  for known, nothing_counts in (
+    ((*FIELDS, *free), False),
+    ((*FIELDS, *options), False),
+    ((*FIELDS, *options), True),
+    ((*FIELDS, *options, *ORIGINS), True),
+  ):
+    names = []
+    for name in known:
+      values = {shown(one.get(name)) for one in flat}
+      if len(values if nothing_counts else values - {shown(None)}) > 1:
+        names.append(name)
+    labels = {tuple(shown(one.get(name)) for name in names) for one in flat}
+    if len(labels) == len(flat):
+      break
+  return names
+
+
+def option_names(summaries: list[Summary]) -> list[str]:
+  """The names of all options of a run, sorted."""
+  return sorted({n for s in summaries for n in s.setting} - {*FIELDS, *ORIGINS})
+
+
+def shown(value: Any) -> str:
+  """A value as text: 0.5, 1,000 (whole numbers), words; - for nothing."""
+  if value is None:
+    return '-'
+  if isinstance(value, float):
+    return str(value)
+  if isinstance(value, list | tuple):
+    return ':'.join(map(shown, value))
+  return f'{value:,}' if type(value) is int else str(value)
+
+
+def _setting(row):
+  """Fields, origins and options of a trial as one flat dict."""
+  options = row.get('options') or {}
+  if isinstance(options, str):
+    options = json.loads(options)
+  found = {name: _number(row.get(name)) for name in (*FIELDS, *ORIGINS)}
+  found |= {name: row.get(name) for name in ('grid', 'row')}
+  return {
+    k: v for k, v in (found | _flat(options)).items() if v not in (None, '')
+  }
+
+
+def _flat(options):
+  """Nested options as one dict with dotted names."""
+  found = {}
+  for name, value in options.items():
+    if isinstance(value, Mapping):
+      found |= {f'{name}.{k}': v for k, v in _flat(value).items()}
+    else:
+      found[name] = value
+  return found
+
+
+def _result(row):
+  """What came out of a trial, numbers as numbers, None where missing."""
+  found = {name: _number(row.get(name)) for name in _NUMBERS}
+  found = {k: None if v == '' else v for k, v in found.items()}
+  status, trial = row.get('status'), row.get('trial')
+  if status not in STATUSES:
+    raise ValueError(
+      f'status of trial {trial} must be one of {", ".join(STATUSES)}; '
+      f'got {status!r}.'
+    )
+  if status == 'solved' and found['sequences_to_success'] is None:
+    raise ValueError(f'sequences_to_success of solved trial {trial} is empty.')
+  return {**found, 'status': status}
+
+
+def _number(value):
+  """The number that a text spells; anything else as it is."""
+  for kind in (int, float) if isinstance(value, str) else ():
+    try:
+      return kind(value)
+    except ValueError:
+      continue
+  return value
+
+
+def _summary(setting, trials, missing, figures):
+  solved = [t for t in trials if t['status'] == 'solved']
+  sequences = [t['sequences_to_success'] for t in solved]
+  waits = sequences + [math.inf] * (len(trials) - len(solved))
+  tested = [t for t in solved if t['test_total']]
+  errors = [
+    t['train_absolute']
+    for t in trials
+    if t['status'] != 'solved' and t['train_absolute'] is not None
+  ]
+  shares = [t['test_wrong'] / t['test_total'] for t in tested]
+  return Summary(
+    setting=setting,
+    trials=len(trials),
+    solved=len(solved),
+    given_up=sum(t['status'] == 'given_up' for t in trials),
+    diverged=sum(t['status'] == 'diverged' for t in trials),
+    failed=sum(t['status'] == 'failed' for t in trials),
+    rate=statistics.wilson(len(solved), len(trials)),
+    median=statistics.median(waits),
+    interval=statistics.median_interval(waits),
+    mean=math.fsum(sequences) / len(solved) if solved else None,
+    low=min(sequences, default=None),
+    high=max(sequences, default=None),
+    sequences=tuple(sorted(sequences)),
+    error=math.fsum(errors) / len(errors) if errors else None,
+    missing=missing,
+    wrong=TESTS * math.fsum(shares) / len(shares) if shares else None,
+    seconds=math.fsum(t['seconds'] or 0 for t in trials),
+    published=figures,
+  )
+
+
+def parts(items: Iterable, key: Callable[[Any], Any]) -> dict[Any, list]:
+  """Key -> items that have it; keys in the order in which they first come."""
+  found = {}
+  for item in items:
+    found.setdefault(key(item), []).append(item)
+  return found
+
+
+def order(value: Any) -> tuple:
+  """Sort key of a setting's value: numbers by size, words, `full`, nothing."""
+  if isinstance(value, int | float):
+    return (0, value, '')
+  late = 3 if value is None else 2 if value == 'full' else 1
+  return (late, 0, shown(value))
+
+
+def _place(summary):
+  """Sort key of a summary: nothing of it depends on the order of the rows."""
+  of = summary.setting
+  return (
+    [order(of.get(name)) for name in FIELDS],
+    [(name, order(of[name])) for name in sorted({*of} - {*FIELDS, *ORIGINS})],
+    [order(of.get(name)) for name in ORIGINS],
+  )

@@ -1,0 +1,268 @@
+"""The table of a run: one line a setting, beside what was published."""
+
+import math
+import textwrap
+
+from lstm_jax.lab.plan import text_columns
+from lstm_jax.lab.report import levels, verdicts
+from lstm_jax.lab.report import summaries as summaries_lib
+from lstm_jax.lab.report.summaries import Summary, shown
+
+_NOTHING = 'No trial has finished yet.'
+_SHORT = {'learning_rate': 'rate'}
+_LEGEND = {
+  'solved': 'k/n of all trials, with Wilson 95 % interval',
+  'median': 'sequences to success of all trials, an unsolved one counts as '
+  'more than its budget; 95 % order-statistic interval for six trials or more',
+  'mean': 'sequences to success of solved trials [range]',
+  'published': 'mean sequences to success (trials)',
+  'verdict': 'by the rule that the report prints',
+  'error': 'last training error of unsolved trials (of a predictor without '
+  'memory)',
+  'wrong': f'of {summaries_lib.TESTS:,} fresh sequences, mean of solved trials',
+  'seconds': 'sum over trials',
+}
+# What a narrow table gives up, first to last. Our mean stays beside a published
+# one; settings become the names of their rows.
+_GIVE_UP = (
+  'range of the mean',
+  'wrong',
+  'interval of the median',
+  'seconds',
+  'mean',
+  'error',
+  'interval of solved',
+  'settings',
+)
+_GIVE_UP_PUBLISHED = (
+  'range of the mean',
+  'wrong',
+  'interval of the median',
+  'seconds',
+  'error',
+  'median',
+  'interval of solved',
+  'settings',
+)
+
+
+def text(summaries: list[Summary], width: int | None = None) -> str:
+  """The table for a terminal, in plain characters.
+
+  What does not fit is left out, the least needed first, and named below the
+  table. What tells settings apart, counts, and medians or, beside a published
+  mean, ours with the verdict are never left out: a terminal narrower than those
+  gets lines wider than itself.
+
+  Args:
+    summaries: of `summaries.summarize`.
+    width: columns; None: those of the terminal.
+
+  Returns:
+    Lines, without a newline at the end.
+  """
+  if not summaries:
+    return _NOTHING
+  width = width or text_columns.width()
+  lines, left_out = text_columns.fitted(
+    lambda left_out: _lines(summaries, left_out),
+    _GIVE_UP_PUBLISHED if _is_published(summaries) else _GIVE_UP,
+    width,
+  )
+  notes = [_legend(_columns(summaries, left_out))]
+  if left_out:
+    notes.append(f'Left out of this narrow table: {", ".join(left_out)}.')
+  fields, options = _shared(summaries)
+  head = textwrap.wrap(f'All: {fields}.', width) if fields else []
+  if options:
+    head.append(
+      textwrap.shorten(f'Options: {options}.', width, placeholder=' …')
+    )
+  tail = [line for note in notes for line in textwrap.wrap(note, width)]
+  return '\n'.join([*head, *[''][: len(head)], *lines, '', *tail])
+
+
+def verdict_line(summaries: list[Summary]) -> str:
+  """How many settings reproduce what was published, '' where nothing was."""
+  words = [_verdict(s) for s in summaries if _is_published([s])]
+  if not words:
+    return ''
+  said = (
+    f'{words.count(word)} {word}' for word in verdicts.WORDS if word in words
+  )
+  settings = f'{len(words)} setting' + 's' * (len(words) != 1)
+  return f'{settings} beside a published figure: {", ".join(said)}.'
+
+
+def markdown(summaries: list[Summary]) -> str:
+  """The whole table in Markdown, ending with a newline."""
+  if not summaries:
+    return _NOTHING + '\n'
+  columns = _columns(summaries, ())
+  rule = ['---:' if align == '>' else '---' for align, _ in columns.values()]
+  body = zip(*(cells for _, cells in columns.values()), strict=True)
+  lines = [
+    '| ' + ' | '.join(cell.replace('|', r'\|') for cell in line) + ' |'
+    for line in (list(columns), rule, *body)
+  ]
+  heads = zip(('All: ', 'Options: '), _shared(summaries), strict=True)
+  head = [
+    line for name, said in heads if said for line in (f'{name}{said}.', '')
+  ]
+  return '\n'.join([*head, *lines, '', _legend(columns)]) + '\n'
+
+
+def _shared(summaries):
+  """What all settings have in common: (fields, options), a line each."""
+  first = summaries[0].setting
+
+  def said(names):
+    return ', '.join(
+      f'{_SHORT.get(name, name)} {shown(first[name])}'
+      for name in names
+      if name in first
+      and all(s.setting.get(name) == first[name] for s in summaries)
+    )
+
+  options = said(summaries_lib.option_names(summaries))
+  return said(summaries_lib.FIELDS), options
+
+
+def _legend(columns):
+  said = []
+  for name, meaning in _LEGEND.items():
+    if any(column.split(' ')[0] == name for column in columns):
+      said.append(f'{name}: {meaning}')
+  return '. '.join(said) + '.'
+
+
+def _columns(summaries, left_out):
+  """Heading -> (alignment, cells), in the order they are shown."""
+  columns = {}
+
+  def add(heading, cells, align='>'):
+    columns[heading] = (align, list(cells))
+
+  names = summaries_lib.varying(summaries)
+  if 'settings' in left_out and _have_rows(summaries):
+    names = [name for name in ('task', 'row') if name in (*names, 'row')]
+  in_columns = (*summaries_lib.FIELDS, *summaries_lib.ORIGINS)
+  options = [name for name in names if name not in in_columns]
+  for name in (name for name in names if name in in_columns):
+    held = [s.setting.get(name) for s in summaries]
+    align = '>' if any(isinstance(v, int | float) for v in held) else '<'
+    add(_SHORT.get(name, name), map(shown, held), align)
+  if options:
+    add('options', (_options(s, options) for s in summaries), '<')
+  bounds = 'interval of solved' not in left_out
+  heading = 'solved [95 %]' if bounds else 'solved'
+  add(heading, (_solved(s, bounds) for s in summaries), '<')
+  published = _is_published(summaries)
+  if published:
+    _add_mean(summaries, left_out, add)
+    add('published', map(_published, summaries), '<')
+    add('verdict', map(_verdict, summaries), '<')
+  if 'median' not in left_out:
+    bounds = 'interval of the median' not in left_out
+    bounds = bounds and any(s.interval for s in summaries)
+    heading = 'median [95 %]' if bounds else 'median'
+    add(heading, (_median(s, bounds) for s in summaries), '<')
+  if not published:
+    _add_mean(summaries, left_out, add)
+  if 'error' not in left_out and any(s.error is not None for s in summaries):
+    add('error', map(_error, summaries), '<')
+  if 'wrong' not in left_out:
+    add(
+      'wrong', ('-' if s.wrong is None else f'{s.wrong:.1f}' for s in summaries)
+    )
+  for status in ('given_up', 'diverged', 'failed'):
+    counts = [getattr(s, status) for s in summaries]
+    if any(counts):
+      add(status.replace('_', ' '), map(str, counts))
+  if 'seconds' not in left_out:
+    add('seconds', (f'{s.seconds:,.1f}' for s in summaries))
+  return columns
+
+
+def _add_mean(summaries, left_out, add):
+  if 'mean' not in left_out:
+    bounds = 'range of the mean' not in left_out
+    heading = 'mean [range]' if bounds else 'mean'
+    add(heading, (_mean(s, bounds) for s in summaries), '<')
+
+
+def _is_published(summaries):
+  return any(s.published.get('success_after') for s in summaries)
+
+
+def _have_rows(summaries):
+  """Whether every setting is a row with a name of its own."""
+  rows = [(s.setting.get('task'), s.setting.get('row')) for s in summaries]
+  return len(set(rows)) == len(rows) and all(row for _, row in rows)
+
+
+def _lines(summaries, left_out):
+  """Aligned lines; tasks, where there are several, as headings of parts."""
+  columns = _columns(summaries, left_out)
+  tasks = columns.pop('task', (None, None))[1] or [''] * len(summaries)
+  return text_columns.parted(columns, tasks)
+
+
+def _options(s, names):
+  said = (f'{n}={shown(s.setting[n])}' for n in names if n in s.setting)
+  return ' '.join(said) or '-'
+
+
+def _solved(s, bounds):
+  low, high = (round(100 * bound) for bound in s.rate)
+  return f'{s.solved}/{s.trials}' + f' [{low}–{high} %]' * bounds
+
+
+def _count(value, s):
+  """A number of sequences; infinity is more than the budget."""
+  if math.isfinite(value):
+    return f'{value:,.0f}'
+  budget = s.setting.get('budget')
+  return 'unsolved' if budget is None else f'> {shown(budget)}'
+
+
+def _median(s, bounds):
+  said = _count(s.median, s)
+  if not bounds or s.interval is None or math.isinf(s.interval.low):
+    return said
+  return f'{said} [{s.interval.low:,.0f}–{_count(s.interval.high, s)}]'
+
+
+def _mean(s, bounds):
+  if s.mean is None:
+    return '-'
+  ends = f' [{s.low:,.0f}–{s.high:,.0f}]' if s.solved > 1 else ''
+  return f'{s.mean:,.0f}' + ends * bounds
+
+
+def _verdict(s):
+  """The word of the report's rule, of what has ended so far."""
+  if not s.published:
+    return ''
+  found = verdicts.verdict(s.sequences, s.trials, s.missing, s.published)
+  return found.word
+
+
+def _error(s):
+  """The error of what was not solved, beside what needs no memory."""
+  if s.error is None:
+    return '-'
+  level = levels.trivial(
+    s.setting.get('task'), s.setting, s.setting.get('length')
+  )
+  beside = f' ({level["absolute"]:.3g})' if level else ''
+  return f'{s.error:.3g}{beside}'
+
+
+def _published(s):
+  if not s.published.get('success_after'):
+    return ''
+  trials = s.published.get('trials')
+  return f'{s.published["success_after"]:,}' + (
+    f' ({trials})' if trials else ''
+  )

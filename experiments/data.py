@@ -3,7 +3,7 @@
 A wrong flag is answered at once; nothing here imports JAX.
 """
 
-from experiments import mains
+from lstm_jax.lab.run import mains
 
 if __name__ == '__main__':
   mains.listen()  # before the imports that take a while

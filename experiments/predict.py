@@ -5,7 +5,7 @@ the net of the best epoch of every trial. A task draws fresh sequences; a data
 set has its test part, or a file of yours.
 """
 
-from experiments import mains
+from lstm_jax.lab.run import mains
 
 if __name__ == '__main__':
   mains.listen()  # before the imports that take a while
@@ -78,13 +78,13 @@ def main(argv=None):
     opened = folder.open_folder(values.place(asked.folder, 'folder'))
     entry, params = _net(opened, asked.net)
     if metric_kind.is_comparison(entry):
-      from experiments import predict_data as answers
+      from lstm_jax.lab.run import predict_data as answers
     else:
       if asked.data:
         raise values.Refused(
           f'--data={asked.data}: {entry["task"]} draws its own sequences'
         )
-      from experiments import predict_task as answers
+      from lstm_jax.lab.run import predict_task as answers
     head, table = answers.answers(entry, params, asked)
   except values.Refused as refused:
     mains.say('predict', ' '.join(str(refused.args[0]).split()))

@@ -8,7 +8,7 @@ hand.
   docs/paper1997.csv    the rows of `--grid=paper1997`, see docs/reproduction.md
 """
 
-from experiments import mains
+from lstm_jax.lab.run import mains
 
 if __name__ == '__main__':
   mains.listen()

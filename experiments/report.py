@@ -6,7 +6,7 @@ sealed records alone; a run that is still going on is reported as far as it has
 come.
 """
 
-from experiments import mains
+from lstm_jax.lab.run import mains
 
 if __name__ == '__main__':
   mains.listen()  # before the imports that take a while

@@ -4,14 +4,13 @@ Nothing here imports JAX before the plan is made: a wrong flag is answered in a
 fraction of a second.
 """
 
-from experiments import mains
+from lstm_jax.lab.run import mains
 
 if __name__ == '__main__':
   mains.listen()  # before the imports that take a while
 
 import sys
 
-from experiments import stopping
 from lstm_jax.lab.plan import (
   catalog,
   flags,
@@ -21,6 +20,7 @@ from lstm_jax.lab.plan import (
   usage,
   values,
 )
+from lstm_jax.lab.run import signals
 
 # Not a plan of trials to be counted: a measurement with a command of its own.
 _VANISHING = '--grid=vanishing'
@@ -48,9 +48,9 @@ def main(argv=None):
     return 2
   if request.action == 'dry_run':
     return text_columns.show(listing.plan(made))
-  from experiments import engine
+  from lstm_jax.lab.run import engine
 
-  return engine.run(made, request.run, stopping.current())
+  return engine.run(made, request.run, signals.current())
 
 
 if __name__ == '__main__':

@@ -143,7 +143,7 @@ class Recurrence(NamedTuple):
     advance: `(rest, carry_tm1, net_x [R, *], net_h [Q, *]) -> (carry_t,
       gates)`, gates a dictionary of the activations inside, name -> array.
     joint: whether only the sum of net_x and net_h counts (R = Q).
-    fused: name of the loop that code outside XLA has for it (`kernels`):
+    fused: name of the loop that code outside XLA has for it (`nn.dispatch`):
       'lstm', a carry of s_c and y_c and rows y_in, y_f, g, y_out; 'gru', a
       carry of h, rows r, z, n and rest (b_hn,); 'srn_tanh', 'srn_logistic',
       'srn_relu', a carry of h that is the function so named of the net

@@ -13,7 +13,7 @@ from importlib.metadata import version
 import pytest
 from hypothesis import HealthCheck, settings
 
-from experiments import launch
+from lstm_jax.lab.run import xla_flags
 
 # A busy machine is no failure, and a test that fails must fail again: the
 # examples follow from the test's source.
@@ -151,7 +151,7 @@ QUICK_TO_COMPILE = ' --xla_cpu_parallel_codegen_split_count=1' + (
 
 
 def pytest_configure(config):
-  launch.set_flags(devices=2)
+  xla_flags.set_flags(devices=2)
   if not config.getoption('--all'):
     os.environ['XLA_FLAGS'] = os.environ.get('XLA_FLAGS', '') + QUICK_TO_COMPILE
   os.environ.setdefault('KERAS_BACKEND', 'jax')

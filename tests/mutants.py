@@ -106,7 +106,7 @@ MUTANTS = (
     ('rtrl',),
   ),
   Mutant(
-    'rtrl_forgets_the_step_itself', 'learners/_sensitivity.py',
+    'rtrl_forgets_the_step_itself', 'learners/_forward/influence_matrix.py',
     'return carry_t, product(by_carry, influence) + by_weights',
     'return carry_t, product(by_carry, influence)',
     ('rtrl', 'credit'),
@@ -147,57 +147,57 @@ MUTANTS = (
   ),
   # Store.
   Mutant(
-    'seal_without_its_head', 'store/seal.py',
+    'seal_without_its_head', 'lab/store/seal.py',
     'digest([*document.values(), content])', 'digest([content])',
     ('results', 'results_damage'),
   ),
   Mutant(
-    'shards_shut_each_other_out', 'store/lock.py',
+    'shards_shut_each_other_out', 'lab/store/lock.py',
     "_hold(held, folder, 'lock', fcntl.LOCK_SH)",
     "_hold(held, folder, 'lock', fcntl.LOCK_EX)",
     ('lock',),
   ),
   Mutant(
-    'oldest_checkpoint_first', 'store/checkpoints.py',
+    'oldest_checkpoint_first', 'lab/store/checkpoints.py',
     'for generation in reversed(generations):',
     'for generation in generations:',
     ('checkpoints',),
   ),
   Mutant(
-    'number_of_a_damaged_checkpoint_used_again', 'store/checkpoints.py',
+    'number_of_a_damaged_checkpoint_used_again', 'lab/store/checkpoints.py',
     'max([0, *generations, *taken])', 'max([0, *generations])',
     ('checkpoints', 'results_damage'),
   ),
   Mutant(
-    'name_before_contents', 'store/files.py',
+    'name_before_contents', 'lab/store/files.py',
     '      disk.fsync(fd)\n      if overwrite:', '      if overwrite:',
     ('power_loss', 'results_faults'),
   ),
   # The layer.
   Mutant(
-    'layer_window_not_cut', '_layer_loop.py',
+    'layer_window_not_cut', 'nn/_scan.py',
     'select(step.cut, jax.lax.stop_gradient(carry), carry)',
     'select(step.cut, carry, carry)',
     ('layer',),
   ),
   Mutant(
-    'layer_zoneout_turned_round', '_layer_loop.py',
+    'layer_zoneout_turned_round', 'nn/_scan.py',
     'keep * old + (1 - keep) * new', 'keep * new + (1 - keep) * old',
     ('layer', 'stack'),
   ),
   Mutant(
-    'layer_state_runs_on_past_the_end', '_layer_loop.py',
+    'layer_state_runs_on_past_the_end', 'nn/_scan.py',
     'carry = select(step.active, carry, before)', 'pass',
     ('layer',),
   ),
   Mutant(
-    'layer_parts_in_one_order', '_layer_loop.py',
+    'layer_parts_in_one_order', 'nn/_scan.py',
     'jax.lax.scan(part, start, parts, reverse=asked.reverse)',
     'jax.lax.scan(part, start, parts)',
     ('layer',),
   ),
   Mutant(
-    'stack_joins_the_wrong_way_round', 'stack.py',
+    'stack_joins_the_wrong_way_round', 'nn/stack.py',
     'jnp.concatenate([ys[way] for way in ways], axis=-1)',
     'jnp.concatenate([ys[way] for way in ways[::-1]], axis=-1)',
     ('stack',),
@@ -265,17 +265,17 @@ MUTANTS = (
     ('uoro',),
   ),
   Mutant(
-    'thinned_drops_the_rest', 'unroll.py',
+    'thinned_drops_the_rest', 'ops/unroll.py',
     'return w + getattr(thin, name)', 'return w',
     ('one_hot', 'layernorm_cell'),
   ),
   Mutant(
-    'seal_takes_any_schema', 'store/seal.py',
+    'seal_takes_any_schema', 'lab/store/seal.py',
     '  if found != schema:', '  if found > schema:',
     ('results', 'checkpoints', 'results_faults'),
   ),
   Mutant(
-    'layer_is_active_a_step_too_long', 'layer.py',
+    'layer_is_active_a_step_too_long', 'nn/layer.py',
     't < lengths[None]', 't <= lengths[None]',
     ('layer', 'layer_edges'),
   ),

@@ -151,7 +151,8 @@ def _become_sweep(argv, out, file_size, memory):
       held = int(Path('/proc/self/statm').read_text().split()[0])
       most = held * resource.getpagesize() + memory
       resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    from experiments import mains, sweep
+    from experiments import sweep
+    from lstm_jax.lab.run import mains
 
     sys.argv = ['sweep', *argv]
     mains.run(sweep.main)
@@ -401,8 +402,12 @@ def _preload(scratch):
   import importlib
 
   for name in (
-    *('experiments.mains', 'experiments.sweep', 'experiments.engine'),
-    *('experiments.admission', 'lstm_jax.workers', 'lstm_jax.training.epochs'),
+    *('lstm_jax.lab.run.mains', 'experiments.sweep', 'lstm_jax.lab.run.engine'),
+    *(
+      'lstm_jax.lab.run.admission',
+      'lstm_jax.lab.run.scheduler',
+      'lstm_jax.training.epochs',
+    ),
     *('lstm_jax.training.trainers.minibatch', 'matplotlib.figure'),
   ):
     importlib.import_module(name)

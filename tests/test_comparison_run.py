@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
-from experiments import comparison_plan, comparison_run, sweep
+from experiments import sweep
 from lstm_jax.lab.plan import catalog, flags, plan, values
 from lstm_jax.lab.plan.setting import steps, trial_id
+from lstm_jax.lab.run import epoch_groups
+from lstm_jax.lab.run import groups as comparison_plan
 from lstm_jax.lab.store import trial_records
 from lstm_jax.lab.store.folder import open_folder
 from tests import children, tiny_sets
@@ -251,9 +253,9 @@ def test_faults_failures_and_seeds_that_come_later(
     def train(self, group, device):
       raise error
 
-    monkeypatch.setattr(comparison_run.Run, '_train', train)
+    monkeypatch.setattr(epoch_groups.Run, '_train', train)
 
-  whole = comparison_run.Run._train
+  whole = epoch_groups.Run._train
   failing(MemoryError('no room'))
   code, said = run('a', '--seeds=2')
   assert code == 75 and 'sweep: out of memory: no room; that is no' in said
@@ -262,7 +264,7 @@ def test_faults_failures_and_seeds_that_come_later(
   code, said = run('a', '--seeds=2')
   assert code == 3 and said.count('ValueError: a cell') == 1
   assert 'sweep: 2 trials failed: ValueError: a cell\n' in said
-  monkeypatch.setattr(comparison_run.Run, '_train', whole)
+  monkeypatch.setattr(epoch_groups.Run, '_train', whole)
   code, said = run('a', '--seeds=2')
   assert code == 3 and 'Nothing left to do' in said
   assert run('a', '--seeds=3', '--retry_failed')[0] == 0

@@ -56,7 +56,7 @@ def signals(learner, wide, params, task, episode, **options):
 
 
 def test_it_is_the_error_by_the_net_input(x64):
-  """For a simple net f'(net(t)) dE/dh(t), by `backflow`."""
+  """For a simple net f'(net(t)) dE/dh(t), by `gradient_flow`."""
   task, cell, params, wide, widened = net('srn', activation='logistic')
   episode = random_arrays(1, T, I, K, LANES, end=True)
   got = signals('bptt', wide, widened, task, episode)
@@ -73,7 +73,7 @@ def test_it_is_the_error_by_the_net_input(x64):
     h_t = 1 / (1 + np.exp(-net_t))
     for lane in range(*LANES):
       q = length[lane] - 1 - t
-      if q >= 1:  # lag 0 of `backflow` is the state before the last step
+      if q >= 1:  # lag 0 of `gradient_flow` is the state before the last step
         delta = h_t * (1 - h_t) * errors[q - 1]
         want[q, lane] = RATE * np.linalg.norm(delta[:, lane])
     h_tm1 = h_t

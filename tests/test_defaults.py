@@ -85,7 +85,7 @@ def test_cells_that_are_compared_have_one_length():
   ],
 )
 def test_the_report_s_command_makes_the_same_trials(line):
-  from experiments.engine import plan_entry
+  from lstm_jax.lab.run.engine import plan_entry
 
   trials = made(f'{line} --seeds=2').trials
   entry = plan_entry('a', trials[0])

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import engine, sweep
-from lstm_jax import lanes, workers
+from experiments import sweep
 from lstm_jax.lab.report import publishing
 from lstm_jax.lab.report.figures import of_run
+from lstm_jax.lab.run import engine, lanes, scheduler
 from lstm_jax.lab.store import files, folder, provenance
 from tests.fake_sweep import QUICK, hidden, stepwise
 
@@ -46,7 +46,9 @@ def trained(jobs, build, devices, hooks, *, columns, **others):
     net = {'w': x.astype(np.float32)}
     test = lanes.Test(1, 2560, float(x[0]), float(x[1]))
     hooks.outcome(
-      workers.Outcome(job.id, 'solved', 12, test, 0.1, 0.5, net=net, weights=3)
+      scheduler.Outcome(
+        job.id, 'solved', 12, test, 0.1, 0.5, net=net, weights=3
+      )
     )
 
 
@@ -55,7 +57,7 @@ def command(monkeypatch):
   """(folder, disk) -> exit code of the sweep on that disk."""
   create = folder.create_or_open
   made_by = provenance.provenance('cpu', 1)
-  monkeypatch.setattr(workers, 'run', trained)
+  monkeypatch.setattr(scheduler, 'run', trained)
   monkeypatch.setattr(
     engine,
     '_builds',

@@ -15,12 +15,12 @@ ROOT = Path(__file__).parent.parent
 OTHERS = {
   'lstm_jax/lab/store/files.py': 'the place itself',
   'lstm_jax/lab/store/disk.py': 'the calls that it makes',
-  'lstm_jax/machine.py': '/proc',
+  'lstm_jax/lab/store/machine.py': '/proc',
   'lstm_jax/lab/store/provenance.py': 'the sources, and /proc',
   'lstm_jax/nn/native/library.py': 'libraries are loaded by name, not read',
   'lstm_jax/lab/data/files': 'archives and sounds: streams larger than memory',
   'lstm_jax/lab/data/_cache.py': 'arrays are mapped, not read',
-  'experiments/mains.py': 'os.devnull, for streams that are closed',
+  'lstm_jax/lab/run/mains.py': 'os.devnull, for streams that are closed',
   'lstm_jax/lab/plan/text_columns.py': 'os.devnull, for closed streams',
   'experiments/bench/turns.py': 'figures of its own children, for developers',
 }

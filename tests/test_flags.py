@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import experiments
+import lstm_jax.lab.run
 from experiments import sweep
 from lstm_jax.lab.plan import (
   catalog,
@@ -199,10 +199,10 @@ def nothing_runs(monkeypatch, tmp_path):
   def run(made, how):
     raise AssertionError(f'{len(made.trials)} trials were started')
 
-  engine = types.ModuleType('experiments.engine')
+  engine = types.ModuleType('lstm_jax.lab.run.engine')
   engine.run = run
-  monkeypatch.setitem(sys.modules, 'experiments.engine', engine)
-  monkeypatch.setattr(experiments, 'engine', engine, raising=False)
+  monkeypatch.setitem(sys.modules, 'lstm_jax.lab.run.engine', engine)
+  monkeypatch.setattr(lstm_jax.lab.run, 'engine', engine, raising=False)
   monkeypatch.chdir(tmp_path)
   monkeypatch.delenv('SLURM_ARRAY_TASK_ID', raising=False)
 
@@ -277,9 +277,9 @@ def test_help_is_grouped_and_names_every_flag(capsys):
 def test_list_names_everything_there_is(capsys):
   assert sweep.main(['sweep', '--list']) == 0
   text = capsys.readouterr().out
-  folders = [ROOT / 'lstm_jax' / kind for kind in catalog.KINDS]
+  folders = [ROOT / 'lstm_jax' / name for name in catalog.FOLDERS.values()]
   files = [path for folder in folders for path in folder.glob('*.py')]
-  files += (ROOT / 'experiments' / 'grids').glob('*.toml')
+  files += (ROOT / 'lstm_jax/lab/plan/grids').glob('*.toml')
   shown = [file.stem for file in files if not file.stem.startswith('_')]
   assert len(shown) > 8
   for name in shown:
@@ -307,7 +307,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys, tmp_path):
 
 def test_a_good_command_line_reaches_the_engine(monkeypatch):
   seen = []
-  engine = sys.modules['experiments.engine']
+  engine = sys.modules['lstm_jax.lab.run.engine']
   monkeypatch.setattr(
     engine, 'run', lambda made, how, stop: seen.append(how) or 75
   )

@@ -5,10 +5,10 @@ import itertools
 
 import pytest
 
-from experiments import engine
 from lstm_jax.lab.plan import flags
 from lstm_jax.lab.plan import plan as expansion
 from lstm_jax.lab.plan import setting as setting_of
+from lstm_jax.lab.run import engine
 from lstm_jax.lab.store import faults, reruns, trial_records
 from lstm_jax.lab.store.folder import create_or_open, open_folder, trial_id
 from tests.fake_sweep import make_plan, record, setting, stepwise, sweep, table

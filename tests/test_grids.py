@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments import engine, sweep
+from experiments import sweep
 from lstm_jax.lab.plan import flags, grid, grid_check, plan, values
+from lstm_jax.lab.run import engine
 
 # Lines of each table that are LSTM's, and their trials (section 5, Tables 1-9).
 LINES = {

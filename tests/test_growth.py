@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import lanes
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm1997 import lstm1997
+from lstm_jax.lab.run import lanes
 from lstm_jax.learners._truncated import growth
 from lstm_jax.learners.truncated1997 import truncated1997
 from lstm_jax.ops import prng

@@ -14,9 +14,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import engine
-from lstm_jax import lanes
 from lstm_jax.lab.plan import flags, plan
+from lstm_jax.lab.run import engine, lanes
 
 SHOWN = 25  # sequences, with an exam after every ten
 EXAMS = ['--set=task.exam_every=10']

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import launch
+from lstm_jax.lab.run import xla_flags
 from tests import children
 
 ROOT = Path(__file__).parent.parent
@@ -14,17 +14,17 @@ CORES = str(len(os.sched_getaffinity(0)))
 
 
 def flags_after(profile='auto', devices=0, **environ):
-  launch.set_flags(profile, devices, environ)
+  xla_flags.set_flags(profile, devices, environ)
   return environ
 
 
 def test_flags_are_set():
   environ = flags_after()
   assert environ == {
-    'XLA_FLAGS': launch.cpu_flags({}),
+    'XLA_FLAGS': xla_flags.cpu_flags({}),
     'JAX_NUM_CPU_DEVICES': CORES,
   }
-  names = [word.partition('=')[0] for word in launch.cpu_flags({}).split()]
+  names = [word.partition('=')[0] for word in xla_flags.cpu_flags({}).split()]
   assert len(names) == len(set(names)) > 0
   assert all(name.startswith('--xla_') for name in names)
 
@@ -33,7 +33,7 @@ def test_what_the_user_has_set_stays():
   name, value = '--xla_cpu_prefer_vector_width', '256'
   given = f'--xla_dump_to=/dumps  {name}={value}'
   words = flags_after(XLA_FLAGS=given)['XLA_FLAGS'].split()
-  ours = launch.cpu_flags({}).split()
+  ours = xla_flags.cpu_flags({}).split()
   (left_out,) = [word for word in ours if word.startswith(name)]
   assert sorted(words) == sorted(
     [*given.split(), *(word for word in ours if word != left_out)]
@@ -41,7 +41,7 @@ def test_what_the_user_has_set_stays():
 
 
 def test_a_flag_without_a_value_stays():
-  names = [word.partition('=')[0] for word in launch.cpu_flags({}).split()]
+  names = [word.partition('=')[0] for word in xla_flags.cpu_flags({}).split()]
   environ = flags_after(XLA_FLAGS=' '.join(names))
   assert environ['XLA_FLAGS'] == ' '.join(names)
 
@@ -66,7 +66,7 @@ def test_number_of_devices():
 def test_an_unknown_profile_is_refused():
   environ = {}
   with pytest.raises(ValueError, match="profile='fast' .* one of auto, none"):
-    launch.set_flags('fast', environ=environ)
+    xla_flags.set_flags('fast', environ=environ)
   assert environ == {}
 
 
@@ -84,7 +84,8 @@ def run(code, **environ):
 def test_flags_reach_xla():
   """XLA ends the process when it reads a flag it does not know."""
   found = run(
-    'from experiments import launch; launch.set_flags(devices=2)\n'
+    'from lstm_jax.lab.run import xla_flags\n'
+    'xla_flags.set_flags(devices=2)\n'
     'import jax, json\n'
     'total = jax.jit(lambda x: x.sum())(jax.numpy.arange(5.0))\n'
     'print(json.dumps([float(total), len(jax.devices())]))'
@@ -115,7 +116,7 @@ def test_commands_start_without_jax():
   """Plans, tables and run folders are read in a fraction of a second."""
   found = run(
     'import json, sys\n'
-    'import experiments.sweep, experiments.engine\n'
+    'import experiments.sweep, lstm_jax.lab.run.engine\n'
     'from lstm_jax import catalog, results, statistics\n'
     'from lstm_jax.lab.store import checkpoints, folder, lock, provenance\n'
     'heavy = ("jax", "jaxlib", "flax", "optax", "scipy", "matplotlib")\n'
@@ -145,8 +146,8 @@ def test_no_device_is_a_line(monkeypatch, environ, raised, words):
     raise raised
 
   monkeypatch.setattr('jax.devices', devices)
-  with pytest.raises(launch.NoDevice) as caught:
-    launch.devices(environ)
+  with pytest.raises(xla_flags.NoDevice) as caught:
+    xla_flags.devices(environ)
   assert words in str(caught.value) and '\n' not in str(caught.value)
   assert caught.value.exit_code == 2
 
@@ -154,7 +155,7 @@ def test_no_device_is_a_line(monkeypatch, environ, raised, words):
 def test_flags_of_ours_are_not_tried(monkeypatch):
   monkeypatch.setattr('subprocess.run', None)
   environ = flags_after()
-  assert launch.devices(environ)
+  assert xla_flags.devices(environ)
 
 
 @pytest.mark.slow
@@ -167,7 +168,7 @@ def test_flags_of_ours_are_not_tried(monkeypatch):
   ],
 )
 def test_a_flag_that_xla_does_not_know_is_a_line(flags, words):
-  with pytest.raises(launch.NoDevice) as caught:
-    launch.devices(dict(os.environ) | flags_after(XLA_FLAGS=flags))
+  with pytest.raises(xla_flags.NoDevice) as caught:
+    xla_flags.devices(dict(os.environ) | flags_after(XLA_FLAGS=flags))
   assert f'XLA_FLAGS={flags}: ' in str(caught.value)
   assert words in str(caught.value) and '\n' not in str(caught.value)

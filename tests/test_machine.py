@@ -8,10 +8,10 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import mains
-from lstm_jax import lanes, machine, workers
+from lstm_jax.lab.run import lanes, mains, scheduler
+from lstm_jax.lab.run.scheduler import Hooks
+from lstm_jax.lab.store import machine
 from lstm_jax.training import online
-from lstm_jax.workers import Hooks
 from tests import children, scripted
 
 Runtime = jax.errors.JaxRuntimeError
@@ -101,7 +101,7 @@ def run(faults):
   jobs = [lanes.Job(f'{i}', f'p{i}', i, {}, 5, 20) for i in range(3)]
   hooks = Hooks(lambda o: ended.update({o.id: o.status}), save=saved.update)
   try:
-    workers.run(jobs, build, jax.devices()[:1], hooks, widths=(1,))
+    scheduler.run(jobs, build, jax.devices()[:1], hooks, widths=(1,))
   except machine.Fault as fault:
     return ended, saved, str(fault)
   return ended, saved, None
@@ -119,7 +119,7 @@ def test_a_fault_of_the_machine_is_no_outcome():
 
 def test_a_worker_that_is_gone_is_no_end(monkeypatch):
   """Where not even the handler has memory, the thread ends without a word."""
-  monkeypatch.setattr(workers, '_run_pool', lambda *_: None)
+  monkeypatch.setattr(scheduler, '_run_pool', lambda *_: None)
   ended, _, fault = run({})
   assert (ended, fault) == ({}, 'a worker has ended early')
 
@@ -128,7 +128,7 @@ def test_threads_that_cannot_start(monkeypatch):
   def start(thread):
     raise RuntimeError("can't start new thread")
 
-  monkeypatch.setattr(workers.threading.Thread, 'start', start)
+  monkeypatch.setattr(scheduler.threading.Thread, 'start', start)
   with pytest.raises(RuntimeError) as caught:
     run({})
   assert machine.fault(caught.value)
@@ -145,7 +145,7 @@ def test_threads_that_cannot_start(monkeypatch):
 def test_a_library_that_aborts(body, code):
   """The process ends in a line and a code, and others end as they would."""
   source = (
-    'import os, sys, threading\nfrom experiments import aborts\n'
+    'import os, sys, threading\nfrom lstm_jax.lab.run import aborts\n'
     f"aborts.arm(75, 'a line')\n{body}\naborts.disarm(3)\nsys.exit(3)"
   )
   done = subprocess.run(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import mains, stopping
+from lstm_jax.lab.run import mains, signals
 from lstm_jax.lab.store import faults
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +44,7 @@ def ended(raised):
     (OSError(errno.EIO, 'I/O'), 74, 'Input/output error'),
     (PermissionError(errno.EACCES, 'no', '/x'), 73, '/x: Permission denied'),
     (KeyboardInterrupt(), 130, 'stopped'),
-    (stopping.Stopped(143), 143, 'stopped'),
+    (signals.Stopped(143), 143, 'stopped'),
     (faults.Corrupt('plan.json: cut'), 65, 'plan.json: cut'),
     (
       RuntimeError("Unable to initialize backend 'cuda': \nmore\nand more"),
@@ -98,7 +98,7 @@ def test_a_phase_that_polls_ends_itself():
 
   @mains.guarded('try')
   def main(argv=None):
-    stop = stopping.current()
+    stop = signals.current()
     with stop.polled():
       signal.raise_signal(signal.SIGTERM)
       assert stop()
@@ -111,7 +111,7 @@ def test_a_phase_that_polls_ends_itself():
 def test_a_hangup_that_is_ignored_stays_so():
   before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
   try:
-    with stopping.listening() as stop:
+    with signals.listening() as stop:
       signal.raise_signal(signal.SIGHUP)
       assert not stop()
   finally:
@@ -127,7 +127,7 @@ def test_every_command_listens_first_and_says_its_codes(name, capsys):
   source = path.read_text().split('"""', 2)[2]
   lines = [line for line in source.split('\n') if line.strip()]
   assert lines[:2] == [
-    'from experiments import mains',
+    'from lstm_jax.lab.run import mains',
     "if __name__ == '__main__':",
   ]
   assert 'mains.listen()' in lines[2] and 'mains.run(main)' in lines[-1]
@@ -177,7 +177,7 @@ def test_output_writes_what_the_stream_can():
 def test_a_closed_stream_is_nobodys_file(closed, tmp_path):
   """The next file that is opened must not get the number of a stream."""
   code = (
-    'from experiments import mains; mains.listen(); import os\n'
+    'from lstm_jax.lab.run import mains; mains.listen(); import os\n'
     'def main():\n'
     '  print("printed", flush=True)\n'
     f'  os.write(os.open({str(tmp_path / "f")!r}, 65), b"kept")\n'

@@ -19,7 +19,7 @@ def test_every_fault_fits_the_source(mutant):
 def test_there_are_twenty_and_some_of_every_kind():
   places = [mutant.path for mutant in mutants.MUTANTS]
   assert len(places) >= 20
-  for kind in ('cells/', 'learners/', 'store/', '_layer_loop.py'):
+  for kind in ('cells/', 'learners/', 'lab/store/', 'nn/_scan.py'):
     assert sum(path.startswith(kind) for path in places) >= 3
   assert len({mutant.name for mutant in mutants.MUTANTS}) == len(places)
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import engine
 from lstm_jax.lab.plan import catalog
 from lstm_jax.lab.report import trace
+from lstm_jax.lab.run import engine
 from lstm_jax.lab.store import nets, seal
 from lstm_jax.lab.store.folder import create_or_open, open_folder
 from lstm_jax.ops import prng

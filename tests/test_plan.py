@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import engine
 from lstm_jax.lab.plan import (
   catalog,
   estimate,
@@ -32,6 +31,7 @@ from lstm_jax.lab.plan.setting import (
   trial_id,
 )
 from lstm_jax.lab.report import commands
+from lstm_jax.lab.run import engine
 
 SETTING = Setting(
   grid='table7',

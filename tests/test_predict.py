@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from experiments import engine, predict
+from experiments import predict
 from lstm_jax.lab.report import trace
+from lstm_jax.lab.run import engine
 from lstm_jax.lab.store import nets
 from lstm_jax.lab.store.folder import create_or_open
 from tests.fake_sweep import QUICK
@@ -98,13 +99,13 @@ def sine(tmp_path_factory):
   """A folder of a data set with the net that it would have kept."""
   import jax
 
-  from experiments import comparison_plan
   from lstm_jax.lab.plan import flags
+  from lstm_jax.lab.run import groups
   from lstm_jax.training.snapshot import named
 
   line = '--task=noisy_sine --cell=srn --hidden=3 --seeds=1'
   (setting,) = made(line).trials
-  prepared, _ = comparison_plan.prepare([setting], flags.Run())
+  prepared, _ = groups.prepare([setting], flags.Run())
   _, trainer = prepared.build(setting)
   params = dict(named(trainer.model.init(jax.random.key(3))))
   from lstm_jax.lab.plan.setting import trial_id

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import progress
+from lstm_jax.lab.run import progress
 
 SNAPSHOT = {
   'done': 37,

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import comparison_plan, engine
 from lstm_jax import testing
 from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.plan import catalog, flags, plan
+from lstm_jax.lab.run import engine, groups
 from lstm_jax.training.examples import Dataset, Examples, Pool
 from lstm_jax.types import Stream
 
@@ -350,7 +350,7 @@ def test_a_plan_of_what_breaks_its_promises_is_refused(monkeypatch):
   kinds.clear()
   made = expanded('--task=noisy_sine --cell=srn --seeds=1 --budget=1')
   with pytest.raises(BadData, match="data set noisy_sine: has no part 'train'"):
-    comparison_plan.prepare(list(made.trials), made_how())
+    groups.prepare(list(made.trials), made_how())
 
 
 def made_how():

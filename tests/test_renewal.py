@@ -5,7 +5,7 @@ import types
 import jax
 import pytest
 
-from experiments import jax_options, renewal, verifying
+from lstm_jax.lab.run import jax_options, renewal, verifying
 from lstm_jax.lab.store import faults, reruns, trial_records
 from lstm_jax.lab.store.folder import create_or_open
 from tests.fake_sweep import make_plan, record

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from experiments import ending, engine
 from experiments.report import main
 from lstm_jax.lab.plan import flags, plan
 from lstm_jax.lab.plan.setting import trial_id
 from lstm_jax.lab.report import content, trace, write
 from lstm_jax.lab.report.rows import published_rows
+from lstm_jax.lab.run import ending, engine
 from lstm_jax.lab.store import faults, folder, nets
 from tests.test_report import Page
 from tests.test_report_figures import trace as made_trace

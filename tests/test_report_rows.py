@@ -6,12 +6,12 @@ import shlex
 import numpy as np
 import pytest
 
-from experiments import engine
 from lstm_jax.lab.plan import flags, plan
 from lstm_jax.lab.plan.setting import trial_id as setting_id
 from lstm_jax.lab.report import columns, content, naming, runs
 from lstm_jax.lab.report.commands import command, seeds_text
 from lstm_jax.lab.report.rows import _letter, published_rows, tried
+from lstm_jax.lab.run import engine
 from lstm_jax.lab.store import folder, trial_records
 from tests.fake_sweep import QUICK
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import lstm_jax
-from experiments import builds
 from lstm_jax.lab.plan import catalog, flags, plan
 from lstm_jax.lab.plan.setting import trial_id
+from lstm_jax.lab.run import builds
 from lstm_jax.lab.store import sources
 
 PACKAGE = Path(lstm_jax.__file__).parent
@@ -43,19 +43,26 @@ def of_task():
 
 
 def test_every_module_that_runs_is_there(of_task):
-  run = 'tasks/adding cells/gru learners/bptt workers lanes trial unroll squash'
-  run += ' draw types outputs criteria tasks/_marked cells/_build shared exams'
+  run = 'tasks/adding cells/gru learners/bptt tasks/_marked cells/_build types'
+  run += ' lab/run/scheduler lab/run/lanes lab/run/queue training/online'
+  run += ' training/evaluation ops/unroll ops/activations ops/prng'
+  run += ' tasks/_outputs tasks/_criteria lab/run/builds'
   assert {f'lstm_jax/{name}.py' for name in run.split()} <= of_task.keys()
-  assert 'experiments/builds.py' in of_task
-  for other in ('cells/srn', 'store/files', 'results', 'epochs', 'catalog'):
+  for other in (
+    *('cells/srn', 'lab/store/files', 'lab/store/trial_records'),
+    *('training/epochs', 'lab/plan/catalog'),
+  ):
+    assert (PACKAGE / f'{other}.py').is_file()
     assert f'lstm_jax/{other}.py' not in of_task
   assert not any('package jax' in name for name in of_task)
 
 
 def test_data_sets_have_the_epochs_and_the_compiled_loops():
   found, with_native = files_of(*DATA), files_of(*DATA, native=True)
-  run = 'datasets/noisy_sine cells/lstm trainers/minibatch epochs training'
-  run += ' trainers/_optimizers layer kernels native/loops snapshot batches'
+  run = 'lab/data/noisy_sine cells/lstm training/trainers/minibatch'
+  run += ' training/trainers/_optimizers training/epochs training/trainer'
+  run += ' training/snapshot training/batches nn/layer nn/dispatch'
+  run += ' nn/native/loops'
   assert {f'lstm_jax/{name}.py' for name in run.split()} <= found.keys()
   added = with_native.keys() - found.keys()
   native = {
@@ -67,7 +74,7 @@ def test_data_sets_have_the_epochs_and_the_compiled_loops():
 
 
 def test_a_change_of_what_runs_is_named(checkout):
-  roots = [f'lstm_jax.{name}' for name in ('workers', 'tasks.adding')]
+  roots = ['lstm_jax.lab.run.scheduler', 'lstm_jax.tasks.adding']
   roots += ['lstm_jax.cells.gru', 'lstm_jax.learners.bptt']
   known = {}
   before = sources.of_modules(roots, known)
@@ -76,10 +83,10 @@ def test_a_change_of_what_runs_is_named(checkout):
     ('cells/_build.py', '', 'X = 1\n'),
     ('tasks/_marked.py', '', 'def f():\n  pass\n'),
     ('learners/_descend.py', '', 'import jax\n'),
-    ('squash.py', '0.5 * ', '0.50001 * '),
-    ('trial.py', '_MEMORY = ', '_MEMORY = 1 + '),
-    ('lanes.py', 'CPU_WIDTH = 16', 'CPU_WIDTH = 8'),
-    ('draw.py', '(13, 15', '(13, 16'),
+    ('ops/activations.py', '0.5 * ', '0.50001 * '),
+    ('training/online.py', '_MEMORY = ', '_MEMORY = 1 + '),
+    ('lab/run/lanes.py', 'CPU_WIDTH = 16', 'CPU_WIDTH = 8'),
+    ('ops/prng.py', '(13, 15', '(13, 16'),
     ('cells/__init__.py', '', 'import jax\n'),
   ):
     path = checkout / 'lstm_jax' / file
@@ -102,7 +109,7 @@ def test_what_does_not_run_does_not_matter(checkout, of_task):
   (here / 'cells' / '._gru.py').write_bytes(b'\0\1')
   (here / 'cells' / 'gru.py~').write_text('old')
   (here / 'cells' / 'srn.py').write_text('')
-  (here / 'results.py').write_text('')
+  (here / 'lab/store/trial_records.py').write_text('')
   gru = here / 'cells' / 'gru.py'
   source = gru.read_text().replace('"""', '"""Another word. ', 1)
   gru.write_text('# a comment\n\n' + source)
@@ -141,7 +148,7 @@ def test_every_entry_of_the_catalog_has_its_sources():
 
 
 def test_a_broken_module_is_taken_as_it_is(checkout, of_task):
-  (checkout / 'lstm_jax' / 'squash.py').write_text('def (')
+  (checkout / 'lstm_jax/ops/activations.py').write_text('def (')
   assert sources.differing(of_task, files_of(*TASK)) == [
     'lstm_jax/ops/activations.py'
   ]

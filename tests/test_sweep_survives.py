@@ -310,12 +310,13 @@ def test_a_stop_as_the_last_trial_ends_leaves_nothing(place, reference, begun):
   shutil.copytree(begun, out)
   code = (
     'import os, signal, sys\n'
-    'from experiments import run_state, sweep\n'
-    'say_work = run_state.RunState.say_work\n'
+    'from experiments import sweep\n'
+    'from lstm_jax.lab.run import recorder\n'
+    'say_work = recorder.RunState.say_work\n'
     'def late(state):\n'
     '  say_work(state)\n'
     '  os.kill(os.getpid(), signal.SIGTERM)\n'
-    'run_state.RunState.say_work = late\n'
+    'recorder.RunState.say_work = late\n'
     f'sys.exit(sweep.main({["sweep", *place.words(out)[2:]]!r}))'
   )
   done = children.python('-c', code, env=place.environ(), returns=143)

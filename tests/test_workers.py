@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax import lanes, workers
+from lstm_jax.lab.run import lanes, scheduler
+from lstm_jax.lab.run.scheduler import Hooks
 from lstm_jax.training import online
-from lstm_jax.workers import Hooks
 from tests import scripted
 
 TESTED = 64
@@ -83,7 +83,7 @@ class Record:
 
 def run(jobs, devices=1, stop=lambda progress: False, build=build, **options):
   record = Record(stop)
-  ended = workers.run(
+  ended = scheduler.run(
     jobs,
     build,
     jax.devices()[:devices],
@@ -143,7 +143,7 @@ def test_outcomes_say_how_trials_ended(alone):
 def test_outcomes_depend_on_no_lane(
   alone, monkeypatch, devices, widths, narrow_after
 ):
-  monkeypatch.setattr(workers, '_NARROW_AFTER_SECONDS', narrow_after)
+  monkeypatch.setattr(scheduler, '_NARROW_AFTER_SECONDS', narrow_after)
   ended, record = run(JOBS, devices, widths=widths)
   assert ended and results(record) == alone
 
@@ -222,7 +222,7 @@ def test_a_trial_that_has_ended_is_not_saved_again():
   )
   assert set(first.saved[-1]) == {job.id for job in jobs}
   second = Record()
-  workers.run(
+  scheduler.run(
     jobs,
     build,
     jax.devices()[:1],
@@ -237,7 +237,7 @@ def test_a_trial_that_has_ended_is_not_saved_again():
 def test_columns_are_saved_while_trials_run():
   jobs = [*endless(3), job(9, right_from=5)]
   record = Record()
-  workers.run(
+  scheduler.run(
     jobs,
     build,
     jax.devices()[:1],
@@ -301,7 +301,7 @@ def test_an_error_of_the_caller_stops_the_workers():
   before = threading.active_count()
   jobs = [job(9, right_from=5), *endless(1)]
   with pytest.raises(OSError, match='disk full'):
-    workers.run(jobs, build, jax.devices()[:1], Hooks(full_disk), widths=(4,))
+    scheduler.run(jobs, build, jax.devices()[:1], Hooks(full_disk), widths=(4,))
   assert threading.active_count() == before
 
 
@@ -327,12 +327,12 @@ def test_a_column_of_another_program_is_refused():
 def test_a_chunk_takes_about_half_a_second_whoever_ends():
   chunk = 16
   for _ in range(40):  # 1 ms a sequence
-    chunk = workers.next_chunk(chunk, 0.001 * chunk, whole=True)
+    chunk = scheduler.next_chunk(chunk, 0.001 * chunk, whole=True)
   assert 400 < chunk < 600
   # Lanes that end one after another cut every chunk short.
   for _ in range(16):
-    chunk = workers.next_chunk(chunk, 0.001, whole=False)
+    chunk = scheduler.next_chunk(chunk, 0.001, whole=False)
   assert 400 < chunk < 600
   # Slower than before, also where it was cut short: it shrinks.
-  assert workers.next_chunk(chunk, 10.0, whole=False) < chunk / 3
-  assert workers.next_chunk(1, 10.0, whole=True) == 1
+  assert scheduler.next_chunk(chunk, 10.0, whole=False) < chunk / 3
+  assert scheduler.next_chunk(1, 10.0, whole=True) == 1

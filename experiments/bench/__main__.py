@@ -5,7 +5,7 @@ judging it and updating the weights included. Compile time is apart; the best of
 several repeats counts, as a process that shares its core only gets slower.
 """
 
-from experiments import mains
+from lstm_jax.lab.run import mains
 
 if __name__ == '__main__':
   mains.listen()  # before the imports that take a while
@@ -17,12 +17,12 @@ import sys
 
 from absl import flags
 
-from experiments import launch
 from experiments.bench import epochs as bench_epochs
 from experiments.bench import forms, learners, libraries, rows
 from experiments.bench import layers as bench_layers
 from lstm_jax.lab.plan import values
 from lstm_jax.lab.plan.text_columns import item, show
+from lstm_jax.lab.run import xla_flags
 from lstm_jax.lab.store import faults, files, provenance
 
 _HELP = """\
@@ -155,8 +155,8 @@ def main(argv=None):
     for figure in bench_layers.measure(kind, bench_layers.SIZES, pace)
   ]
   epochs = bench_epochs.measure(_EPOCHS.value, 2, _CELLS.value)
-  launch.set_flags()
-  devices = launch.devices()
+  xla_flags.set_flags()
+  devices = xla_flags.devices()
   made_by = provenance.provenance(devices[0].device_kind, len(devices))
   print(
     f'jax {made_by["jax"]}, {len(devices)} x {made_by["device_kind"]},'

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments import launch
 from lstm_jax.lab.plan.text_columns import aligned
+from lstm_jax.lab.run import xla_flags
 
 KINDS = ('lstm', 'gru', 'srn')
 LIBRARIES = ('ours', 'keras', 'torch')
@@ -79,7 +79,7 @@ def _turn(name, kind, library):
   """Seconds an update, in a process of its own."""
   environ = dict(os.environ) | {'KERAS_BACKEND': 'jax'}
   if library == 'ours':
-    launch.set_flags('none', devices=1, environ=environ)
+    xla_flags.set_flags('none', devices=1, environ=environ)
   done = subprocess.run(
     [sys.executable, '-m', 'experiments.bench.epochs', name, kind, library],
     env=environ,

@@ -69,7 +69,7 @@ def measure(devices, length, lanes, pace, long):
 
 def _program(form, length):
   """The `lanes.Build` of the Experiment 4 net under one form of the rule."""
-  from lstm_jax import lanes
+  from lstm_jax.lab.run import lanes
   from lstm_jax.training import online
 
   task = catalog.build('tasks', 'adding', output='linear')
@@ -85,7 +85,7 @@ def _begin(build, width, length, device):
   """`width` trials at their first sequence, on the device."""
   import jax
 
-  from lstm_jax import lanes
+  from lstm_jax.lab.run import lanes
 
   numbers = {'input_gate_bias': [-3.0, -6.0]}
   jobs = [
@@ -109,7 +109,7 @@ def _timing(form, lanes, length, device, pace):
   """The `Timing` of `lanes` trials, as wide at once as the engine has them."""
   import jax
 
-  from lstm_jax import lanes as lanes_of
+  from lstm_jax.lab.run import lanes as lanes_of
 
   width = min(lanes, lanes_of.widths_of(device)[-1])
   build = _program(form, length)
@@ -159,7 +159,7 @@ def _together(devices, length, pace):
   """The streaming form on every device at once, a thread each."""
   import jax
 
-  from lstm_jax import lanes as lanes_of
+  from lstm_jax.lab.run import lanes as lanes_of
 
   width = lanes_of.widths_of(devices[0])[-1]
   build = _program('streaming', length)
@@ -247,7 +247,7 @@ def _verdict(figures, devices):
     + (
       'one native function.'
       if folded
-      else 'NOT one native function: see experiments.launch for the flags.'
+      else 'NOT one native function: lstm_jax.lab.run.xla_flags has the flags.'
     )
   )
   if devices[0].platform != 'cpu':

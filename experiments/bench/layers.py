@@ -19,9 +19,9 @@ import time
 
 import numpy as np
 
-from experiments import launch
 from experiments.bench import libraries
 from lstm_jax.lab.plan.text_columns import aligned
+from lstm_jax.lab.run import xla_flags
 
 # T, B, I, H; models side by side.
 SIZES = {
@@ -78,7 +78,7 @@ def measure(kind, sizes, pace):
       environ = dict(os.environ)
       environ['KERAS_BACKEND'] = 'jax'
       if profile != 'default':
-        launch.set_flags(environ=environ)
+        xla_flags.set_flags(environ=environ)
       done = subprocess.run(
         [sys.executable, '-m', 'experiments.bench.layers', *words],
         env=environ, capture_output=True, text=True, check=False,

@@ -132,8 +132,7 @@ def begin(setting, device, width=None):
   """
   import jax
 
-  from experiments import engine
-  from lstm_jax import lanes
+  from lstm_jax.lab.run import engine, lanes
 
   build = engine.build(setting)
   width = width or lanes.widths_of(device, build.carried)[0]

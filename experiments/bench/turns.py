@@ -7,7 +7,7 @@ Student's t on the logarithms. Where in memory a compiler puts a loop is worth a
 tenth of its speed, so a figure of a turn is the best of several compilations.
 """
 
-from experiments import mains
+from lstm_jax.lab.run import mains
 
 if __name__ == '__main__':
   mains.listen()
@@ -25,8 +25,8 @@ from pathlib import Path
 from absl import flags
 from scipy import stats
 
-from experiments import launch
 from lstm_jax.lab.plan.text_columns import item, show
+from lstm_jax.lab.run import xla_flags
 from lstm_jax.lab.store import faults, files, provenance
 
 _HELP = """\
@@ -175,7 +175,7 @@ def _layers(place, compiles):
   for kind, size, profile in _LAYERS:
     environ = dict(os.environ)
     if profile != 'default':
-      launch.set_flags(environ=environ)
+      xla_flags.set_flags(environ=environ)
     for _ in range(compiles):
       words = [kind, size, profile, '3', '0.3', *_OURS]
       said = _run(place, 'bench.layers', *words, environ=environ)

@@ -5,7 +5,7 @@ the error of a sequence's last step is q steps earlier. A wrong flag is answered
 before JAX is imported.
 """
 
-from experiments import mains
+from lstm_jax.lab.run import mains
 
 if __name__ == '__main__':
   mains.listen()  # before the imports that take a while

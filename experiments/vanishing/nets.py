@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import engine, launch
 from experiments.vanishing import figure
 from lstm_jax.lab.plan import catalog, values
 from lstm_jax.lab.plan.setting import Setting
 from lstm_jax.lab.plan.text_columns import aligned
+from lstm_jax.lab.run import engine, xla_flags
 from lstm_jax.lab.store import files
 from lstm_jax.ops import prng
 
@@ -83,8 +83,8 @@ def train(name, settings):
   Raises:
     Refused: every net has diverged.
   """
-  launch.set_flags(devices=1)
-  launch.devices()
+  xla_flags.set_flags(devices=1)
+  xla_flags.devices()
   import jax
 
   from lstm_jax.training import online
@@ -149,7 +149,7 @@ def _trained(build, settings):
   """`((params before, params after), status)`, one lane `[..., L]` a seed."""
   import jax
 
-  from lstm_jax import lanes
+  from lstm_jax.lab.run import lanes
   from lstm_jax.training import online
 
   compiled = lanes.Compiled(jax.devices()[0])

@@ -1,6 +1,6 @@
 """How far back a learner looks: the error signal it uses, lag by lag.
 
-`backflow` asks what the error q steps earlier is; this asks what a learner
+`gradient_flow` asks what the error q steps earlier is; this asks what a learner
 makes of it. Every step of a sequence gets an input line of its own, which is 1
 at that step and 0 at all others, with weights that start at 0. The line changes
 nothing in the net, and its weights are used at that step alone: how far one

@@ -93,7 +93,7 @@ def run(
     backward: 'products' has the gradients of both matrices in one product each
       after the loop; 'autodiff' derives the loop step by step. Equal to
       rounding; both have forward mode too.
-    kernel: 'xla', 'native', 'cudnn' (see `kernels`), or 'auto', the fastest
+    kernel: 'xla', 'native', 'cudnn' (see `dispatch`), or 'auto', the fastest
       that can do what is asked here: `which_kernel` says which. Equal to
       rounding.
 

@@ -79,7 +79,7 @@ def train(
   """Trains nets side by side.
 
   Args:
-    trainer: of `trainers.minibatch`.
+    trainer: a `trainer.Trainer`.
     dataset: the `Dataset`.
     pools: of each lane; parts of the same sizes.
     lanes: the nets.

@@ -10,9 +10,9 @@ import struct
 
 import numpy as np
 
-from experiments import engine
 from lstm_jax.lab.plan import flags, plan
 from lstm_jax.lab.plan.setting import trial_id
+from lstm_jax.lab.run import engine
 from lstm_jax.lab.store import checkpoints, nets, seal, trial_records
 from lstm_jax.lab.store.folder import create_or_open
 from tests.fake_sweep import QUICK, record_of

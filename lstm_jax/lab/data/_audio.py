@@ -32,7 +32,7 @@ def dataset(
   """The data set of a collection of sounds.
 
   Args:
-    prepared: `collect.prepared.Prepared`, folds as splits.
+    prepared: `files.prepared.Prepared`, folds as splits.
     window, hop, features, rate, split, fold, scale: options, see
       `urban_sound.urban_sound`.
     neighbours: how many vote in a level of nearest neighbours; None: there is

@@ -51,7 +51,7 @@ def compute(prepared, recipe: _spectra.Recipe) -> Sounds:
   A line on stderr says how far it is.
 
   Args:
-    prepared: `collect.prepared.Prepared`.
+    prepared: `files.prepared.Prepared`.
     recipe: of the features.
   """
   places = [

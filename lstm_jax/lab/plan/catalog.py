@@ -45,9 +45,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lstm_jax
-from lstm_jax import machine
 from lstm_jax.choices import unknown
-from lstm_jax.lab.store import files
+from lstm_jax.lab.store import files, machine
 from lstm_jax.lab.store.faults import StoreError
 
 # What takes part in a trial -> the kinds that can. Data sets are trained on by

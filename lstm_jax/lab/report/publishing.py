@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lstm_jax.lab.plan import catalog
+import lstm_jax
 from lstm_jax.lab.report import drawing, html_page
 from lstm_jax.lab.store import faults, files, seal
 
 LEFT_OUT = 'No figures: matplotlib is not installed (pip install ".[plot]").'
-_EXPERIMENTS = Path(__file__).parent.parent
 # Behind it stand the checksums of all files of a report.
 _MARK = b'<!-- sha256 '
 
@@ -44,8 +43,7 @@ def key(held: Any) -> str:
   """
   sources = [
     [path.name, hashlib.sha256(files.read(path)).hexdigest()]
-    for package in (_EXPERIMENTS, Path(catalog.__file__).parent)
-    for path in files.tree(package, ('.py', '.toml'))
+    for path in files.tree(Path(lstm_jax.__file__).parent, ('.py', '.toml'))
   ]
   made_from = [
     held,

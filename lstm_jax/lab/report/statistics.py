@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_jax import machine
+from lstm_jax.lab.store import machine
 
 # Simulated coverage of the bootstrap intervals falls below 90 % for fewer.
 _FEWEST = 10

@@ -9,7 +9,7 @@ def of_trial(name, result, reason):
 
   Args:
     name: its id.
-    result: what `comparison_run` made of a `Trained`; None: it failed.
+    result: what `epoch_groups` made of a `Trained`; None: it failed.
     reason: why it failed, '' where it did not.
   """
   record = {

@@ -2,7 +2,7 @@
 
 import sys
 
-from lstm_jax import machine
+from lstm_jax.lab.store import machine
 
 # Bytes of address space that importing JAX takes, with some to spare.
 _ROOM = 500 * 2**20

@@ -26,7 +26,7 @@ class Source(NamedTuple):
   """Where data are read from, and how strictly.
 
   Attributes:
-    data_dir: folder of the data sets; None: `collect.prepared` says where.
+    data_dir: folder of the data sets; None: `files.prepared` says where.
     skip_bad: leave out files that are damaged, and say which.
   """
 

@@ -27,11 +27,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstm_jax import machine
 from lstm_jax.lab.data.files import archives, clips, faults, reviews, sources
 from lstm_jax.lab.data.files.errors import BadData, Missing
 from lstm_jax.lab.data.files.published import IMDB_ARCHIVE, PUBLISHED
-from lstm_jax.lab.store import files, places, seal
+from lstm_jax.lab.store import files, machine, places, seal
 from lstm_jax.lab.store.faults import StorageError, StoreError, Unusable, clean
 
 NAMES = tuple(PUBLISHED)

@@ -9,9 +9,8 @@ import os
 import subprocess
 import sys
 
-from lstm_jax import machine
 from lstm_jax.lab.plan import estimate
-from lstm_jax.lab.store import memory
+from lstm_jax.lab.store import machine, memory
 from lstm_jax.lab.store.faults import Exit, StoreError
 
 # Compile a loop over small arrays to one native function instead of a list of

@@ -10,8 +10,11 @@ from lstm_jax.lab.plan.setting import length_is_static
 from lstm_jax.lab.store import files, sources
 
 # What runs beside the modules that a setting names.
-_HERE = 'experiments.builds'
-_LOOP = {'tasks': 'lstm_jax.workers', 'datasets': 'lstm_jax.training.epochs'}
+_HERE = 'lstm_jax.lab.run.builds'
+_LOOP = {
+  'tasks': 'lstm_jax.lab.run.scheduler',
+  'datasets': 'lstm_jax.training.epochs',
+}
 
 
 def build(setting, checked=None):
@@ -24,8 +27,7 @@ def build(setting, checked=None):
   import jax
   import numpy as np
 
-  from experiments import admission
-  from lstm_jax import lanes
+  from lstm_jax.lab.run import admission, lanes
   from lstm_jax.training import online
 
   task = catalog.build('tasks', setting.task, **dict(setting.task_options))

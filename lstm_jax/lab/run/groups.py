@@ -5,9 +5,9 @@ import functools
 import itertools
 from typing import Any, NamedTuple
 
-from experiments import builds
 from lstm_jax.lab.plan import catalog
 from lstm_jax.lab.plan.setting import digest, programs
+from lstm_jax.lab.run import builds
 
 # Seeds side by side on an accelerator.
 LANES = 8
@@ -51,8 +51,8 @@ def prepare(settings, how):
   Raises:
     Missing, BadData: a data set is not there, or damaged.
   """
-  from experiments import admission
   from lstm_jax.lab.data.files.errors import Source
+  from lstm_jax.lab.run import admission
 
   source = Source(how.data_dir or None, how.skip_bad)
   checked = set()

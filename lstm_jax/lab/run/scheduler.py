@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_jax import lanes as lanes_of
-from lstm_jax import machine
-from lstm_jax.lanes import Column, Job
-from lstm_jax.shared import Progress, Shared
+from lstm_jax.lab.run import lanes as lanes_of
+from lstm_jax.lab.run.lanes import Column, Job
+from lstm_jax.lab.run.queue import Progress, Shared
+from lstm_jax.lab.store import machine
 from lstm_jax.training import online
 
 # A chunk is what runs between two looks at the clock; its length follows the

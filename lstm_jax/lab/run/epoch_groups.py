@@ -1,8 +1,8 @@
 """Trials on data sets, from a plan's groups to sealed records.
 
-The counterpart of `lstm_jax.workers` and `run_state` for batch training: seeds
-of one setting are lanes of one program, a group; a thread a device trains one
-group after another.
+The counterpart of `scheduler` and `recorder` for batch training: seeds of one
+setting are lanes of one program, a group; a thread a device trains one group
+after another.
 """
 
 import queue
@@ -13,11 +13,10 @@ import traceback
 
 import numpy as np
 
-from experiments import renewal, run_state
-from experiments.progress import Progress, choose_mode
-from lstm_jax import machine
 from lstm_jax.lab.plan.setting import steps
-from lstm_jax.lab.store import checkpoints, nets, trial_records
+from lstm_jax.lab.run import recorder, renewal
+from lstm_jax.lab.run.progress import Progress, choose_mode
+from lstm_jax.lab.store import checkpoints, machine, nets, trial_records
 from lstm_jax.lab.store import supervised_records as records
 
 # What a stop may wait for: a chunk, or what is being compiled.
@@ -30,16 +29,16 @@ class Run:
   Args:
     opened: the run folder.
     how: a `flags.Run`.
-    mine: this shard's groups, see `comparison_plan.groups_of`.
+    mine: this shard's groups, see `groups.groups_of`.
     ended: ids of the trials that have a record.
     saved: the checkpoints, of `checkpoints.load`.
-    prepared: of `comparison_plan.prepare`.
+    prepared: of `groups.prepare`.
     devices: one thread each.
   """
 
   def __init__(self, opened, how, mine, ended, saved, prepared, devices):
     self._folder, self._prepared = opened, prepared
-    self._name = run_state.checkpoint_name(how)
+    self._name = recorder.checkpoint_name(how)
     self._save_seconds = how.checkpoint_seconds
     self._ended, self._mine = set(ended), mine
     # A group is trained whole: its lanes have the bits of their program.
@@ -100,7 +99,7 @@ class Run:
   def say_stopped(self):
     """One line for whoever stopped it."""
     left = sum(n not in self._ended for g in self._mine for n in g.names)
-    print(run_state.stopped(left))
+    print(recorder.stopped(left))
 
   def _thread(self, device):
     import jax

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import comparison_plan
 from lstm_jax.lab.plan import flags, plan, values
 from lstm_jax.lab.plan.setting import trial_id
 from lstm_jax.lab.report import commands
+from lstm_jax.lab.run import groups
 from lstm_jax.lab.store import files
 from lstm_jax.training.batches import in_batches
 from lstm_jax.training.snapshot import restored
@@ -37,7 +37,7 @@ def answers(entry, params, asked):
 
   setting = _setting(entry)
   how = flags.Run(data_dir=asked.data_dir)
-  prepared, reasons = comparison_plan.prepare([setting], how)
+  prepared, reasons = groups.prepare([setting], how)
   if reasons:
     raise values.Refused(*reasons)
   dataset, trainer = prepared.build(setting)

@@ -1,6 +1,5 @@
 """What a run ends with: tables, figures, the report, and why trials failed."""
 
-from experiments import mains
 from lstm_jax.lab.plan import text_columns
 from lstm_jax.lab.report import (
   content,
@@ -14,6 +13,7 @@ from lstm_jax.lab.report import (
 from lstm_jax.lab.report import metric_headline as comparison_headline
 from lstm_jax.lab.report import metric_terminal as comparison_table
 from lstm_jax.lab.report.figures import of_run
+from lstm_jax.lab.run import mains
 from lstm_jax.lab.store import faults, reruns, supervised_records, trial_records
 
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from lstm_jax import machine
+from lstm_jax.lab.store import machine
 
 
 class Progress(NamedTuple):

@@ -10,7 +10,7 @@ from lstm_jax.lab.data.files.errors import BadData
 
 
 def admit(checked, key, check, *args):
-  """Calls a check of `promises`, once for a key.
+  """Calls a check of `testing`, once for a key.
 
   Args:
     checked: keys of what has been looked at; added to.

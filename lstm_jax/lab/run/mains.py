@@ -22,9 +22,8 @@ import sys
 import threading
 from pathlib import Path
 
-from experiments import aborts, stopping
-from lstm_jax import machine
-from lstm_jax.lab.store import files
+from lstm_jax.lab.run import aborts, signals
+from lstm_jax.lab.store import files, machine
 from lstm_jax.lab.store.faults import DEBUG, Exit, StoreError, clean
 
 # Bytes of address space that NumPy, SciPy and a report take, and some to spare.
@@ -68,17 +67,17 @@ def _hear():
       os.fstat(descriptor)
     except OSError:
       os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-  stopping.listen()
+  signals.listen()
 
 
 def run(main):
   """Runs a main as this process and ends it with the main's exit code."""
   _hear()
-  stop = stopping.current()
+  stop = signals.current()
   sys.stdout, sys.stderr = Output(sys.stdout, 1), Output(sys.stderr, 2)
   try:
     code = main()
-  except stopping.Stopped as stopped:  # came after `guarded`
+  except signals.Stopped as stopped:  # came after `guarded`
     code = stopped.exit_code
   except SystemExit as asked:
     code = asked.code if isinstance(asked.code, int) else bool(asked.code)
@@ -86,7 +85,7 @@ def run(main):
     stream.flush()
   if stop():
     code = stop.exit_code
-  busy = [one for one in threading.enumerate() if one.name != stopping.THREAD]
+  busy = [one for one in threading.enumerate() if one.name != signals.THREAD]
   if busy != [threading.main_thread()]:
     # Not sys.exit: a thread may be inside the compiler, which cannot be
     # interrupted and would abort; everything that counts is on disk.
@@ -106,15 +105,15 @@ def guarded(name):
     @functools.wraps(main)
     def safe(argv=None):
       try:
-        with stopping.listening():
+        with signals.listening():
           return int(main(argv))
       except Exception as error:
         code, line = _ending(error)
         say(name, line)
       except KeyboardInterrupt as error:
         stopped = error
-        if not isinstance(stopped, stopping.Stopped):
-          stopped = stopping.Stopped(Exit.SIGINT)
+        if not isinstance(stopped, signals.Stopped):
+          stopped = signals.Stopped(Exit.SIGINT)
         code = stopped.exit_code
         if not stopped.said:
           say(name, str(stopped))

@@ -1,6 +1,6 @@
 """What is in a run folder, and what its command would do; changes nothing."""
 
-from experiments import mains, renewal
+from lstm_jax.lab.run import mains, renewal
 from lstm_jax.lab.store import (
   faults,
   folder,

@@ -5,10 +5,10 @@ import time
 
 import numpy as np
 
-from experiments import renewal
-from experiments.progress import Progress, choose_mode
 from lstm_jax.lab.plan import estimate
 from lstm_jax.lab.plan.setting import steps
+from lstm_jax.lab.run import renewal
+from lstm_jax.lab.run.progress import Progress, choose_mode
 from lstm_jax.lab.store import checkpoints, nets, trial_records
 
 
@@ -46,7 +46,7 @@ class RunState:
 
   def jobs(self, left):
     """The trials left as jobs, those that take longest first."""
-    from lstm_jax import lanes
+    from lstm_jax.lab.run import lanes
 
     def longest_first(name):
       setting = self._trials[name]
@@ -75,7 +75,7 @@ class RunState:
       left: their ids.
       saved: the checkpoints, of `checkpoints.load`.
     """
-    from lstm_jax import lanes
+    from lstm_jax.lab.run import lanes
 
     # A trial of a larger budget goes on where one of a smaller was.
     replaced = self._folder.plan.get('replaced', {})

@@ -8,30 +8,30 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from experiments import (
-  aborts,
-  builds,
-  comparison_plan,
-  comparison_run,
-  ending,
-  jax_options,
-  launch,
-  mains,
-  renewal,
-  run_state,
-  stopping,
-  verifying,
-)
-from experiments.builds import build
-from lstm_jax import machine
 from lstm_jax.lab.data.files import errors
 from lstm_jax.lab.plan.setting import changed, programs, trial_id
+from lstm_jax.lab.run import (
+  aborts,
+  builds,
+  ending,
+  epoch_groups,
+  groups,
+  jax_options,
+  mains,
+  recorder,
+  renewal,
+  signals,
+  verifying,
+  xla_flags,
+)
+from lstm_jax.lab.run.builds import build
 from lstm_jax.lab.store import (
   checkpoints,
   faults,
   files,
   folder,
   lock,
+  machine,
   nets,
   provenance,
   reruns,
@@ -86,9 +86,9 @@ def run(plan, how, stop):
       f'{line}; that is no result: what was saved is safe, run the same '
       'command again where there is more of it'
     ) from error
-  except stopping.Stopped as stopped:
+  except signals.Stopped as stopped:
     if not stopped.said:
-      print(run_state.stopped(len(trials) - _ended(path)))
+      print(recorder.stopped(len(trials) - _ended(path)))
       stopped.said = True
     raise
 
@@ -194,9 +194,9 @@ def _run(plan, how, stop, path, trials, stored):
   # The flags for small nets turn the products of a batch into plain loops:
   # twenty times as slow where the compiled loop of a layer is not there.
   small = not plan.trials[0].is_comparison
-  launch.set_flags(how.xla_profile if small else 'none', how.devices)
+  xla_flags.set_flags(how.xla_profile if small else 'none', how.devices)
   with stop.polled():  # an import is no place for an exception
-    devices = launch.devices()
+    devices = xla_flags.devices()
     jax_options.pin()
     if mains.is_process():
       aborts.arm(int(faults.Exit.STOPPED), _ABORTED)
@@ -208,7 +208,7 @@ def _run(plan, how, stop, path, trials, stored):
     for key, where in programs(list(trials.values())).items()
   }
   if plan.trials[0].is_comparison:
-    prepared, reasons = comparison_plan.prepare(list(trials.values()), how)
+    prepared, reasons = groups.prepare(list(trials.values()), how)
     more, is_native = prepared.provenance, prepared.is_native
   else:
     prepared, reasons = _builds(trials, shared)
@@ -251,8 +251,8 @@ def _run(plan, how, stop, path, trials, stored):
     if stop():
       state.say_stopped()
       ending.say_failures(records)
-      raise stopping.Stopped(stop.exit_code, said=True)
-    checkpoints.drop(opened, run_state.checkpoint_name(how))
+      raise signals.Stopped(stop.exit_code, said=True)
+    checkpoints.drop(opened, recorder.checkpoint_name(how))
   return ending.show(opened)
 
 
@@ -297,20 +297,18 @@ def _what_is_left(opened, how, trials, now):
 
 def _sweep(opened, how, trials, shared, records, saved, made, devices, stop):
   """Runs what is left of a plan of tasks; returns its `RunState`."""
-  from lstm_jax import lanes, workers
+  from lstm_jax.lab.run import lanes, scheduler
 
   shard, parts = how.shard
   mine = list(trials)[shard::parts]
   left = [name for name in mine if name not in records]
-  state = run_state.RunState(
-    opened, how, trials, shared, mine, records, devices
-  )
+  state = recorder.RunState(opened, how, trials, shared, mine, records, devices)
   if left and not stop():
-    workers.run(
+    scheduler.run(
       state.jobs(left),
       made.__getitem__,
       devices,
-      workers.Hooks(state.outcome, state.progress, state.save, stop),
+      scheduler.Hooks(state.outcome, state.progress, state.save, stop),
       columns=state.columns(left, saved),
       widths={
         key: lanes.widths_of(devices[0], of.carried) for key, of in made.items()
@@ -328,11 +326,9 @@ def _compare(
   """Runs what is left of a plan of data sets; returns its `Run`."""
   del shared
   shard, parts = how.shard
-  lanes = comparison_plan.lanes_of(devices[0])
-  mine = comparison_plan.groups_of(trials, prepared, lanes)[shard::parts]
-  state = comparison_run.Run(
-    opened, how, mine, records, saved, prepared, devices
-  )
+  lanes = groups.lanes_of(devices[0])
+  mine = groups.groups_of(trials, prepared, lanes)[shard::parts]
+  state = epoch_groups.Run(opened, how, mine, records, saved, prepared, devices)
   state.run(stop)
   return state
 

@@ -1,0 +1,1 @@
+"""Plans run: the scheduler, its threads, its recorder, and every main."""

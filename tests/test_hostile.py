@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstm_jax.lab.report import __main__ as report
+from experiments import report
 from lstm_jax.lab.report import publishing
 from lstm_jax.lab.store import (
   checkpoints,

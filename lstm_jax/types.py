@@ -39,7 +39,7 @@ class OneHot:
   """`[size, *]` with a 1 in row `index` and zeros elsewhere, not written out.
 
   As the input of a step it costs the one column of weights that it picks,
-  however many lines there are (`unroll.affine`, `unroll.add_outer`).
+  however many lines there are (`ops.arrays`).
 
   Attributes:
     index: `[*]` integers, the row; `[T, *]` for a whole sequence.

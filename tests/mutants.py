@@ -265,7 +265,7 @@ MUTANTS = (
     ('uoro',),
   ),
   Mutant(
-    'thinned_drops_the_rest', 'ops/unroll.py',
+    'thinned_drops_the_rest', 'ops/arrays.py',
     'return w + getattr(thin, name)', 'return w',
     ('one_hot', 'layernorm_cell'),
   ),

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from lstm_jax.lab.plan import catalog
-from lstm_jax.ops.unroll import affine, spread, unroll
+from lstm_jax.ops.arrays import affine, spread
+from lstm_jax.ops.unroll import unroll
 from tests.starts import STARTS
 
 I, K, T = 3, 2, 200

@@ -11,7 +11,7 @@ from lstm_jax.lab.plan import catalog
 from lstm_jax.learners._chunker import net_step
 from lstm_jax.learners.chunker import State, chunker
 from lstm_jax.ops import prng
-from lstm_jax.ops.unroll import dense
+from lstm_jax.ops.arrays import dense
 from tests.array_task import Arrays, array_task
 from tests.gradients import cheap_jit, distance, random_net
 

@@ -13,7 +13,8 @@ from lstm_jax.lab.plan import catalog
 from lstm_jax.learners._forward import influence_matrix
 from lstm_jax.learners.kf import NUMBERS, kf
 from lstm_jax.learners.rtrl import rtrl
-from lstm_jax.ops.unroll import affine, unroll
+from lstm_jax.ops.arrays import affine
+from lstm_jax.ops.unroll import unroll
 from lstm_jax.types import Cell
 from tests.array_task import Arrays, array_task, random_arrays
 from tests.gradients import cheap_jit, distance, random_net

@@ -16,7 +16,7 @@ from lstm_jax.lab.plan import catalog
 from lstm_jax.nn.dropout import Noise
 from lstm_jax.nn.layer import run, which_kernel
 from lstm_jax.nn.native import library
-from lstm_jax.ops.unroll import select
+from lstm_jax.ops.arrays import select
 from tests.gradients import cheap_jit
 
 T, B, I, C = 3, 4, 2, 3

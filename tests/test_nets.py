@@ -13,8 +13,9 @@ from lstm_jax.lab.run import engine
 from lstm_jax.lab.store import nets, seal
 from lstm_jax.lab.store.folder import create_or_open, open_folder
 from lstm_jax.ops import prng
+from lstm_jax.ops.arrays import dense
 from lstm_jax.ops.prng import Key
-from lstm_jax.ops.unroll import dense, unroll
+from lstm_jax.ops.unroll import unroll
 from tests.fake_sweep import QUICK, make_plan
 from tests.gradients import cheap_jit, random_net
 from tests.test_plan import made

@@ -13,7 +13,7 @@ import pytest
 from experiments.bench import rows as bench_rows
 from lstm_jax.lab.plan import catalog, flags, plan
 from lstm_jax.learners.truncated1997 import truncated1997
-from lstm_jax.ops import unroll
+from lstm_jax.ops import arrays
 from lstm_jax.ops.prng import Key, key_of
 from lstm_jax.training import online
 from lstm_jax.types import OneHot, Stream
@@ -204,7 +204,7 @@ def test_add_outer_is_the_product(x64, monkeypatch, platform, lanes):
   total = rng.normal(size=(4, SIZE, *lanes))
   factor = rng.normal(size=(4, *lanes))
   index = rng.integers(0, SIZE, lanes)
-  for add in (unroll.add_outer, cheap_jit(unroll.add_outer)):
+  for add in (arrays.add_outer, cheap_jit(arrays.add_outer)):
     found = add(jnp.asarray(total), jnp.asarray(factor), one_hot(index))
     row = np.arange(SIZE).reshape((-1,) + (1,) * len(lanes)) == index
     want = total + factor[:, None] * row
@@ -223,7 +223,7 @@ def test_a_factor_of_zero_changes_nothing(monkeypatch, platform, lanes):
   @jax.jit
   def both(total, factor, index):
     x = one_hot(index)
-    return unroll.add_outer(total, factor, x), unroll.affine(total, x)
+    return arrays.add_outer(total, factor, x), arrays.affine(total, x)
 
   for row in (PAST, BEFORE, -SIZE - 1, 2**31 - 1, -(2**31)):
     found, picked = both(total, factor, np.full(lanes, row, np.int32))
@@ -238,7 +238,7 @@ def test_only_the_lane_that_is_told_to_changes(monkeypatch):
     factor = np.array([[0, 1, 0]] * 2, np.float32)
     index = np.array([PAST, 2, BEFORE], np.int32)
     # Not compiled before, with the branch of the other platform.
-    add = jax.jit(lambda *given: unroll.add_outer(*given))
+    add = jax.jit(lambda *given: arrays.add_outer(*given))
     found = add(total, factor, one_hot(index))
     want = np.zeros((2, SIZE, 3))
     want[:, 2, 1] = 1
@@ -255,8 +255,8 @@ def test_affine_picks_the_column(x64, lanes, shared):
   @cheap_jit
   def run(w, index, array):
     x = one_hot(index)
-    dense = unroll.dense(x, np.float64)
-    return unroll.affine(w, x), unroll.affine(w, array), dense
+    dense = arrays.dense(x, np.float64)
+    return arrays.affine(w, x), arrays.affine(w, array), dense
 
   found, want, dense = run(w, np.asarray(index), written_out(index))
   assert found.shape == want.shape == (4, *lanes)
@@ -266,11 +266,11 @@ def test_affine_picks_the_column(x64, lanes, shared):
 
 def test_an_array_is_left_as_it_is():
   x = np.arange(6, dtype=np.float32).reshape(3, 2)
-  np.testing.assert_array_equal(unroll.dense(x), x)
-  assert unroll.cast(x, np.float16).dtype == np.float16
+  np.testing.assert_array_equal(arrays.dense(x), x)
+  assert arrays.cast(x, np.float16).dtype == np.float16
   sparse = one_hot(np.array([1, 2], np.int32))
-  assert unroll.cast(sparse, np.float16) is sparse
-  assert unroll.dense(sparse, np.float16).dtype == np.float16
+  assert arrays.cast(sparse, np.float16) is sparse
+  assert arrays.dense(sparse, np.float16).dtype == np.float16
   assert (sparse.size, sparse.index.dtype) == (SIZE, np.int32)
 
 
@@ -336,7 +336,7 @@ def test_a_sum_of_products_costs_its_columns_alone():
     total = jax.ShapeDtypeStruct((3, size, 4), np.float32)
     factor = jax.ShapeDtypeStruct((3, 4), np.float32)
     index = jax.ShapeDtypeStruct((4,), np.int32)
-    add = lambda total, factor, index: unroll.add_outer(
+    add = lambda total, factor, index: arrays.add_outer(
       total, factor, OneHot(index, size)
     )
     compiled = cheap_jit(add).lower(total, factor, index).compile()

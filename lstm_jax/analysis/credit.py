@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops.unroll import dense
+from lstm_jax.ops.arrays import dense
 from lstm_jax.types import OneHot
 
 

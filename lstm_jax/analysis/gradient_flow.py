@@ -8,7 +8,8 @@ where it does neither).
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.ops.unroll import cast, detach, select
+from lstm_jax.ops.arrays import cast, select
+from lstm_jax.ops.unroll import detach
 
 
 def error_by_lag(cell, task, params, episode, num_steps, *, cut=()):

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.ops.arrays import affine, spread
 from lstm_jax.ops.initial import check_numbers
-from lstm_jax.ops.unroll import affine, spread
 
 
 def shared(factory):

@@ -13,7 +13,7 @@ import numpy as np
 
 from lstm_jax.cells import _build
 from lstm_jax.ops import activations
-from lstm_jax.ops.unroll import spread
+from lstm_jax.ops.arrays import spread
 from lstm_jax.types import Array, Cell, Recurrence
 
 PROVIDES = ('cascade', 'readout')

@@ -11,7 +11,7 @@ import numpy as np
 
 from lstm_jax.cells import _build
 from lstm_jax.ops import activations
-from lstm_jax.ops.unroll import affine, spread
+from lstm_jax.ops.arrays import affine, spread
 from lstm_jax.types import Array, Cell, Recurrence
 
 # Traced numbers and their defaults.

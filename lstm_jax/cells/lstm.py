@@ -12,7 +12,7 @@ import numpy as np
 
 from lstm_jax.cells import _build
 from lstm_jax.ops.activations import logistic, tanh
-from lstm_jax.ops.unroll import spread
+from lstm_jax.ops.arrays import spread
 from lstm_jax.types import Array, Cell, Recurrence, Split
 
 PROVIDES = {'split': {'peepholes': False}, 'readout': {}}

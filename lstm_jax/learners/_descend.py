@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lstm_jax.ops.initial import initial_params
-from lstm_jax.ops.unroll import (
+from lstm_jax.ops.arrays import (
   cast,
   differentiable,
   plus_thinned,
   select,
   thinned,
 )
+from lstm_jax.ops.initial import initial_params
 from lstm_jax.types import Array, Judgement, Learner, OneHot, Sequence
 
 OPTIMIZERS = ('sgd', 'adam', 'rmsprop')

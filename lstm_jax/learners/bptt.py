@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
-from lstm_jax.ops.unroll import differentiable, unroll
+from lstm_jax.ops.arrays import differentiable
+from lstm_jax.ops.unroll import unroll
 from lstm_jax.types import Learner
 
 NUMBERS = {'learning_rate': 0.1}

@@ -44,9 +44,9 @@ from lstm_jax.learners._cascade import (
   quickprop,
   training_set,
 )
+from lstm_jax.ops.arrays import select
 from lstm_jax.ops.initial import initial_params
 from lstm_jax.ops.prng import Key
-from lstm_jax.ops.unroll import select
 from lstm_jax.types import Array, Learner
 
 NEEDS = {

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
-from lstm_jax.ops.unroll import cast, select
+from lstm_jax.ops.arrays import cast, select
 from lstm_jax.types import Learner
 
 NUMBERS = {'learning_rate': 0.1}

@@ -15,8 +15,8 @@ import numpy as np
 
 from lstm_jax.learners import _descend
 from lstm_jax.ops import prng
+from lstm_jax.ops.arrays import select
 from lstm_jax.ops.prng import Key
-from lstm_jax.ops.unroll import select
 from lstm_jax.types import Array, Learner
 
 # All weights are uniform in [-guess_range, guess_range].

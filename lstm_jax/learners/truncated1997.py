@@ -26,7 +26,7 @@ from lstm_jax.learners._truncated.traces import (
   streaming_gradient,
   streaming_updates,
 )
-from lstm_jax.ops.unroll import add_outer, cast, select
+from lstm_jax.ops.arrays import add_outer, cast, select
 from lstm_jax.types import Learner, OneHot
 
 NEEDS = {

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
-from lstm_jax.ops.unroll import affine, select
+from lstm_jax.ops.arrays import affine, select
 from lstm_jax.types import Array
 
 

@@ -22,7 +22,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from lstm_jax.nn.native.loops import Inputs, Made
-from lstm_jax.ops.unroll import same_axes
+from lstm_jax.ops.arrays import same_axes
 
 
 class Code(NamedTuple):

@@ -22,7 +22,7 @@ import numpy as np
 from lstm_jax.nn import _fused, _scan, dispatch, layer_checks
 from lstm_jax.nn.dropout import Noise
 from lstm_jax.nn.recurrences import with_recurrence
-from lstm_jax.ops.unroll import same_axes
+from lstm_jax.ops.arrays import same_axes
 from lstm_jax.types import Array, Cell, Recurrence
 
 

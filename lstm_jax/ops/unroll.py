@@ -1,4 +1,4 @@
-"""The scan over time, products that respect lanes, and cuts.
+"""The scan over time, and cuts.
 
 `unroll` is the one place where a cell meets a sequence stored as arrays. A
 gradient rule is a *cut*: the carry fields that pass no error back from one
@@ -9,155 +9,8 @@ hidden activations cut and the internal state kept is the 1997 rule.
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.ops.arrays import select
 from lstm_jax.types import OneHot
-
-# Lines up to which writing a one-hot input out costs less than a scatter.
-_FEW = 16
-
-
-def affine(w, x):
-  """`w x` for weights `[U, S, *]` and sources `[S, *]`, giving `[U, *]`.
-
-  Weights without lanes are shared by every lane of `x` (a batch): one matrix
-  product. Weights with lanes are one net a lane: multiply and sum, which XLA
-  compiles into the surrounding loop where a batched product would become a
-  library call. A `OneHot` picks its column.
-
-  Raises:
-    TypeError: not one column of weights for each source: a single one would be
-      broadcast in silence.
-  """
-  sources = x.size if isinstance(x, OneHot) else x.shape[0]
-  if w.shape[1] != sources:
-    raise TypeError(f'weights of shape {w.shape} do not fit {sources} sources')
-  if isinstance(x, OneHot):
-    return _column(w, x.index)
-  if w.ndim == 2:
-    return jnp.tensordot(w, x, axes=1)
-  return jnp.sum(w * x[None], axis=1)
-
-
-def add_outer(total, factor, x):
-  """`total + factor x^T`: `[R, S, *]`, `[R, *]` and sources `[S, *]`.
-
-  A `OneHot` changes its column alone; the cost does not depend on S where
-  `total` may be overwritten (the carry of a loop).
-  """
-  if not isinstance(x, OneHot):
-    return total + factor[:, None] * x[None]
-  if total.ndim == 2:
-    return total.at[:, x.index].add(factor)
-
-  def by_scatter(total, factor, index):
-    return _at_column(total, index).add(factor)
-
-  def by_slices(total, factor, index):
-    # On a CPU a scatter runs element by element outside the compiled loop;
-    # one slice a lane stays inside and is written in place.
-    shape = total.shape
-    total = total.reshape(*shape[:2], -1)
-    factor, index = factor.reshape(len(factor), -1), index.reshape(-1)
-    for lane in range(index.size):
-      at = tuple(map(jnp.int32, (0, index[lane], lane)))
-      old = jax.lax.dynamic_slice(total, at, (len(factor), 1, 1))
-      new = old + factor[:, None, lane : lane + 1]
-      total = jax.lax.dynamic_update_slice(total, new, at)
-    return total.reshape(shape)
-
-  return jax.lax.platform_dependent(
-    total, factor, x.index, cpu=by_slices, default=by_scatter
-  )
-
-
-def cast(x, dtype):
-  """A source in the net's dtype; a `OneHot` has none."""
-  return x if isinstance(x, OneHot) else x.astype(dtype)
-
-
-def dense(x, dtype=jnp.float32):
-  """A source written out: `[size, *]` of a `OneHot`, anything else as it is."""
-  if not isinstance(x, OneHot):
-    return x.astype(dtype)
-  row = jnp.arange(x.size).reshape((x.size,) + (1,) * x.index.ndim)
-  return (row == x.index[None]).astype(dtype)
-
-
-def differentiable(x, dtype):
-  """A source whose step is to be differentiated by the weights.
-
-  A `OneHot` of few lines is written out: the derivative of picking a column is
-  a scatter, which XLA:CPU runs one element at a time and outside the compiled
-  loop.
-  """
-  return dense(x, dtype) if isinstance(x, OneHot) and x.size <= _FEW else x
-
-
-def thinned(params, x):
-  """The same step with the column of a `OneHot` alone.
-
-  Args:
-    params: `[..., *]`, the weights from the input lines in fields whose names
-      end in `_x`, `[R, S, *]`.
-    x: `OneHot` of size S.
-
-  Returns:
-    `(params, x)`: those fields `[R, 1, *]`, and the array `[1, *]` of ones.
-  """
-  thin = {
-    name: _column(w, x.index)[:, None]
-    for name, w in params._asdict().items()
-    if name.endswith('_x')
-  }
-  dtype = jax.tree.leaves(params)[0].dtype
-  return params._replace(**thin), jnp.ones((1, *x.index.shape), dtype)
-
-
-def plus_thinned(total, thin, x):
-  """`total + thin`, `thin` a tree like the params of `thinned`."""
-
-  def add(name, w):
-    if not name.endswith('_x'):
-      return w + getattr(thin, name)
-    return add_outer(w, getattr(thin, name)[:, 0], x)
-
-  return total._replace(**{n: add(n, w) for n, w in total._asdict().items()})
-
-
-def _column(w, index):
-  """Column `index` `[*]` of `w` `[U, S, *]` or `[U, S]`: `[U, *]`."""
-  if w.ndim == 2:
-    return jnp.take(w, index, axis=1, mode='clip')
-  index = jnp.broadcast_to(index[None, None], (len(w), 1, *index.shape))
-  return jnp.take_along_axis(w, index, axis=1, mode='clip')[:, 0]
-
-
-def _at_column(w, index):
-  """`w.at[...]` of one column a lane."""
-  grids = jnp.meshgrid(*map(jnp.arange, index.shape), indexing='ij')
-  rows = jnp.arange(len(w)).reshape((-1,) + (1,) * index.ndim)
-  return w.at[(rows, index[None], *(grid[None] for grid in grids))]
-
-
-def spread(b, like):
-  """`b` `[U]` or `[U, *]` with axes of size 1 up to the rank of `like`."""
-  return jnp.reshape(b, b.shape + (1,) * (like.ndim - b.ndim))
-
-
-def same_axes(tree):
-  """`tree` with arrays that vary over the axes of a mesh that any varies over.
-
-  Under `jax.shard_map` a loop's state must say from the start what its end
-  depends on, and what all devices share (weights) is cast where it meets a
-  device's own: on the way back its errors are then summed over devices.
-  """
-  axes = lambda a: jax.typeof(a).mat.varying
-  every = frozenset().union(*map(axes, jax.tree.leaves(tree)))
-  if not every:
-    return tree
-  return jax.tree.map(
-    lambda a: jax.lax.pcast(a, tuple(sorted(every - axes(a))), to='varying'),
-    tree,
-  )
 
 
 def detach(carry, cut):
@@ -175,32 +28,6 @@ def detach(carry, cut):
   return carry._replace(
     **{name: jax.lax.stop_gradient(getattr(carry, name)) for name in cut}
   )
-
-
-def select(keep, new, old):
-  """Elementwise over lanes: `new` where `keep` `[*]` holds, else `old`.
-
-  `new` and `old` are pytrees of arrays `[..., *]`.
-  """
-
-  def pick(a, b):
-    mask = jnp.reshape(keep, (1,) * (a.ndim - keep.ndim) + keep.shape)
-    return jnp.where(mask, a, b)
-
-  return jax.tree.map(pick, new, old)
-
-
-def settle(values, true):
-  """`values` unchanged, computed once and stored.
-
-  XLA:CPU fuses cheap producers into every consumer and computes them again for
-  each element there; an optimization barrier does not stop it, the edge of a
-  loop does. `true` is a traced bool that holds: the loop runs once, and the
-  compiler cannot know it.
-  """
-  start = jax.tree.map(jnp.zeros_like, values)
-  once = jnp.asarray(true).astype(jnp.int32)
-  return jax.lax.fori_loop(0, once, lambda i, _: values, start)
 
 
 def unroll(cell, params, inputs, length=None, carry=None, cut=(), window=None):

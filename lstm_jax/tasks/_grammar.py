@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.ops.arrays import select
 from lstm_jax.ops.prng import Key, fold_in
-from lstm_jax.ops.unroll import select
 from lstm_jax.types import Array
 
 SYMBOLS = 'BTSXVPE'

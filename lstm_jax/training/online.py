@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.ops import prng
+from lstm_jax.ops.arrays import select, settle
 from lstm_jax.ops.prng import Key
-from lstm_jax.ops.unroll import select, settle
 from lstm_jax.training import evaluation, futility
 from lstm_jax.types import Array, Exam, Judgement
 

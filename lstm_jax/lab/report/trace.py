@@ -30,7 +30,7 @@ def trace(entry, params, seed=0):
   import jax.numpy as jnp
 
   from lstm_jax.ops import prng
-  from lstm_jax.ops.unroll import cast, dense
+  from lstm_jax.ops.arrays import cast, dense
 
   task_options, cell_options = _options(entry)
   task = catalog.build('tasks', entry['task'], **task_options)

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.ops.arrays import add_outer, affine, select
 from lstm_jax.ops.prng import Key, fold_in, uniform_at
-from lstm_jax.ops.unroll import add_outer, affine, select
 from lstm_jax.types import Array
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
 from lstm_jax.learners._cascade import candidate_pool
-from lstm_jax.ops.unroll import add_outer, dense, select, spread
+from lstm_jax.ops.arrays import add_outer, dense, select, spread
 from lstm_jax.types import Array
 
 

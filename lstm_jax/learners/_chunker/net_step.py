@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops.unroll import add_outer, spread
+from lstm_jax.ops.arrays import add_outer, spread
 from lstm_jax.types import Array, OneHot
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from lstm_jax.learners import _descend
 from lstm_jax.learners._chunker import net_step
 from lstm_jax.learners._forward import influence_matrix
-from lstm_jax.ops.unroll import dense, select
+from lstm_jax.ops.arrays import dense, select
 from lstm_jax.types import Array, Cell, OneHot, Task
 
 

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.learners._forward import sparsity
-from lstm_jax.ops.unroll import dense
+from lstm_jax.ops.arrays import dense
 
 # Numbers of a row of a matrix that are multiplied at once, and rows.
 _BLOCK, _ROWS = 256, 32

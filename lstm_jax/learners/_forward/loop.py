@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
 from lstm_jax.learners._forward import influence_matrix
-from lstm_jax.ops.unroll import cast, select
+from lstm_jax.ops.arrays import cast, select
 
 
 class Sum(NamedTuple):

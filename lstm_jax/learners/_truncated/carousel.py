@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops.unroll import add_outer, affine, dense, spread
+from lstm_jax.ops.arrays import add_outer, affine, dense, spread
 from lstm_jax.types import OneHot
 
 

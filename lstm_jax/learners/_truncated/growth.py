@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops.unroll import select
+from lstm_jax.ops.arrays import select
 from lstm_jax.types import Array, Learner
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
 from lstm_jax.learners._truncated import carousel
-from lstm_jax.ops.unroll import cast, select, settle
+from lstm_jax.ops.arrays import cast, select, settle
 from lstm_jax.types import OneHot
 
 

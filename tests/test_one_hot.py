@@ -15,6 +15,7 @@ from lstm_jax.lab.plan import catalog, flags, plan
 from lstm_jax.learners.truncated1997 import truncated1997
 from lstm_jax.ops import arrays
 from lstm_jax.ops.prng import Key, key_of
+from lstm_jax.ops.unroll import unroll
 from lstm_jax.training import online
 from lstm_jax.types import OneHot, Stream
 from tests.array_task import array_task, at, random_arrays
@@ -281,7 +282,7 @@ def test_unroll_runs_it(x64):
     index = np.asarray(symbols(2, shape, end=True).inputs) % SIZE
     length = np.asarray(symbols(2, shape, end=True).length)
     inputs = np.moveaxis(written_out(index), 0, 1)
-    run = cheap_jit(functools.partial(unroll.unroll, cell))
+    run = cheap_jit(functools.partial(unroll, cell))
     dense = run(params, inputs, length)
     sparse = run(params, one_hot(index), length)
     assert dense[1].shape == (NUM_STEPS, NUM_OUTPUTS, *shape)

@@ -41,6 +41,12 @@ class Mutant(NamedTuple):
   words: str | None = None
 
 
+def file_of(name):
+  """The path of a test file, from the root on."""
+  (path,) = (ROOT / 'tests').rglob(f'test_{name}.py')
+  return path.relative_to(ROOT)
+
+
 MUTANTS = (
   # Cells.
   Mutant(
@@ -309,7 +315,7 @@ def caught(mutant, tree):
   source = tree / 'lstm_jax' / mutant.path
   whole = source.read_text()
   source.write_text(planted(mutant, whole))
-  words = [f'tests/test_{name}.py' for name in mutant.tests]
+  words = [f'{file_of(name)}' for name in mutant.tests]
   words += ['-k', mutant.words] if mutant.words else []
   try:
     done = subprocess.run(

@@ -1,11 +1,11 @@
 """Imports run one way, and effects stay in the laboratory."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.children import ROOT
+
 PACKAGE = 'lstm_jax'
 # A room may import from those before it. '' is the package itself, with what
 # belongs to all.

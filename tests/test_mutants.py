@@ -13,7 +13,7 @@ def test_every_fault_fits_the_source(mutant):
   wrong = mutants.planted(mutant, text)
   assert ast.dump(ast.parse(wrong)) != ast.dump(ast.parse(text))
   for name in mutant.tests:
-    assert (mutants.ROOT / 'tests' / f'test_{name}.py').is_file()
+    assert mutants.file_of(name)
 
 
 def test_there_are_twenty_and_some_of_every_kind():

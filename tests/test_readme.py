@@ -7,7 +7,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +17,8 @@ from experiments import readme
 from lstm_jax.lab.plan import flags, plan
 from lstm_jax.lab.store import faults
 from lstm_jax.ops.unroll import unroll
+from tests.children import ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 README = PAGES[0].read_text('utf-8')
 

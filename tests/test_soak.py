@@ -3,11 +3,11 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.children import ROOT
+
 # What a checkpoint holds comes back a little wrong.
 CHECKPOINTS = """
 from lstm_jax.lab.store import checkpoints

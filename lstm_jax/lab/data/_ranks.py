@@ -6,7 +6,7 @@ file names as text. Ranks go by frequency, and words as frequent as each other
 stand in the order in which a dict of Python 2 gave them back, which follows
 from their hashes and from the order of their first occurrence. So made, the
 index has its 88,584 words, and every published rank that was looked up, ties
-among them, is met (`tests/test_text.py`).
+among them, is met (`tests/lab/data/test_text.py`).
 
 Source: the ranks in the printed outputs of public notebooks; CPython 2.7 for
 how strings hash and where a dict puts them.

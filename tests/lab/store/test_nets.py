@@ -1,0 +1,192 @@
+"""Solved nets kept in a run folder, and a sequence looked at step by step."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_jax.lab.plan import catalog
+from lstm_jax.lab.report import trace
+from lstm_jax.lab.run import engine
+from lstm_jax.lab.store import nets, seal
+from lstm_jax.lab.store.folder import create_or_open, open_folder
+from lstm_jax.ops import prng
+from lstm_jax.ops.arrays import dense
+from lstm_jax.ops.prng import Key
+from lstm_jax.ops.unroll import unroll
+from tests.fake_sweep import QUICK, make_plan
+from tests.gradients import cheap_jit, random_net
+from tests.lab.plan.test_plan import made
+
+# What is planned, and the sizes of what goes on: inputs, outputs, cells, gates.
+LINES = {
+  'adding': ('--task=adding --length=10', (2, 1, 4, (2, 2))),
+  'temporal_order': (
+    '--task=temporal_order --length=20 --blocks=3 --block_size=1 '
+    '--set=cell.output_gates=false',
+    (8, 4, 3, (3, 0)),
+  ),
+  'trigger': (
+    '--task=trigger --length=5 --set=task.distractors=6 --blocks=1',
+    (10, 2, 2, (1, 1)),
+  ),
+  'first_symbol': (
+    '--task=first_symbol --length=7 --set=task.symbols=7 --blocks=1 '
+    '--set=cell.outputs_see_inputs=true',
+    (8, 8, 2, (1, 1)),
+  ),
+  'lstm': (
+    '--task=adding --length=10 --cell=lstm --hidden=3',
+    (2, 1, 3, (0, 0)),
+  ),
+  'srn': ('--task=adding --length=10 --cell=srn --hidden=3', (2, 1, 3, (0, 0))),
+}
+
+
+@functools.cache
+def planned(name):
+  """`(entry of the plan, task, cell)`."""
+  (setting,) = made(f'{LINES[name][0]} --seeds=1').trials
+  task = catalog.build('tasks', setting.task, **dict(setting.task_options))
+  cell = catalog.build(
+    'cells', setting.cell, task.num_inputs, task.num_outputs,
+    **dict(setting.cell_options),
+  )  # fmt: skip
+  return engine.plan_entry('a', setting), task, cell
+
+
+def net(cell, seed=0):
+  params = jax.tree.map(np.float32, random_net(cell, seed))
+  return params, params._asdict()
+
+
+@pytest.fixture
+def opened(tmp_path):
+  return create_or_open(tmp_path / 'run', make_plan(), disk=QUICK)
+
+
+def same(one, other):
+  assert list(one) == list(other)
+  for name, w in one.items():
+    assert other[name].dtype == w.dtype == np.float32
+    np.testing.assert_array_equal(other[name], w)
+
+
+@pytest.mark.parametrize('name', LINES)
+def test_a_net_comes_back_and_is_followed(opened, name):
+  entry, task, cell = planned(name)
+  params, written = net(cell)
+  nets.save(opened, 'a', written)
+  assert nets.names(opened) == ['a']
+  # Also through another process.
+  kept = nets.load(open_folder(opened.path))
+  assert list(kept) == ['a']
+  same(written, kept['a'])
+
+  found = trace.trace(entry, kept['a'], seed=3)
+  key = Key(*map(jnp.asarray, prng.key_of(3)))
+  length = jnp.int32(entry['length'])
+  stream = task.stream((task.fresh or task.draw)(key, length))
+  steps = int(stream.length)
+  assert steps >= entry['length']
+  inputs, outputs, cells, gates = LINES[name][1]
+  assert found['inputs'].shape == (steps, inputs)
+  assert found['targets'].shape == found['outputs'].shape == (steps, outputs)
+  assert found['mask'].shape == (steps,)
+  assert found['gates'] == gates
+  wide = {'y_c': cells, 's_c': cells, 'h': cells, 'y_gates': sum(gates)}
+  fields = cell.initial_carry((), np.float32)._fields
+  assert tuple(found['carry']) == fields and fields
+  for field, values in found['carry'].items():
+    assert values.shape == (steps, wide[field])
+
+  # The sequence.
+  at = jax.jit(
+    lambda t: (
+      dense(stream.input_at(t)), stream.scored_at(t), stream.target_at(t)
+    )
+  )  # fmt: skip
+  for t in range(steps):
+    x_t, scored, target = at(np.int32(t))
+    np.testing.assert_array_equal(found['inputs'][t], x_t)
+    assert found['mask'][t] == bool(scored)
+    if found['mask'][t]:
+      np.testing.assert_array_equal(found['targets'][t], target)
+  assert found['mask'][-1] == 1
+  assert (found['mask'].sum() == 1) == task.error_at_end
+
+  # The net: after every number of steps it is where `unroll` gets.
+  def run(length):
+    carry, net_k = unroll(cell, params, found['inputs'], length)
+    return carry, jax.vmap(task.output)(net_k)
+
+  carry, outputs = cheap_jit(jax.vmap(run))(np.arange(1, steps + 1))
+  close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+  for field, values in carry._asdict().items():
+    close(found['carry'][field], values)
+  close(found['outputs'], outputs[-1])
+  assert np.ptp(found['outputs'], axis=0).max() > 1e-3
+
+
+def test_another_seed_is_another_sequence():
+  entry, _, cell = planned('trigger')
+  _, written = net(cell)
+  one, again, other = (trace.trace(entry, written, seed) for seed in (0, 0, 1))
+  np.testing.assert_array_equal(one['inputs'], again['inputs'])
+  assert not np.array_equal(one['inputs'], other['inputs'])
+
+
+def test_the_net_that_is_there_stays(opened):
+  _, _, cell = planned('lstm')
+  (_, one), (_, other) = net(cell, 0), net(cell, 1)
+  nets.save(opened, 'a', one)
+  nets.save(opened, 'a', other)
+  nets.save(opened, 'b', other)
+  assert nets.names(opened) == ['a', 'b']
+  kept = nets.load(opened)
+  same(one, kept['a'])
+  same(other, kept['b'])
+
+
+def test_there_may_be_none(opened):
+  assert nets.names(opened) == [] and nets.load(opened) == {}
+
+
+def test_what_is_damaged_or_foreign_is_left_out(opened):
+  _, _, cell = planned('lstm')
+  _, written = net(cell)
+  for name in 'abcd':
+    nets.save(opened, name, written)
+  folder = opened.path / 'nets'
+  path = folder / 'a.json'
+  whole = path.read_bytes()
+  digit = whole.index(b'0.', whole.index(b'params')) + 2
+  for bad in (
+    whole[:-1],
+    b'',
+    whole[:digit] + bytes([whole[digit] ^ 1]) + whole[digit + 1 :],
+    seal.seal_json('record', seal.unseal_json('net', whole, path)),
+    seal.seal_json('net', seal.unseal_json('net', whole, path), schema=99),
+  ):
+    path.write_bytes(bad)
+    assert list(nets.load(opened)) == ['b', 'c', 'd']
+  path.write_bytes(whole)
+  # Of another trial, of another plan, half written by a process that died.
+  (folder / 'b.json').write_bytes(whole)
+  content = seal.unseal_json('net', (folder / 'c.json').read_bytes(), path)
+  other = seal.seal_json('net', {**content, 'plan': 'another'})
+  (folder / 'c.json').write_bytes(other)
+  (folder / '.e.json.tmp').write_bytes(whole[:9])
+  (folder / '.e.json').write_bytes(whole)
+  assert nets.names(opened) == ['a', 'b', 'c', 'd']
+  assert list(nets.load(opened)) == ['a', 'd']
+
+
+def test_a_weight_that_is_missing_is_named():
+  entry, _, cell = planned('lstm')
+  _, written = net(cell)
+  del written['w_h']
+  with pytest.raises(KeyError, match='w_h'):
+    trace.trace(entry, written)

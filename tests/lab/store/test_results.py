@@ -1,0 +1,285 @@
+"""Records of trials and the table made from them."""
+
+import csv
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+
+from lstm_jax.lab.store import checkpoints, faults, seal, trial_records
+from lstm_jax.lab.store.folder import create_or_open, open_folder
+from tests import children
+from tests.children import ROOT
+from tests.fake_sweep import (
+  make_plan,
+  record,
+  record_of,
+  stepwise,
+  sweep,
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+  return create_or_open(tmp_path / 'run', make_plan())
+
+
+def strict(path):
+  """Content of a JSON file, read by the letter of the standard."""
+
+  def refuse(name):
+    raise AssertionError(f'{name} is not JSON')
+
+  return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_reading_needs_neither_jax_nor_numpy(folder):
+  code = (
+    'import sys; from lstm_jax import results; from lstm_jax.lab.store import'
+    ' folder, lock, provenance;'
+    f'results.write_csv(folder.open_folder({str(folder.path)!r}));'
+    'provenance.provenance();'
+    'sys.exit(" ".join({"jax", "numpy", "pickle"} & {*sys.modules}) or 0)'
+  )
+  assert children.python('-c', code).stderr == ''
+
+
+def test_record_is_strict_and_readable(folder):
+  values = {'train_absolute': math.inf, 'curve': [1.5, -math.inf, np.nan]}
+  written = record(folder, **values)
+  assert trial_records.write_record(folder, written) is None
+  (path,) = (folder.path / 'records').iterdir()
+  content = strict(path)['content']
+  assert path.name == f'{written["trial"]}.json'
+  assert content['curve'] == [1.5, None, None]
+  assert content['non_finite'] == {
+    'train_absolute': 'inf',
+    'curve/1': '-inf',
+    'curve/2': 'nan',
+  }
+  found, problems = trial_records.read_records(folder)
+  assert found == {written['trial']: content} and problems == []
+  # The seal can be checked by hand with what is printed here.
+  outer = strict(path)
+  claimed = outer.pop('sha256')
+  assert claimed == seal.digest(list(outer.values()))
+
+
+@pytest.mark.parametrize(
+  'changes, reason',
+  [
+    ({'trial': 'ffff'}, "trial 'ffff' is not in the plan"),
+    ({'status': 'done'}, "status 'done'; allowed are solved, budget, given_up"),
+    ({'length': 99}, 'length is 99, 100 in the plan'),
+    ({'curve': {1, 2}}, 'curve: set has no JSON form'),
+  ],
+)
+def test_records_that_cannot_be(folder, changes, reason):
+  with pytest.raises(ValueError, match=reason):
+    trial_records.write_record(folder, record(folder, **changes))
+  assert list((folder.path / 'records').iterdir()) == []
+
+
+@pytest.mark.parametrize(
+  'column',
+  sorted({*trial_records.RESULT_COLUMNS} & {*record_of('', np.ones(3))}),
+)
+def test_every_result_column_is_required(folder, column):
+  made = record(folder)
+  del made[column]
+  with pytest.raises(ValueError):
+    trial_records.write_record(folder, made)
+
+
+def test_records_are_never_overwritten(folder):
+  trial_records.write_record(folder, record(folder, seconds=1.0))
+  (path,) = (folder.path / 'records').iterdir()
+  before = path.read_bytes()
+  # The same results, measured again: the first stays.
+  assert trial_records.write_record(folder, record(folder, seconds=2.0)) is None
+  assert trial_records.read_records(folder)[1] == []
+  # Others: both are kept and named, once each however often they come.
+  for value in (-0.0, 0.0, 0.0, -0.0):
+    line = trial_records.write_record(
+      folder, record(folder, test_absolute=value)
+    )
+    assert (
+      'two results' in line
+      and 'test_absolute 0.3333333333333333 and ' in (line)
+    )
+  found, problems = trial_records.read_records(folder)
+  assert path.read_bytes() == before
+  assert found[path.stem]['seconds'] == 1.0
+  names = [f'{path.stem}.conflict-{n}.json' for n in (1, 2)]
+  assert [problem.path.name for problem in problems] == names
+  assert not any(problem.damaged for problem in problems)
+  assert trial_records.repair(folder) == []
+  path.unlink()
+  assert 'bad or gone' in trial_records.read_records(folder)[1][0].reason
+
+
+def test_a_damaged_record_is_not_papered_over(folder):
+  trial_records.write_record(folder, record(folder))
+  (path,) = (folder.path / 'records').iterdir()
+  path.write_bytes(path.read_bytes().replace(b'2560', b'2561'))
+  with pytest.raises(faults.Corrupt, match='damaged or edited'):
+    trial_records.write_record(folder, record(folder))
+  trial_records.repair(folder)
+  trial_records.write_record(folder, record(folder))
+  path.write_text('')
+  trial_records.repair(folder)
+  assert sorted(p.suffix for p in path.parent.iterdir()) == ['.bad', '.bad2']
+
+
+@pytest.mark.parametrize('schema, advice', [(0, 'an older'), (2, 'a newer')])
+def test_other_schemas_are_refused(folder, schema, advice):
+  advice = f'use {advice} lstm_jax'
+  trial_records.write_record(folder, record(folder))
+  checkpoints.save(folder, 'lane', {}, {})
+  (path,) = (folder.path / 'records').iterdir()
+  content = strict(path)['content']
+  path.write_bytes(seal.seal_json('record', content, schema))
+  with pytest.raises(faults.Refused, match=advice):
+    trial_records.read_records(folder)
+  with pytest.raises(faults.Refused, match=advice):
+    trial_records.repair(folder)
+  (path,) = (folder.path / 'checkpoints').iterdir()
+  path.write_bytes(seal.seal(seal.unseal(path.read_bytes(), path), schema))
+  with pytest.raises(faults.Refused, match=advice):
+    checkpoints.load(folder)
+  assert path.exists()
+  path = folder.path / 'plan.json'
+  path.write_bytes(seal.seal_json('plan', make_plan(), schema))
+  with pytest.raises(faults.Refused, match=advice):
+    open_folder(folder.path)
+
+
+def test_the_first_schema_can_be_read(tmp_path):
+  """Its sealed files, byte for byte; columns that came later are empty."""
+  shutil.copytree(ROOT / 'tests' / 'data' / 'schema_1', tmp_path / 'run')
+  folder = open_folder(tmp_path / 'run')
+  written = (folder.path / 'results.csv').read_bytes()
+  _, problems = trial_records.write_csv(folder)
+  assert problems == []
+  assert (folder.path / 'results.csv').read_bytes() == written
+  ((name, meta, arrays),), problems = checkpoints.load(folder)
+  assert (name, meta, problems) == ('lane', {'chunk': 1}, [])
+  assert arrays['state/x'].tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+  'text', ['', '[]', '{}', '{"schema": 1}', '[' * 10**5, 'null', '\ufeff{}']
+)
+def test_what_is_not_a_record(folder, text):
+  (folder.path / 'records' / 'x.json').write_text(text)
+  found, problems = trial_records.read_records(folder)
+  assert found == {} and 'not a record' in problems[0].reason
+
+
+def test_table_is_what_was_sealed(tmp_path):
+  folder = sweep(tmp_path / 'run')
+  text = (folder.path / 'results.csv').read_bytes().decode()
+  assert '\r' not in text
+  table = list(csv.DictReader(text.splitlines()))
+  assert [row['trial'] for row in table] == list(folder.trials)
+  assert list(table[0]) == [name for name, _ in trial_records.COLUMNS]
+  found, _ = trial_records.read_records(folder)
+  for row in table:
+    sealed = found[row['trial']]
+    setting = folder.trials[row['trial']]
+    for name in ('test_absolute', 'test_squared', 'seconds'):
+      assert float(row[name]) == sealed[name]
+    assert row['train_absolute'] == row['window'] == row['reason'] == ''
+    assert int(row['seed']) == setting['seed'] and row['row'] == setting['row']
+    assert json.loads(row['options']) == setting['options']
+  # Nobody's edit survives, no record's loss is hidden.
+  (folder.path / 'results.csv').write_text('edited')
+  trial_records.write_csv(folder)
+  assert (folder.path / 'results.csv').read_bytes().decode() == text
+  (folder.path / 'records' / f'{table[1]["trial"]}.json').unlink()
+  trial_records.write_csv(folder)
+  lines = text.splitlines(True)
+  left = (folder.path / 'results.csv').read_text()
+  assert left == ''.join(lines[:2] + lines[3:])
+
+
+def test_table_sees_records_sealed_meanwhile(tmp_path):
+  """The last table written holds every record, whoever writes it."""
+  folder = create_or_open(tmp_path / 'run', make_plan())
+  trial_records.write_record(folder, record(folder))
+
+  def meanwhile(name, arguments):
+    if name == 'rename' and len(trial_records.read_records(folder)[0]) == 1:
+      trial_records.write_record(folder, record(folder, 1))
+      trial_records.write_csv(folder)
+
+  late = create_or_open(folder.path, make_plan(), disk=stepwise(meanwhile))
+  found, _ = trial_records.write_csv(late)
+  assert len(found) == 2
+  assert len((folder.path / 'results.csv').read_text().splitlines()) == 3
+
+
+def test_digest_is_of_results_alone(tmp_path):
+  digests = []
+  for name, changes in [
+    ('a', {}),
+    ('b', {'seconds': 9.0, 'device': 'elsewhere', 'reason': 'x'}),
+    ('c', {'test_wrong': 2}),
+  ]:
+    folder = create_or_open(tmp_path / name, make_plan())
+    trial_records.write_record(folder, record(folder, **changes))
+    digests.append(trial_records.results_digest(folder))
+  assert digests[0] == digests[1] != digests[2]
+
+
+def test_columns_are_documented_once():
+  names = [name for name, text in trial_records.COLUMNS if text]
+  assert len(names) == len(set(names)) == len(trial_records.COLUMNS)
+  assert {*trial_records.RESULT_COLUMNS} < {*names}
+  assert not {*trial_records.RESULT_COLUMNS} & {'seconds', 'device', 'drift'}
+
+
+def test_reader_during_a_run(tmp_path):
+  """Every snapshot is a part of the final table."""
+  plan, path = make_plan(trials=8), tmp_path / 'run'
+  seen = []
+
+  def look(name, arguments):
+    if (path / 'plan.json').exists():
+      found, problems = trial_records.read_records(open_folder(path))
+      assert problems == []
+      seen.append(found)
+
+  final, _ = trial_records.read_records(sweep(path, stepwise(look), plan))
+  assert {len(found) for found in seen} == {*range(9)}
+  assert all(found.items() <= final.items() for found in seen)
+
+
+def test_a_reason_says_nothing_of_the_machine():
+  said = faults.without_places(
+    'ValueError: no "/home/a b/c/x.wav", nor /home/u/y.csv; https://jax.dev/a/b\n'
+    '  File "/home/u/src/lstm_jax/lstm_jax/trial.py", line 3\n'
+    '  File "/opt/v/lib/python3.11/site-packages/jax/_src/api.py", line 9'
+  )
+  assert 'home' not in said and 'opt' not in said
+  assert '".../x.wav"' in said and ' .../y.csv;' in said
+  assert 'https://jax.dev/a/b' in said
+  assert (
+    '"lstm_jax/training/online.py", line 3' in said
+    and '"jax/_src/api.py"' in said
+  )
+
+
+@pytest.mark.parametrize('start', ['=', '+', '-', '@'])
+def test_no_cell_of_the_table_is_a_formula(tmp_path, start):
+  name = f"{start}cmd|' /C calc'!A0"
+  plan = make_plan(trials=1, changes={'row': name})
+  folder = create_or_open(tmp_path / 'run', plan)
+  trial_records.write_record(folder, record(folder, reason='/home/u/x: bad'))
+  trial_records.write_csv(folder)
+  with open(folder.path / 'results.csv', newline='') as file:
+    (row,) = csv.DictReader(file)
+  assert row['row'] == f"'{name}" and row['reason'] == '.../x: bad'
+  assert not any(value.startswith((start, '=')) for value in row.values())

@@ -1,0 +1,108 @@
+"""The C++ under AddressSanitizer and UndefinedBehaviorSanitizer: no report.
+
+In a child that loads the sanitizers first. Sizes are odd ones: nothing of each,
+one of each, just below and above whole vectors, lengths at both ends, nets side
+by side, threads that share a batch and threads that share a step.
+"""
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_jax.nn.native import library
+from lstm_jax.nn.native.loops import CELLS
+from tests import children
+from tests.nn.test_foreign_calls import RESULTS, arrays
+
+# T, B, I, C.
+SIZES = [
+  (1, 1, 1, 1), (0, 2, 2, 3), (3, 0, 2, 3), (3, 2, 0, 3), (5, 1, 2, 8),
+  (4, 3, 2, 16), (3, 13, 5, 17), (2, 8, 20, 33),
+]  # fmt: skip
+# Enough work for threads: over a batch, and within a step.
+LARGE = [(20, 9, 30, 65), (4, 3, 8, 250)]
+WORDS = ('-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-g1')
+
+
+def runtime(compiler):
+  """What is loaded first; None: the compiler has no sanitizers.
+
+  The sanitizers hand exceptions on to the library of C++, which must be there
+  before them in time, whoever brings it along later.
+  """
+  found = []
+  for name in ('libasan.so', 'libstdc++.so'):
+    done = subprocess.run(
+      [compiler, f'-print-file-name={name}'],
+      capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    found.append(Path(done.stdout.strip()))
+  if not all(path.is_absolute() and path.exists() for path in found):
+    return None
+  return ' '.join(map(str, found))
+
+
+@pytest.mark.slow
+def test_no_report(tmp_path, monkeypatch):
+  names = (os.environ.get('CXX'), 'c++', 'g++')
+  compiler = next(filter(None, map(shutil.which, filter(None, names))), None)
+  first = compiler and runtime(compiler)
+  if first is None:
+    pytest.skip('this machine has no compiler with libasan')
+  other = {'-O3': '-O0'}
+  flags = tuple(other.get(flag, flag) for flag in library.FLAGS)
+  monkeypatch.setattr(library, 'FLAGS', flags + WORDS)
+  made = tmp_path / 'sanitized.so'
+  library._compile(compiler, made)
+  code = 'from tests import test_sanitizers as t; t.everything()'
+  environ = os.environ | {
+    'LD_PRELOAD': first, 'ASAN_OPTIONS': 'detect_leaks=0',
+    'JAX_PLATFORMS': 'cpu', 'JAX_ENABLE_X64': '1',
+  }  # fmt: skip
+  done = children.python('-c', code, made, env=environ)
+  assert done.stdout == 'all\n'
+
+
+def everything():
+  """In the child: every call, for every cell, in both directions."""
+  library.path = lambda: Path(sys.argv[1])
+  library._fault_of = lambda target: None
+  kinds = itertools.product(CELLS, ('float32', 'float64'), (False, True))
+  for cell, dtype, reverse in kinds:
+    for sizes in SIZES:
+      for call in RESULTS:
+        made(call, cell, sizes, dtype, reverse, nets=())
+    made('backward', cell, (3, 2, 2, 5), dtype, reverse, nets=(3,))
+  for cell, sizes, call in itertools.product(('lstm', 'gru'), LARGE, RESULTS):
+    made(call, cell, sizes, 'float32', False, nets=())
+  print('all')
+
+
+def made(call, cell, sizes, dtype, reverse, nets):
+  """Makes a call with random numbers; lengths are 0, T and between."""
+  library.load()
+  rng = np.random.default_rng(0)
+  given, results = arrays(call, cell, sizes, dtype, nets)
+  if call == 'backward' and not reverse:
+    # Computed again.
+    shape, _ = given['gates']
+    given['gates'] = ((*shape[:-1], 0), dtype)
+  inputs = {
+    name: jnp.asarray(rng.normal(size=shape), kind)
+    for name, (shape, kind) in given.items()
+  }
+  shape, _ = given['lengths']
+  steps = np.arange(np.prod(shape, dtype=int)) % (sizes[0] + 1)
+  inputs['lengths'] = jnp.asarray(steps.reshape(shape)[..., ::-1], 'int32')
+  types = [jax.ShapeDtypeStruct(*result) for result in results.values()]
+  run = jax.ffi.ffi_call(f'lstm_jax_{call}', types)
+  index = np.int64(CELLS.index(cell))
+  jax.block_until_ready(run(*inputs.values(), reverse=reverse, cell=index))

@@ -11,157 +11,16 @@ hand.
 from lstm_jax.lab.run import mains
 
 if __name__ == '__main__':
-  mains.listen()
+  mains.listen()  # before the imports that take a while
 
 
-import csv
-import io
-import re
-import sys
-import textwrap
-from pathlib import Path
-
-from lstm_jax.lab.plan.text_columns import show
-from lstm_jax.lab.report import (
-  headline,
-  reproduction,
-  summaries,
-  terminal,
-  verdicts,
-)
-from lstm_jax.lab.store import faults, files
-
-_HELP = """\
-Makes the figures of README.md, and the table of docs/reproduction.md, from the
-results that are kept in docs/.
-
-  python -m experiments.readme                 writes both pages
-  python -m experiments.readme --run=FOLDER    before that, takes the trials of
-                                               a quick start for docs/
-  python -m experiments.readme --paper=FOLDER  likewise the rows of a run of
-                                               --grid=paper1997
-  python -m experiments.readme --check         changes nothing; 3 where
-                                               a page is not what it writes
-
-"""
-ROOT = Path(__file__).parent.parent
-_QUICKSTART, _PAPER = 'docs/quickstart.csv', 'docs/paper1997.csv'
-# Columns of results.csv that its table is made from.
-_COLUMNS = ('trial', 'grid', 'row', *summaries.FIELDS, 'seed', 'budget')
-_COLUMNS += ('status', 'sequences_to_success', 'train_absolute')
-_BLOCK = re.compile(r'(<!-- from: (\S+) -->\n).*?(<!-- end -->)', re.DOTALL)
-_WIDTH = 80
+from lstm_jax.lab.run.commands import readme as command
 
 
 @mains.guarded('readme')
 def main(argv=None):
   """Runs the command line `argv` and returns its exit code."""
-  words = list(sys.argv if argv is None else argv)[1:]
-  if '--help' in words:
-    return show(_HELP + faults.EXIT_CODES)
-  for word in words:
-    flag, _, place = word.partition('=')
-    if flag == '--run' and place:
-      _write(ROOT / _QUICKSTART, quickstart_of(Path(place)))
-    elif flag == '--paper' and place:
-      _write(ROOT / _PAPER, reproduction.kept(Path(place)))
-    elif word != '--check':
-      choices = '--run=FOLDER, --paper=FOLDER, --check, --help'
-      mains.say('readme', f'{word}: choose from {choices}')
-      return int(faults.Exit.USAGE)
-  code = faults.Exit.OK
-  for page, makers in PAGES.items():
-    old = files.read(ROOT / page).decode()
-    new = filled(old, ROOT, makers)
-    if new != old and '--check' in words:
-      mains.say('readme', f'{page}: its figures are not those of docs/')
-      code = faults.Exit.FAILED
-    elif new != old:
-      _write(ROOT / page, new)
-  return int(code)
-
-
-def filled(text: str, root: Path, makers) -> str:
-  """A text with every marked block made anew from its file.
-
-  Args:
-    text: of a page.
-    root: where the files are.
-    makers: file -> what makes a block of its rows.
-
-  Raises:
-    Refused: a block of a file that none is made from.
-  """
-
-  def block(found):
-    if found[2] not in makers:
-      raise faults.Refused(f'no block of a page is made from {found[2]}')
-    rows = csv.DictReader(io.StringIO(files.read(root / found[2]).decode()))
-    return f'{found[1]}{makers[found[2]](list(rows))}{found[3]}'
-
-  return _BLOCK.sub(block, text)
-
-
-def quickstart(rows) -> str:
-  """What the quick start prints, and the sentence that it shows."""
-  found = summaries.summarize(rows)
-  said = terminal.text(found, _WIDTH).split('\n\n')
-  # Without the head on what is common and the legend: --help has room for it.
-  body = '\n\n'.join(part for part in said if not _aside(part))
-  shows = '\n'.join(textwrap.wrap(headline.sentence(found), _WIDTH))
-  return f'```\n{body}\n\n{shows}\n```\n'
-
-
-def paper(rows) -> str:
-  """How many rows are reproduced; of each table one under each verdict."""
-  count = sum(row['verdict'] == verdicts.REPRODUCED for row in rows)
-  lines = [
-    f'{count} of {len(rows)} rows are reproduced. Of each table, the first row '
-    'under each verdict:',
-    '',
-    '| row | reading | published | ours: solved, mean | verdict |',
-    '|---|---|---:|---:|---|',
-  ]
-  seen = set()
-  for row in rows:
-    if (key := (row['source'], row['verdict'])) in seen:
-      continue
-    seen.add(key)
-    mean = f', {float(row["mean"]):,.0f}' if row['mean'] else ''
-    lines.append(
-      f'| {row["source"]}, {row["line"]} | {row["reading"]} '
-      f'| {float(row["published"]):,.0f} '
-      f'| {row["solved"]}/{row["trials"]}{mean} | {row["verdict"]} |'
-    )
-  return '\n'.join(lines) + '\n'
-
-
-PAGES = {
-  'README.md': {_QUICKSTART: quickstart, _PAPER: paper},
-  'docs/reproduction.md': {_PAPER: reproduction.table},
-}
-
-
-def quickstart_of(folder: Path) -> str:
-  """The trials of a run folder, in the columns that README needs."""
-  rows = csv.DictReader(
-    io.StringIO(files.read(folder / 'results.csv').decode())
-  )
-  text = io.StringIO()
-  writer = csv.DictWriter(
-    text, _COLUMNS, lineterminator='\n', extrasaction='ignore'
-  )
-  writer.writeheader()
-  writer.writerows(rows)
-  return text.getvalue()
-
-
-def _aside(part):
-  return part.startswith(('All:', 'Options:', 'solved:'))
-
-
-def _write(path, text):
-  files.publish(path, text.encode(), overwrite=True)
+  return command.run(argv)
 
 
 if __name__ == '__main__':

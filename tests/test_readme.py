@@ -15,6 +15,7 @@ import pytest
 
 from experiments import readme
 from lstm_jax.lab.plan import flags, plan
+from lstm_jax.lab.run.commands import readme as command
 from lstm_jax.lab.store import faults
 from lstm_jax.ops.unroll import unroll
 from tests.children import ROOT
@@ -47,18 +48,18 @@ COMMANDS = sorted(
 
 
 def test_figures_are_those_of_the_kept_results():
-  for page, makers in readme.PAGES.items():
+  for page, makers in command.PAGES.items():
     text = (ROOT / page).read_text('utf-8')
-    made = readme.filled(text, ROOT, makers)
+    made = command.filled(text, ROOT, makers)
     assert made == text, 'run python -m experiments.readme'
     assert text.count('<!-- from: ') == len(makers)
 
 
 def test_a_figure_written_by_hand_is_found(tmp_path, monkeypatch, capsys):
   (tmp_path / 'docs').mkdir()
-  for name in (*readme.PAGES, 'docs/quickstart.csv', 'docs/paper1997.csv'):
+  for name in (*command.PAGES, 'docs/quickstart.csv', 'docs/paper1997.csv'):
     shutil.copy(ROOT / name, tmp_path / name)
-  monkeypatch.setattr(readme, 'ROOT', tmp_path)
+  monkeypatch.setattr(command, 'ROOT', tmp_path)
   assert readme.main(['readme', '--check']) == 0
   path = tmp_path / 'README.md'
   path.write_text(README.replace('30/30', '29/30', 1), 'utf-8')

@@ -7,7 +7,7 @@ from importlib import metadata
 import pytest
 
 from experiments.bench import __main__ as bench
-from experiments.bench import epochs, layers, learners
+from experiments.bench import command, epochs, layers, learners
 from experiments.bench import libraries as bench_libraries
 from lstm_jax.lab.plan import catalog
 from tests import children
@@ -40,7 +40,7 @@ def test_a_wrong_flag_has_one_line_and_does_not_wait_for_jax(words):
 def test_help_names_every_flag(capsys):
   assert bench.main(['bench', '--help']) == 0
   said = capsys.readouterr().out
-  for name in bench._FLAGS:
+  for name in command._FLAGS:
     assert f'--{name}=' in said
   assert max(map(len, said.splitlines())) <= 80
 

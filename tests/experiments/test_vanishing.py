@@ -8,8 +8,8 @@ import pytest
 
 from experiments import sweep
 from experiments.vanishing import __main__ as vanishing
+from experiments.vanishing import command, learners
 from experiments.vanishing import figure as vanishing_figure
-from experiments.vanishing import learners
 from experiments.vanishing import nets as vanishing_nets
 from experiments.vanishing.nets import Curve, Net
 from lstm_jax.lab.plan import catalog, listing
@@ -76,7 +76,7 @@ def test_the_sweep_knows_it_as_a_grid(monkeypatch):
 
 
 def test_the_default_is_experiment_4_and_logistic_units():
-  nets = vanishing.parse([]).nets
+  nets = command.parse([]).nets
   assert list(nets) == ['srn', 'lstm1997']
   srn, lstm = (settings[0] for settings in nets.values())
   assert [len(settings) for settings in nets.values()] == [16, 16]
@@ -87,7 +87,7 @@ def test_the_default_is_experiment_4_and_logistic_units():
 
 
 def test_a_setting_goes_to_the_cells_that_have_it():
-  nets = vanishing.parse(
+  nets = command.parse(
     [
       *('--cell=srn,lstm1997', '--hidden=3,5', '--blocks=1', '--length=20'),
       *('--seeds=2', '--sequences=7', '--set=task.output=linear'),
@@ -187,7 +187,7 @@ def test_learners_are_left_out_with_the_reason():
     '--hidden=3,5',
     '--blocks=1',
   ]
-  request = vanishing.parse([*words, '--learning_rate=0.1,0.2'])
+  request = command.parse([*words, '--learning_rate=0.1,0.2'])
   assert set(request.learners) == set(request.nets)
   every = set(catalog.names('learners')) - set(learners.NO_SIGNAL)
   for name, settings in request.learners.items():

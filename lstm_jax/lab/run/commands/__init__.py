@@ -1,0 +1,1 @@
+"""Commands: what each main of `experiments` runs."""

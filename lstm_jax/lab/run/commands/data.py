@@ -1,0 +1,163 @@
+"""Prepares data sets and says what is there; nothing here imports JAX."""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from lstm_jax.lab.data.files import prepared, sources
+from lstm_jax.lab.data.files.errors import BadData, Missing
+from lstm_jax.lab.data.files.published import PUBLISHED
+from lstm_jax.lab.plan import values
+from lstm_jax.lab.plan.catalog import unknown
+from lstm_jax.lab.plan.text_columns import aligned, item, show
+from lstm_jax.lab.run import mains
+from lstm_jax.lab.store import faults
+from lstm_jax.lab.store.faults import Exit, StoreError, clean
+
+_HELP = """\
+Prepares data sets once, and prints what each holds.
+
+  python -m experiments.data                 every set that is there
+  python -m experiments.data imdb esc10 --data_dir=~/data
+  python -m experiments.data --list          where each is to be had
+
+Names: {names}.
+The first use of a data set by a sweep prepares it too.
+"""
+_FLAGS = {
+  'data_dir': (
+    'FOLDER',
+    'where the data sets lie, unpacked or as tar (the environment variable '
+    'LSTM_JAX_DATA, else TFDS_DATA_DIR, else ~/tensorflow_datasets)',
+  ),
+  'skip_bad': (None, 'go on without bad files, and name them'),
+  'list': (None, 'print the sets and where they are; prepare nothing'),
+  'help': (None, 'print this'),
+}
+
+
+def run(argv=None):
+  """Runs the command line `argv` and returns its exit code."""
+  defined = define()
+  try:
+    names = defined(list(sys.argv if argv is None else argv))[1:]
+  except (flags.Error, ValueError) as error:
+    return _refuse(' '.join(str(error).split()).removeprefix('flag '))
+  if defined.help:
+    return show(usage())
+  for name in names:
+    if name not in PUBLISHED:
+      near = unknown(name, prepared.NAMES)
+      return _refuse(f'{name}: no such data set; {near}')
+  try:
+    data_dir = (
+      sources.default_folder()
+      if defined.data_dir is None
+      else Path(values.place(defined.data_dir, '--data_dir'))
+    )
+  except values.Refused as refused:
+    return _refuse(refused)
+  if defined.list:
+    return show(listing(names or prepared.NAMES, data_dir))
+  codes = [
+    _one(name, data_dir, defined.skip_bad) for name in names or prepared.NAMES
+  ]
+  if not names and Exit.OK in codes:  # what is not there was not asked for
+    codes = [code for code in codes if code != Exit.NO_DATA]
+  return max(codes)
+
+
+def define():
+  """The flags in a new `FlagValues`."""
+  defined = flags.FlagValues()
+  for name, (placeholder, text) in _FLAGS.items():
+    if placeholder is None:
+      flags.DEFINE_boolean(name, False, text, flag_values=defined)
+    else:
+      flags.DEFINE_string(name, None, text, flag_values=defined)
+  defined.set_gnu_getopt(True)
+  return defined
+
+
+def usage():
+  """The text of `--help`."""
+  lines = [_HELP.format(names=', '.join(prepared.NAMES))]
+  for name, (placeholder, text) in _FLAGS.items():
+    head = f'  --{name}' + (f'={placeholder}' if placeholder else '')
+    lines += item(head, text, 0, 24)
+  return '\n'.join([*lines, '', faults.EXIT_CODES])
+
+
+def listing(names, data_dir):
+  """The text of `--list`.
+
+  Args:
+    names: of data sets.
+    data_dir: `Path` of the data folder.
+  """
+  lines = []
+  for name in names:
+    published = PUBLISHED[name]
+    path = sources.find(published, data_dir)
+    lines += [
+      f'{name}: {published.title}',
+      f'  {"in " + str(path) if path else "not in " + str(data_dir)}',
+      f'  get {published.page}',
+      *item('  put', published.layout, 0, 8),
+      f'  licence: {published.licence}',
+      *item('  cite', published.citation, 0, 8),
+      '',
+    ]
+  return '\n'.join(lines[:-1])
+
+
+def described(held: prepared.Prepared):
+  """What a data set holds, for a terminal.
+
+  Args:
+    held: the data set.
+
+  Returns:
+    Text: counts a split and class, seconds, terms, what was left out.
+  """
+  rows = [('', *held.counts, 'all')]
+  for label, word in enumerate(held.classes):
+    counts = [split[label] for split in held.counts.values()]
+    rows.append((word, *(f'{n:,}' for n in (*counts, sum(counts)))))
+  totals = [sum(split) for split in held.counts.values()]
+  rows.append(('all', *(f'{n:,}' for n in (*totals, sum(totals)))))
+  seconds = list(held.seconds.values())
+  if any(seconds):
+    rows.append(('seconds', *(f'{s:,.0f}' for s in (*seconds, sum(seconds)))))
+  lines = [f'{held.name}: {PUBLISHED[held.name].title}', *aligned(rows)]
+  lines += [f'licence: {held.licence}', *item('cite:', held.citation, 0, 9)]
+  lines.append(f'checksum: {held.checksum}')
+  if held.left_out:
+    lines.append(f'left out: {len(held.left_out):,}')
+    lines += [f'  {line}' for line in held.left_out]
+  return '\n'.join(lines)
+
+
+def _one(name, data_dir, skip_bad):
+  """Prepares and prints one data set; returns the exit code."""
+  try:
+    text = described(prepared.load(name, data_dir, skip_bad=skip_bad))
+  except Missing as error:
+    return _say(error, Exit.NO_DATA)
+  except BadData as error:
+    hint = '' if skip_bad else '; --skip_bad leaves out bad files and rows'
+    return _say(f'{error}{hint}', Exit.BAD_DATA)
+  except StoreError as error:
+    return _say(error, error.exit_code)
+  show(clean(text, keep='\n') + '\n')
+  return Exit.OK
+
+
+def _refuse(text):
+  return _say(text, Exit.USAGE)
+
+
+def _say(text, code):
+  mains.say('data', text)
+  return code

@@ -1,0 +1,154 @@
+"""Shows what the nets of a run answer."""
+
+import math
+import sys
+from typing import NamedTuple
+
+from lstm_jax.lab.plan import values
+from lstm_jax.lab.plan.catalog import unknown
+from lstm_jax.lab.plan.text_columns import aligned, show
+from lstm_jax.lab.report import metric_kind
+from lstm_jax.lab.run import mains
+from lstm_jax.lab.store import faults, files, folder, nets, trial_records
+
+_HELP = """\
+Shows what the nets that a run has kept answer.
+
+  python -m experiments.predict FOLDER             the first net of the folder,
+                                                   of data sets the best one
+                                                   by its validation
+  python -m experiments.predict FOLDER --net=ID    another one; without a net of
+                                                   that name they are listed
+
+  --count=N         sequences or examples to show (5)
+  --seed=N          of the fresh sequences of a task (0)
+  --data=FILE       instead of the test part of a data set: .npy or .csv of
+                    numbers [T, I], or .npy [N, T, I]: what the net hears at
+                    each of T steps
+  --data_dir=FOLDER where data sets are (see experiments.data --help)
+  --out=FILE        write every answer as .csv
+
+Of a task: target and answer of each step that is judged. Of a data set: the
+figures of its test part, then the first targets and answers.
+
+"""
+_FLAGS = ('--net', '--count', '--seed', '--data', '--data_dir', '--out')
+
+
+class Asked(NamedTuple):
+  """What a command line asks for.
+
+  Attributes:
+    folder: the run folder.
+    net: id of a trial, or the beginning of one; '' for the first.
+    count: how many answers to show.
+    seed: of fresh sequences.
+    data: file of the inputs, '' for those of the task.
+    data_dir: folder of the data sets, '' for the usual one.
+    out: file of the answers, '' for none.
+  """
+
+  folder: str
+  net: str = ''
+  count: int = 5
+  seed: int = 0
+  data: str = ''
+  data_dir: str = ''
+  out: str = ''
+
+
+def run(argv=None):
+  """Runs the command line `argv` and returns its exit code."""
+  words = list(sys.argv if argv is None else argv)[1:]
+  if '--help' in words or '-h' in words:
+    return show(_HELP + faults.EXIT_CODES)
+  try:
+    asked = _read(words)
+    opened = folder.open_folder(values.place(asked.folder, 'folder'))
+    entry, params = _net(opened, asked.net)
+    if metric_kind.is_comparison(entry):
+      from lstm_jax.lab.run import predict_data as answers
+    else:
+      if asked.data:
+        raise values.Refused(
+          f'--data={asked.data}: {entry["task"]} draws its own sequences'
+        )
+      from lstm_jax.lab.run import predict_task as answers
+    head, table = answers.answers(entry, params, asked)
+  except values.Refused as refused:
+    mains.say('predict', ' '.join(str(refused.args[0]).split()))
+    return int(faults.Exit.USAGE)
+  print(
+    f'{entry["task"]}, {entry["cell"]}, {entry["learner"]}: '
+    f'row {entry["row"]}, seed {entry["seed"]} ({entry["id"]})'
+  )
+  for line in head:
+    print(line)
+  print()
+  print('\n'.join(aligned(table[: 1 + asked.count])))
+  if len(table) > 1 + asked.count:
+    print(f'... {len(table) - 1 - asked.count:,} more')
+  if asked.out:
+    text = '\n'.join(','.join(row) for row in table) + '\n'
+    files.write(asked.out, text.encode())
+    mains.tell('', f'All answers: {asked.out}')
+  return int(faults.Exit.OK)
+
+
+def _read(words):
+  """The `Asked` of a command line."""
+  given, paths = {}, []
+  for word in words:
+    name, equals, value = word.partition('=')
+    if name in _FLAGS:
+      if not value:
+        raise values.Refused(f'{name}: write {name}=VALUE; see --help')
+      if name in given:
+        raise values.Refused(f'{name} is given twice; write it once')
+      given[name] = value
+    elif word.startswith('-'):
+      raise values.Refused(f'{name}: {unknown(name, (*_FLAGS, "--help"))}')
+    else:
+      paths.append(word)
+  if len(paths) != 1:
+    raise values.Refused(
+      f'{len(paths)} folders: give one run folder, or --help'
+    )
+  asked = {name.removeprefix('--'): value for name, value in given.items()}
+  for name, low, high in (('count', 1, 10_000), ('seed', 0, values.MAX_INT)):
+    if name in asked:
+      asked[name] = values.integer(asked[name], f'--{name}', low, high)
+  for name in {'data', 'data_dir', 'out'} & asked.keys():
+    asked[name] = values.place(asked[name], f'--{name}')
+  return Asked(paths[0], **asked)
+
+
+def _net(opened, wanted):
+  """The entry in the plan and the params of a kept net."""
+  found = nets.load(opened)
+  ids = [name for name in opened.trials if name in found]
+  if ids and metric_kind.is_comparison(opened.trials[ids[0]]):
+    records, _ = trial_records.read_records(opened)
+    ids.sort(key=lambda name: _score(records.get(name, {})), reverse=True)
+  if not ids:
+    raise values.Refused(
+      f'{opened.path}: no net is kept here; a run of tasks keeps one a row as '
+      'soon as a trial has solved it, a run on data sets at the end of each '
+      'setting'
+    )
+  fit = [name for name in ids if name.startswith(wanted)]
+  if not fit:
+    listed = ', '.join(f'{i} ({opened.trials[i]["row"]})' for i in ids[:8])
+    more = f' and {len(ids) - 8} more' if len(ids) > 8 else ''
+    raise values.Refused(f'--net={wanted}: choose from {listed}{more}')
+  return opened.trials[fit[0]], found[fit[0]]
+
+
+def _score(record):
+  """How good a net is by what it was chosen by: never by the test part."""
+  best = record.get('best') or {}
+  if best.get('valid_accuracy') is not None:
+    return best['valid_accuracy']
+  losses = (record.get('curves') or {}).get('train_loss') or [None]
+  loss = best.get('valid_loss', losses[-1])
+  return -math.inf if loss is None else -loss

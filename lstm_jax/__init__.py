@@ -1,17 +1,15 @@
 """A laboratory for long time lags in recurrent nets, as pure JAX functions.
 
   types      the seams: Cell, Task, Learner, Criterion, Sequence, Stream
-  unroll     the one scan over time
-  draw       random numbers by position
+  ops        arrays, the one scan over time, random numbers by position
   cells      one file a cell:          srn, lstm1997, lstm, gru, ...
-  learners   one file a learning rule: bptt, elman, truncated1997, ...
   tasks      one file a task:          adding, temporal_order, ...
-  trial      a learner meets a task until solved or out of budget
-  backflow   the error of a sequence's last step, q steps earlier
-  lanes      trials side by side on a device
-  workers    a plan's trials on all devices
-  results    rows of ended trials; `store` is the run folder beneath
-  catalog    what cells, learners and tasks there are
+  learners   one file a learning rule: bptt, elman, truncated1997, ...
+  nn         the recurrent layer: any cell over whole sequences
+  training   a learner meets a task until solved or out of budget; minibatches
+  analysis   the error of a sequence's last step, q steps earlier
+  testing    what a cell, a task and a data set promise
+  lab        all that has effects: plans, runs, the store, data, reports
 
 Words, each for one thing:
 
@@ -23,6 +21,6 @@ Words, each for one thing:
   sequences to success   training sequences shown until the criterion is met
   solved k/n             trials that met it, of all trials
 
-Importing this package imports nothing else: `lstm_jax.lab.plan.catalog` and
-`lstm_jax.lab.store.trial_records` answer without JAX.
+Importing this package imports nothing else; of `lab`, plans, the store and
+reports answer without JAX.
 """

@@ -142,3 +142,21 @@ def test_the_cell_of_the_readme_is_swept(tmp_path):
   assert done.returncode == 0, done.stderr
   assert 'leaky' in done.stdout
   assert (tmp_path / 'run' / 'figures' / 'success_over_window.png').is_file()
+
+
+def test_contributing_says_where_things_are():
+  text = (ROOT / 'CONTRIBUTING.md').read_text('utf-8')
+  table = text[text.index('## Where is') : text.index('## Rules')]
+  paths = [
+    p
+    for line in table.splitlines()
+    for p in re.findall(r'`([^`]+/[^`]*)`', line)
+  ]
+  assert len(paths) > 35
+  folder = None
+  for path in paths:
+    here = ROOT / path
+    if not here.exists() and folder is not None:
+      here = folder.parent / path  # of a row that names some beside the first
+    assert here.exists(), path
+    folder = here

@@ -22,6 +22,8 @@ LIGHT = ('lab.store', 'lab.plan', 'lab.data', 'lab.report')
 HEAVY = ('jax', 'jaxlib', 'flax', 'optax')
 # What of the rest they may import: plain types without JAX.
 PLAIN = ('', 'choices', 'training', 'training.examples')
+# What users import and nothing here does.
+DOORS = ('nn.flax_modules', 'nn.stack_weights')
 FORBIDDEN = ('experiments', 'tests')
 # Outside the laboratory nothing has effects, but for these.
 EFFECTS = {
@@ -277,3 +279,17 @@ def test_what_is_right_is_let_be(module, line):
   sources = dict.fromkeys(library(), '')
   sources[module] = f'{line}\n'
   assert list(broken_rules(sources)) == []
+
+
+def test_every_module_is_imported_or_is_a_door():
+  sources = library()
+  known = {f'{PACKAGE}.{name}'.rstrip('.') for name in sources}
+  mains = (ROOT / 'experiments').rglob('*.py')
+  readers = [*sources.values(), *(f.read_text('utf-8') for f in mains)]
+  imported = {name for text in readers for name, _ in imports(text, known)}
+  for name in sources:
+    folder, _, file = name.rpartition('.')
+    is_package = (ROOT / PACKAGE / name.replace('.', '/')).is_dir()
+    is_entry = folder in ENTRIES and not file.startswith('_')
+    if not (is_package or is_entry or file == '__main__' or name in DOORS):
+      assert f'{PACKAGE}.{name}' in imported, f'nothing imports {name}'

@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 Array = jax.Array
 Params = Any
@@ -195,6 +196,42 @@ class Cell(NamedTuple):
   numbers: Mapping[str, Any]
   split: Split | None = None
   recurrence: Recurrence | None = None
+
+  # A cell may be a static argument of `jax.jit`: cells are the same where they
+  # have the same functions, mask and numbers. Arrays have no hash, and do not
+  # need one: cells with the same functions are compared.
+  def __hash__(self) -> int:
+    return hash((self.num_inputs, self.num_outputs, self.init, self.step))
+
+  def __eq__(self, other: object) -> bool:
+    if self is other:
+      return True
+    if not isinstance(other, Cell):
+      return NotImplemented
+    return (
+      self[:5] == other[:5]
+      and self.split is other.split
+      and self.recurrence is other.recurrence
+      and _same_arrays(self.mask, other.mask)
+      and _same_arrays(self.numbers, other.numbers)
+    )
+
+  def __ne__(self, other: object) -> bool:
+    return not self == other
+
+
+def _same_arrays(one: Any, other: Any) -> bool:
+  """Whether two trees of plain arrays are the same; nan is itself."""
+  if one is other:
+    return True
+  leaves, structure = jax.tree.flatten(one)
+  others, other_structure = jax.tree.flatten(other)
+  return structure == other_structure and all(
+    a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
+    for a, b in zip(
+      map(np.asarray, leaves), map(np.asarray, others), strict=True
+    )
+  )
 
 
 class Judgement(NamedTuple):

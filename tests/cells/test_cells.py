@@ -407,3 +407,33 @@ def test_an_unknown_word_is_refused_with_the_choices(name):
         build((name, {option.name: 'often'}))
       assert f"{option.name}='often'" in str(error.value)
       assert ', '.join(option.choices) in str(error.value)
+
+
+@every_name
+def test_a_cell_is_a_static_argument(name):
+  """Made anew it is the same; with other functions, mask or numbers not."""
+  cell, again = build((name, {})), build((name, {}))
+  assert cell == again and not cell != again and hash(cell) == hash(again)
+  longer = build((name, {}), num_inputs=I + 1)
+  numbers = {n: np.asarray(v) + 1 for n, v in cell.numbers.items()}
+  mask = jax.tree.map(np.zeros_like, cell.mask)
+  for other in (
+    longer,
+    cell._replace(numbers=numbers),
+    cell._replace(mask=mask),
+    cell._replace(step=lambda *inputs: cell.step(*inputs)),
+    cell[:2],
+    None,
+  ):
+    assert cell != other and not cell == other
+  traced = []
+
+  def counted(cell, params):
+    traced.append(name)
+    return cell.num_outputs * jnp.sum(jax.tree.leaves(params)[0])
+
+  run = jax.jit(counted, static_argnums=0)
+  params = cell.init(jax.random.key(0))
+  for same in (cell, again):
+    run(same, params)
+  assert traced == [name]

@@ -71,23 +71,31 @@ class Run:
       machine.Fault: the machine cannot go on; what has begun is saved.
     """
     self._began = saved = time.monotonic()
-    for thread in self._wanted:
-      thread.start()
+    asked = None
     # A second fault: it is the machine, and not one group that is too large.
     at_work = lambda: any(t.is_alive() for t in self._wanted)
-    while at_work() and not stop() and len(self._faults) < 2:
-      time.sleep(0.1)
-      self._take()
-      self._show()
-      if time.monotonic() - saved >= self._save_seconds:
-        for wanted in self._wanted.values():
-          wanted.set()
-        self._save()
-        saved = time.monotonic()
-    self._stopping.set()
-    end = time.monotonic() + _STOP_SECONDS
-    for thread in self._wanted:
-      thread.join(max(0.0, end - time.monotonic()))
+    try:
+      for thread in self._wanted:
+        thread.start()
+      while at_work() and not stop() and len(self._faults) < 2:
+        time.sleep(0.1)
+        self._take()
+        self._show()
+        now = time.monotonic()
+        if asked is None and now - saved >= self._save_seconds:
+          for wanted in self._wanted.values():
+            wanted.set()
+          asked = now
+        # A thread that compiles answers late; its last snapshot is good.
+        if asked is not None and (self._answered() or now - asked > 5):
+          self._save()
+          saved, asked = time.monotonic(), None
+    finally:
+      self._stopping.set()
+      end = time.monotonic() + _STOP_SECONDS
+      for thread in self._wanted:
+        if thread.ident is not None:  # was started
+          thread.join(max(0.0, end - time.monotonic()))
     self._take()
     self._save()
     self._show()
@@ -95,6 +103,10 @@ class Run:
     if self._faults and not stop():
       line, error = self._faults[0]
       raise machine.Fault(line) from error
+
+  def _answered(self):
+    """Whether every thread that was asked for a snapshot has given it."""
+    return not any(w.is_set() for t, w in self._wanted.items() if t.is_alive())
 
   def say_stopped(self):
     """One line for whoever stopped it."""

@@ -1,10 +1,14 @@
 """A sweep over data sets: refused, killed, continued, sharded."""
 
 import csv
+import itertools
 import os
 import signal
 import sys
+import threading
+import types
 
+import numpy as np
 import pytest
 
 from experiments import sweep
@@ -14,6 +18,8 @@ from lstm_jax.lab.run import epoch_groups
 from lstm_jax.lab.run import groups as comparison_plan
 from lstm_jax.lab.store import trial_records
 from lstm_jax.lab.store.folder import open_folder
+from lstm_jax.training import epochs, examples
+from lstm_jax.training.snapshot import Snapshot
 from tests import children, tiny_sets
 
 PLAN = (
@@ -271,3 +277,44 @@ def test_faults_failures_and_seeds_that_come_later(
   assert run('b', '--seeds=1')[0] == 0
   assert table(tmp_path / 'b') == table(tmp_path / 'a')[:1]
   assert [row['status'] for row in table(tmp_path / 'a')] == ['budget'] * 3
+
+
+def test_a_checkpoint_is_of_now(tmp_path, monkeypatch):
+  """What is saved was asked for now, not a period ago."""
+  clock, saved, over = [0.0], [], threading.Event()
+  go, done = threading.Semaphore(0), threading.Semaphore(0)
+
+  def sleep(seconds):
+    clock[0] += seconds
+    if not over.is_set():
+      go.release()
+      assert done.acquire(timeout=60)
+
+  def train(*given, look, **how):
+    curves = {name: np.zeros((2, 100)) for name in examples.CURVES}
+    for _ in range(90):
+      go.acquire()
+      taken = lambda: Snapshot({'clock': np.array(clock)}, {}, 0, 0, 0.0)
+      look(0, 0, 1, curves, taken)
+      done.release()
+    over.set()
+    done.release()
+
+  def save(folder, name, arrays, meta):
+    (of,) = arrays.values()
+    saved.append((clock[0], of[0]))
+
+  monkeypatch.setattr(epochs, 'train', train)
+  monkeypatch.setattr(epoch_groups.checkpoints, 'save', save)
+  fake = types.SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep)
+  monkeypatch.setattr(epoch_groups, 'time', fake)
+  words = [w for w in PLAN if not w.startswith(('--w', '--l', '--seeds'))]
+  words += ['--window=5', '--learning_rate=0.01', '--seeds=1', '--devices=1']
+  words += ['--checkpoint_seconds=2']
+  sweep.main(['sweep', *words, f'--out={tmp_path / "run"}', '--progress=none'])
+  assert len(saved) > 3
+  for now, of in saved[:-1]:
+    assert now - of <= 0.31, saved
+  # Every two seconds, and as long as an answer takes.
+  gaps = [b - a for (a, _), (b, _) in itertools.pairwise(saved[:-1])]
+  assert max(gaps) <= 2.5

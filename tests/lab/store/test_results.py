@@ -260,7 +260,7 @@ def test_reader_during_a_run(tmp_path):
 def test_a_reason_says_nothing_of_the_machine():
   said = faults.without_places(
     'ValueError: no "/home/a b/c/x.wav", nor /home/u/y.csv; https://jax.dev/a/b\n'
-    '  File "/home/u/src/lstm_jax/lstm_jax/trial.py", line 3\n'
+    '  File "/home/u/src/lstm_jax/lstm_jax/training/online.py", line 3\n'
     '  File "/opt/v/lib/python3.11/site-packages/jax/_src/api.py", line 9'
   )
   assert 'home' not in said and 'opt' not in said

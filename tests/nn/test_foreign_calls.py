@@ -211,7 +211,7 @@ def without_memory():
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='limits are those of Linux')
 def test_without_memory_it_says_so():
-  code = 'from tests import test_foreign_calls as t; t.without_memory()'
+  code = 'from tests.nn import test_foreign_calls as t; t.without_memory()'
   done = children.python('-c', code, env=os.environ | {'JAX_PLATFORMS': 'cpu'})
   assert done.stdout.splitlines() == [
     f'RESOURCE_EXHAUSTED: lstm_jax_{call}: not enough memory'

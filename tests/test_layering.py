@@ -29,7 +29,6 @@ FORBIDDEN = ('experiments', 'tests')
 EFFECTS = {
   'nn.native.library': 'the build of the compiled loops',
   'nn.native.__main__': 'its command',
-  'training.epochs': 'reads the clock; one scheduler for all is to do so',
 }
 # Calls that reach a file, a process, a thread, a clock or a terminal.
 _CALLS = (
@@ -226,7 +225,7 @@ def test_nothing_imports_itself_in_a_circle():
     ('learners.bptt', 'from lstm_jax.training import online'),
     ('learners._forward.loop', 'from lstm_jax.nn import layer'),
     ('nn.layer', 'from lstm_jax.training import epochs'),
-    ('training.online', 'from lstm_jax.lab.run.lanes import Job'),
+    ('training.online', 'from lstm_jax.lab.run.queue import Shared'),
     ('training.online', 'from lstm_jax.tasks import adding'),
     ('training.online', 'def f():\n  from lstm_jax.lab.store import machine'),
     ('lab.store.seal', 'from lstm_jax.lab.plan import setting'),
@@ -236,7 +235,7 @@ def test_nothing_imports_itself_in_a_circle():
     ('lab.report.rows', 'from lstm_jax.lab.run import engine'),
     ('lab.report.statistics', 'import jax'),
     ('lab.store.files', 'from jax import tree'),
-    ('lab.run.lanes', 'from experiments import sweep'),
+    ('lab.run.queue', 'from experiments import sweep'),
     ('lab.store.lock', 'def f():\n  import tests.soak'),
     ('ops.activations', 'from absl import flags'),
     ('ops.prng', 'jax.config.jax_enable_x64 = True'),
@@ -245,7 +244,7 @@ def test_nothing_imports_itself_in_a_circle():
     ('training.online', 'flags.DEFINE_string("a", "b", "c")'),
     ('nn.layer', 'def f():\n  os.environ["XLA_FLAGS"] = ""'),
     ('lab.run.scheduler', 'del os.environ["XLA_FLAGS"]'),
-    ('lab.run.lanes', 'def f():\n  global x\n  x = 1'),
+    ('lab.run.queue', 'def f():\n  global x\n  x = 1'),
     ('tasks.adding', 'import threading'),
     ('tasks.adding', 'def f():\n  import time'),
     ('cells.gru', 'def f():\n  print(1)'),

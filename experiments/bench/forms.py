@@ -69,8 +69,7 @@ def measure(devices, length, lanes, pace, long):
 
 def _program(form, length):
   """The `lanes.Build` of the Experiment 4 net under one form of the rule."""
-  from lstm_jax.lab.run import lanes
-  from lstm_jax.training import online
+  from lstm_jax.training import lanes, online
 
   task = catalog.build('tasks', 'adding', output='linear')
   cell = catalog.build('cells', 'lstm1997', 2, 1)
@@ -85,12 +84,11 @@ def _begin(build, width, length, device):
   """`width` trials at their first sequence, on the device."""
   import jax
 
-  from lstm_jax.lab.run import lanes
+  from lstm_jax.training import lanes
+  from lstm_jax.training.loop import Job
 
   numbers = {'input_gate_bias': [-3.0, -6.0]}
-  jobs = [
-    lanes.Job(str(s), '', s, numbers, length, 2**31 - 1) for s in range(width)
-  ]
+  jobs = [Job(str(s), '', s, numbers, length, 2**31 - 1) for s in range(width)]
   compiled = lanes.Compiled(device)
   columns, structure = lanes.start(compiled, '', build, jobs, width)
   return jax.device_put(lanes.stack(columns, structure, width), device)
@@ -109,7 +107,7 @@ def _timing(form, lanes, length, device, pace):
   """The `Timing` of `lanes` trials, as wide at once as the engine has them."""
   import jax
 
-  from lstm_jax.lab.run import lanes as lanes_of
+  from lstm_jax.training import lanes as lanes_of
 
   width = min(lanes, lanes_of.widths_of(device)[-1])
   build = _program(form, length)
@@ -159,7 +157,7 @@ def _together(devices, length, pace):
   """The streaming form on every device at once, a thread each."""
   import jax
 
-  from lstm_jax.lab.run import lanes as lanes_of
+  from lstm_jax.training import lanes as lanes_of
 
   width = lanes_of.widths_of(devices[0])[-1]
   build = _program('streaming', length)

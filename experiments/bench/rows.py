@@ -132,13 +132,15 @@ def begin(setting, device, width=None):
   """
   import jax
 
-  from lstm_jax.lab.run import engine, lanes
+  from lstm_jax.lab.run import engine
+  from lstm_jax.training import lanes
+  from lstm_jax.training.loop import Job
 
   build = engine.build(setting)
   width = width or lanes.widths_of(device, build.carried)[0]
   numbers = {k: np.nan if v is None else v for k, v in setting.numbers}
   jobs = [
-    lanes.Job(str(s), '', s, numbers, setting.length or 1, 2**31 - 1)
+    Job(str(s), '', s, numbers, setting.length or 1, 2**31 - 1)
     for s in range(width)
   ]
   columns, structure = lanes.start(

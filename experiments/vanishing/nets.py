@@ -149,12 +149,12 @@ def _trained(build, settings):
   """`((params before, params after), status)`, one lane `[..., L]` a seed."""
   import jax
 
-  from lstm_jax.lab.run import lanes
-  from lstm_jax.training import online
+  from lstm_jax.training import lanes, online
+  from lstm_jax.training.loop import Job
 
   compiled = lanes.Compiled(jax.devices()[0])
   jobs = [
-    lanes.Job(
+    Job(
       str(setting.seed),
       'net',
       setting.seed,

@@ -1,4 +1,4 @@
-"""Epochs of training: several nets side by side, one lane a net, on one device.
+"""Epochs of minibatches: several nets side by side, one lane a net, as a loop.
 
 The lanes share a compiled program and differ in seed, data and learning rate.
 What the order of the examples is follows from seed and epoch alone, so that
@@ -6,22 +6,28 @@ training can stop between any two batches and go on to the same bits.
 """
 
 import functools
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from lstm_jax.training.batches import in_batches, order_of
-from lstm_jax.training.examples import CURVES, Examples, Pool
-from lstm_jax.training.snapshot import Snapshot, named, restored
-from lstm_jax.training.trainer import Trainer, no_sums
+from lstm_jax.training.examples import CURVES, Dataset, Pool
+from lstm_jax.training.loop import (
+  Advanced,
+  Job,
+  Loop,
+  Outcome,
+  TrialState,
+  named,
+  restored,
+)
+from lstm_jax.training.trainer import Sums, Trainer, no_sums
 
-# Between two looks at whether to stop.
-_CHUNK_SECONDS = 0.5
 _EVALUATION_BATCH = 128
 _EVALUATION_BATCHES = 16  # measured in one call
+_EVERYTHING = 10**6  # updates
 
 
 class Lane(NamedTuple):
@@ -52,7 +58,7 @@ class Trained(NamedTuple):
     finite: whether every error was.
     seconds: device time, the lane's share.
     params: of the net of the best epoch, without a validation part of the
-      last: name -> array, see `snapshot.named`.
+      last: name -> array, see `loop.named`.
   """
 
   curves: dict[str, list[float]]
@@ -67,16 +73,12 @@ class Trained(NamedTuple):
 
 def train(
   trainer: Trainer,
-  dataset,
+  dataset: Dataset,
   pools: Sequence[Pool],
   lanes: Sequence[Lane],
   epochs: int,
-  *,
-  device=None,
-  start: Snapshot | None = None,
-  look: Callable[..., bool] = lambda *at: False,
-) -> list[Trained] | None:
-  """Trains nets side by side.
+) -> list[Trained]:
+  """Trains nets side by side, from the beginning to the end.
 
   Args:
     trainer: a `trainer.Trainer`.
@@ -84,214 +86,366 @@ def train(
     pools: of each lane; parts of the same sizes.
     lanes: the nets.
     epochs: to train, at least 1.
-    device: where; None: jax's default.
-    start: where to go on from; None: the beginning.
-    look: `(epoch, batch, batches, curves, snapshot) -> stop`, called every half
-      second or so between two batches; `curves` are those of a `Snapshot` so
-      far, `snapshot()` makes one.
 
   Returns:
-    One `Trained` a lane, or None where `look` said stop.
+    One `Trained` a lane.
 
   Raises:
-    ValueError: `epochs` below 1; pools whose parts differ in size; a snapshot
-      of another net.
+    ValueError: `epochs` below 1; pools whose parts differ in size.
+  """
+  jobs = [
+    Job(f'{i}', '', lane.seed, {'learning_rate': lane.learning_rate}, 0, epochs)
+    for i, lane in enumerate(lanes)
+  ]
+  loop = loop_of(trainer, dataset, pools, epochs)
+  state = loop.start(jobs, {})
+  done = False
+  while not done:
+    state, advanced = loop.advance(state, _EVERYTHING)
+    done = advanced.ended
+  return [outcome.more['trained'] for outcome in loop.results(state)[1]]
+
+
+class Nets(NamedTuple):
+  """Nets between two batches.
+
+  Attributes:
+    jobs: of the lanes.
+    state: of the trainer, a lane axis first, on the device.
+    best: params of the best epochs so far.
+    curves: name -> `[lanes, epochs]`, nan where not known yet.
+    epoch, batch: the next batch is this one of this epoch, counted from 0;
+      after the last batch of an epoch comes its validation.
+    valid: pieces of the validation part that were measured, and their sums.
+    seconds: device time so far, of all lanes.
+    feed: `(epoch, order, weights)` of the examples, on the device, or None.
+  """
+
+  jobs: tuple[Job, ...]
+  state: Any
+  best: Any
+  curves: dict[str, np.ndarray]
+  epoch: int
+  batch: int
+  valid: tuple[int, Sums | None]
+  seconds: float
+  feed: tuple | None
+
+
+def loop_of(
+  trainer: Trainer,
+  dataset: Dataset,
+  pools: Sequence[Pool],
+  epochs: int,
+  device=None,
+  words: str = '',
+  steps: float = 0.0,
+) -> Loop:
+  """Nets that are trained side by side, as a `Loop`.
+
+  All of them start together and end together: a lane is no one else's.
+
+  Args:
+    trainer: a `trainer.Trainer`.
+    dataset: the `Dataset`.
+    pools: of each lane; parts of the same sizes.
+    epochs: to train, at least 1.
+    device: where; None: jax's default.
+    words: what is trained, for notes.
+    steps: time steps of an epoch of one net, for the pace.
+
+  Returns:
+    The loop. Its updates are batches, what was `seen` of a trial are epochs.
+    An outcome has the status 'budget', or 'diverged' where an error was not
+    finite, and its `Trained` as `more['trained']`.
+
+  Raises:
+    ValueError: `epochs` below 1; pools whose parts differ in size; from
+      `start`: a snapshot of another net.
   """
   if epochs < 1:
     raise ValueError(f'epochs={epochs} must be at least 1')
   sizes = [{name: len(i) for name, i in pool.parts.items()} for pool in pools]
   if any(size != sizes[0] for size in sizes):
     raise ValueError(f'pools differ in their parts: {sizes}')
-  run = _Run(trainer, dataset, pools, lanes, epochs, device)
-  run.set_out(start)
-  for epoch in range(run.epoch, epochs):
-    if not run.run_epoch(epoch, look):
-      return None
-  return run.results()
+  group = _Group(trainer, dataset, tuple(pools), epochs, device, words, steps)
+
+  def here(function):
+    """What is computed without saying where is computed on the device."""
+
+    @functools.wraps(function)
+    def placed(*inputs):
+      with jax.default_device(device):
+        return function(*inputs)
+
+    return placed
+
+  def refuse(nets, jobs, begun):
+    del nets, begun
+    raise ValueError(f'{len(jobs)} more nets: lanes of epochs start together')
+
+  return Loop(
+    start=here(group.start),
+    advance=here(group.advance),
+    charge=lambda nets, spent: nets._replace(seconds=nets.seconds + spent),
+    snapshot=group.snapshot,
+    results=here(group.results),
+    free=lambda nets: 0,
+    join=refuse,
+  )
 
 
-class _Run:
-  """The arrays of one group of lanes on their device."""
+class _Group:
+  """What is the same for a group of nets from their first batch to the last.
 
-  def __init__(self, trainer, dataset, pools, lanes, epochs, device):
-    self._trainer, self._dataset, self._lanes = trainer, dataset, lanes
-    self._pools, self._epochs = pools, epochs
+  Nothing here changes: the examples are put on the device once.
+  """
+
+  def __init__(self, trainer, dataset, pools, epochs, device, words, steps):
+    self._trainer, self._dataset, self._pools = trainer, dataset, pools
+    self._epochs, self._words, self._steps = epochs, words, steps
     self._put = functools.partial(jax.device_put, device=device)
     shared = all(
       mine is first
       for pool in pools
       for mine, first in zip(pool.examples, pools[0].examples, strict=True)
     )
-    axis = None if shared else 0
+    self._start, self._advance, self._measure, self._outputs = _compiled(
+      trainer, None if shared else 0
+    )
     examples = (
       pools[0].examples
       if shared
       else jax.tree.map(lambda *a: np.stack(a), *(p.examples for p in pools))
     )
-    self._examples: Examples = self._put(examples)
-    self._start, self._advance, self._measure, self._outputs = _compiled(
-      trainer, axis
-    )
-    self.epoch = self._batch = 0
-    self._seconds = 0.0
-    self._chunk = 1
+    self._examples = self._put(examples)
+    # Whether an output can be right.
+    self._judged = dataset.loss != 'squared' or dataset.tolerance > 0
+    self._validates = 'valid' in pools[0].parts
 
-  def set_out(self, start):
-    """Initial weights, or those of a snapshot."""
-    keys = [jax.random.key(lane.seed) for lane in self._lanes]
-    params = [self._trainer.model.init(key) for key in keys]
-    rates = np.asarray([lane.learning_rate for lane in self._lanes], np.float32)
+  def start(self, jobs: Sequence[Job], begun: Mapping[str, TrialState]) -> Nets:
+    """Initial weights, or those of snapshots where every lane has one."""
+    count = len(jobs)
+    params = [self._trainer.model.init(jax.random.key(j.seed)) for j in jobs]
+    rates = np.asarray([j.numbers['learning_rate'] for j in jobs], np.float32)
     params = jax.tree.map(lambda *a: np.stack(a), *params)
     # Of one program with what follows, so that the state has its types.
     state = self._start(params, rates)
-    self._curves = {
-      name: np.full((len(self._lanes), self._epochs), np.nan) for name in CURVES
+    nets = Nets(
+      tuple(jobs),
+      state,
+      state.params,
+      {name: np.full((count, self._epochs), np.nan) for name in CURVES},
+      0,
+      0,
+      (0, None),
+      0.0,
+      None,
+    )
+    held = [begun.get(job.id) for job in jobs]
+    if all(held) and len({_place(one) for one in held}) == 1:
+      leaves = {
+        name: np.stack([one.leaves[name] for one in held])
+        for name in held[0].leaves
+      }
+      tree = {'state': nets.state, 'best': nets.best, 'curves': nets.curves}
+      nets = nets._replace(**restored(tree, leaves))
+      epoch, batch = _place(held[0])
+      seconds = sum(one.seconds for one in held)
+      nets = nets._replace(epoch=epoch, batch=batch, seconds=seconds)
+    return nets._replace(state=self._put(nets.state), best=self._put(nets.best))
+
+  def snapshot(self, nets: Nets) -> dict[str, TrialState]:
+    """The lanes, each by itself. Validation that has begun is begun anew."""
+    tree = {'state': nets.state, 'best': nets.best, 'curves': nets.curves}
+    leaves = [(name, np.asarray(leaf)) for name, leaf in named(tree)]
+    place = {'epoch': np.int64(nets.epoch), 'batch': np.int64(nets.batch)}
+    share = nets.seconds / len(nets.jobs)
+    return {
+      job.id: TrialState(
+        {name: np.array(leaf[i]) for name, leaf in leaves} | place, share
+      )
+      for i, job in enumerate(nets.jobs)
     }
-    held = {'state': state, 'best': state.params}
-    if start is not None:
-      held = restored(held, start.leaves)
-      self._curves = {k: v.copy() for k, v in start.curves.items()}
-      self.epoch, self._batch = start.epoch, start.batch
-      self._seconds = start.seconds
-    self._state = self._put(held['state'])
-    self._best = self._put(held['best'])
 
-  def snapshot(self):
-    held = {'state': self._state, 'best': self._best}
-    leaves = {name: np.asarray(leaf) for name, leaf in named(held)}
-    curves = {name: curve.copy() for name, curve in self._curves.items()}
-    return Snapshot(leaves, curves, self.epoch, self._batch, self._seconds)
-
-  def run_epoch(self, epoch, look):
-    """One epoch and its validation; False where `look` said stop."""
-    made = [
-      order_of(lane.seed, epoch, pool.parts['train'], self._trainer.batch)
-      for lane, pool in zip(self._lanes, self._pools, strict=True)
-    ]
-    order, weights = self._put([np.stack(a) for a in zip(*made, strict=True)])
-    batches = order.shape[1]
-    while self._batch < batches:
-      end = min(self._batch + self._chunk, batches)
-      began = time.monotonic()
-      self._state = jax.block_until_ready(
+  def advance(self, nets: Nets, updates: int) -> tuple[Nets, Advanced]:
+    """So many batches of an epoch, or a piece of its validation."""
+    if nets.epoch == self._epochs:
+      return nets, self._advanced(nets, nets, whole=False)
+    if nets.feed is None or nets.feed[0] != nets.epoch:
+      made = [
+        order_of(job.seed, nets.epoch, pool.parts['train'], self._trainer.batch)
+        for job, pool in zip(nets.jobs, self._pools, strict=True)
+      ]
+      feed = self._put([np.stack(a) for a in zip(*made, strict=True)])
+      nets = nets._replace(feed=(nets.epoch, *feed))
+    _, order, weights = nets.feed
+    before, batches = nets, order.shape[1]
+    if nets.batch < batches:
+      end = min(nets.batch + updates, batches)
+      state = jax.block_until_ready(
         self._advance(
-          self._state, self._examples, order, weights, self._batch, end
+          nets.state, self._examples, order, weights, nets.batch, end
         )
       )
-      self._spent(time.monotonic() - began)
-      self._batch = end
-      if look(epoch, end, batches, self._curves, self.snapshot):
-        return False
-    sums = self._state.sums
-    self._note('train', epoch, sums)
-    if 'valid' in self._pools[0].parts:
-      stopped = lambda: look(
-        epoch, batches, batches, self._curves, self.snapshot
-      )
-      sums = self._sums('valid', self._state.params, stopped)
-      if sums is None:
-        return False
-      self._note('valid', epoch, sums)
-      self._keep_best(epoch)
-    zero = jax.tree.map(
-      lambda a: np.zeros(len(self._lanes), a.dtype), no_sums()
+      nets = nets._replace(state=state, batch=end)
+      if end == batches and not self._validates:
+        nets = self._ended_epoch(nets, None)
+    else:
+      at, total = nets.valid
+      sums, at_last = self._piece('valid', nets.state.params, at)
+      total = sums if total is None else jax.tree.map(np.add, total, sums)
+      nets = nets._replace(valid=(at + 1, total))
+      if at_last:
+        nets = self._ended_epoch(nets, total)
+    made = nets.batch - before.batch
+    return nets, self._advanced(before, nets, whole=made == updates)
+
+  def _advanced(self, before, nets, whole):
+    at = self._seen(nets)
+    steps = self._steps * len(nets.jobs) * (at - self._seen(before))
+    return Advanced(
+      seen={job.id: at for job in nets.jobs},
+      ended=nets.epoch == self._epochs,
+      whole=whole,
+      useful=steps,
+      executed=steps,
+      note=self._note(nets),
     )
-    self._state = self._state._replace(sums=self._put(zero))
-    self.epoch, self._batch = epoch + 1, 0
-    return True
 
-  def _spent(self, seconds):
-    """Chunks of half a second; the first of a program also compiles."""
-    self._seconds += seconds
-    pace = np.clip(_CHUNK_SECONDS / max(seconds, 1e-3), 0.25, 4)
-    self._chunk = int(np.clip(self._chunk * pace, 1, 10**6))
+  def _seen(self, nets):
+    """Epochs so far, with a fraction."""
+    if nets.feed is None or nets.feed[0] != nets.epoch:
+      return float(nets.epoch)
+    return nets.epoch + nets.batch / nets.feed[1].shape[1]
 
-  def _sums(self, part, params, stopped=lambda: False):
-    """`Sums` over a part, float64; None where it was stopped."""
+  def _note(self, nets):
+    """The errors of the last whole epoch, means over the lanes."""
+    at = min(nets.epoch + 1, self._epochs)
+    said = f'{self._words}: epoch {at}/{self._epochs}'
+    for name, word in (
+      ('train_loss', 'training loss'),
+      ('valid_accuracy', 'validation accuracy'),
+    ):
+      values = nets.curves[name][:, nets.epoch - 1] if nets.epoch else None
+      if values is not None and np.isfinite(values).all():
+        said += f', {word} {values.mean():.4g}'
+    return said
+
+  def _piece(self, part, params, at):
+    """`(Sums, whether it was the last)` of the at-th piece of a part."""
     made = [
       in_batches(pool.parts[part], _EVALUATION_BATCH, _EVALUATION_BATCHES)
       for pool in self._pools
     ]
     order, weights = (np.stack(a) for a in zip(*made, strict=True))
-    total = None
-    for at in range(0, order.shape[1], _EVALUATION_BATCHES):
-      some = slice(at, at + _EVALUATION_BATCHES)
-      began = time.monotonic()
-      sums = self._measure(
-        params, self._examples, order[:, some], weights[:, some]
-      )
-      sums = jax.tree.map(lambda a: np.asarray(a, np.float64), sums)
-      self._seconds += time.monotonic() - began
-      total = sums if total is None else jax.tree.map(np.add, total, sums)
-      if stopped():
-        return None
-    return total
+    some = slice(at * _EVALUATION_BATCHES, (at + 1) * _EVALUATION_BATCHES)
+    sums = self._measure(
+      params, self._examples, order[:, some], weights[:, some]
+    )
+    sums = jax.tree.map(lambda a: np.asarray(a, np.float64), sums)
+    return sums, some.stop >= order.shape[1]
 
-  def _note(self, part, epoch, sums):
+  def _ended_epoch(self, nets, valid):
+    """The epoch noted in the curves, and the best kept."""
+    curves = dict(nets.curves)
+    for part, sums in (('train', nets.state.sums), ('valid', valid)):
+      if sums is not None:
+        curves |= self._noted(curves, part, nets.epoch, sums)
+    nets = nets._replace(curves=curves)
+    if valid is not None:
+      nets = nets._replace(best=self._best(nets))
+    zero = jax.tree.map(lambda a: np.zeros(len(nets.jobs), a.dtype), no_sums())
+    return nets._replace(
+      state=nets.state._replace(sums=self._put(zero)),
+      epoch=nets.epoch + 1,
+      batch=0,
+      valid=(0, None),
+    )
+
+  def _noted(self, curves, part, epoch, sums):
+    """The curves of a part with one epoch more."""
     count = np.asarray(sums.count, np.float64)
-    self._curves[f'{part}_loss'][:, epoch] = np.asarray(sums.loss) / count
+    values = {f'{part}_loss': np.asarray(sums.loss) / count}
     if self._judged:
       right = np.asarray(sums.right, np.float64)
-      self._curves[f'{part}_accuracy'][:, epoch] = right / count
+      values[f'{part}_accuracy'] = right / count
+    found = {}
+    for name, value in values.items():
+      found[name] = curves[name].copy()
+      found[name][:, epoch] = value
+    return found
 
-  @property
-  def _judged(self):
-    """Whether an output can be right."""
-    return self._dataset.loss != 'squared' or self._dataset.tolerance > 0
-
-  def _score(self):
+  def _score(self, nets):
     """`[lanes, epochs]` of the validation part, the larger the better."""
     if self._dataset.loss == 'squared':
-      return -self._curves['valid_loss']
-    return self._curves['valid_accuracy']
+      score = -nets.curves['valid_loss']
+    else:
+      score = nets.curves['valid_accuracy']
+    return np.nan_to_num(score, nan=-np.inf)
 
-  def _keep_best(self, epoch):
-    score = np.nan_to_num(self._score()[:, : epoch + 1], nan=-np.inf)
-    better = np.argmax(score, axis=1) == epoch  # the first of equals counts
+  def _best(self, nets):
+    """The params of the best epochs, with this one's where it is better."""
+    score = self._score(nets)[:, : nets.epoch + 1]
+    better = np.argmax(score, axis=1) == nets.epoch  # the first of equals
+    if not better.any():
+      return nets.best
     pick = lambda new, old: np.where(
-      better.reshape(-1, *[1] * (new.ndim - 1)), new, old
+      better.reshape(-1, *[1] * (new.ndim - 1)),
+      np.asarray(new),
+      np.asarray(old),
     )
-    if better.any():
-      self._best = self._put(
-        jax.tree.map(
-          lambda new, old: pick(np.asarray(new), np.asarray(old)),
-          self._state.params,
-          self._best,
-        )
-      )
+    return self._put(jax.tree.map(pick, nets.state.params, nets.best))
 
-  def results(self):
+  def results(self, nets: Nets) -> tuple[Nets, list[Outcome]]:
+    """An outcome of each lane, once all epochs are over."""
+    if nets.epoch < self._epochs:
+      return nets, []
+    trained = self._trained(nets)
+    outcomes = [
+      Outcome(
+        job.id,
+        'budget' if one.finite else 'diverged',
+        len(pool.parts['train']) * self._epochs,
+        None,
+        None,
+        one.seconds,
+        net=one.params if one.finite else None,
+        weights=self._trainer.model.weights,
+        more={'trained': one},
+      )
+      for job, pool, one in zip(nets.jobs, self._pools, trained, strict=True)
+    ]
+    return nets._replace(jobs=()), outcomes
+
+  def _trained(self, nets):
     """A `Trained` of each lane."""
-    test = self._tested(self._state.params)
-    has_best = 'valid' in self._pools[0].parts
-    best = self._tested(self._best) if has_best else None
+    test = self._tested(nets.state.params)
+    best = self._tested(nets.best) if self._validates else None
     # Lanes are taken apart here: on the device each size is one more program.
-    trained = jax.tree.map(np.asarray, self._state.params)
-    kept = jax.tree.map(np.asarray, self._best) if has_best else trained
+    last = jax.tree.map(np.asarray, nets.state.params)
+    kept = jax.tree.map(np.asarray, nets.best) if self._validates else last
     found = []
     for i, pool in enumerate(self._pools):
       curves = {
         name: curve[i].tolist()
-        for name, curve in self._curves.items()
+        for name, curve in nets.curves.items()
         if not np.all(np.isnan(curve[i])) or name == 'train_loss'
       }
-      params = jax.device_put(jax.tree.map(lambda a, i=i: a[i], trained))
-      began = time.monotonic()
+      params = jax.device_put(jax.tree.map(lambda a, i=i: a[i], last))
       confusion = self._confusion(params, pool)
       after = {}
       if self._dataset.after is not None:
         predict = lambda xs, p=params: np.asarray(self._outputs(p, xs))
         after = self._dataset.after(predict, pool)
-      self._seconds += time.monotonic() - began
       best_of = None
-      if has_best:
-        score = np.nan_to_num(self._score()[i], nan=-np.inf)
-        epoch = int(np.argmax(score))
+      if self._validates:
+        epoch = int(np.argmax(self._score(nets)[i]))
         valid = {
           name: curves[name][epoch] for name in CURVES[2:] if name in curves
         }
         best_of = {'epoch': epoch + 1, **valid, 'test': best[i]}
-      finite = np.all(np.isfinite(self._curves['train_loss'][i]))
+      finite = np.all(np.isfinite(nets.curves['train_loss'][i]))
       finite = finite and np.isfinite(test[i]['loss'])
       found.append(
         Trained(
@@ -301,18 +455,21 @@ class _Run:
           confusion,
           after,
           bool(finite),
-          0.0,
+          nets.seconds / len(nets.jobs),
           {name: np.asarray(leaf[i]) for name, leaf in named(kept)},
-        )  # fmt: skip
+        )
       )
-    share = self._seconds / len(self._lanes)
-    return [one._replace(seconds=share) for one in found]
+    return found
 
   def _tested(self, params):
     """{'loss', ...} of each lane on its test part."""
-    sums = self._sums('test', params)
+    total, at, last = None, 0, False
+    while not last:
+      sums, last = self._piece('test', params, at)
+      total = sums if total is None else jax.tree.map(np.add, total, sums)
+      at += 1
     found = []
-    for loss, right, count in zip(*sums, strict=True):
+    for loss, right, count in zip(*total, strict=True):
       one = {'loss': float(loss / count), 'total': int(count)}
       if self._judged:
         one |= {'accuracy': float(right / count), 'right': int(right)}
@@ -334,6 +491,11 @@ class _Run:
       left = min(len(test) - at * _EVALUATION_BATCH, _EVALUATION_BATCH)
       np.add.at(counts, (some.targets[:left], told[:left].astype(int)), 1)
     return counts.tolist()
+
+
+def _place(begun):
+  """`(epoch, batch)` of a `TrialState`."""
+  return int(begun.leaves['epoch']), int(begun.leaves['batch'])
 
 
 @functools.lru_cache(maxsize=32)

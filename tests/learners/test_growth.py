@@ -10,11 +10,10 @@ import pytest
 
 from lstm_jax.cells.lstm import lstm
 from lstm_jax.cells.lstm1997 import lstm1997
-from lstm_jax.lab.run import lanes
 from lstm_jax.learners._truncated import growth
 from lstm_jax.learners.truncated1997 import truncated1997
 from lstm_jax.ops import prng
-from lstm_jax.training import online
+from lstm_jax.training import lanes, online
 from lstm_jax.types import Judgement, Learner
 from tests import scripted
 from tests.array_task import array_task, random_arrays

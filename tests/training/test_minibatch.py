@@ -12,6 +12,7 @@ from lstm_jax.lab.plan import catalog
 from lstm_jax.nn import convert
 from lstm_jax.training import batches, epochs
 from lstm_jax.training.examples import Dataset, Examples, Pool
+from lstm_jax.training.loop import Job
 from lstm_jax.training.trainers import _optimizers
 from tests.gradients import cheap_jit, distance
 
@@ -216,20 +217,42 @@ def test_a_lane_has_its_own_seed_and_rate():
   assert len(set(ends)) == 3
 
 
-@pytest.mark.parametrize('at', [0, 2, 4])
+@pytest.mark.parametrize('at', [0, 1, 3, 4, 7])
 def test_it_goes_on_to_the_same_bits(at):
+  """From after any update: within an epoch, before its validation, between."""
   dataset = small('softmax')
   made = trainer('lstm', dataset, batch=4)
   whole = trained(dataset, made)
-  seen = []
+  jobs = [
+    Job(f'{i}', '', lane.seed, {'learning_rate': lane.learning_rate}, 0, 3)
+    for i, lane in enumerate(LANES)
+  ]
 
-  def look(epoch, batch, batches, curves, snapshot):
-    seen.append(snapshot())
-    return len(seen) > at
+  def loop():
+    pools = [dataset.pool(lane.seed) for lane in LANES]
+    return epochs.loop_of(made, dataset, pools, 3)
 
-  assert trained(dataset, made, look=look) is None
-  again = trained(dataset, made, start=seen[-1])
+  one, other = loop(), loop()
+  state = one.start(jobs, {})
+  for _ in range(at):
+    state, done = one.advance(state, 1)
+    assert not done.ended and one.results(state)[1] == []
+  begun = one.snapshot(state)
+  assert begun.keys() == {job.id for job in jobs}
+  state = other.start(jobs, begun)
+  ended = False
+  while not ended:
+    state, done = other.advance(state, 2)
+    ended = done.ended
+  outcomes = other.results(state)[1]
+  again = [outcome.more['trained'] for outcome in outcomes]
   assert facts(again) == facts(whole) and again[0].params
+  # A lane that has no snapshot takes the others with it to the beginning.
+  del begun['1']
+  first = other.snapshot(other.start(jobs, begun))
+  assert all(
+    one.leaves['epoch'] == one.leaves['batch'] == 0 for one in first.values()
+  )
 
 
 def test_the_best_epoch_is_chosen_by_validation_alone():

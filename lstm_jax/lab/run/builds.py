@@ -12,8 +12,8 @@ from lstm_jax.lab.store import files, sources
 # What runs beside the modules that a setting names.
 _HERE = 'lstm_jax.lab.run.builds'
 _LOOP = {
-  'tasks': 'lstm_jax.lab.run.scheduler',
-  'datasets': 'lstm_jax.training.epochs',
+  'tasks': ('lstm_jax.lab.run.scheduler', 'lstm_jax.training.lanes'),
+  'datasets': ('lstm_jax.lab.run.scheduler', 'lstm_jax.training.epochs'),
 }
 
 
@@ -27,8 +27,8 @@ def build(setting, checked=None):
   import jax
   import numpy as np
 
-  from lstm_jax.lab.run import admission, lanes
-  from lstm_jax.training import online
+  from lstm_jax.lab.run import admission
+  from lstm_jax.training import lanes, online
 
   task = catalog.build('tasks', setting.task, **dict(setting.task_options))
   task.longest(setting.length or 1)  # refuses a length that it cannot have
@@ -104,7 +104,7 @@ def code(trials, is_native=lambda setting: False):
         for role in ('task', 'learner')
       )
       modules = (
-        _LOOP[task],
+        *_LOOP[task],
         catalog.module_of(task, setting.task),
         catalog.module_of('cells', setting.cell),
         catalog.module_of(learner, setting.learner),

@@ -14,14 +14,14 @@ from lstm_jax.lab.report import metric_headline as comparison_headline
 from lstm_jax.lab.report import metric_terminal as comparison_table
 from lstm_jax.lab.report.figures import of_run
 from lstm_jax.lab.run import mains
-from lstm_jax.lab.store import faults, reruns, supervised_records, trial_records
+from lstm_jax.lab.store import curves, faults, reruns, trial_records
 
 
 def write_tables(opened):
   """Makes the tables of the records; returns `results.read_records`."""
   records, problems = trial_records.write_csv(opened)
   if metric_kind.all_comparisons([opened]):
-    supervised_records.write_curves(opened, records)
+    curves.write(opened, records)
   return records, problems
 
 

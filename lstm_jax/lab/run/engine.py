@@ -14,7 +14,6 @@ from lstm_jax.lab.run import (
   aborts,
   builds,
   ending,
-  epoch_groups,
   groups,
   jax_options,
   mains,
@@ -193,7 +192,7 @@ def _run(plan, how, stop, path, trials, stored):
   mains.tell(plan.title, f'{len(trials):,} trials in {path}')
   # The flags for small nets turn the products of a batch into plain loops:
   # twenty times as slow where the compiled loop of a layer is not there.
-  small = not plan.trials[0].is_comparison
+  small = not any(setting.is_comparison for setting in plan.trials)
   xla_flags.set_flags(how.xla_profile if small else 'none', how.devices)
   with stop.polled():  # an import is no place for an exception
     devices = xla_flags.devices()
@@ -207,17 +206,15 @@ def _run(plan, how, stop, path, trials, stored):
     key: [names[i] for i in where]
     for key, where in programs(list(trials.values())).items()
   }
-  if plan.trials[0].is_comparison:
-    prepared, reasons = groups.prepare(list(trials.values()), how)
-    more, is_native = prepared.provenance, prepared.is_native
-  else:
-    prepared, reasons = _builds(trials, shared)
-    more, is_native = {}, lambda setting: False
+  of_data = [s for s in trials.values() if s.is_comparison]
+  prepared, reasons = groups.prepare(of_data, how)
+  made, more = _builds(trials, shared)
+  reasons += more
   for reason in reasons:
     print(f'sweep: {reason}', file=sys.stderr)
   if reasons:
     return int(faults.Exit.USAGE)
-  now = builds.code(trials, is_native)
+  now = builds.code(trials, prepared.is_native)
   opened = folder.create_or_open(
     path,
     {
@@ -228,7 +225,7 @@ def _run(plan, how, stop, path, trials, stored):
         devices[0].device_kind,
         len(devices),
         jax_config=jax_options.recorded(),
-        **more,
+        **prepared.provenance,
       ),
     },
     how.allow_drift,
@@ -240,9 +237,8 @@ def _run(plan, how, stop, path, trials, stored):
   with stop.polled(), held:
     _clean(opened)
     opened, records, saved = _what_is_left(opened, how, trials, now)
-    train = _compare if plan.trials[0].is_comparison else _sweep
-    state = train(
-      opened, how, trials, shared, records, saved, prepared, devices, stop
+    state = _train(
+      opened, how, trials, shared, records, saved, prepared, made, devices, stop
     )
     records, _ = ending.write_tables(opened)
     if len(records) == len(opened.trials):
@@ -295,24 +291,46 @@ def _what_is_left(opened, how, trials, now):
   )
 
 
-def _sweep(opened, how, trials, shared, records, saved, made, devices, stop):
-  """Runs what is left of a plan of tasks; returns its `RunState`."""
-  from lstm_jax.lab.run import lanes, scheduler
+def _train(
+  opened, how, trials, shared, records, saved, prepared, made, devices, stop
+):
+  """Runs what is left of this shard's part; returns its `RunState`."""
+  from lstm_jax.lab.run import scheduler
+  from lstm_jax.training import lanes
 
+  of_data = {name: s for name, s in trials.items() if s.is_comparison}
+  side_by_side = groups.lanes_of(devices[0])
+  held = groups.groups_of(of_data, prepared, side_by_side)
   shard, parts = how.shard
-  mine = list(trials)[shard::parts]
-  left = [name for name in mine if name not in records]
-  state = recorder.RunState(opened, how, trials, shared, mine, records, devices)
+  # A group is trained whole: its lanes have the bits of their program.
+  units = [(name,) for name in trials if name not in of_data][shard::parts]
+  units += [group.names for group in held][shard::parts]
+  left = [
+    name for unit in units if not records.keys() >= {*unit} for name in unit
+  ]
+  levels = groups.levels_of()
+  makers = made | {g.key: groups.Build(g, prepared, levels) for g in held}
+  widths = {
+    key: lanes.widths_of(devices[0], m.carried) for key, m in made.items()
+  }
+  widths |= {group.key: (len(group.names),) for group in held}
+  programs_of = {
+    key: [name for name in names if name not in of_data]
+    for key, names in shared.items()
+  }
+  programs_of |= {group.key: group.names for group in held}
+  mine = [name for unit in units for name in unit]
+  state = recorder.RunState(
+    opened, how, trials, programs_of, mine, records, devices
+  )
   if left and not stop():
     scheduler.run(
       state.jobs(left),
-      made.__getitem__,
+      makers.__getitem__,
       devices,
       scheduler.Hooks(state.outcome, state.progress, state.save, stop),
       columns=state.columns(left, saved),
-      widths={
-        key: lanes.widths_of(devices[0], of.carried) for key, of in made.items()
-      },
+      widths=widths,
       save_seconds=how.checkpoint_seconds,
     )
   state.display.close()
@@ -320,24 +338,13 @@ def _sweep(opened, how, trials, shared, records, saved, made, devices, stop):
   return state
 
 
-def _compare(
-  opened, how, trials, shared, records, saved, prepared, devices, stop
-):
-  """Runs what is left of a plan of data sets; returns its `Run`."""
-  del shared
-  shard, parts = how.shard
-  lanes = groups.lanes_of(devices[0])
-  mine = groups.groups_of(trials, prepared, lanes)[shard::parts]
-  state = epoch_groups.Run(opened, how, mine, records, saved, prepared, devices)
-  state.run(stop)
-  return state
-
-
 def _builds(trials, shared):
-  """Program key -> `lanes.Build`, and why settings are refused."""
+  """Program key -> `lanes.Build` of tasks, and why settings are refused."""
   found, reasons, checked = {}, [], set()
   for key, members in shared.items():
     setting = trials[members[0]]
+    if setting.is_comparison:
+      continue
     try:
       found[key] = build(setting, checked)
     except ValueError as why:

@@ -1,12 +1,13 @@
-"""What a run on data sets needs of its plan: data, nets, groups of trials."""
+"""Supervised runs: data, nets, and groups of trials trained together."""
 
 import dataclasses
 import functools
 import itertools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lstm_jax.lab.plan import catalog
-from lstm_jax.lab.plan.setting import digest, programs
+from lstm_jax.lab.plan.setting import digest, programs, steps
 from lstm_jax.lab.run import builds
 
 # Seeds side by side on an accelerator.
@@ -88,7 +89,9 @@ def prepare(settings, how):
       continue
     if held.checksum:
       data[setting.task] = held.checksum
-  is_native = lambda setting: build(setting)[1].model.kernel() == 'native'
+  is_native = lambda setting: (
+    setting.is_comparison and build(setting)[1].model.kernel() == 'native'
+  )
   more = {'data': data, 'layer_code': kernels}
   if 'native' in kernels.values():
     from lstm_jax.nn.native import library
@@ -109,6 +112,95 @@ class Group(NamedTuple):
   key: str
   names: tuple[str, ...]
   settings: tuple[Any, ...]
+
+
+class Build(NamedTuple):
+  """A group, and what makes its `Loop`.
+
+  Attributes:
+    group: the `Group`.
+    prepared: the `Prepared` of the plan.
+    levels: `(dataset, seed, pool) -> dict`, see `levels_of`.
+  """
+
+  group: Group
+  prepared: Prepared
+  levels: Callable[..., dict]
+
+  def loop(self, name, compiled, widths, tests):
+    """The `Loop` of the group on a device, see `training.epochs`."""
+    from lstm_jax.training import epochs
+
+    del name, widths, tests  # of trials on-line
+    one = self.group.settings[0]
+    dataset, trainer = self.prepared.build(one)
+    pools = [dataset.pool(setting.seed) for setting in self.group.settings]
+    loop = epochs.loop_of(
+      trainer,
+      dataset,
+      pools,
+      one.budget,
+      device=compiled.device,
+      words=f'{one.task} {one.cell}',
+      steps=steps(one),
+    )
+
+    def results(nets):
+      nets, outcomes = loop.results(nets)
+      return nets, [
+        outcome._replace(
+          more=_facts(
+            outcome.more['trained'],
+            dataset,
+            trainer,
+            self.levels(dataset, setting.seed, pool),
+          )
+        )
+        for outcome, setting, pool in zip(
+          outcomes, self.group.settings, pools, strict=bool(outcomes)
+        )
+      ]
+
+    return loop._replace(results=results)
+
+
+def levels_of():
+  """`(dataset, seed, pool) -> Dataset.levels`, computed once for each data."""
+  held = {}
+
+  def levels(dataset, seed, pool):
+    if dataset.levels is None:
+      return {}
+    # Where parts are all that a seed decides, seeds may have the same.
+    parts = tuple(at.tobytes() for at in pool.parts.values())
+    key = (id(dataset), parts if dataset.parts else seed)
+    if key not in held:
+      held[key] = dataset.levels(pool)
+    return held[key]
+
+  return levels
+
+
+def _facts(trained, dataset, trainer, levels):
+  """What the record of a supervised run holds beside that of a trial."""
+  test = trained.test
+  facts = {
+    'curves': trained.curves,
+    'test': test,
+    'best': trained.best,
+    'confusion': trained.confusion,
+    'classes': list(dataset.classes),
+    'levels': levels,
+    'after': trained.after,
+    'facts': dict(dataset.facts),
+    'kernel': trainer.model.kernel(),
+    'test_total': test['total'],
+  }
+  if 'right' in test:
+    facts['test_wrong'] = test['total'] - test['right']
+  if dataset.loss == 'squared':
+    facts['test_squared'] = test['loss']
+  return facts
 
 
 def groups_of(trials, prepared, lanes=LANES):

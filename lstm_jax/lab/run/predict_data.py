@@ -12,7 +12,7 @@ from lstm_jax.lab.report import commands
 from lstm_jax.lab.run import groups
 from lstm_jax.lab.store import files
 from lstm_jax.training.batches import in_batches
-from lstm_jax.training.snapshot import restored
+from lstm_jax.training.loop import restored
 
 _BATCH = 64
 _MOST_BYTES = 1 << 28

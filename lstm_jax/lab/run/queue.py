@@ -20,14 +20,16 @@ class Progress(NamedTuple):
     useful: time steps of running trials.
     executed: time steps of all lanes.
     compiling: programs being compiled now.
-    seen: job id -> sequences shown so far, for trials in lanes.
+    seen: job id -> updates so far, for trials in lanes.
+    note: words on the one that was last heard of.
   """
 
   sequences: float
   useful: float
   executed: float
   compiling: int
-  seen: Mapping[str, int]
+  seen: Mapping[str, float]
+  note: str = ''
 
 
 class Shared:
@@ -48,6 +50,7 @@ class Shared:
     self._snapshots = [{} for _ in range(workers)]
     self._tallies = [collections.Counter() for _ in range(workers)]
     self._seen = [{} for _ in range(workers)]
+    self._note = ''
     self._pools = [None] * workers
     self._waiting = {}
     for job in jobs:
@@ -73,9 +76,11 @@ class Shared:
       jobs = self._waiting[pool]
       return pool, [jobs.popleft() for _ in range(min(most, len(jobs)))]
 
-  def column(self, job):
-    """Where a job continues from, None at its beginning."""
-    return self._columns.get(job.id)
+  def begun_before(self, jobs):
+    """Job id -> `TrialState`, of the jobs that continue."""
+    return {
+      job.id: self._columns[job.id] for job in jobs if job.id in self._columns
+    }
 
   def build(self, name):
     """The built program, made by whoever comes first."""
@@ -114,17 +119,18 @@ class Shared:
     return not any(event.is_set() for event in self.asked)
 
   def begun(self):
-    """job id -> Column, the newest known."""
+    """Job id -> `TrialState`, the newest known."""
     with self._lock:
       columns = dict(self._columns)
       for snapshot in self._snapshots:
         columns.update(snapshot)
     return columns
 
-  def tell(self, worker, seen, **work):
-    """A worker's trials (id -> sequences seen) and what it has done more."""
+  def tell(self, worker, seen, note='', **work):
+    """A worker's trials (id -> updates seen), and what it has done more."""
     with self._lock:
       self._seen[worker] = seen
+      self._note = note
       self._tallies[worker].update(work)
 
   def progress(self):
@@ -139,4 +145,5 @@ class Shared:
       total['executed'],
       sum(self.compiling),
       {k: n for seen in self._seen for k, n in seen.items()},
+      self._note,
     )

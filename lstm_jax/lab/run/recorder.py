@@ -1,4 +1,4 @@
-"""A sweep as it goes on: what the workers' hooks write to and show."""
+"""A run as it goes on: what the scheduler's hooks write to and show."""
 
 import sys
 import time
@@ -13,14 +13,14 @@ from lstm_jax.lab.store import checkpoints, nets, trial_records
 
 
 class RunState:
-  """The hooks of `workers.run` for one run folder, and the live display.
+  """The hooks of `scheduler.run` for one run folder, and the live display.
 
   Args:
     opened: the run folder.
     how: a `flags.Run`.
     trials: id -> setting, all of the plan.
     shared: program key -> ids of the trials that share it.
-    mine: ids of this shard's trials.
+    mine: ids of this shard's trials, those of a program in its order.
     records: id -> record of the trials that have ended.
     devices: the devices that run them.
   """
@@ -31,7 +31,11 @@ class RunState:
     self._program = {name: key for key, of in shared.items() for name in of}
     self._mine = mine
     self._status = {n: records[n]['status'] for n in mine if n in records}
-    self._seen_by = {n: records[n]['sequences_seen'] or 0 for n in self._status}
+    # Updates: of a data set they are epochs, and all were seen.
+    self._seen_by = {
+      name: min(records[name]['sequences_seen'] or 0, trials[name].budget)
+      for name in self._status
+    }
     # Rows that have a net kept, for the picture of a sequence.
     kept = [trials[name] for name in nets.names(opened) if name in trials]
     self._nets = {(setting.row, setting.grid) for setting in kept}
@@ -41,19 +45,23 @@ class RunState:
     if mode == 'auto':
       mode = choose_mode(sys.stderr)
     self.display = Progress(len(mine), sys.stderr, mode)
+    # Of epochs there are no sequences to success.
+    self._counts_sequences = not all(
+      trials[name].is_comparison for name in mine
+    )
     self._began = time.monotonic()
     self._last = None
 
   def jobs(self, left):
     """The trials left as jobs, those that take longest first."""
-    from lstm_jax.lab.run import lanes
+    from lstm_jax.training.loop import Job
 
     def longest_first(name):
       setting = self._trials[name]
       return -estimate.sequences(setting) * steps(setting)
 
     return [
-      lanes.Job(
+      Job(
         name,
         self._program[name],
         self._trials[name].seed,
@@ -75,14 +83,14 @@ class RunState:
       left: their ids.
       saved: the checkpoints, of `checkpoints.load`.
     """
-    from lstm_jax.lab.run import lanes
+    from lstm_jax.training.loop import TrialState
 
     # A trial of a larger budget goes on where one of a smaller was.
     replaced = self._folder.plan.get('replaced', {})
     successor = {old: new for new, old in replaced.items()}
     columns = {}
     for _, meta, arrays in saved:
-      for key, of in meta['programs'].items():
+      for key, of in meta.get('programs', {}).items():
         leaves = {
           name.removeprefix(f'{key}/'): array
           for name, array in arrays.items()
@@ -91,17 +99,15 @@ class RunState:
         for i, (name, spent) in enumerate(of):
           if not renewal.is_of(self._folder, self._how, meta, name):
             continue
-          column = lanes.Column(
+          column = TrialState(
             {leaf: np.array(a[..., i]) for leaf, a in leaves.items()}, spent
           )
-          while name in successor:
+          while name in successor and 'budget' in column.leaves:
             name = successor[name]
             column.leaves['budget'][...] = self._trials[name].budget
           # Two shards may both know a trial; the one further on is right.
           known = columns.get(name)
-          if name in left and (
-            known is None or known.leaves['seen'] < column.leaves['seen']
-          ):
+          if name in left and (known is None or _place(known) < _place(column)):
             columns[name] = column
     return columns
 
@@ -123,12 +129,16 @@ class RunState:
 
   def outcome(self, outcome):
     """Seals the record of a trial."""
+    if outcome.id in self._status:
+      return  # ran beside those that had not ended
     # The net first: a trial that has a record is not run again.
     setting = self._trials[outcome.id]
-    if outcome.net and (setting.row, setting.grid) not in self._nets:
-      self._nets.add((setting.row, setting.grid))
+    row = setting.row, setting.grid
+    if outcome.net and (outcome.more or row not in self._nets):
+      self._nets.add(row)
       nets.save(self._folder, outcome.id, outcome.net)
     solved = outcome.status == 'solved'
+    failed_epochs = outcome.status == 'failed' and setting.is_comparison
     test = outcome.test
     disagreement = trial_records.write_record(
       self._folder,
@@ -136,7 +146,8 @@ class RunState:
         'trial': outcome.id,
         'status': outcome.status,
         'sequences_to_success': outcome.seen if solved else None,
-        'sequences_seen': outcome.seen,
+        # Of epochs that failed no one counts the examples.
+        'sequences_seen': 0 if failed_epochs else int(outcome.seen),
         'milestone': outcome.milestone,
         'weights': outcome.weights,
         'test_wrong': test.wrong if test else None,
@@ -147,33 +158,38 @@ class RunState:
         'reason': outcome.reason or None,
         'seconds': round(outcome.seconds, 3),
         'device': self._device,
-      },
+      }
+      | dict(outcome.more),
     )
     if disagreement:
       self.display.say(f'sweep: {disagreement}')
     self._status[outcome.id] = outcome.status
-    self._seen_by[outcome.id] = outcome.seen
+    self._seen_by[outcome.id] = min(outcome.seen, setting.budget)
 
   def progress(self, progress):
     """Shows how far the run is."""
     self._last = progress
     status = list(self._status.values())
     elapsed = time.monotonic() - self._began
-    self.display.update(
-      {
-        'done': len(status),
+    shown = {
+      'done': len(status),
+      'solved': None,
+      'diverged': status.count('diverged'),
+      'note': progress.note,
+      'running': len(progress.seen),
+      'eta_seconds': self._time_left(progress, elapsed),
+      'compiling': (
+        f'{progress.compiling} programs' if progress.compiling else False
+      ),
+    }
+    if self._counts_sequences:
+      shown |= {
         'solved': status.count('solved'),
-        'diverged': status.count('diverged'),
-        'running': len(progress.seen),
         'sequences': int(progress.sequences),
         'sequences_per_second': progress.sequences / max(elapsed, 1e-9),
         'lane_share': progress.useful / max(progress.executed, 1.0),
-        'eta_seconds': self._time_left(progress, elapsed),
-        'compiling': (
-          f'{progress.compiling} programs' if progress.compiling else False
-        ),
       }
-    )
+    self.display.update(shown)
 
   def _time_left(self, progress, elapsed):
     """Seconds: steps that the trials left are expected to take, at the pace
@@ -187,7 +203,7 @@ class RunState:
   def say_work(self):
     """One line on what the devices did."""
     work = self._last
-    if work is None or not work.executed:
+    if work is None or not work.executed or not self._counts_sequences:
       return
     seconds = time.monotonic() - self._began
     print(
@@ -198,6 +214,14 @@ class RunState:
   def say_stopped(self):
     """One line for whoever stopped it."""
     print(stopped(len(self._mine) - len(self._status)))
+
+
+def _place(state):
+  """How far a trial is, to be compared with itself."""
+  leaves = state.leaves
+  return tuple(
+    int(leaves[name]) for name in ('seen', 'epoch', 'batch') if name in leaves
+  )
 
 
 def checkpoint_name(how):

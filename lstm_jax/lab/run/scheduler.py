@@ -1,10 +1,10 @@
-"""Workers: a plan's trials, run in lanes on every device.
+"""The scheduler: a plan's trials, run as loops on every device.
 
 One thread a device. A worker takes trials of one program and one length, as
-many as its share and the lane width allow, and advances them in lock-step; a
-trial that has finished is tested, handed over, and its lane given to the next
-one waiting. When none is waiting and few are left, the lanes move to a
-narrower program. Which lane, width or device a trial has does not change it.
+many as its share and the lane width allow, and advances their `Loop` by as many
+updates as fit between two looks at the clock. What has ended is handed over,
+and the lanes that are free are given to the next ones waiting. Trials and
+supervised runs are told apart by their loops alone.
 """
 
 import queue
@@ -12,51 +12,20 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_jax.lab.run import lanes as lanes_of
-from lstm_jax.lab.run.lanes import Column, Job
 from lstm_jax.lab.run.queue import Progress, Shared
 from lstm_jax.lab.store import machine
-from lstm_jax.training import online
+from lstm_jax.training import lanes as lanes_of
+from lstm_jax.training.loop import Job, Outcome, TrialState
 
 # A chunk is what runs between two looks at the clock; its length follows the
 # measured speed.
 _CHUNK_SECONDS = 0.5
-# Compiling a narrower width costs seconds; it has to be earned first.
-_NARROW_AFTER_SECONDS = 60.0
 # What a stop may wait for: workers at the end of their chunk, or compiling.
 _STOP_SECONDS = 6.0
-
-
-class Outcome(NamedTuple):
-  """How a trial ended.
-
-  Attributes:
-    id: of the job.
-    status: 'solved', 'budget', 'given_up', 'diverged' or 'failed'.
-    seen: training sequences shown.
-    test: the `lanes.Test` on fresh sequences, None unless solved.
-    train: mean absolute error over the last finite training sequences.
-    seconds: of its device, shared with the lanes beside it.
-    reason: of a failure: the error, then its traceback.
-    milestone: training sequences until an exam was first right, None before.
-    net: path in the params -> array, the net of a solved trial.
-    weights: that are trained.
-  """
-
-  id: str
-  status: str
-  seen: int
-  test: lanes_of.Test | None
-  train: float | None
-  seconds: float
-  reason: str = ''
-  milestone: int | None = None
-  net: Mapping[str, np.ndarray] | None = None
-  weights: int | None = None
 
 
 class Hooks(NamedTuple):
@@ -65,23 +34,23 @@ class Hooks(NamedTuple):
   Attributes:
     outcome: `Outcome -> None`, once a trial.
     progress: `Progress -> None`, several times a second.
-    save: `{job id: Column} -> None`: unfinished trials that have begun.
+    save: `{job id: TrialState} -> None`: unfinished trials that have begun.
     stopping: `() -> bool`: whether to save and return.
   """
 
   outcome: Callable[[Outcome], None]
   progress: Callable[[Progress], None] = lambda progress: None
-  save: Callable[[Mapping[str, Column]], None] = lambda columns: None
+  save: Callable[[Mapping[str, TrialState]], None] = lambda states: None
   stopping: Callable[[], bool] = lambda: False
 
 
 def run(
   jobs: list[Job],
-  build: Callable[[str], lanes_of.Build],
+  build: Callable[[str], Any],
   devices: list,
   hooks: Hooks,
   *,
-  columns: Mapping[str, Column] | None = None,
+  columns: Mapping[str, TrialState] | None = None,
   widths: tuple[int, ...] | Mapping[str, tuple[int, ...]] = (),
   save_seconds: float = 20.0,
   test_sequences: int = lanes_of.TEST_SEQUENCES,
@@ -90,10 +59,12 @@ def run(
 
   Args:
     jobs: the trials, in the order in which they should start.
-    build: from a program's name; called once a program, from a worker.
+    build: from a program's name what makes its `Loop`: a `lanes.Build` or the
+      like, with `loop(name, compiled, widths, tests)`; called once a program,
+      from a worker.
     devices: one worker thread each.
     hooks: what is told about it.
-    columns: job id -> Column of the trials that continue.
+    columns: job id -> `TrialState` of the trials that continue.
     widths: lane widths that may be compiled, or program -> those;
       `lanes.widths_of` where there are none.
     save_seconds: time between two calls of `hooks.save`.
@@ -204,76 +175,49 @@ def _work(shared, worker, device):
 def _run_pool(shared, worker, compiled, pool, jobs, unfinished):
   """Runs the jobs taken, and those that get their lanes, to their ends.
 
-  `unfinished` (job id -> sequences seen) is kept current, for a failure.
+  `unfinished` (job id -> updates seen) is kept current, for a failure.
   """
   name, _ = pool
-  build, widths = shared.build(name), shared.widths[name]
-  began, chunk, width, running = time.monotonic(), 16, 0, []
-  while jobs or running:
-    if jobs:
-      columns, structure = lanes_of.start(
-        compiled, name, build, jobs, widths[-1]
-      )
-      running += [
-        (job, shared.column(job) or column)
-        for job, column in zip(jobs, columns, strict=True)
-      ]
-    late = time.monotonic() - began > _NARROW_AFTER_SECONDS
-    if late or len(running) > width:
-      width = lanes_of.width_for(widths, len(running))
-    trials = lanes_of.stack([c for _, c in running], structure, width)
-    ids = [job.id for job, _ in running]
-    seconds = np.array([column.seconds for _, column in running])
-    while True:
-      clock = time.monotonic()
-      (trials, work), fresh = compiled(
-        name, build.program.advance, trials, np.int32(chunk)
-      )
-      status = np.asarray(trials.status)[: len(ids)]
-      spent = time.monotonic() - clock
-      seen = np.asarray(trials.seen)[: len(ids)].tolist()
-      unfinished.update(zip(ids, seen, strict=True))
-      shared.tell(
-        worker,
-        dict(zip(ids, seen, strict=True)),
-        sequences=float(work.sequences),
-        useful=float(work.useful),
-        executed=float(work.executed),
-      )
-      ended = status != online.RUNNING
-      if not fresh:
-        seconds += spent / len(ids)
-        chunk = next_chunk(chunk, spent, whole=not ended.any())
-      if shared.asked[worker].is_set() or shared.stop.is_set():
-        columns = lanes_of.columns_of(trials, seconds)
-        shared.answer(worker, dict(zip(ids, columns, strict=True)))
-      if shared.stop.is_set():
-        return
-      late = time.monotonic() - began > _NARROW_AFTER_SECONDS
-      narrower = lanes_of.width_for(widths, len(ids)) < width
-      if ended.any() or (late and narrower):
-        break
-    columns = lanes_of.columns_of(trials, seconds)
-    for (job, _), column, over in zip(running, columns, ended, strict=True):
-      if over:
-        shared.outcomes.put(
-          _outcome(shared, compiled, name, build, job, column, structure)
-        )
-        del unfinished[job.id]
-    running = [
-      (job, column)
-      for (job, _), column, over in zip(running, columns, ended, strict=True)
-      if not over
-    ]
-    _, jobs = shared.claim(worker, pool, width - len(running))
-    unfinished.update({job.id: 0 for job in jobs})
+  loop = shared.build(name).loop(
+    name, compiled, shared.widths[name], shared.test_sequences
+  )
+  state, chunk = loop.start(jobs, shared.begun_before(jobs)), loop.first
+  while unfinished:
+    clock = time.monotonic()
+    state, done = loop.advance(state, chunk)
+    spent = time.monotonic() - clock
+    unfinished.update(done.seen)
+    shared.tell(
+      worker,
+      done.seen,
+      done.note,
+      sequences=done.sequences,
+      useful=done.useful,
+      executed=done.executed,
+    )
+    if not done.fresh:
+      state = loop.charge(state, spent)
+      chunk = next_chunk(chunk, spent, done.whole)
+    if shared.asked[worker].is_set() or shared.stop.is_set():
+      shared.answer(worker, loop.snapshot(state))
+    if shared.stop.is_set():
+      return
+    if done.ended:
+      state, outcomes = loop.results(state)
+      for outcome in outcomes:
+        shared.outcomes.put(outcome)
+        del unfinished[outcome.id]
+      _, jobs = shared.claim(worker, pool, loop.free(state))
+      if jobs:
+        unfinished.update({job.id: 0 for job in jobs})
+        state = loop.join(state, jobs, shared.begun_before(jobs))
 
 
 def next_chunk(chunk, spent, whole):
-  """Sequences of the next chunk.
+  """Updates of the next chunk.
 
   Args:
-    chunk: of the last one.
+    chunk: updates of the last one.
     spent: seconds that it took.
     whole: whether it ran to its end. One that a lane's end cut short does not
       say that there is time for more: sixteen in a row that end one after
@@ -281,24 +225,3 @@ def next_chunk(chunk, spent, whole):
   """
   pace = np.clip(_CHUNK_SECONDS / max(spent, 1e-3), 0.25, 4 if whole else 1)
   return int(np.clip(chunk * pace, 1, 10**6))
-
-
-def _outcome(shared, compiled, name, build, job, column, structure):
-  """The outcome of a trial that has ended, with its test if it was solved."""
-  status = online.STATUS[int(column.leaves['status'])]
-  test = None
-  if status == 'solved':
-    test = lanes_of.test(
-      compiled, name, build, column, structure, shared.test_sequences
-    )
-  return Outcome(
-    job.id,
-    status,
-    int(column.leaves['seen']),
-    test,
-    float(column.leaves['error/absolute']),
-    column.seconds,
-    milestone=int(column.leaves['milestone']) or None,
-    net=lanes_of.net_of(column, structure) if test else None,
-    weights=build.weights,
-  )

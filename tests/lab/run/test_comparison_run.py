@@ -1,25 +1,18 @@
 """A sweep over data sets: refused, killed, continued, sharded."""
 
 import csv
-import itertools
 import os
 import signal
 import sys
-import threading
-import types
 
-import numpy as np
 import pytest
 
 from experiments import sweep
 from lstm_jax.lab.plan import catalog, flags, plan, values
 from lstm_jax.lab.plan.setting import steps, trial_id
-from lstm_jax.lab.run import epoch_groups
-from lstm_jax.lab.run import groups as comparison_plan
+from lstm_jax.lab.run import groups
 from lstm_jax.lab.store import trial_records
 from lstm_jax.lab.store.folder import open_folder
-from lstm_jax.training import epochs, examples
-from lstm_jax.training.snapshot import Snapshot
 from tests import children, tiny_sets
 
 PLAN = (
@@ -131,12 +124,12 @@ def test_groups_do_not_depend_on_what_has_ended():
   class How:
     data_dir, skip_bad = '', False
 
-  prepared, reasons = comparison_plan.prepare(list(trials.values()), How)
+  prepared, reasons = groups.prepare(list(trials.values()), How)
   assert not reasons
-  groups = comparison_plan.groups_of(trials, prepared)
+  found = groups.groups_of(trials, prepared)
   # Seeds and rates of one cell are lanes of one program.
-  assert [len(group.names) for group in groups] == [6, 6]
-  assert {n for group in groups for n in group.names} == set(trials)
+  assert [len(group.names) for group in found] == [6, 6]
+  assert {n for group in found for n in group.names} == set(trials)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +144,7 @@ def test_groups_do_not_depend_on_what_has_ended():
   ],
 )
 def test_groups_are_of_one_size_where_they_can(count, sizes):
-  parts = comparison_plan.split(list(range(count)))
+  parts = groups.split(list(range(count)))
   assert [len(part) for part in parts] == sizes
   assert [i for part in parts for i in part] == list(range(count))
 
@@ -256,12 +249,12 @@ def test_faults_failures_and_seeds_that_come_later(
     return code, ''.join(capsys.readouterr())
 
   def failing(error):
-    def train(self, group, device):
+    def loop(self, *given):
       raise error
 
-    monkeypatch.setattr(epoch_groups.Run, '_train', train)
+    monkeypatch.setattr(groups.Build, 'loop', loop)
 
-  whole = epoch_groups.Run._train
+  whole = groups.Build.loop
   failing(MemoryError('no room'))
   code, said = run('a', '--seeds=2')
   assert code == 75 and 'sweep: out of memory: no room; that is no' in said
@@ -270,51 +263,10 @@ def test_faults_failures_and_seeds_that_come_later(
   code, said = run('a', '--seeds=2')
   assert code == 3 and said.count('ValueError: a cell') == 1
   assert 'sweep: 2 trials failed: ValueError: a cell\n' in said
-  monkeypatch.setattr(epoch_groups.Run, '_train', whole)
+  monkeypatch.setattr(groups.Build, 'loop', whole)
   code, said = run('a', '--seeds=2')
   assert code == 3 and 'Nothing left to do' in said
   assert run('a', '--seeds=3', '--retry_failed')[0] == 0
   assert run('b', '--seeds=1')[0] == 0
   assert table(tmp_path / 'b') == table(tmp_path / 'a')[:1]
   assert [row['status'] for row in table(tmp_path / 'a')] == ['budget'] * 3
-
-
-def test_a_checkpoint_is_of_now(tmp_path, monkeypatch):
-  """What is saved was asked for now, not a period ago."""
-  clock, saved, over = [0.0], [], threading.Event()
-  go, done = threading.Semaphore(0), threading.Semaphore(0)
-
-  def sleep(seconds):
-    clock[0] += seconds
-    if not over.is_set():
-      go.release()
-      assert done.acquire(timeout=60)
-
-  def train(*given, look, **how):
-    curves = {name: np.zeros((2, 100)) for name in examples.CURVES}
-    for _ in range(90):
-      go.acquire()
-      taken = lambda: Snapshot({'clock': np.array(clock)}, {}, 0, 0, 0.0)
-      look(0, 0, 1, curves, taken)
-      done.release()
-    over.set()
-    done.release()
-
-  def save(folder, name, arrays, meta):
-    (of,) = arrays.values()
-    saved.append((clock[0], of[0]))
-
-  monkeypatch.setattr(epochs, 'train', train)
-  monkeypatch.setattr(epoch_groups.checkpoints, 'save', save)
-  fake = types.SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep)
-  monkeypatch.setattr(epoch_groups, 'time', fake)
-  words = [w for w in PLAN if not w.startswith(('--w', '--l', '--seeds'))]
-  words += ['--window=5', '--learning_rate=0.01', '--seeds=1', '--devices=1']
-  words += ['--checkpoint_seconds=2']
-  sweep.main(['sweep', *words, f'--out={tmp_path / "run"}', '--progress=none'])
-  assert len(saved) > 3
-  for now, of in saved[:-1]:
-    assert now - of <= 0.31, saved
-  # Every two seconds, and as long as an answer takes.
-  gaps = [b - a for (a, _), (b, _) in itertools.pairwise(saved[:-1])]
-  assert max(gaps) <= 2.5

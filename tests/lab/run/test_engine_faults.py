@@ -17,8 +17,9 @@ import pytest
 from experiments import sweep
 from lstm_jax.lab.report import publishing
 from lstm_jax.lab.report.figures import of_run
-from lstm_jax.lab.run import engine, lanes, scheduler
+from lstm_jax.lab.run import engine, scheduler
 from lstm_jax.lab.store import files, folder, provenance
+from lstm_jax.training.loop import FreshScore, Outcome, TrialState
 from tests.children import ROOT
 from tests.fake_sweep import QUICK, hidden, stepwise
 
@@ -39,15 +40,13 @@ def trained(jobs, build, devices, hooks, *, columns, **others):
     column = columns.get(job.id)
     if column is None:
       x = np.arange(3.0) + job.seed
-      column = lanes.Column({'seen': np.int64(1), 'x': np.sin(x)}, 0.5)
+      column = TrialState({'seen': np.int64(1), 'x': np.sin(x)}, 0.5)
       hooks.save({job.id: column})
     x = np.sin(column.leaves['x'] * 1.7)
     net = {'w': x.astype(np.float32)}
-    test = lanes.Test(1, 2560, float(x[0]), float(x[1]))
+    test = FreshScore(1, 2560, float(x[0]), float(x[1]))
     hooks.outcome(
-      scheduler.Outcome(
-        job.id, 'solved', 12, test, 0.1, 0.5, net=net, weights=3
-      )
+      Outcome(job.id, 'solved', 12, test, 0.1, 0.5, net=net, weights=3)
     )
 
 

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from lstm_jax.lab.plan import flags, plan
-from lstm_jax.lab.run import engine, lanes
+from lstm_jax.lab.run import engine
+from lstm_jax.training import lanes
+from lstm_jax.training.loop import Job
 
 SHOWN = 25  # sequences, with an exam after every ten
 EXAMS = ['--set=task.exam_every=10']
@@ -49,7 +51,7 @@ def after(row, width):
   numbers = {k: np.nan if v is None else v for k, v in settings[0].numbers}
   length = settings[0].length or 1
   jobs = [
-    lanes.Job(str(s.seed), '', s.seed, numbers, length, 10**6)
+    Job(str(s.seed), '', s.seed, numbers, length, 10**6)
     for s in settings[:width]
   ]
   device = jax.devices()[0]

@@ -101,7 +101,7 @@ def sine(tmp_path_factory):
 
   from lstm_jax.lab.plan import flags
   from lstm_jax.lab.run import groups
-  from lstm_jax.training.snapshot import named
+  from lstm_jax.training.loop import named
 
   line = '--task=noisy_sine --cell=srn --hidden=3 --seeds=1'
   (setting,) = made(line).trials

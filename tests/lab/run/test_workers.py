@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax.lab.run import lanes, scheduler
+from lstm_jax.lab.run import scheduler
 from lstm_jax.lab.run.scheduler import Hooks
-from lstm_jax.training import online
+from lstm_jax.training import lanes, online
+from lstm_jax.training.loop import Job
 from tests import scripted
 
 TESTED = 64
@@ -35,7 +36,7 @@ def slow_build(name):
 
 
 def job(i, program='one', length=5, budget=10**6, **numbers):
-  return lanes.Job(f'{program}{i}', program, i, numbers, length, budget)
+  return Job(f'{program}{i}', program, i, numbers, length, budget)
 
 
 def make_jobs():
@@ -143,7 +144,7 @@ def test_outcomes_say_how_trials_ended(alone):
 def test_outcomes_depend_on_no_lane(
   alone, monkeypatch, devices, widths, narrow_after
 ):
-  monkeypatch.setattr(scheduler, '_NARROW_AFTER_SECONDS', narrow_after)
+  monkeypatch.setattr(lanes, 'NARROW_AFTER_SECONDS', narrow_after)
   ended, record = run(JOBS, devices, widths=widths)
   assert ended and results(record) == alone
 

@@ -8,10 +8,11 @@ import jax
 import numpy as np
 import pytest
 
-from lstm_jax.lab.run import lanes, mains, scheduler
+from lstm_jax.lab.run import mains, scheduler
 from lstm_jax.lab.run.scheduler import Hooks
 from lstm_jax.lab.store import machine
-from lstm_jax.training import online
+from lstm_jax.training import lanes, online
+from lstm_jax.training.loop import Job
 from tests import children, scripted
 
 Runtime = jax.errors.JaxRuntimeError
@@ -98,7 +99,7 @@ def run(faults):
       {key: np.float32(value) for key, value in scripted.SCRIPT.items()},
     )
 
-  jobs = [lanes.Job(f'{i}', f'p{i}', i, {}, 5, 20) for i in range(3)]
+  jobs = [Job(f'{i}', f'p{i}', i, {}, 5, 20) for i in range(3)]
   hooks = Hooks(lambda o: ended.update({o.id: o.status}), save=saved.update)
   try:
     scheduler.run(jobs, build, jax.devices()[:1], hooks, widths=(1,))

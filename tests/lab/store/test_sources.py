@@ -44,7 +44,8 @@ def of_task():
 
 def test_every_module_that_runs_is_there(of_task):
   run = 'tasks/adding cells/gru learners/bptt tasks/_marked cells/_build types'
-  run += ' lab/run/scheduler lab/run/lanes lab/run/queue training/online'
+  run += ' lab/run/scheduler lab/run/queue training/lanes training/online'
+  run += ' training/loop'
   run += ' training/evaluation ops/unroll ops/activations ops/prng'
   run += ' tasks/_outputs tasks/_criteria lab/run/builds'
   assert {f'lstm_jax/{name}.py' for name in run.split()} <= of_task.keys()
@@ -61,7 +62,8 @@ def test_data_sets_have_the_epochs_and_the_compiled_loops():
   found, with_native = files_of(*DATA), files_of(*DATA, native=True)
   run = 'lab/data/noisy_sine cells/lstm training/trainers/minibatch'
   run += ' training/trainers/_optimizers training/epochs training/trainer'
-  run += ' training/snapshot training/batches nn/layer nn/dispatch'
+  run += ' training/loop training/batches nn/layer nn/dispatch'
+  run += ' lab/run/scheduler lab/run/queue'
   run += ' nn/native/loops'
   assert {f'lstm_jax/{name}.py' for name in run.split()} <= found.keys()
   added = with_native.keys() - found.keys()
@@ -85,7 +87,7 @@ def test_a_change_of_what_runs_is_named(checkout):
     ('learners/_descend.py', '', 'import jax\n'),
     ('ops/activations.py', '0.5 * ', '0.50001 * '),
     ('training/online.py', '_MEMORY = ', '_MEMORY = 1 + '),
-    ('lab/run/lanes.py', 'CPU_WIDTH = 16', 'CPU_WIDTH = 8'),
+    ('training/lanes.py', 'CPU_WIDTH = 16', 'CPU_WIDTH = 8'),
     ('ops/prng.py', '(13, 15', '(13, 16'),
     ('cells/__init__.py', '', 'import jax\n'),
   ):

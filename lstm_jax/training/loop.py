@@ -1,0 +1,166 @@
+"""The seam between training and whoever runs it.
+
+A `Loop` trains some trials side by side, in updates that can be counted. It
+starts from nothing or from snapshots, advances by so many updates, gives
+snapshots, and hands over what has ended. It is pure: its state goes in and
+comes out, and it knows no clock. Who runs it looks at the clock and chooses how
+many updates come next (`lab.run.scheduler`).
+
+Two kinds of training are loops: trials on-line (`lanes`) and epochs of
+minibatches (`epochs`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+
+class Job(NamedTuple):
+  """A trial to run.
+
+  Attributes:
+    id: its stable id.
+    program: name of the program it runs in.
+    seed: of its key.
+    numbers: name -> float or array: the learning rate and the cell's numbers;
+      those left out have their defaults.
+    length: the task's T.
+    budget: updates it may see: training sequences, or epochs.
+  """
+
+  id: str
+  program: str
+  seed: int
+  numbers: Mapping[str, Any]
+  length: int
+  budget: int
+
+
+class TrialState(NamedTuple):
+  """A trial between two updates, as plain arrays; what a checkpoint holds.
+
+  Attributes:
+    leaves: path -> numpy array, without lanes.
+    seconds: device time so far, shared with the lanes beside it.
+  """
+
+  leaves: dict[str, np.ndarray]
+  seconds: float
+
+
+class FreshScore(NamedTuple):
+  """A net on fresh sequences: how many wrong of how many, mean errors."""
+
+  wrong: int
+  total: int
+  absolute: float
+  squared: float
+
+
+class Outcome(NamedTuple):
+  """How a trial ended.
+
+  Attributes:
+    id: of the job.
+    status: 'solved', 'budget', 'given_up', 'diverged' or 'failed'.
+    seen: training sequences shown.
+    test: on fresh sequences, None unless solved.
+    train: mean absolute error over the last finite training sequences.
+    seconds: of its device, shared with the lanes beside it.
+    reason: of a failure: the error, then its traceback.
+    milestone: training sequences until an exam was first right, None before.
+    net: path in the params -> array: of a solved trial, of an epoch that was
+      best.
+    weights: that are trained.
+    more: what a record holds beside these, by name.
+  """
+
+  id: str
+  status: str
+  seen: int
+  test: FreshScore | None
+  train: float | None
+  seconds: float
+  reason: str = ''
+  milestone: int | None = None
+  net: Mapping[str, np.ndarray] | None = None
+  weights: int | None = None
+  more: Mapping[str, Any] = {}
+
+
+class Advanced(NamedTuple):
+  """What some updates came to.
+
+  Attributes:
+    seen: job id -> updates so far: training sequences, epochs.
+    ended: whether some trial has ended.
+    whole: whether all updates asked for were made. What was cut short does not
+      say that there is time for more.
+    fresh: whether a program was compiled, which is no training.
+    sequences: training sequences shown.
+    useful, executed: time steps of running trials, and of all lanes.
+    note: words on how it goes; '' for none.
+  """
+
+  seen: Mapping[str, float]
+  ended: bool
+  whole: bool
+  fresh: bool = False
+  sequences: float = 0.0
+  useful: float = 0.0
+  executed: float = 0.0
+  note: str = ''
+
+
+class Loop(NamedTuple):
+  """Training that goes on piece by piece.
+
+  Attributes:
+    start: `(jobs, begun) -> state`; `begun` maps the ids of those that go on to
+      their `TrialState`.
+    advance: `(state, updates) -> (state, Advanced)`: at most so many updates of
+      each trial.
+    charge: `(state, seconds) -> state`: device time that the last updates took.
+    snapshot: `state -> {id: TrialState}` of all that `results` has not taken.
+    results: `(state) -> (state, outcomes)`: takes out what has ended.
+    free: `state -> int`: how many more trials it could take now.
+    join: `(state, jobs, begun) -> state` with more trials, at most `free`.
+    first: updates of the first advance, before anything is known of its pace.
+  """
+
+  start: Callable[[Sequence[Job], Mapping[str, TrialState]], Any]
+  advance: Callable[[Any, int], tuple[Any, Advanced]]
+  charge: Callable[[Any, float], Any]
+  snapshot: Callable[[Any], dict[str, TrialState]]
+  results: Callable[[Any], tuple[Any, list[Outcome]]]
+  free: Callable[[Any], int]
+  join: Callable[[Any, Sequence[Job], Mapping[str, TrialState]], Any]
+  first: int = 1
+
+
+def named(tree: Any) -> list[tuple[str, Any]]:
+  """`(path, leaf)` of every leaf of a tree, paths as checkpoints have them."""
+  paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+  name = lambda path: jax.tree_util.keystr(path, simple=True, separator='/')
+  return [(name(path), leaf) for path, leaf in paths]
+
+
+def restored(tree: Any, leaves: Mapping[str, np.ndarray]) -> Any:
+  """`tree` with these leaves in place of its own.
+
+  Args:
+    tree: any.
+    leaves: by the paths of `named`.
+
+  Raises:
+    ValueError: a leaf is missing or of another shape.
+  """
+  own = named(tree)
+  for name, leaf in own:
+    if name not in leaves or leaves[name].shape != leaf.shape:
+      raise ValueError(f'a snapshot of another net: {name} does not fit')
+  return jax.tree.unflatten(
+    jax.tree.structure(tree), [leaves[name] for name, _ in own]
+  )

@@ -62,7 +62,7 @@ def test_no_report(tmp_path, monkeypatch):
   monkeypatch.setattr(library, 'FLAGS', flags + WORDS)
   made = tmp_path / 'sanitized.so'
   library._compile(compiler, made)
-  code = 'from tests import test_sanitizers as t; t.everything()'
+  code = 'from tests.nn import test_sanitizers as t; t.everything()'
   environ = os.environ | {
     'LD_PRELOAD': first, 'ASAN_OPTIONS': 'detect_leaks=0',
     'JAX_PLATFORMS': 'cpu', 'JAX_ENABLE_X64': '1',

@@ -116,8 +116,10 @@ def test_commands_start_without_jax():
   found = run(
     'import json, sys\n'
     'import experiments.sweep, lstm_jax.lab.run.engine\n'
-    'from lstm_jax import catalog, results, statistics\n'
+    'from lstm_jax.lab.plan import catalog\n'
+    'from lstm_jax.lab.report import statistics\n'
     'from lstm_jax.lab.store import checkpoints, folder, lock, provenance\n'
+    'from lstm_jax.lab.store import trial_records\n'
     'heavy = ("jax", "jaxlib", "flax", "optax", "scipy", "matplotlib")\n'
     'print(json.dumps([name for name in heavy if name in sys.modules]))'
   )

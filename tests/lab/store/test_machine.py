@@ -163,7 +163,7 @@ def test_a_library_is_loaded_only_where_that_ends():
     '-c',
     'import resource\n'
     'from pathlib import Path\n'
-    'from lstm_jax import statistics\n'
+    'from lstm_jax.lab.report import statistics\n'
     'pages = int(Path("/proc/self/statm").read_text().split()[0])\n'
     'most = pages * resource.getpagesize() + 90 * 2**20\n'
     'resource.setrlimit(resource.RLIMIT_AS, (most, most))\n'

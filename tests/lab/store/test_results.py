@@ -37,9 +37,9 @@ def strict(path):
 
 def test_reading_needs_neither_jax_nor_numpy(folder):
   code = (
-    'import sys; from lstm_jax import results; from lstm_jax.lab.store import'
-    ' folder, lock, provenance;'
-    f'results.write_csv(folder.open_folder({str(folder.path)!r}));'
+    'import sys; from lstm_jax.lab.store import trial_records as records;'
+    'from lstm_jax.lab.store import folder, lock, provenance;'
+    f'records.write_csv(folder.open_folder({str(folder.path)!r}));'
     'provenance.provenance();'
     'sys.exit(" ".join({"jax", "numpy", "pickle"} & {*sys.modules}) or 0)'
   )

@@ -242,8 +242,8 @@ class _Group:
       0.0,
       None,
     )
-    held = [begun.get(job.id) for job in jobs]
-    if all(held) and len({_place(one) for one in held}) == 1:
+    held = [begun[job.id] for job in jobs if job.id in begun]
+    if len(held) == count and len({*map(_place, held)}) == 1:
       leaves = {
         name: np.stack([one.leaves[name] for one in held])
         for name in held[0].leaves
@@ -272,14 +272,16 @@ class _Group:
     """So many batches of an epoch, or a piece of its validation."""
     if nets.epoch == self._epochs:
       return nets, self._advanced(nets, nets, whole=False)
-    if nets.feed is None or nets.feed[0] != nets.epoch:
+    feed = nets.feed
+    if feed is None or feed[0] != nets.epoch:
       made = [
         order_of(job.seed, nets.epoch, pool.parts['train'], self._trainer.batch)
         for job, pool in zip(nets.jobs, self._pools, strict=True)
       ]
-      feed = self._put([np.stack(a) for a in zip(*made, strict=True)])
-      nets = nets._replace(feed=(nets.epoch, *feed))
-    _, order, weights = nets.feed
+      arrays = self._put([np.stack(a) for a in zip(*made, strict=True)])
+      feed = nets.epoch, *arrays
+      nets = nets._replace(feed=feed)
+    _, order, weights = feed
     before, batches = nets, order.shape[1]
     if nets.batch < batches:
       end = min(nets.batch + updates, batches)

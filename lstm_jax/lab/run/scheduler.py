@@ -198,7 +198,8 @@ def _run_pool(shared, worker, compiled, pool, jobs, unfinished):
     if not done.fresh:
       state = loop.charge(state, spent)
       chunk = next_chunk(chunk, spent, done.whole)
-    if shared.asked[worker].is_set() or shared.stop.is_set():
+    # Tests of what has ended take a while: a stop meanwhile must find it.
+    if done.ended or shared.asked[worker].is_set() or shared.stop.is_set():
       shared.answer(worker, loop.snapshot(state))
     if shared.stop.is_set():
       return

@@ -21,7 +21,7 @@ ENTRIES = ('cells', 'tasks', 'learners', 'lab.data', 'training.trainers')
 LIGHT = ('lab.store', 'lab.plan', 'lab.data', 'lab.report')
 HEAVY = ('jax', 'jaxlib', 'flax', 'optax')
 # What of the rest they may import: plain types without JAX.
-PLAIN = ('', 'choices', 'training', 'training.examples')
+PLAIN = ('', 'choices', 'ops', 'ops.checked', 'training', 'training.examples')
 # What users import and nothing here does.
 DOORS = ('nn.flax_modules', 'nn.stack_weights')
 FORBIDDEN = ('experiments', 'tests')

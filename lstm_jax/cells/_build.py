@@ -46,19 +46,6 @@ def check_sizes(**sizes):
       raise ValueError(f'{name}={size} must be at least {least}')
 
 
-def check_flags(**flags):
-  """Raises ValueError for an option that is neither True nor False."""
-  for name, value in flags.items():
-    if not isinstance(value, bool | np.bool_):
-      raise ValueError(f'{name}={value!r} must be True or False')
-
-
-def check_choice(name, value, choices):
-  """Raises ValueError where option `name` has a value not in `choices`."""
-  if value not in choices:
-    raise ValueError(f'{name}={value!r} must be one of {", ".join(choices)}')
-
-
 def checked(init, defaults):
   """`init` of a cell with numbers that are checked and filled up first.
 

@@ -14,6 +14,7 @@ import numpy as np
 from lstm_jax.cells import _build
 from lstm_jax.ops import activations
 from lstm_jax.ops.arrays import spread
+from lstm_jax.ops.checked import checked
 from lstm_jax.types import Array, Cell, Recurrence
 
 PROVIDES = ('cascade', 'readout')
@@ -50,6 +51,7 @@ class Carry(NamedTuple):
 
 
 @_build.shared
+@checked
 def cascaded(
   num_inputs: int,
   num_outputs: int,
@@ -84,11 +86,9 @@ def cascaded(
   Raises:
     ValueError: a size or an option that is outside its choices.
   """
-  _build.check_flags(hidden_bias=hidden_bias, output_bias=output_bias)
   _build.check_sizes(
     num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
   )
-  _build.check_choice('activation', activation, _ACTIVATIONS)
   f = _ACTIVATIONS[activation]
   mask = Params(
     w_x=np.ones((hidden, num_inputs), np.float32),

@@ -12,6 +12,7 @@ import numpy as np
 
 from lstm_jax.cells import _build
 from lstm_jax.ops import activations
+from lstm_jax.ops.checked import checked
 from lstm_jax.types import Array, Cell, Recurrence
 
 # Traced numbers and their defaults.
@@ -36,6 +37,7 @@ class Carry(NamedTuple):
 
 
 @_build.shared
+@checked
 def fully_recurrent(
   num_inputs: int,
   num_outputs: int,
@@ -70,7 +72,6 @@ def fully_recurrent(
   Source: Williams & Zipser (1989), eqs. (1)-(3), with x(t) instead of x(t-1),
   as in the three-phase step of Hochreiter & Schmidhuber (1997), section 4.
   """
-  _build.check_flags(bias=bias)
   _build.check_sizes(
     num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
   )

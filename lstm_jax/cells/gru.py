@@ -12,6 +12,7 @@ import numpy as np
 from lstm_jax.cells import _build
 from lstm_jax.ops import activations
 from lstm_jax.ops.arrays import affine, spread
+from lstm_jax.ops.checked import checked
 from lstm_jax.types import Array, Cell, Recurrence
 
 # Traced numbers and their defaults.
@@ -40,6 +41,7 @@ class Carry(NamedTuple):
 
 
 @_build.shared
+@checked
 def gru(
   num_inputs: int,
   num_outputs: int,
@@ -81,11 +83,9 @@ def gru(
 
   Source: Cho et al. (2014), eqs. (5)-(8).
   """
-  _build.check_flags(output_bias=output_bias)
   _build.check_sizes(
     num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
   )
-  _build.check_choice('reset', reset, ('after', 'before'))
   rows, gates = 3 * hidden, 2 * hidden
   mask = Params(
     w_x=np.ones((rows, num_inputs), np.float32),

@@ -13,6 +13,7 @@ import numpy as np
 from lstm_jax.cells import _build
 from lstm_jax.ops.activations import logistic, tanh
 from lstm_jax.ops.arrays import spread
+from lstm_jax.ops.checked import checked
 from lstm_jax.types import Array, Cell, Recurrence, Split
 
 PROVIDES = {'split': {'peepholes': False}, 'readout': {}}
@@ -50,6 +51,7 @@ class Carry(NamedTuple):
 
 
 @_build.shared
+@checked
 def lstm(
   num_inputs: int,
   num_outputs: int,
@@ -94,7 +96,6 @@ def lstm(
   Source: Gers, Schmidhuber & Cummins (2000), section 3, with tanh for the
   squashing functions g and h as is now usual; Gers & Schmidhuber (2000).
   """
-  _build.check_flags(peepholes=peepholes, output_bias=output_bias)
   _build.check_sizes(
     num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
   )

@@ -12,6 +12,7 @@ import numpy as np
 from lstm_jax.cells import _build
 from lstm_jax.ops.activations import half_tanh
 from lstm_jax.ops.activations import logistic_of_lanes as logistic
+from lstm_jax.ops.checked import checked
 from lstm_jax.types import Array, Cell, Recurrence, Split
 
 PROVIDES = {
@@ -63,6 +64,7 @@ class Carry(NamedTuple):
 
 
 @_build.shared
+@checked
 def lstm1997(
   num_inputs: int,
   num_outputs: int,
@@ -127,26 +129,12 @@ def lstm1997(
   Source: section 4, eqs. (4)-(9); connectivity and biases: Table 10. Its
   caption swaps the ranges of g and h; the experiments' text is followed.
   """
-  _build.check_flags(
-    input_gates=input_gates,
-    output_gates=output_gates,
-    outputs_see_inputs=outputs_see_inputs,
-  )
   _build.check_sizes(
     num_inputs=num_inputs,
     num_outputs=num_outputs,
     blocks=blocks,
     block_size=block_size,
   )
-  _build.check_choice('cells_hear', cells_hear, ('all', 'cells', 'nothing'))
-  _build.check_choice('gates_hear', gates_hear, ('all', 'cells', 'nothing'))
-  _build.check_choice(
-    'bias', bias, ('all', 'hidden', 'gates', 'gates_outputs', 'none')
-  )
-  _build.check_choice('g', g, ('[-2,2]', '[-1,1]', '[0,1]'))
-  _build.check_choice('h', h, ('[-1,1]', '[-2,2]', 'identity'))
-  _build.check_choice('reset_gates_to', reset_gates_to, ('zero', 'half'))
-
   num_in = blocks if input_gates else 0
   num_gates = num_in + (blocks if output_gates else 0)
   num_cells = blocks * block_size

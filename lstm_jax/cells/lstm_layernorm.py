@@ -12,6 +12,7 @@ import numpy as np
 from lstm_jax.cells import _build
 from lstm_jax.ops.activations import logistic, tanh
 from lstm_jax.ops.arrays import affine, spread
+from lstm_jax.ops.checked import checked
 from lstm_jax.types import Array, Cell, Recurrence
 
 PROVIDES = ('readout',)
@@ -52,6 +53,7 @@ class Carry(NamedTuple):
 
 
 @_build.shared
+@checked
 def lstm_layernorm(
   num_inputs: int,
   num_outputs: int,
@@ -119,11 +121,9 @@ def lstm_layernorm(
 
   Source: Ba, Kiros & Hinton (2016), supplementary material, eqs. (20)-(22).
   """
-  _build.check_flags(output_bias=output_bias)
   _build.check_sizes(
     num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
   )
-  _build.check_choice('norm', norm, ('separate', 'per_gate'))
   if not epsilon > 0:
     raise ValueError(f'epsilon={epsilon} must be above 0')
   rows = 4 * hidden

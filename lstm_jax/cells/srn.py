@@ -12,6 +12,7 @@ import numpy as np
 
 from lstm_jax.cells import _build
 from lstm_jax.ops import activations
+from lstm_jax.ops.checked import checked
 from lstm_jax.types import Array, Cell, Recurrence
 
 PROVIDES = ('readout',)
@@ -44,6 +45,7 @@ class Carry(NamedTuple):
 
 
 @_build.shared
+@checked
 def srn(
   num_inputs: int,
   num_outputs: int,
@@ -86,21 +88,14 @@ def srn(
 
   Source: Elman (1990); Hochreiter & Schmidhuber (1997), sections 5.1 and 5.2.
   """
-  _build.check_flags(
-    outputs_see_inputs=outputs_see_inputs,
-    hidden_bias=hidden_bias,
-    output_bias=output_bias,
-  )
   _build.check_sizes(
     num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
   )
-  _build.check_choice('activation', activation, _ACTIVATIONS)
   hears = {
     'full': np.ones((hidden, hidden), np.float32),
     'self': np.eye(hidden, dtype=np.float32),
     'none': np.zeros((hidden, hidden), np.float32),
   }
-  _build.check_choice('recurrence', recurrence, hears)
   f = _ACTIVATIONS[activation]
   mask = Params(
     w_x=np.ones((hidden, num_inputs), np.float32),

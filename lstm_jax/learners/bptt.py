@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
 from lstm_jax.ops.arrays import differentiable
+from lstm_jax.ops.checked import checked
 from lstm_jax.ops.unroll import unroll
 from lstm_jax.types import Learner
 
@@ -18,6 +19,7 @@ NUMBERS = {'learning_rate': 0.1}
 STATIC = {'length': {}}
 
 
+@checked
 def bptt(
   cell,
   task,

@@ -45,6 +45,7 @@ from lstm_jax.learners._cascade import (
   training_set,
 )
 from lstm_jax.ops.arrays import select
+from lstm_jax.ops.checked import checked
 from lstm_jax.ops.initial import initial_params
 from lstm_jax.ops.prng import Key
 from lstm_jax.types import Array, Learner
@@ -99,6 +100,7 @@ class State(NamedTuple):
   filled: Array
 
 
+@checked
 def cascade(
   cell,
   task,
@@ -164,12 +166,6 @@ def cascade(
       raise ValueError(f'{name}={value} must be at least 1')
   if not mu > 0:
     raise ValueError(f'mu={mu} must be above 0')
-  if residual not in ('error_signal', 'difference'):
-    raise ValueError(
-      f'residual={residual!r} must be one of error_signal, difference'
-    )
-  if epochs not in ('same', 'new'):
-    raise ValueError(f'epochs={epochs!r} must be one of same, new')
   mask = cell.mask
   run = epoch_pass.runner(cell, task, prime_offset, residual)
 

@@ -38,6 +38,7 @@ import numpy as np
 from lstm_jax.learners import _descend
 from lstm_jax.learners._chunker import net_step
 from lstm_jax.learners._chunker.sequence import Form, listen, one_sequence
+from lstm_jax.ops.checked import checked
 from lstm_jax.ops.initial import initial_params
 from lstm_jax.types import Array, Learner
 
@@ -78,6 +79,7 @@ class State(NamedTuple):
   failure_threshold: Array
 
 
+@checked
 def chunker(
   cell,
   task,
@@ -121,16 +123,6 @@ def chunker(
       its recurrent layer; a task whose inputs and targets are not of one size,
       or that has an error at the end only.
   """
-  for name, value, choices in (
-    ('failure', failure, ('error', 'argmax')),
-    ('predicts', predicts, ('hidden', 'hidden_and_outputs')),
-    ('rule', rule, ('rtrl', 'elman')),
-    ('upper_rule', upper_rule, ('rtrl', 'elman')),
-    ('upper_outputs', upper_outputs, ('as_cell', 'see_hidden')),
-    ('update', update, ('every_step', 'sequence')),
-  ):
-    if value not in choices:
-      raise ValueError(f'{name}={value!r} must be one of {", ".join(choices)}')
   if not any(map(net_step.of_outputs, cell.mask._fields)):
     raise ValueError(f'chunker: {NEEDS["readout"]}')
   if task.num_inputs != task.num_outputs or task.error_at_end:

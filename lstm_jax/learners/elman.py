@@ -11,11 +11,13 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
 from lstm_jax.ops.arrays import cast, select
+from lstm_jax.ops.checked import checked
 from lstm_jax.types import Learner
 
 NUMBERS = {'learning_rate': 0.1}
 
 
+@checked
 def elman(
   cell,
   task,
@@ -38,8 +40,6 @@ def elman(
   Raises:
     ValueError: an unknown `update` or optimizer.
   """
-  if update not in ('every_step', 'sequence'):
-    raise ValueError(f'update={update!r} must be one of every_step, sequence')
   init, move = _descend.stepper(cell, optimizer)
 
   def learn(state, episode):

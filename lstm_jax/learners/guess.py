@@ -16,6 +16,7 @@ import numpy as np
 from lstm_jax.learners import _descend
 from lstm_jax.ops import prng
 from lstm_jax.ops.arrays import select
+from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import Key
 from lstm_jax.types import Array, Learner
 
@@ -42,6 +43,7 @@ class State(NamedTuple):
   wrong: Array
 
 
+@checked
 def guess(cell, task, *, most_wrong: int = 0) -> Learner:
   """Random weight guessing: a net is kept until it is wrong.
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
 from lstm_jax.learners._forward import influence_matrix, loop
+from lstm_jax.ops.checked import checked
 from lstm_jax.ops.initial import initial_params
 from lstm_jax.types import Array, Learner
 
@@ -49,6 +50,7 @@ class Sight(NamedTuple):
   covariance: Array  # [W, W, *]
 
 
+@checked
 def kf(
   cell,
   task,
@@ -96,8 +98,6 @@ def kf(
   Source: Puskorius & Feldkamp (1994), section III (global filter, learning rate
   and process noise); Gers et al. (2003), section 3.
   """
-  if update not in ('every_step', 'sequence'):
-    raise ValueError(f'update={update!r} must be one of every_step, sequence')
   weights = influence_matrix.vector(cell.mask)
   if weights.size > most_weights:
     raise ValueError(

@@ -8,6 +8,7 @@ continually running fully recurrent neural networks", Neural Computation 1(2),
 from typing import Literal
 
 from lstm_jax.learners._forward import influence_matrix, loop
+from lstm_jax.ops.checked import checked
 from lstm_jax.types import Learner
 
 NEEDS = {
@@ -20,6 +21,7 @@ NEEDS = {
 NUMBERS = {'learning_rate': 0.1}
 
 
+@checked
 def rtrl(
   cell,
   task,
@@ -67,8 +69,6 @@ def rtrl(
 
   Source: Williams & Zipser (1989), section 2, and section 3 for `every_step`.
   """
-  if cut not in ('none', 'activations'):
-    raise ValueError(f'cut={cut!r} must be one of none, activations')
   fields = ()
   if cut == 'activations':
     if cell.split is None:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.learners._forward import influence_matrix, loop
+from lstm_jax.ops.checked import checked
 from lstm_jax.types import Learner
 
 NUMBERS = {'learning_rate': 0.1}
@@ -19,6 +20,7 @@ NUMBERS = {'learning_rate': 0.1}
 _POINTS = 64
 
 
+@checked
 def snap1(
   cell,
   task,

@@ -27,6 +27,7 @@ from lstm_jax.learners._truncated.traces import (
   streaming_updates,
 )
 from lstm_jax.ops.arrays import add_outer, cast, select
+from lstm_jax.ops.checked import checked
 from lstm_jax.types import Learner, OneHot
 
 NEEDS = {
@@ -48,6 +49,7 @@ REFUSES = (
 )
 
 
+@checked
 def truncated1997(
   cell,
   task,
@@ -92,13 +94,6 @@ def truncated1997(
   """
   if cell.split is None:
     raise ValueError(f'truncated1997: {NEEDS["split"]}')
-  for name, value, choices in (
-    ('form', form, ('streaming', 'batched')),
-    ('update', update, ('sequence', 'every_step')),
-    ('cells_added', cells_added, ('at_start', 'at_plateau')),
-  ):
-    if value not in choices:
-      raise ValueError(f'{name}={value!r} must be one of {", ".join(choices)}')
   if form == 'batched' and length is None:
     raise ValueError('form=batched needs length, to size its arrays')
   if form == 'batched' and update == 'every_step':

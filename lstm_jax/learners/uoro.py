@@ -12,6 +12,7 @@ import numpy as np
 
 from lstm_jax.learners._forward import influence_matrix, loop
 from lstm_jax.ops import prng
+from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import Key
 from lstm_jax.types import Array, Learner
 
@@ -39,6 +40,7 @@ class State(NamedTuple):
     return self.inner.params
 
 
+@checked
 def uoro(
   cell,
   task,

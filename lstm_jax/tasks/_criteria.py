@@ -5,9 +5,8 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.ops.checked import checked
 from lstm_jax.types import Array, Criterion
-
-NORMS = ('absolute', 'squared')
 
 
 class Streak(NamedTuple):
@@ -18,6 +17,7 @@ class Streak(NamedTuple):
   excess: Array  # [*] what rounding has put into `total` too much
 
 
+@checked
 def streak(
   sequences: int = 2000,
   mean_error: float = 0.01,
@@ -51,10 +51,6 @@ def streak(
     raise ValueError(f'streak={sequences} sequences; must be at least 1')
   if not mean_error > 0:
     raise ValueError(f'mean_error={mean_error} must be above 0')
-  if training_error not in NORMS:
-    raise ValueError(
-      f'training_error={training_error!r} must be one of {", ".join(NORMS)}'
-    )
 
   def init(lanes, dtype):
     zeros = jnp.zeros(lanes, dtype)

@@ -7,21 +7,20 @@ its eq. (19) has no factor 2; the latter is what was run and is followed here.
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 
 from lstm_jax.ops.activations import half_tanh
 from lstm_jax.ops.activations import logistic_of_lanes as logistic
+from lstm_jax.ops.checked import checked
 from lstm_jax.types import Array
 
-CHOICES = (
-  'logistic',
-  'linear',
-  'logistic_without_derivative',
-  'wide_logistic',
-)
+Choice = Literal[
+  'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
+]
+CHOICES = get_args(Choice)
 
 
 class OutputUnit(NamedTuple):
@@ -37,11 +36,8 @@ class OutputUnit(NamedTuple):
   loss: Callable[[Array, Array], Array]
 
 
-def output_unit(
-  name: Literal[
-    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
-  ],
-) -> OutputUnit:
+@checked
+def output_unit(output: Choice) -> OutputUnit:
   """The output unit of a name.
 
   'logistic': y = 1/(1+e^-net), loss 1/2 sum_k (t - y)^2, error signal
@@ -55,16 +51,14 @@ def output_unit(
   Raises:
     ValueError: any other name.
   """
-  if name == 'logistic':
+  if output == 'logistic':
     return OutputUnit(logistic, lambda net, t: _half_square(t - logistic(net)))
-  if name == 'linear':
+  if output == 'linear':
     return OutputUnit(lambda net: net, lambda net, t: _half_square(t - net))
-  if name == 'logistic_without_derivative':
+  if output == 'logistic_without_derivative':
     return OutputUnit(logistic, _cross_entropy)
-  if name == 'wide_logistic':
-    wide = lambda net: 2 * half_tanh(net)
-    return OutputUnit(wide, lambda net, t: _half_square(t - wide(net)))
-  raise ValueError(f'output={name!r} must be one of {", ".join(CHOICES)}')
+  wide = lambda net: 2 * half_tanh(net)
+  return OutputUnit(wide, lambda net, t: _half_square(t - wide(net)))
 
 
 def _half_square(error):

@@ -24,6 +24,7 @@ from typing import Literal
 
 import jax.numpy as jnp
 
+from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import uniform_at
 from lstm_jax.tasks import _marked
 from lstm_jax.tasks._criteria import streak as right_streak
@@ -56,6 +57,7 @@ TRIVIAL = (
 )
 
 
+@checked
 def adding(
   *,
   output: Literal[
@@ -93,11 +95,6 @@ def adding(
       streak that is not positive. The task's `longest` raises it for a length
       below 4.
   """
-  choices = ('zero_input_and_target', 'zero_target_only')
-  if first_marked not in choices:
-    raise ValueError(
-      f'first_marked={first_marked!r} must be one of {", ".join(choices)}'
-    )
   if not tolerance > 0:
     raise ValueError(f'tolerance={tolerance} must be above 0')
   unit = output_unit(output)

@@ -29,6 +29,7 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import bits_at, integer_at
 from lstm_jax.tasks._outputs import output_unit
 from lstm_jax.types import Array, Blindness, Exam, OneHot, Stream, Task
@@ -77,6 +78,7 @@ class Episode(NamedTuple):
   starts_with_y: Array | None = None
 
 
+@checked
 def first_symbol(
   *,
   middle: Literal['fixed', 'random'] = 'fixed',
@@ -121,13 +123,6 @@ def first_symbol(
       `longest` raises it for a length below 2 and, with a fixed middle, for one
       that is not `symbols`; `draw` then takes `symbols` for it.
   """
-  for name, value, choices in (
-    ('middle', middle, ('fixed', 'random')),
-    ('scored', scored, ('every_step', 'end')),
-    ('exam_set', exam_set, ('fresh', 'fixed')),
-  ):
-    if value not in choices:
-      raise ValueError(f'{name}={value!r} must be one of {", ".join(choices)}')
   if symbols < 2:
     raise ValueError(f'symbols={symbols} must be at least 2')
   if not tolerance > 0:

@@ -21,6 +21,7 @@ from typing import Literal
 
 import jax.numpy as jnp
 
+from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import uniform_at
 from lstm_jax.tasks import _marked
 from lstm_jax.tasks._criteria import recent as recent_sequences
@@ -53,6 +54,7 @@ TRIVIAL = (
 )
 
 
+@checked
 def multiplication(
   *,
   output: Literal[
@@ -88,11 +90,6 @@ def multiplication(
       an `n_seq` outside 1, ..., `recent`. The task's `longest` raises it for a
       length below 4.
   """
-  choices = ('one_input_and_target', 'one_target_only')
-  if first_marked not in choices:
-    raise ValueError(
-      f'first_marked={first_marked!r} must be one of {", ".join(choices)}'
-    )
   if not tolerance > 0:
     raise ValueError(f'tolerance={tolerance} must be above 0')
   if recent < 1:

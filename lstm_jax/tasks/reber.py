@@ -32,6 +32,7 @@ from typing import Literal
 
 import jax.numpy as jnp
 
+from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import integer_at
 from lstm_jax.tasks import _grammar
 from lstm_jax.tasks._outputs import output_unit
@@ -63,6 +64,7 @@ TRIVIAL = (
 )
 
 
+@checked
 def reber(
   *,
   targets: Literal['next_symbol', 'legal_symbols'] = 'next_symbol',
@@ -90,12 +92,6 @@ def reber(
   Raises:
     ValueError: an option outside its choices, an `exam_every` below 1.
   """
-  for name, value, choices in (
-    ('targets', targets, ('next_symbol', 'legal_symbols')),
-    ('sets', sets, ('as_drawn', 'distinct')),
-  ):
-    if value not in choices:
-      raise ValueError(f'{name}={value!r} must be one of {", ".join(choices)}')
   if exam_every < 1:
     raise ValueError(f'exam_every={exam_every} must be at least 1')
   unit = output_unit(output)

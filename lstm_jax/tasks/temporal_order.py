@@ -25,6 +25,7 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import bits_at, integer_at
 from lstm_jax.tasks._criteria import streak as right_streak
 from lstm_jax.tasks._outputs import output_unit
@@ -75,6 +76,7 @@ class Episode(NamedTuple):
   target: Array  # [*] int32, class
 
 
+@checked
 def temporal_order(
   *,
   symbols: Literal[2, 3] = 2,
@@ -109,12 +111,6 @@ def temporal_order(
       streak that is not positive. The task's `longest` raises it for a length
       below 20.
   """
-  if symbols not in (2, 3):
-    raise ValueError(f'symbols={symbols!r} must be one of 2, 3')
-  if positions not in ('one_based', 'zero_based'):
-    raise ValueError(
-      f'positions={positions!r} must be one of one_based, zero_based'
-    )
   if not tolerance > 0:
     raise ValueError(f'tolerance={tolerance} must be above 0')
   unit = output_unit(output)

@@ -25,6 +25,7 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import bits_at, integer_at, uniform_at
 from lstm_jax.tasks._outputs import output_unit
 from lstm_jax.types import Array, Exam, OneHot, Stream, Task
@@ -57,6 +58,7 @@ class Episode(NamedTuple):
   is_y: Array  # [*] int32, 1 if the second symbol is y, 0 if it is x
 
 
+@checked
 def trigger(
   *,
   distractors: int = 50,
@@ -108,8 +110,6 @@ def trigger(
   ):
     if value < 1:
       raise ValueError(f'{name}={value} must be at least 1')
-  if exam_set not in ('fresh', 'fixed'):
-    raise ValueError(f'exam_set={exam_set!r} must be one of fresh, fixed')
   unit = output_unit(output)
   # Input lines after those of the distractors.
   e, b, x = distractors, distractors + 1, distractors + 2

@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.lax import bitcast_convert_type
 
+from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import bits_at, fold_in, integer_at
 from lstm_jax.tasks._outputs import output_unit
 from lstm_jax.types import Array, Exam, Stream, Task
@@ -71,6 +72,7 @@ class Episode(NamedTuple):
   taught: Array  # [*] float32, what the error is against: with noise in 3c
 
 
+@checked
 def two_sequence(
   *,
   informative: int = 3,
@@ -140,8 +142,6 @@ def two_sequence(
   for name, value in (('tolerance', tolerance), ('mean_error', mean_error)):
     if not value > 0:
       raise ValueError(f'{name}={value} must be above 0')
-  if exam_set not in ('fresh', 'fixed'):
-    raise ValueError(f'exam_set={exam_set!r} must be one of fresh, fixed')
   unit = output_unit(output)
   first_class, second_class = (0.2, 0.8) if noisy_target else (1.0, 0.0)
 

@@ -5,7 +5,7 @@ pool of examples has its batch first, the layers have time first.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,8 @@ import numpy as np
 
 from lstm_jax.nn import convert, layer
 from lstm_jax.nn.recurrences import output_size, state_of, with_recurrence
+from lstm_jax.ops.checked import checked
 from lstm_jax.types import Array, Cell
-
-READS = ('output', 'state', 'mean')
-INITIAL = ('keras', 'normal', 'cell')
 
 
 class Params(NamedTuple):
@@ -52,6 +50,7 @@ class Model(NamedTuple):
   kernel: Callable[[], str]
 
 
+@checked
 def make_model(
   kind: str,
   make_cell: Callable[[int], Cell],
@@ -62,8 +61,8 @@ def make_model(
   embedding: int = 0,
   layers: int = 1,
   every_step: bool = False,
-  reads: str = 'output',
-  initial: str = 'keras',
+  reads: Literal['output', 'state', 'mean'] = 'output',
+  initial: Literal['keras', 'normal', 'cell'] = 'keras',
   kernel: str = 'auto',
 ) -> Model:
   """A net of recurrent layers of one kind and size.
@@ -91,12 +90,6 @@ def make_model(
       output, or at every step; `initial` other than 'cell' of a cell that no
       other library has; tokens without an embedding.
   """
-  for name, value, choices in (
-    ('reads', reads, READS),
-    ('initial', initial, INITIAL),
-  ):
-    if value not in choices:
-      raise ValueError(f'{name}={value!r} must be one of {", ".join(choices)}')
   if layers < 1:
     raise ValueError(f'layers={layers} must be at least 1')
   if vocabulary and embedding < 1:

@@ -9,6 +9,7 @@ from typing import Literal
 from lstm_jax.lab.data import _audio
 from lstm_jax.lab.data.files import prepared as prepared_lib
 from lstm_jax.lab.data.files.errors import Source
+from lstm_jax.ops.checked import checked
 from lstm_jax.training.examples import Dataset
 
 # Of an epoch over three of five folds, hop 10 ms.
@@ -22,6 +23,7 @@ REFUSES = (
 )
 
 
+@checked
 def esc10(
   *,
   window: float = 10.0,

@@ -16,6 +16,7 @@ from lstm_jax.lab.data._cache import cached
 from lstm_jax.lab.data._ranks import ranks
 from lstm_jax.lab.data.files import prepared as prepared_lib
 from lstm_jax.lab.data.files.errors import Source
+from lstm_jax.ops.checked import checked
 from lstm_jax.training.examples import Dataset, Examples, Pool
 
 NUMBERS = {'length': 500}
@@ -25,6 +26,7 @@ MEAN_STEPS = (20000, 0)
 _FORM = 1
 
 
+@checked
 def imdb(
   *,
   length: int = 500,
@@ -63,8 +65,6 @@ def imdb(
     raise ValueError(f'length={length} must be at least 1')
   if words <= _text.OFFSET:
     raise ValueError(f'words={words} must be above {_text.OFFSET}')
-  if keep not in ('last', 'first'):
-    raise ValueError(f'keep={keep!r} must be one of last, first')
   if not 0 < valid < 1:
     raise ValueError(f'valid={valid} must be between 0 and 1')
   source = source or Source()

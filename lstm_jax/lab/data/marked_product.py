@@ -7,6 +7,7 @@ examples, marks anywhere, and no minimal lag.
 import numpy as np
 
 from lstm_jax.lab.data.files.errors import Source
+from lstm_jax.ops.checked import checked
 from lstm_jax.training.examples import Dataset, Examples, Pool
 
 NUMBERS = {'length': 100}
@@ -15,6 +16,7 @@ SHORTEST = 2
 MEAN_STEPS = (2048, 0)
 
 
+@checked
 def marked_product(
   *,
   length: int = 100,

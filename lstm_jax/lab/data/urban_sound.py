@@ -10,6 +10,7 @@ from typing import Literal
 from lstm_jax.lab.data import _audio
 from lstm_jax.lab.data.files import prepared as prepared_lib
 from lstm_jax.lab.data.files.errors import Source
+from lstm_jax.ops.checked import checked
 from lstm_jax.training.examples import Dataset
 
 # Of an epoch over 80 % of the 2,985 sounds of the copy at hand, hop 10 ms.
@@ -23,6 +24,7 @@ REFUSES = (
 )
 
 
+@checked
 def urban_sound(
   *,
   window: float = 10.0,

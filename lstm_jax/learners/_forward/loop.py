@@ -88,8 +88,6 @@ def descend(cell, task, past, update, optimizer):
   Raises:
     ValueError: an unknown `update` or optimizer.
   """
-  if update not in ('every_step', 'sequence'):
-    raise ValueError(f'update={update!r} must be one of every_step, sequence')
   init, move = _descend.stepper(cell, optimizer)
 
   def learn(state, episode, rule):

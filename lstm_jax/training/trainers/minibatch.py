@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from lstm_jax.ops.checked import checked
 from lstm_jax.training.examples import Dataset, Examples
 from lstm_jax.training.sequence_model import make_model
 from lstm_jax.training.trainer import State, Sums, Trainer, no_sums
@@ -16,6 +17,7 @@ NUMBERS = {'learning_rate': 0.001}
 STATIC = {'length': {}}
 
 
+@checked
 def minibatch(
   kind: str,
   make_cell,
@@ -55,10 +57,6 @@ def minibatch(
     ValueError: an unknown optimizer, what `make_model` raises.
   """
   del length
-  if optimizer not in OPTIMIZERS:
-    raise ValueError(
-      f'optimizer={optimizer!r} must be one of {", ".join(OPTIMIZERS)}'
-    )
   model = make_model(
     kind,
     make_cell,

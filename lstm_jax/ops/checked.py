@@ -89,5 +89,6 @@ def _check(name, value, choices, optional):
     bool in kinds or not isinstance(value, bool)
   )
   if not fits or value not in choices:
-    words = ', '.join(str(choice) for choice in choices)
+    allowed = (None, *choices) if optional else choices
+    words = ', '.join(str(choice) for choice in allowed)
     raise ValueError(f'{name}={value!r} must be one of {words}')

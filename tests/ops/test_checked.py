@@ -58,7 +58,7 @@ def test_what_is_allowed_reaches_the_factory(options):
     ({'bias': 1}, 'bias=1 must be True or False'),
     ({'bias': None}, 'bias=None must be True or False'),
     ({'deep': 0}, 'deep=0 must be True or False'),
-    ({'scale': 'dB'}, "scale='dB' must be one of pcm"),
+    ({'scale': 'dB'}, "scale='dB' must be one of None, pcm"),
   ],
 )
 def test_what_is_not_is_refused_by_name(options, words):

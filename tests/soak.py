@@ -50,7 +50,9 @@ PLANS = {
   ' --learning_rate=0.01,0.03 --set=task.split=continuation'
   ' --set=learner.batch=8 --set=learner.kernel=xla',
 }
-FLAGS = ('--devices=2', '--checkpoint_seconds=0.2', '--progress=none')
+# On one core there is one device.
+DEVICES = min(2, len(os.sched_getaffinity(0)))
+FLAGS = (f'--devices={DEVICES}', '--checkpoint_seconds=0.2', '--progress=none')
 SIGNALS = {'term': 143, 'int': 130, 'hup': 129, 'usr1': 75}
 # The files of a folder; what is derived the same command makes again.
 FILES = {
@@ -396,7 +398,7 @@ def _table(out):
 def _preload(scratch):
   """Imports what a sweep imports; no device may be touched before a fork."""
   os.environ['JAX_PLATFORMS'] = 'cpu'
-  os.environ['JAX_NUM_CPU_DEVICES'] = '2'
+  os.environ['JAX_NUM_CPU_DEVICES'] = f'{DEVICES}'
   os.environ['JAX_COMPILATION_CACHE_DIR'] = str(scratch / 'compiled')
   os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
   import importlib

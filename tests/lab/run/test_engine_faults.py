@@ -122,12 +122,15 @@ def test_files_too_large_in_a_real_supervised_run(tmp_path, blocks):
   """Threads are inside compiled code as the process leaves: no abort."""
   out = tmp_path / 'out'
   command = (
-    f'ulimit -f {blocks}; exec {sys.executable} -m experiments.sweep'
+    f'ulimit -f {blocks}; exec "$0" -m experiments.sweep'
     ' --grid=sine --row=taught --seeds=1 --budget=300'
-    f' --checkpoint_seconds=0.3 --out={out}'
+    ' --checkpoint_seconds=0.3 --out="$1"'
   )
   done = subprocess.run(
-    ['bash', '-c', command], cwd=ROOT, capture_output=True, text=True
+    ['bash', '-c', command, sys.executable, str(out)],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
   )
   assert done.returncode == 74, done.stderr
   last = done.stderr.splitlines()[-1]

@@ -230,6 +230,11 @@ def nets(symbols, blind_sequences):
   return cell, program
 
 
+# Of 64 seeds those two that solve 2a at p = 4 within 140,000 sequences, and two
+# that do not.
+RARE = (9, 14, 0, 2)
+
+
 def trained(symbols, blind_sequences, rate, budget, seeds=(0, 2, 9, 14)):
   cell, program = nets(symbols, blind_sequences)
   count = len(seeds)
@@ -259,9 +264,9 @@ def test_nets_without_a_trace_of_the_first_symbol_are_given_up():
 
 def test_nets_that_succeed_are_not_cut_off():
   """RTRL on 2a at p = 4, to success, with the rule and without."""
-  with_rule = trained(4, 20_000, 10.0, 400_000)
-  without = trained(4, 0, 10.0, 400_000)
-  assert np.sum(np.asarray(without.status) == SOLVED) >= 3
+  with_rule = trained(4, 20_000, 10.0, 140_000, RARE)
+  without = trained(4, 0, 10.0, 140_000, RARE)
+  assert np.sum(np.asarray(without.status) == SOLVED) == 2
   for one, other in zip(
     jax.tree.leaves(with_rule._replace(blind=())),
     jax.tree.leaves(without),

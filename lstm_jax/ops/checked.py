@@ -21,7 +21,7 @@ def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
   well where `| None` says so. Other annotations are not looked at.
 
   Args:
-    factory: a function whose annotations are no strings.
+    factory: a function. Annotations that are strings are read as Python.
 
   Returns:
     The factory. It raises ValueError for a value that is not allowed, with the
@@ -38,11 +38,15 @@ def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
     ...
     ValueError: g='thin' must be one of tanh, relu
   """
-  signature = inspect.signature(factory)
+  signature = inspect.signature(factory, eval_str=True)
   rules = {}
   for name, parameter in signature.parameters.items():
     choices, optional = _choices(parameter.annotation)
-    if choices:
+    one = parameter.kind not in (
+      parameter.VAR_POSITIONAL,
+      parameter.VAR_KEYWORD,
+    )
+    if choices and one:
       rules[name] = choices, optional
 
   @functools.wraps(factory)

@@ -66,6 +66,16 @@ def test_what_is_not_is_refused_by_name(options, words):
     net(4, **options)
 
 
+def test_annotations_may_be_strings_and_several_are_not_one():
+  def made(g: "Literal['tanh']", *rest: bool, **flags: bool):
+    return g, rest, flags
+
+  held = checked(made)
+  assert held('tanh', 1, 2, x=3) == ('tanh', (1, 2), {'x': 3})
+  with pytest.raises(ValueError, match="g='relu' must be one of tanh"):
+    held('relu')
+
+
 def test_python_says_what_python_knows():
   with pytest.raises(TypeError, match="missing 1 required positional .*'size'"):
     net()

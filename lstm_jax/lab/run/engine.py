@@ -277,6 +277,12 @@ def _what_is_left(opened, how, trials, now):
     records, _ = trial_records.read_records(opened)
   saved, lines = checkpoints.load(opened)
   mains.say('sweep', *lines)
+  if any('groups' in meta for _, meta, _ in saved):
+    mains.say(
+      'sweep',
+      'a checkpoint of supervised runs has the form of an older version, which '
+      'is not read any more: what it holds begins again',
+    )
   begun = renewal.begun(saved)
   renewed = renewal.plan(opened, how, records, begun, now)
   mains.say('sweep', *renewed.said)

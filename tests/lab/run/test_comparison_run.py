@@ -5,13 +5,14 @@ import os
 import signal
 import sys
 
+import numpy as np
 import pytest
 
 from experiments import sweep
 from lstm_jax.lab.plan import catalog, flags, plan, values
 from lstm_jax.lab.plan.setting import steps, trial_id
 from lstm_jax.lab.run import groups
-from lstm_jax.lab.store import trial_records
+from lstm_jax.lab.store import checkpoints, trial_records
 from lstm_jax.lab.store.folder import open_folder
 from tests import children, tiny_sets
 
@@ -270,3 +271,23 @@ def test_faults_failures_and_seeds_that_come_later(
   assert run('b', '--seeds=1')[0] == 0
   assert table(tmp_path / 'b') == table(tmp_path / 'a')[:1]
   assert [row['status'] for row in table(tmp_path / 'a')] == ['budget'] * 3
+
+
+def test_a_checkpoint_of_an_older_form_is_named(tmp_path, monkeypatch, capsys):
+  monkeypatch.setitem(sys.modules, 'matplotlib', None)
+  words = [
+    w for w in PLAN if not w.startswith(('--w', '--l', '--seeds', '--b'))
+  ]
+  words += ['--window=4', '--learning_rate=0.01', '--seeds=1', '--budget=2']
+  words += [f'--out={tmp_path / "run"}', '--progress=none']
+  assert sweep.main(['sweep', *words]) == 0
+  opened = open_folder(tmp_path / 'run')
+  wanted = table(tmp_path / 'run')
+  (record,) = (tmp_path / 'run' / 'records').glob('*.json')
+  record.unlink()
+  meta = {'groups': {'g': [1, 0, 0.5]}, 'code': {}}
+  checkpoints.save(opened, 'state', {'g/leaves/x': np.zeros(2)}, meta)
+  capsys.readouterr()
+  assert sweep.main(['sweep', *words]) == 0
+  assert 'has the form of an older version' in capsys.readouterr().err
+  assert table(tmp_path / 'run') == wanted

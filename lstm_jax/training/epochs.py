@@ -12,7 +12,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lstm_jax.training.batches import in_batches, order_of
+from lstm_jax.training.batches import order_of
+from lstm_jax.training.epoch_results import (
+  Judge,
+  Trained,
+  measured_piece,
+  score_of,
+  trained_of,
+)
 from lstm_jax.training.examples import CURVES, Dataset, Pool
 from lstm_jax.training.loop import (
   Advanced,
@@ -25,8 +32,6 @@ from lstm_jax.training.loop import (
 )
 from lstm_jax.training.trainer import Sums, Trainer, no_sums
 
-_EVALUATION_BATCH = 128
-_EVALUATION_BATCHES = 16  # measured in one call
 _EVERYTHING = 10**6  # updates
 
 
@@ -40,35 +45,6 @@ class Lane(NamedTuple):
 
   seed: int
   learning_rate: float
-
-
-class Trained(NamedTuple):
-  """A net after its last epoch.
-
-  Attributes:
-    curves: name -> list of one value an epoch; those that do not apply (no
-      validation part, no accuracy) are absent.
-    test: {'loss', 'accuracy', 'right', 'total'} on the test part; accuracy and
-      right are absent where nothing can be right.
-    best: the same of the net of the best epoch by validation, with 'epoch',
-      counted from 1; None without a validation part.
-    confusion: `[K, K]` counts on the test part, rows the true class; None where
-      there are no classes.
-    after: of `Dataset.after`; {} without.
-    finite: whether every error was.
-    seconds: device time, the lane's share.
-    params: of the net of the best epoch, without a validation part of the
-      last: name -> array, see `loop.named`.
-  """
-
-  curves: dict[str, list[float]]
-  test: dict[str, float]
-  best: dict[str, Any] | None
-  confusion: list[list[int]] | None
-  after: dict[str, Any]
-  finite: bool
-  seconds: float
-  params: dict[str, np.ndarray]
 
 
 def train(
@@ -202,7 +178,7 @@ class _Group:
   """
 
   def __init__(self, trainer, dataset, pools, epochs, device, words, steps):
-    self._trainer, self._dataset, self._pools = trainer, dataset, pools
+    self._trainer, self._pools = trainer, pools
     self._epochs, self._words, self._steps = epochs, words, steps
     self._put = functools.partial(jax.device_put, device=device)
     shared = all(
@@ -210,7 +186,7 @@ class _Group:
       for pool in pools
       for mine, first in zip(pool.examples, pools[0].examples, strict=True)
     )
-    self._start, self._advance, self._measure, self._outputs = _compiled(
+    self._start, self._advance, measure, outputs = _compiled(
       trainer, None if shared else 0
     )
     examples = (
@@ -219,9 +195,7 @@ class _Group:
       else jax.tree.map(lambda *a: np.stack(a), *(p.examples for p in pools))
     )
     self._examples = self._put(examples)
-    # Whether an output can be right.
-    self._judged = dataset.loss != 'squared' or dataset.tolerance > 0
-    self._validates = 'valid' in pools[0].parts
+    self._judge = Judge(dataset, pools, self._examples, measure, outputs)
 
   def start(self, jobs: Sequence[Job], begun: Mapping[str, TrialState]) -> Nets:
     """Initial weights, or those of snapshots where every lane has one."""
@@ -291,11 +265,13 @@ class _Group:
         )
       )
       nets = nets._replace(state=state, batch=end)
-      if end == batches and not self._validates:
+      if end == batches and not self._judge.validates:
         nets = self._ended_epoch(nets, None)
     else:
       at, total = nets.valid
-      sums, at_last = self._piece('valid', nets.state.params, at)
+      sums, at_last = measured_piece(
+        self._judge, 'valid', nets.state.params, at
+      )
       total = sums if total is None else jax.tree.map(np.add, total, sums)
       nets = nets._replace(valid=(at + 1, total))
       if at_last:
@@ -334,20 +310,6 @@ class _Group:
         said += f', {word} {values.mean():.4g}'
     return said
 
-  def _piece(self, part, params, at):
-    """`(Sums, whether it was the last)` of the at-th piece of a part."""
-    made = [
-      in_batches(pool.parts[part], _EVALUATION_BATCH, _EVALUATION_BATCHES)
-      for pool in self._pools
-    ]
-    order, weights = (np.stack(a) for a in zip(*made, strict=True))
-    some = slice(at * _EVALUATION_BATCHES, (at + 1) * _EVALUATION_BATCHES)
-    sums = self._measure(
-      params, self._examples, order[:, some], weights[:, some]
-    )
-    sums = jax.tree.map(lambda a: np.asarray(a, np.float64), sums)
-    return sums, some.stop >= order.shape[1]
-
   def _ended_epoch(self, nets, valid):
     """The epoch noted in the curves, and the best kept."""
     curves = dict(nets.curves)
@@ -369,7 +331,7 @@ class _Group:
     """The curves of a part with one epoch more."""
     count = np.asarray(sums.count, np.float64)
     values = {f'{part}_loss': np.asarray(sums.loss) / count}
-    if self._judged:
+    if self._judge.counts_right:
       right = np.asarray(sums.right, np.float64)
       values[f'{part}_accuracy'] = right / count
     found = {}
@@ -378,17 +340,9 @@ class _Group:
       found[name][:, epoch] = value
     return found
 
-  def _score(self, nets):
-    """`[lanes, epochs]` of the validation part, the larger the better."""
-    if self._dataset.loss == 'squared':
-      score = -nets.curves['valid_loss']
-    else:
-      score = nets.curves['valid_accuracy']
-    return np.nan_to_num(score, nan=-np.inf)
-
   def _best(self, nets):
     """The params of the best epochs, with this one's where it is better."""
-    score = self._score(nets)[:, : nets.epoch + 1]
+    score = score_of(self._judge, nets)[:, : nets.epoch + 1]
     better = np.argmax(score, axis=1) == nets.epoch  # the first of equals
     if not better.any():
       return nets.best
@@ -403,7 +357,7 @@ class _Group:
     """An outcome of each lane, once all epochs are over."""
     if nets.epoch < self._epochs:
       return nets, []
-    trained = self._trained(nets)
+    trained = trained_of(self._judge, nets)
     outcomes = [
       Outcome(
         job.id,
@@ -419,80 +373,6 @@ class _Group:
       for job, pool, one in zip(nets.jobs, self._pools, trained, strict=True)
     ]
     return nets._replace(jobs=()), outcomes
-
-  def _trained(self, nets):
-    """A `Trained` of each lane."""
-    test = self._tested(nets.state.params)
-    best = self._tested(nets.best) if self._validates else None
-    # Lanes are taken apart here: on the device each size is one more program.
-    last = jax.tree.map(np.asarray, nets.state.params)
-    kept = jax.tree.map(np.asarray, nets.best) if self._validates else last
-    found = []
-    for i, pool in enumerate(self._pools):
-      curves = {
-        name: curve[i].tolist()
-        for name, curve in nets.curves.items()
-        if not np.all(np.isnan(curve[i])) or name == 'train_loss'
-      }
-      params = jax.device_put(jax.tree.map(lambda a, i=i: a[i], last))
-      confusion = self._confusion(params, pool)
-      after = {}
-      if self._dataset.after is not None:
-        predict = lambda xs, p=params: np.asarray(self._outputs(p, xs))
-        after = self._dataset.after(predict, pool)
-      best_of = None
-      if self._validates:
-        epoch = int(np.argmax(self._score(nets)[i]))
-        valid = {
-          name: curves[name][epoch] for name in CURVES[2:] if name in curves
-        }
-        best_of = {'epoch': epoch + 1, **valid, 'test': best[i]}
-      finite = np.all(np.isfinite(nets.curves['train_loss'][i]))
-      finite = finite and np.isfinite(test[i]['loss'])
-      found.append(
-        Trained(
-          curves,
-          test[i],
-          best_of,
-          confusion,
-          after,
-          bool(finite),
-          nets.seconds / len(nets.jobs),
-          {name: np.asarray(leaf[i]) for name, leaf in named(kept)},
-        )
-      )
-    return found
-
-  def _tested(self, params):
-    """{'loss', ...} of each lane on its test part."""
-    total, at, last = None, 0, False
-    while not last:
-      sums, last = self._piece('test', params, at)
-      total = sums if total is None else jax.tree.map(np.add, total, sums)
-      at += 1
-    found = []
-    for loss, right, count in zip(*total, strict=True):
-      one = {'loss': float(loss / count), 'total': int(count)}
-      if self._judged:
-        one |= {'accuracy': float(right / count), 'right': int(right)}
-      found.append(one)
-    return found
-
-  def _confusion(self, params, pool):
-    classes = len(self._dataset.classes)
-    if not classes:
-      return None
-    test = pool.parts['test']
-    counts = np.zeros((classes, classes), int)
-    order, _ = in_batches(test, _EVALUATION_BATCH)
-    for at, index in enumerate(order):
-      some = jax.tree.map(lambda a, index=index: a[index], pool.examples)
-      made = np.asarray(self._outputs(params, some.inputs, some.lengths))
-      one = made.shape[-1] == 1
-      told = made[:, 0] > 0.5 if one else np.argmax(made, -1)
-      left = min(len(test) - at * _EVALUATION_BATCH, _EVALUATION_BATCH)
-      np.add.at(counts, (some.targets[:left], told[:left].astype(int)), 1)
-    return counts.tolist()
 
 
 def _place(begun):

@@ -1,0 +1,170 @@
+"""What nets come to on the parts of their data: sums, scores, confusion."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from lstm_jax.training.batches import in_batches
+from lstm_jax.training.examples import CURVES, Dataset, Examples, Pool
+from lstm_jax.training.loop import named
+
+_EVALUATION_BATCH = 128
+_EVALUATION_BATCHES = 16  # measured in one call
+
+
+class Judge(NamedTuple):
+  """What measures a group of nets.
+
+  Attributes:
+    dataset: the `Dataset`.
+    pools: of each lane.
+    examples: of the pools, on the device; one for all lanes where they share.
+    measure: `(params, examples, order, weights) -> Sums` of each lane.
+    outputs: `(params, inputs, lengths) -> outputs` of one net.
+  """
+
+  dataset: Dataset
+  pools: tuple[Pool, ...]
+  examples: Examples
+  measure: Callable[..., Any]
+  outputs: Callable[..., Any]
+
+  @property
+  def counts_right(self) -> bool:
+    """Whether an output can be right."""
+    return self.dataset.loss != 'squared' or self.dataset.tolerance > 0
+
+  @property
+  def validates(self) -> bool:
+    """Whether there is a validation part."""
+    return 'valid' in self.pools[0].parts
+
+
+class Trained(NamedTuple):
+  """A net after its last epoch.
+
+  Attributes:
+    curves: name -> list of one value an epoch; those that do not apply (no
+      validation part, no accuracy) are absent.
+    test: {'loss', 'accuracy', 'right', 'total'} on the test part; accuracy and
+      right are absent where nothing can be right.
+    best: the same of the net of the best epoch by validation, with 'epoch',
+      counted from 1; None without a validation part.
+    confusion: `[K, K]` counts on the test part, rows the true class; None where
+      there are no classes.
+    after: of `Dataset.after`; {} without.
+    finite: whether every error was.
+    seconds: device time, the lane's share.
+    params: of the net of the best epoch, without a validation part of the
+      last: name -> array, see `loop.named`.
+  """
+
+  curves: dict[str, list[float]]
+  test: dict[str, float]
+  best: dict[str, Any] | None
+  confusion: list[list[int]] | None
+  after: dict[str, Any]
+  finite: bool
+  seconds: float
+  params: dict[str, np.ndarray]
+
+
+def measured_piece(judge, part, params, at):
+  """`(Sums, whether it was the last)` of the at-th piece of a part."""
+  made = [
+    in_batches(pool.parts[part], _EVALUATION_BATCH, _EVALUATION_BATCHES)
+    for pool in judge.pools
+  ]
+  order, weights = (np.stack(a) for a in zip(*made, strict=True))
+  some = slice(at * _EVALUATION_BATCHES, (at + 1) * _EVALUATION_BATCHES)
+  sums = judge.measure(params, judge.examples, order[:, some], weights[:, some])
+  sums = jax.tree.map(lambda a: np.asarray(a, np.float64), sums)
+  return sums, some.stop >= order.shape[1]
+
+
+def score_of(judge, nets):
+  """`[lanes, epochs]` of the validation part, the larger the better."""
+  if judge.dataset.loss == 'squared':
+    score = -nets.curves['valid_loss']
+  else:
+    score = nets.curves['valid_accuracy']
+  return np.nan_to_num(score, nan=-np.inf)
+
+
+def trained_of(judge, nets):
+  """A `Trained` of each lane."""
+  test = _tested(judge, nets.state.params)
+  best = _tested(judge, nets.best) if judge.validates else None
+  # Lanes are taken apart here: on the device each size is one more program.
+  last = jax.tree.map(np.asarray, nets.state.params)
+  kept = jax.tree.map(np.asarray, nets.best) if judge.validates else last
+  found = []
+  for i, pool in enumerate(judge.pools):
+    curves = {
+      name: curve[i].tolist()
+      for name, curve in nets.curves.items()
+      if not np.all(np.isnan(curve[i])) or name == 'train_loss'
+    }
+    params = jax.device_put(jax.tree.map(lambda a, i=i: a[i], last))
+    confusion = _confusion(judge, params, pool)
+    after = {}
+    if judge.dataset.after is not None:
+      predict = lambda xs, p=params: np.asarray(judge.outputs(p, xs))
+      after = judge.dataset.after(predict, pool)
+    best_of = None
+    if judge.validates:
+      epoch = int(np.argmax(score_of(judge, nets)[i]))
+      valid = {
+        name: curves[name][epoch] for name in CURVES[2:] if name in curves
+      }
+      best_of = {'epoch': epoch + 1, **valid, 'test': best[i]}
+    finite = np.all(np.isfinite(nets.curves['train_loss'][i]))
+    finite = finite and np.isfinite(test[i]['loss'])
+    found.append(
+      Trained(
+        curves,
+        test[i],
+        best_of,
+        confusion,
+        after,
+        bool(finite),
+        nets.seconds / len(nets.jobs),
+        {name: np.asarray(leaf[i]) for name, leaf in named(kept)},
+      )
+    )
+  return found
+
+
+def _tested(judge, params):
+  """{'loss', ...} of each lane on its test part."""
+  total, at, last = None, 0, False
+  while not last:
+    sums, last = measured_piece(judge, 'test', params, at)
+    total = sums if total is None else jax.tree.map(np.add, total, sums)
+    at += 1
+  found = []
+  for loss, right, count in zip(*total, strict=True):
+    one = {'loss': float(loss / count), 'total': int(count)}
+    if judge.counts_right:
+      one |= {'accuracy': float(right / count), 'right': int(right)}
+    found.append(one)
+  return found
+
+
+def _confusion(judge, params, pool):
+  classes = len(judge.dataset.classes)
+  if not classes:
+    return None
+  test = pool.parts['test']
+  counts = np.zeros((classes, classes), int)
+  order, _ = in_batches(test, _EVALUATION_BATCH)
+  for at, index in enumerate(order):
+    some = jax.tree.map(lambda a, index=index: a[index], pool.examples)
+    made = np.asarray(judge.outputs(params, some.inputs, some.lengths))
+    one = made.shape[-1] == 1
+    told = made[:, 0] > 0.5 if one else np.argmax(made, -1)
+    left = min(len(test) - at * _EVALUATION_BATCH, _EVALUATION_BATCH)
+    np.add.at(counts, (some.targets[:left], told[:left].astype(int)), 1)
+  return counts.tolist()

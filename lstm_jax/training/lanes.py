@@ -261,7 +261,7 @@ def loop_of(name, build, compiled, widths, tests=TEST_SEQUENCES) -> Loop:
       for job, column in zip(lanes.jobs, _columns(lanes), strict=True)
     },
     results=functools.partial(_results, name, build, compiled, tests),
-    free=lambda lanes: lanes.width - len(lanes.jobs),
+    free=lambda lanes: max(lanes.width - len(lanes.jobs), 0),
     join=some,
     first=16,
   )

@@ -53,3 +53,6 @@ def test_what_is_a_trials_own_goes_with_it():
   assert int(held['b'].leaves['seen']) == 9 + done.seen['a']
   state, done = loop.advance(state, 5)
   assert done.seen == {'b': int(held['b'].leaves['seen']) + 5, 'c': 55}
+  assert {name: one.seconds for name, one in loop.snapshot(state).items()} == {
+    'b': 4.0, 'c': 7.0
+  }  # fmt: skip

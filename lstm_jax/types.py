@@ -23,15 +23,20 @@ Time is in the names: `h_t` is now, `h_tm1` one step ago.
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 Array = jax.Array
 Params = Any
 Carry = Any
 Episode = Any
+# A function that is annotated with one of these returns the tree it is given,
+# with other arrays in it.
+Tree = TypeVar('Tree')
+Fields = TypeVar('Fields', bound=NamedTuple)
 
 
 @jax.tree_util.register_dataclass
@@ -51,6 +56,10 @@ class OneHot:
   size: int = dataclasses.field(metadata={'static': True})
 
 
+# What a step reads: `[I, *]`.
+Source = Array | OneHot
+
+
 class Sequence(NamedTuple):
   """A sequence as arrays.
 
@@ -62,7 +71,7 @@ class Sequence(NamedTuple):
     length: `[*]` integers, number of steps; what lies past it is never read.
   """
 
-  inputs: Array
+  inputs: Source
   targets: Array
   mask: Array
   length: Array
@@ -83,7 +92,7 @@ class Stream(NamedTuple):
   """
 
   length: Array
-  input_at: Callable[[Array], Array]
+  input_at: Callable[[Array], Source]
   target_at: Callable[[Array], Array]
   scored_at: Callable[[Array], Array]
 
@@ -119,7 +128,7 @@ class Split(NamedTuple):
   advance: Callable[[Carry, Array], Carry]
   output_sources: Callable[[Carry, Array], tuple[Array, ...]]
   output_weights: Callable[[Params], tuple[tuple[Array, ...], Array]]
-  gather: Callable[[tuple, tuple], Params]
+  gather: Callable[[tuple[Any, Array], tuple[Any, Array]], Params]
   internal: str
   serves: Mapping[str, Any]
   carousel: bool = False
@@ -189,9 +198,9 @@ class Cell(NamedTuple):
 
   num_inputs: int
   num_outputs: int
-  init: Callable[[Array, Mapping[str, Array]], Params]
+  init: Callable[[Array, Mapping[str, ArrayLike]], Params]
   initial_carry: Callable[..., Carry]
-  step: Callable[[Params, Carry, Array], tuple[Carry, Array]]
+  step: Callable[[Params, Carry, Source], tuple[Carry, Array]]
   mask: Params
   numbers: Mapping[str, Any]
   split: Split | None = None
@@ -224,13 +233,10 @@ def _same_arrays(one: Any, other: Any) -> bool:
   """Whether two trees of plain arrays are the same; nan is itself."""
   if one is other:
     return True
-  leaves, structure = jax.tree.flatten(one)
-  others, other_structure = jax.tree.flatten(other)
-  return structure == other_structure and all(
+  leaves, others = (map(np.asarray, jax.tree.leaves(t)) for t in (one, other))
+  return len({jax.tree.structure(tree) for tree in (one, other)}) == 1 and all(
     a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
-    for a, b in zip(
-      map(np.asarray, leaves), map(np.asarray, others), strict=True
-    )
+    for a, b in zip(leaves, others, strict=True)
   )
 
 
@@ -343,6 +349,14 @@ class Task(NamedTuple):
   blindness: Blindness | None = None
 
 
+class LearnerState(Protocol):
+  """What the state of every learner has."""
+
+  @property
+  def params(self) -> Params:
+    """The weights that are judged."""
+
+
 class Learner(NamedTuple):
   """A learning rule or algorithm, applied to a cell on a task.
 
@@ -356,7 +370,7 @@ class Learner(NamedTuple):
       those in the cell's mask.
   """
 
-  init: Callable[[Array, Mapping[str, Array]], Any]
+  init: Callable[[Array, Mapping[str, ArrayLike]], Any]
   update: Callable[[Any, Episode], tuple[Any, Judgement]]
   judge: Callable[[Params, Episode], Judgement]
   extra_weights: int = 0

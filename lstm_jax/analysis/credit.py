@@ -14,10 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.ops.arrays import dense
-from lstm_jax.types import OneHot
+from lstm_jax.types import (
+  Array,
+  Episode,
+  Learner,
+  LearnerState,
+  OneHot,
+  Params,
+  Task,
+)
 
 
-def probed(task, num_steps):
+def probed(task: Task, num_steps: int) -> Task:
   """The task with an input line of its own for every step.
 
   Args:
@@ -47,7 +55,7 @@ def probed(task, num_steps):
   )
 
 
-def widened(params, mask):
+def widened(params: Params, mask: Params) -> Params:
   """Weights of a net with more input lines: those of the new ones are 0.
 
   Args:
@@ -63,7 +71,13 @@ def widened(params, mask):
   return jax.tree.map(widen, params, mask)
 
 
-def by_lag(learner, state, task, episode, num_steps):
+def by_lag(
+  learner: Learner,
+  state: LearnerState,
+  task: Task,
+  episode: Episode,
+  num_steps: int,
+) -> Array:
   """Size of the error signal that a learner has for its units, by lag.
 
   Args:

@@ -5,14 +5,25 @@ vanishes or blows up) and appendix A.2, eq. (41) (memory cells under their rule,
 where it does neither).
 """
 
+from collections.abc import Collection
+
 import jax
 import jax.numpy as jnp
 
 from lstm_jax.ops.arrays import cast, select
 from lstm_jax.ops.unroll import detach
+from lstm_jax.types import Array, Carry, Cell, Episode, Params, Task
 
 
-def error_by_lag(cell, task, params, episode, num_steps, *, cut=()):
+def error_by_lag(
+  cell: Cell,
+  task: Task,
+  params: Params,
+  episode: Episode,
+  num_steps: int,
+  *,
+  cut: Collection[str] = (),
+) -> Carry:
   """The error of the last step by the carry of each step before it.
 
     e(q) = dE(T) / d carry(T-1-q),  q = 0, 1, ...
@@ -64,7 +75,7 @@ def error_by_lag(cell, task, params, episode, num_steps, *, cut=()):
   return jax.grad(error)(nothing)
 
 
-def size(errors, fields=None):
+def size(errors: Carry, fields: Collection[str] | None = None) -> Array:
   """Euclidean norm `[num_steps, *]` of errors by lag.
 
   Args:
@@ -76,7 +87,7 @@ def size(errors, fields=None):
   return jnp.sqrt(sum(squares))
 
 
-def logistic_bound(w, lags):
+def logistic_bound(w: Array, lags: Array) -> Array:
   """What an error can at most be multiplied by in a net of logistic units.
 
     n (n w_max / 4)^q

@@ -35,12 +35,12 @@ _LOG2_E = np.float32(1.4426950408889634)
 _LN2, _LN2_REST = np.float32(0.693359375), np.float32(-2.1219444005469058e-4)
 
 
-def tanh(x):
+def tanh(x: jax.Array) -> jax.Array:
   """tanh(x), elementwise; in float32 within 3e-7 of itself."""
   return half_tanh(2 * x)
 
 
-def half_tanh(x):
+def half_tanh(x: jax.Array) -> jax.Array:
   """tanh(x/2) = 2 f(x) - 1, elementwise.
 
   Its derivative (1 - y^2) / 2 is that of y rounded: within 1.2e-7 of the exact
@@ -50,7 +50,7 @@ def half_tanh(x):
   return _widened(_half_tanh, x)
 
 
-def logistic(x):
+def logistic(x: jax.Array) -> jax.Array:
   """f(x) = 1/(1+e^-x), elementwise; in float32 within 3e-7 of itself.
 
   The form for layers, whose steps are a row of kernels: one quotient, which is
@@ -59,7 +59,7 @@ def logistic(x):
   return _widened(_logistic, x)
 
 
-def logistic_of_lanes(x):
+def logistic_of_lanes(x: jax.Array) -> jax.Array:
   """f(x), elementwise; in float32 within 3e-7 of itself.
 
   The form for nets with trials in their lanes, whose whole loop is one
@@ -129,7 +129,7 @@ def _power_of_minus(x):
     return jnp.exp(jnp.clip(-x, -709, 709))
   power, r = _parts(jnp.clip(-x, -_MOST, _MOST))
   r2 = r * r
-  pairs = [c + r * d for c, d in np.float32(_INVERSE_FACTORIALS)]
+  pairs = [c + r * d for c, d in np.array(_INVERSE_FACTORIALS, np.float32)]
   return power * (pairs[0] + r2 * (pairs[1] + r2 * (pairs[2] + r2 * pairs[3])))
 
 

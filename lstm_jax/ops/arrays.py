@@ -2,14 +2,15 @@
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
-from lstm_jax.types import OneHot
+from lstm_jax.types import Array, Fields, OneHot, Source, Tree
 
 # Lines up to which writing a one-hot input out costs less than a scatter.
 _FEW = 16
 
 
-def affine(w, x):
+def affine(w: Array, x: Source) -> Array:
   """`w x` for weights `[U, S, *]` and sources `[S, *]`, giving `[U, *]`.
 
   Weights without lanes are shared by every lane of `x` (a batch): one matrix
@@ -31,7 +32,7 @@ def affine(w, x):
   return jnp.sum(w * x[None], axis=1)
 
 
-def add_outer(total, factor, x):
+def add_outer(total: Array, factor: Array, x: Source) -> Array:
   """`total + factor x^T`: `[R, S, *]`, `[R, *]` and sources `[S, *]`.
 
   A `OneHot` changes its column alone; the cost does not depend on S where
@@ -63,12 +64,12 @@ def add_outer(total, factor, x):
   )
 
 
-def cast(x, dtype):
+def cast(x: Source, dtype: DTypeLike) -> Source:
   """A source in the net's dtype; a `OneHot` has none."""
   return x if isinstance(x, OneHot) else x.astype(dtype)
 
 
-def dense(x, dtype=jnp.float32):
+def dense(x: Source, dtype: DTypeLike = jnp.float32) -> Array:
   """A source written out: `[size, *]` of a `OneHot`, anything else as it is."""
   if not isinstance(x, OneHot):
     return x.astype(dtype)
@@ -76,7 +77,7 @@ def dense(x, dtype=jnp.float32):
   return (row == x.index[None]).astype(dtype)
 
 
-def differentiable(x, dtype):
+def differentiable(x: Source, dtype: DTypeLike) -> Source:
   """A source whose step is to be differentiated by the weights.
 
   A `OneHot` of few lines is written out: the derivative of picking a column is
@@ -86,7 +87,7 @@ def differentiable(x, dtype):
   return dense(x, dtype) if isinstance(x, OneHot) and x.size <= _FEW else x
 
 
-def thinned(params, x):
+def thinned(params: Fields, x: OneHot) -> tuple[Fields, Array]:
   """The same step with the column of a `OneHot` alone.
 
   Args:
@@ -106,7 +107,7 @@ def thinned(params, x):
   return params._replace(**thin), jnp.ones((1, *x.index.shape), dtype)
 
 
-def plus_thinned(total, thin, x):
+def plus_thinned(total: Fields, thin: Fields, x: OneHot) -> Fields:
   """`total + thin`, `thin` a tree like the params of `thinned`."""
 
   def add(name, w):
@@ -132,12 +133,12 @@ def _at_column(w, index):
   return w.at[(rows, index[None], *(grid[None] for grid in grids))]
 
 
-def spread(b, like):
+def spread(b: Array, like: Array) -> Array:
   """`b` `[U]` or `[U, *]` with axes of size 1 up to the rank of `like`."""
   return jnp.reshape(b, b.shape + (1,) * (like.ndim - b.ndim))
 
 
-def same_axes(tree):
+def same_axes(tree: Tree) -> Tree:
   """`tree` with arrays that vary over the axes of a mesh that any varies over.
 
   Under `jax.shard_map` a loop's state must say from the start what its end
@@ -154,7 +155,7 @@ def same_axes(tree):
   )
 
 
-def select(keep, new, old):
+def select(keep: Array, new: Tree, old: Tree) -> Tree:
   """Elementwise over lanes: `new` where `keep` `[*]` holds, else `old`.
 
   `new` and `old` are pytrees of arrays `[..., *]`.
@@ -167,7 +168,7 @@ def select(keep, new, old):
   return jax.tree.map(pick, new, old)
 
 
-def settle(values, true):
+def settle(values: Tree, true: Array) -> Tree:
   """`values` unchanged, computed once and stored.
 
   XLA:CPU fuses cheap producers into every consumer and computes them again for

@@ -5,7 +5,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -62,7 +62,7 @@ def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
   return checking
 
 
-def _choices(annotation: Any) -> tuple[tuple, bool]:
+def _choices(annotation: object) -> tuple[tuple[object, ...], bool]:
   """`(what is allowed, whether None is)`; nothing where anything may come."""
   if annotation is bool:
     return (True, False), False

@@ -5,11 +5,16 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from lstm_jax.choices import unknown
+from lstm_jax.types import Array, Cell, Params
 
 
-def check_numbers(numbers, defaults):
+def check_numbers(
+  numbers: Mapping[str, ArrayLike | None] | None,
+  defaults: Mapping[str, ArrayLike],
+) -> dict[str, ArrayLike]:
   """Numbers of `Cell.init`, whole and in the shapes that it reads.
 
   Args:
@@ -43,7 +48,9 @@ def check_numbers(numbers, defaults):
   }
 
 
-def initial_params(cell, key, numbers):
+def initial_params(
+  cell: Cell, key: Array, numbers: Mapping[str, ArrayLike]
+) -> Params:
   """Initial params by those of the numbers of a trial that are the cell's."""
   own = {name: numbers[name] for name in cell.numbers if name in numbers}
   return cell.init(key, own)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
@@ -30,10 +31,14 @@ class Key(NamedTuple):
   low: jax.Array  # [*] uint32
 
 
-def key_of(seed):
+KeyData = Key | jax.Array | tuple[np.uint32, np.uint32]
+
+
+def key_of(seed: int) -> tuple[np.uint32, np.uint32]:
   """Raw key data of `jax.random.key(seed)`, a pair of uint32."""
   key = jax.random.key(seed, impl='threefry2x32')
-  return tuple(np.asarray(jax.random.key_data(key)))
+  high, low = np.asarray(jax.random.key_data(key))
+  return high, low
 
 
 def _threefry(key, high, low):
@@ -53,7 +58,7 @@ def _threefry(key, high, low):
   return x, y
 
 
-def fold_in(key, n):
+def fold_in(key: KeyData, n: ArrayLike) -> Key:
   """A new `Key` from `key` and the integers `n` `[*]`.
 
   Equal to `jax.random.fold_in` for threefry keys.
@@ -62,20 +67,22 @@ def fold_in(key, n):
   return Key(*_threefry(key, jnp.zeros_like(n), n))
 
 
-def bits_at(key, t):
+def bits_at(key: KeyData, t: ArrayLike) -> jax.Array:
   """`[*]` uint32: element `t` `[*]` of `jax.random.bits(key, (T,))`."""
   t = jnp.asarray(t).astype(jnp.uint32)
   x, y = _threefry(key, jnp.zeros_like(t), t)
   return x ^ y
 
 
-def uniform_at(key, t):
+def uniform_at(key: KeyData, t: ArrayLike) -> jax.Array:
   """`[*]` float32 in [0, 1): element `t` of `jax.random.uniform(key, (T,))`."""
   mantissa = (bits_at(key, t) >> jnp.uint32(9)) | jnp.uint32(0x3F800000)
   return jax.lax.bitcast_convert_type(mantissa, jnp.float32) - 1.0
 
 
-def integer_at(key, t, low, high):
+def integer_at(
+  key: KeyData, t: ArrayLike, low: jax.Array | int, high: jax.Array | int
+) -> jax.Array:
   """`[*]` int32, uniform on `low, ..., high - 1` (`high` is excluded).
 
   `low + floor(u (high - low))` with 23-bit u: the probabilities of two values

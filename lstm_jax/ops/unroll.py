@@ -6,14 +6,16 @@ step to the one before. No cut is BPTT; every field cut is Elman's rule; the
 hidden activations cut and the internal state kept is the 1997 rule.
 """
 
+from collections.abc import Collection
+
 import jax
 import jax.numpy as jnp
 
 from lstm_jax.ops.arrays import select
-from lstm_jax.types import OneHot
+from lstm_jax.types import Array, Carry, Cell, Fields, OneHot, Params, Source
 
 
-def detach(carry, cut):
+def detach(carry: Fields, cut: Collection[str]) -> Fields:
   """`carry` with no gradient through the fields named in `cut`.
 
   Raises:
@@ -30,7 +32,15 @@ def detach(carry, cut):
   )
 
 
-def unroll(cell, params, inputs, length=None, carry=None, cut=(), window=None):
+def unroll(
+  cell: Cell,
+  params: Params,
+  inputs: Source,
+  length: Array | None = None,
+  carry: Carry | None = None,
+  cut: Collection[str] = (),
+  window: int | None = None,
+) -> tuple[Carry, Array]:
   """Runs `cell` over a sequence stored as arrays.
 
   Args:
@@ -54,12 +64,12 @@ def unroll(cell, params, inputs, length=None, carry=None, cut=(), window=None):
     ValueError: an unknown name in `cut`, a window below 1.
   """
   if isinstance(inputs, OneHot):
-    num_steps, *lanes = inputs.index.shape
+    num_steps, *axes = inputs.index.shape
     dtype = jax.tree.leaves(params)[0].dtype
   else:
-    num_steps, _, *lanes = inputs.shape
+    num_steps, _, *axes = inputs.shape
     dtype = inputs.dtype
-  lanes = tuple(lanes)
+  lanes = tuple(axes)
   if window is not None and window < 1:
     raise ValueError(f'window={window} must be at least 1')
   if carry is None:

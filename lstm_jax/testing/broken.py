@@ -1,15 +1,25 @@
 """What a promise that is not kept comes to, and how it is told."""
 
 import jax
+import numpy as np
+
+Shaped = jax.Array | np.ndarray | jax.ShapeDtypeStruct
 
 
 class Broken(ValueError):
   """A cell, task or data set is not what it promises; the message says how."""
 
 
-def same(who, what, found, whose, expected, dtypes=True):
+def same(
+  who: str,
+  what: str,
+  found: object,
+  whose: str,
+  expected: object,
+  dtypes: bool = True,
+) -> None:
   """Raises `Broken` unless two trees agree in structure, shapes, dtypes."""
-  if jax.tree.structure(found) != jax.tree.structure(expected):
+  if len({*map(jax.tree.structure, (found, expected))}) > 1:
     names = [
       ', '.join(at for at, _ in leaves(tree)) for tree in (found, expected)
     ]
@@ -24,18 +34,18 @@ def same(who, what, found, whose, expected, dtypes=True):
       )
 
 
-def leaves(tree):
+def leaves(tree: object) -> list[tuple[str, jax.Array]]:
   """`(name, leaf)` of a tree."""
   found = jax.tree_util.tree_flatten_with_path(tree)[0]
   return [(jax.tree_util.keystr(path), leaf) for path, leaf in found]
 
 
-def words(array):
+def words(array: Shaped) -> str:
   """The dtype and the shape of an array."""
   return f'{array.dtype}{list(array.shape)}'
 
 
-def must_be(who, value, kind):
+def must_be(who: str, value: object, kind: type[object]) -> None:
   """Raises `Broken` unless a value is of a type."""
   if not isinstance(value, kind):
     raise Broken(

@@ -13,7 +13,7 @@ from lstm_jax.types import Cell
 _LANES = ((), (3,))  # one net and several
 
 
-def check_cell(name: str, cell: Cell, layer: bool = False):
+def check_cell(name: str, cell: Cell, layer: bool = False) -> None:
   """Checks a cell by its shapes; nothing is computed.
 
   Args:

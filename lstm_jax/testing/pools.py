@@ -2,11 +2,12 @@
 
 import itertools
 import zlib
+from collections.abc import Iterable
 
 import numpy as np
 
 from lstm_jax.testing.broken import Broken, must_be, words
-from lstm_jax.training.examples import Dataset, Pool
+from lstm_jax.training.examples import Dataset, Examples, Pool
 
 _ROWS = 2**22  # numbers looked at in one piece
 _PARTS = ('train', 'valid', 'test')
@@ -15,7 +16,9 @@ _PARTS = ('train', 'valid', 'test')
 _COPIES = {'numbers': 0.01, 'tokens': 0.5}
 
 
-def check_dataset(name: str, dataset: Dataset, seeds=(0,)):
+def check_dataset(
+  name: str, dataset: Dataset, seeds: Iterable[int] = (0,)
+) -> None:
   """Checks the examples and the parts of a data set for some seeds.
 
   Where `Dataset.parts` is all that a seed decides, the examples are those of
@@ -31,7 +34,7 @@ def check_dataset(name: str, dataset: Dataset, seeds=(0,)):
   """
   who = f'data set {name}'
   must_be(who, dataset, Dataset)
-  seen = []
+  seen: list[Examples] = []
   for number, seed in enumerate(seeds):
     if dataset.parts is None or not number:
       pool = dataset.pool(seed)
@@ -49,7 +52,7 @@ def check_dataset(name: str, dataset: Dataset, seeds=(0,)):
         raise Broken(f'{who}: parts({seed}) are not those of pool({seed})')
 
 
-def check_pool(name: str, dataset: Dataset, pool: Pool):
+def check_pool(name: str, dataset: Dataset, pool: Pool) -> None:
   """Checks the examples of a pool and its parts.
 
   Args:
@@ -140,7 +143,7 @@ def _check_targets(who, dataset, targets, count, steps):
   _in_range(who, 'label', targets, 0, classes - 1)
 
 
-def check_parts(who: str, pool: Pool):
+def check_parts(who: str, pool: Pool) -> None:
   """Checks which examples train, validate and test.
 
   Args:

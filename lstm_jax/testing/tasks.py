@@ -12,7 +12,7 @@ _SEQUENCES = 4  # drawn of a task
 _STEPS = 512  # looked at of each
 
 
-def check_task(name: str, task: Task, length: int = 1):
+def check_task(name: str, task: Task, length: int = 1) -> None:
   """Checks a task on a few of its sequences.
 
   Args:
@@ -28,15 +28,16 @@ def check_task(name: str, task: Task, length: int = 1):
   who = f'task {name}'
   must_be(who, task, Task)
   longest = task.longest(length)
-  key = Key(*(np.arange(_SEQUENCES, dtype=np.uint32) + at for at in (7, 11)))
-  lanes = np.full(_SEQUENCES, length, np.int32)
+  words_of = jnp.arange(_SEQUENCES, dtype=jnp.uint32)
+  key = Key(words_of + 7, words_of + 11)
+  lanes = jnp.full(_SEQUENCES, length, jnp.int32)
 
   def look(key):
     """`(length, steps, (x_t, target, scored) at them)` of drawn sequences."""
     data = (task.prepare(key, lanes),) if task.prepare else ()
     stream = task.stream(task.draw(key, lanes, *data))
     must_be(f'{who}: stream', stream, Stream)
-    steps = np.arange(min(longest, _STEPS), dtype=np.int32)
+    steps = jnp.arange(min(longest, _STEPS), dtype=jnp.int32)
     steps = jnp.broadcast_to(steps[:, None], (len(steps), _SEQUENCES))
     if longest > _STEPS:  # the ends of long ones
       half = _STEPS // 2

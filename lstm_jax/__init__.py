@@ -1,6 +1,6 @@
 """A laboratory for long time lags in recurrent nets, as pure JAX functions.
 
-  types      the seams: Cell, Task, Learner, Criterion, Sequence, Stream
+  types      the seams: Cell, Task, Learner, StopRule, Sequence, Stream
   ops        arrays, the one scan over time, random numbers by position
   cells      one file a cell:          srn, lstm1997, lstm, gru, ...
   tasks      one file a task:          adding, temporal_order, ...
@@ -18,8 +18,8 @@ Words, each for one thing:
   window     steps an error travels back
   cut        carry fields that pass no error back from one step to the last
   lane       one trial among those that run side by side
-  sequences to success   training sequences shown until the criterion is met
-  solved k/n             trials that met it, of all trials
+  sequences to success   training sequences shown until a trial is solved
+  solved k/n             trials that were solved, of all trials
 
 Importing this package imports nothing else; of `lab`, plans, the store and
 reports answer without JAX.

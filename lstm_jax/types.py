@@ -1,4 +1,4 @@
-"""The seams: what a cell, a task, a learner and a stop criterion are.
+"""The seams: what a cell, a task, a learner and a stop rule are.
 
 Everything here is a NamedTuple of pure functions made by a factory, as in
 optax. Axis letters, declared once and used in every docstring:
@@ -21,7 +21,6 @@ Time is in the names: `h_t` is now, `h_tm1` one step ago.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -254,60 +253,72 @@ class Judgement(NamedTuple):
   squared: Array
 
 
-class Criterion(NamedTuple):
-  """When a trial may stop as solved.
+class Shown(NamedTuple):
+  """A sequence that lanes were shown, as a stop rule is told of it.
+
+  Attributes:
+    judgement: of the outputs, before the net learned from it.
+    learned: `[*]` bool, the lanes that learned from it: they run, their
+      numbers are finite, and it was not of an evaluation.
+    seen: `[*]` training sequences so far, this one included.
+    first_passed: `[*]` training sequences when an evaluation was first passed
+      but for its mean error; 0 before.
+    length: `[*]` the task's T.
+    key: a `prng.Key`, what a rule draws its own sequences from.
+    next_key: the key of the sequence that comes next.
+    params: `[..., *]` the weights after it.
+    judge: `(params, episode) -> judgement`, without learning.
+  """
+
+  judgement: Judgement
+  learned: Array
+  seen: Array
+  first_passed: Array
+  length: Array
+  key: Any
+  next_key: Any
+  params: Params
+  judge: Callable[[Params, Episode], Judgement]
+
+
+class Verdict(NamedTuple):
+  """What a stop rule says after a sequence; `[*]` bool each.
+
+  Attributes:
+    solved: whether the trial has succeeded.
+    futile: whether it cannot succeed any more.
+    passed: whether an evaluation was passed but for its mean error.
+  """
+
+  solved: Array | np.bool_ = np.False_
+  futile: Array | np.bool_ = np.False_
+  passed: Array | np.bool_ = np.False_
+
+
+class StopRule(NamedTuple):
+  """When a trial ends before its budget is spent: solved, or futile.
+
+  A rule may take sequences of its own between those of training: the net does
+  not learn from them. One that takes none needs `init` and `update` alone.
 
   Attributes:
     init: `(lanes, dtype) -> state`, arrays `[..., *]`.
-    update: `(state, judgement) -> state`, called once a training sequence.
-    met: `state -> bool [*]`.
+    update: `(state, Shown) -> (state, Verdict)`, after every sequence.
+    evaluating: `state -> bool [*]`, whether the next sequence is the rule's.
+    next_key: `(state, key, training) -> key` of the next sequence: made of
+      the rule's `key` where it is the rule's, else `training`.
+    next_episode: `(state, training, key, length [*], data) -> episode`, drawn
+      from this key where it is the rule's, else `training`; `data` is what the
+      task has prepared.
   """
 
   init: Callable[..., Any]
-  update: Callable[[Any, Judgement], Any]
-  met: Callable[[Any], Array]
-
-
-class Exam(NamedTuple):
-  """A stop criterion that is a test, taken between training sequences.
-
-  The net does not learn from it. It ends early once it cannot be passed any
-  more. The first exam that meets `most_wrong` is the trial's milestone, whether
-  or not the mean error is small enough.
-
-  Attributes:
-    every: training sequences between two exams.
-    sequences: sequences of one exam.
-    draw: `(key, length [*], n [*], data) -> episode`: the n-th sequence of an
-      exam, 0 <= n < sequences; `key` is one for each n and exam.
-    most_wrong: wrong sequences that it may have.
-    mean_error: bound that its mean absolute error must stay below.
-    fresh: whether every exam has new keys, or all of a trial the same.
-  """
-
-  every: int
-  sequences: int
-  draw: Callable[..., Episode]
-  most_wrong: int = 0
-  mean_error: float = math.inf
-  fresh: bool = True
-
-
-class Blindness(NamedTuple):
-  """When a trial is given up: its end no longer depends on its beginning.
-
-  Attributes:
-    every: training sequences between two looks.
-    sequences: sequences of blindness, counted from look to look, after which a
-      trial has failed.
-    probe: `(key, length [*], which) -> episode`: two sequences, `which` 0 and
-      1, that differ in what has to be remembered and in nothing else; both are
-      asked for the same target at their last step, the only one scored.
-  """
-
-  every: int
-  sequences: int
-  probe: Callable[..., Episode]
+  update: Callable[[Any, Shown], tuple[Any, Verdict]]
+  evaluating: Callable[[Any], Array | np.bool_] = lambda state: np.False_
+  next_key: Callable[..., Any] = lambda state, key, training: training
+  next_episode: Callable[..., Episode] = (
+    lambda state, training, key, length, data: training
+  )
 
 
 class Task(NamedTuple):
@@ -316,9 +327,10 @@ class Task(NamedTuple):
   Attributes:
     num_inputs: I.
     num_outputs: K.
-    draw: `(key, length [*]) -> episode`: the facts of one training sequence, a
-      NamedTuple of arrays. `key` is a `draw.Key`; `length` is the task's T, a
-      traced number. Where there is `prepare`: `(key, length, data)`.
+    draw: `(key, length [*], data) -> episode`: the facts of one training
+      sequence, a NamedTuple of arrays. `key` is a `prng.Key`; `length` is the
+      task's T, a traced number; `data` is what `prepare` has made.
+    fresh: `(key, length [*]) -> episode`, a sequence of the test after success.
     stream: `episode -> Stream`.
     longest: `int -> int`, steps of the longest sequence for a length T.
     error_at_end: True where only the last step is scored.
@@ -326,27 +338,23 @@ class Task(NamedTuple):
     loss: `(net_k [K, *], target [K, *]) -> [*]`, one step's error; its
       derivative by `net_k` is the error signal of the learning rules.
     correct: `(episode, t [*], y_k [K, *]) -> bool [*]`, one step's tolerance.
-    criterion: the stop criterion, from the training sequences or an exam.
+    stop_rule: when a trial is solved, and when it is futile.
     prepare: `(key, length [*]) -> data`, what a trial draws once and keeps, as
-      a training set; a pytree of `[..., *]`. None: nothing.
-    fresh: `(key, length [*]) -> episode`, a sequence of the test after success;
-      None: `draw`, where there is no `prepare`.
-    blindness: when a trial is given up early; None: never.
+      a training set; a pytree of `[..., *]`.
   """
 
   num_inputs: int
   num_outputs: int
   draw: Callable[..., Episode]
+  fresh: Callable[[Any, Array], Episode]
   stream: Callable[[Episode], Stream]
   longest: Callable[[int], int]
   error_at_end: bool
   output: Callable[[Array], Array]
   loss: Callable[[Array, Array], Array]
   correct: Callable[[Episode, Array, Array], Array]
-  criterion: Criterion | Exam
-  prepare: Callable[[Array, Array], Any] | None = None
-  fresh: Callable[[Array, Array], Episode] | None = None
-  blindness: Blindness | None = None
+  stop_rule: StopRule
+  prepare: Callable[[Any, Array], Any] = lambda key, length: ()
 
 
 class LearnerState(Protocol):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.types import Criterion, Stream, Task
+from lstm_jax.types import StopRule, Stream, Task
 
 
 class Arrays(NamedTuple):
@@ -40,6 +40,7 @@ def array_task(num_inputs, num_outputs, *, error_at_end):
     num_inputs,
     num_outputs,
     draw=None,
+    fresh=None,
     stream=stream,
     longest=lambda length: length,
     error_at_end=error_at_end,
@@ -48,7 +49,7 @@ def array_task(num_inputs, num_outputs, *, error_at_end):
       0.5 * (target - jax.nn.sigmoid(net)) ** 2, axis=0
     ),
     correct=correct,
-    criterion=Criterion(None, None, None),
+    stop_rule=StopRule(None, None),
   )
 
 

@@ -60,12 +60,12 @@ MORE = {
 }
 COMPILING = (
   'backflow', 'bench', 'bptt', 'cascade', 'cells', 'chunker',
-  'credit', 'criteria', 'draw', 'elman', 'every_step', 'exam', 'figures',
+  'credit', 'draw', 'elman', 'evaluation', 'every_step', 'figures',
   'first_symbol', 'growth', 'guess', 'kf', 'lane_widths', 'layer',
   'learner_catalog', 'learners', 'memory', 'minibatch', 'multiplication',
   'native', 'nets', 'one_hot', 'optimizers', 'other_layers', 'quickprop',
   'reber', 'reber_statistics', 'report', 'report_figures', 'report_rows',
-  'rtrl', 'snap1', 'statistics',
+  'rtrl', 'snap1', 'statistics', 'stop_rules',
   'task_statistics', 'tasks', 'touched', 'trial', 'trigger', 'two_sequence',
   'uoro', 'vanishing', 'workers',
 )  # fmt: skip
@@ -73,7 +73,7 @@ COMPILING = (
 
 # These run for longer than they compile.
 RUNNING = (
-  'blindness', 'first_symbol', 'multiplication', 'reber_statistics',
+  'first_symbol', 'futility', 'multiplication', 'reber_statistics',
   'task_statistics', 'tasks', 'uoro',
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.tasks._criteria import streak
+from lstm_jax.tasks._stop_rules.streak import streak
 from lstm_jax.types import Judgement, Learner, Stream, Task
 
 RIGHT, WRONG = 0.125, 2.0  # errors of a sequence
@@ -30,7 +30,7 @@ class State(NamedTuple):
 def task(sequences=3, mean_error=0.5):
   """Sequences of T, T + 1 or T + 2 steps; only their keys matter."""
 
-  def draw(key, length):
+  def draw(key, length, data=()):
     high, low = key
     return Facts((high, low), length + (low % 3).astype(jnp.int32))
 
@@ -38,13 +38,14 @@ def task(sequences=3, mean_error=0.5):
     num_inputs=1,
     num_outputs=1,
     draw=draw,
+    fresh=draw,
     stream=lambda facts: Stream(facts.length, None, None, None),
     longest=lambda length: length + 2,
     error_at_end=True,
     output=None,
     loss=None,
     correct=None,
-    criterion=streak(sequences, mean_error),
+    stop_rule=streak(sequences, mean_error),
   )
 
 

@@ -103,7 +103,7 @@ def measure(name, trained, settings):
 
       @jax.jit
       def sizes(state, key, learner=learner):
-        episode = (task.fresh or task.draw)(key, length)
+        episode = task.fresh(key, length)
         steps = task.stream(episode).length
         return credit.by_lag(learner, state, task, episode, num_steps), steps
 

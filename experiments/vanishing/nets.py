@@ -192,7 +192,7 @@ def _by_lag(trained):
       key = prng.Key(*(jnp.full(n.shape, word) for word in words))
       key = prng.fold_in(prng.fold_in(key, jnp.full_like(n, _CHILD)), n)
       length = jnp.full(n.shape, setting.length or 1, jnp.int32)
-      return (task.fresh or task.draw)(key, length)
+      return task.fresh(key, length)
 
     episode = drawn(np.tile(np.arange(_MEASURED), num_nets))
     steps = np.asarray(task.stream(episode).length)

@@ -29,7 +29,7 @@ of CMU (Fahlman's of 1990, and of 1995 where it says so):
 
 Not theirs: the training set is as many sequences as are asked for, the first
 that come (`epochs`). Their programs also stop when no output is wrong by more
-than 0.4; here the stop criterion is the task's.
+than 0.4; here the stop rule is the task's.
 """
 
 from typing import Any, Literal, NamedTuple

@@ -50,7 +50,7 @@ def guess(cell, task, *, most_wrong: int = 0) -> Learner:
   Guess n has all its weights, biases too, uniform in [-r, r], r the number
   `guess_range` (100 in the papers). A net is shown training sequences as long
   as it gets them right, by the tolerance of the task, and is then thrown away
-  for guess n + 1. One that is right stays until the task's stop criterion ends
+  for guess n + 1. One that is right stays until the task's stop rule ends
   the trial. A sequence counts as in every trial: the one that a net fails at
   too. The papers show a net all of a fixed set of a hundred sequences; a net
   that fails does so at one of the first.

@@ -16,7 +16,7 @@ Choices that the paper leaves open are options or are fixed as said here:
 * A first pair that is marked has marker 1 instead of -1.
 * `output`: the text has logistic units throughout; the published figure for
   T = 100 is met by a linear one.
-* `training_error`: which error the stop criterion averages (criteria.streak
+* `training_error`: which error the stop rule averages (_stop_rules.streak
   says over what).
 """
 
@@ -27,8 +27,8 @@ import jax.numpy as jnp
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import uniform_at
 from lstm_jax.tasks import _marked
-from lstm_jax.tasks._criteria import streak as right_streak
 from lstm_jax.tasks._outputs import output_unit
+from lstm_jax.tasks._stop_rules.streak import streak as right_streak
 from lstm_jax.types import Task
 
 NUMBERS = {'length': 100}
@@ -82,10 +82,10 @@ def adding(
     first_marked: whether a marked first pair has its value set to 0 in the
       input and the target, or in the target only (then about 3 % of the
       sequences stay wrong at T = 100).
-    training_error: error that the stop criterion averages.
+    training_error: error that the stop rule averages.
     tolerance: a sequence is right if |t - y| is below it.
     mean_error: bound on the average training error.
-    streak: right sequences in a row that the stop criterion asks for.
+    streak: right sequences in a row that the stop rule asks for.
 
   Returns:
     The task; its length T is the minimal length.
@@ -101,20 +101,25 @@ def adding(
 
   shown = 0 if first_marked == 'zero_input_and_target' else None
 
+  def draw(key, length, data=()):
+    del data
+    return _marked.draw(key, length, _value_at, 0, _target)
+
   def correct(episode, t, y_k):
     return jnp.all(jnp.abs(y_k - episode.target[None]) < tolerance, axis=0)
 
   return Task(
     num_inputs=2,
     num_outputs=1,
-    draw=lambda key, length: _marked.draw(key, length, _value_at, 0, _target),
+    draw=draw,
+    fresh=draw,
     stream=lambda episode: _marked.stream(episode, _value_at, shown),
     longest=lambda length: _marked.longest(length, SHORTEST, 'adding'),
     error_at_end=True,
     output=unit.output,
     loss=unit.loss,
     correct=correct,
-    criterion=right_streak(streak, mean_error, training_error),
+    stop_rule=right_streak(streak, mean_error, training_error),
   )
 
 

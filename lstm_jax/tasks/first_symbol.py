@@ -14,8 +14,8 @@ shown. Choices that the paper leaves open:
 * `scored`: error at every step, as the text says, or at the last step only.
 * 2a succeeds if all outputs are near their targets at all steps of 10,000
   random sequences. Of these there are two different ones, and 10,000 draws
-  miss one of the two with probability 2**-9999: the exam is these two, each
-  once. 2b looks at the end of 10,000 random sequences: the steps before it
+  miss one of the two with probability 2**-9999: the evaluation is these two,
+  each once. 2b looks at the end of 10,000 random sequences: the steps before it
   carry an error but are never wrong.
 * `exam_every`, `exam_set`: the paper does not say when it tests, nor whether
   the test sequences stay the same.
@@ -32,7 +32,10 @@ import numpy as np
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import bits_at, integer_at
 from lstm_jax.tasks._outputs import output_unit
-from lstm_jax.types import Array, Blindness, Exam, OneHot, Stream, Task
+from lstm_jax.tasks._stop_rules.chain import chain
+from lstm_jax.tasks._stop_rules.evaluation import evaluation
+from lstm_jax.tasks._stop_rules.futility import futility
+from lstm_jax.types import Array, OneHot, Stream, Task
 
 NUMBERS = {'length': 100}
 SHORTEST = 2
@@ -105,11 +108,11 @@ def first_symbol(
       too is right or wrong by its last step.
     output: output unit, see `outputs.output_unit`.
     tolerance: a step is right if |t - y| of every output is below it.
-    exam_every: training sequences between two exams; 0: 100 in 2a and 1000 in
-      2b.
-    exam_sequences: sequences of an exam; 0: two in 2a, one of each kind, and
-      10,000 in 2b. In 2a the kinds take turns.
-    exam_set: 'fresh' sequences in each exam, or a trial's 'fixed' ones.
+    exam_every: training sequences between two evaluations; 0: 100 in 2a and
+      1000 in 2b.
+    exam_sequences: sequences of an evaluation; 0: two in 2a, one of each kind,
+      and 10,000 in 2b. In 2a the kinds take turns.
+    exam_set: 'fresh' sequences in each evaluation, or a trial's 'fixed' ones.
     blind_sequences: a trial fails early ('given_up') when for so many training
       sequences the errors of the last step were the same to the last bit
       whichever symbol came first, at a look every 1000 sequences; 0: never.
@@ -156,7 +159,8 @@ def first_symbol(
     steps = jnp.full_like(length, symbols) if fixed else length
     return Episode(key, steps, is_y)
 
-  def draw(key, length):
+  def draw(key, length, data=()):
+    del data
     first = bits_at(key, _FIRST) >> np.uint32(31)
     return make(key, length, first.astype(jnp.int32))
 
@@ -210,25 +214,27 @@ def first_symbol(
     before = t < episode.length - 1
     return before | jnp.all(error < tolerance, axis=0)
 
+  rule = evaluation(
+    every=exam_every or (100 if fixed else 1000),
+    sequences=exam_sequences or (2 if fixed else 10_000),
+    draw=examine,
+    fresh=exam_set == 'fresh',
+  )
+  if blind_sequences:
+    rule = chain(rule, futility(_LOOK_EVERY, blind_sequences, probe))
+
   return Task(
     num_inputs=size,
     num_outputs=size,
     draw=draw,
+    fresh=draw,
     stream=stream,
     longest=longest,
     error_at_end=scored == 'end',
     output=unit.output,
     loss=unit.loss,
     correct=correct,
-    criterion=Exam(
-      every=exam_every or (100 if fixed else 1000),
-      sequences=exam_sequences or (2 if fixed else 10_000),
-      draw=examine,
-      fresh=exam_set == 'fresh',
-    ),
-    blindness=Blindness(_LOOK_EVERY, blind_sequences, probe)
-    if blind_sequences
-    else None,
+    stop_rule=rule,
   )
 
 

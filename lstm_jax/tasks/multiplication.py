@@ -24,8 +24,8 @@ import jax.numpy as jnp
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import uniform_at
 from lstm_jax.tasks import _marked
-from lstm_jax.tasks._criteria import recent as recent_sequences
 from lstm_jax.tasks._outputs import output_unit
+from lstm_jax.tasks._stop_rules.recent import recent as recent_sequences
 from lstm_jax.types import Task
 
 NUMBERS = {'length': 100}
@@ -99,20 +99,25 @@ def multiplication(
   unit = output_unit(output)
   shown = 1 if first_marked == 'one_input_and_target' else None
 
+  def draw(key, length, data=()):
+    del data
+    return _marked.draw(key, length, uniform_at, 1, _target)
+
   def correct(episode, t, y_k):
     return jnp.all(jnp.abs(y_k - episode.target[None]) <= tolerance, axis=0)
 
   return Task(
     num_inputs=2,
     num_outputs=1,
-    draw=lambda key, length: _marked.draw(key, length, uniform_at, 1, _target),
+    draw=draw,
+    fresh=draw,
     stream=lambda episode: _marked.stream(episode, uniform_at, shown),
     longest=lambda length: _marked.longest(length, SHORTEST, 'multiplication'),
     error_at_end=True,
     output=unit.output,
     loss=unit.loss,
     correct=correct,
-    criterion=recent_sequences(recent, n_seq),
+    stop_rule=recent_sequences(recent, n_seq),
   )
 
 

@@ -19,8 +19,8 @@ open:
   longer.
 * Strings of more than 64 symbols, of which the grammar has 3.3e-8, are drawn
   again.
-* The exam is all strings of both sets, hence the same each time. The paper does
-  not say when it tests (`exam_every`).
+* The evaluation is all strings of both sets, hence the same each time. The
+  paper does not say when it tests (`exam_every`).
 * A step is right if each symbol that may follow has a larger output than each
   that may not; an equal one is wrong.
 
@@ -36,7 +36,8 @@ from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import integer_at
 from lstm_jax.tasks import _grammar
 from lstm_jax.tasks._outputs import output_unit
-from lstm_jax.types import Exam, Stream, Task
+from lstm_jax.tasks._stop_rules.evaluation import evaluation
+from lstm_jax.types import Stream, Task
 
 PROVIDES = {'next_symbol': {'targets': 'next_symbol'}}
 # A string has 12 symbols on average; the last one has no step.
@@ -83,7 +84,7 @@ def reber(
       that may follow.
     output: output unit, see `outputs.output_unit`.
     sets: whether a string may occur more than once in a set.
-    exam_every: training sequences between two exams.
+    exam_every: training sequences between two evaluations.
 
   Returns:
     The task. Its data are a trial's `Strings`, N = 512, training set first; an
@@ -130,15 +131,15 @@ def reber(
     num_inputs=len(_grammar.SYMBOLS),
     num_outputs=len(_grammar.SYMBOLS),
     draw=draw,
+    fresh=fresh,
     stream=stream,
     longest=lambda length: _grammar.MOST - 1,
     error_at_end=False,
     output=unit.output,
     loss=unit.loss,
     correct=correct,
-    criterion=Exam(
+    stop_rule=evaluation(
       every=exam_every, sequences=2 * _grammar.STRINGS, draw=examine
     ),
     prepare=functools.partial(_grammar.prepare, distinct=sets == 'distinct'),
-    fresh=fresh,
   )

@@ -13,7 +13,7 @@ must name their order. Choices that the paper leaves open:
 * `positions`: whether E is position 1 or position 0.
 * X and Y are equally probable and independent.
 * `output`: logistic as in the text, or another unit.
-* `training_error`: which error the stop criterion averages (criteria.streak
+* `training_error`: which error the stop rule averages (_stop_rules.streak
   says over what).
 
 The classes are in the paper's order, X before Y, first symbol first: XX, XY,
@@ -27,8 +27,8 @@ import numpy as np
 
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import bits_at, integer_at
-from lstm_jax.tasks._criteria import streak as right_streak
 from lstm_jax.tasks._outputs import output_unit
+from lstm_jax.tasks._stop_rules.streak import streak as right_streak
 from lstm_jax.types import Array, Stream, Task
 
 NUMBERS = {'length': 100}
@@ -98,10 +98,10 @@ def temporal_order(
     symbols: informative symbols: 2 is Experiment 6a, 3 is 6b.
     positions: whether the paper's positions count from 1 or from 0.
     output: output unit, see `outputs.output_unit`.
-    training_error: error that the stop criterion averages.
+    training_error: error that the stop rule averages.
     tolerance: a sequence is right if |t - y| of every output is below it.
     mean_error: bound on the average training error.
-    streak: right sequences in a row that the stop criterion asks for.
+    streak: right sequences in a row that the stop rule asks for.
 
   Returns:
     The task; its length T is the minimal length.
@@ -117,7 +117,8 @@ def temporal_order(
   classes = 2**symbols
   offset = 1 if positions == 'one_based' else 0
 
-  def draw(key, length):
+  def draw(key, length, data=()):
+    del data
     length = jnp.asarray(length).astype(jnp.int32)
     tenth = length // 10
     if symbols == 2:
@@ -169,13 +170,14 @@ def temporal_order(
     num_inputs=_NUM_INPUTS,
     num_outputs=classes,
     draw=draw,
+    fresh=draw,
     stream=stream,
     longest=_longest,
     error_at_end=True,
     output=unit.output,
     loss=unit.loss,
     correct=correct,
-    criterion=right_streak(streak, mean_error, training_error),
+    stop_rule=right_streak(streak, mean_error, training_error),
   )
 
 

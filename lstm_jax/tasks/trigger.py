@@ -28,7 +28,8 @@ import numpy as np
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import bits_at, integer_at, uniform_at
 from lstm_jax.tasks._outputs import output_unit
-from lstm_jax.types import Array, Exam, OneHot, Stream, Task
+from lstm_jax.tasks._stop_rules.evaluation import evaluation
+from lstm_jax.types import Array, OneHot, Stream, Task
 
 NUMBERS = {'length': 50}
 SHORTEST = 1
@@ -82,9 +83,9 @@ def trigger(
       the trigger.
     output: output unit, see `outputs.output_unit`.
     tolerance: a sequence is right if |t - y| of both outputs is below it.
-    exam_every: training sequences between two exams.
-    exam_sequences: sequences of an exam, all of which must be right.
-    exam_set: 'fresh' sequences in each exam, or a trial's 'fixed' ones.
+    exam_every: training sequences between two evaluations.
+    exam_sequences: sequences of an evaluation, all of which must be right.
+    exam_set: 'fresh' sequences in each evaluation, or a trial's 'fixed' ones.
 
   Returns:
     The task; its length is q. Sequences have at least q + 3 steps; the minimal
@@ -124,7 +125,8 @@ def trigger(
       )
     return length + 3 + most_more
 
-  def draw(key, length):
+  def draw(key, length, data=()):
+    del data
     length = jnp.asarray(length).astype(jnp.int32)
     # 1 - u is exact, at least 2**-23.
     more = jnp.log(1 - uniform_at(key, _LENGTH)) * (1 / log_continue)
@@ -157,13 +159,14 @@ def trigger(
     num_inputs=size,
     num_outputs=2,
     draw=draw,
+    fresh=draw,
     stream=stream,
     longest=longest,
     error_at_end=True,
     output=unit.output,
     loss=unit.loss,
     correct=correct,
-    criterion=Exam(
+    stop_rule=evaluation(
       every=exam_every,
       sequences=exam_sequences,
       draw=lambda key, length, n, data: draw(key, length),

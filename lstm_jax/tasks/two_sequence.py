@@ -12,10 +12,10 @@ leaves open:
 * The classes are equally probable. Targets are 1 and 0; in 3c 0.2 and 0.8, and
   a noisy target is not clipped, so that it may leave [0, 1].
 * The target noise of 3c is in the training targets alone. What is right is
-  judged by the target without noise, and exams and the test after success have
-  no noisy targets.
-* The exam is the criterion ST2 (3c: its only one), of 256 sequences: at most as
-  many wrong as ST1 allows, and a mean absolute error below a bound.
+  judged by the target without noise, and evaluations and the test after success
+  have no noisy targets.
+* The evaluation is the criterion ST2 (3c: its only one), of 256 sequences: at
+  most as many wrong as ST1 allows, and a mean absolute error below a bound.
 * `exam_every`, `exam_set`: the paper does not say when it tests, nor whether
   the 256 sequences stay the same.
 * A sequence is right if |t - y| is below the tolerance, not at it.
@@ -33,7 +33,8 @@ from jax.lax import bitcast_convert_type
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import bits_at, fold_in, integer_at
 from lstm_jax.tasks._outputs import output_unit
-from lstm_jax.types import Array, Exam, Stream, Task
+from lstm_jax.tasks._stop_rules.evaluation import evaluation
+from lstm_jax.types import Array, Stream, Task
 
 NUMBERS = {'length': 100}
 SHORTEST = 3
@@ -49,7 +50,7 @@ TRIVIAL = (
     {'predictor': '1/2', 'absolute': 0.35805, 'squared': 0.19, 'wrong': 1.0},
   ),
 )
-# Tolerance, wrong sequences that an exam may have, bound on its mean error.
+# Of an evaluation: tolerance, wrong sequences it may have, bound on its error.
 _CLEAN, _SIGNAL, _TARGET = (0.2, 0, 0.01), (0.2, 5, 0.04), (0.1, 0, 0.015)
 # Positions of the sequence's random numbers. The noise of step t is at t; these
 # lie past every t.
@@ -104,12 +105,13 @@ def two_sequence(
     output: output unit, see `outputs.output_unit`.
     tolerance: a sequence is right if |t - y| is below it, t without noise.
       None: 0.2, and 0.1 in 3c.
-    most_wrong: wrong sequences that an exam may have. None: 0, and 5 in 3b.
-    mean_error: bound that the mean absolute error of an exam must stay below.
+    most_wrong: wrong sequences that an evaluation may have. None: 0, and 5 in
+      3b.
+    mean_error: bound that an evaluation's mean absolute error must stay below.
       None: 0.01, in 3b 0.04, in 3c 0.015.
-    exam_every: training sequences between two exams.
-    exam_sequences: sequences of an exam.
-    exam_set: 'fresh' sequences in each exam, or a trial's 'fixed' ones.
+    exam_every: training sequences between two evaluations.
+    exam_sequences: sequences of an evaluation.
+    exam_set: 'fresh' sequences in each evaluation, or a trial's 'fixed' ones.
 
   Returns:
     The task; its length T is the minimal length.
@@ -154,7 +156,8 @@ def two_sequence(
       )
     return length + length // 10
 
-  def clean(key, length):
+  def clean(key, length, data=()):
+    del data
     length = jnp.asarray(length).astype(jnp.int32)
     first = bits_at(key, _CLASS) < np.uint32(2**31)
     pick = lambda a, b: jnp.where(first, jnp.float32(a), jnp.float32(b))
@@ -167,7 +170,8 @@ def two_sequence(
       taught=target,
     )
 
-  def noisy(key, length):
+  def noisy(key, length, data=()):
+    del data
     episode = clean(key, length)
     noise = _rounded(target_variance**0.5 * _gaussian_at(key, _NOISE))
     return episode._replace(taught=episode.target + noise)
@@ -194,13 +198,14 @@ def two_sequence(
     num_inputs=1,
     num_outputs=1,
     draw=noisy if noisy_target else clean,
+    fresh=clean,
     stream=stream,
     longest=longest,
     error_at_end=True,
     output=unit.output,
     loss=unit.loss,
     correct=correct,
-    criterion=Exam(
+    stop_rule=evaluation(
       every=exam_every,
       sequences=exam_sequences,
       draw=lambda key, length, n, data: clean(key, length),
@@ -208,7 +213,6 @@ def two_sequence(
       mean_error=mean_error,
       fresh=exam_set == 'fresh',
     ),
-    fresh=clean,
   )
 
 

@@ -34,8 +34,8 @@ def check_task(name: str, task: Task, length: int = 1) -> None:
 
   def look(key):
     """`(length, steps, (x_t, target, scored) at them)` of drawn sequences."""
-    data = (task.prepare(key, lanes),) if task.prepare else ()
-    stream = task.stream(task.draw(key, lanes, *data))
+    episode = task.draw(key, lanes, task.prepare(key, lanes))
+    stream = task.stream(episode)
     must_be(f'{who}: stream', stream, Stream)
     steps = jnp.arange(min(longest, _STEPS), dtype=jnp.int32)
     steps = jnp.broadcast_to(steps[:, None], (len(steps), _SEQUENCES))

@@ -354,7 +354,7 @@ def _outcome(name, build, compiled, tests, job, column, structure):
     tested,
     float(column.leaves['error/absolute']),
     column.seconds,
-    milestone=int(column.leaves['milestone']) or None,
+    first_passed=int(column.leaves['first_passed']) or None,
     net=net_of(column, structure) if tested else None,
     weights=build.weights,
   )

@@ -70,7 +70,8 @@ class Outcome(NamedTuple):
     train: mean absolute error over the last finite training sequences.
     seconds: of its device, shared with the lanes beside it.
     reason: of a failure: the error, then its traceback.
-    milestone: training sequences until an exam was first right, None before.
+    first_passed: training sequences until an evaluation was first passed but
+      for its mean error, None before.
     net: path in the params -> array: of a solved trial, of an epoch that was
       best.
     weights: that are trained.
@@ -84,7 +85,7 @@ class Outcome(NamedTuple):
   train: float | None
   seconds: float
   reason: str = ''
-  milestone: int | None = None
+  first_passed: int | None = None
   net: Mapping[str, np.ndarray] | None = None
   weights: int | None = None
   more: Mapping[str, Any] = {}

@@ -195,7 +195,7 @@ def a_task(num_sequences, **options):
   """A learner of the tiny net, and its sequences without lanes."""
   cell = cascaded(I, K, hidden=C)
   task = TASK._replace(
-    draw=lambda key, length: Arrays(
+    draw=lambda key, length, data: Arrays(
       np.zeros((T, I)), np.zeros((T, K)), np.zeros(T, bool), np.int64(0)
     )
   )

@@ -494,7 +494,7 @@ def test_a_task_that_promises_the_next_symbol_keeps_it():
 
     @jax.jit
     def steps(key, task=task):
-      stream = task.stream((task.fresh or task.draw)(key, np.full(4, 100)))
+      stream = task.stream(task.fresh(key, np.full(4, 100)))
 
       def at(t):
         now = jnp.full(4, t)

@@ -210,7 +210,7 @@ def episodes(case):
 @functools.cache
 def draw(task):
   built = catalog.build('tasks', task, **TASK_OPTIONS.get(task, {}))
-  return cheap_jit(built.fresh if built.prepare else built.draw)
+  return cheap_jit(built.fresh)
 
 
 def lane(tree, i):
@@ -258,7 +258,7 @@ def test_update_keeps_structure_shape_and_dtype(case, x64):
     assert dtypes == {np.dtype(dtype)}
     word = jax.ShapeDtypeStruct(lanes, np.uint32)
     length = jax.ShapeDtypeStruct(lanes, np.int32)
-    fresh = built.task.fresh if built.task.prepare else built.task.draw
+    fresh = built.task.fresh
     episode = jax.eval_shape(fresh, Key(word, word), length)
     after, judged = jax.eval_shape(built.learner.update, state, episode)
     assert described(after) == described(state)

@@ -110,7 +110,7 @@ def test_on_the_tasks_it_is_bptt(x64, name, cell_options, task, how, length):
   cell = catalog.build('cells', name, *sizes, **cell_options)
   params = random_net(cell, 1, (3,))
   words = np.arange(6, dtype=np.uint32).reshape(2, 3) + np.uint32(5)
-  draw = task.fresh if task.prepare else task.draw
+  draw = task.fresh
   episode = cheap_jit(draw)(tuple(words), np.full(3, length))
   learners = (
     rtrl(cell, task, update='sequence'),

@@ -1,4 +1,4 @@
-"""First symbol (2a, 2b): sequences, exam, what is right.
+"""First symbol (2a, 2b): sequences, evaluation, what is right.
 
 The checker is written from the text of the paper, for one sequence in plain
 numpy. Statistical checks are of fixed samples and fail below p = 1e-4 or beyond
@@ -18,6 +18,7 @@ from lstm_jax.lab.plan import catalog
 from lstm_jax.tasks import first_symbol as module
 from lstm_jax.tasks.first_symbol import first_symbol
 from lstm_jax.types import OneHot
+from tests import stop_rules
 
 ALPHA = 1e-4
 OPTIONS = {
@@ -197,15 +198,14 @@ def test_correct_is_a_strict_tolerance_on_every_output(name):
 
 
 @pytest.mark.parametrize('lanes', ((), (3,), (2, 2)))
-def test_the_exam_of_2a_is_the_two_sequences_in_turn(lanes):
+def test_the_evaluation_of_2a_is_the_two_sequences_in_turn(lanes):
   task = TASKS['2a']
-  exam = task.criterion
-  assert (exam.sequences, exam.every, exam.most_wrong) == (2, 100, 0)
-  assert exam.mean_error == math.inf
+  asked = stop_rules.asked(task.stop_rule)
+  assert asked == (2, 100, 0, math.inf, True)
 
   @jax.jit
   def ask(key, n):
-    e = exam.draw(key, np.full(lanes, 100), n, ())
+    e = stop_rules.evaluation_draw(task, key, np.full(lanes, 100), n)
     return e, task.stream(e).input_at(np.zeros(lanes, np.int32)).index
 
   for n in range(4):
@@ -220,28 +220,30 @@ def test_the_exam_of_2a_is_the_two_sequences_in_turn(lanes):
   assert described(e) == described(drawn)
 
 
-def test_the_exam_of_2b_is_fresh_sequences():
-  exam = TASKS['2b'].criterion
-  assert (exam.sequences, exam.every, exam.most_wrong) == (10_000, 1000, 0)
+def test_the_evaluation_of_2b_is_fresh_sequences():
+  task = TASKS['2b']
+  asked = stop_rules.asked(task.stop_rule)
+  assert asked == (10_000, 1000, 0, math.inf, True)
 
   @jax.jit
   def both(key):
     length = np.full(500, 30)
-    asked = exam.draw(key, length, np.zeros(500, np.int32), ())
-    return asked, TASKS['2b'].draw(key, length)
+    n = np.zeros(500, np.int32)
+    asked = stop_rules.evaluation_draw(task, key, length, n)
+    return asked, task.draw(key, length)
 
   e, drawn = jax.tree.map(np.asarray, both(keys_of((500,))))
   jax.tree.map(np.testing.assert_array_equal, e, drawn)
   assert 0.3 < np.mean(e.is_y) < 0.7
 
 
-def test_the_exam_follows_its_options():
+def test_the_evaluation_follows_its_options():
   for middle in ('fixed', 'random'):
-    exam = first_symbol(
+    given = first_symbol(
       middle=middle, exam_every=7, exam_sequences=9, exam_set='fixed'
-    ).criterion
-    assert (exam.every, exam.sequences, exam.fresh) == (7, 9, False)
-    assert first_symbol(middle=middle).criterion.fresh
+    )
+    assert stop_rules.asked(given.stop_rule) == (9, 7, 0, math.inf, False)
+    assert stop_rules.asked(first_symbol(middle=middle).stop_rule).fresh
 
 
 @every_task

@@ -16,6 +16,7 @@ from lstm_jax.lab.plan import catalog
 from lstm_jax.ops import prng
 from lstm_jax.tasks.multiplication import multiplication
 from lstm_jax.types import Judgement
+from tests import stop_rules
 from tests.tasks.test_task_statistics import independent_p, uniform_p
 from tests.tasks.test_tasks import keys_of, materialise
 
@@ -168,18 +169,17 @@ def test_right_up_to_the_tolerance_and_at_it():
 
 @pytest.mark.parametrize('n_seq', (140, 13))
 def test_it_ends_when_fewer_than_n_seq_of_2000_are_wrong(n_seq):
-  criterion = multiplication(n_seq=n_seq).criterion
+  rule = multiplication(n_seq=n_seq).stop_rule
   # In the one lane the last n_seq of 2000 are wrong, in the other one fewer.
   right = np.arange(2000)[:, None] < 2000 - n_seq + np.arange(2)
   error = np.zeros(2, np.float32)
 
   def body(state, right):
-    state = criterion.update(state, Judgement(right, error, error))
-    return state, criterion.met(state)
+    return stop_rules.says(rule, state, Judgement(right, error, error))
 
   @jax.jit
   def all_of(right):
-    return jax.lax.scan(body, criterion.init((2,), jnp.float32), right)[1]
+    return jax.lax.scan(body, rule.init((2,), jnp.float32), right)[1]
 
   met = np.asarray(all_of(right))
   assert not met[:-1].any()

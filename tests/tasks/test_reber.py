@@ -11,6 +11,7 @@ from lstm_jax.lab.plan import catalog
 from lstm_jax.ops import prng
 from lstm_jax.tasks import _grammar
 from lstm_jax.tasks.reber import reber
+from tests import stop_rules
 from tests.reber_strings import (
   LANES,
   LEGAL,
@@ -165,15 +166,17 @@ def test_different_strings_make_different_choices():
     assert len(kinds[0]) == len(kinds[1]) == len(kinds[2])
 
 
-def test_the_exam_is_every_string_once():
-  exam, data = TASK.criterion, prepared()
-  assert (exam.sequences, exam.every, exam.most_wrong) == (512, 100, 0)
-  assert exam.mean_error == np.inf
+def test_the_evaluation_is_every_string_once():
+  data = prepared()
+  asked = stop_rules.asked(TASK.stop_rule)
+  assert asked[:4] == (512, 100, 0, np.inf)
   n = (np.arange(512)[:, None] + 37 * np.arange(LANES)) % 512
 
   @jax.jit
   def ask(key):
-    one = lambda n: exam.draw(key, np.ones(LANES, np.int32), n, data)
+    one = lambda n: stop_rules.evaluation_draw(
+      TASK, key, np.ones(LANES, np.int32), n, data
+    )
     return jax.vmap(one)(np.array(n, np.int32))
 
   asked, other = (
@@ -196,7 +199,7 @@ def test_a_lane_is_what_it_is_alone():
   def facts(key, one, n):
     data = TASK.prepare(key, one)
     drawn, new = TASK.draw(key, one, data), TASK.fresh(key, one)
-    asked = TASK.criterion.draw(key, one, n, data)
+    asked = stop_rules.evaluation_draw(TASK, key, one, n, data)
     stream, t = TASK.stream(drawn), 2 * one
     right = TASK.correct(drawn, t, jnp.full((7, *t.shape), 0.5))
     shown = stream.length, stream.input_at(t), stream.target_at(t), right

@@ -17,6 +17,7 @@ from scipy import stats
 from lstm_jax.tasks import trigger as module
 from lstm_jax.tasks.trigger import trigger
 from lstm_jax.types import OneHot
+from tests import stop_rules
 
 ALPHA = 1e-4
 OPTIONS = {
@@ -232,21 +233,22 @@ def test_correct_is_a_strict_tolerance_on_both_outputs():
   assert not right(np.where(moves != 0, np.nan, 0).astype(np.float32)).any()
 
 
-def test_the_exam():
+def test_the_evaluation():
   task = TASKS['p=50']
-  exam = task.criterion
-  assert (exam.sequences, exam.every, exam.most_wrong) == (10_000, 1000, 0)
-  assert exam.mean_error == math.inf and exam.fresh
+  asked = stop_rules.asked(task.stop_rule)
+  assert asked == (10_000, 1000, 0, math.inf, True)
 
   @jax.jit
   def both(key):
     length = np.full(500, 30)
-    asked = exam.draw(key, length, np.zeros(500, np.int32), ())
-    return asked, task.draw(key, length)
+    n = np.zeros(500, np.int32)
+    return stop_rules.evaluation_draw(task, key, length, n), task.draw(
+      key, length
+    )
 
   jax.tree.map(np.testing.assert_array_equal, *both(keys_of((500,))))
-  exam = trigger(exam_every=7, exam_sequences=9, exam_set='fixed').criterion
-  assert (exam.every, exam.sequences, exam.fresh) == (7, 9, False)
+  given = trigger(exam_every=7, exam_sequences=9, exam_set='fixed')
+  assert stop_rules.asked(given.stop_rule) == (9, 7, 0, math.inf, False)
 
 
 @every_task

@@ -16,6 +16,7 @@ from scipy import stats
 
 from lstm_jax.tasks import two_sequence as module
 from lstm_jax.tasks.two_sequence import two_sequence
+from tests import stop_rules
 from tests.gradients import cheap_jit
 
 ALPHA = 1e-4
@@ -41,7 +42,9 @@ def drawing(name, draw):
   make = {
     'draw': task.draw,
     'fresh': task.fresh,
-    'exam': lambda key, length: task.criterion.draw(key, length, 0, ()),
+    'evaluation': lambda key, length: stop_rules.evaluation_draw(
+      task, key, length, 0
+    ),
   }[draw]
   return jax.jit(make)
 
@@ -98,8 +101,8 @@ def check(inputs, length, informative, classes):
   ),
 )
 def test_targets_follow_from_the_inputs(length, name, informative, classes):
-  # With noisy targets: of the sequences of an exam.
-  draws = ('exam', 'fresh') if name == '3c' else ('draw', 'exam', 'fresh')
+  # With noisy targets: of the sequences of an evaluation.
+  draws = ('draw', 'evaluation', 'fresh')[name == '3c' :]
   for draw in draws:
     arrays = sequences(name, length, draw, lanes=300)
     seen = set()
@@ -286,7 +289,7 @@ def test_noisy_targets_are_in_training_alone(name):
   noise = (taught[:, 0] - target)[:, None]
   noise, x = noise / np.std(noise), x[:, 3:100] / np.std(x[:, 3:100])
   assert np.abs(np.mean(noise * x, axis=0)).max() < 5 / math.sqrt(len(x))
-  for draw in ('exam', 'fresh'):
+  for draw in ('evaluation', 'fresh'):
     clean = episodes(name, size, draw=draw)
     np.testing.assert_array_equal(clean.taught, clean.target)
     np.testing.assert_array_equal(clean.target, e.target)
@@ -295,7 +298,8 @@ def test_noisy_targets_are_in_training_alone(name):
 
 def test_without_noisy_targets_every_draw_is_the_same():
   for name in ('3a', '3b'):
-    drawn = [episodes(name, 100, draw=d) for d in ('draw', 'exam', 'fresh')]
+    draws = 'draw', 'evaluation', 'fresh'
+    drawn = [episodes(name, 100, draw=d) for d in draws]
     for other in drawn[1:]:
       jax.tree.map(np.testing.assert_array_equal, drawn[0], other)
 
@@ -324,18 +328,17 @@ def test_correct_is_a_strict_tolerance_around_the_clean_target(name):
     ('both', 0.2, 5, 0.04),
   ),
 )
-def test_the_exam_is_that_of_the_paper(name, tolerance, most_wrong, mean_error):
-  exam = TASKS[name].criterion
-  assert (exam.sequences, exam.every, exam.fresh) == (256, 1000, True)
-  assert (exam.most_wrong, exam.mean_error) == (most_wrong, mean_error)
+def test_the_evaluation_is_that_of_the_paper(
+  name, tolerance, most_wrong, mean_error
+):
+  asked = stop_rules.asked(TASKS[name].stop_rule, mean_error)
+  assert asked == (256, 1000, most_wrong, mean_error, True)
   given = two_sequence(
     noisy_signal='b' in name, noisy_target='c' in name, tolerance=0.3,
     most_wrong=0, mean_error=0.5, exam_every=7, exam_sequences=9,
     exam_set='fixed',
   )  # fmt: skip
-  exam = given.criterion
-  assert (exam.sequences, exam.every, exam.fresh) == (9, 7, False)
-  assert (exam.most_wrong, exam.mean_error) == (0, 0.5)
+  assert stop_rules.asked(given.stop_rule, 0.5) == (9, 7, 0, 0.5, False)
   e = episodes('3a', 10)
   y_k = e.target[None] + np.float32(0.29)
   right = jax.jit(given.correct)(e, e.length - 1, y_k)
@@ -350,7 +353,9 @@ def test_a_lane_is_what_it_is_alone(name):
   @jax.jit
   def facts(key, length, t):
     episode = task.draw(key, length)
-    examined = task.criterion.draw(key, length, jnp.zeros_like(length), ())
+    examined = stop_rules.evaluation_draw(
+      task, key, length, jnp.zeros_like(length)
+    )
     stream = task.stream(episode)
     y_k = jnp.full((1, *length.shape), 0.5)
     return (

@@ -16,7 +16,7 @@ from lstm_jax.types import Stream
 
 CELL = catalog.build('cells', 'srn', 3, 2, hidden=4)
 TASK = catalog.build('tasks', 'adding')._replace(
-  draw=lambda key, length: length,
+  draw=lambda key, length, data: length,
   stream=lambda length: Stream(
     length,
     lambda t: jnp.stack([t, t * 0.5]),

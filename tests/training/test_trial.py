@@ -204,7 +204,7 @@ def test_a_diverged_lane_keeps_its_last_finite_figures(plays):
   for script in broken:
     ended = finish(plays.advance, begin(plays, [script], [20]), 3)
     assert int(ended.status[0]) == DIVERGED and int(ended.seen[0]) == 5
-    assert_same(ended.criterion, before.criterion)
+    assert_same(ended.stop, before.stop)
     assert_same(ended.error, before.error)
     assert all(np.isfinite(x).all() for x in arrays(ended.error))
     assert int(ended.learner.shown[0]) == 4  # it did not learn from the fifth

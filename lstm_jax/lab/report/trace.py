@@ -45,11 +45,7 @@ def trace(entry, params, seed=0):
   )
   key = prng.Key(*map(jnp.asarray, prng.key_of(seed)))
   length = jnp.int32(entry['length'] or 1)
-  if task.fresh:
-    episode = task.fresh(key, length)
-  else:
-    episode = task.draw(key, length)
-  stream = task.stream(episode)
+  stream = task.stream(task.fresh(key, length))
   times = jnp.arange(int(stream.length))
 
   def step(carry_tm1, t):

@@ -277,13 +277,14 @@ def _what_is_left(opened, how, trials, now):
     records, _ = trial_records.read_records(opened)
   saved, lines = checkpoints.load(opened)
   mains.say('sweep', *lines)
-  if any('groups' in meta for _, meta, _ in saved):
+  whole = [one for one in saved if one[1].get('form') == recorder.FORM]
+  if len(whole) < len(saved):
     mains.say(
       'sweep',
-      'a checkpoint of supervised runs has the form of an older version, which '
-      'is not read any more: what it holds begins again',
+      'a checkpoint has the form of an older version, which is not read any '
+      'more: what it holds begins again',
     )
-  begun = renewal.begun(saved)
+  begun = renewal.begun(whole)
   renewed = renewal.plan(opened, how, records, begun, now)
   mains.say('sweep', *renewed.said)
   for name, why in renewed.trials.items():
@@ -293,7 +294,7 @@ def _what_is_left(opened, how, trials, now):
   return (
     dataclasses.replace(opened, drifted=renewed.drifted),
     records,
-    saved,
+    whole,
   )
 
 

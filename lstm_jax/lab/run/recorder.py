@@ -11,6 +11,10 @@ from lstm_jax.lab.run import renewal
 from lstm_jax.lab.run.progress import Progress, choose_mode
 from lstm_jax.lab.store import checkpoints, nets, trial_records
 
+# What the arrays of a checkpoint are: one more whenever the state of a trial or
+# of epochs has other leaves.
+FORM = 2
+
 
 class RunState:
   """The hooks of `scheduler.run` for one run folder, and the live display.
@@ -124,7 +128,7 @@ class RunState:
           [column.leaves[leaf] for _, column in pairs], axis=-1
         )
     code = {name: self._folder.code.get(name) for name in columns}
-    found = {'programs': meta, 'code': code}
+    found = {'form': FORM, 'programs': meta, 'code': code}
     checkpoints.save(self._folder, self._checkpoint_name, arrays, found)
 
   def outcome(self, outcome):
@@ -148,7 +152,7 @@ class RunState:
         'sequences_to_success': outcome.seen if solved else None,
         # Of epochs that failed no one counts the examples.
         'sequences_seen': 0 if failed_epochs else int(outcome.seen),
-        'milestone': outcome.milestone,
+        'milestone': outcome.first_passed,
         'weights': outcome.weights,
         'test_wrong': test.wrong if test else None,
         'test_total': test.total if test else None,

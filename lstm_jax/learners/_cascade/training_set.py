@@ -11,10 +11,8 @@ def empty(task, sequences):
   word = jax.ShapeDtypeStruct((), jnp.uint32)
   key = Key(word, word)
   number = jax.ShapeDtypeStruct((), jnp.int32)
-  data = ()
-  if task.prepare:
-    data = (jax.eval_shape(task.prepare, key, number),)
-  episode = jax.eval_shape(task.draw, key, number, *data)
+  data = jax.eval_shape(task.prepare, key, number)
+  episode = jax.eval_shape(task.draw, key, number, data)
   return jax.tree.map(
     lambda a: jnp.zeros((sequences, *a.shape), a.dtype), episode
   )

@@ -285,9 +285,16 @@ def test_a_checkpoint_of_an_older_form_is_named(tmp_path, monkeypatch, capsys):
   wanted = table(tmp_path / 'run')
   (record,) = (tmp_path / 'run' / 'records').glob('*.json')
   record.unlink()
-  meta = {'groups': {'g': [1, 0, 0.5]}, 'code': {}}
-  checkpoints.save(opened, 'state', {'g/leaves/x': np.zeros(2)}, meta)
-  capsys.readouterr()
-  assert sweep.main(['sweep', *words]) == 0
-  assert 'has the form of an older version' in capsys.readouterr().err
-  assert table(tmp_path / 'run') == wanted
+  one = record.stem
+  for meta, leaf in (
+    ({'groups': {'g': [1, 0, 0.5]}, 'code': {}}, 'g/leaves/x'),
+    # What would be refused, as it is of other code.
+    ({'programs': {'p': [[one, 0.5]]}, 'code': {one: 'x'}}, 'p/milestone'),
+  ):
+    arrays = {leaf: np.zeros((2, 1) if 'programs' in meta else 2)}
+    checkpoints.save(opened, 'state', arrays, meta)
+    capsys.readouterr()
+    assert sweep.main(['sweep', *words]) == 0
+    assert 'has the form of an older version' in capsys.readouterr().err
+    assert table(tmp_path / 'run') == wanted
+    record.unlink()

@@ -46,8 +46,8 @@ def test_every_module_that_runs_is_there(of_task):
   run = 'tasks/adding cells/gru learners/bptt tasks/_marked cells/_build types'
   run += ' lab/run/scheduler lab/run/queue training/lanes training/online'
   run += ' training/loop'
-  run += ' training/evaluation ops/unroll ops/activations ops/prng'
-  run += ' tasks/_outputs tasks/_criteria lab/run/builds'
+  run += ' ops/unroll ops/activations ops/prng'
+  run += ' tasks/_outputs tasks/_stop_rules/streak lab/run/builds'
   assert {f'lstm_jax/{name}.py' for name in run.split()} <= of_task.keys()
   for other in (
     *('cells/srn', 'lab/store/files', 'lab/store/trial_records'),

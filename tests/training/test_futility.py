@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 
 from lstm_jax.lab.plan import catalog
-from lstm_jax.ops.prng import key_of
+from lstm_jax.ops.prng import Key, key_of
+from lstm_jax.tasks._stop_rules.chain import chain
+from lstm_jax.tasks._stop_rules.evaluation import EvalState
+from lstm_jax.tasks._stop_rules.futility import futility
 from lstm_jax.tasks.first_symbol import first_symbol
 from lstm_jax.training import online
-from lstm_jax.training.online import BUDGET, DIVERGED, GIVEN_UP, RUNNING, SOLVED
-from lstm_jax.types import Blindness, Judgement, Learner
+from lstm_jax.training.online import BUDGET, DIVERGED, FUTILE, RUNNING, SOLVED
+from lstm_jax.types import Judgement, Learner, Shown
 from tests import scripted
 
 EVERY, LIMIT = 3, 6
@@ -72,10 +75,12 @@ def plays(rule=True):
 
   task = scripted.task(sequences=3)
   task = task._replace(
-    draw=lambda key, length: probe(key, length, -1),
+    draw=lambda key, length, data: probe(key, length, -1),
     stream=lambda facts: scripted.Stream(facts.length, None, None, None),
-    blindness=Blindness(EVERY, LIMIT, probe) if rule else None,
   )
+  if rule:
+    blind = futility(EVERY, LIMIT, probe)
+    task = task._replace(stop_rule=chain(task.stop_rule, blind))
   return online.Program(*map(jax.jit, online.program(task, seeing())))
 
 
@@ -112,11 +117,11 @@ def by_hand(sees, right_from, budget):
     if seen >= budget:
       return BUDGET, seen, blind
     if blind >= LIMIT:
-      return GIVEN_UP, seen, blind
+      return FUTILE, seen, blind
 
 
 def ends(trials):
-  found = trials.status, trials.seen, trials.blind
+  found = trials.status, trials.seen, trials.stop[1]
   return list(zip(*(np.asarray(x).tolist() for x in found), strict=True))
 
 
@@ -131,7 +136,7 @@ def test_the_count_is_the_one_by_hand(chunk):
   found = ends(finish(program, begin(program, sees, right_from, budget), chunk))
   want = [by_hand(*case) for case in zip(sees, right_from, budget, strict=True)]
   assert found == want
-  assert {status for status, _, _ in want} == {SOLVED, BUDGET, GIVEN_UP}
+  assert {status for status, _, _ in want} == {SOLVED, BUDGET, FUTILE}
 
 
 def test_by_example():
@@ -150,10 +155,10 @@ def test_by_example():
     ([never] * 4 + [2]) * copies, [20] * LANES,
   )  # fmt: skip
   assert ends(finish(program, trials)) == copies * [
-    (GIVEN_UP, 6, 6),
-    (GIVEN_UP, 9, 6),
-    (GIVEN_UP, 12, 6),
-    (GIVEN_UP, 6, 6),
+    (FUTILE, 6, 6),
+    (FUTILE, 9, 6),
+    (FUTILE, 12, 6),
+    (FUTILE, 6, 6),
     (SOLVED, 5, 3),
   ]
 
@@ -166,11 +171,10 @@ def test_nothing_else_moves():
   args = sees, right_from, rng.integers(1, SHOWN + 1, LANES)
   with_rule = finish(plays(), begin(plays(), *args))
   without = finish(plays(False), begin(plays(False), *args))
-  kept = np.asarray(with_rule.status) != GIVEN_UP
+  kept = np.asarray(with_rule.status) != FUTILE
   assert kept.sum() > 20 and not kept.all()
-  assert without.blind == ()
   for one, other in zip(
-    jax.tree.leaves(with_rule._replace(blind=())),
+    jax.tree.leaves(with_rule._replace(stop=with_rule.stop[0])),
     jax.tree.leaves(without),
     strict=True,
   ):
@@ -182,9 +186,10 @@ def test_nothing_else_moves():
 @pytest.mark.parametrize('middle', ['fixed', 'random'])
 def test_probes_differ_in_the_first_symbol_alone(middle):
   length = 6
-  task = first_symbol(middle=middle, symbols=length, blind_sequences=5000)
-  rule = task.blindness
-  assert (rule.every, rule.sequences) == (1000, 5000)
+  # No evaluation begins where the look is: it would have keys of its own.
+  task = first_symbol(
+    middle=middle, symbols=length, blind_sequences=5000, exam_every=7
+  )
   random = np.random.default_rng(0)
   key = tuple(random.integers(2**32, size=(2, 3), dtype=np.uint32))
   lengths = np.full(3, length)
@@ -196,10 +201,36 @@ def test_probes_differ_in_the_first_symbol_alone(middle):
     )  # fmt: skip
     return jax.vmap(at)(jnp.broadcast_to(jnp.arange(length)[:, None], (6, 3)))
 
+  probes = []
+
+  def judge(params, episode):
+    del params
+    probes.append(episode)
+    return Judgement(None, jnp.ones(3), jnp.ones(3))
+
+  # Of a look at sequence 1000, and of one at 999, where none is due.
+  blind = []
+  for seen in (999, 1000):
+    state = task.stop_rule.init((3,), jnp.float32)
+    with jax.disable_jit():
+      (_, count), verdict = task.stop_rule.update(
+        (state[0], jnp.array([0, 3000, 4000])),
+        Shown(
+          Judgement(jnp.full(3, True), *jnp.ones((2, 3))),
+          jnp.full(3, True), np.full(3, seen), np.zeros(3), lengths,
+          Key(*key), Key(*key), (), judge,
+        ),
+      )  # fmt: skip
+    blind.append((count.tolist(), verdict.futile.tolist()))
+    assert len(probes) == 2 * (seen == 1000)
+  assert blind == [
+    ([0, 3000, 4000], [False] * 3),
+    ([1000, 4000, 5000], [False, False, True]),
+  ]
+
   @jax.jit
   def all_three(key):
-    x, y = (facts(rule.probe(key, lengths, which)) for which in (0, 1))
-    return x, y, facts(task.draw(key, lengths))
+    return *map(facts, probes), facts(task.draw(key, lengths))
 
   x, y, training = jax.tree.map(np.asarray, all_three(key))
   assert np.all(x[0][0] == length - 1) and np.all(y[0][0] == length)
@@ -212,7 +243,8 @@ def test_probes_differ_in_the_first_symbol_alone(middle):
   for probe in (x, y):
     np.testing.assert_array_equal(probe[2], np.tile(only_last[:, None], 3))
   assert training[2].all()
-  assert first_symbol(middle=middle, symbols=length).blindness is None
+  never = first_symbol(middle=middle, symbols=length).stop_rule
+  assert isinstance(never.init((), jnp.float32), EvalState)
 
 
 @functools.cache
@@ -258,7 +290,7 @@ def trained(symbols, blind_sequences, rate, budget, seeds=(0, 2, 9, 14)):
 def test_nets_without_a_trace_of_the_first_symbol_are_given_up():
   # Of 0.05 a step nothing is left of a float32 after nine steps.
   trials = trained(12, 2000, 1.0, 5000)
-  assert np.all(trials.status == GIVEN_UP)
+  assert np.all(trials.status == FUTILE)
   assert np.all(trials.seen == 2000)
 
 
@@ -268,7 +300,7 @@ def test_nets_that_succeed_are_not_cut_off():
   without = trained(4, 0, 10.0, 140_000, RARE)
   assert np.sum(np.asarray(without.status) == SOLVED) == 2
   for one, other in zip(
-    jax.tree.leaves(with_rule._replace(blind=())),
+    jax.tree.leaves(with_rule._replace(stop=with_rule.stop[0])),
     jax.tree.leaves(without),
     strict=True,
   ):

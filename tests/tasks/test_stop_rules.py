@@ -1,4 +1,4 @@
-"""The stop criterion against a count by hand."""
+"""Stop rules against a count by hand."""
 
 import math
 from collections import deque
@@ -11,15 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstm_jax.tasks._criteria import recent, streak
+from lstm_jax.tasks._stop_rules.recent import recent
+from lstm_jax.tasks._stop_rules.streak import streak
 from lstm_jax.types import Judgement
+from tests.stop_rules import says
 
 STEPS, LANES = 40, 3
 BOUND = 1 / math.pi
 
 
 def by_hand(rights, errors, sequences, bound):
-  """When the criterion is met, for one lane: a list of bools."""
+  """When the streak is long enough, for one lane: a list of bools."""
   met = []
   for n in range(1, len(rights) + 1):
     run = 0
@@ -33,14 +35,13 @@ def by_hand(rights, errors, sequences, bound):
 @cache
 def runner(sequences, norm):
   """Compiled: judgements `[STEPS, *]` -> met after each `[STEPS, *]`."""
-  criterion = streak(sequences, BOUND, norm)
+  rule = streak(sequences, BOUND, norm)
 
   def run(judgements):
     def body(state, judgement):
-      state = criterion.update(state, judgement)
-      return state, criterion.met(state)
+      return says(rule, state, judgement)
 
-    init = criterion.init(judgements.right.shape[1:], jnp.float32)
+    init = rule.init(judgements.right.shape[1:], jnp.float32)
     return jax.lax.scan(body, init, judgements)[1]
 
   return jax.jit(run)
@@ -76,19 +77,18 @@ def test_streak_is_a_count_by_hand(rights, errors, sequences, norm):
 
 
 def test_the_two_thousandth_sequence_decides():
-  criterion = streak()
+  rule = streak()
   good = Judgement(np.array(True), np.float32(0.009), np.float32(1.0))
   bad = good._replace(right=np.array(False))
 
   @jax.jit
   def update(state, n, judgement=good):
-    """The state after `n` equal judgements, and whether it is met."""
-    state = jax.lax.fori_loop(
-      0, n, lambda _, s: criterion.update(s, judgement), state
+    """The state after `n` equal judgements, and whether it is solved."""
+    return jax.lax.fori_loop(
+      0, n, lambda _, c: says(rule, c[0], judgement), (state, False)
     )
-    return state, criterion.met(state)
 
-  start = jax.tree.map(np.asarray, criterion.init((), jnp.float32))
+  start = jax.tree.map(np.asarray, rule.init((), jnp.float32))
   assert not update(start, 0)[1]
   assert not update(start, 1999)[1]
   assert update(start, 2000)[1]
@@ -104,11 +104,11 @@ def test_errors_that_are_not_finite_leave_no_trace():
 
   @jax.jit
   def met(right):
-    criterion = streak(2, 0.1)
-    state = criterion.init((), jnp.float32)
+    rule = streak(2, 0.1)
+    state = rule.init((), jnp.float32)
     for n in range(3):
-      state = criterion.update(state, Judgement(right[n], error[n], error[n]))
-    return criterion.met(state)
+      state, solved = says(rule, state, Judgement(right[n], error[n], error[n]))
+    return solved
 
   assert met(np.array([False, True, True]))
 
@@ -116,16 +116,16 @@ def test_errors_that_are_not_finite_leave_no_trace():
 def test_the_sum_of_a_long_run_does_not_drift():
   size = 2**20
   errors = 0.02 * np.random.default_rng(0).random(size, np.float32)
-  criterion = streak()
+  rule = streak()
 
   @jax.jit
   def sums(errors):
     def body(carry, error):
       state, naive = carry
-      state = criterion.update(state, Judgement(jnp.array(True), error, error))
+      state, _ = says(rule, state, Judgement(jnp.array(True), error, error))
       return (state, naive + error), None
 
-    start = (criterion.init((), jnp.float32), jnp.float32(0))
+    start = (rule.init((), jnp.float32), jnp.float32(0))
     return jax.lax.scan(body, start, errors)[0]
 
   state, naive = sums(errors)
@@ -140,10 +140,10 @@ def test_state_follows_the_lanes_and_the_dtype(x64):
   for dtype in (jnp.float32, jnp.float64):
 
     def facts(wide, dtype=dtype):
-      criterion = streak(2, 0.1)
-      state = criterion.init((2, 3), dtype)
-      after = criterion.update(state, Judgement(wide > 0, wide, wide))
-      return state, after, criterion.met(after)
+      rule = streak(2, 0.1)
+      state = rule.init((2, 3), dtype)
+      after, met = says(rule, state, Judgement(wide > 0, wide, wide))
+      return state, after, met
 
     state, after, met = jax.eval_shape(facts, np.full((2, 3), 0.05))
     assert jax.tree.map(jnp.shape, state) == jax.tree.map(jnp.shape, after)
@@ -180,16 +180,15 @@ def recent_by_hand(rights, sequences, wrong):
 
 @cache
 def recent_runner(sequences, wrong):
-  criterion = recent(sequences, wrong)
+  rule = recent(sequences, wrong)
 
   def run(right):
     error = jnp.full(right.shape[1:], jnp.nan)  # must not be read
 
     def body(state, right):
-      state = criterion.update(state, Judgement(right, error, error))
-      return state, criterion.met(state)
+      return says(rule, state, Judgement(right, error, error))
 
-    init = criterion.init(right.shape[1:], jnp.float32)
+    init = rule.init(right.shape[1:], jnp.float32)
     return jax.lax.scan(body, init, right)
 
   return jax.jit(run)
@@ -236,13 +235,13 @@ def test_the_two_thousand_last_sequences_decide():
 
 
 def test_recent_has_the_paper_s_numbers_and_follows_the_lanes(x64):
-  criterion = recent()
+  rule = recent()
   for lanes in ((), (4,), (2, 3)):
 
     def facts(right, error, lanes=lanes):
-      state = criterion.init(lanes, jnp.float64)
-      after = criterion.update(state, Judgement(right, error, error))
-      return state, after, criterion.met(after)
+      state = rule.init(lanes, jnp.float64)
+      after, met = says(rule, state, Judgement(right, error, error))
+      return state, after, met
 
     right, error = np.zeros(lanes, bool), np.zeros(lanes)
     state, after, met = jax.eval_shape(facts, right, error)
@@ -252,10 +251,12 @@ def test_recent_has_the_paper_s_numbers_and_follows_the_lanes(x64):
       ]  # fmt: skip
     assert met.shape == lanes
   for wrong, met in ((139, True), (140, False)):
-    state = criterion.init((), jnp.float32)
-    state = state._replace(wrong=np.int32(wrong), seen=np.int32(2000))
-    assert bool(criterion.met(state)) == met
-    assert not criterion.met(state._replace(seen=np.int32(1999)))
+    state = rule.init((), jnp.float32)
+    state = state._replace(wrong=np.int32(wrong))
+    right = Judgement(np.array(True), np.float32(0), np.float32(0))
+    for seen, expected in ((1998, False), (1999, met)):
+      before = state._replace(seen=np.int32(seen))
+      assert bool(says(rule, before, right)[1]) == expected
 
 
 @pytest.mark.parametrize(

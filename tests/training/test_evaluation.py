@@ -1,8 +1,8 @@
-"""Exams: when a trial sits one, what ends it, and what it leaves alone.
+"""Evaluations: when there is one, what ends it, and what it leaves alone.
 
-A learner answers by tables: training sequence n and sequence n of exam e are
-right or wrong and have an error as prescribed. What a trial then does is known
-by hand.
+A learner answers by tables: training sequence n and sequence n of evaluation e
+are right or wrong and have an error as prescribed. What a trial then does is
+known by hand.
 """
 
 import functools
@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 from lstm_jax.ops.prng import key_of
+from lstm_jax.tasks._stop_rules.evaluation import evaluation
 from lstm_jax.training import online
 from lstm_jax.training.online import BUDGET, DIVERGED, RUNNING, SOLVED
-from lstm_jax.types import Exam, Judgement, Learner, Stream
+from lstm_jax.types import Judgement, Learner, Stream
 from tests import scripted
 from tests.gradients import cheap_jit
 
-TRAINING, EXAM, DATA = 1, 3, 4  # children of a trial's key
+TRAINING, EVALUATION, DATA = 1, 3, 4  # children of a trial's key
 EXAMS, SEQUENCES, SHOWN = 7, 5, 24  # of the tables
 WIDTH = 64  # lanes
 NAN = float('nan')
@@ -38,29 +39,39 @@ class State(NamedTuple):
   answers: dict
 
 
-def asked(exam, prepares):
-  """A task whose sequences are their keys, with this exam."""
-  draws = lambda n: (
-    lambda key, length, *data: Facts(
-      key,
-      length,
-      jnp.full_like(length, n),
-      *(data or (jnp.zeros_like(key[0]),)),
-    )
-  )
+class Asked(NamedTuple):
+  """Of an evaluation: see `_stop_rules.evaluation`."""
+
+  every: int
+  sequences: int
+  most_wrong: int = 0
+  mean_error: float = np.inf
+  fresh: bool = True
+
+
+def task_of(exam, prepares):
+  """A task whose sequences are their keys, with this evaluation."""
+
+  def draw(key, length, n, data):
+    assert isinstance(data, tuple) == (not prepares)
+    return Facts(key, length, n, data if prepares else jnp.zeros_like(key[0]))
 
   def examine(key, length, n, data):
-    assert isinstance(data, tuple) == (not prepares)
-    return Facts(
-      key, length + n, n, data if prepares else jnp.zeros_like(key[0])
-    )
+    return draw(key, length, n, data)._replace(length=length + n)
 
+  of = lambda key, length, n: Facts(
+    key, length, jnp.full_like(length, n), jnp.zeros_like(key[0])
+  )
+  training = lambda key, length, data: draw(
+    key, length, jnp.full_like(length, -1), data
+  )
+  prepared = {'prepare': lambda key, length: key[1]} if prepares else {}
   return scripted.task()._replace(
-    draw=draws(-1),
+    draw=training,
+    fresh=lambda key, length: of(key, length, -2 if prepares else -1),
     stream=lambda facts: Stream(facts.length, None, None, None),
-    criterion=exam._replace(draw=examine),
-    prepare=(lambda key, length: key[1]) if prepares else None,
-    fresh=draws(-2) if prepares else None,
+    stop_rule=evaluation(exam.every, exam.sequences, examine, *exam[2:]),
+    **prepared,
   )
 
 
@@ -113,14 +124,14 @@ class Plays(NamedTuple):
   start: object
   advance: object
   test: object
-  exam: Exam
+  exam: Asked
 
 
 @functools.cache
 def plays(every, sequences, most_wrong=0, mean_error=np.inf, fresh=True,
           prepares=False):  # fmt: skip
-  exam = Exam(every, sequences, None, most_wrong, mean_error, fresh)
-  program = online.program(asked(exam, prepares), answering(every))
+  exam = Asked(every, sequences, most_wrong, mean_error, fresh)
+  program = online.program(task_of(exam, prepares), answering(every))
   return Plays(*map(cheap_jit, program), exam)
 
 
@@ -163,7 +174,7 @@ class Moment(NamedTuple):
 
   status: int
   seen: int
-  milestone: int
+  first_passed: int
   sits: bool
   exams: int
   n: int
@@ -174,11 +185,11 @@ class Moment(NamedTuple):
 
 def by_hand(exam, script):
   """The `Moment`s of a trial, from the rules: one after each sequence."""
-  seen = exams = milestone = learned = 0
+  seen = exams = first_passed = learned = 0
 
   def moment(status=RUNNING, sits=False, n=0, wrong=0, absolute=0.0):
     return Moment(
-      status, seen, milestone, sits, exams, n, wrong, absolute, learned
+      status, seen, first_passed, sits, exams, n, wrong, absolute, learned
     )
 
   bound = exam.mean_error * exam.sequences
@@ -202,13 +213,13 @@ def by_hand(exam, script):
           return (yield moment(DIVERGED, True, n, wrong, absolute))
         n, wrong, absolute = n + 1, wrong + int(is_wrong), absolute + error
         if n == exam.sequences and wrong <= exam.most_wrong:
-          milestone = milestone or seen
+          first_passed = first_passed or seen
           if absolute < bound:
             return (yield moment(SOLVED))
         elif n < exam.sequences:
           too_wrong = wrong > exam.most_wrong
-          # Before the milestone, whether it is reached is worth knowing.
-          too_far_off = milestone and absolute >= bound
+          # Before the first_passed, whether it is reached is worth knowing.
+          too_far_off = first_passed and absolute >= bound
           if not too_wrong and not too_far_off:
             yield moment(RUNNING, True, n, wrong, absolute)
             continue
@@ -220,10 +231,10 @@ def by_hand(exam, script):
 
 def moments(trials):
   """The `Moment` of every lane."""
-  sitting = trials.criterion
+  state = trials.stop
   fields = (
-    trials.status, trials.seen, trials.milestone, sitting.now, sitting.number,
-    sitting.n, sitting.wrong, sitting.absolute, trials.learner.params[0],
+    trials.status, trials.seen, trials.first_passed, state.now, state.number,
+    state.n, state.wrong, state.absolute, trials.learner.params[0],
   )  # fmt: skip
   return [Moment(*m) for m in zip(*map(np.asarray, fields), strict=True)]
 
@@ -269,8 +280,8 @@ def test_every_step_of_a_trial_is_the_one_by_hand(how):
   assert ends == {SOLVED, BUDGET, DIVERGED}
   if len(how) == 4:
     last = [want[-1] for want in by_hands]
-    assert any(m.milestone and m.status == BUDGET for m in last)
-    assert any(0 < m.milestone < m.seen and m.status == SOLVED for m in last)
+    assert any(m.first_passed and m.status == BUDGET for m in last)
+    assert any(0 < m.first_passed < m.seen and m.status == SOLVED for m in last)
 
 
 def ended(played, scripts, chunk=1000, seeds=None):
@@ -315,7 +326,7 @@ def test_an_exam_ends_early_once_it_cannot_be_passed():
   played = plays(2, 3, 1, 0.5)
   cases = {
     # Wrong and errors of the first exam; sequences it takes.
-    1: ([0, 0, 0], [1.25, 0.25, 0.25], 3),  # the milestone is not known yet
+    1: ([0, 0, 0], [1.25, 0.25, 0.25], 3),  # the first_passed is not known yet
     2: ([1, 1, 0], [0, 0, 0], 2),
     3: ([0, 1, 1], [0, 0, 0], 3),
   }
@@ -329,7 +340,7 @@ def test_an_exam_ends_early_once_it_cannot_be_passed():
     (now,) = moments(played.advance(trials, np.int32(1))[0])
     assert not now.sits and now.seen == 2
     assert float(work.sequences) == 2  # training sequences alone
-  # Once the milestone lies behind, an error that is too large ends it too.
+  # Once the first_passed lies behind, an error that is too large ends it too.
   script = answers(
     [[0, 0, 0]] * 2, [[1.0, 0.25, 0.25], [1.25, 0.25, 0.25]], budget=5
   )
@@ -337,7 +348,12 @@ def test_an_exam_ends_early_once_it_cannot_be_passed():
   assert [m.sits for m in steps] == [0, 1, 1, 1, 0, 0, 1, 1, 0, 0]
   trials, _ = played.advance(begin(played, [script]), np.int32(100))
   (end,) = moments(trials)
-  assert (end.status, end.seen, end.milestone, end.exams) == (BUDGET, 5, 2, 2)
+  assert (end.status, end.seen, end.first_passed, end.exams) == (
+    BUDGET,
+    5,
+    2,
+    2,
+  )
 
 
 def fraction(word):
@@ -363,7 +379,7 @@ def test_exam_sequences_leave_no_trace():
     answers([[1, 1]] * EXAMS, train=train, budget=budget),
   ]
   trials = ended(played, scripts, seeds=[5, 5])
-  assert np.asarray(trials.criterion.number).tolist() == [5, 5]
+  assert np.asarray(trials.stop.number).tolist() == [5, 5]
   total = np.float32(0)
   for n in range(budget):
     total += fraction(words(5, TRAINING, n)[1])
@@ -391,7 +407,7 @@ def test_exam_keys(fresh):
   for (i, exam, n), total in sums.items():
     want = np.float32(0)
     for j in range(n):
-      want += fraction(words(seeds[i], EXAM, exam if fresh else 0, j)[0])
+      want += fraction(words(seeds[i], EVALUATION, exam if fresh else 0, j)[0])
     assert total == want
   firsts = {total for (*_, n), total in sums.items() if n == 1}
   assert len(firsts) == (6 if fresh else 2)
@@ -474,14 +490,14 @@ def test_what_is_prepared_reaches_training_and_exam():
   trials, _ = played.advance(trials, np.int32(2))
   for i, seed in enumerate(seeds):
     assert moments(trials)[i].n == 1
-    want = fraction(words(seed, EXAM, 1, 0)[0]) + fraction(data[i])
-    assert trials.criterion.absolute[i] == want
+    want = fraction(words(seed, EVALUATION, 1, 0)[0]) + fraction(data[i])
+    assert trials.stop.absolute[i] == want
   later, _ = played.advance(trials, np.int32(100))
   assert np.asarray(later.data).tolist() == data
 
 
 def test_the_test_after_success_takes_fresh_sequences():
-  """Never those that were prepared; without `fresh` those of training."""
+  """Never those that were prepared; of a task of one kind those of training."""
   for prepares in (True, False):
     played = plays(2, 3, 3, 0.0, True, prepares)
     key = tuple(np.array([key_of(1)] * 2).T)

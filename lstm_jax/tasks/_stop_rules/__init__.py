@@ -1,0 +1,1 @@
+"""Stop rules: when a trial is solved, and when it is futile."""

@@ -1,0 +1,84 @@
+"""Stop rules outside a trial: what they say, and what an evaluation asks."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.ops.prng import Key
+from lstm_jax.types import Judgement, Shown
+
+_MOST = 20_001  # sequences of an evaluation, and between two
+
+
+def shown(judgement, seen=1, first_passed=0):
+  """What a rule is told of a sequence of which only this matters."""
+  return Shown(
+    judgement, np.True_, seen, first_passed, None, None, None, None, None
+  )
+
+
+def says(rule, state, judgement):
+  """`(state, solved)` after a training sequence."""
+  state, verdict = rule.update(state, shown(judgement))
+  return state, verdict.solved
+
+
+class Asked(NamedTuple):
+  """Of an evaluation: see `_stop_rules.evaluation`."""
+
+  sequences: int
+  every: int
+  most_wrong: int
+  mean_error: float
+  fresh: bool
+
+
+def asked(rule, mean_error=np.inf):
+  """What an evaluation asks for, found by trying it.
+
+  Args:
+    rule: the stop rule.
+    mean_error: that it should have; nan is returned where it has another.
+  """
+
+  def after(lanes, seen=1, first_passed=0, **known):
+    state = rule.init((lanes,), jnp.float32)
+    state = state._replace(**{k: jnp.asarray(v) for k, v in known.items()})
+    fine = jnp.zeros(lanes)
+    right = Judgement(jnp.full(lanes, True), fine, fine)
+    return rule.update(state, shown(right, seen, first_passed))
+
+  counts = np.arange(1, _MOST + 1)
+  begins = np.asarray(after(_MOST, seen=counts)[0].now)
+  every = int(np.argmax(begins)) + 1
+  np.testing.assert_array_equal(begins, counts % every == 0)
+  sits = np.full(_MOST, True)
+  _, verdict = after(_MOST, now=sits, n=counts - 1)
+  sequences = int(np.argmax(verdict.passed)) + 1
+  last = {'now': sits, 'n': np.full(_MOST, sequences - 1)}
+  passed = np.asarray(after(_MOST, wrong=counts - 1, **last)[1].passed)
+  most_wrong = int(passed.sum()) - 1
+  assert passed[: most_wrong + 1].all()
+  bound = np.float32(min(mean_error * sequences, 1e38))
+  beside = np.array([np.nextafter(bound, np.float32(0)), bound])
+  beside = {k: v[:2] for k, v in last.items()} | {'absolute': beside}
+  solved = np.asarray(after(2, **beside)[1].solved).tolist()
+  holds = solved == [True, mean_error == np.inf]
+  numbers = rule.init((2,), jnp.float32)._replace(
+    now=np.full(2, True), number=np.array([1, 2])
+  )
+  key = Key(*np.full((2, 2), 5, np.uint32))
+  high, _ = rule.next_key(numbers, key, key)
+  return Asked(
+    sequences, every, most_wrong, mean_error if holds else np.nan,
+    bool(high[0] != high[1]),
+  )  # fmt: skip
+
+
+def evaluation_draw(task, key, length, n, data=()):
+  """Sequence `n` of an evaluation of the task."""
+  state = task.stop_rule.init(jnp.shape(length), jnp.float32)
+  state = state._replace(now=state.n == 0, n=n)
+  training = task.draw(key, length, data)
+  return task.stop_rule.next_episode(state, training, key, length, data)

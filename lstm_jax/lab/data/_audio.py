@@ -7,6 +7,7 @@ import numpy as np
 
 from lstm_jax.lab.data import _folds, _levels, _sounds, _spectra
 from lstm_jax.lab.data._cache import cached
+from lstm_jax.lab.data.files.prepared import Prepared
 from lstm_jax.training.examples import Dataset, Examples, Pool
 
 Split = Literal['published', 'official']
@@ -18,7 +19,7 @@ _FEWEST = 20  # sounds of which each part of the published split has one
 
 
 def dataset(
-  prepared,
+  prepared: Prepared,
   *,
   window: float,
   hop: float,
@@ -77,7 +78,7 @@ def dataset(
     return _sounds.standardised(sounds, np.frombuffer(train, np.int64))
 
   def parts_of(seed):
-    if split == 'published':
+    if usable is not None:
       return _folds.random_parts(usable, seed)
     return _folds.fold_parts(prepared.name, sounds, seed, fold)
 

@@ -16,7 +16,7 @@ import sys
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 
@@ -35,9 +35,20 @@ def folder() -> Path:
   return places.cache() / 'features'
 
 
+class _Array(TypedDict):
+  dtype: str
+  shape: list[int]
+  crc32: int
+
+
+class _Held(TypedDict):
+  settings: dict[str, object]
+  arrays: dict[str, _Array]
+
+
 def cached(
   name: str,
-  settings: Mapping[str, Any],
+  settings: Mapping[str, object],
   make: Callable[[], Mapping[str, np.ndarray]],
 ) -> dict[str, np.ndarray]:
   """The arrays of `make()`, from the disk where they were made before.
@@ -80,7 +91,9 @@ def _stored(stem, settings):
   """The arrays under a name; None unless all are there, whole."""
   path = Path(f'{stem}.json')
   try:
-    held = seal.unseal_json('features', files.read(path, _LONGEST), path)
+    held = cast(
+      _Held, seal.unseal_json('features', files.read(path, _LONGEST), path)
+    )
     if held['settings'] != seal.plain(settings):
       return None
     arrays = {}

@@ -40,7 +40,7 @@ def ranks(texts: Iterable[bytes]) -> dict[bytes, int]:
   Args:
     texts: reviews in the order in which they were counted.
   """
-  counts = Counter()
+  counts: Counter[bytes] = Counter()
   for text in texts:
     counts.update(words_of(text))
   # `sorted` keeps the order of what compares equal.
@@ -58,12 +58,12 @@ def python2_order(keys: Iterable[bytes]) -> list[bytes]:
     The same keys in the order of their places in the table.
   """
   hashes = {key: _hash(key) for key in keys}
-  places = [None] * 8
+  places: list[bytes | None] = [None] * 8
   for used, key in enumerate(hashes, 1):
     _put(places, key, hashes)
     if 3 * used >= 2 * len(places):
       wanted = used * (2 if used > _GROWS_FAST else 4)
-      larger = [None] * max(8, 1 << wanted.bit_length())
+      larger: list[bytes | None] = [None] * max(8, 1 << wanted.bit_length())
       for moved in filter(None, places):
         _put(larger, moved, hashes)
       places = larger

@@ -14,6 +14,7 @@ import numpy as np
 from lstm_jax.lab.data import _spectra
 from lstm_jax.lab.data.files import riff
 from lstm_jax.lab.data.files.errors import BadData
+from lstm_jax.lab.data.files.prepared import Prepared
 
 _FULL_SCALE = 32768.0  # of a sample that is 1 in floating point
 _LINE_EVERY = 2.0  # seconds
@@ -45,7 +46,7 @@ class Sounds(NamedTuple):
   bits16: np.ndarray
 
 
-def compute(prepared, recipe: _spectra.Recipe) -> Sounds:
+def compute(prepared: Prepared, recipe: _spectra.Recipe) -> Sounds:
   """The features of every sound, its first channel, on all cores.
 
   A line on stderr says how far it is.

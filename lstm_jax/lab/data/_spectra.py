@@ -175,8 +175,8 @@ def _band_weights(window, rate):
 
 def _mel_weights(size, rate):
   """Triangles over three neighbouring edges on the mel scale; sums are 1."""
-  mel = 2595 * np.log10(1 + np.array([LOWEST, rate / 2]) / 700)
-  edges = 700 * (10 ** (np.linspace(*mel, MEL_BANDS + 2) / 2595) - 1)
+  least, most = 2595 * np.log10(1 + np.array([LOWEST, rate / 2]) / 700)
+  edges = 700 * (10 ** (np.linspace(least, most, MEL_BANDS + 2) / 2595) - 1)
   centres = np.arange(size // 2 + 1) * rate / size
   low, middle, high = (edges[i : i + MEL_BANDS, None] for i in range(3))
   rising = (centres - low) / (middle - low)

@@ -14,17 +14,26 @@ import contextlib
 import json
 import math
 import struct
+from collections.abc import Mapping
 
 import numpy as np
 
 from lstm_jax.lab.store import faults, files, seal, shape
+from lstm_jax.lab.store.folder import Folder
 
 _LENGTH = struct.Struct('<Q')
+# (name, meta, arrays)
+Checkpoint = tuple[str, dict[str, object], dict[str, np.ndarray]]
 KEPT = 2
 _AXES = 32
 
 
-def save(folder, name, arrays, meta):
+def save(
+  folder: Folder,
+  name: str,
+  arrays: Mapping[str, np.ndarray],
+  meta: Mapping[str, object],
+) -> None:
   """Publishes the next generation of checkpoint `name`.
 
   Args:
@@ -49,7 +58,7 @@ def save(folder, name, arrays, meta):
     _remove(folder, name, old)
 
 
-def load(folder):
+def load(folder: Folder) -> tuple[list[Checkpoint], list[str]]:
   """The newest whole generation of every checkpoint.
 
   A generation that is damaged is renamed to `*.bad` and the one before it is
@@ -80,13 +89,13 @@ def load(folder):
   return found, problems
 
 
-def drop(folder, name):
+def drop(folder: Folder, name: str) -> None:
   """Removes every generation of checkpoint `name`; none is fine."""
   for generation in _generations(folder).get(name, []):
     _remove(folder, name, generation)
 
 
-def drop_all(folder):
+def drop_all(folder: Folder) -> None:
   """Removes every generation of every checkpoint: nothing is under way."""
   for name in _generations(folder):
     drop(folder, name)
@@ -104,7 +113,7 @@ def _remove(folder, name, generation):
 
 def _generations(folder, bad=False):
   """name -> generations on disk, ascending; of `*.bad` files if `bad`."""
-  found = {}
+  found: dict[str, list[int]] = {}
   for name in files.names(folder.path / 'checkpoints'):
     name, _, rest = name.partition('.')
     number, _, ending = rest.partition('.')

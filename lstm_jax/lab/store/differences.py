@@ -2,8 +2,10 @@
 
 import collections
 import json
+from collections.abc import Iterator, Sequence
 
 from lstm_jax.lab.store import seal
+from lstm_jax.lab.store.documents import Entry, Plan
 from lstm_jax.lab.store.provenance import COMPARED
 
 SHOWN = 10
@@ -12,7 +14,7 @@ WIDTH = 100
 _IDS = ('trials.id:', 'trials.trial:')
 
 
-def drift_of(there, asked):
+def drift_of(there: Plan, asked: Plan) -> dict[str, tuple[object, object]]:
   """The compared provenance that differs: name -> (there, asked).
 
   What has parts, as JAX's options have, is compared part by part.
@@ -21,7 +23,7 @@ def drift_of(there, asked):
     there: the plan in the folder.
     asked: the new plan.
   """
-  drift = {}
+  drift: dict[str, tuple[object, object]] = {}
   for key in COMPARED:
     a, b = (plan['provenance'].get(key) for plan in (there, asked))
     if isinstance(a, dict) and isinstance(b, dict):
@@ -33,17 +35,20 @@ def drift_of(there, asked):
   return drift
 
 
-def shown(lines):
+def shown(lines: Sequence[str]) -> str:
   """The first lines, indented, and how many more there are."""
   more = len(lines) - SHOWN
   rest = [f'{more} more'] if more > 0 else []
   return '\n'.join(f'  {line}' for line in [*lines[:SHOWN], *rest])
 
 
-def change(name, there, asked):
+def change(name: str, there: object, asked: object) -> str:
   """One difference; of two long lists only the items that are not in both."""
-  both = isinstance(there, list) and isinstance(asked, list)
-  if both and len(seal.canonical([there, asked])) > WIDTH:
+  if (
+    isinstance(there, list)
+    and isinstance(asked, list)
+    and len(seal.canonical([there, asked])) > WIDTH
+  ):
     there, asked = (
       [item for item in there if item not in asked] or there,
       [item for item in asked if item not in there] or asked,
@@ -56,7 +61,7 @@ def _text(value):
   return text if len(text) <= WIDTH else f'{text[:WIDTH]}...'
 
 
-def lines_of(name, there, asked):
+def lines_of(name: str, there: object, asked: object) -> Iterator[str]:
   """One line a leaf in which two plain values differ."""
   if isinstance(there, dict) and isinstance(asked, dict):
     for key in {**there, **asked}:
@@ -72,7 +77,9 @@ def lines_of(name, there, asked):
     yield change(name, there, asked)
 
 
-def trial_lines(there, asked, total):
+def trial_lines(
+  there: Sequence[Entry], asked: Sequence[Entry], total: int
+) -> Iterator[str]:
   """One line a field and change; the trials it happens in are counted.
 
   Args:

@@ -7,7 +7,7 @@ each of them.
 import contextlib
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,20 +50,22 @@ class Disk(NamedTuple):
     fsync_directory: `path -> None`.
   """
 
-  open: Callable = os.open
-  write: Callable = os.write
-  fsync: Callable = os.fsync
-  link: Callable = os.link
-  rename: Callable = os.rename
-  unlink: Callable = os.unlink
-  mkdir: Callable = os.mkdir
-  fsync_directory: Callable = _fsync_directory
+  open: Callable[..., int] = os.open
+  write: Callable[..., int] = os.write
+  fsync: Callable[[int], None] = os.fsync
+  link: Callable[..., None] = os.link
+  rename: Callable[..., None] = os.rename
+  unlink: Callable[..., None] = os.unlink
+  mkdir: Callable[..., None] = os.mkdir
+  fsync_directory: Callable[[str | Path], None] = _fsync_directory
 
 
 DISK = Disk()
 
 
-def fault(error, path, size=0):
+def fault(
+  error: OSError, path: str | Path, size: int = 0
+) -> StorageError | Unusable:
   """The `StorageError` or `Unusable` that an OSError on `path` comes to."""
   reason = os.strerror(error.errno) if error.errno else str(error)
   owner, path = _owner(path), faults.clean(path)
@@ -76,7 +78,7 @@ def fault(error, path, size=0):
 
 
 @contextlib.contextmanager
-def storage(path, size=0):
+def storage(path: str | Path, size: int = 0) -> Iterator[None]:
   """Turns an OSError within into the `fault` of `path`.
 
   `FileExistsError` passes: it is an answer, not a fault.

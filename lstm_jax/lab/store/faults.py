@@ -36,7 +36,7 @@ and 143 stopped by SIGHUP, SIGINT and SIGTERM: what was saved is safe, run
 again to continue. What cannot be printed changes no code: work goes on."""
 
 
-def clean(text, keep=''):
+def clean(text: object, keep: str = '') -> str:
   """Text with everything that a terminal would act on written as an escape.
 
   Args:
@@ -56,7 +56,7 @@ _INSIDE = re.compile(r'.*/((?:lstm_jax|experiments)/.*)')
 _PACKAGE = re.compile(r'.*/(?:site|dist)-packages/(.*)')
 
 
-def without_places(text):
+def without_places(text: str) -> str:
   """A message whose paths say nothing of the machine: `lstm_jax/types.py`."""
 
   def relative(match):

@@ -36,7 +36,9 @@ _NO_FILE = {
 }
 
 
-def write_temporary(path, data, disk=DISK):
+def write_temporary(
+  path: str | Path, data: bytes | memoryview, disk: Disk = DISK
+) -> tuple[int, Path]:
   """Writes `data` beside `path` under a hidden name; returns (fd, name).
 
   The writer holds a `flock` on the open file, which the kernel drops when the
@@ -64,7 +66,12 @@ def write_temporary(path, data, disk=DISK):
     os.close(fd)
 
 
-def publish(path, data, overwrite=False, disk=DISK):
+def publish(
+  path: str | Path,
+  data: bytes | memoryview,
+  overwrite: bool = False,
+  disk: Disk = DISK,
+) -> None:
   """Makes `path` hold `data`, wholly and durably, or leaves it as it was.
 
   Args:
@@ -111,7 +118,7 @@ def _link(source, target, disk):
     disk.unlink(source)
 
 
-def clean(directory, disk=DISK):
+def clean(directory: str | Path, disk: Disk = DISK) -> None:
   """Removes temporary files of writers that are gone."""
   for temporary in Path(directory).glob('.*.tmp'):
     gone_or_foreign = FileNotFoundError, PermissionError
@@ -126,7 +133,7 @@ def clean(directory, disk=DISK):
         os.close(fd)
 
 
-def set_aside(path, disk=DISK, ending='bad'):
+def set_aside(path: str | Path, disk: Disk = DISK, ending: str = 'bad') -> Path:
   """Renames a file to `<name>.<ending>` (`.<ending>2`, ... if taken)."""
   path = Path(path)
   number = 1
@@ -141,7 +148,7 @@ def set_aside(path, disk=DISK, ending='bad'):
   return bad
 
 
-def write(path, data, disk: Disk = DISK):
+def write(path: str | Path, data: bytes, disk: Disk = DISK) -> None:
   """Makes `path` hold `data`; a file that holds it already is not touched.
 
   Args:
@@ -164,7 +171,7 @@ def write(path, data, disk: Disk = DISK):
   publish(path, data, overwrite=True, disk=disk)
 
 
-def make_directory(path, disk=DISK):
+def make_directory(path: str | Path, disk: Disk = DISK) -> None:
   """Makes a directory and its parents, durably; an existing one is fine.
 
   Raises:
@@ -189,7 +196,7 @@ def make_directory(path, disk=DISK):
       )
 
 
-def read(path, limit=LARGEST, start=b''):
+def read(path: str | Path, limit: int = LARGEST, start: bytes = b'') -> bytes:
   """The bytes of a regular file.
 
   Args:
@@ -237,7 +244,7 @@ def read(path, limit=LARGEST, start=b''):
     return b''.join(parts)
 
 
-def tree(root, endings):
+def tree(root: str | Path, endings: str | tuple[str, ...]) -> list[Path]:
   """The regular files below a directory that end so, as paths, sorted.
 
   What an editor leaves (`.#x.py`, links to nothing) is not among them.
@@ -253,7 +260,7 @@ def tree(root, endings):
   return sorted(path for path in found if path.is_file())
 
 
-def read_text(path, limit=LARGEST):
+def read_text(path: str | Path, limit: int = LARGEST) -> str:
   """The text of a regular file in UTF-8; raises as `read`.
 
   Raises:
@@ -265,7 +272,7 @@ def read_text(path, limit=LARGEST):
     raise Corrupt(f'{faults.clean(path)}: not UTF-8: {error}') from None
 
 
-def names(directory, ending=''):
+def names(directory: str | Path, ending: str = '') -> list[str]:
   """The names in a directory that end so, sorted; none where there is none.
 
   Hidden files are left out: temporary ones, and those of editors and systems.

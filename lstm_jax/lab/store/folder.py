@@ -18,12 +18,12 @@ import dataclasses
 import datetime
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from lstm_jax.lab.store import faults, files, lost, seal, shape
 from lstm_jax.lab.store.differences import change, drift_of, shown
+from lstm_jax.lab.store.documents import Entry, Plan
 from lstm_jax.lab.store.growth import grown
 from lstm_jax.lab.store.provenance import COMPARED
 from lstm_jax.lab.store.sources import code_of
@@ -53,17 +53,17 @@ class Folder:
   """
 
   path: Path
-  plan: Mapping[str, Any]
-  trials: Mapping[str, Mapping[str, Any]]
+  plan: Plan
+  trials: Mapping[str, Entry]
   identity: str
-  drift: Mapping[str, Any]
+  drift: Mapping[str, object]
   disk: files.Disk = files.DISK
   code: Mapping[str, str] = dataclasses.field(default_factory=dict)
-  drifted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  drifted: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
   said: tuple[str, ...] = ()
 
 
-def trial_id(setting):
+def trial_id(setting: Mapping[str, object]) -> str:
   """The id of a trial: 16 hexadecimal digits of the hash of its setting.
 
   Args:
@@ -74,8 +74,12 @@ def trial_id(setting):
 
 
 def create_or_open(
-  path, plan, allow_drift=False, disk=files.DISK, sources=None
-):
+  path: str | Path,
+  plan: Plan,
+  allow_drift: bool = False,
+  disk: files.Disk = files.DISK,
+  sources: Mapping[str, Mapping[str, str]] | None = None,
+) -> Folder:
   """Makes the run folder of a plan, or opens it to go on.
 
   A folder of another plan is refused before anything is written. What a plan
@@ -144,7 +148,7 @@ def create_or_open(
   return dataclasses.replace(folder, code=code, said=said)
 
 
-def open_folder(path, disk=files.DISK):
+def open_folder(path: str | Path, disk: files.Disk = files.DISK) -> Folder:
   """Opens an existing run folder for reading; writes nothing.
 
   Raises:
@@ -161,7 +165,7 @@ def open_folder(path, disk=files.DISK):
   return Folder(path, plan, _by_id(plan), plan['identity'], {}, disk)
 
 
-def note(folder, line):
+def note(folder: Folder, line: str) -> None:
   """Appends a line to the log, for a reader; never fails, never read back."""
   now = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
   with contextlib.suppress(OSError):

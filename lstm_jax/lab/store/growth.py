@@ -8,6 +8,7 @@ budget takes the place of a smaller one.
 
 from lstm_jax.lab.store import seal
 from lstm_jax.lab.store.differences import change, lines_of, trial_lines
+from lstm_jax.lab.store.documents import Plan
 
 # What a trial is called and what it is compared with: not what it does.
 _LABELS = (
@@ -16,7 +17,7 @@ _LABELS = (
 _OWN = ('id', 'trial', 'seed', 'budget')
 
 
-def grown(there, asked):
+def grown(there: Plan, asked: Plan) -> tuple[Plan, list[str]]:
   """The plan of a folder after a command.
 
   Args:
@@ -43,7 +44,7 @@ def grown(there, asked):
   names = [successor.get(name, name) for name in old]
   if len(new) > len(names) and new.keys() >= set(names):
     names = list(new)  # as if all had been asked for at once
-  labels = {}
+  labels: dict[str, dict[str, object]] = {}
   for trial in asked['trials']:
     found = {key: trial[key] for key in _LABELS if key in trial}
     same = labels.setdefault(_setting(trial), found) == found
@@ -53,20 +54,16 @@ def grown(there, asked):
     new.get(name) or {**old[name], **labels[_setting(old[name])]}
     for name in dict.fromkeys([*names, *new])
   ]
-  added = {
-    'replaced': {new_name: name for name, new_name in successor.items()},
-    'sources': asked.get('sources', {}),
-  }
-  plan = {
+  plan: Plan = {
     **there,
     'trials': trials,
     'programs': _joined(there['programs'], asked['programs'], successor),
-    **{
-      key: {**there.get(key, {}), **more}
-      for key, more in added.items()
-      if key in there or more
-    },
   }
+  if successor or 'replaced' in there:
+    old_ids = {new_name: name for name, new_name in successor.items()}
+    plan['replaced'] = {**there.get('replaced', {}), **old_ids}
+  if asked.get('sources') or 'sources' in there:
+    plan['sources'] = {**there.get('sources', {}), **asked.get('sources', {})}
   return (there if plan == there else plan), []
 
 
@@ -77,8 +74,9 @@ def _obstacles(there, asked):
   more = [trial for name, trial in new.items() if name not in old]
   if {*map(_setting, old.values())} != {*map(_setting, new.values())}:
     same_count = left and len(left) == len(more)
-    pair = (left, more) if same_count else (there['trials'], asked['trials'])
-    yield from trial_lines(*pair, len(old))
+    if not same_count:
+      left, more = there['trials'], asked['trials']
+    yield from trial_lines(left, more, len(old))
     return
   places = {_place(trial): trial for trial in more}
   budgets = [_budgets(plan) for plan in (there, asked)]
@@ -119,7 +117,7 @@ def _budget(trial):
 
 def _budgets(plan):
   """Setting -> budgets that its trials have in a plan, ascending."""
-  found = {}
+  found: dict[str, set[int]] = {}
   for trial in plan['trials']:
     found.setdefault(_setting(trial), set()).add(_budget(trial))
   return {setting: sorted(budgets) for setting, budgets in found.items()}

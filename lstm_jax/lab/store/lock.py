@@ -11,14 +11,18 @@ import fcntl
 import json
 import os
 import socket
+from collections.abc import Iterator
 
 from lstm_jax.lab.store import faults, files
+from lstm_jax.lab.store.folder import Folder
 
 _LONGEST = 1000  # bytes of a lock file
 
 
 @contextlib.contextmanager
-def lock(folder, shard=None):
+def lock(
+  folder: Folder, shard: tuple[int, int] | None = None
+) -> Iterator[None]:
   """Holds the folder for this process while the context lasts.
 
   Without a shard the folder is held alone. The processes of shards (i, n)

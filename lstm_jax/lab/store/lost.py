@@ -6,11 +6,18 @@ identity of the plan. Where they are those of the command, nothing is lost.
 
 import collections
 import contextlib
+from pathlib import Path
 
 from lstm_jax.lab.store import faults, files, seal
+from lstm_jax.lab.store.documents import Plan
 
 
-def made(path, plan, allow_drift, damaged):
+def made(
+  path: Path,
+  plan: Plan,
+  allow_drift: bool,
+  damaged: faults.Corrupt | None,
+) -> tuple[Plan, tuple[str, ...]]:
   """The plan of a folder that has none, or a damaged one.
 
   Args:
@@ -51,20 +58,18 @@ def made(path, plan, allow_drift, damaged):
   return plan, said
 
 
-def _is_text(value):
-  return isinstance(value, str)
-
-
-def recorded(path):
+def recorded(path: Path) -> tuple[set[str], collections.Counter[str]]:
   """(ids, identities with how often) that whole records in `path` carry."""
-  trials, identities = set(), collections.Counter()
+  trials: set[str] = set()
+  identities: collections.Counter[str] = collections.Counter()
   place = path / 'records'
   for name in (place / name for name in files.names(place, '.json')):
     with contextlib.suppress(faults.StoreError, FileNotFoundError):
       record = seal.unseal_json('record', files.read(name), name)
       facts = record if isinstance(record, dict) else {}
-      whose = [facts.get('trial'), facts.get('plan')]
-      if '.conflict-' not in name.name and all(map(_is_text, whose)):
-        trials.add(whose[0])
-        identities[whose[1]] += 1
+      trial, identity = facts.get('trial'), facts.get('plan')
+      is_first = '.conflict-' not in name.name
+      if is_first and isinstance(trial, str) and isinstance(identity, str):
+        trials.add(trial)
+        identities[identity] += 1
   return trials, identities

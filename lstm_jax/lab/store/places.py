@@ -1,12 +1,13 @@
 """Folders of the user: home, caches. There may be none."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from lstm_jax.lab.store.faults import Unusable, clean
 
 
-def expanded(path):
+def expanded(path: str | Path) -> Path:
   """A path whose `~` is written out.
 
   Raises:
@@ -21,7 +22,7 @@ def expanded(path):
     ) from None
 
 
-def cache(environ=os.environ):
+def cache(environ: Mapping[str, str] = os.environ) -> Path:
   """The folder of what can be made again.
 
   `$XDG_CACHE_HOME/lstm_jax`, or under `~/.cache`.

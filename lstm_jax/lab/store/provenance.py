@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'lstm_jax')
@@ -35,13 +36,13 @@ COMPARED = (
 
 
 def provenance(
-  device_kind=None,
-  device_count=None,
-  data=None,
-  layer_code=None,
-  compiler=None,
-  jax_config=None,
-):
+  device_kind: str | None = None,
+  device_count: int | None = None,
+  data: Mapping[str, str] | None = None,
+  layer_code: Mapping[str, str] | None = None,
+  compiler: str | None = None,
+  jax_config: Mapping[str, object] | None = None,
+) -> dict[str, object]:
   """What makes the results of this process, as a flat dict.
 
   The sources that were run are not here: see `sources`.

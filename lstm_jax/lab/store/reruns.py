@@ -5,15 +5,20 @@ room for a new run are kept as `<trial>.json.old`.
 """
 
 import collections
+from collections.abc import Collection, Iterable, Mapping
 
 from lstm_jax.lab.store import faults, files, seal, sources, trial_records
-from lstm_jax.lab.store.folder import note
+from lstm_jax.lab.store.folder import Folder, note
 
 # How a trial ends that a larger budget would not have changed.
 _FINAL = ('solved', 'given_up', 'diverged')
 
 
-def changed(folder, made, now):
+def changed(
+  folder: Folder,
+  made: Mapping[str, str | None],
+  now: Mapping[str, dict[str, str]],
+) -> dict[str, tuple[str, ...]]:
   """The trials whose code is not the code of now.
 
   Args:
@@ -25,7 +30,9 @@ def changed(folder, made, now):
     trial -> the files that differ, of those trials that are in both and whose
     code is known; no files where they are not known any more.
   """
-  table, answers, found = folder.plan.get('sources', {}), {}, {}
+  table = folder.plan.get('sources', {})
+  answers: dict[tuple[str, int], tuple[str, ...] | None] = {}
+  found = {}
   for trial, code in made.items():
     if code is None or trial not in now:
       continue
@@ -38,12 +45,12 @@ def changed(folder, made, now):
       same = sources.code_of(files_now) == code
       differ = sources.differing(then, files_now) if then and not same else ()
       answers[key] = None if same else tuple(differ)
-    if answers[key] is not None:
-      found[trial] = answers[key]
+    if (names := answers[key]) is not None:
+      found[trial] = names
   return found
 
 
-def counted(found):
+def counted(found: Mapping[str, Collection[str]]) -> list[str]:
   """Lines on what `changed` has found: a file, and how many trials it is of."""
   counts = collections.Counter(
     name for names in found.values() for name in names
@@ -55,7 +62,7 @@ def counted(found):
   return lines
 
 
-def set_aside(folder, trials, why):
+def set_aside(folder: Folder, trials: Iterable[str], why: str) -> None:
   """Makes room for trials to run again; their old records are kept."""
   for trial in trials:
     for part in ('records', 'nets'):
@@ -66,7 +73,7 @@ def set_aside(folder, trials, why):
         note(folder, f'{trial} runs again, {why}; kept as {part}/{old.name}')
 
 
-def take_over(folder):
+def take_over(folder: Folder) -> tuple[dict[str, str], int]:
   """Gives trials of a larger budget the results that it does not change.
 
   A trial that was solved, given up or has diverged within a smaller budget
@@ -109,10 +116,14 @@ def take_over(folder):
   return taken, again
 
 
-def failures(records):
+def failures(
+  records: Mapping[str, Mapping[str, object]],
+) -> collections.Counter[str]:
   """Each reason, in one line without folders -> how many trials failed so."""
   return collections.Counter(
-    faults.without_places(record.get('reason') or '?').partition('\n')[0][:300]
+    faults.without_places(str(record.get('reason') or '?')).partition('\n')[0][
+      :300
+    ]
     for record in records.values()
     if record['status'] == 'failed'
   )

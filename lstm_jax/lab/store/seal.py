@@ -11,23 +11,28 @@ import json
 import math
 import re
 import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar, overload
 
 from lstm_jax.lab.store.faults import Corrupt, Refused
 
 SCHEMA = 1
 MAGIC = b'lstm_jax'
 
+_Dict = TypeVar('_Dict', bound=Mapping[str, object])
+
 _HEAD = struct.Struct('<8sIQ')
 _DIGEST = hashlib.sha256().digest_size
 
 
-def seal(payload, schema=SCHEMA):
+def seal(payload: bytes, schema: int = SCHEMA) -> bytes:
   """magic | schema | length | SHA-256 of the rest of the file | payload."""
   head = _HEAD.pack(MAGIC, schema, len(payload))
   return head + hashlib.sha256(head + payload).digest() + payload
 
 
-def unseal(data, name, schema=SCHEMA):
+def unseal(data: bytes, name: str | Path, schema: int = SCHEMA) -> bytes:
   """The payload of `seal`; `name` is for messages.
 
   Raises:
@@ -53,7 +58,7 @@ def unseal(data, name, schema=SCHEMA):
   return payload
 
 
-def seal_json(kind, content, schema=SCHEMA):
+def seal_json(kind: str, content: object, schema: int = SCHEMA) -> bytes:
   """A sealed file that can be read by eye: strict JSON with its SHA-256.
 
   Args:
@@ -67,7 +72,9 @@ def seal_json(kind, content, schema=SCHEMA):
   return (json.dumps(document, indent=2, allow_nan=False) + '\n').encode()
 
 
-def unseal_json(kind, data, name, schema=SCHEMA):
+def unseal_json(
+  kind: str, data: bytes, name: str | Path, schema: int = SCHEMA
+) -> object:
   """The content of `seal_json`; any other byte than it wrote is an error.
 
   Raises:
@@ -94,19 +101,33 @@ def _check_schema(found, schema, name):
     )
 
 
-def canonical(value):
+def canonical(value: object) -> str:
   """The one JSON text of a plain value: keys sorted, no blanks."""
   return json.dumps(
     value, sort_keys=True, separators=(',', ':'), allow_nan=False
   )
 
 
-def digest(value):
+def digest(value: object) -> str:
   """SHA-256, in hexadecimal, of the canonical JSON of a plain value."""
   return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
-def plain(value, reasons=None, at=''):
+@overload
+def plain(
+  value: _Dict, reasons: dict[str, str] | None = ..., at: str = ...
+) -> _Dict: ...
+
+
+@overload
+def plain(
+  value: object, reasons: dict[str, str] | None = ..., at: str = ...
+) -> object: ...
+
+
+def plain(
+  value: object, reasons: dict[str, str] | None = None, at: str = ''
+) -> object:
   """`value` as strict JSON can hold it: dict, list, str, numbers, None.
 
   Arrays and their scalars become lists and numbers, tuples lists.
@@ -143,7 +164,7 @@ def plain(value, reasons=None, at=''):
   )
 
 
-def check_name(name, what):
+def check_name(name: str, what: str) -> None:
   """Raises ValueError unless `name` is safe as part of a file name."""
   if not re.fullmatch(r'[A-Za-z0-9_][A-Za-z0-9_-]{0,99}', name):
     raise ValueError(

@@ -48,7 +48,9 @@ class _Module(NamedTuple):
   imports: tuple[str, ...]
 
 
-def of_modules(modules: Iterable[str], known=None) -> dict[str, str]:
+def of_modules(
+  modules: Iterable[str], known: dict[str, _Module | None] | None = None
+) -> dict[str, str]:
   """File -> digest of the modules that these import, themselves included.
 
   Args:
@@ -65,18 +67,18 @@ def of_modules(modules: Iterable[str], known=None) -> dict[str, str]:
     seen.add(module)
     if module not in known:
       known[module] = _read(module)
-    if known[module] is not None:
-      name, digest, imports = known[module]
-      found[name] = digest
-      waiting += imports
+    if read_one := known[module]:
+      found[read_one.name] = read_one.digest
+      waiting += read_one.imports
   return dict(sorted(found.items()))
 
 
-def of_module(module: str, known: dict) -> dict[str, str]:
+def of_module(module: str, known: dict[str, _Module | None]) -> dict[str, str]:
   """File -> digest of one module, without what it imports."""
   if module not in known:
     known[module] = _read(module)
-  return {known[module].name: known[module].digest} if known[module] else {}
+  read_one = known[module]
+  return {read_one.name: read_one.digest} if read_one else {}
 
 
 def of_native() -> dict[str, str]:

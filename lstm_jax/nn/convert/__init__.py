@@ -18,11 +18,15 @@ product (`reset='before'`), those of the others after it. Where two biases are
 added, an export puts the sum in the first and zeros in the second.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.nn.convert import _flax, _others
+from lstm_jax.nn.convert._read import Rows
+from lstm_jax.types import Cell, Params
 
 LIBRARIES = ('torch', 'keras', 'flax', 'haiku', 'equinox')
 KINDS = ('lstm', 'gru', 'srn')
@@ -32,7 +36,9 @@ KINDS = ('lstm', 'gru', 'srn')
 _ACTIVATIONS = {'torch': ('srn_tanh', 'srn_relu'), 'haiku': ('srn_relu',)}
 
 
-def import_weights(library, kind, cell, weights):
+def import_weights(
+  library: str, kind: str, cell: Cell, weights: object
+) -> Params:
   """The params of a cell from the weights of another library's layer.
 
   Args:
@@ -75,11 +81,11 @@ def import_weights(library, kind, cell, weights):
       f'{library}: weights of {count} layers or directions; a cell takes one: '
       'see stack_weights.import_stack'
     )
-  rows = _IMPORT[library](
+  rows = w_x, *_ = _IMPORT[library](
     kind, weights[0][0], cell.num_inputs, len(cell.mask.w_h[0]), before
   )
   found = dict(zip(('w_x', 'w_h', 'b', 'b_hn'), rows, strict=True))
-  dtype = jax.dtypes.canonicalize_dtype(found['w_x'].dtype)
+  dtype = jax.dtypes.canonicalize_dtype(w_x.dtype)
   params = {}
   for name, mask in cell.mask._asdict().items():
     value = found.get(name)
@@ -90,10 +96,10 @@ def import_weights(library, kind, cell, weights):
         'cell with all its biases'
       )
     params[name] = jnp.asarray(value, dtype)
-  return type(cell.mask)(**params)
+  return cell.mask._replace(**params)
 
 
-def directions(library, weights):
+def directions(library: str, weights: object) -> list[list[object]]:
   """Weights of one layer or more, taken apart.
 
   Args:
@@ -113,13 +119,13 @@ def directions(library, weights):
       [found[layer, way] for way in (0, 1) if (layer, way) in found]
       for layer in layers
     ]
-  if library == 'keras':
-    nested = isinstance(weights, list | tuple) and any(
-      isinstance(one, list | tuple) or hasattr(one, 'get_weights')
-      for one in weights
-    )
-    return list(map(_others.keras_directions, weights if nested else [weights]))
   several = weights if isinstance(weights, list | tuple) else [weights]
+  if library == 'keras':
+    nested = any(
+      isinstance(one, list | tuple) or hasattr(one, 'get_weights')
+      for one in several
+    )
+    return list(map(_others.keras_directions, several if nested else [weights]))
   if library == 'flax':
     return list(map(_flax.directions, several))
   return [
@@ -127,7 +133,9 @@ def directions(library, weights):
   ]
 
 
-def export_weights(library, kind, cell, params):
+def export_weights(
+  library: str, kind: str, cell: Cell, params: Params
+) -> object:
   """The inverse of `import_weights`: params as another library keeps them.
 
   Args:
@@ -141,7 +149,7 @@ def export_weights(library, kind, cell, params):
     ValueError: as there; params that are not those of the cell.
   """
   before = _check(library, kind, cell)
-  if jax.tree.structure(params) != jax.tree.structure(cell.mask):
+  if len({*map(jax.tree.structure, (params, cell.mask))}) > 1:
     raise ValueError(
       f'params are of type {type(params).__name__}; must be those of the cell'
     )
@@ -209,7 +217,7 @@ def _kind_of(cell):
   return f'none of {", ".join(KINDS)}: its params are {", ".join(fields)}'
 
 
-_IMPORT = {
+_IMPORT: dict[str, Callable[..., Rows]] = {
   'torch': _others.from_torch,
   'keras': _others.from_keras,
   'flax': _flax.from_flax,

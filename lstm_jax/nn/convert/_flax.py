@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lstm_jax.nn.convert._read import read, zeros_if_none
+from lstm_jax.nn.convert._read import Rows, read
 
 GATES = {'lstm': 'ifgo', 'gru': 'rzn'}
 _WAYS = ('forward_rnn', 'backward_rnn')
 
 
-def directions(weights):
+def directions(weights: object) -> list[object]:
   """The weights of each direction: one, or both of a `Bidirectional`."""
   tree = _unwrapped(_tree(weights))
   if any(way in tree for way in _WAYS):
@@ -22,7 +22,9 @@ def directions(weights):
   return [tree]
 
 
-def from_flax(kind, weights, num_inputs, size, before):
+def from_flax(
+  kind: str, weights: object, num_inputs: int, size: int, before: bool
+) -> Rows:
   """`(w_x, w_h, b, b_hn)` of one cell."""
   del before
   tree = _unwrapped(_tree(weights))
@@ -37,7 +39,7 @@ def from_flax(kind, weights, num_inputs, size, before):
     return _from_dense(kind, flat, num_inputs, size)
   flat = {name.replace('if_.', 'if.'): leaf for name, leaf in flat.items()}
   gates = GATES.get(kind, ('',))
-  spec = {}
+  spec: dict[str, tuple[str, tuple[int, ...]]] = {}
   for gate in gates:
     spec[f'i{gate}.kernel'] = 'w_x', (size, num_inputs)
     spec[f'h{gate}.kernel'] = 'w_h', (size, size)
@@ -47,13 +49,11 @@ def from_flax(kind, weights, num_inputs, size, before):
     spec['hn.bias'] = 'b_hn', (size,)
   found = read('flax', flat, spec, [n for n in spec if n.endswith('.bias')])
   way = 'h' if kind == 'lstm' else 'i'
-  some = next(iter(found.values()))
-  bias = lambda name: zeros_if_none(found[name], some, size)
   join = lambda side: np.concatenate(
     [found[f'{side}{g}.kernel'] for g in gates]
   )
-  b = np.concatenate([bias(f'{way}{gate}.bias') for gate in gates])
-  return join('i'), join('h'), b, bias('hn.bias') if kind == 'gru' else None
+  b = np.concatenate([found[f'{way}{gate}.bias'] for gate in gates])
+  return join('i'), join('h'), b, found.get('hn.bias')
 
 
 def _from_dense(kind, flat, num_inputs, size):
@@ -67,14 +67,19 @@ def _from_dense(kind, flat, num_inputs, size):
   }
   found = read('flax', flat, spec, ('dense_i.bias', 'dense_h.bias'))
   w_x, w_h, b_i, b_h = found.values()
-  b_i, b_h = (zeros_if_none(b, w_x, rows) for b in (b_i, b_h))
   if kind != 'gru':
     return w_x, w_h, b_i + b_h, None
   b = np.concatenate([(b_i + b_h)[: 2 * size], b_i[2 * size :]])
   return w_x, w_h, b, b_h[2 * size :]
 
 
-def to_flax(kind, w_x, w_h, b, b_hn):
+def to_flax(
+  kind: str,
+  w_x: np.ndarray,
+  w_h: np.ndarray,
+  b: np.ndarray,
+  b_hn: np.ndarray | None,
+) -> dict[str, dict[str, np.ndarray]]:
   """Params of linen's cell."""
   if kind == 'srn':
     return {'i': {'kernel': w_x.T, 'bias': b}, 'h': {'kernel': w_h.T}}
@@ -86,7 +91,7 @@ def to_flax(kind, w_x, w_h, b, b_hn):
   way = 'h' if kind == 'lstm' else 'i'
   for gate, block in zip(gates, np.split(b, len(gates)), strict=True):
     params[way + gate]['bias'] = block
-  if kind == 'gru':
+  if b_hn is not None:
     params['hn']['bias'] = b_hn
   return params
 

@@ -1,17 +1,11 @@
 """Weights of torch, Keras, Haiku and Equinox, to rows in our order and back."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lstm_jax.nn.convert._read import (
-  as_mapping,
-  as_numpy,
-  read,
-  rows,
-  zeros_if_none,
-)
+from lstm_jax.nn.convert._read import Rows, as_mapping, as_numpy, read, rows
 
 # Where each of our blocks is in theirs, counted from 1. A GRU whose z is the
 # share of the new value has our z turned round: f(-x) = 1 - f(x).
@@ -21,7 +15,7 @@ _HAIKU_BACK = {'lstm': (1, 3, 2, 4), 'gru': (-2, 1, 3), 'srn': (1,)}
 _TORCH = ('weight_ih', 'weight_hh', 'bias_ih', 'bias_hh')
 
 
-def torch_layers(weights):
+def torch_layers(weights: object) -> dict[tuple[int, int], dict[str, object]]:
   """`(layer, direction) -> {plain name: array}` of a whole `state_dict`."""
   if hasattr(weights, 'state_dict'):
     weights = weights.state_dict()
@@ -30,7 +24,7 @@ def torch_layers(weights):
       f'torch: weights are of type {type(weights).__name__}; must be a '
       'state_dict'
     )
-  layers = {}
+  layers: dict[tuple[int, int], dict[str, object]] = {}
   for name, value in weights.items():
     found = re.fullmatch(
       r'(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(?:_l(\d+)(_reverse)?)?',
@@ -51,7 +45,13 @@ def torch_layers(weights):
   return layers
 
 
-def from_torch(kind, weights, num_inputs, size, before):
+def from_torch(
+  kind: str,
+  weights: Mapping[str, object],
+  num_inputs: int,
+  size: int,
+  before: bool,
+) -> Rows:
   """`(w_x, w_h, b, b_hn)` of one layer in one direction."""
   del before
   count = _rows_of(kind) * size
@@ -63,22 +63,28 @@ def from_torch(kind, weights, num_inputs, size, before):
   }
   found = read('torch', weights, spec, ('bias_ih', 'bias_hh'))
   w_x, w_h, b_ih, b_hh = found.values()
-  b_ih, b_hh = (zeros_if_none(b, w_x, count) for b in (b_ih, b_hh))
   if kind != 'gru':
     return w_x, w_h, b_ih + b_hh, None
   b = np.concatenate([(b_ih + b_hh)[: 2 * size], b_ih[2 * size :]])
   return w_x, w_h, b, b_hh[2 * size :]
 
 
-def to_torch(kind, w_x, w_h, b, b_hn):
+def to_torch(
+  kind: str,
+  w_x: np.ndarray,
+  w_h: np.ndarray,
+  b: np.ndarray,
+  b_hn: np.ndarray | None,
+) -> dict[str, np.ndarray]:
   """The arrays of a cell of torch."""
+  del kind
   b_hh = np.zeros_like(b)
-  if kind == 'gru':
+  if b_hn is not None:
     b_hh[-len(b_hn) :] = b_hn
   return {'weight_ih': w_x, 'weight_hh': w_h, 'bias_ih': b, 'bias_hh': b_hh}
 
 
-def keras_directions(weights):
+def keras_directions(weights: object) -> list[object]:
   """The list of `get_weights` of each direction."""
   if hasattr(weights, 'get_weights'):
     weights = weights.get_weights()
@@ -94,7 +100,9 @@ def keras_directions(weights):
   return [weights[:half], weights[half:]]
 
 
-def from_keras(kind, weights, num_inputs, size, before):
+def from_keras(
+  kind: str, weights: Sequence[object], num_inputs: int, size: int, before: bool
+) -> Rows:
   """`(w_x, w_h, b, b_hn)` of one layer in one direction."""
   names = ('kernel', 'recurrent_kernel', 'bias')
   weights = dict(zip(names, weights, strict=False))
@@ -114,7 +122,6 @@ def from_keras(kind, weights, num_inputs, size, before):
         f'recurrent product; the cell does not: make it with reset={which!r}'
       )
   w_x, w_h, bias = read('keras', weights, spec, ('bias',)).values()
-  bias = np.zeros(spec['bias'][1], w_x.dtype) if bias is None else bias
   b_hn = np.zeros(size, w_x.dtype) if kind == 'gru' else None
   if two:
     b_x, b_h = (rows(part, order) for part in bias)
@@ -125,18 +132,27 @@ def from_keras(kind, weights, num_inputs, size, before):
   return rows(w_x, order), rows(w_h, order), b, b_hn
 
 
-def to_keras(kind, w_x, w_h, b, b_hn, before):
+def to_keras(
+  kind: str,
+  w_x: np.ndarray,
+  w_h: np.ndarray,
+  b: np.ndarray,
+  b_hn: np.ndarray | None,
+  before: bool,
+) -> list[np.ndarray]:
   """`[kernel, recurrent_kernel, bias]`."""
   order = _KERAS[kind]  # each is its own inverse
   bias = rows(b, order)
-  if kind == 'gru' and not before:
+  if b_hn is not None and not before:
     b_h = np.zeros_like(b)
     b_h[-len(b_hn) :] = b_hn
     bias = np.stack([bias, rows(b_h, order)])
   return [rows(w_x, order).T, rows(w_h, order).T, bias]
 
 
-def from_haiku(kind, weights, num_inputs, size, before):
+def from_haiku(
+  kind: str, weights: object, num_inputs: int, size: int, before: bool
+) -> Rows:
   """`(w_x, w_h, b, b_hn)` of one core; also with the names of its modules."""
   del before
   order, count = _HAIKU[kind], _rows_of(kind) * size
@@ -151,9 +167,12 @@ def from_haiku(kind, weights, num_inputs, size, before):
     },
   }[kind]  # fmt: skip
   tree = as_mapping('haiku', weights, spec)
-  while len(tree) == 1 and isinstance(next(iter(tree.values())), Mapping):
-    (tree,) = tree.values()
-  flat = {}
+  while len(tree) == 1:
+    (inner,) = tree.values()
+    if not isinstance(inner, Mapping):
+      break
+    tree = dict(inner)
+  flat: dict[str, object] = {}
   for part, own in tree.items():
     if isinstance(own, Mapping):
       last = str(part).rpartition('/')[2]
@@ -168,14 +187,20 @@ def from_haiku(kind, weights, num_inputs, size, before):
     )  # fmt: skip
   b = rows(found['b'], order)
   if kind == 'gru':
-    turned = (rows(found[name], order) for name in ('w_i', 'w_h'))
-    return *turned, b, np.zeros(size, b.dtype)
+    turned = [rows(found[name], order) for name in ('w_i', 'w_h')]
+    return turned[0], turned[1], b, np.zeros(size, b.dtype)
   w = rows(found['w'], order)
   b[size : 2 * size] += 1
   return w[:, :-size], w[:, -size:], b, None
 
 
-def to_haiku(kind, w_x, w_h, b, b_hn):
+def to_haiku(
+  kind: str,
+  w_x: np.ndarray,
+  w_h: np.ndarray,
+  b: np.ndarray,
+  b_hn: np.ndarray | None,
+) -> dict[str, np.ndarray] | dict[str, dict[str, np.ndarray]]:
   """The params of a core of Haiku."""
   del b_hn
   order = _HAIKU_BACK[kind]
@@ -194,7 +219,9 @@ def to_haiku(kind, w_x, w_h, b, b_hn):
   return {'w': rows(w, order).T, 'b': rows(b, order)}
 
 
-def from_equinox(kind, weights, num_inputs, size, before):
+def from_equinox(
+  kind: str, weights: object, num_inputs: int, size: int, before: bool
+) -> Rows:
   """`(w_x, w_h, b, b_hn)` of a cell or of its fields."""
   del before
   count = _rows_of(kind) * size
@@ -207,17 +234,21 @@ def from_equinox(kind, weights, num_inputs, size, before):
     spec['bias_n'] = 'b_hn', (size,)
   given = as_mapping('equinox', weights, (*spec, 'bias_n'))
   found = read('equinox', given, spec, ('bias', 'bias_n'))
-  b = zeros_if_none(found['bias'], found['weight_ih'], count)
-  b_hn = None
-  if kind == 'gru':
-    b_hn = zeros_if_none(found['bias_n'], found['weight_ih'], size)
-  return found['weight_ih'], found['weight_hh'], b, b_hn
+  w_x, w_h, b = (found[name] for name in ('weight_ih', 'weight_hh', 'bias'))
+  return w_x, w_h, b, found.get('bias_n')
 
 
-def to_equinox(kind, w_x, w_h, b, b_hn):
+def to_equinox(
+  kind: str,
+  w_x: np.ndarray,
+  w_h: np.ndarray,
+  b: np.ndarray,
+  b_hn: np.ndarray | None,
+) -> dict[str, np.ndarray]:
   """The fields of a cell of Equinox."""
+  del kind
   fields = {'weight_ih': w_x, 'weight_hh': w_h, 'bias': b}
-  return fields | ({'bias_n': b_hn} if kind == 'gru' else {})
+  return fields | ({} if b_hn is None else {'bias_n': b_hn})
 
 
 def _rows_of(kind):

@@ -1,12 +1,22 @@
 """Arrays of other libraries: names and shapes checked, as numpy."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import jax.numpy as jnp
 import numpy as np
 
+# name -> `(our name, shape)`; weights and biases as rows in our order, b_hn of
+# a GRU alone.
+Spec = Mapping[str, tuple[str, tuple[int, ...]]]
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
 
-def read(library, given, spec, optional=()):
+
+def read(
+  library: str,
+  given: Mapping[str, object],
+  spec: Spec,
+  optional: Collection[str] = (),
+) -> dict[str, np.ndarray]:
   """The arrays of one layer in one direction, by their names.
 
   Args:
@@ -14,10 +24,10 @@ def read(library, given, spec, optional=()):
     given: name -> array of that library; None: not there.
     spec: name -> `(our name, shape)`, the shape that the array has here: a
       matrix of a library that multiplies from the left is turned round.
-    optional: names that may be absent.
+    optional: names that may be absent; the first of `spec` is none of them.
 
   Returns:
-    name -> array of numpy, None where it is absent.
+    name -> array of numpy, zeros where it is absent.
 
   Raises:
     ValueError: missing or superfluous names, another shape, no numbers.
@@ -31,7 +41,7 @@ def read(library, given, spec, optional=()):
     raise ValueError(
       f'{library}: {" and ".join(parts)}; must be {", ".join(spec)}'
     )
-  arrays = dict.fromkeys(spec)
+  arrays = {}
   for name, value in given.items():
     ours, shape = spec[name]
     array = as_numpy(f'{library}: {name}', value)
@@ -44,10 +54,14 @@ def read(library, given, spec, optional=()):
         f'{shape}'
       )
     arrays[name] = array
-  return arrays
+  dtype = arrays[next(iter(spec))].dtype
+  return {
+    name: arrays[name] if name in arrays else np.zeros(shape, dtype)
+    for name, (_, shape) in spec.items()
+  }
 
 
-def as_numpy(name, value):
+def as_numpy(name: str, value: object) -> np.ndarray:
   """An array of floating numbers of any library as one of numpy."""
   if hasattr(value, 'detach'):  # torch
     value = value.detach().cpu()
@@ -63,7 +77,9 @@ def as_numpy(name, value):
   return array
 
 
-def as_mapping(library, weights, names):
+def as_mapping(
+  library: str, weights: object, names: Iterable[str]
+) -> dict[str, object]:
   """A dictionary of the weights, from one or from the fields of an object."""
   if isinstance(weights, Mapping):
     return dict(weights)
@@ -76,14 +92,9 @@ def as_mapping(library, weights, names):
   return found
 
 
-def rows(a, order):
+def rows(a: np.ndarray, order: Sequence[int]) -> np.ndarray:
   """Blocks of rows in another order; a minus turns a block round."""
   blocks = np.split(np.asarray(a), len(order))
   return np.concatenate(
     [blocks[abs(i) - 1] * (1 if i > 0 else -1) for i in order]
   )
-
-
-def zeros_if_none(b, like, size):
-  """A bias, or zeros `[size]` of the dtype of `like`."""
-  return np.zeros(size, like.dtype) if b is None else b

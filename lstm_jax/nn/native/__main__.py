@@ -17,7 +17,7 @@ made anew.
 Exit codes: 0 it is there, 1 it cannot be made, 2 bad arguments."""
 
 
-def main(arguments) -> int:
+def main(arguments: list[str]) -> int:
   """Builds the library; returns the exit code."""
   if arguments in (['--help'], ['-h']):
     print(_HELP)

@@ -27,7 +27,7 @@ class Inputs(NamedTuple):
   xs: Array  # [T, B, I]
   h_0: Array  # [B, C] outputs before the first step
   c_0: Array  # [B, C] internal states before it; read of an LSTM only
-  lengths: Array  # [B] int32, steps past them change nothing
+  lengths: Array | None  # [B] int32, steps past them change nothing
 
 
 class Made(NamedTuple):
@@ -49,7 +49,9 @@ def forward(cell: str, reverse: bool, inputs: Inputs) -> Made:
   return Made(*_call('forward', _made(inputs), inputs, cell, reverse))
 
 
-def forward_kept(cell, reverse, inputs):
+def forward_kept(
+  cell: str, reverse: bool, inputs: Inputs
+) -> tuple[Made, tuple[Array, Array]]:
   """`forward`, and what the way back needs of every step."""
   nets = _nets(inputs)
   kept = (
@@ -61,8 +63,16 @@ def forward_kept(cell, reverse, inputs):
   return Made(*made), (inside, gates)
 
 
-def backward(cell, reverse, with_xs, inputs, ys, kept, errors):
-  """The gradient by `Inputs`; None for lengths, and for xs if not wanted.
+def backward(
+  cell: str,
+  reverse: bool,
+  with_xs: bool,
+  inputs: Inputs,
+  ys: Array,
+  kept: tuple[Array, Array],
+  errors: Made,
+) -> Inputs:
+  """The gradient by `Inputs`; None for lengths, empty by xs if not wanted.
 
   Args:
     cell, reverse, inputs: as in `forward`.
@@ -78,10 +88,8 @@ def backward(cell, reverse, with_xs, inputs, ys, kept, errors):
   if not with_xs:
     shapes = shapes._replace(xs=jax.ShapeDtypeStruct((0, 0, 0), ys.dtype))
   shapes = tuple(map(shape, shapes[:-1]))
-  found = Inputs(
-    *_call('backward', shapes, arrays, cell, reverse), lengths=None
-  )
-  return found if with_xs else found._replace(xs=None)
+  errors_of = _call('backward', shapes, arrays, cell, reverse)
+  return Inputs._make((*errors_of, None))
 
 
 # Axes of one net's arrays.
@@ -97,11 +105,9 @@ def _nets(arrays, axes=_AXES):
 
 
 def _of_one_net(inputs):
-  return Inputs(
-    *(
-      jax.ShapeDtypeStruct(a.shape[a.ndim - own :], a.dtype)
-      for a, own in zip(inputs, _AXES, strict=True)
-    )
+  return Inputs._make(
+    jax.ShapeDtypeStruct(a.shape[a.ndim - own :], a.dtype)
+    for a, own in zip(inputs, _AXES, strict=True)
   )
 
 
@@ -121,7 +127,9 @@ def _made(inputs):
 _AGAIN = ((1e6, 64), (16e6, 160))
 
 
-def keeps(cell, inputs):
+def keeps(
+  cell: str, inputs: Inputs
+) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
   """Shapes of what the way back of one net needs beside ys.
 
   Cells are filled up to whole vectors.

@@ -13,8 +13,8 @@ import os
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable, Mapping
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from lstm_jax.lab.data.files import faults
@@ -56,7 +56,9 @@ class Archive(NamedTuple):
 
 
 @contextlib.contextmanager
-def opened(path, scratch, report: faults.Report = faults.stop):
+def opened(
+  path: Path, scratch: Path, report: faults.Report = faults.stop
+) -> Iterator[Archive]:
   """Opens an archive for reading any member at any time.
 
   A compressed one is first decompressed into a file without a name, which is
@@ -89,7 +91,9 @@ def opened(path, scratch, report: faults.Report = faults.stop):
       members = _members(file)
     except _DAMAGE as error:
       raise BadData(f'{path}: damaged or cut short: {error}') from error
-    places, bad, folded = {}, [], {}
+    places: dict[str, tuple[int, int]] = {}
+    folded: dict[str, str] = {}
+    bad = []
     for member in members:
       name = _plain(member.name)
       if reason := _reason(member, places, folded):
@@ -229,7 +233,7 @@ def _reason(member, seen, folded):
   return f'differs from {other} in case alone' if other else ''
 
 
-def checked(path, sha256, size):
+def checked(path: Path, sha256: str, size: int) -> None:
   """Compares a file with what was published.
 
   Args:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import struct
 import zlib
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -48,7 +49,7 @@ class Clip(NamedTuple):
   codec: str
 
 
-def read(path):
+def read(path: str | Path) -> Clip:
   """Reads one file.
 
   Args:
@@ -71,7 +72,7 @@ def read(path):
   return decode(content, path)
 
 
-def decode(content, name):
+def decode(content: bytes, name: str | Path) -> Clip:
   """`read` for the bytes of a file called `name` in messages."""
   try:
     clip = _decode(content)

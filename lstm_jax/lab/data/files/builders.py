@@ -19,7 +19,8 @@ import time
 import types
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,8 @@ from lstm_jax.lab.data.files.published import PUBLISHED, Download
 # Records a shard: clips are large, and what is in a shard is in memory.
 _SHARD = {'imdb': 5_000, 'urban_sound': 100, 'esc10': 100, 'esc50': 100}
 _EVERY = 2.0  # seconds between two lines of progress
+# TFDS keeps a list of all builders, in which names are taken.
+_UNREGISTERED = {'skip_registration': True}
 _PATIENCE = 20.0  # seconds until a server that is silent is none
 
 
@@ -48,6 +51,10 @@ class Written(NamedTuple):
   seconds: dict[str, float]
 
 
+# Field -> bytes, a number or an array of them.
+Record = Mapping[str, object]
+
+
 class Split(NamedTuple):
   """What goes into a split.
 
@@ -57,7 +64,7 @@ class Split(NamedTuple):
   """
 
   total: int
-  records: Iterator[dict | None]
+  records: Iterator[Record | None]
 
 
 def _features(name):
@@ -80,12 +87,14 @@ def _features(name):
   }
 
 
-class _Collected(tfds.core.ShardBasedBuilder, skip_registration=True):
+class _Collected(tfds.core.ShardBasedBuilder, **_UNREGISTERED):
   """Writes the splits that it is given, in their order."""
 
   VERSION = tfds.core.Version('1.0.0')
 
-  def __init__(self, splits: Mapping[str, Split] | None = None, **kwargs):
+  def __init__(
+    self, splits: Mapping[str, Split] | None = None, **kwargs: object
+  ) -> None:
     self._splits = splits or {}
     super().__init__(file_format='array_record', **kwargs)
 
@@ -115,25 +124,25 @@ class _Collected(tfds.core.ShardBasedBuilder, skip_registration=True):
     """Says nothing."""
 
 
-class Imdb(_Collected, skip_registration=True):
+class Imdb(_Collected, **_UNREGISTERED):
   """Reviews of films: text, label, id."""
 
   name = 'imdb'
 
 
-class UrbanSound(_Collected, skip_registration=True):
+class UrbanSound(_Collected, **_UNREGISTERED):
   """UrbanSound8K, a split a fold."""
 
   name = 'urban_sound'
 
 
-class Esc10(_Collected, skip_registration=True):
+class Esc10(_Collected, **_UNREGISTERED):
   """The ten classes of ESC-50 that are ESC-10, a split a fold."""
 
   name = 'esc10'
 
 
-class Esc50(_Collected, skip_registration=True):
+class Esc50(_Collected, **_UNREGISTERED):
   """ESC-50, a split a fold."""
 
   name = 'esc50'
@@ -149,7 +158,12 @@ def _shards(split, size):
   return [shard] * -(-split.total // size)
 
 
-def write(name, folder, splits: Mapping[str, Split], say):
+def write(
+  name: str,
+  folder: Path,
+  splits: Mapping[str, Split],
+  say: Callable[[str], None],
+) -> Written:
   """Prepares a data set by TFDS.
 
   TFDS writes under another name and renames: what a killed process leaves is
@@ -193,7 +207,7 @@ def write(name, folder, splits: Mapping[str, Split], say):
   return Written(digest.hexdigest(), counts, seconds)
 
 
-def sources(name, folder):
+def sources(name: str, folder: Path) -> dict[str, Sequence[dict[str, object]]]:
   """What `write` wrote: split -> TFDS data source, empty splits left out."""
   builder = _BUILDERS[name](data_dir=folder)
   return {
@@ -203,7 +217,7 @@ def sources(name, folder):
   }
 
 
-def fetch(download: Download, folder):
+def fetch(download: Download, folder: Path) -> Path:
   """Downloads a file, once.
 
   Args:

@@ -4,7 +4,7 @@ import collections
 import concurrent.futures
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -38,7 +38,9 @@ class Row(NamedTuple):
   group: int
 
 
-def listed(name, source: Source, report: faults.Report = faults.stop):
+def listed(
+  name: str, source: Source, report: faults.Report = faults.stop
+) -> dict[str, list[Row]]:
   """The clips that are both in the table and there.
 
   Args:
@@ -103,16 +105,19 @@ def _urban_rows(name, source, table, report):
   )
   rows, bad = [], []
   for row in found:
-    file, label, group = row['slice_file_name'], row['classID'], row['fsID']
+    file = str(row['slice_file_name'])
+    label, group, fold, kind = (
+      int(row[key]) for key in ('classID', 'fsID', 'fold', 'class')
+    )
     said = _URBAN_NAME.fullmatch(file)
     said = said and tuple(map(int, said.groups()))
-    if row['class'] == label and said == (group, label):
-      path = f'audio/fold{row["fold"]}/{file}'
-      rows.append(Row(file, path, row['fold'], label, group))
+    if kind == label and said == (group, label):
+      path = f'audio/fold{fold}/{file}'
+      rows.append(Row(file, path, fold, label, group))
     else:
       bad.append(
         f'{source.path}/{table}: {file} with fsID {group}, classID {label}, '
-        f'class {classes[row["class"]]}: these contradict each other'
+        f'class {classes[kind]}: these contradict each other'
       )
   report(bad)
   return rows, named
@@ -139,23 +144,26 @@ def _esc_rows(name, source, table, report):
   )
   rows, bad = [], []
   for row in found:
-    file, target, ten = row['filename'], row['target'], row['esc10']
-    if row['category'] != target or ten != (target in ESC10_TARGETS):
+    file, ten = str(row['filename']), row['esc10']
+    target, fold, kind, group = (
+      int(row[key]) for key in ('target', 'fold', 'category', 'src_file')
+    )
+    if kind != target or ten != (target in ESC10_TARGETS):
       bad.append(
         f'{source.path}/{table}: {file} with target {target}, category '
-        f'{every[row["category"]]}, esc10 {ten}: these contradict each other'
+        f'{every[kind]}, esc10 {ten}: these contradict each other'
       )
     elif target in targets:
       label = targets.index(target)
       path = f'audio/{file}'
-      rows.append(Row(file, path, row['fold'], label, row['src_file']))
+      rows.append(Row(file, path, fold, label, group))
   report(bad)
   return rows, named
 
 
 def records(
   source: Source, rows: Sequence[Row], report: faults.Report = faults.stop
-):
+) -> Iterator[dict[str, object] | None]:
   """Decodes clips, on all cores, a few ahead of the reader.
 
   Args:
@@ -175,7 +183,9 @@ def records(
   cores = len(os.sched_getaffinity(0))
   pool = concurrent.futures.ThreadPoolExecutor(cores)
   try:
-    ahead = collections.deque()
+    ahead: collections.deque[concurrent.futures.Future[dict[str, object]]] = (
+      collections.deque()
+    )
     for row in rows:
       ahead.append(pool.submit(_record, source, row))
       if len(ahead) > 2 * cores:

@@ -8,7 +8,7 @@ from lstm_jax.lab.store.faults import clean
 class Missing(Exception):
   """A data set is not on this machine; the message says how to get it."""
 
-  def __init__(self, message):
+  def __init__(self, message: str) -> None:
     super().__init__(clean(message))
 
 
@@ -18,7 +18,7 @@ class BadData(Exception):
   Names in it may be anybody's: whatever a terminal would act on is escaped.
   """
 
-  def __init__(self, message):
+  def __init__(self, message: str) -> None:
     super().__init__(clean(message))
 
 

@@ -14,7 +14,7 @@ Report = Callable[[Sequence[str]], None]
 _SHOWN = 3
 
 
-def stop(faults):
+def stop(faults: Sequence[str]) -> None:
   """The `Report` that leaves nothing out.
 
   Args:

@@ -25,7 +25,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict, cast
 
 from lstm_jax.lab.data.files import archives, clips, faults, reviews, sources
 from lstm_jax.lab.data.files.errors import BadData, Missing
@@ -54,15 +54,15 @@ class Records:
     home: folder of the files, for messages.
   """
 
-  source: Sequence[dict]
-  read: Callable[[dict], dict]
+  source: Sequence[dict[str, object]]
+  read: Callable[[dict[str, object]], Mapping[str, object]]
   check: Callable[[], None]
   home: Path
 
-  def __len__(self):
+  def __len__(self) -> int:
     return len(self.source)
 
-  def __getitem__(self, index):
+  def __getitem__(self, index: int) -> Mapping[str, object]:
     if not -len(self) <= index < len(self):
       raise IndexError(f'index {index}: there are {len(self)} records')
     self.check()
@@ -76,6 +76,17 @@ class Records:
         f'{clean(self.home)}: record {index} cannot be read ({said}); '
         + _remedy(self.home)
       ) from error
+
+
+class _Whole(TypedDict):
+  """Content of `whole.json`."""
+
+  stamp: str | None
+  checksum: str
+  counts: dict[str, list[int]]
+  seconds: dict[str, float]
+  left_out: list[str]
+  files: dict[str, list[int | str] | int]
 
 
 class Prepared(NamedTuple):
@@ -108,12 +119,18 @@ class Prepared(NamedTuple):
   seconds: Mapping[str, float]
 
 
-def tell(line):
+def tell(line: str) -> None:
   """Prints a line of progress on stderr."""
   print(line, file=sys.stderr, flush=True)
 
 
-def load(name, data_dir=None, *, skip_bad=False, say=tell):
+def load(
+  name: str,
+  data_dir: str | Path | None = None,
+  *,
+  skip_bad: bool = False,
+  say: Callable[[str], None] = tell,
+) -> Prepared:
   """Opens a data set, prepared before or now.
 
   What is prepared already is read without writing anything, and needs its
@@ -144,7 +161,13 @@ def load(name, data_dir=None, *, skip_bad=False, say=tell):
   return prepare(name, data_dir, skip_bad=skip_bad, say=say)
 
 
-def prepare(name, data_dir=None, *, skip_bad=False, say=tell):
+def prepare(
+  name: str,
+  data_dir: str | Path | None = None,
+  *,
+  skip_bad: bool = False,
+  say: Callable[[str], None] = tell,
+) -> Prepared:
   """Prepares a data set unless that has been done, alone among processes.
 
   Args, returns and raises as `load`.
@@ -197,8 +220,9 @@ def _state(name, folder, path, skip_bad):
   """
   home = folder / name / _VERSION
   try:
-    state = seal.unseal_json(
-      'data set', files.read(home / 'whole.json'), home / 'whole.json'
+    content = files.read(home / 'whole.json')
+    state = cast(
+      _Whole, seal.unseal_json('data set', content, home / 'whole.json')
     )
   except FileNotFoundError:
     return None, ''
@@ -295,7 +319,7 @@ def _review(record):
   return record
 
 
-def _clip(record: dict[str, Any]):
+def _clip(record):
   record = dict(record)
   narrow, wide = record.pop('int16'), record.pop('float32')
   samples = narrow if len(narrow) else wide
@@ -394,22 +418,23 @@ def _made(name, making, source, path, skip_bad, say):
   """Prepares `source` in the folder `making`; returns its `whole.json`."""
   from lstm_jax.lab.data.files import builders
 
-  published, left_out = PUBLISHED[name], []
+  published = PUBLISHED[name]
+  left_out: list[str] = []
   report = faults.collector(left_out) if skip_bad else faults.stop
   # Taken before reading: what changes while it is read is then seen as changed.
   stamp = sources.stamp(published, source) if path else None
   if source.name == IMDB_ARCHIVE.name:
     archives.checked(source, IMDB_ARCHIVE.sha256, IMDB_ARCHIVE.size)
   with sources.opened(published, source, making, report) as held:
-    if name == 'imdb':
-      listed, records = reviews.listed(held, report), reviews.records
-    else:
-      listed, records = clips.listed(name, held, report), clips.records
-    splits = {
+    splits_of = lambda listed, records: {
       split: builders.Split(len(rows), records(held, rows, report))
       for split, rows in listed.items()
       if rows
     }
+    if name == 'imdb':
+      splits = splits_of(reviews.listed(held, report), reviews.records)
+    else:
+      splits = splits_of(clips.listed(name, held, report), clips.records)
     written = builders.write(name, making, splits, say) if splits else None
   if not (written and any(map(any, written.counts.values()))):
     why = f' ({len(left_out):,} left out; {left_out[0]})' if left_out else ''

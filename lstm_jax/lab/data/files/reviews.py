@@ -1,7 +1,7 @@
 """The reviews of IMDB, in the order of their numbers."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from lstm_jax.lab.data.files import faults
@@ -34,7 +34,9 @@ class Review(NamedTuple):
   name: str
 
 
-def listed(source: Source, report: faults.Report = faults.stop):
+def listed(
+  source: Source, report: faults.Report = faults.stop
+) -> dict[str, list[Review]]:
   """All reviews: by split, negative ones first, by number.
 
   Args:
@@ -47,7 +49,7 @@ def listed(source: Source, report: faults.Report = faults.stop):
   Raises:
     BadData: `report` raises it.
   """
-  found = {split: [] for split in SPLITS}
+  found: dict[str, list[Review]] = {split: [] for split in SPLITS}
   bad = []
   for name in source.sizes:
     if not (place := _FILE.fullmatch(name)):
@@ -81,7 +83,7 @@ def records(
   source: Source,
   reviews: Sequence[Review],
   report: faults.Report = faults.stop,
-):
+) -> Iterator[dict[str, object] | None]:
   """Reads reviews, those that are text.
 
   Args:

@@ -55,7 +55,7 @@ class Header(NamedTuple):
   size: int
 
 
-def header(content):
+def header(content: bytes) -> Header:
   """Reads and checks the header.
 
   Args:
@@ -88,7 +88,7 @@ def header(content):
       data = start, size
   if fmt is None or data is None:
     raise ValueError(f'no {"fmt" if fmt is None else "data"} chunk')
-  return _checked(Header(*fmt, *data))
+  return _checked(Header._make((*fmt, *data)))
 
 
 def _chunks(content):
@@ -134,7 +134,7 @@ def _format(chunk):
   return codec, channels, rate, bits, align
 
 
-def bounded(rate, channels, frames):
+def bounded(rate: int, channels: int, frames: int) -> None:
   """Checks what a header says before any of it is used.
 
   Args:

@@ -4,7 +4,7 @@ import contextlib
 import fnmatch
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ class Source(NamedTuple):
   read: Callable[[str], bytes]
 
 
-def default_folder(environ=os.environ):
+def default_folder(environ: Mapping[str, str] = os.environ) -> Path:
   """The data folder where none is named.
 
   `LSTM_JAX_DATA`, else TFDS's own: `TFDS_DATA_DIR`, else
@@ -47,7 +47,7 @@ def default_folder(environ=os.environ):
   return places.expanded('~/tensorflow_datasets')
 
 
-def find(published: Published, data_dir):
+def find(published: Published, data_dir: Path) -> Path | None:
   """The folder or the archive of a data set.
 
   Looks in `data_dir` and in its `downloads/manual`; a folder goes before an
@@ -83,7 +83,9 @@ def find(published: Published, data_dir):
   return None
 
 
-def missing(name, published: Published, data_dir, why=''):
+def missing(
+  name: str, published: Published, data_dir: Path, why: str = ''
+) -> Missing:
   """The `Missing` that says how to get a data set."""
   return Missing(
     f'{name}: {published.title} is not in {data_dir}{why}. '
@@ -93,7 +95,7 @@ def missing(name, published: Published, data_dir, why=''):
   )
 
 
-def stamp(published: Published, path):
+def stamp(published: Published, path: Path) -> str:
   """A hash by which a change of the files is noticed without reading them.
 
   Args:
@@ -117,10 +119,10 @@ def stamp(published: Published, path):
 @contextlib.contextmanager
 def opened(
   published: Published,
-  path,
-  scratch,
+  path: Path,
+  scratch: Path,
   report: faults.Report = faults.stop,
-):
+) -> Iterator[Source]:
   """Opens a data set where it lies.
 
   Args:

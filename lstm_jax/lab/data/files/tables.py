@@ -17,11 +17,11 @@ class Table(NamedTuple):
     named: every text of the key column, those of bad rows included.
   """
 
-  rows: Sequence[dict]
+  rows: Sequence[dict[str, str | int]]
   named: frozenset[str]
 
 
-def integer(low, high):
+def integer(low: int, high: int) -> Callable[[str], int]:
   """A column of integers from `low` to `high`, both included."""
 
   def convert(text):
@@ -35,7 +35,7 @@ def integer(low, high):
   return convert
 
 
-def choice(known: Mapping[str, object]):
+def choice(known: Mapping[str, int]) -> Callable[[str], int]:
   """A column of words, each of which stands for a value."""
 
   def convert(text):
@@ -46,7 +46,7 @@ def choice(known: Mapping[str, object]):
   return convert
 
 
-def file_name(text):
+def file_name(text: str) -> str:
   """A column of names of files, without a folder."""
   bad = not text.isprintable() or set(text) & set('/\\')
   if bad or text in ('', '.', '..'):
@@ -54,7 +54,7 @@ def file_name(text):
   return text
 
 
-def any_text(text):
+def any_text(text: str) -> str:
   """A column that is not looked at."""
   return text
 
@@ -62,7 +62,7 @@ def any_text(text):
 def read(
   content: bytes,
   name: str,
-  columns: Mapping[str, Callable],
+  columns: Mapping[str, Callable[[str], str | int]],
   key: str,
   report: faults.Report = faults.stop,
 ) -> Table:
@@ -109,7 +109,8 @@ def read(
     for column in head
     if column not in columns
   ]
-  rows, seen, at = [], {}, head.index(key)
+  rows, at = [], head.index(key)
+  seen: dict[str | int, int] = {}
   for line, row in lines:
     try:
       found = _row(head, row, columns)

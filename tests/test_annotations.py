@@ -14,7 +14,7 @@ import pytest
 LIBRARY = Path(__file__).parent.parent / 'lstm_jax'
 # Folders and files still to come; a test holds that each has a fault left.
 TO_COME = (
-  'cells', 'lab/plan', 'lab/report', 'lab/run',
+  'cells', 'lab/plan/setting.py', 'lab/report', 'lab/run',
   'lab/store/curves.py', 'lab/store/nets.py', 'lab/store/shape.py',
   'lab/store/trial_records.py', 'learners', 'nn/_fused.py', 'nn/_scan.py',
   'nn/dispatch.py', 'nn/dropout.py', 'nn/flax_modules.py',

@@ -73,13 +73,16 @@ def room_of(module):
 def imports(source, known):
   """`(name, whether at module level)` of everything that is imported.
 
-  `from a import b` imports module `a.b` where there is one, else `a`.
+  `from a import b` imports module `a.b` where there is one, else `a`. What only
+  a type checker imports is not at module level.
   """
   tree = ast.parse(source)
   inside = {
     id(node)
     for function in ast.walk(tree)
     if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+    or isinstance(function, ast.If)
+    and ast.unparse(function.test) == 'TYPE_CHECKING'
     for node in ast.walk(function)
   }
   for node in ast.walk(tree):
@@ -266,6 +269,10 @@ def test_a_planted_line_is_found(module, line):
   'module, line',
   [
     ('lab.report.statistics', 'def f():\n  import jax'),
+    (
+      'lab.plan.catalog',
+      'if TYPE_CHECKING:\n  from lstm_jax.types import Cell',
+    ),
     ('lab.report.metric_rows', 'from lstm_jax.training.examples import CURVES'),
     ('lab.data.imdb', 'from lstm_jax.lab.data import _text'),
     ('lab.data.imdb', 'from lstm_jax.lab.data.files import prepared'),

@@ -41,13 +41,19 @@ import ast
 import contextlib
 import functools
 import importlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, overload
 
 import lstm_jax
 from lstm_jax.choices import unknown
 from lstm_jax.lab.store import files, machine
 from lstm_jax.lab.store.faults import StoreError
+
+if TYPE_CHECKING:
+  from lstm_jax.training.examples import Dataset
+  from lstm_jax.training.trainer import Trainer
+  from lstm_jax.types import Cell, Learner, Task
 
 # What takes part in a trial -> the kinds that can. Data sets are trained on by
 # trainers, tasks by learners.
@@ -83,6 +89,10 @@ _UNREADABLE = (
 )
 
 
+# What an option or a number can be: bool and int are among the floats.
+Value = float | str | tuple[float, ...] | None
+
+
 class Broken(ValueError):
   """The source of a cell, learner or task cannot be read; says where."""
 
@@ -99,7 +109,7 @@ class Option(NamedTuple):
   """
 
   name: str
-  default: Any
+  default: Value
   types: tuple[str, ...]
   choices: tuple[str, ...]
   optional: bool
@@ -114,7 +124,7 @@ class Need(NamedTuple):
   """
 
   why: str = ''
-  when: dict[str, Any] = {}
+  when: dict[str, object] = {}
 
 
 class Entry(NamedTuple):
@@ -142,18 +152,18 @@ class Entry(NamedTuple):
   name: str
   summary: str
   options: dict[str, Option]
-  numbers: dict[str, Any]
-  provides: dict[str, dict[str, Any]]
+  numbers: dict[str, Value]
+  provides: dict[str, dict[str, object]]
   needs: dict[str, Need]
   task_needs: dict[str, Need]
-  static: dict[str, dict[str, Any]]
+  static: dict[str, dict[str, object]]
   shortest: int
   mean_steps: tuple[float, float]
-  trivial: tuple[tuple[dict[str, Any], dict[str, Any]], ...]
-  refuses: tuple[tuple[dict[str, Any], str], ...]
+  trivial: tuple[tuple[dict[str, object], dict[str, object]], ...]
+  refuses: tuple[tuple[dict[str, object], str], ...]
 
 
-def names(kind, root=_ROOT):
+def names(kind: str, root: Path = _ROOT) -> tuple[str, ...]:
   """The names of one kind, sorted: the public module files of its folder."""
   if kind not in KINDS:
     raise ValueError(f'kind={kind!r} must be one of {", ".join(KINDS)}')
@@ -178,17 +188,17 @@ def _names_in(folder, changed):
   return tuple(name for name in found if name.isidentifier() and name[0] != '_')
 
 
-def module_of(kind, name):
+def module_of(kind: str, name: str) -> str:
   """The dotted name of an entry's module."""
   return f'{lstm_jax.__name__}.{FOLDERS[kind].replace("/", ".")}.{name}'
 
 
-def kind_of(role, name, root=_ROOT):
+def kind_of(role: str, name: str, root: Path = _ROOT) -> str | None:
   """The kind in which a role has this name; None where it has not."""
   return next((k for k in ROLES[role] if name in names(k, root)), None)
 
 
-def find(role, name):
+def find(role: str, name: str) -> Entry:
   """The entry that plays a role under this name.
 
   Raises:
@@ -202,7 +212,7 @@ def find(role, name):
 
 
 @functools.cache
-def describe(kind, name, root=_ROOT):
+def describe(kind: str, name: str, root: Path = _ROOT) -> Entry:
   """Reads one entry from its source, once, without importing it.
 
   Args:
@@ -249,7 +259,7 @@ def _too_deep(error):
   return True
 
 
-def readable(kind, root=_ROOT):
+def readable(kind: str, root: Path = _ROOT) -> Iterator[Entry]:
   """The entries of a kind, without those that are broken."""
   for name in names(kind, root):
     with contextlib.suppress(Broken):
@@ -315,7 +325,9 @@ def _described(kind, name, path, where):
   )
 
 
-def holds(condition, options):
+def holds(
+  condition: Mapping[str, object], options: Mapping[str, object]
+) -> bool:
   """Whether `options` meet a condition on some of them.
 
   Args:
@@ -328,7 +340,37 @@ def holds(condition, options):
   )
 
 
-def build(kind, name, *args, **options):
+@overload
+def build(
+  kind: Literal['cells'], name: str, *args: object, **options: object
+) -> 'Cell': ...
+
+
+@overload
+def build(
+  kind: Literal['tasks'], name: str, *args: object, **options: object
+) -> 'Task': ...
+
+
+@overload
+def build(
+  kind: Literal['learners'], name: str, *args: object, **options: object
+) -> 'Learner': ...
+
+
+@overload
+def build(
+  kind: Literal['datasets'], name: str, *args: object, **options: object
+) -> 'Dataset': ...
+
+
+@overload
+def build(
+  kind: Literal['trainers'], name: str, *args: object, **options: object
+) -> 'Trainer': ...
+
+
+def build(kind: str, name: str, *args: object, **options: object) -> object:
   """Imports an entry's module and calls its factory.
 
   Args:
@@ -389,7 +431,7 @@ def _annotation(node, assigned):
       ast.Subscript(value=ast.Attribute(attr='Literal'), slice=words)
     ):
       words = words.elts if isinstance(words, ast.Tuple) else [words]
-      values = [word.value for word in words]
+      values = list(map(ast.literal_eval, words))
       choices = tuple(value for value in values if value is not None)
       return (), choices, None in values
     case ast.BinOp(left=left, op=ast.BitOr(), right=right):

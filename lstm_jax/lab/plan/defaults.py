@@ -9,9 +9,9 @@ others). Grids do not see them.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from lstm_jax.lab.plan import catalog
+from lstm_jax.lab.plan.catalog import Value
 
 SEEDS, BUDGET = 10, 100_000
 # Where the task is a data set.
@@ -25,8 +25,8 @@ _INIT_RANGES = {'cascaded': 0.5}
 
 
 def of(
-  task: str, cell: str, learner: str, said: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+  task: str, cell: str, learner: str, said: Mapping[str, object] | None = None
+) -> dict[str, Value]:
   """Dotted name -> value of what flags do not say.
 
   Args:
@@ -46,7 +46,7 @@ def of(
   ]
   if entries[0].kind == 'datasets':
     return {}
-  found = {}
+  found: dict[str, Value] = {}
   if 'length' in entries[0].numbers:
     length = _LENGTHS.get(cell, LENGTH)
     found['task.length'] = max(length, entries[0].shortest)

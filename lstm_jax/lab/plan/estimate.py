@@ -14,8 +14,9 @@ one at hand, and says how much longer things take there.
 import dataclasses
 import os
 import time
+from collections.abc import Iterable, Mapping
 
-from lstm_jax.lab.plan.setting import steps
+from lstm_jax.lab.plan.setting import Setting, steps
 
 REFERENCE_CORES = 2
 # Nanoseconds per lane-step of the 93-weight net of Experiment 4 on one core;
@@ -40,20 +41,24 @@ _GATES = {'srn': 1, 'gru': 3, 'lstm': 4}
 _INPUTS = 3
 
 
-def cores():
+def cores() -> int:
   """Cores that this process may use."""
   if hasattr(os, 'sched_getaffinity'):
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1
 
 
-def sequences(setting):
+def sequences(setting: Setting) -> float:
   """Training sequences that a trial of this setting is expected to see."""
   published = dict(setting.published).get('success_after', setting.budget)
   return min(setting.budget, setting.expected_sequences or published)
 
 
-def steps_to_come(settings, ended, running):
+def steps_to_come(
+  settings: Mapping[str, Setting],
+  ended: Mapping[str, int],
+  running: Mapping[str, int],
+) -> float:
   """Time steps that the trials of a plan are still expected to take.
 
   What the trials of a row took stands for those to come. Until one has ended it
@@ -67,7 +72,8 @@ def steps_to_come(settings, ended, running):
     running: id -> sequences seen so far, of trials under way.
   """
   alike = lambda name: (settings[name].row, settings[name].length)
-  took, late = {}, set()
+  took: dict[tuple[str, int | None], list[int]] = {}
+  late = set()
   for name, seen in ended.items():
     if seen:
       took.setdefault(alike(name), []).append(seen)
@@ -89,7 +95,9 @@ def steps_to_come(settings, ended, running):
   return total
 
 
-def seconds(counts, programs, num_cores):
+def seconds(
+  counts: Iterable[tuple[Setting, int]], programs: int, num_cores: int
+) -> float:
   """Estimated wall time.
 
   Args:
@@ -106,7 +114,7 @@ def seconds(counts, programs, num_cores):
   return _START + (_COMPILE * programs + work * idle) / num_cores
 
 
-def slowness():
+def slowness() -> float:
   """How long things take on this processor, in times of what they take on that
   of the figures: that of a rational function over an array in the first cache.
   """
@@ -130,7 +138,7 @@ def slowness():
   return best / 10 / _REFERENCE_LOOP
 
 
-def words(amount):
+def words(amount: float) -> str:
   """Seconds as people say them: `40 s`, `12 min`, `3.5 h`."""
   if amount < 100:
     return f'{amount:.0f} s'

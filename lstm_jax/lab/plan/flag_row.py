@@ -1,8 +1,12 @@
 """The row of a plan that flags alone make."""
 
+from collections.abc import Collection, Iterable, Sequence
+
 from lstm_jax.lab.plan import catalog, defaults, grid
 from lstm_jax.lab.plan import points as points_lib
+from lstm_jax.lab.plan.flags import Request
 from lstm_jax.lab.plan.grid import AXES, Axis
+from lstm_jax.lab.plan.points import Point
 from lstm_jax.lab.plan.resolve import Given
 
 # What a plan made of flags alone starts from.
@@ -11,7 +15,7 @@ _LEARNER, _LEARNER_FOR_ALL = 'truncated1997', 'bptt'
 _TRAINER = 'minibatch'  # where the task is a data set
 
 
-def row_of(request):
+def row_of(request: Request) -> grid.Row:
   """The row that flags alone make; the rest follows from its cells."""
   axes = {axis.name: axis for axis in (*request.axes, *request.sets)}
   for name, value in _DEFAULTS.items():
@@ -49,7 +53,7 @@ def row_of(request):
   )
 
 
-def completed(point):
+def completed(point: Point) -> Point:
   """A point with the defaults of a first try for what no flag says."""
   names = [str(point.given[one].value) for one in catalog.ROLES]
   if not all(map(catalog.kind_of, catalog.ROLES, names)):
@@ -57,16 +61,18 @@ def completed(point):
   said = {name: given.value for name, given in point.given.items()}
   more = {
     name: Given(value, f'--{points_lib.FLAG_OF.get(name, f"set={name}")}')
-    for name, value in defaults.of(*names, said).items()
+    for name, value in defaults.of(names[0], names[1], names[2], said).items()
   }
   return point._replace(given=point.given | more)
 
 
-def one_length(points, said):
+def one_length(
+  points: Sequence[Point], said: Collection[str]
+) -> Sequence[Point]:
   """The points with one default length, the longest: cells are compared."""
   if 'task.length' in said:
     return points
-  lengths = {}
+  lengths: dict[object, Given] = {}
   for point in points:
     if length := point.given.get('task.length'):
       task = point.given['task'].value
@@ -81,10 +87,10 @@ def one_length(points, said):
   ]
 
 
-def left_open(request, row, points):
+def left_open(request: Request, row: grid.Row, points: Iterable[Point]) -> str:
   """What flags do not say, as the flags that would."""
   said = {axis.name for axis in (*request.axes, *request.sets)}
-  held = {}
+  held: dict[str, dict[str, Given]] = {}
   for point in points:
     for name, given in point.given.items():
       if name not in said:

@@ -6,7 +6,7 @@ this module defines nothing.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from absl import flags
@@ -75,7 +75,7 @@ class Request(NamedTuple):
   run: Run = Run()
 
 
-def define():
+def define() -> flags.FlagValues:
   """All flags of the sweep in a new `FlagValues`."""
   defined = flags.FlagValues()
   for group in GROUPS.values():
@@ -90,7 +90,9 @@ def define():
   return defined
 
 
-def parse(argv, environ: Mapping[str, str] = os.environ):
+def parse(
+  argv: Sequence[str], environ: Mapping[str, str] = os.environ
+) -> Request:
   """Reads a command line.
 
   Args:

@@ -41,7 +41,7 @@ tried on every included row (or those of some sources), and seeds for them all:
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lstm_jax.lab.plan import grid_check, values
 from lstm_jax.lab.plan.catalog import unknown
@@ -64,7 +64,7 @@ class Axis(NamedTuple):
   """
 
   name: str
-  values: tuple[Any, ...]
+  values: tuple[object, ...]
   source: str
 
 
@@ -82,7 +82,7 @@ class Row(NamedTuple):
   budget: int
   expected_sequences: float
   expected_trial_seconds: float
-  published: tuple[tuple[str, Any], ...]
+  published: tuple[tuple[str, float | str], ...]
 
 
 class Grid(NamedTuple):
@@ -96,7 +96,7 @@ class Grid(NamedTuple):
   rows: tuple[Row, ...]
 
 
-def names(folder=_FOLDER):
+def names(folder: Path = _FOLDER) -> tuple[str, ...]:
   """The names of all grids, sorted."""
   found = [
     name.removesuffix('.toml')
@@ -107,7 +107,7 @@ def names(folder=_FOLDER):
   return tuple(name for name in found if _NAME.fullmatch(name))
 
 
-def load(name, folder=_FOLDER):
+def load(name: str, folder: Path = _FOLDER) -> Grid:
   """Reads and checks a grid, whole.
 
   Args:

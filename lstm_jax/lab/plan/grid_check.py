@@ -4,6 +4,7 @@
 """
 
 import math
+from collections.abc import Mapping
 
 from lstm_jax.lab.plan import values
 from lstm_jax.lab.plan.catalog import unknown
@@ -79,7 +80,7 @@ _PUBLISHED = {
 }
 
 
-def mistakes(table, where):
+def mistakes(table: Mapping[str, object], where: str) -> list[str]:
   """Lines that name what is wrong in a grid, each with the file and the key.
 
   Args:
@@ -99,8 +100,9 @@ def mistakes(table, where):
   for key in ('try', 'include_role', 'seeds'):
     if key in table and 'include' not in table:
       found.append(f'{where}: {key}: only a grid that includes others has it')
-  if _is_tables(table.get('try')):
-    for i, reading in enumerate(table['try']):
+  readings = table.get('try')
+  if isinstance(readings, list) and _is_tables(readings):
+    for i, reading in enumerate(readings):
       here = f'{where}, try {_name(reading, i)}'
       found += _keys(reading, _TRY, here)
       found += [

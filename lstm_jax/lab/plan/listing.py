@@ -1,11 +1,12 @@
 """What `--list` and `--dry_run` print."""
 
 from lstm_jax.lab.plan import catalog, estimate, grid, values
-from lstm_jax.lab.plan.setting import changed, programs
+from lstm_jax.lab.plan.plan import Plan
+from lstm_jax.lab.plan.setting import Setting, changed, programs
 from lstm_jax.lab.plan.text_columns import aligned, item
 
 
-def everything():
+def everything() -> str:
   """All tasks, cells, learners and grids, with their options and numbers."""
   lines = []
   roles = [
@@ -48,11 +49,11 @@ def everything():
   return '\n'.join(lines)
 
 
-def plan(made):
+def plan(made: Plan) -> str:
   """The plan: its rows, and how many trials, programs and seconds."""
   source = f' ({made.source})' if made.source else ''
   lines = [f'{made.grid}: {made.title}{source}', '']
-  rows = {}
+  rows: dict[tuple[str, int], list[Setting]] = {}
   for setting in made.trials:
     rows.setdefault((setting.row, setting.budget), []).append(setting)
   words = {key: changed(settings[0]) for key, settings in rows.items()}

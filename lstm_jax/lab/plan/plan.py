@@ -12,6 +12,7 @@ from lstm_jax.lab.plan import (
   values,
 )
 from lstm_jax.lab.plan import points as points_lib
+from lstm_jax.lab.plan.flags import Request
 from lstm_jax.lab.plan.setting import Setting, digest, programs, trial_id
 
 # The grid that flags change which do not say what is to be trained.
@@ -46,7 +47,7 @@ class Plan(NamedTuple):
   out: str
 
 
-def expand(request):
+def expand(request: Request) -> Plan:
   """The plan that a command line asks for.
 
   Args:
@@ -161,7 +162,8 @@ def _from_grid(name, request, cores, partial=False):
 
 def _check_distinct(settings, points):
   """Refuses a grid in which two rows are one setting: one would vanish."""
-  rows, reasons = {}, []
+  rows: dict[str, points_lib.Point] = {}
+  reasons = []
   for setting, point in zip(settings, points, strict=True):
     first = rows.setdefault(trial_id(setting), point)
     if first.row.name != point.row.name and {*first.row.seeds} & {
@@ -198,7 +200,7 @@ def _trials(name, settings, points, like=None):
   Returns:
     (id -> `Setting`, how many more had the id of another).
   """
-  trials = {}
+  trials: dict[str, Setting] = {}
   count = sum(len(point.row.seeds) for point in points)
   if like is not None and count < len(like):
     return trials, 0

@@ -1,12 +1,15 @@
 """The combinations of a grid's rows, and their settings."""
 
+import functools
 import itertools
 import math
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from lstm_jax.lab.plan import grid, resolve, values
 from lstm_jax.lab.plan.grid import AXES
 from lstm_jax.lab.plan.resolve import Given
+from lstm_jax.lab.plan.setting import Setting
 
 MAX_TRIALS = 10_000_000
 ASK_ABOVE = 100_000
@@ -27,12 +30,12 @@ class Point(NamedTuple):
   given: dict[str, Given]
 
   @property
-  def label(self):
+  def label(self) -> str:
     """The row's name and what varies in it."""
     return ' '.join((self.row.name, *self.words.values()))
 
 
-def points_of(rows, yes):
+def points_of(rows: Sequence[grid.Row], yes: bool) -> list[Point]:
   """Every combination of every row, labelled by the axes that vary."""
   check_size(
     (len(r.seeds) * math.prod(len(a.values) for a in r.axes) for r in rows),
@@ -50,7 +53,7 @@ def points_of(rows, yes):
   return points
 
 
-def check_size(counts, yes):
+def check_size(counts: Iterable[int], yes: bool) -> None:
   """Refuses more trials than a plan may have, or than is asked for."""
   count = sum(counts)
   if count > MAX_TRIALS:
@@ -61,25 +64,29 @@ def check_size(counts, yes):
     )
 
 
-def settings_of(points):
+def settings_of(points: Iterable[Point]) -> list[Setting]:
   """Resolves every point, or refuses with all reasons at once."""
-  reasons, settings = {}, []
+  reasons: dict[str, None] = {}
+  settings = []
   for point in points:
     try:
       settings.append(
         resolve.setting(
           point.given,
-          grid='',
-          row=point.label,
-          seed=0,
-          budget=point.row.budget,
-          line=point.row.line,
-          source=point.row.source,
-          reading=point.row.reading,
-          tried=point.row.tried,
-          published=point.row.published,
-          expected_sequences=point.row.expected_sequences,
-          expected_trial_seconds=point.row.expected_trial_seconds,
+          functools.partial(
+            Setting,
+            grid='',
+            row=point.label,
+            seed=0,
+            budget=point.row.budget,
+            line=point.row.line,
+            source=point.row.source,
+            reading=point.row.reading,
+            tried=point.row.tried,
+            published=point.row.published,
+            expected_sequences=point.row.expected_sequences,
+            expected_trial_seconds=point.row.expected_trial_seconds,
+          ),
         )
       )
     except values.Refused as refused:

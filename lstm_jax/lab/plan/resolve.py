@@ -1,6 +1,7 @@
 """From names and text to a checked `Setting`, or every reason against it."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from lstm_jax.lab.plan import catalog, values
 from lstm_jax.lab.plan.setting import Setting
@@ -11,20 +12,22 @@ _ROLE = {kind: one for one, kinds in catalog.ROLES.items() for kind in kinds}
 class Given(NamedTuple):
   """A value as written, and who wrote it: a flag, or a file and its key."""
 
-  value: Any
+  value: object
   source: str
 
-  def __str__(self):
+  def __str__(self) -> str:
     return f'{self.source}={self.value}'
 
 
-def setting(given, **facts):
+def setting(
+  given: Mapping[str, Given], make: Callable[..., Setting]
+) -> Setting:
   """One setting.
 
   Args:
     given: dotted name -> `Given`; 'task', 'cell' and 'learner' must be among
       the names, anything else is e.g. 'cell.blocks'.
-    **facts: the fields of `Setting` that need no checking.
+    make: `Setting` with the fields that need no checking.
 
   Returns:
     The `Setting`, every option and number at its default unless given.
@@ -32,7 +35,7 @@ def setting(given, **facts):
   Raises:
     Refused: with all reasons.
   """
-  reasons = []
+  reasons: list[str] = []
 
   def attempt(function, *args):
     try:
@@ -46,7 +49,7 @@ def setting(given, **facts):
 
   entries = {}
   for one, kinds in catalog.ROLES.items():
-    name, source = given[one]
+    name, source = str(given[one].value), given[one].source
     if catalog.kind_of(one, name):
       try:
         entries[one] = catalog.find(one, name)
@@ -54,7 +57,7 @@ def setting(given, **facts):
         reasons.append(f'{source}={name}: {why}')
     else:
       known = tuple(n for kind in kinds for n in catalog.names(kind))
-      reasons.append(f'{source}={name}: {catalog.unknown(str(name), known)}')
+      reasons.append(f'{source}={name}: {catalog.unknown(name, known)}')
   stop_if_refused()
   reasons.extend(_mismatched(given, entries))
   stop_if_refused()
@@ -79,7 +82,7 @@ def setting(given, **facts):
   reasons.extend(_conflicts(given, entries, options, numbers))
   stop_if_refused()
   length = numbers['task'].pop('length', None)
-  return Setting(
+  return make(
     task=entries['task'].name,
     cell=entries['cell'].name,
     learner=entries['learner'].name,
@@ -90,11 +93,10 @@ def setting(given, **facts):
     numbers=tuple(
       sorted(pair for mine in numbers.values() for pair in mine.items())
     ),
-    **facts,
   )
 
 
-def whose(dotted, entries):
+def whose(dotted: str, entries: Mapping[str, catalog.Entry]) -> str:
   """The dotted name that a written one stands for.
 
   A window is the learner's, but for a data set, whose own it is: each says what

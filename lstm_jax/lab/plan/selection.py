@@ -1,13 +1,23 @@
 """Which combinations of a grid flags select, and what they change in them."""
 
 import itertools
+from collections.abc import Sequence
 
 from lstm_jax.lab.plan import catalog, values
 from lstm_jax.lab.plan import points as points_lib
+from lstm_jax.lab.plan.flags import Request
+from lstm_jax.lab.plan.grid import Axis, Grid
+from lstm_jax.lab.plan.points import Point
 from lstm_jax.lab.plan.resolve import Given
+from lstm_jax.lab.plan.setting import Setting
 
 
-def selected(points, settings, request, table):
+def selected(
+  points: Sequence[Point],
+  settings: Sequence[Setting],
+  request: Request,
+  table: Grid,
+) -> list[int]:
   """Positions of the points of the chosen rows that have the values of every
   axis flag."""
   listed = tuple(row.name for row in table.rows)
@@ -22,7 +32,7 @@ def selected(points, settings, request, table):
   ]
   for axis in request.axes:
     there = {held[i][axis.name] for i in kept if axis.name in held[i]}
-    wanted = {canonical(value): value for value in axis.values}
+    wanted = {canonical(str(value)): value for value in axis.values}
     for key, value in wanted.items():
       if key not in there:
         words = ', '.join(str(v) for v in sorted(there, key=_rank))
@@ -35,7 +45,7 @@ def selected(points, settings, request, table):
   return kept
 
 
-def values_of(setting):
+def values_of(setting: Setting) -> dict[str, str]:
   """Dotted name -> canonical value of everything that a setting has."""
   held = {name: getattr(setting, name) for name in ('task', 'cell', 'learner')}
   if setting.length is not None:
@@ -53,7 +63,7 @@ def values_of(setting):
   return {name: canonical(value) for name, value in held.items()}
 
 
-def canonical(text):
+def canonical(text: str) -> str:
   """One spelling of a number: 0.50 and 0.5 select the same rows."""
   try:
     return values.written('', float(text))
@@ -68,7 +78,9 @@ def _rank(text):
     return (1, 0.0, text)
 
 
-def changed_by(changes, points, settings):
+def changed_by(
+  changes: Sequence[Axis], points: Sequence[Point], settings: Sequence[Setting]
+) -> str:
   """What flags change in how many rows, for a title; refused where in none."""
   said = []
   for axis in changes:
@@ -88,7 +100,13 @@ def changed_by(changes, points, settings):
   return f'; changed: {", ".join(said)}' if said else ''
 
 
-def overridden(points, settings, changes, request, partial=False):
+def overridden(
+  points: Sequence[Point],
+  settings: Sequence[Setting],
+  changes: Sequence[Axis],
+  request: Request,
+  partial: bool = False,
+) -> list[Point]:
   """The points with other values in place of their own.
 
   A value that a point has already changes nothing, its name included.
@@ -100,7 +118,7 @@ def overridden(points, settings, changes, request, partial=False):
     request: whose seeds and budget override.
     partial: leave alone what has no such axis.
   """
-  changed = {}
+  changed: dict[tuple[str, str], Point] = {}
   for point, setting in zip(points, settings, strict=True):
     row = point.row._replace(
       seeds=request.seeds or point.row.seeds,
@@ -121,6 +139,6 @@ def overridden(points, settings, changes, request, partial=False):
       reading = ', '.join(filter(None, (row.reading, *reading)))
       new = points_lib.Point(row._replace(reading=reading), words, given)
       changed.setdefault((row.name, new.label), new)
-  changed = list(changed.values())
-  points_lib.check_size((len(p.row.seeds) for p in changed), request.yes)
-  return changed
+  found = list(changed.values())
+  points_lib.check_size((len(p.row.seeds) for p in found), request.yes)
+  return found

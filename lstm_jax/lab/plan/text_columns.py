@@ -5,23 +5,24 @@ import os
 import shutil
 import sys
 import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _WIDE = 110  # columns where nothing says how wide a line may be
 _NARROWEST = 40
 
 
-def width():
+def width() -> int:
   """Columns of the terminal, or of COLUMNS; 110 where there is neither."""
   columns = shutil.get_terminal_size((_WIDE, 24)).columns
   return max(columns, _NARROWEST)
 
 
-def wrapped(text):
+def wrapped(text: str) -> str:
   """A text in lines that the terminal is wide enough for."""
   return '\n'.join(textwrap.wrap(text, width()))
 
 
-def show(text):
+def show(text: str) -> int:
   """Prints a text that may be cut off by its reader; returns 0."""
   try:
     print(text, flush=True)
@@ -30,7 +31,9 @@ def show(text):
   return 0
 
 
-def item(head, text, indent=2, column=36, width=80):
+def item(
+  head: str, text: str, indent: int = 2, column: int = 36, width: int = 80
+) -> list[str]:
   """`head` and `text` in two columns, the text wrapped to `width`."""
   lines = textwrap.wrap(text, width - column) or ['']
   head = ' ' * indent + head
@@ -40,7 +43,7 @@ def item(head, text, indent=2, column=36, width=80):
   return [*first, *(' ' * column + line for line in lines)]
 
 
-def aligned(table):
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
   """Rows of text in columns, the inner ones to the right."""
   widths = [max(map(len, column)) for column in zip(*table, strict=True)]
   lines = []
@@ -53,7 +56,9 @@ def aligned(table):
   return lines
 
 
-def parted(columns, headings):
+def parted(
+  columns: Mapping[str, tuple[str, Sequence[str]]], headings: Iterable[str]
+) -> list[str]:
   """A table whose lines fall into parts with headings of their own.
 
   Args:
@@ -80,7 +85,9 @@ def parted(columns, headings):
   return lines
 
 
-def fitted(make, give_up, width):
+def fitted(
+  make: Callable[[list[str]], list[str]], give_up: Iterable[str], width: int
+) -> tuple[list[str], list[str]]:
   """Lines that fit a width, with what the reader needs least left out.
 
   Args:
@@ -91,7 +98,7 @@ def fitted(make, give_up, width):
   Returns:
     (lines, names left out). Where even the shortest do not fit, they are wider.
   """
-  left_out = []
+  left_out: list[str] = []
   lines = make(left_out)
   for name in give_up:
     if _width(lines) <= width:

@@ -7,7 +7,7 @@ PROGRESS = ('auto', 'live', 'plain', 'none')
 XLA_PROFILES = ('auto', 'none')
 
 # Name -> (placeholder, help), in groups. No placeholder: a switch.
-GROUPS = {
+GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
   'What to train (a comma list makes a grid; with --grid, a flag selects)': {
     'task': ('NAME,...', 'tasks'),
     'cell': ('NAME,...', 'cells'),
@@ -90,7 +90,7 @@ was measured beside what was published.
 """
 
 
-def text():
+def text() -> str:
   """The text of `--help`."""
   lines = [_EXAMPLES]
   for title, group in GROUPS.items():

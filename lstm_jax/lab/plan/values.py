@@ -11,7 +11,8 @@ import math
 import os
 import re
 
-from lstm_jax.lab.plan.catalog import unknown
+from lstm_jax.choices import unknown
+from lstm_jax.lab.plan.catalog import Option, Value
 
 MAX_INT = 2**31 - 1
 MAX_SIZE = 4096
@@ -31,7 +32,7 @@ class Refused(ValueError):
   """A request that cannot be met; `args` are the reasons, one line each."""
 
 
-def split(text, source):
+def split(text: object, source: str) -> tuple[str, ...]:
   """The items of a comma list; commas inside brackets do not separate."""
   items, depth = [''], 0
   for character in str(text):
@@ -52,21 +53,24 @@ def split(text, source):
   return items
 
 
-def integer(value, source, low=1, high=MAX_INT):
+def integer(
+  value: object, source: str, low: int = 1, high: int = MAX_INT
+) -> int:
   """An integer from `low` to `high`, from text or an int."""
   allowed = f'must be {_integers(low, high)}'
   number = value
   if isinstance(value, str):
     # Not what `int` takes as well: digits of other scripts, 1_0, +1, blanks.
     number = int(value) if _INTEGER.fullmatch(value) else None
-  whole = isinstance(number, int) and not isinstance(number, bool)
-  if not whole or not low <= number <= high:
-    limit = f', at most {high}' * (whole and number > high == MAX_INT)
+  if not isinstance(number, int) or isinstance(number, bool):
+    raise Refused(f'{source}={value}: {allowed}')
+  if not low <= number <= high:
+    limit = f', at most {high}' * (number > high == MAX_INT)
     raise Refused(f'{source}={value}: {allowed}{limit}')
   return number
 
 
-def place(text, source):
+def place(text: str, source: str) -> str:
   """The path of a file or folder, with `~` written out."""
   if not text:
     raise Refused(f'{source}=: is empty; see --help')
@@ -86,20 +90,22 @@ def place(text, source):
   return path
 
 
-def real(value, source, positive=False):
+def real(value: object, source: str, positive: bool = False) -> float:
   """A finite float, above 0 where `positive`, from text or a number."""
   allowed = 'must be a ' + ('finite number above 0' if positive else 'number')
   number = math.nan
-  if not isinstance(value, str) or _REAL.fullmatch(value):
-    with contextlib.suppress(TypeError, ValueError, OverflowError):
-      number = math.nan if isinstance(value, bool) else float(value)
+  if isinstance(value, str):
+    number = float(value) if _REAL.fullmatch(value) else math.nan
+  elif isinstance(value, int | float) and not isinstance(value, bool):
+    with contextlib.suppress(OverflowError):  # of an int
+      number = float(value)
   # The figures are float32 in the trial: 1e39 is infinite there, 1e-50 zero.
   if not abs(number) < 3e38 or (positive and number < 1e-30):
     raise Refused(f'{source}={value}: {allowed}')
   return number + 0.0  # -0.0 becomes 0.0: one setting, one identity
 
 
-def seeds(value, source):
+def seeds(value: object, source: str) -> tuple[int, ...]:
   """Seeds: an integer n for 0, ..., n - 1, or items such as `3,5-9`."""
   written = f'{source}={value}'
   how = 'write a count (10) or a list (3,5-9), seeds from 0 to 2147483647'
@@ -128,7 +134,7 @@ def seeds(value, source):
   return listed
 
 
-def allowed(option):
+def allowed(option: Option) -> str:
   """What an option takes, in words."""
   words = [str(choice) for choice in option.choices]
   if 'bool' in option.types:
@@ -143,7 +149,7 @@ def allowed(option):
   return ', '.join(words)
 
 
-def option(option, value, source):
+def option(option: Option, value: object, source: str) -> Value:
   """The value of a factory's option from text or TOML."""
   if option.optional and value == _NONE.get(option.name, 'none'):
     return None
@@ -170,7 +176,7 @@ def option(option, value, source):
   raise Refused(f'{source}={value}: must be one of {allowed(option)}{tail}')
 
 
-def number(name, value, source):
+def number(name: str, value: object, source: str) -> Value:
   """A traced number, read by the conventions of `catalog` for its name.
 
   Text gives one value per block as `-3:-6`.
@@ -185,7 +191,7 @@ def number(name, value, source):
   return real(value, source, positive=name.endswith(('_rate', '_range')))
 
 
-def written(name, value):
+def written(name: str, value: object) -> str:
   """A value as text that reads back as itself."""
   if value is None:
     return _NONE.get(name, 'none')

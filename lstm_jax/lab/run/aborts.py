@@ -11,7 +11,7 @@ import ctypes
 import signal
 
 
-def arm(code, line):
+def arm(code: int, line: str) -> None:
   """From now on SIGABRT ends this process with a code and a line on stderr.
 
   So would every other end of it: whoever arms also calls `disarm`, last.
@@ -31,7 +31,7 @@ def arm(code, line):
     libc.signal(signal.SIGABRT, ctypes.cast(libc.exit, ctypes.c_void_p))
 
 
-def disarm(code):
+def disarm(code: int) -> None:
   """Makes `code` the exit code after all: the last to register runs first."""
   with contextlib.suppress(AttributeError, OSError):
     libc = ctypes.CDLL(None)

@@ -5,11 +5,21 @@ one line. Where its code fails with an error of its own, it fails in its trials
 too, which say so in their records.
 """
 
+from collections.abc import Callable, Hashable
+
 from lstm_jax import testing
 from lstm_jax.lab.data.files.errors import BadData
+from lstm_jax.lab.plan.setting import Setting
+from lstm_jax.training.examples import Dataset
+from lstm_jax.types import Cell, Task
 
 
-def admit(checked, key, check, *args):
+def admit(
+  checked: set[Hashable],
+  key: Hashable,
+  check: Callable[..., None],
+  *args: object,
+) -> None:
   """Calls a check of `testing`, once for a key.
 
   Args:
@@ -32,7 +42,9 @@ def admit(checked, key, check, *args):
     return
 
 
-def of_task(checked, setting, task, cell):
+def of_task(
+  checked: set[Hashable], setting: Setting, task: Task, cell: Cell
+) -> None:
   """Looks at the task and the cell of a setting; see `admit`."""
   of = setting.task, setting.task_options
   admit(
@@ -42,13 +54,18 @@ def of_task(checked, setting, task, cell):
   admit(checked, of, testing.check_cell, setting.cell, cell)
 
 
-def of_layer(checked, setting, cell):
+def of_layer(checked: set[Hashable], setting: Setting, cell: Cell) -> None:
   """Looks at a cell that is to run as a layer; see `admit`."""
   of = setting.cell, setting.cell_options, cell.num_inputs
   admit(checked, of, testing.check_cell, setting.cell, cell, True)
 
 
-def of_dataset(checked, setting, dataset, seeds):
+def of_dataset(
+  checked: set[Hashable],
+  setting: Setting,
+  dataset: Dataset,
+  seeds: tuple[int, ...],
+) -> None:
   """Looks at the data set of a setting for some seeds.
 
   Raises:

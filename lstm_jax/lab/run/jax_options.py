@@ -6,6 +6,7 @@ whatever was said; of the rest a folder holds what it was made with.
 """
 
 import os
+from collections.abc import Mapping
 
 _PINNED = {
   'jax_default_prng_impl': 'threefry2x32',
@@ -50,7 +51,7 @@ _ENVIRONMENT = (
 )
 
 
-def pin():
+def pin() -> None:
   """Sets what is not the user's to choose."""
   import jax
 
@@ -58,7 +59,7 @@ def pin():
     jax.config.update(name, value)
 
 
-def recorded(environ=os.environ):
+def recorded(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
   """Option -> value, as text, of those that act on results and are set here."""
   import jax
 

@@ -20,7 +20,9 @@ import functools
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn, TextIO
 
 from lstm_jax.lab.run import aborts, signals
 from lstm_jax.lab.store import files, machine
@@ -30,10 +32,12 @@ from lstm_jax.lab.store.faults import DEBUG, Exit, StoreError, clean
 _ROOM = 600 * 2**20
 # A device's words, and those of a loader that cannot map a library.
 _NO_MEMORY = ('RESOURCE_EXHAUSTED', 'failed to map segment')
+# Takes the words of the command line, or None for those of the process.
+Main = Callable[..., int]
 _PLAIN = str.maketrans('–—─│·×…≥≤█░“”‘’', '---|.x.><#."' + '"' + "''")
 
 
-def listen():
+def listen() -> None:
   """Hears signals, and refuses a machine on which importing would not end.
 
   Raises:
@@ -70,7 +74,7 @@ def _hear():
   signals.listen()
 
 
-def run(main):
+def run(main: Main) -> NoReturn:
   """Runs a main as this process and ends it with the main's exit code."""
   _hear()
   stop = signals.current()
@@ -83,7 +87,7 @@ def run(main):
     code = asked.code if isinstance(asked.code, int) else bool(asked.code)
   for stream in (sys.stdout, sys.stderr):
     stream.flush()
-  if stop():
+  if stop.exit_code is not None:
     code = stop.exit_code
   busy = [one for one in threading.enumerate() if one.name != signals.THREAD]
   if busy != [threading.main_thread()]:
@@ -94,7 +98,7 @@ def run(main):
   sys.exit(code)
 
 
-def guarded(name):
+def guarded(name: str) -> Callable[[Main], Callable[..., int]]:
   """Decorates a main: nothing but its exit code comes out of it.
 
   Args:
@@ -124,7 +128,7 @@ def guarded(name):
   return decorate
 
 
-def say(name, *lines):
+def say(name: str, *lines: object) -> None:
   """Prints lines on stderr, each behind the name of the command."""
   if sys.stderr is None:  # closed, and then `print` would take stdout
     return
@@ -134,7 +138,7 @@ def say(name, *lines):
       print(f'{name}: {text}', file=sys.stderr, flush=True)
 
 
-def tell(*lines):
+def tell(*lines: object) -> None:
   """Prints lines on stdout, paths in them written as a terminal bears them."""
   for line in lines:
     print(clean(line), flush=True)
@@ -183,7 +187,7 @@ def _where(error):
   return place
 
 
-def is_process():
+def is_process() -> bool:
   """Whether `run` runs: nobody else's process would be ended."""
   return isinstance(sys.stdout, Output)
 
@@ -199,18 +203,18 @@ class Output:
     descriptor: its number.
   """
 
-  def __init__(self, stream, descriptor):
+  def __init__(self, stream: TextIO | None, descriptor: int) -> None:
     self._stream, self._descriptor = stream, descriptor
 
-  def __getattr__(self, name):
+  def __getattr__(self, name: str) -> object:
     return getattr(self._stream, name)
 
   @property
-  def encoding(self):
+  def encoding(self) -> str:
     """As the stream's; the encoding of a closed one has everything."""
     return getattr(self._stream, 'encoding', None) or 'utf-8'
 
-  def write(self, text):
+  def write(self, text: str) -> int:
     """Writes `text`; returns its length."""
     if self._stream is not None:
       try:
@@ -222,15 +226,15 @@ class Output:
         self._give_up(error)
     return len(text)
 
-  def flush(self):
+  def flush(self) -> None:
     """Flushes, or gives up."""
     if self._stream is not None:
       self._try(self._stream.flush)
 
-  def isatty(self):
+  def isatty(self) -> bool:
     """Whether it is a terminal."""
-    with contextlib.suppress(ValueError, AttributeError):
-      return self._stream.isatty()
+    with contextlib.suppress(ValueError):
+      return self._stream is not None and self._stream.isatty()
     return False
 
   def _try(self, call, *arguments):
@@ -248,7 +252,8 @@ class Output:
       os.close(nowhere)
     # What the stream still holds goes nowhere, now.
     with contextlib.suppress(OSError, ValueError):
-      stream.flush()
+      if stream is not None:
+        stream.flush()
     reader_left = getattr(error, 'errno', None) in (errno.EPIPE, errno.EIO)
     if self._descriptor == 1 and not reader_left:
       reason = getattr(error, 'strerror', None) or error

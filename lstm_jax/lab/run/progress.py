@@ -3,26 +3,14 @@
 A line that rewrites itself on a terminal, a plain line now and then elsewhere.
 It is made from a snapshot alone; a display that cannot be written is dropped,
 never an error: no sweep fails for its progress bar.
-
-A snapshot is a dict; what it lacks is not shown:
-
-  done               trials that have ended
-  solved, diverged   how many of those; solved None: nothing can be
-  note               how the one that was last heard of is doing
-  running            trials in a place right now
-  sequences          training sequences shown so far
-  sequences_per_second
-  lane_share         share of the places doing useful work, 0 to 1
-  eta_seconds        time left, None while it is not known
-  compiling          what is being compiled, or True; empty or False if nothing
 """
 
 import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, TextIO
+from collections.abc import Callable
+from typing import TextIO, TypedDict
 
 MODES = ('live', 'plain', 'none')
 
@@ -32,6 +20,34 @@ _LONGEST_BAR = 30
 _SHORTEST_BAR = 5
 _BAR_FROM = 60  # columns: wider lines keep room for the bar
 _ERASE = '\r\x1b[K'  # to the start of the line, erase what is there
+
+
+class Snapshot(TypedDict, total=False):
+  """How a sweep stands; what is not there is not shown.
+
+  Attributes:
+    done: trials that have ended.
+    solved: how many of those; None: nothing can be.
+    diverged: how many of those.
+    note: how the one that was last heard of is doing.
+    running: trials in a place right now.
+    sequences: training sequences shown so far.
+    sequences_per_second: of them.
+    lane_share: share of the places doing useful work, 0 to 1.
+    eta_seconds: time left, None while it is not known.
+    compiling: what is being compiled, or True; empty or False if nothing.
+  """
+
+  done: int
+  solved: int | None
+  diverged: int
+  note: str
+  running: int
+  sequences: float
+  sequences_per_second: float | None
+  lane_share: float | None
+  eta_seconds: float | None
+  compiling: str | bool
 
 
 def choose_mode(stream: TextIO) -> str:
@@ -53,7 +69,7 @@ def clock_text(seconds: float | None) -> str:
 
 
 def line(
-  snapshot: Mapping[str, Any],
+  snapshot: Snapshot,
   total: int,
   width: int | None = None,
   unicode: bool = True,
@@ -61,7 +77,7 @@ def line(
   """One line of display.
 
   Args:
-    snapshot: see the head of this file.
+    snapshot: how it stands.
     total: trials of the sweep.
     width: most characters the line may have. Facts go in by need, the count of
       trials first. None: no limit and no bar.
@@ -70,27 +86,27 @@ def line(
   Returns:
     The line, without a newline.
   """
-  of = snapshot.get
-  done = of('done', 0)
+  done = snapshot.get('done', 0)
   count = f'{done:,}/{total:,} trials'
-  left = f'{clock_text(of("eta_seconds"))} left'
-  rate, share = of('sequences_per_second'), of('lane_share')
-  solved = of('solved', 0)
-  what = of('compiling')
+  left = f'{clock_text(snapshot.get("eta_seconds"))} left'
+  rate, share = snapshot.get('sequences_per_second'), snapshot.get('lane_share')
+  solved = snapshot.get('solved', 0)
+  diverged, running = snapshot.get('diverged'), snapshot.get('running')
+  sequences, what = snapshot.get('sequences'), snapshot.get('compiling')
   compiling = what if isinstance(what, str) else '' if not what else 'a program'
   compiling = compiling and f'compiling {" ".join(compiling.split())}'
   # (need, fact) in the order shown; no two needs are equal.
   facts = [
     (9, count),
     (6, '' if solved is None else f'{solved:,} solved'),
-    (4, of('note', '')),
-    (3, f'{of("diverged"):,} diverged' if of('diverged') else ''),
-    (2, f'{of("running"):,} running' if of('running') else ''),
+    (4, snapshot.get('note', '')),
+    (3, f'{diverged:,} diverged' if diverged else ''),
+    (2, f'{running:,} running' if running else ''),
     (5, '' if rate is None else f'{rate:,.0f} seq/s'),
     (1, '' if share is None else f'lanes {100 * share:.0f} %'),
     (7, left if done < total else ''),
     (8, compiling),
-    (0, f'{of("sequences"):,} sequences' if of('sequences') else ''),
+    (0, f'{sequences:,} sequences' if sequences else ''),
   ]
   joint = ' · ' if unicode else ', '
   room = math.inf
@@ -129,7 +145,7 @@ class Progress:
     mode: str,
     clock: Callable[[], float] = time.monotonic,
     columns: Callable[[], int] | None = None,
-  ):
+  ) -> None:
     """Writes nothing yet.
 
     Args:
@@ -148,11 +164,11 @@ class Progress:
     self._clock = clock
     self._columns = columns or (lambda: shutil.get_terminal_size().columns)
     self._every = _LIVE_EVERY if mode == 'live' else _PLAIN_EVERY
-    self._last: tuple[float, bool, Any] | None = None
+    self._last: tuple[float, bool, object] | None = None
     self._open = False
     self._unicode = _can_write('█░·', stream)
 
-  def update(self, snapshot: Mapping[str, Any]) -> None:
+  def update(self, snapshot: Snapshot) -> None:
     """Shows a snapshot, unless the one before was only just shown."""
     if self._mode == 'none':
       return

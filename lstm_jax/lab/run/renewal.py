@@ -1,8 +1,13 @@
 """What a command does about results that are not of today's code."""
 
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
+from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.store import faults, reruns
+from lstm_jax.lab.store.checkpoints import Checkpoint
+from lstm_jax.lab.store.documents import Meta, Record
+from lstm_jax.lab.store.folder import Folder
 
 
 class Renewal(NamedTuple):
@@ -20,7 +25,13 @@ class Renewal(NamedTuple):
   said: tuple[str, ...]
 
 
-def plan(opened, how, records, begun, now) -> Renewal:
+def plan(
+  opened: Folder,
+  how: Run,
+  records: Mapping[str, Record],
+  begun: Mapping[str, str],
+  now: Mapping[str, dict[str, str]],
+) -> Renewal:
   """Holds what is in a folder to the code of now.
 
   Args:
@@ -36,7 +47,9 @@ def plan(opened, how, records, begun, now) -> Renewal:
   """
   ended = {name: records[name] for name in now if name in records}
   failed = [name for name in ended if ended[name]['status'] == 'failed']
-  made = begun | {name: record.get('code') for name, record in ended.items()}
+  made = {**begun} | {
+    name: record.get('code') for name, record in ended.items()
+  }
   found = reruns.changed(opened, made, now)
   mended = [name for name in failed if name in found]
   others = {name: found[name] for name in found if name not in mended}
@@ -88,15 +101,15 @@ def _trials(names):
   return f'{len(names):,} trial{"s" * (len(names) != 1)}'
 
 
-def begun(saved) -> dict[str, Any]:
+def begun(saved: Iterable[Checkpoint]) -> dict[str, str]:
   """Trial -> code, of what `checkpoints.load` has found."""
-  codes = {}
+  codes: dict[str, str] = {}
   for _, meta, _ in saved:
     codes |= meta.get('code', {})
   return codes
 
 
-def is_of(opened, how, meta, name):
+def is_of(opened: Folder, how: Run, meta: Meta, name: str) -> bool:
   """Whether what a checkpoint holds of a trial may go on."""
   code = meta.get('code', {}).get(name)
   return how.allow_drift or code is None or code == opened.code.get(name)

@@ -25,6 +25,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from types import FrameType
 
 from lstm_jax.lab.store.faults import Exit
 
@@ -34,7 +36,7 @@ THREAD = 'signals'  # the name of our threads, which may be left alone
 _ONE = 0.02  # seconds
 # Terminals, init systems and batch systems: Slurm warns by SIGUSR1 or SIGTERM,
 # LSF and SGE by SIGUSR1, SIGUSR2 or SIGXCPU.
-_EXITS = {
+_EXITS: dict[int, Exit] = {
   signal.SIGINT: Exit.SIGINT,
   signal.SIGTERM: Exit.SIGTERM,
   signal.SIGHUP: Exit.SIGHUP,
@@ -54,7 +56,7 @@ class Stopped(KeyboardInterrupt):
     said: whether somebody has told the user.
   """
 
-  def __init__(self, exit_code, said=False):
+  def __init__(self, exit_code: int, said: bool = False) -> None:
     super().__init__('stopped; the same command goes on or starts again')
     self.exit_code, self.said = exit_code, said
 
@@ -66,18 +68,20 @@ class Stop:
     exit_code: what the process then exits with, None before.
   """
 
-  def __init__(self):
-    self.exit_code = None
+  def __init__(self) -> None:
+    self.exit_code: int | None = None
     self.begun = False  # whether `main` runs
     self._polled, self._over = 0, False
-    self._pipe = None  # (read, write), of the numbers of signals
+    self._pipe: tuple[int, int] | None = (
+      None  # (read, write), of the numbers of signals
+    )
 
-  def __call__(self):
+  def __call__(self) -> bool:
     """Whether a signal has come."""
     return self.exit_code is not None
 
   @contextlib.contextmanager
-  def polled(self):
+  def polled(self) -> Iterator[None]:
     """A context in which a signal is noted and raises nothing.
 
     Raises:
@@ -90,12 +94,12 @@ class Stop:
       self._polled -= 1
     self.check()
 
-  def check(self):
+  def check(self) -> None:
     """Raises `Stopped` where a signal has come."""
     if self.exit_code is not None:
       raise Stopped(self.exit_code)
 
-  def on_signal(self, number, frame):
+  def on_signal(self, number: int, frame: FrameType | None) -> None:
     """The handler of the signals in `_EXITS`."""
     del frame
     if self.exit_code is None:  # a second one is `watch`'s
@@ -105,15 +109,15 @@ class Stop:
       if not self._polled:
         self.check()
 
-  def start(self):
+  def start(self) -> None:
     """Starts the thread that ends a process whose main thread cannot."""
     if self._pipe is None:
       self._pipe = os.pipe()
       os.set_blocking(self._pipe[1], False)
       signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-      self._thread(self._watch)
+      self._thread(self._watch, self._pipe[0])
 
-  def end(self):
+  def end(self) -> None:
     """Ends that thread: nobody is to be stopped any more."""
     if self._pipe is not None:
       signal.set_wakeup_fd(-1)
@@ -123,10 +127,9 @@ class Stop:
   def _thread(self, function, *arguments):
     threading.Thread(None, function, THREAD, arguments, daemon=True).start()
 
-  def _watch(self):
+  def _watch(self, heard):
     """Ends the process at the second signal, or `GRACE` after the first."""
     code, since = None, 0.0
-    heard = self._pipe[0]
     while numbers := os.read(heard, 1):
       if numbers[0] not in _EXITS:
         continue
@@ -148,7 +151,7 @@ class Stop:
       os._exit(code)
 
 
-def listen():
+def listen() -> Stop:
   """Hears signals from now on; returns the `Stop` of this process.
 
   A SIGHUP that is ignored (nohup) stays so. Outside of the main thread, where
@@ -165,7 +168,7 @@ def listen():
 
 
 @contextlib.contextmanager
-def listening():
+def listening() -> Iterator[Stop]:
   """A context that hears signals; its value is the `Stop`.
 
   Where the process hears them already it goes on to, and its `Stop` is that.
@@ -187,7 +190,7 @@ def listening():
       stop.end()
 
 
-def current():
+def current() -> Stop:
   """The `Stop` that hears this process's signals; else one that hears none."""
   return _listener() or Stop()
 

@@ -1,5 +1,9 @@
 """What is in a run folder, and what its command would do; changes nothing."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.run import mains, renewal
 from lstm_jax.lab.store import (
   faults,
@@ -11,9 +15,16 @@ from lstm_jax.lab.store import (
   trial_records,
 )
 from lstm_jax.lab.store.differences import shown
+from lstm_jax.lab.store.documents import Entry, Plan
 
 
-def verify(path, how, trials, stored, now):
+def verify(
+  path: str | Path,
+  how: Run,
+  trials: Iterable[str],
+  stored: Sequence[Entry],
+  now: Mapping[str, dict[str, str]],
+) -> int:
   """Prints what is good, what is not, and what becomes of it.
 
   Args:
@@ -32,7 +43,11 @@ def verify(path, how, trials, stored, now):
   except (faults.Corrupt, faults.Unusable) as error:
     mains.say('sweep', str(error), _lost(path, trials))
     return int(faults.Exit.FAILED)
-  asked = {**opened.plan, 'trials': seal.plain(stored), 'programs': {}}
+  asked: Plan = {
+    **opened.plan,
+    'trials': list(map(seal.plain, stored)),
+    'programs': {},
+  }
   after, lines = growth.grown(opened.plan, asked)
   if lines:
     mains.say('sweep', f'{path} holds another plan:\n{shown(lines)}')

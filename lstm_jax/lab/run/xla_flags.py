@@ -8,6 +8,8 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, MutableMapping
+from typing import TYPE_CHECKING
 
 from lstm_jax.lab.plan import estimate
 from lstm_jax.lab.store import machine, memory
@@ -33,13 +35,17 @@ _PLUGINS = ('jax_cuda12_plugin', 'jax_cuda13_plugin', 'jax_rocm7_plugin')
 _PLUGINS += ('jax_rocm60_plugin', 'libtpu')
 
 
-def cpu_flags(environ=os.environ):
+def cpu_flags(environ: Mapping[str, str] = os.environ) -> str:
   """The flags that make small nets fast on a CPU, as XLA_FLAGS has them."""
   flags = _flags(environ)
   return ' '.join(f'{name}={value}' for name, value in flags.items())
 
 
-def set_flags(profile='auto', devices=0, environ=os.environ):
+def set_flags(
+  profile: str = 'auto',
+  devices: int = 0,
+  environ: MutableMapping[str, str] = os.environ,
+) -> None:
   """Sets up the process for small nets, before JAX is imported.
 
   Flags that the user has set in XLA_FLAGS stay as they are.
@@ -67,13 +73,17 @@ def set_flags(profile='auto', devices=0, environ=os.environ):
   environ.setdefault('JAX_NUM_CPU_DEVICES', str(cores))
 
 
+if TYPE_CHECKING:
+  import jax
+
+
 class NoDevice(StoreError):
   """What the environment asks of JAX is not to be had here."""
 
   exit_code = Exit.USAGE
 
 
-def devices(environ=os.environ):
+def devices(environ: Mapping[str, str] = os.environ) -> 'list[jax.Device]':
   """Imports JAX, which refuses silent broadcasting from then on.
 
   Args:

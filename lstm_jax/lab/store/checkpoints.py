@@ -19,11 +19,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from lstm_jax.lab.store import faults, files, seal, shape
+from lstm_jax.lab.store.documents import Meta
 from lstm_jax.lab.store.folder import Folder
 
 _LENGTH = struct.Struct('<Q')
 # (name, meta, arrays)
-Checkpoint = tuple[str, dict[str, object], dict[str, np.ndarray]]
+Checkpoint = tuple[str, Meta, dict[str, np.ndarray]]
 KEPT = 2
 _AXES = 32
 
@@ -32,7 +33,7 @@ def save(
   folder: Folder,
   name: str,
   arrays: Mapping[str, np.ndarray],
-  meta: Mapping[str, object],
+  meta: Meta,
 ) -> None:
   """Publishes the next generation of checkpoint `name`.
 

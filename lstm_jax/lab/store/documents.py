@@ -17,3 +17,20 @@ class Plan(TypedDict, total=False):
   identity: str
   sources: dict[str, dict[str, str]]  # code -> file -> digest
   replaced: dict[str, str]  # trial -> the one of a smaller budget
+
+
+class Meta(TypedDict, total=False):
+  """What the writer of a checkpoint says of it."""
+
+  programs: dict[str, list[tuple[str, float]]]  # [trial, seconds], a lane each
+  code: dict[str, str]  # trial -> code
+  groups: dict[str, object]  # of an older form
+
+
+class Record(TypedDict, total=False):
+  """How a trial ended, as its record says it."""
+
+  trial: str
+  status: str
+  code: str | None
+  reason: str | None

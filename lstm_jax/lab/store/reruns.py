@@ -8,6 +8,7 @@ import collections
 from collections.abc import Collection, Iterable, Mapping
 
 from lstm_jax.lab.store import faults, files, seal, sources, trial_records
+from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.folder import Folder, note
 
 # How a trial ends that a larger budget would not have changed.
@@ -116,14 +117,10 @@ def take_over(folder: Folder) -> tuple[dict[str, str], int]:
   return taken, again
 
 
-def failures(
-  records: Mapping[str, Mapping[str, object]],
-) -> collections.Counter[str]:
+def failures(records: Mapping[str, Record]) -> collections.Counter[str]:
   """Each reason, in one line without folders -> how many trials failed so."""
   return collections.Counter(
-    faults.without_places(str(record.get('reason') or '?')).partition('\n')[0][
-      :300
-    ]
+    faults.without_places(record.get('reason') or '?').partition('\n')[0][:300]
     for record in records.values()
     if record['status'] == 'failed'
   )

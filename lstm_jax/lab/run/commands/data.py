@@ -1,6 +1,7 @@
 """Prepares data sets and says what is there; nothing here imports JAX."""
 
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from absl import flags
@@ -37,7 +38,7 @@ _FLAGS = {
 }
 
 
-def run(argv=None):
+def run(argv: Sequence[str] | None = None) -> int:
   """Runs the command line `argv` and returns its exit code."""
   defined = define()
   try:
@@ -68,7 +69,7 @@ def run(argv=None):
   return max(codes)
 
 
-def define():
+def define() -> flags.FlagValues:
   """The flags in a new `FlagValues`."""
   defined = flags.FlagValues()
   for name, (placeholder, text) in _FLAGS.items():
@@ -80,7 +81,7 @@ def define():
   return defined
 
 
-def usage():
+def usage() -> str:
   """The text of `--help`."""
   lines = [_HELP.format(names=', '.join(prepared.NAMES))]
   for name, (placeholder, text) in _FLAGS.items():
@@ -89,7 +90,7 @@ def usage():
   return '\n'.join([*lines, '', faults.EXIT_CODES])
 
 
-def listing(names, data_dir):
+def listing(names: Iterable[str], data_dir: Path) -> str:
   """The text of `--list`.
 
   Args:
@@ -112,7 +113,7 @@ def listing(names, data_dir):
   return '\n'.join(lines[:-1])
 
 
-def described(held: prepared.Prepared):
+def described(held: prepared.Prepared) -> str:
   """What a data set holds, for a terminal.
 
   Args:

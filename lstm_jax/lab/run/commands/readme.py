@@ -5,6 +5,7 @@ import io
 import re
 import sys
 import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import lstm_jax
@@ -41,7 +42,7 @@ _BLOCK = re.compile(r'(<!-- from: (\S+) -->\n).*?(<!-- end -->)', re.DOTALL)
 _WIDTH = 80
 
 
-def run(argv=None):
+def run(argv: Sequence[str] | None = None) -> int:
   """Runs the command line `argv` and returns its exit code."""
   words = list(sys.argv if argv is None else argv)[1:]
   if '--help' in words:
@@ -68,7 +69,11 @@ def run(argv=None):
   return int(code)
 
 
-def filled(text: str, root: Path, makers) -> str:
+def filled(
+  text: str,
+  root: Path,
+  makers: Mapping[str, Callable[[list[dict[str, str]]], str]],
+) -> str:
   """A text with every marked block made anew from its file.
 
   Args:
@@ -89,7 +94,7 @@ def filled(text: str, root: Path, makers) -> str:
   return _BLOCK.sub(block, text)
 
 
-def quickstart(rows) -> str:
+def quickstart(rows: Sequence[Mapping[str, str]]) -> str:
   """What the quick start prints, and the sentence that it shows."""
   found = summaries.summarize(rows)
   said = terminal.text(found, _WIDTH).split('\n\n')
@@ -99,7 +104,7 @@ def quickstart(rows) -> str:
   return f'```\n{body}\n\n{shows}\n```\n'
 
 
-def paper(rows) -> str:
+def paper(rows: Sequence[Mapping[str, str]]) -> str:
   """How many rows are reproduced; of each table one under each verdict."""
   count = sum(row['verdict'] == verdicts.REPRODUCED for row in rows)
   lines = [

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lstm_jax.lab.plan import values
@@ -31,7 +32,7 @@ what is left out.
 """
 
 
-def run(argv=None):
+def run(argv: Sequence[str] | None = None) -> int:
   """Runs the command line `argv` and returns its exit code."""
   arguments = list(sys.argv if argv is None else argv)[1:]
   if '--help' in arguments or '-h' in arguments:
@@ -55,7 +56,8 @@ def run(argv=None):
 
 def _read(arguments):
   """The folders, each once, and where the report goes."""
-  paths, out = {}, None
+  paths: dict[str, str] = {}
+  out = None
   words = iter(arguments)
   for word in words:
     name, equals, value = word.partition('=')

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from lstm_jax.ops import prng
-from lstm_jax.training import online
+from lstm_jax.training import kept_networks, learning_curve, online
 from lstm_jax.training.loop import (
   Advanced,
   FreshScore,
@@ -210,9 +210,21 @@ def test(compiled, name, build, column, structure, sequences):
 
 def net_of(column, structure):
   """A column's weights: path in the params -> array."""
+  return dict(named(_trial_of(column, structure).learner.params))
+
+
+def _trial_of(column, structure):
+  """`Trials` of one column, without lanes."""
   values = [column.leaves[name] for name, _ in named(structure)]
-  one = jax.tree.unflatten(jax.tree.structure(structure), values)
-  return dict(named(one.learner.params))
+  return jax.tree.unflatten(jax.tree.structure(structure), values)
+
+
+def _net_in(trials, lane):
+  """The weights of a lane: path in the params -> array."""
+  return {
+    name: np.array(np.asarray(leaf)[..., lane])
+    for name, leaf in named(trials.learner.params)
+  }
 
 
 class Lanes(NamedTuple):
@@ -224,6 +236,7 @@ class Lanes(NamedTuple):
     trials: `online.Trials` of `width` lanes on the device; None while they are
       columns.
     structure: an `online.Trials`, for its tree.
+    networks: of each, those kept along its way; () where none are.
     seconds: `[n]` device time of each.
     ended: `[n]` bool.
     width: lanes of the program that runs.
@@ -234,6 +247,7 @@ class Lanes(NamedTuple):
   columns: tuple[TrialState, ...] | None
   trials: Any
   structure: Any
+  networks: tuple[kept_networks.Networks, ...]
   seconds: np.ndarray
   ended: np.ndarray
   width: int
@@ -251,20 +265,31 @@ def loop_of(name, build, compiled, widths, tests=TEST_SEQUENCES) -> Loop:
     tests: fresh sequences of the test after success, at least.
   """
   some = functools.partial(_join, name, build, compiled, widths)
-  nothing = Lanes((), (), None, None, np.zeros(0), np.zeros(0, bool), 0, 0.0)
+  nothing = Lanes(
+    (), (), None, None, (), np.zeros(0), np.zeros(0, bool), 0, 0.0
+  )
   return Loop(
     start=functools.partial(some, nothing),
     advance=functools.partial(_advance, name, build, compiled, widths),
     charge=_charge,
-    snapshot=lambda lanes: {
-      job.id: column
-      for job, column in zip(lanes.jobs, _columns(lanes), strict=True)
-    },
+    snapshot=_snapshot,
     results=functools.partial(_results, name, build, compiled, tests),
     free=lambda lanes: max(lanes.width - len(lanes.jobs), 0),
     join=some,
     first=16,
   )
+
+
+def _snapshot(lanes):
+  """Job id -> `TrialState`, with the networks that are kept."""
+  return {
+    job.id: column._replace(
+      leaves=column.leaves | kept_networks.leaves_of(kept)
+    )
+    for job, column, kept in zip(
+      lanes.jobs, _columns(lanes), lanes.networks, strict=True
+    )
+  }
 
 
 def _columns(lanes):
@@ -276,15 +301,21 @@ def _columns(lanes):
 def _join(name, build, compiled, widths, lanes, jobs, begun):
   """More trials: those that go on from `begun`, the others from the start."""
   columns, structure = start(compiled, name, build, jobs, widths[-1])
-  columns = [
-    begun.get(job.id, column) for job, column in zip(jobs, columns, strict=True)
+  networks = [
+    kept_networks.first(net_of(column, structure)) if job.keep else ()
+    for job, column in zip(jobs, columns, strict=True)
   ]
+  for i, job in enumerate(jobs):
+    if job.id in begun:
+      leaves, networks[i] = kept_networks.taken_from(begun[job.id].leaves)
+      columns[i] = begun[job.id]._replace(leaves=leaves)
   spent = np.array([column.seconds for column in columns])
   return lanes._replace(
     jobs=(*lanes.jobs, *jobs),
     columns=(*_columns(lanes), *columns),
     trials=None,
     structure=structure,
+    networks=(*lanes.networks, *networks),
     seconds=np.concatenate((lanes.seconds, spent)),
     ended=np.concatenate((lanes.ended, np.zeros(len(jobs), bool))),
   )
@@ -303,7 +334,17 @@ def _advance(name, build, compiled, widths, lanes, updates):
   )
   ended = np.asarray(trials.status)[:count] != online.RUNNING
   seen = np.asarray(trials.seen)[:count].tolist()
-  lanes = lanes._replace(columns=None, trials=trials, ended=ended, width=width)
+  networks = tuple(
+    kept
+    if done or not kept_networks.is_due(kept, n)
+    else kept_networks.with_network(kept, n, _net_in(trials, i))
+    for i, (kept, n, done) in enumerate(
+      zip(lanes.networks, seen, ended, strict=True)
+    )
+  )
+  lanes = lanes._replace(
+    columns=None, trials=trials, networks=networks, ended=ended, width=width
+  )
   return lanes, Advanced(
     seen={job.id: n for job, n in zip(lanes.jobs, seen, strict=True)},
     ended=bool(ended.any()),
@@ -324,37 +365,43 @@ def _charge(lanes, seconds):
 
 def _results(name, build, compiled, tests, lanes):
   """Takes out the trials that have ended, tested where they are solved."""
-  columns, outcomes = _columns(lanes), []
-  for job, column, ended in zip(lanes.jobs, columns, lanes.ended, strict=True):
-    if ended:
-      outcomes.append(
-        _outcome(name, build, compiled, tests, job, column, lanes.structure)
-      )
+  columns = _columns(lanes)
+  outcome_of = functools.partial(
+    _outcome, name, build, compiled, tests, lanes.structure
+  )
+  outcomes = [
+    outcome_of(lanes.jobs[i], columns[i], lanes.networks[i])
+    for i in np.flatnonzero(lanes.ended)
+  ]
   stay = np.flatnonzero(~lanes.ended)
   lanes = lanes._replace(
     jobs=tuple(lanes.jobs[i] for i in stay),
     columns=tuple(columns[i] for i in stay),
     trials=None,
+    networks=tuple(lanes.networks[i] for i in stay),
     seconds=lanes.seconds[stay],
     ended=lanes.ended[stay],
   )
   return lanes, outcomes
 
 
-def _outcome(name, build, compiled, tests, job, column, structure):
+def _outcome(name, build, compiled, tests, structure, job, column, kept):
   """The outcome of a trial that has ended, with its test if it was solved."""
-  status = online.STATUS[int(column.leaves['status'])]
-  tested = None
+  trial = _trial_of(column, structure)
+  status, seen = online.STATUS[int(trial.status)], int(trial.seen)
+  net, tested = dict(named(trial.learner.params)), None
   if status == 'solved':
     tested = test(compiled, name, build, column, structure, tests)
   return Outcome(
     job.id,
     status,
-    int(column.leaves['seen']),
+    seen,
     tested,
-    float(column.leaves['error/absolute']),
+    float(trial.error.absolute),
     column.seconds,
-    first_passed=int(column.leaves['first_passed']) or None,
-    net=net_of(column, structure) if tested else None,
+    first_passed=int(trial.first_passed) or None,
+    net=net if tested else None,
     weights=build.weights,
+    curves=learning_curve.lists(trial.curve),
+    networks=kept_networks.with_last(kept, seen, net),
   )

@@ -28,6 +28,8 @@ class Job(NamedTuple):
       those left out have their defaults.
     length: the task's T.
     budget: updates it may see: training sequences, or epochs.
+    keep: whether networks are kept along its way, of a net that is not too
+      large (`kept_networks.MOST_WEIGHTS`).
   """
 
   id: str
@@ -36,6 +38,7 @@ class Job(NamedTuple):
   numbers: Mapping[str, Any]
   length: int
   budget: int
+  keep: bool = False
 
 
 class TrialState(NamedTuple):
@@ -76,6 +79,10 @@ class Outcome(NamedTuple):
       best.
     weights: that are trained.
     more: what a record holds beside these, by name.
+    curves: name -> values, lists of one length: of a trial those of
+      `learning_curve.lists`.
+    networks: (training sequences seen, path in the params -> array) each, from
+      the start to the end, where the job says `keep`.
   """
 
   id: str
@@ -89,6 +96,8 @@ class Outcome(NamedTuple):
   net: Mapping[str, np.ndarray] | None = None
   weights: int | None = None
   more: Mapping[str, Any] = {}
+  curves: Mapping[str, Sequence[float]] = {}
+  networks: Sequence[tuple[int, Mapping[str, np.ndarray]]] = ()
 
 
 class Advanced(NamedTuple):

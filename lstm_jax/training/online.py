@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from lstm_jax.ops import prng
 from lstm_jax.ops.arrays import select, settle
 from lstm_jax.ops.prng import Key
+from lstm_jax.training import learning_curve
 from lstm_jax.types import Array, Judgement, Shown
 
 # What a lane is doing, and how a trial ended.
@@ -53,6 +54,7 @@ class Trials(NamedTuple):
     seen: `[*]` sequences shown so far.
     status: `[*]` one of IDLE ... FUTILE.
     error: `[*]` each: running mean of the last finite training errors.
+    curve: the learning curve.
   """
 
   key: Key
@@ -66,6 +68,7 @@ class Trials(NamedTuple):
   seen: Array
   status: Array
   error: Judgement
+  curve: learning_curve.LearningCurve
 
 
 class Work(NamedTuple):
@@ -150,6 +153,7 @@ def _start(task, learner, key, numbers, length, budget):
     seen=none,
     status=jnp.full(lanes, RUNNING, jnp.int32),
     error=Judgement(zeros, zeros, zeros),
+    curve=learning_curve.start(lanes, dtype),
   )
 
 
@@ -234,6 +238,7 @@ def _one_sequence(task, learner, trials):
     seen=seen,
     status=status,
     error=select(learns, error, trials.error),
+    curve=learning_curve.add(trials.curve, judgement, learns),
   )
   return trials, Work(
     useful=jnp.sum(jnp.where(running, steps, 0)).astype(jnp.float32),

@@ -13,7 +13,7 @@ from lstm_jax.lab.store import checkpoints, nets, trial_records
 
 # What the arrays of a checkpoint are: one more whenever the state of a trial or
 # of epochs has other leaves.
-FORM = 2
+FORM = 3
 
 
 class RunState:
@@ -117,13 +117,17 @@ class RunState:
 
   def save(self, columns):
     """A checkpoint of the trials that have begun."""
-    by_program = {}
+    # Side by side those that have the same leaves: a trial whose networks are
+    # kept along its way has more.
+    alike = {}
     for name, column in columns.items():
-      by_program.setdefault(self._program[name], []).append((name, column))
+      leaves = self._program[name], *column.leaves
+      alike.setdefault(leaves, []).append((name, column))
     arrays, meta = {}, {}
-    for key, pairs in by_program.items():
+    for i, ((program, *leaves), pairs) in enumerate(alike.items()):
+      key = f'{program}.{i}'
       meta[key] = [[name, column.seconds] for name, column in pairs]
-      for leaf in pairs[0][1].leaves:
+      for leaf in leaves:
         arrays[f'{key}/{leaf}'] = np.stack(
           [column.leaves[leaf] for _, column in pairs], axis=-1
         )

@@ -292,7 +292,9 @@ def test_a_program_that_fails_takes_only_its_trials(alone, broken, error):
     first, second, *_ = outcome.reason.splitlines()
     assert (first, second) == (error, 'Traceback (most recent call last):')
   for i, other in enumerate(others):
-    assert results(record)[other.id].replace('two', 'one') == alone[JOBS[i].id]
+    assert (
+      results(record)[other.id].replace("'two", "'one") == alone[JOBS[i].id]
+    )
 
 
 def test_an_error_of_the_caller_stops_the_workers():

@@ -1,0 +1,129 @@
+"""Learning curves of trials: training errors, interval by interval.
+
+A point is the mean over an interval of so many training sequences. Intervals
+start short; when all points are taken, neighbours are merged and intervals
+become twice as long. A trial of any length so has between half and all of the
+points, and its curve depends on its own sequences alone.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.ops.arrays import select
+from lstm_jax.types import Array, Judgement
+
+POINTS = 200  # at most, the interval that is not complete included
+_FIRST = 10  # sequences of an interval at first
+
+
+class LearningCurve(NamedTuple):
+  """The curve of each lane so far.
+
+  Attributes:
+    width: `[*]` int32, sequences of an interval.
+    points: `[*]` int32, complete intervals.
+    count: `[*]` int32, sequences of the one that is not.
+    right: `[*]` int32, how many of these were right.
+    error: `[*]` sum of their mean absolute errors.
+    rights, errors: `[POINTS, *]` the same of the complete ones.
+  """
+
+  width: Array
+  points: Array
+  count: Array
+  right: Array
+  error: Array
+  rights: Array
+  errors: Array
+
+
+def start(lanes: tuple[int, ...], dtype: Any) -> LearningCurve:
+  """The `LearningCurve` of lanes that have not learned from anything."""
+  none = jnp.zeros(lanes, jnp.int32)
+  return LearningCurve(
+    width=jnp.full(lanes, _FIRST, jnp.int32),
+    points=none,
+    count=none,
+    right=none,
+    error=jnp.zeros(lanes, dtype),
+    rights=jnp.zeros((POINTS, *lanes), jnp.int32),
+    errors=jnp.zeros((POINTS, *lanes), dtype),
+  )
+
+
+def add(
+  curve: LearningCurve, judgement: Judgement, learned: Array
+) -> LearningCurve:
+  """The curve with one sequence more.
+
+  Args:
+    curve: the curve.
+    judgement: of the sequence.
+    learned: `[*]` bool, the lanes that have learned from it.
+  """
+  error = judgement.absolute.astype(curve.error.dtype)
+  curve = curve._replace(
+    count=curve.count + learned,
+    right=curve.right + (learned & judgement.right),
+    error=curve.error + jnp.where(learned, error, 0),
+  )
+  due = jnp.any(curve.count == curve.width).astype(jnp.int32)
+  return jax.lax.fori_loop(0, due, lambda i, c: _with_point(c), curve)
+
+
+def _with_point(curve):
+  """The curve with the intervals that are complete among its points."""
+  due = curve.count == curve.width
+  row = jnp.arange(POINTS).reshape((-1,) + (1,) * due.ndim)
+  here = due[None] & (row == curve.points[None])
+  empty = lambda x: jnp.where(due, 0, x)
+  curve = LearningCurve(
+    width=curve.width,
+    points=curve.points + due,
+    count=empty(curve.count),
+    right=empty(curve.right),
+    error=empty(curve.error),
+    rights=jnp.where(here, curve.right[None], curve.rights),
+    errors=jnp.where(here, curve.error[None], curve.errors),
+  )
+  full = jnp.any(curve.points == POINTS).astype(jnp.int32)
+  return jax.lax.fori_loop(0, full, lambda i, c: _merged(c), curve)
+
+
+def _merged(curve):
+  """The curve with pairs of neighbours as one where all points are taken."""
+  pairs = lambda x: jnp.concatenate(
+    (x[0::2] + x[1::2], jnp.zeros_like(x[1::2]))
+  )
+  merged = curve._replace(
+    width=2 * curve.width,
+    points=curve.points // 2,
+    rights=pairs(curve.rights),
+    errors=pairs(curve.errors),
+  )
+  return select(curve.points == POINTS, merged, curve)
+
+
+def lists(curve: LearningCurve) -> dict[str, list[float]]:
+  """The curve of one lane, as numpy arrays without lanes, to be read.
+
+  Returns:
+    'sequences', the last one of each interval, 'train_error', the mean absolute
+    error over it, and 'train_right', the share of sequences that were right.
+  """
+  points = int(curve.points)
+  unfinished = slice(0, 1 if curve.count else 0)
+  joined = lambda complete, last: np.concatenate(
+    (complete[:points], np.atleast_1d(last)[unfinished])
+  )
+  count = joined(np.full(points, curve.width), curve.count)
+  return {
+    'sequences': np.cumsum(count).tolist(),
+    'train_error': (
+      joined(curve.errors, curve.error).astype(np.float64) / count
+    ).tolist(),
+    'train_right': (joined(curve.rights, curve.right) / count).tolist(),
+  }

@@ -96,77 +96,84 @@ class Stream(NamedTuple):
   scored_at: Callable[[Array], Array]
 
 
-class Split(NamedTuple):
-  """A cell's step taken apart where a rule needs to look inside.
-
-  `step` is the composition: `net = w z + b` over the `sources` z, `advance`
-  moves the carry by the net inputs, and the output units do the same with
-  sources and weights of their own: `net_k = w_k z_k + b_k`.
+class Connection(NamedTuple):
+  """Weights that multiply a field of the carry of one step ago.
 
   Attributes:
-    sources: `(carry_tm1, x_t) -> tuple of [S_i, *]`, what the hidden weights
-      multiply, in the order of `weights`, `x_t` first.
-    weights: `params -> (tuple of [U, S_i, *], bias [U, *])`.
-    advance: `(carry_tm1, net [U, *]) -> carry_t`.
-    output_sources: `(carry_t, x_t) -> tuple of [S_i, *]`, what the weights of
-      the output units multiply, `y_c` first.
-    output_weights: `params -> (tuple of [K, S_i, *], bias [K, *])`.
-    gather: `(hidden, output) -> params`, two pairs of arrays like those that
-      `weights` and `output_weights` took, put back in their places, zeros
-      elsewhere.
-    internal: name of the carry field that keeps its error (s_c); its recurrence
-      is elementwise.
-    serves: kind of unit -> `[C]` integers: the row of `net` that acts on each
-      entry of the internal field through this kind of unit.
-    carousel: True where the internal recurrence is the constant 1, so that
-      the sum over time needs no recursion.
+    weights: name of a field of the params, `[U, S, *]`.
+    activations: name of a field of the carry, `[S, *]`.
+    rows: how many of the first rows of the weights; None: all.
   """
 
-  sources: Callable[[Carry, Array], tuple[Array, ...]]
-  weights: Callable[[Params], tuple[tuple[Array, ...], Array]]
-  advance: Callable[[Carry, Array], Carry]
-  output_sources: Callable[[Carry, Array], tuple[Array, ...]]
-  output_weights: Callable[[Params], tuple[tuple[Array, ...], Array]]
-  gather: Callable[[tuple[Any, Array], tuple[Any, Array]], Params]
-  internal: str
-  serves: Mapping[str, Any]
-  carousel: bool = False
+  weights: str
+  activations: str
+  rows: int | None = None
 
 
-class Recurrence(NamedTuple):
-  """A cell's step as two matrix products and the rest, which is elementwise.
+def _nothing(params: Params) -> tuple[Array, ...]:
+  """The extra weights of a cell that has none."""
+  del params
+  return ()
 
-    net_x = W_x x(t) + b,  net_h = W_h z(t-1),
-    carry(t) = advance(rest, carry(t-1), net_x, net_h)
 
-  What a layer needs: W_x x is one product for all steps, and the gradients of
-  both matrices are one product each after the loop.
+class Equations(NamedTuple):
+  """A step of a cell, given once; the rest follows from it (`ops.step`).
+
+    net_x = W_x x(t) + b,  net_h = sum_i W_i z_i(t-1)
+    carry(t), gates = advance(extra, carry(t-1), net_x + net_h)
+    net_k(t) = W_out y(t) [+ W_out_x x(t)] + b_out
+
+  From it come the `step` of the cell, the parts that learning rules look at,
+  and the products that a layer has for all steps at once. W_x and b are the
+  fields `w_x` and `b` of the params; `w_out`, `w_out_x` and `b_out` are those
+  of the output units.
 
   Attributes:
-    output: name of the carry field that the layer puts out, `[C, *]`.
-    inputs: `params -> (W_x [R, I, *], b [R, *])`; None where there are no
-      matrices: net_x is then x(t) itself, net_h is None and `rest` all params.
-    recurrent: `params -> W_h [Q, S, *]`, or None with it.
-    heard: `carry -> z [S, *]`, what the recurrent weights multiply; None then.
-    rest: `params -> tuple` of the other weights of the hidden layer.
-    advance: `(rest, carry_tm1, net_x [R, *], net_h [Q, *]) -> (carry_t,
-      gates)`, gates a dictionary of the activations inside, name -> array.
-    joint: whether only the sum of net_x and net_h counts (R = Q).
-    fused: name of the loop that code outside XLA has for it (`nn.dispatch`):
-      'lstm', a carry of s_c and y_c and rows y_in, y_f, g, y_out; 'gru', a
-      carry of h, rows r, z, n and rest (b_hn,); 'srn_tanh', 'srn_logistic',
-      'srn_relu', a carry of h that is the function so named of the net
-      input. None: none.
+    advance: `(extra, carry_tm1, net [U, *]) -> (carry_t, gates)`; gates is a
+      dictionary of the activations inside, name -> array. With
+      `separate_nets`: `(extra, carry_tm1, net_x [R, *], net_h [Q, *])`.
+    output: name of the carry field y that a layer puts out, `[C, *]`.
+    recurrent: a `Connection` for each z_i; none: net_h is 0.
+    extra: `params -> tuple` of the other weights of the hidden layer.
+    bias: whether there is b.
+    products: False: there are none; the net input is x(t) itself, and the extra
+      weights are all params.
+    separate_nets: whether `advance` takes net_x and net_h one by one.
+    readout: names of the weights of the output units; those that end in `_x`
+      multiply x(t), the others y(t). None of them: the output units are units
+      of the layer, net_k is the first K rows of the net input.
+    compiled_loop: name of the loop that code outside XLA has for the same
+      equations (`nn.native.loops`); None: none.
   """
 
-  output: str
-  inputs: Callable[[Params], tuple[Array, Array]] | None
-  recurrent: Callable[[Params], Array] | None
-  heard: Callable[[Carry], Array]
-  rest: Callable[[Params], tuple[Array, ...]]
   advance: Callable[..., tuple[Carry, dict[str, Array]]]
-  joint: bool = True
-  fused: str | None = None
+  output: str
+  recurrent: tuple[Connection, ...] = ()
+  extra: Callable[[Params], tuple[Array, ...]] = _nothing
+  bias: bool = True
+  products: bool = True
+  separate_nets: bool = False
+  readout: tuple[str, ...] = ('w_out',)
+  compiled_loop: str | None = None
+
+
+class InternalState(NamedTuple):
+  """The carry field that keeps its error, where a cell has one (s_c).
+
+  Its recurrence is elementwise, and `Equations.advance` reads no extra weights
+  and the sum of the net inputs.
+
+  Attributes:
+    field: its name.
+    unit_of_cell: kind of unit -> `[C]` integers: the row of the net input that
+      acts on each entry of the field through this kind of unit.
+    carousel: True where the recurrence is the constant 1, so that the sum over
+      time needs no recursion.
+  """
+
+  field: str
+  unit_of_cell: Mapping[str, Any]
+  carousel: bool = False
 
 
 class Cell(NamedTuple):
@@ -190,9 +197,9 @@ class Cell(NamedTuple):
     numbers: name -> default, a numpy array of the shape that `init` reads
       (initial range, gate biases). They are traced: trials that differ in them
       share a program.
-    split: the step taken apart, or None where there is no such structure.
-    recurrence: the hidden layer's step as products and the rest; None: layers
-      scan `step` itself (`recurrences`).
+    equations: what the step is made of; None: nothing but `step` is known,
+      and layers scan it (`nn.equations`).
+    internal: the carry field that keeps its error; None: there is none.
   """
 
   num_inputs: int
@@ -202,8 +209,8 @@ class Cell(NamedTuple):
   step: Callable[[Params, Carry, Source], tuple[Carry, Array]]
   mask: Params
   numbers: Mapping[str, Any]
-  split: Split | None = None
-  recurrence: Recurrence | None = None
+  equations: Equations | None = None
+  internal: InternalState | None = None
 
   # A cell may be a static argument of `jax.jit`: cells are the same where they
   # have the same functions, mask and numbers. Arrays have no hash, and do not
@@ -218,8 +225,8 @@ class Cell(NamedTuple):
       return NotImplemented
     return (
       self[:5] == other[:5]
-      and self.split is other.split
-      and self.recurrence is other.recurrence
+      and self.equations == other.equations
+      and self.internal is other.internal
       and _same_arrays(self.mask, other.mask)
       and _same_arrays(self.numbers, other.numbers)
     )

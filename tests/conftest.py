@@ -52,7 +52,7 @@ MORE = {
   'test_it_goes_on_to_the_same_bits': 1,
   'test_refusals': 99,
   'test_sequences_are_learned_from': 6,
-  'test_split_is_the_step_taken_apart': 4,
+  'test_the_parts_of_a_step_are_the_step': 4,
   'test_step_keeps_structure_shape_and_dtype': 6,
   'test_streaming_is_batched_is_autodiff_with_the_cut': 5,
   'test_two_hundred_steps_and_their_gradient': 3,

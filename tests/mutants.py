@@ -51,8 +51,8 @@ MUTANTS = (
   # Cells.
   Mutant(
     'lstm_gates_swapped', 'cells/lstm.py',
-    "_activate(net, 'ifgo')\n      s_c = y_f * s_tm1 + y_in * g",
-    "_activate(net, 'ifgo')\n      s_c = y_in * s_tm1 + y_f * g",
+    "_activate(net, 'ifgo')\n    s_c = y_f * s_tm1 + y_in * g",
+    "_activate(net, 'ifgo')\n    s_c = y_in * s_tm1 + y_f * g",
     ('cell_oracles', 'cells'),
   ),
   Mutant(
@@ -74,8 +74,8 @@ MUTANTS = (
   ),
   Mutant(
     'gru_resets_after', 'cells/gru.py',
-    'heard = affine(rest[0], r * h_tm1)',
-    'heard = r * affine(rest[0], h_tm1)',
+    'net_hn = affine(extra[0], r * h_tm1)',
+    'net_hn = r * affine(extra[0], h_tm1)',
     ('cell_oracles', 'cells'),
   ),
   Mutant(
@@ -91,7 +91,7 @@ MUTANTS = (
   ),
   Mutant(
     'lstm1997_gates_begin_half_open', 'cells/lstm1997.py',
-    "rest = 0.5 if reset_gates_to == 'half' else 0.0", 'rest = 0.5',
+    "0.5 if reset_gates_to == 'half' else 0.0", '0.5',
     ('cell_oracles', 'cells'),
   ),
   # Rules.
@@ -108,7 +108,7 @@ MUTANTS = (
   ),
   Mutant(
     'rtrl_cuts_the_carousel', 'learners/rtrl.py',
-    'if name != cell.split.internal', 'if name == cell.split.internal',
+    'if name != cell.internal.field', 'if name == cell.internal.field',
     ('rtrl',),
   ),
   Mutant(
@@ -149,7 +149,7 @@ MUTANTS = (
     'judged_by_the_sum', 'learners/_descend.py',
     'return Judgement(tally.right, tally.absolute / steps,',
     'return Judgement(tally.right, tally.absolute,',
-    ('learners', 'every_step', 'criteria'),
+    ('learners', 'every_step', 'stop_rules'),
   ),
   # Store.
   Mutant(
@@ -210,8 +210,8 @@ MUTANTS = (
   ),
   # Planted when the sample of the default run had been chosen.
   Mutant(
-    'fully_recurrent_reads_the_last_units', 'cells/fully_recurrent.py',
-    'net[:num_outputs]', 'net[-num_outputs:]',
+    'fully_recurrent_reads_the_last_units', 'ops/step.py',
+    'nets[0][:num_outputs]', 'nets[0][-num_outputs:]',
     ('cell_oracles', 'cells', 'rtrl'),
   ),
   Mutant(

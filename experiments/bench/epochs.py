@@ -123,7 +123,7 @@ def ours(size, kind, inputs, targets):
     pool=lambda seed: Pool(examples, {'train': np.arange(len(inputs))}),
   )
   trainer = catalog.build(
-    'trainers', 'minibatch', kind,
+    'trainers', 'minibatch',
     lambda n: catalog.build('cells', kind, n, 0, hidden=size.hidden),
     dataset, batch=size.batch, embedding=size.inputs,
     optimizer='keras_rmsprop' if size.vocabulary else 'adam',

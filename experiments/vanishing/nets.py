@@ -201,8 +201,8 @@ def _by_lag(trained):
 
     # What -> the fields that count and those that are cut.
     asked = {'all fields': (None, ())}
-    if cell.split is not None:
-      kept = cell.split.internal
+    if cell.internal is not None:
+      kept = cell.internal.field
       others = set(cell.initial_carry()._fields) - {kept}
       asked[f'{kept} alone'] = (kept,), ()
       asked[f'{kept}, rule of 1997'] = (kept,), tuple(sorted(others))

@@ -1,31 +1,39 @@
-"""What the factories of cells share: checks, initial weights, net inputs."""
+"""What the factories of cells share: sizes, carries, initial weights."""
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops.arrays import affine, spread
+from lstm_jax.ops.checked import checked
 from lstm_jax.ops.initial import check_numbers
+from lstm_jax.ops.step import step_of
+from lstm_jax.types import Cell
 
 
-def shared(factory):
-  """`factory`, whose cells of the same size and options share their functions.
+def factory(make):
+  """Decorates what makes a cell: its arguments are checked, its cells shared.
 
-  JAX knows a program by the functions that it was made of: a layer whose cell
-  is made anew at every call, as a module of flax makes it, would else be
-  compiled anew. Numbers are each cell's own.
+  Sizes (what is annotated as `int`) are at least 1, `num_outputs` may be 0: a
+  layer without output units. Words are held to their annotations (`checked`).
+
+  Cells of the same sizes and options share their functions: JAX knows a program
+  by the functions that it was made of, and a layer whose cell is made anew at
+  every call, as a module of flax makes it, would else be compiled anew. Numbers
+  are each cell's own.
   """
-  make = functools.lru_cache(maxsize=64, typed=True)(factory)
+  make = checked(_sized(make))
+  remembered = functools.lru_cache(maxsize=64, typed=True)(make)
 
-  @functools.wraps(factory)
+  @functools.wraps(make)
   def cell(*sizes, **options):
     try:
       hash((sizes, *options.values()))
     except TypeError:
-      return factory(*sizes, **options)  # says itself what is wrong with it
-    made = make(*sizes, **options)
+      return make(*sizes, **options)  # says itself what is wrong with it
+    made = remembered(*sizes, **options)
     return made._replace(
       numbers={name: np.copy(value) for name, value in made.numbers.items()}
     )
@@ -33,31 +41,97 @@ def shared(factory):
   return cell
 
 
-def check_sizes(**sizes):
-  """Raises ValueError for a size below 1, by the name of its argument.
+def _sized(make):
+  """`make`, whose arguments that are annotated as `int` are sizes."""
+  signature = inspect.signature(make, eval_str=True)
+  names = [n for n, p in signature.parameters.items() if p.annotation is int]
 
-  `num_outputs` may be 0: a layer without output units.
-  """
-  for name, size in sizes.items():
-    least = 0 if name == 'num_outputs' else 1
-    if isinstance(size, bool) or not isinstance(size, int | np.integer):
-      raise ValueError(f'{name}={size!r} must be an integer, at least {least}')
-    if size < least:
-      raise ValueError(f'{name}={size} must be at least {least}')
+  @functools.wraps(make)
+  def cell(*args, **options):
+    given = signature.bind(*args, **options).arguments
+    for name in names:
+      if name in given:
+        _check_size(name, given[name])
+    made = make(*args, **options)
+    made.step.__qualname__ = f'{make.__qualname__}.step'  # for messages
+    return made
+
+  return cell
 
 
-def checked(init, defaults):
-  """`init` of a cell with numbers that are checked and filled up first.
+def _check_size(name, size):
+  least = 0 if name == 'num_outputs' else 1
+  if isinstance(size, bool) or not isinstance(size, int | np.integer):
+    raise ValueError(f'{name}={size!r} must be an integer, at least {least}')
+  if size < least:
+    raise ValueError(f'{name}={size} must be at least {least}')
 
-  It is one program: what it does one thing after another would each be compiled
-  for every new size.
+
+def build(
+  num_inputs, num_outputs, mask, carry, equations, numbers, *,
+  biases=1, start=None, place=None, internal=None,
+):  # fmt: skip
+  """The cell of some equations.
 
   Args:
-    init: `(key, numbers) -> params`, of all numbers.
-    defaults: name -> default, `Cell.numbers`.
+    num_inputs: I.
+    num_outputs: K.
+    mask: the params, arrays of numpy: 1 where a weight exists.
+    carry: the carry, with the size of each field in its place.
+    equations: the `Equations`; their `readout` follows from the mask.
+    numbers: name -> default of the numbers of `init`; None: drawn like every
+      other weight.
+    biases: entries of a number whose name ends in `_bias`.
+    start: field -> value of those of the carry that do not start at 0.
+    place: `(drawn params, numbers) -> params` with the numbers in their places;
+      None: all params are as drawn.
+    internal: the `InternalState`, or None.
   """
+  present = mask._asdict()
+  readout = tuple(
+    name
+    for name in ('w_out', 'w_out_x')
+    if name in present and (name == 'w_out' or np.any(present[name]))
+  )
+  equations = equations._replace(readout=readout)
+  value = lambda v: np.float32(np.nan if v is None else v)
+  defaults = {
+    name: np.full(biases, value(v)) if name.endswith('_bias') else value(v)
+    for name, v in numbers.items()
+  }
+
+  def init(key, numbers):
+    params = draw_weights(key, mask, numbers['init_range'])
+    return params if place is None else place(params, numbers)
+
+  def initial_carry(lanes=(), dtype=jnp.float32):
+    values = dict.fromkeys(carry._fields, 0.0) | (start or {})
+    return type(carry)(
+      *(
+        jnp.full((size, *lanes), values[field], dtype)
+        for field, size in carry._asdict().items()
+      )
+    )
+
+  # One program: what it does one thing after another would each be compiled for
+  # every new size.
   drawn = jax.jit(init)
-  return lambda key, numbers=None: drawn(key, check_numbers(numbers, defaults))
+  return Cell(
+    num_inputs,
+    num_outputs,
+    lambda key, numbers=None: drawn(key, check_numbers(numbers, defaults)),
+    initial_carry,
+    step_of(equations, num_outputs),
+    mask,
+    defaults,
+    equations,
+    internal,
+  )
+
+
+def ones(*shape, exist=True):
+  """A part of a mask: weights that all exist, or none of them."""
+  return np.full(shape, exist, np.float32)
 
 
 def draw_weights(key, mask, init_range):
@@ -107,21 +181,16 @@ def set_biases(drawn, *parts):
   return jnp.concatenate(made)
 
 
-def gate_biases(drawn, numbers):
-  """`set_biases` for rows y_in, y_f, g, y_out `[4C]` by the names of numbers.
+def gate_biases(params, numbers):
+  """Params whose `b` `[4C]`, rows y_in, y_f, g, y_out, has numbers in it.
 
   `input_gate_bias`, `forget_bias`, `output_gate_bias` `[C]`; g keeps the drawn.
   """
-  return set_biases(
-    drawn,
+  b = set_biases(
+    params.b,
     numbers['input_gate_bias'],
     numbers['forget_bias'],
-    len(drawn) // 4,
+    len(params.b) // 4,
     numbers['output_gate_bias'],
   )
-
-
-def net_input(weights, sources, b):
-  """`sum_i W_i z_i + b` `[U, *]` for tuples of `[U, S_i, *]` and `[S_i, *]`."""
-  net = sum(map(affine, weights, sources))
-  return net + spread(b, net)
+  return params._replace(b=b)

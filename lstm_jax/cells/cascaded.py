@@ -14,8 +14,7 @@ import numpy as np
 from lstm_jax.cells import _build
 from lstm_jax.ops import activations
 from lstm_jax.ops.arrays import spread
-from lstm_jax.ops.checked import checked
-from lstm_jax.types import Array, Cell, Recurrence
+from lstm_jax.types import Array, Cell, Equations
 
 PROVIDES = ('cascade', 'readout')
 # Traced numbers and their defaults.
@@ -50,8 +49,7 @@ class Carry(NamedTuple):
   h: Array  # [C, *] activations V of the hidden units
 
 
-@_build.shared
-@checked
+@_build.factory
 def cascaded(
   num_inputs: int,
   num_outputs: int,
@@ -81,62 +79,35 @@ def cascaded(
   Numbers of `init`: `init_range` r, all weights and biases uniform in [-r, r].
 
   Returns:
-    The cell. Its carry is `Carry`, its params `Params`; it has no split.
+    The cell. Its carry is `Carry`, its params `Params`.
 
   Raises:
     ValueError: a size or an option that is outside its choices.
   """
-  _build.check_sizes(
-    num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
-  )
   f = _ACTIVATIONS[activation]
   mask = Params(
-    w_x=np.ones((hidden, num_inputs), np.float32),
-    w_h=np.tril(np.ones((hidden, hidden), np.float32), -1),
-    w_s=np.ones(hidden, np.float32),
-    b=np.full(hidden, hidden_bias, np.float32),
-    w_out=np.ones((num_outputs, hidden), np.float32),
-    w_out_x=np.ones((num_outputs, num_inputs), np.float32),
-    b_out=np.full(num_outputs, output_bias, np.float32),
+    w_x=_build.ones(hidden, num_inputs),
+    w_h=np.tril(_build.ones(hidden, hidden), -1),
+    w_s=_build.ones(hidden),
+    b=_build.ones(hidden, exist=hidden_bias),
+    w_out=_build.ones(num_outputs, hidden),
+    w_out_x=_build.ones(num_outputs, num_inputs),
+    b_out=_build.ones(num_outputs, exist=output_bias),
   )
 
-  def init(key, numbers):
-    return _build.draw_weights(key, mask, numbers['init_range'])
-
-  def initial_carry(lanes=(), dtype=jnp.float32):
-    return Carry(jnp.zeros((hidden, *lanes), dtype))
-
-  def cascade(w_h, w_s, h_tm1, net):
-    net = net + spread(w_s, net) * h_tm1
+  def advance(extra, carry_tm1, net):
+    w_h, w_s = extra
+    net = net + spread(w_s, net) * carry_tm1.h
     values = []
     for i in range(hidden):
       # A unit tells those after it, which have not been computed yet.
       values.append(f(net[:1]))
       net = net[1:] + spread(w_h[i + 1 :, i], net) * values[-1]
-    return jnp.concatenate(values)
+    return Carry(jnp.concatenate(values)), {}
 
-  def advance(rest, carry_tm1, net_x, net_h):
-    del net_h  # The self link is all that a unit hears of the step before.
-    return Carry(cascade(*rest, carry_tm1.h, net_x)), {}
-
-  def step(params, carry_tm1, x_t):
-    net = _build.net_input((params.w_x,), (x_t,), params.b)
-    h_t = cascade(params.w_h, params.w_s, carry_tm1.h, net)
-    w, z = (params.w_out, params.w_out_x), (h_t, x_t)
-    return Carry(h_t), _build.net_input(w, z, params.b_out)
-
-  recurrence = Recurrence(
-    output='h',
-    inputs=lambda params: (params.w_x, params.b),
-    recurrent=lambda params: params.w_h[:0, :0],
-    heard=lambda carry: carry.h[:0],
-    rest=lambda params: (params.w_h, params.w_s),
-    advance=advance,
-    joint=False,
+  equations = Equations(
+    advance, output='h', extra=lambda params: (params.w_h, params.w_s)
   )
-  numbers = {name: np.float32(value) for name, value in NUMBERS.items()}
-  return Cell(
-    num_inputs, num_outputs, _build.checked(init, numbers), initial_carry, step,
-    mask, numbers,
-    recurrence=recurrence,
+  return _build.build(
+    num_inputs, num_outputs, mask, Carry(h=hidden), equations, NUMBERS,
   )  # fmt: skip

@@ -7,13 +7,9 @@ Table 1 of the 1997 paper.
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
-import numpy as np
-
 from lstm_jax.cells import _build
 from lstm_jax.ops import activations
-from lstm_jax.ops.checked import checked
-from lstm_jax.types import Array, Cell, Recurrence
+from lstm_jax.types import Array, Cell, Connection, Equations
 
 # Traced numbers and their defaults.
 NUMBERS = {'init_range': 0.1}
@@ -36,8 +32,7 @@ class Carry(NamedTuple):
   y: Array  # [U, *] activations of all units, the output units first
 
 
-@_build.shared
-@checked
+@_build.factory
 def fully_recurrent(
   num_inputs: int,
   num_outputs: int,
@@ -64,7 +59,7 @@ def fully_recurrent(
   Numbers of `init`: `init_range` r, all weights and biases uniform in [-r, r].
 
   Returns:
-    The cell. Its carry is `Carry`, its params `Params`; it has no split.
+    The cell. Its carry is `Carry`, its params `Params`.
 
   Raises:
     ValueError: a size that is no integer of at least 1.
@@ -72,43 +67,20 @@ def fully_recurrent(
   Source: Williams & Zipser (1989), eqs. (1)-(3), with x(t) instead of x(t-1),
   as in the three-phase step of Hochreiter & Schmidhuber (1997), section 4.
   """
-  _build.check_sizes(
-    num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
-  )
   units = num_outputs + hidden
   mask = Params(
-    w_x=np.ones((units, num_inputs), np.float32),
-    w_y=np.ones((units, units), np.float32),
-    b=np.full(units, bias, np.float32),
+    w_x=_build.ones(units, num_inputs),
+    w_y=_build.ones(units, units),
+    b=_build.ones(units, exist=bias),
   )
-
-  def init(key, numbers):
-    return _build.draw_weights(key, mask, numbers['init_range'])
-
-  def initial_carry(lanes=(), dtype=jnp.float32):
-    return Carry(jnp.zeros((units, *lanes), dtype))
-
-  def step(params, carry_tm1, x_t):
-    net = _build.net_input(
-      (params.w_x, params.w_y), (x_t, carry_tm1.y), params.b
-    )
-    return Carry(activations.logistic_of_lanes(net)), net[:num_outputs]
-
-  def advance(rest, carry_tm1, net_x, net_h):
-    del rest, carry_tm1
-    return Carry(activations.logistic_of_lanes(net_x + net_h)), {}
-
-  recurrence = Recurrence(
+  equations = Equations(
+    lambda extra, carry_tm1, net: (
+      Carry(activations.logistic_of_lanes(net)),
+      {},
+    ),
     output='y',
-    inputs=lambda params: (params.w_x, params.b),
-    recurrent=lambda params: params.w_y,
-    heard=lambda carry: carry.y,
-    rest=lambda params: (),
-    advance=advance,
+    recurrent=(Connection('w_y', 'y'),),
   )
-  numbers = {name: np.float32(value) for name, value in NUMBERS.items()}
-  return Cell(
-    num_inputs, num_outputs, _build.checked(init, numbers), initial_carry, step,
-    mask, numbers,
-    recurrence=recurrence,
+  return _build.build(
+    num_inputs, num_outputs, mask, Carry(y=units), equations, NUMBERS,
   )  # fmt: skip

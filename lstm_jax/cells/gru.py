@@ -6,14 +6,10 @@ statistical machine translation", EMNLP 2014, section 2.3.
 
 from typing import Literal, NamedTuple
 
-import jax.numpy as jnp
-import numpy as np
-
 from lstm_jax.cells import _build
 from lstm_jax.ops import activations
 from lstm_jax.ops.arrays import affine, spread
-from lstm_jax.ops.checked import checked
-from lstm_jax.types import Array, Cell, Recurrence
+from lstm_jax.types import Array, Cell, Connection, Equations
 
 # Traced numbers and their defaults.
 PROVIDES = ('readout',)
@@ -40,8 +36,7 @@ class Carry(NamedTuple):
   h: Array  # [C, *] activations of the hidden units
 
 
-@_build.shared
-@checked
+@_build.factory
 def gru(
   num_inputs: int,
   num_outputs: int,
@@ -76,71 +71,47 @@ def gru(
   Numbers of `init`: `init_range` r, all weights and biases uniform in [-r, r].
 
   Returns:
-    The cell. Its carry is `Carry`, its params `Params`; it has no split.
+    The cell. Its carry is `Carry`, its params `Params`.
 
   Raises:
     ValueError: a size or an option that is outside its choices.
 
   Source: Cho et al. (2014), eqs. (5)-(8).
   """
-  _build.check_sizes(
-    num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
-  )
   rows, gates = 3 * hidden, 2 * hidden
   mask = Params(
-    w_x=np.ones((rows, num_inputs), np.float32),
-    w_h=np.ones((rows, hidden), np.float32),
-    b=np.ones(rows, np.float32),
-    b_hn=np.full(hidden, reset == 'after', np.float32),
-    w_out=np.ones((num_outputs, hidden), np.float32),
-    b_out=np.full(num_outputs, output_bias, np.float32),
+    w_x=_build.ones(rows, num_inputs),
+    w_h=_build.ones(rows, hidden),
+    b=_build.ones(rows),
+    b_hn=_build.ones(hidden, exist=reset == 'after'),
+    w_out=_build.ones(num_outputs, hidden),
+    b_out=_build.ones(num_outputs, exist=output_bias),
   )
 
-  def init(key, numbers):
-    return _build.draw_weights(key, mask, numbers['init_range'])
-
-  def initial_carry(lanes=(), dtype=jnp.float32):
-    return Carry(jnp.zeros((hidden, *lanes), dtype))
-
-  def recurrent(params):
-    return params.w_h if reset == 'after' else params.w_h[:gates]
-
-  def rest(params):
+  def extra(params):
     return (params.b_hn if reset == 'after' else params.w_h[gates:],)
 
-  def advance(rest, carry_tm1, net_x, net_h):
+  def advance(extra, carry_tm1, net_x, net_h):
     h_tm1 = carry_tm1.h
     r, z = _halves(activations.logistic(net_x[:gates] + net_h[:gates]))
     if reset == 'after':
       net_hn = net_h[gates:]
-      heard = r * (net_hn + spread(rest[0], net_hn))
+      net_hn = r * (net_hn + spread(extra[0], net_hn))
     else:
-      heard = affine(rest[0], r * h_tm1)
-    n = activations.tanh(net_x[gates:] + heard)
+      net_hn = affine(extra[0], r * h_tm1)
+    n = activations.tanh(net_x[gates:] + net_hn)
     return Carry((1 - z) * n + z * h_tm1), {'r': r, 'z': z, 'n': n}
 
-  def step(params, carry_tm1, x_t):
-    net_x = _build.net_input((params.w_x,), (x_t,), params.b)
-    net_h = affine(recurrent(params), carry_tm1.h)
-    carry_t, _ = advance(rest(params), carry_tm1, net_x, net_h)
-    h_t = carry_t.h
-    return carry_t, _build.net_input((params.w_out,), (h_t,), params.b_out)
-
-  recurrence = Recurrence(
+  equations = Equations(
+    advance,
     output='h',
-    inputs=lambda params: (params.w_x, params.b),
-    recurrent=recurrent,
-    heard=lambda carry: carry.h,
-    rest=rest,
-    advance=advance,
-    joint=False,
-    fused='gru' if reset == 'after' else None,
+    recurrent=(Connection('w_h', 'h', rows if reset == 'after' else gates),),
+    extra=extra,
+    separate_nets=True,
+    compiled_loop='gru' if reset == 'after' else None,
   )
-  numbers = {name: np.float32(value) for name, value in NUMBERS.items()}
-  return Cell(
-    num_inputs, num_outputs, _build.checked(init, numbers), initial_carry, step,
-    mask, numbers,
-    recurrence=recurrence,
+  return _build.build(
+    num_inputs, num_outputs, mask, Carry(h=hidden), equations, NUMBERS,
   )  # fmt: skip
 
 

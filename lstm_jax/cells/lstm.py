@@ -13,10 +13,9 @@ import numpy as np
 from lstm_jax.cells import _build
 from lstm_jax.ops.activations import logistic, tanh
 from lstm_jax.ops.arrays import spread
-from lstm_jax.ops.checked import checked
-from lstm_jax.types import Array, Cell, Recurrence, Split
+from lstm_jax.types import Array, Cell, Connection, Equations, InternalState
 
-PROVIDES = {'split': {'peepholes': False}, 'readout': {}}
+PROVIDES = {'internal_state': {'peepholes': False}, 'readout': {}}
 
 # Traced numbers and their defaults; None: drawn like every other weight.
 NUMBERS = {
@@ -50,8 +49,7 @@ class Carry(NamedTuple):
   y_c: Array  # [C, *] cell outputs
 
 
-@_build.shared
-@checked
+@_build.factory
 def lstm(
   num_inputs: int,
   num_outputs: int,
@@ -79,7 +77,7 @@ def lstm(
     hidden: memory cells (C).
     peepholes: connections from a cell's internal state to its gates: of one
       step ago to input and forget gate, of now to the output gate. The internal
-      state then also recurs through the gates, and there is no split.
+      state then also recurs through the gates: none keeps its error.
     output_bias: whether output units have a bias weight.
 
   Numbers of `init`: `init_range` r, all weights and biases uniform in [-r, r];
@@ -87,8 +85,8 @@ def lstm(
   biases of the gates; nan: drawn like the others.
 
   Returns:
-    The cell. Its carry is `Carry`, its params `Params`. Its split (none with
-    peepholes) keeps the error of `s_c`.
+    The cell. Its carry is `Carry`, its params `Params`. Its internal state
+    (without peepholes) is `s_c`.
 
   Raises:
     ValueError: a size that is no integer of at least 1.
@@ -96,105 +94,55 @@ def lstm(
   Source: Gers, Schmidhuber & Cummins (2000), section 3, with tanh for the
   squashing functions g and h as is now usual; Gers & Schmidhuber (2000).
   """
-  _build.check_sizes(
-    num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
-  )
   rows = 4 * hidden
   mask = Params(
-    w_x=np.ones((rows, num_inputs), np.float32),
-    w_h=np.ones((rows, hidden), np.float32),
-    b=np.ones(rows, np.float32),
-    w_peep_in=np.full(hidden, peepholes, np.float32),
-    w_peep_f=np.full(hidden, peepholes, np.float32),
-    w_peep_out=np.full(hidden, peepholes, np.float32),
-    w_out=np.ones((num_outputs, hidden), np.float32),
-    b_out=np.full(num_outputs, output_bias, np.float32),
+    w_x=_build.ones(rows, num_inputs),
+    w_h=_build.ones(rows, hidden),
+    b=_build.ones(rows),
+    w_peep_in=_build.ones(hidden, exist=peepholes),
+    w_peep_f=_build.ones(hidden, exist=peepholes),
+    w_peep_out=_build.ones(hidden, exist=peepholes),
+    w_out=_build.ones(num_outputs, hidden),
+    b_out=_build.ones(num_outputs, exist=output_bias),
   )
 
-  def init(key, numbers):
-    params = _build.draw_weights(key, mask, numbers['init_range'])
-    return params._replace(b=_build.gate_biases(params.b, numbers))
-
-  def initial_carry(lanes=(), dtype=jnp.float32):
-    zeros = jnp.zeros((hidden, *lanes), dtype)
-    return Carry(s_c=zeros, y_c=zeros)
-
-  def sources(carry_tm1, x_t):
-    return x_t, carry_tm1.y_c
-
-  def weights(params):
-    return (params.w_x, params.w_h), params.b
-
-  def gather(hidden_layer, output_layer):
-    (w_x, w_h), b = hidden_layer
-    (w_out,), b_out = output_layer
-    zeros = jnp.zeros((hidden, *b.shape[1:]), b.dtype)
-    return Params(w_x, w_h, b, zeros, zeros, zeros, w_out, b_out)
-
-  def gated(peepholes, carry_tm1, net):
-    """`(carry_t, gates)`; `peepholes` is () or the three weights `[C, *]`."""
-    s_tm1 = carry_tm1.s_c
-    if peepholes:
-      w_in, w_f, w_out = peepholes
-      i, f, g, o = jnp.split(net, 4)
-      i = i + spread(w_in, i) * s_tm1
-      f = f + spread(w_f, f) * s_tm1
-      y_in, y_f, g = _activate(jnp.concatenate((i, f, g)), 'ifg')
-      s_c = y_f * s_tm1 + y_in * g
-      (y_out,) = _activate(o + spread(w_out, o) * s_c, 'o')
-    else:
-      y_in, y_f, g, y_out = _activate(net, 'ifgo')
-      s_c = y_f * s_tm1 + y_in * g
-    gates = {'y_in': y_in, 'y_f': y_f, 'g': g, 'y_out': y_out}
-    return Carry(s_c, y_out * tanh(s_c)), gates
-
-  def advance(carry_tm1, net):
-    return gated((), carry_tm1, net)[0]
-
-  def rest(params):
+  def extra(params):
     if not peepholes:
       return ()
     return params.w_peep_in, params.w_peep_f, params.w_peep_out
 
-  def output_sources(carry_t, x_t):
-    del x_t  # The output units see the cells only.
-    return (carry_t.y_c,)
-
-  def output_weights(params):
-    return (params.w_out,), params.b_out
-
-  def step(params, carry_tm1, x_t):
-    w, b = weights(params)
-    net = _build.net_input(w, sources(carry_tm1, x_t), b)
-    carry_t, _ = gated(rest(params), carry_tm1, net)
-    w, b = output_weights(params)
-    return carry_t, _build.net_input(w, output_sources(carry_t, x_t), b)
-
-  row = np.arange(hidden)
-  serves = {'y_in': row, 'y_f': row + hidden, 'g': row + 2 * hidden}
-  split = Split(
-    sources, weights, advance, output_sources, output_weights, gather,
-    's_c', serves,
-  )  # fmt: skip
-  recurrence = Recurrence(
+  equations = Equations(
+    _advance,
     output='y_c',
-    inputs=lambda params: (params.w_x, params.b),
-    recurrent=lambda params: params.w_h,
-    heard=lambda carry: carry.y_c,
-    rest=rest,
-    advance=lambda rest, carry, net_x, net_h: gated(rest, carry, net_x + net_h),
-    fused=None if peepholes else 'lstm',
+    recurrent=(Connection('w_h', 'y_c'),),
+    extra=extra,
+    compiled_loop=None if peepholes else 'lstm',
   )
-  numbers = {
-    name: np.full(hidden, np.nan if value is None else value, np.float32)
-    for name, value in NUMBERS.items()
-  }
-  numbers['init_range'] = np.float32(NUMBERS['init_range'])
-  return Cell(
-    num_inputs, num_outputs, _build.checked(init, numbers), initial_carry, step,
-    mask, numbers,
-    None if peepholes else split, recurrence,
+  row = np.arange(hidden)
+  units = {'y_in': row, 'y_f': row + hidden, 'g': row + 2 * hidden}
+  return _build.build(
+    num_inputs, num_outputs, mask, Carry(s_c=hidden, y_c=hidden), equations,
+    NUMBERS, biases=hidden, place=_build.gate_biases,
+    internal=None if peepholes else InternalState('s_c', units),
   )  # fmt: skip
+
+
+def _advance(peepholes, carry_tm1, net):
+  """`(carry_t, gates)`; `peepholes` is () or the three weights `[C, *]`."""
+  s_tm1 = carry_tm1.s_c
+  if peepholes:
+    w_in, w_f, w_out = peepholes
+    i, f, g, o = jnp.split(net, 4)
+    i = i + spread(w_in, i) * s_tm1
+    f = f + spread(w_f, f) * s_tm1
+    y_in, y_f, g = _activate(jnp.concatenate((i, f, g)), 'ifg')
+    s_c = y_f * s_tm1 + y_in * g
+    (y_out,) = _activate(o + spread(w_out, o) * s_c, 'o')
+  else:
+    y_in, y_f, g, y_out = _activate(net, 'ifgo')
+    s_c = y_f * s_tm1 + y_in * g
+  gates = {'y_in': y_in, 'y_f': y_f, 'g': g, 'y_out': y_out}
+  return Carry(s_c, y_out * tanh(s_c)), gates
 
 
 def _activate(net, kinds):

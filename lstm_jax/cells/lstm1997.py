@@ -12,11 +12,10 @@ import numpy as np
 from lstm_jax.cells import _build
 from lstm_jax.ops.activations import half_tanh
 from lstm_jax.ops.activations import logistic_of_lanes as logistic
-from lstm_jax.ops.checked import checked
-from lstm_jax.types import Array, Cell, Recurrence, Split
+from lstm_jax.types import Array, Cell, Connection, Equations, InternalState
 
 PROVIDES = {
-  'split': {},
+  'internal_state': {},
   'inputs_to_outputs': {'outputs_see_inputs': True},
   'readout': {},
 }
@@ -63,8 +62,7 @@ class Carry(NamedTuple):
   y_gates: Array  # [G, *] gate activations, input gates first
 
 
-@_build.shared
-@checked
+@_build.factory
 def lstm1997(
   num_inputs: int,
   num_outputs: int,
@@ -129,31 +127,16 @@ def lstm1997(
   Source: section 4, eqs. (4)-(9); connectivity and biases: Table 10. Its
   caption swaps the ranges of g and h; the experiments' text is followed.
   """
-  _build.check_sizes(
-    num_inputs=num_inputs,
-    num_outputs=num_outputs,
-    blocks=blocks,
-    block_size=block_size,
-  )
   num_in = blocks if input_gates else 0
   num_gates = num_in + (blocks if output_gates else 0)
   num_cells = blocks * block_size
-  block_of_cell = np.repeat(np.arange(blocks), block_size)
 
   mask = _mask(
     num_inputs, num_outputs, num_gates, num_cells,
     cells_hear, gates_hear, bias, outputs_see_inputs,
   )  # fmt: skip
 
-  nan_a_block = np.full(blocks, np.nan, np.float32)
-  numbers_of_init = {
-    'init_range': np.float32(NUMBERS['init_range']),
-    'input_gate_bias': nan_a_block,
-    'output_gate_bias': nan_a_block,
-  }
-
-  def init(key, numbers):
-    params = _build.draw_weights(key, mask, numbers['init_range'])
+  def place(params, numbers):
     b = _build.set_biases(
       params.b,
       *[numbers['input_gate_bias']] * input_gates,
@@ -162,38 +145,11 @@ def lstm1997(
     )
     return params._replace(b=b * mask.b)
 
-  def initial_carry(lanes=(), dtype=jnp.float32):
-    cells = jnp.zeros((num_cells, *lanes), dtype)
-    rest = 0.5 if reset_gates_to == 'half' else 0.0
-    return Carry(cells, cells, jnp.full((num_gates, *lanes), rest, dtype))
-
-  def sources(carry_tm1, x_t):
-    return x_t, carry_tm1.y_gates, carry_tm1.y_c
-
-  def weights(params):
-    return (params.w_x, params.w_gates, params.w_cells), params.b
-
-  def output_sources(carry_t, x_t):
-    return (carry_t.y_c, x_t) if outputs_see_inputs else (carry_t.y_c,)
-
-  def output_weights(params):
-    if outputs_see_inputs:
-      return (params.w_out, params.w_out_x), params.b_out
-    return (params.w_out,), params.b_out
-
-  def gather(hidden, output):
-    (w_x, w_gates, w_cells), b = hidden
-    (w_out, *see), b_out = output
-    if not outputs_see_inputs:
-      see = [jnp.zeros((*mask.w_out_x.shape, *b.shape[1:]), b.dtype)]
-    return Params(w_x, w_gates, w_cells, b, w_out, *see, b_out)
-
   def per_cell(gates):
     """`[blocks, *]` to `[C, *]`: each cell has its block's gate."""
     return jnp.repeat(gates, block_size, axis=0)
 
-  def gated(carry_tm1, net):
-    """`(carry_t, gates)`."""
+  def advance(extra, carry_tm1, net):
     y_gates = logistic(net[:num_gates])
     g_c = (logistic if g == '[0,1]' else half_tanh)(net[num_gates:])
     if g == '[-2,2]':
@@ -210,37 +166,20 @@ def lstm1997(
     gates |= {'y_out': y_gates[num_in:]} if output_gates else {}
     return Carry(s_c, y_c, y_gates), gates
 
-  def advance(carry_tm1, net):
-    return gated(carry_tm1, net)[0]
-
-  def step(params, carry_tm1, x_t):
-    w, b = weights(params)
-    carry_t = advance(
-      carry_tm1, _build.net_input(w, sources(carry_tm1, x_t), b)
-    )
-    w, b = output_weights(params)
-    return carry_t, _build.net_input(w, output_sources(carry_t, x_t), b)
-
-  serves = {'g': num_gates + np.arange(num_cells)}
+  units = {'g': num_gates + np.arange(num_cells)}
   if input_gates:
-    serves['y_in'] = block_of_cell
-  split = Split(
-    sources, weights, advance, output_sources, output_weights, gather,
-    's_c', serves, carousel=True,
-  )  # fmt: skip
-  recurrence = Recurrence(
+    units['y_in'] = np.repeat(np.arange(blocks), block_size)
+  equations = Equations(
+    advance,
     output='y_c',
-    inputs=lambda params: (params.w_x, params.b),
-    recurrent=lambda params: jnp.concatenate(
-      (params.w_gates, params.w_cells), axis=1
-    ),
-    heard=lambda carry: jnp.concatenate((carry.y_gates, carry.y_c)),
-    rest=lambda params: (),
-    advance=lambda rest, carry, net_x, net_h: gated(carry, net_x + net_h),
+    recurrent=(Connection('w_gates', 'y_gates'), Connection('w_cells', 'y_c')),
   )
-  return Cell(
-    num_inputs, num_outputs, _build.checked(init, numbers_of_init),
-    initial_carry, step, mask, numbers_of_init, split, recurrence,
+  return _build.build(
+    num_inputs, num_outputs, mask,
+    Carry(s_c=num_cells, y_c=num_cells, y_gates=num_gates), equations,
+    NUMBERS, biases=blocks,
+    start={'y_gates': 0.5 if reset_gates_to == 'half' else 0.0}, place=place,
+    internal=InternalState('s_c', units, carousel=True),
   )  # fmt: skip
 
 

@@ -7,13 +7,11 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from lstm_jax.cells import _build
 from lstm_jax.ops.activations import logistic, tanh
-from lstm_jax.ops.arrays import affine, spread
-from lstm_jax.ops.checked import checked
-from lstm_jax.types import Array, Cell, Recurrence
+from lstm_jax.ops.arrays import spread
+from lstm_jax.types import Array, Cell, Connection, Equations
 
 PROVIDES = ('readout',)
 
@@ -52,8 +50,7 @@ class Carry(NamedTuple):
   y_c: Array  # [C, *] cell outputs
 
 
-@_build.shared
-@checked
+@_build.factory
 def lstm_layernorm(
   num_inputs: int,
   num_outputs: int,
@@ -95,8 +92,8 @@ def lstm_layernorm(
   definition of LN in the paper has alpha for the gain and beta for the bias, as
   here; the sentence below eq. (22) exchanges the two.)
 
-  There is no split: through m and v every cell acts on every other within the
-  step, so that no internal recurrence is elementwise.
+  There is no internal state that keeps its error: through m and v every cell
+  acts on every other within the step, so that no recurrence is elementwise.
 
   Args:
     num_inputs: I.
@@ -113,7 +110,7 @@ def lstm_layernorm(
   of the gates; nan: drawn like the others. Gains start at 1, b_3 at 0.
 
   Returns:
-    The cell. Its carry is `Carry`, its params `Params`; it has no split.
+    The cell. Its carry is `Carry`, its params `Params`.
 
   Raises:
     ValueError: a size or an option outside its choices, an `epsilon` that
@@ -121,53 +118,45 @@ def lstm_layernorm(
 
   Source: Ba, Kiros & Hinton (2016), supplementary material, eqs. (20)-(22).
   """
-  _build.check_sizes(
-    num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
-  )
   if not epsilon > 0:
     raise ValueError(f'epsilon={epsilon} must be above 0')
   rows = 4 * hidden
   mask = Params(
-    w_x=np.ones((rows, num_inputs), np.float32),
-    w_h=np.ones((rows, hidden), np.float32),
-    b=np.ones(rows, np.float32),
-    alpha_1=np.ones(rows, np.float32),
-    alpha_2=np.full(rows, norm == 'separate', np.float32),
-    alpha_3=np.ones(hidden, np.float32),
-    beta_3=np.ones(hidden, np.float32),
-    w_out=np.ones((num_outputs, hidden), np.float32),
-    b_out=np.full(num_outputs, output_bias, np.float32),
+    w_x=_build.ones(rows, num_inputs),
+    w_h=_build.ones(rows, hidden),
+    b=_build.ones(rows),
+    alpha_1=_build.ones(rows),
+    alpha_2=_build.ones(rows, exist=norm == 'separate'),
+    alpha_3=_build.ones(hidden),
+    beta_3=_build.ones(hidden),
+    w_out=_build.ones(num_outputs, hidden),
+    b_out=_build.ones(num_outputs, exist=output_bias),
   )
 
-  def init(key, numbers):
-    params = _build.draw_weights(key, mask, numbers['init_range'])
+  def place(params, numbers):
     gain = lambda exists: jnp.asarray(exists, params.b.dtype)
-    return params._replace(
-      b=_build.gate_biases(params.b, numbers),
+    return _build.gate_biases(params, numbers)._replace(
       alpha_1=gain(mask.alpha_1),
       alpha_2=gain(mask.alpha_2),
       alpha_3=gain(mask.alpha_3),
       beta_3=jnp.zeros_like(params.beta_3),
     )
 
-  def initial_carry(lanes=(), dtype=jnp.float32):
-    zeros = jnp.zeros((hidden, *lanes), dtype)
-    return Carry(s_c=zeros, y_c=zeros)
-
   def scaled(z, gain, parts=1):
     z = _normalised(z, parts, epsilon)
     return spread(gain, z) * z
 
-  def rest(params):
+  def extra(params):
     norms = params.alpha_1, params.alpha_2, params.alpha_3, params.beta_3
     return params.b, *norms
 
-  def advance(rest, carry_tm1, net_x, net_h):
-    b, alpha_1, alpha_2, alpha_3, beta_3 = rest
+  def advance(extra, carry_tm1, *nets):
+    b, alpha_1, alpha_2, alpha_3, beta_3 = extra
     if norm == 'separate':
+      net_x, net_h = nets
       net = scaled(net_h, alpha_1) + scaled(net_x, alpha_2)
     else:
-      net = scaled(net_x + net_h, alpha_1, parts=4)
+      net = scaled(*nets, alpha_1, parts=4)
     i, f, g, o = jnp.split(net + spread(b, net), 4)
     y_in, y_f, g, y_out = logistic(i), logistic(f), tanh(g), logistic(o)
     s_c = y_f * carry_tm1.s_c + y_in * g
@@ -178,32 +167,17 @@ def lstm_layernorm(
     gates = {'y_in': y_in, 'y_f': y_f, 'g': g, 'y_out': y_out}
     return Carry(s_c, y_out * tanh(seen)), gates
 
-  def step(params, carry_tm1, x_t):
-    net_x = affine(params.w_x, x_t)
-    net_h = affine(params.w_h, carry_tm1.y_c)
-    carry_t, _ = advance(rest(params), carry_tm1, net_x, net_h)
-    y_c = carry_t.y_c
-    return carry_t, _build.net_input((params.w_out,), (y_c,), params.b_out)
-
-  recurrence = Recurrence(
+  equations = Equations(
+    advance,
     output='y_c',
-    # The bias comes after the norm.
-    inputs=lambda params: (params.w_x, jnp.zeros_like(params.b)),
-    recurrent=lambda params: params.w_h,
-    heard=lambda carry: carry.y_c,
-    rest=rest,
-    advance=advance,
-    joint=norm == 'per_gate',
+    recurrent=(Connection('w_h', 'y_c'),),
+    extra=extra,
+    bias=False,  # It comes after the norm.
+    separate_nets=norm == 'separate',
   )
-  numbers = {
-    name: np.full(hidden, np.nan if value is None else value, np.float32)
-    for name, value in NUMBERS.items()
-  }
-  numbers['init_range'] = np.float32(NUMBERS['init_range'])
-  return Cell(
-    num_inputs, num_outputs, _build.checked(init, numbers), initial_carry, step,
-    mask, numbers,
-    recurrence=recurrence,
+  return _build.build(
+    num_inputs, num_outputs, mask, Carry(s_c=hidden, y_c=hidden), equations,
+    NUMBERS, biases=hidden, place=place,
   )  # fmt: skip
 
 

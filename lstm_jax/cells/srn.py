@@ -7,13 +7,11 @@ the 1997 paper trains by RTRL, BPTT and Elman's rule are instances of it.
 from typing import Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells import _build
 from lstm_jax.ops import activations
-from lstm_jax.ops.checked import checked
-from lstm_jax.types import Array, Cell, Recurrence
+from lstm_jax.types import Array, Cell, Connection, Equations
 
 PROVIDES = ('readout',)
 
@@ -44,8 +42,7 @@ class Carry(NamedTuple):
   h: Array  # [C, *] activations of the hidden units
 
 
-@_build.shared
-@checked
+@_build.factory
 def srn(
   num_inputs: int,
   num_outputs: int,
@@ -81,59 +78,33 @@ def srn(
   Numbers of `init`: `init_range` r, all weights and biases uniform in [-r, r].
 
   Returns:
-    The cell. Its carry is `Carry`, its params `Params`; it has no split.
+    The cell. Its carry is `Carry`, its params `Params`.
 
   Raises:
     ValueError: a size or an option that is outside its choices.
 
   Source: Elman (1990); Hochreiter & Schmidhuber (1997), sections 5.1 and 5.2.
   """
-  _build.check_sizes(
-    num_inputs=num_inputs, num_outputs=num_outputs, hidden=hidden
-  )
-  hears = {
+  sources = {
     'full': np.ones((hidden, hidden), np.float32),
     'self': np.eye(hidden, dtype=np.float32),
     'none': np.zeros((hidden, hidden), np.float32),
   }
   f = _ACTIVATIONS[activation]
   mask = Params(
-    w_x=np.ones((hidden, num_inputs), np.float32),
-    w_h=hears[recurrence],
-    b=np.full(hidden, hidden_bias, np.float32),
-    w_out=np.ones((num_outputs, hidden), np.float32),
-    w_out_x=np.full((num_outputs, num_inputs), outputs_see_inputs, np.float32),
-    b_out=np.full(num_outputs, output_bias, np.float32),
+    w_x=_build.ones(hidden, num_inputs),
+    w_h=sources[recurrence],
+    b=_build.ones(hidden, exist=hidden_bias),
+    w_out=_build.ones(num_outputs, hidden),
+    w_out_x=_build.ones(num_outputs, num_inputs, exist=outputs_see_inputs),
+    b_out=_build.ones(num_outputs, exist=output_bias),
   )
-
-  def init(key, numbers):
-    return _build.draw_weights(key, mask, numbers['init_range'])
-
-  def initial_carry(lanes=(), dtype=jnp.float32):
-    return Carry(jnp.zeros((hidden, *lanes), dtype))
-
-  def step(params, carry_tm1, x_t):
-    w, z = (params.w_x,), (x_t,)
-    if recurrence != 'none':
-      w, z = (*w, params.w_h), (*z, carry_tm1.h)
-    h_t = f(_build.net_input(w, z, params.b))
-    w, z = (params.w_out,), (h_t,)
-    if outputs_see_inputs:
-      w, z = (*w, params.w_out_x), (*z, x_t)
-    return Carry(h_t), _build.net_input(w, z, params.b_out)
-
-  recurrence = Recurrence(
+  equations = Equations(
+    lambda extra, carry_tm1, net: (Carry(f(net)), {}),
     output='h',
-    inputs=lambda params: (params.w_x, params.b),
-    recurrent=lambda params: params.w_h,
-    heard=lambda carry: carry.h,
-    rest=lambda params: (),
-    advance=lambda rest, carry, net_x, net_h: (Carry(f(net_x + net_h)), {}),
-    fused=f'srn_{activation}' if recurrence == 'full' else None,
+    recurrent=() if recurrence == 'none' else (Connection('w_h', 'h'),),
+    compiled_loop=f'srn_{activation}' if recurrence == 'full' else None,
   )
-  numbers = {name: np.float32(value) for name, value in NUMBERS.items()}
-  return Cell(
-    num_inputs, num_outputs, _build.checked(init, numbers), initial_carry, step,
-    mask, numbers,
-    recurrence=recurrence,
+  return _build.build(
+    num_inputs, num_outputs, mask, Carry(h=hidden), equations, NUMBERS,
   )  # fmt: skip

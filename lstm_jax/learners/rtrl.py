@@ -12,7 +12,7 @@ from lstm_jax.ops.checked import checked
 from lstm_jax.types import Learner
 
 NEEDS = {
-  'split': (
+  'internal_state': (
     'cut=activations keeps the error inside an internal state, '
     'and this cell has none',
     {'cut': 'activations'},
@@ -57,7 +57,7 @@ def rtrl(
     update: when the weights move: after every scored step, or once with the
       sum over the sequence. The same where only the last step is scored.
     cut: 'none' is exact; 'activations' passes errors back through the cell's
-      internal state alone (`Split.internal`): the truncated rule of 1997.
+      internal state alone (`Cell.internal`): the truncated rule of 1997.
     optimizer: what turns the gradient into an update.
 
   Returns:
@@ -65,16 +65,16 @@ def rtrl(
 
   Raises:
     ValueError: an unknown `update`, `cut` or optimizer, activations to be cut
-      of a cell without `split`.
+      of a cell without an internal state.
 
   Source: Williams & Zipser (1989), section 2, and section 3 for `every_step`.
   """
   fields = ()
   if cut == 'activations':
-    if cell.split is None:
-      raise ValueError(f'rtrl: {NEEDS["split"][0]}')
+    if cell.internal is None:
+      raise ValueError(f'rtrl: {NEEDS["internal_state"][0]}')
     names = cell.initial_carry()._fields
-    fields = tuple(name for name in names if name != cell.split.internal)
+    fields = tuple(name for name in names if name != cell.internal.field)
   past = influence_matrix.past(cell, fields)
   rule = influence_matrix.full(past)
   init, learn, judge = loop.descend(cell, task, past, update, optimizer)

@@ -26,12 +26,13 @@ from lstm_jax.learners._truncated.traces import (
   streaming_gradient,
   streaming_updates,
 )
+from lstm_jax.ops import step
 from lstm_jax.ops.arrays import add_outer, cast, select
 from lstm_jax.ops.checked import checked
 from lstm_jax.types import Learner, OneHot
 
 NEEDS = {
-  'split': 'the rule keeps the error inside an internal state, '
+  'internal_state': 'the rule keeps the error inside an internal state, '
   'and this cell has none',
   'inputs_to_outputs': (
     'cells_added=at_plateau trains output units that see the inputs at first',
@@ -65,8 +66,8 @@ def truncated1997(
   """The truncated rule of 1997: error kept in the internal state alone.
 
   Args:
-    cell: a cell with a `split` (lstm1997, lstm): one that has an internal
-      state with an elementwise recurrence.
+    cell: a cell with an internal state whose recurrence is elementwise
+      (lstm1997, lstm).
     task: the task, for its error and its sequences.
     form: 'streaming' (forward traces; memory does not grow with the sequence)
       or 'batched' (stores the forward pass; no recursion over time but the
@@ -87,13 +88,13 @@ def truncated1997(
     The learner.
 
   Raises:
-    ValueError: a cell without `split`, an unknown form, update, moment of
-      adding cells or optimizer, the batched form without a length or with an
-      update at every step, cells to be added to a net whose output units do
-      not see the input lines.
+    ValueError: a cell without an internal state, an unknown form, update,
+      moment of adding cells or optimizer, the batched form without a length or
+      with an update at every step, cells to be added to a net whose output
+      units do not see the input lines.
   """
-  if cell.split is None:
-    raise ValueError(f'truncated1997: {NEEDS["split"]}')
+  if cell.internal is None:
+    raise ValueError(f'truncated1997: {NEEDS["internal_state"]}')
   if form == 'batched' and length is None:
     raise ValueError('form=batched needs length, to size its arrays')
   if form == 'batched' and update == 'every_step':
@@ -132,18 +133,18 @@ def batched_gradient(cell, task, params, episode, num_steps):
   Returns:
     As `streaming_gradient`.
   """
-  stream, split = task.stream(episode), cell.split
-  weights = split.weights(params)
+  stream, equations = task.stream(episode), cell.equations
+  weights = step.hidden_weights(equations, params)
   dtype = weights[1].dtype
   lanes = stream.length.shape
   sequence = _descend.materialise(task, stream, num_steps, dtype)
   carry = cell.initial_carry(lanes, dtype)
 
-  def forward(carry_tm1, step):
-    t, x_t = step
-    z = split.sources(carry_tm1, x_t)
+  def forward(carry_tm1, now):
+    t, x_t = now
+    z = step.hidden_sources(equations, carry_tm1, x_t)
     carry_t, factors, decay = carousel.eligibility(
-      split, carry_tm1, carousel.net_of(weights, z)
+      cell, carry_tm1, step.net_input(weights, z)
     )
     # Past the step before its last, a sequence stands still: the scan ends
     # with the carry that its last step starts from.
@@ -155,18 +156,18 @@ def batched_gradient(cell, task, params, episode, num_steps):
     return carry_t, (carry_tm1, z, factors, decay)
 
   def score(carry_tm1, x_t, target, weight):
-    net = carousel.net_of(weights, split.sources(carry_tm1, x_t))
+    z = step.hidden_sources(equations, carry_tm1, x_t)
     return carousel.errors(
-      split, task, split.output_weights(params), carry_tm1, net, x_t, target,
-      weight,
+      cell, task, step.output_weights(equations, params), carry_tm1,
+      step.net_input(weights, z), x_t, target, weight,
     )  # fmt: skip
 
   last, (carries, z, factors, decay) = jax.lax.scan(
     forward, carry, (jnp.arange(num_steps), sequence.inputs)
   )
   nothing = jax.tree.map(jnp.zeros_like, params)
-  output = split.output_weights(nothing)
-  hidden = split.weights(nothing)
+  output = step.output_weights(equations, nothing)
+  hidden = step.hidden_weights(equations, nothing)
   if task.error_at_end:
     t = stream.length - 1
     x_t = cast(stream.input_at(t), dtype)
@@ -177,7 +178,8 @@ def batched_gradient(cell, task, params, episode, num_steps):
     judgement = _descend.judged(
       _descend.tally_step(tally, task, stream, episode, t, e.net_k)
     )
-    hidden = carousel.plus_products(hidden, e.e_net, split.sources(last, x_t))
+    z_last = step.hidden_sources(equations, last, x_t)
+    hidden = carousel.plus_products(hidden, e.e_net, z_last)
     output = carousel.plus_products(output, e.e_k, e.z_k)
     # One error, which reaches every step before it.
     e_s = jnp.zeros((num_steps, *e.e_s.shape), dtype).at[-1].set(e.e_s)
@@ -194,7 +196,7 @@ def batched_gradient(cell, task, params, episode, num_steps):
   e_s = _gather_errors(e_s, decay)
   for kind, factor in factors.items():
     to_units = functools.partial(
-      carousel.to_units, split, kind, num_units=len(weights[1])
+      carousel.to_units, cell.internal, kind, num_units=len(weights[1])
     )
     nothing = jax.tree.map(
       lambda p, rows=factor.shape[1]: jnp.zeros((rows, *p.shape[1:]), dtype),
@@ -204,7 +206,7 @@ def batched_gradient(cell, task, params, episode, num_steps):
     hidden = jax.tree.map(
       jnp.add, hidden, (tuple(map(to_units, w)), to_units(b))
     )
-  return split.gather(hidden, output), judgement
+  return step.gather(equations, params, hidden, output), judgement
 
 
 def _gather_errors(later, decay):

@@ -7,14 +7,15 @@ import jax.numpy as jnp
 
 from lstm_jax.nn import _scan, _whole_loop
 from lstm_jax.nn.native import loops as native
+from lstm_jax.ops.step import Matrices, matrices
 
 
-def loop(kernel, recurrence, params, xs, start, lengths, reverse):
+def loop(kernel, equations, params, xs, start, lengths, reverse):
   """All steps of a layer of a cell that has a loop of its own, features last.
 
   Args:
     kernel: 'native' or 'cudnn'.
-    recurrence: of the cell, with `fused`.
+    equations: of the cell, with a `compiled_loop`.
     params: its weights.
     xs: `[T, B, I]` or `[T, I]`, without nan past the end of a sequence.
     start: the carry to start from, fields `[B, C]` or `[C]`.
@@ -36,19 +37,20 @@ def loop(kernel, recurrence, params, xs, start, lengths, reverse):
     some = jnp.broadcast_to(lengths, (batch,))[:, None] > 0
     start = jax.tree.map(lambda a: jnp.where(some, a, 0), start)
   lengths = jnp.broadcast_to(jnp.asarray(lengths, jnp.int32), (batch,))
-  w_x, b = recurrence.inputs(params)
-  w_h = recurrence.recurrent(params)
-  if recurrence.fused == 'lstm':
-    h_0, c_0 = start.y_c, start.s_c
-  else:
-    h_0, c_0 = start.h, jnp.zeros_like(start.h)
-    b = jnp.concatenate((b, *recurrence.rest(params)))
-  inputs = native.Inputs(w_x, w_h, b, xs, h_0, c_0, lengths)
-  plain = functools.partial(_plain, recurrence, type(start), reverse)
-  made = _whole_loop.loop(
-    _whole_loop.Plan(CODES[kernel], recurrence.fused, reverse, plain), inputs
+  weights = matrices(equations, params)
+  h_0 = getattr(start, equations.output)
+  state = _state(equations, start)
+  c_0 = jnp.zeros_like(h_0) if state is None else getattr(start, state)
+  inputs = native.Inputs(
+    weights.w_x, weights.w_h, jnp.concatenate((weights.b, *weights.extra)), xs,
+    h_0, c_0, lengths,
+  )  # fmt: skip
+  plain = functools.partial(_plain, equations, type(start), reverse)
+  plan = _whole_loop.Plan(
+    CODES[kernel], equations.compiled_loop, reverse, plain
   )
-  last = _carry(recurrence, type(start), made.h, made.c)
+  made = _whole_loop.loop(plan, inputs)
+  last = _carry(equations, type(start), made.h, made.c)
   if some is not None:
     last = jax.tree.map(lambda a, b: jnp.where(some, a, b), last, begin)
   if single:
@@ -56,10 +58,10 @@ def loop(kernel, recurrence, params, xs, start, lengths, reverse):
   return made.ys, last
 
 
-def _plain(recurrence, carry, reverse, inputs):
+def _plain(equations, carry, reverse, inputs):
   """The same loop by XLA, for what the code outside it cannot do."""
   first = lambda a: jnp.moveaxis(a, -1, 0)
-  start = _carry(recurrence, carry, first(inputs.h_0), first(inputs.c_0))
+  start = _carry(equations, carry, first(inputs.h_0), first(inputs.c_0))
   rows = len(inputs.w_x)
   t = jnp.arange(len(inputs.xs))[:, None]
   steps = _scan.Steps(
@@ -67,19 +69,28 @@ def _plain(recurrence, carry, reverse, inputs):
   )
   asked = _scan.Asked(True, False, False, reverse)
   # Of a GRU the last biases are those inside the reset gate's product.
-  rest = (inputs.b[rows:],) if rows < len(inputs.b) else ()
-  weights = _scan.Weights(inputs.w_x, inputs.b[:rows], inputs.w_h, rest)
+  extra = (inputs.b[rows:],) if rows < len(inputs.b) else ()
+  weights = Matrices(inputs.w_x, inputs.b[:rows], inputs.w_h, extra)
   last, (ys, _, _) = _scan.through(
-    recurrence, asked, 'products', weights, start, start, None, steps
+    equations, asked, 'products', weights, start, start, None, steps
   )
   back = lambda a: jnp.moveaxis(a, 0, -1)
-  h = back(getattr(last, recurrence.output))
-  c = back(last.s_c) if recurrence.fused == 'lstm' else inputs.c_0
+  h = back(getattr(last, equations.output))
+  state = _state(equations, last)
+  c = inputs.c_0 if state is None else back(getattr(last, state))
   return native.Made(jnp.moveaxis(ys, 1, -1), h, c)
 
 
-def _carry(recurrence, carry, h, c):
-  return carry(s_c=c, y_c=h) if recurrence.fused == 'lstm' else carry(h)
+def _state(equations, carry):
+  """The carry field beside the output, or None."""
+  fields = (name for name in carry._fields if name != equations.output)
+  return next(fields, None)
+
+
+def _carry(equations, carry, h, c):
+  """A carry of its outputs and of what is beside them."""
+  state = _state(equations, carry)
+  return carry(**({equations.output: h} | ({state: c} if state else {})))
 
 
 def _cudnn_call(inputs):

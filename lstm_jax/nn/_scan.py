@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from lstm_jax.ops.arrays import affine, select
+from lstm_jax.ops.step import Matrices, matrices, recurrent_input
 from lstm_jax.types import Array
 
 
@@ -36,22 +37,13 @@ class Asked(NamedTuple):
   reverse: bool
 
 
-class Weights(NamedTuple):
-  """Of the hidden layer, as `Recurrence` has them."""
-
-  w_x: Array | None  # [R, I]
-  b: Array | None  # [R]
-  w_h: Array | None  # [Q, S]
-  rest: tuple
-
-
 def loop(
-  recurrence, asked, backward, every, params, start, initial, heard, steps
+  equations, asked, backward, every, params, start, initial, heard, steps
 ):
   """All steps of a layer.
 
   Args:
-    recurrence: of the cell.
+    equations: of the cell.
     asked: an `Asked`.
     backward, every: `backward` and `checkpoint_every` of `layer.run`.
     params: of the cell.
@@ -62,16 +54,12 @@ def loop(
   Returns:
     `(carry, (ys, states, gates))`, these `[T, ..., *]` or None.
   """
-  if recurrence.inputs is None:
-    # The cell's own step: there are no matrices to take products of.
-    weights, backward = Weights(None, None, None, params), 'autodiff'
+  if equations.products:
+    weights = matrices(equations, params)
   else:
-    weights = Weights(
-      *recurrence.inputs(params),
-      recurrence.recurrent(params),
-      recurrence.rest(params),
-    )
-  some = functools.partial(through, recurrence, asked, backward)
+    # The cell's own step: there are no matrices.
+    weights, backward = Matrices(None, None, None, params), 'autodiff'
+  some = functools.partial(through, equations, asked, backward)
   if every is None:
     return some(weights, start, initial, heard, steps)
 
@@ -99,27 +87,27 @@ def loop(
   return last, jax.tree.map(whole, kept)
 
 
-def through(recurrence, asked, backward, weights, start, initial, heard, steps):
-  """`loop` for a `Weights`, without checkpoints."""
+def through(equations, asked, backward, weights, start, initial, heard, steps):
+  """`loop` for a `Matrices`, without checkpoints."""
   run = _forward if backward == 'autodiff' else _with_products
-  return run(recurrence, asked, weights, start, initial, heard, steps)
+  return run(equations, asked, weights, start, initial, heard, steps)
 
 
-def _together(recurrence, weights):
+def _together(equations, weights):
   """`[W_x W_h]` where one product gives the net inputs, or None."""
-  if not recurrence.joint:
+  if equations.separate_nets or not equations.products:
     return None
   return jnp.concatenate((weights.w_x, weights.w_h), axis=1)
 
 
-def _nets(recurrence, weights, together, x, z):
+def _nets(equations, weights, together, x, z):
   """Net inputs of one step: a tuple that `_advance` takes.
 
   Computed in the loop, also what the inputs give: an array of them for all
   steps is so large that its memory costs more than the product.
   """
-  if weights.w_x is None:
-    return x, z
+  if not equations.products:
+    return (x,)
   b = weights.b.reshape((-1,) + (1,) * (x.ndim - 1))
   if together is None:
     return affine(weights.w_x, x) + b, affine(weights.w_h, z)
@@ -138,18 +126,14 @@ def _begin(carry, initial, step):
   return carry if step.fresh is None else select(step.fresh, initial, carry)
 
 
-def _hears(recurrence, start, heard):
-  z = recurrence.heard(start)
+def _hears(equations, start, heard):
+  z = recurrent_input(equations, start)
   return z if heard is None else z * heard
 
 
-def _advance(recurrence, rest, start, nets, keep):
+def _advance(equations, extra, start, nets, keep):
   """`(carry, gates)` of a step of all sequences, zoneout included."""
-  # One net input: it is the sum of both.
-  net_x, net_h = (
-    nets if len(nets) == 2 else (*nets, jnp.zeros((), nets[0].dtype))
-  )
-  carry, gates = recurrence.advance(rest, start, net_x, net_h)
+  carry, gates = equations.advance(extra, start, *nets)
   if keep is not None:
     mix = lambda old, new: (
       keep * old + (1 - keep) * new if len(new) == len(keep) else new
@@ -159,13 +143,13 @@ def _advance(recurrence, rest, start, nets, keep):
 
 
 def _forward(
-  recurrence, asked, weights, start, initial, heard, steps, keep_starts=False
+  equations, asked, weights, start, initial, heard, steps, keep_starts=False
 ):
   """The loop as it is written down: `(carry, (ys, states, gates))`.
 
   With `keep_starts` the states that steps start from are a fourth thing kept.
   """
-  together = _together(recurrence, weights)
+  together = _together(equations, weights)
 
   def body(before, step):
     start = _begin(before, initial, step)
@@ -174,10 +158,10 @@ def _forward(
       # into a gradient.
       nothing = jax.tree.map(jnp.zeros_like, start)
       start = select(step.active, start, nothing)
-    z = _hears(recurrence, start, heard)
-    nets = _nets(recurrence, weights, together, step.x, z)
-    carry, gates = _advance(recurrence, weights.rest, start, nets, step.keep)
-    y = getattr(carry, recurrence.output)
+    z = _hears(equations, start, heard)
+    nets = _nets(equations, weights, together, step.x, z)
+    carry, gates = _advance(equations, weights.extra, start, nets, step.keep)
+    y = getattr(carry, equations.output)
     if step.active is not None:
       carry = select(step.active, carry, before)
       y, gates = select(
@@ -194,12 +178,12 @@ def _forward(
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _with_products(recurrence, asked, weights, start, initial, heard, steps):
-  return _forward(recurrence, asked, weights, start, initial, heard, steps)
+def _with_products(equations, asked, weights, start, initial, heard, steps):
+  return _forward(equations, asked, weights, start, initial, heard, steps)
 
 
 @functools.partial(_with_products.defjvp, symbolic_zeros=True)
-def _pushed(recurrence, asked, primals, tangents):
+def _pushed(equations, asked, primals, tangents):
   """The loop, and what it changes by in some direction.
 
   A rule for forward mode that JAX transposes for the way back: a `custom_vjp`
@@ -208,22 +192,20 @@ def _pushed(recurrence, asked, primals, tangents):
   loop; transposed, that is one product over all steps for each matrix.
   """
   weights, start, initial, heard, steps = primals
-  last, (*kept, starts) = _forward(
-    recurrence, asked, *primals, keep_starts=True
-  )
+  last, (*kept, starts) = _forward(equations, asked, *primals, keep_starts=True)
   d_weights, d_start, d_initial, _, d_steps = tangents
-  d_rest, d_start, d_initial = jax.tree.map(
+  d_extra, d_start, d_initial = jax.tree.map(
     _written_out,
-    (d_weights.rest, d_start, d_initial),
-    (weights.rest, start, initial),
+    (d_weights.extra, d_start, d_initial),
+    (weights.extra, start, initial),
   )
   zeros = functools.partial(jax.tree.map, jnp.zeros_like)
-  hears = lambda start: _hears(recurrence, start, heard)
-  together = _together(recurrence, weights)
+  hears = lambda start: _hears(equations, start, heard)
+  together = _together(equations, weights)
   # Turned round once: on the way back it is then a plain product at each step.
   back_h = weights.w_h.T
   d_nets = _from_changes(
-    recurrence, weights, d_weights, steps.x, d_steps.x, jax.vmap(hears)(starts)
+    equations, weights, d_weights, steps.x, d_steps.x, jax.vmap(hears)(starts)
   )
 
   # States are stored, nothing else: the rest of a step is computed again.
@@ -236,14 +218,14 @@ def _pushed(recurrence, asked, primals, tangents):
     if step.fresh is not None:
       d_start = select(step.fresh, d_initial, d_start)
     z, d_z = jax.jvp(hears, (start,), (d_start,))
-    nets = _nets(recurrence, weights, together, step.x, z)
+    nets = _nets(equations, weights, together, step.x, z)
     d_nets = (*d_nets[:-1], d_nets[-1] + jnp.tensordot(back_h, d_z, (0, 0)))
     _, (d_carry, d_gates) = jax.jvp(
-      lambda *inputs: _advance(recurrence, *inputs, step.keep),
-      (weights.rest, start, nets),
-      (d_rest, d_start, d_nets),
+      lambda *inputs: _advance(equations, *inputs, step.keep),
+      (weights.extra, start, nets),
+      (d_extra, d_start, d_nets),
     )
-    d_y = getattr(d_carry, recurrence.output)
+    d_y = getattr(d_carry, equations.output)
     if step.active is not None:
       d_carry = select(step.active, d_carry, d_before)
       d_y, d_gates = select(step.active, (d_y, d_gates), zeros((d_y, d_gates)))
@@ -259,11 +241,11 @@ def _pushed(recurrence, asked, primals, tangents):
   return (last, tuple(kept)), d_made
 
 
-def _from_changes(recurrence, weights, d_weights, x, d_x, z):
+def _from_changes(equations, weights, d_weights, x, d_x, z):
   """What changes of weights and inputs add to the net inputs of all steps.
 
   Args:
-    recurrence, weights: as for `through`.
+    equations, weights: as for `through`.
     d_weights, d_x: changes, `SymbolicZero` where there is none.
     x: `[T, I, *]`.
     z: what the recurrent weights multiply, `[T, S, *]`.
@@ -273,15 +255,11 @@ def _from_changes(recurrence, weights, d_weights, x, d_x, z):
   """
   d_w_x, d_b, d_w_h = map(_written_out, d_weights[:3], weights[:3])
   d_b = d_b.reshape((1, -1) + (1,) * (x.ndim - 2))
-  if recurrence.joint:
-    d_nets = (
-      _product(
-        jnp.concatenate((d_w_x, d_w_h), axis=1), jnp.concatenate((x, z), axis=1)
-      )
-      + d_b,
-    )
-  else:
+  if equations.separate_nets:
     d_nets = _product(d_w_x, x) + d_b, _product(d_w_h, z)
+  else:
+    d_w = jnp.concatenate((d_w_x, d_w_h), axis=1)
+    d_nets = (_product(d_w, jnp.concatenate((x, z), axis=1)) + d_b,)
   if isinstance(d_x, SymbolicZero):
     return d_nets
   return (d_nets[0] + _product(weights.w_x, d_x), *d_nets[1:])

@@ -53,7 +53,7 @@ class Plan(NamedTuple):
 
   Attributes:
     code: a `Code`.
-    cell: a name of `Recurrence.fused`.
+    cell: one of `native.loops.CELLS`.
     reverse: whether steps are taken from the last to the first.
     plain: the same function of `Inputs` in JAX.
   """

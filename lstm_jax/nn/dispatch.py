@@ -15,12 +15,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.nn.equations import equations_of
 from lstm_jax.nn.native import library, loops
 from lstm_jax.types import Cell
 
 KERNELS = ('xla', 'native', 'cudnn')
 
-# The loops that each has, by the names of `Recurrence.fused`, and their cells.
+# The loops that each has, by the names of `Equations.compiled_loop`, and what
+# cells have them.
 _LOOPS = {'cudnn': ('lstm',), 'native': loops.CELLS}
 _CELLS = {
   'cudnn': 'an LSTM with forget gates and without peepholes',
@@ -30,7 +32,7 @@ _CELLS = {
 
 # What the fused loops cannot do, by the name of the argument of `layer.run`.
 _ONLY_XLA = (
-  'reset', 'window', 'states', 'gates', 'checkpoint_every', 'noise.heard',
+  'reset', 'cut_every', 'states', 'gates', 'checkpoint_every', 'noise.heard',
   'noise.keep',
 )  # fmt: skip
 
@@ -103,7 +105,7 @@ def spread(xs) -> bool:
 
 def _why_not(kernel, cell, dtype, used):
   """The reason why a fused kernel cannot run a layer; None: it can."""
-  if cell.recurrence.fused not in _LOOPS[kernel]:
+  if equations_of(cell).compiled_loop not in _LOOPS[kernel]:
     return f'the cell is not {_CELLS[kernel]}'
   for name in _ONLY_XLA:
     if name in used:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.nn.recurrences import output_size, state_of, with_recurrence
+from lstm_jax.nn.equations import equations_of, output_size, state_of
+from lstm_jax.ops.step import recurrent_input
 from lstm_jax.types import Array, Cell
 
 
@@ -64,8 +65,8 @@ def draw_noise(
     The `Noise`, None where the probability is 0.
 
   Raises:
-    ValueError: a probability outside [0, 1); `heard` of a cell without a
-      `Recurrence`.
+    ValueError: a probability outside [0, 1); `heard` of a cell without
+      `Equations`.
   """
   for name, value in (
     ('inputs', inputs),
@@ -76,9 +77,8 @@ def draw_noise(
       raise ValueError(f'{name}={value} must be at least 0 and below 1')
   lanes = () if batch is None else (batch,)
   keys = jax.random.split(key, 3)
-  cell = with_recurrence(cell)
-  if heard and cell.recurrence.inputs is None:
-    raise ValueError(f'heard={heard}: the cell has no Recurrence that hears it')
+  if heard and not equations_of(cell).products:
+    raise ValueError(f'heard={heard}: the cell has no Equations that hear it')
   size = output_size(cell)
 
   def factors(key, rate, size):
@@ -111,4 +111,5 @@ def expected_noise(cell: Cell, *, zoneout: float, dtype=jnp.float32) -> Noise:
 
 def _heard_size(cell):
   """S, sources that the recurrent weights multiply."""
-  return jax.eval_shape(cell.recurrence.heard, state_of(cell)).shape[0]
+  heard = lambda carry: recurrent_input(equations_of(cell), carry)
+  return jax.eval_shape(heard, state_of(cell)).shape[0]

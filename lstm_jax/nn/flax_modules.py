@@ -11,8 +11,8 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen, nnx
 
+from lstm_jax.nn.equations import equations_of
 from lstm_jax.nn.layer import run
-from lstm_jax.nn.recurrences import with_recurrence
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.types import Cell
 
@@ -58,7 +58,7 @@ class NnxRecurrent(nnx.Module):
   """
 
   def __init__(self, cell: Cell, *, rngs: nnx.Rngs, numbers=None):
-    cell = with_recurrence(cell)
+    equations_of(cell)  # A cell that no layer can run is refused here.
     params = cell.init(rngs.params(), check_numbers(numbers, cell.numbers))
     held = _held(params)
     self.names = tuple(held)

@@ -5,7 +5,7 @@ Arrays are as users of layers have them, features last and time first:
 the cell, shared by the batch; `jax.vmap` maps over models, seeds or anything.
 
 Two things are often confused. *Truncating* stops errors and keeps the state:
-`window`, or chunks that hand `last` on as `state` through
+`cut_every`, or chunks that hand `last` on as `state` through
 `jax.lax.stop_gradient`. *Resetting* forgets the state: `reset`.
 """
 
@@ -21,9 +21,9 @@ import numpy as np
 
 from lstm_jax.nn import _fused, _scan, dispatch, layer_checks
 from lstm_jax.nn.dropout import Noise
-from lstm_jax.nn.recurrences import with_recurrence
+from lstm_jax.nn.equations import equations_of
 from lstm_jax.ops.arrays import same_axes
-from lstm_jax.types import Array, Cell, Recurrence
+from lstm_jax.types import Array, Cell, Equations
 
 
 class Run(NamedTuple):
@@ -46,6 +46,7 @@ class Run(NamedTuple):
   gates: dict[str, Array] | None = None
 
 
+@layer_checks.renamed(window='cut_every')
 def run(
   cell: Cell,
   params,
@@ -57,7 +58,7 @@ def run(
   reset=None,
   reverse: bool = False,
   noise: Noise | None = None,
-  window: int | None = None,
+  cut_every: int | None = None,
   outputs: bool = True,
   states: bool = False,
   gates: bool = False,
@@ -83,9 +84,8 @@ def run(
     reverse: from the last step of each sequence to its first; outputs stay at
       the steps that they belong to.
     noise: masks for dropout and zoneout.
-    window: steps that an error travels back: it is stopped before steps 0,
-      window, 2 window, ..., counted in processing order from the first step of
-      `xs`. None: no limit.
+    cut_every: errors are stopped before steps 0, cut_every, 2 cut_every, ...,
+      counted in processing order from the first step of `xs`. None: nowhere.
     outputs, states, gates: whether to keep these for every step.
     checkpoint_every: steps between two states that are stored for the way back;
       what lies between is computed again. With sqrt(T) the memory grows as
@@ -102,30 +102,32 @@ def run(
 
   Raises:
     ValueError: arrays whose structure, shape or dtype does not fit the cell,
-      lengths outside 0, ..., T where they are known, a `window` or
+      lengths outside 0, ..., T where they are known, a `cut_every` or
       `checkpoint_every` below 1, an unknown `backward`, a `kernel` that is
       unknown or cannot do what is asked.
   """
-  cell = with_recurrence(cell)
+  equations = equations_of(cell)
   layer_checks.check_options(
-    cell, window=window, checkpoint_every=checkpoint_every, backward=backward,
-    reverse=reverse, outputs=outputs, states=states, gates=gates,
+    cell, cut_every=cut_every, checkpoint_every=checkpoint_every,
+    backward=backward, reverse=reverse, outputs=outputs, states=states,
+    gates=gates,
   )  # fmt: skip
   params, xs, lengths, state, initial, reset, noise = layer_checks.check_arrays(
     cell, params, xs, lengths=lengths, state=state, initial=initial,
     reset=reset, noise=noise,
   )  # fmt: skip
   used = _used(
-    reset=reset, reverse=reverse, noise=noise, window=window, states=states,
-    gates=gates, checkpoint_every=checkpoint_every, backward=backward,
+    reset=reset, reverse=reverse, noise=noise, cut_every=cut_every,
+    states=states, gates=gates, checkpoint_every=checkpoint_every,
+    backward=backward,
   )  # fmt: skip
   spread = dispatch.spread(xs)
   plan = _Plan(
-    recurrence=cell.recurrence,
+    equations=equations,
     initial_carry=cell.initial_carry,
     kernel=dispatch.choose(kernel, cell, xs.dtype, used, spread).kernel,
     asked=_scan.Asked(*map(bool, (outputs, states, gates, reverse))),
-    window=None if window is None else operator.index(window),
+    cut_every=None if cut_every is None else operator.index(cut_every),
     checkpoint_every=(
       None if checkpoint_every is None else operator.index(checkpoint_every)
     ),
@@ -141,11 +143,11 @@ def run(
 class _Plan(NamedTuple):
   """What a layer's program depends on beside the shapes of arrays."""
 
-  recurrence: Recurrence
+  equations: Equations
   initial_carry: Callable
   kernel: str
   asked: _scan.Asked
-  window: int | None
+  cut_every: int | None
   checkpoint_every: int | None
   backward: str
 
@@ -197,7 +199,7 @@ def _run(plan, params, masks, xs, lengths, state, initial, reset, noise):
   if plan.kernel != 'xla':
     ys, last = _fused.loop(
       plan.kernel,
-      plan.recurrence,
+      plan.equations,
       params,
       xs,
       jax.tree.map(last_first, start),
@@ -206,9 +208,9 @@ def _run(plan, params, masks, xs, lengths, state, initial, reset, noise):
     )
     return Run(ys if plan.asked.outputs else None, last)
   xs = jnp.moveaxis(xs, -1, 1)
-  # In processing order a step's window begins where this many are behind it.
+  # In processing order a step has this many behind it.
   behind = t[::-1] if reverse else t
-  cut = None if plan.window is None else behind % plan.window == 0
+  cut = None if plan.cut_every is None else behind % plan.cut_every == 0
   steps = _scan.Steps(
     x=xs,
     active=active,
@@ -224,7 +226,7 @@ def _run(plan, params, masks, xs, lengths, state, initial, reset, noise):
     if heard.ndim < 1 + len(lanes):
       heard = heard[:, None]
   last, (ys, all_states, all_gates) = _scan.loop(
-    plan.recurrence, plan.asked, plan.backward, plan.checkpoint_every, params,
+    plan.equations, plan.asked, plan.backward, plan.checkpoint_every, params,
     start, initial, heard, steps,
   )  # fmt: skip
   features_last = lambda a: jnp.moveaxis(a, 1, -1)
@@ -236,6 +238,7 @@ def _run(plan, params, masks, xs, lengths, state, initial, reset, noise):
   )
 
 
+@layer_checks.renamed(window='cut_every')
 def which_kernel(cell: Cell, params, xs, *, kernel='auto', **how):
   """Which code `run` would take with these arguments, and why not others.
 
@@ -252,7 +255,6 @@ def which_kernel(cell: Cell, params, xs, *, kernel='auto', **how):
     del options[name]
   for name in ('lengths', 'state', 'initial', 'reset', 'noise'):
     arrays[name] = options.pop(name)
-  cell = with_recurrence(cell)
   layer_checks.check_options(cell, **options)
   checked = layer_checks.check_arrays(cell, params, xs, **arrays)
   return dispatch.choose(

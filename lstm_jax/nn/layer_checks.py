@@ -5,7 +5,9 @@ of lengths need shapes and dtypes alone, so that the answer is the same with and
 without `jax.jit`.
 """
 
+import functools
 import operator
+import warnings
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.nn.dropout import Noise
-from lstm_jax.nn.recurrences import state_of
+from lstm_jax.nn.equations import equations_of, state_of
+from lstm_jax.ops.step import recurrent_input
 from lstm_jax.types import Array
 
 _FLOATS = ('bfloat16', 'float16', 'float32', 'float64')
@@ -47,7 +50,7 @@ def check_arrays(
   """Checks the arrays of a call of `layer.run` against the cell.
 
   Args:
-    cell: the cell, with a `Recurrence`.
+    cell: the cell.
     params, xs, lengths, state, initial, reset, noise: of `layer.run`.
 
   Returns:
@@ -57,6 +60,7 @@ def check_arrays(
   Raises:
     ValueError: one that does not fit, by its name, with what it must be.
   """
+  equations = equations_of(cell)
   params = check_params(cell, params)
   dtype = jax.tree.leaves(params)[0].dtype
   wanted = f'[T, B, {cell.num_inputs}] or [T, {cell.num_inputs}]'
@@ -73,23 +77,45 @@ def check_arrays(
     _check_state('state', state, carry, lanes, dtype),
     _check_state('initial', initial, carry, (), dtype),
     _check_reset(reset, (num_steps, *lanes)),
-    _check_noise(cell, noise, carry, num_steps, lanes, dtype),
+    _check_noise(cell, equations, noise, carry, num_steps, lanes, dtype),
   )
 
 
-def check_options(cell, *, window, checkpoint_every, backward, **flags):
+def renamed(**names):
+  """Decorates a function whose keywords had other names: old name -> new one.
+
+  They are read under the old name too, with a warning that says the new one.
+  """
+
+  def decorate(function):
+    @functools.wraps(function)
+    def reading(*args, **options):
+      for old, new in names.items():
+        if old in options and new not in options:
+          warnings.warn(
+            f'{old}= is called {new}= now', DeprecationWarning, stacklevel=2
+          )
+          options[new] = options.pop(old)
+      return function(*args, **options)
+
+    return reading
+
+  return decorate
+
+
+def check_options(cell, *, cut_every, checkpoint_every, backward, **flags):
   """Checks the options of a call of `layer.run` that are no arrays.
 
   Args:
-    cell: the cell, with a `Recurrence`.
-    window, checkpoint_every, backward: of `layer.run`.
+    cell: the cell.
+    cut_every, checkpoint_every, backward: of `layer.run`.
     **flags: its other options, each a bool.
 
   Raises:
     ValueError: one that does not fit, by its name, with what it must be.
   """
   for name, value in (
-    ('window', window),
+    ('cut_every', cut_every),
     ('checkpoint_every', checkpoint_every),
   ):
     if value is not None:
@@ -99,8 +125,8 @@ def check_options(cell, *, window, checkpoint_every, backward, **flags):
   for name, value in flags.items():
     if not isinstance(value, bool | np.bool_):
       raise ValueError(f'{name}={value!r} must be True or False')
-  if flags.get('gates') and cell.recurrence.inputs is None:
-    raise ValueError('gates=True: the cell has no Recurrence that names any')
+  if flags.get('gates') and not equations_of(cell).products:
+    raise ValueError('gates=True: the cell has no Equations that name any')
 
 
 def check_params(cell, params):
@@ -236,15 +262,17 @@ def _check_state(name, state, carry, lanes, dtype):
   return type(carry)(*arrays)
 
 
-def _check_noise(cell, noise, carry, num_steps, lanes, dtype):
+def _check_noise(cell, equations, noise, carry, num_steps, lanes, dtype):
   if noise is None:
     return Noise()
   if not isinstance(noise, Noise):
     raise ValueError(f'noise is {_kind(noise)}; must be a Noise of masks')
-  if noise.heard is not None and cell.recurrence.inputs is None:
-    raise ValueError('noise.heard: the cell has no Recurrence that hears it')
-  heard = getattr(jax.eval_shape(cell.recurrence.heard, carry), 'shape', ())
-  size = getattr(carry, cell.recurrence.output).shape
+  if noise.heard is not None and not equations.products:
+    raise ValueError('noise.heard: the cell has no Equations that hear it')
+  heard = jax.eval_shape(
+    lambda carry: recurrent_input(equations, carry), carry
+  ).shape
+  size = getattr(carry, equations.output).shape
   shapes = {
     'inputs': ((cell.num_inputs,), (*lanes, cell.num_inputs)),
     'heard': (heard, (*lanes, *heard)),

@@ -5,8 +5,9 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.nn.equations import output_size
 from lstm_jax.nn.layer import run
-from lstm_jax.nn.recurrences import output_size
+from lstm_jax.nn.layer_checks import renamed
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.types import Array, Cell
 
@@ -112,6 +113,7 @@ def init_stack(stack: Stack, key, numbers=None) -> StackParams:
   return StackParams(init(stack.forward, there), init(stack.backward, back))
 
 
+@renamed(window='cut_every')
 def run_stack(
   stack: Stack,
   params: StackParams,
@@ -123,7 +125,7 @@ def run_stack(
   reset=None,
   reverse: bool = False,
   noise: StackParams | None = None,
-  window: int | None = None,
+  cut_every: int | None = None,
   outputs: bool = True,
   states: bool = False,
   gates: bool = False,
@@ -146,7 +148,8 @@ def run_stack(
       inputs of a layer above the first is dropout between layers.
     outputs: whether to keep the outputs of the last layer.
     states, gates: whether to keep those of every layer and step.
-    window, checkpoint_every, backward, kernel: of `layer.run`, for every layer.
+    cut_every, checkpoint_every, backward, kernel: of `layer.run`, for every
+      layer.
 
   Returns:
     A `StackRun`.
@@ -170,9 +173,10 @@ def run_stack(
       return run(
         getattr(stack, way)[i], pick(params), xs, lengths=lengths, reset=reset,
         state=pick(state), initial=pick(initial), noise=pick(noise),
-        reverse=True if way == 'backward' else reverse, window=window,
-        outputs=outputs if top else True, states=states, gates=gates,
-        checkpoint_every=checkpoint_every, backward=backward, kernel=kernel,
+        reverse=True if way == 'backward' else reverse,
+        cut_every=cut_every, outputs=outputs if top else True, states=states,
+        gates=gates, checkpoint_every=checkpoint_every, backward=backward,
+        kernel=kernel,
       )  # fmt: skip
     except ValueError as error:
       raise ValueError(f'layer {way}[{i}]: {error}') from None

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.nn.recurrences import with_recurrence
+from lstm_jax.nn.equations import equations_of
+from lstm_jax.ops.step import matrices, recurrent_input
 from lstm_jax.testing.broken import Broken, leaves, must_be, same, words
 from lstm_jax.types import Cell
 
@@ -39,7 +40,7 @@ def check_cell(name: str, cell: Cell, layer: bool = False) -> None:
       raise Broken(f'{who}: init gives params{at} {leaf.dtype}, not numbers')
   if layer:
     try:
-      with_recurrence(cell)
+      equations_of(cell)
     except ValueError as error:
       raise Broken(str(error)) from error
   for lanes in _LANES:
@@ -53,7 +54,7 @@ def check_cell(name: str, cell: Cell, layer: bool = False) -> None:
         f'{who}: a step of its params, carry and {cell.num_inputs} inputs '
         f'cannot be taken: {said}'
       ) from error
-  if not (layer and cell.recurrence):
+  if not (layer and cell.equations):
     _check_sources(who, cell)
 
 
@@ -75,9 +76,9 @@ def _check_step(who, cell, made, lanes, layer):
         f'float32; must be float32 with the lanes last'
       )
   x_t = struct(cell.num_inputs)
-  if cell.recurrence is not None:
-    _check_recurrence(who, cell, made, before, x_t)
-  if layer and (cell.recurrence is not None or lanes):
+  if cell.equations is not None:
+    _check_equations(who, cell, made, before, x_t)
+  if layer and (cell.equations is not None or lanes):
     return  # not what runs: a layer takes a step of one sequence at a time
   nets = jax.tree.map(lambda leaf: struct(*leaf.shape), made)
   after, net = jax.eval_shape(cell.step, nets, before, x_t)
@@ -135,28 +136,32 @@ def _check_sources(who, cell):
         )
 
 
-def _check_recurrence(who, cell, made, before, x_t):
-  """The step as two products is of the same sizes."""
-  of = cell.recurrence
-  if of.output not in before._fields:
-    raise Broken(
-      f'{who}: recurrence.output is {of.output!r}, must be one of '
-      + ', '.join(before._fields)
-    )
-  w_x, b = jax.eval_shape(of.inputs, made)
-  w_h = jax.eval_shape(of.recurrent, made)
-  heard = jax.eval_shape(of.heard, before)
+def _check_equations(who, cell, made, before, x_t):
+  """What the equations name is there, and the products are of one size."""
+  of, params, fields = cell.equations, cell.mask._fields, before._fields
+  for what, name, known in (
+    ('output', of.output, fields),
+    *(('recurrent', c.weights, params) for c in of.recurrent),
+    *(('recurrent', c.activations, fields) for c in of.recurrent),
+  ):
+    if name not in known:
+      raise Broken(
+        f'{who}: equations.{what} is {name!r}, must be one of '
+        + ', '.join(known)
+      )
+  lanes = x_t.shape[1:]
+  weights = jax.eval_shape(lambda made: matrices(of, made), made)
+  z = jax.eval_shape(lambda carry: recurrent_input(of, carry), before)
+  nets = [weights.w_x, weights.w_h][: 1 + of.separate_nets]
   for what, found, expected in (
-    ('inputs: W_x', w_x.shape, (w_x.shape[0], x_t.shape[0])),
-    ('inputs: b', b.shape, w_x.shape[:1]),
-    ('recurrent: W_h', w_h.shape, (w_h.shape[0], heard.shape[0])),
+    ('W_x', weights.w_x.shape, (nets[0].shape[0], x_t.shape[0])),
+    ('b', weights.b.shape, weights.w_x.shape[:1]),
+    ('W_h', weights.w_h.shape, (nets[-1].shape[0], z.shape[0])),
   ):
     if found != expected:
       raise Broken(
-        f'{who}: recurrence.{what} is {list(found)}, must be {list(expected)}'
+        f'{who}: equations: {what} is {list(found)}, must be {list(expected)}'
       )
-  lanes = x_t.shape[1:]
-  net = lambda w: jax.ShapeDtypeStruct((w.shape[0], *lanes), jnp.float32)
-  rest = jax.eval_shape(of.rest, made)
-  after, _ = jax.eval_shape(of.advance, rest, before, net(w_x), net(w_h))
-  same(who, 'carry after recurrence.advance', after, 'initial_carry', before)
+  nets = [jax.ShapeDtypeStruct((len(w), *lanes), jnp.float32) for w in nets]
+  after, _ = jax.eval_shape(of.advance, weights.extra, before, *nets)
+  same(who, 'carry after its advance', after, 'initial_carry', before)

@@ -12,7 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.nn import convert, layer
-from lstm_jax.nn.recurrences import output_size, state_of, with_recurrence
+from lstm_jax.nn.equations import (
+  equations_of,
+  name_of,
+  output_size,
+  state_of,
+)
 from lstm_jax.ops.checked import checked
 from lstm_jax.types import Array, Cell
 
@@ -52,7 +57,6 @@ class Model(NamedTuple):
 
 @checked
 def make_model(
-  kind: str,
   make_cell: Callable[[int], Cell],
   *,
   num_inputs: int,
@@ -68,7 +72,6 @@ def make_model(
   """A net of recurrent layers of one kind and size.
 
   Args:
-    kind: name of the cell.
     make_cell: `num_inputs -> Cell` without output units.
     num_inputs: I; with a vocabulary it is the embedding's size instead.
     num_outputs: K.
@@ -95,18 +98,19 @@ def make_model(
   if vocabulary and embedding < 1:
     raise ValueError(f'embedding={embedding} must be at least 1 for tokens')
   first = make_cell(embedding if vocabulary else num_inputs)
-  first = with_recurrence(first)
-  carry, output = state_of(first), first.recurrence.output
+  carry, output = state_of(first), equations_of(first).output
   size = output_size(first)
   cells = (first, *(make_cell(size) for _ in range(layers - 1)))
   state = next((field for field in carry._fields if field != output), None)
   if reads == 'state' and state is None:
-    raise ValueError(f'reads=state: cell {kind} has no state beside its output')
+    raise ValueError(
+      f'reads=state: cell {name_of(first)} has no state beside its output'
+    )
   if every_step and reads != 'output':
     raise ValueError(f'reads={reads}: outputs at every step read the output')
-  if initial != 'cell' and kind not in convert.KINDS:
+  if initial != 'cell' and not convert.kind_of(first):
     raise ValueError(
-      f'initial={initial}: cell {kind} is in no other library; '
+      f'initial={initial}: cell {name_of(first)} is in no other library; '
       'write initial=cell'
     )
 
@@ -116,7 +120,7 @@ def make_model(
     if vocabulary:
       shape = (vocabulary, embedding)
       table = _table(next(keys), shape, initial)
-    made = [_layer(kind, cell, next(keys), initial) for cell in cells]
+    made = [_layer(cell, next(keys), initial) for cell in cells]
     w = _matrix(next(keys), (size, num_outputs), initial)
     return Params(table, tuple(made), w, jnp.zeros(num_outputs))
 
@@ -169,20 +173,18 @@ def _table(key, shape, initial):
   return jax.random.uniform(key, shape, minval=-0.05, maxval=0.05)
 
 
-def _layer(kind, cell, key, initial):
+def _layer(cell, key, initial):
   """Params of one layer, drawn in the layout of Keras."""
   if initial == 'cell':
     return cell.init(key, cell.numbers)
-  size, rows = len(cell.mask.w_h[0]), len(cell.mask.w_h)
+  kind = convert.kind_of(cell)
+  # Biases alone: 0, or what a number of the cell says (a forget gate's 1).
+  biases = cell.init(key, {'init_range': 0.0})
+  kernel, recurrent, bias = convert.export_weights('keras', kind, cell, biases)
   key_x, key_h = jax.random.split(key)
-  kernel = _matrix(key_x, (cell.num_inputs, rows), initial)
+  kernel = _matrix(key_x, kernel.shape, initial)
   if initial == 'normal':
-    recurrent = _matrix(key_h, (size, rows), initial)
+    recurrent = _matrix(key_h, recurrent.shape, initial)
   else:
-    recurrent = jax.nn.initializers.orthogonal()(key_h, (size, rows))
-  # Keras's order of an LSTM is i, f, c, o; its GRU has two biases.
-  bias = np.zeros((2, rows) if kind == 'gru' else rows, np.float32)
-  if kind == 'lstm':
-    bias[size : 2 * size] = 1
-  weights = [kernel, recurrent, bias]
-  return convert.import_weights('keras', kind, cell, weights)
+    recurrent = jax.nn.initializers.orthogonal()(key_h, recurrent.shape)
+  return convert.import_weights('keras', kind, cell, [kernel, recurrent, bias])

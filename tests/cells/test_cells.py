@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.lab.plan import catalog
+from lstm_jax.ops import step
 from lstm_jax.ops.arrays import affine, spread
 from lstm_jax.ops.unroll import unroll
 from tests.starts import STARTS
@@ -288,7 +289,7 @@ def test_numbers_are_those_of_the_source(name):
     np.testing.assert_array_equal(
       cell.numbers[key], np.full_like(cell.numbers[key], value)
     )
-  assert ('split' in entry.provides) == (cell.split is not None)
+  assert ('internal_state' in entry.provides) == (cell.internal is not None)
 
 
 @every_name
@@ -328,27 +329,29 @@ def test_numbers_may_differ_from_lane_to_lane(name, x64):
     assert array.shape == (*exists.shape, 3)
 
 
-SPLIT = [case for case in CASES if build(case).split is not None]
+INTERNAL = [case for case in CASES if build(case).internal is not None]
 
 
-@pytest.mark.parametrize('case', SPLIT, ids=label)
-def test_split_is_the_step_taken_apart(case, x64):
+@pytest.mark.parametrize('case', INTERNAL, ids=label)
+def test_the_parts_of_a_step_are_the_step(case, x64):
   cell = build(case)
-  split, name = cell.split, cell.split.internal
+  equations, name = cell.equations, cell.internal.field
 
   @jax.jit
   def parts(params, carry_tm1, x_t):
-    w, b = split.weights(params)
-    net = sum(map(affine, w, split.sources(carry_tm1, x_t)))
+    w, b = step.hidden_weights(equations, params)
+    z = step.hidden_sources(equations, carry_tm1, x_t)
+    net = sum(map(affine, w, z))
     net = net + spread(b, net)
 
     def internal(state, net):
       carry = carry_tm1._replace(**{name: state})
-      return getattr(split.advance(carry, net), name)
+      return getattr(step.advance(equations, carry, net), name)
 
-    carry_t = split.advance(carry_tm1, net)
-    w, b = split.output_weights(params)
-    net_k = sum(map(affine, w, split.output_sources(carry_t, x_t)))
+    carry_t = step.advance(equations, carry_tm1, net)
+    w, b = step.output_weights(equations, params)
+    z = step.output_sources(equations, carry_t, x_t)
+    net_k = sum(map(affine, w, z))
     composed = carry_t, net_k + spread(b, net_k)
     jacobians = jax.jacobian(internal, (0, 1))(getattr(carry_tm1, name), net)
     return composed, cell.step(params, carry_tm1, x_t), jacobians
@@ -358,28 +361,34 @@ def test_split_is_the_step_taken_apart(case, x64):
     lambda c: random.uniform(0.1, 0.9, c.shape),
     cell.initial_carry((), np.float64),
   )
-  composed, step, (by_state, by_net) = parts(params, carry, inputs_of(1)[0])
-  assert_close(composed, step)
+  composed, whole, (by_state, by_net) = parts(params, carry, inputs_of(1)[0])
+  assert_close(composed, whole)
 
   # The recurrence is elementwise, and 1 if and only if it is a carousel.
   np.testing.assert_array_equal(by_state, np.diag(np.diag(by_state)))
-  assert np.all(np.diag(by_state) == 1) == split.carousel
+  assert np.all(np.diag(by_state) == 1) == cell.internal.carousel
   # Exactly the rows that serve move the internal state.
   serving = np.zeros(by_net.shape, bool)
-  for rows in split.serves.values():
+  for rows in cell.internal.unit_of_cell.values():
     serving[np.arange(len(by_state)), rows] = True
   np.testing.assert_array_equal(np.not_equal(by_net, 0), serving)
 
 
-@pytest.mark.parametrize('case', SPLIT, ids=label)
+@pytest.mark.parametrize('case', INTERNAL, ids=label)
 @pytest.mark.parametrize('lanes', LANES)
 def test_gather_puts_back_what_weights_took(case, lanes, x64):
   cell = build(case)
   params = weights_of(cell, lanes)
-  taken = cell.split.weights(params), cell.split.output_weights(params)
-  gathered = to_numpy(cell.split.gather(*taken))
-  again = cell.split.weights(gathered), cell.split.output_weights(gathered)
-  assert_close(again, taken, tolerance=0)
+
+  def take(params):
+    return (
+      step.hidden_weights(cell.equations, params),
+      step.output_weights(cell.equations, params),
+    )
+
+  taken = take(params)
+  gathered = to_numpy(step.gather(cell.equations, params, *taken))
+  assert_close(take(gathered), taken, tolerance=0)
   for a, full in zip(gathered, params, strict=True):
     assert (a.shape, a.dtype) == (full.shape, full.dtype)
     assert np.all((a == full) | (a == 0))

@@ -118,7 +118,7 @@ NETS = {
 def cut_of(cell):
   """The fields that pass no error back: all but the internal state."""
   names = cell.initial_carry((), np.float64)._fields
-  return tuple(name for name in names if name != cell.split.internal)
+  return tuple(name for name in names if name != cell.internal.field)
 
 
 @functools.cache

@@ -14,6 +14,7 @@ import pytest
 from lstm_jax.lab.plan import catalog
 from lstm_jax.nn.dropout import Noise
 from lstm_jax.nn.layer import run
+from lstm_jax.ops.step import recurrent_input
 
 T, B, I, C = 7, 5, 3, 4
 CELLS = catalog.names('cells')
@@ -69,7 +70,7 @@ def some_state(cell, seed=2, lanes=(B,)):
 
 def by_hand(cell, params, xs, length, state, initial, reset, reverse):
   """One sequence, a step at a time: `(ys [T, C], last, states)`."""
-  output = cell.recurrence.output
+  output = cell.equations.output
   carry, ys = state, np.zeros((len(xs), len(getattr(state, output))))
   states = [None] * len(xs)
   order, step = range(len(xs)), jax.jit(cell.step)
@@ -140,8 +141,8 @@ def test_one_sequence_alone(name, options):
 def everything(cell, seed=5):
   """Keyword arguments that use all that a run can do."""
   rng = np.random.default_rng(seed)
-  heard = len(cell.recurrence.heard(cell.initial_carry()))
-  size = len(getattr(cell.initial_carry(), cell.recurrence.output))
+  heard = len(recurrent_input(cell.equations, cell.initial_carry()))
+  size = len(getattr(cell.initial_carry(), cell.equations.output))
   return {
     'lengths': LENGTHS,
     'reset': rng.uniform(size=(T, B)) < 0.3,
@@ -172,14 +173,14 @@ def loss_of(cell, **how):
 
 @every_cell
 @pytest.mark.parametrize('reverse', [False, True])
-@pytest.mark.parametrize('window', [None, 2])
+@pytest.mark.parametrize('cut_every', [None, 2])
 @pytest.mark.parametrize('every', [None, 3])
 def test_gradients_by_products_are_those_of_the_loop(
-  name, options, reverse, window, every
+  name, options, reverse, cut_every, every
 ):
   cell, params = net(name, options)
   args = params, inputs(), some_state(cell), some_state(cell, 3, ())
-  how = everything(cell) | {'reverse': reverse, 'window': window}
+  how = everything(cell) | {'reverse': reverse, 'cut_every': cut_every}
   gradient = lambda **more: jax.jit(
     jax.grad(loss_of(cell, **how, **more), argnums=(0, 1, 2, 3))
   )(*args)
@@ -223,12 +224,12 @@ def test_chunks_that_hand_the_state_on_are_the_whole(name, options):
 
 
 @every_cell
-def test_a_window_is_chunks_with_the_state_cut(name, options):
+def test_cuts_are_chunks_with_the_state_cut(name, options):
   cell, params = net(name, options)
   xs = inputs()
 
-  def by_window(params, xs):
-    return jnp.sum(run(cell, params, xs, window=3).ys ** 2)
+  def by_cuts(params, xs):
+    return jnp.sum(run(cell, params, xs, cut_every=3).ys ** 2)
 
   def by_chunks(params, xs):
     total, state = 0.0, None
@@ -241,13 +242,13 @@ def test_a_window_is_chunks_with_the_state_cut(name, options):
   def by_whole(params, xs):
     return jnp.sum(run(cell, params, xs).ys ** 2)
 
-  window, chunks, whole = jax.jit(
+  cuts, chunks, whole = jax.jit(
     lambda *at: [
-      jax.grad(f, (0, 1))(*at) for f in (by_window, by_chunks, by_whole)
+      jax.grad(f, (0, 1))(*at) for f in (by_cuts, by_chunks, by_whole)
     ]
   )(params, xs)
-  close(window, chunks, 1e-10)
-  assert not np.allclose(window[0].w_x, whole[0].w_x)
+  close(cuts, chunks, 1e-10)
+  assert not np.allclose(cuts[0].w_x, whole[0].w_x)
 
 
 @every_cell
@@ -316,7 +317,7 @@ def test_absent_weights_stay_absent(name, options):
 def test_noise(name, options):
   cell, params = net(name, options)
   xs, state = inputs(), some_state(cell)
-  size = len(getattr(state, cell.recurrence.output)[0])
+  size = len(getattr(state, cell.equations.output)[0])
   go = lambda **noise: run(cell, params, xs, state=state, noise=Noise(**noise))
   of = lambda params, xs: run(cell, params, xs, state=state)
   plain = np.asarray(of(params, xs).ys)
@@ -326,7 +327,7 @@ def test_noise(name, options):
   # A unit that keeps its state does, and the others hear it so.
   kept = np.arange(size) == 1
   frozen = np.asarray(go(keep=kept[None]).ys)
-  output, step = cell.recurrence.output, jax.jit(cell.step)
+  output, step = cell.equations.output, jax.jit(cell.step)
   for b in range(B):
     carry = jax.tree.map(lambda a, b=b: np.asarray(a)[b], state)
     for t in range(T):
@@ -338,7 +339,7 @@ def test_noise(name, options):
       )
       close(frozen[t, b], getattr(carry, output))
   # Each sequence its own mask.
-  heard = len(cell.recurrence.heard(cell.initial_carry()))
+  heard = len(recurrent_input(cell.equations, cell.initial_carry()))
   mask = np.ones((B, heard))
   mask[2] = 0
   some = np.asarray(go(heard=mask).ys)
@@ -416,7 +417,7 @@ BAD = [
   ({'state': (np.ones((B, 3)), np.ones((B, C)))}, r's_c has shape \(5, 3\)'),
   ({'initial': (np.ones((B, C)),) * 2}, r'initial: s_c has shape \(5, 4\)'),
   ({'state': (np.ones((B, C)),)}, 'state has 1 fields; must be s_c, y_c'),
-  ({'window': 0}, 'window=0 must be at least 1'),
+  ({'cut_every': 0}, 'cut_every=0 must be at least 1'),
   ({'checkpoint_every': 0}, 'checkpoint_every=0 must be at least 1'),
   ({'backward': 'fast'}, "backward='fast' must be one of products, autodiff"),
 ]

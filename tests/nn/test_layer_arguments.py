@@ -18,7 +18,6 @@ from lstm_jax.cells.srn import srn
 from lstm_jax.nn import layer_checks
 from lstm_jax.nn.dropout import Noise
 from lstm_jax.nn.layer import run, which_kernel
-from lstm_jax.nn.recurrences import with_recurrence
 from lstm_jax.ops.unroll import OneHot
 
 T, B, I, C = 4, 3, 2, 5
@@ -38,7 +37,7 @@ def check(params=None, xs=None, cell=None, **arrays):
   own, weights, inputs = net()
   given = dict.fromkeys(('lengths', 'state', 'initial', 'reset', 'noise'))
   return layer_checks.check_arrays(
-    with_recurrence(own if cell is None else cell),
+    own if cell is None else cell,
     weights if params is None else params,
     inputs if xs is None else xs,
     **given | arrays,
@@ -258,9 +257,9 @@ def test_arrays_that_do_not_fit_are_refused(case):
 
 
 OPTIONS = [
-  ({'window': 2.5}, 'window=2.5 must be an integer'),
-  ({'window': True}, 'window=True must be an integer'),
-  ({'window': -1}, 'window=-1 must be at least 1'),
+  ({'cut_every': 2.5}, 'cut_every=2.5 must be an integer'),
+  ({'cut_every': True}, 'cut_every=True must be an integer'),
+  ({'cut_every': -1}, 'cut_every=-1 must be at least 1'),
   ({'checkpoint_every': '3'}, 'checkpoint_every=3 must be an integer'),
   ({'reverse': 'no'}, "reverse='no' must be True or False"),
   ({'states': 1}, 'states=1 must be True or False'),
@@ -281,11 +280,13 @@ def test_options_that_are_none_are_refused(how, message):
 
 def test_whole_numbers_of_any_kind_are_counts():
   cell, params, xs = net()
-  how = {'window': np.int64(2), 'checkpoint_every': jnp.int32(3)}
+  how = {'cut_every': np.int64(2), 'checkpoint_every': jnp.int32(3)}
   shape = jax.eval_shape(lambda: run(cell, params, xs, **how).ys).shape
   assert shape == (T, B, C)
-  with pytest.raises(ValueError, match='window=.* must be an integer, known'):
-    jax.eval_shape(lambda w: run(cell, params, xs, window=w), 2)
+  with pytest.raises(
+    ValueError, match='cut_every=.* must be an integer, known'
+  ):
+    jax.eval_shape(lambda w: run(cell, params, xs, cut_every=w), 2)
 
 
 def test_numbers_of_any_kind_are_inputs():

@@ -40,7 +40,7 @@ class Carry(NamedTuple):
 
 
 def leaky(num_inputs, num_outputs, *, hidden=C, carry=Carry):
-  """A cell by the recipe: a step for one sequence, and no `Recurrence`."""
+  """A cell by the recipe: a step for one sequence, and no `Equations`."""
   mask = Params(np.ones((hidden, num_inputs)), np.ones((num_outputs, hidden)))
 
   def init(key, numbers):
@@ -101,7 +101,7 @@ def test_nothing_to_run_is_no_error(how, shape):
 def test_counts_beyond_the_sequence_are_the_whole():
   cell, params, xs = net()
   loss = lambda p, **how: jnp.sum(run(cell, p, xs, **how).ys ** 2)
-  much = lambda p: loss(p, window=T, checkpoint_every=3 * T)
+  much = lambda p: loss(p, cut_every=T, checkpoint_every=3 * T)
   close(*jax.jit(lambda p: (jax.grad(much)(p), jax.grad(loss)(p)))(params))
 
 
@@ -187,7 +187,7 @@ def test_a_state_that_is_reset_at_once_is_in_no_gradient(backward):
 
 
 def test_a_cell_of_a_step_alone_runs():
-  """Values, gradients and options of a cell without a `Recurrence`."""
+  """Values, gradients and options of a cell without `Equations`."""
   cell, params, xs = net(leaky)
   lengths = np.array([T, 0, 3, 1])
 
@@ -228,9 +228,9 @@ def test_a_cell_of_a_step_alone_runs():
   assert run(cell, params, xs, noise=noise).ys.shape == (T, B, C)
   assert expected_noise(cell, zoneout=0.5).keep.shape == (1, C)
   for what in ({'gates': True}, {'noise': Noise(heard=np.ones(C))}):
-    with pytest.raises(ValueError, match='the cell has no Recurrence that'):
+    with pytest.raises(ValueError, match='the cell has no Equations that'):
       run(cell, params, xs, **what)
-  with pytest.raises(ValueError, match='heard=0.5: the cell has no Recurrence'):
+  with pytest.raises(ValueError, match='heard=0.5: the cell has no Equations'):
     draw_noise(key, cell, T, heard=0.5)
 
 
@@ -238,7 +238,7 @@ def test_a_cell_of_a_step_alone_is_trained_on_data():
   make = lambda num_inputs: leaky(num_inputs, 0)
   check_cell('leaky', make(I), layer=True)
   sizes = {'num_inputs': I, 'num_outputs': 2, 'initial': 'cell', 'layers': 2}
-  model = make_model('leaky', make, **sizes)
+  model = make_model(make, **sizes)
   params = model.init(jax.random.key(0))
   xs = np.random.default_rng(1).normal(size=(B, T, I))
   net = jax.jit(model.apply)(params, xs, np.array([T, 0, 3, 1]))
@@ -247,7 +247,7 @@ def test_a_cell_of_a_step_alone_is_trained_on_data():
   with pytest.raises(
     ValueError, match='cell leaky is in no other library; write'
   ):
-    make_model('leaky', make, **sizes | {'initial': 'keras'})
+    make_model(make, **sizes | {'initial': 'keras'})
   with pytest.raises(Broken, match='cell leaky does not say which field'):
     check_cell('leaky', leaky(I, 0, carry=Several), layer=True)
 

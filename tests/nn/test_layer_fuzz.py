@@ -18,6 +18,7 @@ from lstm_jax.lab.plan import catalog
 from lstm_jax.nn.dropout import Noise
 from lstm_jax.nn.layer import run, which_kernel
 from lstm_jax.nn.native import library
+from lstm_jax.ops.step import recurrent_input
 
 CELLS = [
   ('lstm', {}),
@@ -59,7 +60,7 @@ class Case(NamedTuple):
   state: bool
   initial: bool
   reset: bool
-  window: int | None
+  cut_every: int | None
   every: int | None
   noise: tuple[str, ...]
 
@@ -113,8 +114,8 @@ def drawn(case, cell):
   normal = lambda *shape: rng.normal(size=shape)
   models = (2,) if case.models else ()
   carry = cell.initial_carry((), jnp.float64)
-  size = len(getattr(carry, cell.recurrence.output))
-  heard = len(cell.recurrence.heard(carry))
+  size = len(getattr(carry, cell.equations.output))
+  heard = len(recurrent_input(cell.equations, carry))
   some = lambda *lanes: type(carry)(*(normal(*lanes, len(f)) for f in carry))
   shapes = {
     'inputs': (*lanes, num_inputs),
@@ -148,7 +149,7 @@ def by_layer(case, cell, arrays, way):
   """`(outputs, gradients)` of `run`, as a user calls it."""
   dtype = jnp.float64 if case.double else jnp.float32
   cast = functools.partial(jax.tree.map, lambda a: jnp.asarray(a, dtype))
-  how = {'window': case.window, 'checkpoint_every': case.every} | way
+  how = {'cut_every': case.cut_every, 'checkpoint_every': case.every} | way
 
   def loss(params, xs, state, initial):
     made = run(
@@ -176,12 +177,12 @@ def by_steps(case, cell, arrays):
       start = type(start)(*map(jnp.asarray, initial))
     carry = start if state is None else type(start)(*map(pick, state))
     length = len(xs) if arrays.lengths is None else pick(arrays.lengths)
-    ys = [jnp.zeros(len(getattr(start, cell.recurrence.output)))] * len(xs)
+    ys = [jnp.zeros(len(getattr(start, cell.equations.output)))] * len(xs)
     order = range(len(xs) - 1, -1, -1) if case.reverse else range(len(xs))
     for behind, t in enumerate(order):
       if t >= length:
         continue
-      if case.window and behind % case.window == 0:
+      if case.cut_every and behind % case.cut_every == 0:
         carry = jax.lax.stop_gradient(carry)
       if arrays.reset is not None and of_step(arrays.reset, t):
         carry = start
@@ -199,7 +200,7 @@ def by_steps(case, cell, arrays):
           new,
         )
       carry = new
-      ys[t] = getattr(carry, cell.recurrence.output)
+      ys[t] = getattr(carry, cell.equations.output)
     return jnp.stack(ys) if ys else jnp.zeros((0, 1)), carry
 
   def loss(params, xs, state, initial):
@@ -242,7 +243,7 @@ def hold(case):
     cell = built(name, options, *case.shape[2:])
     arrays = drawn(case, cell)
     asked = {
-      'reset': arrays.reset, 'noise': arrays.noise, 'window': case.window,
+      'reset': arrays.reset, 'noise': arrays.noise, 'cut_every': case.cut_every,
       'checkpoint_every': case.every,
     }  # fmt: skip
     one = arrays.params

@@ -162,7 +162,7 @@ def with_options(cell, params, xs):
   while True:
     run(
       cell, params, xs, lengths=np.array([3, 1]), reverse=True, states=True,
-      gates=True, window=2, checkpoint_every=2, reset=np.ones((3, 2), bool),
+      gates=True, cut_every=2, checkpoint_every=2, reset=np.ones((3, 2), bool),
     )  # fmt: skip
     yield
 
@@ -173,8 +173,8 @@ def cells_made_anew(cell, params, xs):
     yield
 
 
-def cells_without_recurrence(cell, params, xs):
-  bare = srn(2, 0, hidden=2)._replace(recurrence=None)
+def cells_without_equations(cell, params, xs):
+  bare = srn(2, 0, hidden=2)._replace(equations=None)
   params = bare.init(jax.random.key(0), bare.numbers)
   while True:
     run(bare, params, xs)
@@ -208,7 +208,7 @@ def modules(cell, params, xs):
   'calls',
   [
     go_on('xla'), go_on('native'), with_options, cells_made_anew,
-    cells_without_recurrence, initial_weights, stacks, modules,
+    cells_without_equations, initial_weights, stacks, modules,
   ],
   ids=[
     'xla', 'native', 'options', 'cells made anew', 'without recurrence',

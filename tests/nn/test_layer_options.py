@@ -40,7 +40,7 @@ OPTIONS = {
   'reset': (RESET, 'ys', 1),
   'reverse': (True, 'ys', 'no'),
   'noise': (NOISE, 'ys', 1),
-  'window': (2, 'gradient', 0),
+  'cut_every': (2, 'gradient', 0),
   'outputs': (False, 'ys', 1),
   'states': (True, 'states', 1),
   'gates': (True, 'gates', 1),

@@ -57,7 +57,7 @@ def scanned(cell, params, xs, lengths):
     x, t = inputs
     after, _ = cell.step(params, before, jnp.moveaxis(x, -1, 0))
     after = select(t < lengths, after, before)
-    y = getattr(after, cell.recurrence.output)
+    y = getattr(after, cell.equations.output)
     return after, jnp.where(t < lengths, y, 0).T
 
   start = cell.initial_carry(lanes, xs.dtype)
@@ -335,7 +335,7 @@ def test_every_option_on_a_mesh(x64):
   def some(params, xs, initial, state, reset):
     made = run(
       cell, params, xs, state=state, initial=initial, reset=reset, noise=noise,
-      window=2, checkpoint_every=2, states=True,
+      cut_every=2, checkpoint_every=2, states=True,
     )  # fmt: skip
     return error(made.ys, made.states)
 

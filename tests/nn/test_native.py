@@ -353,7 +353,7 @@ def case(**how):
   'how, reason',
   [
     ({'reset': np.zeros((4, 3), bool)}, 'it has no reset'),
-    ({'window': 2}, 'it has no window'),
+    ({'cut_every': 2}, 'it has no cut_every'),
     ({'states': True}, 'it has no states'),
     ({'gates': True}, 'it has no gates'),
     ({'checkpoint_every': 2}, 'it has no checkpoint_every'),

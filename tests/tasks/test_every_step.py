@@ -59,7 +59,7 @@ def error_of(net):
   """
   cell = NETS[net]
   names = cell.initial_carry((), np.float64)._fields
-  cut = tuple(name for name in names if name != cell.split.internal)
+  cut = tuple(name for name in names if name != cell.internal.field)
 
   def error(shift, weights, episode, last):
     def body(carry, step):

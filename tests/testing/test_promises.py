@@ -12,7 +12,7 @@ from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.plan import catalog, flags, plan
 from lstm_jax.lab.run import engine, groups
 from lstm_jax.training.examples import Dataset, Examples, Pool
-from lstm_jax.types import Stream
+from lstm_jax.types import Connection, Stream
 
 CELL = catalog.build('cells', 'srn', 3, 2, hidden=4)
 TASK = catalog.build('tasks', 'adding')._replace(
@@ -42,7 +42,7 @@ def mask_with(**changes):
   """The cell whose mask, and so its params, have other arrays."""
   mask = CELL.mask._replace(**changes)
   init = lambda key, numbers: jax.tree.map(jnp.asarray, mask)
-  return CELL._replace(mask=mask, init=init, recurrence=None)
+  return CELL._replace(mask=mask, init=init, equations=None)
 
 
 def by_sums(params, carry, x_t):
@@ -97,12 +97,12 @@ ONE_COLUMN = np.ones((4, 1), np.float32)
       'lanes last',
     ),
     (
-      CELL._replace(recurrence=CELL.recurrence._replace(output='y')),
+      CELL._replace(equations=CELL.equations._replace(output='y')),
       "'y', must be one of h",
     ),
     (
       CELL._replace(
-        recurrence=CELL.recurrence._replace(recurrent=lambda p: p.w_x)
+        equations=CELL.equations._replace(recurrent=(Connection('w_x', 'h'),))
       ),
       r'W_h is \[4, 3\], must be \[4, 4\]',
     ),
@@ -121,8 +121,8 @@ def test_every_cell_keeps_its_promises(name):
     testing.check_cell(name, catalog.build('cells', name, inputs, 1))
   cell = catalog.build('cells', name, 2, 0)
   testing.check_cell(name, cell, layer=True)
-  # Without a recurrence a layer scans the cell's step.
-  testing.check_cell(name, cell._replace(recurrence=None), layer=True)
+  # Without equations a layer scans the cell's step.
+  testing.check_cell(name, cell._replace(equations=None), layer=True)
 
 
 @pytest.mark.parametrize('grid', ['paper1997', 'quickstart'])
@@ -142,7 +142,7 @@ def test_the_cells_of_a_grid_keep_their_promises(grid):
 
 
 def test_a_layer_of_a_cell_that_has_a_step_alone():
-  cell = catalog.build('cells', 'srn', 3, 0)._replace(recurrence=None)
+  cell = catalog.build('cells', 'srn', 3, 0)._replace(equations=None)
   testing.check_cell('mine', cell, layer=True)
   with pytest.raises(testing.Broken, match='all 3 inputs act'):
     testing.check_cell(
@@ -151,7 +151,7 @@ def test_a_layer_of_a_cell_that_has_a_step_alone():
   # A layer takes the step of one sequence at a time.
   with pytest.raises(testing.Broken, match=r'h is float32\[1\]'):
     short = step_with(lambda carry, net: (carry._replace(h=carry.h[:1]), net))
-    testing.check_cell('mine', short._replace(recurrence=None), layer=True)
+    testing.check_cell('mine', short._replace(equations=None), layer=True)
   two = lambda lanes=(), dtype=0: Two(jnp.ones(lanes), jnp.ones(lanes))
   with pytest.raises(testing.Broken, match='which field'):
     testing.check_cell('mine', cell._replace(initial_carry=two), layer=True)

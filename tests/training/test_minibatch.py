@@ -24,7 +24,7 @@ def trainer(kind, dataset, hidden=4, cell=None, **options):
   cell = cell or {}
   make = lambda n: catalog.build('cells', kind, n, 0, hidden=hidden, **cell)
   options = CPU | options
-  return catalog.build('trainers', 'minibatch', kind, make, dataset, **options)
+  return catalog.build('trainers', 'minibatch', make, dataset, **options)
 
 
 def small(loss='squared', steps=7, count=22, train=11, **more):

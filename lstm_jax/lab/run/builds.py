@@ -71,7 +71,6 @@ def trainer(setting, make_cell, dataset):
   return catalog.build(
     'trainers',
     setting.learner,
-    setting.cell,
     make_cell,
     dataset,
     **dict(setting.learner_options),

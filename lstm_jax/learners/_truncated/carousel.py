@@ -2,8 +2,8 @@
 
 An internal state s_c obeys s_c(t) = J(t) s_c(t-1) + ..., elementwise, and a
 hidden unit u acts on it through its net input alone: ds_c/dw_um = F_cu z_m.
-`Split.serves` says which unit of each kind acts on which cell, so that F is one
-number a cell and kind.
+`InternalState.unit_of_cell` says which unit of each kind acts on which cell, so
+that F is one number a cell and kind.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops.arrays import add_outer, affine, dense, spread
+from lstm_jax.ops import step
+from lstm_jax.ops.arrays import add_outer, dense, spread
 from lstm_jax.types import OneHot
 
 
@@ -26,23 +27,25 @@ class Errors(NamedTuple):
   net_k: jax.Array  # [K, *]
 
 
-def errors(split, task, output_weights, carry_tm1, net, x_t, target, weight):
+def errors(cell, task, output_weights, carry_tm1, net, x_t, target, weight):
   """The `Errors` of a step.
 
   Args:
-    split, task: the cell taken apart, the task.
-    output_weights: of `Split.output_weights`.
+    cell, task: the cell, the task.
+    output_weights: of `step.output_weights`.
     carry_tm1, net, x_t: the carry before the step, its net inputs, its input.
     target: `[K, *]`.
     weight: `[*]`, factor on the error: 0 where the step is not scored.
   """
+  field = cell.internal.field
 
   def outputs(net, s_tm1):
-    carry = carry_tm1._replace(**{split.internal: s_tm1})
-    z_k = split.output_sources(split.advance(carry, net), x_t)
-    return net_of(output_weights, z_k), z_k
+    carry = carry_tm1._replace(**{field: s_tm1})
+    carry_t = step.advance(cell.equations, carry, net)
+    z_k = step.output_sources(cell.equations, carry_t, x_t)
+    return step.net_input(output_weights, z_k), z_k
 
-  s_tm1 = getattr(carry_tm1, split.internal)
+  s_tm1 = getattr(carry_tm1, field)
   net_k, back, z_k = jax.vjp(outputs, net, s_tm1, has_aux=True)
   e_k = jax.grad(lambda n: jnp.sum(weight * task.loss(n, target)))(net_k)
   e_net, e_s = back(e_k)
@@ -97,14 +100,7 @@ def plus(total, part):
   return tuple(map(add, w, w_part)), add(b, b_part)
 
 
-def net_of(weights, z):
-  """Net inputs `[U, *]` of the hidden units from sources `z`."""
-  w, b = weights
-  net = sum(map(affine, w, z))
-  return net + spread(b, net)
-
-
-def eligibility(split, carry_tm1, net):
+def eligibility(cell, carry_tm1, net):
   """One step of the cell with the local derivatives of its internal state.
 
   Returns:
@@ -112,14 +108,15 @@ def eligibility(split, carry_tm1, net):
     unit of that kind that serves the cell; `decay` `[C, *]` is J, or None for
     a carousel, where it is the constant 1.
   """
+  field, units, carousel = cell.internal
 
   def internal(s_tm1, net):
-    carry = carry_tm1._replace(**{split.internal: s_tm1})
-    return getattr(split.advance(carry, net), split.internal)
+    carry = carry_tm1._replace(**{field: s_tm1})
+    return getattr(step.advance(cell.equations, carry, net), field)
 
-  s_tm1 = getattr(carry_tm1, split.internal)
+  s_tm1 = getattr(carry_tm1, field)
   factors = {}
-  for kind, rows in split.serves.items():
+  for kind, rows in units.items():
     # Each cell has one unit of a kind: pushing all of them at once keeps the
     # derivatives apart.
     push = np.zeros(len(net))
@@ -127,15 +124,15 @@ def eligibility(split, carry_tm1, net):
     push = jnp.broadcast_to(spread(push, net), net.shape).astype(net.dtype)
     _, factors[kind] = jax.jvp(lambda n: internal(s_tm1, n), (net,), (push,))
   decay = None
-  if not split.carousel:
+  if not carousel:
     ones = jnp.ones_like(s_tm1)
     _, decay = jax.jvp(lambda s: internal(s, net), (s_tm1,), (ones,))
-  return split.advance(carry_tm1, net), factors, decay
+  return step.advance(cell.equations, carry_tm1, net), factors, decay
 
 
-def to_units(split, kind, per_cell, num_units):
+def to_units(internal, kind, per_cell, num_units):
   """Sums `[C, ..., *]` over the cells that a unit serves: `[U, ..., *]`."""
-  rows = np.asarray(split.serves[kind])
+  rows = np.asarray(internal.unit_of_cell[kind])
   shared = len(rows) // len(np.unique(rows))
   first = rows[0]
   if np.array_equal(rows, first + np.arange(len(rows)) // shared):

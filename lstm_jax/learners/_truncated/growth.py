@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.ops import step
 from lstm_jax.ops.arrays import select
 from lstm_jax.types import Array, Learner
 
@@ -44,16 +45,18 @@ def first_net(cell):
   Raises:
     ValueError: the cell has no such weights.
   """
-  split, mask = cell.split, cell.mask
+  equations, mask = cell.equations, cell.mask
   zeros = jax.tree.map(np.zeros_like, mask)
-  (w_cells, *w_inputs), b_out = split.output_weights(mask)
+  (w_cells, *w_inputs), b_out = step.output_weights(equations, mask)
   if not any(np.any(w) for w in w_inputs):
     raise ValueError(
       'cells_added=at_plateau needs output units that see the input lines '
       '(lstm1997: outputs_see_inputs)'
     )
   output = ((np.zeros_like(w_cells), *w_inputs), b_out)
-  first = split.gather(split.weights(zeros), output)
+  first = step.gather(
+    equations, mask, step.hidden_weights(equations, zeros), output
+  )
   return jax.tree.map(np.asarray, first)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
 from lstm_jax.learners._truncated import carousel
+from lstm_jax.ops import step
 from lstm_jax.ops.arrays import cast, select, settle
 from lstm_jax.types import OneHot
 
@@ -33,7 +34,7 @@ class Machine(NamedTuple):
     step: `(i, params, loop) -> Loop`, one step of the net and its traces.
     errors: `(i, params, loop, weight) -> (Errors, parts)` of the step to come.
     add: `(total, errors, parts, loop, in_place) -> total` with dE/dw of that
-      step's error added; `total` is `(hidden, output)`, as `Split.gather` takes
+      step's error added; `total` is `(hidden, output)`, as `step.gather` takes
       it; `in_place` as in `_carousel.plus_columns`.
   """
 
@@ -47,16 +48,16 @@ class Machine(NamedTuple):
 
 def machine(cell, task, episode, dtype):
   """The streaming loop of a cell on one episode a lane."""
-  stream, split = task.stream(episode), cell.split
+  stream, equations = task.stream(episode), cell.equations
   lanes = stream.length.shape
   num_steps, clock = _descend.clocks(stream)
   input_at = lambda i: cast(stream.input_at(clock(i)), dtype)
 
   def start(params):
-    weights = split.weights(params)
+    weights = step.hidden_weights(equations, params)
     carry = cell.initial_carry(lanes, dtype)
-    z = split.sources(carry, input_at(0))
-    cells = getattr(carry, split.internal)
+    z = step.hidden_sources(equations, carry, input_at(0))
+    cells = getattr(carry, cell.internal.field)
     traces = {
       kind: (
         tuple(
@@ -65,17 +66,17 @@ def machine(cell, task, episode, dtype):
         ),
         jnp.zeros_like(cells),
       )
-      for kind in split.serves
+      for kind in cell.internal.unit_of_cell
     }
-    return Loop(carry, carousel.net_of(weights, z), z, input_at(1), traces)
+    return Loop(carry, step.net_input(weights, z), z, input_at(1), traces)
 
-  def step(i, params, loop):
+  def advance(i, params, loop):
     # The step's net inputs and sources come from the iteration before, and its
     # input from two before. XLA:CPU would otherwise fuse the squashing and the
     # draw of the input into each consumer and compute them once a row.
     active = clock(i) >= 0
     carry_t, factors, decay = carousel.eligibility(
-      split, loop.carry_tm1, loop.net
+      cell, loop.carry_tm1, loop.net
     )
     carry_t = select(active, carry_t, loop.carry_tm1)
     traces = {
@@ -84,17 +85,17 @@ def machine(cell, task, episode, dtype):
       )
       for kind, factor in factors.items()
     }
-    z = split.sources(carry_t, loop.x_tp1)
-    net = carousel.net_of(split.weights(params), z)
+    z = step.hidden_sources(equations, carry_t, loop.x_tp1)
+    net = step.net_input(step.hidden_weights(equations, params), z)
     return Loop(carry_t, net, z, input_at(i + 2), traces)
 
   def errors(i, params, loop, weight):
     target = stream.target_at(clock(i)).astype(dtype)
     found = carousel.errors(
-      split, task, split.output_weights(params), loop.carry_tm1, loop.net,
-      loop.z[0], target, weight,
+      cell, task, step.output_weights(equations, params), loop.carry_tm1,
+      loop.net, loop.z[0], target, weight,
     )  # fmt: skip
-    past = _from_traces(split, found.e_s, loop, one_hot=False)
+    past = _from_traces(cell, found.e_s, loop, one_hot=False)
     # Stored before it is added: where a sum of products over cells and kinds
     # meets the compiler as one expression, which product is fused with an
     # addition depends on the number of lanes, and with it the last bit. Single
@@ -111,7 +112,7 @@ def machine(cell, task, episode, dtype):
     hidden, output = total
     past, of_hidden, of_output = parts
     # Not stored: the input weights of a thousand symbols.
-    columns = _from_traces(split, e.e_s, loop, one_hot=True)
+    columns = _from_traces(cell, e.e_s, loop, one_hot=True)
     hidden = carousel.plus(carousel.plus(hidden, past), columns)
     hidden = carousel.plus(hidden, of_hidden)
     output = carousel.plus(output, of_output)
@@ -120,7 +121,7 @@ def machine(cell, task, episode, dtype):
       carousel.plus_columns(output, e.e_k, e.z_k, in_place),
     )
 
-  return Machine(num_steps, clock, start, step, errors, add)
+  return Machine(num_steps, clock, start, advance, errors, add)
 
 
 def streaming_gradient(cell, task, params, episode):
@@ -135,9 +136,9 @@ def streaming_gradient(cell, task, params, episode):
     `(grads, judgement)`: dE/dw, E the sum of `task.loss` over scored steps,
     and the judgement of the outputs.
   """
-  stream, split = task.stream(episode), cell.split
+  stream, equations = task.stream(episode), cell.equations
   lanes = stream.length.shape
-  dtype = split.weights(params)[1].dtype
+  dtype = jax.tree.leaves(params)[0].dtype
   m = machine(cell, task, episode, dtype)
   loop = m.start(params)
   tally = _descend.no_tally(lanes, dtype)
@@ -153,8 +154,8 @@ def streaming_gradient(cell, task, params, episode):
     tally = _descend.tally_step(
       tally, task, stream, episode, stream.length - 1, e.net_k
     )
-    total = m.add(_nothing(split, params), e, parts, loop, in_place=False)
-    return split.gather(*total), _descend.judged(tally)
+    total = m.add(_nothing(cell, params), e, parts, loop, in_place=False)
+    return step.gather(equations, params, *total), _descend.judged(tally)
 
   def body(i, c):
     loop, total, tally = c
@@ -165,9 +166,9 @@ def streaming_gradient(cell, task, params, episode):
     return m.step(i, params, loop), total, tally
 
   _, total, tally = jax.lax.fori_loop(
-    0, m.num_steps, body, (loop, _nothing(split, params), tally)
+    0, m.num_steps, body, (loop, _nothing(cell, params), tally)
   )
-  return split.gather(*total), _descend.judged(tally)
+  return step.gather(equations, params, *total), _descend.judged(tally)
 
 
 def streaming_updates(cell, task, state, episode, move):
@@ -185,9 +186,9 @@ def streaming_updates(cell, task, state, episode, move):
   Returns:
     `(state, judgement)`.
   """
-  stream, split = task.stream(episode), cell.split
+  stream, equations = task.stream(episode), cell.equations
   lanes = stream.length.shape
-  dtype = split.weights(state.params)[1].dtype
+  dtype = jax.tree.leaves(state.params)[0].dtype
   m = machine(cell, task, episode, dtype)
 
   def body(i, c):
@@ -195,8 +196,8 @@ def streaming_updates(cell, task, state, episode, move):
     (e, parts), tally = _scored(
       m, task, stream, episode, tally, i, state.params, loop
     )
-    total = m.add(_nothing(split, state.params), e, parts, loop)
-    moved = move(state, split.gather(*total))
+    total = m.add(_nothing(cell, state.params), e, parts, loop)
+    moved = move(state, step.gather(equations, state.params, *total))
     t = m.clock(i)
     state = select((t >= 0) & stream.scored_at(t), moved, state)
     return state, m.step(i, state.params, loop), tally
@@ -215,10 +216,13 @@ def _scored(m, task, stream, episode, tally, i, params, loop):
   return (e, parts), tally
 
 
-def _nothing(split, params):
+def _nothing(cell, params):
   """No gradient yet: `(hidden, output)` of zeros."""
   zeros = jax.tree.map(jnp.zeros_like, params)
-  return split.weights(zeros), split.output_weights(zeros)
+  return (
+    step.hidden_weights(cell.equations, zeros),
+    step.output_weights(cell.equations, zeros),
+  )
 
 
 def _accumulate(trace, factor, decay, z):
@@ -230,14 +234,14 @@ def _accumulate(trace, factor, decay, z):
   return carousel.plus_products((per_source, bias), factor, z)
 
 
-def _from_traces(split, e_s, loop, one_hot):
+def _from_traces(cell, e_s, loop, one_hot):
   """What the steps before contribute: sum_c e_s ds_c(t-1)/dw.
 
   For the weights of `OneHot` sources, or of the others and the bias; None for
   the rest.
   """
   to_units = functools.partial(
-    carousel.to_units, split, num_units=len(loop.net)
+    carousel.to_units, cell.internal, num_units=len(loop.net)
   )
   total = None
   for kind, (per_source, bias) in loop.traces.items():

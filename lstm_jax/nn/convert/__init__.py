@@ -182,7 +182,7 @@ def _check(library, kind, cell):
   found = _kind_of(cell)
   if found != kind:
     raise ValueError(f'kind={kind!r}: the cell is {found}')
-  activation = cell.recurrence.fused if kind == 'srn' else None
+  activation = cell.equations.compiled_loop if kind == 'srn' else None
   known = _ACTIVATIONS.get(library)
   if activation and known and activation not in known:
     names = ' or '.join(name.removeprefix('srn_') for name in known)
@@ -200,12 +200,19 @@ def _check(library, kind, cell):
   return before
 
 
+def kind_of(cell: Cell) -> str | None:
+  """One of `KINDS`, or None where the other libraries have no such cell."""
+  kind = _kind_of(cell)
+  return kind if kind in KINDS else None
+
+
 def _kind_of(cell):
   """One of `KINDS`, or words for what the other libraries have not."""
   fields = getattr(getattr(cell, 'mask', None), '_fields', ())
-  fused = getattr(getattr(cell, 'recurrence', None), 'fused', None) or ''
-  if fused == 'lstm' or fused.startswith('srn'):
-    return fused[:4].rstrip('_')
+  equations = getattr(cell, 'equations', None)
+  loop = getattr(equations, 'compiled_loop', None) or ''
+  if loop == 'lstm' or loop.startswith('srn'):
+    return loop[:4].rstrip('_')
   if 'b_hn' in fields:
     return 'gru'
   if 'w_peep_in' in fields:

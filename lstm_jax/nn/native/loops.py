@@ -14,8 +14,27 @@ import numpy as np
 from lstm_jax.nn.native.library import load
 from lstm_jax.types import Array
 
-# The cells that it knows, in the order of `LSTM_JAX_CELLS`.
-CELLS = ('lstm', 'gru', 'srn_tanh', 'srn_logistic', 'srn_relu')
+
+class Loop(NamedTuple):
+  """What a loop stores for the way back."""
+
+  states: bool = False  # internal states
+  gates: bool = False  # activations of its rows
+
+
+# By the names of `Equations.compiled_loop`, in the order of `LSTM_JAX_CELLS`:
+# 'lstm', a carry of s_c and y_c and
+# rows y_in, y_f, g, y_out; 'gru', a carry of h, rows r, z, n and the extra
+# weights (b_hn,); the others, a carry of h that is the function so named of the
+# net input.
+LOOPS = {
+  'lstm': Loop(states=True, gates=True),
+  'gru': Loop(gates=True),
+  'srn_tanh': Loop(),
+  'srn_logistic': Loop(),
+  'srn_relu': Loop(),
+}
+CELLS = tuple(LOOPS)
 
 
 class Inputs(NamedTuple):
@@ -137,7 +156,7 @@ def keeps(
   num_steps, batch, num_inputs = inputs.xs.shape
   dtype = inputs.xs.dtype
   cells = inputs.h_0.shape[-1]
-  states, gates = cell == 'lstm', cell in ('lstm', 'gru')
+  states, gates = LOOPS[cell]
   lanes = load().vector_bytes // dtype.itemsize
   wide = -(-cells // lanes) * lanes
   size = 4 * num_steps * batch * wide * dtype.itemsize

@@ -19,7 +19,6 @@ STATIC = {'length': {}}
 
 @checked
 def minibatch(
-  kind: str,
   make_cell,
   dataset: Dataset,
   *,
@@ -39,7 +38,6 @@ def minibatch(
   what is left, as in Keras.
 
   Args:
-    kind: name of the cell.
     make_cell: `num_inputs -> Cell` without output units.
     dataset: what is asked of the net.
     length: T of the data set, which has its sequences already.
@@ -58,7 +56,6 @@ def minibatch(
   """
   del length
   model = make_model(
-    kind,
     make_cell,
     num_inputs=dataset.num_inputs,
     num_outputs=dataset.num_outputs,

@@ -105,7 +105,7 @@ def test_numbers_of_cells_and_learners_never_collide():
 
 
 @pytest.mark.parametrize('name', catalog.names('cells'))
-def test_a_cell_has_the_numbers_and_the_split_that_its_module_names(name):
+def test_a_cell_has_the_numbers_and_the_state_that_its_module_names(name):
   entry = catalog.describe('cells', name)
   choices = []
   for option in entry.options.values():
@@ -117,9 +117,9 @@ def test_a_cell_has_the_numbers_and_the_split_that_its_module_names(name):
     cell = catalog.build('cells', name, 2, 1, **options)
     assert cell.numbers.keys() == entry.numbers.keys()
     full = {o.name: o.default for o in entry.options.values()} | options
-    condition = entry.provides.get('split')
+    condition = entry.provides.get('internal_state')
     promised = condition is not None and catalog.holds(condition, full)
-    assert promised == (cell.split is not None), options
+    assert promised == (cell.internal is not None), options
 
 
 def test_what_a_learner_needs_somebody_has():

@@ -384,7 +384,7 @@ def test_what_a_cell_provides_can_hang_on_its_options(monkeypatch):
   def conditional(kind, name):
     entry = describe(kind, name)
     if name == 'lstm':
-      entry = entry._replace(provides={'split': {'peepholes': False}})
+      entry = entry._replace(provides={'internal_state': {'peepholes': False}})
     return entry
 
   monkeypatch.setattr(catalog, 'describe', conditional)

@@ -1,4 +1,4 @@
-"""The hidden layer of any cell, also of one that names no `Recurrence`.
+"""The hidden layer of any cell, also of one that gives no `Equations`.
 
 A cell needs a step and nothing else. Where it does not say which products its
 step is made of, a layer scans the step itself.
@@ -9,17 +9,17 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.types import Cell, Recurrence
+from lstm_jax.types import Carry, Cell, Equations
 
 # Fields that a layer puts out, where a cell has several and does not say.
 _OUTPUTS = ('h', 'y', 'y_c')
 
 
-def with_recurrence(cell: Cell) -> Cell:
-  """The cell itself, or with its step as its `Recurrence`.
+def equations_of(cell: Cell) -> Equations:
+  """The equations of a cell; of one that gives none, its step.
 
-  That one has no matrices (`inputs` is None): its `advance` takes all params,
-  the carry and the input, one sequence at a time under `jax.vmap`.
+  Then there are no products: `advance` takes all params, the carry and the
+  input, one sequence at a time under `jax.vmap`.
 
   Raises:
     ValueError: not a `Cell`; a carry of several fields, none of them called h,
@@ -30,9 +30,9 @@ def with_recurrence(cell: Cell) -> Cell:
     raise ValueError(
       f'cell is a {name}; must be a Cell, as lstm(3, 0, hidden=8) makes it'
     )
-  if cell.recurrence is not None:
-    return cell
-  name = getattr(cell.step, '__qualname__', 'cell').partition('.')[0]
+  if cell.equations is not None:
+    return cell.equations
+  name = name_of(cell)
   carry = state_of(cell)
   fields = getattr(carry, '_fields', None)
   if not fields:
@@ -44,41 +44,37 @@ def with_recurrence(cell: Cell) -> Cell:
   if len(fields) > 1 and len(known) != 1:
     raise ValueError(
       f'cell {name} does not say which field of its carry ({", ".join(fields)})'
-      ' a layer puts out: give it a Recurrence, or call one of them y'
+      ' a layer puts out: give it Equations, or call one of them y'
     )
   output = known[0] if known else fields[0]
-  return cell._replace(recurrence=_by_step(cell.step, output))
+  return _by_step(cell.step, output)
 
 
-def state_of(cell):
+def name_of(cell: Cell) -> str:
+  """The name of the function that has made a cell, for messages."""
+  return getattr(cell.step, '__qualname__', 'cell').partition('.')[0]
+
+
+def state_of(cell: Cell) -> Carry:
   """The carry of one sequence, as shapes."""
   return jax.eval_shape(lambda: cell.initial_carry((), jnp.float32))
 
 
-def output_size(cell):
+def output_size(cell: Cell) -> int:
   """C, entries of what a layer of the cell puts out."""
-  output = with_recurrence(cell).recurrence.output
-  return getattr(state_of(cell), output).shape[0]
+  return getattr(state_of(cell), equations_of(cell).output).shape[0]
 
 
 # Kept, since JAX knows a program by the functions that it was made of.
 @functools.lru_cache(maxsize=64)
 def _by_step(step, output):
-  """A `Recurrence` that is a cell's step, the same for the same step."""
+  """`Equations` that are a cell's step, the same for the same step."""
 
-  def advance(params, carry, x, _):
+  def advance(params, carry, x):
     one = lambda carry, x: step(params, carry, x)[0]
     for _ in range(x.ndim - 1):
       one = jax.vmap(one, in_axes=-1, out_axes=-1)
     keep_dtype = lambda new, old: new.astype(old.dtype)
     return jax.tree.map(keep_dtype, one(carry, x), carry), {}
 
-  return Recurrence(
-    output=output,
-    inputs=None,
-    recurrent=None,
-    heard=lambda carry: None,
-    rest=lambda params: params,
-    advance=advance,
-    joint=False,
-  )
+  return Equations(advance, output, products=False)

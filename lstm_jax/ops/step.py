@@ -1,0 +1,139 @@
+"""What follows from the equations of a cell: its step, its parts, its products.
+
+A cell says its net inputs, its advance and its readout once, as `Equations`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.ops.arrays import affine, spread
+from lstm_jax.types import Array, Carry, Equations, Params, Source
+
+# Weights of some units for each of their sources, and their biases.
+Weights = tuple[tuple[Array, ...], Array]
+
+
+class Matrices(NamedTuple):
+  """Weights of the hidden layer, as a layer multiplies them.
+
+  Attributes:
+    w_x: `[R, I]`.
+    b: `[R]`, zeros where there is no bias.
+    w_h: `[Q, S]`, all connections side by side.
+    extra: of `Equations.extra`.
+  """
+
+  w_x: Array
+  b: Array
+  w_h: Array
+  extra: tuple[Array, ...]
+
+
+def net_input(weights: Weights, sources: Sequence[Source]) -> Array:
+  """`sum_i W_i z_i + b` `[U, *]` of `Weights` and sources `[S_i, *]`."""
+  w, b = weights
+  net = _sum_of_products(w, sources)
+  return net + spread(b, net)
+
+
+def _sum_of_products(weights, sources):
+  return sum(map(affine, weights, sources))
+
+
+# The parts that learning rules look at.
+
+
+def hidden_weights(equations: Equations, params: Params) -> Weights:
+  """`(tuple of [U, S_i, *], bias [U, *])`, those of the input lines first."""
+  w = (getattr(params, c.weights)[: c.rows] for c in equations.recurrent)
+  bias = params.b if equations.bias else jnp.zeros_like(params.w_x[:, 0])
+  return (params.w_x, *w), bias
+
+
+def hidden_sources(
+  equations: Equations, carry_tm1: Carry, x_t: Source
+) -> tuple[Source, ...]:
+  """What the hidden weights multiply, tuple of `[S_i, *]`, `x_t` first."""
+  z = (getattr(carry_tm1, c.activations) for c in equations.recurrent)
+  return x_t, *z
+
+
+def output_weights(equations: Equations, params: Params) -> Weights:
+  """`(tuple of [K, S_i, *], bias [K, *])` of the output units."""
+  return tuple(getattr(params, n) for n in equations.readout), params.b_out
+
+
+def output_sources(
+  equations: Equations, carry_t: Carry, x_t: Source
+) -> tuple[Source, ...]:
+  """What the weights of the output units multiply, tuple of `[S_i, *]`."""
+  y_t = getattr(carry_t, equations.output)
+  return tuple(x_t if n.endswith('_x') else y_t for n in equations.readout)
+
+
+def gather(
+  equations: Equations, params: Params, hidden: Weights, output: Weights
+) -> Params:
+  """Arrays like those that were taken, back in their places in the params.
+
+  Args:
+    equations: of the cell.
+    params: like those to be made.
+    hidden: `(tuple of [U, S_i, *], bias [U, *])`, as from `hidden_weights`.
+    output: `(tuple of [K, S_i, *], bias [K, *])`, as from `output_weights`.
+
+  Returns:
+    The params; zeros for all that neither has.
+  """
+  (w, b), (w_out, b_out) = hidden, output
+  names = 'w_x', *(c.weights for c in equations.recurrent), *equations.readout
+  found = dict(zip(names, (*w, *w_out), strict=True), b=b, b_out=b_out)
+  return jax.tree.map(jnp.zeros_like, params)._replace(**found)
+
+
+def advance(equations: Equations, carry_tm1: Carry, net: Array) -> Carry:
+  """The carry after a step of a cell with an internal state, by `net`."""
+  return equations.advance((), carry_tm1, net)[0]
+
+
+# The step.
+
+
+def step_of(
+  equations: Equations, num_outputs: int
+) -> Callable[[Params, Carry, Source], tuple[Carry, Array]]:
+  """`Cell.step`: `(params, carry_tm1, x_t) -> (carry_t, net_k)`."""
+
+  def step(params, carry_tm1, x_t):
+    w, b = hidden_weights(equations, params)
+    z = hidden_sources(equations, carry_tm1, x_t)
+    if equations.separate_nets:
+      nets = [net_input((w[:1], b), z[:1]), _sum_of_products(w[1:], z[1:])]
+    else:
+      nets = [net_input((w, b), z)]
+    carry_t, _ = equations.advance(equations.extra(params), carry_tm1, *nets)
+    if not equations.readout:
+      return carry_t, nets[0][:num_outputs]
+    z_k = output_sources(equations, carry_t, x_t)
+    return carry_t, net_input(output_weights(equations, params), z_k)
+
+  return step
+
+
+# The products of a layer.
+
+
+def matrices(equations: Equations, params: Params) -> Matrices:
+  """The weights of the hidden layer, without lanes."""
+  (w_x, *w), b = hidden_weights(equations, params)
+  w_h = jnp.concatenate(w, axis=1) if w else w_x[:, :0]
+  return Matrices(w_x, b, w_h, equations.extra(params))
+
+
+def recurrent_input(equations: Equations, carry: Carry) -> Array:
+  """What `Matrices.w_h` multiplies, `[S, *]`."""
+  z = [getattr(carry, c.activations) for c in equations.recurrent]
+  return jnp.concatenate(z) if z else getattr(carry, equations.output)[:0]

@@ -1,0 +1,1 @@
+"""Cells as somebody would add them, in files as the catalog takes them."""

@@ -1,0 +1,73 @@
+"""Linear recurrent unit: a complex recurrence that is diagonal.
+
+Orvieto et al., "Resurrecting recurrent neural networks for long sequences",
+ICML 2023 (arXiv:2303.06349).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.cells import _build
+from lstm_jax.ops.arrays import affine, spread
+from lstm_jax.types import Array, Cell, Equations
+
+PROVIDES = ('readout',)
+NUMBERS = {'init_range': 0.1}
+
+
+class Params(NamedTuple):
+  """Weights; C complex states, of which C outputs are made."""
+
+  w_x: Array  # [3C, I, *] B, real and imaginary, and D
+  nu: Array  # [C, *] the modulus of lambda is exp(-exp(nu - 2))
+  theta: Array  # [C, *] its angle
+  c_re: Array  # [C, C, *]
+  c_im: Array  # [C, C, *]
+  w_out: Array  # [K, C, *]
+  b_out: Array  # [K, *]
+
+
+class Carry(NamedTuple):
+  """State between steps."""
+
+  re: Array  # [C, *]
+  im: Array  # [C, *]
+  y: Array  # [C, *]
+
+
+@_build.factory
+def lru(num_inputs: int, num_outputs: int, *, hidden: int = 3) -> Cell:
+  """Linear recurrent unit: s = lambda s + gamma B x, y = Re(C s) + D x."""
+  mask = Params(
+    w_x=_build.ones(3 * hidden, num_inputs),
+    nu=_build.ones(hidden),
+    theta=_build.ones(hidden),
+    c_re=_build.ones(hidden, hidden),
+    c_im=_build.ones(hidden, hidden),
+    w_out=_build.ones(num_outputs, hidden),
+    b_out=_build.ones(num_outputs),
+  )
+
+  def advance(extra, carry_tm1, net):
+    nu, theta, c_re, c_im = extra
+    b_re, b_im, d = jnp.split(net, 3)
+    modulus = jnp.exp(-jnp.exp(nu - 2))
+    gamma = spread(jnp.sqrt(1 - modulus**2), b_re)
+    rotation = spread(modulus * jnp.exp(1j * theta), b_re)
+    s = rotation * jax.lax.complex(carry_tm1.re, carry_tm1.im)
+    s = s + gamma * jax.lax.complex(b_re, b_im)
+    y = affine(c_re, s.real) - affine(c_im, s.imag) + d
+    return Carry(s.real, s.imag, y), {}
+
+  equations = Equations(
+    advance,
+    output='y',
+    extra=lambda params: (params.nu, params.theta, params.c_re, params.c_im),
+    bias=False,
+  )
+  return _build.build(
+    num_inputs, num_outputs, mask, Carry(hidden, hidden, hidden), equations,
+    NUMBERS,
+  )  # fmt: skip

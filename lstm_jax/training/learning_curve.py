@@ -6,11 +6,12 @@ become twice as long. A trial of any length so has between half and all of the
 points, and its curve depends on its own sequences alone.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from lstm_jax.ops.arrays import select
 from lstm_jax.types import Array, Judgement
@@ -40,7 +41,7 @@ class LearningCurve(NamedTuple):
   errors: Array
 
 
-def start(lanes: tuple[int, ...], dtype: Any) -> LearningCurve:
+def start(lanes: tuple[int, ...], dtype: DTypeLike) -> LearningCurve:
   """The `LearningCurve` of lanes that have not learned from anything."""
   none = jnp.zeros(lanes, jnp.int32)
   return LearningCurve(

@@ -281,7 +281,7 @@ MUTANTS = (
     ('results', 'checkpoints', 'results_faults'),
   ),
   Mutant(
-    'layer_is_active_a_step_too_long', 'nn/layer.py',
+    'layer_is_active_a_step_too_long', 'nn/_program.py',
     't < lengths[None]', 't <= lengths[None]',
     ('layer', 'layer_edges'),
   ),

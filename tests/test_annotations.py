@@ -20,8 +20,8 @@ TO_COME = (
   'lab/run/queue.py', 'lab/run/recorder.py', 'lab/run/scheduler.py',
   'lab/store/curves.py', 'lab/store/nets.py', 'lab/store/shape.py',
   'lab/store/trial_records.py', 'learners', 'nn/_fused.py', 'nn/_scan.py',
-  'nn/dispatch.py', 'nn/dropout.py', 'nn/flax_modules.py', 'nn/layer.py',
-  'nn/layer_checks.py', 'nn/stack.py',
+  'nn/flax_modules.py',
+  'nn/stack.py',
   'nn/stack_weights.py', 'tasks', 'training', 'types.py',
 )  # fmt: skip
 

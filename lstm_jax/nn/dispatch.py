@@ -10,10 +10,12 @@ other.
 None is taken in silence: `layer.which_kernel` says what would run.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike, DTypeLike
 
 from lstm_jax.nn.equations import equations_of
 from lstm_jax.nn.native import library, loops
@@ -49,7 +51,13 @@ class Choice(NamedTuple):
   why_not: dict[str, str]
 
 
-def choose(kernel: str, cell: Cell, dtype, used, spread=False) -> Choice:
+def choose(
+  kernel: str,
+  cell: Cell,
+  dtype: DTypeLike,
+  used: Collection[str],
+  spread: bool = False,
+) -> Choice:
   """The code that runs a layer.
 
   Args:
@@ -90,7 +98,7 @@ def choose(kernel: str, cell: Cell, dtype, used, spread=False) -> Choice:
   return Choice('xla', reasons)
 
 
-def spread(xs) -> bool:
+def spread(xs: ArrayLike) -> bool:
   """Whether an array is known to be on several devices.
 
   By its type on a mesh with explicit axes, by its place outside of programs;

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from lstm_jax.nn.equations import equations_of, output_size, state_of
 from lstm_jax.ops.step import recurrent_input
@@ -34,7 +35,7 @@ class Noise(NamedTuple):
 
 
 def draw_noise(
-  key,
+  key: Array,
   cell: Cell,
   num_steps: int,
   batch: int | None = None,
@@ -42,7 +43,7 @@ def draw_noise(
   inputs: float = 0.0,
   heard: float = 0.0,
   zoneout: float = 0.0,
-  dtype=jnp.float32,
+  dtype: DTypeLike = jnp.float32,
 ) -> Noise:
   """Masks for one run in training.
 
@@ -98,7 +99,9 @@ def draw_noise(
   )
 
 
-def expected_noise(cell: Cell, *, zoneout: float, dtype=jnp.float32) -> Noise:
+def expected_noise(
+  cell: Cell, *, zoneout: float, dtype: DTypeLike = jnp.float32
+) -> Noise:
   """What takes the place of drawn masks when the net is used: `[1, C]`.
 
   Dropout needs nothing (its masks have mean 1); with zoneout every unit keeps

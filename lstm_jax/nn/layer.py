@@ -9,53 +9,31 @@ Two things are often confused. *Truncating* stops errors and keeps the state:
 `jax.lax.stop_gradient`. *Resetting* forgets the state: `reset`.
 """
 
-import functools
 import inspect
 import operator
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
-from lstm_jax.nn import _fused, _scan, dispatch, layer_checks
+from lstm_jax.nn import _scan, dispatch, layer_checks
+from lstm_jax.nn._program import Plan, Run, program
+from lstm_jax.nn._values import renamed
 from lstm_jax.nn.dropout import Noise
 from lstm_jax.nn.equations import equations_of
-from lstm_jax.ops.arrays import same_axes
-from lstm_jax.types import Array, Cell, Equations
+from lstm_jax.types import Carry, Cell, Params
 
 
-class Run(NamedTuple):
-  """What a layer made of its inputs.
-
-  Attributes:
-    ys: `[T, B, C]` outputs, zero past the end of a sequence; None if not asked
-      for.
-    last: the state after the last step of each sequence, in processing order;
-      fields `[B, C]`. Of a sequence without steps the state that it began with.
-    states: the state after every step, fields `[T, B, C]`; None if not asked
-      for.
-    gates: name -> `[T, B, ...]`, activations inside the cell at every step;
-      None if not asked for.
-  """
-
-  ys: Array | None
-  last: Any
-  states: Any = None
-  gates: dict[str, Array] | None = None
-
-
-@layer_checks.renamed(window='cut_every')
+@renamed(window='cut_every')
 def run(
   cell: Cell,
-  params,
-  xs,
+  params: Params,
+  xs: ArrayLike,
   *,
-  lengths=None,
-  state=None,
-  initial=None,
-  reset=None,
+  lengths: ArrayLike | None = None,
+  state: Carry | None = None,
+  initial: Carry | None = None,
+  reset: ArrayLike | None = None,
   reverse: bool = False,
   noise: Noise | None = None,
   cut_every: int | None = None,
@@ -122,7 +100,7 @@ def run(
     backward=backward,
   )  # fmt: skip
   spread = dispatch.spread(xs)
-  plan = _Plan(
+  plan = Plan(
     equations=equations,
     initial_carry=cell.initial_carry,
     kernel=dispatch.choose(kernel, cell, xs.dtype, used, spread).kernel,
@@ -137,113 +115,22 @@ def run(
     None if np.all(mask) else jax.device_put(mask)
     for mask in jax.tree.leaves(cell.mask)
   )
-  return _run(plan, params, masks, xs, lengths, state, initial, reset, noise)
+  return program(plan, params, masks, xs, lengths, state, initial, reset, noise)
 
 
-class _Plan(NamedTuple):
-  """What a layer's program depends on beside the shapes of arrays."""
-
-  equations: Equations
-  initial_carry: Callable
-  kernel: str
-  asked: _scan.Asked
-  cut_every: int | None
-  checkpoint_every: int | None
-  backward: str
-
-
-# A program of its own: a loop that is not called inside of one would else be
-# compiled anew at every call. One for each plan and set of shapes.
-@functools.partial(jax.jit, static_argnums=0, inline=True)
-def _run(plan, params, masks, xs, lengths, state, initial, reset, noise):
-  """`run` for arrays that fit; `masks` are those of the params' leaves.
-
-  None: all its weights exist. Others get no gradient.
-  """
-  single = xs.ndim == 2
-  num_steps, *lanes = xs.shape[:-1]
-  lanes = tuple(lanes)
-  last_first = (lambda a: a) if single else (lambda a: jnp.moveaxis(a, -1, 0))
-  first_last = (lambda a: a) if single else (lambda a: jnp.moveaxis(a, 0, -1))
-
-  weights, structure = jax.tree.flatten(params)
-  params = structure.unflatten(
-    w if mask is None else w * mask.astype(w.dtype)
-    for w, mask in zip(weights, masks, strict=True)
-  )
-  # On a mesh with explicit axes whatever a sequence has lies with the sequence.
-  placed = functools.partial(_placed, xs)
-  xs = placed(xs, 1)
-  lengths, reset, state = placed(lengths, 0), placed(reset, 1), placed(state, 0)
-  zero = placed(plan.initial_carry(lanes, xs.dtype), -1)
-  if initial is None:
-    initial = zero
-  else:
-    wide = lambda a, like: jnp.broadcast_to(
-      jnp.reshape(a, a.shape + (1,) * len(lanes)), like.shape
-    )
-    initial = placed(jax.tree.map(wide, initial, zero), -1)
-  start = initial if state is None else jax.tree.map(first_last, state)
-  params, xs, lengths, start, initial, reset, noise = same_axes(
-    (params, xs, lengths, start, initial, reset, noise)
-  )
-  reverse = plan.asked.reverse
-  t = jnp.arange(num_steps).reshape((-1,) + (1,) * len(lanes))
-  active = None if lengths is None else t < lengths[None]
-  if active is not None:
-    # What lies past the end may be anything, nan too.
-    xs = jnp.where(active[..., None], xs, 0)
-    noise = _where_read(noise, lengths, active)
-  if noise.inputs is not None:
-    xs = xs * jnp.broadcast_to(noise.inputs, xs.shape[1:])[None]
-  if plan.kernel != 'xla':
-    ys, last = _fused.loop(
-      plan.kernel,
-      plan.equations,
-      params,
-      xs,
-      jax.tree.map(last_first, start),
-      lengths,
-      reverse,
-    )
-    return Run(ys if plan.asked.outputs else None, last)
-  xs = jnp.moveaxis(xs, -1, 1)
-  # In processing order a step has this many behind it.
-  behind = t[::-1] if reverse else t
-  cut = None if plan.cut_every is None else behind % plan.cut_every == 0
-  steps = _scan.Steps(
-    x=xs,
-    active=active,
-    fresh=reset,
-    cut=None
-    if cut is None
-    else placed(jnp.broadcast_to(cut, (num_steps, *lanes)), 1),
-    keep=placed(_keep(noise.keep, num_steps, lanes), -1),
-  )
-  heard = None
-  if noise.heard is not None:
-    heard = noise.heard.T
-    if heard.ndim < 1 + len(lanes):
-      heard = heard[:, None]
-  last, (ys, all_states, all_gates) = _scan.loop(
-    plan.equations, plan.asked, plan.backward, plan.checkpoint_every, params,
-    start, initial, heard, steps,
-  )  # fmt: skip
-  features_last = lambda a: jnp.moveaxis(a, 1, -1)
-  return Run(
-    ys=None if ys is None else features_last(ys),
-    last=jax.tree.map(last_first, last),
-    states=jax.tree.map(features_last, all_states),
-    gates=jax.tree.map(features_last, all_gates),
-  )
-
-
-@layer_checks.renamed(window='cut_every')
-def which_kernel(cell: Cell, params, xs, *, kernel='auto', **how):
+@renamed(window='cut_every')
+def which_kernel(
+  cell: Cell,
+  params: Params,
+  xs: ArrayLike,
+  *,
+  kernel: str = 'auto',
+  **how: object,
+) -> dispatch.Choice:
   """Which code `run` would take with these arguments, and why not others.
 
   Returns:
-    A `kernels.Choice`; printed, it says so.
+    A `dispatch.Choice`; printed, it says so.
 
   Raises:
     ValueError: as `run` does.
@@ -263,7 +150,7 @@ def which_kernel(cell: Cell, params, xs, *, kernel='auto', **how):
 
 
 def _used(noise=None, backward='products', **how):
-  """Names of what is asked for, as `kernels.choose` reads them."""
+  """Names of what is asked for, as `dispatch.choose` reads them."""
   used = {
     name
     for name, value in how.items()
@@ -274,45 +161,3 @@ def _used(noise=None, backward='products', **how):
     f'noise.{n}' for n, mask in noise._asdict().items() if mask is not None
   }
   return used | ({'autodiff'} if backward == 'autodiff' else set())
-
-
-def _where_read(noise, lengths, active):
-  """Masks of each sequence, 0 at steps that do not count."""
-  lanes = lengths.ndim
-  some = (lengths > 0)[..., None]
-  pick = lambda mask, read: (
-    mask if mask is None or mask.ndim < 1 + lanes else jnp.where(read, mask, 0)
-  )
-  keep = noise.keep
-  if keep is not None and keep.ndim == 2 + lanes:
-    read = active if len(keep) == len(active) else (lengths > 0)[None]
-    keep = jnp.where(read[..., None], keep, 0)
-  return Noise(pick(noise.inputs, some), pick(noise.heard, some), keep)
-
-
-def _placed(xs, tree, axis):
-  """Arrays with sequences along `axis`, spread over a mesh as those of `xs`.
-
-  As they are, where the type of `xs` says nothing of a mesh.
-  """
-  there = jax.typeof(xs).sharding
-  if not any(there.spec) or xs.ndim == 2:
-    return tree
-
-  def place(a):
-    spec = [None] * a.ndim
-    spec[axis] = there.spec[1]
-    spec = jax.sharding.PartitionSpec(*spec)
-    return jax.sharding.reshard(a, jax.sharding.NamedSharding(there.mesh, spec))
-
-  return jax.tree.map(place, tree)
-
-
-def _keep(keep, num_steps, lanes):
-  """`Noise.keep` for the loop: `[T, C, *]`."""
-  if keep is None:
-    return None
-  if keep.ndim == 2 and lanes:
-    keep = keep[:, None]
-  wide = jnp.broadcast_to(keep, (num_steps, *lanes, keep.shape[-1]))
-  return jnp.moveaxis(wide, -1, 1)

@@ -5,19 +5,17 @@ of lengths need shapes and dtypes alone, so that the answer is the same with and
 without `jax.jit`.
 """
 
-import functools
-import operator
-import warnings
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.nn._values import as_array, as_real, check_count, words_of
 from lstm_jax.nn.dropout import Noise
 from lstm_jax.nn.equations import equations_of, state_of
 from lstm_jax.ops.step import recurrent_input
-from lstm_jax.types import Array
+from lstm_jax.types import Array, Carry, Cell, Params
 
 _FLOATS = ('bfloat16', 'float16', 'float32', 'float64')
 
@@ -35,17 +33,25 @@ class Arguments(NamedTuple):
     noise: a `Noise`, its masks of that dtype.
   """
 
-  params: Any
+  params: Params
   xs: Array
   lengths: Array | None
-  state: Any
-  initial: Any
+  state: Carry | None
+  initial: Carry | None
   reset: Array | None
   noise: Noise
 
 
 def check_arrays(
-  cell, params, xs, *, lengths, state, initial, reset, noise
+  cell: Cell,
+  params: object,
+  xs: object,
+  *,
+  lengths: object,
+  state: object,
+  initial: object,
+  reset: object,
+  noise: object,
 ) -> Arguments:
   """Checks the arrays of a call of `layer.run` against the cell.
 
@@ -64,7 +70,7 @@ def check_arrays(
   params = check_params(cell, params)
   dtype = jax.tree.leaves(params)[0].dtype
   wanted = f'[T, B, {cell.num_inputs}] or [T, {cell.num_inputs}]'
-  xs = _real('xs', xs, wanted)
+  xs = as_real('xs', xs, wanted)
   if xs.ndim not in (2, 3) or xs.shape[-1] != cell.num_inputs:
     raise ValueError(f'xs has shape {xs.shape}; must be {wanted}')
   num_steps, *lanes = xs.shape[:-1]
@@ -81,29 +87,14 @@ def check_arrays(
   )
 
 
-def renamed(**names):
-  """Decorates a function whose keywords had other names: old name -> new one.
-
-  They are read under the old name too, with a warning that says the new one.
-  """
-
-  def decorate(function):
-    @functools.wraps(function)
-    def reading(*args, **options):
-      for old, new in names.items():
-        if old in options and new not in options:
-          warnings.warn(
-            f'{old}= is called {new}= now', DeprecationWarning, stacklevel=2
-          )
-          options[new] = options.pop(old)
-      return function(*args, **options)
-
-    return reading
-
-  return decorate
-
-
-def check_options(cell, *, cut_every, checkpoint_every, backward, **flags):
+def check_options(
+  cell: Cell,
+  *,
+  cut_every: object,
+  checkpoint_every: object,
+  backward: object,
+  **flags: object,
+) -> None:
   """Checks the options of a call of `layer.run` that are no arrays.
 
   Args:
@@ -119,7 +110,7 @@ def check_options(cell, *, cut_every, checkpoint_every, backward, **flags):
     ('checkpoint_every', checkpoint_every),
   ):
     if value is not None:
-      _check_count(name, value)
+      check_count(name, value)
   if backward not in ('products', 'autodiff'):
     raise ValueError(f'backward={backward!r} must be one of products, autodiff')
   for name, value in flags.items():
@@ -129,7 +120,7 @@ def check_options(cell, *, cut_every, checkpoint_every, backward, **flags):
     raise ValueError('gates=True: the cell has no Equations that name any')
 
 
-def check_params(cell, params):
+def check_params(cell: Cell, params: object) -> Params:
   """Checks params against the mask of a cell, leaf by leaf.
 
   Args:
@@ -146,37 +137,38 @@ def check_params(cell, params):
   """
   mask = cell.mask
   fields = getattr(mask, '_fields', None)
-  if fields and getattr(params, '_fields', None) == fields:
-    params = type(mask)(*params)
+  have = getattr(params, '_fields', None)
+  if fields and isinstance(params, tuple) and have == fields:
+    params = mask._make(params)
   paths, structure = jax.tree_util.tree_flatten_with_path(mask)
   names = [_name(path) for path, _ in paths]
+  leaves: list[object] = []
   try:
-    leaves = structure.flatten_up_to(params)
+    jax.tree.map(lambda exists, leaf: leaves.append(leaf), mask, params)
   except (ValueError, TypeError):
     raise ValueError(_other_structure(mask, names, params)) from None
-  arrays, first = [], None
+  arrays, first, dtype = [], '', jnp.dtype(jnp.float32)
   for name, (_, exists), leaf in zip(names, paths, leaves, strict=True):
     name, shape = f'params{name}', np.shape(exists)
     if not hasattr(leaf, 'dtype') or not hasattr(leaf, 'shape'):
       raise ValueError(
-        f'{name} is {_kind(leaf)}; must be an array of shape {shape}'
+        f'{name} is {words_of(leaf)}; must be an array of shape {shape}'
       )
-    array = _array(name, leaf, f'an array of shape {shape}')
+    array = as_array(name, leaf, f'an array of shape {shape}')
     if array.shape != shape:
       raise ValueError(f'{name} has shape {array.shape}; must be {shape}')
     if array.dtype not in _FLOATS:
       raise ValueError(
         f'{name} has dtype {array.dtype}; must be one of {", ".join(_FLOATS)}'
       )
-    if array.size and first is None:
-      first = name, array.dtype
-    if array.size and array.dtype != first[1]:
+    if array.size and not first:
+      first, dtype = name, array.dtype
+    if array.size and array.dtype != dtype:
       raise ValueError(
-        f'{name} has dtype {array.dtype}; must be {first[1]}, as {first[0]} is'
+        f'{name} has dtype {array.dtype}; must be {dtype}, as {first} is'
       )
     arrays.append(array)
-  dtype = first[1] if first else jnp.float32
-  return structure.unflatten([array.astype(dtype) for array in arrays])
+  return jax.tree.unflatten(structure, [a.astype(dtype) for a in arrays])
 
 
 def _other_structure(mask, names, params):
@@ -188,8 +180,8 @@ def _other_structure(mask, names, params):
     have = tuple(map(str, params))
   if fields is None or have is None or set(have) == set(fields):
     return (
-      f'params is {_kind(params)}; must be {type(mask).__name__} of the cell: '
-      f'{wanted}'
+      f'params is {words_of(params)}; must be {type(mask).__name__} of the '
+      f'cell: {wanted}'
     )
   missing = [name for name in fields if name not in have]
   more = [name for name in have if name not in fields]
@@ -201,7 +193,7 @@ def _other_structure(mask, names, params):
 def _check_lengths(lengths, num_steps, lanes):
   if lengths is None:
     return None
-  array = _array('lengths', lengths, 'integers')
+  array = as_array('lengths', lengths, 'integers')
   if array.shape != lanes:
     raise ValueError(
       f'lengths has shape {array.shape}; must be {lanes}: one a sequence'
@@ -225,7 +217,7 @@ def _check_lengths(lengths, num_steps, lanes):
 def _check_reset(reset, shape):
   if reset is None:
     return None
-  reset = _array('reset', reset, f'bool of shape {shape}')
+  reset = as_array('reset', reset, f'bool of shape {shape}')
   if reset.shape != shape:
     raise ValueError(f'reset has shape {reset.shape}; must be {shape}')
   if reset.dtype != bool:
@@ -243,7 +235,7 @@ def _check_state(name, state, carry, lanes, dtype):
   wanted = ', '.join(fields)
   if not isinstance(state, tuple | list):
     raise ValueError(
-      f'{name} is {_kind(state)}; must be a tuple of fields: {wanted}'
+      f'{name} is {words_of(state)}; must be a tuple of fields: {wanted}'
     )
   have = getattr(state, '_fields', fields)
   if len(state) != len(fields):
@@ -253,7 +245,7 @@ def _check_state(name, state, carry, lanes, dtype):
   arrays = []
   for field, like, value in zip(fields, carry, state, strict=True):
     shape = (*lanes, *like.shape)
-    value = _real(f'{name}: {field}', value, f'an array of shape {shape}')
+    value = as_real(f'{name}: {field}', value, f'an array of shape {shape}')
     if value.shape != shape:
       raise ValueError(
         f'{name}: {field} has shape {value.shape}; must be {shape}'
@@ -266,7 +258,7 @@ def _check_noise(cell, equations, noise, carry, num_steps, lanes, dtype):
   if noise is None:
     return Noise()
   if not isinstance(noise, Noise):
-    raise ValueError(f'noise is {_kind(noise)}; must be a Noise of masks')
+    raise ValueError(f'noise is {words_of(noise)}; must be a Noise of masks')
   if noise.heard is not None and not equations.products:
     raise ValueError('noise.heard: the cell has no Equations that hear it')
   heard = jax.eval_shape(
@@ -285,60 +277,13 @@ def _check_noise(cell, equations, noise, carry, num_steps, lanes, dtype):
     if mask is None:
       continue
     choices = ' or '.join(map(str, dict.fromkeys(shapes[name])))
-    mask = _real(f'noise.{name}', mask, f'an array of shape {choices}')
+    mask = as_real(f'noise.{name}', mask, f'an array of shape {choices}')
     if mask.shape not in shapes[name]:
       raise ValueError(
         f'noise.{name} has shape {mask.shape}; must be {choices}'
       )
     masks[name] = jax.lax.stop_gradient(mask.astype(dtype))
   return Noise(**masks)
-
-
-def _check_count(name, value):
-  try:
-    if isinstance(value, bool | np.bool_):
-      raise TypeError
-    count = operator.index(value)
-  except TypeError:
-    raise ValueError(
-      f'{name}={value} must be an integer, known when the layer is called'
-    ) from None
-  if count < 1:
-    raise ValueError(f'{name}={value} must be at least 1')
-
-
-def _array(name, value, wanted):
-  """`value` as an array of JAX; ValueError for what is none."""
-  if isinstance(value, jax.Array):
-    return value
-  try:
-    if value is None or isinstance(value, str | bytes | np.ma.MaskedArray):
-      raise TypeError
-    return jnp.asarray(value)
-  except (TypeError, ValueError, RuntimeError, OverflowError):
-    kind = _kind(value)
-    if isinstance(value, np.ndarray):
-      kind += f' of dtype {value.dtype}'
-    raise ValueError(f'{name} is {kind}; must be {wanted}') from None
-
-
-def _real(name, value, wanted):
-  """`_array` of real numbers."""
-  array = _array(name, value, wanted)
-  kinds = jnp.floating, jnp.integer, jnp.bool_
-  if not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
-    raise ValueError(f'{name} has dtype {array.dtype}; must be real numbers')
-  return array
-
-
-def _kind(value):
-  """Words for the type of a value."""
-  if value is None:
-    return 'None'
-  if isinstance(value, jax.Array):
-    return 'an array'
-  name = type(value).__name__
-  return f'{"an" if name[0] in "aeiouAEIOU" else "a"} {name}'
 
 
 def _name(path):

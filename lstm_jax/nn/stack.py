@@ -5,9 +5,9 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.nn._values import renamed
 from lstm_jax.nn.equations import output_size
 from lstm_jax.nn.layer import run
-from lstm_jax.nn.layer_checks import renamed
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.types import Array, Cell
 

@@ -181,6 +181,20 @@ def test_an_unknown_option_is_refused(way):
     go(xs, windows=3)
 
 
+@pytest.mark.parametrize('way', ['run', 'linen', 'nnx', 'stack'])
+def test_the_old_name_of_an_option_is_read_with_a_warning(way):
+  """Not `window`: that is counted from where an error arises."""
+  go, xs = layers()[0][way], layers()[1]
+  want = go(xs, cut_every=2)
+  with pytest.warns(DeprecationWarning, match='window= is called cut_every='):
+    made = go(xs, window=2)
+  assert same(made, want)
+  with pytest.raises(TypeError, match='window'):
+    go(xs, window=2, cut_every=2)
+  with pytest.warns(DeprecationWarning), pytest.raises(ValueError, match='cut'):
+    go(xs, window=0)
+
+
 def test_a_stack_keeps_what_is_asked_of_every_layer():
   stack = make_stack(lstm, I, layers=2, bidirectional=True, hidden=C)
   params = init_stack(stack, jax.random.key(0))

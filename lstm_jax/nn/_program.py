@@ -1,0 +1,184 @@
+"""The program of a layer: arrays turned to the loop's layout and back."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.nn import _fused, _scan
+from lstm_jax.nn.dropout import Noise
+from lstm_jax.ops.arrays import same_axes
+from lstm_jax.types import Array, Carry, Equations, Params
+
+
+class Run(NamedTuple):
+  """What a layer made of its inputs.
+
+  Attributes:
+    ys: `[T, B, C]` outputs, zero past the end of a sequence; None if not asked
+      for.
+    last: the state after the last step of each sequence, in processing order;
+      fields `[B, C]`. Of a sequence without steps the state that it began with.
+    states: the state after every step, fields `[T, B, C]`; None if not asked
+      for.
+    gates: name -> `[T, B, ...]`, activations inside the cell at every step;
+      None if not asked for.
+  """
+
+  ys: Array | None
+  last: Carry
+  states: Carry | None = None
+  gates: dict[str, Array] | None = None
+
+
+class Plan(NamedTuple):
+  """What a layer's program depends on beside the shapes of arrays."""
+
+  equations: Equations
+  initial_carry: Callable[..., Carry]
+  kernel: str
+  asked: _scan.Asked
+  cut_every: int | None
+  checkpoint_every: int | None
+  backward: str
+
+
+# A program of its own: a loop that is not called inside of one would else be
+# compiled anew at every call. One for each plan and set of shapes.
+@functools.partial(jax.jit, static_argnums=0, inline=True)
+def program(
+  plan: Plan,
+  params: Params,
+  masks: tuple[Array | None, ...],
+  xs: Array,
+  lengths: Array | None,
+  state: Carry | None,
+  initial: Carry | None,
+  reset: Array | None,
+  noise: Noise,
+) -> Run:
+  """`layer.run` for arrays that fit; `masks` are those of the params' leaves.
+
+  None: all its weights exist. Others get no gradient.
+  """
+  single = xs.ndim == 2
+  num_steps, *lanes = xs.shape[:-1]
+  lanes = tuple(lanes)
+  last_first = (lambda a: a) if single else (lambda a: jnp.moveaxis(a, -1, 0))
+  first_last = (lambda a: a) if single else (lambda a: jnp.moveaxis(a, 0, -1))
+
+  weights, structure = jax.tree.flatten(params)
+  existing = [
+    w if mask is None else w * mask.astype(w.dtype)
+    for w, mask in zip(weights, masks, strict=True)
+  ]
+  params = jax.tree.unflatten(structure, existing)
+  # On a mesh with explicit axes whatever a sequence has lies with the sequence.
+  placed = functools.partial(_placed, xs)
+  xs = placed(xs, 1)
+  lengths, reset, state = placed(lengths, 0), placed(reset, 1), placed(state, 0)
+  zero = placed(plan.initial_carry(lanes, xs.dtype), -1)
+  if initial is None:
+    initial = zero
+  else:
+    wide = lambda a, like: jnp.broadcast_to(
+      jnp.reshape(a, a.shape + (1,) * len(lanes)), like.shape
+    )
+    initial = placed(jax.tree.map(wide, initial, zero), -1)
+  start = initial if state is None else jax.tree.map(first_last, state)
+  params, xs, lengths, start, initial, reset, noise = same_axes(
+    (params, xs, lengths, start, initial, reset, noise)
+  )
+  reverse = plan.asked.reverse
+  t = jnp.arange(num_steps).reshape((-1,) + (1,) * len(lanes))
+  active = None if lengths is None else t < lengths[None]
+  if active is not None:
+    # What lies past the end may be anything, nan too.
+    xs = jnp.where(active[..., None], xs, 0)
+    noise = _where_read(noise, lengths, active)
+  if noise.inputs is not None:
+    xs = xs * jnp.broadcast_to(noise.inputs, xs.shape[1:])[None]
+  if plan.kernel != 'xla':
+    ys, last = _fused.loop(
+      plan.kernel,
+      plan.equations,
+      params,
+      xs,
+      jax.tree.map(last_first, start),
+      lengths,
+      reverse,
+    )
+    return Run(ys if plan.asked.outputs else None, last)
+  xs = jnp.moveaxis(xs, -1, 1)
+  # In processing order a step has this many behind it.
+  behind = t[::-1] if reverse else t
+  cut = None if plan.cut_every is None else behind % plan.cut_every == 0
+  steps = _scan.Steps(
+    x=xs,
+    active=active,
+    fresh=reset,
+    cut=None
+    if cut is None
+    else placed(jnp.broadcast_to(cut, (num_steps, *lanes)), 1),
+    keep=placed(_keep(noise.keep, num_steps, lanes), -1),
+  )
+  heard = None
+  if noise.heard is not None:
+    heard = noise.heard.T
+    if heard.ndim < 1 + len(lanes):
+      heard = heard[:, None]
+  last, (ys, all_states, all_gates) = _scan.loop(
+    plan.equations, plan.asked, plan.backward, plan.checkpoint_every, params,
+    start, initial, heard, steps,
+  )  # fmt: skip
+  features_last = lambda a: jnp.moveaxis(a, 1, -1)
+  return Run(
+    ys=None if ys is None else features_last(ys),
+    last=jax.tree.map(last_first, last),
+    states=jax.tree.map(features_last, all_states),
+    gates=jax.tree.map(features_last, all_gates),
+  )
+
+
+def _where_read(noise, lengths, active):
+  """Masks of each sequence, 0 at steps that do not count."""
+  lanes = lengths.ndim
+  some = (lengths > 0)[..., None]
+  pick = lambda mask, read: (
+    mask if mask is None or mask.ndim < 1 + lanes else jnp.where(read, mask, 0)
+  )
+  keep = noise.keep
+  if keep is not None and keep.ndim == 2 + lanes:
+    read = active if len(keep) == len(active) else (lengths > 0)[None]
+    keep = jnp.where(read[..., None], keep, 0)
+  return Noise(pick(noise.inputs, some), pick(noise.heard, some), keep)
+
+
+def _placed(xs, tree, axis):
+  """Arrays with sequences along `axis`, spread over a mesh as those of `xs`.
+
+  As they are, where the type of `xs` says nothing of a mesh.
+  """
+  there = jax.typeof(xs).sharding
+  if not any(there.spec) or xs.ndim == 2:
+    return tree
+
+  def place(a):
+    spec = [None] * a.ndim
+    spec[axis] = there.spec[1]
+    spec = jax.sharding.PartitionSpec(*spec)
+    return jax.sharding.reshard(a, jax.sharding.NamedSharding(there.mesh, spec))
+
+  return jax.tree.map(place, tree)
+
+
+def _keep(keep, num_steps, lanes):
+  """`Noise.keep` for the loop: `[T, C, *]`."""
+  if keep is None:
+    return None
+  if keep.ndim == 2 and lanes:
+    keep = keep[:, None]
+  wide = jnp.broadcast_to(keep, (num_steps, *lanes, keep.shape[-1]))
+  return jnp.moveaxis(wide, -1, 1)

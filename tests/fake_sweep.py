@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from lstm_jax.lab.store import checkpoints, files, trial_records
-from lstm_jax.lab.store.folder import create_or_open, note, trial_id
+from lstm_jax.lab.store.folder import create_or_open, note
 from lstm_jax.lab.store.lock import lock
+from tests import flat
 
 CHUNKS = 3
 
@@ -39,18 +40,18 @@ def setting(seed, **changes):
     window=None,
     hidden='2x2',
     learning_rate=0.1,
-    options={'output': 'linear', 'zeroed': ['input', 'target']},
+    options={'task.output': 'linear', 'task.zeroed': ['input', 'target']},
     seed=seed,
     budget=1000,
   )
   values.update(changes)
-  return {'id': trial_id(values), **values}
+  return flat.stored(values)
 
 
 def make_plan(trials=3, changes=None, **provenance):
   settings = [setting(seed, **(changes or {})) for seed in range(trials)]
   return {
-    'flags': {'learning_rate': [settings[0]['learning_rate']]},
+    'flags': {'learning_rate': [settings[0]['numbers']['learning_rate']]},
     'trials': settings,
     'programs': {'p0': {'trials': [s['id'] for s in settings], 'lanes': 2}},
     'provenance': {'jax': '0.10.2', 'device_kind': 'cpu', **provenance},
@@ -63,28 +64,31 @@ def advance(state):
   return np.sin(state * 1.7 + np.arange(state.size) / 3) + state / 3
 
 
-def record_of(trial, state):
-  return {
-    'trial': trial,
-    'status': 'solved' if state[0] > 0 else 'budget',
-    'sequences_to_success': 12 if state[0] > 0 else None,
-    'sequences_seen': 100,
-    'milestone': None,
-    'weights': 93,
-    'test_wrong': 1,
-    'test_total': 2560,
-    'test_absolute': float(state[1]),
-    'test_squared': np.float32(state[2]),
-    'train_absolute': float('nan'),
-    'seconds': 0.5,
-    'device': 'cpu',
-  }
+def record_of(trial, state, **changes):
+  return flat.record(
+    {
+      'trial': trial,
+      'status': 'solved' if state[0] > 0 else 'budget',
+      'sequences_to_success': 12 if state[0] > 0 else None,
+      'sequences_seen': 100,
+      'milestone': None,
+      'weights': 93,
+      'test_wrong': 1,
+      'test_total': 2560,
+      'test_absolute': float(state[1]),
+      'test_squared': np.float32(state[2]),
+      'train_absolute': float('nan'),
+      'seconds': 0.5,
+      'device': 'cpu',
+      **changes,
+    }
+  )
 
 
 def record(folder, index=0, **changes):
   """A record of trial number `index`, with some of it changed."""
-  made = record_of(list(folder.trials)[index], np.arange(4.0) / 3)
-  return {**made, **changes}
+  trial = changes.pop('trial', list(folder.trials)[index])
+  return record_of(trial, np.arange(4.0) / 3, **changes)
 
 
 def sweep(path, disk=files.DISK, plan=None, shard=None, announce=None):
@@ -98,7 +102,7 @@ def sweep(path, disk=files.DISK, plan=None, shard=None, announce=None):
     i, n = shard or (1, 1)
     for trial in list(folder.trials)[i - 1 :: n]:
       if trial not in done:
-        start = np.arange(4.0) + folder.trials[trial]['seed']
+        start = np.arange(4.0) + folder.trials[trial].seed
         meta, arrays = saved.get(trial, ({'chunk': 0}, {'state/x': start}))
         state = arrays['state/x']
         for chunk in range(meta['chunk'] + 1, CHUNKS + 1):

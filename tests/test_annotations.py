@@ -14,11 +14,12 @@ import pytest
 LIBRARY = Path(__file__).parent.parent / 'lstm_jax'
 # Folders and files still to come; a test holds that each has a fault left.
 TO_COME = (
-  'cells', 'lab/plan/setting.py', 'lab/report', 'lab/run/builds.py',
+  'cells', 'lab/plan/programs.py', 'lab/report', 'lab/run/builds.py',
   'lab/run/commands/predict.py', 'lab/run/ending.py', 'lab/run/engine.py',
   'lab/run/groups.py', 'lab/run/predict_data.py', 'lab/run/predict_task.py',
   'lab/run/queue.py', 'lab/run/recorder.py', 'lab/run/scheduler.py',
-  'lab/store/curves.py', 'lab/store/nets.py', 'lab/store/shape.py',
+  'lab/store/curves.py', 'lab/store/nets.py', 'lab/store/schema_1.py',
+  'lab/store/setting.py', 'lab/store/shape.py',
   'lab/store/trial_records.py', 'learners', 'nn/_fused.py', 'nn/_scan.py',
   'nn/flax_modules.py',
   'nn/stack.py',

@@ -132,11 +132,11 @@ def begin(setting, device, width=None):
   """
   import jax
 
-  from lstm_jax.lab.run import engine
+  from lstm_jax.lab.run import builds
   from lstm_jax.training import lanes
   from lstm_jax.training.loop import Job
 
-  build = engine.build(setting)
+  build = builds.build(setting)
   width = width or lanes.widths_of(device, build.carried)[0]
   numbers = {k: np.nan if v is None else v for k, v in setting.numbers}
   jobs = [

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from lstm_jax.lab.plan import catalog, flags, plan, values
 from lstm_jax.lab.plan.grid import AXES
-from lstm_jax.lab.plan.setting import Setting
 from lstm_jax.lab.plan.text_columns import item, show
 from lstm_jax.lab.plan.usage import GROUPS
 from lstm_jax.lab.run import mains
 from lstm_jax.lab.store import faults
+from lstm_jax.lab.store.setting import Setting
 
 # The nets of the default run: of Experiment 4 at T = 100 the reading that is
 # learned soonest (table7, T100-cells), and a simple net of logistic units.

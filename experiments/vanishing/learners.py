@@ -4,7 +4,7 @@ import numpy as np
 
 from experiments.vanishing.nets import Net, curves_of
 from lstm_jax.lab.plan import catalog, values
-from lstm_jax.lab.plan.setting import length_is_static
+from lstm_jax.lab.plan.programs import length_is_static
 from lstm_jax.ops import prng
 
 # Sequences that each net is measured on.

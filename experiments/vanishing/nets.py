@@ -9,10 +9,10 @@ import numpy as np
 
 from experiments.vanishing import figure
 from lstm_jax.lab.plan import catalog, values
-from lstm_jax.lab.plan.setting import Setting
 from lstm_jax.lab.plan.text_columns import aligned
-from lstm_jax.lab.run import engine, xla_flags
+from lstm_jax.lab.run import builds, xla_flags
 from lstm_jax.lab.store import files
+from lstm_jax.lab.store.setting import Setting
 from lstm_jax.ops import prng
 
 # Sequences that each net is measured on: a child of key 0 that no trial uses.
@@ -90,7 +90,7 @@ def train(name, settings):
   from lstm_jax.training import online
 
   setting = settings[0]
-  build = engine.build(setting)
+  build = builds.build(setting)
   task = catalog.build('tasks', setting.task, **dict(setting.task_options))
   cell = catalog.build(
     'cells',

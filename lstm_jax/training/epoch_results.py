@@ -137,6 +137,25 @@ def trained_of(judge, nets):
   return found
 
 
+def metrics_of(trained: Trained, dataset: Dataset) -> dict[str, float | None]:
+  """The numbers of a `Trained`, by the names that records have for them."""
+  test, total = trained.test, trained.test['total']
+  found = {'test_loss': test['loss'], 'test_total': total}
+  if 'right' in test:
+    found['test_accuracy'] = test['accuracy']
+    found['test_wrong'] = total - test['right']
+  if dataset.loss == 'squared':
+    found['test_squared'] = test['loss']
+  if trained.best:
+    found['best_epoch'] = trained.best['epoch']
+    found |= {
+      f'best_test_{name}': trained.best['test'][name]
+      for name in ('loss', 'accuracy')
+      if name in trained.best['test']
+    }
+  return found | {name: curve[-1] for name, curve in trained.curves.items()}
+
+
 def _tested(judge, params):
   """{'loss', ...} of each lane on its test part."""
   total, at, last = None, 0, False

@@ -17,6 +17,7 @@ from lstm_jax.training.epoch_results import (
   Judge,
   Trained,
   measured_piece,
+  metrics_of,
   score_of,
   trained_of,
 )
@@ -73,13 +74,11 @@ def train(
     Job(f'{i}', '', lane.seed, {'learning_rate': lane.learning_rate}, 0, epochs)
     for i, lane in enumerate(lanes)
   ]
-  loop = loop_of(trainer, dataset, pools, epochs)
-  state = loop.start(jobs, {})
-  done = False
-  while not done:
-    state, advanced = loop.advance(state, _EVERYTHING)
-    done = advanced.ended
-  return [outcome.more['trained'] for outcome in loop.results(state)[1]]
+  group = _group_of(trainer, dataset, pools, epochs)
+  nets = group.start(jobs, {})
+  while nets.epoch < epochs:
+    nets, _ = group.advance(nets, _EVERYTHING)
+  return group.trained(nets)
 
 
 class Nets(NamedTuple):
@@ -133,18 +132,13 @@ def loop_of(
   Returns:
     The loop. Its updates are batches, what was `seen` of a trial are epochs.
     An outcome has the status 'budget', or 'diverged' where an error was not
-    finite, and its `Trained` as `more['trained']`.
+    finite; its details are 'confusion' and 'after' of its `Trained`.
 
   Raises:
     ValueError: `epochs` below 1; pools whose parts differ in size; from
       `start`: a snapshot of another net.
   """
-  if epochs < 1:
-    raise ValueError(f'epochs={epochs} must be at least 1')
-  sizes = [{name: len(i) for name, i in pool.parts.items()} for pool in pools]
-  if any(size != sizes[0] for size in sizes):
-    raise ValueError(f'pools differ in their parts: {sizes}')
-  group = _Group(trainer, dataset, tuple(pools), epochs, device, words, steps)
+  group = _group_of(trainer, dataset, pools, epochs, device, words, steps)
 
   def here(function):
     """What is computed without saying where is computed on the device."""
@@ -169,6 +163,18 @@ def loop_of(
     free=lambda nets: 0,
     join=refuse,
   )
+
+
+def _group_of(
+  trainer, dataset, pools, epochs, device=None, words='', steps=0.0
+):
+  """A `_Group`, if there is one."""
+  if epochs < 1:
+    raise ValueError(f'epochs={epochs} must be at least 1')
+  sizes = [{name: len(i) for name, i in pool.parts.items()} for pool in pools]
+  if any(size != sizes[0] for size in sizes):
+    raise ValueError(f'pools differ in their parts: {sizes}')
+  return _Group(trainer, dataset, tuple(pools), epochs, device, words, steps)
 
 
 class _Group:
@@ -353,24 +359,32 @@ class _Group:
     )
     return self._put(jax.tree.map(pick, nets.state.params, nets.best))
 
+  def trained(self, nets: Nets) -> list[Trained]:
+    """What the networks have come to, one a lane."""
+    return trained_of(self._judge, nets)
+
   def results(self, nets: Nets) -> tuple[Nets, list[Outcome]]:
     """An outcome of each lane, once all epochs are over."""
     if nets.epoch < self._epochs:
       return nets, []
-    trained = trained_of(self._judge, nets)
     outcomes = [
       Outcome(
         job.id,
         'budget' if one.finite else 'diverged',
-        len(pool.parts['train']) * self._epochs,
-        None,
-        None,
+        self._epochs,
         one.seconds,
+        {
+          'weights': self._trainer.model.weights,
+          'sequences_seen': len(pool.parts['train']) * self._epochs,
+          **metrics_of(one, self._judge.dataset),
+        },
+        one.curves,
+        {'confusion': one.confusion, 'after': one.after},
         net=one.params if one.finite else None,
-        weights=self._trainer.model.weights,
-        more={'trained': one},
       )
-      for job, pool, one in zip(nets.jobs, self._pools, trained, strict=True)
+      for job, pool, one in zip(
+        nets.jobs, self._pools, self.trained(nets), strict=True
+      )
     ]
     return nets._replace(jobs=()), outcomes
 

@@ -392,16 +392,22 @@ def _outcome(name, build, compiled, tests, structure, job, column, kept):
   net, tested = dict(named(trial.learner.params)), None
   if status == 'solved':
     tested = test(compiled, name, build, column, structure, tests)
+  metrics = {
+    'weights': build.weights,
+    'sequences_to_success': seen if status == 'solved' else None,
+    'sequences_seen': seen,
+    'first_passed': int(trial.first_passed) or None,
+    'train_absolute': float(trial.error.absolute),
+  }
+  if tested:
+    metrics |= {f'test_{k}': value for k, value in tested._asdict().items()}
   return Outcome(
     job.id,
     status,
     seen,
-    tested,
-    float(trial.error.absolute),
     column.seconds,
-    first_passed=int(trial.first_passed) or None,
+    metrics,
+    learning_curve.lists(trial.curve),
     net=net if tested else None,
-    weights=build.weights,
-    curves=learning_curve.lists(trial.curve),
     networks=kept_networks.with_last(kept, seen, net),
   )

@@ -68,35 +68,27 @@ class Outcome(NamedTuple):
   Attributes:
     id: of the job.
     status: 'solved', 'budget', 'given_up', 'diverged' or 'failed'.
-    seen: training sequences shown.
-    test: on fresh sequences, None unless solved.
-    train: mean absolute error over the last finite training sequences.
+    seen: updates: training sequences, or epochs.
     seconds: of its device, shared with the lanes beside it.
+    metrics: name -> number, None where there is none.
+    curves: name -> one number a point.
+    details: what else is kept of it, by name, as plain values.
     reason: of a failure: the error, then its traceback.
-    first_passed: training sequences until an evaluation was first passed but
-      for its mean error, None before.
     net: path in the params -> array: of a solved trial, of an epoch that was
       best.
-    weights: that are trained.
-    more: what a record holds beside these, by name.
-    curves: name -> values, lists of one length: of a trial those of
-      `learning_curve.lists`.
     networks: (training sequences seen, path in the params -> array) each, from
       the start to the end, where the job says `keep`.
   """
 
   id: str
   status: str
-  seen: int
-  test: FreshScore | None
-  train: float | None
+  seen: float
   seconds: float
+  metrics: Mapping[str, float | None] = {}
+  curves: Mapping[str, Sequence[float | None]] = {}
+  details: Mapping[str, Any] = {}
   reason: str = ''
-  first_passed: int | None = None
   net: Mapping[str, np.ndarray] | None = None
-  weights: int | None = None
-  more: Mapping[str, Any] = {}
-  curves: Mapping[str, Sequence[float]] = {}
   networks: Sequence[tuple[int, Mapping[str, np.ndarray]]] = ()
 
 

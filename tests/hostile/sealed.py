@@ -11,10 +11,9 @@ import struct
 import numpy as np
 
 from lstm_jax.lab.plan import flags, plan
-from lstm_jax.lab.plan.setting import trial_id
-from lstm_jax.lab.run import engine
 from lstm_jax.lab.store import checkpoints, nets, seal, trial_records
 from lstm_jax.lab.store.folder import create_or_open
+from lstm_jax.lab.store.setting import entry_of, trial_id
 from tests.fake_sweep import QUICK, record_of
 
 LINE = '--task=adding --cell=srn --learner=bptt --length=9 --seeds=2'
@@ -26,7 +25,7 @@ def folder(path):
   """Makes the folder; returns it open."""
   asked = flags.parse(['sweep', *LINE.split()], {})
   trials = {trial_id(s): s for s in plan.expand(asked).trials}
-  entries = [engine.plan_entry(name, s) for name, s in trials.items()]
+  entries = [entry_of(s) for s in trials.values()]
   content = {
     'flags': {},
     'trials': entries,

@@ -55,11 +55,13 @@ def trained(dataset, made, lanes=LANES, count=3, **how):
   return epochs.train(made, dataset, pools, lanes, count, **how)
 
 
+def bits(params):
+  """Weights as their bits."""
+  return {name: (a.dtype, a.shape, a.tobytes()) for name, a in params.items()}
+
+
 def facts(results):
   """All but the time; weights as their bits."""
-  bits = lambda params: {
-    name: (a.dtype, a.shape, a.tobytes()) for name, a in params.items()
-  }
   return [one._replace(seconds=0.0, params=bits(one.params)) for one in results]
 
 
@@ -245,8 +247,11 @@ def test_it_goes_on_to_the_same_bits(at):
     state, done = other.advance(state, 2)
     ended = done.ended
   outcomes = other.results(state)[1]
-  again = [outcome.more['trained'] for outcome in outcomes]
-  assert facts(again) == facts(whole) and again[0].params
+  for outcome, one_whole in zip(outcomes, whole, strict=True):
+    assert outcome.curves == one_whole.curves
+    assert outcome.metrics['test_loss'] == one_whole.test['loss']
+    assert outcome.details['confusion'] == one_whole.confusion
+    assert bits(outcome.net) == bits(one_whole.params) != {}
   # A lane that has no snapshot takes the others with it to the beginning.
   del begun['1']
   first = other.snapshot(other.start(jobs, begun))

@@ -32,6 +32,10 @@ Beside the factory a module may hold these literals:
       'squared': x, 'wrong': x}), ...)
       What the best predictor that ignores its input reaches on a task: mean
       errors as in a judgement, fraction wrong. The first whose options hold.
+  UNIT = name
+      What a learner's budget counts: 'sequences', or 'epochs'.
+  XLA_PROFILE = name
+      With which flags XLA compiles a learner's programs, see `xla_flags`.
   REFUSES = (({name: value, ...}, reason), ...)
       Options and numbers of this module that do not go together; the value
       `...` stands for any value but None.
@@ -146,6 +150,8 @@ class Entry(NamedTuple):
     mean_steps: `(a, b)`, a task's mean steps a T + b.
     trivial: `(condition, levels)` pairs of a task's best constant predictor.
     refuses: `(condition, reason)` pairs.
+    unit: what a learner's budget counts.
+    xla_profile: the flags of XLA for a learner's programs.
   """
 
   kind: str
@@ -161,6 +167,8 @@ class Entry(NamedTuple):
   mean_steps: tuple[float, float]
   trivial: tuple[tuple[dict[str, object], dict[str, object]], ...]
   refuses: tuple[tuple[dict[str, object], str], ...]
+  unit: str = 'sequences'
+  xla_profile: str = 'auto'
 
 
 def names(kind: str, root: Path = _ROOT) -> tuple[str, ...]:
@@ -322,6 +330,8 @@ def _described(kind, name, path, where):
     mean_steps=literal('MEAN_STEPS', (1.0, 0.0)),
     trivial=tuple(literal('TRIVIAL', ())),
     refuses=tuple(literal('REFUSES', ())),
+    unit=literal('UNIT', 'sequences'),
+    xla_profile=literal('XLA_PROFILE', 'auto'),
   )
 
 

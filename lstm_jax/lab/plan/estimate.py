@@ -16,7 +16,8 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 
-from lstm_jax.lab.plan.setting import Setting, steps
+from lstm_jax.lab.plan.programs import learner_of, steps
+from lstm_jax.lab.store.setting import Setting
 
 REFERENCE_CORES = 2
 # Nanoseconds per lane-step of the 93-weight net of Experiment 4 on one core;
@@ -26,7 +27,7 @@ _NS |= {'minibatch': 12.0}
 _NS_OTHER = 100.0
 # Seconds of an epoch beside its steps: the calls of its batches and of what is
 # measured after it. Most of an epoch of forty windows of a sine.
-_EPOCH = 9e-3
+_EACH = {'epochs': 9e-3}
 _REFERENCE_WEIGHTS = 93
 # Imports and the report at the end; a program for both workers, and its test.
 _START, _COMPILE = 10.0, 10.0
@@ -107,7 +108,7 @@ def seconds(
   """
   counts = list(counts)
   lanes = sum(count for _, count in counts)
-  if all(setting.is_comparison for setting, _ in counts):
+  if all(learner_of(one).unit == 'epochs' for one, _ in counts):
     lanes = num_cores * _FULL_LANES  # a batch fills the vector unit alone
   work = sum(count * _trial_seconds(setting) for setting, count in counts)
   idle = max(1.0, _FULL_LANES * num_cores / max(lanes, 1))
@@ -160,5 +161,5 @@ def _trial_seconds(setting):
     units = options.get('hidden', 1) * _GATES.get(setting.cell, 4)
   weights = units * (units + _INPUTS)
   ns = _NS.get(setting.learner, _NS_OTHER) * weights / _REFERENCE_WEIGHTS
-  epoch = _EPOCH if setting.is_comparison else 0.0
-  return sequences(setting) * (steps(setting) * ns * 1e-9 + epoch)
+  each = _EACH.get(learner_of(setting).unit, 0.0)
+  return sequences(setting) * (steps(setting) * ns * 1e-9 + each)

@@ -2,8 +2,9 @@
 
 from lstm_jax.lab.plan import catalog, estimate, grid, values
 from lstm_jax.lab.plan.plan import Plan
-from lstm_jax.lab.plan.setting import Setting, changed, programs
+from lstm_jax.lab.plan.programs import changed, learner_of, programs
 from lstm_jax.lab.plan.text_columns import aligned, item
+from lstm_jax.lab.store.setting import Setting
 
 
 def everything() -> str:
@@ -79,7 +80,7 @@ def plan(made: Plan) -> str:
     lines += ['', f'All rows: {" ".join(sorted(shared))}']
   sequences = sum(setting.budget for setting in made.trials)
   expected = sum(map(estimate.sequences, made.trials))
-  unit = 'epochs' if made.trials[0].is_comparison else 'sequences'
+  unit = ' and '.join({learner_of(one).unit: '' for one in made.trials})
   again = f', {made.duplicates} duplicates left out' * bool(made.duplicates)
   lines += [
     '',

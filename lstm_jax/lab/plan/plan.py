@@ -13,7 +13,9 @@ from lstm_jax.lab.plan import (
 )
 from lstm_jax.lab.plan import points as points_lib
 from lstm_jax.lab.plan.flags import Request
-from lstm_jax.lab.plan.setting import Setting, digest, programs, trial_id
+from lstm_jax.lab.plan.programs import learner_of, programs
+from lstm_jax.lab.store import seal
+from lstm_jax.lab.store.setting import Setting, trial_id
 
 # The grid that flags change which do not say what is to be trained.
 _START = 'quickstart'
@@ -68,11 +70,13 @@ def expand(request: Request) -> Plan:
     plan = _from_flags(request, cores)
   else:
     plan = _from_grid(request.grid, request, cores)
-  kinds = {trial.is_comparison: trial.task for trial in plan.trials}
-  if len(kinds) == 2:
+  compiled = {learner_of(one).xla_profile: one.task for one in plan.trials}
+  if len(compiled) > 1:
+    # XLA reads its flags once, when a process begins.
+    one, other, *_ = compiled.values()
     raise values.Refused(
-      f'--task={kinds[False]} draws its sequences and {kinds[True]} is a data '
-      'set: one run has either; make two'
+      f'--task={one} and --task={other} are compiled in different ways: one '
+      'run has either; make two, and one report of both'
     )
   return plan
 
@@ -185,7 +189,7 @@ def _without_trials(trials, points):
 
 def _folder(name, trials):
   """The run folder of a plan that is not a grid's own."""
-  return f'runs/{name}-{digest(sorted(trials))[:8]}'
+  return f'runs/{name}-{seal.digest(sorted(trials))[:8]}'
 
 
 def _trials(name, settings, points, like=None):

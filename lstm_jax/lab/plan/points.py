@@ -9,7 +9,7 @@ from typing import NamedTuple
 from lstm_jax.lab.plan import grid, resolve, values
 from lstm_jax.lab.plan.grid import AXES
 from lstm_jax.lab.plan.resolve import Given
-from lstm_jax.lab.plan.setting import Setting
+from lstm_jax.lab.store.setting import Setting
 
 MAX_TRIALS = 10_000_000
 ASK_ABOVE = 100_000
@@ -77,6 +77,7 @@ def settings_of(points: Iterable[Point]) -> list[Setting]:
             Setting,
             grid='',
             row=point.label,
+            axes=tuple(point.words.values()),
             seed=0,
             budget=point.row.budget,
             line=point.row.line,

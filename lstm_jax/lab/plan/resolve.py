@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from lstm_jax.lab.plan import catalog, values
-from lstm_jax.lab.plan.setting import Setting
+from lstm_jax.lab.store.setting import Setting
 
 _ROLE = {kind: one for one, kinds in catalog.ROLES.items() for kind in kinds}
 

@@ -9,7 +9,7 @@ from lstm_jax.lab.plan.flags import Request
 from lstm_jax.lab.plan.grid import Axis, Grid
 from lstm_jax.lab.plan.points import Point
 from lstm_jax.lab.plan.resolve import Given
-from lstm_jax.lab.plan.setting import Setting
+from lstm_jax.lab.store.setting import Setting
 
 
 def selected(

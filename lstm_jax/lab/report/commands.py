@@ -5,59 +5,56 @@ import shlex
 
 from lstm_jax.lab.plan import defaults
 from lstm_jax.lab.plan.grid import AXES
+from lstm_jax.lab.plan.programs import changed
 from lstm_jax.lab.plan.values import written
+from lstm_jax.lab.store.setting import Setting
 
 _SWEEP = 'python -m experiments.sweep'
 
 
-def command(entry, seeds) -> str:
+def command(setting: Setting, seeds) -> str:
   """The command line whose plan is the trials of one row.
 
   Args:
-    entry: an entry of the plan, of any of the row's trials.
+    setting: of any of the row's trials.
     seeds: the seeds of the row's trials.
   """
-  # A label is the row's name and the axes that vary in it, as name=value.
-  name, *words = entry['row'].split(' ')
-  if entry['grid'] == 'flags':
-    flags = _flags(entry)
+  if setting.grid == 'flags':
+    flags = _flags(setting)
   else:
-    flags = [f'--grid={entry["grid"]}', f'--row={name}']
-    for word in words:
+    flags = [f'--grid={setting.grid}', f'--row={setting.row_name}']
+    for word in setting.axes:
       axis = word.partition('=')[0]
       flags.append(f'--{word}' if axis in AXES else f'--set={word}')
-  flags += [f'--seeds={seeds_text(seeds)}', f'--budget={entry["budget"]}']
+  flags += [f'--seeds={seeds_text(seeds)}', f'--budget={setting.budget}']
   return ' '.join([_SWEEP, *map(shlex.quote, flags)])
 
 
-def _flags(entry):
+def _flags(setting):
   """What made a row of flags alone: all that is not at its default."""
-  flags = [f'--{name}={entry[name]}' for name in ('task', 'cell', 'learner')]
+  roles = ('task', 'cell', 'learner')
+  flags = [f'--{name}={getattr(setting, name)}' for name in roles]
+  cell = dict(setting.cell_options)
   held = {
-    'length': entry.get('length'),
-    'window': entry.get('window'),
-    'learning_rate': entry.get('learning_rate'),
+    'length': setting.length,
+    'window': setting.window,
+    'learning_rate': setting.learning_rate,
+    **{name: cell.get(name) for name in ('blocks', 'block_size', 'hidden')},
   }
-  hidden = entry.get('hidden')
-  if isinstance(hidden, str) and 'x' in hidden:
-    held['blocks'], held['block_size'] = hidden.split('x')
-  else:
-    held['hidden'] = hidden
   for name, value in held.items():
     if value is not None:
       flags.append(f'--{name}={written(name, value)}')
   # What is at the catalog's default need not be at that of the flags.
-  options = entry.get('options', {})
-  names = [entry[one] for one in ('task', 'cell', 'learner')]
   try:
-    own = defaults.of(*names)
+    own = defaults.of(*(getattr(setting, name) for name in roles))
   except ValueError:
     own = ()  # of another version: its file is gone, or cannot be read
+  options = setting.options
   words = {
     name: written(name, options.get(name, options.get(name.partition('.')[2])))
     for name in own
   }
-  words |= dict(w.split('=', 1) for w in entry.get('changed', '').split())
+  words |= dict(word.split('=', 1) for word in changed(setting))
   # The window of a data set is its own, and stands in --window already.
   said = {*AXES.values(), 'task.window'}
   return flags + [

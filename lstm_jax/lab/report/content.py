@@ -1,46 +1,81 @@
-"""What a report holds, before it is written as HTML or Markdown."""
+"""What a report holds, in order, before it is HTML or Markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lstm_jax.lab.plan import grid, values
-from lstm_jax.lab.report import headline, summaries, verdicts
-from lstm_jax.lab.report.columns import (
-  EMPTY,
-  MARKS,
-  Cell,
-  count,
-  factor,
-  ratio,
-  solved,
+from lstm_jax.lab.plan import grid, programs, values
+from lstm_jax.lab.report import (
+  headline,
+  runs,
+  summaries,
+  verdict_words,
+  verdicts,
 )
-from lstm_jax.lab.report.naming import figures_of, place, source_of
-from lstm_jax.lab.report.rows import Row, heading, published_rows, title, tried
+from lstm_jax.lab.report import overview as over_all
+from lstm_jax.lab.report.cells import Table
+from lstm_jax.lab.report.columns import table_of
+from lstm_jax.lab.report.naming import place, source_of
+from lstm_jax.lab.report.notes import notes
+from lstm_jax.lab.report.rows import Row, heading, published_rows, tried
 from lstm_jax.lab.report.summaries import parts
 from lstm_jax.lab.store import reruns
-
-MATRIX = (
-  'The mark of the verdict, and our mean over the published one; solved / all '
-  'where there is no ratio.'
-)
+from lstm_jax.lab.store.setting import Setting
 
 
-class Table(NamedTuple):
-  """A table with links.
+class Heading(NamedTuple):
+  """A heading; `anchor` is its name for links, '' for none."""
 
-  Attributes:
-    headings: of the columns.
-    right: of each column, whether its cells are set to the right.
-    lines: cells.
-    anchors: of each line, the anchor its first cell leads to, or ''.
-    kinds: of each line, its class in the style sheet, or ''; empty: none has.
+  words: str
+  level: int = 2
+  anchor: str = ''
+
+
+class Paragraph(NamedTuple):
+  """A paragraph; `kind` is its class in the style sheet, '' for none.
+
+  Of its words, `links` (words -> anchor) lead somewhere.
   """
 
-  headings: tuple[str, ...]
-  right: tuple[bool, ...]
-  lines: tuple[tuple[Cell, ...], ...]
-  anchors: tuple[str, ...]
-  kinds: tuple[str, ...] = ()
+  words: str
+  kind: str = ''
+  links: Mapping[str, str] = {}
+
+
+class Points(NamedTuple):
+  """A list of sentences, whose first words lead them."""
+
+  sentences: Sequence[str]
+
+
+class Pictures(NamedTuple):
+  """Figures by name, as far as they were drawn; `*` at the end: all such."""
+
+  names: Sequence[str]
+
+
+class Command(NamedTuple):
+  """How a reading is run."""
+
+  anchor: str
+  letter: str
+  name: str
+  changed: str
+  command: str
+
+
+class Commands(NamedTuple):
+  """How the readings of a row are run."""
+
+  commands: Sequence[Command]
+
+
+class Facts(NamedTuple):
+  """Names and what is said of them."""
+
+  pairs: Mapping[str, str]
+
+
+Block = Heading | Paragraph | Points | Pictures | Commands | Facts | Table
 
 
 class Report(NamedTuple):
@@ -48,81 +83,121 @@ class Report(NamedTuple):
 
   Attributes:
     title: what the runs were about.
-    subtitle: grids and sources.
-    shows: one sentence: what the trials show.
-    lead: one sentence: how many rows, how many reproduced.
-    warnings: what is missing or wrong, one sentence each.
+    blocks: what follows it.
     summaries: the trials, setting by setting.
-    published: rows that are compared with the paper.
+    published: rows that are compared with published figures.
     others: settings without published figures.
-    facts: heading -> name -> value: counts, versions, device of each run.
   """
 
   title: str
-  subtitle: str
-  shows: str
-  lead: str
-  warnings: list[str]
+  blocks: Sequence[Block]
   summaries: list[summaries.Summary]
   published: list[Row]
   others: list[Row]
-  facts: Mapping[str, Mapping[str, str]]
 
 
-def made(
-  entries: Sequence[Mapping[str, Any]],
-  rows: Sequence[Mapping[str, Any]],
-  facts: Mapping[str, Mapping[str, str]],
-  warnings: Sequence[str] = (),
-) -> Report:
+def made(held: Sequence[runs.Run]) -> Report:
   """The report of one or several runs, as far as they have come.
 
   Args:
-    entries: of the plans, no trial twice.
-    rows: of `results.csv`, one for each trial that has ended.
-    facts: heading -> name -> value, of each run.
-    warnings: what else is wrong, one sentence each.
+    held: of `runs.read`.
   """
-  found = published_rows(entries, rows)
-  published = [row for row in found if row.figures]
-  title, subtitle = headings(entries)
-  summed_up = summaries.summarize(rows, published_figures(entries))
-  return Report(
-    title=title,
-    subtitle=subtitle,
-    shows=headline.sentence(summed_up),
-    lead=_lead(published, found),
-    warnings=[*missing_or_wrong(entries, rows), *warnings],
-    summaries=summed_up,
-    published=published,
-    others=[row for row in found if not row.figures],
-    facts=facts,
+  joined = runs.join(held)
+  rows = published_rows(joined.trials, joined.records)
+  summed_up = summaries.summarize(
+    joined.rows,
+    published_figures(joined.trials),
+    planned(joined.trials),
+    joined.levels,
+  )
+  published = [row for row in rows if row.figures]
+  others = [row for row in rows if not row.figures]
+  title, subtitle = headings(joined.trials)
+  warnings = [*missing_or_wrong(joined.trials, joined.rows), *joined.warnings]
+  blocks = [
+    Paragraph(subtitle, 'soft'),
+    Paragraph(headline.sentence(summed_up), 'lead'),
+    Paragraph(_lead(published, others)),
+    *_pointer(published),
+    *(Paragraph(words, 'warn') for words in warnings),
+    Pictures(('lengths', 'windows')),
+    *_overview(published),
+    Pictures(('task-*', 'scaling:*')),
+    *(block for row in published for block in _section(row)),
+    Heading('Inside a solved net', 2, 'inside'),
+    Pictures(('sequence:*',)),
+    *_others(others),
+    *_data(rows),
+    *_rules(published),
+    Heading('The columns', 2, 'columns'),
+    Points(_legend(rows)),
+    *_of_runs(held),
+  ]
+  return Report(title, blocks, summed_up, published, others)
+
+
+def with_warning(report: Report, words: str) -> Report:
+  """A report with one warning more, after the others; '' for none."""
+  if not words:
+    return report
+  blocks = list(report.blocks)
+  at = next(i for i, one in enumerate(blocks) if isinstance(one, Pictures))
+  return report._replace(
+    blocks=[*blocks[:at], Paragraph(words, 'warn'), *blocks[at:]]
   )
 
 
+def shown(blocks: Iterable[Block], pictures: Iterable[str]) -> Iterable[Block]:
+  """The blocks that hold something, with the names of figures that are there.
+
+  Args:
+    blocks: of a `Report`.
+    pictures: names of the figures that were drawn.
+  """
+  names = list(pictures)
+  held = []
+  for block in blocks:
+    if isinstance(block, Pictures):
+      found = [
+        name
+        for asked in block.names
+        for name in names
+        if name == asked
+        or (asked.endswith('*') and name.startswith(asked[:-1]))
+      ]
+      block = Pictures(found) if found else None
+    if block is not None:
+      held.append(block)
+  for block, after in zip(held, [*held[1:], None], strict=True):
+    # A heading of nothing: another one of its level follows.
+    ends = isinstance(after, Heading) and isinstance(block, Heading)
+    if not ends or after.level > block.level:
+      yield block
+
+
 def published_figures(
-  entries: Sequence[Mapping[str, Any]],
+  trials: Mapping[str, Setting],
 ) -> dict[str, dict[str, Mapping[str, Any]]]:
   """Grid -> row -> the published figures that a plan has for it."""
   found = {}
-  for entry in entries:
-    if figures := entry.get('published'):
-      found.setdefault(entry['grid'], {})[entry['row']] = figures
+  for setting in trials.values():
+    if setting.figures:
+      found.setdefault(setting.grid, {})[setting.row] = setting.figures
   return found
 
 
-def planned(entries: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+def planned(trials: Mapping[str, Setting]) -> dict[str, dict[str, int]]:
   """Grid -> row -> how many trials of it a plan has."""
   found = {}
-  for entry in entries:
-    counts = found.setdefault(entry['grid'], {})
-    counts[entry['row']] = counts.get(entry['row'], 0) + 1
+  for setting in trials.values():
+    counts = found.setdefault(setting.grid, {})
+    counts[setting.row] = counts.get(setting.row, 0) + 1
   return found
 
 
-def headings(entries: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+def headings(trials: Mapping[str, Setting]) -> tuple[str, str]:
   """Title and subtitle: what the grids of some plans say of themselves."""
-  names = list(parts(entries, lambda entry: entry['grid']))
+  names = list(parts(trials.values(), lambda setting: setting.grid))
   known = [table for table in map(_grid, names) if table]
   heads = [f'grid {name}' for name in names]
   heads += parts(filter(None, (table.source for table in known)), str)
@@ -132,84 +207,27 @@ def headings(entries: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
   return '; '.join(titles) or 'Settings from flags', ', '.join(heads)
 
 
-def overview(rows: list[Row]) -> Table:
-  """One line a published row, with its best reading."""
-  headings = ('row', 'verdict', 'published mean', 'our mean')
-  headings += ('ours / published', 'solved')
-  headings += ('best reading', 'readings tried')
-  several = len({row.source for row in rows}) > 1
-  lines = []
-  for row in rows:
-    best = row.best
-    mean = verdicts.published_mean(row.figures)
-    words = tried(row).partition(': ')[2] if len(row.readings) > 1 else ''
-    searched = best.entry.get('tried')
-    if searched:
-      words = '; '.join(filter(None, (words, f'{searched} in the search')))
-    lines.append(
-      (
-        Cell(heading(row) if several else title(row)),
-        Cell(f'{MARKS[best.verdict.word]} {best.verdict.word}'),
-        Cell(count(mean)),
-        Cell(count(best.mean)),
-        ratio(best) if mean else Cell(EMPTY),
-        solved(best),
-        Cell(best.letter, best.name),
-        Cell(str(len(row.readings)), words),
-      )
-    )
-  right = tuple(2 <= i <= 5 for i in range(len(headings)))
-  return Table(headings, right, tuple(lines), tuple(r.anchor for r in rows))
-
-
-def matrices(rows: list[Row]) -> dict[str, Table]:
-  """Readings against rows: whole tables decide, not single rows.
-
-  Returns:
-    name of a source -> table, where some reading was tried on several rows.
-  """
-  sources = parts(rows, lambda row: row.source)
-  found = {name: _matrix(held) for name, held in sources.items()}
-  return {name: table for name, table in found.items() if table}
-
-
-def _matrix(rows):
-  names = list(parts([x for r in rows for x in r.readings], lambda x: x.name))
-  held = {name: {} for name in names}
-  for row in rows:
-    for reading in row.readings:
-      held[reading.name][row.anchor] = reading
-  if max(map(len, held.values()), default=0) < 2:
-    return None
-  headings = ['reading', *(row.name for row in rows)]
-  lines = []
-  for name, found in held.items():
-    cells = [Cell(name)]
-    for row in rows:
-      reading = found.get(row.anchor)
-      cells.append(_mark(reading) if reading else Cell(''))
-    lines.append(tuple(cells))
-  right = (False,) * len(headings)
-  return Table(tuple(headings), right, tuple(lines), ('',) * len(lines))
+# A budget's unit -> what becomes of trials without a result.
+_COUNTED = {
+  'sequences': 'count as not solved',
+  'epochs': 'count among the seeds, but are in no mean',
+}
 
 
 def missing_or_wrong(
-  entries: Sequence[Mapping[str, Any]],
-  rows: Sequence[Mapping[str, Any]],
-  counted: str = 'count as not solved',
+  trials: Mapping[str, Setting], rows: Sequence[Mapping[str, Any]]
 ) -> list[str]:
   """What is missing or wrong in trials, one sentence each.
 
   Args:
-    entries: of the plans, no trial twice.
+    trials: of the plans, id -> setting.
     rows: of `results.csv`.
-    counted: what becomes of trials without a result.
   """
   said = []
-  missing = len(entries) - len(rows)
+  missing = len(trials) - len(rows)
   if missing:
     said.append(
-      f'{missing:,} of {len(entries):,} trials are still to come; what follows '
+      f'{missing:,} of {len(trials):,} trials are still to come; what follows '
       'is of those that have ended.'
     )
   for status, word in (
@@ -217,38 +235,34 @@ def missing_or_wrong(
     ('diverged', 'diverged'),
     ('given_up', 'were given up early'),
   ):
-    number = sum(row['status'] == status for row in rows)
-    if number:
-      said.append(f'{number:,} of {len(rows):,} trials {word}; they {counted}.')
-    if number and status == 'failed':
-      reasons = reruns.failures({row['trial']: row for row in rows})
+    held = [row for row in rows if row['status'] == status]
+    for unit, some in parts(
+      held, lambda row: programs.unit_of(row['learner'])
+    ).items():
+      said.append(
+        f'{len(some):,} of {len(rows):,} trials {word}; they {_COUNTED[unit]}.'
+      )
+    if held and status == 'failed':
+      reasons = reruns.failures({row['trial']: row for row in held})
       said += (f'{of:,} failed by {why}' for why, of in reasons.most_common())
   if any(row.get('drift') for row in rows):
     said.append(
       'Some trials were run by other versions or on another machine than the '
       'plan names (column drift of results.csv).'
     )
-  published = [entry for entry in entries if figures_of(entry)]
+  published = [setting for setting in trials.values() if setting.figures]
   for first, *others in parts(published, place).values():
-    if any(figures_of(other) != figures_of(first) for other in others):
+    if any(other.figures != first.figures for other in others):
       said.append(
-        f'{source_of(first)}, {first.get("line") or first["row"]}: the plans '
+        f'{source_of(first)}, {first.line or first.row}: the plans '
         'give different published figures; the first count.'
       )
   return said
 
 
-def changed(entry: Mapping[str, Any]) -> str:
+def _changed(setting: Setting) -> str:
   """Options of a setting that are not at their defaults."""
-  return entry.get('changed') or 'all at their defaults'
-
-
-def _mark(reading):
-  mark = MARKS[reading.verdict.word]
-  found = reading.verdict.ratio
-  if found is None:
-    return Cell(mark, f'{reading.solved}/{reading.trials}')
-  return Cell(mark, f'×{factor(found)}')
+  return ' '.join(programs.changed(setting)) or 'all at their defaults'
 
 
 def _grid(name):
@@ -258,17 +272,103 @@ def _grid(name):
     return None  # flags, or a grid of another version
 
 
-def _lead(published, made):
-  if not made:
+def _lead(published, others):
+  if not (published or others):
     return 'The plan holds no trial.'
   if not published:
     return 'No setting of this run is compared with a published figure.'
-  words = [row.best.verdict.word for row in published]
-  said = ', '.join(
-    f'{words.count(word)} {word}' for word in verdicts.WORDS if word in words
-  )
-  count_of = len(published)
-  rows = 'row' if count_of == 1 else 'rows'
+  said = verdict_words.summed([row.best.verdict.word for row in published])
+  count = len(published)
   most = max(len(row.readings) for row in published)
   by = ', each by the best of its readings' if most > 1 else ''
-  return f'{count_of} published {rows}: {said}{by}.'
+  left = sum(len(row.readings) for row in others)
+  more = f'; {left} more without a published figure' * bool(left)
+  rows = 'row' if count == 1 else 'rows'
+  return f'{count} published {rows}: {said}{by}{more}.'
+
+
+def _pointer(published):
+  if published:
+    yield Paragraph(
+      'Verdicts follow a rule fixed in advance; what the columns mean is said '
+      'below.',
+      links={'a rule fixed in advance': 'rule', 'below': 'columns'},
+    )
+
+
+def _overview(published):
+  if not published:
+    return
+  yield Heading('Overview', 2, 'overview')
+  yield over_all.overview(published)
+  yield Pictures(('overview',))
+  if found := over_all.matrices(published):
+    yield Heading('Readings across rows', 3, 'matrix')
+    yield Paragraph(over_all.MATRIX)
+    for name, matrix in found.items():
+      if len(found) > 1:
+        yield Heading(name, 4)
+      yield matrix
+
+
+def _section(row: Row, level=2):
+  """A row: its readings, what is to be said of them, pictures, commands."""
+  yield Heading(heading(row), level, row.anchor)
+  if row.figures:
+    best = f'{row.best.letter}, {row.best.name}'
+    yield Paragraph(f'{tried(row)}. Best: {best}.')
+  table, _ = table_of(row)
+  yield table
+  if said := notes(row):
+    yield Points(said)
+  yield Pictures((f'row:{row.anchor}',))
+  for reading in row.readings:
+    yield Pictures((f'curves:{reading.anchor}', f'confusion:{reading.anchor}'))
+  yield Commands(
+    [
+      Command(r.anchor, r.letter, r.name, _changed(r.setting), r.command)
+      for r in row.readings
+    ]
+  )
+
+
+def _others(others):
+  if others:
+    yield Heading('Settings without a published figure', 2, 'others')
+  for row in others:
+    yield from _section(row, 3)
+
+
+def _data(rows):
+  """The facts of the data of each task; where trials differ, each wording."""
+  for task, held in parts(rows, lambda row: row.task).items():
+    found = {}
+    for reading in (r for row in held for r in row.readings):
+      for name, words in reading.facts.items():
+        found.setdefault(name, {}).update(dict.fromkeys(words))
+    if found:
+      yield Heading(f'The data of {task}', 3)
+      yield Facts({name: '; '.join(words) for name, words in found.items()})
+
+
+def _rules(published):
+  """Each rule by which a row was judged, once."""
+  rules = list(parts(published, lambda row: verdicts.rule_of(row.figures)))
+  if rules:
+    yield Heading('The rule' if len(rules) == 1 else 'The rules', 2, 'rule')
+  yield from map(Points, rules)
+
+
+def _legend(rows):
+  """What each column of the report's tables means, one line each."""
+  found = {}
+  for row in rows:
+    for name, meaning in table_of(row)[1].items():
+      found.setdefault(name, meaning)
+  return [f'{name}: {meaning}.' for name, meaning in found.items()]
+
+
+def _of_runs(held):
+  for title, found in runs.facts(held).items():
+    yield Heading(title)
+    yield Facts(found)

@@ -10,6 +10,10 @@ from html import escape
 
 from lstm_jax.lab.report.content import Report
 from lstm_jax.lab.report.figures import of_run, scaling, sequence, strips
+from lstm_jax.lab.report.figures.axis import AXES, against
+from lstm_jax.lab.report.figures.confusion import confusion
+from lstm_jax.lab.report.figures.curves import learning_curves
+from lstm_jax.lab.report.figures.free_run import free_runs
 from lstm_jax.lab.report.style import COLOURS, INK, PAPER
 from lstm_jax.lab.report.summaries import parts
 
@@ -69,7 +73,9 @@ def draw_all(report: Report, traces=()) -> dict[str, tuple[str, str]]:
 
   Returns:
     name -> (caption, SVG): 'lengths', 'windows', 'overview', 'row:ANCHOR',
-    'scaling:n-m' and 'sequence:n'. In the SVG the colour `INK` stands for that
+    'curves:ANCHOR' and 'confusion:ANCHOR' of readings, 'task-TASK:window',
+    'task-TASK:length', 'task-TASK:free_run-n', 'scaling:n-m' and
+    'sequence:n'. In the SVG the colour `INK` stands for that
     of text and `PAPER` for that of the page.
 
   Raises:
@@ -108,8 +114,18 @@ def _figures(report, traces):
     summaries = of_run.drawable(report.summaries)
     yield name, (caption, draw(summaries)) if summaries else None
   yield 'overview', strips.overview(report.published)
-  for row in (*report.published, *report.others):
+  rows = (*report.published, *report.others)
+  for row in rows:
     yield f'row:{row.anchor}', strips.distribution(row)
+    for reading in row.readings:
+      yield f'curves:{reading.anchor}', learning_curves(reading)
+      yield f'confusion:{reading.anchor}', confusion(reading)
+  readings = [reading for row in rows for reading in row.readings]
+  for task, held in parts(readings, lambda one: one.setting.task).items():
+    for name in AXES:
+      yield f'task-{task}:{name}', against(held, name)
+    for i, drawn in enumerate(free_runs(held)):
+      yield f'task-{task}:free_run-{i}', drawn
   tables = parts(report.published, lambda row: row.source)
   for number, rows in enumerate(tables.values()):
     for i, drawn in enumerate(scaling.draw_scaling(rows)):

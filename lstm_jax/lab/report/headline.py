@@ -1,14 +1,15 @@
 """The one sentence that a run shows, computed from its trials.
 
-Cells are compared where they met the same task, length, learner and window, at
-the longest length at which anybody solved a trial; the counts of such a place
-are all its trials. Two shares are said to differ where Fisher's exact test,
-two-sided and multiplied by the number of pairs, says so at 5 %. The test is one
-for given sums, so that a place chosen by the sum of those solved favours
-nobody.
+Of tasks that are to be solved cells are compared where they met the same task,
+length, learner and window, at the longest length at which anybody solved a
+trial; the counts of such a place are all its trials. Two shares are said to
+differ where Fisher's exact test, two-sided and multiplied by the number of
+pairs, says so at 5 %. The test is one for given sums, so that a place chosen by
+the sum of those solved favours nobody. What is trained to its end is compared
+in `headline_means`.
 """
 
-from lstm_jax.lab.report import statistics
+from lstm_jax.lab.report import headline_means, statistics
 from lstm_jax.lab.report.summaries import Summary, order, parts, shown
 
 LEVEL = 0.05
@@ -49,6 +50,17 @@ def clauses(summaries: list[Summary]) -> list[str]:
   if not summaries:
     return ['No trial has finished yet']
   names = names_of({s.setting.get('cell') for s in summaries})
+  units = parts(summaries, lambda s: s.unit)
+  said = []
+  if 'sequences' in units:
+    said += _of_tasks(units['sequences'], names)
+  if 'epochs' in units:
+    said += headline_means.clauses(units['epochs'], names)
+  return said
+
+
+def _of_tasks(summaries, names):
+  """A clause a task that is to be solved, one of all where they are many."""
   tasks = parts(summaries, lambda s: s.setting.get('task'))
   if len(tasks) > _MOST:
     solved = sum(s.solved for s in summaries)

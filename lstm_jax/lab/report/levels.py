@@ -15,7 +15,7 @@ def trivial(
 
   Args:
     task: its name.
-    options: dotted name -> value; those of the task count.
+    options: of the task, name -> value.
     length: T, None for a task that has none.
 
   Returns:
@@ -26,16 +26,10 @@ def trivial(
     known = catalog.describe('tasks', task)
   except ValueError:
     return None  # a task of another version
-  prefix = 'task.'
-  mine = {
-    name.removeprefix(prefix): value
-    for name, value in options.items()
-    if name.startswith(prefix)
-  }
   fitting = (
     levels
     for condition, levels in known.trivial
-    if condition.keys() <= mine.keys() and catalog.holds(condition, mine)
+    if condition.keys() <= options.keys() and catalog.holds(condition, options)
   )
   levels = next(fitting, None)
   if levels is None:

@@ -5,99 +5,105 @@ readings of one published row meet whatever grids they were run from.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from lstm_jax.lab.plan.values import written
-from lstm_jax.lab.report.summaries import parts
+from lstm_jax.lab.report.summaries import FIELDS, parts
 from lstm_jax.lab.store import seal
-
-_SETTING = ('task', 'cell', 'learner', 'length', 'window', 'hidden')
-_SETTING += ('learning_rate', 'options', 'budget')
+from lstm_jax.lab.store.setting import Setting, resolved
 
 
-def setting(entry) -> str:
+class Trial(NamedTuple):
+  """A trial of a plan: its id there, and its setting."""
+
+  id: str
+  setting: Setting
+
+
+def alike(setting: Setting) -> str:
   """What the trials of one reading have in common: all but seed and origin."""
-  return seal.canonical({name: entry.get(name) for name in _SETTING})
+  return seal.canonical(seal.plain({**resolved(setting), 'seed': 0}))
 
 
-def place(entry):
+def place(setting: Setting) -> tuple:
   """What the readings of one published row have in common."""
-  figures = figures_of(entry)
+  figures = setting.figures
   if not figures:
-    return entry['grid'], entry['task'], None
-  if entry.get('line'):
-    return source_of(entry), entry['line'], entry.get('length')
+    return setting.grid, setting.task, None
+  if setting.line:
+    return source_of(setting), setting.line, setting.length
   said = sorted((name, repr(value)) for name, value in figures.items())
-  method = [entry.get(name) for name in ('task', 'learner', 'length')]
-  return (source_of(entry), *method, *said)
+  return (
+    source_of(setting), setting.task, setting.learner, setting.length, *said,
+  )  # fmt: skip
 
 
-def groups(entries):
-  """The entries of each published row, those with figures first.
+def groups(trials: Mapping[str, Setting]) -> list[list[Trial]]:
+  """The trials of each published row, those with figures first.
 
-  An entry without figures belongs to the published row that has its setting, if
+  A trial without figures belongs to the published row that has its setting, if
   there is one, else to the first place that has it.
 
   Returns:
-    Lists of entries: published rows in the order of their tables' numbers,
+    Lists of trials: published rows in the order of their tables' numbers,
     then all others in the order in which they come.
   """
   places, found = {}, {}
-  for entry in sorted(entries, key=_unpublished):
-    first = places.setdefault(setting(entry), place(entry))
-    there = place(entry) if figures_of(entry) else first
-    found.setdefault(there, []).append(entry)
+  given = [Trial(*pair) for pair in trials.items()]
+  for trial in sorted(given, key=lambda one: not one.setting.figures):
+    setting = trial.setting
+    first = places.setdefault(alike(setting), place(setting))
+    there = place(setting) if setting.figures else first
+    found.setdefault(there, []).append(trial)
   return sorted(found.values(), key=_order)
 
 
-def named_readings(group):
+def named_readings(group: list[Trial]) -> list[tuple[str, list[Trial]]]:
   """The readings of a published row.
 
   Args:
-    group: entries, of `groups`.
+    group: trials, of `groups`.
 
   Returns:
-    `(name, entries)` pairs, no two of one name: where two would have the same,
+    `(name, trials)` pairs, no two of one name: where two would have the same,
     what their settings differ in is part of it.
   """
-  held = list(parts(group, setting).values())
-  names = [one.get('reading') or one['row'] for one, *_ in held]
+  held = list(parts(group, lambda one: alike(one.setting)).values())
+  settings = [one.setting for one, *_ in held]
+  names = [one.reading or one.row for one in settings]
   made = []
-  for name, entries in zip(names, held, strict=True):
-    alike = [o for n, (o, *_) in zip(names, held, strict=True) if n == name]
-    words = differences(entries[0], alike)
-    made.append((f'{name} ({words})' if words else name, entries))
+  for name, setting, trials in zip(names, settings, held, strict=True):
+    others = [o for n, o in zip(names, settings, strict=True) if n == name]
+    words = differences(setting, others)
+    made.append((f'{name} ({words})' if words else name, trials))
   return made
 
 
-def figures_of(entry):
-  """The published figures of a setting, {} for none."""
-  return entry.get('published') or {}
-
-
-def source_of(entry):
+def source_of(setting: Setting) -> str:
   """The published table, or the name of the grid."""
-  return entry.get('source') or entry['grid']
+  return setting.source or setting.grid
 
 
 def row_names(groups):
   """A name for each group that tells it from the others of its table."""
   short = [_short_name(group) for group in groups]
-  tables = [source_of(group[0]) for group in groups]
+  tables = [source_of(group[0].setting) for group in groups]
   places = list(zip(tables, short, strict=True))
   return [
-    name if places.count(place) == 1 else group[0]['row']
+    name if places.count(place) == 1 else group[0].setting.row
     for name, place, group in zip(short, places, groups, strict=True)
   ]
 
 
 def _short_name(group):
   """The line of a group, or what its row names begin with in whole words."""
-  figures = figures_of(group[0])
-  if figures and group[0].get('line'):
-    return group[0]['line']
-  rows = list(parts(group, lambda entry: entry['row']))
-  if not figures:
-    return group[0]['task'] if len(rows) > 1 else rows[0]
+  one = group[0].setting
+  if one.figures and one.line:
+    return one.line
+  rows = list(parts(group, lambda trial: trial.setting.row))
+  if not one.figures:
+    return one.task if len(rows) > 1 else rows[0]
   if len(rows) == 1:
     return rows[0]
   words = [re.findall(r'[^-_ ]+[-_ ]*', row) for row in rows]
@@ -120,32 +126,29 @@ def anchor(text, used):
   return made
 
 
-def _unpublished(entry):
-  return not figures_of(entry)
-
-
 def _order(group):
   """Sort key: tables by their numbers, what is not published last."""
-  if _unpublished(group[0]):
+  setting = group[0].setting
+  if not setting.figures:
     return True, []
-  words = re.split(r'(\d+)', source_of(group[0]))
+  words = re.split(r'(\d+)', source_of(setting))
   words[1::2] = map(int, words[1::2])
   return False, words
 
 
-def differences(entry, alike):
-  """What an entry has that not all of those like it have, as text."""
-  mine, *others = map(_flat, (entry, *alike))
-  names = dict.fromkeys(name for one in others for name in one)
+def differences(setting: Setting, others: list[Setting]) -> str:
+  """What a setting has that not all of those like it have, as text."""
+  mine, *held = map(_flat, (setting, *others))
+  names = dict.fromkeys(name for one in held for name in one)
   return ', '.join(
     f'{name}={mine[name]}' if name in mine else f'no {name}'
     for name in names
-    if len({one.get(name) for one in others}) > 1
+    if len({one.get(name) for one in held}) > 1
   )
 
 
-def _flat(entry):
+def _flat(setting) -> dict[str, Any]:
   """Name -> text of everything that a setting has."""
-  found = {name: entry.get(name) for name in _SETTING if name != 'options'}
-  found |= entry.get('options', {})
+  found = {name: getattr(setting, name) for name in (*FIELDS, 'budget')}
+  found |= setting.options
   return {name: written(name, value) for name, value in found.items()}

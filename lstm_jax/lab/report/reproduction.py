@@ -9,7 +9,7 @@ import io
 from pathlib import Path
 
 from lstm_jax.lab.report import rows as rows_of
-from lstm_jax.lab.report import runs, verdicts
+from lstm_jax.lab.report import runs, verdict_words, verdicts
 from lstm_jax.lab.store import faults, folder
 
 COLUMNS = (
@@ -30,7 +30,7 @@ def kept(path: Path) -> str:
   text = io.StringIO()
   writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
   writer.writeheader()
-  for row in rows_of.published_rows(run.entries, run.rows):
+  for row in rows_of.published_rows(run.trials, run.records):
     if row.best.missing or not row.figures:
       raise faults.Refused(
         f'{path}: row {row.name} has no published figures, or trials still to '
@@ -54,7 +54,7 @@ def _line(row):
     'trials_published': figures.get('trials'),
     'solved': best.solved,
     'trials': best.trials,
-    'mean': _rounded(best.mean),
+    'mean': _rounded(best.mean('sequences_to_success')),
     'mean_low': _rounded(low),
     'mean_high': _rounded(high),
     'median': _rounded(median),
@@ -64,9 +64,11 @@ def _line(row):
     'chance_factor': _rounded(best.verdict.reach, 3),
     'verdict': best.verdict.word,
     'test_wrong': _rounded(best.wrong, 2),
-    'test_absolute': _rounded(best.absolute, 4),
-    'test_squared': _rounded(best.squared, 6),
-    'weights': best.weights,
+    'test_absolute': _rounded(best.mean('test_absolute'), 4),
+    'test_squared': _rounded(best.mean('test_squared'), 6),
+    'weights': best.measures['weights'].values[0]
+    if 'weights' in best.measures
+    else None,
     'weights_published': figures.get('weights'),
     'device_seconds': _rounded(best.seconds),
   }
@@ -78,13 +80,13 @@ def _rounded(number, digits=None):
 
 def table(rows) -> str:
   """The table of docs/reproduction.md, in Markdown."""
-  count = {word: 0 for word in verdicts.WORDS}
+  count = {word: 0 for word in verdict_words.WORDS}
   for row in rows:
     count[row['verdict']] += 1
   lines = [
-    f'**{count[verdicts.REPRODUCED]} of {len(rows)} rows are reproduced, '
-    f'{count[verdicts.UNDER]} under-powered, {count[verdicts.NOT]} not '
-    'reproduced.**',
+    f'**{count[verdict_words.REPRODUCED]} of {len(rows)} rows are '
+    f'reproduced, {count[verdict_words.UNDER]} under-powered, '
+    f'{count[verdict_words.NOT]} not reproduced.**',
     '',
     '| table | row | reading | published | ours: solved, mean (95 %) '
     '| ours / published (chance) | verdict | device s |',
@@ -105,7 +107,7 @@ def table(rows) -> str:
       f'| {row["source"].removeprefix("Table ")} | {row["line"]} '
       f'| {row["reading"]} | {number("published")} '
       f'| {row["solved"]}/{row["trials"]}, {mean} | {ratio} '
-      f'| {f"**{word}**" if word == verdicts.REPRODUCED else word} '
+      f'| {f"**{word}**" if word == verdict_words.REPRODUCED else word} '
       f'| {row["device_seconds"]} |'
     )
   return '\n'.join(lines) + '\n'

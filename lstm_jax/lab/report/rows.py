@@ -1,16 +1,21 @@
 """What a report says of runs: published rows, and the readings of each.
 
-A pure function of the plans' entries and of the rows of `results.csv`. Settings
-with the same `source`, `line` and length are readings of one published row,
-from whatever grids; where a plan names no lines, those with the same task,
-learner, length and figures. Trials with the same setting but their seeds are
-one reading.
+A pure function of the plans' settings and of the sealed records. Settings with
+the same `source`, `line` and length are readings of one published row, from
+whatever grids; where a plan names no lines, those with the same task, learner,
+length and figures. Trials with the same setting but their seeds are one
+reading.
 
 Keys of `published`, all optional: `success_after`, of a stop in two stages the
 second's, with `st1` for the first's; `success_percent` (a number, or words);
 `trials`; `low` and `high`, the range; `wrong` `of`, or `fraction`; `absolute`
-or `difference`, the mean absolute test error; `weights`. Others are shown as
-they are.
+or `difference`, the mean absolute test error; `accuracy` and `valid_accuracy`
+in percent, `loss`, `of` (test examples); `weights`; `epochs`. Others are shown
+as they are.
+
+Of a record's details it reads `levels` (predictor without recurrence -> loss,
+accuracy), `confusion` (counts, a row for each true class) and `classes`,
+`after` (what the data set keeps of a trained network), `facts` and `kernel`.
 """
 
 import math
@@ -18,8 +23,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lstm_jax.lab.report import commands, levels, naming, statistics, verdicts
-from lstm_jax.lab.report.summaries import TESTS, shown
+from lstm_jax.lab.plan.programs import unit_of
+from lstm_jax.lab.report import (
+  commands,
+  levels,
+  measures,
+  naming,
+  statistics,
+  verdict_words,
+  verdicts,
+)
+from lstm_jax.lab.report.summaries import TESTS, parts, shown
+from lstm_jax.lab.store.setting import Setting
 
 RESAMPLES = 10_000
 # An error within a tenth of a constant's, or above, is at its level: training
@@ -33,58 +48,81 @@ class Reading(NamedTuple):
   Attributes:
     letter: its name within the published row, A first.
     name: what the reading is called.
-    entry: the first of its entries in the plan.
+    anchor: a name for links that no other reading has.
+    setting: of the first of its trials.
+    unit: what its budget counts, 'sequences' or 'epochs'.
     trials, missing: trials that ended, trials still to come.
-    solved, given_up, diverged, failed: counts of those that ended.
+    solved, finished, given_up, diverged, failed: counts of those that ended;
+      finished are those that trained to the end.
     rate: Wilson 95 % interval of the share solved.
+    measures: of `measures.measures_of`.
+    metric: what its seeds are judged by, of `measures.JUDGED`; '' for nothing.
     sequences: to success, of the solved trials, ascending.
     stopped: sequences seen by each trial that did not solve, ascending.
-    mean, mean_interval: of the solved trials; None where too few.
+    mean_interval: of the sequences to success; None where too few.
     median, median_interval: of all trials, infinite for an unsolved one; None
       where too few.
-    wrong, absolute, squared: means over the solved trials of the test
-      sequences judged wrong (of 2560) and of the test errors.
-    milestone: mean sequences until an exam was first right.
-    weights: number of weights, None where not known.
+    wrong: mean over the solved trials of the test sequences judged wrong, of
+      2560.
     predictor: words for the best constant predictor of the task, or ''.
-    error: mean last training error of the unsolved trials; None without any.
-    trivial: that of the best constant predictor, None where it is not known.
+    trivial: its error, None where it is not known.
     constant: unsolved trials at the level of a constant.
     weak: solved trials at that level in the test.
+    levels: predictor without recurrence -> metric -> mean over trials.
+    level: the best of them, None without any.
+    curves: name -> one list a trial that has it.
+    confusion: `[C][C]` share of each true class that was taken for another,
+      mean over trials; None without.
+    classes: their names.
+    after: what the data set kept of each trained network.
+    facts: name -> words, each once.
+    kernels: which code ran -> trials.
     seconds: summed over the trials.
     command: runs these trials.
-    verdict: the `verdicts.Verdict`.
+    verdict: the `Verdict`.
   """
 
   letter: str
   name: str
-  entry: Mapping[str, Any]
+  anchor: str
+  setting: Setting
+  unit: str
   trials: int
   missing: int
   solved: int
+  finished: int
   given_up: int
   diverged: int
   failed: int
   rate: statistics.Interval
+  measures: Mapping[str, measures.Measure]
+  metric: str
   sequences: tuple[float, ...]
   stopped: tuple[float, ...]
-  mean: float | None
   mean_interval: statistics.Interval | None
   median: float | None
   median_interval: statistics.Interval | None
   wrong: float | None
-  absolute: float | None
-  squared: float | None
-  milestone: float | None
-  weights: int | None
   predictor: str
-  error: float | None
   trivial: float | None
   constant: int
   weak: int
+  levels: Mapping[str, Mapping[str, float]]
+  level: measures.Level | None
+  curves: Mapping[str, tuple[Sequence[float | None], ...]]
+  confusion: Sequence[Sequence[float]] | None
+  classes: tuple[str, ...]
+  after: tuple[Mapping[str, Any], ...]
+  facts: Mapping[str, tuple[str, ...]]
+  kernels: Mapping[str, int]
   seconds: float
   command: str
-  verdict: verdicts.Verdict
+  verdict: verdict_words.Verdict
+
+  def mean(self, metric: str) -> float | None:
+    """Mean of a metric over the trials that it is summed up over."""
+    held = self.measures.get(metric)
+    return held.mean if held else None
 
 
 class Row(NamedTuple):
@@ -113,39 +151,41 @@ class Row(NamedTuple):
 
 
 def published_rows(
-  entries: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
+  trials: Mapping[str, Setting], records: Mapping[str, Mapping[str, Any]]
 ) -> list[Row]:
   """Groups the trials of one or several runs by published row.
 
   Args:
-    entries: of the plans, each with its `trial` (or `id`), no trial twice.
-    rows: those of `results.csv`, of the trials that have ended.
+    trials: of the plans, id -> setting.
+    records: id -> record, of the trials that have ended.
 
   Returns:
     The rows in the order of their tables' numbers, those of one table in the
     order of the plan; settings without published figures last, as one `Row` a
-    grid and task. Where entries disagree on the figures of a row the first
+    grid and task. Where plans disagree on the figures of a row the first
     counts.
   """
-  ended = {row['trial']: row for row in rows}
-  groups = naming.groups(entries)
+  groups = naming.groups(trials)
   made, anchors = [], set()
   for name, group in zip(naming.row_names(groups), groups, strict=True):
-    one = group[0]
-    figures = naming.figures_of(one)
-    readings = tuple(
-      _reading(_letter(i), words, alike, ended, figures)
-      for i, (words, alike) in enumerate(naming.named_readings(group))
-    )
+    one = group[0].setting
+    figures = one.figures
     source = naming.source_of(one)
     anchors.add(anchor := naming.anchor(f'{source}-{name}', anchors))
+    readings = _lettered(
+      [
+        _reading(words, alike, records, figures)
+        for words, alike in naming.named_readings(group)
+      ],
+      anchor,
+    )
     made.append(
       Row(
         name=name,
         anchor=anchor,
         source=source,
-        task=one['task'],
-        length=_common([entry.get('length') for entry in group]),
+        task=one.task,
+        length=_common([trial.setting.length for trial in group]),
         figures=figures,
         readings=readings,
         best=min(readings, key=_place),
@@ -157,11 +197,27 @@ def published_rows(
 def tried(row: Row) -> str:
   """How many readings of a row were tried, and what became of them."""
   count = len(row.readings)
-  words = [reading.verdict.word for reading in row.readings]
-  said = ', '.join(
-    f'{words.count(word)} {word}' for word in verdicts.WORDS if word in words
-  )
+  said = verdict_words.summed([r.verdict.word for r in row.readings])
   return f'{count} reading{"s" * (count != 1)} tried: {said}'
+
+
+def data(reading: Reading) -> tuple:
+  """What decides the data that a reading sees, but for the seed."""
+  of = reading.setting
+  return of.task, of.length, of.window, repr(of.task_options)
+
+
+def _lettered(readings, anchor):
+  """Readings with letters; those that see the same data stand together where
+  predictors without recurrence are known, which belong to the data."""
+  if any(reading.levels for reading in readings):
+    same = parts(readings, data).values()
+    readings = [reading for held in same for reading in held]
+  letters = map(_letter, range(len(readings)))
+  return tuple(
+    reading._replace(letter=letter, anchor=f'{anchor}-{letter}')
+    for letter, reading in zip(letters, readings, strict=True)
+  )
 
 
 def _common(values):
@@ -174,70 +230,99 @@ def _letter(i):
   return head + chr(ord('A') + i % 26)
 
 
-def _reading(letter, name, entries, ended, figures):
-  found = [ended[i] for i in map(_id, entries) if i in ended]
-  solved = [row for row in found if row['status'] == 'solved']
-  unsolved = [row for row in found if row['status'] != 'solved']
-  sequences = sorted(row['sequences_to_success'] for row in solved)
+def _reading(name, trials, records, figures):
+  setting = trials[0].setting
+  unit = unit_of(setting.learner)
+  found = [records[one.id] for one in trials if one.id in records]
+  held = measures.measures_of([(r['status'], r['metrics']) for r in found])
+  solved = [r['metrics'] for r in found if r['status'] == 'solved']
+  unsolved = [r['metrics'] for r in found if r['status'] != 'solved']
+  values = {metric: one.values for metric, one in held.items()}
+  sequences = sorted(values.get('sequences_to_success', ()))
   waits = [*sequences, *[math.inf] * len(unsolved)]
-  missing = len(entries) - len(found)
+  missing = len(trials) - len(found)
+  counts = {
+    status: sum(r['status'] == status for r in found)
+    for status in ('given_up', 'diverged', 'failed')
+  }
+  finished = measures.finished(found)
+  predictors = measures.levels_of(found)
   level = levels.trivial(
-    entries[0]['task'], entries[0].get('options', {}), entries[0].get('length')
+    setting.task, dict(setting.task_options), setting.length
   )
-  weights = [row.get('weights') for row in found]
-  weights += [entry.get('weights') for entry in entries[:1]]
+  details = [record['details'] for record in found]
   return Reading(
-    letter=letter,
+    letter='',
     name=name,
-    entry=entries[0],
+    anchor='',
+    setting=setting,
+    unit=unit,
     trials=len(found),
     missing=missing,
     solved=len(solved),
-    given_up=sum(row['status'] == 'given_up' for row in found),
-    diverged=sum(row['status'] == 'diverged' for row in found),
-    failed=sum(row['status'] == 'failed' for row in found),
+    finished=len(finished),
+    **counts,
     rate=statistics.wilson(len(solved), len(found)),
+    measures=held,
+    metric=measures.metric_of(held),
     sequences=tuple(sequences),
-    stopped=tuple(sorted(row['sequences_seen'] or 0 for row in unsolved)),
-    mean=_mean(sequences),
+    stopped=tuple(sorted(m.get('sequences_seen') or 0 for m in unsolved))
+    if unit == 'sequences'
+    else (),
     mean_interval=statistics.mean_interval(sequences, resamples=RESAMPLES),
     median=statistics.median(waits) if waits else None,
     median_interval=(
       statistics.median_bootstrap(waits, resamples=RESAMPLES) if waits else None
     ),
     wrong=_mean(
-      TESTS * row['test_wrong'] / row['test_total']
-      for row in solved
-      if row.get('test_total')
+      TESTS * m['test_wrong'] / m['test_total']
+      for m in solved
+      if m.get('test_total')
     ),
-    absolute=_mean(row.get('test_absolute') for row in solved),
-    squared=_mean(row.get('test_squared') for row in solved),
-    milestone=_mean(row.get('milestone') for row in found),
-    weights=next((number for number in weights if number), None),
     predictor=level.get('predictor', '') if level else '',
-    error=_mean(row.get('train_absolute') for row in unsolved),
     trivial=level['absolute'] if level else None,
     constant=_at_level(unsolved, 'train_absolute', level),
     weak=_at_level(solved, 'test_absolute', level),
-    seconds=math.fsum(row.get('seconds') or 0 for row in found),
-    command=commands.command(entries[0], [one['seed'] for one in entries]),
-    verdict=verdicts.verdict(sequences, len(found), missing, figures),
+    levels=predictors,
+    level=measures.best_level(predictors, held),
+    curves=_curves(found),
+    confusion=measures.confusion_of(finished),
+    classes=next(
+      (tuple(d['classes']) for d in details if d.get('classes')), ()
+    ),
+    after=tuple(
+      r['details']['after'] for r in finished if r['details'].get('after')
+    ),
+    facts=measures.facts_of(found),
+    kernels={
+      kernel: len(some)
+      for kernel, some in parts(details, lambda d: d.get('kernel')).items()
+      if kernel
+    },
+    seconds=math.fsum(r.get('seconds') or 0 for r in found),
+    command=commands.command(setting, [one.setting.seed for one in trials]),
+    verdict=verdicts.verdict(values, len(found), missing, figures),
   )
 
 
-def _id(entry):
-  return entry.get('trial') or entry['id']
+def _curves(records):
+  """Name -> the curves of that name, one a trial that has one."""
+  held = [(name, curve) for r in records for name, curve in r['curves'].items()]
+  return {
+    name: tuple(curve for _, curve in some if curve)
+    for name, some in parts(held, lambda pair: pair[0]).items()
+  }
 
 
 def _mean(values):
-  values = [value for value in values if value is not None]
+  values = list(values)
   return math.fsum(values) / len(values) if values else None
 
 
-def _at_level(rows, column, level):
+def _at_level(trials, metric, level):
   if not level:
     return 0
-  errors = (row.get(column) for row in rows)
+  errors = (one.get(metric) for one in trials)
   return sum(
     e is not None and e >= _CONSTANT * level['absolute'] for e in errors
   )
@@ -247,7 +332,7 @@ def _place(reading):
   """Sort key: the best reading first."""
   ratio = reading.verdict.ratio
   return (
-    verdicts.WORDS.index(reading.verdict.word),
+    verdict_words.WORDS.index(reading.verdict.word),
     -reading.solved / max(reading.trials, 1),
     abs(math.log(ratio)) if ratio else math.inf,
   )

@@ -6,8 +6,10 @@ A folder is read once, so a report of a run that goes on is of one moment.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from lstm_jax.lab.plan.programs import unit_of
 from lstm_jax.lab.report.summaries import parts
 from lstm_jax.lab.store import nets, seal, trial_records
+from lstm_jax.lab.store.setting import Setting
 
 # Of two records of a trial the origins may differ, the results may not.
 _COMPARED = tuple(
@@ -22,7 +24,7 @@ class Run(NamedTuple):
   Attributes:
     identity: hash of the plan.
     provenance: versions and machine that the plan names.
-    entries: id of a trial -> its entry in the plan, in the plan's order.
+    trials: id -> setting, in the plan's order.
     records: id -> record, of the trials that have ended.
     rows: id -> row of `results.csv`, of the same.
     problems: number of files in records/ that do not count.
@@ -31,7 +33,7 @@ class Run(NamedTuple):
 
   identity: str
   provenance: Mapping[str, Any]
-  entries: Mapping[str, Mapping[str, Any]]
+  trials: Mapping[str, Setting]
   records: Mapping[str, Mapping[str, Any]]
   rows: Mapping[str, Mapping[str, Any]]
   problems: int
@@ -42,13 +44,17 @@ class Joined(NamedTuple):
   """The trials of one or several runs, each once.
 
   Attributes:
-    entries: in the order of the plans, those of the first run first.
-    rows: of the trials that have ended in some run.
+    trials: id -> setting, in the order of the plans, the first run's first.
+    records: id -> record, of the trials that have ended in some run.
+    rows: of `results.csv`, of the same.
+    levels: id -> what predictors without recurrence reach on its data.
     warnings: what is wrong, one sentence each.
   """
 
-  entries: list[Mapping[str, Any]]
+  trials: dict[str, Setting]
+  records: dict[str, Mapping[str, Any]]
   rows: list[Mapping[str, Any]]
+  levels: dict[str, Mapping[str, Any]]
   warnings: list[str]
 
 
@@ -60,9 +66,9 @@ def read(opened) -> Run:
   """
   records, problems = trial_records.read_records(opened)
   return Run(
-    identity=seal.digest([opened.identity, list(opened.trials.values())]),
+    identity=seal.digest([opened.identity, opened.plan['trials']]),
     provenance=opened.plan.get('provenance', {}),
-    entries=opened.trials,
+    trials=opened.trials,
     records=records,
     rows={row['trial']: row for row in trial_records.rows(opened, records)},
     problems=len(problems),
@@ -71,11 +77,11 @@ def read(opened) -> Run:
 
 
 def join(runs: Sequence[Run]) -> Joined:
-  """Every trial once, with the entry and the row of the first that has one."""
-  entries, rows, others = {}, {}, {}
+  """Every trial once, with setting and row of the first that has one."""
+  trials, records, rows, others = {}, {}, {}, {}
   for run in runs:
-    for name, entry in run.entries.items():
-      entries.setdefault(name, entry)
+    trials = trials | {k: v for k, v in run.trials.items() if k not in trials}
+    records = {**run.records, **records}
     for name, row in run.rows.items():
       if said := _changes(rows.setdefault(name, row), row):
         others.setdefault(name, said)
@@ -89,16 +95,28 @@ def join(runs: Sequence[Run]) -> Joined:
   if others:
     said = [f'{name}: {said}' for name, said in list(others.items())[:_NAMED]]
     said += ['...'] * (len(others) > _NAMED)
-    trials = 'trial' if len(others) == 1 else 'trials'
+    noun = 'trial' if len(others) == 1 else 'trials'
     warnings.append(
-      f'A later run has other results of {len(others):,} {trials}; the first '
+      f'A later run has other results of {len(others):,} {noun}; the first '
       f'counts. {"; ".join(said)}.'
     )
   return Joined(
-    list(entries.values()),
-    [rows[name] for name in entries if name in rows],
+    trials,
+    {name: records[name] for name in trials if name in records},
+    [rows[name] for name in trials if name in rows],
+    levels_of(records),
     warnings,
   )
+
+
+def levels_of(
+  records: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Mapping[str, Any]]:
+  """Id -> what predictors without recurrence reach on a trial's data."""
+  return {
+    name: record['details'].get('levels') or {}
+    for name, record in records.items()
+  }
 
 
 def facts(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
@@ -106,11 +124,11 @@ def facts(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
   found, seen = {}, set()
   for number, run in enumerate(runs, 1):
     grids = ', '.join(
-      parts(run.entries.values(), lambda entry: f'grid {entry["grid"]}')
+      parts(run.trials.values(), lambda setting: f'grid {setting.grid}')
     )
     heading = 'The run' if len(runs) == 1 else f'Run {number}: {grids}'
-    found[heading] = _facts(run, len(seen & run.entries.keys()))
-    seen |= run.entries.keys()
+    found[heading] = _facts(run, len(seen & run.trials.keys()))
+    seen |= run.trials.keys()
   return found
 
 
@@ -119,14 +137,22 @@ def _facts(run, shared):
   packages = ('python', 'jax', 'jaxlib', 'numpy')
   versions = [f'{name} {made[name]}' for name in packages if made.get(name)]
   seconds = sum(row.get('seconds') or 0 for row in run.rows.values())
-  solved = sum(row['status'] == 'solved' for row in run.rows.values())
+  kernels = parts(
+    run.records.values(), lambda record: record['details'].get('kernel')
+  )
+  ended = f'{len(run.rows):,} of {len(run.trials):,} ended'
+  if {unit_of(one.learner) for one in run.trials.values()} != {'epochs'}:
+    solved = sum(row['status'] == 'solved' for row in run.rows.values())
+    ended += f', {solved:,} solved'
   devices, kind = made.get('device_count'), made.get('device_kind')
   said = {
-    'trials': f'{len(run.rows):,} of {len(run.entries):,} ended, '
-    f'{solved:,} solved',
+    'trials': ended,
     'shared': f'{shared:,} of the trials are in a run above, too'
     if shared
     else None,
+    'kernel': ', '.join(
+      f'{name} ({len(some):,})' for name, some in kernels.items() if name
+    ),
     'device time': f'{seconds:,.0f} s, summed over trials',
     'device': f'{devices} × {kind}' if devices and kind else kind,
     'processor': made.get('cpu'),

@@ -12,7 +12,18 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from lstm_jax.lab.plan.programs import unit_of
 from lstm_jax.lab.report import statistics
+from lstm_jax.lab.report.measures import (
+  Level,
+  Measure,
+  best_level,
+  finished,
+  levels_of,
+  measures_of,
+  metric_of,
+)
+from lstm_jax.lab.store.metrics import BY_NAME
 from lstm_jax.lab.store.trial_records import STATUSES
 
 # Parts of a setting that have a column of their own, in the order of columns
@@ -23,8 +34,7 @@ FIELDS += ('learning_rate',)
 ORIGINS = ('budget', 'grid', 'row')
 TESTS = 2560  # fresh sequences that the paper tests a solved net on
 
-_NUMBERS = ('sequences_to_success', 'test_wrong', 'test_total', 'seconds')
-_NUMBERS += ('train_absolute',)
+_NUMBERS = (*BY_NAME, 'seconds')
 
 
 class Summary(NamedTuple):
@@ -33,8 +43,9 @@ class Summary(NamedTuple):
   Attributes:
     setting: `FIELDS`, `ORIGINS` and every option -> value, without those that
       are missing.
-    trials, solved, given_up, diverged, failed: counts; `trials` is the
-      denominator.
+    unit: what its budget counts, 'sequences' or 'epochs'.
+    trials, solved, finished, given_up, diverged, failed: counts; `trials` is
+      the denominator, finished are those that trained to the end.
     rate: Wilson 95 % interval of the probability to solve.
     median: sequences to success of all trials, infinite if unsolved.
     interval: 95 % interval of the median; None for fewer than six trials.
@@ -47,11 +58,17 @@ class Summary(NamedTuple):
     seconds: sum over trials.
     published: the paper's figures, among them `success_after` (mean sequences
       to success) and `trials`; empty where nothing was published.
+    measures: of `measures.measures_of`.
+    metric: what its seeds are judged by, of `measures.JUDGED`; '' for nothing.
+    level: the best predictor without recurrence, None where none is known.
+    place: of its row in the plan, 0 where that is not known.
   """
 
   setting: Mapping[str, Any]
+  unit: str
   trials: int
   solved: int
+  finished: int
   given_up: int
   diverged: int
   failed: int
@@ -67,12 +84,17 @@ class Summary(NamedTuple):
   wrong: float | None
   seconds: float
   published: Mapping[str, Any]
+  measures: Mapping[str, Measure] = {}
+  metric: str = ''
+  level: Level | None = None
+  place: int = 0
 
 
 def summarize(
   rows: Iterable[Mapping[str, Any]],
   published: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
   planned: Mapping[str, Mapping[str, int]] | None = None,
+  levels: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Summary]:
   """Groups trials by setting.
 
@@ -83,6 +105,7 @@ def summarize(
       none.
     published: grid -> row -> figures, as in `Summary.published`.
     planned: grid -> row -> trials of the plan; those in `rows` where missing.
+    levels: trial -> what predictors without recurrence reach on its data.
 
   Returns:
     One summary a setting, sorted: numbers by size, `full` and nothing last.
@@ -95,16 +118,23 @@ def summarize(
   for row in rows:
     setting = _setting(row)
     key = tuple(sorted((name, repr(v)) for name, v in setting.items()))
-    groups.setdefault(key, []).append((setting, _result(row)))
+    level = (levels or {}).get(row.get('trial'), {})
+    groups.setdefault(key, []).append(
+      (setting, _result(row) | {'levels': level})
+    )
   found = []
+  places = [(g, row) for g, held in (planned or {}).items() for row in held]
   for group in groups.values():
     setting = group[0][0]
+    of = setting.get('grid'), setting.get('row')
+    place = places.index(of) if of in places else 0
     rows_of_grid = (published or {}).get(setting.get('grid'), {})
     figures = rows_of_grid.get(setting.get('row'), {})
     trials = [result for _, result in group]
+    trials.sort(key=lambda one: order(one['seed']))
     of_grid = (planned or {}).get(setting.get('grid'), {})
     missing = of_grid.get(setting.get('row'), len(trials)) - len(trials)
-    found.append(_summary(setting, trials, missing, figures))
+    found.append(_summary(setting, trials, missing, figures, place))
   return sorted(found, key=_place)
 
 
@@ -198,7 +228,9 @@ def _result(row):
     )
   if status == 'solved' and found['sequences_to_success'] is None:
     raise ValueError(f'sequences_to_success of solved trial {trial} is empty.')
-  return {**found, 'status': status}
+  seconds = found.pop('seconds')
+  seed = _number(row.get('seed'))
+  return {'status': status, 'seed': seed, 'seconds': seconds, 'metrics': found}
 
 
 def _number(value):
@@ -211,36 +243,43 @@ def _number(value):
   return value
 
 
-def _summary(setting, trials, missing, figures):
-  solved = [t for t in trials if t['status'] == 'solved']
-  sequences = [t['sequences_to_success'] for t in solved]
-  waits = sequences + [math.inf] * (len(trials) - len(solved))
-  tested = [t for t in solved if t['test_total']]
-  errors = [
-    t['train_absolute']
-    for t in trials
-    if t['status'] != 'solved' and t['train_absolute'] is not None
+def _summary(setting, trials, missing, figures, place):
+  held = measures_of([(t['status'], t['metrics']) for t in trials])
+  solved = [t['metrics'] for t in trials if t['status'] == 'solved']
+  sequences = [m['sequences_to_success'] for m in solved]
+  waits = sequences + [math.inf] * (len(trials) - len(sequences))
+  shares = [
+    m['test_wrong'] / m['test_total'] for m in solved if m['test_total']
   ]
-  shares = [t['test_wrong'] / t['test_total'] for t in tested]
+  mean = lambda name: held[name].mean if name in held else None
+  counts = {
+    status: sum(t['status'] == status for t in trials)
+    for status in ('given_up', 'diverged', 'failed')
+  }
+  levels = levels_of([{'details': t} for t in trials])
   return Summary(
     setting=setting,
+    unit=unit_of(setting.get('learner')),
     trials=len(trials),
-    solved=len(solved),
-    given_up=sum(t['status'] == 'given_up' for t in trials),
-    diverged=sum(t['status'] == 'diverged' for t in trials),
-    failed=sum(t['status'] == 'failed' for t in trials),
-    rate=statistics.wilson(len(solved), len(trials)),
+    solved=len(sequences),
+    finished=len(finished(trials)),
+    **counts,
+    rate=statistics.wilson(len(sequences), len(trials)),
     median=statistics.median(waits),
     interval=statistics.median_interval(waits),
-    mean=math.fsum(sequences) / len(solved) if solved else None,
+    mean=mean('sequences_to_success'),
     low=min(sequences, default=None),
     high=max(sequences, default=None),
     sequences=tuple(sorted(sequences)),
-    error=math.fsum(errors) / len(errors) if errors else None,
+    error=mean('train_absolute'),
     missing=missing,
     wrong=TESTS * math.fsum(shares) / len(shares) if shares else None,
     seconds=math.fsum(t['seconds'] or 0 for t in trials),
     published=figures,
+    measures=held,
+    metric=metric_of(held),
+    level=best_level(levels, held),
+    place=place,
   )
 
 

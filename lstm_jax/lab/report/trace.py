@@ -8,11 +8,11 @@ from lstm_jax.lab.store import memory
 _GATES = ('input_gates', 'output_gates')
 
 
-def trace(entry, params, seed=0):
+def trace(setting, params, seed=0):
   """One fresh sequence through a kept net, everything on the way recorded.
 
   Args:
-    entry: the trial's entry in the plan.
+    setting: of the trial.
     params: path -> array, from `load`.
     seed: of the sequence.
 
@@ -32,10 +32,10 @@ def trace(entry, params, seed=0):
   from lstm_jax.ops import prng
   from lstm_jax.ops.arrays import cast, dense
 
-  task_options, cell_options = _options(entry)
-  task = catalog.build('tasks', entry['task'], **task_options)
+  cell_options = dict(setting.cell_options)
+  task = catalog.build('tasks', setting.task, **dict(setting.task_options))
   cell = catalog.build(
-    'cells', entry['cell'], task.num_inputs, task.num_outputs, **cell_options
+    'cells', setting.cell, task.num_inputs, task.num_outputs, **cell_options
   )
   structure = jax.tree.structure(cell.mask)
   paths = jax.tree_util.tree_flatten_with_path(cell.mask)[0]
@@ -44,7 +44,7 @@ def trace(entry, params, seed=0):
     for p, _ in paths
   )
   key = prng.Key(*map(jnp.asarray, prng.key_of(seed)))
-  length = jnp.int32(entry['length'] or 1)
+  length = jnp.int32(setting.length or 1)
   stream = task.stream(task.fresh(key, length))
   times = jnp.arange(int(stream.length))
 
@@ -67,25 +67,3 @@ def trace(entry, params, seed=0):
     blocks * bool(cell_options.get(kind)) for kind in _GATES
   )
   return record
-
-
-def _options(entry):
-  """Task and cell options of a trial's entry in the plan."""
-  found = []
-  for kind in ('task', 'cell'):
-    prefix = f'{kind}.'
-    found.append(
-      {
-        name.removeprefix(prefix): value
-        for name, value in entry['options'].items()
-        if name.startswith(prefix)
-      }
-    )
-  task, cell = found
-  hidden = entry['hidden']
-  if isinstance(hidden, str):
-    blocks, size = map(int, hidden.split('x'))
-    cell |= {'blocks': blocks, 'block_size': size}
-  elif hidden is not None:
-    cell['hidden'] = hidden
-  return task, cell

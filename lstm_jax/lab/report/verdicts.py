@@ -1,23 +1,28 @@
 """The verdict on a reading of a published row, by a rule fixed in advance.
 
-The rule is printed in every report; the figures in its text are the constants
-that the code uses, so the two cannot drift apart.
+What was published decides by which rule: sequences to success and shares of
+solved trials by that of this file, an accuracy or a loss of one run by that of
+`further_run`. A rule is printed in every report that uses it; the figures in
+its text are the constants that the code uses, so the two cannot drift apart.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from lstm_jax.lab.report import statistics
-
-REPRODUCED, NOT, UNDER = 'reproduced', 'not reproduced', 'under-powered'
-NONE = 'no verdict'
-WORDS = (REPRODUCED, UNDER, NOT, NONE)  # best first
+from lstm_jax.lab.report import further_run, statistics
+from lstm_jax.lab.report.verdict_words import (
+  NONE,
+  NOT,
+  REPRODUCED,
+  UNDER,
+  WIDEST,
+  Verdict,
+)
 
 FEWEST = 10  # trials
 LEVEL = 0.95
 ALPHA = 0.05
-WIDEST = 2.0  # factor that the interval may reach from our mean
 WIDEST_SHARE = 0.4  # width of the interval of our share of solved trials
 TRIALS = 10  # published trials where the paper gives no number
 
@@ -54,22 +59,32 @@ RULE = (
 )
 
 
-class Verdict(NamedTuple):
-  """What is said of one reading.
+def rule_of(figures: Mapping[str, Any]) -> tuple[str, ...]:
+  """The rule by which a row with these published figures is judged."""
+  return further_run.RULE if further_run.metric_of(figures) else RULE
 
-  Attributes:
-    word: one of `WORDS`.
-    reason: why, a clause without a full stop.
-    ratio: our mean over the published one, None without either.
-    reach: the factor r of the rule, None for fewer than two solved trials.
-    p: of the test for equal shares, None where they are not compared.
+
+def verdict(
+  values: Mapping[str, Sequence[float]],
+  trials: int,
+  missing: int,
+  figures: Mapping[str, Any],
+) -> Verdict:
+  """The verdict on our trials, by the rule for what was published.
+
+  Args:
+    values: metric -> one number a trial, of those that it is summed up over,
+      see `store.metrics`; 'test_total' among them.
+    trials: that have ended, solved or not.
+    missing: trials of the plan still to come.
+    figures: the published ones: `success_after`, `trials`, `success_percent`;
+      or `accuracy` and `valid_accuracy` in percent, `loss`, `of` (test
+      examples); each may be missing.
   """
-
-  word: str
-  reason: str
-  ratio: float | None = None
-  reach: float | None = None
-  p: float | None = None
+  if further_run.metric_of(figures):
+    return further_run.verdict(values, missing, figures)
+  sequences = values.get('sequences_to_success', ())
+  return verdict_of_means(sequences, trials, missing, figures)
 
 
 def published_mean(figures: Mapping[str, Any]) -> float | None:
@@ -100,7 +115,7 @@ def published_successes(figures: Mapping[str, Any]) -> int | None:
   return trials if percent is None else round(percent / 100 * trials)
 
 
-def verdict(
+def verdict_of_means(
   sequences: Sequence[float],
   trials: int,
   missing: int,

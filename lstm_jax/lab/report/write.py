@@ -5,14 +5,11 @@ from lstm_jax.lab.report import (
   drawing,
   html_page,
   markdown,
-  metric_kind,
   naming,
   publishing,
   runs,
   trace,
 )
-from lstm_jax.lab.report import metric_write as comparison_writing
-from lstm_jax.lab.report.figures import sequence
 from lstm_jax.lab.report.rows import heading
 from lstm_jax.lab.store import nets
 
@@ -34,51 +31,42 @@ def write(folders, out=None):
   Raises:
     ValueError: several folders and no `out`.
     Refused: a record of another version; `out` is the folder of a run, and not
-      of the only one; runs on tasks and on data sets together.
+      of the only one.
     StorageError, Unusable: the disk.
-
-  Runs on data sets have a report of their own (`comparisons.writing`).
   """
-  if metric_kind.all_comparisons(folders):
-    return comparison_writing.write(folders, out)
   out = publishing.directory(folders, out)
   held = [runs.read(opened) for opened in folders]
   key = publishing.key(
-    [[run.identity, run.rows, run.problems, run.nets] for run in held]
+    [[run.identity, run.records, run.problems, run.nets] for run in held]
   )
   there = publishing.there(out, key)
   if there:
     return there
-  joined = runs.join(held)
-  report = content.made(
-    joined.entries, joined.rows, runs.facts(held), joined.warnings
-  )
-  pictures, left_out = _pictures(folders, report)
+  drawable = publishing.can_draw()
+  report = content.made(held)
+  left_out = '' if drawable else publishing.LEFT_OUT
+  pictures = {}
+  if drawable:
+    traces, left_out = _traces(folders, report)
+    pictures = drawing.draw_all(report, traces)
+  report = content.with_warning(report, left_out)
   return publishing.publish(
     out,
     folders[0].disk,
     pictures,
-    html_page.page(report, pictures, left_out, key),
-    lambda linked: markdown.document(report, linked, left_out),
+    html_page.page(report, pictures, key),
+    lambda linked: markdown.document(report, linked),
   )
-
-
-def _pictures(folders, report):
-  """Name -> (caption, SVG), and what is missing and why."""
-  if not publishing.can_draw():
-    return {}, publishing.LEFT_OUT
-  traces, left_out = _traces(folders, report)
-  return drawing.draw_all(report, traces), left_out
 
 
 def _traces(folders, report):
   """(title, trace, blocks) of one solved net a task; why some are missing."""
-  held = {}  # setting -> (entry, net) of each kept net
+  held = {}  # what is alike -> (setting, net) of each kept net
   for opened in folders:
     for name, params in nets.load(opened).items():
-      if entry := opened.trials.get(name):
-        kept = entry, params
-        held.setdefault(naming.setting(entry), []).append(kept)
+      if setting := opened.trials.get(name):
+        kept = setting, params
+        held.setdefault(naming.alike(setting), []).append(kept)
   found, tasks, trouble = [], set(), {}
   rows = [*report.published, *report.others]
   readings = [(row, row.best) for row in rows]
@@ -87,10 +75,10 @@ def _traces(folders, report):
     if row.task in tasks:
       continue
     words = f'{heading(row)}, {reading.name}: one fresh sequence'
-    for entry, params in held.get(naming.setting(reading.entry), ()):
-      blocks = sequence.blocks_of(entry)
+    for setting, params in held.get(naming.alike(reading.setting), ()):
+      blocks = dict(setting.cell_options).get('blocks')
       try:
-        found.append((words, trace.trace(entry, params), blocks))
+        found.append((words, trace.trace(setting, params), blocks))
       except (ValueError, TypeError, KeyError) as error:
         # A net of another version: the report can do without.
         trouble[row.task] = f'No picture of a net of {row.task}: {error}.'

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 
 from lstm_jax import testing
 from lstm_jax.lab.data.files.errors import BadData
-from lstm_jax.lab.plan.setting import Setting
+from lstm_jax.lab.store.setting import Setting
 from lstm_jax.training.examples import Dataset
 from lstm_jax.types import Cell, Task
 

@@ -4,17 +4,73 @@ Everything that a setting hands to the library is handed over here.
 """
 
 import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from lstm_jax.lab.plan import catalog
-from lstm_jax.lab.plan.setting import length_is_static
+from lstm_jax.lab.plan.programs import learner_of, length_is_static, programs
 from lstm_jax.lab.store import files, sources
 
 # What runs beside the modules that a setting names.
 _HERE = 'lstm_jax.lab.run.builds'
 _LOOP = {
-  'tasks': ('lstm_jax.lab.run.scheduler', 'lstm_jax.training.lanes'),
-  'datasets': ('lstm_jax.lab.run.scheduler', 'lstm_jax.training.epochs'),
+  'learners': ('lstm_jax.lab.run.scheduler', 'lstm_jax.training.lanes'),
+  'trainers': ('lstm_jax.lab.run.scheduler', 'lstm_jax.training.epochs'),
 }
+
+
+class Programs(NamedTuple):
+  """What runs some trials, before their folder is opened.
+
+  Attributes:
+    makers: name of a program -> what makes its `Loop`.
+    members: name of a program -> ids of its trials.
+    widths: name of a program -> lane widths that may be compiled.
+    units: ids that one shard runs together, in the order of the plan.
+    provenance: what results depend on beside the program: the data's checksums
+      and which code runs the layers.
+    is_native: setting -> whether the compiled loops run its layers.
+    reasons: one line for each setting that is refused.
+  """
+
+  makers: Mapping[str, Any] = {}
+  members: Mapping[str, list[str]] = {}
+  widths: Mapping[str, tuple[int, ...]] = {}
+  units: tuple[tuple[str, ...], ...] = ()
+  provenance: Mapping[str, Any] = {}
+  is_native: Callable[[Any], bool] = lambda setting: False
+  reasons: tuple[str, ...] = ()
+
+
+def on_line(trials, how, device) -> Programs:
+  """The programs of trials on-line.
+
+  Args:
+    trials: id -> setting.
+    how: a `flags.Run`.
+    device: of the kind that runs them.
+  """
+  del how
+  from lstm_jax.training import lanes
+
+  names, settings = list(trials), list(trials.values())
+  members = {
+    key: [names[i] for i in where] for key, where in programs(settings).items()
+  }
+  makers, reasons, checked = {}, [], set()
+  for key, of in members.items():
+    setting = trials[of[0]]
+    try:
+      makers[key] = build(setting, checked)
+    except ValueError as why:
+      reasons.append(f'row {setting.row}: {why}')
+  return Programs(
+    makers,
+    members,
+    {key: lanes.widths_of(device, m.carried) for key, m in makers.items()},
+    tuple((name,) for name in names),
+    reasons=tuple(reasons),
+  )
 
 
 def build(setting, checked=None):
@@ -98,15 +154,12 @@ def code(trials, is_native=lambda setting: False):
     native = is_native(setting)
     key = (setting.task, setting.cell, setting.learner, native)
     if key not in made:
-      task, learner = (
-        catalog.kind_of(role, getattr(setting, role))
-        for role in ('task', 'learner')
-      )
+      entries = [
+        catalog.find(role, getattr(setting, role)) for role in catalog.ROLES
+      ]
       modules = (
-        *_LOOP[task],
-        catalog.module_of(task, setting.task),
-        catalog.module_of('cells', setting.cell),
-        catalog.module_of(learner, setting.learner),
+        *_LOOP[learner_of(setting).kind],
+        *(catalog.module_of(entry.kind, entry.name) for entry in entries),
       )
       files = sources.of_modules(modules, known)
       made[key] = files | sources.of_module(_HERE, known)

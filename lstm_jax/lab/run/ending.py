@@ -4,14 +4,11 @@ from lstm_jax.lab.plan import text_columns
 from lstm_jax.lab.report import (
   content,
   headline,
-  metric_kind,
-  metric_rows,
+  runs,
   summaries,
   terminal,
   write,
 )
-from lstm_jax.lab.report import metric_headline as comparison_headline
-from lstm_jax.lab.report import metric_terminal as comparison_table
 from lstm_jax.lab.report.figures import of_run
 from lstm_jax.lab.run import mains
 from lstm_jax.lab.store import curves, faults, reruns, trial_records
@@ -20,8 +17,7 @@ from lstm_jax.lab.store import curves, faults, reruns, trial_records
 def write_tables(opened):
   """Makes the tables of the records; returns `results.read_records`."""
   records, problems = trial_records.write_csv(opened)
-  if metric_kind.all_comparisons([opened]):
-    curves.write(opened, records)
+  curves.write(opened, records)
   return records, problems
 
 
@@ -29,23 +25,17 @@ def show(opened):
   """Prints the table, draws the figures; returns the exit code."""
   records, problems = write_tables(opened)
   print()
-  pictures = []
-  if metric_kind.all_comparisons([opened]):
-    entries = list(opened.trials.values())
-    lines = metric_rows.lines(entries, records)
-    print(comparison_table.text(lines))
-    print('\n' + text_columns.wrapped(comparison_headline.sentence(lines)))
-  else:
-    rows = trial_records.rows(opened, records)
-    published = content.published_figures(list(opened.trials.values()))
-    planned = content.planned(opened.trials.values())
-    found = summaries.summarize(rows, published, planned)
-    print(terminal.text(found))
-    print('\n' + text_columns.wrapped(headline.sentence(found)))
-    if said := terminal.verdict_line(found):
-      print(text_columns.wrapped(said))
-    drawn = of_run.draw_all(rows, opened.path / 'figures', published)
-    pictures = [str(p) for p in drawn if p.suffix == '.png']
+  rows = trial_records.rows(opened, records)
+  published = content.published_figures(opened.trials)
+  found = summaries.summarize(
+    rows, published, content.planned(opened.trials), runs.levels_of(records)
+  )
+  print(terminal.text(found))
+  print('\n' + text_columns.wrapped(headline.sentence(found)))
+  if said := terminal.verdict_line(found):
+    print(text_columns.wrapped(said))
+  drawn = of_run.draw_all(rows, opened.path / 'figures', published)
+  pictures = [str(p) for p in drawn if p.suffix == '.png']
   print()
   missing = len(opened.trials) - len(records)
   if missing:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from lstm_jax.lab.data.files import errors
-from lstm_jax.lab.plan.setting import changed, programs, trial_id
+from lstm_jax.lab.plan.programs import learner_of, programs
 from lstm_jax.lab.run import (
   aborts,
   builds,
@@ -23,7 +23,6 @@ from lstm_jax.lab.run import (
   verifying,
   xla_flags,
 )
-from lstm_jax.lab.run.builds import build
 from lstm_jax.lab.store import (
   checkpoints,
   faults,
@@ -34,10 +33,12 @@ from lstm_jax.lab.store import (
   nets,
   provenance,
   reruns,
-  seal,
   trial_records,
 )
+from lstm_jax.lab.store.setting import entry_of, trial_id
 
+# A kind of learner -> what makes the programs of its trials.
+_PREPARE = {'learners': builds.on_line, 'trainers': groups.supervised}
 _ABORTED = (
   'sweep: a compiled library has aborted, most likely for want of memory: that '
   'is no result, what was saved is safe, run the same command again; the last '
@@ -59,7 +60,7 @@ def run(plan, how, stop):
   """
   path = Path(how.out or plan.out)
   trials = {trial_id(s): s for s in plan.trials}
-  stored = [plan_entry(name, s) for name, s in trials.items()]
+  stored = [entry_of(setting) for setting in trials.values()]
   try:
     if how.verify:
       now = builds.code(trials)
@@ -92,57 +93,6 @@ def run(plan, how, stop):
     raise
 
 
-def plan_entry(name, setting):
-  """A trial as the plan stores it: the columns of its setting."""
-  cell = dict(setting.cell_options)
-  learner = dict(setting.learner_options)
-  numbers = dict(setting.numbers)
-  hidden = cell.get('hidden')
-  if 'blocks' in cell:
-    hidden = f'{cell["blocks"]}x{cell["block_size"]}'
-  window = learner.get('window')
-  if 'window' in learner and window is None:
-    window = 'full'
-  if setting.is_comparison:
-    window = dict(setting.task_options).get('window')
-  shown = {'length', 'window', 'hidden', 'blocks', 'block_size'}
-  options = {
-    f'{kind}.{key}': value
-    for kind, pairs in (
-      ('task', setting.task_options),
-      ('cell', setting.cell_options),
-      ('learner', setting.learner_options),
-    )
-    for key, value in pairs
-    if key not in shown
-  }
-  options |= {
-    key: value for key, value in numbers.items() if key != 'learning_rate'
-  }
-  return {
-    'id': name,
-    'trial': name,
-    'grid': setting.grid,
-    'row': setting.row,
-    'line': setting.line,
-    'source': setting.source,
-    'reading': setting.reading,
-    'tried': setting.tried,
-    'task': setting.task,
-    'cell': setting.cell,
-    'learner': setting.learner,
-    'length': setting.length,
-    'window': window,
-    'hidden': hidden,
-    'learning_rate': numbers.get('learning_rate'),
-    'options': options,
-    'changed': ' '.join(changed(setting)),
-    'seed': setting.seed,
-    'budget': setting.budget,
-    'published': dict(setting.published),
-  }
-
-
 def _finished(path, how, trials, stored):
   """The open folder if every trial of this plan has ended in it.
 
@@ -153,8 +103,8 @@ def _finished(path, how, trials, stored):
     opened = folder.open_folder(path)
   except faults.StoreError:
     return None  # absent or strange: whoever opens it to run will say
-  entries = {name: opened.trials.get(name) for name in trials}
-  if list(entries.values()) != seal.plain(stored):
+  known = {entry['id']: entry for entry in opened.plan['trials']}
+  if [known.get(name) for name in trials] != stored:
     return None
   records, problems = trial_records.read_records(opened)
   if problems or not records.keys() >= trials.keys():
@@ -190,10 +140,9 @@ def _ended(path):
 
 def _run(plan, how, stop, path, trials, stored):
   mains.tell(plan.title, f'{len(trials):,} trials in {path}')
-  # The flags for small nets turn the products of a batch into plain loops:
-  # twenty times as slow where the compiled loop of a layer is not there.
-  small = not any(setting.is_comparison for setting in plan.trials)
-  xla_flags.set_flags(how.xla_profile if small else 'none', how.devices)
+  profiles = {learner_of(setting).xla_profile for setting in plan.trials}
+  profile = how.xla_profile if profiles == {'auto'} else 'none'
+  xla_flags.set_flags(profile, how.devices)
   with stop.polled():  # an import is no place for an exception
     devices = xla_flags.devices()
     jax_options.pin()
@@ -206,15 +155,20 @@ def _run(plan, how, stop, path, trials, stored):
     key: [names[i] for i in where]
     for key, where in programs(list(trials.values())).items()
   }
-  of_data = [s for s in trials.values() if s.is_comparison]
-  prepared, reasons = groups.prepare(of_data, how)
-  made, more = _builds(trials, shared)
-  reasons += more
+  by_kind = {kind: {} for kind in _PREPARE}
+  for name, setting in trials.items():
+    by_kind[learner_of(setting).kind][name] = setting
+  prepared = [
+    _PREPARE[kind](some, how, devices[0]) for kind, some in by_kind.items()
+  ]
+  reasons = [reason for made in prepared for reason in made.reasons]
   for reason in reasons:
     print(f'sweep: {reason}', file=sys.stderr)
   if reasons:
     return int(faults.Exit.USAGE)
-  now = builds.code(trials, prepared.is_native)
+  now = {}
+  for made, some in zip(prepared, by_kind.values(), strict=True):
+    now |= builds.code(some, made.is_native)
   opened = folder.create_or_open(
     path,
     {
@@ -225,7 +179,7 @@ def _run(plan, how, stop, path, trials, stored):
         devices[0].device_kind,
         len(devices),
         jax_config=jax_options.recorded(),
-        **prepared.provenance,
+        **{k: v for made in prepared for k, v in made.provenance.items()},
       ),
     },
     how.allow_drift,
@@ -237,9 +191,7 @@ def _run(plan, how, stop, path, trials, stored):
   with stop.polled(), held:
     _clean(opened)
     opened, records, saved = _what_is_left(opened, how, trials, now)
-    state = _train(
-      opened, how, trials, shared, records, saved, prepared, made, devices, stop
-    )
+    state = _train(opened, how, trials, prepared, records, saved, devices, stop)
     records, _ = ending.write_tables(opened)
     if len(records) == len(opened.trials):
       # Nothing of anybody is under way any more, also if a stop came just now.
@@ -298,37 +250,26 @@ def _what_is_left(opened, how, trials, now):
   )
 
 
-def _train(
-  opened, how, trials, shared, records, saved, prepared, made, devices, stop
-):
+def _train(opened, how, trials, prepared, records, saved, devices, stop):
   """Runs what is left of this shard's part; returns its `RunState`."""
   from lstm_jax.lab.run import scheduler
-  from lstm_jax.training import lanes
 
-  of_data = {name: s for name, s in trials.items() if s.is_comparison}
-  side_by_side = groups.lanes_of(devices[0])
-  held = groups.groups_of(of_data, prepared, side_by_side)
   shard, parts = how.shard
-  # A group is trained whole: its lanes have the bits of their program.
-  units = [(name,) for name in trials if name not in of_data][shard::parts]
-  units += [group.names for group in held][shard::parts]
+  units = [unit for made in prepared for unit in made.units[shard::parts]]
   left = [
     name for unit in units if not records.keys() >= {*unit} for name in unit
   ]
-  levels = groups.levels_of()
-  makers = made | {g.key: groups.Build(g, prepared, levels) for g in held}
-  widths = {
-    key: lanes.widths_of(devices[0], m.carried) for key, m in made.items()
-  }
-  widths |= {group.key: (len(group.names),) for group in held}
-  programs_of = {
-    key: [name for name in names if name not in of_data]
-    for key, names in shared.items()
-  }
-  programs_of |= {group.key: group.names for group in held}
+  makers, members, widths = (
+    {
+      key: value
+      for made in prepared
+      for key, value in getattr(made, of).items()
+    }
+    for of in ('makers', 'members', 'widths')
+  )
   mine = [name for unit in units for name in unit]
   state = recorder.RunState(
-    opened, how, trials, programs_of, mine, records, devices
+    opened, how, trials, members, mine, records, devices
   )
   if left and not stop():
     scheduler.run(
@@ -343,17 +284,3 @@ def _train(
   state.display.close()
   state.say_work()
   return state
-
-
-def _builds(trials, shared):
-  """Program key -> `lanes.Build` of tasks, and why settings are refused."""
-  found, reasons, checked = {}, [], set()
-  for key, members in shared.items():
-    setting = trials[members[0]]
-    if setting.is_comparison:
-      continue
-    try:
-      found[key] = build(setting, checked)
-    except ValueError as why:
-      reasons.append(f'row {setting.row}: {why}')
-  return found, reasons

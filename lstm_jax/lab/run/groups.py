@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lstm_jax.lab.plan import catalog
-from lstm_jax.lab.plan.setting import digest, programs, steps
+from lstm_jax.lab.plan.programs import programs, steps
 from lstm_jax.lab.run import builds
+from lstm_jax.lab.store import seal
 
 # Seeds side by side on an accelerator.
 LANES = 8
@@ -24,39 +25,16 @@ def lanes_of(device):
   return 1 if device.platform == 'cpu' else LANES
 
 
-class Prepared(NamedTuple):
-  """What is needed of a plan before its folder is opened.
-
-  Attributes:
-    build: setting -> (`Dataset`, `Trainer`), made once a program.
-    provenance: what results depend on beside the program: the data's checksums
-      and which code runs the layers.
-    is_native: setting -> whether the compiled loops run its layers.
-  """
-
-  build: Any
-  provenance: dict[str, Any]
-  is_native: Any
-
-
-def prepare(settings, how):
-  """Reads the data and makes the nets of a plan.
+def builder(how, admit=lambda setting, cell: None):
+  """`setting -> (Dataset, Trainer)`, made once a program.
 
   Args:
-    settings: all trials.
-    how: a `flags.Run`.
-
-  Returns:
-    `(Prepared, reasons)`: one line for each setting that is refused.
-
-  Raises:
-    Missing, BadData: a data set is not there, or damaged.
+    how: a `flags.Run`, which says where data lie.
+    admit: called with a setting and its cell before it is trained with.
   """
   from lstm_jax.lab.data.files.errors import Source
-  from lstm_jax.lab.run import admission
 
   source = Source(how.data_dir or None, how.skip_bad)
-  checked = set()
 
   @functools.cache
   def dataset(name, options):
@@ -69,14 +47,32 @@ def prepare(settings, how):
       options['length'] = setting.length
     data = dataset(setting.task, tuple(sorted(options.items())))
     make_cell = builds.cell_of(setting)
-    admission.of_layer(checked, setting, make_cell(data.num_inputs or 1))
+    admit(setting, make_cell(data.num_inputs or 1))
     return data, builds.trainer(setting, make_cell, data)
 
-  def build(setting):
-    # The numbers and the seed of a trial are not part of its program.
-    return made(dataclasses.replace(setting, seed=0, numbers=(), row=''))
+  # The numbers and the seed of a trial are not part of its program.
+  return lambda setting: made(
+    dataclasses.replace(setting, seed=0, numbers=(), row='', axes=())
+  )
 
+
+def supervised(trials, how, device) -> builds.Programs:
+  """The programs of supervised runs: reads the data and makes the networks.
+
+  Args:
+    trials: id -> setting.
+    how: a `flags.Run`.
+    device: of the kind that runs them.
+
+  Raises:
+    Missing, BadData: a data set is not there, or damaged.
+  """
+  from lstm_jax.lab.run import admission
+
+  checked = set()
+  build = builder(how, functools.partial(admission.of_layer, checked))
   reasons, data, kernels = [], {}, {}
+  settings = list(trials.values())
   for where in programs(settings).values():
     setting = settings[where[0]]
     try:
@@ -89,15 +85,24 @@ def prepare(settings, how):
       continue
     if held.checksum:
       data[setting.task] = held.checksum
-  is_native = lambda setting: (
-    setting.is_comparison and build(setting)[1].model.kernel() == 'native'
-  )
   more = {'data': data, 'layer_code': kernels}
   if 'native' in kernels.values():
     from lstm_jax.nn.native import library
 
     more['compiler'] = builds.compiler_of(library.path())
-  return Prepared(build, more, is_native), reasons
+  if reasons:
+    return builds.Programs(provenance=more, reasons=tuple(reasons))
+  groups = groups_of(trials, build, lanes_of(device))
+  levels = levels_of()
+  return builds.Programs(
+    {group.key: Build(group, build, levels) for group in groups},
+    {group.key: list(group.names) for group in groups},
+    {group.key: (len(group.names),) for group in groups},
+    # A group is trained whole: its lanes have the bits of their program.
+    tuple(group.names for group in groups),
+    more,
+    lambda setting: build(setting)[1].model.kernel() == 'native',
+  )
 
 
 class Group(NamedTuple):
@@ -119,12 +124,12 @@ class Build(NamedTuple):
 
   Attributes:
     group: the `Group`.
-    prepared: the `Prepared` of the plan.
+    build: setting -> (`Dataset`, `Trainer`), made once a program.
     levels: `(dataset, seed, pool) -> dict`, see `levels_of`.
   """
 
   group: Group
-  prepared: Prepared
+  build: Callable[..., tuple[Any, Any]]
   levels: Callable[..., dict]
 
   def loop(self, name, compiled, widths, tests):
@@ -133,7 +138,7 @@ class Build(NamedTuple):
 
     del name, widths, tests  # of trials on-line
     one = self.group.settings[0]
-    dataset, trainer = self.prepared.build(one)
+    dataset, trainer = self.build(one)
     pools = [dataset.pool(setting.seed) for setting in self.group.settings]
     loop = epochs.loop_of(
       trainer,
@@ -148,13 +153,11 @@ class Build(NamedTuple):
     def results(nets):
       nets, outcomes = loop.results(nets)
       return nets, [
-        outcome._replace(
-          more=_facts(
-            outcome.more['trained'],
-            dataset,
-            trainer,
-            self.levels(dataset, setting.seed, pool),
-          )
+        _measured(
+          outcome,
+          dataset,
+          trainer,
+          self.levels(dataset, setting.seed, pool),
         )
         for outcome, setting, pool in zip(
           outcomes, self.group.settings, pools, strict=bool(outcomes)
@@ -181,36 +184,32 @@ def levels_of():
   return levels
 
 
-def _facts(trained, dataset, trainer, levels):
-  """What the record of a supervised run holds beside that of a trial."""
-  test = trained.test
-  facts = {
-    'curves': trained.curves,
-    'test': test,
-    'best': trained.best,
-    'confusion': trained.confusion,
-    'classes': list(dataset.classes),
-    'levels': levels,
-    'after': trained.after,
-    'facts': dict(dataset.facts),
-    'kernel': trainer.model.kernel(),
-    'test_total': test['total'],
-  }
-  if 'right' in test:
-    facts['test_wrong'] = test['total'] - test['right']
-  if dataset.loss == 'squared':
-    facts['test_squared'] = test['loss']
-  return facts
+def _measured(outcome, dataset, trainer, levels):
+  """An outcome with what its record holds of the data beside the network."""
+  details = dict(outcome.details)
+  after = details.pop('after', {})
+  numbers = {k: v for k, v in after.items() if isinstance(v, float)}
+  return outcome._replace(
+    metrics={**outcome.metrics, **numbers},
+    details={
+      **{key: details[key] for key in ('confusion',) if key in details},
+      'classes': list(dataset.classes),
+      'levels': levels,
+      'after': {k: v for k, v in after.items() if k not in numbers},
+      'facts': dict(dataset.facts),
+      'kernel': trainer.model.kernel(),
+    },
+  )
 
 
-def groups_of(trials, prepared, lanes=LANES):
+def groups_of(trials, build, lanes=LANES):
   """The groups of a plan; they do not depend on what has ended.
 
   Seeds whose parts differ in size (folds) do not share a group.
 
   Args:
     trials: id -> setting, all of the plan.
-    prepared: of `prepare`.
+    build: setting -> (`Dataset`, `Trainer`).
     lanes: most trials of a group.
   """
   alike = {}
@@ -218,7 +217,7 @@ def groups_of(trials, prepared, lanes=LANES):
   for key, where in programs(settings).items():
     for i in where:
       setting = settings[i]
-      dataset = prepared.build(setting)[0]
+      dataset = build(setting)[0]
       parts = dataset.parts or (lambda seed, d=dataset: d.pool(seed).parts)
       found = parts(setting.seed)
       sizes = tuple((part, len(at)) for part, at in found.items())
@@ -228,7 +227,7 @@ def groups_of(trials, prepared, lanes=LANES):
     for some in split(where, lanes):
       ids = tuple(names[i] for i in some)
       groups.append(
-        Group(digest(ids)[:12], ids, tuple(settings[i] for i in some))
+        Group(seal.digest(ids)[:12], ids, tuple(settings[i] for i in some))
       )
   return groups
 

@@ -1,16 +1,14 @@
 """What the best net of a run on a data set answers."""
 
 import io
-import shlex
 from pathlib import Path
 
 import numpy as np
 
-from lstm_jax.lab.plan import flags, plan, values
-from lstm_jax.lab.plan.setting import trial_id
-from lstm_jax.lab.report import commands
+from lstm_jax.lab.plan import flags, values
 from lstm_jax.lab.run import groups
 from lstm_jax.lab.store import files
+from lstm_jax.lab.store.setting import Setting
 from lstm_jax.training.batches import in_batches
 from lstm_jax.training.loop import restored
 
@@ -18,11 +16,11 @@ _BATCH = 64
 _MOST_BYTES = 1 << 28
 
 
-def answers(entry, params, asked):
+def answers(setting: Setting, params, asked):
   """Answers to the test part of the data set, or to a file.
 
   Args:
-    entry: the trial's entry in the plan.
+    setting: of the trial.
     params: path -> array.
     asked: a `predict.Asked`.
 
@@ -35,17 +33,18 @@ def answers(entry, params, asked):
   """
   import jax
 
-  setting = _setting(entry)
   how = flags.Run(data_dir=asked.data_dir)
-  prepared, reasons = groups.prepare([setting], how)
-  if reasons:
-    raise values.Refused(*reasons)
-  dataset, trainer = prepared.build(setting)
+  try:
+    dataset, trainer = groups.builder(how)(setting)
+  except (ValueError, TypeError) as why:
+    raise values.Refused(
+      f'row {setting.row}: its setting is another one in this version: {why}'
+    ) from None
   own = trainer.model.init(jax.random.key(0))
   try:
     net = restored(own, params)
   except ValueError as why:
-    raise values.Refused(f'{entry["trial"]}: {why}') from None
+    raise values.Refused(f'row {setting.row}: {why}') from None
   if asked.data:
     inputs = _inputs(asked.data, dataset)
     outputs = np.asarray(trainer.outputs(net, inputs))
@@ -67,18 +66,6 @@ def answers(entry, params, asked):
     + _figures(dataset, outputs, examples.targets)
   ]
   return head, _table(dataset, outputs, examples.targets)
-
-
-def _setting(entry):
-  """The `Setting` of an entry, planned again from its command."""
-  words = shlex.split(commands.command(entry, [entry['seed']]))[3:]
-  trials = plan.expand(flags.parse(['sweep', *words], {})).trials
-  for trial in trials:
-    if trial_id(trial) == (entry.get('trial') or entry['id']):
-      return trial
-  raise values.Refused(
-    f'row {entry["row"]}: its setting is another one in this version'
-  )
 
 
 def _batch(examples, index):

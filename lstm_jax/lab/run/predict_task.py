@@ -2,14 +2,15 @@
 
 import numpy as np
 
+from lstm_jax.lab.plan import values
 from lstm_jax.lab.report import trace
 
 
-def answers(entry, params, asked):
+def answers(setting, params, asked):
   """Draws sequences and follows the net over them.
 
   Args:
-    entry: the trial's entry in the plan.
+    setting: of the trial.
     params: path -> array.
     asked: a `predict.Asked`.
 
@@ -17,11 +18,15 @@ def answers(entry, params, asked):
     (lines that sum it up, rows of text with their headings first: a line for
     each judged step of each sequence).
   """
-  tolerance = entry['options'].get('task.tolerance')
+  if asked.data:
+    raise values.Refused(
+      f'--data={asked.data}: {setting.task} draws its own sequences'
+    )
+  tolerance = dict(setting.task_options).get('tolerance')
   rows = [('sequence', 'step', 'of', 'target', 'answer', 'largest error')]
   right = 0
   for i in range(asked.count):
-    found = trace.trace(entry, params, asked.seed + i)
+    found = trace.trace(setting, params, asked.seed + i)
     judged = np.flatnonzero(found['mask'])
     errors = np.abs(found['outputs'] - found['targets'])[judged].max(axis=1)
     right += bool(tolerance) and bool(errors.max() < tolerance)

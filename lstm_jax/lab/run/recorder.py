@@ -6,7 +6,8 @@ import time
 import numpy as np
 
 from lstm_jax.lab.plan import estimate
-from lstm_jax.lab.plan.setting import steps
+from lstm_jax.lab.plan.programs import learner_of, steps
+from lstm_jax.lab.report.summaries import parts
 from lstm_jax.lab.run import renewal
 from lstm_jax.lab.run.progress import Progress, choose_mode
 from lstm_jax.lab.store import checkpoints, nets, trial_records
@@ -37,12 +38,12 @@ class RunState:
     self._status = {n: records[n]['status'] for n in mine if n in records}
     # Updates: of a data set they are epochs, and all were seen.
     self._seen_by = {
-      name: min(records[name]['sequences_seen'] or 0, trials[name].budget)
+      name: min(_seen(records[name]['metrics']), trials[name].budget)
       for name in self._status
     }
     # Rows that have a net kept, for the picture of a sequence.
     kept = [trials[name] for name in nets.names(opened) if name in trials]
-    self._nets = {(setting.row, setting.grid) for setting in kept}
+    self._nets = {(setting.grid, setting.row) for setting in kept}
     self._device = devices[0].device_kind
     self._checkpoint_name = checkpoint_name(how)
     mode = how.progress
@@ -50,15 +51,21 @@ class RunState:
       mode = choose_mode(sys.stderr)
     self.display = Progress(len(mine), sys.stderr, mode)
     # Of epochs there are no sequences to success.
-    self._counts_sequences = not all(
-      trials[name].is_comparison for name in mine
-    )
+    self._counts_sequences = 'sequences' in {
+      learner_of(trials[name]).unit for name in mine
+    }
     self._began = time.monotonic()
     self._last = None
+
+  def _row(self, name):
+    return self._trials[name].grid, self._trials[name].row
 
   def jobs(self, left):
     """The trials left as jobs, those that take longest first."""
     from lstm_jax.training.loop import Job
+
+    rows = parts(self._trials, self._row)
+    first = {names[0] for names in rows.values()}
 
     def longest_first(name):
       setting = self._trials[name]
@@ -76,6 +83,7 @@ class RunState:
         # A task without a length is never asked for one.
         self._trials[name].length or 1,
         self._trials[name].budget,
+        keep=name in first,
       )
       for name in sorted(left, key=longest_first)
     ]
@@ -141,33 +149,30 @@ class RunState:
       return  # ran beside those that had not ended
     # The net first: a trial that has a record is not run again.
     setting = self._trials[outcome.id]
-    row = setting.row, setting.grid
-    if outcome.net and (outcome.more or row not in self._nets):
+    row = self._row(outcome.id)
+    # Of a row that is counted in sequences one network shows how it works.
+    counted = learner_of(setting).unit == 'sequences'
+    if outcome.net and (not counted or row not in self._nets):
       self._nets.add(row)
       nets.save(self._folder, outcome.id, outcome.net)
-    solved = outcome.status == 'solved'
-    failed_epochs = outcome.status == 'failed' and setting.is_comparison
-    test = outcome.test
+    if outcome.networks:
+      nets.save_way(self._folder, outcome.id, outcome.networks)
     disagreement = trial_records.write_record(
       self._folder,
       {
         'trial': outcome.id,
         'status': outcome.status,
-        'sequences_to_success': outcome.seen if solved else None,
-        # Of epochs that failed no one counts the examples.
-        'sequences_seen': 0 if failed_epochs else int(outcome.seen),
-        'milestone': outcome.first_passed,
-        'weights': outcome.weights,
-        'test_wrong': test.wrong if test else None,
-        'test_total': test.total if test else None,
-        'test_absolute': test.absolute if test else None,
-        'test_squared': test.squared if test else None,
-        'train_absolute': outcome.train,
+        # Where it failed no one has counted more than its updates.
+        'metrics': {
+          **({'sequences_seen': int(outcome.seen)} if counted else {}),
+          **outcome.metrics,
+        },
+        'curves': {k: list(v) for k, v in outcome.curves.items()},
+        'details': dict(outcome.details),
         'reason': outcome.reason or None,
         'seconds': round(outcome.seconds, 3),
         'device': self._device,
-      }
-      | dict(outcome.more),
+      },
     )
     if disagreement:
       self.display.say(f'sweep: {disagreement}')
@@ -222,6 +227,10 @@ class RunState:
   def say_stopped(self):
     """One line for whoever stopped it."""
     print(stopped(len(self._mine) - len(self._status)))
+
+
+def _seen(metrics):
+  return metrics.get('sequences_seen') or 0
 
 
 def _place(state):

@@ -165,9 +165,7 @@ def _work(shared, worker, device):
       # traceback of an error within jax ends with a note, not the error.
       reason = f'{type(error).__name__}: {error}\n{traceback.format_exc()}'
       for job_id, seen in unfinished.items():
-        shared.outcomes.put(
-          Outcome(job_id, 'failed', seen, None, None, 0.0, reason)
-        )
+        shared.outcomes.put(Outcome(job_id, 'failed', seen, 0.0, reason=reason))
     shared.tell(worker, {})
   shared.answer(worker)
 

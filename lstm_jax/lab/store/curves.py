@@ -1,19 +1,28 @@
-"""The table of learning curves: one line a trial and epoch."""
+"""The table of learning curves: one line a trial and point."""
 
 from lstm_jax.lab.store import files
-from lstm_jax.training.examples import CURVES
 
 
 def write(opened, records):
-  """Writes curves.csv: one line a trial and epoch, from the records alone."""
-  lines = [','.join(('trial', 'epoch', *CURVES))]
-  for trial, record in records.items():
-    curves = record.get('curves') or {}
-    for epoch in range(len(curves.get('train_loss', ()))):
-      values = (curves.get(name) for name in CURVES)
-      told = [
-        '' if v is None or v[epoch] is None else repr(v[epoch]) for v in values
-      ]
-      lines.append(','.join((trial, str(epoch + 1), *told)))
+  """Writes curves.csv from the records alone, where any has a curve.
+
+  Of trials in epochs `epoch` counts from 1; of others the curve `sequences`
+  says where a point is.
+  """
+  curves = {trial: one['curves'] for trial, one in records.items()}
+  names = list(dict.fromkeys(name for held in curves.values() for name in held))
+  if not names:
+    return
+  lines = [','.join(('trial', 'epoch', *names))]
+  for trial, held in curves.items():
+    for at in range(max(map(len, held.values()), default=0)):
+      epoch = '' if 'sequences' in held else str(at + 1)
+      told = [_word(held.get(name, ()), at) for name in names]
+      lines.append(','.join((trial, epoch, *told)))
   data = ('\n'.join(lines) + '\n').encode()
   files.write(opened.path / 'curves.csv', data, opened.disk)
+
+
+def _word(curve, at):
+  value = curve[at] if at < len(curve) else None
+  return '' if value is None else repr(value)

@@ -2,6 +2,7 @@
 
 import collections
 import json
+import re
 from collections.abc import Iterator, Sequence
 
 from lstm_jax.lab.store import seal
@@ -11,7 +12,7 @@ from lstm_jax.lab.store.provenance import COMPARED
 SHOWN = 10
 WIDTH = 100
 # Ids follow from the rest.
-_IDS = ('trials.id:', 'trials.trial:')
+_IDS = ('trials.id:',)
 
 
 def drift_of(there: Plan, asked: Plan) -> dict[str, tuple[object, object]]:
@@ -91,7 +92,7 @@ def trial_lines(
     fields = dict.fromkeys(key for one in (*there, *asked) for key in one)
     for field in fields:
       a, b = (_values(trials, field) for trials in (there, asked))
-      if field not in ('id', 'trial') and a != b:
+      if field != 'id' and a != b:
         yield change(field, a, b)
     return
   counts = collections.Counter(
@@ -101,7 +102,9 @@ def trial_lines(
     if not line.startswith(_IDS) or _without_id(one, other)
   )
   for line, count in counts.items():
-    yield f'{line} ({count} of {total} trials)'
+    # As `--set` names it: cell.hidden, or learning_rate.
+    named = re.sub(r'^trials\.(numbers\.|(\w+)_options(?=\.))?', r'\2', line)
+    yield f'{named} ({count} of {total} trials)'
 
 
 def _values(trials, field):
@@ -112,5 +115,4 @@ def _values(trials, field):
 
 def _without_id(one, other):
   """Whether two settings are equal but for their ids."""
-  ids = {'id': None, 'trial': None}
-  return {**one, **ids} == {**other, **ids}
+  return {**one, 'id': None} == {**other, 'id': None}

@@ -21,11 +21,12 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lstm_jax.lab.store import faults, files, lost, seal, shape
+from lstm_jax.lab.store import faults, files, lost, schema_1, seal, shape
 from lstm_jax.lab.store.differences import change, drift_of, shown
-from lstm_jax.lab.store.documents import Entry, Plan
+from lstm_jax.lab.store.documents import Plan
 from lstm_jax.lab.store.growth import grown
 from lstm_jax.lab.store.provenance import COMPARED
+from lstm_jax.lab.store.setting import Setting, setting_of
 from lstm_jax.lab.store.sources import code_of
 
 _OURS = (
@@ -54,23 +55,13 @@ class Folder:
 
   path: Path
   plan: Plan
-  trials: Mapping[str, Entry]
+  trials: Mapping[str, Setting]
   identity: str
   drift: Mapping[str, object]
   disk: files.Disk = files.DISK
   code: Mapping[str, str] = dataclasses.field(default_factory=dict)
   drifted: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
   said: tuple[str, ...] = ()
-
-
-def trial_id(setting: Mapping[str, object]) -> str:
-  """The id of a trial: 16 hexadecimal digits of the hash of its setting.
-
-  Args:
-    setting: dict of plain values with every default filled in; the order of
-      its keys does not matter.
-  """
-  return seal.digest([seal.SCHEMA, seal.plain(setting)])[:16]
 
 
 def create_or_open(
@@ -89,8 +80,9 @@ def create_or_open(
 
   Args:
     path: the folder; missing parents are made.
-    plan: dict of plain values with 'flags', 'trials' (a list of settings, each
-      with its 'id'), 'programs' (which trials share one) and 'provenance'.
+    plan: dict of plain values with 'flags', 'trials' (a list
+      of `setting.entry_of`), 'programs' (which trials share one) and
+      'provenance'.
     allow_drift: go on although the provenance differs; records then say so.
     disk: the calls that change the disk.
     sources: trial -> what `sources.of_modules` found of it; None: not known.
@@ -162,7 +154,7 @@ def open_folder(path: str | Path, disk: files.Disk = files.DISK) -> Folder:
     if (path / 'records').is_dir():
       again = '; the command that made this folder makes it again'
     raise faults.Unusable(f'{path}: no run here, it has no plan.json{again}')
-  return Folder(path, plan, _by_id(plan), plan['identity'], {}, disk)
+  return Folder(path, plan, _settings(plan), plan['identity'], {}, disk)
 
 
 def note(folder: Folder, line: str) -> None:
@@ -185,7 +177,8 @@ def _stored(path):
   """
   name = path / 'plan.json'
   try:
-    plan = seal.unseal_json('plan', files.read(name, start=b'{'), name)
+    data = files.read(name, start=b'{')
+    plan = seal.unseal_json('plan', data, name, {1: schema_1.plan})
   except FileNotFoundError:
     return None
   shape.check_plan(plan, name)
@@ -212,7 +205,7 @@ def _matching(path, plan, allow_drift, disk):
   return dataclasses.replace(
     folder,
     plan=after,
-    trials=_by_id(after),
+    trials=_settings(after),
     drift={key: asked for key, (_, asked) in drift.items()},
   )
 
@@ -246,7 +239,7 @@ def _identity(plan):
 
 
 def _by_id(plan):
-  """id -> setting; raises ValueError where ids are wrong or not unique."""
+  """id -> entry; raises ValueError where ids are wrong or not unique."""
   missing = {'trials', 'programs', 'provenance'} - plan.keys()
   if missing:
     raise ValueError(f'plan: {", ".join(sorted(missing))} missing')
@@ -257,6 +250,11 @@ def _by_id(plan):
       raise ValueError(f'plan: two trials have the id {trial["id"]}')
     trials[trial['id']] = trial
   return trials
+
+
+def _settings(plan):
+  """id -> `Setting` of a plan's trials."""
+  return {name: setting_of(entry) for name, entry in _by_id(plan).items()}
 
 
 def _check_vacant(path):

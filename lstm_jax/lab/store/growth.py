@@ -12,9 +12,10 @@ from lstm_jax.lab.store.documents import Plan
 
 # What a trial is called and what it is compared with: not what it does.
 _LABELS = (
-  'grid', 'row', 'line', 'source', 'reading', 'tried', 'changed', 'published',
+  'grid', 'row', 'axes', 'line', 'source', 'reading', 'tried', 'published',
+  'expected_sequences', 'expected_trial_seconds',
 )  # fmt: skip
-_OWN = ('id', 'trial', 'seed', 'budget')
+_OWN = ('id', 'seed', 'budget')
 
 
 def grown(there: Plan, asked: Plan) -> tuple[Plan, list[str]]:

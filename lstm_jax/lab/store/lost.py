@@ -8,7 +8,7 @@ import collections
 import contextlib
 from pathlib import Path
 
-from lstm_jax.lab.store import faults, files, seal
+from lstm_jax.lab.store import faults, files, schema_1, seal
 from lstm_jax.lab.store.documents import Plan
 
 
@@ -65,7 +65,8 @@ def recorded(path: Path) -> tuple[set[str], collections.Counter[str]]:
   place = path / 'records'
   for name in (place / name for name in files.names(place, '.json')):
     with contextlib.suppress(faults.StoreError, FileNotFoundError):
-      record = seal.unseal_json('record', files.read(name), name)
+      data, older = files.read(name), {1: schema_1.record}
+      record = seal.unseal_json('record', data, name, older)
       facts = record if isinstance(record, dict) else {}
       trial, identity = facts.get('trial'), facts.get('plan')
       is_first = '.conflict-' not in name.name

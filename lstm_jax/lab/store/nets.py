@@ -1,12 +1,18 @@
-"""Nets kept in a run folder.
+"""Networks kept in a run folder.
 
-Of a task one net a row is kept, of whichever trial was solved first; of a data
-set that of the best epoch of each trial. Results do not depend on them.
+Of a row that is counted in sequences the network of whichever trial was solved
+first; of one in epochs that of the best epoch of each trial. The first trial of
+a row also keeps those along its way, from the start to its end (`.way`).
+Results do not depend on them.
 """
+
+import contextlib
 
 import numpy as np
 
 from lstm_jax.lab.store import faults, files, seal, shape
+
+_WAY = '.way'
 
 
 def save(opened, trial, params):
@@ -17,20 +23,42 @@ def save(opened, trial, params):
     trial: the trial's id.
     params: path -> array.
   """
+  content = {'trial': trial, 'plan': opened.identity, **_plain(params)}
+  _publish(opened, f'{trial}.json', content)
+
+
+def save_way(opened, trial, networks):
+  """Keeps the networks along the way of a trial; those there already stay.
+
+  Args:
+    opened: the run folder.
+    trial: the trial's id.
+    networks: `(sequences seen, path -> array)` each, ascending.
+  """
   content = {
     'trial': trial,
     'plan': opened.identity,
-    'params': {name: np.asarray(w).tolist() for name, w in params.items()},
-    # Lists say nothing of an array without elements.
-    'shapes': {name: list(np.shape(w)) for name, w in params.items()},
+    'networks': [
+      {'sequences': seen, **_plain(params)} for seen, params in networks
+    ],
   }
-  path = _folder(opened) / f'{trial}.json'
-  files.make_directory(path.parent, opened.disk)
-  files.clean(path.parent, opened.disk)
+  _publish(opened, f'{trial}{_WAY}', content)
+
+
+def load_way(opened, trial):
+  """`(sequences seen, path -> array)` each, [] where none are kept.
+
+  Raises:
+    Corrupt: the file is damaged.
+  """
+  path = _folder(opened) / f'{trial}{_WAY}'
   try:
-    files.publish(path, seal.seal_json('net', content), disk=opened.disk)
-  except FileExistsError:
-    pass
+    data = files.read(path, start=b'{')
+  except FileNotFoundError:
+    return []
+  content = seal.unseal_json('net', data, path)
+  shape.check_way(content, path)
+  return [(one['sequences'], _arrays(one)) for one in content['networks']]
 
 
 def take_over(opened, taken):
@@ -45,6 +73,11 @@ def take_over(opened, taken):
     if old in held:
       save(opened, trial, held[old])
       files.set_aside(_folder(opened) / f'{old}.json', opened.disk, 'old')
+    # One that is damaged is nobody's loss but the eye's.
+    with contextlib.suppress(faults.Corrupt):
+      if networks := load_way(opened, old):
+        save_way(opened, trial, networks)
+        files.set_aside(_folder(opened) / f'{old}{_WAY}', opened.disk, 'old')
 
 
 def names(opened):
@@ -71,6 +104,25 @@ def load(opened):
     except (ValueError, TypeError, KeyError, AttributeError):
       continue  # sealed, but no net
   return found
+
+
+def _publish(opened, name, content):
+  path = _folder(opened) / name
+  files.make_directory(path.parent, opened.disk)
+  files.clean(path.parent, opened.disk)
+  try:
+    files.publish(path, seal.seal_json('net', content), disk=opened.disk)
+  except FileExistsError:
+    pass
+
+
+def _plain(params):
+  """The arrays of a network as a sealed file holds them."""
+  return {
+    'params': {name: np.asarray(w).tolist() for name, w in params.items()},
+    # Lists say nothing of an array without elements.
+    'shapes': {name: list(np.shape(w)) for name, w in params.items()},
+  }
 
 
 def _arrays(content):

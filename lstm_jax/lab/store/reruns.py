@@ -68,7 +68,7 @@ def set_aside(folder: Folder, trials: Iterable[str], why: str) -> None:
   for trial in trials:
     for part in ('records', 'nets'):
       place = folder.path / part
-      held = files.names(place, '.json')
+      held = files.names(place, '.json') + files.names(place, '.way')
       for path in (place / name for name in held if name.startswith(trial)):
         old = files.set_aside(path, folder.disk, 'old')
         note(folder, f'{trial} runs again, {why}; kept as {part}/{old.name}')

@@ -11,13 +11,15 @@ import json
 import math
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar, overload
 
 from lstm_jax.lab.store.faults import Corrupt, Refused
 
 SCHEMA = 1
+# Kinds of files whose content has changed since -> their version.
+_SCHEMAS = {'plan': 2, 'record': 2}
 MAGIC = b'lstm_jax'
 
 _Dict = TypeVar('_Dict', bound=Mapping[str, object])
@@ -58,14 +60,20 @@ def unseal(data: bytes, name: str | Path, schema: int = SCHEMA) -> bytes:
   return payload
 
 
-def seal_json(kind: str, content: object, schema: int = SCHEMA) -> bytes:
+def schema_of(kind: str) -> int:
+  """The version in which a kind of file is written."""
+  return _SCHEMAS.get(kind, SCHEMA)
+
+
+def seal_json(kind: str, content: object, schema: int | None = None) -> bytes:
   """A sealed file that can be read by eye: strict JSON with its SHA-256.
 
   Args:
     kind: what the file is, e.g. 'record'.
     content: a dict of plain values, see `plain`.
-    schema: version.
+    schema: version; None: that of today.
   """
+  schema = schema_of(kind) if schema is None else schema
   document = {'format': f'lstm_jax {kind}', 'schema': schema}
   document['sha256'] = digest([*document.values(), content])
   document['content'] = content
@@ -73,9 +81,18 @@ def seal_json(kind: str, content: object, schema: int = SCHEMA) -> bytes:
 
 
 def unseal_json(
-  kind: str, data: bytes, name: str | Path, schema: int = SCHEMA
+  kind: str,
+  data: bytes,
+  name: str | Path,
+  older: Mapping[int, Callable[..., object]] | None = None,
 ) -> object:
   """The content of `seal_json`; any other byte than it wrote is an error.
+
+  Args:
+    kind: what the file is.
+    data: its bytes.
+    name: of the file, for messages.
+    older: an older version -> what makes its content that of today.
 
   Raises:
     Corrupt: the file was damaged or edited.
@@ -89,7 +106,12 @@ def unseal_json(
     raise Corrupt(f'{name}: not a {kind} of lstm_jax: {error!r}') from error
   if not same:
     raise Corrupt(f'{name}: the checksum does not match: damaged or edited')
-  _check_schema(found, schema, name)
+  if older is not None and found in older:
+    try:
+      return older[found](content)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+      raise Corrupt(f'{name}: not a {kind} of lstm_jax: {error!r}') from error
+  _check_schema(found, schema_of(kind), name)
   return content
 
 

@@ -65,9 +65,8 @@ def _none(value):
   return value is None
 
 
-def _pairs(value):
-  """Words as cell.hidden=3 with blanks between them."""
-  return _text(value) and all('=' in word for word in value.split())
+def _words(value):
+  return isinstance(value, list) and all(map(_text, value))
 
 
 def _published(value):
@@ -81,37 +80,32 @@ _SETTING = {
     ('grid', 'row', 'task', 'cell', 'learner', 'line', 'source', 'reading'),
     _text,
   ),
-  'trial': _text,
-  'changed': _pairs,
+  'axes': _words,
   'tried': _count,
   'length': _either(_count, _none),
-  'window': _either(_number, _text, _none),  # of a spectrum, milliseconds
-  'hidden': _either(_count, _text, _none),
-  'learning_rate': _either(_number, _none),
-  'options': _dict,
+  **dict.fromkeys(
+    ('task_options', 'cell_options', 'learner_options', 'numbers'), _dict
+  ),
   'seed': _count,
   'budget': _count,
   'published': _published,
+  **dict.fromkeys(('expected_sequences', 'expected_trial_seconds'), _number),
 }
-_NEEDED = ('grid', 'row', 'task', 'cell', 'learner', 'options', 'seed')
-_NEEDED += ('budget',)
-_NUMBERS = (
-  'test_absolute',
-  'test_squared',
-  'train_absolute',
-  'test_wrong',
-  'sequences_seen',
-)
-_COUNTS = ('sequences_to_success', 'milestone', 'weights', 'test_total')
+_NEEDED = (
+  'grid', 'row', 'task', 'cell', 'learner', 'length', 'task_options',
+  'cell_options', 'learner_options', 'numbers', 'seed', 'budget',
+)  # fmt: skip
+_COUNTS = ('sequences_to_success', 'first_passed', 'weights', 'test_total')
 _RECORD = {
-  **dict.fromkeys(_NUMBERS, _either(_number, _none)),
-  **dict.fromkeys(_COUNTS, _either(_count, _none)),
+  'metrics': _dict,
+  'curves': _dict,
+  'details': _dict,
   'seconds': _either(_number, _none),
   'reason': _either(_lines, _none),
   'device': _either(_lines, _none),
   'drift': _either(_lines, _none),
-  **dict.fromkeys(('curves', 'test', 'levels'), _either(_dict, _none)),
 }
+_DETAILS = dict.fromkeys(('levels', 'facts', 'after'), _either(_dict, _none))
 
 
 def check_plan(plan, name):
@@ -156,9 +150,20 @@ def check_record(record, statuses, name):
   _require(isinstance(record, dict), name, 'content')
   _require(isinstance(record.get('trial'), str), name, 'trial')
   _require(record.get('status') in statuses, name, 'status')
+  for part in ('metrics', 'curves', 'details'):
+    _require(isinstance(record.get(part), dict), name, part)
   _check(record, _RECORD, name)
+  _check(record['details'], _DETAILS, name, 'details/')
+  for metric, value in record['metrics'].items():
+    kind = _count if metric in _COUNTS else _number
+    _require(value is None or kind(value), name, f'metrics/{metric}')
+  for curve, values in record['curves'].items():
+    is_list = isinstance(values, list)
+    numbers = is_list and all(v is None or _number(v) for v in values)
+    _require(numbers, name, f'curves/{curve}')
   if record['status'] == 'solved':
-    _require(_count(record.get('sequences_to_success')), name, 'status')
+    solved_at = record['metrics'].get('sequences_to_success')
+    _require(_count(solved_at), name, 'status')
 
 
 def check_checkpoint(meta, shapes, name):
@@ -197,6 +202,17 @@ def check_net(net, name):
   _require(_dict(net.get('params')), name, 'params')
   for key, values in net['params'].items():
     _require(_extent(values) is not None, name, f'params/{key}')
+
+
+def check_way(way, name):
+  """Raises `Corrupt` unless kept networks hold arrays of numbers, by name."""
+  _require(isinstance(way, dict), name, 'content')
+  networks = way.get('networks')
+  _require(isinstance(networks, list), name, 'networks')
+  for one in networks:
+    _require(isinstance(one, dict), name, 'networks')
+    _require(_count(one.get('sequences')), name, 'networks/sequences')
+    check_net({'trial': way.get('trial'), 'plan': way.get('plan'), **one}, name)
 
 
 def _extent(values):

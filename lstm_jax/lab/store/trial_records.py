@@ -10,45 +10,43 @@ import io
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_jax.lab.store import faults, files, seal, shape
+from lstm_jax.lab.store import faults, files, schema_1, seal, shape
 from lstm_jax.lab.store.folder import note
+from lstm_jax.lab.store.metrics import METRICS
 
 STATUSES = ('solved', 'budget', 'given_up', 'diverged', 'failed')
 
-# (name, description, whether two runs of a plan must agree on it bit by bit)
-_COLUMNS = (
-  ('trial', 'id of the trial: hash of its setting', True),
-  ('grid', 'name of the grid it belongs to', True),
-  ('row', 'row of the grid: trials that differ in the seed alone', True),
-  ('task', 'name of the task', True),
-  ('cell', 'name of the cell', True),
-  ('learner', 'name of the learner', True),
-  ('length', 'T, time steps', True),
-  ('window', 'steps an error travels back; empty where there is none', True),
-  ('hidden', 'units, or blocks x size', True),
-  ('learning_rate', 'learning rate', True),
-  ('options', 'all further settings, JSON', True),
-  ('weights', 'weights that are trained', True),
-  ('seed', 'seed of the trial', True),
-  ('budget', 'training sequences allowed', True),
-  ('status', 'solved, budget, given_up, diverged or failed', True),
-  ('sequences_to_success', 'training sequences until solved; or empty', True),
-  ('sequences_seen', 'training sequences shown', True),
-  ('milestone', 'training sequences until an exam was right; or empty', True),
-  ('test_wrong', 'test sequences judged wrong', True),
-  ('test_total', 'test sequences', True),
-  ('test_absolute', 'mean absolute error on the test sequences', True),
-  ('test_squared', 'mean squared error on the test sequences', True),
-  ('train_absolute', 'last finite mean absolute error in training', True),
-  ('reason', 'why it diverged or failed', False),
-  ('seconds', 'wall time of the trial', False),
-  ('device', 'kind of device', False),
-  ('drift', "provenance that was not the plan's: name=value;...", False),
+# (name, description) of what a setting says, of what came out, and of how.
+_OF_SETTING = (
+  ('trial', 'id of the trial: hash of its setting'),
+  ('grid', 'name of the grid it belongs to'),
+  ('row', 'row of the grid: trials that differ in the seed alone'),
+  ('task', 'name of the task'),
+  ('cell', 'name of the cell'),
+  ('learner', 'name of the learner'),
+  ('length', 'T, time steps'),
+  ('window', 'steps an error travels back; empty where there is none'),
+  ('hidden', 'units, or blocks x size'),
+  ('learning_rate', 'learning rate'),
+  ('options', 'all further settings, JSON'),
+  ('seed', 'seed of the trial'),
+  ('budget', 'training sequences allowed, or epochs'),
 )
-COLUMNS = tuple((name, text) for name, text, _ in _COLUMNS)
+_STATUS = (('status', 'solved, budget, given_up, diverged or failed'),)
+_METRICS = tuple((metric.name, metric.words) for metric in METRICS)
+_OF_RUN = (
+  ('reason', 'why it diverged or failed'),
+  ('seconds', 'wall time of the trial'),
+  ('device', 'kind of device'),
+  ('drift', "provenance that was not the plan's: name=value;..."),
+)
+# Two runs of a plan must agree on what is a result, bit by bit.
+_RESULTS = _OF_SETTING + _STATUS + _METRICS
+COLUMNS = _RESULTS + _OF_RUN
 _LARGEST = 2**28  # bytes of a record
+_PARTS = ('metrics', 'curves', 'details')
 _FORMULA = ('=', '+', '-', '@', '\t', '\r')
-RESULT_COLUMNS = tuple(name for name, _, is_result in _COLUMNS if is_result)
+RESULT_COLUMNS = tuple(name for name, _ in _RESULTS)
 
 
 class Problem(NamedTuple):
@@ -75,15 +73,16 @@ def write_record(folder, record):
 
   Args:
     folder: the run folder.
-    record: dict of plain values: 'trial' (its id), 'status' and every result
-      column that is not in the trial's setting; further keys are kept. A float
-      that is not finite is stored as null, and 'non_finite' says what it was.
+    record: dict of plain values: 'trial' (its id), 'status', 'metrics' (name
+      -> number, see `metrics`), 'curves' (name -> list) and 'details', what
+      else is kept; further keys are kept too. A float that is not finite is
+      stored as null, and 'non_finite' says what it was.
 
   Returns:
     None, or a line that says how the record disagrees with the first.
 
   Raises:
-    ValueError: the record is not one of this plan or lacks a column.
+    ValueError: the record is not one of this plan or lacks a part.
     Corrupt: the record already there is damaged.
     StorageError, Unusable: the disk refused; run the trial again.
   """
@@ -164,7 +163,7 @@ def read(folder, path, trials=None):
     Corrupt: it is damaged, misplaced, or of another plan.
   """
   data = files.read(path, _LARGEST)
-  record = seal.unseal_json('record', data, path)
+  record = seal.unseal_json('record', data, path, {1: schema_1.record})
   shape.check_record(record, STATUSES, path)
   trial, _, rest = path.stem.partition('.')
   if record.get('trial') != trial or (
@@ -257,25 +256,21 @@ def _check(folder, record):
   trial = record.get('trial')
   if trial not in folder.trials:
     raise ValueError(f'record: trial {trial!r} is not in the plan')
-  setting = folder.trials[trial]
   if record.get('status') not in STATUSES:
     raise ValueError(
       f'record {trial}: status {record.get("status")!r}; allowed are'
       f' {", ".join(STATUSES)}'
     )
-  missing = [name for name in RESULT_COLUMNS if name not in setting | record]
+  missing = [name for name in _PARTS if not isinstance(record.get(name), dict)]
   if missing:
     raise ValueError(f'record {trial}: {", ".join(missing)} missing')
-  for name in setting.keys() & record.keys():
-    if setting[name] != record[name]:
-      raise ValueError(
-        f'record {trial}: {name} is {record[name]!r}, {setting[name]!r} in the'
-        ' plan'
-      )
 
 
 def _row(setting, record):
-  values = record | setting
+  values = record['metrics'] | {
+    name: getattr(setting, name, record.get(name))
+    for name, _ in (*_OF_SETTING, *_STATUS, *_OF_RUN)
+  }
   return {name: values.get(name) for name, _ in COLUMNS}
 
 

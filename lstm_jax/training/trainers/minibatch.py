@@ -15,6 +15,10 @@ from lstm_jax.training.trainers._optimizers import OPTIMIZERS
 NUMBERS = {'learning_rate': 0.001}
 # Programs are compiled for the sizes of the data.
 STATIC = {'length': {}}
+UNIT = 'epochs'
+# The flags for small nets turn the products of a batch into plain loops: twenty
+# times as slow where the compiled loop of a layer is not there.
+XLA_PROFILE = 'none'
 
 
 @checked

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from lstm_jax.lab.plan import catalog, defaults, selection
-from lstm_jax.lab.plan.setting import trial_id
 from lstm_jax.lab.report import commands
+from lstm_jax.lab.store.setting import trial_id
 from tests.children import ROOT
 from tests.lab.plan.test_plan import made
 
@@ -84,11 +84,9 @@ def test_cells_that_are_compared_have_one_length():
   ],
 )
 def test_the_report_s_command_makes_the_same_trials(line):
-  from lstm_jax.lab.run.engine import plan_entry
 
   trials = made(f'{line} --seeds=2').trials
-  entry = plan_entry('a', trials[0])
-  words = commands.command(entry, [0, 1]).split()[3:]
+  words = commands.command(trials[0], [0, 1]).split()[3:]
   again = made(' '.join(words)).trials
   assert [trial_id(s) for s in again] == [trial_id(s) for s in trials]
 

@@ -7,7 +7,7 @@ import pytest
 
 from experiments import sweep
 from lstm_jax.lab.plan import flags, grid, grid_check, plan, values
-from lstm_jax.lab.run import engine
+from lstm_jax.lab.run import builds
 from tests.children import ROOT
 
 # Lines of each table that are LSTM's, and their trials (section 5, Tables 1-9).
@@ -82,7 +82,7 @@ def test_a_published_weight_count_is_that_of_the_literal_net():
 
 
 def weights(setting):
-  return engine.build(setting).weights
+  return builds.build(setting).weights
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_readings_are_tried_on_seeds_of_their_own():
 def test_what_a_grid_asks_for_can_be_built():
   for name in ('table1', 'table2'):
     for setting in trials(f'--grid={name} --seeds=1'):
-      assert engine.build(setting).weights == weights(setting)
+      assert builds.build(setting).weights == weights(setting)
 
 
 BASE = """title = 't'

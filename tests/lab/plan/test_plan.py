@@ -21,17 +21,14 @@ from lstm_jax.lab.plan import (
   selection,
   values,
 )
-from lstm_jax.lab.plan.setting import (
-  Setting,
+from lstm_jax.lab.plan.programs import (
   length_is_static,
   program_key,
   programs,
-  resolved,
   steps,
-  trial_id,
 )
 from lstm_jax.lab.report import commands
-from lstm_jax.lab.run import engine
+from lstm_jax.lab.store.setting import Setting, resolved, trial_id
 
 SETTING = Setting(
   grid='table7',
@@ -91,6 +88,7 @@ def test_an_id_is_the_hash_of_what_decides_the_result():
     'line': 'other',
     'source': 'other',
     'reading': 'other',
+    'axes': ('length=10',),
     'tried': 3,
     'published': (('wrong', 1),),
     'expected_sequences': 5.0,
@@ -196,7 +194,11 @@ def test_a_product_has_every_combination_in_order():
   ]
   assert seen == list(
     itertools.product(
-      ('adding', 'temporal_order'), ('srn', 'gru'), (30, 20), (5, None), (4, 2)
+      ('adding', 'temporal_order'),
+      ('srn', 'gru'),
+      (30, 20),
+      (5, 'full'),
+      (4, 2),
     )
   )
   rows = collections.Counter(setting.row for setting in trials)
@@ -227,7 +229,7 @@ def test_axis_flags_select_from_a_grid():
   assert {setting.cell for setting in some} == {'lstm1997', 'srn'}
   full = made('--grid=quickstart --window=full').trials
   assert full and all(
-    setting.window is None and setting.learner == 'bptt' for setting in full
+    setting.window == 'full' and setting.learner == 'bptt' for setting in full
   )
   of_6a = [s for s in made('--grid=table9').trials if s.line == '6a']
   assert list(made('--grid=table9 --learning_rate=0.50').trials) == of_6a
@@ -505,10 +507,11 @@ def test_flags_give_a_plan_or_reasons(names, figures, sets):
         assert_fits(option, held[option.name])
       for name in entry.numbers:
         assert name == 'length' or name in dict(setting.numbers)
-    assert setting.window is None or 1 <= setting.window <= setting.length
+    window = dict(setting.learner_options).get('window')
+    assert window is None or 1 <= window <= setting.length
     # The report writes flags that make the same trial again.
-    entry = engine.plan_entry('a', setting) | {'grid': 'flags'}
-    words = shlex.split(commands.command(entry, [setting.seed]))[3:]
+    flagged = dataclasses.replace(setting, grid='flags')
+    words = shlex.split(commands.command(flagged, [setting.seed]))[3:]
     again = plan.expand(flags.parse(['sweep', *words], {}))
     assert [trial_id(s) for s in again.trials] == [trial_id(setting)]
 

@@ -10,9 +10,12 @@ import pytest
 from lstm_jax.lab.report import content, trace, write
 from lstm_jax.lab.report import levels as levels_lib
 from lstm_jax.lab.store import folder, nets, trial_records
+from lstm_jax.lab.store.setting import trial_id
+from tests import flat
 from tests.lab.report.test_report_figures import trace as made_trace
 from tests.lab.report.test_report_rows import (
   SEVEN,
+  facts_of,
   make,
   record,
   report_of,
@@ -204,7 +207,8 @@ def test_a_finished_report_costs_nothing_until_something_changes(
   monkeypatch.setattr(content, 'made', None)
   assert sorted(write.write([opened])) == sorted(written)
   monkeypatch.setattr(content, 'made', made)
-  trial_records.write_record(opened, record(pairs[-1][0], 90))
+  kept = flat.record(record(pairs[-1][0], 90))
+  trial_records.write_record(opened, kept)
   write.write([opened])
   assert 'still to come' not in written[0].read_text('utf-8').split('<h2')[0]
 
@@ -214,8 +218,8 @@ def test_a_solved_net_of_each_task_is_shown(tmp_path, monkeypatch):
   opened = make(tmp_path / 'run', pairs)
   seen = []
 
-  def traced(entry, params):
-    seen.append((entry['trial'], params))
+  def traced(setting, params):
+    seen.append((trial_id(setting), params))
     if params == 'old':
       raise ValueError('no such option')
     return made_trace(105, 2, 1, s_c=4, y_c=4)
@@ -263,7 +267,7 @@ def test_text_is_escaped(tmp_path):
   pairs = trials(
     *('row<1>', 100, 10, {'success_after': 100, 'note': bad}),
     reading=bad,
-    changed=word,
+    options={'task.x': bad.replace(' ', '')},
     failures=10,
   )
   opened = make(tmp_path / 'run', pairs)
@@ -300,16 +304,12 @@ def test_settings_without_published_figures(tmp_path):
 
 def test_the_level_of_a_constant(tmp_path, monkeypatch):
   levels = {'predictor': 'always 1/2', 'absolute': 0.2}
-  known = lambda kind, name: type(
-    'Entry',
-    (),
-    {
-      'trivial': (
-        ({'output': 'logistic'}, {'absolute': 9}),
-        ({'output': 'linear'}, levels),
-      )
-    },
+  trivial = (
+    ({'output': 'logistic'}, {'absolute': 9}),
+    ({'output': 'linear'}, levels),
   )
+  described = levels_lib.catalog.describe
+  known = lambda *names: described(*names)._replace(trivial=trivial)
   monkeypatch.setattr(levels_lib.catalog, 'describe', known)
   pairs = trials('a', 100, 10, SEVEN[100], failures=4)
   for i, error in enumerate((0.25, 0.181, 0.179, None)):
@@ -337,6 +337,6 @@ def test_problems_and_drift_are_said_without_paths(tmp_path):
 
 
 def test_facts_name_the_run(opened):
-  facts = report_of(opened).facts['The run']
+  facts = facts_of(report_of(opened))['The run']
   assert facts['trials'].startswith('116 of 120 ended')
   assert facts['device'] == '2 × cpu' and 'jax 0.10.2' in facts['versions']

@@ -7,6 +7,7 @@ from lstm_jax.lab.report import drawing
 from lstm_jax.lab.report.figures import scaling, sequence, strips
 from lstm_jax.lab.report.rows import published_rows
 from lstm_jax.lab.report.style import INK
+from tests import flat
 from tests.lab.report.test_report_rows import (
   SEVEN,
   make,
@@ -87,7 +88,7 @@ def test_every_trial_of_a_row_is_drawn(seven):
 
 def test_a_row_without_an_ended_trial_has_no_figure():
   (row,) = published_rows(
-    [one for one, _ in trials('a', 100, 5, SEVEN[100])], []
+    flat.settings([one for one, _ in trials('a', 100, 5, SEVEN[100])]), {}
   )
   assert strips.distribution(row) is None
   assert strips.overview([row]) is None
@@ -122,7 +123,8 @@ def test_growth_with_the_length(seven):
   published = points(axes, marker='*')
   assert published == [(T, SEVEN[T]['success_after']) for T in (100, 500, 1000)]
   ours = points(axes, marker='o')
-  assert set(ours) == {(row.length, row.best.mean) for row in seven}
+  mean = lambda row: row.best.mean('sequences_to_success')
+  assert set(ours) == {(row.length, mean(row)) for row in seven}
   # Nothing solved: a mark at the top, no mean.
   assert len(points(axes, marker='x')) == 3
   assert points(axes, marker='s') == []
@@ -153,8 +155,8 @@ def test_rows_with_other_options_are_not_joined():
       options={'task.informative': informative},
     )
   rows = published_rows(
-    [one for one, _ in entries],
-    [{**one, **kept} for one, kept in entries],
+    flat.settings([one for one, _ in entries]),
+    flat.records([kept for _, kept in entries]),
   )
   ((_, figure),) = scaling.draw_scaling(rows)
   (axes,) = figure.axes

@@ -7,19 +7,22 @@ import pytest
 
 from experiments.report import main
 from lstm_jax.lab.plan import flags, plan
-from lstm_jax.lab.plan.setting import trial_id
 from lstm_jax.lab.report import content, trace, write
 from lstm_jax.lab.report.rows import published_rows
-from lstm_jax.lab.run import ending, engine
+from lstm_jax.lab.run import ending
 from lstm_jax.lab.store import faults, folder, nets
+from lstm_jax.lab.store.setting import trial_id
+from tests import flat
 from tests.lab.report.test_report import Page
 from tests.lab.report.test_report_figures import trace as made_trace
 from tests.lab.report.test_report_rows import (
   SEVEN,
+  facts_of,
   make,
   report_of,
   rows_of,
   trials,
+  warnings_of,
 )
 
 LINE = {'line': 'T=100', 'budget': 222_000}
@@ -84,10 +87,11 @@ def test_a_trial_of_two_folders_counts_once(tmp_path):
   times = [kept['sequences_to_success'] for _, kept in held[:14]]
   assert one.sequences == tuple(sorted(times))
   assert '--grid=paper --row=table7.linear-T100 --seeds=15 ' in one.command
-  (warning,) = report.warnings
+  (warning,) = warnings_of(report)
   assert '1 of 15 trials are still to come' in warning
-  assert list(report.facts) == ['Run 1: grid paper', 'Run 2: grid table7']
-  ours, theirs = report.facts.values()
+  facts = facts_of(report)
+  assert list(facts) == ['Run 1: grid paper', 'Run 2: grid table7']
+  ours, theirs = facts.values()
   assert ours['trials'].startswith('9 of 10 ended')
   assert theirs['trials'].startswith('8 of 10 ended')
   assert 'shared' not in ours and theirs['shared'].startswith('5 of the')
@@ -106,7 +110,7 @@ def test_a_trial_with_two_results_is_named(tmp_path):
   ):
     again[i][1].update(changes)
   report = report_of(make(tmp_path / 'a', held), make(tmp_path / 'b', again))
-  (warning,) = report.warnings
+  (warning,) = warnings_of(report)
   one, kept = held[3]
   seen = kept['sequences_seen']
   assert warning.startswith('A later run has other results of 1 trial; the')
@@ -115,9 +119,9 @@ def test_a_trial_with_two_results_is_named(tmp_path):
   for _, kept in again:
     kept['test_wrong'] += 1
   many = report_of(make(tmp_path / 'c', held), make(tmp_path / 'd', again))
-  assert 'other results of 12 trials; ' in many.warnings[0]
-  assert many.warnings[0].count('test_wrong') == 3
-  assert many.warnings[0].endswith('; ....')
+  (warning,) = warnings_of(many)
+  assert 'other results of 12 trials; ' in warning
+  assert warning.count('test_wrong') == 3 and warning.endswith('; ....')
 
 
 def test_readings_of_one_name_say_what_differs(tmp_path):
@@ -167,7 +171,7 @@ def test_tables_stand_in_their_order(tmp_path):
     ({**one, 'id': f'{i}', 'trial': f'{i}', 'seed': i}, None)
     for i, ((one, _),) in enumerate(made)
   ]
-  rows = published_rows([one for one, _ in pairs], [])
+  rows = published_rows(flat.settings([one for one, _ in pairs]), {})
   assert [(row.source, row.name) for row in rows] == [
     *(('Table 2', 'd'), ('Table 9', 'b'), ('Table 9', 'a')),
     *(('Table 10', 'a'), ('Table 10', 'c')),
@@ -180,7 +184,7 @@ def test_plans_that_disagree_on_what_was_published(tmp_path):
     make(tmp_path / 'a', reading('linear')),
     make(tmp_path / 'b', reading('logistic', figures=newer)),
   )
-  (warning,) = report.warnings
+  (warning,) = warnings_of(report)
   assert warning.startswith('Table 7, T=100: the plans give different')
   (row,) = report.published
   assert row.figures == SEVEN[100]
@@ -189,7 +193,7 @@ def test_plans_that_disagree_on_what_was_published(tmp_path):
 
 
 def test_commands_of_rows_that_met():
-  entries, names = {}, {}
+  trials, names = {}, {}
   for words in (
     '--grid=table3 --row=q50-p50-literal,q100-p100-literal --seeds=3',
     '--grid=paper1997_literal --row=table3.q50-p50-literal --seeds=2-5',
@@ -197,11 +201,11 @@ def test_commands_of_rows_that_met():
   ):
     for setting in plan.expand(flags.parse(['', *words.split()])).trials:
       name = trial_id(setting)
-      entries.setdefault(name, engine.plan_entry(name, setting))
+      trials.setdefault(name, setting)
       names.setdefault(
         (setting.length, dict(setting.cell_options)['cells_hear']), set()
       ).add(name)
-  first, second = published_rows(list(entries.values()), [])
+  first, second = published_rows(trials, {})
   assert [one.name for one in first.readings] == [
     *('literal', 'cells hear inputs only'),
   ]
@@ -211,7 +215,7 @@ def test_commands_of_rows_that_met():
     for one in row.readings:
       _, line = one.command.split('python -m experiments.')
       made = plan.expand(flags.parse(shlex.split(line)))
-      hear = one.entry['options']['cell.cells_hear']
+      hear = dict(one.setting.cell_options)['cells_hear']
       assert set(map(trial_id, made.trials)) == names[row.length, hear]
 
 
@@ -224,8 +228,8 @@ def test_a_net_of_any_folder_is_shown(tmp_path, monkeypatch):
   )
   seen = []
 
-  def traced(entry, params):
-    seen.append((entry['seed'], params))
+  def traced(setting, params):
+    seen.append((setting.seed, params))
     return made_trace(105, 2, 1, s_c=4, y_c=4)
 
   monkeypatch.setattr(trace, 'trace', traced)
@@ -322,7 +326,7 @@ def test_a_bad_folder_among_good_ones(tmp_path, capsys):
   file.write_bytes(file.read_bytes()[:-9])
   file = newer / 'plan.json'
   content = folder.seal.unseal_json('plan', file.read_bytes(), file)
-  file.write_bytes(folder.seal.seal_json('plan', content, 2))
+  file.write_bytes(folder.seal.seal_json('plan', content, 3))
   (tmp_path / 'foreign').mkdir()
   (tmp_path / 'foreign' / 'notes.txt').write_text('mine')
   out = f'--out={tmp_path / "out"}'

@@ -1,5 +1,6 @@
 """A run grouped by published row, and the commands that make its trials."""
 
+import itertools
 import math
 import shlex
 
@@ -7,12 +8,13 @@ import numpy as np
 import pytest
 
 from lstm_jax.lab.plan import flags, plan
-from lstm_jax.lab.plan.setting import trial_id as setting_id
-from lstm_jax.lab.report import columns, content, naming, runs
+from lstm_jax.lab.report import content, runs
 from lstm_jax.lab.report.commands import command, seeds_text
+from lstm_jax.lab.report.notes import notes
 from lstm_jax.lab.report.rows import _letter, published_rows, tried
-from lstm_jax.lab.run import engine
 from lstm_jax.lab.store import folder, trial_records
+from lstm_jax.lab.store.setting import trial_id
+from tests import flat
 from tests.fake_sweep import QUICK
 
 SEVEN = {
@@ -50,7 +52,12 @@ def entry(row, seed, published, reading='', **changes):
   # Readings that did not differ in their options would be one.
   made['options'] = {**made['options'], 'cell.cells_hear': reading}
   # One trial has one name, whatever grid it is from.
-  name = folder.trial_id({'setting': naming.setting(made), 'seed': seed})[:12]
+  return named(made)
+
+
+def named(made):
+  """A flat trial with an id that does not depend on its origin."""
+  name = trial_id(flat.settings([{'id': '', **made}])[''])
   return {'id': name, 'trial': name, **made}
 
 
@@ -81,7 +88,7 @@ def make(path, pairs):
     path,
     {
       'flags': {},
-      'trials': [one for one, _ in pairs],
+      'trials': [flat.stored(one) for one, _ in pairs],
       'programs': {'p0': [one['id'] for one, _ in pairs]},
       'provenance': {
         'jax': '0.10.2',
@@ -94,7 +101,7 @@ def make(path, pairs):
   )
   for _, kept in pairs:
     if kept:
-      trial_records.write_record(opened, kept)
+      trial_records.write_record(opened, flat.record(kept))
   return opened
 
 
@@ -139,11 +146,26 @@ def table7():
 
 
 def report_of(*folders):
-  held = [runs.read(opened) for opened in folders]
-  joined = runs.join(held)
-  return content.made(
-    joined.entries, joined.rows, runs.facts(held), joined.warnings
-  )
+  return content.made([runs.read(opened) for opened in folders])
+
+
+def facts_of(report):
+  """Heading -> facts below it."""
+  blocks = report.blocks
+  return {
+    above.words: below.pairs
+    for above, below in itertools.pairwise(blocks)
+    if isinstance(below, content.Facts)
+  }
+
+
+def warnings_of(report):
+  """What a report warns of."""
+  return [
+    block.words
+    for block in report.blocks
+    if isinstance(block, content.Paragraph) and block.kind == 'warn'
+  ]
 
 
 def rows_of(*folders):
@@ -157,15 +179,17 @@ def test_the_figures_of_a_reading(tmp_path):
   assert [len(row.readings) for row in (first, second, third)] == [2, 2, 2]
   linear, literal = second.readings
   assert (linear.solved, linear.trials, linear.missing) == (27, 30, 0)
-  assert linear.mean == sum(linear.sequences) / 27
-  assert linear.mean_interval.low < linear.mean < linear.mean_interval.high
+  mean = linear.mean('sequences_to_success')
+  assert mean == pytest.approx(sum(linear.sequences) / 27)
+  assert linear.mean_interval.low < mean < linear.mean_interval.high
   waits = sorted([*linear.sequences, *[math.inf] * 3])
   assert linear.median == (waits[14] + waits[15]) / 2
   assert linear.stopped == (3 * 209_000,) * 3
-  assert linear.weights == 93 and linear.milestone is None
+  assert linear.mean('weights') == 93 and linear.mean('first_passed') is None
   assert linear.wrong == pytest.approx(1)
   assert linear.seconds == 45
-  assert literal.mean is None and literal.median == math.inf
+  assert literal.mean('sequences_to_success') is None
+  assert literal.median == math.inf
   assert second.best is linear and third.best.name == 'linear output'
   part = third.readings[1]
   assert (part.trials, part.missing) == (6, 4)
@@ -181,11 +205,11 @@ def test_trials_given_up_are_failures_and_the_rule_is_said(tmp_path):
   (row,) = rows_of(opened)
   (one,) = row.readings
   assert (one.solved, one.given_up, one.trials) == (7, 3, 12)
-  (said,) = [note for note in columns.notes(row) if 'given up' in note]
+  (said,) = [note for note in notes(row) if 'given up' in note]
   assert said.startswith('A: 3 trials given up early: for 100,000 training ')
   assert 'whatever the first symbol' in said and 'not solved' in said
   report = report_of(opened)
-  (warning,) = report.warnings
+  (warning,) = warnings_of(report)
   assert warning.startswith('3 of 12 trials were given up early; they count')
 
 
@@ -197,13 +221,13 @@ def test_a_task_of_another_version(tmp_path):
 
 def test_published_rows_are_told_apart():
   def groups(*entries):
-    return [row.name for row in published_rows(entries, [])]
+    return [row.name for row in published_rows(flat.settings(entries), {})]
 
   one = SEVEN[100]
   # Same figures, but another length, learner, task; or a name of their own.
   assert groups(
     entry('q1-a', 0, one),
-    entry('q1-b', 0, one),
+    entry('q1-b', 1, one),
     entry('q2-a', 0, one, length=5),
   ) == ['q1', 'q2-a']
   assert groups(
@@ -218,12 +242,15 @@ def test_published_rows_are_told_apart():
   # Two tables may have one line, and a line two lengths.
   assert groups(
     entry('a', 0, one, **line),
-    entry('b', 0, one, source='Table 8', **line),
+    entry('b', 1, one, source='Table 8', **line),
     entry('c', 0, one, length=7, **line),
   ) == ['a', 'c', 'bottom row']
   # Rows of two grids may have one name: the anchors differ.
   found = published_rows(
-    [entry('a', 0, one), entry('a', 0, {**one, 'wrong': 3}, length=7)], []
+    flat.settings(
+      [entry('a', 0, one), entry('a', 0, {**one, 'wrong': 3}, length=7)]
+    ),
+    {},
   )
   assert len({row.anchor for row in found}) == 2
 
@@ -259,10 +286,9 @@ def test_a_command_makes_the_trials_it_stands_for(words):
   for setting in made.trials:
     rows.setdefault(setting.row, []).append(setting)
   for settings in rows.values():
-    stored = engine.plan_entry('id', settings[0])
-    line = command(stored, [setting.seed for setting in settings])
+    line = command(settings[0], [setting.seed for setting in settings])
     head, *rest = line.split('python -m experiments.')
     assert head == '' and len(rest) == 1
     again = plan.expand(flags.parse(shlex.split(rest[0])))
-    ids = {setting_id(setting) for setting in settings}
-    assert {setting_id(setting) for setting in again.trials} == ids, line
+    ids = {trial_id(setting) for setting in settings}
+    assert {trial_id(setting) for setting in again.trials} == ids, line

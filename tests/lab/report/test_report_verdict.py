@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstm_jax.lab.report import statistics, verdicts
-from lstm_jax.lab.report.verdicts import NONE, NOT, REPRODUCED, UNDER, verdict
+from lstm_jax.lab.report import statistics, verdict_words, verdicts
+from lstm_jax.lab.report.verdict_words import NONE, NOT, REPRODUCED, UNDER
+from lstm_jax.lab.report.verdicts import verdict_of_means as verdict
 
 FIGURES = {'success_after': 1_000, 'trials': 10}
 
@@ -132,7 +133,7 @@ def rates(sigma, shift, n, trials, seed=0, repeats=600):
     verdict(list(x), n, 0, {'success_after': y, 'trials': trials}).word
     for x, y in zip(ours, published, strict=True)
   ]
-  return {word: words.count(word) / repeats for word in verdicts.WORDS}
+  return {word: words.count(word) / repeats for word in verdict_words.WORDS}
 
 
 # True rates are 0.94 to 0.95 and 1.00: 600 repeats fall below 0.9 by chance in
@@ -157,5 +158,5 @@ def test_the_printed_rule_has_the_constants():
   said = ' '.join(verdicts.RULE)
   for number in ('95 %', 'at 5 %', 'fewer than 10', 'above 2', '40 points'):
     assert number in said
-  for word in verdicts.WORDS[:3]:
+  for word in verdict_words.WORDS[:3]:
     assert any(line.startswith(f'{word}: ') for line in verdicts.RULE)

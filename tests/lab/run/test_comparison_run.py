@@ -10,10 +10,11 @@ import pytest
 
 from experiments import sweep
 from lstm_jax.lab.plan import catalog, flags, plan, values
-from lstm_jax.lab.plan.setting import steps, trial_id
+from lstm_jax.lab.plan.programs import steps
 from lstm_jax.lab.run import groups
 from lstm_jax.lab.store import checkpoints, trial_records
 from lstm_jax.lab.store.folder import open_folder
+from lstm_jax.lab.store.setting import trial_id
 from tests import children, tiny_sets
 
 PLAN = (
@@ -78,11 +79,13 @@ def check_what_is_left_behind(out, said):
     assert record['status'] == 'budget'
     assert len(record['curves']['train_loss']) == 60
     assert len(record['curves']['valid_loss']) == 60
-    assert record['best']['epoch'] <= 60
-    assert set(record['levels']) == {'persistence', 'AR(2)'}
-    assert record['test_squared'] == record['test']['loss']
-    assert len(record['after']['free_run']) in (95, 96)
-    assert record['sequences_seen'] in (60 * 46, 60 * 45)
+    metrics, details = record['metrics'], record['details']
+    assert metrics['best_epoch'] <= 60
+    assert set(details['levels']) == {'persistence', 'AR(2)'}
+    assert metrics['test_squared'] == metrics['test_loss']
+    assert metrics['free_run_rmse'] > 0
+    assert len(details['after']['free_run']) in (95, 96)
+    assert metrics['sequences_seen'] in (60 * 46, 60 * 45)
   text = (out / 'curves.csv').read_text()
   assert text.count('\n') == 1 + 12 * 60
   assert (out / 'report.html').is_file()
@@ -125,9 +128,7 @@ def test_groups_do_not_depend_on_what_has_ended():
   class How:
     data_dir, skip_bad = '', False
 
-  prepared, reasons = groups.prepare(list(trials.values()), How)
-  assert not reasons
-  found = groups.groups_of(trials, prepared)
+  found = groups.groups_of(trials, groups.builder(How))
   # Seeds and rates of one cell are lanes of one program.
   assert [len(group.names) for group in found] == [6, 6]
   assert {n for group in found for n in group.names} == set(trials)
@@ -224,9 +225,9 @@ def test_a_bad_file_stops_a_run_or_is_counted_in_it(
   records, _ = trial_records.read_records(open_folder(out))
   assert [r['status'] for r in records.values()] == ['budget'] * 2
   for record in records.values():
-    assert '3-6-A-10.wav' in record['facts']['left out']
-    confusion = record['confusion']
-    assert sum(map(sum, confusion)) == record['test']['total'] == 2
+    assert '3-6-A-10.wav' in record['details']['facts']['left out']
+    confusion = record['details']['confusion']
+    assert sum(map(sum, confusion)) == record['metrics']['test_total'] == 2
   assert '3-6-A-10.wav' in (out / 'report.md').read_text()
 
 
@@ -289,7 +290,7 @@ def test_a_checkpoint_of_an_older_form_is_named(tmp_path, monkeypatch, capsys):
   for meta, leaf in (
     ({'groups': {'g': [1, 0, 0.5]}, 'code': {}}, 'g/leaves/x'),
     # What would be refused, as it is of other code.
-    ({'programs': {'p': [[one, 0.5]]}, 'code': {one: 'x'}}, 'p/milestone'),
+    ({'programs': {'p': [[one, 0.5]]}, 'code': {one: 'x'}}, 'p/first_passed'),
   ):
     arrays = {leaf: np.zeros((2, 1) if 'programs' in meta else 2)}
     checkpoints.save(opened, 'state', arrays, meta)

@@ -17,9 +17,9 @@ import pytest
 from experiments import sweep
 from lstm_jax.lab.report import publishing
 from lstm_jax.lab.report.figures import of_run
-from lstm_jax.lab.run import engine, scheduler
+from lstm_jax.lab.run import builds, scheduler
 from lstm_jax.lab.store import files, folder, provenance
-from lstm_jax.training.loop import FreshScore, Outcome, TrialState
+from lstm_jax.training.loop import Outcome, TrialState
 from tests.children import ROOT
 from tests.fake_sweep import QUICK, hidden, stepwise
 
@@ -44,10 +44,17 @@ def trained(jobs, build, devices, hooks, *, columns, **others):
       hooks.save({job.id: column})
     x = np.sin(column.leaves['x'] * 1.7)
     net = {'w': x.astype(np.float32)}
-    test = FreshScore(1, 2560, float(x[0]), float(x[1]))
-    hooks.outcome(
-      Outcome(job.id, 'solved', 12, test, 0.1, 0.5, net=net, weights=3)
-    )
+    metrics = {
+      'sequences_to_success': 12,
+      'sequences_seen': 12,
+      'test_wrong': 1,
+      'test_total': 2560,
+      'test_absolute': float(x[0]),
+      'test_squared': float(x[1]),
+      'train_absolute': 0.1,
+      'weights': 3,
+    }
+    hooks.outcome(Outcome(job.id, 'solved', 12, 0.5, metrics, net=net))
 
 
 @pytest.fixture
@@ -57,12 +64,7 @@ def command(monkeypatch):
   made_by = provenance.provenance('cpu', 1)
   monkeypatch.setattr(scheduler, 'run', trained)
   monkeypatch.setattr(
-    engine,
-    '_builds',
-    lambda trials, shared: (
-      dict.fromkeys(shared, types.SimpleNamespace(carried=8)),
-      [],
-    ),
+    builds, 'build', lambda *a: types.SimpleNamespace(carried=8)
   )
   monkeypatch.setattr(provenance, 'provenance', lambda *a, **more: made_by)
   monkeypatch.setattr(publishing, 'can_draw', lambda: False)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.lab.plan import flags, plan
-from lstm_jax.lab.run import engine
+from lstm_jax.lab.run import builds
 from lstm_jax.training import lanes
 from lstm_jax.training.loop import Job
 
@@ -42,7 +42,7 @@ def built(row):
   argv = ['sweep', f'--grid={grid}', *words, '--seeds=16']
   settings = plan.expand(flags.parse(argv)).trials
   assert len(settings) == 16
-  return settings, engine.build(settings[0])
+  return settings, builds.build(settings[0])
 
 
 def after(row, width):

@@ -5,9 +5,9 @@ import pytest
 
 from experiments import predict
 from lstm_jax.lab.report import trace
-from lstm_jax.lab.run import engine
 from lstm_jax.lab.store import nets
 from lstm_jax.lab.store.folder import create_or_open
+from lstm_jax.lab.store.setting import entry_of
 from tests.fake_sweep import QUICK
 from tests.lab.plan.test_plan import made
 from tests.lab.store.test_nets import net
@@ -23,7 +23,7 @@ def solved(tmp_path_factory):
 def kept(path, setting, params=None):
   from lstm_jax.lab.plan import catalog
 
-  entry = engine.plan_entry('abcdef012345', setting)
+  entry = {**entry_of(setting), 'id': 'abcdef012345'}
   opened = create_or_open(
     path,
     {'flags': {}, 'trials': [entry], 'programs': {}, 'provenance': {}},
@@ -51,7 +51,7 @@ def test_fresh_sequences_are_answered(solved, capsys, tmp_path):
   assert lines[0] == 'sequence,step,of,target,answer,largest error'
   assert len(lines) == 3
   found = trace.trace(
-    dict(solved.trials['abcdef012345']), nets.load(solved)['abcdef012345'], 1
+    solved.trials['abcdef012345'], nets.load(solved)['abcdef012345'], 1
   )
   sequence, step, of, target, answer, error = lines[2].split(',')
   assert (sequence, step, of) == ('1', of, str(len(found['mask'])))
@@ -105,12 +105,9 @@ def sine(tmp_path_factory):
 
   line = '--task=noisy_sine --cell=srn --hidden=3 --seeds=1'
   (setting,) = made(line).trials
-  prepared, _ = groups.prepare([setting], flags.Run())
-  _, trainer = prepared.build(setting)
+  _, trainer = groups.builder(flags.Run())(setting)
   params = dict(named(trainer.model.init(jax.random.key(3))))
-  from lstm_jax.lab.plan.setting import trial_id
-
-  entry = engine.plan_entry(trial_id(setting), setting)
+  entry = entry_of(setting)
   opened = create_or_open(
     tmp_path_factory.mktemp('data') / 'run',
     {'flags': {}, 'trials': [entry], 'programs': {}, 'provenance': {}},

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from lstm_jax.lab.store import checkpoints, lock, trial_records
+from lstm_jax.lab.store import checkpoints, lock, nets, trial_records
 from lstm_jax.lab.store.folder import open_folder
 from lstm_jax.training.online import RUNNING
 from tests import children
@@ -186,7 +186,9 @@ def shown(out):
       seen |= dict(zip(names, counts, strict=True))
   records, problems = trial_records.read_records(folder)
   assert problems == []
-  return seen | {name: r['sequences_seen'] for name, r in records.items()}
+  return seen | {
+    name: r['metrics']['sequences_seen'] for name, r in records.items()
+  }
 
 
 def await_change(process, out, before=frozenset(), number=1):
@@ -207,6 +209,29 @@ def test_the_plan_has_every_kind_of_end(reference):
   ends = [row[status] for row in table(reference)]
   assert set(ends) == {'solved', 'budget', 'diverged'}
   assert ends.count('diverged') == 8
+
+
+def test_trials_keep_curves_and_the_first_of_a_row_its_networks(reference):
+  opened = open_folder(reference)
+  records, _ = trial_records.read_records(opened)
+  first = {}
+  for name, setting in opened.trials.items():
+    curves = records[name]['curves']
+    seen = curves['sequences']
+    shown = records[name]['metrics']['sequences_seen']
+    # The sequence at which a trial diverged has no finite error.
+    diverged = records[name]['status'] == 'diverged'
+    assert shown - diverged <= seen[-1] <= shown
+    assert len(seen) == len(curves['train_right']) <= 200
+    way = [n for n, _ in nets.load_way(opened, name)]
+    if first.setdefault(setting.row, name) == name:
+      assert way[0] == 0 and way[-1] == shown and 2 <= len(way) <= 10
+    else:
+      assert way == []
+  lines = (reference / 'curves.csv').read_text().splitlines()
+  assert lines[0] == 'trial,epoch,sequences,train_error,train_right'
+  points = [len(one['curves']['sequences']) for one in records.values()]
+  assert len(lines) == 1 + sum(points)
 
 
 def test_killed_again_and_again(place, reference):
@@ -335,7 +360,7 @@ def test_shards_share_a_folder(place, reference):
 def test_a_changed_setting_is_refused(place, begun):
   before = contents(begun)
   done = place.run(begun, '--hidden=3', returns=2)
-  assert 'trials.hidden: ' in done.stderr
+  assert 'cell.hidden: ' in done.stderr
   assert ' in the folder, 3 asked for' in done.stderr
   flags = '--xla_cpu_prefer_vector_width=128'
   assert 'xla_flags' in place.run(begun, XLA_FLAGS=flags, returns=2).stderr

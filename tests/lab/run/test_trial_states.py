@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 
 from lstm_jax.lab.plan import flags, plan
-from lstm_jax.lab.plan.setting import trial_id
 from lstm_jax.lab.run import recorder
 from lstm_jax.lab.store import checkpoints
+from lstm_jax.lab.store.setting import trial_id
 from lstm_jax.training.loop import TrialState
 from tests.hostile import sealed
 

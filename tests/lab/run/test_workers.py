@@ -125,11 +125,13 @@ def test_outcomes_say_how_trials_ended(alone):
         91: ('diverged', 301), 92: ('budget', 700), 93: ('diverged', 24)
       }[one.seed]  # fmt: skip
     assert (outcome.status, outcome.seen) == want
-    assert (outcome.test is not None) == (outcome.status == 'solved')
-    if outcome.test:
-      assert outcome.test.total == TESTED and 0 <= outcome.test.wrong <= TESTED
-      assert 0.3 < outcome.test.absolute < 0.7
-    assert 0 < outcome.train <= scripted.WRONG
+    metrics = outcome.metrics
+    assert ('test_total' in metrics) == (outcome.status == 'solved')
+    if outcome.status == 'solved':
+      assert metrics['test_total'] == TESTED
+      assert 0 <= metrics['test_wrong'] <= TESTED
+      assert 0.3 < metrics['test_absolute'] < 0.7
+    assert 0 < metrics['train_absolute'] <= scripted.WRONG
   assert results(record) == alone
   last = record.shown[-1]
   assert last.sequences == sum(o.seen for o in record.outcomes.values())
@@ -288,7 +290,7 @@ def test_a_program_that_fails_takes_only_its_trials(alone, broken, error):
   for one in JOBS:
     outcome = record.outcomes[one.id]
     assert (outcome.status, outcome.seen) == ('failed', 0)
-    assert outcome.test is None and outcome.train is None
+    assert outcome.metrics == {}
     first, second, *_ = outcome.reason.splitlines()
     assert (first, second) == (error, 'Traceback (most recent call last):')
   for i, other in enumerate(others):

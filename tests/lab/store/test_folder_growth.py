@@ -7,24 +7,17 @@ import pytest
 
 from lstm_jax.lab.plan import flags
 from lstm_jax.lab.plan import plan as expansion
-from lstm_jax.lab.plan import setting as setting_of
-from lstm_jax.lab.run import engine
 from lstm_jax.lab.store import faults, reruns, trial_records
-from lstm_jax.lab.store.folder import create_or_open, open_folder, trial_id
+from lstm_jax.lab.store.folder import create_or_open, open_folder
+from lstm_jax.lab.store.setting import entry_of, trial_id
 from tests.fake_sweep import make_plan, record, setting, stepwise, sweep, table
 
-LABELS = ('id', 'row', 'published')
 FILES = {'lstm_jax/cells/a.py': '1', 'lstm_jax/training/online.py': '2'}
 
 
 def plan_of(*seeds, **changes):
   """A plan whose ids do not depend on labels, as those of real trials."""
-  trials = []
-  for seed in seeds:
-    trial = {**setting(seed), 'row': 'adding', **changes}
-    own = {k: v for k, v in trial.items() if k not in LABELS}
-    trial['id'] = trial_id(own)
-    trials.append(trial)
+  trials = [setting(seed, **{'row': 'adding', **changes}) for seed in seeds]
   return {
     **make_plan(),
     'trials': trials,
@@ -82,9 +75,9 @@ def test_order_and_labels_are_no_other_plan(tmp_path):
     (plan_of(0, 1, budget=500), 'budget: [1000] in the folder, [500] asked'),
     (plan_of(0, budget=2000), 'for all seeds of the folder at once'),
     (plan_of(2, 3, budget=2000), 'for all seeds of the folder at once'),
-    (plan_of(0, 1, length=7), 'trials.length: 100 in the folder, 7 asked'),
+    (plan_of(0, 1, length=7), 'length: 100 in the folder, 7 asked'),
     (plan_of(0, 1, 2, length=7), 'length: [100] in the folder, [7] asked'),
-    (plan_of(0, 1, options={}), 'trials.options'),
+    (plan_of(0, 1, options={}), 'task.output'),
   ],
 )
 def test_what_is_no_growth_is_refused(tmp_path, asked, said):
@@ -107,9 +100,7 @@ def test_a_larger_budget_keeps_what_it_does_not_change(tmp_path):
   assert reruns.take_over(larger) == ({}, 0)
   records, problems = trial_records.read_records(larger)
   assert problems == []
-  seeds = {
-    larger.trials[name]['seed']: r['status'] for name, r in records.items()
-  }
+  seeds = {larger.trials[name].seed: r['status'] for name, r in records.items()}
   assert seeds == {0: 'solved', 2: 'diverged', 3: 'given_up'}
   with pytest.raises(faults.Refused, match='it can only grow'):
     create_or_open(folder.path, plan_of(0, 1, 2, 3, budget=1000))
@@ -232,8 +223,8 @@ def test_one_set_of_settings_has_one_folder(tmp_path):
   plans = []
   for words in spelled:
     made = expansion.expand(flags.parse(['x', *base.split(), *words.split()]))
-    trials = {setting_of.trial_id(s): s for s in made.trials}
-    stored = [engine.plan_entry(name, s) for name, s in trials.items()]
+    trials = {trial_id(s): s for s in made.trials}
+    stored = [entry_of(s) for s in trials.values()]
     plans.append((made.out, {**make_plan(), 'trials': stored, 'programs': {}}))
   assert len({out for out, _ in plans}) == 1
   first = create_or_open(tmp_path / 'run', plans[0][1])

@@ -9,8 +9,7 @@ import pytest
 
 from lstm_jax.lab.plan import catalog
 from lstm_jax.lab.report import trace
-from lstm_jax.lab.run import engine
-from lstm_jax.lab.store import nets, seal
+from lstm_jax.lab.store import faults, nets, seal
 from lstm_jax.lab.store.folder import create_or_open, open_folder
 from lstm_jax.ops import prng
 from lstm_jax.ops.arrays import dense
@@ -47,14 +46,14 @@ LINES = {
 
 @functools.cache
 def planned(name):
-  """`(entry of the plan, task, cell)`."""
+  """`(setting, task, cell)`."""
   (setting,) = made(f'{LINES[name][0]} --seeds=1').trials
   task = catalog.build('tasks', setting.task, **dict(setting.task_options))
   cell = catalog.build(
     'cells', setting.cell, task.num_inputs, task.num_outputs,
     **dict(setting.cell_options),
   )  # fmt: skip
-  return engine.plan_entry('a', setting), task, cell
+  return setting, task, cell
 
 
 def net(cell, seed=0):
@@ -76,7 +75,7 @@ def same(one, other):
 
 @pytest.mark.parametrize('name', LINES)
 def test_a_net_comes_back_and_is_followed(opened, name):
-  entry, task, cell = planned(name)
+  setting, task, cell = planned(name)
   params, written = net(cell)
   nets.save(opened, 'a', written)
   assert nets.names(opened) == ['a']
@@ -85,12 +84,12 @@ def test_a_net_comes_back_and_is_followed(opened, name):
   assert list(kept) == ['a']
   same(written, kept['a'])
 
-  found = trace.trace(entry, kept['a'], seed=3)
+  found = trace.trace(setting, kept['a'], seed=3)
   key = Key(*map(jnp.asarray, prng.key_of(3)))
-  length = jnp.int32(entry['length'])
+  length = jnp.int32(setting.length)
   stream = task.stream(task.fresh(key, length))
   steps = int(stream.length)
-  assert steps >= entry['length']
+  assert steps >= setting.length
   inputs, outputs, cells, gates = LINES[name][1]
   assert found['inputs'].shape == (steps, inputs)
   assert found['targets'].shape == found['outputs'].shape == (steps, outputs)
@@ -131,9 +130,11 @@ def test_a_net_comes_back_and_is_followed(opened, name):
 
 
 def test_another_seed_is_another_sequence():
-  entry, _, cell = planned('trigger')
+  setting, _, cell = planned('trigger')
   _, written = net(cell)
-  one, again, other = (trace.trace(entry, written, seed) for seed in (0, 0, 1))
+  one, again, other = (
+    trace.trace(setting, written, seed) for seed in (0, 0, 1)
+  )
   np.testing.assert_array_equal(one['inputs'], again['inputs'])
   assert not np.array_equal(one['inputs'], other['inputs'])
 
@@ -185,8 +186,35 @@ def test_what_is_damaged_or_foreign_is_left_out(opened):
 
 
 def test_a_weight_that_is_missing_is_named():
-  entry, _, cell = planned('lstm')
+  setting, _, cell = planned('lstm')
   _, written = net(cell)
   del written['w_h']
   with pytest.raises(KeyError, match='w_h'):
-    trace.trace(entry, written)
+    trace.trace(setting, written)
+
+
+def test_the_networks_along_a_way_come_back(opened):
+  _, _, cell = planned('srn')
+  way = [(seen, net(cell, seed)[1]) for seed, seen in enumerate((0, 16, 40))]
+  assert nets.load_way(opened, 'a') == []
+  nets.save_way(opened, 'a', way)
+  nets.save_way(opened, 'a', way[:1])  # what is there stays
+  back = nets.load_way(opened, 'a')
+  assert [seen for seen, _ in back] == [0, 16, 40]
+  for (_, kept), (_, params) in zip(back, way, strict=True):
+    same(kept, {name: params[name] for name in kept})
+  # They are no solved networks.
+  assert nets.names(opened) == [] and nets.load(opened) == {}
+  path = opened.path / 'nets' / 'a.way'
+  whole = path.read_bytes()
+  nets.save(opened, 'a', way[2][1])
+  nets.take_over(opened, {'b': 'a'})
+  assert [seen for seen, _ in nets.load_way(opened, 'b')] == [0, 16, 40]
+  path.write_bytes(whole[:-9])
+  with pytest.raises(faults.Corrupt):
+    nets.load_way(opened, 'a')
+  content = seal.unseal_json('net', whole, path)
+  content['networks'][1]['params'] = {'w': [[1.0], 'x']}
+  path.write_bytes(seal.seal_json('net', content))
+  with pytest.raises(faults.Corrupt, match='params/w'):
+    nets.load_way(opened, 'a')

@@ -8,9 +8,9 @@ import pytest
 
 import lstm_jax
 from lstm_jax.lab.plan import catalog, flags, plan
-from lstm_jax.lab.plan.setting import trial_id
 from lstm_jax.lab.run import builds
 from lstm_jax.lab.store import sources
+from lstm_jax.lab.store.setting import trial_id
 
 PACKAGE = Path(lstm_jax.__file__).parent
 

@@ -1,12 +1,13 @@
-"""Figure of a comparison: accuracy against the window or the length."""
+"""Figure of a task: accuracy or loss against the window or the length."""
 
-from lstm_jax.lab.report import metric_verdicts as rule
-from lstm_jax.lab.report import naming
+import dataclasses
+
+from lstm_jax.lab.report import further_run, naming
 from lstm_jax.lab.report.figures.scales import scale_y
 from lstm_jax.lab.report.figures.scaling import style_of
 from lstm_jax.lab.report.figures.strips import log_ticks
-from lstm_jax.lab.report.metric_rows import JUDGED, Line
-from lstm_jax.lab.report.metrics import ends
+from lstm_jax.lab.report.measures import JUDGED, ends, is_share
+from lstm_jax.lab.report.rows import Reading
 from lstm_jax.lab.report.style import GREY, INK
 from lstm_jax.lab.report.summaries import parts
 
@@ -14,13 +15,13 @@ AXES = ('window', 'length')
 _MOST = 12  # lines of a figure
 
 
-def against(lines: list[Line], name: str):
+def against(readings: list[Reading], name: str):
   """What the seeds reach, against the window or the length, a line a net.
 
   Settings that differ in nothing else are joined.
 
   Args:
-    lines: of one task.
+    readings: of one task.
     name: of `AXES`.
 
   Returns:
@@ -29,11 +30,13 @@ def against(lines: list[Line], name: str):
   from matplotlib.figure import Figure
   from matplotlib.lines import Line2D
 
-  metric = next((m for m in JUDGED if any(m in x.measures for x in lines)), '')
-  series = _series(lines, name, metric)
+  metric = next(
+    (m for m in JUDGED if any(m in x.measures for x in readings)), ''
+  )
+  series = _series(readings, name, metric)
   if not series:
     return None
-  scale = 100 if metric == 'accuracy' else 1
+  scale = 100 if is_share(metric) else 1
   figure = Figure((8, 4.2), layout='constrained')
   axes = figure.add_subplot()
   axes.set_xscale('log')
@@ -42,20 +45,23 @@ def against(lines: list[Line], name: str):
     style = style_of(i)
     # A little aside, or intervals would hide one another.
     aside = 1.012 ** (i - (len(series) - 1) / 2)
-    x = [aside * line.entry[name] for line in held]
-    means = [line.measures[metric] for line in held]
+    x = [aside * getattr(one.setting, name) for one in held]
+    means = [one.measures[metric] for one in held]
     axes.plot(x, [scale * one.mean for one in means], **style)
     for at, one in zip(x, means, strict=True):
       reach = [scale * end for end in ends(one, metric)]
       axes.plot([at] * 2, reach, color=style['color'])
-    for at, line in zip(x, held, strict=True):
-      value = rule.published(line.figures, metric)
+    for at, reading in zip(x, held, strict=True):
+      value = further_run.published(reading.setting.figures, metric)
       if value is not None:
         star = {'color': style['color'], 'markeredgecolor': INK}
         axes.plot([at], [scale * value], '*', markersize=11, zorder=5, **star)
     handles.append(Line2D([], [], label=label, **style))
-  drawn = [line for _, held in series for line in held]
-  if any(rule.published(line.figures, metric) is not None for line in drawn):
+  drawn = [reading for _, held in series for reading in held]
+  if any(
+    further_run.published(one.setting.figures, metric) is not None
+    for one in drawn
+  ):
     star = {'color': INK, 'marker': '*', 'markersize': 11, 'linestyle': 'none'}
     handles.append(Line2D([], [], label='published', **star))
   best = _best_levels(drawn, name)
@@ -65,62 +71,82 @@ def against(lines: list[Line], name: str):
     label = 'best predictor without recurrence'
     handles.append(Line2D([], [], label=label, **style))
   log_ticks(
-    axes.xaxis, sorted({line.entry[name] for line in drawn}), exact=True
+    axes.xaxis,
+    sorted({getattr(one.setting, name) for one in drawn}),
+    exact=True,
   )
   heights = [y for line in axes.lines for y in line.get_ydata()]
   scale_y(axes, metric, heights)
   axes.grid(alpha=0.18)
   axes.set_xlabel(name)
-  words = JUDGED[metric] + ' (%)' * (metric == 'accuracy')
+  words = JUDGED[metric] + ' (%)' * is_share(metric)
   axes.set_ylabel(words)
   figure.legend(
     handles=handles, loc='outside lower center', ncols=2, frameon=False
   )
   return (
-    f'{lines[0].entry["task"]}: {words} after the last epoch against the '
+    f'{readings[0].setting.task}: {words} after the last epoch against the '
     f'{name}, mean of the seeds with 95 % t-intervals. Settings that differ in '
     f'nothing else are joined.'
   ), figure
 
 
-def _series(lines, name, metric):
-  """(label, lines by rising x) of the settings that differ in x alone."""
+def _series(readings, name, metric):
+  """(label, readings by rising x) of the settings that differ in x alone."""
+  place = lambda reading: getattr(reading.setting, name)
   held = [
-    line
-    for line in lines
-    if isinstance(line.entry.get(name), int | float)
-    and line.entry[name] > 0
-    and metric in line.measures
+    reading
+    for reading in readings
+    if isinstance(place(reading), int | float)
+    and place(reading) > 0
+    and metric in reading.measures
   ]
-  without = lambda line: {**line.entry, name: None}
+  without = lambda reading: _without(reading.setting, name)
   groups = [
-    sorted(group, key=lambda line: line.entry[name])
-    for group in parts(held, lambda x: naming.setting(without(x))).values()
+    sorted(group, key=place)
+    for group in parts(held, lambda x: naming.alike(without(x))).values()
     if len(group) > 1
   ][:_MOST]
-  entries = [without(group[0]) for group in groups]
+  settings = [without(group[0]) for group in groups]
   labels = [_label(group, name) for group in groups]
   made = []
-  for label, entry, group in zip(labels, entries, groups, strict=True):
-    alike = [e for l, e in zip(labels, entries, strict=True) if l == label]
-    words = naming.differences(entry, alike)
+  for label, setting, group in zip(labels, settings, groups, strict=True):
+    alike = [s for l, s in zip(labels, settings, strict=True) if l == label]
+    words = naming.differences(setting, alike)
     made.append((f'{label} ({words})' if words else label, group))
   return made
+
+
+def _without(setting, name):
+  """A setting without its length, or without any window."""
+  if name == 'length':
+    return dataclasses.replace(setting, length=None)
+  bare = lambda pairs: tuple(pair for pair in pairs if pair[0] != name)
+  return dataclasses.replace(
+    setting,
+    task_options=bare(setting.task_options),
+    learner_options=bare(setting.learner_options),
+  )
 
 
 def _label(group, name):
   """What the rows of a line are called without its axis, or their cell."""
   bare = {
-    ' '.join(w for w in line.name.split() if not w.startswith(f'{name}='))
-    for line in group
+    ' '.join(
+      (
+        one.setting.row_name,
+        *(w for w in one.setting.axes if not w.startswith(f'{name}=')),
+      )
+    )
+    for one in group
   }
-  return bare.pop() if len(bare) == 1 else group[0].entry['cell']
+  return bare.pop() if len(bare) == 1 else group[0].setting.cell
 
 
-def _best_levels(lines, name):
-  """x -> the best level that a line knows there, by rising x."""
+def _best_levels(readings, name):
+  """x -> the best level that a reading knows there, by rising x."""
   found = {}
-  for line in lines:
-    if line.level:
-      found.setdefault(line.entry[name], line.level.value)
+  for reading in readings:
+    if reading.level:
+      found.setdefault(getattr(reading.setting, name), reading.level.value)
   return dict(sorted(found.items()))

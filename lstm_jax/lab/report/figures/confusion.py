@@ -1,13 +1,13 @@
-"""Figure of a comparison: which class was taken for which."""
+"""Figure of a reading: which class was taken for which."""
 
-from lstm_jax.lab.report.metric_rows import Line
+from lstm_jax.lab.report.rows import Reading
 from lstm_jax.lab.report.style import COLOURS
 
 _DEEPEST = 0.6  # opacity: what is written in a cell must be read
 _MOST = 16  # classes whose cells have their share written in
 
 
-def confusion(line: Line):
+def confusion(reading: Reading):
   """Shares of each true class, darker where larger.
 
   Returns:
@@ -16,11 +16,11 @@ def confusion(line: Line):
   from matplotlib.figure import Figure
   from matplotlib.patches import Rectangle
 
-  shares = line.confusion
+  shares = reading.confusion
   if shares is None:
     return None
   count = len(shares)
-  names = line.classes if len(line.classes) == count else range(count)
+  names = reading.classes if len(reading.classes) == count else range(count)
   size = 0.42 if count <= _MOST else 0.2
   figure = Figure((size * count + 2.6, size * count + 2), layout='constrained')
   axes = figure.add_subplot()
@@ -56,8 +56,9 @@ def confusion(line: Line):
   axes.set_xlabel('taken for')
   axes.set_ylabel('true class')
   caption = (
-    f'{line.entry["task"]}, {line.name}: percent of each true class of the '
-    'test part that were taken for each class after the last epoch, mean over '
+    f'{reading.setting.task}, {reading.setting.row}: percent of each true '
+    'class of the test part that were taken for each class after the last '
+    'epoch, mean over '
     'the seeds that trained to the end. Darker: more.'
   )
   return caption, figure

@@ -1,11 +1,11 @@
-"""Figure of a comparison: what each epoch of training made of a net."""
+"""Figure of a reading: what each epoch of training made of a network."""
 
 import math
 
-from lstm_jax.lab.report import metric_verdicts as rule
+from lstm_jax.lab.report import further_run
 from lstm_jax.lab.report.figures.scales import scale_y
-from lstm_jax.lab.report.metric_rows import Line
-from lstm_jax.lab.report.metrics import ends
+from lstm_jax.lab.report.measures import ends
+from lstm_jax.lab.report.rows import Reading
 from lstm_jax.lab.report.style import COLOURS, GREY, INK
 
 _PARTS = (
@@ -17,7 +17,7 @@ _MOST = 200  # epochs of a line; of more every second, third, ... is drawn
 _APART = 0.055  # of the height of a panel, between two names at its right
 
 
-def learning_curves(line: Line):
+def learning_curves(reading: Reading):
   """Accuracy and loss of every epoch, each seed thin and their mean thick.
 
   Lines across: what was published, and the levels of predictors without
@@ -28,36 +28,38 @@ def learning_curves(line: Line):
   """
   from matplotlib.figure import Figure
 
-  metrics = [m for m in ('accuracy', 'loss') if _curves(line, m)]
+  metrics = [m for m in ('accuracy', 'loss') if _curves(reading, m)]
   if not metrics:
     return None
   figure = Figure((5 * len(metrics) + 0.5, 3.6), layout='constrained')
   for axes, metric in zip(
     figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True
   ):
-    _panel(axes, line, metric)
-  _legend(figure, line, metrics)
-  step = _step(line.entry['budget'])
+    _panel(axes, reading, metric)
+  _legend(figure, reading, metrics)
+  step = _step(reading.setting.budget)
   caption = (
-    f'{line.entry["task"]}, {line.name}: learning curves of {line.trials} '
-    f'{"seed" if line.trials == 1 else "seeds"}, thin, and the mean of those '
+    f'{reading.setting.task}, {reading.setting.row}: learning curves of '
+    f'{reading.trials} {"seed" if reading.trials == 1 else "seeds"}, thin, and '
+    'the mean of those '
     'that are left at an epoch, thick.'
   )
-  if any(m in level for m in metrics for level in line.levels.values()):
+  held = {key for level in reading.levels.values() for key in level}
+  if held & {f'test_{m}' for m in metrics}:
     caption += ' Dotted: predictors without recurrence on the test part.'
-  if line.figures:
+  if reading.setting.figures:
     caption += ' Dashed: what was published.'
   return caption + f' One epoch in {step} is drawn.' * (step > 1), figure
 
 
-def _panel(axes, line, metric):
+def _panel(axes, reading, metric):
   scale = 100 if metric == 'accuracy' else 1
-  budget = line.entry['budget']
+  budget = reading.setting.budget
   values = []
   for prefix, _, colour in _PARTS:
     curves = [
       [None if x is None else scale * x for x in curve]
-      for curve in line.curves[f'{prefix}_{metric}']
+      for curve in reading.curves.get(f'{prefix}_{metric}', ())
     ]
     for curve in curves:
       values += _drawn(
@@ -66,30 +68,28 @@ def _panel(axes, line, metric):
     if len(curves) > 1:
       _drawn(axes, _mean(curves), budget, color=colour, linewidth=2.2)
   across = []  # (height, name)
-  held = line.measures.get(metric)
+  held = reading.measures.get(f'test_{metric}')
   if held:
     mean = scale * held.mean
-    reach = [scale * end for end in ends(held, metric)]
+    reach = [scale * end for end in ends(held, f'test_{metric}')]
     axes.plot([budget] * 2, reach, color=_TEST, linewidth=1.6, zorder=4)
     axes.plot([budget], [mean], 'D', color=_TEST, markersize=6, zorder=5)
     values.append(mean)
   for key, name in (
-    (metric, 'published'),
+    (f'test_{metric}', 'published'),
     (f'valid_{metric}', 'published, validation'),
   ):
-    value = rule.published(line.figures, key)
+    value = further_run.published(reading.setting.figures, key)
     if value is not None:
       across.append((scale * value, name))
       axes.axhline(
         scale * value, color=INK, linestyle='--', linewidth=1.1, zorder=3
       )
-  for name, level in line.levels.items():
-    if metric in level:
-      across.append((scale * level[metric], name))
-      axes.axhline(
-        scale * level[metric], color=GREY, linestyle=':', linewidth=1.4
-      )
-  scale_y(axes, metric, [*values, *(height for height, _ in across)])
+  for name, level in reading.levels.items():
+    if (height := level.get(f'test_{metric}')) is not None:
+      across.append((scale * height, name))
+      axes.axhline(scale * height, color=GREY, linestyle=':', linewidth=1.4)
+  scale_y(axes, f'test_{metric}', [*values, *(height for height, _ in across)])
   _name(axes, across)
   axes.set_xlim(1 - 0.02 * budget, budget + 0.03 * budget)
   axes.xaxis.get_major_locator().set_params(integer=True)
@@ -98,12 +98,12 @@ def _panel(axes, line, metric):
   axes.grid(alpha=0.18)
 
 
-def _curves(line, metric):
+def _curves(reading, metric):
   """Whether there is a number to draw."""
   return any(
     x is not None
     for prefix, *_ in _PARTS
-    for curve in line.curves[f'{prefix}_{metric}']
+    for curve in reading.curves.get(f'{prefix}_{metric}', ())
     for x in curve
   )
 
@@ -148,15 +148,15 @@ def _name(axes, across):
     )
 
 
-def _legend(figure, line, metrics):
+def _legend(figure, reading, metrics):
   from matplotlib.lines import Line2D
 
   handles = [
     Line2D([], [], color=colour, linewidth=2.2, label=name)
     for prefix, name, colour in _PARTS
-    if any(line.curves[f'{prefix}_{metric}'] for metric in metrics)
+    if any(reading.curves.get(f'{prefix}_{metric}', ()) for metric in metrics)
   ]
-  if any(metric in line.measures for metric in metrics):
+  if {f'test_{metric}' for metric in metrics} & reading.measures.keys():
     handles.append(
       Line2D([], [], color=_TEST, marker='D', label='test, mean with 95 %')
     )

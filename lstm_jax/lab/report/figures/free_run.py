@@ -1,4 +1,4 @@
-"""Figure of a comparison: trained nets that go on with a series by themselves.
+"""Figure of a task: trained networks that go on with a series by themselves.
 
 Of what a data set keeps of a trained net (`Dataset.after`) it reads `points`,
 the series, `clean`, the same without noise, `x` of its points, `fitted`, how
@@ -8,40 +8,41 @@ its own outputs, from index `start` of the series on.
 
 import math
 
-from lstm_jax.lab.report.metric_rows import Line
+from lstm_jax.lab.report.rows import Reading
 from lstm_jax.lab.report.style import COLOURS, GREY, INK
 from lstm_jax.lab.report.summaries import parts
 
 _MOST = 8  # panels of a figure
 
 
-def free_runs(lines: list[Line]):
+def free_runs(readings: list[Reading]):
   """The series and what each net made of its continuation, a panel a row.
 
   Args:
-    lines: of one task.
+    readings: of one task.
 
   Returns:
     `(caption, figure)` pairs, of at most eight rows each; none where no net ran
     free.
   """
-  held = [line for line in lines if _runs(line)]
-  cells = list(parts(held, lambda line: line.entry['cell']))
+  held = [reading for reading in readings if _runs(reading)]
+  cells = list(parts(held, lambda reading: reading.setting.cell))
   return [
     _figure(held[i : i + _MOST], cells) for i in range(0, len(held), _MOST)
   ]
 
 
-def _figure(lines, cells):
+def _figure(readings, cells):
   from matplotlib.figure import Figure
   from matplotlib.lines import Line2D
 
-  figure = Figure((9, 0.9 + 1.7 * len(lines)), layout='constrained')
-  axes = figure.subplots(len(lines), 1, squeeze=False)[:, 0]
-  for one, line in zip(axes, lines, strict=True):
-    _panel(one, line, COLOURS[cells.index(line.entry['cell']) % len(COLOURS)])
+  figure = Figure((9, 0.9 + 1.7 * len(readings)), layout='constrained')
+  axes = figure.subplots(len(readings), 1, squeeze=False)[:, 0]
+  for one, reading in zip(axes, readings, strict=True):
+    colour = COLOURS[cells.index(reading.setting.cell) % len(COLOURS)]
+    _panel(one, reading, colour)
   axes[-1].set_xlabel('x')
-  shown = dict.fromkeys(line.entry['cell'] for line in lines)
+  shown = dict.fromkeys(reading.setting.cell for reading in readings)
   dots = {'color': INK, 'marker': '.', 'linestyle': 'none', 'label': 'data'}
   handles = [
     Line2D([], [], **dots),
@@ -54,14 +55,14 @@ def _figure(lines, cells):
     handles=handles, loc='outside upper center', ncols=5, frameon=False
   )
   return (
-    f'{lines[0].entry["task"]}: nets that run on alone, each output the next '
+    f'{readings[0].setting.task}: nets that run on alone, each output the next '
     'input. Thick: the first seed, beside its data; thin: the others. Shaded: '
     'what was trained on. A run that leaves the panel is cut off there.'
   ), figure
 
 
-def _panel(axes, line, colour):
-  first, *others = _runs(line)
+def _panel(axes, reading, colour):
+  first, *others = _runs(reading)
   x = _places(first)
   fitted = first.get('fitted')
   if fitted:
@@ -86,12 +87,12 @@ def _panel(axes, line, colour):
   if data:
     reach = max(max(data) - min(data), 1e-6)
     axes.set_ylim(min(data) - 0.5 * reach, max(data) + 0.5 * reach)
-  axes.set_title(line.name, loc='left')
+  axes.set_title(reading.name, loc='left')
   axes.grid(alpha=0.18)
 
 
-def _runs(line):
-  return [run for run in line.after if run.get('free_run')]
+def _runs(reading):
+  return [run for run in reading.after if run.get('free_run')]
 
 
 def _curve(values, start, x):

@@ -84,7 +84,11 @@ def drawable(summaries: list[Summary]) -> list[Summary]:
 
 
 def _with_length(summaries):
-  return [one for one in summaries if 'length' in one.setting]
+  return [
+    one
+    for one in summaries
+    if 'length' in one.setting and one.unit == 'sequences'
+  ]
 
 
 def as_files(figure, name: str) -> dict[str, bytes]:

@@ -1,6 +1,8 @@
-"""The upright axis of a comparison's figures: percent, or losses."""
+"""The upright axis of a figure of metrics: percent, or losses."""
 
 from collections.abc import Sequence
+
+from lstm_jax.lab.report.measures import is_share
 
 
 def scale_y(axes, metric: str, values: Sequence[float]):
@@ -8,12 +10,12 @@ def scale_y(axes, metric: str, values: Sequence[float]):
 
   Args:
     axes: of matplotlib.
-    metric: of `summary.JUDGED`.
+    metric: its name.
     values: what must lie inside, at least one.
   """
   from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-  if metric == 'accuracy':
+  if is_share(metric):
     low, high = min(values), max(values)
     pad = 0.06 * max(high - low, 1)
     axes.set_ylim(max(low - pad, -3), min(high + pad, 103))

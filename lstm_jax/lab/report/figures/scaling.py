@@ -10,6 +10,7 @@ from lstm_jax.lab.report.style import COLOURS, INK, PAPER
 from lstm_jax.lab.report.summaries import parts, shown
 
 _MARKERS = 'osD^vPX<'
+_MEAN = 'sequences_to_success'
 _LENGTH = 'length'
 
 
@@ -127,14 +128,16 @@ def _panel(axes, x_name, rows, names, varying):
     ]
     for _, points in parts(held, lambda point: point[2]).items():
       points = sorted(points, key=lambda point: point[0])
-      solved = [(x, r) for x, r, _ in points if r.mean is not None]
-      axes.plot([x for x, _ in solved], [r.mean for _, r in solved], **style)
+      solved = [(x, r) for x, r, _ in points if r.solved]
+      axes.plot(
+        [x for x, _ in solved], [r.mean(_MEAN) for _, r in solved], **style
+      )
       for x, r in solved:
         if r.mean_interval:
           axes.plot([x, x], r.mean_interval, color=style['color'])
         if r.solved < r.trials:
           hollow = {**style, 'markerfacecolor': PAPER, 'zorder': 4}
-          axes.plot([x], [r.mean], **hollow)
+          axes.plot([x], [r.mean(_MEAN)], **hollow)
       for x, r, _ in points:
         if r.trials and not r.solved:
           axes.plot(
@@ -150,15 +153,15 @@ def _panel(axes, x_name, rows, names, varying):
 
 
 def _method(row):
-  entry = row.readings[0].entry
-  return row.task, entry.get('cell'), entry.get('learner')
+  setting = row.readings[0].setting
+  return row.task, setting.cell, setting.learner
 
 
 def _heights(rows):
   """Everything that is drawn upwards."""
   readings = [reading for row in rows for reading in row.readings]
   heights = [verdicts.published_mean(row.figures) for row in rows]
-  heights += [r.mean for r in readings if r.mean]
+  heights += [r.mean(_MEAN) for r in readings if r.solved]
   return heights + [end for r in readings for end in r.mean_interval or ()]
 
 
@@ -178,13 +181,10 @@ def style_of(i: int) -> dict[str, Any]:
 
 def _options(row):
   """Numbers among the task's options, those of the first reading."""
-  options = row.readings[0].entry.get('options', {})
   return {
-    name.removeprefix('task.'): value
-    for name, value in options.items()
-    if name.startswith('task.')
-    and isinstance(value, int | float)
-    and not isinstance(value, bool)
+    name: value
+    for name, value in row.readings[0].setting.task_options
+    if isinstance(value, int | float) and not isinstance(value, bool)
   }
 
 

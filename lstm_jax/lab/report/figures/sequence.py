@@ -68,14 +68,6 @@ def draw_sequence(trace, title='', blocks=None):
   return figure
 
 
-def blocks_of(entry):
-  """Memory blocks of a trial's net; None where it has none."""
-  hidden = entry.get('hidden')
-  if isinstance(hidden, str) and hidden.partition('x')[0].isdigit():
-    return int(hidden.partition('x')[0])
-  return None
-
-
 def _panels(trace, blocks):
   """(height in inches, name, function that draws on axes), top to bottom."""
   inputs = np.asarray(trace['inputs'])

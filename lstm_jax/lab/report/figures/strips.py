@@ -6,7 +6,7 @@ import textwrap
 import numpy as np
 
 from lstm_jax.lab.report import verdicts
-from lstm_jax.lab.report.columns import count
+from lstm_jax.lab.report.cells import count
 from lstm_jax.lab.report.rows import Row, heading
 from lstm_jax.lab.report.style import COLOURS, GREY, INK, PAPER
 

@@ -4,10 +4,9 @@ import math
 import sys
 from typing import NamedTuple
 
-from lstm_jax.lab.plan import values
+from lstm_jax.lab.plan import programs, values
 from lstm_jax.lab.plan.catalog import unknown
 from lstm_jax.lab.plan.text_columns import aligned, show
-from lstm_jax.lab.report import metric_kind
 from lstm_jax.lab.run import mains
 from lstm_jax.lab.store import faults, files, folder, nets, trial_records
 
@@ -65,22 +64,15 @@ def run(argv=None):
   try:
     asked = _read(words)
     opened = folder.open_folder(values.place(asked.folder, 'folder'))
-    entry, params = _net(opened, asked.net)
-    if metric_kind.is_comparison(entry):
-      from lstm_jax.lab.run import predict_data as answers
-    else:
-      if asked.data:
-        raise values.Refused(
-          f'--data={asked.data}: {entry["task"]} draws its own sequences'
-        )
-      from lstm_jax.lab.run import predict_task as answers
-    head, table = answers.answers(entry, params, asked)
+    name, params = _net(opened, asked.net)
+    setting = opened.trials[name]
+    head, table = _answers_of(setting)(setting, params, asked)
   except values.Refused as refused:
     mains.say('predict', ' '.join(str(refused.args[0]).split()))
     return int(faults.Exit.USAGE)
   print(
-    f'{entry["task"]}, {entry["cell"]}, {entry["learner"]}: '
-    f'row {entry["row"]}, seed {entry["seed"]} ({entry["id"]})'
+    f'{setting.task}, {setting.cell}, {setting.learner}: '
+    f'row {setting.row}, seed {setting.seed} ({name})'
   )
   for line in head:
     print(line)
@@ -124,12 +116,12 @@ def _read(words):
 
 
 def _net(opened, wanted):
-  """The entry in the plan and the params of a kept net."""
+  """The id of a trial and the params of its kept net."""
   found = nets.load(opened)
   ids = [name for name in opened.trials if name in found]
-  if ids and metric_kind.is_comparison(opened.trials[ids[0]]):
-    records, _ = trial_records.read_records(opened)
-    ids.sort(key=lambda name: _score(records.get(name, {})), reverse=True)
+  # The best first; of those without a score, as solved ones, the plan's.
+  records, _ = trial_records.read_records(opened)
+  ids.sort(key=lambda name: _score(records.get(name)), reverse=True)
   if not ids:
     raise values.Refused(
       f'{opened.path}: no net is kept here; a run of tasks keeps one a row as '
@@ -138,17 +130,34 @@ def _net(opened, wanted):
     )
   fit = [name for name in ids if name.startswith(wanted)]
   if not fit:
-    listed = ', '.join(f'{i} ({opened.trials[i]["row"]})' for i in ids[:8])
+    listed = ', '.join(f'{i} ({opened.trials[i].row})' for i in ids[:8])
     more = f' and {len(ids) - 8} more' if len(ids) > 8 else ''
     raise values.Refused(f'--net={wanted}: choose from {listed}{more}')
-  return opened.trials[fit[0]], found[fit[0]]
+  return fit[0], found[fit[0]]
+
+
+def _answers_of(setting):
+  """What asks the networks of this kind of learner."""
+  from lstm_jax.lab.run import predict_data, predict_task
+
+  by_kind = {
+    'learners': predict_task.answers,
+    'trainers': predict_data.answers,
+  }
+  return by_kind[programs.learner_of(setting).kind]
 
 
 def _score(record):
   """How good a net is by what it was chosen by: never by the test part."""
-  best = record.get('best') or {}
-  if best.get('valid_accuracy') is not None:
-    return best['valid_accuracy']
-  losses = (record.get('curves') or {}).get('train_loss') or [None]
-  loss = best.get('valid_loss', losses[-1])
-  return -math.inf if loss is None else -loss
+  if record is None:
+    return -math.inf
+  curves, at = record['curves'], record['metrics'].get('best_epoch')
+  for name, sign in (
+    ('valid_accuracy', 1),
+    ('valid_loss', -1),
+    ('train_loss', -1),
+  ):
+    if values_of := curves.get(name):
+      value = values_of[(at or 0) - 1]
+      return -math.inf if value is None else sign * value
+  return 0.0

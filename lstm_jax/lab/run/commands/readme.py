@@ -15,7 +15,7 @@ from lstm_jax.lab.report import (
   reproduction,
   summaries,
   terminal,
-  verdicts,
+  verdict_words,
 )
 from lstm_jax.lab.run import mains
 from lstm_jax.lab.store import faults, files
@@ -106,7 +106,7 @@ def quickstart(rows: Sequence[Mapping[str, str]]) -> str:
 
 def paper(rows: Sequence[Mapping[str, str]]) -> str:
   """How many rows are reproduced; of each table one under each verdict."""
-  count = sum(row['verdict'] == verdicts.REPRODUCED for row in rows)
+  count = sum(row['verdict'] == verdict_words.REPRODUCED for row in rows)
   lines = [
     f'{count} of {len(rows)} rows are reproduced. Of each table, the first row '
     'under each verdict:',

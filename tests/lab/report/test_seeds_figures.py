@@ -1,4 +1,4 @@
-"""Figures of comparisons: every seed is drawn, and gaps stay gaps."""
+"""Figures of supervised runs: every seed is drawn, and gaps stay gaps."""
 
 import math
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from lstm_jax.lab.report.figures import axis, confusion, curves, free_run
-from tests.lab.report.test_comparison_report import CLASSES, pairs
-from tests.lab.report.test_comparison_table import SEEDS, record, summed, trials
+from tests.lab.report.test_seeds import SEEDS, record, summed, trials
+from tests.lab.report.test_seeds_report import CLASSES, pairs
 
 
 @pytest.fixture(scope='module')
 def found():
   """Name -> line, of all tasks."""
-  return {f'{x.entry["task"]} {x.name}': x for x in summed(pairs())}
+  return {f'{x.setting.task} {x.name}': x for x in summed(pairs())}
 
 
 def points(axes, **style):
@@ -107,7 +107,7 @@ def test_the_confusion_matrix(found):
 
 
 def test_accuracy_against_the_window(found):
-  lines = [line for line in found.values() if line.entry['window']]
+  lines = [line for line in found.values() if line.setting.window]
   caption, figure = axis.against(lines, 'window')
   (axes,) = figure.axes
   assert axes.get_xscale() == 'log' and list(axes.get_xticks()) == [10, 100]

@@ -1,23 +1,32 @@
-"""The verdict on a row of a comparison, by a rule fixed in advance.
+"""The verdict on one published run: could it be one more of ours?
 
-What was published of a comparison is one run, so the question is not whether
-means agree but whether that run could be one more of ours. The rule is printed
-in every report; the figures in its text are the constants that the code uses.
+An accuracy or a loss is published of one run, so the question is not whether
+means agree. The rule is printed in every report that uses it; the figures in
+its text are the constants that the code uses.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from lstm_jax.lab.report.statistics import Interval, student
-from lstm_jax.lab.report.verdicts import LEVEL, NONE, NOT, REPRODUCED, UNDER
-from lstm_jax.lab.report.verdicts import WIDEST as WIDEST_FACTOR
+from lstm_jax.lab.report.measures import (
+  LEVEL,
+  is_share,
+  reach_of,
+)
+from lstm_jax.lab.report.statistics import Interval
+from lstm_jax.lab.report.verdict_words import (
+  NONE,
+  NOT,
+  REPRODUCED,
+  UNDER,
+  Verdict,
+)
+from lstm_jax.lab.report.verdict_words import WIDEST as WIDEST_FACTOR
+from lstm_jax.lab.store.metrics import BY_NAME, METRICS
 
 FEWEST = 5  # seeds
 WIDEST = 10.0  # points that the interval may reach from our mean
-# What is compared: the first of these that is published. In published figures
-# an accuracy is in percent, in records a fraction.
-METRICS = ('accuracy', 'valid_accuracy', 'loss')
 
 RULE = (
   'What is published is one run, so the scatter is taken from our seeds, and '
@@ -47,42 +56,35 @@ RULE = (
 )
 
 
-class Verdict(NamedTuple):
-  """What is said of one row.
-
-  Attributes:
-    word: one of `verdicts.WORDS`.
-    reason: why, a clause without a full stop.
-    metric: what was compared, of `METRICS`; '' for nothing.
-    expected: the prediction interval, in the unit of records; None for fewer
-      than two seeds.
-  """
-
-  word: str
-  reason: str
-  metric: str = ''
-  expected: Interval | None = None
-
-
 def metric_of(figures: Mapping[str, Any]) -> str:
-  """What of the published figures is compared, '' for nothing."""
-  held = (name for name in METRICS if figures.get(name) is not None)
-  return next(held, '')
+  """Which metric is compared with the figures of one run, '' for none."""
+  return next(
+    (
+      metric.name
+      for metric in METRICS
+      if metric.unit in ('share', 'loss')
+      and figures.get(metric.published) is not None
+    ),
+    '',
+  )
 
 
 def published(figures: Mapping[str, Any], metric: str) -> float | None:
-  """A published figure in the unit of records."""
-  value = figures.get(metric)
-  if value is None or metric == 'loss':
-    return value
-  return value / 100
+  """The published figure of a metric in the unit of records, or None.
+
+  In published figures an accuracy is in percent, in records a fraction.
+  """
+  key = BY_NAME[metric].published if metric in BY_NAME else ''
+  value = figures.get(key) if key else None
+  return value / 100 if value is not None and is_share(metric) else value
 
 
-def mean_of(values: Sequence[float]) -> tuple[float, Interval | None]:
-  """Mean of some seeds and its t-interval at `LEVEL`, None for one seed."""
-  mean = math.fsum(values) / len(values)
-  reach = _reach(values, 1 / len(values))
-  return mean, None if reach is None else Interval(mean - reach, mean + reach)
+def published_text(figures: Mapping[str, Any], metric: str) -> str:
+  """The published figure of a metric, with the digits that were published."""
+  value = figures.get(BY_NAME[metric].published)
+  if value is None:
+    return ''
+  return f'{value:g} %' if is_share(metric) else f'{value:g}'
 
 
 def one_more(values: Sequence[float], more: float = 0.0) -> Interval | None:
@@ -95,8 +97,8 @@ def one_more(values: Sequence[float], more: float = 0.0) -> Interval | None:
   Returns:
     mean ± t sqrt(s^2 (1 + 1/n) + more), not cut at 0 or 1; None for n < 2.
   """
-  mean, _ = mean_of(values)
-  reach = _reach(values, 1 + 1 / len(values), more)
+  mean = math.fsum(values) / len(values)
+  reach = reach_of(values, 1 + 1 / len(values), more)
   return None if reach is None else Interval(mean - reach, mean + reach)
 
 
@@ -104,56 +106,56 @@ def verdict(
   values: Mapping[str, Sequence[float]],
   missing: int,
   figures: Mapping[str, Any],
-  tests: int | None = None,
 ) -> Verdict:
   """Applies `RULE`.
 
   Args:
-    values: of `METRICS` -> one number a seed that trained to the end: fractions
-      and losses.
+    values: metric -> one number a seed that trained to the end; of
+      'test_total' the examples of our test part.
     missing: trials of the plan still to come.
     figures: the published ones: `accuracy` and `valid_accuracy` in percent,
       `loss`, `of` (test examples); each may be missing.
-    tests: examples of our test part.
   """
   metric = metric_of(figures)
   if not metric:
     return Verdict(NONE, 'the source gives no figure to compare')
   ours = list(values.get(metric, ()))
-  if metric == 'loss':
-    ours = [value for value in ours if value > 0]
+  if metric == 'test_loss':
+    # Nothing is held out where there is no test part.
+    ours = [x for x in ours or values.get('train_loss', ()) if x > 0]
   count = len(ours)
+  tests = next(iter(values.get('test_total', ())), None)
   expected = _expected(ours, metric, figures, tests) if count > 1 else None
   if missing:
     said = f'{missing:,} trial{"s" * (missing != 1)} still to come'
-    return Verdict(UNDER, said, metric, expected)
+    return Verdict(UNDER, said, expected=expected)
   if count < FEWEST:
     seeds = f'{count} seed{"s" * (count != 1)} trained to the end'
     said = f'{seeds}, the rule asks for {FEWEST}'
-    return Verdict(UNDER, said, metric, expected)
+    return Verdict(UNDER, said, expected=expected)
   value = published(figures, metric)
   said = (
     f'published {shown(value, metric)}; {100 * LEVEL:g} % of further runs are '
     f'expected in {span(expected, metric)}'
   )
   if not expected.low <= value <= expected.high:
-    return Verdict(NOT, said, metric, expected)
+    return Verdict(NOT, said, expected=expected)
   if _is_wide(expected, metric):
-    most = f'{WIDEST:g} points'
-    if metric == 'loss':
-      most = f'a factor of {WIDEST_FACTOR:g}'
+    most = f'a factor of {WIDEST_FACTOR:g}'
+    if is_share(metric):
+      most = f'{WIDEST:g} points'
     said += f', which reaches further than {most}'
-    return Verdict(UNDER, said, metric, expected)
-  return Verdict(REPRODUCED, said, metric, expected)
+    return Verdict(UNDER, said, expected=expected)
+  return Verdict(REPRODUCED, said, expected=expected)
 
 
 def shown(value: float | None, metric: str, digits: int = 2) -> str:
   """A figure as text: an accuracy in percent, a loss with three digits."""
   if value is None:
     return '–'
-  if metric.endswith('loss'):
-    return f'{value:.3g}'
-  return f'{100 * value:.{digits}f} %'
+  if is_share(metric):
+    return f'{100 * value:.{digits}f} %'
+  return f'{value:.3g}'
 
 
 def span(found: Interval | None, metric: str) -> str:
@@ -161,19 +163,19 @@ def span(found: Interval | None, metric: str) -> str:
   if found is None:
     return ''
   low, high = found
-  if metric.endswith('loss'):
-    return f'{max(low, 0):.3g}–{high:.3g}'
-  return f'{100 * max(low, 0):.1f}–{100 * min(high, 1):.1f} %'
+  if is_share(metric):
+    return f'{100 * max(low, 0):.1f}–{100 * min(high, 1):.1f} %'
+  return f'{max(low, 0):.3g}–{high:.3g}'
 
 
 def _expected(ours, metric, figures, tests):
-  if metric == 'loss':
+  if not is_share(metric):
     found = one_more([math.log(value) for value in ours])
     # Two seeds a long way apart reach beyond the largest number.
     return Interval(*(math.exp(min(max(x, -700), 700)) for x in found))
   of = figures.get('of')
   more = 0.0
-  if metric == 'accuracy' and of and tests:
+  if metric == 'test_accuracy' and of and tests:
     share = published(figures, metric)
     more = max(0.0, share * (1 - share) * (1 / of - 1 / tests))
   return one_more(ours, more)
@@ -181,16 +183,6 @@ def _expected(ours, metric, figures, tests):
 
 def _is_wide(expected, metric):
   low, high = expected
-  if metric == 'loss':
-    return math.sqrt(high / low) > WIDEST_FACTOR
-  return 100 * (high - low) / 2 > WIDEST
-
-
-def _reach(values, factor, more=0.0):
-  """t sqrt(factor s^2 + more), None for fewer than two values."""
-  count = len(values)
-  if count < 2:
-    return None
-  mean = math.fsum(values) / count
-  variance = math.fsum((v - mean) ** 2 for v in values) / (count - 1)
-  return student(LEVEL, count - 1) * math.sqrt(factor * variance + more)
+  if is_share(metric):
+    return 100 * (high - low) / 2 > WIDEST
+  return math.sqrt(high / low) > WIDEST_FACTOR

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstm_jax.lab.report import metric_verdicts as rule
-from lstm_jax.lab.report import verdicts
-from tests.lab.report.test_comparison_table import SEEDS
+from lstm_jax.lab.report import further_run as rule
+from lstm_jax.lab.report import verdict_words as verdicts
+from lstm_jax.lab.report.measures import t_interval
+from tests.lab.report.test_seeds import SEEDS
 
 
 def by_hand(values, more=0.0):
@@ -21,17 +22,17 @@ def test_the_interval_for_one_more_run():
   # t of 4 degrees, s = 0.0063246: 0.866 +- 2.776445 * 0.0063246 * sqrt(1.2).
   assert rule.one_more(SEEDS) == pytest.approx((0.846764, 0.885236), abs=1e-6)
   assert rule.one_more(SEEDS) == pytest.approx(by_hand(SEEDS))
-  mean, interval = rule.mean_of(SEEDS)
-  assert mean == pytest.approx(0.866)
-  assert interval == pytest.approx(
-    stats.t.interval(0.95, 4, mean, stats.sem(SEEDS))
+  assert t_interval(SEEDS) == pytest.approx(
+    stats.t.interval(0.95, 4, 0.866, stats.sem(SEEDS))
   )
-  assert rule.one_more((0.5,)) is None and rule.mean_of((0.5,)) == (0.5, None)
+  assert rule.one_more((0.5,)) is None and t_interval((0.5,)) is None
 
 
 def test_a_smaller_published_test_part_widens_the_interval():
   judge = lambda of, tests: rule.verdict(
-    {'accuracy': SEEDS}, 0, {'accuracy': 84, 'of': of}, tests
+    {'test_accuracy': SEEDS, 'test_total': (tests,) if tests else ()},
+    0,
+    {'accuracy': 84, 'of': of},
   )
   more = 0.84 * 0.16 * (1 / 385 - 1 / 25_000)
   assert judge(385, 25_000).expected == pytest.approx(by_hand(SEEDS, more))
@@ -73,43 +74,47 @@ def test_the_coverage_of_the_interval():
   ],
 )
 def test_the_rule(values, missing, accuracy, word, said):
-  found = rule.verdict({'accuracy': values}, missing, {'accuracy': accuracy})
+  found = rule.verdict(
+    {'test_accuracy': values}, missing, {'accuracy': accuracy}
+  )
   assert found.word == word and said in found.reason
-  assert word in verdicts.WORDS and found.metric == 'accuracy'
+  assert word in verdicts.WORDS
 
 
 def test_what_is_compared():
   judge = lambda figures: rule.verdict(
     {
-      'accuracy': SEEDS,
+      'test_accuracy': SEEDS,
       'valid_accuracy': [x + 0.02 for x in SEEDS],
-      'loss': (0.1, 0.11, 0.09, 0.1, 0.12),
+      'test_loss': (0.1, 0.11, 0.09, 0.1, 0.12),
+      'test_total': (25_000,),
     },
     0,
     figures,
-    25_000,
   )
   assert judge({'loss': 1, 'valid_accuracy': 1, 'accuracy': 86}).word == (
     'reproduced'
   )
   found = judge({'loss': 1, 'valid_accuracy': 88.84, 'of': 10})
-  assert found.word == 'reproduced' and found.metric == 'valid_accuracy'
+  assert found.word == 'reproduced'
   # `of` is of the test part.
   assert found.expected == pytest.approx(by_hand([x + 0.02 for x in SEEDS]))
   found = judge({'loss': 0.105, 'weights': 3})
-  assert found.word == 'reproduced' and found.metric == 'loss'
+  assert found.word == 'reproduced'
   logs = by_hand(np.log((0.1, 0.11, 0.09, 0.1, 0.12)))
   assert found.expected == pytest.approx(np.exp(logs))
   assert judge({'loss': 0.2}).word == 'not reproduced'
   found = judge({'weights': 3})
-  assert (found.word, found.metric) == ('no verdict', '')
+  assert found.word == 'no verdict'
 
 
 def test_a_wide_loss():
   losses = (0.01, 0.1, 0.02, 0.05, 0.01)
-  found = rule.verdict({'loss': losses}, 0, {'loss': 0.03})
+  found = rule.verdict({'test_loss': losses}, 0, {'loss': 0.03})
   assert found.word == 'under-powered' and 'a factor of 2' in found.reason
   # Two seeds a long way apart, or a loss of 0, are no trouble.
-  found = rule.verdict({'loss': (1e-300, 1e300)}, 0, {'loss': 1})
+  found = rule.verdict({'test_loss': (1e-300, 1e300)}, 0, {'loss': 1})
   assert found.word == 'under-powered'
-  assert rule.verdict({'loss': (0, 0)}, 0, {'loss': 1}).word == 'under-powered'
+  assert (
+    rule.verdict({'test_loss': (0, 0)}, 0, {'loss': 1}).word == 'under-powered'
+  )

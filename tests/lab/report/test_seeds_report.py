@@ -1,4 +1,4 @@
-"""The report of comparisons: one sound page, its figures, its edges."""
+"""The report of supervised runs: one sound page, its figures, its edges."""
 
 import math
 import re
@@ -6,19 +6,20 @@ import sys
 
 import pytest
 
-from lstm_jax.lab.report import metric_columns, metric_content, metric_write
-from lstm_jax.lab.report import metric_verdicts as rule
+from lstm_jax.lab.report import columns, content, write
+from lstm_jax.lab.report import further_run as rule
 from lstm_jax.lab.store import trial_records
-from tests.lab.report.test_comparison_table import (
+from tests import flat
+from tests.lab.report.test_report import Page, tables
+from tests.lab.report.test_report_rows import make
+from tests.lab.report.test_seeds import (
   IMDB,
   SEEDS,
-  entry,
   record,
+  rows_of,
   summed,
   trials,
 )
-from tests.lab.report.test_report import Page, tables
-from tests.lab.report.test_report_rows import make
 
 CLASSES = ['dog <bark>', 'siren', 'drill & co']
 
@@ -100,7 +101,7 @@ def opened(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def written(opened):
-  return {path.name: path for path in metric_write.write([opened])}
+  return {path.name: path for path in write.write([opened])}
 
 
 @pytest.fixture(scope='module')
@@ -142,32 +143,37 @@ def test_light_dark_and_narrow(page):
   )
 
 
-def test_the_tables_of_the_tasks(page):
-  imdb, sound, sine = Page(page).tables
-  assert imdb[0][:6] == [
-    *('row', 'published', 'test accuracy', 'verdict', 'range', 'seeds'),
+def test_the_tables(page):
+  overview, imdb, sound, others, wide, sine = Page(page).tables
+  assert overview[0][:4] == ['row', 'verdict', 'published mean', 'our mean']
+  assert [line[1] for line in overview[1:]] == [
+    *('✓ reproduced', '? under-powered'),
   ]
-  assert imdb[1][:6] == [
-    *('lstm', '86.58 %of 25,000', '86.60 %85.8–87.4 %', '✓ reproduced'),
-    *('85.8–87.4 %', '5/5'),
+  assert overview[1][2:4] == ['86.58 %of 25,000', '86.60 %85.8–87.4 %']
+  assert imdb[0][:5] == [
+    *('reading', 'verdict', 'test accuracy', 'of the seeds', 'seeds'),
   ]
-  assert imdb[2][:6] == [
-    *('srn', '', '81.00 %68.3–93.7 %', '', '80.0–82.0 %', '2/31 to come'),
+  assert imdb[1][:5] == ['published', '', '86.58 %of 25,000', '', '']
+  assert imdb[2][:5] == [
+    *('Alstm', '✓ reproduced', '86.60 %85.8–87.4 %', '85.8–87.4 %', '5/5'),
   ]
   assert [line[0] for line in imdb[3:]] == [
     'level: a constant',
     'level: bag of words',
   ]
   assert imdb[4][2] == '86.40 %'
-  assert page.count('<tr class="level">') == 6
+  assert others[1][1:4] == ['81.00 %68.3–93.7 %', '80.0–82.0 %', '2/31 to come']
+  assert page.count('<tr class="level">') == 8
   # Levels stand below what saw the same data.
   assert [line[0] for line in sound[1:]] == [
-    *('lstm window=10', 'gru window=10'),
-    *('level: averaged spectrum', 'level: largest class'),
-    *('lstm window=100', 'gru window=100'),
+    *('published', 'Alstm window=10', 'Bgru window=10'),
     *('level: averaged spectrum', 'level: largest class'),
   ]
-  assert sound[3][2] == '5.00 %' and sound[7][2] == '50.00 %'
+  assert [line[0] for line in wide[1:]] == [
+    *('Alstm window=100', 'Bgru window=100'),
+    *('level: averaged spectrum', 'level: largest class'),
+  ]
+  assert sound[4][2] == '5.00 %' and wide[3][1] == '50.00 %'
   assert 'test accuracy' not in sine[0] and 'verdict' not in sine[0]
   losses = sine[0].index('training loss')
   assert [line[losses] for line in sine[1:]] == ['0.0250–0.0885'] * 2
@@ -176,15 +182,15 @@ def test_the_tables_of_the_tasks(page):
 def test_what_is_said(page):
   text = words(page)
   assert (
-    '3 published rows: 1 reproduced, 2 under-powered; 5 more without a '
-    'published figure.'
+    '2 published rows: 1 reproduced, 1 under-powered, each by the best of its '
+    'readings; 5 more without a published figure.'
   ) in text
   assert '1 of 21 trials are still to come' in text
   assert '1 of 20 trials diverged; they count among the seeds' in text
   assert 'reproduced: published 86.58 %; 95 % of further runs' in text
   assert 'from 85.80 % to 87.40 %; 3 of 5 better than the best' in text
   assert '1 of 3 trials diverged: they are in no mean.' in text
-  assert 'Also published: loss 0.4142, epochs 10.' in text
+  assert '0.4142' in text and 'epochs' in text
   for line in rule.RULE:
     assert line in text
   assert 'above level: seeds that are better' in text
@@ -197,7 +203,7 @@ def test_what_is_said(page):
 
 def test_the_document_says_the_same(page, document, written):
   in_page, in_document = Page(page).tables, tables(document)
-  assert len(in_page) == len(in_document) == 3
+  assert len(in_page) == len(in_document) == 6
   pack = lambda text: re.sub(r'[^\w%–✓?/.]', '', text)
   for one, other in zip(in_page, in_document, strict=True):
     rules = other.pop(1)
@@ -215,13 +221,13 @@ def test_the_document_says_the_same(page, document, written):
 
 def test_all_figures_are_there(written, page):
   figures = {name for name in written if name.endswith('.svg')}
-  rows = [
-    *('imdb-lstm', 'imdb-srn', 'noisy-sine-lstm', 'noisy-sine-srn'),
-    *('urban-sound-lstm-window-10', 'urban-sound-lstm-window-100'),
-    *('urban-sound-gru-window-10', 'urban-sound-gru-window-100'),
-  ]
-  wanted = {f'report-curves-{row}.svg' for row in rows}
-  wanted |= {f'report-confusion-{row}.svg' for row in rows if 'sine' not in row}
+  readings = summed(pairs())
+  wanted = {f'report-curves-{one.anchor}.svg' for one in readings}
+  wanted |= {
+    f'report-confusion-{one.anchor}.svg'
+    for one in readings
+    if one.setting.task != 'noisy_sine'
+  }
   wanted |= {
     'report-task-urban_sound-window.svg',
     'report-task-noisy_sine-free_run-0.svg',
@@ -231,16 +237,14 @@ def test_all_figures_are_there(written, page):
 
 
 def test_twice_the_same_bytes_and_nothing_touched(opened, written, monkeypatch):
-  before = {
-    path: path.stat().st_mtime_ns for path in metric_write.write([opened])
-  }
+  before = {path: path.stat().st_mtime_ns for path in write.write([opened])}
   again = {path: path.read_bytes() for path in written.values()}
-  monkeypatch.setattr(metric_content, 'made', None)
-  assert set(metric_write.write([opened])) == set(before)
+  monkeypatch.setattr(content, 'made', None)
+  assert set(write.write([opened])) == set(before)
   monkeypatch.undo()
   # Made again, and not only found to be there.
   written['report.md'].unlink()
-  for path in metric_write.write([opened]):
+  for path in write.write([opened]):
     assert path.read_bytes() == again[path]
     assert path.name == 'report.md' or path.stat().st_mtime_ns == before[path]
 
@@ -248,9 +252,9 @@ def test_twice_the_same_bytes_and_nothing_touched(opened, written, monkeypatch):
 def test_a_curve_that_comes_later_changes_the_report(tmp_path):
   made = trials([0.8, None], budget=4)
   opened = make(tmp_path / 'run', made)
-  first = metric_write.write([opened])[0].read_bytes()
-  trial_records.write_record(opened, record(made[1][0], 0.81))
-  text = metric_write.write([opened])[0].read_text('utf-8')
+  first = write.write([opened])[0].read_bytes()
+  trial_records.write_record(opened, flat.record(record(made[1][0], 0.81)))
+  text = write.write([opened])[0].read_text('utf-8')
   assert text.encode() != first and 'still to come' not in words(text)
 
 
@@ -259,8 +263,8 @@ def test_several_folders(tmp_path):
   one = make(tmp_path / 'one', made[:3])
   two = make(tmp_path / 'two', made[2:])
   with pytest.raises(ValueError, match='out must be given for 2 folders'):
-    metric_write.write([one, two])
-  paths = metric_write.write([one, two], tmp_path / 'both')
+    write.write([one, two])
+  paths = write.write([one, two], tmp_path / 'both')
   assert paths[0] == tmp_path / 'both' / 'report.html'
   text = words(paths[0].read_text('utf-8'))
   assert '1 published row: 1 reproduced.' in text and 'Run 2: grid imdb' in text
@@ -272,7 +276,7 @@ def test_partial_runs(tmp_path, count):
     (one, kept if i < count else None)
     for i, (one, kept) in enumerate(trials(SEEDS, published=IMDB, budget=4))
   ]
-  paths = metric_write.write([make(tmp_path / 'run', made)])
+  paths = write.write([make(tmp_path / 'run', made)])
   text = words(paths[0].read_text('utf-8'))
   assert '1 published row: 1 under-powered.' in text
   assert f'{5 - count} of 5 trials are still to come' in text
@@ -280,7 +284,7 @@ def test_partial_runs(tmp_path, count):
 
 
 def test_a_plan_without_trials(tmp_path):
-  page, *_ = metric_write.write([make(tmp_path / 'run', [])])
+  page, *_ = write.write([make(tmp_path / 'run', [])])
   assert 'The plan holds no trial.' in words(page.read_text('utf-8'))
 
 
@@ -291,7 +295,7 @@ def test_records_with_nothing_in_them(tmp_path):
   for _, kept in made:
     if kept:
       kept.update(dict.fromkeys(keys))
-  paths = metric_write.write([make(tmp_path / 'run', made)])
+  paths = write.write([make(tmp_path / 'run', made)])
   Page(paths[0].read_text('utf-8'))
   assert len(paths) == 2
 
@@ -303,7 +307,7 @@ def test_text_is_escaped(tmp_path):
     kept.update(
       facts={'licence': bad}, levels={bad: {'accuracy': 0.1}}, classes=[bad] * 2
     )
-  page, document, *_ = metric_write.write([make(tmp_path / 'run', made)])
+  page, document, *_ = write.write([make(tmp_path / 'run', made)])
   text = page.read_text('utf-8')
   assert '<b>"x"' not in text and bad in ''.join(Page(text).text)
   for table in tables(document.read_text('utf-8')):
@@ -312,7 +316,7 @@ def test_text_is_escaped(tmp_path):
 
 def test_without_matplotlib(monkeypatch, tmp_path):
   monkeypatch.setitem(sys.modules, 'matplotlib', None)
-  paths = metric_write.write([make(tmp_path / 'run', trials(SEEDS))])
+  paths = write.write([make(tmp_path / 'run', trials(SEEDS))])
   assert [path.name for path in paths] == ['report.html', 'report.md']
   for path in paths:
     assert 'matplotlib is not installed' in path.read_text('utf-8')
@@ -321,41 +325,35 @@ def test_without_matplotlib(monkeypatch, tmp_path):
 def test_problems_are_said_without_paths(tmp_path):
   opened = make(tmp_path / 'run', trials(SEEDS, budget=4))
   (tmp_path / 'run' / 'records' / 'x.json').write_text('nothing')
-  for path in metric_write.write([opened])[:2]:
+  for path in write.write([opened])[:2]:
     text = path.read_text('utf-8')
     assert '1 files in records/ do not count' in text.replace('\\', '')
     assert str(tmp_path) not in text
 
 
 def test_weights_that_are_not_the_published_ones():
-  (line,) = summed(trials(SEEDS, published={'accuracy': 86, 'weights': 5_000}))
-  table, _ = metric_columns.table_of([line])
-  cell = table.lines[0][table.headings.index('weights')]
-  assert cell == ('328,353', '32 units, published 5,000')
+  (row,) = rows_of(trials(SEEDS, published={'accuracy': 86, 'weights': 5_000}))
+  table, _ = columns.table_of(row)
+  at = table.headings.index('weights')
+  assert [line[at] for line in table.lines[:2]] == [
+    *(('5,000', ''), ('328,353', '32 units')),
+  ]
 
 
-def test_what_a_row_is_called():
+def test_what_a_reading_is_called():
   for more, minor in (
-    ({'line': 'LSTM', 'reading': 'as taught'}, 'as taught'),
-    ({'line': 'LSTM'}, 'LSTM'),
-    ({'line': 'lstm'}, ''),
-    ({}, ''),
+    ({'line': 'LSTM', 'reading': 'as taught'}, 'lstm: as taught'),
+    ({'line': 'LSTM'}, 'lstm'),
+    ({}, 'lstm'),
   ):
-    table, _ = metric_columns.table_of(summed(trials(SEEDS[:2], **more)))
-    assert table.lines[0][0] == ('lstm', minor)
+    (row,) = rows_of(trials(SEEDS[:2], **more))
+    table, _ = columns.table_of(row)
+    assert table.lines[0][0] == ('A', minor)
 
 
-def test_the_command_of_a_line():
-  (line,) = summed(trials(SEEDS[:3]))
-  assert metric_content.command_of(line) == (
-    '# learner.batch=128\npython -m experiments.sweep --grid=imdb --row=lstm '
-    '--seeds=3 --budget=10'
+def test_the_command_of_a_reading(written):
+  (one,) = summed(trials(SEEDS[:3]))
+  assert one.command == (
+    'python -m experiments.sweep --grid=imdb --row=lstm --seeds=3 --budget=10'
   )
-
-
-def test_an_entry_needs_no_options():
-  made = trials(SEEDS[:2])
-  for one, _ in made:
-    one.pop('options')
-  assert summed(made)[0].trials == 2
-  assert entry()['learner'] == 'minibatch'
+  assert '# A: ' in written['report.md'].read_text('utf-8')

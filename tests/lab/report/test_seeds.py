@@ -1,18 +1,15 @@
-"""Comparisons: what is summed up of the seeds, and the table."""
+"""Networks trained to their end: what is summed up of seeds, the table."""
 
 import math
 
 import numpy as np
 import pytest
 
-from lstm_jax.lab.report import (
-  metric_kind,
-  metric_rows,
-  metric_terminal,
-  naming,
-)
-from lstm_jax.lab.store import faults, folder
-from tests.lab.report.test_report_rows import make, table7
+from lstm_jax.lab.report import content, runs, summaries, terminal, write
+from lstm_jax.lab.report.rows import published_rows
+from lstm_jax.lab.store import trial_records
+from tests import flat
+from tests.lab.report.test_report_rows import make, named, table7
 
 IMDB = {'accuracy': 86.58, 'of': 25_000, 'loss': 0.4142, 'epochs': 10}
 
@@ -39,8 +36,7 @@ def entry(row='lstm', seed=0, published=None, **changes):
     'published': published or {},
     **changes,
   }
-  name = folder.trial_id({'setting': naming.setting(made), 'seed': seed})[:12]
-  return {'id': name, 'trial': name, **made}
+  return named(made)
 
 
 def record(one, accuracy=0.866, loss=0.41, status='budget', **changes):
@@ -96,9 +92,31 @@ def trials(accuracies, row='lstm', published=None, record_of=record, **changes):
   ]
 
 
+def rows_of(pairs):
+  """The rows of a report of flat trials and records."""
+  records = flat.records([kept for _, kept in pairs if kept])
+  return published_rows(flat.settings([one for one, _ in pairs]), records)
+
+
 def summed(pairs):
-  records = {one['trial']: kept for one, kept in pairs if kept}
-  return metric_rows.lines([one for one, _ in pairs], records)
+  """The readings of a report of flat trials and records, in order."""
+  return [reading for row in rows_of(pairs) for reading in row.readings]
+
+
+def table_of(path, pairs, width):
+  """What a terminal shows of them."""
+  opened = make(path, pairs)
+  records, _ = trial_records.read_records(opened)
+  rows = trial_records.rows(opened, records)
+  return terminal.text(
+    summaries.summarize(
+      rows,
+      content.published_figures(opened.trials),
+      content.planned(opened.trials),
+      runs.levels_of(records),
+    ),
+    width,
+  )
 
 
 SEEDS = (0.862, 0.87, 0.858, 0.866, 0.874)
@@ -110,21 +128,20 @@ def test_the_numbers_of_a_line():
   (line,) = summed(pairs)
   assert (line.trials, line.finished, line.missing) == (6, 5, 1)
   assert (line.diverged, line.failed) == (1, 0)
-  assert line.metric == 'accuracy' and line.measures['accuracy'].values == SEEDS
-  assert line.measures['accuracy'].mean == pytest.approx(0.866)
-  assert (line.measures['accuracy'].low, line.measures['accuracy'].high) == (
-    0.858,
-    0.874,
-  )
-  assert line.measures['best_accuracy'].mean == pytest.approx(0.876)
-  assert line.measures['valid_accuracy'].mean == pytest.approx(0.866)
-  assert line.measures['train_loss'].mean == pytest.approx(0.2)
-  assert line.best_epoch == 4 and line.tests == 25_000
+  assert line.metric == 'test_accuracy'
+  held = line.measures['test_accuracy']
+  assert held.values == SEEDS and held.mean == pytest.approx(0.866)
+  assert (held.low, held.high) == (0.858, 0.874)
+  assert line.mean('best_test_accuracy') == pytest.approx(0.876)
+  assert line.mean('valid_accuracy') == pytest.approx(0.866)
+  assert line.mean('train_loss') == pytest.approx(0.2)
+  assert line.measures['best_epoch'].median == 4
+  assert line.mean('test_total') == 25_000
   assert line.level.name == 'bag of words' and line.level.above == 3
-  assert line.levels['a constant']['loss'] == pytest.approx(math.log(2))
+  assert line.levels['a constant']['test_loss'] == pytest.approx(math.log(2))
   assert line.confusion == ((0.9, 0.1), (0.2, 0.8))
   assert len(line.curves['train_loss']) == 6
-  assert line.seconds == 75 and line.weights == 328_353
+  assert line.seconds == 75 and line.mean('weights') == 328_353
   assert line.facts['licence'] == ('free',) and line.kernels == {'native': 6}
   assert '--grid=imdb' in line.command and '--seeds=7' in line.command
   assert line.verdict.word == 'under-powered'
@@ -146,8 +163,8 @@ def test_a_record_without_anything_more():
   for record_of in (bare, short):
     (line,) = summed(trials([1, 1], published=IMDB, record_of=record_of))
     assert line.failed == 2 and line.metric == '' and line.measures == {}
-    assert line.level is line.confusion is line.best_epoch is None
-    assert 'under-powered' in metric_terminal.text([line])
+    assert line.level is line.confusion is None
+    assert line.verdict.word == 'under-powered'
 
 
 def test_a_class_that_a_test_part_lacks():
@@ -158,7 +175,7 @@ def test_a_class_that_a_test_part_lacks():
   assert line.confusion == ((0.75, 0.25), (0.25, 0.75))
 
 
-def test_lines_of_the_same_data_stand_together():
+def test_readings_of_the_same_data_stand_together():
   pairs = [
     *trials([0.8], row='lstm length=500', cell='lstm'),
     *trials([0.8], row='lstm length=50', cell='lstm', length=50),
@@ -166,27 +183,29 @@ def test_lines_of_the_same_data_stand_together():
     *trials([0.8], row='gru', cell='gru', grid='other', options={}),
     *trials([0.8], row='gru', cell='gru', grid='more', task='sine'),
   ]
-  assert [line.name for line in summed(pairs)] == [
-    *('lstm length=500', 'gru length=500', 'lstm length=50', 'gru', 'gru'),
+  readings = summed(pairs)
+  assert [(one.letter, one.name) for one in readings] == [
+    *(('A', 'lstm length=500'), ('B', 'gru length=500')),
+    *(('C', 'lstm length=50'), ('A', 'gru'), ('A', 'gru')),
   ]
   twice = [*trials([0.8], 'gru'), *trials([0.7], 'gru', grid='b', length=7)]
-  assert [line.name for line in summed(twice)] == ['imdb.gru', 'b.gru']
-  anchors = [line.anchor for line in summed([*pairs, *twice])]
+  anchors = [one.anchor for one in summed([*pairs, *twice])]
   assert len(set(anchors)) == len(anchors)
 
 
-def test_a_setting_of_two_grids_is_one_line_with_its_figures():
+def test_a_setting_of_two_grids_is_one_reading_with_its_figures():
   first = trials([0.86], grid='a')
   second = [
     (one, record(one, 0.87))
     for one in (entry('other', 1, IMDB, grid='b', cell='lstm'),)
   ]
-  (line,) = summed([*first, *second])
-  assert line.trials == 2 and line.figures == IMDB
-  assert line.seeds == (0, 1)
+  (row,) = rows_of([*first, *second])
+  (one,) = row.readings
+  assert one.trials == 2 and row.figures == one.setting.figures == IMDB
+  assert '--seeds=2' in one.command
 
 
-def rows():
+def several():
   pairs = trials(SEEDS, published=IMDB)
   pairs += trials(
     [0.8, 0.83, None], row='srn', published={'valid_accuracy': 80.54}
@@ -200,11 +219,11 @@ def rows():
     **{'row': 'lstm', 'task': 'noisy_sine', 'grid': 'sine', 'length': None},
     record_of=sine,
   )
-  return summed(pairs)
+  return pairs
 
 
-def test_the_table():
-  said = metric_terminal.text(rows(), width=200).split('\n')
+def test_the_table(tmp_path):
+  said = table_of(tmp_path / 'run', several(), 200).split('\n')
   assert said[0].split() == [
     *('row', 'cell', 'weights', 'epochs', 'seeds', 'result', '[95', '%]'),
     *('best', 'epoch', 'published', 'verdict', 'best', 'level', 'seconds'),
@@ -227,36 +246,25 @@ def test_the_table():
   assert 'Left out' not in said[-1]
 
 
-def test_a_narrow_table_says_what_it_left_out():
-  wide = metric_terminal.text(rows(), width=200)
+def test_a_narrow_table_says_what_it_left_out(tmp_path):
+  wide = table_of(tmp_path / 'wide', several(), 200)
   for width in (110, 90, 80):
-    said = metric_terminal.text(rows(), width)
+    said = table_of(tmp_path / f'{width}', several(), width)
     assert max(map(len, said.split('\n'))) <= width
     words = ' '.join(said.split())
     assert 'Left out of this narrow table: seconds' in words
     assert '5/5' in said and '86.60 %' in said and 'reproduced' in said
     assert 'seconds' not in said.split('\n')[0]
   assert 'seconds: sum over trials' in ' '.join(wide.split())
-  assert metric_terminal.text([]) == 'No trial has been planned.'
 
 
-def test_rows_without_an_end_are_shown():
-  (line,) = summed(trials([None, None], published=IMDB))
-  said = metric_terminal.text([line])
-  assert '0/0' in said and 'under-powered' in said and '86.58 %' in said
-
-
-def test_comparisons_and_tasks_are_told_apart(tmp_path):
-  data = make(tmp_path / 'data', trials(SEEDS))
-  task = make(tmp_path / 'task', table7()[:3])
-  empty = make(tmp_path / 'empty', [])
-  assert metric_kind.all_comparisons([data]) and metric_kind.all_comparisons(
-    [data, empty]
-  )
-  assert not metric_kind.all_comparisons([task])
-  assert not metric_kind.all_comparisons([empty])
-  with pytest.raises(faults.Refused) as refused:
-    metric_kind.all_comparisons([task, data])
-  said = str(refused.value)
-  assert "row 'lstm'" in said and "row 'T100-linear'" in said
-  assert str(tmp_path / 'task') in said and '\n' not in said
+def test_runs_of_tasks_and_of_data_are_one_report(tmp_path):
+  data = make(tmp_path / 'data', trials(SEEDS, published=IMDB))
+  task = make(tmp_path / 'task', table7())
+  page, *_ = write.write([data, task], tmp_path / 'out')
+  text = page.read_text('utf-8')
+  assert '4 published rows' in text and '>The rules<' in text
+  assert '86.60 %' in text and '27/30' in text
+  # Both tables stand one below the other on a terminal, too.
+  said = table_of(tmp_path / 'both', [*trials(SEEDS), *table7()], 200)
+  assert 'seeds' in said and 'solved [95 %]' in said

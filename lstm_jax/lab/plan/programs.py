@@ -1,0 +1,88 @@
+"""Which settings share a compiled program, and what is not at its default.
+
+A program is named by a hash of what decides it, so that trials which differ in
+numbers only share one.
+"""
+
+import dataclasses
+import functools
+
+from lstm_jax.lab.plan import catalog, values
+from lstm_jax.lab.store import seal
+from lstm_jax.lab.store.setting import resolved
+
+
+def learner_of(setting):
+  """The catalog's entry of a setting's learner."""
+  return catalog.find('learner', setting.learner)
+
+
+def unit_of(learner):
+  """What a learner's budget counts; 'sequences' for one not known here."""
+  try:
+    return catalog.find('learner', learner).unit
+  except ValueError:
+    return catalog.Entry._field_defaults['unit']
+
+
+def steps(setting):
+  """Mean steps of one of its sequences; of a data set, of an epoch."""
+  a, b = catalog.find('task', setting.task).mean_steps
+  return a * (setting.length or 0) + b
+
+
+def program_key(setting):
+  """12 hexadecimal digits: the hash of what decides the compiled program.
+
+  Seed, budget and the values of numbers are not part of it; the length is only
+  where the learner's module says so.
+  """
+  static = resolved(setting)
+  del static['seed'], static['budget']
+  static['numbers'] = sorted(static['numbers'])
+  if not length_is_static(setting):
+    del static['length']
+  return seal.digest(static)[:12]
+
+
+def length_is_static(setting):
+  """Whether the learner is made for one length, given as its keyword."""
+  static = learner_of(setting).static
+  options = dict(setting.learner_options)
+  return 'length' in static and catalog.holds(static['length'], options)
+
+
+def programs(settings):
+  """Program key -> positions in `settings` of those that share the program."""
+  key = functools.cache(program_key)
+  shared = {}
+  for i, setting in enumerate(settings):
+    # Seeds make most of a plan and do not matter here.
+    alike = dataclasses.replace(setting, seed=0)
+    shared.setdefault(key(alike), []).append(i)
+  return shared
+
+
+def changed(setting):
+  """Options and numbers that are not at their defaults, as `--set` writes them.
+
+  The words are sorted; the axes that have a column of their own (window,
+  learning rate) are among them. What the catalog of this version does not know
+  has no default.
+  """
+  words, numbers = [], dict(setting.numbers)
+  for role in catalog.ROLES:
+    held = dict(getattr(setting, f'{role}_options'))
+    try:
+      entry = catalog.find(role, getattr(setting, role))
+      defaults = {name: o.default for name, o in entry.options.items()}
+      defaults |= entry.numbers
+      held |= {n: numbers[n] for n in entry.numbers if n in numbers}
+    except ValueError:
+      defaults = {}
+    words += (
+      f'{role}.{name}={values.written(name, value)}'
+      for name, value in held.items()
+      if name not in defaults or value != defaults[name]
+    )
+  return tuple(sorted(words))

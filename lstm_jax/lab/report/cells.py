@@ -1,0 +1,196 @@
+"""What tables say in one place: numbers and intervals as text."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from lstm_jax.lab.report import further_run, statistics, verdict_words, verdicts
+from lstm_jax.lab.report.measures import JUDGED, Measure
+from lstm_jax.lab.report.rows import Reading
+from lstm_jax.lab.report.summaries import TESTS
+
+EMPTY = '–'
+MARKS = {
+  verdict_words.REPRODUCED: '✓',
+  verdict_words.NOT: '✗',
+  verdict_words.UNDER: '?',
+  verdict_words.NONE: EMPTY,
+}
+
+
+class Cell(NamedTuple):
+  """What a table says in one place: a value, and an interval or remark."""
+
+  main: str
+  minor: str = ''
+
+
+class Table(NamedTuple):
+  """A table with links.
+
+  Attributes:
+    headings: of the columns.
+    right: of each column, whether its cells are set to the right.
+    lines: cells.
+    anchors: of each line, the anchor its first cell leads to, or ''.
+    kinds: of each line, its class in the style sheet, or ''; empty: none has.
+    label: what it is a table of, for whoever cannot see it.
+  """
+
+  headings: tuple[str, ...]
+  right: tuple[bool, ...]
+  lines: tuple[tuple[Cell, ...], ...]
+  anchors: tuple[str, ...]
+  kinds: tuple[str, ...] = ()
+  label: str = ''
+
+
+def count(value, nothing: str = EMPTY) -> str:
+  """A number of sequences or weights; infinity as ∞."""
+  if value is None:
+    return nothing
+  return f'{value:,.0f}' if math.isfinite(value) else '∞'
+
+
+def number(value, form: str, nothing: str = EMPTY) -> str:
+  """A number in a format of Python's."""
+  return nothing if value is None else format(value, form)
+
+
+def factor(value: float) -> str:
+  """A factor with three digits, no exponent."""
+  if value >= 100:
+    return f'{value:,.0f}'
+  return f'{value:.1f}' if value >= 10 else f'{value:.2f}'
+
+
+def interval(found: statistics.Interval | None) -> str:
+  """Both ends."""
+  return '' if found is None else f'{count(found.low)}–{count(found.high)}'
+
+
+def span(low: float | None = None, high: float | None = None) -> str:
+  """From the least to the most; one number, or none, where that is all."""
+  if low is None:
+    return ''
+  return count(low) if high is None else f'{count(low)}–{count(high)}'
+
+
+def verdict(reading: Reading) -> Cell:
+  """Mark and word."""
+  word = reading.verdict.word
+  return Cell(f'{MARKS[word]} {word}')
+
+
+def solved(reading: Reading) -> Cell:
+  """k/n and its interval, and how many trials are missing."""
+  if reading.unit != 'sequences':
+    return Cell(EMPTY)
+  low, high = (f'{100 * bound:.0f}' for bound in reading.rate)
+  minor = f'{low}–{high} %' if reading.trials else ''
+  minor = ', '.join(filter(None, (minor, to_come(reading))))
+  return Cell(f'{reading.solved:,}/{reading.trials:,}', minor)
+
+
+def finished(reading: Reading) -> Cell:
+  """Seeds trained to the end, of all that ended."""
+  if reading.unit == 'sequences':
+    return Cell(EMPTY)
+  return Cell(f'{reading.finished:,}/{reading.trials:,}', to_come(reading))
+
+
+def to_come(reading: Reading) -> str:
+  """How many trials are missing, '' for none."""
+  return f'{reading.missing:,} to come' if reading.missing else ''
+
+
+def median(reading: Reading) -> Cell:
+  """Median of all trials; beyond every budget it is not known."""
+  if reading.unit != 'sequences':
+    return Cell(EMPTY)
+  found = reading.median_interval
+  # Of nothing solved the interval says no more than the median does.
+  minor = interval(found) if found and math.isfinite(found.low) else ''
+  return Cell(count(reading.median), minor)
+
+
+def ratio(reading: Reading) -> Cell:
+  """Our mean over the published one."""
+  found = reading.verdict
+  if found.ratio is None:
+    return Cell(EMPTY)
+  reach = '' if found.reach is None else f'×÷ {factor(found.reach)}'
+  return Cell(factor(found.ratio), reach)
+
+
+def mean_of(name: str, measure: Measure | None) -> Cell:
+  """Mean of a metric with its t-interval."""
+  if measure is None:
+    return Cell(EMPTY)
+  return Cell(
+    further_run.shown(measure.mean, name),
+    further_run.span(measure.interval, name),
+  )
+
+
+def ours(reading: Reading) -> Cell:
+  """What a reading has reached, as an overview says it."""
+  if reading.unit == 'sequences':
+    return Cell(count(reading.mean('sequences_to_success')))
+  name = further_run.metric_of(reading.setting.figures)
+  name = name if name in reading.measures else reading.metric
+  cell = mean_of(name, reading.measures.get(name))
+  kind = '' if name == 'test_accuracy' else JUDGED.get(name, 'validation')
+  return Cell(cell.main, ', '.join(filter(None, (kind, cell.minor))))
+
+
+def published(figures: Mapping[str, Any]) -> Cell:
+  """The published figure that is compared, as an overview says it."""
+  metric = further_run.metric_of(figures)
+  if not metric:
+    return Cell(count(verdicts.published_mean(figures)))
+  value = further_run.published_text(figures, metric)
+  minor = {'valid_accuracy': 'validation', 'test_loss': 'loss'}.get(metric, '')
+  of = figures.get('of')
+  return Cell(
+    value, f'of {of:,}' if metric == 'test_accuracy' and of else minor
+  )
+
+
+def published_share(figures: Mapping[str, Any]) -> Cell:
+  """Published trials that were successful, of all."""
+  percent = verdicts.published_percent(figures)
+  successes = verdicts.published_successes(figures)
+  trials = verdicts.published_trials(figures)
+  if isinstance(percent, str):
+    return Cell(percent)
+  if successes is None:
+    return Cell('')
+  if percent is None:
+    return Cell(f'{successes}/{trials}', 'assumed')
+  return Cell(f'{successes}/{trials}', f'{percent:g} %')
+
+
+def published_success(figures: Mapping[str, Any]) -> Cell:
+  """Published sequences to success."""
+  mean = verdicts.published_mean(figures)
+  if mean is not None:
+    return Cell(count(mean))
+  cap = figures.get('success_after')
+  return Cell(f'> {count(cap)}') if cap else Cell('')
+
+
+def published_error(figures: Mapping[str, Any]) -> float | None:
+  """Published mean absolute test error."""
+  return figures.get('absolute', figures.get('difference'))
+
+
+def published_wrong(figures: Mapping[str, Any]) -> Cell:
+  """Published test sequences that were wrong."""
+  if 'fraction' in figures:
+    fraction = figures['fraction']
+    return Cell(f'{TESTS * fraction:.1f}', f'fraction {fraction:.6f}')
+  if 'wrong' not in figures:
+    return Cell('')
+  of = figures.get('of', TESTS)
+  return Cell(f'{figures["wrong"]:,}', '' if of == TESTS else f'of {of:,}')

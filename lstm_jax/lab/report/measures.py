@@ -1,0 +1,196 @@
+"""What the trials of one setting come to, metric by metric, over their seeds.
+
+Which trials a metric is summed up over is said in `store.metrics`.
+"""
+
+import math
+import statistics as plain
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from lstm_jax.lab.report.statistics import Interval, student
+from lstm_jax.lab.store.metrics import BY_NAME
+
+LEVEL = 0.95
+_Records = Sequence[Mapping[str, Any]]
+_FINISHED = ('budget', 'solved')  # trained to the end
+_OVER = {
+  'solved': lambda status: status == 'solved',
+  'unsolved': lambda status: status != 'solved',
+  'finished': lambda status: status in _FINISHED,
+  'all': lambda status: True,
+}
+# What seeds that count epochs are judged by, the first that some of them have.
+JUDGED = {
+  'test_accuracy': 'test accuracy',
+  'test_loss': 'test loss',
+  'train_loss': 'training loss',
+}
+
+
+class Measure(NamedTuple):
+  """A metric over the trials that it is summed up over.
+
+  Attributes:
+    values: in the order of the trials.
+    mean, interval: and its t-interval, None for one trial.
+    low, high: range.
+  """
+
+  values: tuple[float, ...]
+  mean: float
+  interval: Interval | None
+  low: float
+  high: float
+
+  @property
+  def median(self) -> float:
+    """Of the values."""
+    return plain.median(self.values)
+
+
+class Level(NamedTuple):
+  """The best predictor without recurrence, and the seeds that are better.
+
+  Attributes:
+    name: of the predictor.
+    value: its accuracy, or its loss where accuracies are not known.
+    above: trials that are better, of all that ended.
+  """
+
+  name: str
+  value: float
+  above: int
+
+
+def measures_of(
+  trials: Sequence[tuple[str, Mapping[str, float | None]]],
+) -> dict[str, Measure]:
+  """A `Measure` of each metric that some trial has a number for.
+
+  Args:
+    trials: `(status, name -> number or None)` of those that have ended.
+  """
+  found = {}
+  for name in dict.fromkeys(name for _, metrics in trials for name in metrics):
+    over = _OVER[BY_NAME[name].over if name in BY_NAME else 'finished']
+    values = [
+      metrics[name]
+      for status, metrics in trials
+      if over(status) and metrics.get(name) is not None
+    ]
+    if values:
+      interval = t_interval(values)
+      mean = math.fsum(values) / len(values)
+      found[name] = Measure(
+        tuple(values), mean, interval, min(values), max(values)
+      )
+  return found
+
+
+def t_interval(values: Sequence[float]) -> Interval | None:
+  """The t-interval at `LEVEL` of a mean, None for one value."""
+  reach = reach_of(values, 1 / len(values))
+  mean = math.fsum(values) / len(values)
+  return None if reach is None else Interval(mean - reach, mean + reach)
+
+
+def reach_of(
+  values: Sequence[float], factor: float, more: float = 0.0
+) -> float | None:
+  """t sqrt(factor s^2 + more), None for fewer than two values."""
+  count = len(values)
+  if count < 2:
+    return None
+  mean = math.fsum(values) / count
+  variance = math.fsum((v - mean) ** 2 for v in values) / (count - 1)
+  return student(LEVEL, count - 1) * math.sqrt(factor * variance + more)
+
+
+def metric_of(measures: Mapping[str, Measure]) -> str:
+  """Of `JUDGED`; '' where no seed has trained to the end."""
+  return next((name for name in JUDGED if name in measures), '')
+
+
+def is_share(metric: str) -> bool:
+  """Whether a metric is a fraction, which is shown in percent."""
+  return metric in BY_NAME and BY_NAME[metric].unit == 'share'
+
+
+def ends(measure: Measure, metric: str) -> tuple[float, float]:
+  """The interval of a mean as it is drawn: as far as values are possible.
+
+  A loss, whose axis is logarithmic, is cut at half its mean.
+  """
+  low, high = measure.interval or (measure.mean, measure.mean)
+  if is_share(metric):
+    return max(low, 0.0), min(high, 1.0)
+  return max(low, measure.mean / 2), high
+
+
+def levels_of(records: _Records) -> dict[str, dict[str, float]]:
+  """Predictor -> metric of the test part -> mean over those that have it."""
+  held = {}
+  for record in records:
+    for name, level in (record['details'].get('levels') or {}).items():
+      for metric, value in level.items():
+        if value is not None:
+          of = held.setdefault(name, {}).setdefault(f'test_{metric}', [])
+          of.append(value)
+  return {
+    name: {metric: math.fsum(v) / len(v) for metric, v in level.items()}
+    for name, level in held.items()
+  }
+
+
+def best_level(
+  levels: Mapping[str, Mapping[str, float]],
+  measures: Mapping[str, Measure],
+) -> Level | None:
+  """The best predictor by what seeds are judged by, None without any."""
+  metric = metric_of(measures)
+  known = {
+    name: level[metric] for name, level in levels.items() if metric in level
+  }
+  if not known:
+    return None
+  better = BY_NAME[metric].better
+  name = max(known, key=lambda one: better * known[one])
+  value = known[name]
+  above = sum(better * (x - value) > 0 for x in measures[metric].values)
+  return Level(name, value, above)
+
+
+def confusion_of(records: _Records) -> tuple[tuple[float, ...], ...] | None:
+  """Mean over trials of the shares of each true class, None without any."""
+  held = [one['details'].get('confusion') for one in records]
+  held = [counts for counts in held if counts]
+  held = [counts for counts in held if len(counts) == len(held[0])]
+  if not held:
+    return None
+  shares = [
+    [[count / max(sum(row), 1) for count in row] for row in counts]
+    for counts in held
+  ]
+  return tuple(
+    # A class that a test part lacks says nothing of that trial.
+    tuple(
+      math.fsum(cells) / max(1, sum(any(row) for row in same))
+      for cells in zip(*same, strict=True)
+    )
+    for same in zip(*shares, strict=True)
+  )
+
+
+def facts_of(records: _Records) -> dict[str, tuple[str, ...]]:
+  """Name -> what the records say under it, each wording once."""
+  found = {}
+  for record in records:
+    for name, words in (record['details'].get('facts') or {}).items():
+      found.setdefault(name, {})[str(words)] = None
+  return {name: tuple(words) for name, words in found.items()}
+
+
+def finished(records: _Records) -> list[Mapping[str, Any]]:
+  """The trials that trained to the end."""
+  return [record for record in records if record['status'] in _FINISHED]

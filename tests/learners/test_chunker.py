@@ -44,7 +44,7 @@ def sequences(strings):
 
 def begin(cell, predicts, seed=0, lanes=LANES, threshold=0.2):
   """Random nets, large enough that every derivative matters."""
-  hidden = len(net_step.activations(cell.initial_carry()))
+  hidden = len(getattr(cell.initial_carry(), cell.equations.output))
   rows = hidden + SIZE * (predicts == 'hidden_and_outputs')
   wide = random_net(cell, seed + 2, lanes)
   predictor = {
@@ -478,7 +478,7 @@ def test_one_column_is_what_a_symbol_sees_of_a_cell(x64, name):
   assert distance(moment.net_k[:SIZE], net_k) < 1e-12
   assert distance(moment.net_k[SIZE:], alone.net_k) < 1e-12
   # All of the activations count, and nothing else of the carry.
-  h = net_step.activations(carry_t)
+  h = getattr(carry_t, cell.equations.output)
   assert h.shape[0] == params.w_out.shape[1]
 
 

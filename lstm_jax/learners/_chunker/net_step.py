@@ -55,11 +55,6 @@ def without_direct_links(cell):
   return cell._replace(mask=cell.mask._replace(**gone))
 
 
-def activations(carry):
-  """`[C, *]`, what the output units of a cell see of its hidden layer."""
-  return carry.y_c if 'y_c' in carry._fields else carry.h
-
-
 def column(weights, index):
   """`weights`, field -> array, with the column `index` `[*]` of input weights.
 

@@ -83,7 +83,7 @@ class Lower(NamedTuple):
 
 def listen(form, carry, net_k):
   """`[Q, *]`, what A has to predict of C, from C's carry and outputs."""
-  h = net_step.activations(carry)
+  h = getattr(carry, form.cell.equations.output)
   if form.predicts == 'hidden':
     return h
   return jnp.concatenate((h, form.task.output(net_k)))

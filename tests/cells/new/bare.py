@@ -27,11 +27,9 @@ class Carry(NamedTuple):
   s: Array  # [C, *]
 
 
+@_build.factory
 def bare(num_inputs: int, num_outputs: int, *, hidden: int = 3) -> Cell:
   """Units that hear each other; outputs see the square of their states."""
-  for name, least in (('num_inputs', 1), ('num_outputs', 0), ('hidden', 1)):
-    if locals()[name] < least:
-      raise ValueError(f'{name}={locals()[name]} must be at least {least}')
   shapes = (
     (hidden, num_inputs),
     (hidden, hidden),
@@ -40,7 +38,7 @@ def bare(num_inputs: int, num_outputs: int, *, hidden: int = 3) -> Cell:
   )
   mask = Params(*(np.ones(shape, np.float32) for shape in shapes))
 
-  def init(key, numbers):
+  def init(key, numbers=NUMBERS):
     return _build.draw_weights(key, mask, numbers['init_range'])
 
   def initial_carry(lanes=(), dtype=jnp.float32):

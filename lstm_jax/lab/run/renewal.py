@@ -51,6 +51,11 @@ def plan(
     name: record.get('code') for name, record in ended.items()
   }
   found = reruns.changed(opened, made, now)
+  unknown = [name for name in ended if ended[name].get('code') is None]
+  if 'began_in_schema' in opened.plan:
+    # Whatever it was, it was none of today's.
+    found = dict.fromkeys(unknown, ()) | found
+    unknown = []
   mended = [name for name in failed if name in found]
   others = {name: found[name] for name in found if name not in mended}
   if others and not (how.rerun_changed or how.allow_drift):
@@ -74,7 +79,6 @@ def plan(
     )
     files = {id(now[name]): of for name, of in others.items()}
     drifted = {n: files[id(now[n])] for n in now if id(now[n]) in files}
-  unknown = [name for name in ended if ended[name].get('code') is None]
   if unknown:
     said.append(
       f'{_trials(unknown)} do not say by which code: the records are older '

@@ -15,6 +15,7 @@ class Plan(TypedDict, total=False):
   programs: dict[str, object]
   provenance: dict[str, object]
   identity: str
+  began_in_schema: int  # where it is of an older one
   sources: dict[str, dict[str, str]]  # code -> file -> digest
   replaced: dict[str, str]  # trial -> the one of a smaller budget
 

@@ -7,8 +7,8 @@ and its records are flat. Nothing is written in it any more.
 from collections.abc import Mapping
 from typing import Any
 
-# Data sets of that time whose `window` was that of a spectrum.
-_SPECTRA = ('urban_sound', 'esc10')
+# Learners of that time that trained on data sets: there a window is the data's.
+_TRAINERS = ('minibatch',)
 _ROLES = ('task', 'cell', 'learner')
 _KEPT = (
   'id', 'grid', 'row', *_ROLES, 'length', 'seed', 'budget', 'line', 'source',
@@ -51,7 +51,7 @@ def entry(old: Mapping[str, Any]) -> dict[str, Any]:
   elif hidden is not None:
     options['cell_options']['hidden'] = hidden
   if window is not None:
-    whose = 'task' if old.get('task') in _SPECTRA else 'learner'
+    whose = 'task' if old.get('learner') in _TRAINERS else 'learner'
     given = None if window == 'full' else window
     options[f'{whose}_options']['window'] = given
   if old.get('learning_rate') is not None:

@@ -1,11 +1,13 @@
 """What gradient rules share: a gradient of one sequence, an optax update."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.typing import ArrayLike, DTypeLike
 
 from lstm_jax.ops.arrays import (
   cast,
@@ -15,7 +17,20 @@ from lstm_jax.ops.arrays import (
   thinned,
 )
 from lstm_jax.ops.initial import initial_params
-from lstm_jax.types import Array, Judgement, Learner, OneHot, Sequence
+from lstm_jax.types import (
+  Array,
+  Carry,
+  Cell,
+  Episode,
+  Judgement,
+  Learner,
+  OneHot,
+  Params,
+  Sequence,
+  Source,
+  Stream,
+  Task,
+)
 
 OPTIMIZERS = ('sgd', 'adam', 'rmsprop')
 
@@ -23,14 +38,19 @@ OPTIMIZERS = ('sgd', 'adam', 'rmsprop')
 class State(NamedTuple):
   """A net in training."""
 
-  params: Any  # [..., *]
-  optimizer: Any  # optax state, a copy a lane
+  params: Params  # [..., *]
+  optimizer: optax.OptState  # optax state, a copy a lane
   learning_rate: Array  # [*]
   # [*] bool, whether every weight is trained yet; None: from the start.
   grown: Array | None = None
 
 
-def descend(cell, gradient, judge, optimizer='sgd'):
+def descend(
+  cell: Cell,
+  gradient: Callable[[Params, Episode], tuple[Params, Judgement]],
+  judge: Callable[[Params, Episode], Judgement],
+  optimizer: str = 'sgd',
+) -> Learner:
   """A learner that follows a gradient: w <- w - alpha dE/dw, once a sequence.
 
   Args:
@@ -54,7 +74,12 @@ def descend(cell, gradient, judge, optimizer='sgd'):
   return Learner(start, update, judge)
 
 
-def stepper(cell, optimizer, first=None):
+def stepper(
+  cell: Cell, optimizer: str, first: Params | None = None
+) -> tuple[
+  Callable[[Array, Mapping[str, ArrayLike]], State],
+  Callable[[State, Params], State],
+]:
   """How a gradient moves the weights.
 
   Args:
@@ -110,8 +135,16 @@ def _existing(grad, mask):
 
 
 def scored_step(
-  cell, task, params, carry_tm1, x_t, target, weight=1.0, keep=(), total=None
-):
+  cell: Cell,
+  task: Task,
+  params: Params,
+  carry_tm1: Carry,
+  x_t: Source,
+  target: Array,
+  weight: Array | float = 1.0,
+  keep: Collection[str] = (),
+  total: Params | None = None,
+) -> tuple[Params, dict[str, Array], Array]:
   """Error and gradient of one step, everything before it held constant.
 
   Args:
@@ -147,7 +180,7 @@ def scored_step(
   return jax.tree.map(jnp.add, total, grads), e, net_k
 
 
-def clocks(stream):
+def clocks(stream: Stream) -> tuple[Array, Callable[[ArrayLike], Array]]:
   """Clocks for a loop in which lanes of different lengths end together.
 
   A shorter lane starts later, so that the last step is the same iteration for
@@ -170,13 +203,20 @@ class Tally(NamedTuple):
   steps: Array  # [*] scored steps
 
 
-def no_tally(lanes, dtype):
+def no_tally(lanes: tuple[int, ...], dtype: DTypeLike) -> Tally:
   """The tally before the first step."""
   zeros = jnp.zeros(lanes, dtype)
   return Tally(jnp.ones(lanes, bool), zeros, zeros, zeros)
 
 
-def tally_step(tally, task, stream, episode, t, net_k):
+def tally_step(
+  tally: Tally,
+  task: Task,
+  stream: Stream,
+  episode: Episode,
+  t: Array,
+  net_k: Array,
+) -> Tally:
   """The tally after step `t` `[*]` with output net inputs `net_k` `[K, *]`.
 
   Steps outside the sequence and steps that are not scored change nothing.
@@ -193,13 +233,15 @@ def tally_step(tally, task, stream, episode, t, net_k):
   )
 
 
-def judged(tally):
+def judged(tally: Tally) -> Judgement:
   """The judgement of a finished tally."""
   steps = jnp.maximum(tally.steps, 1)
   return Judgement(tally.right, tally.absolute / steps, tally.squared / steps)
 
 
-def judge_sequence(task, stream, episode, nets):
+def judge_sequence(
+  task: Task, stream: Stream, episode: Episode, nets: Array
+) -> Judgement:
   """The judgement of stored outputs `nets` `[T, K, *]`."""
 
   def body(tally, step):
@@ -212,7 +254,9 @@ def judge_sequence(task, stream, episode, nets):
   return judged(tally)
 
 
-def judge_forward(cell, task, params, episode):
+def judge_forward(
+  cell: Cell, task: Task, params: Params, episode: Episode
+) -> Judgement:
   """The judgement of a sequence by a forward run that stores nothing.
 
   Any cell, lanes of any lengths; what the criterion's test needs.
@@ -239,7 +283,9 @@ def judge_forward(cell, task, params, episode):
   return judged(tally_step(tally, task, stream, episode, t, net_k))
 
 
-def materialise(task, stream, num_steps, dtype):
+def materialise(
+  task: Task, stream: Stream, num_steps: int, dtype: DTypeLike
+) -> Sequence:
   """The stream as arrays: a `Sequence` of `num_steps` steps."""
   lanes = stream.length.shape
   times = jnp.broadcast_to(

@@ -3,6 +3,7 @@
 Rumelhart, Hinton & Williams (1986); truncated: Williams & Peng (1990).
 """
 
+from collections.abc import Collection
 from typing import Literal
 
 import jax
@@ -12,17 +13,17 @@ from lstm_jax.learners import _descend
 from lstm_jax.ops.arrays import differentiable
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.unroll import unroll
-from lstm_jax.types import Learner
+from lstm_jax.types import Cell, Episode, Judgement, Learner, Params, Task
 
 NUMBERS = {'learning_rate': 0.1}
 # The arrays of the forward pass are as long as the longest sequence.
-STATIC = {'length': {}}
+STATIC = ('length',)
 
 
 @checked
 def bptt(
-  cell,
-  task,
+  cell: Cell,
+  task: Task,
   *,
   length: int,
   window: int | None = None,
@@ -62,8 +63,15 @@ def bptt(
 
 
 def through_time(
-  cell, task, params, episode, num_steps, *, window=None, cut=()
-):
+  cell: Cell,
+  task: Task,
+  params: Params,
+  episode: Episode,
+  num_steps: int,
+  *,
+  window: int | None = None,
+  cut: Collection[str] = (),
+) -> tuple[Params, Judgement]:
   """The gradient of one sequence by automatic differentiation.
 
   Args:

@@ -32,7 +32,7 @@ that come (`epochs`). Their programs also stop when no output is wrong by more
 than 0.4; here the stop rule is the task's.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ from lstm_jax.ops.arrays import select
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.initial import initial_params
 from lstm_jax.ops.prng import Key
-from lstm_jax.types import Array, Learner
+from lstm_jax.types import Array, Cell, Episode, Learner, Params, Task
 
 NEEDS = {
   'cascade': 'units join one by one a net in which each hears those before it'
@@ -81,7 +81,7 @@ class State(NamedTuple):
     filled: `[*]` bool, whether they are complete.
   """
 
-  params: Any
+  params: Params
   learning_rate: Array
   init_range: Array
   key: Key
@@ -91,19 +91,19 @@ class State(NamedTuple):
   epoch: Array
   quit: Array
   level: Array
-  memory: quickprop.Memory
+  memory: quickprop.Memory[epoch_pass.Readout]
   pool: candidate_pool.Pool
-  pool_memory: quickprop.Memory
+  pool_memory: quickprop.Memory[candidate_pool.Pool]
   aim: candidate_pool.Aim
   sums: epoch_pass.Sums
-  kept: Any
+  kept: Episode
   filled: Array
 
 
 @checked
 def cascade(
-  cell,
-  task,
+  cell: Cell,
+  task: Task,
   *,
   candidates: int = 8,
   epoch_sequences: int = 256,

@@ -29,7 +29,7 @@ zero at first:
 * What the whole has learned is judged by A alone.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -37,10 +37,15 @@ import numpy as np
 
 from lstm_jax.learners import _descend
 from lstm_jax.learners._chunker import net_step
-from lstm_jax.learners._chunker.sequence import Form, listen, one_sequence
+from lstm_jax.learners._chunker.sequence import (
+  Form,
+  State,
+  listen,
+  one_sequence,
+)
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.initial import initial_params
-from lstm_jax.types import Array, Learner
+from lstm_jax.types import Cell, Learner, Task
 
 NEEDS = {
   'readout': 'the net below has more output units, which this cell, whose '
@@ -59,30 +64,10 @@ NUMBERS = {
 }
 
 
-class State(NamedTuple):
-  """Two nets in training.
-
-  Attributes:
-    params: A, as a net of the cell, `[..., *]`.
-    predictor: A's other output units: field of the params -> rows.
-    upper: C, as `params`.
-    learning_rate: `[*]`, of A.
-    upper_learning_rate: `[*]`, of C.
-    failure_threshold: `[*]`.
-  """
-
-  params: Any
-  predictor: dict
-  upper: Any
-  learning_rate: Array
-  upper_learning_rate: Array
-  failure_threshold: Array
-
-
 @checked
 def chunker(
-  cell,
-  task,
+  cell: Cell,
+  task: Task,
   *,
   failure: Literal['error', 'argmax'] = 'error',
   predicts: Literal['hidden', 'hidden_and_outputs'] = 'hidden',

@@ -12,15 +12,15 @@ import jax.numpy as jnp
 from lstm_jax.learners import _descend
 from lstm_jax.ops.arrays import cast, select
 from lstm_jax.ops.checked import checked
-from lstm_jax.types import Learner
+from lstm_jax.types import Cell, Learner, Task
 
 NUMBERS = {'learning_rate': 0.1}
 
 
 @checked
 def elman(
-  cell,
-  task,
+  cell: Cell,
+  task: Task,
   *,
   update: Literal['every_step', 'sequence'] = 'every_step',
   optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',

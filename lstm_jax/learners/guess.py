@@ -7,7 +7,7 @@ is right; a task that is solved so within few sequences says little about a
 learning rule.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from lstm_jax.ops import prng
 from lstm_jax.ops.arrays import select
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import Key
-from lstm_jax.types import Array, Learner
+from lstm_jax.types import Array, Cell, Learner, Params, Task
 
 # All weights are uniform in [-guess_range, guess_range].
 NUMBERS = {'guess_range': 100.0}
@@ -36,7 +36,7 @@ class State(NamedTuple):
     wrong: `[*]` int32, sequences that the present one got wrong.
   """
 
-  params: Any
+  params: Params
   key: Key
   guess_range: Array
   guesses: Array
@@ -44,7 +44,7 @@ class State(NamedTuple):
 
 
 @checked
-def guess(cell, task, *, most_wrong: int = 0) -> Learner:
+def guess(cell: Cell, task: Task, *, most_wrong: int = 0) -> Learner:
   """Random weight guessing: a net is kept until it is wrong.
 
   Guess n has all its weights, biases too, uniform in [-r, r], r the number
@@ -96,7 +96,7 @@ def guess(cell, task, *, most_wrong: int = 0) -> Learner:
   return Learner(init, update, judge)
 
 
-def draw_net(mask, key, n, r):
+def draw_net(mask: Params, key: prng.KeyData, n: Array, r: Array) -> Params:
   """Net number n of a key: every weight that exists uniform in [-r, r).
 
   Args:
@@ -120,4 +120,4 @@ def draw_net(mask, key, n, r):
     u = prng.uniform_at(key, place).astype(r.dtype)
     w = (r[None] * (2 * u - 1)).reshape(*exists.shape, *r.shape)
     drawn.append(w * exists.reshape(*exists.shape, *lanes))
-  return structure.unflatten(drawn)
+  return jax.tree.unflatten(structure, drawn)

@@ -7,7 +7,7 @@ LSTM network performance in problems unsolvable by traditional recurrent nets",
 Neural Networks 16(2), 2003.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from lstm_jax.learners import _descend
 from lstm_jax.learners._forward import influence_matrix, loop
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.initial import initial_params
-from lstm_jax.types import Array, Learner
+from lstm_jax.types import Array, Cell, Learner, Params, Task
 
 # The variance of a measurement is 1 / learning_rate.
 NUMBERS = {
@@ -36,7 +36,7 @@ class State(NamedTuple):
     process_noise: `[*]`, variance added to each weight at every update.
   """
 
-  params: Any
+  params: Params
   covariance: Array
   learning_rate: Array
   process_noise: Array
@@ -45,15 +45,15 @@ class State(NamedTuple):
 class Sight(NamedTuple):
   """A sequence under weights that stand still, and what it has taught."""
 
-  params: Any
+  params: Params
   mean: Array  # [W, *]
   covariance: Array  # [W, W, *]
 
 
 @checked
 def kf(
-  cell,
-  task,
+  cell: Cell,
+  task: Task,
   *,
   update: Literal['every_step', 'sequence'] = 'every_step',
   most_weights: int = 2000,
@@ -167,7 +167,14 @@ def kf(
   return Learner(init, learn, judge)
 
 
-def assimilate(mean, covariance, around, h, error, rate):
+def assimilate(
+  mean: Array,
+  covariance: Array,
+  around: Array,
+  h: Array,
+  error: Array,
+  rate: Array,
+) -> tuple[Array, Array]:
   """The normal distribution of the weights after K scalar measurements.
 
   Args:

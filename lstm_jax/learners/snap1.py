@@ -12,7 +12,7 @@ import numpy as np
 
 from lstm_jax.learners._forward import influence_matrix, loop
 from lstm_jax.ops.checked import checked
-from lstm_jax.types import Learner
+from lstm_jax.types import Cell, Learner, Task
 
 NUMBERS = {'learning_rate': 0.1}
 # Random nets at which a derivative is looked at: one that is 0 at all of them
@@ -22,8 +22,8 @@ _POINTS = 64
 
 @checked
 def snap1(
-  cell,
-  task,
+  cell: Cell,
+  task: Task,
   *,
   reach: int = 1,
   update: Literal['every_step', 'sequence'] = 'every_step',
@@ -73,7 +73,7 @@ def snap1(
   )
 
 
-def pattern(cell, past, reach):
+def pattern(cell: Cell, past: influence_matrix.Past, reach: int) -> np.ndarray:
   """Where the influence can be other than 0 after `reach` steps.
 
   Returns:
@@ -100,7 +100,9 @@ def pattern(cell, past, reach):
   return kept
 
 
-def sparse(past, kept):
+def sparse(
+  past: influence_matrix.Past, kept: np.ndarray
+) -> influence_matrix.Rule:
   """The `Rule` that carries the entries of S where `kept` `[n, W]` holds."""
   # Row a of `rows` holds each weight's a-th entry; weights that have fewer
   # repeat one, which then counts for nothing.

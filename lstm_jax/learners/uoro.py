@@ -4,17 +4,19 @@ Tallec & Ollivier, "Unbiased online recurrent optimization", ICLR 2018
 (arXiv:1702.05043).
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
+from lstm_jax.learners import _descend
 from lstm_jax.learners._forward import influence_matrix, loop
 from lstm_jax.ops import prng
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import Key
-from lstm_jax.types import Array, Learner
+from lstm_jax.types import Array, Cell, Learner, Params, Task
 
 NUMBERS = {'learning_rate': 0.1}
 # The paper's, in its algorithm 1.
@@ -30,20 +32,20 @@ class State(NamedTuple):
     sequences: `[*]` int32, sequences learned from; each has its own signs.
   """
 
-  inner: Any
+  inner: _descend.State
   key: Key
   sequences: Array
 
   @property
-  def params(self):
+  def params(self) -> Params:
     """The weights."""
     return self.inner.params
 
 
 @checked
 def uoro(
-  cell,
-  task,
+  cell: Cell,
+  task: Task,
   *,
   update: Literal['every_step', 'sequence'] = 'every_step',
   optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',
@@ -97,7 +99,7 @@ def uoro(
   return Learner(init, step, judge)
 
 
-def rank_one(past, key):
+def rank_one(past: influence_matrix.Past, key: Key) -> influence_matrix.Rule:
   """The `Rule` that carries s and v; signs from `key`, one of a sequence."""
 
   def start(lanes, dtype):
@@ -123,7 +125,7 @@ def rank_one(past, key):
   return influence_matrix.Rule(start, advance, credit)
 
 
-def signs(key, t, size, dtype):
+def signs(key: Key, t: Array, size: int, dtype: DTypeLike) -> Array:
   """`[size, *]` of -1 and 1, independent for every step `t` `[*]`."""
   row = np.arange(size).reshape(-1, *(1,) * t.ndim)
   bits = prng.bits_at(Key(*(word[None] for word in key)), t[None] * size + row)

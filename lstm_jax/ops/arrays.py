@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from lstm_jax.types import Array, Fields, OneHot, Source, Tree
@@ -133,7 +134,7 @@ def _at_column(w, index):
   return w.at[(rows, index[None], *(grid[None] for grid in grids))]
 
 
-def spread(b: Array, like: Array) -> Array:
+def spread(b: Array | np.ndarray, like: Array) -> Array:
   """`b` `[U]` or `[U, *]` with axes of size 1 up to the rank of `like`."""
   return jnp.reshape(b, b.shape + (1,) * (like.ndim - b.ndim))
 

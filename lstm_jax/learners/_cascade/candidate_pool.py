@@ -14,14 +14,16 @@ unit o, sums over all scored steps of an epoch and bars for means, its score
 has the slopes dS/dw = sum_o sign_o sum (E_o - mean E_o) dV/dw / sum E^2.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from lstm_jax.ops.arrays import add_outer, affine, select
-from lstm_jax.ops.prng import Key, fold_in, uniform_at
-from lstm_jax.types import Array
+from lstm_jax.ops.prng import Key, KeyData, fold_in, uniform_at
+from lstm_jax.types import Array, Params
 
 
 class Pool(NamedTuple):
@@ -56,7 +58,14 @@ class Aim(NamedTuple):
   square: Array  # [*] sum of E^2
 
 
-def draw_pool(key, n, mask, num, init_range, installed):
+def draw_pool(
+  key: KeyData,
+  n: Array,
+  mask: Params,
+  num: int,
+  init_range: Array,
+  installed: Array,
+) -> Pool:
   """The n-th pool of a net.
 
   Args:
@@ -87,25 +96,25 @@ def draw_pool(key, n, mask, num, init_range, installed):
   )
 
 
-def present(units, installed, dtype):
+def present(units: int, installed: Array, dtype: DTypeLike) -> Array:
   """`[units, *]`: 1 for the installed units, 0 for those still to come."""
   index = jnp.arange(units).reshape((-1,) + (1,) * installed.ndim)
   return (index < installed[None]).astype(dtype)
 
 
-def no_trace(pool):
+def no_trace(pool: Pool) -> Trace:
   """Candidates before the first step."""
   zeros = jax.tree.map(jnp.zeros_like, pool)
   return Trace(zeros.b, zeros)
 
 
-def no_aim(pool, outputs):
+def no_aim(pool: Pool, outputs: int) -> Aim:
   """Nothing known yet, for `outputs` output units."""
   none = no_products(pool, outputs).product
   return Aim(none, none[0], none[0, 0])
 
 
-def no_products(pool, outputs):
+def no_products(pool: Pool, outputs: int) -> Products:
   """Empty sums for `outputs` output units."""
   zeros = jax.tree.map(jnp.zeros_like, pool)
   value = zeros.b
@@ -113,7 +122,15 @@ def no_products(pool, outputs):
   return Products(zeros, value, product)
 
 
-def advance(f, pool, trace, x_t, h_t, bias, active):
+def advance(
+  f: Callable[[Array], Array],
+  pool: Pool,
+  trace: Trace,
+  x_t: Array,
+  h_t: Array,
+  bias: float,
+  active: Array,
+) -> Trace:
   """One step of the candidates and of their derivatives.
 
   Args:
@@ -142,7 +159,9 @@ def advance(f, pool, trace, x_t, h_t, bias, active):
   return select(active, Trace(value, slope), trace)
 
 
-def gather(products, trace, residual, aim, scored):
+def gather(
+  products: Products, trace: Trace, residual: Array, aim: Aim, scored: Array
+) -> Products:
   """The sums with one step added.
 
   Args:
@@ -175,7 +194,9 @@ def gather(products, trace, residual, aim, scored):
   )
 
 
-def correlations(products, error, square, steps):
+def correlations(
+  products: Products, error: Array, square: Array, steps: Array
+) -> Array:
   """`[P, K, *]`, whose absolute values sum up to the scores.
 
   Args:
@@ -189,7 +210,7 @@ def correlations(products, error, square, steps):
   return covariance / jnp.where(square > 0, square, 1)[None, None]
 
 
-def best(correlation):
+def best(correlation: Array) -> tuple[Array, Array]:
   """`(chosen [P, *] one-hot, score [*])` of the candidate with the most."""
   scores = jnp.sum(jnp.abs(correlation), axis=1)
   # Steps that double every epoch may overflow.
@@ -199,7 +220,9 @@ def best(correlation):
   return chosen, jnp.max(scores, axis=0)
 
 
-def install(params, pool, correlation, installed):
+def install(
+  params: Params, pool: Pool, correlation: Array, installed: Array
+) -> Params:
   """The net with the best candidate as unit number `installed` `[*]`.
 
   Its incoming weights are the candidate's; each output unit hears it with the

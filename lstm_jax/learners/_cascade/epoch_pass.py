@@ -1,5 +1,6 @@
 """What cascade-correlation sums up over an epoch, sequence by sequence."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from lstm_jax.learners import _descend
 from lstm_jax.learners._cascade import candidate_pool
 from lstm_jax.ops.arrays import add_outer, dense, select, spread
-from lstm_jax.types import Array
+from lstm_jax.types import Array, Cell, Judgement, Task
 
 
 class Readout(NamedTuple):
@@ -30,7 +31,7 @@ class Sums(NamedTuple):
   products: candidate_pool.Products
 
 
-def no_sums(pool, readout):
+def no_sums(pool: candidate_pool.Pool, readout: Readout) -> Sums:
   """The sums before the first sequence."""
   zeros = jax.tree.map(jnp.zeros_like, readout)
   error = zeros.b_out
@@ -38,7 +39,9 @@ def no_sums(pool, readout):
   return Sums(error[0], error[0], error, error[0], zeros, products)
 
 
-def runner(cell, task, prime_offset, residual):
+def runner(
+  cell: Cell, task: Task, prime_offset: float, residual: str
+) -> Callable[..., tuple[Sums, Judgement]]:
   """A function that runs a sequence and adds it to the sums.
 
   Args:
@@ -110,7 +113,7 @@ def runner(cell, task, prime_offset, residual):
   return run
 
 
-def activation(cell):
+def activation(cell: Cell) -> Callable[[Array], Array]:
   """The squashing function of a cell's units, `[P, *] -> [P, *]`.
 
   It is what the first unit makes of its bias when it hears nothing else.

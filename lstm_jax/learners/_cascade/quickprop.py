@@ -13,30 +13,35 @@ mu d(t-1); while the slope still points the way of the last step, -epsilon S(t)
 is added; and a weight that has not moved yet moves by -epsilon S(t) alone.
 """
 
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.types import Array
+from lstm_jax.types import Array, Tree
 
 
-class Memory(NamedTuple):
+class Memory(NamedTuple, Generic[Tree]):
   """What a step needs of the one before; trees like the weights."""
 
-  step: Any
-  slope: Any
+  step: Tree
+  slope: Tree
 
 
-def nothing(weights):
+def nothing(weights: Tree) -> Memory[Tree]:
   """The memory of weights that have not moved yet."""
   zeros = jax.tree.map(jnp.zeros_like, weights)
   return Memory(zeros, zeros)
 
 
 def move(
-  weights, memory: Memory, slopes, epsilon: Array, mu: float, decay: float
-):
+  weights: Tree,
+  memory: Memory[Tree],
+  slopes: Tree,
+  epsilon: Array,
+  mu: float,
+  decay: float,
+) -> tuple[Tree, Memory[Tree]]:
   """One step of Quickprop.
 
   Args:
@@ -70,5 +75,7 @@ def move(
       leaves, *map(jax.tree.leaves, (*memory, slopes)), strict=True
     )
   ]
-  weights, steps, slopes = map(structure.unflatten, zip(*moved, strict=True))
+  weights, steps, slopes = (
+    jax.tree.unflatten(structure, each) for each in zip(*moved, strict=True)
+  )
   return weights, Memory(steps, slopes)

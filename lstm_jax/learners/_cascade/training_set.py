@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.ops.prng import Key
+from lstm_jax.types import Array, Episode, Task
 
 
-def empty(task, sequences):
+def empty(task: Task, sequences: int) -> Episode:
   """Room for so many sequences of the task, `[sequences, ...]`."""
   word = jax.ShapeDtypeStruct((), jnp.uint32)
-  key = Key(word, word)
+  key = Key._make((word, word))
   number = jax.ShapeDtypeStruct((), jnp.int32)
   data = jax.eval_shape(task.prepare, key, number)
   episode = jax.eval_shape(task.draw, key, number, data)
@@ -18,7 +19,9 @@ def empty(task, sequences):
   )
 
 
-def shown(kept, complete, n, episode):
+def shown(
+  kept: Episode, complete: Array, n: Array, episode: Episode
+) -> tuple[Episode, Episode]:
   """Sequence number `n` of the training set; `episode` while it grows.
 
   Args:

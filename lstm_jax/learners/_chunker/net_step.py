@@ -9,15 +9,18 @@ multiplies the input lines; one that begins with `w_out` or `b_out` belongs to
 the output units, a row each.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.ops.arrays import add_outer, spread
-from lstm_jax.types import Array, OneHot
+from lstm_jax.types import Array, Carry, Cell, OneHot
+
+# Field of the params -> array.
+Weights = dict[str, Array]
 
 
 class Moment(NamedTuple):
@@ -30,22 +33,22 @@ class Moment(NamedTuple):
       constant carry, like the weights of `step`, and dE/dcarry(t-1).
   """
 
-  carry_t: Any
+  carry_t: Carry
   net_k: Array
-  back: Callable
+  back: Callable[[Array], tuple[Weights, Carry]]
 
 
-def of_outputs(name):
+def of_outputs(name: str) -> bool:
   """Whether a field of the params belongs to the output units."""
   return name.startswith(('w_out', 'b_out'))
 
 
-def of_inputs(name):
+def of_inputs(name: str) -> bool:
   """Whether a field of the params multiplies the input lines."""
   return name.endswith('_x')
 
 
-def without_direct_links(cell):
+def without_direct_links(cell: Cell) -> Cell:
   """The cell with no weights from input lines to output units in its mask."""
   gone = {
     name: np.zeros_like(exists)
@@ -55,7 +58,7 @@ def without_direct_links(cell):
   return cell._replace(mask=cell.mask._replace(**gone))
 
 
-def column(weights, index):
+def column(weights: Mapping[str, Array], index: Array) -> Weights:
   """`weights`, field -> array, with the column `index` `[*]` of input weights.
 
   An input weight `[U, I, *]` becomes `[U, 1, *]`.
@@ -70,14 +73,14 @@ def column(weights, index):
   return {k: take(w) if of_inputs(k) else w for k, w in weights.items()}
 
 
-def wider(weights, rows):
+def wider(weights: Weights, rows: Weights) -> Weights:
   """`weights` with more output units: field -> rows below its own."""
   return weights | {
     name: jnp.concatenate((weights[name], more)) for name, more in rows.items()
   }
 
 
-def step(cell, weights, carry_tm1):
+def step(cell: Cell, weights: Weights, carry_tm1: Carry) -> Moment:
   """One step of a net and its derivative.
 
   Args:
@@ -100,7 +103,14 @@ def step(cell, weights, carry_tm1):
   return Moment(carry_t, net_k, back)
 
 
-def plus(cell, total, direct, index, factor, past=None):
+def plus(
+  cell: Cell,
+  total: Weights,
+  direct: Weights,
+  index: Array,
+  factor: Array,
+  past: Weights | None = None,
+) -> Weights:
   """`total + factor dE/dw`, weights that do not exist left out.
 
   Args:

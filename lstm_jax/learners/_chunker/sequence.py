@@ -4,7 +4,7 @@ The order of what happens stands in `chunker`. A takes a symbol a step; C's
 steps are done along with A's in every lane and count where a symbol goes up.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,16 @@ from lstm_jax.learners import _descend
 from lstm_jax.learners._chunker import net_step
 from lstm_jax.learners._forward import influence_matrix
 from lstm_jax.ops.arrays import dense, select
-from lstm_jax.types import Array, Cell, OneHot, Task
+from lstm_jax.types import (
+  Array,
+  Carry,
+  Cell,
+  Episode,
+  Judgement,
+  OneHot,
+  Params,
+  Task,
+)
 
 
 class Form(NamedTuple):
@@ -37,12 +46,32 @@ class Form(NamedTuple):
   online: bool
 
 
+class State(NamedTuple):
+  """Two nets in training.
+
+  Attributes:
+    params: A, as a net of the cell, `[..., *]`.
+    predictor: A's other output units: field of the params -> rows.
+    upper: C, as `params`.
+    learning_rate: `[*]`, of A.
+    upper_learning_rate: `[*]`, of C.
+    failure_threshold: `[*]`.
+  """
+
+  params: Params
+  predictor: net_step.Weights
+  upper: Params
+  learning_rate: Array
+  upper_learning_rate: Array
+  failure_threshold: Array
+
+
 class Weights(NamedTuple):
   """All weights: field -> `[..., *]`; A with its other outputs' rows apart."""
 
-  lower: dict
-  predictor: dict
-  upper: dict
+  lower: net_step.Weights
+  predictor: net_step.Weights
+  upper: net_step.Weights
 
 
 class Upper(NamedTuple):
@@ -57,11 +86,11 @@ class Upper(NamedTuple):
     heard: `[Q, *]`, what A has to predict of it.
   """
 
-  carry_tm1: Any
+  carry_tm1: Carry
   symbol: Array
-  influence: Any
+  influence: influence_matrix.Memory
   began: Array
-  carry_t: Any
+  carry_t: Carry
   heard: Array
 
 
@@ -75,13 +104,13 @@ class Lower(NamedTuple):
     surprise: `[*]` bool, whether it failed to predict it.
   """
 
-  carry_tm1: Any
-  influence: Any
+  carry_tm1: Carry
+  influence: influence_matrix.Memory
   symbol: Array
   surprise: Array
 
 
-def listen(form, carry, net_k):
+def listen(form: Form, carry: Carry, net_k: Array) -> Array:
   """`[Q, *]`, what A has to predict of C, from C's carry and outputs."""
   h = getattr(carry, form.cell.equations.output)
   if form.predicts == 'hidden':
@@ -89,12 +118,14 @@ def listen(form, carry, net_k):
   return jnp.concatenate((h, form.task.output(net_k)))
 
 
-def one_sequence(form, state, episode):
+def one_sequence(
+  form: Form, state: State, episode: Episode
+) -> tuple[State, Judgement]:
   """What a sequence teaches.
 
   Args:
     form: the `Form`.
-    state: a learner's state: both nets, rates and threshold.
+    state: both nets, rates and threshold.
     episode: the sequence; the lengths of its stream are `[*]`.
 
   Returns:

@@ -18,32 +18,28 @@ meet.
 
 import functools
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from lstm_jax.learners._forward import sparsity
+from lstm_jax.learners._forward.weight_vector import Vector, vector
 from lstm_jax.ops.arrays import dense
+from lstm_jax.types import Array, Carry, Cell, Params, Source
 
 # Numbers of a row of a matrix that are multiplied at once, and rows.
 _BLOCK, _ROWS = 256, 32
 
 
-class Vector(NamedTuple):
-  """Some leaves of a tree of weights as one vector, without absent weights.
-
-  Attributes:
-    size: W, weights in the vector.
-    flat: `tree [..., *] -> [W, *]`.
-    tree: `[W, *] -> tree [..., *]`, zeros for all other weights.
-  """
-
-  size: int
-  flat: Callable[[Any], jax.Array]
-  tree: Callable[[jax.Array], Any]
+# The linear maps of a step.
+Push = Callable[[Array], Array]
+Pull = Callable[[Array], tuple[Array, Array]]
+# S itself, or something in its place.
+Memory = Array | tuple[Array, ...]
 
 
 class Past(NamedTuple):
@@ -64,9 +60,9 @@ class Past(NamedTuple):
   fields: tuple[str, ...]
   size: int
   weights: Vector
-  initial: Callable
-  step: Callable
-  touches: Callable
+  initial: Callable[..., Carry]
+  step: Callable[[Params, Carry, Source], tuple[Carry, Push, Pull]]
+  touches: Callable[[], np.ndarray]
 
 
 class Rule(NamedTuple):
@@ -78,55 +74,14 @@ class Rule(NamedTuple):
     credit: `(memory, e [n, *]) -> [W, *]`, e S.
   """
 
-  start: Callable
-  advance: Callable
-  credit: Callable
+  start: Callable[[tuple[int, ...], DTypeLike], Memory]
+  advance: Callable[
+    [Params, Carry, Source, Array, Memory], tuple[Carry, Memory]
+  ]
+  credit: Callable[[Memory, Array], Array]
 
 
-def vector(mask, chosen=None):
-  """The `Vector` of the leaves of a mask for which `chosen` holds.
-
-  Args:
-    mask: pytree of numpy arrays, 1 where a weight exists.
-    chosen: a bool for each leaf; None: all of them.
-  """
-  leaves, structure = jax.tree.flatten(mask)
-  chosen = [True] * len(leaves) if chosen is None else chosen
-  mine = [leaf for leaf, take in zip(leaves, chosen, strict=True) if take]
-  exists = np.concatenate([np.ravel(leaf) for leaf in mine]) != 0
-  present = np.flatnonzero(exists)
-  # Absent weights are read from a zero behind the last.
-  place = np.where(exists, np.cumsum(exists) - 1, len(present))
-  ends = np.cumsum([leaf.size for leaf in mine])
-
-  def flat(tree):
-    values = [
-      value.reshape(leaf.size, *value.shape[leaf.ndim :])
-      for value, leaf, take in zip(
-        jax.tree.leaves(tree), leaves, chosen, strict=True
-      )
-      if take
-    ]
-    values = jnp.concatenate(values)
-    return values if np.all(exists) else values[present]
-
-  def tree(values):
-    lanes = values.shape[1:]
-    if not np.all(exists):
-      nothing = jnp.zeros((1, *lanes), values.dtype)
-      values = jnp.concatenate([values, nothing])[place]
-    parts = iter(jnp.split(values, ends[:-1]))
-    return structure.unflatten(
-      next(parts).reshape(*leaf.shape, *lanes)
-      if take
-      else jnp.zeros((*leaf.shape, *lanes), values.dtype)
-      for leaf, take in zip(leaves, chosen, strict=True)
-    )
-
-  return Vector(len(present), flat, tree)
-
-
-def past(cell, cut=()):
+def past(cell: Cell, cut: Collection[str] = ()) -> Past:
   """The `Past` of a cell, found once from the program of its step.
 
   Args:
@@ -189,14 +144,15 @@ def _reached(program, ends):
   return [id(v) in needed for v in program.invars]
 
 
-def pack(fields, carry):
+def pack(fields: Collection[str], carry: Carry | Mapping[str, Array]) -> Array:
   """The fields of a carry, or of a mapping, as one array `[n, *]`."""
-  if not isinstance(carry, dict):
-    carry = carry._asdict()
-  return jnp.concatenate([carry[name] for name in fields])
+  values = carry if isinstance(carry, Mapping) else carry._asdict()
+  return jnp.concatenate([values[name] for name in fields])
 
 
-def jacobians(past, params, carry_tm1, x_t):
+def jacobians(
+  past: Past, params: Params, carry_tm1: Carry, x_t: Source
+) -> tuple[Carry, Array, Array]:
   """One step and its derivatives in full.
 
   Returns:
@@ -223,10 +179,10 @@ def jacobians(past, params, carry_tm1, x_t):
     jnp.where((touches & (group == g)[:, None]).reshape(shape), part[None], 0)
     for g, part in zip(number, together, strict=True)
   )
-  return carry_t, by_carry, by_weights
+  return carry_t, by_carry, jnp.asarray(by_weights)
 
 
-def product(a, b):
+def product(a: Array, b: Array) -> Array:
   """`a b` of matrices `[m, n, *]` and `[n, W, *]`, one product a lane."""
   num_rows = len(b)
   if num_rows <= _ROWS:
@@ -267,12 +223,12 @@ def _few_rows(a, b):
   )
 
 
-def combine(e, rows):
+def combine(e: Array, rows: Array) -> Array:
   """`e S`: the sum of the rows `[n, W, *]` weighed by `e` `[n, *]`."""
   return sum(e[i][None] * row for i, row in enumerate(rows))
 
 
-def full(past):
+def full(past: Past) -> Rule:
   """The `Rule` that carries S whole, `[n, W, *]`: exact."""
 
   def start(lanes, dtype):

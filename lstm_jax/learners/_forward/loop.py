@@ -1,23 +1,43 @@
 """The loop of rules in forward mode, and gradient descent in it."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from lstm_jax.learners import _descend
 from lstm_jax.learners._forward import influence_matrix
 from lstm_jax.ops.arrays import cast, select
+from lstm_jax.types import (
+  Array,
+  Cell,
+  Episode,
+  Judgement,
+  LearnerState,
+  Params,
+  Task,
+)
+
+_State = TypeVar('_State', bound=LearnerState)
 
 
 class Sum(NamedTuple):
   """A gradient in the making, under weights that stand still."""
 
-  params: Any
-  total: Any
+  params: Params
+  total: Params
 
 
-def through(task, past, rule, state, episode, absorb):
+def through(
+  task: Task,
+  past: influence_matrix.Past,
+  rule: influence_matrix.Rule,
+  state: _State,
+  episode: Episode,
+  absorb: Callable[..., tuple[_State, Array]],
+) -> tuple[_State, Judgement]:
   """One sequence, forwards.
 
   Args:
@@ -71,7 +91,20 @@ def through(task, past, rule, state, episode, absorb):
   return state, _descend.judged(tally)
 
 
-def descend(cell, task, past, update, optimizer):
+def descend(
+  cell: Cell,
+  task: Task,
+  past: influence_matrix.Past,
+  update: str,
+  optimizer: str,
+) -> tuple[
+  Callable[[Array, Mapping[str, ArrayLike]], _descend.State],
+  Callable[
+    [_descend.State, Episode, influence_matrix.Rule],
+    tuple[_descend.State, Judgement],
+  ],
+  Callable[[Params, Episode], Judgement],
+]:
   """Gradient descent along what a rule remembers.
 
   Args:
@@ -91,7 +124,8 @@ def descend(cell, task, past, update, optimizer):
   init, move = _descend.stepper(cell, optimizer)
 
   def learn(state, episode, rule):
-    def gradient(params, carry_tm1, memory, x_t, target, scored, total=None):
+    def gradient(params, step, total=None):
+      carry_tm1, memory, x_t, target, scored = step
       total, e, net_k = _descend.scored_step(
         cell, task, params, carry_tm1, x_t, target,
         scored.astype(target.dtype), past.fields, total,
@@ -102,12 +136,12 @@ def descend(cell, task, past, update, optimizer):
       return jax.tree.map(jnp.add, total, before), net_k
 
     def at_once(state, *step):
-      grads, net_k = gradient(state.params, *step)
+      grads, net_k = gradient(state.params, step)
       # An optimizer with a memory must not move at steps without an error.
       return select(step[-1], move(state, grads), state), net_k
 
     def later(state, *step):
-      total, net_k = gradient(state.params, *step, state.total)
+      total, net_k = gradient(state.params, step, state.total)
       return state._replace(total=total), net_k
 
     if update == 'every_step' and not task.error_at_end:

@@ -5,16 +5,23 @@ own. Entries that share no weight can then be differentiated by one pass
 backwards together, and the parts told apart afterwards.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from lstm_jax.learners._forward.weight_vector import Vector
+from lstm_jax.types import Array, Carry, Cell
 
 # Weights tried at once, and how often each: a choice within a step may hide
 # what it does not take.
 _AT_ONCE, _TIMES = 256, 2
 
 
-def touched(cell, weights, entries):
+def touched(
+  cell: Cell, weights: Vector, entries: Callable[[Carry], Array]
+) -> np.ndarray:
   """The entries of the carry that each weight has a part in within a step.
 
   A weight that is not a number makes one of every entry that it reaches,
@@ -22,7 +29,7 @@ def touched(cell, weights, entries):
 
   Args:
     cell: the cell.
-    weights: a `_sensitivity.Vector` of its weights.
+    weights: its weights.
     entries: `carry -> [n, *]`.
 
   Returns:
@@ -60,7 +67,7 @@ def touched(cell, weights, entries):
   return np.concatenate(found, axis=1)
 
 
-def groups(touches):
+def groups(touches: np.ndarray) -> np.ndarray:
   """Entries in groups whose members share no weight, by first fit.
 
   Args:
@@ -69,7 +76,8 @@ def groups(touches):
   Returns:
     `[n]` integers from 0 on, the group of each entry.
   """
-  taken, group = [], np.zeros(len(touches), int)
+  taken: list[np.ndarray] = []
+  group = np.zeros(len(touches), int)
   for i in np.argsort(-np.sum(touches, axis=1), kind='stable'):
     free = (g for g, held in enumerate(taken) if not np.any(held & touches[i]))
     group[i] = next(free, len(taken))

@@ -1,0 +1,70 @@
+"""A net's weights as one vector, without those that do not exist."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.types import Array, Params
+
+
+class Vector(NamedTuple):
+  """Some leaves of a tree of weights as one vector, without absent weights.
+
+  Attributes:
+    size: W, weights in the vector.
+    flat: `tree [..., *] -> [W, *]`.
+    tree: `[W, *] -> tree [..., *]`, zeros for all other weights.
+  """
+
+  size: int
+  flat: Callable[[Params], Array]
+  tree: Callable[[Array], Params]
+
+
+def vector(mask: Params, chosen: Sequence[bool] | None = None) -> Vector:
+  """The `Vector` of the leaves of a mask for which `chosen` holds.
+
+  Args:
+    mask: pytree of numpy arrays, 1 where a weight exists.
+    chosen: a bool for each leaf; None: all of them.
+  """
+  leaves, structure = jax.tree.flatten(mask)
+  chosen = [True] * len(leaves) if chosen is None else chosen
+  mine = [leaf for leaf, take in zip(leaves, chosen, strict=True) if take]
+  exists = np.concatenate([np.ravel(leaf) for leaf in mine]) != 0
+  present = np.flatnonzero(exists)
+  # Absent weights are read from a zero behind the last.
+  place = np.where(exists, np.cumsum(exists) - 1, len(present))
+  ends = np.cumsum([leaf.size for leaf in mine])
+
+  def flat(tree):
+    values = [
+      value.reshape(leaf.size, *value.shape[leaf.ndim :])
+      for value, leaf, take in zip(
+        jax.tree.leaves(tree), leaves, chosen, strict=True
+      )
+      if take
+    ]
+    values = jnp.concatenate(values)
+    return values if np.all(exists) else values[present]
+
+  def tree(values):
+    lanes = values.shape[1:]
+    if not np.all(exists):
+      nothing = jnp.zeros((1, *lanes), values.dtype)
+      values = jnp.concatenate([values, nothing])[place]
+    parts = iter(jnp.split(values, ends[:-1]))
+    return jax.tree.unflatten(
+      structure,
+      (
+        next(parts).reshape(*leaf.shape, *lanes)
+        if take
+        else jnp.zeros((*leaf.shape, *lanes), values.dtype)
+        for leaf, take in zip(leaves, chosen, strict=True)
+      ),
+    )
+
+  return Vector(len(present), flat, tree)

@@ -328,6 +328,10 @@ class StopRule(NamedTuple):
   )
 
 
+# Options -> what the best predictor that ignores its input reaches under them.
+Trivial = tuple[tuple[dict[str, object], dict[str, object]], ...]
+
+
 class Task(NamedTuple):
   """A family of sequences and what counts as having learned it.
 

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from lstm_jax.ops.arrays import select
-from lstm_jax.ops.prng import Key, fold_in
+from lstm_jax.ops.prng import Key, KeyData, fold_in
 from lstm_jax.types import Array
 
 SYMBOLS = 'BTSXVPE'
@@ -62,7 +63,7 @@ class Strings(NamedTuple):
   symbols: Array  # [N, *] int32, how many
 
 
-def string(strings, n):
+def string(strings: Strings, n: ArrayLike) -> Strings:
   """String `n` `[*]` of `strings`."""
   axis = strings.symbols.ndim - 1 - jnp.ndim(n)
 
@@ -75,7 +76,7 @@ def string(strings, n):
   return jax.tree.map(pick, strings)
 
 
-def code_at(string, t):
+def code_at(string: Strings, t: Array) -> Array:
   """`[*]` uint32, the four bits of symbol `t` `[*]` of a string."""
   word = string.words[0]
   for i in range(1, len(string.words)):
@@ -83,13 +84,16 @@ def code_at(string, t):
   return (word >> (4 * (t % 8)).astype(jnp.uint32)) & np.uint32(15)
 
 
-def rows(table, code):
+def rows(table: np.ndarray, code: Array) -> Array:
   """`[7, *]` float32, for each symbol the bit `code` `[*]` of its word."""
   table = table.reshape((-1,) + (1,) * code.ndim)
-  return ((table >> code[None]) & np.uint32(1)).astype(jnp.float32)
+  bits = (table >> code[None]) & np.uint32(1)
+  return jnp.asarray(bits).astype(jnp.float32)
 
 
-def prepare(key, length, *, distinct=False):
+def prepare(
+  key: KeyData, length: ArrayLike, *, distinct: bool = False
+) -> Strings:
   """A trial's `Strings`, N = 512, the training set first.
 
   Args:
@@ -109,7 +113,9 @@ def prepare(key, length, *, distinct=False):
   return jax.tree.map(join, training, test)
 
 
-def draw_strings(keys, taken=None, distinct=False):
+def draw_strings(
+  keys: Key, taken: Strings | None = None, distinct: bool = False
+) -> Strings:
   """A string of the grammar for each of the keys `[N, *]`, or `[*]`.
 
   One that may not be is drawn again, from other numbers of the same key.
@@ -154,7 +160,7 @@ def _equal(strings, others):
   return low & high
 
 
-def walk(bits):
+def walk(bits: Key) -> Strings:
   """The string that 64 random bits choose, one bit a symbol.
 
   Args:
@@ -188,7 +194,7 @@ def walk(bits):
   return Strings(words, symbols + (node != _END))
 
 
-def choices(strings):
+def choices(strings: Strings) -> tuple[Array, Array]:
   """Two uint32 words `[N, *]` that are equal for equal strings alone.
 
   They hold which of its set each symbol is. Of two different strings neither

@@ -4,12 +4,14 @@ The readings of the paper's text that are fixed here stand in the docstring of
 `adding`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
-from lstm_jax.ops.prng import integer_at
+from lstm_jax.ops.prng import KeyData, integer_at
 from lstm_jax.types import Array, Stream
 
 # Positions of the sequence's random numbers. The value of step t is at t;
@@ -20,14 +22,20 @@ _LENGTH, _FIRST, _SECOND = np.uint32(2**31) + np.arange(3, dtype=np.uint32)
 class Episode(NamedTuple):
   """The facts of one sequence; positions count from 0."""
 
-  key: tuple[Array, Array]  # each [*] uint32, what the values are drawn from
+  key: KeyData  # [*] words, what the values are drawn from
   length: Array  # [*] int32, steps
   first: Array  # [*] int32, position of the first mark (X1)
   second: Array  # [*] int32, position of the second mark (X2)
   target: Array  # [*] float32, of the last step
 
 
-def draw(key, length, value_at, at_start, combine):
+def draw(
+  key: KeyData,
+  length: ArrayLike,
+  value_at: Callable[[KeyData, Array], Array],
+  at_start: float,
+  combine: Callable[[Array, Array], Array],
+) -> Episode:
   """A sequence of minimal length `length`.
 
   Args:
@@ -58,7 +66,11 @@ def draw(key, length, value_at, at_start, combine):
   )
 
 
-def stream(episode, value_at, at_start):
+def stream(
+  episode: Episode,
+  value_at: Callable[[KeyData, Array], Array],
+  at_start: float | None,
+) -> Stream:
   """The sequence of an `Episode`, inputs `[2, *]`.
 
   Args:
@@ -94,7 +106,7 @@ def stream(episode, value_at, at_start):
   )
 
 
-def longest(length, shortest, name):
+def longest(length: int, shortest: int, name: str) -> int:
   """Steps of the longest sequence for a length T; refuses those too short."""
   if length < shortest:
     raise ValueError(f'length={length} must be at least {shortest} for {name}')

@@ -26,14 +26,14 @@ from lstm_jax.ops.prng import uniform_at
 from lstm_jax.tasks import _marked
 from lstm_jax.tasks._outputs import output_unit
 from lstm_jax.tasks._stop_rules.recent import recent as recent_sequences
-from lstm_jax.types import Task
+from lstm_jax.types import Task, Trivial
 
 NUMBERS = {'length': 100}
 SHORTEST = 4
 MEAN_STEPS = (1.05, 0)
 # At T = 100, where the first pair is marked in 11.8 % of the sequences: in
 # 1/10 + 9/10 / (T//2 - 1) of them.
-TRIVIAL = (
+TRIVIAL: Trivial = (
   (
     {'tolerance': 0.04},
     {

@@ -29,13 +29,13 @@ from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import bits_at, integer_at, uniform_at
 from lstm_jax.tasks._outputs import output_unit
 from lstm_jax.tasks._stop_rules.evaluation import evaluation
-from lstm_jax.types import Array, OneHot, Stream, Task
+from lstm_jax.types import Array, OneHot, Stream, Task, Trivial
 
 NUMBERS = {'length': 50}
 SHORTEST = 1
 # With the trigger probability of the paper.
 MEAN_STEPS = (1, 12)
-TRIVIAL = (
+TRIVIAL: Trivial = (
   (
     {},
     {

@@ -124,13 +124,10 @@ def two_sequence(
   """
   kinds = ((_SIGNAL, noisy_signal), (_TARGET, noisy_target))
   bounds = [bounds for bounds, noisy in kinds if noisy] or [_CLEAN]
-  usual = map(max, zip(*bounds, strict=True))
-  tolerance, most_wrong, mean_error = (
-    default if given is None else given
-    for given, default in zip(
-      (tolerance, most_wrong, mean_error), usual, strict=True
-    )
-  )
+  usual = [max(pair) for pair in zip(*bounds, strict=True)]
+  tolerance = usual[0] if tolerance is None else tolerance
+  most_wrong = int(usual[1]) if most_wrong is None else most_wrong
+  mean_error = usual[2] if mean_error is None else mean_error
   for name, value, least in (
     ('informative', informative, 1),
     ('variance', variance, 0),

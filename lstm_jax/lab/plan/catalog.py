@@ -277,11 +277,14 @@ def readable(kind: str, root: Path = _ROOT) -> Iterator[Entry]:
 def _described(kind, name, path, where):
   """The `Entry` of one file; any error is one of `_UNREADABLE`."""
   module = ast.parse(files.read_text(path, _LONGEST), where)
-  assigned = {
-    node.targets[0].id: node.value
-    for node in module.body
-    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-  }
+  assigned = {}
+  for node in module.body:
+    match node:
+      case (
+        ast.Assign(targets=[ast.Name(id=title), *_], value=ast.expr() as value)
+        | ast.AnnAssign(target=ast.Name(id=title), value=ast.expr() as value)
+      ):
+        assigned[title] = value
   factory = next(
     (
       node

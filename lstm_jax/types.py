@@ -22,18 +22,23 @@ Time is in the names: `h_t` is now, `h_tm1` one step ago.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import jax
 import numpy as np
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
 Array = jax.Array
-Params = Any
-Carry = Any
-Episode = Any
-# A function that is annotated with one of these returns the tree it is given,
-# with other arrays in it.
+# NamedTuples of arrays. What stands for all of them in an annotation is at run
+# time a function, of which `|` makes no type.
+if TYPE_CHECKING:
+  Params = NamedTuple
+  Carry = NamedTuple
+  Episode = NamedTuple
+else:
+  Params = Carry = Episode = tuple
+# A function that is annotated with one of these gives back a tree like the one
+# it is given, with other arrays in it.
 Tree = TypeVar('Tree')
 Fields = TypeVar('Fields', bound=NamedTuple)
 
@@ -57,6 +62,17 @@ class OneHot:
 
 # What a step reads: `[I, *]`.
 Source = Array | OneHot
+
+
+class Key(NamedTuple):
+  """The two words of a threefry key."""
+
+  high: Array  # [*] uint32
+  low: Array  # [*] uint32
+
+
+# What is read as a key: its two words.
+KeyData = Key | Array | tuple[np.uint32, np.uint32]
 
 
 class Sequence(NamedTuple):
@@ -235,7 +251,7 @@ class Cell(NamedTuple):
     return not self == other
 
 
-def _same_arrays(one: Any, other: Any) -> bool:
+def _same_arrays(one: object, other: object) -> bool:
   """Whether two trees of plain arrays are the same; nan is itself."""
   if one is other:
     return True
@@ -282,8 +298,8 @@ class Shown(NamedTuple):
   seen: Array
   first_passed: Array
   length: Array
-  key: Any
-  next_key: Any
+  key: KeyData
+  next_key: KeyData
   params: Params
   judge: Callable[[Params, Episode], Judgement]
 
@@ -319,10 +335,12 @@ class StopRule(NamedTuple):
       task has prepared.
   """
 
-  init: Callable[..., Any]
-  update: Callable[[Any, Shown], tuple[Any, Verdict]]
-  evaluating: Callable[[Any], Array | np.bool_] = lambda state: np.False_
-  next_key: Callable[..., Any] = lambda state, key, training: training
+  init: Callable[[tuple[int, ...], DTypeLike], object]
+  update: Callable[[object, Shown], tuple[object, Verdict]]
+  evaluating: Callable[[object], Array | np.bool_] = lambda state: np.False_
+  next_key: Callable[[object, KeyData, KeyData], KeyData] = (
+    lambda state, key, training: training
+  )
   next_episode: Callable[..., Episode] = (
     lambda state, training, key, length, data: training
   )
@@ -357,7 +375,7 @@ class Task(NamedTuple):
   num_inputs: int
   num_outputs: int
   draw: Callable[..., Episode]
-  fresh: Callable[[Any, Array], Episode]
+  fresh: Callable[[KeyData, Array], Episode]
   stream: Callable[[Episode], Stream]
   longest: Callable[[int], int]
   error_at_end: bool
@@ -365,7 +383,7 @@ class Task(NamedTuple):
   loss: Callable[[Array, Array], Array]
   correct: Callable[[Episode, Array, Array], Array]
   stop_rule: StopRule
-  prepare: Callable[[Any, Array], Any] = lambda key, length: ()
+  prepare: Callable[[KeyData, Array], object] = lambda key, length: ()
 
 
 class LearnerState(Protocol):
@@ -389,7 +407,7 @@ class Learner(NamedTuple):
       those in the cell's mask.
   """
 
-  init: Callable[[Array, Mapping[str, ArrayLike]], Any]
-  update: Callable[[Any, Episode], tuple[Any, Judgement]]
+  init: Callable[[Array, Mapping[str, ArrayLike]], LearnerState]
+  update: Callable[[LearnerState, Episode], tuple[LearnerState, Judgement]]
   judge: Callable[[Params, Episode], Judgement]
   extra_weights: int = 0

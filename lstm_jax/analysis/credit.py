@@ -95,7 +95,8 @@ def by_lag(
     lags can be compared between learners.
   """
   after, _ = learner.update(state, episode)
-  moved = after.params.w_x - state.params.w_x
+  w_x, before = (s.params._asdict()['w_x'] for s in (after, state))
+  moved = w_x - before
   sizes = jnp.sqrt(jnp.sum(moved[:, -num_steps:] ** 2, axis=0))
   length = task.stream(episode).length
   lags = jnp.reshape(jnp.arange(num_steps), (-1,) + (1,) * length.ndim)

@@ -96,7 +96,7 @@ class State(NamedTuple):
   pool_memory: quickprop.Memory[candidate_pool.Pool]
   aim: candidate_pool.Aim
   sums: epoch_pass.Sums
-  kept: Episode
+  kept: Episode | tuple[()]
   filled: Array
 
 
@@ -181,7 +181,8 @@ def cascade(
       jnp.zeros_like,
       candidate_pool.draw_pool(key, none, mask, candidates, init_range, none),
     )
-    readout = epoch_pass.Readout(zeros.w_out, params.w_out_x, params.b_out)
+    drawn = params._asdict()
+    readout = epoch_pass.Readout(zeros.w_out, drawn['w_out_x'], drawn['b_out'])
     return State(
       params=zeros._replace(**readout._asdict()),
       learning_rate=rate,
@@ -192,7 +193,7 @@ def cascade(
       n=none,
       epoch=none,
       quit=none,
-      level=jnp.zeros_like(params.w_out[0, 0]),
+      level=zeros.w_out[0, 0],
       memory=quickprop.nothing(readout),
       pool=pool,
       pool_memory=quickprop.nothing(pool),

@@ -68,9 +68,11 @@ def snap1(
   past = influence_matrix.past(cell)
   init, learn, judge = loop.descend(cell, task, past, update, optimizer)
   rule = sparse(past, pattern(cell, past, reach))
-  return Learner(
-    init, lambda state, episode: learn(state, episode, rule), judge
-  )
+
+  def update_once(state, episode):
+    return learn(state, episode, rule)
+
+  return Learner(init, update_once, judge)
 
 
 def pattern(cell: Cell, past: influence_matrix.Past, reach: int) -> np.ndarray:

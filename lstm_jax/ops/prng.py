@@ -14,24 +14,14 @@ rounds (Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3"),
 counters laid out as jax has them by default (`jax_threefry_partitionable`).
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from lstm_jax.types import Key, KeyData
+
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-
-
-class Key(NamedTuple):
-  """The two words of a threefry key."""
-
-  high: jax.Array  # [*] uint32
-  low: jax.Array  # [*] uint32
-
-
-KeyData = Key | jax.Array | tuple[np.uint32, np.uint32]
 
 
 def key_of(seed: int) -> tuple[np.uint32, np.uint32]:

@@ -105,6 +105,9 @@ def adding(
     del data
     return _marked.draw(key, length, _value_at, 0, _target)
 
+  def stream(episode):
+    return _marked.stream(episode, _value_at, shown)
+
   def correct(episode, t, y_k):
     return jnp.all(jnp.abs(y_k - episode.target[None]) < tolerance, axis=0)
 
@@ -113,7 +116,7 @@ def adding(
     num_outputs=1,
     draw=draw,
     fresh=draw,
-    stream=lambda episode: _marked.stream(episode, _value_at, shown),
+    stream=stream,
     longest=lambda length: _marked.longest(length, SHORTEST, 'adding'),
     error_at_end=True,
     output=unit.output,

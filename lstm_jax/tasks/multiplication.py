@@ -103,6 +103,9 @@ def multiplication(
     del data
     return _marked.draw(key, length, uniform_at, 1, _target)
 
+  def stream(episode):
+    return _marked.stream(episode, uniform_at, shown)
+
   def correct(episode, t, y_k):
     return jnp.all(jnp.abs(y_k - episode.target[None]) <= tolerance, axis=0)
 
@@ -111,7 +114,7 @@ def multiplication(
     num_outputs=1,
     draw=draw,
     fresh=draw,
-    stream=lambda episode: _marked.stream(episode, uniform_at, shown),
+    stream=stream,
     longest=lambda length: _marked.longest(length, SHORTEST, 'multiplication'),
     error_at_end=True,
     output=unit.output,

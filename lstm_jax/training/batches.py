@@ -3,7 +3,9 @@
 import numpy as np
 
 
-def order_of(seed: int, epoch: int, part: np.ndarray, batch: int):
+def order_of(
+  seed: int, epoch: int, part: np.ndarray, batch: int
+) -> tuple[np.ndarray, np.ndarray]:
   """The examples of an epoch in the order in which they are shown.
 
   Args:
@@ -19,7 +21,9 @@ def order_of(seed: int, epoch: int, part: np.ndarray, batch: int):
   return in_batches(part[random.permutation(len(part))], batch)
 
 
-def in_batches(index, batch, multiple=1):
+def in_batches(
+  index: np.ndarray, batch: int, multiple: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
   """Indices in batches of one size, filled up at weight 0.
 
   Args:

@@ -335,7 +335,7 @@ class _Group:
 
   def _noted(self, curves, part, epoch, sums):
     """The curves of a part with one epoch more."""
-    count = np.asarray(sums.count, np.float64)
+    count = np.asarray(sums.examples, np.float64)
     values = {f'{part}_loss': np.asarray(sums.loss) / count}
     if self._judge.counts_right:
       right = np.asarray(sums.right, np.float64)

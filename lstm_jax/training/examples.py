@@ -7,7 +7,7 @@ Axis letters beside those of `types`: N examples of a pool, B of a batch.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,10 @@ class Pool(NamedTuple):
   parts: Mapping[str, np.ndarray]
 
 
+# Outputs `[n, ..., K]` for inputs `[n, T, I]` of any number and length.
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
 class Dataset(NamedTuple):
   """What a data set asks of a net.
 
@@ -79,7 +83,7 @@ class Dataset(NamedTuple):
   pool: Callable[[int], Pool]
   tolerance: float = 0.0
   levels: Callable[[Pool], dict[str, dict[str, float]]] | None = None
-  after: Callable[[Callable, Pool], dict[str, Any]] | None = None
+  after: Callable[[Predict, Pool], dict[str, object]] | None = None
   classes: tuple[str, ...] = ()
   facts: Mapping[str, str] = {}
   checksum: str = ''

@@ -10,16 +10,17 @@ pieces: training sequence n is drawn from `fold_in(training key, n)`.
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from lstm_jax.ops import prng
 from lstm_jax.ops.arrays import select, settle
 from lstm_jax.ops.prng import Key
 from lstm_jax.training import learning_curve
-from lstm_jax.types import Array, Judgement, Shown
+from lstm_jax.types import Array, Judgement, Learner, LearnerState, Shown, Task
 
 # What a lane is doing, and how a trial ended.
 IDLE, RUNNING, SOLVED, BUDGET, DIVERGED, FUTILE = range(6)
@@ -59,9 +60,9 @@ class Trials(NamedTuple):
 
   key: Key
   sequence_key: Key
-  data: Any
-  learner: Any
-  stop: Any
+  data: object
+  learner: LearnerState
+  stop: object
   first_passed: Array
   length: Array
   budget: Array
@@ -99,12 +100,12 @@ class Program(NamedTuple):
       `right` is the *number* of right ones, the errors are their means.
   """
 
-  start: Callable
-  advance: Callable
-  test: Callable
+  start: Callable[..., Trials]
+  advance: Callable[[Trials, ArrayLike], tuple[Trials, Work]]
+  test: Callable[..., Judgement]
 
 
-def program(task, learner):
+def program(task: Task, learner: Learner) -> Program:
   """The trial loop of a learner on a task.
 
   Args:

@@ -4,7 +4,7 @@ Its tasks are data sets (`examples`); `epochs` runs it.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
@@ -17,12 +17,12 @@ class Sums(NamedTuple):
 
   Attributes:
     loss, right: sums; `right` counts examples.
-    count: examples.
+    examples: how many.
   """
 
   loss: Array
   right: Array
-  count: Array
+  examples: Array
 
 
 class State(NamedTuple):
@@ -35,8 +35,8 @@ class State(NamedTuple):
     sums: of the epoch under way.
   """
 
-  params: Any
-  optimizer: Any
+  params: object
+  optimizer: object
   learning_rate: Array
   sums: Sums
 
@@ -64,7 +64,7 @@ class Trainer(NamedTuple):
   outputs: Callable[..., Array]
 
 
-def no_sums():
+def no_sums() -> Sums:
   """`Sums` of nothing."""
   zero = jnp.zeros(())
   return Sums(zero, zero, zero)

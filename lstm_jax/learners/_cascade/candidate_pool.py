@@ -80,14 +80,15 @@ def draw_pool(
     The `Pool`; weights that do not exist are 0.
   """
   lanes, dtype = init_range.shape, init_range.dtype
-  units, inputs = mask.w_x.shape
+  exists = mask._asdict()
+  units, inputs = exists['w_x'].shape
   key = Key(*(word[None] for word in fold_in(key, n)))
   count = num * (inputs + units + 2)
   index = jnp.arange(count).reshape((-1,) + (1,) * len(lanes))
   drawn = uniform_at(key, jnp.broadcast_to(index, (count, *lanes)))
   drawn = (2 * drawn.astype(dtype) - 1) * init_range[None]
   drawn = drawn.reshape(num, -1, *lanes)
-  bias = float(mask.b[0])
+  bias = float(exists['b'][0])
   return Pool(
     w_x=drawn[:, :inputs],
     w_h=drawn[:, inputs:-2] * present(units, installed, dtype)[None],
@@ -236,13 +237,14 @@ def install(
     )
     return jnp.sum(jnp.where(fits, array, 0), axis=0)
 
-  units = jnp.arange(len(params.b)).reshape((-1,) + (1,) * installed.ndim)
+  old = params._asdict()
+  units = jnp.arange(len(old['b'])).reshape((-1,) + (1,) * installed.ndim)
   row = units == installed[None]
   new = jax.tree.map(of_best, pool)
   return params._replace(
-    w_x=jnp.where(row[:, None], new.w_x[None], params.w_x),
-    w_h=jnp.where(row[:, None], new.w_h[None], params.w_h),
-    w_s=jnp.where(row, new.w_s[None], params.w_s),
-    b=jnp.where(row, new.b[None], params.b),
-    w_out=jnp.where(row[None], -of_best(correlation)[:, None], params.w_out),
+    w_x=jnp.where(row[:, None], new.w_x[None], old['w_x']),
+    w_h=jnp.where(row[:, None], new.w_h[None], old['w_h']),
+    w_s=jnp.where(row, new.w_s[None], old['w_s']),
+    b=jnp.where(row, new.b[None], old['b']),
+    w_out=jnp.where(row[None], -of_best(correlation)[:, None], old['w_out']),
   )

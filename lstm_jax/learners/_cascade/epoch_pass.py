@@ -54,8 +54,8 @@ def runner(
     pool, the aim and the sums.
   """
   f = activation(cell)
-  mask = cell.mask
-  bias = float(mask.b[0])
+  mask = cell.mask._asdict()
+  bias = float(mask['b'][0])
 
   def errors(net_k, target):
     """`(y - t, error signal)` of the output units, `[K, *]` each."""
@@ -76,7 +76,7 @@ def runner(
       slope=Readout(
         w_out=add_outer(slope.w_out, counted, h_t),
         w_out_x=add_outer(slope.w_out_x, counted, x_t),
-        b_out=slope.b_out + counted * spread(mask.b_out, counted),
+        b_out=slope.b_out + counted * spread(mask['b_out'], counted),
       ),
       products=candidate_pool.gather(sums.products, trace, error, aim, scored),
     )
@@ -94,7 +94,7 @@ def runner(
       x_t = dense(stream.input_at(t), dtype)
       target = stream.target_at(t).astype(dtype)
       carry_t, net_k = cell.step(params, carry_tm1, x_t)
-      h_t = there * carry_t.h
+      h_t = there * carry_t._asdict()['h']
       trace = candidate_pool.advance(f, pool, trace, x_t, h_t, bias, active)
       scored = (active & stream.scored_at(t)).astype(dtype)
       sums = add(sums, trace, state.aim, x_t, h_t, net_k, target, scored)
@@ -123,13 +123,13 @@ def activation(cell: Cell) -> Callable[[Array], Array]:
   def f(net):
     lanes, dtype = net.shape, net.dtype
     weights = jax.tree.map(lambda w: w.astype(dtype), silent)
-    others = jnp.zeros((len(cell.mask.b) - 1, *lanes), dtype)
+    others = jnp.zeros((len(silent.b) - 1, *lanes), dtype)
     # Candidates are side by side like lanes.
     carry, _ = cell.step(
       weights._replace(b=jnp.concatenate([net[None], others])),
       cell.initial_carry(lanes, dtype),
       jnp.zeros((cell.num_inputs, *lanes), dtype),
     )
-    return carry.h[0]
+    return carry._asdict()['h'][0]
 
   return f

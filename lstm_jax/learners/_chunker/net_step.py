@@ -95,7 +95,7 @@ def step(cell: Cell, weights: Weights, carry_tm1: Carry) -> Moment:
   one = jnp.ones((1, *carry_tm1[0].shape[1:]), carry_tm1[0].dtype)
 
   def forward(weights, carry_tm1):
-    params = type(cell.mask)(**weights)
+    params = cell.mask._replace(**weights)
     carry_t, net_k = cell.step(params, carry_tm1, one)
     return net_k, carry_t
 

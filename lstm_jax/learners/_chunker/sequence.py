@@ -157,7 +157,7 @@ def one_sequence(
   def remember(how, now, carry_tm1, symbol, t, influence):
     if how == 'elman':
       return influence
-    params = type(state.params)(**now)
+    params = state.params._replace(**now)
     x_t = OneHot(symbol, size)
     return exact.advance(params, carry_tm1, x_t, t, influence)[1]
 
@@ -257,9 +257,9 @@ def one_sequence(
   if not online:
     weights = jax.tree.map(jnp.add, first, weights)
   return state._replace(
-    params=type(state.params)(**weights.lower),
+    params=state.params._replace(**weights.lower),
     predictor=weights.predictor,
-    upper=type(state.upper)(**weights.upper),
+    upper=state.upper._replace(**weights.upper),
   ), _descend.judged(tally)
 
 

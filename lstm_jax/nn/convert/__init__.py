@@ -82,7 +82,11 @@ def import_weights(
       'see stack_weights.import_stack'
     )
   rows = w_x, *_ = _IMPORT[library](
-    kind, weights[0][0], cell.num_inputs, len(cell.mask.w_h[0]), before
+    kind,
+    weights[0][0],
+    cell.num_inputs,
+    cell.mask._asdict()['w_h'].shape[1],
+    before,
   )
   found = dict(zip(('w_x', 'w_h', 'b', 'b_hn'), rows, strict=True))
   dtype = jax.dtypes.canonicalize_dtype(w_x.dtype)
@@ -163,7 +167,7 @@ def export_weights(
     )
     for name in ('w_x', 'w_h', 'b')
   )  # fmt: skip
-  b_hn = np.asarray(params.b_hn) if kind == 'gru' else None
+  b_hn = np.asarray(params._asdict()['b_hn']) if kind == 'gru' else None
   if library == 'keras':
     return _others.to_keras(kind, w_x, w_h, b, b_hn, before)
   return _EXPORT[library](kind, w_x, w_h, b, b_hn)

@@ -7,6 +7,7 @@ evaluation in the same lock-step in which the others train.
 
 import math
 from collections.abc import Callable
+from operator import attrgetter
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -88,4 +89,4 @@ def evaluation(
   def next_episode(state, training, key, length, data):
     return select(state.now, draw(key, length, state.n, data), training)
 
-  return StopRule(init, update, lambda s: s.now, next_key, next_episode)
+  return StopRule(init, update, attrgetter('now'), next_key, next_episode)

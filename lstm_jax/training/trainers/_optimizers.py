@@ -14,12 +14,14 @@ import optax
 class _Moments(NamedTuple):
   """State of `keras_adam`."""
 
-  count: jax.Array
+  steps: jax.Array
   mean: optax.Updates
   square: optax.Updates
 
 
-def keras_adam(b1=0.9, b2=0.999, eps=1e-7):
+def keras_adam(
+  b1: float = 0.9, b2: float = 0.999, eps: float = 1e-7
+) -> optax.GradientTransformation:
   r"""Adam with the constant of Keras, added before the second correction.
 
     w <- w - alpha sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps)
@@ -35,19 +37,19 @@ def keras_adam(b1=0.9, b2=0.999, eps=1e-7):
 
   def update(grads, state, params=None):
     del params
-    count = state.count + 1
+    steps = state.steps + 1
     mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mean, grads)
     square = jax.tree.map(
       lambda v, g: b2 * v + (1 - b2) * g * g, state.square, grads
     )
-    t = count.astype(jnp.float32)
+    t = steps.astype(jnp.float32)
     scale = jnp.sqrt(1 - b2**t) / (1 - b1**t)
     moves = jax.tree.map(
       lambda m, v: -scale.astype(m.dtype) * m / (jnp.sqrt(v) + eps),
       mean,
       square,
     )
-    return moves, _Moments(count, mean, square)
+    return moves, _Moments(steps, mean, square)
 
   return optax.GradientTransformation(init, update)
 

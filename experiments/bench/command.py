@@ -29,7 +29,7 @@ _PLACEHOLDERS = {'int': 'N', 'float': 'X', 'bool': 'true|false'}
 _FLAGS = flags.FlagValues()
 
 
-class _Number(flags.ArgumentParser):
+class _Number(flags.ArgumentParser[float]):
   """Numbers as the sweep reads them: ASCII digits, above 0."""
 
   def __init__(self, kind, read):
@@ -150,7 +150,7 @@ def run(argv=None):
     f'jax {made_by["jax"]}, {len(devices)} x {made_by["device_kind"]},'
     f' {made_by["cpu"]}\nXLA_FLAGS {made_by["xla_flags"]}\n'
   )
-  figures = {'provenance': made_by}
+  figures: dict[str, object] = {'provenance': made_by}
   if layers:
     figures |= {'libraries': libraries.versions(), 'layers': layers}
   elif epochs:

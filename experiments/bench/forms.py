@@ -174,7 +174,7 @@ def _together(devices, length, pace):
     done.append(float(work.useful))
 
   for _ in range(pace.repeats):
-    done = []
+    done: list[float] = []
     threads = [
       threading.Thread(target=go, args=(i, done)) for i in range(len(devices))
     ]
@@ -200,11 +200,11 @@ def _long(device, pace):
   width = 16
   print(f'Streaming form, {width} lanes, one program for every length:')
   print('        T  ns/lane-step  peak memory MB')
-  figures, advance = [], None
+  figures = []
+  begun = _begin(build, width, LENGTHS[0], device)
+  advance, _ = _compile_advance(build, begun)
   for length in LENGTHS:
     trials = _begin(build, width, length, device)
-    if advance is None:
-      advance, _ = _compile_advance(build, trials)
     count = max(1, 200_000 // length)
     jax.block_until_ready(advance(trials, np.int32(1)))
     best = float('inf')

@@ -112,7 +112,8 @@ def _time(setting, device, lanes, pace):
 
   build, trials = rows.begin(setting, device, lanes)
   advance = jax.jit(build.program.advance).lower(trials, np.int32(1)).compile()
-  scratch = advance.memory_analysis().temp_size_in_bytes / lanes
+  memory = advance.memory_analysis()
+  scratch = memory.temp_size_in_bytes / lanes if memory else math.nan
   start = time.monotonic()
   _, work = jax.block_until_ready(advance(trials, np.int32(1)))
   spent = time.monotonic() - start

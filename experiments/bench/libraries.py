@@ -47,7 +47,7 @@ def _scan(kind, xs, hidden, models):
   import jax.numpy as jnp
 
   rng = np.random.default_rng(0)
-  draw = lambda *shape: rng.normal(size=shape).astype(np.float32) * 0.1
+  draw = lambda *shape: np.asarray(rng.normal(size=shape), np.float32) * 0.1
   params = draw(xs.shape[-1], 4 * hidden), draw(hidden, 4 * hidden)
   params = (*params, np.zeros(4 * hidden, np.float32))
 
@@ -91,9 +91,10 @@ def _haiku(kind, xs, hidden, models):
     layer = core(hidden)
     return hk.dynamic_unroll(layer, xs, layer.initial_state(xs.shape[1]))[0]
 
-  net = hk.without_apply_rng(hk.transform(forward))
+  net = hk.transform(forward)
   params = net.init(jax.random.key(0), xs)
-  return _jax_calls(net.apply, params, xs, models)
+  apply = lambda params, xs: net.apply(params, None, xs)
+  return _jax_calls(apply, params, xs, models)
 
 
 def _equinox(kind, xs, hidden, models):
@@ -172,7 +173,7 @@ def _one_by_one(make, kind, xs, hidden, models):
 
 def versions():
   """Package -> version, None where it is not installed."""
-  found = {}
+  found: dict[str, str | None] = {}
   for package in ('torch', 'keras', 'flax', 'dm-haiku', 'equinox'):
     try:
       found[package] = metadata.version(package)

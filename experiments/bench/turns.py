@@ -133,7 +133,7 @@ def _turns(before, only, turns, compiles):
   for turn in range(turns):
     # Who comes second may find another machine: by turns.
     names = list(places) if turn % 2 else list(places)[::-1]
-    found = {name: {} for name in places}
+    found: dict[str, dict[str, float]] = {name: {} for name in places}
     for word in only:
       for name in names:
         found[name] |= _MEASURES[word](places[name], compiles)
@@ -145,7 +145,7 @@ def _turns(before, only, turns, compiles):
 def _forms(place, compiles):
   """ns a lane-step of both forms on one device, 16 lanes."""
   words = ['--lanes=16', '--nolong', '--repeats=3', '--seconds=0.3']
-  best = {}
+  best: dict[str, float] = {}
   for _ in range(compiles):
     for figure in _recorded(place, words)['one device']:
       what = f'forms, {figure["form"]}, ns'
@@ -170,7 +170,7 @@ def _recorded(place, words):
 
 def _layers(place, compiles):
   """ms of our layers, forward and both ways."""
-  best = {}
+  best: dict[str, float] = {}
   _run(place, None)
   for kind, size, profile in _LAYERS:
     environ = dict(os.environ)

@@ -159,7 +159,9 @@ def parse(arguments):
     from experiments.vanishing import learners as vanishing_learners
 
     learners = vanishing_learners.choose(asked)
-  nets, theirs, refused = {}, {}, []
+  nets: dict[str, list[Setting]] = {}
+  theirs: dict[str, dict[str, Setting]] = {}
+  refused = []
   for cell in cells:
     if words:
       mine = [word for word in words if _concerns(word, cell, cells)]

@@ -31,7 +31,7 @@ def pictures(found, stem, label):
   except ImportError:
     print('No figure: matplotlib is not installed.', file=sys.stderr)
     return {}
-  style = {**matplotlib.rcParamsDefault, **of_run.STYLE}
+  style = dict(matplotlib.rcParamsDefault) | of_run.STYLE
   with matplotlib.rc_context(style):
     return of_run.as_files(draw(found, label), stem)
 

@@ -54,6 +54,7 @@ def measure(name, trained, settings):
     A `Net`; what is measured is the learner's name.
   """
   import jax
+  import jax.numpy as jnp
 
   from lstm_jax.analysis import credit
 
@@ -67,16 +68,18 @@ def measure(name, trained, settings):
     task.num_outputs,
     **dict(trained.setting.cell_options),
   )
-  # Its nets are not drawn but given, as the one number that `init` reads.
-  cell = cell._replace(
-    init=lambda key, numbers: numbers['net'], numbers={'net': None}
-  )
+
+  def net_of(key, numbers):
+    # Its nets are not drawn but given, as the one number that `init` reads.
+    return numbers['net']
+
+  cell = cell._replace(init=net_of, numbers={'net': None})
   logs, left_out = {}, []
   with jax.enable_x64(True):  # signals of 1e-200 are numbers
     params = jax.tree.map(lambda w: np.asarray(w, np.float64), trained.params)
     params = credit.widened(params, cell.mask)
-    length = np.full(num_nets, trained.setting.length or 1, np.int32)
-    key = prng.Key(*(np.full(num_nets, w) for w in prng.key_of(0)))
+    length = jnp.full(num_nets, trained.setting.length or 1, jnp.int32)
+    key = prng.Key(*(jnp.full(num_nets, w) for w in prng.key_of(0)))
     keys = jax.random.split(jax.random.key(0), num_nets)
     for learner_name, setting in settings.items():
       how = dict(setting.learner_options)

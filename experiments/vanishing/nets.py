@@ -200,7 +200,9 @@ def _by_lag(trained):
     wide = jax.tree.map(lambda w: np.repeat(w, _MEASURED, axis=-1), params)
 
     # What -> the fields that count and those that are cut.
-    asked = {'all fields': (None, ())}
+    asked: dict[str, tuple[tuple[str, ...] | None, tuple[str, ...]]] = {
+      'all fields': (None, ())
+    }
     if cell.internal is not None:
       kept = cell.internal.field
       others = set(cell.initial_carry()._fields) - {kept}
@@ -226,7 +228,9 @@ def _by_lag(trained):
     bound = None
     if field and catalog.holds(where, dict(setting.cell_options)):
       lags = np.arange(steps.min())
-      bound = gradient_flow.logistic_bound(getattr(params, field), lags)
+      bound = gradient_flow.logistic_bound(
+        getattr(params, field), jnp.asarray(lags)
+      )
   with np.errstate(divide='ignore'):
     logs = {
       # As far as the shortest sequence reaches.

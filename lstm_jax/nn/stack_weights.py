@@ -4,7 +4,9 @@ from lstm_jax.nn import convert
 from lstm_jax.nn.stack import Stack, StackParams, check_parts, check_stack
 
 
-def import_stack(library, kind, stack: Stack, weights) -> StackParams:
+def import_stack(
+  library: str, kind: str, stack: Stack, weights: object
+) -> StackParams:
   """The params of a stack from the weights of another library's layers.
 
   Args:
@@ -43,7 +45,9 @@ def import_stack(library, kind, stack: Stack, weights) -> StackParams:
   return StackParams(**params)
 
 
-def export_stack(library, kind, stack: Stack, params: StackParams):
+def export_stack(
+  library: str, kind: str, stack: Stack, params: StackParams
+) -> object:
   """The inverse of `import_stack`: params of a stack as another library's.
 
   Args:
@@ -60,12 +64,7 @@ def export_stack(library, kind, stack: Stack, params: StackParams):
   check_parts(stack, params=params)
   ways = [way for way in StackParams._fields if getattr(stack, way)]
   layers = [
-    [
-      convert.export_weights(
-        library, kind, getattr(stack, way)[i], getattr(params, way)[i]
-      )
-      for way in ways
-    ]
+    [_exported(library, kind, stack, params, way, i) for way in ways]
     for i in range(len(stack.forward))
   ]
   if library == 'torch':
@@ -86,3 +85,9 @@ def export_stack(library, kind, stack: Stack, params: StackParams):
       for layer in layers
     ]
   return [layer[0] if len(ways) == 1 else tuple(layer) for layer in layers]
+
+
+def _exported(library, kind, stack, params, way, i):
+  """The weights of a layer in one direction."""
+  cell, own = getattr(stack, way)[i], getattr(params, way)[i]
+  return convert.export_weights(library, kind, cell, own)

@@ -26,7 +26,7 @@ class LearningCurve(NamedTuple):
   Attributes:
     width: `[*]` int32, sequences of an interval.
     points: `[*]` int32, complete intervals.
-    count: `[*]` int32, sequences of the one that is not.
+    taken: `[*]` int32, sequences of the one that is not.
     right: `[*]` int32, how many of these were right.
     error: `[*]` sum of their mean absolute errors.
     rights, errors: `[POINTS, *]` the same of the complete ones.
@@ -34,7 +34,7 @@ class LearningCurve(NamedTuple):
 
   width: Array
   points: Array
-  count: Array
+  taken: Array
   right: Array
   error: Array
   rights: Array
@@ -47,7 +47,7 @@ def start(lanes: tuple[int, ...], dtype: DTypeLike) -> LearningCurve:
   return LearningCurve(
     width=jnp.full(lanes, _FIRST, jnp.int32),
     points=none,
-    count=none,
+    taken=none,
     right=none,
     error=jnp.zeros(lanes, dtype),
     rights=jnp.zeros((POINTS, *lanes), jnp.int32),
@@ -67,24 +67,24 @@ def add(
   """
   error = judgement.absolute.astype(curve.error.dtype)
   curve = curve._replace(
-    count=curve.count + learned,
+    taken=curve.taken + learned,
     right=curve.right + (learned & judgement.right),
     error=curve.error + jnp.where(learned, error, 0),
   )
-  due = jnp.any(curve.count == curve.width).astype(jnp.int32)
+  due = jnp.any(curve.taken == curve.width).astype(jnp.int32)
   return jax.lax.fori_loop(0, due, lambda i, c: _with_point(c), curve)
 
 
 def _with_point(curve):
   """The curve with the intervals that are complete among its points."""
-  due = curve.count == curve.width
+  due = curve.taken == curve.width
   row = jnp.arange(POINTS).reshape((-1,) + (1,) * due.ndim)
   here = due[None] & (row == curve.points[None])
   empty = lambda x: jnp.where(due, 0, x)
   curve = LearningCurve(
     width=curve.width,
     points=curve.points + due,
-    count=empty(curve.count),
+    taken=empty(curve.taken),
     right=empty(curve.right),
     error=empty(curve.error),
     rights=jnp.where(here, curve.right[None], curve.rights),
@@ -116,11 +116,11 @@ def lists(curve: LearningCurve) -> dict[str, list[float]]:
     error over it, and 'train_right', the share of sequences that were right.
   """
   points = int(curve.points)
-  unfinished = slice(0, 1 if curve.count else 0)
+  unfinished = slice(0, 1 if curve.taken else 0)
   joined = lambda complete, last: np.concatenate(
     (complete[:points], np.atleast_1d(last)[unfinished])
   )
-  count = joined(np.full(points, curve.width), curve.count)
+  count = joined(np.full(points, curve.width), curve.taken)
   return {
     'sequences': np.cumsum(count).tolist(),
     'train_error': (

@@ -22,7 +22,7 @@ Time is in the names: `h_t` is now, `h_tm1` one step ago.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -188,7 +188,7 @@ class InternalState(NamedTuple):
   """
 
   field: str
-  unit_of_cell: Mapping[str, Any]
+  unit_of_cell: Mapping[str, np.ndarray]
   carousel: bool = False
 
 
@@ -224,7 +224,7 @@ class Cell(NamedTuple):
   initial_carry: Callable[..., Carry]
   step: Callable[[Params, Carry, Source], tuple[Carry, Array]]
   mask: Params
-  numbers: Mapping[str, Any]
+  numbers: Mapping[str, np.ndarray]
   equations: Equations | None = None
   internal: InternalState | None = None
 

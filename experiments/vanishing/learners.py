@@ -73,7 +73,7 @@ def measure(name, trained, settings):
     # Its nets are not drawn but given, as the one number that `init` reads.
     return numbers['net']
 
-  cell = cell._replace(init=net_of, numbers={'net': None})
+  cell = cell._replace(init=net_of, numbers={'net': np.zeros(())})
   logs, left_out = {}, []
   with jax.enable_x64(True):  # signals of 1e-200 are numbers
     params = jax.tree.map(lambda w: np.asarray(w, np.float64), trained.params)

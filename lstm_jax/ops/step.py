@@ -48,9 +48,10 @@ def _sum_of_products(weights, sources):
 
 def hidden_weights(equations: Equations, params: Params) -> Weights:
   """`(tuple of [U, S_i, *], bias [U, *])`, those of the input lines first."""
-  w = (getattr(params, c.weights)[: c.rows] for c in equations.recurrent)
-  bias = params.b if equations.bias else jnp.zeros_like(params.w_x[:, 0])
-  return (params.w_x, *w), bias
+  own = params._asdict()
+  w = (own[c.weights][: c.rows] for c in equations.recurrent)
+  bias = own['b'] if equations.bias else jnp.zeros_like(own['w_x'][:, 0])
+  return (own['w_x'], *w), bias
 
 
 def hidden_sources(
@@ -63,7 +64,8 @@ def hidden_sources(
 
 def output_weights(equations: Equations, params: Params) -> Weights:
   """`(tuple of [K, S_i, *], bias [K, *])` of the output units."""
-  return tuple(getattr(params, n) for n in equations.readout), params.b_out
+  own = params._asdict()
+  return tuple(own[name] for name in equations.readout), own['b_out']
 
 
 def output_sources(

@@ -112,7 +112,9 @@ class Lower(NamedTuple):
 
 def listen(form: Form, carry: Carry, net_k: Array) -> Array:
   """`[Q, *]`, what A has to predict of C, from C's carry and outputs."""
-  h = getattr(carry, form.cell.equations.output)
+  equations = form.cell.equations
+  assert equations is not None  # `chunker` takes no other cell.
+  h = getattr(carry, equations.output)
   if form.predicts == 'hidden':
     return h
   return jnp.concatenate((h, form.task.output(net_k)))

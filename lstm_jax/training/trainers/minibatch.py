@@ -89,7 +89,7 @@ def minibatch(
     def update(i, state):
       def error(params):
         sums = sums_of(params, examples, order[i], weights[i])
-        return sums.loss / sums.count, sums
+        return sums.loss / sums.examples, sums
 
       grads, sums = jax.grad(error, has_aux=True)(state.params)
       moves, optimizer = transform.update(grads, state.optimizer, state.params)

@@ -147,7 +147,7 @@ def with_warning(report: Report, words: str) -> Report:
   )
 
 
-def shown(blocks: Iterable[Block], pictures: Iterable[str]) -> Iterable[Block]:
+def shown(blocks: Iterable[Block], pictures: Iterable[str]) -> list[Block]:
   """The blocks that hold something, with the names of figures that are there.
 
   Args:
@@ -158,21 +158,22 @@ def shown(blocks: Iterable[Block], pictures: Iterable[str]) -> Iterable[Block]:
   held = []
   for block in blocks:
     if isinstance(block, Pictures):
-      found = [
-        name
-        for asked in block.names
-        for name in names
-        if name == asked
-        or (asked.endswith('*') and name.startswith(asked[:-1]))
-      ]
-      block = Pictures(found) if found else None
-    if block is not None:
-      held.append(block)
-  for block, after in zip(held, [*held[1:], None], strict=True):
-    # A heading of nothing: another one of its level follows.
-    ends = isinstance(after, Heading) and isinstance(block, Heading)
-    if not ends or after.level > block.level:
-      yield block
+      block = Pictures(
+        [
+          name
+          for asked in block.names
+          for name in names
+          if name == asked
+          or (asked.endswith('*') and name.startswith(asked[:-1]))
+        ]
+      )
+    if isinstance(block, Pictures | Points) and not any(block):
+      # Nor is there a heading of nothing.
+      if held and isinstance(held[-1], Heading):
+        held.pop()
+      continue
+    held.append(block)
+  return held
 
 
 def published_figures(

@@ -20,7 +20,7 @@ def overview(rows: list[Row]) -> Table:
   columns = (
     ('row', False, lambda r: Cell(heading(r) if several else title(r))),
     ('verdict', False, lambda r: cells.verdict(r.best)),
-    ('published mean', True, lambda r: cells.published(r.figures)),
+    ('published', True, lambda r: cells.published(r.figures)),
     ('our mean', True, lambda r: cells.ours(r.best)),
     ('ours / published', True, lambda r: cells.ratio(r.best)),
     ('solved', True, lambda r: cells.solved(r.best)),

@@ -72,7 +72,8 @@ def _traces(folders, report):
   readings = [(row, row.best) for row in rows]
   readings += [(row, reading) for row in rows for reading in row.readings]
   for row, reading in readings:
-    if row.task in tasks:
+    # What goes on over a sequence is shown of tasks that draw theirs.
+    if row.task in tasks or reading.unit != 'sequences':
       continue
     words = f'{heading(row)}, {reading.name}: one fresh sequence'
     for setting, params in held.get(naming.alike(reading.setting), ()):

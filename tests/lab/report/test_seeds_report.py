@@ -4,11 +4,12 @@ import math
 import re
 import sys
 
+import numpy as np
 import pytest
 
 from lstm_jax.lab.report import columns, content, write
 from lstm_jax.lab.report import further_run as rule
-from lstm_jax.lab.store import trial_records
+from lstm_jax.lab.store import nets, trial_records
 from tests import flat
 from tests.lab.report.test_report import Page, tables
 from tests.lab.report.test_report_rows import make
@@ -145,7 +146,7 @@ def test_light_dark_and_narrow(page):
 
 def test_the_tables(page):
   overview, imdb, sound, others, wide, sine = Page(page).tables
-  assert overview[0][:4] == ['row', 'verdict', 'published mean', 'our mean']
+  assert overview[0][:4] == ['row', 'verdict', 'published', 'our mean']
   assert [line[1] for line in overview[1:]] == [
     *('✓ reproduced', '? under-powered'),
   ]
@@ -357,3 +358,11 @@ def test_the_command_of_a_reading(written):
     'python -m experiments.sweep --grid=imdb --row=lstm --seeds=3 --budget=10'
   )
   assert '# A: ' in written['report.md'].read_text('utf-8')
+
+
+def test_a_kept_network_of_data_is_no_picture_of_a_sequence(tmp_path):
+  opened = make(tmp_path / 'run', trials(SEEDS, published=IMDB))
+  nets.save(opened, list(opened.trials)[0], {'w_x': np.ones((2, 3))})
+  page, *_ = write.write([opened])
+  text = words(page.read_text('utf-8'))
+  assert 'No picture' not in text and 'Inside a solved net' not in text

@@ -2,7 +2,7 @@
 
 from lstm_jax.lab.plan import catalog, estimate, grid, values
 from lstm_jax.lab.plan.plan import Plan
-from lstm_jax.lab.plan.programs import changed, learner_of, programs
+from lstm_jax.lab.plan.programs import changed_words, learner_of, programs
 from lstm_jax.lab.plan.text_columns import aligned, item
 from lstm_jax.lab.store.setting import Setting
 
@@ -57,7 +57,7 @@ def plan(made: Plan) -> str:
   rows: dict[tuple[str, int], list[Setting]] = {}
   for setting in made.trials:
     rows.setdefault((setting.row, setting.budget), []).append(setting)
-  words = {key: changed(settings[0]) for key, settings in rows.items()}
+  words = {key: changed_words(settings[0]) for key, settings in rows.items()}
   shared = set.intersection(*map(set, words.values()))
   table = [('row', 'trials', 'budget', 'published', 'setting')]
   for key, settings in rows.items():

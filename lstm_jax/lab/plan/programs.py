@@ -6,18 +6,19 @@ numbers only share one.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 from lstm_jax.lab.plan import catalog, values
 from lstm_jax.lab.store import seal
-from lstm_jax.lab.store.setting import resolved
+from lstm_jax.lab.store.setting import Setting, resolved
 
 
-def learner_of(setting):
+def learner_of(setting: Setting) -> catalog.Entry:
   """The catalog's entry of a setting's learner."""
   return catalog.find('learner', setting.learner)
 
 
-def unit_of(learner):
+def unit_of(learner: str) -> str:
   """What a learner's budget counts; 'sequences' for one not known here."""
   try:
     return catalog.find('learner', learner).unit
@@ -25,13 +26,13 @@ def unit_of(learner):
     return catalog.Entry._field_defaults['unit']
 
 
-def steps(setting):
+def steps(setting: Setting) -> float:
   """Mean steps of one of its sequences; of a data set, of an epoch."""
   a, b = catalog.find('task', setting.task).mean_steps
   return a * (setting.length or 0) + b
 
 
-def program_key(setting):
+def program_key(setting: Setting) -> str:
   """12 hexadecimal digits: the hash of what decides the compiled program.
 
   Seed, budget and the values of numbers are not part of it; the length is only
@@ -45,17 +46,17 @@ def program_key(setting):
   return seal.digest(static)[:12]
 
 
-def length_is_static(setting):
+def length_is_static(setting: Setting) -> bool:
   """Whether the learner is made for one length, given as its keyword."""
   static = learner_of(setting).static
   options = dict(setting.learner_options)
   return 'length' in static and catalog.holds(static['length'], options)
 
 
-def programs(settings):
+def programs(settings: Sequence[Setting]) -> dict[str, list[int]]:
   """Program key -> positions in `settings` of those that share the program."""
   key = functools.cache(program_key)
-  shared = {}
+  shared: dict[str, list[int]] = {}
   for i, setting in enumerate(settings):
     # Seeds make most of a plan and do not matter here.
     alike = dataclasses.replace(setting, seed=0)
@@ -63,14 +64,15 @@ def programs(settings):
   return shared
 
 
-def changed(setting):
-  """Options and numbers that are not at their defaults, as `--set` writes them.
+def changed(setting: Setting) -> dict[str, str]:
+  """Options and numbers that are not at their defaults: name -> text of each.
 
-  The words are sorted; the axes that have a column of their own (window,
-  learning rate) are among them. What the catalog of this version does not know
-  has no default.
+  Both as `--set` writes them, sorted; the axes that have a column of their own
+  (window, learning rate) are among them. What the catalog of this version does
+  not know has no default.
   """
-  words, numbers = [], dict(setting.numbers)
+  found: dict[str, str] = {}
+  numbers = dict(setting.numbers)
   for role in catalog.ROLES:
     held = dict(getattr(setting, f'{role}_options'))
     try:
@@ -80,9 +82,14 @@ def changed(setting):
       held |= {n: numbers[n] for n in entry.numbers if n in numbers}
     except ValueError:
       defaults = {}
-    words += (
-      f'{role}.{name}={values.written(name, value)}'
+    found |= {
+      f'{role}.{name}': values.written(name, value)
       for name, value in held.items()
       if name not in defaults or value != defaults[name]
-    )
-  return tuple(sorted(words))
+    }
+  return dict(sorted(found.items()))
+
+
+def changed_words(setting: Setting) -> list[str]:
+  """`changed` as words, `cell.hidden=3`."""
+  return [f'{name}={text}' for name, text in changed(setting).items()]

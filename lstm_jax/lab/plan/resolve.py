@@ -194,18 +194,18 @@ def _unmet(given, entries, all_options):
 
 def _lacking(entry, need, options):
   """Who has what an entry lacks; '' if it has it."""
-  kind, one = entry.kind, _ROLE[entry.kind]
+  kind, one, what = entry.kind, _ROLE[entry.kind], need.replace('_', ' ')
   condition = entry.provides.get(need)
   if condition is None:
     others = catalog.readable(kind)
     fit = [other.name for other in others if need in other.provides]
-    return f'{kind} with a {need}: {", ".join(fit) or "(none)"}'
+    return f'{kind} with {what}: {", ".join(fit) or "(none)"}'
   if catalog.holds(condition, options):
     return ''
   words = (
     f'{name}={values.written(name, value)}' for name, value in condition.items()
   )
-  return f'{one} {entry.name} has a {need} with {", ".join(words)}'
+  return f'{one} {entry.name} has {what} with {", ".join(words)}'
 
 
 def _miscounted(given, name, value, options):

@@ -54,7 +54,7 @@ def _flags(setting):
     name: written(name, options.get(name, options.get(name.partition('.')[2])))
     for name in own
   }
-  words |= dict(word.split('=', 1) for word in changed(setting))
+  words |= changed(setting)
   # The window of a data set is its own, and stands in --window already.
   said = {*AXES.values(), 'task.window'}
   return flags + [

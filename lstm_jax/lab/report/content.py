@@ -263,7 +263,7 @@ def missing_or_wrong(
 
 def _changed(setting: Setting) -> str:
   """Options of a setting that are not at their defaults."""
-  return ' '.join(programs.changed(setting)) or 'all at their defaults'
+  return ' '.join(programs.changed_words(setting)) or 'all at their defaults'
 
 
 def _grid(name):

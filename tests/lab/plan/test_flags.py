@@ -147,7 +147,7 @@ BAD = {
   # Combinations.
   '--cell=srn --learner=truncated1997': [
     '--learner=truncated1997: cannot train cell srn',
-    'cells with a split: ',
+    'cells with internal state: ',
     'lstm1997',
   ],
   '--list --dry_run': ['--list with --dry_run', 'choose one'],

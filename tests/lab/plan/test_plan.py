@@ -401,7 +401,7 @@ def test_a_task_can_lack_what_a_learner_needs():
   assert text == (
     '--learner=chunker: cannot learn task adding: it predicts the next symbol '
     'of a sequence at every step, and this task does not ask for that; '
-    'tasks with a next_symbol: first_symbol, reber'
+    'tasks with next symbol: first_symbol, reber'
   )
   line = '--learner=chunker --task=first_symbol'
   assert len(made(line).trials) == 10

@@ -407,7 +407,7 @@ def test_a_task_can_lack_what_a_learner_needs():
   assert len(made(line).trials) == 10
   text = refused(f'{line} --set=task.scored=end')
   assert text.endswith(
-    'task first_symbol has a next_symbol with scored=every_step'
+    'task first_symbol has next symbol with scored=every_step'
   )
   # Every reason at once, the cell's and the task's.
   text = refused('--learner=chunker,truncated1997 --task=adding --cell=srn')

@@ -15,8 +15,9 @@ Words, each for one thing:
 
   length     T, the task's length (sequences have T to T + T/10 steps)
   lag        the task's minimal time lag
-  window     steps an error travels back
+  window     steps an error travels back from where it arises
   cut        carry fields that pass no error back from one step to the last
+  cut_every  steps between two cuts, counted from where a sequence begins
   lane       one trial among those that run side by side
   sequences to success   training sequences shown until a trial is solved
   solved k/n             trials that were solved, of all trials

@@ -32,7 +32,7 @@ that come (`epochs`). Their programs also stop when no output is wrong by more
 than 0.4; here the stop rule is the task's.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +41,7 @@ from lstm_jax.learners import _descend
 from lstm_jax.learners._cascade import (
   candidate_pool,
   epoch_pass,
+  phases,
   quickprop,
   training_set,
 )
@@ -48,56 +49,12 @@ from lstm_jax.ops.arrays import select
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.initial import initial_params
 from lstm_jax.ops.prng import Key
-from lstm_jax.types import Array, Cell, Episode, Learner, Params, Task
+from lstm_jax.types import Cell, Learner, Task
 
 NEEDS = {
   'cascade': 'units join one by one a net in which each hears those before it'
 }
 NUMBERS = {'learning_rate': 1.0}
-
-# Phases of a lane.
-OUTPUTS, MEASURE, CANDIDATES = range(3)
-
-
-class State(NamedTuple):
-  """A net and its pool in training.
-
-  Attributes:
-    params: the net; weights of units that are not installed are 0.
-    learning_rate, init_range: `[*]`.
-    key: of the pools.
-    installed: `[*]` int32, units in the net.
-    phase: `[*]` int32, OUTPUTS, MEASURE or CANDIDATES.
-    n: `[*]` int32, sequences of this epoch.
-    epoch: `[*]` int32, epochs of this phase.
-    quit: `[*]` int32, the epoch at which patience ends.
-    level: `[*]` error or score at the last change.
-    memory: of Quickprop, a `Readout`.
-    pool: the candidates.
-    pool_memory: of Quickprop, a `Pool`.
-    aim: what the epoch before says to the candidates.
-    sums: of this epoch.
-    kept: the sequences of the first epoch, `[N, ..., *]`.
-    filled: `[*]` bool, whether they are complete.
-  """
-
-  params: Params
-  learning_rate: Array
-  init_range: Array
-  key: Key
-  installed: Array
-  phase: Array
-  n: Array
-  epoch: Array
-  quit: Array
-  level: Array
-  memory: quickprop.Memory[epoch_pass.Readout]
-  pool: candidate_pool.Pool
-  pool_memory: quickprop.Memory[candidate_pool.Pool]
-  aim: candidate_pool.Aim
-  sums: epoch_pass.Sums
-  kept: Episode | tuple[()]
-  filled: Array
 
 
 @checked
@@ -149,7 +106,7 @@ def cascade(
   epoch; `init_range` r of the cell, also of the candidates.
 
   Returns:
-    The learner; its state is a `State`.
+    The learner; its state is a `phases.State`.
 
   Raises:
     ValueError: counts below 1, mu not above 0, a residual outside its choices.
@@ -166,7 +123,10 @@ def cascade(
       raise ValueError(f'{name}={value} must be at least 1')
   if not mu > 0:
     raise ValueError(f'mu={mu} must be above 0')
-  mask = cell.mask
+  how = phases.Settings(
+    candidates, patience, output_change, candidate_change, most_epochs,
+    candidate_rate, mu, decay,
+  )  # fmt: skip
   run = epoch_pass.runner(cell, task, prime_offset, residual)
 
   def init(key, numbers):
@@ -179,17 +139,19 @@ def cascade(
     init_range = jnp.asarray(numbers['init_range'])
     pool = jax.tree.map(
       jnp.zeros_like,
-      candidate_pool.draw_pool(key, none, mask, candidates, init_range, none),
+      candidate_pool.draw_pool(
+        key, none, cell.mask, candidates, init_range, none
+      ),
     )
     drawn = params._asdict()
     readout = epoch_pass.Readout(zeros.w_out, drawn['w_out_x'], drawn['b_out'])
-    return State(
+    return phases.State(
       params=zeros._replace(**readout._asdict()),
       learning_rate=rate,
       init_range=init_range,
       key=key,
       installed=none,
-      phase=none + OUTPUTS,
+      phase=none + phases.OUTPUTS,
       n=none,
       epoch=none,
       quit=none,
@@ -220,78 +182,12 @@ def cascade(
     over = state.n >= epoch_sequences
     # Most sequences end no epoch in any lane.
     state = jax.lax.cond(
-      jnp.any(over), lambda s: select(over, turn(s), s), lambda s: s, state
+      jnp.any(over),
+      lambda s: select(over, phases.turned(how, cell.mask, s), s),
+      lambda s: s,
+      state,
     )
     return state, judgement
-
-  def turn(state):
-    """What the end of an epoch does, a lane."""
-    sums, phase = state.sums, state.phase
-    training, pooled = phase == OUTPUTS, phase == CANDIDATES
-    epsilon = state.learning_rate / jnp.maximum(sums.steps, 1)
-    readout = epoch_pass.Readout(
-      *(getattr(state.params, n) for n in epoch_pass.Readout._fields)
-    )
-    moved = quickprop.move(
-      readout, state.memory, sums.slope, epsilon, mu, decay
-    )
-    readout, memory = select(training, moved, (readout, state.memory))
-    moved = quickprop.move(
-      state.pool, state.pool_memory, sums.products.slope,
-      candidate_rate * epsilon, mu, 0.0,
-    )  # fmt: skip
-    pool, pool_memory = select(pooled, moved, (state.pool, state.pool_memory))
-    correlation = candidate_pool.correlations(
-      sums.products, sums.error, sums.square, sums.steps
-    )
-    _, score = candidate_pool.best(correlation)
-
-    # Patience.
-    epoch = state.epoch + 1
-    value = jnp.where(training, sums.squared, score)
-    change = jnp.where(training, output_change, candidate_change)
-    change = change.astype(value.dtype) * state.level
-    first = epoch == 1
-    changed = ~first & (jnp.abs(value - state.level) > change)
-    quit = jnp.where(first & training, patience, state.quit)
-    quit = jnp.where(first & pooled, most_epochs, quit)
-    quit = jnp.where(changed, epoch + patience, quit)
-    stale = ~first & ~changed & (epoch >= quit)
-    done = stale | (epoch >= most_epochs) | (phase == MEASURE)
-
-    # What comes next.
-    installed = state.installed
-    full = installed >= len(state.params.b)
-    joins = done & pooled
-    begins = done & training & ~full
-    goes_on = ~joins & ~begins & (phase != MEASURE)
-    phase = jnp.where(begins, MEASURE, jnp.where(joins, OUTPUTS, phase))
-    phase = jnp.where(state.phase == MEASURE, CANDIDATES, phase)
-    params = state.params._replace(**readout._asdict())
-    grown = candidate_pool.install(params, pool, correlation, installed)
-    fresh = candidate_pool.draw_pool(
-      state.key, installed, mask, candidates, state.init_range, installed
-    )
-    mean = sums.error / jnp.maximum(sums.steps, 1)[None]
-    return State(
-      params=select(joins, grown, params),
-      learning_rate=state.learning_rate,
-      init_range=state.init_range,
-      key=state.key,
-      installed=installed + joins,
-      phase=phase,
-      n=jnp.zeros_like(state.n),
-      epoch=jnp.where(goes_on, epoch, 0),
-      quit=quit,
-      level=jnp.where(first | changed, value, state.level),
-      memory=memory,
-      pool=select(begins, fresh, pool),
-      pool_memory=select(begins, quickprop.nothing(pool), pool_memory),
-      aim=candidate_pool.Aim(correlation, mean, sums.square),
-      sums=jax.tree.map(jnp.zeros_like, sums),
-      kept=state.kept,
-      filled=jnp.ones_like(state.filled),
-    )
 
   def judge(params, episode):
     return _descend.judge_forward(cell, task, params, episode)

@@ -16,7 +16,8 @@ import pytest
 from lstm_jax.cells.cascaded import cascaded
 from lstm_jax.lab.plan import catalog
 from lstm_jax.learners._cascade import candidate_pool
-from lstm_jax.learners.cascade import CANDIDATES, MEASURE, OUTPUTS, cascade
+from lstm_jax.learners._cascade.phases import CANDIDATES, MEASURE, OUTPUTS
+from lstm_jax.learners.cascade import cascade
 from lstm_jax.ops.unroll import unroll
 from tests.array_task import Arrays, array_task, random_arrays
 from tests.gradients import cheap_jit, distance

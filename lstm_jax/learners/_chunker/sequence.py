@@ -21,6 +21,7 @@ from lstm_jax.types import (
   Judgement,
   OneHot,
   Params,
+  Stream,
   Task,
 )
 
@@ -110,6 +111,18 @@ class Lower(NamedTuple):
   surprise: Array
 
 
+class Here(NamedTuple):
+  """What does not change within a sequence."""
+
+  form: Form
+  state: State  # before it
+  first: Weights  # of the state
+  episode: Episode
+  stream: Stream
+  past: influence_matrix.Past  # what links a net's steps
+  exact: influence_matrix.Rule
+
+
 def listen(form: Form, carry: Carry, net_k: Array) -> Array:
   """`[Q, *]`, what A has to predict of C, from C's carry and outputs."""
   equations = form.cell.equations
@@ -133,113 +146,29 @@ def one_sequence(
   Returns:
     `(state, judgement)`.
   """
-  cell, task, online = form.cell, form.task, form.online
-  size = task.num_outputs
-  memory = influence_matrix.past(cell)
-  exact = influence_matrix.full(memory)
-  stream = task.stream(episode)
-  lanes = stream.length.shape
-  dtype = state.learning_rate.dtype
-  # One iteration more than steps: the last symbol is a target of A's and may
-  # be an input of C's.
-  num_steps, clock = _descend.clocks(stream)
+  stream = form.task.stream(episode)
+  lanes, dtype = stream.length.shape, state.learning_rate.dtype
+  past = influence_matrix.past(form.cell)
   first = Weights(
     state.params._asdict(), state.predictor, state.upper._asdict()
   )
-
-  def gradient(how, moment, error, influence):
-    """`(direct, past)`: dE/dw at constant carry, and through the carry."""
-    direct, e = moment.back(error)
-    if how == 'elman':
-      return direct, {}
-    e = influence_matrix.pack(memory.fields, e)
-    past = memory.weights.tree(exact.credit(influence, e))._asdict()
-    return direct, {k: g for k, g in past.items() if not net_step.of_outputs(k)}
-
-  def remember(how, now, carry_tm1, symbol, t, influence):
-    if how == 'elman':
-      return influence
-    params = state.params._replace(**now)
-    x_t = OneHot(symbol, size)
-    return exact.advance(params, carry_tm1, x_t, t, influence)[1]
-
-  def see(weights, c, a, t):
-    """C learns to predict A's next symbol and takes it, where A failed."""
-    up = (t >= 0) & a.surprise
-    learns = up & c.began
-    now = weights.upper if online else first.upper
-    moment = net_step.step(cell, net_step.column(now, c.symbol), c.carry_tm1)
-    target = dense(OneHot(a.symbol, size), dtype)
-    error = jax.grad(lambda n: jnp.sum(task.loss(n, target)))(moment.net_k)
-    direct, past = gradient(form.upper_rule, moment, error, c.influence)
-    upper = net_step.plus(
-      form.above, weights.upper, direct, c.symbol,
-      jnp.where(learns, -state.upper_learning_rate, 0), past,
-    )  # fmt: skip
-    influence = remember(
-      form.upper_rule, now, c.carry_tm1, c.symbol, t, c.influence
-    )
-    now = upper if online else first.upper
-    carry_tm1, symbol = select(
-      up, (c.carry_t, a.symbol), (c.carry_tm1, c.symbol)
-    )
-    after = net_step.step(cell, net_step.column(now, symbol), carry_tm1)
-    return weights._replace(upper=upper), Upper(
-      carry_tm1=carry_tm1,
-      symbol=symbol,
-      influence=select(learns, influence, c.influence),
-      began=c.began | up,
-      carry_t=select(up, after.carry_t, c.carry_t),
-      heard=select(up, listen(form, after.carry_t, after.net_k), c.heard),
-    )
-
-  def predict(weights, c, a, t, tally):
-    """A takes its next symbol, learns to predict the one after it and C."""
-    active = (t >= 0) & (t < stream.length)
-    now = weights if online else first
-    wide = net_step.wider(
-      net_step.column(now.lower, a.symbol),
-      net_step.column(now.predictor, a.symbol),
-    )
-    moment = net_step.step(cell, wide, a.carry_tm1)
-    target = stream.target_at(t).astype(dtype)
-
-    def error(net):
-      next_symbol = task.loss(net[:size], target)
-      return jnp.sum(next_symbol + task.loss(net[size:], c.heard))
-
-    error = jax.grad(error)(moment.net_k)
-    direct, past = gradient(form.rule, moment, error, a.influence)
-    rows = {name: direct[name][size:] for name in now.predictor}
-    own = direct | {name: direct[name][:size] for name in rows}
-    factor = jnp.where(active, -state.learning_rate, 0)
-    weights = weights._replace(
-      lower=net_step.plus(cell, weights.lower, own, a.symbol, factor, past),
-      predictor=net_step.plus(cell, weights.predictor, rows, a.symbol, factor),
-    )
-    net_k = moment.net_k[:size]
-    tally = _descend.tally_step(tally, task, stream, episode, t, net_k)
-    influence = remember(
-      form.rule, now.lower, a.carry_tm1, a.symbol, t, a.influence
-    )
-    after = Lower(
-      carry_tm1=moment.carry_t,
-      influence=influence,
-      symbol=jnp.argmax(target, axis=0).astype(jnp.int32),
-      surprise=_failed(form, task.output(net_k), target, state),
-    )
-    return weights, select(active, after, a), tally
+  here = Here(
+    form, state, first, episode, stream, past, influence_matrix.full(past)
+  )
+  # One iteration more than steps: the last symbol is a target of A's and may
+  # be an input of C's.
+  num_steps, clock = _descend.clocks(stream)
 
   def body(i, loop):
     weights, c, a, tally = loop
     t = clock(i)
-    weights, c = see(weights, c, a, t)
-    weights, a, tally = predict(weights, c, a, t, tally)
+    weights, c = _see(here, weights, c, a, t)
+    weights, a, tally = _predict(here, weights, c, a, t, tally)
     return weights, c, a, tally
 
-  carry = cell.initial_carry(lanes, dtype)
+  carry = form.cell.initial_carry(lanes, dtype)
   none = jnp.zeros(lanes, bool)
-  nothing = lambda how: exact.start(lanes, dtype) if how == 'rtrl' else ()
+  nothing = lambda how: here.exact.start(lanes, dtype) if how == 'rtrl' else ()
   symbol = _index(stream.input_at(jnp.zeros_like(stream.length)))
   rows = next(iter(state.predictor.values()))
   c = Upper(
@@ -251,18 +180,110 @@ def one_sequence(
     heard=jnp.zeros((len(rows), *lanes), dtype),
   )
   a = Lower(carry, nothing(form.rule), symbol.astype(jnp.int32), ~none)
-  start = first if online else jax.tree.map(jnp.zeros_like, first)
+  start = first if form.online else jax.tree.map(jnp.zeros_like, first)
   tally = _descend.no_tally(lanes, dtype)
   weights, _, _, tally = jax.lax.fori_loop(
     0, num_steps + 1, body, (start, c, a, tally)
   )
-  if not online:
+  if not form.online:
     weights = jax.tree.map(jnp.add, first, weights)
   return state._replace(
     params=state.params._replace(**weights.lower),
     predictor=weights.predictor,
     upper=state.upper._replace(**weights.upper),
   ), _descend.judged(tally)
+
+
+def _see(here, weights, c, a, t):
+  """C learns to predict A's next symbol and takes it, where A failed."""
+  form, task, cell = here.form, here.form.task, here.form.cell
+  up = (t >= 0) & a.surprise
+  learns = up & c.began
+  now = weights.upper if form.online else here.first.upper
+  moment = net_step.step(cell, net_step.column(now, c.symbol), c.carry_tm1)
+  target = dense(
+    OneHot(a.symbol, task.num_outputs), here.state.learning_rate.dtype
+  )
+  error = jax.grad(lambda n: jnp.sum(task.loss(n, target)))(moment.net_k)
+  direct, past = _gradient(here, form.upper_rule, moment, error, c.influence)
+  upper = net_step.plus(
+    form.above, weights.upper, direct, c.symbol,
+    jnp.where(learns, -here.state.upper_learning_rate, 0), past,
+  )  # fmt: skip
+  influence = _remembered(
+    here, form.upper_rule, now, c.carry_tm1, c.symbol, t, c.influence
+  )
+  now = upper if form.online else here.first.upper
+  carry_tm1, symbol = select(up, (c.carry_t, a.symbol), (c.carry_tm1, c.symbol))
+  after = net_step.step(cell, net_step.column(now, symbol), carry_tm1)
+  return weights._replace(upper=upper), Upper(
+    carry_tm1=carry_tm1,
+    symbol=symbol,
+    influence=select(learns, influence, c.influence),
+    began=c.began | up,
+    carry_t=select(up, after.carry_t, c.carry_t),
+    heard=select(up, listen(form, after.carry_t, after.net_k), c.heard),
+  )
+
+
+def _predict(here, weights, c, a, t, tally):
+  """A takes its next symbol, learns to predict the one after it and C."""
+  form, state, stream = here.form, here.state, here.stream
+  cell, task = form.cell, form.task
+  size = task.num_outputs
+  active = (t >= 0) & (t < stream.length)
+  now = weights if form.online else here.first
+  wide = net_step.wider(
+    net_step.column(now.lower, a.symbol),
+    net_step.column(now.predictor, a.symbol),
+  )
+  moment = net_step.step(cell, wide, a.carry_tm1)
+  target = stream.target_at(t).astype(here.state.learning_rate.dtype)
+
+  def error(net):
+    next_symbol = task.loss(net[:size], target)
+    return jnp.sum(next_symbol + task.loss(net[size:], c.heard))
+
+  error = jax.grad(error)(moment.net_k)
+  direct, past = _gradient(here, form.rule, moment, error, a.influence)
+  rows = {name: direct[name][size:] for name in now.predictor}
+  own = direct | {name: direct[name][:size] for name in rows}
+  factor = jnp.where(active, -state.learning_rate, 0)
+  weights = weights._replace(
+    lower=net_step.plus(cell, weights.lower, own, a.symbol, factor, past),
+    predictor=net_step.plus(cell, weights.predictor, rows, a.symbol, factor),
+  )
+  net_k = moment.net_k[:size]
+  tally = _descend.tally_step(tally, task, stream, here.episode, t, net_k)
+  influence = _remembered(
+    here, form.rule, now.lower, a.carry_tm1, a.symbol, t, a.influence
+  )
+  after = Lower(
+    carry_tm1=moment.carry_t,
+    influence=influence,
+    symbol=jnp.argmax(target, axis=0).astype(jnp.int32),
+    surprise=_failed(form, task.output(net_k), target, state),
+  )
+  return weights, select(active, after, a), tally
+
+
+def _gradient(here, how, moment, error, influence):
+  """`(direct, past)`: dE/dw at constant carry, and through the carry."""
+  direct, e = moment.back(error)
+  if how == 'elman':
+    return direct, {}
+  e = influence_matrix.pack(here.past.fields, e)
+  past = here.past.weights.tree(here.exact.credit(influence, e))._asdict()
+  return direct, {k: g for k, g in past.items() if not net_step.of_outputs(k)}
+
+
+def _remembered(here, how, now, carry_tm1, symbol, t, influence):
+  """The influence of the weights on a carry, a step on."""
+  if how == 'elman':
+    return influence
+  params = here.state.params._replace(**now)
+  x_t = OneHot(symbol, here.form.task.num_outputs)
+  return here.exact.advance(params, carry_tm1, x_t, t, influence)[1]
 
 
 def _failed(form, y_k, target, state):

@@ -6,7 +6,6 @@ ICML 2023 (arXiv:2303.06349).
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from lstm_jax.cells import _build
@@ -55,11 +54,11 @@ def lru(num_inputs: int, num_outputs: int, *, hidden: int = 3) -> Cell:
     b_re, b_im, d = jnp.split(net, 3)
     modulus = jnp.exp(-jnp.exp(nu - 2))
     gamma = spread(jnp.sqrt(1 - modulus**2), b_re)
-    rotation = spread(modulus * jnp.exp(1j * theta), b_re)
-    s = rotation * jax.lax.complex(carry_tm1.re, carry_tm1.im)
-    s = s + gamma * jax.lax.complex(b_re, b_im)
-    y = affine(c_re, s.real) - affine(c_im, s.imag) + d
-    return Carry(s.real, s.imag, y), {}
+    a_re = spread(modulus * jnp.cos(theta), b_re)
+    a_im = spread(modulus * jnp.sin(theta), b_re)
+    re = a_re * carry_tm1.re - a_im * carry_tm1.im + gamma * b_re
+    im = a_re * carry_tm1.im + a_im * carry_tm1.re + gamma * b_im
+    return Carry(re, im, affine(c_re, re) - affine(c_im, im) + d), {}
 
   equations = Equations(
     advance,

@@ -17,7 +17,7 @@ from lstm_jax.ops.arrays import select
 from lstm_jax.types import Array, Judgement
 
 POINTS = 200  # at most, the interval that is not complete included
-_FIRST = 10  # sequences of an interval at first
+_FIRST = 20  # sequences of an interval at first
 
 
 class LearningCurve(NamedTuple):

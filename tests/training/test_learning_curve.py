@@ -20,7 +20,7 @@ WEIGHTS, TRAINING = 0, 1  # children of a trial's key
 def by_hand(errors, rights):
   """What `learning_curve.lists` gives, in plain Python."""
   count = len(errors)
-  width = 10
+  width = 20
   while count // width >= POINTS:
     width *= 2
   pieces = [slice(at, min(at + width, count)) for at in range(0, count, width)]
@@ -69,7 +69,7 @@ def curves_after(judgements, learned):
   return jax.lax.scan(body, begun, (judgements, learned))
 
 
-@pytest.mark.parametrize('count', [0, 9, 10, 11, 1999, 2000, 2011, 9000])
+@pytest.mark.parametrize('count', [0, 19, 20, 21, 3999, 4000, 4011, 9000])
 def test_a_point_is_the_mean_of_its_sequences(judged, count):
   judgements, learned = jax.tree.map(lambda a: a[:count], judged)
   curve, _ = curves_after(judgements, learned)
@@ -86,8 +86,8 @@ def test_there_are_never_more_points_than_said(judged):
   _, (points, width) = jax.tree.map(np.asarray, curves_after(*judged))
   # With one that is not complete.
   assert points.max() == POINTS - 1
-  assert set(width[:, 0]) == {10, 20, 40, 80}
-  assert set(width[:, 2]) == {10, 20}
+  assert set(width[:, 0]) == {20, 40, 80}
+  assert set(width[:, 2]) == {20}
 
 
 @functools.cache
@@ -105,7 +105,7 @@ def trial_parts():
   numbers['learning_rate'] = np.array([0.1, 0.2, 0.3, 1e30], np.float32)
   key = prng.Key(*np.array([prng.key_of(seed) for seed in range(LANES)]).T)
   length = np.full(LANES, 5, np.int32)
-  budget = np.array([2300, 1999, 2300, 2300], np.int32)
+  budget = np.array([4300, 3999, 4300, 4300], np.int32)
   first = jax.jit(program.start)(key, numbers, length, budget)
   return task, learner, key, numbers, first, jax.jit(program.advance)
 
@@ -131,18 +131,18 @@ def test_the_curve_of_a_trial_follows_from_its_judgements():
       at = prng.fold_in(at, jnp.full(LANES, n))
       return learner.update(state, task.draw(at, np.full(LANES, 5)))
 
-    return jax.lax.scan(body, state, np.arange(2300))[1]
+    return jax.lax.scan(body, state, np.arange(4300))[1]
 
   wanted = jax.tree.map(np.asarray, judgements(first.learner))
   trials = ended()
   assert np.asarray(trials.status).tolist() == [
     online.BUDGET, online.BUDGET, online.BUDGET, online.DIVERGED
   ]  # fmt: skip
-  for i, seen in enumerate([2300, 1999, 2300, int(trials.seen[3]) - 1]):
+  for i, seen in enumerate([4300, 3999, 4300, int(trials.seen[3]) - 1]):
     found = learning_curve.lists(lane(trials.curve, i))
     errors, rights = wanted.absolute[:seen, i], wanted.right[:seen, i]
     assert_is(found, by_hand(errors, rights))
-    assert len(found['sequences']) in (-(-seen // 10), -(-seen // 20))
+    assert len(found['sequences']) in (-(-seen // 20), -(-seen // 40))
   assert 0 < len(found['sequences'])
   assert np.std(learning_curve.lists(lane(trials.curve, 1))['train_right']) > 0
 

@@ -4,6 +4,8 @@ import ast
 
 import pytest
 
+from lstm_jax.lab.plan import catalog
+from lstm_jax.nn.native import loops
 from tests.children import ROOT
 
 PACKAGE = 'lstm_jax'
@@ -299,3 +301,26 @@ def test_every_module_is_imported_or_is_a_door():
     is_entry = folder in ENTRIES and not file.startswith('_')
     if not (is_package or is_entry or file == '__main__' or name in DOORS):
       assert f'{PACKAGE}.{name}' in imported, f'nothing imports {name}'
+
+
+# Weights of other libraries are kept by the kind of the layer.
+NAMING = 'nn.convert'
+
+
+def asked_for(source, names):
+  """Names of `names` that a value is compared with."""
+  return {
+    constant.value
+    for node in ast.walk(ast.parse(source))
+    if isinstance(node, ast.Compare | ast.Match)
+    for constant in ast.walk(node)
+    if isinstance(constant, ast.Constant) and constant.value in names
+  }
+
+
+def test_nobody_asks_for_a_cell_by_its_name():
+  names = {*catalog.names('cells'), *loops.CELLS}
+  assert asked_for("if kind == 'gru': ...", names) == {'gru'}
+  for module, source in library().items():
+    if not module.startswith(NAMING):
+      assert not asked_for(source, names), module

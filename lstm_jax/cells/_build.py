@@ -2,18 +2,23 @@
 
 import functools
 import inspect
+from collections.abc import Callable, Mapping
+from typing import ParamSpec, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.ops.step import step_of
-from lstm_jax.types import Cell
+from lstm_jax.types import Array, Carry, Cell, Equations, InternalState, Params
+
+Asked = ParamSpec('Asked')
 
 
-def factory(make):
+def factory(make: Callable[Asked, Cell]) -> Callable[Asked, Cell]:
   """Decorates what makes a cell: its arguments are checked, its cells shared.
 
   Sizes (what is annotated as `int`) are at least 1, `num_outputs` may be 0: a
@@ -68,16 +73,27 @@ def _check_size(name, size):
 
 
 def build(
-  num_inputs, num_outputs, mask, carry, equations, numbers, *,
-  biases=1, start=None, place=None, internal=None,
-):  # fmt: skip
+  num_inputs: int,
+  num_outputs: int,
+  mask: Params,
+  carry: Callable[..., Carry],
+  sizes: Mapping[str, int],
+  equations: Equations,
+  numbers: Mapping[str, float | None],
+  *,
+  biases: int = 1,
+  start: Mapping[str, float] | None = None,
+  place: Callable[..., Params] | None = None,
+  internal: InternalState | None = None,
+) -> Cell:
   """The cell of some equations.
 
   Args:
     num_inputs: I.
     num_outputs: K.
     mask: the params, arrays of numpy: 1 where a weight exists.
-    carry: the carry, with the size of each field in its place.
+    carry: the NamedTuple of the state between steps.
+    sizes: field of the carry -> its size.
     equations: the `Equations`; their `readout` follows from the mask.
     numbers: name -> default of the numbers of `init`; None: drawn like every
       other weight.
@@ -94,9 +110,12 @@ def build(
     if name in present and (name == 'w_out' or np.any(present[name]))
   )
   equations = equations._replace(readout=readout)
-  value = lambda v: np.float32(np.nan if v is None else v)
   defaults = {
-    name: np.full(biases, value(v)) if name.endswith('_bias') else value(v)
+    name: np.full(
+      biases if name.endswith('_bias') else (),
+      np.nan if v is None else v,
+      np.float32,
+    )
     for name, v in numbers.items()
   }
 
@@ -105,21 +124,27 @@ def build(
     return params if place is None else place(params, numbers)
 
   def initial_carry(lanes=(), dtype=jnp.float32):
-    values = dict.fromkeys(carry._fields, 0.0) | (start or {})
-    return type(carry)(
-      *(
-        jnp.full((size, *lanes), values[field], dtype)
-        for field, size in carry._asdict().items()
-      )
+    values = dict.fromkeys(sizes, 0.0) | dict(start or {})
+    return carry(
+      **{
+        field: jnp.full((size, *lanes), values[field], dtype)
+        for field, size in sizes.items()
+      }
     )
 
   # One program: what it does one thing after another would each be compiled for
   # every new size.
   drawn = jax.jit(init)
+
+  def checked_init(
+    key: Array, numbers: Mapping[str, ArrayLike] | None = None
+  ) -> Params:
+    return drawn(key, check_numbers(numbers, defaults))
+
   return Cell(
     num_inputs,
     num_outputs,
-    lambda key, numbers=None: drawn(key, check_numbers(numbers, defaults)),
+    checked_init,
     initial_carry,
     step_of(equations, num_outputs),
     mask,
@@ -129,12 +154,16 @@ def build(
   )
 
 
-def ones(*shape, exist=True):
-  """A part of a mask: weights that all exist, or none of them."""
-  return np.full(shape, exist, np.float32)
+def ones(*shape: int, exist: ArrayLike = True) -> Array:
+  """A part of a mask: weights that all exist, or those that `exist` says.
+
+  An array of numpy. To the type checker it is one of JAX, as in params: a mask
+  is a NamedTuple of the type of the params.
+  """
+  return cast(Array, np.full(shape, exist, np.float32))
 
 
-def draw_weights(key, mask, init_range):
+def draw_weights(key: Array, mask: Params, init_range: ArrayLike) -> Params:
   """Initial weights of one net, uniform in [-r, r].
 
   Args:
@@ -150,14 +179,15 @@ def draw_weights(key, mask, init_range):
   r = jnp.asarray(init_range)
   ends = np.cumsum([exists.size for exists in arrays])
   drawn = jax.random.uniform(key, (ends[-1],), r.dtype, -r, r)
-  return structure.unflatten(
+  weights = (
     drawn[end - exists.size : end].reshape(exists.shape)
     * jnp.asarray(exists, r.dtype)
     for end, exists in zip(ends, arrays, strict=True)
   )
+  return jax.tree.unflatten(structure, weights)
 
 
-def set_biases(drawn, *parts):
+def set_biases(drawn: Array, *parts: Array | np.ndarray | int) -> Array:
   """Biases `[U]`: drawn ones, with numbers in their places.
 
   A nan stands for the drawn one. It is put aside before anything is computed:
@@ -181,16 +211,19 @@ def set_biases(drawn, *parts):
   return jnp.concatenate(made)
 
 
-def gate_biases(params, numbers):
+def gate_biases(
+  params: Params, numbers: Mapping[str, Array | np.ndarray]
+) -> Params:
   """Params whose `b` `[4C]`, rows y_in, y_f, g, y_out, has numbers in it.
 
   `input_gate_bias`, `forget_bias`, `output_gate_bias` `[C]`; g keeps the drawn.
   """
+  drawn = params._asdict()['b']
   b = set_biases(
-    params.b,
+    drawn,
     numbers['input_gate_bias'],
     numbers['forget_bias'],
-    len(params.b) // 4,
+    len(drawn) // 4,
     numbers['output_gate_bias'],
   )
   return params._replace(b=b)

@@ -87,7 +87,7 @@ def cascaded(
   f = _ACTIVATIONS[activation]
   mask = Params(
     w_x=_build.ones(hidden, num_inputs),
-    w_h=np.tril(_build.ones(hidden, hidden), -1),
+    w_h=_build.ones(hidden, hidden, exist=np.tri(hidden, k=-1)),
     w_s=_build.ones(hidden),
     b=_build.ones(hidden, exist=hidden_bias),
     w_out=_build.ones(num_outputs, hidden),
@@ -105,9 +105,10 @@ def cascaded(
       net = net[1:] + spread(w_h[i + 1 :, i], net) * values[-1]
     return Carry(jnp.concatenate(values)), {}
 
-  equations = Equations(
-    advance, output='h', extra=lambda params: (params.w_h, params.w_s)
-  )
+  def extra(params):
+    return params.w_h, params.w_s
+
+  equations = Equations(advance, output='h', extra=extra)
   return _build.build(
-    num_inputs, num_outputs, mask, Carry(h=hidden), equations, NUMBERS,
+    num_inputs, num_outputs, mask, Carry, {'h': hidden}, equations, NUMBERS,
   )  # fmt: skip

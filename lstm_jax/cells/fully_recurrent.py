@@ -82,5 +82,5 @@ def fully_recurrent(
     recurrent=(Connection('w_y', 'y'),),
   )
   return _build.build(
-    num_inputs, num_outputs, mask, Carry(y=units), equations, NUMBERS,
+    num_inputs, num_outputs, mask, Carry, {'y': units}, equations, NUMBERS,
   )  # fmt: skip

@@ -111,7 +111,7 @@ def gru(
     compiled_loop='gru' if reset == 'after' else None,
   )
   return _build.build(
-    num_inputs, num_outputs, mask, Carry(h=hidden), equations, NUMBERS,
+    num_inputs, num_outputs, mask, Carry, {'h': hidden}, equations, NUMBERS,
   )  # fmt: skip
 
 

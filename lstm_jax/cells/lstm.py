@@ -121,7 +121,8 @@ def lstm(
   row = np.arange(hidden)
   units = {'y_in': row, 'y_f': row + hidden, 'g': row + 2 * hidden}
   return _build.build(
-    num_inputs, num_outputs, mask, Carry(s_c=hidden, y_c=hidden), equations,
+    num_inputs, num_outputs, mask, Carry,
+    {'s_c': hidden, 'y_c': hidden}, equations,
     NUMBERS, biases=hidden, place=_build.gate_biases,
     internal=None if peepholes else InternalState('s_c', units),
   )  # fmt: skip

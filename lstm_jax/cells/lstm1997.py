@@ -176,7 +176,8 @@ def lstm1997(
   )
   return _build.build(
     num_inputs, num_outputs, mask,
-    Carry(s_c=num_cells, y_c=num_cells, y_gates=num_gates), equations,
+    Carry,
+    {'s_c': num_cells, 'y_c': num_cells, 'y_gates': num_gates}, equations,
     NUMBERS, biases=blocks,
     start={'y_gates': 0.5 if reset_gates_to == 'half' else 0.0}, place=place,
     internal=InternalState('s_c', units, carousel=True),
@@ -197,14 +198,14 @@ def _mask(
   biased = np.where(is_gate, bias != 'none', bias in ('all', 'hidden'))
 
   def full(columns, exists):
-    return np.broadcast_to(exists, (len(rows), columns)).astype(np.float32)
+    return _build.ones(len(rows), columns, exist=exists)
 
   return Params(
     w_x=full(num_inputs, True),
     w_gates=full(num_gates, hears_gates),
     w_cells=full(num_cells, hears_cells),
-    b=full(1, biased)[:, 0],
-    w_out=np.ones((num_outputs, num_cells), np.float32),
-    w_out_x=np.full((num_outputs, num_inputs), outputs_see_inputs, np.float32),
-    b_out=np.full(num_outputs, bias in ('all', 'gates_outputs'), np.float32),
+    b=_build.ones(len(rows), exist=biased[:, 0]),
+    w_out=_build.ones(num_outputs, num_cells),
+    w_out_x=_build.ones(num_outputs, num_inputs, exist=outputs_see_inputs),
+    b_out=_build.ones(num_outputs, exist=bias in ('all', 'gates_outputs')),
   )

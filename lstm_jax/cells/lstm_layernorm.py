@@ -156,7 +156,8 @@ def lstm_layernorm(
       net_x, net_h = nets
       net = scaled(net_h, alpha_1) + scaled(net_x, alpha_2)
     else:
-      net = scaled(*nets, alpha_1, parts=4)
+      (net_sum,) = nets
+      net = scaled(net_sum, alpha_1, parts=4)
     i, f, g, o = jnp.split(net + spread(b, net), 4)
     y_in, y_f, g, y_out = logistic(i), logistic(f), tanh(g), logistic(o)
     s_c = y_f * carry_tm1.s_c + y_in * g
@@ -176,7 +177,8 @@ def lstm_layernorm(
     separate_nets=norm == 'separate',
   )
   return _build.build(
-    num_inputs, num_outputs, mask, Carry(s_c=hidden, y_c=hidden), equations,
+    num_inputs, num_outputs, mask, Carry,
+    {'s_c': hidden, 'y_c': hidden}, equations,
     NUMBERS, biases=hidden, place=place,
   )  # fmt: skip
 

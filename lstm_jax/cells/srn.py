@@ -85,15 +85,11 @@ def srn(
 
   Source: Elman (1990); Hochreiter & Schmidhuber (1997), sections 5.1 and 5.2.
   """
-  sources = {
-    'full': np.ones((hidden, hidden), np.float32),
-    'self': np.eye(hidden, dtype=np.float32),
-    'none': np.zeros((hidden, hidden), np.float32),
-  }
+  exist = {'full': True, 'self': np.eye(hidden, dtype=bool), 'none': False}
   f = _ACTIVATIONS[activation]
   mask = Params(
     w_x=_build.ones(hidden, num_inputs),
-    w_h=sources[recurrence],
+    w_h=_build.ones(hidden, hidden, exist=np.asarray(exist[recurrence])),
     b=_build.ones(hidden, exist=hidden_bias),
     w_out=_build.ones(num_outputs, hidden),
     w_out_x=_build.ones(num_outputs, num_inputs, exist=outputs_see_inputs),
@@ -106,5 +102,5 @@ def srn(
     compiled_loop=f'srn_{activation}' if recurrence == 'full' else None,
   )
   return _build.build(
-    num_inputs, num_outputs, mask, Carry(h=hidden), equations, NUMBERS,
+    num_inputs, num_outputs, mask, Carry, {'h': hidden}, equations, NUMBERS,
   )  # fmt: skip

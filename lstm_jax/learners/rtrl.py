@@ -9,7 +9,7 @@ from typing import Literal
 
 from lstm_jax.learners._forward import influence_matrix, loop
 from lstm_jax.ops.checked import checked
-from lstm_jax.types import Learner
+from lstm_jax.types import Cell, Learner, Task
 
 NEEDS = {
   'internal_state': (
@@ -23,8 +23,8 @@ NUMBERS = {'learning_rate': 0.1}
 
 @checked
 def rtrl(
-  cell,
-  task,
+  cell: Cell,
+  task: Task,
   *,
   update: Literal['every_step', 'sequence'] = 'every_step',
   cut: Literal['none', 'activations'] = 'none',
@@ -69,7 +69,7 @@ def rtrl(
 
   Source: Williams & Zipser (1989), section 2, and section 3 for `every_step`.
   """
-  fields = ()
+  fields: tuple[str, ...] = ()
   if cut == 'activations':
     if cell.internal is None:
       raise ValueError(f'rtrl: {NEEDS["internal_state"][0]}')
@@ -78,6 +78,8 @@ def rtrl(
   past = influence_matrix.past(cell, fields)
   rule = influence_matrix.full(past)
   init, learn, judge = loop.descend(cell, task, past, update, optimizer)
-  return Learner(
-    init, lambda state, episode: learn(state, episode, rule), judge
-  )
+
+  def update_state(state, episode):
+    return learn(state, episode, rule)
+
+  return Learner(init, update_state, judge)

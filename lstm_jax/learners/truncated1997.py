@@ -15,6 +15,7 @@ dE/dw = sum_t e(t) F(t) z(t), one matrix product.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -29,7 +30,15 @@ from lstm_jax.learners._truncated.traces import (
 from lstm_jax.ops import step
 from lstm_jax.ops.arrays import add_outer, cast, select
 from lstm_jax.ops.checked import checked
-from lstm_jax.types import Learner, OneHot
+from lstm_jax.types import (
+  Cell,
+  Episode,
+  Judgement,
+  Learner,
+  OneHot,
+  Params,
+  Task,
+)
 
 NEEDS = {
   'internal_state': 'the rule keeps the error inside an internal state, '
@@ -52,8 +61,8 @@ REFUSES = (
 
 @checked
 def truncated1997(
-  cell,
-  task,
+  cell: Cell,
+  task: Task,
   *,
   form: Literal['streaming', 'batched'] = 'streaming',
   update: Literal['sequence', 'every_step'] = 'sequence',
@@ -95,10 +104,17 @@ def truncated1997(
   """
   if cell.internal is None:
     raise ValueError(f'truncated1997: {NEEDS["internal_state"]}')
-  if form == 'batched' and length is None:
+  gradient: Callable[[Params, Episode], tuple[Params, Judgement]]
+  if form == 'streaming':
+    gradient = functools.partial(streaming_gradient, cell, task)
+  elif length is None:
     raise ValueError('form=batched needs length, to size its arrays')
-  if form == 'batched' and update == 'every_step':
+  elif update == 'every_step':
     raise ValueError(f'form=batched with update=every_step: {REFUSES[0][1]}')
+  else:
+    gradient = functools.partial(
+      batched_gradient, cell, task, num_steps=task.longest(length)
+    )
 
   def judge(params, episode):
     return _descend.judge_forward(cell, task, params, episode)
@@ -109,21 +125,19 @@ def truncated1997(
   def learn(state, episode):
     if update == 'every_step' and not task.error_at_end:
       return streaming_updates(cell, task, state, episode, move)
-    if form == 'streaming':
-      grads, judgement = streaming_gradient(cell, task, state.params, episode)
-    else:
-      grads, judgement = batched_gradient(
-        cell, task, state.params, episode, task.longest(length)
-      )
+    grads, judgement = gradient(state.params, episode)
     return move(state, grads), judgement
 
-  learner = Learner(init, learn, judge)
   if first is None:
-    return learner
-  return growth.at_plateau(learner, first, plateau_sequences, plateau_ratio)
+    return Learner(init, learn, judge)
+  return growth.at_plateau(
+    init, learn, judge, first, plateau_sequences, plateau_ratio
+  )
 
 
-def batched_gradient(cell, task, params, episode, num_steps):
+def batched_gradient(
+  cell: Cell, task: Task, params: Params, episode: Episode, num_steps: int
+) -> tuple[Params, Judgement]:
   """The gradient of one sequence without traces or a recursion backwards.
 
   Args:
@@ -133,7 +147,7 @@ def batched_gradient(cell, task, params, episode, num_steps):
   Returns:
     As `streaming_gradient`.
   """
-  stream, equations = task.stream(episode), cell.equations
+  stream, (equations, internal) = task.stream(episode), carousel.known(cell)
   weights = step.hidden_weights(equations, params)
   dtype = weights[1].dtype
   lanes = stream.length.shape
@@ -196,7 +210,7 @@ def batched_gradient(cell, task, params, episode, num_steps):
   e_s = _gather_errors(e_s, decay)
   for kind, factor in factors.items():
     to_units = functools.partial(
-      carousel.to_units, cell.internal, kind, num_units=len(weights[1])
+      carousel.to_units, internal, kind, num_units=len(weights[1])
     )
     nothing = jax.tree.map(
       lambda p, rows=factor.shape[1]: jnp.zeros((rows, *p.shape[1:]), dtype),

@@ -8,9 +8,18 @@ import jax.numpy as jnp
 from lstm_jax.nn import _scan, _whole_loop
 from lstm_jax.nn.native import loops as native
 from lstm_jax.ops.step import Matrices, matrices
+from lstm_jax.types import Array, Carry, Equations, Params
 
 
-def loop(kernel, equations, params, xs, start, lengths, reverse):
+def loop(
+  kernel: str,
+  equations: Equations,
+  params: Params,
+  xs: Array,
+  start: Carry,
+  lengths: Array | None,
+  reverse: bool,
+) -> tuple[Array, Carry]:
   """All steps of a layer of a cell that has a loop of its own, features last.
 
   Args:
@@ -46,6 +55,7 @@ def loop(kernel, equations, params, xs, start, lengths, reverse):
     h_0, c_0, lengths,
   )  # fmt: skip
   plain = functools.partial(_plain, equations, type(start), reverse)
+  assert equations.compiled_loop is not None  # `dispatch` has seen to it.
   plan = _whole_loop.Plan(
     CODES[kernel], equations.compiled_loop, reverse, plain
   )
@@ -74,11 +84,11 @@ def _plain(equations, carry, reverse, inputs):
   last, (ys, _, _) = _scan.through(
     equations, asked, 'products', weights, start, start, None, steps
   )
-  back = lambda a: jnp.moveaxis(a, 0, -1)
+  back = lambda a, axis=0: jnp.moveaxis(a, axis, -1)
   h = back(getattr(last, equations.output))
   state = _state(equations, last)
   c = inputs.c_0 if state is None else back(getattr(last, state))
-  return native.Made(jnp.moveaxis(ys, 1, -1), h, c)
+  return native.Made(back(ys, 1), h, c)
 
 
 def _state(equations, carry):
@@ -156,7 +166,8 @@ def _cudnn_backward(cell, reverse, with_xs, inputs, ys, kept, errors):
     inputs_alone, raw, errors.h[None], errors.c[None],
   )  # fmt: skip
   e_inputs, *e_made = back_made(errors)
-  *e_arrays, _ = rnn.lstm_bwd(*sizes, (*arrays, raw, reserve), tuple(e_made))
+  known = (*sizes, (*arrays, raw, reserve), tuple(e_made))
+  *e_arrays, _ = rnn.lstm_bwd(*known)
   _, back_given = jax.vjp(given, inputs_alone)
   (more,) = back_given(tuple(e_arrays))
   found = jax.tree.map(jnp.add, e_inputs, more)

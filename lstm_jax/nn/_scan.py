@@ -15,7 +15,10 @@ from jax.custom_derivatives import SymbolicZero
 
 from lstm_jax.ops.arrays import affine, select
 from lstm_jax.ops.step import Matrices, matrices, recurrent_input
-from lstm_jax.types import Array
+from lstm_jax.types import Array, Carry, Equations, Params
+
+# Of all steps: outputs, states, gates; None where they are not asked for.
+Kept = tuple[Array | None, Carry | None, dict[str, Array] | None]
 
 
 class Steps(NamedTuple):
@@ -38,8 +41,16 @@ class Asked(NamedTuple):
 
 
 def loop(
-  equations, asked, backward, every, params, start, initial, heard, steps
-):
+  equations: Equations,
+  asked: Asked,
+  backward: str,
+  every: int | None,
+  params: Params,
+  start: Carry,
+  initial: Carry,
+  heard: Array | None,
+  steps: Steps,
+) -> tuple[Carry, Kept]:
   """All steps of a layer.
 
   Args:
@@ -58,7 +69,7 @@ def loop(
     weights = matrices(equations, params)
   else:
     # The cell's own step: there are no matrices.
-    weights, backward = Matrices(None, None, None, params), 'autodiff'
+    weights, backward = Matrices._make((None, None, None, params)), 'autodiff'
   some = functools.partial(through, equations, asked, backward)
   if every is None:
     return some(weights, start, initial, heard, steps)
@@ -87,7 +98,16 @@ def loop(
   return last, jax.tree.map(whole, kept)
 
 
-def through(equations, asked, backward, weights, start, initial, heard, steps):
+def through(
+  equations: Equations,
+  asked: Asked,
+  backward: str,
+  weights: Matrices,
+  start: Carry,
+  initial: Carry,
+  heard: Array | None,
+  steps: Steps,
+) -> tuple[Carry, Kept]:
   """`loop` for a `Matrices`, without checkpoints."""
   run = _forward if backward == 'autodiff' else _with_products
   return run(equations, asked, weights, start, initial, heard, steps)
@@ -192,7 +212,9 @@ def _pushed(equations, asked, primals, tangents):
   loop; transposed, that is one product over all steps for each matrix.
   """
   weights, start, initial, heard, steps = primals
-  last, (*kept, starts) = _forward(equations, asked, *primals, keep_starts=True)
+  last, (*kept, starts) = _forward(
+    equations, asked, weights, start, initial, heard, steps, keep_starts=True
+  )
   d_weights, d_start, d_initial, _, d_steps = tangents
   d_extra, d_start, d_initial = jax.tree.map(
     _written_out,
@@ -221,7 +243,9 @@ def _pushed(equations, asked, primals, tangents):
     nets = _nets(equations, weights, together, step.x, z)
     d_nets = (*d_nets[:-1], d_nets[-1] + jnp.tensordot(back_h, d_z, (0, 0)))
     _, (d_carry, d_gates) = jax.jvp(
-      lambda *inputs: _advance(equations, *inputs, step.keep),
+      lambda extra, start, nets: _advance(
+        equations, extra, start, nets, step.keep
+      ),
       (weights.extra, start, nets),
       (d_extra, d_start, d_nets),
     )

@@ -43,8 +43,8 @@ class Code(NamedTuple):
   platform: str
   nets: bool
   forward: Callable[..., Made]
-  keeps: Callable[..., tuple]
-  forward_kept: Callable[..., tuple]
+  keeps: Callable[..., tuple[jax.ShapeDtypeStruct, ...]]
+  forward_kept: Callable[..., tuple[Made, tuple[jax.Array, ...]]]
   backward: Callable[..., Inputs]
 
 
@@ -320,10 +320,7 @@ def _jvp_by_xla(primitive, by_xla, axes):
 def _change_transposed(errors, *arrays, plan, with_xs):
   changing = len(_changing(with_xs))
   known, changes = arrays[:-changing], arrays[-changing:]
-  errors = [
-    jnp.zeros(e.aval.shape, e.aval.dtype) if isinstance(e, ad.Zero) else e
-    for e in errors
-  ]
+  errors = map(ad.instantiate_zeros, errors)
   found = _bind(_back, (*known, *errors), plan=plan, with_xs=with_xs)
   return [None] * len(known) + [
     e if ad.is_undefined_primal(c) else None

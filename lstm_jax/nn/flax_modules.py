@@ -5,14 +5,14 @@ of `run` can be given. Outputs are a `layer.Run`.
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
 from flax import linen, nnx
+from jax.typing import ArrayLike
 
 from lstm_jax.nn.equations import equations_of
-from lstm_jax.nn.layer import run
+from lstm_jax.nn.layer import Run, run
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.types import Cell
 
@@ -30,10 +30,10 @@ class LinenRecurrent(linen.Module):
   """
 
   cell: Callable[[int], Cell]
-  numbers: Any = None
+  numbers: Mapping[str, ArrayLike | None] | None = None
 
   @linen.compact
-  def __call__(self, xs, **how):
+  def __call__(self, xs: ArrayLike, **how: object) -> Run:
     """`layer.run` over `xs`; `how` are its arguments."""
     if not callable(self.cell):
       raise ValueError(
@@ -43,7 +43,7 @@ class LinenRecurrent(linen.Module):
     cell = self.cell(jnp.shape(xs)[-1])
     numbers = check_numbers(self.numbers, cell.numbers)
     held = self.param('cell', lambda key: _held(cell.init(key, numbers)))
-    return run(cell, _whole(cell, held), xs, **how)
+    return _run(cell, held, xs, **how)
 
 
 class NnxRecurrent(nnx.Module):
@@ -57,7 +57,13 @@ class NnxRecurrent(nnx.Module):
     rngs: its stream `params` draws the weights.
   """
 
-  def __init__(self, cell: Cell, *, rngs: nnx.Rngs, numbers=None):
+  def __init__(
+    self,
+    cell: Cell,
+    *,
+    rngs: nnx.Rngs,
+    numbers: Mapping[str, ArrayLike | None] | None = None,
+  ) -> None:
     equations_of(cell)  # A cell that no layer can run is refused here.
     params = cell.init(rngs.params(), check_numbers(numbers, cell.numbers))
     held = _held(params)
@@ -67,13 +73,13 @@ class NnxRecurrent(nnx.Module):
     # A function, which is compared by identity; a cell holds arrays.
     self.run = functools.partial(_run, cell)
 
-  def __call__(self, xs, **how):
+  def __call__(self, xs: ArrayLike, **how: object) -> Run:
     """`layer.run` over `xs`; `how` are its arguments."""
-    return self.run(self, xs, **how)
+    held = {name: getattr(self, name)[...] for name in self.names}
+    return self.run(held, xs, **how)
 
 
-def _run(cell, module, xs, **how):
-  held = {name: getattr(module, name)[...] for name in module.names}
+def _run(cell, held, xs, **how):
   return run(cell, _whole(cell, held), xs, **how)
 
 
@@ -90,4 +96,4 @@ def _whole(cell, held):
     for name, mask in cell.mask._asdict().items()
     if not mask.size
   }
-  return type(cell.mask)(**held, **empty)
+  return cell.mask._replace(**held, **empty)

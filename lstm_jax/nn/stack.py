@@ -1,13 +1,15 @@
 """Several layers: one above the other, in one direction or in both."""
 
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from lstm_jax.nn._values import renamed
 from lstm_jax.nn.equations import output_size
-from lstm_jax.nn.layer import run
+from lstm_jax.nn.layer import Run, run
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.types import Array, Cell
 
@@ -32,8 +34,8 @@ class Stack(NamedTuple):
 class StackParams(NamedTuple):
   """Weights of a `Stack`, or anything else of which each layer has one."""
 
-  forward: tuple
-  backward: tuple = ()
+  forward: tuple[object, ...]
+  backward: tuple[object, ...] = ()
 
 
 class StackRun(NamedTuple):
@@ -55,13 +57,13 @@ class StackRun(NamedTuple):
 
 
 def make_stack(
-  cell,
+  cell: Callable[..., Cell],
   num_inputs: int,
   *,
   layers: int,
   bidirectional: bool = False,
   wiring: Literal['each_layer', 'independent'] = 'each_layer',
-  **options,
+  **options: object,
 ) -> Stack:
   """A stack of layers of one kind and size.
 
@@ -88,7 +90,11 @@ def make_stack(
   return stack
 
 
-def init_stack(stack: Stack, key, numbers=None) -> StackParams:
+def init_stack(
+  stack: Stack,
+  key: Array,
+  numbers: Mapping[str, ArrayLike | None] | None = None,
+) -> StackParams:
   """Initial weights of every layer, each from a key of its own.
 
   Args:
@@ -117,12 +123,12 @@ def init_stack(stack: Stack, key, numbers=None) -> StackParams:
 def run_stack(
   stack: Stack,
   params: StackParams,
-  xs,
+  xs: ArrayLike,
   *,
-  lengths=None,
+  lengths: ArrayLike | None = None,
   state: StackParams | None = None,
   initial: StackParams | None = None,
-  reset=None,
+  reset: ArrayLike | None = None,
   reverse: bool = False,
   noise: StackParams | None = None,
   cut_every: int | None = None,
@@ -171,7 +177,8 @@ def run_stack(
     top = i == len(stack.forward) - 1
     try:
       return run(
-        getattr(stack, way)[i], pick(params), xs, lengths=lengths, reset=reset,
+        getattr(stack, way)[i], getattr(params, way)[i], xs,
+        lengths=lengths, reset=reset,
         state=pick(state), initial=pick(initial), noise=pick(noise),
         reverse=True if way == 'backward' else reverse,
         cut_every=cut_every, outputs=outputs if top else True, states=states,
@@ -182,17 +189,14 @@ def run_stack(
       raise ValueError(f'layer {way}[{i}]: {error}') from None
 
   ways = [way for way in StackParams._fields if getattr(stack, way)]
-  found = {way: [] for way in StackParams._fields}
+  found: dict[str, list[Run]] = {way: [] for way in StackParams._fields}
   ys = dict.fromkeys(ways, xs)
   for i in range(len(stack.forward)):
     for way in ways:
       found[way].append(layer(way, i, ys[way]))
-    ys = {way: found[way][i].ys for way in ways}
-    if any(y is None for y in ys.values()):
-      joined = None
-      continue
-    joined = jnp.concatenate([ys[way] for way in ways], axis=-1)
-    if stack.wiring == 'each_layer':
+    ys = {way: y for way in ways if (y := found[way][i].ys) is not None}
+    joined = jnp.concatenate(tuple(ys.values()), axis=-1) if ys else None
+    if stack.wiring == 'each_layer' and joined is not None:
       ys = dict.fromkeys(ways, joined)
   of_each = lambda name: StackParams(
     *(tuple(getattr(made, name) for made in own) for own in found.values())
@@ -205,7 +209,7 @@ def run_stack(
   )
 
 
-def check_parts(stack, **parts):
+def check_parts(stack: Stack, **parts: StackParams | None) -> None:
   """Checks that what is given for each layer has one part for each."""
   for name, part in parts.items():
     if part is None and name != 'params':
@@ -223,7 +227,7 @@ def check_parts(stack, **parts):
         raise ValueError(f'{name}.{way} has {len(own)} layers; must be {want}')
 
 
-def check_stack(stack):
+def check_stack(stack: Stack) -> None:
   """Raises ValueError for what is no `Stack`, or none that can run."""
   if not isinstance(stack, Stack):
     raise ValueError(

@@ -92,7 +92,7 @@ def test_it_grows_when_the_error_has_stopped_falling(sequences, ratio):
   errors[:, -1] = 2.0 ** np.arange(count)
   errors[:, 0] = 0.5 ** (np.arange(count) // sequences)
   learner = growth.at_plateau(
-    counting(), np.array([1.0, 0.0]), sequences, ratio
+    *counting()[:3], np.array([1.0, 0.0]), sequences, ratio
   )
   init = lambda rate: learner.init(None, {'learning_rate': rate})
   state = cheap_jit(init)(np.zeros(width, np.float32))

@@ -6,7 +6,7 @@ hidden unit u acts on it through its net input alone: ds_c/dw_um = F_cu z_m.
 that F is one number a cell and kind.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,20 +14,53 @@ import numpy as np
 
 from lstm_jax.ops import step
 from lstm_jax.ops.arrays import add_outer, dense, spread
-from lstm_jax.types import OneHot
+from lstm_jax.types import (
+  Array,
+  Carry,
+  Cell,
+  Equations,
+  InternalState,
+  OneHot,
+  Source,
+  Task,
+)
+
+# Like `step.Weights`, None for what is left out.
+Part = tuple[tuple[Array | None, ...], Array | None]
+Total = TypeVar('Total', step.Weights, Part)
 
 
 class Errors(NamedTuple):
   """The error of one step, sent back no further than its net inputs."""
 
-  e_k: jax.Array  # [K, *] dE/dnet_k, eq. (19) with the sign turned
-  e_net: jax.Array  # [U, *] dE/dnet of the hidden units at this step
-  e_s: jax.Array  # [C, *] dE/ds_c(t-1)
-  z_k: tuple  # [S_i, *] the sources of the output units
-  net_k: jax.Array  # [K, *]
+  e_k: Array  # [K, *] dE/dnet_k, eq. (19) with the sign turned
+  e_net: Array  # [U, *] dE/dnet of the hidden units at this step
+  e_s: Array  # [C, *] dE/ds_c(t-1)
+  z_k: tuple[Source, ...]  # [S_i, *] the sources of the output units
+  net_k: Array  # [K, *]
 
 
-def errors(cell, task, output_weights, carry_tm1, net, x_t, target, weight):
+def known(cell: Cell) -> tuple[Equations, InternalState]:
+  """The equations of a cell and its internal state.
+
+  Raises:
+    ValueError: the cell has none.
+  """
+  if cell.equations is None or cell.internal is None:
+    raise ValueError('the cell has no Equations, or no internal state')
+  return cell.equations, cell.internal
+
+
+def errors(
+  cell: Cell,
+  task: Task,
+  output_weights: step.Weights,
+  carry_tm1: Carry,
+  net: Array,
+  x_t: Source,
+  target: Array,
+  weight: Array,
+) -> Errors:
   """The `Errors` of a step.
 
   Args:
@@ -37,12 +70,12 @@ def errors(cell, task, output_weights, carry_tm1, net, x_t, target, weight):
     target: `[K, *]`.
     weight: `[*]`, factor on the error: 0 where the step is not scored.
   """
-  field = cell.internal.field
+  equations, (field, *_) = known(cell)
 
   def outputs(net, s_tm1):
     carry = carry_tm1._replace(**{field: s_tm1})
-    carry_t = step.advance(cell.equations, carry, net)
-    z_k = step.output_sources(cell.equations, carry_t, x_t)
+    carry_t = step.advance(equations, carry, net)
+    z_k = step.output_sources(equations, carry_t, x_t)
     return step.net_input(output_weights, z_k), z_k
 
   s_tm1 = getattr(carry_tm1, field)
@@ -52,7 +85,9 @@ def errors(cell, task, output_weights, carry_tm1, net, x_t, target, weight):
   return Errors(e_k, e_net, e_s, z_k, net_k)
 
 
-def plus_products(total, error, z):
+def plus_products(
+  total: step.Weights, error: Array, z: tuple[Source, ...]
+) -> step.Weights:
   """`total + error z`: dE/dw of rows with errors `[R, *]` and sources z.
 
   Args:
@@ -65,7 +100,7 @@ def plus_products(total, error, z):
   return w, b + error
 
 
-def products(error, z):
+def products(error: Array, z: tuple[Source, ...]) -> Part:
   """dE/dw of rows with errors `[R, *]`: None for a `OneHot`, see below."""
   w = tuple(
     None if isinstance(s, OneHot) else error[:, None] * s[None] for s in z
@@ -73,7 +108,12 @@ def products(error, z):
   return w, error
 
 
-def plus_columns(total, error, z, in_place=True):
+def plus_columns(
+  total: step.Weights,
+  error: Array,
+  z: tuple[Source, ...],
+  in_place: bool = True,
+) -> step.Weights:
   """`total` with what `products` leaves out: a column for each `OneHot`.
 
   Args:
@@ -93,14 +133,16 @@ def plus_columns(total, error, z, in_place=True):
   return tuple(map(add, w, z)), b
 
 
-def plus(total, part):
+def plus(total: Total, part: Part) -> Total:
   """`total + part`, where `part` is None `total`."""
   (w, b), (w_part, b_part) = total, part
   add = lambda x, y: x if y is None else x + y
   return tuple(map(add, w, w_part)), add(b, b_part)
 
 
-def eligibility(cell, carry_tm1, net):
+def eligibility(
+  cell: Cell, carry_tm1: Carry, net: Array
+) -> tuple[Carry, dict[str, Array], Array | None]:
   """One step of the cell with the local derivatives of its internal state.
 
   Returns:
@@ -108,11 +150,11 @@ def eligibility(cell, carry_tm1, net):
     unit of that kind that serves the cell; `decay` `[C, *]` is J, or None for
     a carousel, where it is the constant 1.
   """
-  field, units, carousel = cell.internal
+  equations, (field, units, carousel) = known(cell)
 
   def internal(s_tm1, net):
     carry = carry_tm1._replace(**{field: s_tm1})
-    return getattr(step.advance(cell.equations, carry, net), field)
+    return getattr(step.advance(equations, carry, net), field)
 
   s_tm1 = getattr(carry_tm1, field)
   factors = {}
@@ -127,10 +169,12 @@ def eligibility(cell, carry_tm1, net):
   if not carousel:
     ones = jnp.ones_like(s_tm1)
     _, decay = jax.jvp(lambda s: internal(s, net), (s_tm1,), (ones,))
-  return step.advance(cell.equations, carry_tm1, net), factors, decay
+  return step.advance(equations, carry_tm1, net), factors, decay
 
 
-def to_units(internal, kind, per_cell, num_units):
+def to_units(
+  internal: InternalState, kind: str, per_cell: Array, num_units: int
+) -> Array:
   """Sums `[C, ..., *]` over the cells that a unit serves: `[U, ..., *]`."""
   rows = np.asarray(internal.unit_of_cell[kind])
   shared = len(rows) // len(np.unique(rows))

@@ -6,15 +6,19 @@ error has stopped falling; here its mean over a run of sequences is compared
 with that over the run before.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
+from lstm_jax.learners import _descend
+from lstm_jax.learners._truncated import carousel
 from lstm_jax.ops import step
 from lstm_jax.ops.arrays import select
-from lstm_jax.types import Array, Learner
+from lstm_jax.types import Array, Cell, Episode, Judgement, Learner, Params
 
 
 class Growing(NamedTuple):
@@ -28,44 +32,52 @@ class Growing(NamedTuple):
     before: `[*]` mean error of the run before, the largest number at first.
   """
 
-  inner: Any
-  reserve: Any
+  inner: _descend.State
+  reserve: Params
   n: Array
   total: Array
   before: Array
 
   @property
-  def params(self):
+  def params(self) -> Params:
     return self.inner.params
 
 
-def first_net(cell):
+def first_net(cell: Cell) -> Params:
   """1 for the weights from input lines to output units, like the cell's mask.
 
   Raises:
     ValueError: the cell has no such weights.
   """
-  equations, mask = cell.equations, cell.mask
+  (equations, _), mask = carousel.known(cell), cell.mask
   zeros = jax.tree.map(np.zeros_like, mask)
-  (w_cells, *w_inputs), b_out = step.output_weights(equations, mask)
+  weights, b_out = step.output_weights(equations, mask)
+  w_cells, *w_inputs = weights
   if not any(np.any(w) for w in w_inputs):
     raise ValueError(
       'cells_added=at_plateau needs output units that see the input lines '
       '(lstm1997: outputs_see_inputs)'
     )
-  output = ((np.zeros_like(w_cells), *w_inputs), b_out)
+  output = ((jnp.zeros_like(w_cells), *w_inputs), b_out)
   first = step.gather(
     equations, mask, step.hidden_weights(equations, zeros), output
   )
   return jax.tree.map(np.asarray, first)
 
 
-def at_plateau(learner, first, sequences, ratio):
+def at_plateau(
+  init: Callable[[Array, Mapping[str, ArrayLike]], _descend.State],
+  learn: Callable[[_descend.State, Episode], tuple[_descend.State, Judgement]],
+  judge: Callable[[Params, Episode], Judgement],
+  first: Params,
+  sequences: int,
+  ratio: float,
+) -> Learner:
   """A learner whose other weights join when the error has stopped falling.
 
   Args:
-    learner: whose state has `params` and `grown`, and which holds every weight
-      outside `first` still until `grown`.
+    init, learn, judge: of a `Learner` that holds every weight outside `first`
+      still until `State.grown`.
     first: 1 for the weights that are trained from the start.
     sequences: length of a run.
     ratio: the error has stopped falling when its mean square over a run is
@@ -88,8 +100,8 @@ def at_plateau(learner, first, sequences, ratio):
 
     return jax.tree.map(hold, params, first)
 
-  def init(key, numbers):
-    state = learner.init(key, numbers)
+  def start(key, numbers):
+    state = init(key, numbers)
     zeros = jnp.zeros_like(state.learning_rate)
     return Growing(
       inner=state._replace(params=only_first(state.params)),
@@ -100,19 +112,20 @@ def at_plateau(learner, first, sequences, ratio):
     )
 
   def update(state, episode):
-    inner, judgement = learner.update(state.inner, episode)
+    inner, judgement = learn(state.inner, episode)
+    grown = jnp.asarray(inner.grown)
     n = state.n + 1
     total = state.total + judgement.squared.astype(state.total.dtype)
     over = n >= sequences
     mean = total / n
-    now = over & (mean > ratio * state.before) & ~inner.grown
+    now = over & (mean > ratio * state.before) & ~grown
     waiting = jax.tree.map(
       jnp.subtract, state.reserve, only_first(state.reserve)
     )
     params = select(
       now, jax.tree.map(jnp.add, inner.params, waiting), inner.params
     )
-    inner = inner._replace(params=params, grown=inner.grown | now)
+    inner = inner._replace(params=params, grown=grown | now)
     return Growing(
       inner=inner,
       reserve=state.reserve,
@@ -121,4 +134,4 @@ def at_plateau(learner, first, sequences, ratio):
       before=jnp.where(over, mean, state.before),
     ), judgement
 
-  return Learner(init, update, learner.judge)
+  return Learner(start, update, judge)

@@ -6,22 +6,39 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike, DTypeLike
 
 from lstm_jax.learners import _descend
 from lstm_jax.learners._truncated import carousel
 from lstm_jax.ops import step
 from lstm_jax.ops.arrays import cast, select, settle
-from lstm_jax.types import OneHot
+from lstm_jax.types import (
+  Array,
+  Carry,
+  Cell,
+  Episode,
+  Judgement,
+  OneHot,
+  Params,
+  Source,
+  Task,
+)
+
+# Of the hidden layer and of the output units, as `step.gather` takes it.
+Gradient = tuple[step.Weights, step.Weights]
+# What an error adds: by the traces, to the hidden layer, to the output units.
+Parts = tuple[carousel.Part, carousel.Part, carousel.Part]
 
 
 class Loop(NamedTuple):
   """What the loop over time carries from one step to the next."""
 
-  carry_tm1: tuple  # the cell's carry
-  net: jax.Array  # [U, *] net inputs of this step, already computed
-  z: tuple  # [S_i, *] the sources of this step, its input first
-  x_tp1: jax.Array  # [I, *] the input of the next step
-  traces: dict  # kind -> ([C, S_i, *] for each source, [C, *] for the bias)
+  carry_tm1: Carry  # the cell's carry
+  net: Array  # [U, *] net inputs of this step, already computed
+  z: tuple[Source, ...]  # [S_i, *] the sources of this step, its input first
+  x_tp1: Source  # [I, *] the input of the next step
+  # kind -> ([C, S_i, *] for each source, [C, *] for the bias)
+  traces: dict[str, step.Weights]
 
 
 class Machine(NamedTuple):
@@ -38,17 +55,19 @@ class Machine(NamedTuple):
       it; `in_place` as in `_carousel.plus_columns`.
   """
 
-  num_steps: jax.Array
-  clock: Callable
-  start: Callable
-  step: Callable
-  errors: Callable
-  add: Callable
+  num_steps: Array
+  clock: Callable[[ArrayLike], Array]
+  start: Callable[[Params], Loop]
+  step: Callable[[ArrayLike, Params, Loop], Loop]
+  errors: Callable[..., tuple[carousel.Errors, Parts]]
+  add: Callable[..., Gradient]
 
 
-def machine(cell, task, episode, dtype):
+def machine(
+  cell: Cell, task: Task, episode: Episode, dtype: DTypeLike
+) -> Machine:
   """The streaming loop of a cell on one episode a lane."""
-  stream, equations = task.stream(episode), cell.equations
+  stream, (equations, internal) = task.stream(episode), carousel.known(cell)
   lanes = stream.length.shape
   num_steps, clock = _descend.clocks(stream)
   input_at = lambda i: cast(stream.input_at(clock(i)), dtype)
@@ -57,7 +76,7 @@ def machine(cell, task, episode, dtype):
     weights = step.hidden_weights(equations, params)
     carry = cell.initial_carry(lanes, dtype)
     z = step.hidden_sources(equations, carry, input_at(0))
-    cells = getattr(carry, cell.internal.field)
+    cells = getattr(carry, internal.field)
     traces = {
       kind: (
         tuple(
@@ -66,7 +85,7 @@ def machine(cell, task, episode, dtype):
         ),
         jnp.zeros_like(cells),
       )
-      for kind in cell.internal.unit_of_cell
+      for kind in internal.unit_of_cell
     }
     return Loop(carry, step.net_input(weights, z), z, input_at(1), traces)
 
@@ -124,7 +143,9 @@ def machine(cell, task, episode, dtype):
   return Machine(num_steps, clock, start, advance, errors, add)
 
 
-def streaming_gradient(cell, task, params, episode):
+def streaming_gradient(
+  cell: Cell, task: Task, params: Params, episode: Episode
+) -> tuple[Params, Judgement]:
   """The gradient of one sequence by traces carried forward, eqs. (25), (27).
 
   Args:
@@ -136,7 +157,7 @@ def streaming_gradient(cell, task, params, episode):
     `(grads, judgement)`: dE/dw, E the sum of `task.loss` over scored steps,
     and the judgement of the outputs.
   """
-  stream, equations = task.stream(episode), cell.equations
+  stream, (equations, _) = task.stream(episode), carousel.known(cell)
   lanes = stream.length.shape
   dtype = jax.tree.leaves(params)[0].dtype
   m = machine(cell, task, episode, dtype)
@@ -171,7 +192,13 @@ def streaming_gradient(cell, task, params, episode):
   return step.gather(equations, params, *total), _descend.judged(tally)
 
 
-def streaming_updates(cell, task, state, episode, move):
+def streaming_updates(
+  cell: Cell,
+  task: Task,
+  state: _descend.State,
+  episode: Episode,
+  move: Callable[[_descend.State, Params], _descend.State],
+) -> tuple[_descend.State, Judgement]:
   """One sequence with an update after every scored step.
 
   The traces of later steps were gathered under earlier weights, as in RTRL
@@ -186,7 +213,7 @@ def streaming_updates(cell, task, state, episode, move):
   Returns:
     `(state, judgement)`.
   """
-  stream, equations = task.stream(episode), cell.equations
+  stream, (equations, _) = task.stream(episode), carousel.known(cell)
   lanes = stream.length.shape
   dtype = jax.tree.leaves(state.params)[0].dtype
   m = machine(cell, task, episode, dtype)

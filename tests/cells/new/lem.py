@@ -64,5 +64,6 @@ def lem(num_inputs: int, num_outputs: int, *, hidden: int = 3) -> Cell:
     separate_nets=True,
   )
   return _build.build(
-    num_inputs, num_outputs, mask, Carry(hidden, hidden), equations, NUMBERS
-  )
+    num_inputs, num_outputs, mask, Carry, {'z': hidden, 'y': hidden},
+    equations, NUMBERS,
+  )  # fmt: skip

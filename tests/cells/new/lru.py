@@ -67,6 +67,6 @@ def lru(num_inputs: int, num_outputs: int, *, hidden: int = 3) -> Cell:
     bias=False,
   )
   return _build.build(
-    num_inputs, num_outputs, mask, Carry(hidden, hidden, hidden), equations,
-    NUMBERS,
+    num_inputs, num_outputs, mask, Carry,
+    dict.fromkeys(Carry._fields, hidden), equations, NUMBERS,
   )  # fmt: skip

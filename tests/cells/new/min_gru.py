@@ -47,7 +47,7 @@ def min_gru(num_inputs: int, num_outputs: int, *, hidden: int = 3) -> Cell:
 
   row = np.arange(hidden)
   return _build.build(
-    num_inputs, num_outputs, mask, Carry(hidden),
+    num_inputs, num_outputs, mask, Carry, {'h': hidden},
     Equations(advance, output='h'), NUMBERS,
     internal=InternalState('h', {'z': row, 'candidate': row + hidden}),
   )  # fmt: skip

@@ -12,18 +12,6 @@ from pathlib import Path
 import pytest
 
 LIBRARY = Path(__file__).parent.parent / 'lstm_jax'
-# Folders and files still to come; a test holds that each has a fault left.
-TO_COME = (
-  'lab/report', 'lab/run/builds.py', 'lab/run/commands/predict.py',
-  'lab/run/ending.py', 'lab/run/engine.py', 'lab/run/groups.py',
-  'lab/run/predict_data.py', 'lab/run/predict_task.py', 'lab/run/queue.py',
-  'lab/run/recorder.py', 'lab/run/scheduler.py', 'lab/store/nets.py',
-  'lab/store/schema_1.py', 'lab/store/setting.py', 'lab/store/shape.py',
-  'lab/store/trial_records.py', 'training/epoch_results.py',
-  'training/epochs.py', 'training/lanes.py', 'training/loop.py',
-  'training/sequence_model.py', 'training/trainers/minibatch.py',
-  'lab/store/curves.py',
-)  # fmt: skip
 
 
 def functions(body):
@@ -54,24 +42,10 @@ def faults(source):
       yield f'line {node.lineno}: Any'
 
 
-def found(path):
-  """The faults of a file or of all files of a folder and of those in it."""
-  files = sorted(path.rglob('*.py')) if path.is_dir() else [path]
-  return [
-    f'{file.relative_to(LIBRARY)}: {fault}'
-    for file in files
-    for fault in faults(file.read_text(encoding='utf-8'))
-  ]
-
-
 def test_public_functions_say_their_types():
-  later = tuple(str(LIBRARY / path) for path in TO_COME)
-  files = [f for f in LIBRARY.rglob('*.py') if not str(f).startswith(later)]
-  assert [fault for file in sorted(files) for fault in found(file)] == []
-
-
-def test_nothing_is_put_off_that_is_done():
-  assert [path for path in TO_COME if not found(LIBRARY / path)] == []
+  for path in sorted(LIBRARY.rglob('*.py')):
+    found = list(faults(path.read_text(encoding='utf-8')))
+    assert not found, f'{path}: {", ".join(found)}'
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def _program(form, length):
   learner = catalog.build(
     'learners', 'truncated1997', cell, task, form=form, length=length
   )
-  numbers = {'learning_rate': np.float32(0.5), **cell.numbers}
+  numbers = {'learning_rate': np.asarray(0.5, np.float32), **cell.numbers}
   return lanes.Build(online.program(task, learner), numbers)
 
 
@@ -87,7 +87,7 @@ def _begin(build, width, length, device):
   from lstm_jax.training import lanes
   from lstm_jax.training.loop import Job
 
-  numbers = {'input_gate_bias': [-3.0, -6.0]}
+  numbers = {'input_gate_bias': (-3.0, -6.0)}
   jobs = [Job(str(s), '', s, numbers, length, 2**31 - 1) for s in range(width)]
   compiled = lanes.Compiled(device)
   columns, structure = lanes.start(compiled, '', build, jobs, width)

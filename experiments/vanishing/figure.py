@@ -1,11 +1,13 @@
 """Figure: the error that flows back, against the lag."""
 
+import importlib
 import itertools
 import sys
 
 import numpy as np
 
 from lstm_jax.lab.report.figures import of_run
+from lstm_jax.lab.report.figures.scales import drawn_in
 from lstm_jax.lab.report.style import COLOURS
 
 _LINES = {'before': '--', 'after': '-'}
@@ -27,12 +29,11 @@ def pictures(found, stem, label):
     so).
   """
   try:
-    import matplotlib
+    importlib.import_module('matplotlib')
   except ImportError:
     print('No figure: matplotlib is not installed.', file=sys.stderr)
     return {}
-  style = dict(matplotlib.rcParamsDefault) | of_run.STYLE
-  with matplotlib.rc_context(style):
+  with drawn_in(of_run.STYLE):
     return of_run.as_files(draw(found, label), stem)
 
 

@@ -1,14 +1,16 @@
 """What nets come to on the parts of their data: sums, scores, confusion."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import jax
 import numpy as np
 
 from lstm_jax.training.batches import in_batches
-from lstm_jax.training.examples import CURVES, Dataset, Examples, Pool
-from lstm_jax.training.loop import named
+from lstm_jax.training.examples import Dataset, Examples, Pool
+from lstm_jax.training.loop import Job, named
+from lstm_jax.training.trainer import State, Sums
+from lstm_jax.types import Array
 
 _EVALUATION_BATCH = 128
 _EVALUATION_BATCHES = 16  # measured in one call
@@ -28,8 +30,8 @@ class Judge(NamedTuple):
   dataset: Dataset
   pools: tuple[Pool, ...]
   examples: Examples
-  measure: Callable[..., Any]
-  outputs: Callable[..., Any]
+  measure: Callable[..., Sums]
+  outputs: Callable[..., Array]
 
   @property
   def counts_right(self) -> bool:
@@ -40,6 +42,41 @@ class Judge(NamedTuple):
   def validates(self) -> bool:
     """Whether there is a validation part."""
     return 'valid' in self.pools[0].parts
+
+
+class Nets(NamedTuple):
+  """Nets between two batches.
+
+  Attributes:
+    jobs: of the lanes.
+    state: of the trainer, a lane axis first, on the device.
+    best: params of the best epochs so far.
+    curves: name -> `[lanes, epochs]`, nan where not known yet.
+    epoch, batch: the next batch is this one of this epoch, counted from 0;
+      after the last batch of an epoch comes its validation.
+    valid: pieces of the validation part that were measured, and their sums.
+    seconds: device time so far, of all lanes.
+    feed: `(epoch, order, weights)` of the examples, on the device, or None.
+  """
+
+  jobs: tuple[Job, ...]
+  state: State
+  best: object
+  curves: dict[str, np.ndarray]
+  epoch: int
+  batch: int
+  valid: tuple[int, Sums | None]
+  seconds: float
+  feed: tuple[int, Array, Array] | None
+
+
+class Best(TypedDict, total=False):
+  """What the net of the best epoch by validation comes to."""
+
+  epoch: int  # counted from 1
+  valid_loss: float
+  valid_accuracy: float
+  test: dict[str, float]
 
 
 class Trained(NamedTuple):
@@ -63,15 +100,17 @@ class Trained(NamedTuple):
 
   curves: dict[str, list[float]]
   test: dict[str, float]
-  best: dict[str, Any] | None
+  best: Best | None
   confusion: list[list[int]] | None
-  after: dict[str, Any]
+  after: dict[str, object]
   finite: bool
   seconds: float
   params: dict[str, np.ndarray]
 
 
-def measured_piece(judge, part, params, at):
+def measured_piece(
+  judge: Judge, part: str, params: object, at: int
+) -> tuple[Sums, bool]:
   """`(Sums, whether it was the last)` of the at-th piece of a part."""
   made = [
     in_batches(pool.parts[part], _EVALUATION_BATCH, _EVALUATION_BATCHES)
@@ -84,7 +123,7 @@ def measured_piece(judge, part, params, at):
   return sums, some.stop >= order.shape[1]
 
 
-def score_of(judge, nets):
+def score_of(judge: Judge, nets: Nets) -> np.ndarray:
   """`[lanes, epochs]` of the validation part, the larger the better."""
   if judge.dataset.loss == 'squared':
     score = -nets.curves['valid_loss']
@@ -93,10 +132,10 @@ def score_of(judge, nets):
   return np.nan_to_num(score, nan=-np.inf)
 
 
-def trained_of(judge, nets):
+def trained_of(judge: Judge, nets: Nets) -> list[Trained]:
   """A `Trained` of each lane."""
   test = _tested(judge, nets.state.params)
-  best = _tested(judge, nets.best) if judge.validates else None
+  best = _tested(judge, nets.best) if judge.validates else []
   # Lanes are taken apart here: on the device each size is one more program.
   last = jax.tree.map(np.asarray, nets.state.params)
   kept = jax.tree.map(np.asarray, nets.best) if judge.validates else last
@@ -116,10 +155,11 @@ def trained_of(judge, nets):
     best_of = None
     if judge.validates:
       epoch = int(np.argmax(score_of(judge, nets)[i]))
-      valid = {
-        name: curves[name][epoch] for name in CURVES[2:] if name in curves
-      }
-      best_of = {'epoch': epoch + 1, **valid, 'test': best[i]}
+      best_of = Best(epoch=epoch + 1, test=best[i])
+      if 'valid_loss' in curves:
+        best_of['valid_loss'] = curves['valid_loss'][epoch]
+      if 'valid_accuracy' in curves:
+        best_of['valid_accuracy'] = curves['valid_accuracy'][epoch]
     finite = np.all(np.isfinite(nets.curves['train_loss'][i]))
     finite = finite and np.isfinite(test[i]['loss'])
     found.append(
@@ -140,7 +180,10 @@ def trained_of(judge, nets):
 def metrics_of(trained: Trained, dataset: Dataset) -> dict[str, float | None]:
   """The numbers of a `Trained`, by the names that records have for them."""
   test, total = trained.test, trained.test['total']
-  found = {'test_loss': test['loss'], 'test_total': total}
+  found: dict[str, float | None] = {
+    'test_loss': test['loss'],
+    'test_total': total,
+  }
   if 'right' in test:
     found['test_accuracy'] = test['accuracy']
     found['test_wrong'] = total - test['right']
@@ -158,10 +201,11 @@ def metrics_of(trained: Trained, dataset: Dataset) -> dict[str, float | None]:
 
 def _tested(judge, params):
   """{'loss', ...} of each lane on its test part."""
-  total, at, last = None, 0, False
+  total, last = measured_piece(judge, 'test', params, 0)
+  at = 1
   while not last:
     sums, last = measured_piece(judge, 'test', params, at)
-    total = sums if total is None else jax.tree.map(np.add, total, sums)
+    total = jax.tree.map(np.add, total, sums)
     at += 1
   found = []
   for loss, right, count in zip(*total, strict=True):

@@ -7,7 +7,7 @@ training can stop between any two batches and go on to the same bits.
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from lstm_jax.training.batches import order_of
 from lstm_jax.training.epoch_results import (
   Judge,
+  Nets,
   Trained,
   measured_piece,
   metrics_of,
@@ -31,7 +32,7 @@ from lstm_jax.training.loop import (
   named,
   restored,
 )
-from lstm_jax.training.trainer import Sums, Trainer, no_sums
+from lstm_jax.training.trainer import Trainer, no_sums
 
 _EVERYTHING = 10**6  # updates
 
@@ -81,38 +82,12 @@ def train(
   return group.trained(nets)
 
 
-class Nets(NamedTuple):
-  """Nets between two batches.
-
-  Attributes:
-    jobs: of the lanes.
-    state: of the trainer, a lane axis first, on the device.
-    best: params of the best epochs so far.
-    curves: name -> `[lanes, epochs]`, nan where not known yet.
-    epoch, batch: the next batch is this one of this epoch, counted from 0;
-      after the last batch of an epoch comes its validation.
-    valid: pieces of the validation part that were measured, and their sums.
-    seconds: device time so far, of all lanes.
-    feed: `(epoch, order, weights)` of the examples, on the device, or None.
-  """
-
-  jobs: tuple[Job, ...]
-  state: Any
-  best: Any
-  curves: dict[str, np.ndarray]
-  epoch: int
-  batch: int
-  valid: tuple[int, Sums | None]
-  seconds: float
-  feed: tuple | None
-
-
 def loop_of(
   trainer: Trainer,
   dataset: Dataset,
   pools: Sequence[Pool],
   epochs: int,
-  device=None,
+  device: jax.Device | None = None,
   words: str = '',
   steps: float = 0.0,
 ) -> Loop:
@@ -150,6 +125,9 @@ def loop_of(
 
     return placed
 
+  def charge(nets, spent):
+    return nets._replace(seconds=nets.seconds + spent)
+
   def refuse(nets, jobs, begun):
     del nets, begun
     raise ValueError(f'{len(jobs)} more nets: lanes of epochs start together')
@@ -157,7 +135,7 @@ def loop_of(
   return Loop(
     start=here(group.start),
     advance=here(group.advance),
-    charge=lambda nets, spent: nets._replace(seconds=nets.seconds + spent),
+    charge=charge,
     snapshot=group.snapshot,
     results=here(group.results),
     free=lambda nets: 0,
@@ -229,7 +207,7 @@ class _Group:
         for name in held[0].leaves
       }
       tree = {'state': nets.state, 'best': nets.best, 'curves': nets.curves}
-      nets = nets._replace(**restored(tree, leaves))
+      nets = Nets._make({**nets._asdict(), **restored(tree, leaves)}.values())
       epoch, batch = _place(held[0])
       seconds = sum(one.seconds for one in held)
       nets = nets._replace(epoch=epoch, batch=batch, seconds=seconds)
@@ -239,7 +217,7 @@ class _Group:
     """The lanes, each by itself. Validation that has begun is begun anew."""
     tree = {'state': nets.state, 'best': nets.best, 'curves': nets.curves}
     leaves = [(name, np.asarray(leaf)) for name, leaf in named(tree)]
-    place = {'epoch': np.int64(nets.epoch), 'batch': np.int64(nets.batch)}
+    place = {'epoch': np.array(nets.epoch), 'batch': np.array(nets.batch)}
     share = nets.seconds / len(nets.jobs)
     return {
       job.id: TrialState(

@@ -6,8 +6,8 @@ lane, width or device a trial has does not change it.
 """
 
 import functools
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -63,7 +63,7 @@ class Build(NamedTuple):
     return loop_of(name, self, compiled, widths, tests)
 
 
-def widths_of(device, carried=0):
+def widths_of(device: jax.Device, carried: int = 0) -> tuple[int, ...]:
   """The lane widths at which a program may run.
 
   On a CPU there is one, which follows from the program: the compiler adds in
@@ -83,12 +83,14 @@ def widths_of(device, carried=0):
   return (1,) if carried >= CPU_LARGE else (CPU_WIDTH,)
 
 
-def width_for(widths, count):
+def width_for(widths: tuple[int, ...], count: int) -> int:
   """The smallest of the ascending `widths` that holds `count` lanes."""
   return next((w for w in widths if w >= count), widths[-1])
 
 
-def columns_of(trials, seconds):
+def columns_of(
+  trials: online.Trials, seconds: Iterable[float]
+) -> list[TrialState]:
   """The lanes of `trials`, one `TrialState` for each entry of `seconds`."""
   leaves = [(name, np.asarray(x)) for name, x in named(trials)]
   return [
@@ -97,7 +99,9 @@ def columns_of(trials, seconds):
   ]
 
 
-def stack(columns, structure, width):
+def stack(
+  columns: Sequence[TrialState], structure: online.Trials, width: int
+) -> online.Trials:
   """`Trials` of `width` lanes from columns; lanes to spare are idle copies.
 
   Args:
@@ -122,6 +126,9 @@ def stack(columns, structure, width):
   return trials
 
 
+Result = TypeVar('Result')
+
+
 class Compiled:
   """The programs of one device, compiled when first called.
 
@@ -130,12 +137,18 @@ class Compiled:
     on_compile: called with True before and False after a compilation.
   """
 
-  def __init__(self, device, on_compile=lambda compiling: None):
+  def __init__(
+    self,
+    device: jax.Device,
+    on_compile: Callable[[bool], None] = lambda compiling: None,
+  ) -> None:
     self.device = device
     self._on_compile = on_compile
-    self._programs = {}
+    self._programs: dict[object, jax.stages.Compiled] = {}
 
-  def __call__(self, name, function, *args):
+  def __call__(
+    self, name: str, function: Callable[..., Result], *args: object
+  ) -> tuple[Result, bool]:
     """Calls `function` compiled for the shapes of `args`.
 
     Returns:
@@ -153,7 +166,9 @@ class Compiled:
     return self._programs[key](*args), fresh
 
 
-def start(compiled, name, build, jobs, width):
+def start(
+  compiled: Compiled, name: str, build: Build, jobs: Sequence[Job], width: int
+) -> tuple[list[TrialState], online.Trials]:
   """The first `Trials` of jobs, `width` at a time.
 
   Returns:
@@ -162,7 +177,7 @@ def start(compiled, name, build, jobs, width):
   columns = []
   for at in range(0, len(jobs), width):
     some = jobs[at : at + width]
-    padded = some + [some[-1]] * (width - len(some))
+    padded = [*some, *[some[-1]] * (width - len(some))]
     numbers = {
       number: np.stack(
         [
@@ -186,7 +201,14 @@ def start(compiled, name, build, jobs, width):
   return columns, trials
 
 
-def test(compiled, name, build, column, structure, sequences):
+def test(
+  compiled: Compiled,
+  name: str,
+  build: Build,
+  column: TrialState,
+  structure: online.Trials,
+  sequences: int,
+) -> FreshScore:
   """The test of a column's net on at least `sequences` fresh sequences."""
   one = stack([column], structure, 1)
   wide = lambda x: np.repeat(x, _TEST_LANES, axis=-1)
@@ -208,9 +230,12 @@ def test(compiled, name, build, column, structure, sequences):
   )
 
 
-def net_of(column, structure):
+def net_of(
+  column: TrialState, structure: online.Trials
+) -> dict[str, np.ndarray]:
   """A column's weights: path in the params -> array."""
-  return dict(named(_trial_of(column, structure).learner.params))
+  found = named(_trial_of(column, structure).learner.params)
+  return {name: np.asarray(leaf) for name, leaf in found}
 
 
 def _trial_of(column, structure):
@@ -245,8 +270,8 @@ class Lanes(NamedTuple):
 
   jobs: tuple[Job, ...]
   columns: tuple[TrialState, ...] | None
-  trials: Any
-  structure: Any
+  trials: online.Trials | None
+  structure: online.Trials | None
   networks: tuple[kept_networks.Networks, ...]
   seconds: np.ndarray
   ended: np.ndarray
@@ -254,7 +279,13 @@ class Lanes(NamedTuple):
   spent: float
 
 
-def loop_of(name, build, compiled, widths, tests=TEST_SEQUENCES) -> Loop:
+def loop_of(
+  name: str,
+  build: Build,
+  compiled: Compiled,
+  widths: tuple[int, ...],
+  tests: int = TEST_SEQUENCES,
+) -> Loop:
   """Trials of one program and one length, as a `Loop`.
 
   Args:
@@ -274,10 +305,14 @@ def loop_of(name, build, compiled, widths, tests=TEST_SEQUENCES) -> Loop:
     charge=_charge,
     snapshot=_snapshot,
     results=functools.partial(_results, name, build, compiled, tests),
-    free=lambda lanes: max(lanes.width - len(lanes.jobs), 0),
+    free=_free,
     join=some,
     first=16,
   )
+
+
+def _free(lanes):
+  return max(lanes.width - len(lanes.jobs), 0)
 
 
 def _snapshot(lanes):
@@ -389,7 +424,8 @@ def _outcome(name, build, compiled, tests, structure, job, column, kept):
   """The outcome of a trial that has ended, with its test if it was solved."""
   trial = _trial_of(column, structure)
   status, seen = online.STATUS[int(trial.status)], int(trial.seen)
-  net, tested = dict(named(trial.learner.params)), None
+  net = {path: np.asarray(w) for path, w in named(trial.learner.params)}
+  tested = None
   if status == 'solved':
     tested = test(compiled, name, build, column, structure, tests)
   metrics = {

@@ -11,10 +11,13 @@ minibatches (`epochs`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
+
+from lstm_jax.types import Array, Tree
 
 
 class Job(NamedTuple):
@@ -35,7 +38,7 @@ class Job(NamedTuple):
   id: str
   program: str
   seed: int
-  numbers: Mapping[str, Any]
+  numbers: Mapping[str, ArrayLike | tuple[float, ...]]
   length: int
   budget: int
   keep: bool = False
@@ -86,7 +89,7 @@ class Outcome(NamedTuple):
   seconds: float
   metrics: Mapping[str, float | None] = {}
   curves: Mapping[str, Sequence[float | None]] = {}
-  details: Mapping[str, Any] = {}
+  details: Mapping[str, object] = {}
   reason: str = ''
   net: Mapping[str, np.ndarray] | None = None
   networks: Sequence[tuple[int, Mapping[str, np.ndarray]]] = ()
@@ -132,24 +135,24 @@ class Loop(NamedTuple):
     first: updates of the first advance, before anything is known of its pace.
   """
 
-  start: Callable[[Sequence[Job], Mapping[str, TrialState]], Any]
-  advance: Callable[[Any, int], tuple[Any, Advanced]]
-  charge: Callable[[Any, float], Any]
-  snapshot: Callable[[Any], dict[str, TrialState]]
-  results: Callable[[Any], tuple[Any, list[Outcome]]]
-  free: Callable[[Any], int]
-  join: Callable[[Any, Sequence[Job], Mapping[str, TrialState]], Any]
+  start: Callable[[Sequence[Job], Mapping[str, TrialState]], object]
+  advance: Callable[[object, int], tuple[object, Advanced]]
+  charge: Callable[[object, float], object]
+  snapshot: Callable[[object], dict[str, TrialState]]
+  results: Callable[[object], tuple[object, list[Outcome]]]
+  free: Callable[[object], int]
+  join: Callable[[object, Sequence[Job], Mapping[str, TrialState]], object]
   first: int = 1
 
 
-def named(tree: Any) -> list[tuple[str, Any]]:
+def named(tree: object) -> list[tuple[str, Array]]:
   """`(path, leaf)` of every leaf of a tree, paths as checkpoints have them."""
   paths = jax.tree_util.tree_flatten_with_path(tree)[0]
   name = lambda path: jax.tree_util.keystr(path, simple=True, separator='/')
   return [(name(path), leaf) for path, leaf in paths]
 
 
-def restored(tree: Any, leaves: Mapping[str, np.ndarray]) -> Any:
+def restored(tree: Tree, leaves: Mapping[str, np.ndarray]) -> Tree:
   """`tree` with these leaves in place of its own.
 
   Args:

@@ -5,7 +5,7 @@ pool of examples has its batch first, the layers have time first.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from lstm_jax.nn.equations import (
 )
 from lstm_jax.ops.checked import checked
 from lstm_jax.types import Array, Cell
+from lstm_jax.types import Params as CellParams
 
 
 class Params(NamedTuple):
@@ -33,7 +34,7 @@ class Params(NamedTuple):
   """
 
   embedding: Array | None
-  layers: tuple[Any, ...]
+  layers: tuple[CellParams, ...]
   w: Array
   b: Array
 
@@ -102,13 +103,17 @@ def make_model(
   size = output_size(first)
   cells = (first, *(make_cell(size) for _ in range(layers - 1)))
   state = next((field for field in carry._fields if field != output), None)
-  if reads == 'state' and state is None:
-    raise ValueError(
-      f'reads=state: cell {name_of(first)} has no state beside its output'
-    )
+  read_field = output
+  if reads == 'state':
+    if state is None:
+      raise ValueError(
+        f'reads=state: cell {name_of(first)} has no state beside its output'
+      )
+    read_field = state
   if every_step and reads != 'output':
     raise ValueError(f'reads={reads}: outputs at every step read the output')
-  if initial != 'cell' and not convert.kind_of(first):
+  kind = convert.kind_of(first)
+  if initial != 'cell' and kind is None:
     raise ValueError(
       f'initial={initial}: cell {name_of(first)} is in no other library; '
       'write initial=cell'
@@ -120,7 +125,7 @@ def make_model(
     if vocabulary:
       shape = (vocabulary, embedding)
       table = _table(next(keys), shape, initial)
-    made = [_layer(cell, next(keys), initial) for cell in cells]
+    made = [_layer(cell, kind, next(keys), initial) for cell in cells]
     w = _matrix(next(keys), (size, num_outputs), initial)
     return Params(table, tuple(made), w, jnp.zeros(num_outputs))
 
@@ -137,7 +142,8 @@ def make_model(
         outputs=not last or every_step or reads == 'mean',
         kernel=kernel,
       )
-      xs = ran.ys
+      if ran.ys is not None:
+        xs = ran.ys
     if every_step:
       return jnp.moveaxis(_affine(xs, params), 0, 1)
     if reads == 'mean':
@@ -145,7 +151,7 @@ def make_model(
       steps = jnp.asarray(steps, xs.dtype)
       read = jnp.sum(xs, 0) / steps.reshape(-1, 1)
     else:
-      read = getattr(ran.last, state if reads == 'state' else output)
+      read = getattr(ran.last, read_field)
     return _affine(read, params)
 
   def which():
@@ -173,14 +179,13 @@ def _table(key, shape, initial):
   return jax.random.uniform(key, shape, minval=-0.05, maxval=0.05)
 
 
-def _layer(cell, key, initial):
+def _layer(cell, kind, key, initial):
   """Params of one layer, drawn in the layout of Keras."""
   if initial == 'cell':
     return cell.init(key, cell.numbers)
-  kind = convert.kind_of(cell)
   # Biases alone: 0, or what a number of the cell says (a forget gate's 1).
   biases = cell.init(key, {'init_range': 0.0})
-  kernel, recurrent, bias = convert.export_weights('keras', kind, cell, biases)
+  kernel, recurrent, bias = _in_keras(kind, cell, biases)
   key_x, key_h = jax.random.split(key)
   kernel = _matrix(key_x, kernel.shape, initial)
   if initial == 'normal':
@@ -188,3 +193,8 @@ def _layer(cell, key, initial):
   else:
     recurrent = jax.nn.initializers.orthogonal()(key_h, recurrent.shape)
   return convert.import_weights('keras', kind, cell, [kernel, recurrent, bias])
+
+
+def _in_keras(kind, cell, params):
+  """The kernel, the recurrent kernel and the biases of a layer of Keras."""
+  return convert.export_weights('keras', kind, cell, params)

@@ -52,6 +52,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, overload
 import lstm_jax
 from lstm_jax.choices import unknown
 from lstm_jax.lab.store import files, machine
+from lstm_jax.lab.store.documents import Number, Value
 from lstm_jax.lab.store.faults import StoreError
 
 if TYPE_CHECKING:
@@ -91,10 +92,6 @@ _UNREADABLE = (
   OSError,
   StoreError,
 )
-
-
-# What an option or a number can be: bool and int are among the floats.
-Value = float | str | tuple[float, ...] | None
 
 
 class Broken(ValueError):
@@ -158,7 +155,7 @@ class Entry(NamedTuple):
   name: str
   summary: str
   options: dict[str, Option]
-  numbers: dict[str, Value]
+  numbers: dict[str, Number]
   provides: dict[str, dict[str, object]]
   needs: dict[str, Need]
   task_needs: dict[str, Need]

@@ -11,7 +11,7 @@ others). Grids do not see them.
 from collections.abc import Mapping
 
 from lstm_jax.lab.plan import catalog
-from lstm_jax.lab.plan.catalog import Value
+from lstm_jax.lab.store.documents import Value
 
 SEEDS, BUDGET = 10, 100_000
 # Where the task is a data set.

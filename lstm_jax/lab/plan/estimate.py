@@ -52,7 +52,7 @@ def cores() -> int:
 def sequences(setting: Setting) -> float:
   """Training sequences that a trial of this setting is expected to see."""
   published = dict(setting.published).get('success_after', setting.budget)
-  return min(setting.budget, setting.expected_sequences or published)
+  return min(setting.budget, setting.expected_sequences or float(published))
 
 
 def steps_to_come(

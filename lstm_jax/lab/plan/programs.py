@@ -40,7 +40,7 @@ def program_key(setting: Setting) -> str:
   """
   static = resolved(setting)
   del static['seed'], static['budget']
-  static['numbers'] = sorted(static['numbers'])
+  static['numbers'] = sorted(dict(setting.numbers))
   if not length_is_static(setting):
     del static['length']
   return seal.digest(static)[:12]

@@ -12,7 +12,8 @@ import os
 import re
 
 from lstm_jax.choices import unknown
-from lstm_jax.lab.plan.catalog import Option, Value
+from lstm_jax.lab.plan.catalog import Option
+from lstm_jax.lab.store.documents import Number, Value
 
 MAX_INT = 2**31 - 1
 MAX_SIZE = 4096
@@ -176,7 +177,7 @@ def option(option: Option, value: object, source: str) -> Value:
   raise Refused(f'{source}={value}: must be one of {allowed(option)}{tail}')
 
 
-def number(name: str, value: object, source: str) -> Value:
+def number(name: str, value: object, source: str) -> Number:
   """A traced number, read by the conventions of `catalog` for its name.
 
   Text gives one value per block as `-3:-6`.

@@ -1,13 +1,13 @@
 """What tables say in one place: numbers and intervals as text."""
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lstm_jax.lab.report import further_run, statistics, verdict_words, verdicts
 from lstm_jax.lab.report.measures import JUDGED, Measure
 from lstm_jax.lab.report.rows import Reading
 from lstm_jax.lab.report.summaries import TESTS
+from lstm_jax.lab.store.documents import Figures
 
 EMPTY = '–'
 MARKS = {
@@ -45,14 +45,14 @@ class Table(NamedTuple):
   label: str = ''
 
 
-def count(value, nothing: str = EMPTY) -> str:
+def count(value: float | None, nothing: str = EMPTY) -> str:
   """A number of sequences or weights; infinity as ∞."""
   if value is None:
     return nothing
   return f'{value:,.0f}' if math.isfinite(value) else '∞'
 
 
-def number(value, form: str, nothing: str = EMPTY) -> str:
+def number(value: float | None, form: str, nothing: str = EMPTY) -> str:
   """A number in a format of Python's."""
   return nothing if value is None else format(value, form)
 
@@ -144,7 +144,7 @@ def ours(reading: Reading) -> Cell:
   return Cell(cell.main, ', '.join(filter(None, (kind, cell.minor))))
 
 
-def published(figures: Mapping[str, Any]) -> Cell:
+def published(figures: Figures) -> Cell:
   """The published figure that is compared, as an overview says it."""
   metric = further_run.metric_of(figures)
   if not metric:
@@ -157,7 +157,7 @@ def published(figures: Mapping[str, Any]) -> Cell:
   )
 
 
-def published_share(figures: Mapping[str, Any]) -> Cell:
+def published_share(figures: Figures) -> Cell:
   """Published trials that were successful, of all."""
   percent = verdicts.published_percent(figures)
   successes = verdicts.published_successes(figures)
@@ -171,7 +171,7 @@ def published_share(figures: Mapping[str, Any]) -> Cell:
   return Cell(f'{successes}/{trials}', f'{percent:g} %')
 
 
-def published_success(figures: Mapping[str, Any]) -> Cell:
+def published_success(figures: Figures) -> Cell:
   """Published sequences to success."""
   mean = verdicts.published_mean(figures)
   if mean is not None:
@@ -180,12 +180,12 @@ def published_success(figures: Mapping[str, Any]) -> Cell:
   return Cell(f'> {count(cap)}') if cap else Cell('')
 
 
-def published_error(figures: Mapping[str, Any]) -> float | None:
+def published_error(figures: Figures) -> float | None:
   """Published mean absolute test error."""
   return figures.get('absolute', figures.get('difference'))
 
 
-def published_wrong(figures: Mapping[str, Any]) -> Cell:
+def published_wrong(figures: Figures) -> Cell:
   """Published test sequences that were wrong."""
   if 'fraction' in figures:
     fraction = figures['fraction']

@@ -6,13 +6,15 @@ given to. The same for HTML and Markdown.
 
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lstm_jax.lab.report import cells, further_run
 from lstm_jax.lab.report.cells import EMPTY, Cell, Table
 from lstm_jax.lab.report.measures import Measure
 from lstm_jax.lab.report.rows import Reading, Row, data, heading
+from lstm_jax.lab.report.statistics import Interval
 from lstm_jax.lab.report.summaries import TESTS, shown
+from lstm_jax.lab.store.documents import Figures
 
 _MEAN = 'mean of the seeds that trained to the end, with 95 % t-interval'
 _PAPER = lambda figures: Cell('')
@@ -35,7 +37,7 @@ class Column(NamedTuple):
   heading: str
   meaning: str
   cell: Callable[[Reading], Cell]
-  paper: Callable[[Mapping[str, Any]], Cell] = _PAPER
+  paper: Callable[[Figures], Cell] = _PAPER
   level: Callable[[Mapping[str, float]], Cell] = _LEVEL
   right: bool = True
   always: bool = False
@@ -88,7 +90,7 @@ def table_of(row: Row) -> tuple[Table, dict[str, str]]:
 
 def _levels(readings):
   """Predictor -> levels, as the first reading that knows it has them."""
-  found = {}
+  found: dict[str, dict[str, float]] = {}
   for reading in readings:
     for name, level in reading.levels.items():
       found.setdefault(name, level)
@@ -147,7 +149,7 @@ def _range(r):
   held = r.measures.get(r.metric)
   if held is None or len(held.values) < 2:
     return Cell(EMPTY)
-  return Cell(further_run.span((held.low, held.high), r.metric))
+  return Cell(further_run.span(Interval(held.low, held.high), r.metric))
 
 
 def _best(r):

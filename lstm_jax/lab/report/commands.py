@@ -2,6 +2,7 @@
 
 import itertools
 import shlex
+from collections.abc import Collection
 
 from lstm_jax.lab.plan import defaults
 from lstm_jax.lab.plan.grid import AXES
@@ -12,7 +13,7 @@ from lstm_jax.lab.store.setting import Setting
 _SWEEP = 'python -m experiments.sweep'
 
 
-def command(setting: Setting, seeds) -> str:
+def command(setting: Setting, seeds: Collection[int]) -> str:
   """The command line whose plan is the trials of one row.
 
   Args:
@@ -62,7 +63,7 @@ def _flags(setting):
   ]
 
 
-def seeds_text(seeds) -> str:
+def seeds_text(seeds: Collection[int]) -> str:
   """Seeds as `--seeds` reads them: a count where they begin at 0, or spans."""
   ordered = sorted(set(seeds))
   if ordered == list(range(len(ordered))):

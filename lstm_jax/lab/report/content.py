@@ -1,7 +1,7 @@
 """What a report holds, in order, before it is HTML or Markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 from lstm_jax.lab.plan import grid, programs, values
 from lstm_jax.lab.report import (
@@ -19,6 +19,7 @@ from lstm_jax.lab.report.notes import notes
 from lstm_jax.lab.report.rows import Row, heading, published_rows, tried
 from lstm_jax.lab.report.summaries import parts
 from lstm_jax.lab.store import reruns
+from lstm_jax.lab.store.documents import Figures, Record
 from lstm_jax.lab.store.setting import Setting
 
 
@@ -155,7 +156,7 @@ def shown(blocks: Iterable[Block], pictures: Iterable[str]) -> list[Block]:
     pictures: names of the figures that were drawn.
   """
   names = list(pictures)
-  held = []
+  held: list[Block] = []
   for block in blocks:
     if isinstance(block, Pictures):
       block = Pictures(
@@ -178,9 +179,9 @@ def shown(blocks: Iterable[Block], pictures: Iterable[str]) -> list[Block]:
 
 def published_figures(
   trials: Mapping[str, Setting],
-) -> dict[str, dict[str, Mapping[str, Any]]]:
+) -> dict[str, dict[str, Figures]]:
   """Grid -> row -> the published figures that a plan has for it."""
-  found = {}
+  found: dict[str, dict[str, Figures]] = {}
   for setting in trials.values():
     if setting.figures:
       found.setdefault(setting.grid, {})[setting.row] = setting.figures
@@ -189,7 +190,7 @@ def published_figures(
 
 def planned(trials: Mapping[str, Setting]) -> dict[str, dict[str, int]]:
   """Grid -> row -> how many trials of it a plan has."""
-  found = {}
+  found: dict[str, dict[str, int]] = {}
   for setting in trials.values():
     counts = found.setdefault(setting.grid, {})
     counts[setting.row] = counts.get(setting.row, 0) + 1
@@ -216,7 +217,7 @@ _COUNTED = {
 
 
 def missing_or_wrong(
-  trials: Mapping[str, Setting], rows: Sequence[Mapping[str, Any]]
+  trials: Mapping[str, Setting], rows: Sequence[Mapping[str, object]]
 ) -> list[str]:
   """What is missing or wrong in trials, one sentence each.
 
@@ -238,13 +239,15 @@ def missing_or_wrong(
   ):
     held = [row for row in rows if row['status'] == status]
     for unit, some in parts(
-      held, lambda row: programs.unit_of(row['learner'])
+      held, lambda row: programs.unit_of(str(row['learner']))
     ).items():
       said.append(
         f'{len(some):,} of {len(rows):,} trials {word}; they {_COUNTED[unit]}.'
       )
     if held and status == 'failed':
-      reasons = reruns.failures({row['trial']: row for row in held})
+      reasons = reruns.failures(
+        {str(row['trial']): cast(Record, row) for row in held}
+      )
       said += (f'{of:,} failed by {why}' for why, of in reasons.most_common())
   if any(row.get('drift') for row in rows):
     said.append(
@@ -343,7 +346,7 @@ def _others(others):
 def _data(rows):
   """The facts of the data of each task; where trials differ, each wording."""
   for task, held in parts(rows, lambda row: row.task).items():
-    found = {}
+    found: dict[str, dict[str, None]] = {}
     for reading in (r for row in held for r in row.readings):
       for name, words in reading.facts.items():
         found.setdefault(name, {}).update(dict.fromkeys(words))
@@ -362,7 +365,7 @@ def _rules(published):
 
 def _legend(rows):
   """What each column of the report's tables means, one line each."""
-  found = {}
+  found: dict[str, str] = {}
   for row in rows:
     for name, meaning in table_of(row)[1].items():
       found.setdefault(name, meaning)

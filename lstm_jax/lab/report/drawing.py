@@ -6,6 +6,7 @@ is otherwise complete.
 
 import io
 import re
+from collections.abc import Iterable
 from html import escape
 
 from lstm_jax.lab.report.content import Report
@@ -14,8 +15,10 @@ from lstm_jax.lab.report.figures.axis import AXES, against
 from lstm_jax.lab.report.figures.confusion import confusion
 from lstm_jax.lab.report.figures.curves import learning_curves
 from lstm_jax.lab.report.figures.free_run import free_runs
+from lstm_jax.lab.report.figures.scales import Drawn, drawn_in
 from lstm_jax.lab.report.style import COLOURS, INK, PAPER
 from lstm_jax.lab.report.summaries import parts
+from lstm_jax.lab.report.trace import Trace
 
 _STYLE = {
   'font.size': 10,
@@ -63,13 +66,18 @@ _RUN = (
 )
 
 
-def draw_all(report: Report, traces=()) -> dict[str, tuple[str, str]]:
+# (title, trace, blocks) of a solved net, see `sequence.draw_sequence`.
+Traced = tuple[str, Trace, int | None]
+
+
+def draw_all(
+  report: Report, traces: Iterable[Traced] = ()
+) -> dict[str, tuple[str, str]]:
   """Every figure of a report.
 
   Args:
     report: of `content.made`.
-    traces: `(title, trace, blocks)` of solved nets, see
-      `sequence.draw_sequence`.
+    traces: of solved nets.
 
   Returns:
     name -> (caption, SVG): 'lengths', 'windows', 'overview', 'row:ANCHOR',
@@ -84,7 +92,9 @@ def draw_all(report: Report, traces=()) -> dict[str, tuple[str, str]]:
   return rendered(_figures(report, traces))
 
 
-def rendered(drawn) -> dict[str, tuple[str, str]]:
+def rendered(
+  drawn: Iterable[tuple[str, Drawn | None]],
+) -> dict[str, tuple[str, str]]:
   """Figures as SVG, drawn in the style of a report.
 
   Args:
@@ -97,10 +107,9 @@ def rendered(drawn) -> dict[str, tuple[str, str]]:
   Raises:
     ImportError: matplotlib is not installed.
   """
-  import matplotlib
 
-  found = {}
-  with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE}):
+  found: dict[str, tuple[str, str]] = {}
+  with drawn_in(_STYLE):
     for name, made in drawn:
       if made is not None:
         caption, figure = made
@@ -143,10 +152,10 @@ def inline(svg: str, caption: str) -> str:
     svg = svg.replace(colour, f'var(--c{i})')
   svg = re.sub(r' xmlns(:\w+)?="[^"]*"', '', svg)
   svg = svg.replace('xlink:href', 'href')
-  size = re.search(r'<svg [^>]*\bwidth="([\d.]+)pt"', svg)
+  size = re.findall(r'<svg [^>]*\bwidth="([\d.]+)pt"', svg)
   # As wide as drawn, unless the page is narrower; then no narrower than can be
   # read.
-  width = float(size[1])
+  width = float(size[0])
   style = f'style="max-width:{width:.0f}pt;min-width:{0.7 * width:.0f}pt" '
   label = f'role="img" aria-label="{escape(caption)}" '
   return svg.replace('<svg ', f'<svg {label}{style}', 1)

@@ -7,7 +7,6 @@ its text are the constants that the code uses.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from lstm_jax.lab.report.measures import (
   LEVEL,
@@ -23,6 +22,7 @@ from lstm_jax.lab.report.verdict_words import (
   Verdict,
 )
 from lstm_jax.lab.report.verdict_words import WIDEST as WIDEST_FACTOR
+from lstm_jax.lab.store.documents import Figures
 from lstm_jax.lab.store.metrics import BY_NAME, METRICS
 
 FEWEST = 5  # seeds
@@ -56,7 +56,7 @@ RULE = (
 )
 
 
-def metric_of(figures: Mapping[str, Any]) -> str:
+def metric_of(figures: Figures) -> str:
   """Which metric is compared with the figures of one run, '' for none."""
   return next(
     (
@@ -69,17 +69,19 @@ def metric_of(figures: Mapping[str, Any]) -> str:
   )
 
 
-def published(figures: Mapping[str, Any], metric: str) -> float | None:
+def published(figures: Figures, metric: str) -> float | None:
   """The published figure of a metric in the unit of records, or None.
 
   In published figures an accuracy is in percent, in records a fraction.
   """
   key = BY_NAME[metric].published if metric in BY_NAME else ''
   value = figures.get(key) if key else None
-  return value / 100 if value is not None and is_share(metric) else value
+  if not isinstance(value, int | float):
+    return None
+  return value / 100 if is_share(metric) else value
 
 
-def published_text(figures: Mapping[str, Any], metric: str) -> str:
+def published_text(figures: Figures, metric: str) -> str:
   """The published figure of a metric, with the digits that were published."""
   value = figures.get(BY_NAME[metric].published)
   if value is None:
@@ -105,7 +107,7 @@ def one_more(values: Sequence[float], more: float = 0.0) -> Interval | None:
 def verdict(
   values: Mapping[str, Sequence[float]],
   missing: int,
-  figures: Mapping[str, Any],
+  figures: Figures,
 ) -> Verdict:
   """Applies `RULE`.
 
@@ -117,7 +119,8 @@ def verdict(
       `loss`, `of` (test examples); each may be missing.
   """
   metric = metric_of(figures)
-  if not metric:
+  value = published(figures, metric)
+  if value is None:
     return Verdict(NONE, 'the source gives no figure to compare')
   ours = list(values.get(metric, ()))
   if metric == 'test_loss':
@@ -129,11 +132,10 @@ def verdict(
   if missing:
     said = f'{missing:,} trial{"s" * (missing != 1)} still to come'
     return Verdict(UNDER, said, expected=expected)
-  if count < FEWEST:
+  if count < FEWEST or expected is None:
     seeds = f'{count} seed{"s" * (count != 1)} trained to the end'
     said = f'{seeds}, the rule asks for {FEWEST}'
     return Verdict(UNDER, said, expected=expected)
-  value = published(figures, metric)
   said = (
     f'published {shown(value, metric)}; {100 * LEVEL:g} % of further runs are '
     f'expected in {span(expected, metric)}'
@@ -171,12 +173,13 @@ def span(found: Interval | None, metric: str) -> str:
 def _expected(ours, metric, figures, tests):
   if not is_share(metric):
     found = one_more([math.log(value) for value in ours])
+    if found is None:
+      return None
     # Two seeds a long way apart reach beyond the largest number.
     return Interval(*(math.exp(min(max(x, -700), 700)) for x in found))
-  of = figures.get('of')
+  of, share = figures.get('of'), published(figures, metric)
   more = 0.0
-  if metric == 'test_accuracy' and of and tests:
-    share = published(figures, metric)
+  if metric == 'test_accuracy' and of and tests and share is not None:
     more = max(0.0, share * (1 - share) * (1 / of - 1 / tests))
   return one_more(ours, more)
 

@@ -9,6 +9,8 @@ the sum of those solved favours nobody. What is trained to its end is compared
 in `headline_means`.
 """
 
+from collections.abc import Iterable
+
 from lstm_jax.lab.report import headline_means, statistics
 from lstm_jax.lab.report.summaries import Summary, order, parts, shown
 
@@ -49,7 +51,7 @@ def clauses(summaries: list[Summary]) -> list[str]:
   """The parts of the sentence, one a task where they are few."""
   if not summaries:
     return ['No trial has finished yet']
-  names = names_of({s.setting.get('cell') for s in summaries})
+  names = names_of({str(s.setting.get('cell')) for s in summaries})
   units = parts(summaries, lambda s: s.unit)
   said = []
   if 'sequences' in units:
@@ -76,7 +78,7 @@ def _of_tasks(summaries, names):
   return [f'{task}: {_of_task(held, names)}' for task, held in tasks.items()]
 
 
-def names_of(cells) -> dict[str, str]:
+def names_of(cells: Iterable[str]) -> dict[str, str]:
   """Cell -> what people call it; its own name where two would share one."""
   called = {cell: _NAMES.get(cell, shown(cell)) for cell in cells}
   taken = list(called.values())
@@ -91,7 +93,8 @@ def _of_task(held, names):
   for name, alike in _CONTRASTS.items():
     found = _place(held, name, alike)
     if found:
-      return _contrast(name, alike, *found, names)
+      same, groups = found
+      return _contrast(name, alike, same, groups, names)
   solved, trials = _count(held)
   low, high = statistics.wilson(solved, trials)
   cell = names[held[0].setting.get('cell')]

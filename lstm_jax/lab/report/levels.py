@@ -1,16 +1,30 @@
 """What a predictor without memory reaches on a task."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict, cast
 
 from lstm_jax.lab.plan import catalog
 
 _SHORT = 50  # steps below which the levels of T = 100 do not hold
 
 
+class Trivial(TypedDict, total=False):
+  """The best constant predictor of a task.
+
+  Attributes:
+    predictor: words for it.
+    absolute, squared, wrong: its mean errors, and the share that is wrong.
+  """
+
+  predictor: str
+  absolute: float
+  squared: float
+  wrong: float
+
+
 def trivial(
-  task: str, options: Mapping[str, Any], length: int | None
-) -> Mapping[str, Any] | None:
+  task: str, options: Mapping[str, object], length: int | None
+) -> Trivial | None:
   """Error levels of the best constant predictor.
 
   Args:
@@ -31,7 +45,7 @@ def trivial(
     for condition, levels in known.trivial
     if condition.keys() <= options.keys() and catalog.holds(condition, options)
   )
-  levels = next(fitting, None)
+  levels = cast(Trivial | None, next(fitting, None))
   if levels is None:
     return None
   if task == 'adding' and length and length != 100:

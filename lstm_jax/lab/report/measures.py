@@ -6,13 +6,14 @@ Which trials a metric is summed up over is said in `store.metrics`.
 import math
 import statistics as plain
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 from lstm_jax.lab.report.statistics import Interval, student
+from lstm_jax.lab.store.documents import Details
 from lstm_jax.lab.store.metrics import BY_NAME
 
 LEVEL = 0.95
-_Records = Sequence[Mapping[str, Any]]
+_Ended = TypeVar('_Ended', bound=Mapping[str, object])
 _FINISHED = ('budget', 'solved')  # trained to the end
 _OVER = {
   'solved': lambda status: status == 'solved',
@@ -75,9 +76,9 @@ def measures_of(
   for name in dict.fromkeys(name for _, metrics in trials for name in metrics):
     over = _OVER[BY_NAME[name].over if name in BY_NAME else 'finished']
     values = [
-      metrics[name]
+      value
       for status, metrics in trials
-      if over(status) and metrics.get(name) is not None
+      if over(status) and (value := metrics.get(name)) is not None
     ]
     if values:
       interval = t_interval(values)
@@ -128,11 +129,11 @@ def ends(measure: Measure, metric: str) -> tuple[float, float]:
   return max(low, measure.mean / 2), high
 
 
-def levels_of(records: _Records) -> dict[str, dict[str, float]]:
+def levels_of(details: Sequence[Details]) -> dict[str, dict[str, float]]:
   """Predictor -> metric of the test part -> mean over those that have it."""
-  held = {}
-  for record in records:
-    for name, level in (record['details'].get('levels') or {}).items():
+  held: dict[str, dict[str, list[float]]] = {}
+  for one in details:
+    for name, level in (one.get('levels') or {}).items():
       for metric, value in level.items():
         if value is not None:
           of = held.setdefault(name, {}).setdefault(f'test_{metric}', [])
@@ -161,9 +162,11 @@ def best_level(
   return Level(name, value, above)
 
 
-def confusion_of(records: _Records) -> tuple[tuple[float, ...], ...] | None:
+def confusion_of(
+  details: Sequence[Details],
+) -> tuple[tuple[float, ...], ...] | None:
   """Mean over trials of the shares of each true class, None without any."""
-  held = [one['details'].get('confusion') for one in records]
+  held = [one.get('confusion') for one in details]
   held = [counts for counts in held if counts]
   held = [counts for counts in held if len(counts) == len(held[0])]
   if not held:
@@ -182,15 +185,15 @@ def confusion_of(records: _Records) -> tuple[tuple[float, ...], ...] | None:
   )
 
 
-def facts_of(records: _Records) -> dict[str, tuple[str, ...]]:
+def facts_of(details: Sequence[Details]) -> dict[str, tuple[str, ...]]:
   """Name -> what the records say under it, each wording once."""
-  found = {}
-  for record in records:
-    for name, words in (record['details'].get('facts') or {}).items():
+  found: dict[str, dict[str, None]] = {}
+  for one in details:
+    for name, words in (one.get('facts') or {}).items():
       found.setdefault(name, {})[str(words)] = None
   return {name: tuple(words) for name, words in found.items()}
 
 
-def finished(records: _Records) -> list[Mapping[str, Any]]:
+def finished(records: Sequence[_Ended]) -> list[_Ended]:
   """The trials that trained to the end."""
   return [record for record in records if record['status'] in _FINISHED]

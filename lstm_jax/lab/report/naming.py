@@ -5,8 +5,8 @@ readings of one published row meet whatever grids they were run from.
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 from lstm_jax.lab.plan.values import written
 from lstm_jax.lab.report.summaries import FIELDS, parts
@@ -26,7 +26,7 @@ def alike(setting: Setting) -> str:
   return seal.canonical(seal.plain({**resolved(setting), 'seed': 0}))
 
 
-def place(setting: Setting) -> tuple:
+def place(setting: Setting) -> tuple[object, ...]:
   """What the readings of one published row have in common."""
   figures = setting.figures
   if not figures:
@@ -49,7 +49,8 @@ def groups(trials: Mapping[str, Setting]) -> list[list[Trial]]:
     Lists of trials: published rows in the order of their tables' numbers,
     then all others in the order in which they come.
   """
-  places, found = {}, {}
+  places: dict[str, tuple[object, ...]] = {}
+  found: dict[tuple[object, ...], list[Trial]] = {}
   given = [Trial(*pair) for pair in trials.items()]
   for trial in sorted(given, key=lambda one: not one.setting.figures):
     setting = trial.setting
@@ -85,7 +86,7 @@ def source_of(setting: Setting) -> str:
   return setting.source or setting.grid
 
 
-def row_names(groups):
+def row_names(groups: list[list[Trial]]) -> list[str]:
   """A name for each group that tells it from the others of its table."""
   short = [_short_name(group) for group in groups]
   tables = [source_of(group[0].setting) for group in groups]
@@ -116,7 +117,7 @@ def _short_name(group):
   return ''.join(kept).rstrip('-_ ') or rows[0]
 
 
-def anchor(text, used):
+def anchor(text: str, used: Collection[str]) -> str:
   """A name for links that is not among those used."""
   made = re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-') or 'row'
   number = 2
@@ -147,7 +148,7 @@ def differences(setting: Setting, others: list[Setting]) -> str:
   )
 
 
-def _flat(setting) -> dict[str, Any]:
+def _flat(setting) -> dict[str, object]:
   """Name -> text of everything that a setting has."""
   found = {name: getattr(setting, name) for name in (*FIELDS, 'budget')}
   found |= setting.options

@@ -2,7 +2,7 @@
 
 from lstm_jax.lab.report import cells, verdict_words
 from lstm_jax.lab.report.cells import EMPTY, MARKS, Cell, Table, factor
-from lstm_jax.lab.report.rows import Row, heading, title
+from lstm_jax.lab.report.rows import Reading, Row, heading, title
 from lstm_jax.lab.report.summaries import parts
 
 MATRIX = (
@@ -72,7 +72,7 @@ def matrices(rows: list[Row]) -> dict[str, Table]:
 
 def _matrix(rows):
   names = list(parts([x for r in rows for x in r.readings], lambda x: x.name))
-  held = {name: {} for name in names}
+  held: dict[str, dict[str, Reading]] = {name: {} for name in names}
   for row in rows:
     for reading in row.readings:
       held[reading.name][row.anchor] = reading

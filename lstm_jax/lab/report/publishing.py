@@ -4,20 +4,20 @@ import hashlib
 import importlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import lstm_jax
 from lstm_jax.lab.report import drawing, html_page
 from lstm_jax.lab.store import faults, files, seal
+from lstm_jax.lab.store.folder import Folder
 
 LEFT_OUT = 'No figures: matplotlib is not installed (pip install ".[plot]").'
 # Behind it stand the checksums of all files of a report.
 _MARK = b'<!-- sha256 '
 
 
-def directory(folders, out: str | Path | None) -> Path:
+def directory(folders: Sequence[Folder], out: str | Path | None) -> Path:
   """Where the report goes, which is there afterwards."""
   if out is None:
     if len(folders) > 1:
@@ -34,7 +34,7 @@ def directory(folders, out: str | Path | None) -> Path:
   return out
 
 
-def key(held: Any) -> str:
+def key(held: object) -> str:
   """Hash of all that a report is made from.
 
   Args:

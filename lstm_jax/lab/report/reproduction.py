@@ -6,6 +6,7 @@ README.md and of docs/reproduction.md that are made from them.
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lstm_jax.lab.report import rows as rows_of
@@ -78,7 +79,7 @@ def _rounded(number, digits=None):
   return None if number is None else round(number, digits)
 
 
-def table(rows) -> str:
+def table(rows: Sequence[Mapping[str, str]]) -> str:
   """The table of docs/reproduction.md, in Markdown."""
   count = {word: 0 for word in verdict_words.WORDS}
   for row in rows:

@@ -21,7 +21,7 @@ accuracy), `confusion` (counts, a row for each true class) and `classes`,
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lstm_jax.lab.plan.programs import unit_of
 from lstm_jax.lab.report import (
@@ -34,6 +34,7 @@ from lstm_jax.lab.report import (
   verdicts,
 )
 from lstm_jax.lab.report.summaries import TESTS, parts, shown
+from lstm_jax.lab.store.documents import Figures, Record
 from lstm_jax.lab.store.setting import Setting
 
 RESAMPLES = 10_000
@@ -112,7 +113,7 @@ class Reading(NamedTuple):
   curves: Mapping[str, tuple[Sequence[float | None], ...]]
   confusion: Sequence[Sequence[float]] | None
   classes: tuple[str, ...]
-  after: tuple[Mapping[str, Any], ...]
+  after: tuple[Mapping[str, object], ...]
   facts: Mapping[str, tuple[str, ...]]
   kernels: Mapping[str, int]
   seconds: float
@@ -145,13 +146,13 @@ class Row(NamedTuple):
   source: str
   task: str
   length: int | None
-  figures: Mapping[str, Any]
+  figures: Figures
   readings: tuple[Reading, ...]
   best: Reading
 
 
 def published_rows(
-  trials: Mapping[str, Setting], records: Mapping[str, Mapping[str, Any]]
+  trials: Mapping[str, Setting], records: Mapping[str, Record]
 ) -> list[Row]:
   """Groups the trials of one or several runs by published row.
 
@@ -166,7 +167,8 @@ def published_rows(
     counts.
   """
   groups = naming.groups(trials)
-  made, anchors = [], set()
+  made = []
+  anchors: set[str] = set()
   for name, group in zip(naming.row_names(groups), groups, strict=True):
     one = group[0].setting
     figures = one.figures
@@ -201,7 +203,7 @@ def tried(row: Row) -> str:
   return f'{count} reading{"s" * (count != 1)} tried: {said}'
 
 
-def data(reading: Reading) -> tuple:
+def data(reading: Reading) -> tuple[object, ...]:
   """What decides the data that a reading sees, but for the seed."""
   of = reading.setting
   return of.task, of.length, of.window, repr(of.task_options)
@@ -246,11 +248,11 @@ def _reading(name, trials, records, figures):
     for status in ('given_up', 'diverged', 'failed')
   }
   finished = measures.finished(found)
-  predictors = measures.levels_of(found)
+  details = [record['details'] for record in found]
+  predictors = measures.levels_of(details)
   level = levels.trivial(
     setting.task, dict(setting.task_options), setting.length
   )
-  details = [record['details'] for record in found]
   return Reading(
     letter='',
     name=name,
@@ -286,14 +288,14 @@ def _reading(name, trials, records, figures):
     levels=predictors,
     level=measures.best_level(predictors, held),
     curves=_curves(found),
-    confusion=measures.confusion_of(finished),
+    confusion=measures.confusion_of([r['details'] for r in finished]),
     classes=next(
       (tuple(d['classes']) for d in details if d.get('classes')), ()
     ),
     after=tuple(
       r['details']['after'] for r in finished if r['details'].get('after')
     ),
-    facts=measures.facts_of(found),
+    facts=measures.facts_of(details),
     kernels={
       kernel: len(some)
       for kernel, some in parts(details, lambda d: d.get('kernel')).items()

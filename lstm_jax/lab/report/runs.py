@@ -4,11 +4,13 @@ A folder is read once, so a report of a run that goes on is of one moment.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lstm_jax.lab.plan.programs import unit_of
 from lstm_jax.lab.report.summaries import parts
 from lstm_jax.lab.store import nets, seal, trial_records
+from lstm_jax.lab.store.documents import Levels, Record
+from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.setting import Setting
 
 # Of two records of a trial the origins may differ, the results may not.
@@ -32,10 +34,10 @@ class Run(NamedTuple):
   """
 
   identity: str
-  provenance: Mapping[str, Any]
+  provenance: Mapping[str, object]
   trials: Mapping[str, Setting]
-  records: Mapping[str, Mapping[str, Any]]
-  rows: Mapping[str, Mapping[str, Any]]
+  records: Mapping[str, Record]
+  rows: Mapping[str, Mapping[str, object]]
   problems: int
   nets: tuple[str, ...]
 
@@ -52,13 +54,13 @@ class Joined(NamedTuple):
   """
 
   trials: dict[str, Setting]
-  records: dict[str, Mapping[str, Any]]
-  rows: list[Mapping[str, Any]]
-  levels: dict[str, Mapping[str, Any]]
+  records: dict[str, Record]
+  rows: list[Mapping[str, object]]
+  levels: dict[str, Levels]
   warnings: list[str]
 
 
-def read(opened) -> Run:
+def read(opened: Folder) -> Run:
   """A run folder, as far as it has come.
 
   Raises:
@@ -70,7 +72,9 @@ def read(opened) -> Run:
     provenance=opened.plan.get('provenance', {}),
     trials=opened.trials,
     records=records,
-    rows={row['trial']: row for row in trial_records.rows(opened, records)},
+    rows={
+      str(row['trial']): row for row in trial_records.rows(opened, records)
+    },
     problems=len(problems),
     nets=tuple(nets.names(opened)),
   )
@@ -78,7 +82,10 @@ def read(opened) -> Run:
 
 def join(runs: Sequence[Run]) -> Joined:
   """Every trial once, with setting and row of the first that has one."""
-  trials, records, rows, others = {}, {}, {}, {}
+  trials: dict[str, Setting] = {}
+  records: dict[str, Record] = {}
+  rows: dict[str, Mapping[str, object]] = {}
+  others: dict[str, str] = {}
   for run in runs:
     trials = trials | {k: v for k, v in run.trials.items() if k not in trials}
     records = {**run.records, **records}
@@ -110,8 +117,8 @@ def join(runs: Sequence[Run]) -> Joined:
 
 
 def levels_of(
-  records: Mapping[str, Mapping[str, Any]],
-) -> dict[str, Mapping[str, Any]]:
+  records: Mapping[str, Record],
+) -> dict[str, Levels]:
   """Id -> what predictors without recurrence reach on a trial's data."""
   return {
     name: record['details'].get('levels') or {}
@@ -121,7 +128,8 @@ def levels_of(
 
 def facts(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
   """Heading -> name -> value: counts, versions and device of each run."""
-  found, seen = {}, set()
+  found = {}
+  seen: set[str] = set()
   for number, run in enumerate(runs, 1):
     grids = ', '.join(
       parts(run.trials.values(), lambda setting: f'grid {setting.grid}')

@@ -168,7 +168,7 @@ def median_bootstrap(
 
 
 def mean_interval(
-  values, level: float = 0.95, resamples: int = 2_000
+  values: Sequence[float], level: float = 0.95, resamples: int = 2_000
 ) -> Interval | None:
   """BCa bootstrap interval for the mean, widened for few values.
 
@@ -236,7 +236,9 @@ def student(level: float, freedom: float) -> float:
   return float(-_special().stdtrit(freedom, (1 - level) / 2))
 
 
-def mean_of_others(values, count: int, level: float = 0.95) -> Interval | None:
+def mean_of_others(
+  values: Sequence[float], count: int, level: float = 0.95
+) -> Interval | None:
   """Where the mean of `count` further trials of the same kind would lie.
 
   With m the mean of the n values, the mean of the others lies in

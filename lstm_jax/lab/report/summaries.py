@@ -10,7 +10,7 @@ diverged or failed by an error is a trial that did not solve its task.
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 from lstm_jax.lab.plan.programs import unit_of
 from lstm_jax.lab.report import statistics
@@ -23,6 +23,7 @@ from lstm_jax.lab.report.measures import (
   measures_of,
   metric_of,
 )
+from lstm_jax.lab.store.documents import Figures, Levels
 from lstm_jax.lab.store.metrics import BY_NAME
 from lstm_jax.lab.store.trial_records import STATUSES
 
@@ -35,6 +36,10 @@ ORIGINS = ('budget', 'grid', 'row')
 TESTS = 2560  # fresh sequences that the paper tests a solved net on
 
 _NUMBERS = (*BY_NAME, 'seconds')
+
+
+_Item = TypeVar('_Item')
+_Key = TypeVar('_Key')
 
 
 class Summary(NamedTuple):
@@ -64,7 +69,7 @@ class Summary(NamedTuple):
     place: of its row in the plan, 0 where that is not known.
   """
 
-  setting: Mapping[str, Any]
+  setting: Mapping[str, object]
   unit: str
   trials: int
   solved: int
@@ -83,7 +88,7 @@ class Summary(NamedTuple):
   missing: int
   wrong: float | None
   seconds: float
-  published: Mapping[str, Any]
+  published: Figures
   measures: Mapping[str, Measure] = {}
   metric: str = ''
   level: Level | None = None
@@ -91,10 +96,10 @@ class Summary(NamedTuple):
 
 
 def summarize(
-  rows: Iterable[Mapping[str, Any]],
-  published: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+  rows: Iterable[Mapping[str, object]],
+  published: Mapping[str, Mapping[str, Figures]] | None = None,
   planned: Mapping[str, Mapping[str, int]] | None = None,
-  levels: Mapping[str, Mapping[str, Any]] | None = None,
+  levels: Mapping[str, Levels] | None = None,
 ) -> list[Summary]:
   """Groups trials by setting.
 
@@ -114,11 +119,13 @@ def summarize(
     ValueError: a row has an unknown status, or is solved without a number of
       sequences to success.
   """
-  groups: dict[tuple, list] = {}
+  groups: dict[
+    tuple[object, ...], list[tuple[dict[str, object], dict[str, object]]]
+  ] = {}
   for row in rows:
     setting = _setting(row)
     key = tuple(sorted((name, repr(v)) for name, v in setting.items()))
-    level = (levels or {}).get(row.get('trial'), {})
+    level = (levels or {}).get(str(row.get('trial')), {})
     groups.setdefault(key, []).append(
       (setting, _result(row) | {'levels': level})
     )
@@ -128,12 +135,12 @@ def summarize(
     setting = group[0][0]
     of = setting.get('grid'), setting.get('row')
     place = places.index(of) if of in places else 0
-    rows_of_grid = (published or {}).get(setting.get('grid'), {})
-    figures = rows_of_grid.get(setting.get('row'), {})
+    grid, name = str(setting.get('grid')), str(setting.get('row'))
+    figures = (published or {}).get(grid, {}).get(name, Figures())
     trials = [result for _, result in group]
     trials.sort(key=lambda one: order(one['seed']))
-    of_grid = (planned or {}).get(setting.get('grid'), {})
-    missing = of_grid.get(setting.get('row'), len(trials)) - len(trials)
+    count = (planned or {}).get(grid, {}).get(name, len(trials))
+    missing = count - len(trials)
     found.append(_summary(setting, trials, missing, figures, place))
   return sorted(found, key=_place)
 
@@ -147,7 +154,7 @@ def varying(summaries: list[Summary]) -> list[str]:
   """
   flat = [s.setting for s in summaries]
   options = option_names(summaries)
-  groups = {}
+  groups: dict[tuple[object, ...], list[Mapping[str, object]]] = {}
   for one in flat:
     alike = tuple(one.get(name) for name in ('task', 'cell', 'learner'))
     groups.setdefault(alike, []).append(one)
@@ -159,7 +166,7 @@ def varying(summaries: list[Summary]) -> list[str]:
       for group in groups.values()
     )
   ]
-  names = []
+  names: list[str] = []
   for known, nothing_counts in (
     ((*FIELDS, *free), False),
     ((*FIELDS, *options), False),
@@ -182,7 +189,7 @@ def option_names(summaries: list[Summary]) -> list[str]:
   return sorted({n for s in summaries for n in s.setting} - {*FIELDS, *ORIGINS})
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
   """A value as text: 0.5, 1,000 (whole numbers), words; - for nothing."""
   if value is None:
     return '-'
@@ -207,7 +214,7 @@ def _setting(row):
 
 def _flat(options):
   """Nested options as one dict with dotted names."""
-  found = {}
+  found: dict[str, object] = {}
   for name, value in options.items():
     if isinstance(value, Mapping):
       found |= {f'{name}.{k}': v for k, v in _flat(value).items()}
@@ -256,7 +263,7 @@ def _summary(setting, trials, missing, figures, place):
     status: sum(t['status'] == status for t in trials)
     for status in ('given_up', 'diverged', 'failed')
   }
-  levels = levels_of([{'details': t} for t in trials])
+  levels = levels_of(trials)
   return Summary(
     setting=setting,
     unit=unit_of(setting.get('learner')),
@@ -283,15 +290,17 @@ def _summary(setting, trials, missing, figures, place):
   )
 
 
-def parts(items: Iterable, key: Callable[[Any], Any]) -> dict[Any, list]:
+def parts(
+  items: Iterable[_Item], key: Callable[[_Item], _Key]
+) -> dict[_Key, list[_Item]]:
   """Key -> items that have it; keys in the order in which they first come."""
-  found = {}
+  found: dict[_Key, list[_Item]] = {}
   for item in items:
     found.setdefault(key(item), []).append(item)
   return found
 
 
-def order(value: Any) -> tuple:
+def order(value: object) -> tuple[int, float, str]:
   """Sort key of a setting's value: numbers by size, words, `full`, nothing."""
   if isinstance(value, int | float):
     return (0, value, '')

@@ -1,14 +1,42 @@
 """What goes on in a net over a sequence."""
 
+from collections.abc import Mapping
+from typing import TypedDict
+
 import numpy as np
 
 from lstm_jax.lab.plan import catalog
 from lstm_jax.lab.store import memory
+from lstm_jax.lab.store.setting import Setting
+
+
+class Trace(TypedDict, total=False):
+  """A sequence step by step, of T steps.
+
+  Attributes:
+    inputs, targets, outputs: `[T, I]`, `[T, K]`, `[T, K]`.
+    mask: `[T]`, 1 where the error counts.
+    carry: field -> `[T, n]`; of lstm1997 `s_c`, `y_c` and `y_gates`, input
+      gates first.
+    gates: how many of the gates are input and how many are output gates.
+    names: 'inputs' and 'outputs' -> names of the lines.
+  """
+
+  inputs: np.ndarray
+  targets: np.ndarray
+  outputs: np.ndarray
+  mask: np.ndarray
+  carry: dict[str, np.ndarray]
+  gates: tuple[int, int]
+  names: dict[str, list[str]]
+
 
 _GATES = ('input_gates', 'output_gates')
 
 
-def trace(setting, params, seed=0):
+def trace(
+  setting: Setting, params: Mapping[str, np.ndarray], seed: int = 0
+) -> Trace:
   """One fresh sequence through a kept net, everything on the way recorded.
 
   Args:
@@ -17,10 +45,7 @@ def trace(setting, params, seed=0):
     seed: of the sequence.
 
   Returns:
-    A dict: `inputs` [T, I], `targets` [T, K], `outputs` [T, K], `mask` [T] (1
-    where the error counts), `carry`: field -> [T, n] (of lstm1997: `s_c`,
-    `y_c`, `y_gates` with input gates first), and `gates`: how many of the
-    gates are input and how many are output gates, `(0, 0)` for other cells.
+    The `Trace`; `gates` is `(0, 0)` for other cells than lstm1997.
 
   Raises:
     Machine: this process may have too little memory for JAX.
@@ -37,11 +62,11 @@ def trace(setting, params, seed=0):
   cell = catalog.build(
     'cells', setting.cell, task.num_inputs, task.num_outputs, **cell_options
   )
-  structure = jax.tree.structure(cell.mask)
-  paths = jax.tree_util.tree_flatten_with_path(cell.mask)[0]
-  net = structure.unflatten(
-    jnp.asarray(params[jax.tree_util.keystr(p, simple=True, separator='/')])
-    for p, _ in paths
+  net = jax.tree_util.tree_map_with_path(
+    lambda path, _: jnp.asarray(
+      params[jax.tree_util.keystr(path, simple=True, separator='/')]
+    ),
+    cell.mask,
   )
   key = prng.Key(*map(jnp.asarray, prng.key_of(seed)))
   length = jnp.int32(setting.length or 1)
@@ -64,6 +89,6 @@ def trace(setting, params, seed=0):
   record = jax.tree.map(np.asarray, record)
   blocks = cell_options.get('blocks', 0)
   record['gates'] = tuple(
-    blocks * bool(cell_options.get(kind)) for kind in _GATES
+    blocks if cell_options.get(kind) else 0 for kind in _GATES
   )
   return record

@@ -8,7 +8,6 @@ its text are the constants that the code uses, so the two cannot drift apart.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from lstm_jax.lab.report import further_run, statistics
 from lstm_jax.lab.report.verdict_words import (
@@ -19,6 +18,7 @@ from lstm_jax.lab.report.verdict_words import (
   WIDEST,
   Verdict,
 )
+from lstm_jax.lab.store.documents import Figures
 
 FEWEST = 10  # trials
 LEVEL = 0.95
@@ -59,7 +59,7 @@ RULE = (
 )
 
 
-def rule_of(figures: Mapping[str, Any]) -> tuple[str, ...]:
+def rule_of(figures: Figures) -> tuple[str, ...]:
   """The rule by which a row with these published figures is judged."""
   return further_run.RULE if further_run.metric_of(figures) else RULE
 
@@ -68,7 +68,7 @@ def verdict(
   values: Mapping[str, Sequence[float]],
   trials: int,
   missing: int,
-  figures: Mapping[str, Any],
+  figures: Figures,
 ) -> Verdict:
   """The verdict on our trials, by the rule for what was published.
 
@@ -87,24 +87,24 @@ def verdict(
   return verdict_of_means(sequences, trials, missing, figures)
 
 
-def published_mean(figures: Mapping[str, Any]) -> float | None:
+def published_mean(figures: Figures) -> float | None:
   """Published sequences to success."""
   if published_percent(figures) == 0:
     return None  # what is printed there is the cap
   return figures.get('success_after')
 
 
-def published_trials(figures: Mapping[str, Any]) -> int:
+def published_trials(figures: Figures) -> int:
   """Trials behind a published figure, `TRIALS` where it is not said."""
   return int(figures.get('trials') or TRIALS)
 
 
-def published_percent(figures: Mapping[str, Any]) -> float | str | None:
+def published_percent(figures: Figures) -> float | str | None:
   """Published share of successful trials, in percent, or in words."""
   return figures.get('success_percent')
 
 
-def published_successes(figures: Mapping[str, Any]) -> int | None:
+def published_successes(figures: Figures) -> int | None:
   """Published successful trials; None where the share is given in words."""
   percent = published_percent(figures)
   if isinstance(percent, str):
@@ -119,7 +119,7 @@ def verdict_of_means(
   sequences: Sequence[float],
   trials: int,
   missing: int,
-  figures: Mapping[str, Any],
+  figures: Figures,
 ) -> Verdict:
   """Applies `RULE`.
 
@@ -141,8 +141,10 @@ def verdict_of_means(
   ratio = reach = p = None
   if mean and solved:
     ratio = math.fsum(sequences) / solved / mean
+  found = None
   if solved > 1:
     found = statistics.mean_of_others(sequences, of, LEVEL)
+  if found:
     reach = math.sqrt(found.high / found.low)
   if successes is not None and trials:
     p = statistics.same_share(solved, trials, successes, of)

@@ -1,5 +1,10 @@
 """Writes a report: finds out whether it is there, makes it, publishes it."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
 from lstm_jax.lab.report import (
   content,
   drawing,
@@ -12,9 +17,13 @@ from lstm_jax.lab.report import (
 )
 from lstm_jax.lab.report.rows import heading
 from lstm_jax.lab.store import nets
+from lstm_jax.lab.store.folder import Folder
+from lstm_jax.lab.store.setting import Setting
 
 
-def write(folders, out=None):
+def write(
+  folders: Sequence[Folder], out: str | Path | None = None
+) -> list[Path]:
   """Writes the report of one or several run folders.
 
   A file that would not change is not touched, and nothing is computed where
@@ -61,7 +70,8 @@ def write(folders, out=None):
 
 def _traces(folders, report):
   """(title, trace, blocks) of one solved net a task; why some are missing."""
-  held = {}  # what is alike -> (setting, net) of each kept net
+  # What is alike -> (setting, net) of each kept net.
+  held: dict[str, list[tuple[Setting, dict[str, np.ndarray]]]] = {}
   for opened in folders:
     for name, params in nets.load(opened).items():
       if setting := opened.trials.get(name):

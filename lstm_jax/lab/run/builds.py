@@ -4,12 +4,25 @@ Everything that a setting hands to the library is handed over here.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from lstm_jax.lab.plan import catalog
+from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.plan.programs import learner_of, length_is_static, programs
 from lstm_jax.lab.store import files, sources
+from lstm_jax.lab.store.provenance import Facts
+from lstm_jax.lab.store.setting import Setting
+
+if TYPE_CHECKING:
+  import jax
+
+  from lstm_jax.lab.run.queue import Maker
+  from lstm_jax.training import lanes
+  from lstm_jax.training.examples import Dataset
+  from lstm_jax.training.trainer import Trainer
+  from lstm_jax.types import Cell
 
 # What runs beside the modules that a setting names.
 _HERE = 'lstm_jax.lab.run.builds'
@@ -33,16 +46,18 @@ class Programs(NamedTuple):
     reasons: one line for each setting that is refused.
   """
 
-  makers: Mapping[str, Any] = {}
+  makers: 'Mapping[str, Maker]' = {}
   members: Mapping[str, list[str]] = {}
   widths: Mapping[str, tuple[int, ...]] = {}
   units: tuple[tuple[str, ...], ...] = ()
-  provenance: Mapping[str, Any] = {}
-  is_native: Callable[[Any], bool] = lambda setting: False
+  provenance: Facts = {}
+  is_native: Callable[[Setting], bool] = lambda setting: False
   reasons: tuple[str, ...] = ()
 
 
-def on_line(trials, how, device) -> Programs:
+def on_line(
+  trials: Mapping[str, Setting], how: Run, device: 'jax.Device'
+) -> Programs:
   """The programs of trials on-line.
 
   Args:
@@ -57,7 +72,8 @@ def on_line(trials, how, device) -> Programs:
   members = {
     key: [names[i] for i in where] for key, where in programs(settings).items()
   }
-  makers, reasons, checked = {}, [], set()
+  makers, reasons = {}, []
+  checked: set[Hashable] = set()
   for key, of in members.items():
     setting = trials[of[0]]
     try:
@@ -73,7 +89,9 @@ def on_line(trials, how, device) -> Programs:
   )
 
 
-def build(setting, checked=None):
+def build(
+  setting: Setting, checked: set[Hashable] | None = None
+) -> 'lanes.Build':
   """The `lanes.Build` of a setting's program.
 
   Args:
@@ -107,7 +125,9 @@ def build(setting, checked=None):
     **static,
   )
   of_rule = catalog.describe('learners', setting.learner).numbers
-  numbers = dict.fromkeys(of_rule, np.float32(np.nan)) | dict(cell.numbers)
+  numbers = dict.fromkeys(of_rule, np.full((), np.nan, np.float32)) | dict(
+    cell.numbers
+  )
   weights = sum(int(np.sum(mask)) for mask in cell.mask)
   weights += learner.extra_weights
   carry = jax.eval_shape(lambda: cell.initial_carry((), np.float32))
@@ -115,14 +135,16 @@ def build(setting, checked=None):
   return lanes.Build(online.program(task, learner), numbers, weights, carried)
 
 
-def cell_of(setting):
+def cell_of(setting: Setting) -> 'Callable[[int], Cell]':
   """`num_inputs -> Cell`, of a setting on data."""
   return lambda num_inputs: catalog.build(
     'cells', setting.cell, num_inputs, 0, **dict(setting.cell_options)
   )
 
 
-def trainer(setting, make_cell, dataset):
+def trainer(
+  setting: Setting, make_cell: 'Callable[[int], Cell]', dataset: 'Dataset'
+) -> 'Trainer':
   """The `Trainer` of a setting on its `Dataset`."""
   return catalog.build(
     'trainers',
@@ -133,14 +155,17 @@ def trainer(setting, make_cell, dataset):
   )
 
 
-def compiler_of(library):
+def compiler_of(library: Path) -> str | None:
   """What compiled a library, as it says itself; None where it does not."""
   pattern = rb'(GCC: \([^)\0]*\) [\d.]+|clang version [\d.]+)'
   found = re.findall(pattern, files.read(library))
   return ', '.join(sorted({name.decode() for name in found})) or None
 
 
-def code(trials, is_native=lambda setting: False):
+def code(
+  trials: Mapping[str, Setting],
+  is_native: Callable[[Setting], bool] = lambda setting: False,
+) -> dict[str, dict[str, str]]:
   """Trial -> the files that run it, see `sources.of_modules`.
 
   Nothing is imported.
@@ -149,7 +174,8 @@ def code(trials, is_native=lambda setting: False):
     trials: id -> setting.
     is_native: whether compiled loops run the layers of a setting.
   """
-  known, found, made = {}, {}, {}
+  known: dict[str, sources.Module | None] = {}
+  found, made = {}, {}
   for name, setting in trials.items():
     native = is_native(setting)
     key = (setting.task, setting.cell, setting.learner, native)

@@ -1,5 +1,7 @@
 """What a run ends with: tables, figures, the report, and why trials failed."""
 
+from collections.abc import Mapping
+
 from lstm_jax.lab.plan import text_columns
 from lstm_jax.lab.report import (
   content,
@@ -12,16 +14,20 @@ from lstm_jax.lab.report import (
 from lstm_jax.lab.report.figures import of_run
 from lstm_jax.lab.run import mains
 from lstm_jax.lab.store import curves, faults, reruns, trial_records
+from lstm_jax.lab.store.documents import Record
+from lstm_jax.lab.store.folder import Folder
 
 
-def write_tables(opened):
+def write_tables(
+  opened: Folder,
+) -> tuple[dict[str, Record], list[trial_records.Problem]]:
   """Makes the tables of the records; returns `results.read_records`."""
   records, problems = trial_records.write_csv(opened)
   curves.write(opened, records)
   return records, problems
 
 
-def show(opened):
+def show(opened: Folder) -> int:
   """Prints the table, draws the figures; returns the exit code."""
   records, problems = write_tables(opened)
   print()
@@ -51,7 +57,7 @@ def show(opened):
   return int(faults.Exit.OK)
 
 
-def say_failures(records):
+def say_failures(records: Mapping[str, Record]) -> int:
   """Says why trials failed, a line a reason; returns how many reasons."""
   reasons = reruns.failures(records)
   for reason, count in reasons.most_common():

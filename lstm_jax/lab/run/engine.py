@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 from lstm_jax.lab.data.files import errors
+from lstm_jax.lab.plan.flags import Run
+from lstm_jax.lab.plan.plan import Plan
 from lstm_jax.lab.plan.programs import learner_of, programs
 from lstm_jax.lab.run import (
   aborts,
@@ -35,7 +37,7 @@ from lstm_jax.lab.store import (
   reruns,
   trial_records,
 )
-from lstm_jax.lab.store.setting import entry_of, trial_id
+from lstm_jax.lab.store.setting import Setting, entry_of, trial_id
 
 # A kind of learner -> what makes the programs of its trials.
 _PREPARE = {'learners': builds.on_line, 'trainers': groups.supervised}
@@ -46,7 +48,7 @@ _ABORTED = (
 )
 
 
-def run(plan, how, stop):
+def run(plan: Plan, how: Run, stop: signals.Stop) -> int:
   """Runs what is left of a plan and prints its table.
 
   Args:
@@ -155,7 +157,7 @@ def _run(plan, how, stop, path, trials, stored):
     key: [names[i] for i in where]
     for key, where in programs(list(trials.values())).items()
   }
-  by_kind = {kind: {} for kind in _PREPARE}
+  by_kind: dict[str, dict[str, Setting]] = {kind: {} for kind in _PREPARE}
   for name, setting in trials.items():
     by_kind[learner_of(setting).kind][name] = setting
   prepared = [
@@ -166,20 +168,22 @@ def _run(plan, how, stop, path, trials, stored):
     print(f'sweep: {reason}', file=sys.stderr)
   if reasons:
     return int(faults.Exit.USAGE)
-  now = {}
+  now: dict[str, dict[str, str]] = {}
+  facts: provenance.Facts = {}
   for made, some in zip(prepared, by_kind.values(), strict=True):
     now |= builds.code(some, made.is_native)
+    facts |= made.provenance
   opened = folder.create_or_open(
     path,
     {
       'flags': {'grid': plan.grid, 'out': str(path.name)},
       'trials': stored,
-      'programs': shared,
+      'programs': {**shared},
       'provenance': provenance.provenance(
         devices[0].device_kind,
         len(devices),
         jax_config=jax_options.recorded(),
-        **{k: v for made in prepared for k, v in made.provenance.items()},
+        **facts,
       ),
     },
     how.allow_drift,

@@ -3,19 +3,31 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from lstm_jax.lab.plan import catalog
+from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.plan.programs import programs, steps
 from lstm_jax.lab.run import builds
 from lstm_jax.lab.store import seal
+from lstm_jax.lab.store.provenance import Facts
+from lstm_jax.lab.store.setting import Setting
+
+if TYPE_CHECKING:
+  import jax
+
+  from lstm_jax.training.examples import Dataset, Pool
+  from lstm_jax.training.lanes import Compiled
+  from lstm_jax.training.loop import Loop
+  from lstm_jax.training.trainer import Trainer
+  from lstm_jax.types import Cell
 
 # Seeds side by side on an accelerator.
 LANES = 8
 
 
-def lanes_of(device):
+def lanes_of(device: 'jax.Device') -> int:
   """How many seeds of a setting are trained side by side.
 
   On a CPU each for itself: the compiler adds in another order for another
@@ -25,7 +37,10 @@ def lanes_of(device):
   return 1 if device.platform == 'cpu' else LANES
 
 
-def builder(how, admit=lambda setting, cell: None):
+def builder(
+  how: Run,
+  admit: 'Callable[[Setting, Cell], None]' = lambda setting, cell: None,
+) -> 'Callable[[Setting], tuple[Dataset, Trainer]]':
   """`setting -> (Dataset, Trainer)`, made once a program.
 
   Args:
@@ -56,7 +71,9 @@ def builder(how, admit=lambda setting, cell: None):
   )
 
 
-def supervised(trials, how, device) -> builds.Programs:
+def supervised(
+  trials: Mapping[str, Setting], how: Run, device: 'jax.Device'
+) -> builds.Programs:
   """The programs of supervised runs: reads the data and makes the networks.
 
   Args:
@@ -69,9 +86,10 @@ def supervised(trials, how, device) -> builds.Programs:
   """
   from lstm_jax.lab.run import admission
 
-  checked = set()
+  checked: set[Hashable] = set()
   build = builder(how, functools.partial(admission.of_layer, checked))
-  reasons, data, kernels = [], {}, {}
+  reasons, data = [], {}
+  kernels: dict[str, str] = {}
   settings = list(trials.values())
   for where in programs(settings).values():
     setting = settings[where[0]]
@@ -85,7 +103,7 @@ def supervised(trials, how, device) -> builds.Programs:
       continue
     if held.checksum:
       data[setting.task] = held.checksum
-  more = {'data': data, 'layer_code': kernels}
+  more: Facts = {'data': data, 'layer_code': kernels}
   if 'native' in kernels.values():
     from lstm_jax.nn.native import library
 
@@ -116,7 +134,7 @@ class Group(NamedTuple):
 
   key: str
   names: tuple[str, ...]
-  settings: tuple[Any, ...]
+  settings: tuple[Setting, ...]
 
 
 class Build(NamedTuple):
@@ -129,10 +147,12 @@ class Build(NamedTuple):
   """
 
   group: Group
-  build: Callable[..., tuple[Any, Any]]
-  levels: Callable[..., dict]
+  build: 'Callable[[Setting], tuple[Dataset, Trainer]]'
+  levels: 'Callable[[Dataset, int, Pool], dict[str, dict[str, float]]]'
 
-  def loop(self, name, compiled, widths, tests):
+  def loop(
+    self, name: str, compiled: 'Compiled', widths: tuple[int, ...], tests: int
+  ) -> 'Loop':
     """The `Loop` of the group on a device, see `training.epochs`."""
     from lstm_jax.training import epochs
 
@@ -167,7 +187,9 @@ class Build(NamedTuple):
     return loop._replace(results=results)
 
 
-def levels_of():
+def levels_of() -> (
+  'Callable[[Dataset, int, Pool], dict[str, dict[str, float]]]'
+):
   """`(dataset, seed, pool) -> Dataset.levels`, computed once for each data."""
   held = {}
 
@@ -202,7 +224,11 @@ def _measured(outcome, dataset, trainer, levels):
   )
 
 
-def groups_of(trials, build, lanes=LANES):
+def groups_of(
+  trials: Mapping[str, Setting],
+  build: 'Callable[[Setting], tuple[Dataset, Trainer]]',
+  lanes: int = LANES,
+) -> list[Group]:
   """The groups of a plan; they do not depend on what has ended.
 
   Seeds whose parts differ in size (folds) do not share a group.
@@ -212,14 +238,14 @@ def groups_of(trials, build, lanes=LANES):
     build: setting -> (`Dataset`, `Trainer`).
     lanes: most trials of a group.
   """
-  alike = {}
+  alike: dict[tuple[object, ...], list[int]] = {}
   names, settings = list(trials), list(trials.values())
   for key, where in programs(settings).items():
     for i in where:
       setting = settings[i]
       dataset = build(setting)[0]
-      parts = dataset.parts or (lambda seed, d=dataset: d.pool(seed).parts)
-      found = parts(setting.seed)
+      seed, parts = setting.seed, dataset.parts
+      found = parts(seed) if parts else dataset.pool(seed).parts
       sizes = tuple((part, len(at)) for part, at in found.items())
       alike.setdefault((key, setting.budget, sizes), []).append(i)
   groups = []
@@ -232,7 +258,7 @@ def groups_of(trials, build, lanes=LANES):
   return groups
 
 
-def split(members, most=LANES):
+def split(members: Sequence[int], most: int = LANES) -> list[Sequence[int]]:
   """Parts of at most `most`, of one size if a few more parts make it so.
 
   Each size is a program to compile.

@@ -1,12 +1,14 @@
 """What the best net of a run on a data set answers."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from lstm_jax.lab.plan import flags, values
 from lstm_jax.lab.run import groups
+from lstm_jax.lab.run.predict_request import Request
 from lstm_jax.lab.store import files
 from lstm_jax.lab.store.setting import Setting
 from lstm_jax.training.batches import in_batches
@@ -16,13 +18,15 @@ _BATCH = 64
 _MOST_BYTES = 1 << 28
 
 
-def answers(setting: Setting, params, asked):
+def answers(
+  setting: Setting, params: Mapping[str, np.ndarray], asked: Request
+) -> tuple[list[str], list[tuple[str, ...]]]:
   """Answers to the test part of the data set, or to a file.
 
   Args:
     setting: of the trial.
     params: path -> array.
-    asked: a `predict.Asked`.
+    asked: what is asked for.
 
   Returns:
     (lines that sum it up, rows of text with their headings first).

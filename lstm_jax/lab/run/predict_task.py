@@ -1,18 +1,24 @@
 """What a solved net answers to fresh sequences of its task."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from lstm_jax.lab.plan import values
 from lstm_jax.lab.report import trace
+from lstm_jax.lab.run.predict_request import Request
+from lstm_jax.lab.store.setting import Setting
 
 
-def answers(setting, params, asked):
+def answers(
+  setting: Setting, params: Mapping[str, np.ndarray], asked: Request
+) -> tuple[list[str], list[tuple[str, ...]]]:
   """Draws sequences and follows the net over them.
 
   Args:
     setting: of the trial.
     params: path -> array.
-    asked: a `predict.Asked`.
+    asked: what is asked for.
 
   Returns:
     (lines that sum it up, rows of text with their headings first: a line for
@@ -23,7 +29,9 @@ def answers(setting, params, asked):
       f'--data={asked.data}: {setting.task} draws its own sequences'
     )
   tolerance = dict(setting.task_options).get('tolerance')
-  rows = [('sequence', 'step', 'of', 'target', 'answer', 'largest error')]
+  rows: list[tuple[str, ...]] = [
+    ('sequence', 'step', 'of', 'target', 'answer', 'largest error')
+  ]
   right = 0
   for i in range(asked.count):
     found = trace.trace(setting, params, asked.seed + i)

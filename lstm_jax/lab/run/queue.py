@@ -6,10 +6,12 @@ Every access from any thread, each under the lock.
 import collections
 import queue
 import threading
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, Protocol
 
 from lstm_jax.lab.store import machine
+from lstm_jax.training.lanes import Compiled
+from lstm_jax.training.loop import Job, Loop, Outcome, TrialState
 
 
 class Progress(NamedTuple):
@@ -32,32 +34,60 @@ class Progress(NamedTuple):
   note: str = ''
 
 
+# A program and a length, which jobs in one worker's lanes share.
+Pool = tuple[str, int]
+
+
+class Maker(Protocol):
+  """What makes the loops of a program."""
+
+  def loop(
+    self, name: str, compiled: Compiled, widths: tuple[int, ...], tests: int
+  ) -> Loop:
+    """The loop on the device of `compiled`."""
+
+
 class Shared:
   """The shared state of one run."""
 
-  def __init__(self, jobs, build, columns, widths, test_sequences, workers):
+  def __init__(
+    self,
+    jobs: Iterable[Job],
+    build: Callable[[str], Maker],
+    columns: dict[str, TrialState],
+    widths: Mapping[str, tuple[int, ...]],
+    test_sequences: int,
+    workers: int,
+  ) -> None:
     self.widths = widths
     self.test_sequences = test_sequences
-    self.outcomes = queue.Queue()
-    self.faults = []  # (line, error) of the machine
+    self.outcomes: queue.Queue[Outcome] = queue.Queue()
+    self.faults: list[
+      tuple[str, BaseException]
+    ] = []  # (line, error) of the machine
     self.stop = threading.Event()
     self.asked = [threading.Event() for _ in range(workers)]
     self.compiling = [False] * workers
     self._lock = threading.Lock()
-    self._build, self._built = build, {}
-    self._building = collections.defaultdict(threading.Lock)
+    self._build = build
+    self._built: dict[str, Maker] = {}
+    self._building: dict[str, threading.Lock] = collections.defaultdict(
+      threading.Lock
+    )
     self._columns = columns
-    self._snapshots = [{} for _ in range(workers)]
-    self._tallies = [collections.Counter() for _ in range(workers)]
-    self._seen = [{} for _ in range(workers)]
+    self._snapshots: list[dict[str, TrialState]] = [{} for _ in range(workers)]
+    self._tallies: list[dict[str, float]] = [{} for _ in range(workers)]
+    self._seen: list[Mapping[str, float]] = [{} for _ in range(workers)]
     self._note = ''
-    self._pools = [None] * workers
-    self._waiting = {}
+    self._pools: list[Pool | None] = [None] * workers
+    self._waiting: dict[Pool, collections.deque[Job]] = {}
     for job in jobs:
       pool = (job.program, job.length)
       self._waiting.setdefault(pool, collections.deque()).append(job)
 
-  def claim(self, worker, pool=None, most=0):
+  def claim(
+    self, worker: int, pool: Pool | None = None, most: int = 0
+  ) -> tuple[Pool | None, list[Job]]:
     """Takes jobs: at most `most` of `pool`, or lanes full of one waiting.
 
     Returns:
@@ -76,13 +106,13 @@ class Shared:
       jobs = self._waiting[pool]
       return pool, [jobs.popleft() for _ in range(min(most, len(jobs)))]
 
-  def begun_before(self, jobs):
+  def begun_before(self, jobs: Iterable[Job]) -> dict[str, TrialState]:
     """Job id -> `TrialState`, of the jobs that continue."""
     return {
       job.id: self._columns[job.id] for job in jobs if job.id in self._columns
     }
 
-  def build(self, name):
+  def build(self, name: str) -> Maker:
     """The built program, made by whoever comes first."""
     with self._lock:
       lock = self._building[name]
@@ -91,34 +121,36 @@ class Shared:
         self._built[name] = self._build(name)
       return self._built[name]
 
-  def broken(self):
+  def broken(self) -> bool:
     """Whether it is the machine, and not one program that is too large."""
     return len(self.faults) > 1
 
-  def fault(self):
+  def fault(self) -> machine.Fault:
     """The `machine.Fault` of a run that has not come to its end."""
     line, error = next(iter(self.faults), ('a worker has ended early', None))
     fault = machine.Fault(line)
     fault.__cause__ = error
     return fault
 
-  def ask(self):
+  def ask(self) -> None:
     """Asks every worker for its columns."""
     for event in self.asked:
       event.set()
 
-  def answer(self, worker, columns=None):
+  def answer(
+    self, worker: int, columns: dict[str, TrialState] | None = None
+  ) -> None:
     """A worker's columns; None: those it gave before."""
     with self._lock:
       if columns is not None:
         self._snapshots[worker] = columns
     self.asked[worker].clear()
 
-  def answered(self):
+  def answered(self) -> bool:
     """Whether every worker that was asked has answered."""
     return not any(event.is_set() for event in self.asked)
 
-  def begun(self):
+  def begun(self) -> dict[str, TrialState]:
     """Job id -> `TrialState`, the newest known."""
     with self._lock:
       columns = dict(self._columns)
@@ -126,19 +158,24 @@ class Shared:
         columns.update(snapshot)
     return columns
 
-  def tell(self, worker, seen, note='', **work):
+  def tell(
+    self, worker: int, seen: Mapping[str, float], note: str = '', **work: float
+  ) -> None:
     """A worker's trials (id -> updates seen), and what it has done more."""
     with self._lock:
       self._seen[worker] = seen
       self._note = note
-      self._tallies[worker].update(work)
+      tally = self._tallies[worker]
+      for key, amount in work.items():
+        tally[key] = tally.get(key, 0.0) + amount
 
-  def progress(self):
+  def progress(self) -> Progress:
     """The `Progress` of all workers."""
-    total = collections.Counter()
     with self._lock:
-      for tally in self._tallies:
-        total.update(tally)
+      total = {
+        key: sum(tally.get(key, 0.0) for tally in self._tallies)
+        for key in ('sequences', 'useful', 'executed')
+      }
     return Progress(
       total['sequences'],
       total['useful'],

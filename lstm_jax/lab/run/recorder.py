@@ -2,15 +2,28 @@
 
 import sys
 import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from lstm_jax.lab.plan import estimate
+from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.plan.programs import learner_of, steps
 from lstm_jax.lab.report.summaries import parts
 from lstm_jax.lab.run import renewal
-from lstm_jax.lab.run.progress import Progress, choose_mode
+from lstm_jax.lab.run.progress import Progress, Snapshot, choose_mode
 from lstm_jax.lab.store import checkpoints, nets, trial_records
+from lstm_jax.lab.store.checkpoints import Checkpoint
+from lstm_jax.lab.store.documents import Details, Meta, Record
+from lstm_jax.lab.store.folder import Folder
+from lstm_jax.lab.store.setting import Setting
+
+if TYPE_CHECKING:
+  import jax
+
+  from lstm_jax.lab.run import queue
+  from lstm_jax.training.loop import Job, Outcome, TrialState
 
 # What the arrays of a checkpoint are: one more whenever the state of a trial or
 # of epochs has other leaves.
@@ -30,7 +43,16 @@ class RunState:
     devices: the devices that run them.
   """
 
-  def __init__(self, opened, how, trials, shared, mine, records, devices):
+  def __init__(
+    self,
+    opened: Folder,
+    how: Run,
+    trials: Mapping[str, Setting],
+    shared: Mapping[str, Iterable[str]],
+    mine: Sequence[str],
+    records: Mapping[str, Record],
+    devices: 'Sequence[jax.Device]',
+  ) -> None:
     self._folder, self._how = opened, how
     self._trials = trials
     self._program = {name: key for key, of in shared.items() for name in of}
@@ -55,12 +77,12 @@ class RunState:
       learner_of(trials[name]).unit for name in mine
     }
     self._began = time.monotonic()
-    self._last = None
+    self._last: queue.Progress | None = None
 
   def _row(self, name):
     return self._trials[name].grid, self._trials[name].row
 
-  def jobs(self, left):
+  def jobs(self, left: Iterable[str]) -> 'list[Job]':
     """The trials left as jobs, those that take longest first."""
     from lstm_jax.training.loop import Job
 
@@ -88,7 +110,9 @@ class RunState:
       for name in sorted(left, key=longest_first)
     ]
 
-  def columns(self, left, saved):
+  def columns(
+    self, left: Collection[str], saved: Iterable[Checkpoint]
+  ) -> 'dict[str, TrialState]':
     """The trials left that have begun.
 
     Args:
@@ -100,7 +124,7 @@ class RunState:
     # A trial of a larger budget goes on where one of a smaller was.
     replaced = self._folder.plan.get('replaced', {})
     successor = {old: new for new, old in replaced.items()}
-    columns = {}
+    columns: dict[str, TrialState] = {}
     for _, meta, arrays in saved:
       for key, of in meta.get('programs', {}).items():
         leaves = {
@@ -123,27 +147,28 @@ class RunState:
             columns[name] = column
     return columns
 
-  def save(self, columns):
+  def save(self, columns: 'Mapping[str, TrialState]') -> None:
     """A checkpoint of the trials that have begun."""
     # Side by side those that have the same leaves: a trial whose networks are
     # kept along its way has more.
-    alike = {}
+    alike: dict[tuple[str, ...], list[tuple[str, TrialState]]] = {}
     for name, column in columns.items():
       leaves = self._program[name], *column.leaves
       alike.setdefault(leaves, []).append((name, column))
-    arrays, meta = {}, {}
+    arrays = {}
+    meta: dict[str, list[tuple[str, float]]] = {}
     for i, ((program, *leaves), pairs) in enumerate(alike.items()):
       key = f'{program}.{i}'
-      meta[key] = [[name, column.seconds] for name, column in pairs]
+      meta[key] = [(name, column.seconds) for name, column in pairs]
       for leaf in leaves:
         arrays[f'{key}/{leaf}'] = np.stack(
           [column.leaves[leaf] for _, column in pairs], axis=-1
         )
     code = {name: self._folder.code.get(name) for name in columns}
-    found = {'form': FORM, 'programs': meta, 'code': code}
+    found: Meta = {'form': FORM, 'programs': meta, 'code': code}
     checkpoints.save(self._folder, self._checkpoint_name, arrays, found)
 
-  def outcome(self, outcome):
+  def outcome(self, outcome: 'Outcome') -> None:
     """Seals the record of a trial."""
     if outcome.id in self._status:
       return  # ran beside those that had not ended
@@ -168,7 +193,7 @@ class RunState:
           **outcome.metrics,
         },
         'curves': {k: list(v) for k, v in outcome.curves.items()},
-        'details': dict(outcome.details),
+        'details': cast(Details, dict(outcome.details)),
         'reason': outcome.reason or None,
         'seconds': round(outcome.seconds, 3),
         'device': self._device,
@@ -179,12 +204,12 @@ class RunState:
     self._status[outcome.id] = outcome.status
     self._seen_by[outcome.id] = min(outcome.seen, setting.budget)
 
-  def progress(self, progress):
+  def progress(self, progress: 'queue.Progress') -> None:
     """Shows how far the run is."""
     self._last = progress
     status = list(self._status.values())
     elapsed = time.monotonic() - self._began
-    shown = {
+    shown: Snapshot = {
       'done': len(status),
       'solved': None,
       'diverged': status.count('diverged'),
@@ -213,7 +238,7 @@ class RunState:
     to_come = estimate.steps_to_come(mine, self._seen_by, progress.seen)
     return to_come / (progress.useful / elapsed)
 
-  def say_work(self):
+  def say_work(self) -> None:
     """One line on what the devices did."""
     work = self._last
     if work is None or not work.executed or not self._counts_sequences:
@@ -224,7 +249,7 @@ class RunState:
       f' {work.useful / work.executed:.0%} of the lanes did useful work.'
     )
 
-  def say_stopped(self):
+  def say_stopped(self) -> None:
     """One line for whoever stopped it."""
     print(stopped(len(self._mine) - len(self._status)))
 
@@ -241,13 +266,13 @@ def _place(state):
   )
 
 
-def checkpoint_name(how):
+def checkpoint_name(how: Run) -> str:
   """The name of the checkpoints of a run or of its shard."""
   shard, parts = how.shard
   return 'state' if parts == 1 else f'state-{shard}-of-{parts}'
 
 
-def stopped(left):
+def stopped(left: int) -> str:
   """One line for whoever stopped a run."""
   return (
     f'Stopped with {left:,} trials to go; all is saved. '

@@ -29,7 +29,7 @@ def plan(
   opened: Folder,
   how: Run,
   records: Mapping[str, Record],
-  begun: Mapping[str, str],
+  begun: Mapping[str, str | None],
   now: Mapping[str, dict[str, str]],
 ) -> Renewal:
   """Holds what is in a folder to the code of now.
@@ -105,9 +105,9 @@ def _trials(names):
   return f'{len(names):,} trial{"s" * (len(names) != 1)}'
 
 
-def begun(saved: Iterable[Checkpoint]) -> dict[str, str]:
+def begun(saved: Iterable[Checkpoint]) -> dict[str, str | None]:
   """Trial -> code, of what `checkpoints.load` has found."""
-  codes: dict[str, str] = {}
+  codes: dict[str, str | None] = {}
   for _, meta, _ in saved:
     codes |= meta.get('code', {})
   return codes

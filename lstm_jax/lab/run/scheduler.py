@@ -11,12 +11,13 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
+import jax
 import numpy as np
 
-from lstm_jax.lab.run.queue import Progress, Shared
+from lstm_jax.lab.run.queue import Maker, Progress, Shared
 from lstm_jax.lab.store import machine
 from lstm_jax.training import lanes as lanes_of
 from lstm_jax.training.loop import Job, Outcome, TrialState
@@ -45,9 +46,9 @@ class Hooks(NamedTuple):
 
 
 def run(
-  jobs: list[Job],
-  build: Callable[[str], Any],
-  devices: list,
+  jobs: Sequence[Job],
+  build: Callable[[str], Maker],
+  devices: Sequence[jax.Device],
   hooks: Hooks,
   *,
   columns: Mapping[str, TrialState] | None = None,
@@ -212,7 +213,7 @@ def _run_pool(shared, worker, compiled, pool, jobs, unfinished):
         state = loop.join(state, jobs, shared.begun_before(jobs))
 
 
-def next_chunk(chunk, spent, whole):
+def next_chunk(chunk: int, spent: float, whole: bool) -> int:
   """Updates of the next chunk.
 
   Args:

@@ -1,9 +1,13 @@
 """The table of learning curves: one line a trial and point."""
 
+from collections.abc import Mapping
+
 from lstm_jax.lab.store import files
+from lstm_jax.lab.store.documents import Record
+from lstm_jax.lab.store.folder import Folder
 
 
-def write(opened, records):
+def write(opened: Folder, records: Mapping[str, Record]) -> None:
   """Writes curves.csv from the records alone, where any has a curve.
 
   Of trials in epochs `epoch` counts from 1; of others the curve `sequences`

@@ -3,8 +3,46 @@
 from collections.abc import Mapping
 from typing import TypedDict
 
+# What an option or a number can be: bool and int are among the floats.
+Value = float | str | tuple[float, ...] | None
+# What a number can be; None: drawn like every other weight.
+Number = float | tuple[float, ...] | None
+# Predictor without recurrence -> metric -> what it reaches.
+Levels = Mapping[str, Mapping[str, float]]
 # A setting of a trial, with its 'id'.
 Entry = Mapping[str, object]
+
+
+class Figures(TypedDict, total=False):
+  """What was published of a row; others are shown as they are."""
+
+  success_after: float
+  st1: float
+  success_percent: float | str
+  trials: float
+  low: float
+  high: float
+  wrong: float
+  of: float
+  fraction: float
+  absolute: float
+  difference: float
+  accuracy: float
+  valid_accuracy: float
+  loss: float
+  weights: float
+  epochs: float
+
+
+class Details(TypedDict, total=False):
+  """What a record holds beside numbers."""
+
+  confusion: list[list[int]]  # a row for each true class
+  classes: list[str]
+  levels: Levels
+  after: dict[str, object]  # of `Dataset.after`
+  facts: dict[str, str]
+  kernel: str
 
 
 class Plan(TypedDict, total=False):
@@ -24,14 +62,51 @@ class Meta(TypedDict, total=False):
   """What the writer of a checkpoint says of it."""
 
   programs: dict[str, list[tuple[str, float]]]  # [trial, seconds], a lane each
-  code: dict[str, str]  # trial -> code
+  code: dict[str, str | None]  # trial -> code
+  form: int
   groups: dict[str, object]  # of an older form
 
 
 class Record(TypedDict, total=False):
-  """How a trial ended, as its record says it."""
+  """How a trial ended."""
 
   trial: str
   status: str
+  plan: str  # identity of its folder
   code: str | None
+  metrics: dict[str, float | None]
+  curves: dict[str, list[float | None]]
+  details: Details
   reason: str | None
+  seconds: float | None
+  device: str | None
+  drift: str | None
+  non_finite: dict[str, str]  # place of a null -> what it was
+
+
+class Weights(TypedDict):
+  """The arrays of a network, as lists."""
+
+  params: dict[str, list[object]]
+  shapes: dict[str, list[int]]
+
+
+class Network(Weights):
+  """The network of a trial, as it is kept."""
+
+  trial: str
+  plan: str
+
+
+class Seen(Weights):
+  """A network along the way of a trial."""
+
+  sequences: int
+
+
+class Way(TypedDict):
+  """The networks along the way of a trial, as they are kept."""
+
+  trial: str
+  plan: str
+  networks: list[Seen]

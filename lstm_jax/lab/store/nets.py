@@ -7,15 +7,19 @@ Results do not depend on them.
 """
 
 import contextlib
+from collections.abc import Iterable, Mapping
+from typing import cast
 
 import numpy as np
 
 from lstm_jax.lab.store import faults, files, seal, shape
+from lstm_jax.lab.store.documents import Network, Way
+from lstm_jax.lab.store.folder import Folder
 
 _WAY = '.way'
 
 
-def save(opened, trial, params):
+def save(opened: Folder, trial: str, params: Mapping[str, np.ndarray]) -> None:
   """Keeps the net of a trial; one that is there already stays.
 
   Args:
@@ -27,7 +31,11 @@ def save(opened, trial, params):
   _publish(opened, f'{trial}.json', content)
 
 
-def save_way(opened, trial, networks):
+def save_way(
+  opened: Folder,
+  trial: str,
+  networks: Iterable[tuple[int, Mapping[str, np.ndarray]]],
+) -> None:
   """Keeps the networks along the way of a trial; those there already stay.
 
   Args:
@@ -45,7 +53,9 @@ def save_way(opened, trial, networks):
   _publish(opened, f'{trial}{_WAY}', content)
 
 
-def load_way(opened, trial):
+def load_way(
+  opened: Folder, trial: str
+) -> list[tuple[int, dict[str, np.ndarray]]]:
   """`(sequences seen, path -> array)` each, [] where none are kept.
 
   Raises:
@@ -56,12 +66,12 @@ def load_way(opened, trial):
     data = files.read(path, start=b'{')
   except FileNotFoundError:
     return []
-  content = seal.unseal_json('net', data, path)
+  content = cast(Way, seal.unseal_json('net', data, path))
   shape.check_way(content, path)
   return [(one['sequences'], _arrays(one)) for one in content['networks']]
 
 
-def take_over(opened, taken):
+def take_over(opened: Folder, taken: Mapping[str, str]) -> None:
   """Gives trials the nets of those whose results they have taken over.
 
   Args:
@@ -80,21 +90,21 @@ def take_over(opened, taken):
         files.set_aside(_folder(opened) / f'{old}{_WAY}', opened.disk, 'old')
 
 
-def names(opened):
+def names(opened: Folder) -> list[str]:
   """Ids of the trials whose nets are kept, sorted."""
   ending = '.json'
   found = files.names(_folder(opened), ending)
   return [name.removesuffix(ending) for name in found]
 
 
-def load(opened):
+def load(opened: Folder) -> dict[str, dict[str, np.ndarray]]:
   """Trial id -> {path: array} of the kept nets; damaged ones are left out."""
   found = {}
   for name in names(opened):
     path = _folder(opened) / f'{name}.json'
     try:
       data = files.read(path, start=b'{')
-      content = seal.unseal_json('net', data, path)
+      content = cast(Network, seal.unseal_json('net', data, path))
       shape.check_net(content, path)
     except (faults.StoreError, FileNotFoundError):
       continue

@@ -12,6 +12,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'lstm_jax')
 
@@ -33,6 +34,14 @@ COMPARED = (
   'layer_code',
   'compiler',
 )
+
+
+class Facts(TypedDict, total=False):
+  """What results on data sets depend on beside the program."""
+
+  data: Mapping[str, str]  # name of a data set -> checksum
+  layer_code: Mapping[str, str]  # cell -> which code runs its layers
+  compiler: str | None  # of the C++ loops
 
 
 def provenance(

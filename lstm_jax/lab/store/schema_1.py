@@ -5,7 +5,6 @@ and its records are flat. Nothing is written in it any more.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 # Learners of that time that trained on data sets: there a window is the data's.
 _TRAINERS = ('minibatch',)
@@ -25,18 +24,20 @@ _OF_TEST = {'accuracy': 'test_accuracy', 'loss': 'test_loss'}
 _OF_LAST = ('train_loss', 'train_accuracy', 'valid_loss', 'valid_accuracy')
 
 
-def plan(content: Mapping[str, Any]) -> dict[str, Any]:
+def plan(content: Mapping[str, object]) -> dict[str, object]:
   """A plan's content in today's form, marked as one that began in this."""
-  trials = [entry(one) for one in content['trials']]
+  trials = [entry(one) for one in _stored(content, 'trials')]
   return {**content, 'trials': trials, 'began_in_schema': 1}
 
 
-def entry(old: Mapping[str, Any]) -> dict[str, Any]:
+def entry(old: Mapping[str, object]) -> dict[str, object]:
   """A trial of a plan: dotted options and words become those of its parts."""
   made = {name: old[name] for name in _KEPT if name in old}
-  options = {f'{role}_options': {} for role in _ROLES}
+  options: dict[str, dict[str, object]] = {
+    f'{role}_options': {} for role in _ROLES
+  }
   numbers = {}
-  for name, value in old['options'].items():
+  for name, value in _stored(old, 'options').items():
     role, dot, own = name.partition('.')
     if dot and role in _ROLES:
       options[f'{role}_options'][own] = value
@@ -61,14 +62,14 @@ def entry(old: Mapping[str, Any]) -> dict[str, Any]:
   return {**made, **options, 'numbers': numbers, 'axes': axes}
 
 
-def record(old: Mapping[str, Any]) -> dict[str, Any]:
+def record(old: Mapping[str, object]) -> dict[str, object]:
   """A record in today's form: metrics by name, curves, details."""
   metrics = {name: old[name] for name in _METRICS if name in old}
   if 'milestone' in metrics:
     metrics['first_passed'] = metrics.pop('milestone')
-  curves, best = old.get('curves') or {}, old.get('best') or {}
-  if isinstance(old.get('test'), Mapping):
-    metrics |= {new: old['test'].get(name) for name, new in _OF_TEST.items()}
+  curves, best = _part(old, 'curves'), _part(old, 'best')
+  if isinstance(test := old.get('test'), Mapping):
+    metrics |= {new: test.get(name) for name, new in _OF_TEST.items()}
   if isinstance(best, Mapping) and isinstance(best.get('test'), Mapping):
     metrics['best_epoch'] = best.get('epoch')
     metrics |= {
@@ -80,7 +81,7 @@ def record(old: Mapping[str, Any]) -> dict[str, Any]:
       for name in _OF_LAST
       if isinstance(curves.get(name), list) and curves[name]
     }
-  after = old.get('after') or {}
+  after = _part(old, 'after')
   metrics |= {k: v for k, v in after.items() if isinstance(v, float)}
   moved = {*_METRICS, *_DETAILS, 'curves', 'test', 'best'}
   details = {name: old[name] for name in _DETAILS if old.get(name) is not None}
@@ -93,3 +94,13 @@ def record(old: Mapping[str, Any]) -> dict[str, Any]:
     'curves': curves,
     'details': details,
   }
+
+
+def _stored(old, name):
+  """What every plan of that time has; KeyError where one has not."""
+  return old[name]
+
+
+def _part(old, name):
+  """A part of what was stored, {} where there is none."""
+  return old.get(name) or {}

@@ -5,10 +5,10 @@ it (a window, a size, options by dotted name) is derived where it is shown.
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 from lstm_jax.lab.store import seal
+from lstm_jax.lab.store.documents import Entry, Figures, Number, Value
 
 # Of the hash that names a trial. Another number would orphan every record.
 _ID_SCHEMA = 1
@@ -53,10 +53,10 @@ class Setting:
   cell: str
   learner: str
   length: int | None
-  task_options: tuple[tuple[str, Any], ...]
-  cell_options: tuple[tuple[str, Any], ...]
-  learner_options: tuple[tuple[str, Any], ...]
-  numbers: tuple[tuple[str, Any], ...]
+  task_options: tuple[tuple[str, Value], ...]
+  cell_options: tuple[tuple[str, Value], ...]
+  learner_options: tuple[tuple[str, Value], ...]
+  numbers: tuple[tuple[str, Number], ...]
   seed: int
   budget: int
   axes: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class Setting:
   source: str = ''
   reading: str = ''
   tried: int = 0
-  published: tuple[tuple[str, Any], ...] = ()
+  published: tuple[tuple[str, float | str], ...] = ()
   expected_sequences: float = 0.0
   expected_trial_seconds: float = 0.0
 
@@ -74,12 +74,12 @@ class Setting:
     return self.row.removesuffix(' '.join(('', *self.axes)))
 
   @property
-  def figures(self) -> dict[str, Any]:
+  def figures(self) -> Figures:
     """The published figures, {} for none."""
-    return dict(self.published)
+    return cast(Figures, dict(self.published))
 
   @property
-  def window(self) -> int | float | str | None:
+  def window(self) -> Value:
     """Steps an error travels back, 'full' for all; of spectra, their window.
 
     None where there is none.
@@ -92,7 +92,7 @@ class Setting:
     return of_rule.get('window')
 
   @property
-  def hidden(self) -> int | str | None:
+  def hidden(self) -> Value:
     """Units, or blocks x size."""
     options = dict(self.cell_options)
     if 'blocks' in options:
@@ -100,12 +100,12 @@ class Setting:
     return options.get('hidden')
 
   @property
-  def learning_rate(self) -> float | None:
+  def learning_rate(self) -> Number:
     """The learning rate, None where there is none."""
     return dict(self.numbers).get('learning_rate')
 
   @property
-  def options(self) -> dict[str, Any]:
+  def options(self) -> dict[str, Value]:
     """All further options, by dotted name, and numbers, by name."""
     found = {
       f'{role}.{name}': value
@@ -125,7 +125,7 @@ def trial_id(setting: Setting) -> str:
   return seal.digest(resolved(setting))[:12]
 
 
-def resolved(setting: Setting) -> dict[str, Any]:
+def resolved(setting: Setting) -> dict[str, object]:
   """What decides a trial's result, as a dictionary of plain values."""
   return {
     'schema': _ID_SCHEMA,
@@ -142,14 +142,14 @@ def resolved(setting: Setting) -> dict[str, Any]:
   }
 
 
-def entry_of(setting: Setting) -> dict[str, Any]:
+def entry_of(setting: Setting) -> Entry:
   """A trial as a plan stores it: its id, and the fields of its setting."""
   held = dataclasses.asdict(setting)
   held |= {name: dict(held[name]) for name in _PAIRS}
   return seal.plain({'id': trial_id(setting), **held})
 
 
-def setting_of(entry: Mapping[str, Any]) -> Setting:
+def setting_of(entry: Entry) -> Setting:
   """The setting that a plan has stored, read back."""
   held = {
     field.name: _frozen(entry[field.name])

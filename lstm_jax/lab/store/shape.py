@@ -5,6 +5,8 @@ here, by name and with the key, before anything is computed from it.
 """
 
 import math
+from collections.abc import Collection, Mapping
+from pathlib import Path
 
 from lstm_jax.lab.store.faults import Corrupt, clean
 
@@ -108,19 +110,19 @@ _RECORD = {
 _DETAILS = dict.fromkeys(('levels', 'facts', 'after'), _either(_dict, _none))
 
 
-def check_plan(plan, name):
+def check_plan(plan: object, name: str | Path) -> None:
   """Raises `Corrupt` unless a plan holds what is read of one.
 
   Args:
     plan: the content of plan.json.
     name: the file, for the message.
   """
-  _require(isinstance(plan, dict), name, 'content')
+  content = _held(plan, isinstance(plan, dict), name, 'content')
   for key, kind in (('trials', list), ('programs', dict), ('provenance', dict)):
-    _require(isinstance(plan.get(key), kind), name, key)
-  _require(isinstance(plan.get('identity'), str), name, 'identity')
+    _require(isinstance(content.get(key), kind), name, key)
+  _require(isinstance(content.get('identity'), str), name, 'identity')
   seen = set()
-  for i, trial in enumerate(plan['trials']):
+  for i, trial in enumerate(content['trials']):
     at = f'trials/{i}'
     _require(isinstance(trial, dict), name, at)
     _require(_is_name(trial.get('id')) and trial['id'] not in seen, name, at)
@@ -128,7 +130,7 @@ def check_plan(plan, name):
     for key in _NEEDED:
       _require(key in trial, name, f'{at}/{key}')
     _check(trial, _SETTING, name, f'{at}/')
-  replaced = plan.get('replaced', {})
+  replaced = content.get('replaced', {})
   _require(isinstance(replaced, dict), name, 'replaced')
   for new, old in replaced.items():
     _require(_is_name(new) and _is_name(old), name, 'replaced')
@@ -139,7 +141,9 @@ def check_plan(plan, name):
       _require(steps <= len(replaced), name, 'replaced')
 
 
-def check_record(record, statuses, name):
+def check_record(
+  record: object, statuses: Collection[str], name: str | Path
+) -> None:
   """Raises `Corrupt` unless a record holds what is read of one.
 
   Args:
@@ -147,26 +151,28 @@ def check_record(record, statuses, name):
     statuses: those that a trial can end with.
     name: the file, for the message.
   """
-  _require(isinstance(record, dict), name, 'content')
-  _require(isinstance(record.get('trial'), str), name, 'trial')
-  _require(record.get('status') in statuses, name, 'status')
+  content = _held(record, isinstance(record, dict), name, 'content')
+  _require(isinstance(content.get('trial'), str), name, 'trial')
+  _require(content.get('status') in statuses, name, 'status')
   for part in ('metrics', 'curves', 'details'):
-    _require(isinstance(record.get(part), dict), name, part)
-  _check(record, _RECORD, name)
-  _check(record['details'], _DETAILS, name, 'details/')
-  for metric, value in record['metrics'].items():
+    _require(isinstance(content.get(part), dict), name, part)
+  _check(content, _RECORD, name)
+  _check(content['details'], _DETAILS, name, 'details/')
+  for metric, value in content['metrics'].items():
     kind = _count if metric in _COUNTS else _number
     _require(value is None or kind(value), name, f'metrics/{metric}')
-  for curve, values in record['curves'].items():
+  for curve, values in content['curves'].items():
     is_list = isinstance(values, list)
     numbers = is_list and all(v is None or _number(v) for v in values)
     _require(numbers, name, f'curves/{curve}')
-  if record['status'] == 'solved':
-    solved_at = record['metrics'].get('sequences_to_success')
+  if content['status'] == 'solved':
+    solved_at = content['metrics'].get('sequences_to_success')
     _require(_count(solved_at), name, 'status')
 
 
-def check_checkpoint(meta, shapes, name):
+def check_checkpoint(
+  meta: object, shapes: Mapping[str, tuple[int, ...]], name: str | Path
+) -> None:
   """Raises `Corrupt` unless a checkpoint holds what a sweep goes on from.
 
   Args:
@@ -174,10 +180,10 @@ def check_checkpoint(meta, shapes, name):
     shapes: key of an array -> its shape.
     name: the file, for the message.
   """
-  _require(_dict(meta), name, 'meta')
+  content = _held(meta, _dict(meta), name, 'meta')
   for kind in ('programs', 'groups'):
-    _require(isinstance(meta.get(kind, {}), dict), name, f'meta/{kind}')
-  for key, trials in meta.get('programs', {}).items():
+    _require(isinstance(content.get(kind, {}), dict), name, f'meta/{kind}')
+  for key, trials in content.get('programs', {}).items():
     at = f'meta/programs/{key}'
     _require(isinstance(trials, list), name, at)
     for pair in trials:
@@ -186,33 +192,33 @@ def check_checkpoint(meta, shapes, name):
     for array, shape in shapes.items():
       if array.startswith(f'{key}/'):
         _require(shape and shape[-1] == len(trials), name, array)
-  for key, facts in meta.get('groups', {}).items():
+  for key, facts in content.get('groups', {}).items():
     at = f'meta/groups/{key}'
     _require(isinstance(facts, list) and len(facts) == 3, name, at)
     _require(all(map(_number, facts)), name, at)
-  if 'groups' in meta:
+  if 'groups' in content:
     _require(all(a.count('/') >= 2 for a in shapes), name, 'arrays')
 
 
-def check_net(net, name):
+def check_net(net: object, name: str | Path) -> None:
   """Raises `Corrupt` unless a kept net holds arrays of numbers, by name."""
-  _require(isinstance(net, dict), name, 'content')
+  content = _held(net, isinstance(net, dict), name, 'content')
   for key in ('trial', 'plan'):
-    _require(isinstance(net.get(key), str), name, key)
-  _require(_dict(net.get('params')), name, 'params')
-  for key, values in net['params'].items():
+    _require(isinstance(content.get(key), str), name, key)
+  _require(_dict(content.get('params')), name, 'params')
+  for key, values in content['params'].items():
     _require(_extent(values) is not None, name, f'params/{key}')
 
 
-def check_way(way, name):
+def check_way(way: object, name: str | Path) -> None:
   """Raises `Corrupt` unless kept networks hold arrays of numbers, by name."""
-  _require(isinstance(way, dict), name, 'content')
-  networks = way.get('networks')
-  _require(isinstance(networks, list), name, 'networks')
-  for one in networks:
+  content = _held(way, isinstance(way, dict), name, 'content')
+  _require(isinstance(content.get('networks'), list), name, 'networks')
+  whose = {key: content.get(key) for key in ('trial', 'plan')}
+  for one in content['networks']:
     _require(isinstance(one, dict), name, 'networks')
     _require(_count(one.get('sequences')), name, 'networks/sequences')
-    check_net({'trial': way.get('trial'), 'plan': way.get('plan'), **one}, name)
+    check_net({**whose, **one}, name)
 
 
 def _extent(values):
@@ -235,6 +241,12 @@ def _is_name(value):
   return (
     isinstance(value, str) and 0 < len(value) <= 100 and _NAME.issuperset(value)
   )
+
+
+def _held(value, holds, name, key):
+  """The value, where it is what it must be."""
+  _require(holds, name, key)
+  return value
 
 
 def _require(holds, name, key):

@@ -33,7 +33,7 @@ _NATIVE = f'{_OURS}/nn/native/'
 _IDLE = ('ctx', 'kind', 'type_comment')
 
 
-class _Module(NamedTuple):
+class Module(NamedTuple):
   """A module that was read.
 
   Attributes:
@@ -49,7 +49,7 @@ class _Module(NamedTuple):
 
 
 def of_modules(
-  modules: Iterable[str], known: dict[str, _Module | None] | None = None
+  modules: Iterable[str], known: dict[str, Module | None] | None = None
 ) -> dict[str, str]:
   """File -> digest of the modules that these import, themselves included.
 
@@ -73,7 +73,7 @@ def of_modules(
   return dict(sorted(found.items()))
 
 
-def of_module(module: str, known: dict[str, _Module | None]) -> dict[str, str]:
+def of_module(module: str, known: dict[str, Module | None]) -> dict[str, str]:
   """File -> digest of one module, without what it imports."""
   if module not in known:
     known[module] = _read(module)
@@ -112,7 +112,7 @@ def is_native(files: Mapping[str, str]) -> bool:
 
 
 def _read(module):
-  """The `_Module` of a dotted name; None where there is nothing to read."""
+  """The `Module` of a dotted name; None where there is nothing to read."""
   top, *rest = module.split('.')
   if top in sys.stdlib_module_names:
     return None
@@ -121,7 +121,7 @@ def _read(module):
     return None
   if top != _OURS and any(part in path.parts for part in _INSTALLED):
     version = None if top in PACKAGES else _version(top)
-    return version and _Module(f'package {top}', version, ())
+    return version and Module(f'package {top}', version, ())
   for part in rest:
     folder = path.parent if path.name == '__init__.py' else path
     choices = (folder / f'{part}.py', folder / part / '__init__.py')
@@ -136,12 +136,12 @@ def _read(module):
     tree = ast.parse(source)
   except (SyntaxError, ValueError):
     # Whoever imports it will say what is wrong.
-    return _Module(name, hashlib.sha256(source).hexdigest()[:16], ())
+    return Module(name, hashlib.sha256(source).hexdigest()[:16], ())
   inside = module if path.name == '__init__.py' else module.rpartition('.')[0]
   imports = dict.fromkeys(_imports(tree, inside.split('.')))
   text = json.dumps(_plain(tree), separators=(',', ':'))
   digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-  return _Module(name, digest, tuple(imports))
+  return Module(name, digest, tuple(imports))
 
 
 def _place(top):

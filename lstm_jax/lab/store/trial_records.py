@@ -7,11 +7,13 @@ id, which is the hash of that setting.
 
 import csv
 import io
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from lstm_jax.lab.store import faults, files, schema_1, seal, shape
-from lstm_jax.lab.store.folder import note
+from lstm_jax.lab.store.documents import Record
+from lstm_jax.lab.store.folder import Folder, note
 from lstm_jax.lab.store.metrics import METRICS
 
 STATUSES = ('solved', 'budget', 'given_up', 'diverged', 'failed')
@@ -64,7 +66,7 @@ class Problem(NamedTuple):
   damaged: bool
 
 
-def write_record(folder, record):
+def write_record(folder: Folder, record: Record) -> str | None:
   """Seals the record of a trial that has ended.
 
   A record is never overwritten. A trial that is run twice must give the same
@@ -86,23 +88,22 @@ def write_record(folder, record):
     Corrupt: the record already there is damaged.
     StorageError, Unusable: the disk refused; run the trial again.
   """
-  reasons = {}
+  reasons: dict[str, str] = {}
   record = seal.plain(record, reasons)
-  if isinstance(record.get('reason'), str):
-    record['reason'] = faults.without_places(record['reason'])
+  if reason := record.get('reason'):
+    record['reason'] = faults.without_places(reason)
   _check(folder, record)
-  added = {'plan': folder.identity}
+  record['plan'] = folder.identity
   if reasons:
-    added['non_finite'] = reasons
+    record['non_finite'] = reasons
   trial = record['trial']
   if trial in folder.code:
-    added['code'] = folder.code[trial]
+    record['code'] = folder.code[trial]
   drift = dict(folder.drift)
   if trial in folder.drifted:
     drift['code'] = ' '.join(folder.drifted[trial])
   if drift:
-    added['drift'] = ';'.join(f'{k}={v}' for k, v in drift.items())
-  record = {**record, **added}
+    record['drift'] = ';'.join(f'{k}={v}' for k, v in drift.items())
   data = seal.seal_json('record', record)
   first = folder.path / 'records' / f'{record["trial"]}.json'
   target, number = first, 0
@@ -119,7 +120,7 @@ def write_record(folder, record):
   return _disagreement(folder, target) if number else None
 
 
-def read_records(folder):
+def read_records(folder: Folder) -> tuple[dict[str, Record], list[Problem]]:
   """The records that count, and the files that do not.
 
   Returns:
@@ -150,7 +151,9 @@ def read_records(folder):
   return ordered, problems
 
 
-def read(folder, path, trials=None):
+def read(
+  folder: Folder, path: Path, trials: Collection[str] | None = None
+) -> Record:
   """The record in a file that is named after its trial.
 
   Args:
@@ -163,7 +166,8 @@ def read(folder, path, trials=None):
     Corrupt: it is damaged, misplaced, or of another plan.
   """
   data = files.read(path, _LARGEST)
-  record = seal.unseal_json('record', data, path, {1: schema_1.record})
+  content = seal.unseal_json('record', data, path, {1: schema_1.record})
+  record = cast(Record, content)
   shape.check_record(record, STATUSES, path)
   trial, _, rest = path.stem.partition('.')
   if record.get('trial') != trial or (
@@ -178,7 +182,7 @@ def read(folder, path, trials=None):
   return record
 
 
-def repair(folder):
+def repair(folder: Folder) -> list[Problem]:
   """Sets damaged and foreign files aside as `*.bad`; their trials run again.
 
   Second results that disagree stay: they are a finding, not damage. The reasons
@@ -194,7 +198,9 @@ def repair(folder):
   return damaged
 
 
-def rows(folder, records):
+def rows(
+  folder: Folder, records: Mapping[str, Record]
+) -> list[dict[str, object]]:
   """One dict a record, in the order of the plan, with every column.
 
   Args:
@@ -208,7 +214,7 @@ def rows(folder, records):
   ]
 
 
-def write_csv(folder):
+def write_csv(folder: Folder) -> tuple[dict[str, Record], list[Problem]]:
   """Makes results.csv from the sealed records; untouched if nothing changed.
 
   Text columns are quoted where needed, floats are written so that reading them
@@ -228,7 +234,9 @@ def write_csv(folder):
       return records, problems
 
 
-def write_joined(folders, path, disk):
+def write_joined(
+  folders: Iterable[Folder], path: Path, disk: files.Disk
+) -> None:
   """Makes one table of folders; of a trial in two of them the first counts.
 
   Args:
@@ -236,7 +244,7 @@ def write_joined(folders, path, disk):
     path: of the table.
     disk: the calls that change the disk.
   """
-  joined = {}
+  joined: dict[object, dict[str, object]] = {}
   for folder in folders:
     for row in rows(folder, read_records(folder)[0]):
       joined.setdefault(row['trial'], row)
@@ -245,7 +253,7 @@ def write_joined(folders, path, disk):
     files.publish(path, data, overwrite=True, disk=disk)
 
 
-def results_digest(folder):
+def results_digest(folder: Folder) -> str:
   """SHA-256 over the result columns: equal for runs with equal results."""
   table = rows(folder, read_records(folder)[0])
   return seal.digest([[row[name] for name in RESULT_COLUMNS] for row in table])

@@ -1,5 +1,6 @@
 """Minibatches of a data set, epochs of them, an optax optimizer."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -11,10 +12,11 @@ from lstm_jax.training.examples import Dataset, Examples
 from lstm_jax.training.sequence_model import make_model
 from lstm_jax.training.trainer import State, Sums, Trainer, no_sums
 from lstm_jax.training.trainers._optimizers import OPTIMIZERS
+from lstm_jax.types import Cell
 
 NUMBERS = {'learning_rate': 0.001}
 # Programs are compiled for the sizes of the data.
-STATIC = {'length': {}}
+STATIC = ('length',)
 UNIT = 'epochs'
 # The flags for small nets turn the products of a batch into plain loops: twenty
 # times as slow where the compiled loop of a layer is not there.
@@ -23,7 +25,7 @@ XLA_PROFILE = 'none'
 
 @checked
 def minibatch(
-  make_cell,
+  make_cell: Callable[[int], Cell],
   dataset: Dataset,
   *,
   length: int | None = None,

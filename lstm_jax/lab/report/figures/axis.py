@@ -2,8 +2,10 @@
 
 import dataclasses
 
+import numpy as np
+
 from lstm_jax.lab.report import further_run, naming
-from lstm_jax.lab.report.figures.scales import scale_y
+from lstm_jax.lab.report.figures.scales import Drawn, LineStyle, scale_y
 from lstm_jax.lab.report.figures.scaling import style_of
 from lstm_jax.lab.report.figures.strips import log_ticks
 from lstm_jax.lab.report.measures import JUDGED, ends, is_share
@@ -15,7 +17,7 @@ AXES = ('window', 'length')
 _MOST = 12  # lines of a figure
 
 
-def against(readings: list[Reading], name: str):
+def against(readings: list[Reading], name: str) -> Drawn | None:
   """What the seeds reach, against the window or the length, a line a net.
 
   Settings that differ in nothing else are joined.
@@ -54,7 +56,7 @@ def against(readings: list[Reading], name: str):
     for at, reading in zip(x, held, strict=True):
       value = further_run.published(reading.setting.figures, metric)
       if value is not None:
-        star = {'color': style['color'], 'markeredgecolor': INK}
+        star: LineStyle = {'color': style['color'], 'markeredgecolor': INK}
         axes.plot([at], [scale * value], '*', markersize=11, zorder=5, **star)
     handles.append(Line2D([], [], label=label, **style))
   drawn = [reading for _, held in series for reading in held]
@@ -75,7 +77,9 @@ def against(readings: list[Reading], name: str):
     sorted({getattr(one.setting, name) for one in drawn}),
     exact=True,
   )
-  heights = [y for line in axes.lines for y in line.get_ydata()]
+  heights = [
+    y for line in axes.lines for y in np.asarray(line.get_ydata()).tolist()
+  ]
   scale_y(axes, metric, heights)
   axes.grid(alpha=0.18)
   axes.set_xlabel(name)
@@ -145,7 +149,7 @@ def _label(group, name):
 
 def _best_levels(readings, name):
   """x -> the best level that a reading knows there, by rising x."""
-  found = {}
+  found: dict[float, float] = {}
   for reading in readings:
     if reading.level:
       found.setdefault(getattr(reading.setting, name), reading.level.value)

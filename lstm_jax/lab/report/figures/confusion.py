@@ -1,5 +1,6 @@
 """Figure of a reading: which class was taken for which."""
 
+from lstm_jax.lab.report.figures.scales import Drawn
 from lstm_jax.lab.report.rows import Reading
 from lstm_jax.lab.report.style import COLOURS
 
@@ -7,7 +8,7 @@ _DEEPEST = 0.6  # opacity: what is written in a cell must be read
 _MOST = 16  # classes whose cells have their share written in
 
 
-def confusion(reading: Reading):
+def confusion(reading: Reading) -> Drawn | None:
   """Shares of each true class, darker where larger.
 
   Returns:
@@ -20,7 +21,8 @@ def confusion(reading: Reading):
   if shares is None:
     return None
   count = len(shares)
-  names = reading.classes if len(reading.classes) == count else range(count)
+  known = len(reading.classes) == count
+  names = [str(c) for c in (reading.classes if known else range(count))]
   size = 0.42 if count <= _MOST else 0.2
   figure = Figure((size * count + 2.6, size * count + 2), layout='constrained')
   axes = figure.add_subplot()

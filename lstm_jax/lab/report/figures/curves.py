@@ -3,7 +3,7 @@
 import math
 
 from lstm_jax.lab.report import further_run
-from lstm_jax.lab.report.figures.scales import scale_y
+from lstm_jax.lab.report.figures.scales import Drawn, scale_y
 from lstm_jax.lab.report.measures import ends
 from lstm_jax.lab.report.rows import Reading
 from lstm_jax.lab.report.style import COLOURS, GREY, INK
@@ -17,7 +17,7 @@ _MOST = 200  # epochs of a line; of more every second, third, ... is drawn
 _APART = 0.055  # of the height of a panel, between two names at its right
 
 
-def learning_curves(reading: Reading):
+def learning_curves(reading: Reading) -> Drawn | None:
   """Accuracy and loss of every epoch, each seed thin and their mean thick.
 
   Lines across: what was published, and the levels of predictors without

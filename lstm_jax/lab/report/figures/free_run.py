@@ -7,7 +7,9 @@ its own outputs, from index `start` of the series on.
 """
 
 import math
+from collections.abc import Sequence
 
+from lstm_jax.lab.report.figures.scales import Drawn
 from lstm_jax.lab.report.rows import Reading
 from lstm_jax.lab.report.style import COLOURS, GREY, INK
 from lstm_jax.lab.report.summaries import parts
@@ -15,7 +17,7 @@ from lstm_jax.lab.report.summaries import parts
 _MOST = 8  # panels of a figure
 
 
-def free_runs(readings: list[Reading]):
+def free_runs(readings: list[Reading]) -> list[Drawn]:
   """The series and what each net made of its continuation, a panel a row.
 
   Args:
@@ -43,9 +45,8 @@ def _figure(readings, cells):
     _panel(one, reading, colour)
   axes[-1].set_xlabel('x')
   shown = dict.fromkeys(reading.setting.cell for reading in readings)
-  dots = {'color': INK, 'marker': '.', 'linestyle': 'none', 'label': 'data'}
   handles = [
-    Line2D([], [], **dots),
+    Line2D([], [], color=INK, marker='.', linestyle='none', label='data'),
     Line2D([], [], color=GREY, linewidth=1.2, label='without noise'),
   ]
   for cell in shown:
@@ -103,7 +104,7 @@ def _curve(values, start, x):
 
 def _places(run):
   """Index of a point -> its x; beyond the last, in steps of the same width."""
-  known = run.get('x') or ()
+  known: Sequence[float] = run.get('x') or ()
   if len(known) < 2:
     return float
 

@@ -3,22 +3,30 @@
 import itertools
 import math
 import textwrap
+from typing import TYPE_CHECKING
 
 from lstm_jax.lab.report import headline
 from lstm_jax.lab.report import summaries as summaries_lib
+from lstm_jax.lab.report.figures.scales import Dashes, LineStyle
 from lstm_jax.lab.report.style import COLOURS
 from lstm_jax.lab.report.summaries import Summary, parts, shown
 
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure
+
 _MARKERS = 'osD^vPX<>'
-_DASHES = ('-', '--', ':', '-.')
-_STAR = {'marker': '*', 'color': '#F0E442', 'markeredgecolor': 'black'}
-_STAR |= {'linestyle': 'none', 'markersize': 17, 'label': 'published mean'}
+_DASHES: tuple[Dashes, ...] = ('-', '--', ':', '-.')
+_PUBLISHED = 'published mean'
+_STAR: LineStyle = {
+  'marker': '*', 'color': '#F0E442', 'markeredgecolor': 'black',
+  'linestyle': 'none', 'markersize': 17,
+}  # fmt: skip
 _MOST_COUNTED = 10  # lines whose counts all stand above a panel
 _MANY = 10  # ratio of largest to smallest from which an axis is logarithmic
 _SHORT = {'learning_rate': 'rate'}
 
 
-def sequences_to_success(summaries: list[Summary]):
+def sequences_to_success(summaries: list[Summary]) -> 'Figure | None':
   """Median sequences to success against length, one panel a task.
 
   A line is what is compared at several lengths: cell, learner, window, options.
@@ -59,10 +67,10 @@ def sequences_to_success(summaries: list[Summary]):
   figure = Figure(figsize=size, layout='constrained')
   figure.suptitle(titled(summaries, f'Sequences to success. {said}'))
   places = figure.add_gridspec(height, columns)
-  for place, (task, inside) in zip(places, tasks.items(), strict=False):
+  for i, (task, inside) in enumerate(tasks.items()):
     lines = parts(inside, lambda s: _label(s, names))
     ratios = (strip_height, size[1] / height - strip_height - 1)
-    inner = place.subgridspec(2, 1, height_ratios=ratios)
+    inner = places[i].subgridspec(2, 1, height_ratios=ratios)
     strip = figure.add_subplot(inner[0])
     axes = figure.add_subplot(inner[1], sharex=strip)
     _draw_lines(axes, lines, styles)
@@ -75,8 +83,8 @@ def sequences_to_success(summaries: list[Summary]):
     strip.set_title(shown(task), loc='left', fontweight='bold')
   handles = [Line2D([], [], label=label, **of) for label, of in styles.items()]
   if any(_star(s) for s in summaries):
-    handles.append(Line2D([], [], **_STAR))
-  longest = max(len(handle.get_label()) for handle in handles)
+    handles.append(Line2D([], [], label=_PUBLISHED, **_STAR))
+  longest = max(len(str(handle.get_label())) for handle in handles)
   columns = max(1, min(len(handles), int(12 / (0.1 * longest + 0.7))))
   figure.legend(
     handles=handles, loc='outside lower center', ncols=columns, frameon=False
@@ -90,7 +98,7 @@ def titled(summaries: list[Summary], below: str, width: int = 100) -> str:
   return '\n'.join([*itertools.chain(*shows), below])
 
 
-def colours(summaries: list[Summary]) -> dict:
+def colours(summaries: list[Summary]) -> dict[object, str]:
   """Cell -> its colour, the same in every figure of a run."""
   cells = parts(summaries, lambda s: s.setting.get('cell'))
   ordered = sorted(cells, key=summaries_lib.order)
@@ -140,7 +148,8 @@ def _label(s, names):
 def _styles(summaries, names):
   """Label -> line style: the colour of its cell, the shape of all the rest."""
   hues = colours(summaries)
-  styles, taken = {}, {}
+  styles: dict[str, LineStyle] = {}
+  taken: dict[str, int] = {}
   for label, (first, *_) in parts(
     summaries, lambda s: _label(s, names)
   ).items():
@@ -201,7 +210,7 @@ def _draw_lines(axes, lines, styles):
       if math.isinf(s.interval.high):
         axes.plot([length], [top], marker='^', markersize=5, **style)
   for length, value in stars:
-    axes.plot([length], [value], zorder=5, **_STAR)
+    axes.plot([length], [value], zorder=5, label=_PUBLISHED, **_STAR)
   lengths = sorted({s.setting['length'] for s in inside})
   # Limits by hand: what is drawn aside does not count as data.
   pad = 0.1 * (lengths[-1] - lengths[0]) or 1

@@ -5,17 +5,23 @@ otherwise complete. Nothing here touches pyplot or its global state. The same
 rows give the same bytes.
 """
 
+import importlib
 import io
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lstm_jax.lab.report import summaries as summaries_lib
 from lstm_jax.lab.report.figures.length import num_lines, sequences_to_success
+from lstm_jax.lab.report.figures.scales import drawn_in
 from lstm_jax.lab.report.figures.window import success_over_window
 from lstm_jax.lab.report.summaries import Summary
 from lstm_jax.lab.store import files
+from lstm_jax.lab.store.documents import Figures
+
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure
 
 STYLE = {
   'font.size': 12,
@@ -32,9 +38,9 @@ _MOST = 40
 
 
 def draw_all(
-  rows: Iterable[Mapping[str, Any]],
+  rows: Iterable[Mapping[str, object]],
   out_dir: str | Path,
-  published: Mapping[str, Any] | None = None,
+  published: Mapping[str, Mapping[str, Figures]] | None = None,
 ) -> list[Path]:
   """Draws every figure of a run as PNG and SVG.
 
@@ -58,16 +64,18 @@ def draw_all(
       )
     return []
   try:
-    import matplotlib
+    importlib.import_module('matplotlib')
   except ImportError:
     print('No figures: matplotlib is not installed.', file=sys.stderr)
     return []
   out_dir = Path(out_dir)
   files.make_directory(out_dir)
   paths = []
-  with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
+  with drawn_in(STYLE):
     for draw in (sequences_to_success, success_over_window):
-      for name, data in as_files(draw(drawn), draw.__name__).items():
+      figure = draw(drawn)
+      made = as_files(figure, draw.__name__) if figure else {}
+      for name, data in made.items():
         path = out_dir / name
         files.write(path, data)  # of a finished run that is run again: nothing
         paths.append(path)
@@ -91,7 +99,7 @@ def _with_length(summaries):
   ]
 
 
-def as_files(figure, name: str) -> dict[str, bytes]:
+def as_files(figure: 'Figure', name: str) -> dict[str, bytes]:
   """A matplotlib figure as PNG and SVG, free of dates and versions.
 
   To be called within `rc_context` of `STYLE`.

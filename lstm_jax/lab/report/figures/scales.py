@@ -1,11 +1,52 @@
 """The upright axis of a figure of metrics: percent, or losses."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from lstm_jax.lab.report.measures import is_share
 
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
 
-def scale_y(axes, metric: str, values: Sequence[float]):
+
+# (caption, figure)
+Drawn = tuple[str, 'Figure']
+
+
+@contextlib.contextmanager
+def drawn_in(style: Mapping[str, object]) -> Iterator[None]:
+  """The defaults of matplotlib, but for what a style says.
+
+  Raises:
+    ImportError: matplotlib is not installed.
+  """
+  import matplotlib
+
+  with matplotlib.rc_context(_over(matplotlib.rcParamsDefault, style)):
+    yield
+
+
+def _over(defaults, style):
+  return {**defaults, **style}
+
+
+Dashes = Literal['-', '--', ':', '-.', 'none']
+
+
+class LineStyle(TypedDict, total=False):
+  """The looks of a line."""
+
+  color: str
+  marker: str
+  linestyle: Dashes
+  linewidth: float
+  markersize: float
+  markeredgecolor: str
+
+
+def scale_y(axes: 'Axes', metric: str, values: Sequence[float]) -> None:
   """Limits and ticks for accuracies in percent or, logarithmic, for losses.
 
   Args:

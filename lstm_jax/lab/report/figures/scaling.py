@@ -1,9 +1,9 @@
 """Figure of a report: sequences to success against the lag, or an option."""
 
 import math
-from typing import Any
 
 from lstm_jax.lab.report import verdicts
+from lstm_jax.lab.report.figures.scales import Drawn, LineStyle
 from lstm_jax.lab.report.figures.strips import log_ticks
 from lstm_jax.lab.report.rows import Row
 from lstm_jax.lab.report.style import COLOURS, INK, PAPER
@@ -14,7 +14,7 @@ _MEAN = 'sequences_to_success'
 _LENGTH = 'length'
 
 
-def draw_scaling(rows: list[Row]):
+def draw_scaling(rows: list[Row]) -> list[Drawn]:
   """The growth of a published table with its lengths, ours beside the paper's.
 
   Rows of one table that differ in `length` make a figure of two panels at most:
@@ -126,9 +126,9 @@ def _panel(axes, x_name, rows, names, varying):
       for reading in row.readings
       if reading.name == name
     ]
-    for _, points in parts(held, lambda point: point[2]).items():
-      points = sorted(points, key=lambda point: point[0])
-      solved = [(x, r) for x, r, _ in points if r.solved]
+    for _, marks in parts(held, lambda mark: mark[2]).items():
+      marks = sorted(marks, key=lambda mark: mark[0])
+      solved = [(x, r) for x, r, _ in marks if r.solved]
       axes.plot(
         [x for x, _ in solved], [r.mean(_MEAN) for _, r in solved], **style
       )
@@ -138,7 +138,7 @@ def _panel(axes, x_name, rows, names, varying):
         if r.solved < r.trials:
           hollow = {**style, 'markerfacecolor': PAPER, 'zorder': 4}
           axes.plot([x], [r.mean(_MEAN)], **hollow)
-      for x, r, _ in points:
+      for x, r, _ in marks:
         if r.trials and not r.solved:
           axes.plot(
             *([x], [1 - 0.035 * i]),
@@ -169,7 +169,7 @@ def _name(reading):
   return reading.name
 
 
-def style_of(i: int) -> dict[str, Any]:
+def style_of(i: int) -> LineStyle:
   """The looks of the i-th line of a figure."""
   return {
     'color': COLOURS[i % len(COLOURS)],
@@ -215,7 +215,7 @@ def _apart(rest):
 
 def _other_axis(rows, varying):
   """(option, rows) of the longest list that differs in one option alone."""
-  best = (None, [])
+  best: tuple[str | None, list[Row]] = (None, [])
   for held in parts(rows, lambda row: row.length).values():
     names = [n for n in varying if len({_options(r).get(n) for r in held}) > 1]
     values = [_options(row).get(name) for name in names for row in held]

@@ -1,8 +1,14 @@
 """Figure of a report: what goes on in a solved net over one sequence."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from lstm_jax.lab.report.style import COLOURS, INK
+from lstm_jax.lab.report.trace import Trace
+
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure
 
 _MOST_STEPS = 1_500  # beyond, a line is drawn as the span of each bin
 _MOST_RINGS = 20  # steps with a target beyond have no rings
@@ -20,7 +26,9 @@ _TITLES = {
 }
 
 
-def draw_sequence(trace, title='', blocks=None):
+def draw_sequence(
+  trace: Trace, title: str = '', blocks: int | None = None
+) -> 'Figure':
   """Inputs, gates, states, outputs and targets of one sequence, aligned.
 
   One-hot inputs of four lines or more are drawn as symbols; up to three real
@@ -42,11 +50,13 @@ def draw_sequence(trace, title='', blocks=None):
     A matplotlib `Figure`.
   """
   from matplotlib.figure import Figure
+  from matplotlib.layout_engine import ConstrainedLayoutEngine
 
   panels = _panels(trace, blocks)
   heights = [height for height, *_ in panels]
-  figure = Figure((9, 0.9 + sum(heights)), layout='constrained')
-  figure.get_layout_engine().set(h_pad=0.03)
+  figure = Figure(
+    (9, 0.9 + sum(heights)), layout=ConstrainedLayoutEngine(h_pad=0.03)
+  )
   grid = figure.subplots(
     *(len(panels), 1),
     sharex=True,

@@ -2,13 +2,19 @@
 
 import math
 import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lstm_jax.lab.report import verdicts
 from lstm_jax.lab.report.cells import count
+from lstm_jax.lab.report.figures.scales import Drawn
 from lstm_jax.lab.report.rows import Row, heading
 from lstm_jax.lab.report.style import COLOURS, GREY, INK, PAPER
+
+if TYPE_CHECKING:
+  from matplotlib.axis import XAxis, YAxis
 
 _VERDICTS = {
   verdicts.REPRODUCED: (COLOURS[2], 'o'),
@@ -19,7 +25,7 @@ _VERDICTS = {
 _MOST = 40  # lines of a figure
 
 
-def distribution(row: Row):
+def distribution(row: Row) -> Drawn | None:
   """Sequences to success of every trial, one line a reading.
 
   A dot is a solved trial, a hollow triangle one that was stopped without. The
@@ -76,7 +82,7 @@ def distribution(row: Row):
   axes.set_yticks(range(len(held)), names, multialignment='right')
   axes.set_ylim(len(held) - 0.4, -0.6)
   values = [v for r in held for v in (*r.sequences, *r.stopped) if v > 0]
-  log_ticks(axes.xaxis, values + [published] * bool(published))
+  log_ticks(axes.xaxis, values + ([published] if published else []))
   axes.grid(axis='x', alpha=0.18)
   axes.tick_params(axis='y', length=0)
   axes.spines['left'].set_visible(False)
@@ -90,7 +96,7 @@ def distribution(row: Row):
   return caption, figure
 
 
-def overview(rows: list[Row]):
+def overview(rows: list[Row]) -> Drawn | None:
   """Our mean over the published one, a line a row.
 
   Returns:
@@ -196,7 +202,9 @@ def _wrapped(text):
   return '\n'.join(textwrap.wrap(text, 30, max_lines=3, placeholder=' …'))
 
 
-def log_ticks(axis, values, exact: bool = False):
+def log_ticks(
+  axis: 'XAxis | YAxis', values: Sequence[float], exact: bool = False
+) -> None:
   """Limits and few round ticks of a logarithmic axis.
 
   Args:

@@ -1,13 +1,18 @@
 """Figure: share of trials solved over window and length."""
 
+from typing import TYPE_CHECKING
+
 from lstm_jax.lab.report import summaries as summaries_lib
 from lstm_jax.lab.report.figures.length import colours, titled
 from lstm_jax.lab.report.summaries import Summary, order, parts, shown
 
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure
+
 _DEEPEST = 0.6  # opacity: what is written in a place must be read
 
 
-def success_over_window(summaries: list[Summary]):
+def success_over_window(summaries: list[Summary]) -> 'Figure | None':
   """Trials solved, window over length: a heat map for each task and cell.
 
   A row is a window, `full`, or a learner that has none. A cell has one colour,
@@ -21,6 +26,7 @@ def success_over_window(summaries: list[Summary]):
     A matplotlib `Figure`; an axes a task and cell.
   """
   from matplotlib.figure import Figure
+  from matplotlib.layout_engine import ConstrainedLayoutEngine
 
   tasks = parts(summaries, lambda s: s.setting.get('task'))
   cells = parts(summaries, lambda s: s.setting.get('cell'))
@@ -29,7 +35,7 @@ def success_over_window(summaries: list[Summary]):
     lambda s: s.setting.get('learner'),
   )
   size = (max(12, 3 * len(cells) + 2), max(8, 2.6 * len(tasks)))
-  figure = Figure(figsize=size, layout='constrained')
+  figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.1))
   grid = figure.subplots(len(tasks), len(cells), squeeze=False)
   pooled, hues = set(), colours(summaries)
   for (task, inside), line in zip(tasks.items(), grid, strict=True):
@@ -55,7 +61,6 @@ def success_over_window(summaries: list[Summary]):
   figure.suptitle(titled(summaries, f'{below}.'))
   figure.supxlabel('length T (steps)')
   figure.supylabel('window (steps an error travels back)')
-  figure.get_layout_engine().set(h_pad=0.1)
   return figure
 
 

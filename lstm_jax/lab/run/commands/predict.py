@@ -2,12 +2,13 @@
 
 import math
 import sys
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from lstm_jax.lab.plan import programs, values
 from lstm_jax.lab.plan.catalog import unknown
 from lstm_jax.lab.plan.text_columns import aligned, show
 from lstm_jax.lab.run import mains
+from lstm_jax.lab.run.predict_request import Request
 from lstm_jax.lab.store import faults, files, folder, nets, trial_records
 
 _HELP = """\
@@ -34,29 +35,7 @@ figures of its test part, then the first targets and answers.
 _FLAGS = ('--net', '--count', '--seed', '--data', '--data_dir', '--out')
 
 
-class Asked(NamedTuple):
-  """What a command line asks for.
-
-  Attributes:
-    folder: the run folder.
-    net: id of a trial, or the beginning of one; '' for the first.
-    count: how many answers to show.
-    seed: of fresh sequences.
-    data: file of the inputs, '' for those of the task.
-    data_dir: folder of the data sets, '' for the usual one.
-    out: file of the answers, '' for none.
-  """
-
-  folder: str
-  net: str = ''
-  count: int = 5
-  seed: int = 0
-  data: str = ''
-  data_dir: str = ''
-  out: str = ''
-
-
-def run(argv=None):
+def run(argv: Sequence[str] | None = None) -> int:
   """Runs the command line `argv` and returns its exit code."""
   words = list(sys.argv if argv is None else argv)[1:]
   if '--help' in words or '-h' in words:
@@ -88,7 +67,7 @@ def run(argv=None):
 
 
 def _read(words):
-  """The `Asked` of a command line."""
+  """The `Request` of a command line."""
   given, paths = {}, []
   for word in words:
     name, equals, value = word.partition('=')
@@ -112,7 +91,7 @@ def _read(words):
       asked[name] = values.integer(asked[name], f'--{name}', low, high)
   for name in {'data', 'data_dir', 'out'} & asked.keys():
     asked[name] = values.place(asked[name], f'--{name}')
-  return Asked(paths[0], **asked)
+  return Request(paths[0], **asked)
 
 
 def _net(opened, wanted):

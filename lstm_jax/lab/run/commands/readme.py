@@ -128,7 +128,7 @@ def paper(rows: Sequence[Mapping[str, str]]) -> str:
   return '\n'.join(lines) + '\n'
 
 
-PAGES = {
+PAGES: dict[str, dict[str, Callable[[list[dict[str, str]]], str]]] = {
   'README.md': {_QUICKSTART: quickstart, _PAPER: paper},
   'docs/reproduction.md': {_PAPER: reproduction.table},
 }

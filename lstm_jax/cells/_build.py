@@ -124,13 +124,10 @@ def build(
     return params if place is None else place(params, numbers)
 
   def initial_carry(lanes=(), dtype=jnp.float32):
-    values = dict.fromkeys(sizes, 0.0) | dict(start or {})
-    return carry(
-      **{
-        field: jnp.full((size, *lanes), values[field], dtype)
-        for field, size in sizes.items()
-      }
-    )
+    fields = {n: jnp.zeros((size, *lanes), dtype) for n, size in sizes.items()}
+    for name, value in (start or {}).items():
+      fields[name] = jnp.full_like(fields[name], value)
+    return carry(**fields)
 
   # One program: what it does one thing after another would each be compiled for
   # every new size.

@@ -57,7 +57,13 @@ def name_of(cell: Cell) -> str:
 
 def state_of(cell: Cell) -> Carry:
   """The carry of one sequence, as shapes."""
-  return jax.eval_shape(lambda: cell.initial_carry((), jnp.float32))
+  return _shapes(cell.initial_carry)
+
+
+# Kept, since a layer asks at every call.
+@functools.lru_cache(maxsize=64)
+def _shapes(initial_carry):
+  return jax.eval_shape(lambda: initial_carry((), jnp.float32))
 
 
 def output_size(cell: Cell) -> int:

@@ -80,8 +80,7 @@ MUTANTS = (
   ),
   Mutant(
     'srn_self_hears_all', 'cells/srn.py',
-    "'self': np.eye(hidden, dtype=np.float32)",
-    "'self': np.ones((hidden, hidden), np.float32)",
+    "'self': np.eye(hidden, dtype=bool)", "'self': True",
     ('cell_oracles', 'cells'),
   ),
   Mutant(
@@ -204,8 +203,8 @@ MUTANTS = (
   ),
   Mutant(
     'stack_joins_the_wrong_way_round', 'nn/stack.py',
-    'jnp.concatenate([ys[way] for way in ways], axis=-1)',
-    'jnp.concatenate([ys[way] for way in ways[::-1]], axis=-1)',
+    'jnp.concatenate(tuple(ys.values()), axis=-1)',
+    'jnp.concatenate(tuple(ys.values())[::-1], axis=-1)',
     ('stack',),
   ),
   # Planted when the sample of the default run had been chosen.

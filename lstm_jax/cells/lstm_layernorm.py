@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from lstm_jax.cells import _build
 from lstm_jax.ops.activations import logistic, tanh
 from lstm_jax.ops.arrays import spread
+from lstm_jax.ops.checked import Positive
 from lstm_jax.types import Array, Cell, Connection, Equations
 
 PROVIDES = ('readout',)
@@ -57,7 +58,7 @@ def lstm_layernorm(
   *,
   hidden: int = 4,
   norm: Literal['separate', 'per_gate'] = 'separate',
-  epsilon: float = 1e-5,
+  epsilon: Positive = 1e-5,
   output_bias: bool = True,
 ) -> Cell:
   r"""Layer-normalised LSTM: net inputs and state lose their mean and scale.
@@ -118,8 +119,6 @@ def lstm_layernorm(
 
   Source: Ba, Kiros & Hinton (2016), supplementary material, eqs. (20)-(22).
   """
-  if not epsilon > 0:
-    raise ValueError(f'epsilon={epsilon} must be above 0')
   rows = 4 * hidden
   mask = Params(
     w_x=_build.ones(rows, num_inputs),

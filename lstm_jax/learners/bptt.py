@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
 from lstm_jax.ops.arrays import differentiable
-from lstm_jax.ops.checked import checked
+from lstm_jax.ops.checked import Count, checked
 from lstm_jax.ops.unroll import unroll
 from lstm_jax.types import Cell, Episode, Judgement, Learner, Params, Task
 
@@ -26,7 +26,7 @@ def bptt(
   task: Task,
   *,
   length: int,
-  window: int | None = None,
+  window: Count | None = None,
   optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',
 ) -> Learner:
   """Back-propagation through time over the whole sequence or a window of it.
@@ -49,8 +49,6 @@ def bptt(
   Raises:
     ValueError: a window below 1, an unknown optimizer.
   """
-  if window is not None and window < 1:
-    raise ValueError(f'window={window} must be at least 1')
   num_steps = task.longest(length)
 
   def gradient(params, episode):

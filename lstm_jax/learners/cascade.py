@@ -46,7 +46,7 @@ from lstm_jax.learners._cascade import (
   training_set,
 )
 from lstm_jax.ops.arrays import select
-from lstm_jax.ops.checked import checked
+from lstm_jax.ops.checked import Count, Positive, checked
 from lstm_jax.ops.initial import initial_params
 from lstm_jax.ops.prng import Key
 from lstm_jax.types import Cell, Learner, Task
@@ -62,14 +62,14 @@ def cascade(
   cell: Cell,
   task: Task,
   *,
-  candidates: int = 8,
-  epoch_sequences: int = 256,
-  patience: int = 8,
+  candidates: Count = 8,
+  epoch_sequences: Count = 256,
+  patience: Count = 8,
   output_change: float = 0.01,
   candidate_change: float = 0.03,
-  most_epochs: int = 200,
+  most_epochs: Count = 200,
   candidate_rate: float = 100.0,
-  mu: float = 2.0,
+  mu: Positive = 2.0,
   decay: float = 1e-4,
   prime_offset: float = 0.1,
   residual: Literal['error_signal', 'difference'] = 'error_signal',
@@ -114,15 +114,6 @@ def cascade(
   Cost per step: P (I + C) traces beside the net's own step; memory the same,
   whatever the sequence length.
   """
-  counts = dict(
-    candidates=candidates, epoch_sequences=epoch_sequences, patience=patience,
-    most_epochs=most_epochs,
-  )  # fmt: skip
-  for name, value in counts.items():
-    if value < 1:
-      raise ValueError(f'{name}={value} must be at least 1')
-  if not mu > 0:
-    raise ValueError(f'mu={mu} must be above 0')
   how = phases.Settings(
     candidates, patience, output_change, candidate_change, most_epochs,
     candidate_rate, mu, decay,

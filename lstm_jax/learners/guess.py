@@ -16,7 +16,7 @@ import numpy as np
 from lstm_jax.learners import _descend
 from lstm_jax.ops import prng
 from lstm_jax.ops.arrays import select
-from lstm_jax.ops.checked import checked
+from lstm_jax.ops.checked import Whole, checked
 from lstm_jax.ops.prng import Key
 from lstm_jax.types import Array, Cell, Learner, Params, Task
 
@@ -44,7 +44,7 @@ class State(NamedTuple):
 
 
 @checked
-def guess(cell: Cell, task: Task, *, most_wrong: int = 0) -> Learner:
+def guess(cell: Cell, task: Task, *, most_wrong: Whole = 0) -> Learner:
   """Random weight guessing: a net is kept until it is wrong.
 
   Guess n has all its weights, biases too, uniform in [-r, r], r the number
@@ -70,8 +70,6 @@ def guess(cell: Cell, task: Task, *, most_wrong: int = 0) -> Learner:
   Raises:
     ValueError: `most_wrong` below 0.
   """
-  if most_wrong < 0:
-    raise ValueError(f'most_wrong={most_wrong} must be at least 0')
 
   def init(key, numbers):
     words = jax.random.bits(key, (2,), jnp.uint32)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.learners._forward import influence_matrix, loop
-from lstm_jax.ops.checked import checked
+from lstm_jax.ops.checked import Count, checked
 from lstm_jax.types import Cell, Learner, Task
 
 NUMBERS = {'learning_rate': 0.1}
@@ -25,7 +25,7 @@ def snap1(
   cell: Cell,
   task: Task,
   *,
-  reach: int = 1,
+  reach: Count = 1,
   update: Literal['every_step', 'sequence'] = 'every_step',
   optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',
 ) -> Learner:
@@ -63,8 +63,6 @@ def snap1(
 
   Source: Menick et al. (2021), section 3.
   """
-  if reach < 1:
-    raise ValueError(f'reach={reach} must be at least 1')
   past = influence_matrix.past(cell)
   init, learn, judge = loop.descend(cell, task, past, update, optimizer)
   rule = sparse(past, pattern(cell, past, reach))

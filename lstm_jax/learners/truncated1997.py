@@ -29,7 +29,7 @@ from lstm_jax.learners._truncated.traces import (
 )
 from lstm_jax.ops import step
 from lstm_jax.ops.arrays import add_outer, cast, select
-from lstm_jax.ops.checked import checked
+from lstm_jax.ops.checked import Count, Positive, checked
 from lstm_jax.types import (
   Cell,
   Episode,
@@ -67,8 +67,8 @@ def truncated1997(
   form: Literal['streaming', 'batched'] = 'streaming',
   update: Literal['sequence', 'every_step'] = 'sequence',
   cells_added: Literal['at_start', 'at_plateau'] = 'at_start',
-  plateau_sequences: int = 100,
-  plateau_ratio: float = 0.99,
+  plateau_sequences: Count = 100,
+  plateau_ratio: Positive = 0.99,
   optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',
   length: int | None = None,
 ) -> Learner:
@@ -109,8 +109,6 @@ def truncated1997(
     gradient = functools.partial(streaming_gradient, cell, task)
   elif length is None:
     raise ValueError('form=batched needs length, to size its arrays')
-  elif update == 'every_step':
-    raise ValueError(f'form=batched with update=every_step: {REFUSES[0][1]}')
   else:
     gradient = functools.partial(
       batched_gradient, cell, task, num_steps=task.longest(length)

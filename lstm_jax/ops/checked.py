@@ -1,11 +1,11 @@
-"""Choices that are written once: in the annotation of a parameter."""
+"""What a factory takes, written once: in its annotations and its `REFUSES`."""
 
 import functools
 import inspect
 import types
 import typing
 from collections.abc import Callable
-from typing import Literal, ParamSpec, TypeVar
+from typing import Annotated, Literal, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -13,19 +13,38 @@ _Inputs = ParamSpec('_Inputs')
 _Made = TypeVar('_Made')
 
 
+class Bound(NamedTuple):
+  """The smallest number that is allowed; `is_open`: itself is not."""
+
+  least: float
+  is_open: bool = False
+
+
+# As annotations: what may be how small.
+Count = Annotated[int, Bound(1)]
+Whole = Annotated[int, Bound(0)]
+Amount = Annotated[float, Bound(0)]
+Positive = Annotated[float, Bound(0, is_open=True)]
+
+
 def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
   """Decorates a factory: arguments are held to what their annotations allow.
 
   A parameter that is annotated as `Literal[...]` takes one of these words or
   numbers, one that is annotated as `bool` True or False, each of them None as
-  well where `| None` says so. Other annotations are not looked at.
+  well where `| None` says so. One that is annotated as `Count`, `Whole`,
+  `Amount` or `Positive` is no smaller than that. Other annotations are not
+  looked at. Where the module of the factory has a `REFUSES`, `((conditions,
+  reason), ...)`, its options are not all as one of the conditions says; `...`
+  there stands for any value but None.
 
   Args:
     factory: a function. Annotations that are strings are read as Python.
 
   Returns:
     The factory. It raises ValueError for a value that is not allowed, with the
-    parameter, the value and the choices.
+    parameter, the value and the choices, and for options that do not go
+    together, with the reason.
 
   Example:
     >>> @checked
@@ -37,9 +56,19 @@ def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
     Traceback (most recent call last):
     ...
     ValueError: g='thin' must be one of tanh, relu
+    >>> @checked
+    ... def guess(tries: Count = 1):
+    ...   return tries
+    >>> guess(0)
+    Traceback (most recent call last):
+    ...
+    ValueError: tries=0 must be at least 1
   """
   signature = inspect.signature(factory, eval_str=True)
-  rules = {}
+  defaults = {name: p.default for name, p in signature.parameters.items()}
+  module = getattr(inspect.unwrap(factory), '__globals__', {})
+  refuses = module.get('REFUSES', ())
+  rules, bounds = {}, {}
   for name, parameter in signature.parameters.items():
     choices, optional = _choices(parameter.annotation)
     one = parameter.kind not in (
@@ -48,6 +77,8 @@ def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
     )
     if choices and one:
       rules[name] = choices, optional
+    if bound := _bound(parameter.annotation):
+      bounds[name] = bound
 
   @functools.wraps(factory)
   def checking(*args: _Inputs.args, **options: _Inputs.kwargs) -> _Made:
@@ -57,6 +88,10 @@ def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
       return factory(*args, **options)  # says itself what is wrong
     for name in rules.keys() & given.keys():
       _check(name, given[name], *rules[name])
+    for name in bounds.keys() & given.keys():
+      _check_bound(name, given[name], bounds[name])
+    for condition, reason in refuses:
+      _check_together(condition, reason, {**defaults, **given})
     return factory(*args, **options)
 
   return checking
@@ -78,6 +113,36 @@ def _choices(annotation: object) -> tuple[tuple[object, ...], bool]:
         types.NoneType in parts
       )
   return (), False
+
+
+def _bound(annotation: object) -> Bound | None:
+  """The bound in an annotation, also in one part of a union."""
+  if typing.get_origin(annotation) is Annotated:
+    held = (x for x in typing.get_args(annotation) if isinstance(x, Bound))
+    return next(held, None)
+  if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+    return next(filter(None, map(_bound, typing.get_args(annotation))), None)
+  return None
+
+
+def _check_bound(name, value, bound):
+  if value is None:
+    return
+  least, is_open = bound
+  if is_open and not value > least:
+    raise ValueError(f'{name}={value} must be above {least:g}')
+  if not is_open and not value >= least:  # nor nan
+    raise ValueError(f'{name}={value} must be at least {least:g}')
+
+
+def _check_together(condition, reason, options):
+  """Refuses options that are all as a condition says."""
+  if condition.keys() <= options.keys() and all(
+    options[name] is not None if value is ... else options[name] == value
+    for name, value in condition.items()
+  ):
+    words = ' with '.join(f'{name}={options[name]}' for name in condition)
+    raise ValueError(f'{words}: {reason}')
 
 
 def _check(name, value, choices, optional):

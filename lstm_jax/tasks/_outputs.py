@@ -17,10 +17,10 @@ from lstm_jax.ops.activations import logistic_of_lanes as logistic
 from lstm_jax.ops.checked import checked
 from lstm_jax.types import Array
 
-Choice = Literal[
+Output = Literal[
   'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
 ]
-CHOICES = get_args(Choice)
+CHOICES = get_args(Output)
 
 
 class OutputUnit(NamedTuple):
@@ -37,7 +37,7 @@ class OutputUnit(NamedTuple):
 
 
 @checked
-def output_unit(output: Choice) -> OutputUnit:
+def output_unit(output: Output) -> OutputUnit:
   """The output unit of a name.
 
   'logistic': y = 1/(1+e^-net), loss 1/2 sum_k (t - y)^2, error signal

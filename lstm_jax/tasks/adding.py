@@ -24,10 +24,10 @@ from typing import Literal
 
 import jax.numpy as jnp
 
-from lstm_jax.ops.checked import checked
+from lstm_jax.ops.checked import Positive, checked
 from lstm_jax.ops.prng import uniform_at
 from lstm_jax.tasks import _marked
-from lstm_jax.tasks._outputs import output_unit
+from lstm_jax.tasks._outputs import Output, output_unit
 from lstm_jax.tasks._stop_rules.streak import streak as right_streak
 from lstm_jax.types import Task, Trivial
 
@@ -60,14 +60,12 @@ TRIVIAL: Trivial = (
 @checked
 def adding(
   *,
-  output: Literal[
-    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
-  ] = 'logistic',
+  output: Output = 'logistic',
   first_marked: Literal[
     'zero_input_and_target', 'zero_target_only'
   ] = 'zero_input_and_target',
   training_error: Literal['absolute', 'squared'] = 'absolute',
-  tolerance: float = 0.04,
+  tolerance: Positive = 0.04,
   mean_error: float = 0.01,
   streak: int = 2000,
 ) -> Task:
@@ -95,8 +93,6 @@ def adding(
       streak that is not positive. The task's `longest` raises it for a length
       below 4.
   """
-  if not tolerance > 0:
-    raise ValueError(f'tolerance={tolerance} must be above 0')
   unit = output_unit(output)
 
   shown = 0 if first_marked == 'zero_input_and_target' else None

@@ -29,9 +29,9 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops.checked import checked
+from lstm_jax.ops.checked import Positive, checked
 from lstm_jax.ops.prng import bits_at, integer_at
-from lstm_jax.tasks._outputs import output_unit
+from lstm_jax.tasks._outputs import Output, output_unit
 from lstm_jax.tasks._stop_rules.chain import chain
 from lstm_jax.tasks._stop_rules.evaluation import evaluation
 from lstm_jax.tasks._stop_rules.futility import futility
@@ -87,10 +87,8 @@ def first_symbol(
   middle: Literal['fixed', 'random'] = 'fixed',
   symbols: int = 100,
   scored: Literal['every_step', 'end'] = 'every_step',
-  output: Literal[
-    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
-  ] = 'logistic',
-  tolerance: float = 0.25,
+  output: Output = 'logistic',
+  tolerance: Positive = 0.25,
   exam_every: int = 0,
   exam_sequences: int = 0,
   exam_set: Literal['fresh', 'fixed'] = 'fresh',
@@ -128,8 +126,6 @@ def first_symbol(
   """
   if symbols < 2:
     raise ValueError(f'symbols={symbols} must be at least 2')
-  if not tolerance > 0:
-    raise ValueError(f'tolerance={tolerance} must be above 0')
   for name, value in (
     ('exam_every', exam_every),
     ('exam_sequences', exam_sequences),

@@ -21,10 +21,10 @@ from typing import Literal
 
 import jax.numpy as jnp
 
-from lstm_jax.ops.checked import checked
+from lstm_jax.ops.checked import Count, Positive, checked
 from lstm_jax.ops.prng import uniform_at
 from lstm_jax.tasks import _marked
-from lstm_jax.tasks._outputs import output_unit
+from lstm_jax.tasks._outputs import Output, output_unit
 from lstm_jax.tasks._stop_rules.recent import recent as recent_sequences
 from lstm_jax.types import Task, Trivial
 
@@ -57,15 +57,13 @@ TRIVIAL: Trivial = (
 @checked
 def multiplication(
   *,
-  output: Literal[
-    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
-  ] = 'logistic',
+  output: Output = 'logistic',
   first_marked: Literal[
     'one_input_and_target', 'one_target_only'
   ] = 'one_input_and_target',
-  tolerance: float = 0.04,
+  tolerance: Positive = 0.04,
   n_seq: int = 140,
-  recent: int = 2000,
+  recent: Count = 2000,
 ) -> Task:
   """Multiplication problem: the product of two marked values, at the end.
 
@@ -90,10 +88,6 @@ def multiplication(
       an `n_seq` outside 1, ..., `recent`. The task's `longest` raises it for a
       length below 4.
   """
-  if not tolerance > 0:
-    raise ValueError(f'tolerance={tolerance} must be above 0')
-  if recent < 1:
-    raise ValueError(f'recent={recent} must be at least 1')
   if not 1 <= n_seq <= recent:
     raise ValueError(f'n_seq={n_seq} must be from 1 to recent={recent}')
   unit = output_unit(output)

@@ -32,10 +32,10 @@ from typing import Literal
 
 import jax.numpy as jnp
 
-from lstm_jax.ops.checked import checked
+from lstm_jax.ops.checked import Count, checked
 from lstm_jax.ops.prng import integer_at
 from lstm_jax.tasks import _grammar
-from lstm_jax.tasks._outputs import output_unit
+from lstm_jax.tasks._outputs import Output, output_unit
 from lstm_jax.tasks._stop_rules.evaluation import evaluation
 from lstm_jax.types import Stream, Task
 
@@ -69,11 +69,9 @@ TRIVIAL = (
 def reber(
   *,
   targets: Literal['next_symbol', 'legal_symbols'] = 'next_symbol',
-  output: Literal[
-    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
-  ] = 'logistic',
+  output: Output = 'logistic',
   sets: Literal['as_drawn', 'distinct'] = 'as_drawn',
-  exam_every: int = 100,
+  exam_every: Count = 100,
 ) -> Task:
   """Embedded Reber grammar (1): the next symbol, at each step of a string.
 
@@ -93,8 +91,6 @@ def reber(
   Raises:
     ValueError: an option outside its choices, an `exam_every` below 1.
   """
-  if exam_every < 1:
-    raise ValueError(f'exam_every={exam_every} must be at least 1')
   unit = output_unit(output)
   taught = _grammar.IS if targets == 'next_symbol' else _grammar.LEGAL
 

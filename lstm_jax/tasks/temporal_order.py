@@ -25,9 +25,9 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops.checked import checked
+from lstm_jax.ops.checked import Positive, checked
 from lstm_jax.ops.prng import bits_at, integer_at
-from lstm_jax.tasks._outputs import output_unit
+from lstm_jax.tasks._outputs import Output, output_unit
 from lstm_jax.tasks._stop_rules.streak import streak as right_streak
 from lstm_jax.types import Array, Stream, Task
 
@@ -81,11 +81,9 @@ def temporal_order(
   *,
   symbols: Literal[2, 3] = 2,
   positions: Literal['one_based', 'zero_based'] = 'one_based',
-  output: Literal[
-    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
-  ] = 'logistic',
+  output: Output = 'logistic',
   training_error: Literal['absolute', 'squared'] = 'absolute',
-  tolerance: float = 0.3,
+  tolerance: Positive = 0.3,
   mean_error: float = 0.1,
   streak: int = 2000,
 ) -> Task:
@@ -111,8 +109,6 @@ def temporal_order(
       streak that is not positive. The task's `longest` raises it for a length
       below 20.
   """
-  if not tolerance > 0:
-    raise ValueError(f'tolerance={tolerance} must be above 0')
   unit = output_unit(output)
   classes = 2**symbols
   offset = 1 if positions == 'one_based' else 0

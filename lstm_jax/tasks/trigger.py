@@ -25,9 +25,9 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops.checked import checked
+from lstm_jax.ops.checked import Count, Positive, checked
 from lstm_jax.ops.prng import bits_at, integer_at, uniform_at
-from lstm_jax.tasks._outputs import output_unit
+from lstm_jax.tasks._outputs import Output, output_unit
 from lstm_jax.tasks._stop_rules.evaluation import evaluation
 from lstm_jax.types import Array, OneHot, Stream, Task, Trivial
 
@@ -62,14 +62,12 @@ class Episode(NamedTuple):
 @checked
 def trigger(
   *,
-  distractors: int = 50,
+  distractors: Count = 50,
   trigger_probability: float = 0.1,
-  output: Literal[
-    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
-  ] = 'logistic',
-  tolerance: float = 0.2,
-  exam_every: int = 1000,
-  exam_sequences: int = 10_000,
+  output: Output = 'logistic',
+  tolerance: Positive = 0.2,
+  exam_every: Count = 1000,
+  exam_sequences: Count = 10_000,
   exam_set: Literal['fresh', 'fixed'] = 'fresh',
 ) -> Task:
   """Second symbol of a sequence (2c), asked for at a trigger, after long lags.
@@ -97,20 +95,10 @@ def trigger(
       number of sequences below 1. The task's `longest` raises it for a length
       below 1.
   """
-  if distractors < 1:
-    raise ValueError(f'distractors={distractors} must be at least 1')
   if not 0 < trigger_probability < 1:
     raise ValueError(
       f'trigger_probability={trigger_probability} must be above 0 and below 1'
     )
-  if not tolerance > 0:
-    raise ValueError(f'tolerance={tolerance} must be above 0')
-  for name, value in (
-    ('exam_every', exam_every),
-    ('exam_sequences', exam_sequences),
-  ):
-    if value < 1:
-      raise ValueError(f'{name}={value} must be at least 1')
   unit = output_unit(output)
   # Input lines after those of the distractors.
   e, b, x = distractors, distractors + 1, distractors + 2

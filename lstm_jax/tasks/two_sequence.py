@@ -30,9 +30,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.lax import bitcast_convert_type
 
-from lstm_jax.ops.checked import checked
+from lstm_jax.ops.checked import Amount, Count, Positive, Whole, checked
 from lstm_jax.ops.prng import bits_at, fold_in, integer_at
-from lstm_jax.tasks._outputs import output_unit
+from lstm_jax.tasks._outputs import Output, output_unit
 from lstm_jax.tasks._stop_rules.evaluation import evaluation
 from lstm_jax.types import Array, Stream, Task
 
@@ -76,19 +76,17 @@ class Episode(NamedTuple):
 @checked
 def two_sequence(
   *,
-  informative: int = 3,
+  informative: Count = 3,
   noisy_signal: bool = False,
   noisy_target: bool = False,
-  variance: float = 0.2,
-  target_variance: float = 0.1,
-  output: Literal[
-    'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
-  ] = 'logistic',
-  tolerance: float | None = None,
-  most_wrong: int | None = None,
-  mean_error: float | None = None,
-  exam_every: int = 1000,
-  exam_sequences: int = 256,
+  variance: Amount = 0.2,
+  target_variance: Amount = 0.1,
+  output: Output = 'logistic',
+  tolerance: Positive | None = None,
+  most_wrong: Whole | None = None,
+  mean_error: Positive | None = None,
+  exam_every: Count = 1000,
+  exam_sequences: Count = 256,
   exam_set: Literal['fresh', 'fixed'] = 'fresh',
 ) -> Task:
   """Two-sequence problem (3a, 3b, 3c): the class of the start, after noise.
@@ -128,19 +126,6 @@ def two_sequence(
   tolerance = usual[0] if tolerance is None else tolerance
   most_wrong = int(usual[1]) if most_wrong is None else most_wrong
   mean_error = usual[2] if mean_error is None else mean_error
-  for name, value, least in (
-    ('informative', informative, 1),
-    ('variance', variance, 0),
-    ('target_variance', target_variance, 0),
-    ('most_wrong', most_wrong, 0),
-    ('exam_every', exam_every, 1),
-    ('exam_sequences', exam_sequences, 1),
-  ):
-    if not value >= least:
-      raise ValueError(f'{name}={value} must be at least {least}')
-  for name, value in (('tolerance', tolerance), ('mean_error', mean_error)):
-    if not value > 0:
-      raise ValueError(f'{name}={value} must be above 0')
   unit = output_unit(output)
   first_class, second_class = (0.2, 0.8) if noisy_target else (1.0, 0.0)
 

@@ -1,5 +1,6 @@
 """The layer-normalised LSTM: its equations, and that the norms are there."""
 
+import inspect
 import math
 import statistics
 
@@ -332,7 +333,10 @@ def test_an_epsilon_that_is_not_above_0_is_refused(epsilon):
 
 @every_norm
 def test_one_cell_alone_remembers_nothing(norm):
-  cell = lstm_layernorm(I, K, hidden=1, norm=norm)
+  with pytest.raises(ValueError, match='one state is its own mean'):
+    lstm_layernorm(I, K, hidden=1, norm=norm)
+  # And so it is, where nobody refuses it.
+  cell = inspect.unwrap(lstm_layernorm)(I, K, hidden=1, norm=norm)
   params = random_net(cell, 0)
   found = jax.jit(lambda p, xs: run(cell, p, xs, gates=True))(
     params, inputs_of(T, I)

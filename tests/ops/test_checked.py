@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import inspect
+import re
 from typing import Literal
 
 import numpy as np
@@ -107,3 +108,48 @@ def test_every_choice_of_the_catalog_is_held_to(kind, name):
 def test_the_example_is_right():
   found = doctest.testmod(checked_module)
   assert found.attempted and not found.failed
+
+
+def test_bounds_and_what_does_not_go_together():
+  namespace = {'REFUSES': (({'a': 1, 'b': ...}, 'never both'),)}
+  source = (
+    'from lstm_jax.ops.checked import Amount, Count, Positive, Whole, checked\n'
+    '@checked\n'
+    'def made(a: Count = 2, b: Whole | None = None, c: Positive = 0.5,\n'
+    '  d: Amount | None = 0.0):\n'
+    '  return a, b, c, d\n'
+  )
+  exec(source, namespace)
+  made = namespace['made']
+  assert made(1, None, 1e-9, None) == (1, None, 1e-9, None)
+  for options, said in (
+    ({'a': 0}, 'a=0 must be at least 1'),
+    ({'b': -1}, 'b=-1 must be at least 0'),
+    ({'c': 0}, 'c=0 must be above 0'),
+    ({'c': float('nan')}, 'c=nan must be above 0'),
+    ({'d': float('nan')}, 'd=nan must be at least 0'),
+    ({'a': 1, 'b': 3}, 'a=1 with b=3: never both'),
+  ):
+    with pytest.raises(ValueError) as caught:
+      made(**options)
+    assert str(caught.value) == said
+  assert made(a=2, b=3) == (2, 3, 0.5, 0.0)
+
+
+@pytest.mark.parametrize(
+  'kind, name, options, reason',
+  [
+    (kind, name, condition, reason)
+    for kind, name in ENTRIES
+    for entry in [catalog.describe(kind, name)]
+    for condition, reason in entry.refuses
+    # Of numbers a factory is told nothing.
+    if condition.keys() <= entry.options.keys()
+  ],
+)
+def test_what_a_catalog_refuses_a_factory_refuses(kind, name, options, reason):
+  """In the same words, before anything is built."""
+  given = {k: 1 if v is ... else v for k, v in options.items()}
+  several = {'cells': (2, 1), 'learners': (None, None)}.get(kind, ())
+  with pytest.raises(ValueError, match=re.escape(reason)):
+    catalog.build(kind, name, *several, **given)

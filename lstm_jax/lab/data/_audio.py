@@ -43,10 +43,6 @@ def dataset(
     ValueError: an option outside its choices, too few sounds.
     BadData: a recording with sounds in two folds.
   """
-  if features == 'log_mel' and scale == 'pcm':
-    raise ValueError('scale=pcm: log_mel features have no such units')
-  if split == 'published' and fold is not None:
-    raise ValueError(f'fold={fold}: only split=official has folds')
   if scale is None:
     scale = 'standard' if features == 'log_mel' else 'pcm'
   recipe = _spectra.recipe(features, window, hop, rate)

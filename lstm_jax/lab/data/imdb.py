@@ -16,7 +16,7 @@ from lstm_jax.lab.data._cache import cached
 from lstm_jax.lab.data._ranks import ranks
 from lstm_jax.lab.data.files import prepared as prepared_lib
 from lstm_jax.lab.data.files.errors import Source
-from lstm_jax.ops.checked import checked
+from lstm_jax.ops.checked import Count, checked
 from lstm_jax.training.examples import Dataset, Examples, Pool
 
 NUMBERS = {'length': 500}
@@ -29,7 +29,7 @@ _FORM = 1
 @checked
 def imdb(
   *,
-  length: int = 500,
+  length: Count = 500,
   words: int = 10_000,
   keep: Literal['last', 'first'] = 'last',
   mask: bool = False,
@@ -61,8 +61,6 @@ def imdb(
   Source: seed experiment "IMDB"; Chollet, "Deep Learning with Python" (2018),
   section 6.2.
   """
-  if length < 1:
-    raise ValueError(f'length={length} must be at least 1')
   if words <= _text.OFFSET:
     raise ValueError(f'words={words} must be above {_text.OFFSET}')
   if not 0 < valid < 1:

@@ -78,6 +78,8 @@ FOLDERS = {
 KINDS = tuple(FOLDERS)
 _ROOT = Path(lstm_jax.__file__).parent
 _TYPES = ('bool', 'int', 'float')
+# Where annotations of options have names.
+_ALIASES = ('lstm_jax.ops.checked', 'lstm_jax.tasks._outputs')
 _LONGEST = 2**24  # bytes of a source
 _ENOUGH = 2**26  # bytes of memory
 # What a source that says something else than we expect comes to.
@@ -271,17 +273,35 @@ def readable(kind: str, root: Path = _ROOT) -> Iterator[Entry]:
       yield describe(kind, name, root)
 
 
-def _described(kind, name, path, where):
-  """The `Entry` of one file; any error is one of `_UNREADABLE`."""
-  module = ast.parse(files.read_text(path, _LONGEST), where)
-  assigned = {}
+def _assigned(module):
+  """Name -> what it stands for, of a module and of names it has from ours."""
+  found = {}
   for node in module.body:
     match node:
       case (
         ast.Assign(targets=[ast.Name(id=title), *_], value=ast.expr() as value)
         | ast.AnnAssign(target=ast.Name(id=title), value=ast.expr() as value)
       ):
-        assigned[title] = value
+        found[title] = value
+      case ast.ImportFrom(module=str(of), names=aliases) if of in _ALIASES:
+        theirs = _aliases_in(of)
+        for alias in aliases:
+          if alias.name in theirs:
+            found[alias.asname or alias.name] = theirs[alias.name]
+  return found
+
+
+@functools.cache
+def _aliases_in(module):
+  """Name -> the annotation that it stands for in a module of `_ALIASES`."""
+  path = _ROOT.joinpath(*module.split('.')[1:]).with_suffix('.py')
+  return _assigned(ast.parse(files.read_text(path, _LONGEST), module))
+
+
+def _described(kind, name, path, where):
+  """The `Entry` of one file; any error is one of `_UNREADABLE`."""
+  module = ast.parse(files.read_text(path, _LONGEST), where)
+  assigned = _assigned(module)
   factory = next(
     (
       node
@@ -435,6 +455,10 @@ def _annotation(node, assigned):
       return (name,), (), False
     case ast.Name(id=name) if name in assigned:
       return _annotation(assigned[name], assigned)
+    case ast.Subscript(
+      value=ast.Name(id='Annotated'), slice=ast.Tuple(elts=[first, *_])
+    ):
+      return _annotation(first, assigned)
     case ast.Constant(value=None):
       return (), (), True
     case ast.Subscript(value=ast.Name(id='Literal'), slice=words) | (

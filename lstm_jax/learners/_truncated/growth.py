@@ -85,14 +85,7 @@ def at_plateau(
 
   Returns:
     The learner; its state is a `Growing`.
-
-  Raises:
-    ValueError: `sequences` below 1, `ratio` not above 0.
   """
-  if sequences < 1:
-    raise ValueError(f'plateau_sequences={sequences} must be at least 1')
-  if not ratio > 0:
-    raise ValueError(f'plateau_ratio={ratio} must be above 0')
 
   def only_first(params):
     def hold(w, m):

@@ -10,7 +10,7 @@ import pytest
 from lstm_jax import testing
 from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.plan import catalog, flags, plan
-from lstm_jax.lab.run import engine, groups
+from lstm_jax.lab.run import builds, groups
 from lstm_jax.training.examples import Dataset, Examples, Pool
 from lstm_jax.types import Connection, Stream
 
@@ -345,12 +345,12 @@ def test_a_plan_of_what_breaks_its_promises_is_refused(monkeypatch):
   monkeypatch.setattr(catalog, 'build', broken)
   made = expanded('--task=adding --cell=srn --length=10 --seeds=1 --budget=9')
   trials = {'t': made.trials[0]}
-  builds, reasons = engine._builds(trials, {'p': ['t']})
-  assert not builds and 'cell srn: params of init: b is' in reasons[0]
+  reasons = builds.on_line(trials, made_how(), None).reasons
+  assert 'cell srn: params of init: b is' in reasons[0]
   kinds.clear()
   made = expanded('--task=noisy_sine --cell=srn --seeds=1 --budget=1')
   with pytest.raises(BadData, match="data set noisy_sine: has no part 'train'"):
-    groups.prepare(list(made.trials), made_how())
+    groups.supervised({'t': made.trials[0]}, made_how(), None)
 
 
 def made_how():

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from lstm_jax.lab.report import further_run, statistics, verdict_words, verdicts
 from lstm_jax.lab.report.measures import JUDGED, Measure
-from lstm_jax.lab.report.rows import Reading
+from lstm_jax.lab.report.readings import Reading
 from lstm_jax.lab.report.summaries import TESTS
 from lstm_jax.lab.store.documents import Figures
 

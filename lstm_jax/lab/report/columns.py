@@ -11,7 +11,8 @@ from typing import NamedTuple
 from lstm_jax.lab.report import cells, further_run
 from lstm_jax.lab.report.cells import EMPTY, Cell, Table
 from lstm_jax.lab.report.measures import Measure
-from lstm_jax.lab.report.rows import Reading, Row, data, heading
+from lstm_jax.lab.report.readings import Reading, data
+from lstm_jax.lab.report.rows import Row, heading
 from lstm_jax.lab.report.statistics import Interval
 from lstm_jax.lab.report.summaries import TESTS, shown
 from lstm_jax.lab.store.documents import Figures

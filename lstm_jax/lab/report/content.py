@@ -1,6 +1,6 @@
 """What a report holds, in order, before it is HTML or Markdown."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
 from lstm_jax.lab.plan import grid, programs, values
@@ -12,7 +12,16 @@ from lstm_jax.lab.report import (
   verdicts,
 )
 from lstm_jax.lab.report import overview as over_all
-from lstm_jax.lab.report.cells import Table
+from lstm_jax.lab.report.blocks import (
+  Block,
+  Command,
+  Commands,
+  Facts,
+  Heading,
+  Paragraph,
+  Pictures,
+  Points,
+)
 from lstm_jax.lab.report.columns import table_of
 from lstm_jax.lab.report.naming import place, source_of
 from lstm_jax.lab.report.notes import notes
@@ -21,62 +30,6 @@ from lstm_jax.lab.report.summaries import parts
 from lstm_jax.lab.store import reruns
 from lstm_jax.lab.store.documents import Figures, Record
 from lstm_jax.lab.store.setting import Setting
-
-
-class Heading(NamedTuple):
-  """A heading; `anchor` is its name for links, '' for none."""
-
-  words: str
-  level: int = 2
-  anchor: str = ''
-
-
-class Paragraph(NamedTuple):
-  """A paragraph; `kind` is its class in the style sheet, '' for none.
-
-  Of its words, `links` (words -> anchor) lead somewhere.
-  """
-
-  words: str
-  kind: str = ''
-  links: Mapping[str, str] = {}
-
-
-class Points(NamedTuple):
-  """A list of sentences, whose first words lead them."""
-
-  sentences: Sequence[str]
-
-
-class Pictures(NamedTuple):
-  """Figures by name, as far as they were drawn; `*` at the end: all such."""
-
-  names: Sequence[str]
-
-
-class Command(NamedTuple):
-  """How a reading is run."""
-
-  anchor: str
-  letter: str
-  name: str
-  changed: str
-  command: str
-
-
-class Commands(NamedTuple):
-  """How the readings of a row are run."""
-
-  commands: Sequence[Command]
-
-
-class Facts(NamedTuple):
-  """Names and what is said of them."""
-
-  pairs: Mapping[str, str]
-
-
-Block = Heading | Paragraph | Points | Pictures | Commands | Facts | Table
 
 
 class Report(NamedTuple):
@@ -146,35 +99,6 @@ def with_warning(report: Report, words: str) -> Report:
   return report._replace(
     blocks=[*blocks[:at], Paragraph(words, 'warn'), *blocks[at:]]
   )
-
-
-def shown(blocks: Iterable[Block], pictures: Iterable[str]) -> list[Block]:
-  """The blocks that hold something, with the names of figures that are there.
-
-  Args:
-    blocks: of a `Report`.
-    pictures: names of the figures that were drawn.
-  """
-  names = list(pictures)
-  held: list[Block] = []
-  for block in blocks:
-    if isinstance(block, Pictures):
-      block = Pictures(
-        [
-          name
-          for asked in block.names
-          for name in names
-          if name == asked
-          or (asked.endswith('*') and name.startswith(asked[:-1]))
-        ]
-      )
-    if isinstance(block, Pictures | Points) and not any(block):
-      # Nor is there a heading of nothing.
-      if held and isinstance(held[-1], Heading):
-        held.pop()
-      continue
-    held.append(block)
-  return held
 
 
 def published_figures(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from html import escape
 
-from lstm_jax.lab.report import content, drawing, verdict_words
+from lstm_jax.lab.report import blocks, drawing, verdict_words
 from lstm_jax.lab.report.cells import MARKS, Cell, Table
 from lstm_jax.lab.report.content import Report
 from lstm_jax.lab.report.style import CSS
@@ -33,7 +33,7 @@ def page(
     made_from: hash of what it was made from, see `key`.
   """
   parts = [f'<h1>{escape(report.title)}</h1>']
-  for block in content.shown(report.blocks, pictures):
+  for block in blocks.shown(report.blocks, pictures):
     parts.append(_WRITERS[type(block)](block, pictures))
   return document(report.title, parts, made_from)
 
@@ -159,11 +159,11 @@ def _cell(cell: Cell, right, head=False, link=''):
 
 
 _WRITERS = {
-  content.Heading: _heading,
-  content.Paragraph: _paragraph,
-  content.Points: _points,
-  content.Pictures: _pictures,
-  content.Commands: _commands,
-  content.Facts: _facts,
+  blocks.Heading: _heading,
+  blocks.Paragraph: _paragraph,
+  blocks.Points: _points,
+  blocks.Pictures: _pictures,
+  blocks.Commands: _commands,
+  blocks.Facts: _facts,
   Table: _table,
 }

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from lstm_jax.lab.report import content
+from lstm_jax.lab.report import blocks
 from lstm_jax.lab.report.cells import Table
 from lstm_jax.lab.report.content import Report
 
@@ -17,7 +17,7 @@ def document(report: Report, pictures: Mapping[str, tuple[str, str]]) -> str:
       those of `drawing.draw_all`.
   """
   lines = [f'# {escaped(report.title)}', '']
-  for block in content.shown(report.blocks, pictures):
+  for block in blocks.shown(report.blocks, pictures):
     lines += [*_WRITERS[type(block)](block, pictures), '']
   return '\n'.join(lines).rstrip() + '\n'
 
@@ -89,11 +89,11 @@ def _cell(cell):
 
 
 _WRITERS = {
-  content.Heading: _heading,
-  content.Paragraph: _paragraph,
-  content.Points: _points,
-  content.Pictures: _pictures,
-  content.Commands: _commands,
-  content.Facts: _facts,
+  blocks.Heading: _heading,
+  blocks.Paragraph: _paragraph,
+  blocks.Points: _points,
+  blocks.Pictures: _pictures,
+  blocks.Commands: _commands,
+  blocks.Facts: _facts,
   Table: _table,
 }

@@ -5,7 +5,7 @@ Which trials a metric is summed up over is said in `store.metrics`.
 
 import math
 import statistics as plain
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from lstm_jax.lab.report.statistics import Interval, student
@@ -106,6 +106,16 @@ def reach_of(
   mean = math.fsum(values) / count
   variance = math.fsum((v - mean) ** 2 for v in values) / (count - 1)
   return student(LEVEL, count - 1) * math.sqrt(factor * variance + more)
+
+
+def share_wrong(solved: Iterable[Mapping[str, float | None]]) -> float | None:
+  """Mean share of test sequences judged wrong, None where none was tested."""
+  shares = [
+    (metrics.get('test_wrong') or 0) / total
+    for metrics in solved
+    if (total := metrics.get('test_total'))
+  ]
+  return math.fsum(shares) / len(shares) if shares else None
 
 
 def metric_of(measures: Mapping[str, Measure]) -> str:

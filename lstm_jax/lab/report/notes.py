@@ -2,7 +2,8 @@
 
 from lstm_jax.lab.report import further_run, verdict_words, verdicts
 from lstm_jax.lab.report.measures import JUDGED
-from lstm_jax.lab.report.rows import Reading, Row
+from lstm_jax.lab.report.readings import Reading
+from lstm_jax.lab.report.rows import Row
 from lstm_jax.lab.report.summaries import shown
 from lstm_jax.lab.store.metrics import BY_NAME
 

@@ -2,7 +2,8 @@
 
 from lstm_jax.lab.report import cells, verdict_words
 from lstm_jax.lab.report.cells import EMPTY, MARKS, Cell, Table, factor
-from lstm_jax.lab.report.rows import Reading, Row, heading, title
+from lstm_jax.lab.report.readings import Reading
+from lstm_jax.lab.report.rows import Row, heading, title
 from lstm_jax.lab.report.summaries import parts
 
 MATRIX = (

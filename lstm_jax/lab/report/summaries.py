@@ -22,6 +22,7 @@ from lstm_jax.lab.report.measures import (
   levels_of,
   measures_of,
   metric_of,
+  share_wrong,
 )
 from lstm_jax.lab.store.documents import Figures, Levels
 from lstm_jax.lab.store.metrics import BY_NAME
@@ -255,9 +256,7 @@ def _summary(setting, trials, missing, figures, place):
   solved = [t['metrics'] for t in trials if t['status'] == 'solved']
   sequences = [m['sequences_to_success'] for m in solved]
   waits = sequences + [math.inf] * (len(trials) - len(sequences))
-  shares = [
-    m['test_wrong'] / m['test_total'] for m in solved if m['test_total']
-  ]
+  wrong = share_wrong(solved)
   mean = lambda name: held[name].mean if name in held else None
   counts = {
     status: sum(t['status'] == status for t in trials)
@@ -280,7 +279,7 @@ def _summary(setting, trials, missing, figures, place):
     sequences=tuple(sorted(sequences)),
     error=mean('train_absolute'),
     missing=missing,
-    wrong=TESTS * math.fsum(shares) / len(shares) if shares else None,
+    wrong=None if wrong is None else TESTS * wrong,
     seconds=math.fsum(t['seconds'] or 0 for t in trials),
     published=figures,
     measures=held,

@@ -5,13 +5,13 @@ import textwrap
 
 from lstm_jax.lab.plan import text_columns
 from lstm_jax.lab.report import (
-  further_run,
   levels,
+  terminal_seeds,
   verdict_words,
-  verdicts,
 )
 from lstm_jax.lab.report import summaries as summaries_lib
 from lstm_jax.lab.report.summaries import Summary, shown
+from lstm_jax.lab.report.terminal_seeds import legend, verdict
 
 _NOTHING = 'No trial has finished yet.'
 _SHORT = {'learning_rate': 'rate'}
@@ -25,21 +25,7 @@ _LEGEND = {
   'error': 'last training error of unsolved trials (of a predictor without '
   'memory)',
   'wrong': f'of {summaries_lib.TESTS:,} fresh sequences, mean of solved trials',
-  'seeds': 'trained to the end / all that ended, diverged and failed ones '
-  'among them, + still to come',
-  'result': 'after the last epoch, mean of the seeds with 95 % t-interval: '
-  'test accuracy, or the test loss, or the training loss, where there is none',
-  'best epoch': 'the same of the network of the best epoch by validation '
-  '(median epoch)',
-  'best level': 'best predictor without recurrence on the same test part',
   'seconds': 'sum over trials',
-}
-_LEGEND_OF_SEEDS = {'published': 'one run, val.: on its validation part'}
-# What stands before a number that is no test accuracy.
-_KIND = {
-  'test_loss': 'loss ',
-  'train_loss': 'training loss ',
-  'valid_accuracy': 'val. ',
 }
 # What a narrow table gives up, first to last. Our mean stays beside a published
 # one; settings become the names of their rows.
@@ -62,17 +48,6 @@ _GIVE_UP_PUBLISHED = (
   'median',
   'interval of solved',
   'settings',
-)
-
-
-_GIVE_UP_OF_SEEDS = (
-  'seconds',
-  'epochs',
-  'cell',
-  'best level',
-  'weights',
-  'best epoch',
-  'interval of the result',
 )
 
 
@@ -105,7 +80,7 @@ def _of_tasks(summaries, width):
     _GIVE_UP_PUBLISHED if _is_published(summaries) else _GIVE_UP,
     width,
   )
-  notes = [_legend(_columns(summaries, left_out))]
+  notes = [legend(_columns(summaries, left_out), _LEGEND)]
   if left_out:
     notes.append(f'Left out of this narrow table: {", ".join(left_out)}.')
   fields, options = _shared(summaries)
@@ -118,34 +93,12 @@ def _of_tasks(summaries, width):
   return '\n'.join([*head, *[''][: len(head)], *lines, '', *tail])
 
 
-def _of_seeds(summaries, width):
-  """The table of networks that are trained to their end."""
-  summaries = sorted(summaries, key=lambda s: s.place)
-  by_task = summaries_lib.parts(summaries, lambda s: s.setting['task'])
-  summaries = [s for held in by_task.values() for s in held]
-  tasks = [s.setting['task'] for s in summaries]
-  names = _row_names(summaries)
-  lines, left_out = text_columns.fitted(
-    lambda left_out: text_columns.parted(
-      _seed_columns(summaries, names, left_out), tasks
-    ),
-    _GIVE_UP_OF_SEEDS,
-    width,
-  )
-  columns = _seed_columns(summaries, names, left_out)
-  notes = [_legend(columns, _LEGEND | _LEGEND_OF_SEEDS)]
-  if left_out:
-    notes.append(f'Left out of this narrow table: {", ".join(left_out)}.')
-  tail = [line for note in notes for line in textwrap.wrap(note, width)]
-  return '\n'.join([*lines, '', *tail])
-
-
-_TEXTS = {'sequences': _of_tasks, 'epochs': _of_seeds}
+_TEXTS = {'sequences': _of_tasks, 'epochs': terminal_seeds.table}
 
 
 def verdict_line(summaries: list[Summary]) -> str:
   """How many settings reproduce what was published, '' where nothing was."""
-  words = [_verdict(s) for s in summaries if s.published]
+  words = [verdict(s) for s in summaries if s.published]
   if not words:
     return ''
   settings = f'{len(words)} setting' + 's' * (len(words) != 1)
@@ -168,7 +121,7 @@ def markdown(summaries: list[Summary]) -> str:
   head = [
     line for name, said in heads if said for line in (f'{name}{said}.', '')
   ]
-  return '\n'.join([*head, *lines, '', _legend(columns)]) + '\n'
+  return '\n'.join([*head, *lines, '', legend(columns, _LEGEND)]) + '\n'
 
 
 def _shared(summaries):
@@ -185,14 +138,6 @@ def _shared(summaries):
 
   options = said(summaries_lib.option_names(summaries))
   return said(summaries_lib.FIELDS), options
-
-
-def _legend(columns, meanings=_LEGEND):
-  heads = {column.partition(' [')[0] for column in columns}
-  said = [
-    f'{name}: {words}' for name, words in meanings.items() if name in heads
-  ]
-  return '. '.join(said) + '.'
 
 
 def _columns(summaries, left_out):
@@ -220,7 +165,7 @@ def _columns(summaries, left_out):
   if published:
     _add_mean(summaries, left_out, add)
     add('published', map(_published, summaries), '<')
-    add('verdict', map(_verdict, summaries), '<')
+    add('verdict', map(verdict, summaries), '<')
   if 'median' not in left_out:
     bounds = 'interval of the median' not in left_out
     bounds = bounds and any(s.interval for s in summaries)
@@ -299,14 +244,6 @@ def _mean(s, bounds):
   return f'{s.mean:,.0f}' + ends * bounds
 
 
-def _verdict(s):
-  """The word of the report's rule, of what has ended so far."""
-  if not s.published:
-    return ''
-  values = {name: held.values for name, held in s.measures.items()}
-  return verdicts.verdict(values, s.trials, s.missing, s.published).word
-
-
 def _error(s):
   """The error of what was not solved, beside what needs no memory."""
   if s.error is None:
@@ -331,80 +268,3 @@ def _published(s):
   return f'{s.published["success_after"]:,}' + (
     f' ({trials})' if trials else ''
   )
-
-
-def _row_names(summaries):
-  """A name for each setting that no other of its task has."""
-  of = [s.setting for s in summaries]
-  short = [(one['task'], one.get('row', '')) for one in of]
-  return [
-    row if short.count((task, row)) == 1 else f'{one.get("grid")}.{row}'
-    for (task, row), one in zip(short, of, strict=True)
-  ]
-
-
-def _seed_columns(summaries, names, left_out):
-  """Heading -> (alignment, cells) of networks that are trained to their end."""
-  columns = {}
-
-  def add(name, cells, align='>'):
-    cells = list(cells)
-    if name.split(' [')[0] not in left_out and set(cells) - {'', '-'}:
-      columns[name] = (align, cells)
-
-  bounds = 'interval of the result' not in left_out
-  weights = (s.measures.get('weights') for s in summaries)
-  add('row', names, '<')
-  add('cell', (s.setting['cell'] for s in summaries), '<')
-  add(
-    'weights',
-    (shown(int(held.values[0]) if held else None) for held in weights),
-  )
-  add('epochs', (shown(s.setting['budget']) for s in summaries))
-  add('seeds', map(_seeds, summaries), '<')
-  heading = 'result [95 %]' if bounds else 'result'
-  add(heading, (_result(s, bounds) for s in summaries), '<')
-  add('best epoch', map(_best, summaries), '<')
-  add('published', map(_published_run, summaries), '<')
-  add('verdict', map(_verdict, summaries), '<')
-  add('best level', map(_level, summaries), '<')
-  add('seconds', (f'{s.seconds:,.1f}' for s in summaries))
-  return columns
-
-
-def _seeds(s):
-  coming = f' + {s.missing}' if s.missing else ''
-  return f'{s.finished}/{s.trials}{coming}'
-
-
-def _result(s, bounds):
-  held = s.measures.get(s.metric)
-  if held is None:
-    return '-'
-  said = _KIND.get(s.metric, '') + further_run.shown(held.mean, s.metric)
-  if bounds and held.interval:
-    span = further_run.span(held.interval, s.metric).removesuffix(' %')
-    said += f' [{span}]'
-  return said
-
-
-def _best(s):
-  held, epoch = (s.measures.get(n) for n in (f'best_{s.metric}', 'best_epoch'))
-  if held is None:
-    return '-'
-  at = '' if epoch is None else f' ({epoch.median:g})'
-  return further_run.shown(held.mean, s.metric) + at
-
-
-def _published_run(s):
-  metric = further_run.metric_of(s.published)
-  if not metric:
-    return ''
-  value = further_run.published(s.published, metric)
-  return _KIND.get(metric, '') + further_run.shown(value, metric)
-
-
-def _level(s):
-  if s.level is None:
-    return '-'
-  return f'{s.level.name} {further_run.shown(s.level.value, s.metric)}'

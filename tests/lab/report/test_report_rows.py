@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.lab.plan import flags, plan
-from lstm_jax.lab.report import content, runs
+from lstm_jax.lab.report import blocks, content, runs
 from lstm_jax.lab.report.commands import command, seeds_text
 from lstm_jax.lab.report.notes import notes
 from lstm_jax.lab.report.rows import _letter, published_rows, tried
@@ -151,11 +151,11 @@ def report_of(*folders):
 
 def facts_of(report):
   """Heading -> facts below it."""
-  blocks = report.blocks
+  held = report.blocks
   return {
     above.words: below.pairs
-    for above, below in itertools.pairwise(blocks)
-    if isinstance(below, content.Facts)
+    for above, below in itertools.pairwise(held)
+    if isinstance(below, blocks.Facts)
   }
 
 
@@ -164,7 +164,7 @@ def warnings_of(report):
   return [
     block.words
     for block in report.blocks
-    if isinstance(block, content.Paragraph) and block.kind == 'warn'
+    if isinstance(block, blocks.Paragraph) and block.kind == 'warn'
   ]
 
 

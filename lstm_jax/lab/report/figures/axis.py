@@ -9,7 +9,7 @@ from lstm_jax.lab.report.figures.scales import Drawn, LineStyle, scale_y
 from lstm_jax.lab.report.figures.scaling import style_of
 from lstm_jax.lab.report.figures.strips import log_ticks
 from lstm_jax.lab.report.measures import JUDGED, ends, is_share
-from lstm_jax.lab.report.rows import Reading
+from lstm_jax.lab.report.readings import Reading
 from lstm_jax.lab.report.style import GREY, INK
 from lstm_jax.lab.report.summaries import parts
 

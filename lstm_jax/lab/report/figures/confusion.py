@@ -1,7 +1,7 @@
 """Figure of a reading: which class was taken for which."""
 
 from lstm_jax.lab.report.figures.scales import Drawn
-from lstm_jax.lab.report.rows import Reading
+from lstm_jax.lab.report.readings import Reading
 from lstm_jax.lab.report.style import COLOURS
 
 _DEEPEST = 0.6  # opacity: what is written in a cell must be read

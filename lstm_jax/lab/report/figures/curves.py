@@ -5,7 +5,7 @@ import math
 from lstm_jax.lab.report import further_run
 from lstm_jax.lab.report.figures.scales import Drawn, scale_y
 from lstm_jax.lab.report.measures import ends
-from lstm_jax.lab.report.rows import Reading
+from lstm_jax.lab.report.readings import Reading
 from lstm_jax.lab.report.style import COLOURS, GREY, INK
 
 _PARTS = (

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from lstm_jax.lab.report.figures.scales import Drawn
-from lstm_jax.lab.report.rows import Reading
+from lstm_jax.lab.report.readings import Reading
 from lstm_jax.lab.report.style import COLOURS, GREY, INK
 from lstm_jax.lab.report.summaries import parts
 

@@ -22,7 +22,8 @@ def factory(make: Callable[Asked, Cell]) -> Callable[Asked, Cell]:
   """Decorates what makes a cell: its arguments are checked, its cells shared.
 
   Sizes (what is annotated as `int`) are at least 1, `num_outputs` may be 0: a
-  layer without output units. Words are held to their annotations (`checked`).
+  layer without output units. Words are held to their annotations (`checked`),
+  numbers of `init` to what it reads; those left out have their defaults.
 
   Cells of the same sizes and options share their functions: JAX knows a program
   by the functions that it was made of, and a layer whose cell is made anew at
@@ -59,9 +60,21 @@ def _sized(make):
         _check_size(name, given[name])
     made = make(*args, **options)
     made.step.__qualname__ = f'{make.__qualname__}.step'  # for messages
-    return made
+    return made._replace(init=_checked_init(made))
 
   return cell
+
+
+def _checked_init(cell):
+  """`init` of a cell, whose numbers are checked and filled up first."""
+  # One program: what it does one thing after another would each be compiled for
+  # every new size.
+  drawn, defaults = jax.jit(cell.init), cell.numbers
+
+  def init(key: Array, numbers: Mapping[str, ArrayLike] | None = None):
+    return drawn(key, check_numbers(numbers, defaults))
+
+  return init
 
 
 def _check_size(name, size):
@@ -129,26 +142,10 @@ def build(
       fields[name] = jnp.full_like(fields[name], value)
     return carry(**fields)
 
-  # One program: what it does one thing after another would each be compiled for
-  # every new size.
-  drawn = jax.jit(init)
-
-  def checked_init(
-    key: Array, numbers: Mapping[str, ArrayLike] | None = None
-  ) -> Params:
-    return drawn(key, check_numbers(numbers, defaults))
-
   return Cell(
-    num_inputs,
-    num_outputs,
-    checked_init,
-    initial_carry,
-    step_of(equations, num_outputs),
-    mask,
-    defaults,
-    equations,
-    internal,
-  )
+    num_inputs, num_outputs, init, initial_carry,
+    step_of(equations, num_outputs), mask, defaults, equations, internal,
+  )  # fmt: skip
 
 
 def ones(*shape: int, exist: ArrayLike = True) -> Array:

@@ -24,14 +24,20 @@ LANES = [(), (3,), (2, 3)]
 
 def variants(name):
   """The default and each option moved alone to each other value it has."""
+  entry = catalog.describe('cells', name)
+  default = {o.name: o.default for o in entry.options.values()} | entry.numbers
   yield {}
-  for option in catalog.describe('cells', name).options.values():
+  for option in entry.options.values():
     values = option.choices
     if 'bool' in option.types:
       values += (False, True)
     if 'int' in option.types:
       values += (1,)
-    yield from ({option.name: v} for v in values if v != option.default)
+    for value in values:
+      moved = default | {option.name: value}
+      refused = any(catalog.holds(when, moved) for when, _ in entry.refuses)
+      if value != option.default and not refused:
+        yield {option.name: value}
 
 
 def label(case):

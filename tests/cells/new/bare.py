@@ -38,7 +38,7 @@ def bare(num_inputs: int, num_outputs: int, *, hidden: int = 3) -> Cell:
   )
   mask = Params(*(np.ones(shape, np.float32) for shape in shapes))
 
-  def init(key, numbers=NUMBERS):
+  def init(key, numbers):
     return _build.draw_weights(key, mask, numbers['init_range'])
 
   def initial_carry(lanes=(), dtype=jnp.float32):

@@ -252,7 +252,7 @@ class Cell(NamedTuple):
 
 
 def _same_arrays(one: object, other: object) -> bool:
-  """Whether two trees of plain arrays are the same; nan is itself."""
+  """Tells whether two trees of plain arrays are the same; nan is itself."""
   if one is other:
     return True
   leaves, others = (map(np.asarray, jax.tree.leaves(t)) for t in (one, other))
@@ -263,7 +263,7 @@ def _same_arrays(one: object, other: object) -> bool:
 
 
 class Judgement(NamedTuple):
-  """What a sequence's outputs were worth, before the net learned from it.
+  """The outputs of a sequence, rated before the network learned from it.
 
   Attributes:
     right: `[*]` bool, whether every scored step met the task's tolerance.
@@ -305,7 +305,7 @@ class Shown(NamedTuple):
 
 
 class Verdict(NamedTuple):
-  """What a stop rule says after a sequence; `[*]` bool each.
+  """The verdict of a stop rule after a sequence; `[*]` bool each.
 
   Attributes:
     solved: whether the trial has succeeded.
@@ -319,7 +319,7 @@ class Verdict(NamedTuple):
 
 
 class StopRule(NamedTuple):
-  """When a trial ends before its budget is spent: solved, or futile.
+  """A rule that ends a trial before its budget is spent: solved, or futile.
 
   A rule may take sequences of its own between those of training: the net does
   not learn from them. One that takes none needs `init` and `update` alone.
@@ -387,7 +387,7 @@ class Task(NamedTuple):
 
 
 class LearnerState(Protocol):
-  """What the state of every learner has."""
+  """The state of a learner, as far as all have it."""
 
   @property
   def params(self) -> Params:

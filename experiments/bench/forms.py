@@ -21,7 +21,7 @@ TARGETS = {'one core': 12.0, 'two cores': 7.0}
 
 
 class Timing(NamedTuple):
-  """What was measured of one program.
+  """The measurements of one program.
 
   Attributes:
     ns: nanoseconds per useful lane-step.

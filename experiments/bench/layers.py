@@ -152,7 +152,7 @@ def _table(kind, size, figures):
 
 
 def _limits(size, work, ours, figures):
-  """What the time of our fastest layer could be at least."""
+  """Says what the time of our fastest layer could be at least."""
   num_steps, batch, inputs, hidden, models = SIZES[size]
   peak = max(f['peak'] for f in figures if 'peak' in f)
   in_row = max(f['sustained'] for f in figures if 'sustained' in f)

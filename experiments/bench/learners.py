@@ -1,4 +1,4 @@
-"""What a step of each learner costs in time and memory, by size of the net."""
+"""Measures time and memory of a step of each learner, by size of network."""
 
 import math
 import time
@@ -102,7 +102,7 @@ def measure(chosen, device, widths, pace):
 
 
 def _time(setting, device, lanes, pace):
-  """What a program costs.
+  """Measures what a program costs.
 
   Returns:
     `(ns a lane-step, weights, bytes of scratch a lane, why larger nets are left

@@ -1,4 +1,4 @@
-"""What a lane-step costs in every row of a grid.
+"""Measures what a lane-step costs in every row of a grid.
 
 The rows are compiled first and then timed in turn, round after round, so that
 a slow spell of the machine meets all of them; the best round of each counts.
@@ -16,7 +16,7 @@ from lstm_jax.lab.plan import flags, plan
 
 
 class Pace(NamedTuple):
-  """How long is measured.
+  """The pace of measuring.
 
   Attributes:
     repeats: timed repeats; the best counts.

@@ -202,7 +202,7 @@ _MEASURES = {
 
 
 def _run(place, name, *words, environ=None):
-  """What a module of a checkout prints; without a name, C++ is compiled."""
+  """Returns what a module of a checkout prints; without a name compiles C++."""
   module = f'experiments.{name}' if name else 'lstm_jax.nn.native'
   # The other checkout may be of before these folders.
   if not (place / 'experiments/bench').is_dir():

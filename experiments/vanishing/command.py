@@ -60,7 +60,7 @@ before the end (learners.csv, .svg and .png).
 
 
 class Request(NamedTuple):
-  """What a command line asks for.
+  """A command line, read.
 
   Attributes:
     nets: name of a net -> its settings, which differ in the seed alone.
@@ -203,7 +203,7 @@ def _without_learner(name):
 
 
 def _concerns(word, cell, cells):
-  """Whether a flag is for this cell: not where only another one can have it."""
+  """Tells whether a flag is for this cell: not if only another can have it."""
   name, _, rest = word.removeprefix('--').partition('=')
   name = rest.partition('=')[0] if name == 'set' else AXES[name]
   kind, _, option = name.partition('.')

@@ -1,4 +1,4 @@
-"""How far back each learner looks, in nets before and after training."""
+"""Measures how far back learners look in networks, trained and untrained."""
 
 import numpy as np
 

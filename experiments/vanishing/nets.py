@@ -41,7 +41,7 @@ class Curve(NamedTuple):
 
 
 class Net(NamedTuple):
-  """What was measured of the nets of one setting.
+  """The measurements of the networks of one setting.
 
   Attributes:
     curves: (what, when) -> `Curve`; what is 'all fields', the name of the
@@ -176,7 +176,7 @@ def _trained(build, settings):
 
 
 def _by_lag(trained):
-  """What -> `[Q, 2 L]` log10 of factors, the mean over sequences."""
+  """Returns what -> `[Q, 2 L]` log10 of factors, the mean over sequences."""
   import jax
   import jax.numpy as jnp
 

@@ -1,4 +1,4 @@
-"""How far back a learner looks: the error signal it uses, lag by lag.
+"""Measures how far back a learner looks: the error signal it uses, lag by lag.
 
 `gradient_flow` asks what the error q steps earlier is; this asks what a learner
 makes of it. Every step of a sequence gets an input line of its own, which is 1

@@ -88,7 +88,7 @@ def size(errors: Carry, fields: Collection[str] | None = None) -> Array:
 
 
 def logistic_bound(w: Array, lags: Array) -> Array:
-  """What an error can at most be multiplied by in a net of logistic units.
+  """Bounds what an error is multiplied by in a network of logistic units.
 
     n (n w_max / 4)^q
 

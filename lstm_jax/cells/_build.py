@@ -1,4 +1,4 @@
-"""What the factories of cells share: sizes, carries, initial weights."""
+"""Parts that the factories of cells share: sizes, carries, initial weights."""
 
 import functools
 import inspect

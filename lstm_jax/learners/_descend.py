@@ -1,4 +1,4 @@
-"""What gradient rules share: a gradient of one sequence, an optax update."""
+"""The base of gradient rules: a gradient of one sequence, an optax update."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
@@ -80,7 +80,7 @@ def stepper(
   Callable[[Array, Mapping[str, ArrayLike]], State],
   Callable[[State, Params], State],
 ]:
-  """How a gradient moves the weights.
+  """Makes the functions by which a gradient moves the weights.
 
   Args:
     cell: the cell; its mask keeps weights that do not exist at zero.

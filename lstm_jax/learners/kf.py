@@ -27,7 +27,7 @@ NUMBERS = {
 
 
 class State(NamedTuple):
-  """What is believed of the weights: a normal distribution.
+  """The belief about the weights: a normal distribution.
 
   Attributes:
     params: its mean, `[..., *]`.

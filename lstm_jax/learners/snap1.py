@@ -74,7 +74,7 @@ def snap1(
 
 
 def pattern(cell: Cell, past: influence_matrix.Past, reach: int) -> np.ndarray:
-  """Where the influence can be other than 0 after `reach` steps.
+  """Marks where the influence can be other than 0 after `reach` steps.
 
   Returns:
     `[n, W]` bool, numpy.

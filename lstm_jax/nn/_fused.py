@@ -104,7 +104,7 @@ def _carry(equations, carry, h, c):
 
 
 def _cudnn_call(inputs):
-  """What `jax.experimental.rnn` is given, batch first."""
+  """Returns the arguments for `jax.experimental.rnn`, batch first."""
   w_x, w_h, b, xs, h_0, c_0, lengths = inputs
   # A second bias, which our net has not: zeros.
   weights = jnp.concatenate([w_x.ravel(), w_h.ravel(), b, jnp.zeros_like(b)])

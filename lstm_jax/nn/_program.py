@@ -14,7 +14,7 @@ from lstm_jax.types import Array, Carry, Equations, Params
 
 
 class Run(NamedTuple):
-  """What a layer made of its inputs.
+  """Outputs of a layer.
 
   Attributes:
     ys: `[T, B, C]` outputs, zero past the end of a sequence; None if not asked
@@ -34,7 +34,7 @@ class Run(NamedTuple):
 
 
 class Plan(NamedTuple):
-  """What a layer's program depends on beside the shapes of arrays."""
+  """Choices that a layer's program depends on besides the shapes of arrays."""
 
   equations: Equations
   initial_carry: Callable[..., Carry]

@@ -22,7 +22,7 @@ Kept = tuple[Array | None, Carry | None, dict[str, Array] | None]
 
 
 class Steps(NamedTuple):
-  """What the loop reads at each step; None: nothing of the kind."""
+  """Arrays that the loop reads at each step; None: nothing of the kind."""
 
   x: Array  # [T, I, *]
   active: Array | None  # [T, *] bool, false past the end of a sequence
@@ -32,7 +32,7 @@ class Steps(NamedTuple):
 
 
 class Asked(NamedTuple):
-  """What is kept of every step, and in which order steps are taken."""
+  """Choices of what is kept of every step, and the order of steps."""
 
   outputs: bool
   states: bool
@@ -266,7 +266,7 @@ def _pushed(equations, asked, primals, tangents):
 
 
 def _from_changes(equations, weights, d_weights, x, d_x, z):
-  """What changes of weights and inputs add to the net inputs of all steps.
+  """Computes what changes of weights and inputs add to all net inputs.
 
   Args:
     equations, weights: as for `through`.

@@ -1,4 +1,4 @@
-"""What a caller gives as one value: a count, an array, a keyword of old."""
+"""Checks what a caller gives as a value: a count, an array, an old keyword."""
 
 import functools
 import operator

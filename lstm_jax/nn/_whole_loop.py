@@ -26,7 +26,7 @@ from lstm_jax.ops.arrays import same_axes
 
 
 class Code(NamedTuple):
-  """What runs a loop, and where. Shapes are those of one net.
+  """Code that runs a loop, and where. Shapes are those of one network.
 
   Attributes:
     platform: that of JAX whose programs may hold it.
@@ -49,7 +49,7 @@ class Code(NamedTuple):
 
 
 class Plan(NamedTuple):
-  """What is to be run.
+  """The loop to run.
 
   Attributes:
     code: a `Code`.
@@ -394,7 +394,7 @@ def _operation(name, shapes, axes, by_xla, by_code):
 
 
 def _may_hold(context, code):
-  """Whether a program may hold foreign code."""
+  """Tells whether a program may hold foreign code."""
   module = context.module_context
   if tuple(context.platforms or module.platforms) != (code.platform,):
     return False

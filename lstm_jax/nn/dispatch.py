@@ -1,4 +1,4 @@
-"""Which code runs a layer's loop, and why not another.
+"""Chooses the code that runs a layer's loop, and says why not another.
 
   'xla'     `lax.scan`, for every cell and option, on every device
   'native'  C++ for CPUs, compiled once by `python -m lstm_jax.nn.native`
@@ -99,7 +99,7 @@ def choose(
 
 
 def spread(xs: ArrayLike) -> bool:
-  """Whether an array is known to be on several devices.
+  """Tells whether an array is known to be on several devices.
 
   By its type on a mesh with explicit axes, by its place outside of programs;
   inside of one only the compiler knows.

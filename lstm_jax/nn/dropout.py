@@ -102,7 +102,7 @@ def draw_noise(
 def expected_noise(
   cell: Cell, *, zoneout: float, dtype: DTypeLike = jnp.float32
 ) -> Noise:
-  """What takes the place of drawn masks when the net is used: `[1, C]`.
+  """Returns what replaces drawn masks when the network is used: `[1, C]`.
 
   Dropout needs nothing (its masks have mean 1); with zoneout every unit keeps
   the expected share of its old state.

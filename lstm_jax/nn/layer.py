@@ -127,7 +127,7 @@ def which_kernel(
   kernel: str = 'auto',
   **how: object,
 ) -> dispatch.Choice:
-  """Which code `run` would take with these arguments, and why not others.
+  """Tells which code `run` would take with these arguments, and why not others.
 
   Returns:
     A `dispatch.Choice`; printed, it says so.

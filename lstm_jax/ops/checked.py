@@ -1,4 +1,4 @@
-"""What a factory takes, written once: in its annotations and its `REFUSES`."""
+"""Checks what a factory takes, by its annotations and its `REFUSES`."""
 
 import functools
 import inspect

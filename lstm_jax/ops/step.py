@@ -1,4 +1,4 @@
-"""What follows from the equations of a cell: its step, its parts, its products.
+"""Derives from a cell's equations its step, its parts, its products.
 
 A cell says its net inputs, its advance and its readout once, as `Equations`.
 """
@@ -57,7 +57,7 @@ def hidden_weights(equations: Equations, params: Params) -> Weights:
 def hidden_sources(
   equations: Equations, carry_tm1: Carry, x_t: Source
 ) -> tuple[Source, ...]:
-  """What the hidden weights multiply, tuple of `[S_i, *]`, `x_t` first."""
+  """Lists what hidden weights multiply, tuple of `[S_i, *]`, `x_t` first."""
   z = (getattr(carry_tm1, c.activations) for c in equations.recurrent)
   return x_t, *z
 
@@ -71,7 +71,7 @@ def output_weights(equations: Equations, params: Params) -> Weights:
 def output_sources(
   equations: Equations, carry_t: Carry, x_t: Source
 ) -> tuple[Source, ...]:
-  """What the weights of the output units multiply, tuple of `[S_i, *]`."""
+  """Lists what weights of output units multiply, tuple of `[S_i, *]`."""
   y_t = getattr(carry_t, equations.output)
   return tuple(x_t if n.endswith('_x') else y_t for n in equations.readout)
 
@@ -136,6 +136,6 @@ def matrices(equations: Equations, params: Params) -> Matrices:
 
 
 def recurrent_input(equations: Equations, carry: Carry) -> Array:
-  """What `Matrices.w_h` multiplies, `[S, *]`."""
+  """Returns what `Matrices.w_h` multiplies, `[S, *]`."""
   z = [getattr(carry, c.activations) for c in equations.recurrent]
   return jnp.concatenate(z) if z else getattr(carry, equations.output)[:0]

@@ -1,4 +1,4 @@
-"""What adding and multiplication share: pairs (value, marker), two marked.
+"""The base of adding and multiplication: pairs (value, marker), two marked.
 
 The readings of the paper's text that are fixed here stand in the docstring of
 `adding`.

@@ -24,7 +24,7 @@ CHOICES = get_args(Output)
 
 
 class OutputUnit(NamedTuple):
-  """What a task does with the net inputs of its output units.
+  """The output units of a task: what becomes of their net inputs.
 
   Attributes:
     output: `net_k [K, *] -> y_k [K, *]`.

@@ -1,4 +1,4 @@
-"""What a cell, a task and a data set promise, checked once before training.
+"""Checks what a cell, a task and a data set promise, once before training.
 
 Arrays of other shapes often compute all the same: what is too small is
 broadcast, an index that is out of range is clipped, nan teaches nothing and

@@ -1,4 +1,4 @@
-"""What a promise that is not kept comes to, and how it is told."""
+"""The error of a promise that is not kept, and how it is told."""
 
 import jax
 import numpy as np

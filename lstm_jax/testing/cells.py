@@ -1,4 +1,4 @@
-"""What a cell promises: see `types.Cell`."""
+"""Checks what a cell promises: see `types.Cell`."""
 
 import re
 
@@ -137,7 +137,7 @@ def _check_sources(who, cell):
 
 
 def _check_equations(who, cell, made, before, x_t):
-  """What the equations name is there, and the products are of one size."""
+  """Checks that what equations name is there, and products are of one size."""
   of, params, fields = cell.equations, cell.mask._fields, before._fields
   for what, name, known in (
     ('output', of.output, fields),

@@ -1,4 +1,4 @@
-"""What a data set promises: see `examples.Dataset` and `examples.Pool`."""
+"""Checks what a data set promises: see `examples.Dataset`, `examples.Pool`."""
 
 import itertools
 import zlib

@@ -1,4 +1,4 @@
-"""What a task promises: see `types.Task` and `types.Stream`."""
+"""Checks what a task promises: see `types.Task` and `types.Stream`."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What nets come to on the parts of their data: sums, scores, confusion."""
+"""Results of networks on the parts of their data: sums, scores, confusion."""
 
 from collections.abc import Callable
 from typing import NamedTuple, TypedDict
@@ -17,7 +17,7 @@ _EVALUATION_BATCHES = 16  # measured in one call
 
 
 class Judge(NamedTuple):
-  """What measures a group of nets.
+  """The data that a group of networks is measured on.
 
   Attributes:
     dataset: the `Dataset`.
@@ -35,12 +35,12 @@ class Judge(NamedTuple):
 
   @property
   def counts_right(self) -> bool:
-    """Whether an output can be right."""
+    """Tells whether an output can be right."""
     return self.dataset.loss != 'squared' or self.dataset.tolerance > 0
 
   @property
   def validates(self) -> bool:
-    """Whether there is a validation part."""
+    """Tells whether there is a validation part."""
     return 'valid' in self.pools[0].parts
 
 
@@ -71,7 +71,7 @@ class Nets(NamedTuple):
 
 
 class Best(TypedDict, total=False):
-  """What the net of the best epoch by validation comes to."""
+  """Results of the network of the best epoch by validation."""
 
   epoch: int  # counted from 1
   valid_loss: float

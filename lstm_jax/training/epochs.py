@@ -116,7 +116,7 @@ def loop_of(
   group = _group_of(trainer, dataset, pools, epochs, device, words, steps)
 
   def here(function):
-    """What is computed without saying where is computed on the device."""
+    """Places on the device what a function computes without saying where."""
 
     @functools.wraps(function)
     def placed(*inputs):
@@ -156,7 +156,7 @@ def _group_of(
 
 
 class _Group:
-  """What is the same for a group of nets from their first batch to the last.
+  """The parts that a group of networks has from its first batch to the last.
 
   Nothing here changes: the examples are put on the device once.
   """
@@ -338,7 +338,7 @@ class _Group:
     return self._put(jax.tree.map(pick, nets.state.params, nets.best))
 
   def trained(self, nets: Nets) -> list[Trained]:
-    """What the networks have come to, one a lane."""
+    """Returns what the networks have come to, one a lane."""
     return trained_of(self._judge, nets)
 
   def results(self, nets: Nets) -> tuple[Nets, list[Outcome]]:

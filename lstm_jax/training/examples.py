@@ -51,7 +51,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 class Dataset(NamedTuple):
-  """What a data set asks of a net.
+  """A data set: what it asks of a network.
 
   Attributes:
     num_inputs: I; 0 where the inputs are tokens.

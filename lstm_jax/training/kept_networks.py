@@ -23,7 +23,7 @@ def first(weights: Weights) -> Networks:
 
 
 def is_due(kept: Networks, seen: int) -> bool:
-  """Whether the network after so many training sequences is to be kept."""
+  """Tells whether the network after so many sequences is to be kept."""
   return bool(kept) and seen >= max(2 * kept[-1][0], 1)
 
 

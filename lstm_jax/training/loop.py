@@ -66,7 +66,7 @@ class FreshScore(NamedTuple):
 
 
 class Outcome(NamedTuple):
-  """How a trial ended.
+  """The end of a trial.
 
   Attributes:
     id: of the job.
@@ -96,7 +96,7 @@ class Outcome(NamedTuple):
 
 
 class Advanced(NamedTuple):
-  """What some updates came to.
+  """Results of some updates.
 
   Attributes:
     seen: job id -> updates so far: training sequences, epochs.

@@ -73,7 +73,7 @@ class Trials(NamedTuple):
 
 
 class Work(NamedTuple):
-  """What a call of `advance` did.
+  """The work of a call of `advance`.
 
   Attributes:
     useful: time steps of running trials.

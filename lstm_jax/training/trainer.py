@@ -13,7 +13,7 @@ from lstm_jax.types import Array
 
 
 class Sums(NamedTuple):
-  """What an epoch came to so far, over its examples.
+  """Sums of an epoch so far, over its examples.
 
   Attributes:
     loss, right: sums; `right` counts examples.

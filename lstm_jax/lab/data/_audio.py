@@ -1,4 +1,4 @@
-"""What `urban_sound` and `esc10` share: all but their names and defaults."""
+"""The work of `urban_sound` and `esc10`: all but their names and defaults."""
 
 import functools
 from typing import Literal
@@ -116,7 +116,7 @@ def dataset(
 
 
 def _facts(prepared, sounds, recipe, usable):
-  """What the report is to say of the data."""
+  """Returns what the report is to say of the data."""
   facts = {
     'data': f'{len(sounds.labels):,} sounds, '
     + _counted(sounds.folds, 'in fold {}'),
@@ -143,6 +143,6 @@ def _facts(prepared, sounds, recipe, usable):
 
 
 def _counted(values, words):
-  """How many sounds have each value, as 'n with v, m with w'."""
+  """Counts the sounds that have each value, as 'n with v, m with w'."""
   pairs = zip(*np.unique(values, return_counts=True), strict=True)
   return ', '.join(f'{count:,} {words.format(value)}' for value, count in pairs)

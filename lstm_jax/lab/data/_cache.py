@@ -27,7 +27,7 @@ _LONGEST = 2**20  # bytes of a list
 
 
 def folder() -> Path:
-  """Where the arrays lie.
+  """Returns the folder where the arrays lie.
 
   Raises:
     Unusable: there is no home folder.

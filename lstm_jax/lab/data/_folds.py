@@ -1,4 +1,4 @@
-"""Which sounds train, validate and test: at random, or by whole folds.
+"""Splits sounds to train, validate and test: at random, or by whole folds.
 
 Letters: n sounds of a part.
 """

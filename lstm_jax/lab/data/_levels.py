@@ -1,4 +1,4 @@
-"""What predictors without recurrence reach: how far a net is from trivial.
+"""Levels that predictors without recurrence reach: what is trivial.
 
 Each is fitted to the training part and judged on the test part; what has to be
 chosen is chosen on the validation part.

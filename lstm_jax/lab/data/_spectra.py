@@ -39,7 +39,7 @@ _MEL_BIN = 25
 
 
 class Recipe(NamedTuple):
-  """How a sound becomes features.
+  """The way from a sound to features.
 
   Attributes:
     rate: samples a second.

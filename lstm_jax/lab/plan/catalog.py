@@ -1,4 +1,4 @@
-"""What cells, learners and tasks exist, read from their source.
+"""The cells, learners and tasks that exist, read from their source.
 
 The catalog is the folders themselves: `lstm_jax/cells/gru.py` with a public
 function `gru` is the cell `gru`. Descriptions are read by `ast`, so that a
@@ -119,7 +119,7 @@ class Option(NamedTuple):
 
 
 class Need(NamedTuple):
-  """What a learner needs of its cell or task.
+  """A part that a learner needs of its cell or task.
 
   Attributes:
     why: the reason, for messages.
@@ -131,7 +131,7 @@ class Need(NamedTuple):
 
 
 class Entry(NamedTuple):
-  """What the source says of one cell, learner or task.
+  """One cell, learner or task, as its source says.
 
   Attributes:
     kind: one of `KINDS`.
@@ -253,7 +253,7 @@ def describe(kind: str, name: str, root: Path = _ROOT) -> Entry:
 
 
 def _too_deep(error):
-  """Whether a MemoryError is Python's word for a source nested too deeply.
+  """Tells whether a MemoryError is Python's word for too deep a source.
 
   It is where there is memory, more than to read any source of ours takes.
   """
@@ -358,7 +358,7 @@ def _described(kind, name, path, where):
 def holds(
   condition: Mapping[str, object], options: Mapping[str, object]
 ) -> bool:
-  """Whether `options` meet a condition on some of them.
+  """Tells whether `options` meet a condition on some of them.
 
   Args:
     condition: name -> value; the value `...` asks for anything but None.

@@ -1,4 +1,4 @@
-"""What a plan made of flags alone takes for what they do not say.
+"""Defaults of a plan made of flags alone, for what they do not say.
 
 The defaults of cells and learners are those of the paper, whose nets want tens
 of thousands of sequences at rates chosen for each task. These are chosen for

@@ -1,4 +1,4 @@
-"""How long a plan will take: an estimate, and printed as one.
+"""Estimates how long a plan will take; it is printed as an estimate.
 
   seconds = start + compile * programs / cores
             + sum over trials of sequences * steps * ns per lane-step / cores
@@ -116,8 +116,8 @@ def seconds(
 
 
 def slowness() -> float:
-  """How long things take on this processor, in times of what they take on that
-  of the figures: that of a rational function over an array in the first cache.
+  """Returns how slow this processor is, in times of that of the figures: at a
+  rational function over an array in the first cache.
   """
   import numpy as np  # not for a plan alone
 

@@ -88,7 +88,7 @@ def one_length(
 
 
 def left_open(request: Request, row: grid.Row, points: Iterable[Point]) -> str:
-  """What flags do not say, as the flags that would."""
+  """Returns what flags do not say, as the flags that would."""
   said = {axis.name for axis in (*request.axes, *request.sets)}
   held: dict[str, dict[str, Given]] = {}
   for point in points:

@@ -18,7 +18,7 @@ from lstm_jax.lab.plan.usage import GROUPS, PROGRESS, XLA_PROFILES
 
 
 class Run(NamedTuple):
-  """How to run a plan; nothing here changes a result.
+  """The way to run a plan; nothing here changes a result.
 
   Attributes:
     out: run folder, '' for the plan's own.
@@ -50,7 +50,7 @@ class Run(NamedTuple):
 
 
 class Request(NamedTuple):
-  """What a command line asks for.
+  """A command line, read.
 
   Attributes:
     axes: the axis flags given: a product, or with a grid a selection.

@@ -158,7 +158,7 @@ def _is_path(name):
 
 
 def _read(path, where):
-  """What a TOML file holds."""
+  """Reads a TOML file."""
   try:
     return tomllib.loads(files.read_text(path, _LONGEST))
   except FileNotFoundError:

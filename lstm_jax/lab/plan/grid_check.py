@@ -1,4 +1,4 @@
-"""What a grid file may hold, checked whole: a line for every mistake.
+"""Checks what a grid file holds, as a whole: a line for every mistake.
 
 `docs/grids.md` says it for readers.
 """

@@ -1,4 +1,4 @@
-"""What `--list` and `--dry_run` print."""
+"""Writes what `--list` and `--dry_run` print."""
 
 from lstm_jax.lab.plan import catalog, estimate, grid, values
 from lstm_jax.lab.plan.plan import Plan

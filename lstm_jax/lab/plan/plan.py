@@ -26,7 +26,7 @@ _ELSEWHERE = (
 
 
 class Plan(NamedTuple):
-  """What will run, in order.
+  """The trials that will run, in order.
 
   Attributes:
     grid: name of the grid, 'flags' where flags alone made the plan.
@@ -82,7 +82,7 @@ def expand(request: Request) -> Plan:
 
 
 def _names_a_setting(request):
-  """Whether flags say what is trained, not only what to change in it."""
+  """Tells whether flags say what is trained, not only what to change in it."""
   return any(axis.name in catalog.ROLES for axis in request.axes)
 
 

@@ -1,4 +1,4 @@
-"""Which settings share a compiled program, and what is not at its default.
+"""Settings that share a compiled program, and what is not at its default.
 
 A program is named by a hash of what decides it, so that trials which differ in
 numbers only share one.
@@ -19,7 +19,7 @@ def learner_of(setting: Setting) -> catalog.Entry:
 
 
 def unit_of(learner: str) -> str:
-  """What a learner's budget counts; 'sequences' for one not known here."""
+  """Names what a learner's budget counts; 'sequences' if not known here."""
   try:
     return catalog.find('learner', learner).unit
   except ValueError:
@@ -47,7 +47,7 @@ def program_key(setting: Setting) -> str:
 
 
 def length_is_static(setting: Setting) -> bool:
-  """Whether the learner is made for one length, given as its keyword."""
+  """Tells whether the learner is made for one length, given as its keyword."""
   static = learner_of(setting).static
   options = dict(setting.learner_options)
   return 'length' in static and catalog.holds(static['length'], options)

@@ -113,7 +113,7 @@ def whose(dotted: str, entries: Mapping[str, catalog.Entry]) -> str:
 
 
 def _mismatched(given, entries):
-  """What a data set cannot have: a learner of tasks, two windows."""
+  """Refuses what a data set cannot have: a learner of tasks, two windows."""
   task, learner = entries['task'], entries['learner']
   window = given.get('learner.window')
   if task.kind == 'datasets' and window and 'task.window' in given:
@@ -133,7 +133,7 @@ def _mismatched(given, entries):
 
 
 def _absent(entry, name, written):
-  """Why an entry has no such option, and which one has."""
+  """Says why an entry has no such option, and which one has."""
   one = _ROLE[entry.kind]
   others = catalog.readable(entry.kind)
   having = [o.name for o in others if name in o.options or name in o.numbers]
@@ -193,7 +193,7 @@ def _unmet(given, entries, all_options):
 
 
 def _lacking(entry, need, options):
-  """Who has what an entry lacks; '' if it has it."""
+  """Says who has what an entry lacks; '' if it has it."""
   kind, one, what = entry.kind, _ROLE[entry.kind], need.replace('_', ' ')
   condition = entry.provides.get(need)
   if condition is None:

@@ -1,4 +1,4 @@
-"""Which combinations of a grid flags select, and what they change in them."""
+"""Selects combinations of a grid by flags, and changes what flags change."""
 
 import itertools
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ def _rank(text):
 def changed_by(
   changes: Sequence[Axis], points: Sequence[Point], settings: Sequence[Setting]
 ) -> str:
-  """What flags change in how many rows, for a title; refused where in none."""
+  """Says what flags change in how many rows; refused where in none."""
   said = []
   for axis in changes:
     flag = f'{axis.source}={",".join(map(str, axis.values))}'

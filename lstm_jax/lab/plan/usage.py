@@ -1,4 +1,4 @@
-"""What the flags are called and what `--help` says of them."""
+"""Names of the flags, and what `--help` says of them."""
 
 from lstm_jax.lab.plan.text_columns import item
 from lstm_jax.lab.store import faults

@@ -136,7 +136,7 @@ def seeds(value: object, source: str) -> tuple[int, ...]:
 
 
 def allowed(option: Option) -> str:
-  """What an option takes, in words."""
+  """Says what an option takes."""
   words = [str(choice) for choice in option.choices]
   if 'bool' in option.types:
     words += ['true', 'false']

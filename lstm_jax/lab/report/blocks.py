@@ -38,7 +38,7 @@ class Pictures(NamedTuple):
 
 
 class Command(NamedTuple):
-  """How a reading is run."""
+  """The command that runs a reading."""
 
   anchor: str
   letter: str
@@ -48,7 +48,7 @@ class Command(NamedTuple):
 
 
 class Commands(NamedTuple):
-  """How the readings of a row are run."""
+  """The commands that run the readings of a row."""
 
   commands: Sequence[Command]
 

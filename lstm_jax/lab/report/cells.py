@@ -1,4 +1,4 @@
-"""What tables say in one place: numbers and intervals as text."""
+"""Cells of tables: numbers and intervals as text."""
 
 import math
 from typing import NamedTuple
@@ -19,7 +19,7 @@ MARKS = {
 
 
 class Cell(NamedTuple):
-  """What a table says in one place: a value, and an interval or remark."""
+  """A cell of a table: a value, and an interval or remark."""
 
   main: str
   minor: str = ''
@@ -100,7 +100,7 @@ def finished(reading: Reading) -> Cell:
 
 
 def to_come(reading: Reading) -> str:
-  """How many trials are missing, '' for none."""
+  """Counts the trials that are missing, in words; '' for none."""
   return f'{reading.missing:,} to come' if reading.missing else ''
 
 
@@ -134,7 +134,7 @@ def mean_of(name: str, measure: Measure | None) -> Cell:
 
 
 def ours(reading: Reading) -> Cell:
-  """What a reading has reached, as an overview says it."""
+  """Returns what a reading has reached, as an overview says it."""
   if reading.unit == 'sequences':
     return Cell(count(reading.mean('sequences_to_success')))
   name = further_run.metric_of(reading.setting.figures)

@@ -32,7 +32,7 @@ def command(setting: Setting, seeds: Collection[int]) -> str:
 
 
 def _flags(setting):
-  """What made a row of flags alone: all that is not at its default."""
+  """Returns the flags that make a row: all that is not at its default."""
   roles = ('task', 'cell', 'learner')
   flags = [f'--{name}={getattr(setting, name)}' for name in roles]
   cell = dict(setting.cell_options)

@@ -1,4 +1,4 @@
-"""What a report holds, in order, before it is HTML or Markdown."""
+"""The content of a report, in order, before it is HTML or Markdown."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
@@ -143,7 +143,7 @@ _COUNTED = {
 def missing_or_wrong(
   trials: Mapping[str, Setting], rows: Sequence[Mapping[str, object]]
 ) -> list[str]:
-  """What is missing or wrong in trials, one sentence each.
+  """Returns what is missing or wrong in trials, one sentence each.
 
   Args:
     trials: of the plans, id -> setting.
@@ -288,7 +288,7 @@ def _rules(published):
 
 
 def _legend(rows):
-  """What each column of the report's tables means, one line each."""
+  """Says what each column of the report's tables means, one line each."""
   found: dict[str, str] = {}
   for row in rows:
     for name, meaning in table_of(row)[1].items():

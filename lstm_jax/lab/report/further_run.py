@@ -57,7 +57,7 @@ RULE = (
 
 
 def metric_of(figures: Figures) -> str:
-  """Which metric is compared with the figures of one run, '' for none."""
+  """Returns the metric compared with the figures of one run, '' for none."""
   return next(
     (
       metric.name

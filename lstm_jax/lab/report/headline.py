@@ -36,7 +36,7 @@ _CONTRASTS = {
 
 
 def sentence(summaries: list[Summary]) -> str:
-  """What the trials of a run show.
+  """Says what the trials of a run show.
 
   Args:
     summaries: of `summaries.summarize`.
@@ -109,7 +109,7 @@ def _of_task(held, names):
 
 
 def _place(held, name, alike):
-  """Where most values of `name` met, the freest and longest such place.
+  """Finds where most values of `name` met, the freest and longest such place.
 
   Places where nobody solved anything come last: they tell nothing apart.
 
@@ -168,7 +168,7 @@ def _contrast(name, alike, same, groups, names):
 
 
 def _difference(counts):
-  """Whether the extremes of some shares differ by more than chance."""
+  """Says whether the extremes of some shares differ by more than chance."""
   pairs = len(counts) * (len(counts) - 1) // 2
   ranked = sorted(counts, key=lambda one: one[0] / one[1])
   p = min(1.0, pairs * statistics.same_share(*ranked[-1], *ranked[0]))

@@ -1,4 +1,4 @@
-"""What networks that are trained to their end show: means over seeds.
+"""Says what networks trained to their end show: means over seeds.
 
 Compared are the cells of one row of a grid on the same data: the first such row
 that holds out a test part. Two means are said to differ where Welch's test,
@@ -60,7 +60,7 @@ def _reached(one, names):
 
 
 def _data(one):
-  """What decides the data that a network sees, but for the seed."""
+  """Returns what decides the data that a network sees, but for the seed."""
   of = one.setting
   options = sorted((k, repr(v)) for k, v in of.items() if k.startswith('task.'))
   return *(of.get(name) for name in ('task', 'length', 'window')), *options
@@ -101,7 +101,7 @@ def _alone(one, names):
 
 
 def _difference(samples):
-  """Whether the extreme means differ by more than chance; '' if not known."""
+  """Says whether extreme means differ by more than chance; '' if not known."""
   if any(len(values) < 2 for values in samples):
     return ''
   first, last = samples[0], samples[-1]

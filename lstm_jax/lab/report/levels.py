@@ -1,4 +1,4 @@
-"""What a predictor without memory reaches on a task."""
+"""Levels that a predictor without memory reaches on a task."""
 
 from collections.abc import Mapping
 from typing import TypedDict, cast

@@ -1,4 +1,4 @@
-"""What the trials of one setting come to, metric by metric, over their seeds.
+"""Sums up the trials of one setting, metric by metric, over their seeds.
 
 Which trials a metric is summed up over is said in `store.metrics`.
 """
@@ -124,7 +124,7 @@ def metric_of(measures: Mapping[str, Measure]) -> str:
 
 
 def is_share(metric: str) -> bool:
-  """Whether a metric is a fraction, which is shown in percent."""
+  """Tells whether a metric is a fraction, which is shown in percent."""
   return metric in BY_NAME and BY_NAME[metric].unit == 'share'
 
 

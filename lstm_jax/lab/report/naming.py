@@ -1,4 +1,4 @@
-"""Which trials are one reading, which readings one published row; their names.
+"""Finds the trials of a reading, the readings of a published row; names them.
 
 Nothing here depends on the grid where a table and its line are named, so the
 readings of one published row meet whatever grids they were run from.
@@ -22,12 +22,12 @@ class Trial(NamedTuple):
 
 
 def alike(setting: Setting) -> str:
-  """What the trials of one reading have in common: all but seed and origin."""
+  """Returns what the trials of one reading share: all but seed and origin."""
   return seal.canonical(seal.plain({**resolved(setting), 'seed': 0}))
 
 
 def place(setting: Setting) -> tuple[object, ...]:
-  """What the readings of one published row have in common."""
+  """Returns what the readings of one published row have in common."""
   figures = setting.figures
   if not figures:
     return setting.grid, setting.task, None
@@ -138,7 +138,7 @@ def _order(group):
 
 
 def differences(setting: Setting, others: list[Setting]) -> str:
-  """What a setting has that not all of those like it have, as text."""
+  """Says what a setting has that not all of those like it have."""
   mine, *held = map(_flat, (setting, *others))
   names = dict.fromkeys(name for one in held for name in one)
   return ', '.join(

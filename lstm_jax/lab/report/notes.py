@@ -1,4 +1,4 @@
-"""What is to be said of a row below its table."""
+"""Notes on a row, below its table."""
 
 from lstm_jax.lab.report import further_run, verdict_words, verdicts
 from lstm_jax.lab.report.measures import JUDGED
@@ -14,7 +14,7 @@ _PLACED |= {'accuracy', 'valid_accuracy', 'loss', 'epochs'}
 
 
 def notes(row: Row) -> list[str]:
-  """What is to be said of a row below its table, one sentence each."""
+  """Returns the notes on a row, one sentence each."""
   said = []
   for r in row.readings:
     head = f'{r.letter}: ' * (len(row.readings) > 1 or r.unit == 'sequences')

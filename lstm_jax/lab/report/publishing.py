@@ -1,4 +1,4 @@
-"""Where a report goes, whether it is there already, and its files."""
+"""Writes the files of a report, where they are not there already."""
 
 import hashlib
 import importlib
@@ -18,7 +18,7 @@ _MARK = b'<!-- sha256 '
 
 
 def directory(folders: Sequence[Folder], out: str | Path | None) -> Path:
-  """Where the report goes, which is there afterwards."""
+  """Makes the folder that the report goes to."""
   if out is None:
     if len(folders) > 1:
       raise ValueError(f'out must be given for {len(folders)} folders.')
@@ -81,7 +81,7 @@ def _digests(contents):
 
 
 def can_draw() -> bool:
-  """Whether matplotlib is installed."""
+  """Tells whether matplotlib is installed."""
   try:
     importlib.import_module('matplotlib')
   except ImportError:

@@ -216,6 +216,6 @@ def _at_level(trials, metric, level):
 
 
 def data(reading: Reading) -> tuple[object, ...]:
-  """What decides the data that a reading sees, but for the seed."""
+  """Returns what decides the data that a reading sees, but for the seed."""
   of = reading.setting
   return of.task, of.length, of.window, repr(of.task_options)

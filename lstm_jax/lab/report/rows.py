@@ -1,4 +1,4 @@
-"""What a report says of runs: published rows, and the readings of each.
+"""Rows of a report: published rows, and the readings of each.
 
 A pure function of the plans' settings and of the sealed records. Settings with
 the same `source`, `line` and length are readings of one published row, from
@@ -100,7 +100,7 @@ def published_rows(
 
 
 def tried(row: Row) -> str:
-  """How many readings of a row were tried, and what became of them."""
+  """Says how many readings of a row were tried, and what became of them."""
   count = len(row.readings)
   said = verdict_words.summed([r.verdict.word for r in row.readings])
   return f'{count} reading{"s" * (count != 1)} tried: {said}'

@@ -21,7 +21,7 @@ _NAMED = 3  # trials that a warning names
 
 
 class Run(NamedTuple):
-  """What a report needs of a run folder.
+  """A run folder, as far as a report needs it.
 
   Attributes:
     identity: hash of the plan.

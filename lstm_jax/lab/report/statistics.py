@@ -239,7 +239,7 @@ def student(level: float, freedom: float) -> float:
 def mean_of_others(
   values: Sequence[float], count: int, level: float = 0.95
 ) -> Interval | None:
-  """Where the mean of `count` further trials of the same kind would lie.
+  """Predicts the mean of `count` further trials of the same kind.
 
   With m the mean of the n values, the mean of the others lies in
 
@@ -288,7 +288,7 @@ def mean_of_others(
 
 
 def same_share(k: int, n: int, other_k: int, other_n: int) -> float:
-  """How surprising two counts are if one probability stands behind both.
+  """Tells how surprising two counts are if one probability stands behind both.
 
   Args:
     k: successes, 0 <= k <= n.

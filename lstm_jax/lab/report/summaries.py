@@ -225,7 +225,7 @@ def _flat(options):
 
 
 def _result(row):
-  """What came out of a trial, numbers as numbers, None where missing."""
+  """Reads what came out of a trial, numbers as numbers, None where missing."""
   found = {name: _number(row.get(name)) for name in _NUMBERS}
   found = {k: None if v == '' else v for k, v in found.items()}
   status, trial = row.get('status'), row.get('trial')

@@ -97,7 +97,7 @@ _TEXTS = {'sequences': _of_tasks, 'epochs': terminal_seeds.table}
 
 
 def verdict_line(summaries: list[Summary]) -> str:
-  """How many settings reproduce what was published, '' where nothing was."""
+  """Says how many settings reproduce what was published, '' if nothing was."""
   words = [verdict(s) for s in summaries if s.published]
   if not words:
     return ''
@@ -125,7 +125,7 @@ def markdown(summaries: list[Summary]) -> str:
 
 
 def _shared(summaries):
-  """What all settings have in common: (fields, options), a line each."""
+  """Says what all settings have in common: (fields, options), a line each."""
   first = summaries[0].setting
 
   def said(names):
@@ -200,7 +200,7 @@ def _is_published(summaries):
 
 
 def _have_rows(summaries):
-  """Whether every setting is a row with a name of its own."""
+  """Tells whether every setting is a row with a name of its own."""
   rows = [(s.setting.get('task'), s.setting.get('row')) for s in summaries]
   return len(set(rows)) == len(rows) and all(row for _, row in rows)
 

@@ -1,4 +1,4 @@
-"""What goes on in a net over a sequence."""
+"""Traces of a network over a sequence."""
 
 from collections.abc import Mapping
 from typing import TypedDict

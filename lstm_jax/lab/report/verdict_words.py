@@ -1,4 +1,4 @@
-"""What a verdict can be, the same for every rule."""
+"""The verdicts there are, the same for every rule."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ WIDEST = 2.0  # factor that an interval may reach from our mean
 
 
 class Verdict(NamedTuple):
-  """What is said of one reading.
+  """The verdict on one reading.
 
   Attributes:
     word: one of `WORDS`.
@@ -32,7 +32,7 @@ class Verdict(NamedTuple):
 
 
 def summed(words: list[str]) -> str:
-  """How many of each verdict, the best first."""
+  """Counts each verdict, the best first."""
   return ', '.join(
     f'{words.count(word)} {word}' for word in WORDS if word in words
   )

@@ -1,4 +1,4 @@
-"""What is to be trained is looked at once, before a folder is opened.
+"""Checks what is to be trained once, before a folder is opened.
 
 What a cell, a task or a data set does not keep of its promises is a refusal in
 one line. Where its code fails with an error of its own, it fails in its trials

@@ -1,4 +1,4 @@
-"""What runs a setting: its program, or its data and trainer; and their code.
+"""Builds what runs a setting: its program, or its data and trainer.
 
 Everything that a setting hands to the library is handed over here.
 """
@@ -33,7 +33,7 @@ _LOOP = {
 
 
 class Programs(NamedTuple):
-  """What runs some trials, before their folder is opened.
+  """Programs that run some trials, before their folder is opened.
 
   Attributes:
     makers: name of a program -> what makes its `Loop`.
@@ -156,7 +156,7 @@ def trainer(
 
 
 def compiler_of(library: Path) -> str | None:
-  """What compiled a library, as it says itself; None where it does not."""
+  """Names the compiler of a library, as it says itself; None if it does not."""
   pattern = rb'(GCC: \([^)\0]*\) [\d.]+|clang version [\d.]+)'
   found = re.findall(pattern, files.read(library))
   return ', '.join(sorted({name.decode() for name in found})) or None

@@ -1,4 +1,4 @@
-"""What a run ends with: tables, figures, the report, and why trials failed."""
+"""The end of a run: tables, figures, the report, and why trials failed."""
 
 from collections.abc import Mapping
 

@@ -28,7 +28,7 @@ LANES = 8
 
 
 def lanes_of(device: 'jax.Device') -> int:
-  """How many seeds of a setting are trained side by side.
+  """Returns how many seeds of a setting are trained side by side.
 
   On a CPU each for itself: the compiler adds in another order for another
   number of them, and a trial must not end with other bits because more seeds

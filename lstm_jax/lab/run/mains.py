@@ -1,4 +1,4 @@
-"""What every command does first and last: streams, signals, exit codes.
+"""The first and last of every command: streams, signals, exit codes.
 
   if __name__ == '__main__':
     mains.listen()              # before the imports that take a while
@@ -188,7 +188,7 @@ def _where(error):
 
 
 def is_process() -> bool:
-  """Whether `run` runs: nobody else's process would be ended."""
+  """Tells whether `run` runs: nobody else's process would be ended."""
   return isinstance(sys.stdout, Output)
 
 
@@ -232,7 +232,7 @@ class Output:
       self._try(self._stream.flush)
 
   def isatty(self) -> bool:
-    """Whether it is a terminal."""
+    """Tells whether it is a terminal."""
     with contextlib.suppress(ValueError):
       return self._stream is not None and self._stream.isatty()
     return False

@@ -1,4 +1,4 @@
-"""What the best net of a run on a data set answers."""
+"""Answers of the best network of a run on a data set."""
 
 import io
 from collections.abc import Mapping

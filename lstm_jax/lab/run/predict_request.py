@@ -1,11 +1,11 @@
-"""What is asked of the networks of a run folder."""
+"""Questions to the networks of a run folder."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-  """What a command line asks for.
+  """A command line, read.
 
   Attributes:
     folder: the run folder.

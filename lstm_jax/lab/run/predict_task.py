@@ -1,4 +1,4 @@
-"""What a solved net answers to fresh sequences of its task."""
+"""Answers of a solved network to fresh sequences of its task."""
 
 from collections.abc import Mapping
 

@@ -23,7 +23,7 @@ _ERASE = '\r\x1b[K'  # to the start of the line, erase what is there
 
 
 class Snapshot(TypedDict, total=False):
-  """How a sweep stands; what is not there is not shown.
+  """The state of a sweep; what is not there is not shown.
 
   Attributes:
     done: trials that have ended.
@@ -210,7 +210,7 @@ class Progress:
 
 
 def _can_write(text, stream):
-  """Whether the stream's encoding has these characters."""
+  """Tells whether the stream's encoding has these characters."""
   try:
     text.encode(getattr(stream, 'encoding', None) or 'utf-8')
   except (LookupError, UnicodeEncodeError):

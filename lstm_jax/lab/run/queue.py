@@ -1,4 +1,4 @@
-"""What the workers of a run share: trials waiting, what has begun, the tally.
+"""The queue that workers share: trials waiting, what has begun, the tally.
 
 Every access from any thread, each under the lock.
 """
@@ -15,7 +15,7 @@ from lstm_jax.training.loop import Job, Loop, Outcome, TrialState
 
 
 class Progress(NamedTuple):
-  """What the workers have done since they started.
+  """The work done since the workers started.
 
   Attributes:
     sequences: training sequences shown.
@@ -39,7 +39,7 @@ Pool = tuple[str, int]
 
 
 class Maker(Protocol):
-  """What makes the loops of a program."""
+  """The maker of the loops of a program."""
 
   def loop(
     self, name: str, compiled: Compiled, widths: tuple[int, ...], tests: int
@@ -122,7 +122,7 @@ class Shared:
       return self._built[name]
 
   def broken(self) -> bool:
-    """Whether it is the machine, and not one program that is too large."""
+    """Tells whether it is the machine, not one program that is too large."""
     return len(self.faults) > 1
 
   def fault(self) -> machine.Fault:
@@ -147,7 +147,7 @@ class Shared:
     self.asked[worker].clear()
 
   def answered(self) -> bool:
-    """Whether every worker that was asked has answered."""
+    """Tells whether every worker that was asked has answered."""
     return not any(event.is_set() for event in self.asked)
 
   def begun(self) -> dict[str, TrialState]:

@@ -259,7 +259,7 @@ def _seen(metrics):
 
 
 def _place(state):
-  """How far a trial is, to be compared with itself."""
+  """Returns how far a trial is, to be compared with itself."""
   leaves = state.leaves
   return tuple(
     int(leaves[name]) for name in ('seen', 'epoch', 'batch') if name in leaves

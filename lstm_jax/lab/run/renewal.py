@@ -1,4 +1,4 @@
-"""What a command does about results that are not of today's code."""
+"""Finds results that are not of today's code, and what a command does then."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from lstm_jax.lab.store.folder import Folder
 
 
 class Renewal(NamedTuple):
-  """What runs again, and what is said about it.
+  """The trials that run again, and what is said about it.
 
   Attributes:
     trials: that have a record and run again -> why.
@@ -114,6 +114,6 @@ def begun(saved: Iterable[Checkpoint]) -> dict[str, str | None]:
 
 
 def is_of(opened: Folder, how: Run, meta: Meta, name: str) -> bool:
-  """Whether what a checkpoint holds of a trial may go on."""
+  """Tells whether what a checkpoint holds of a trial may go on."""
   code = meta.get('code', {}).get(name)
   return how.allow_drift or code is None or code == opened.code.get(name)

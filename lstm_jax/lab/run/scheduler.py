@@ -30,7 +30,7 @@ _STOP_SECONDS = 6.0
 
 
 class Hooks(NamedTuple):
-  """What `run` calls, always from the thread that called it.
+  """Functions that `run` calls, always from the thread that called it.
 
   Attributes:
     outcome: `Outcome -> None`, once a trial.

@@ -62,7 +62,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Stop:
-  """Whether a signal has asked the process to stop; call it to know.
+  """The flag that a signal has asked the process to stop; call it to read it.
 
   Attributes:
     exit_code: what the process then exits with, None before.
@@ -77,7 +77,7 @@ class Stop:
     )
 
   def __call__(self) -> bool:
-    """Whether a signal has come."""
+    """Tells whether a signal has come."""
     return self.exit_code is not None
 
   @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What is in a run folder, and what its command would do; changes nothing."""
+"""Says what is in a run folder, what its command would do; changes nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -72,7 +72,7 @@ def verify(
 
 
 def _lost(path, trials):
-  """What becomes of a folder whose plan is lost."""
+  """Says what becomes of a folder whose plan is lost."""
   known, _ = lost.recorded(path)
   strange = known - set(trials)
   if strange:

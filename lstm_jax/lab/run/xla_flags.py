@@ -1,4 +1,4 @@
-"""What a main does before it imports JAX: XLA's flags, the number of devices.
+"""Sets up JAX before a main imports it: XLA's flags, the number of devices.
 
 The library sets nothing; a program that imports it can call `set_flags` itself,
 before anything touches JAX, or take the flags from `cpu_flags()`.
@@ -78,7 +78,7 @@ if TYPE_CHECKING:
 
 
 class NoDevice(StoreError):
-  """What the environment asks of JAX is not to be had here."""
+  """The environment asks JAX for a device that is not there."""
 
   exit_code = Exit.USAGE
 

@@ -114,5 +114,5 @@ def _values(trials, field):
 
 
 def _without_id(one, other):
-  """Whether two settings are equal but for their ids."""
+  """Tells whether two settings are equal but for their ids."""
   return {**one, 'id': None} == {**other, 'id': None}

@@ -14,7 +14,7 @@ Entry = Mapping[str, object]
 
 
 class Figures(TypedDict, total=False):
-  """What was published of a row; others are shown as they are."""
+  """Published figures of a row; others are shown as they are."""
 
   success_after: float
   st1: float
@@ -35,7 +35,7 @@ class Figures(TypedDict, total=False):
 
 
 class Details(TypedDict, total=False):
-  """What a record holds beside numbers."""
+  """The part of a record that is not numbers."""
 
   confusion: list[list[int]]  # a row for each true class
   classes: list[str]
@@ -59,7 +59,7 @@ class Plan(TypedDict, total=False):
 
 
 class Meta(TypedDict, total=False):
-  """What the writer of a checkpoint says of it."""
+  """The note of a checkpoint's writer."""
 
   programs: dict[str, list[tuple[str, float]]]  # [trial, seconds], a lane each
   code: dict[str, str | None]  # trial -> code
@@ -68,7 +68,7 @@ class Meta(TypedDict, total=False):
 
 
 class Record(TypedDict, total=False):
-  """How a trial ended."""
+  """The end of a trial."""
 
   trial: str
   status: str

@@ -1,4 +1,4 @@
-"""What a run folder can fail with, and the exit code of each.
+"""Errors of run folders, and the exit code of each.
 
 The message of a `StoreError` is for the person at the keyboard: what, where,
 what to do next. A command prints it and exits with the error's `exit_code`.

@@ -1,4 +1,4 @@
-"""How a plan grows in its folder: more seeds, a larger budget.
+"""Growth of a plan in its folder: more seeds, a larger budget.
 
 A folder belongs to a set of settings, which say what is trained and how. The
 trials of one setting differ in seed and budget. Which of the seeds a command
@@ -103,7 +103,7 @@ def _by_id(plan):
 
 
 def _setting(trial):
-  """What a trial shares with the other seeds, as text."""
+  """Returns what a trial shares with the other seeds, as text."""
   rest = {k: v for k, v in trial.items() if k not in (*_LABELS, *_OWN)}
   return seal.canonical(rest)
 

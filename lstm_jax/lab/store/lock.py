@@ -1,4 +1,4 @@
-"""Who works on a run folder: one process alone, or one process a shard.
+"""Locks a run folder for one process alone, or for one process a shard.
 
 The locks are `flock`s: the kernel frees them when the process ends, however it
 ends, so none is ever stale and none needs removing by hand. What is written in

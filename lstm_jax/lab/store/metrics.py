@@ -1,4 +1,4 @@
-"""What is measured of a trial: one line a metric.
+"""The metrics of a trial: one line each.
 
 A record holds `metrics`, name -> number; the table of a run has a column for
 each that is named here, and reports take words, units and directions from here.

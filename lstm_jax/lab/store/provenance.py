@@ -1,4 +1,4 @@
-"""What made a result: versions, device, flags, commit; an allow-list.
+"""Provenance of results: versions, device, flags, commit; an allow-list.
 
 Nothing is collected but what is named here: no environment, no command line,
 no host or user name, no path.
@@ -37,7 +37,7 @@ COMPARED = (
 
 
 class Facts(TypedDict, total=False):
-  """What results on data sets depend on beside the program."""
+  """Facts that results on data sets depend on besides the program."""
 
   data: Mapping[str, str]  # name of a data set -> checksum
   layer_code: Mapping[str, str]  # cell -> which code runs its layers
@@ -52,7 +52,7 @@ def provenance(
   compiler: str | None = None,
   jax_config: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
-  """What makes the results of this process, as a flat dict.
+  """Returns what makes the results of this process, as a flat dict.
 
   The sources that were run are not here: see `sources`.
 
@@ -137,7 +137,7 @@ def _checkout():
 
 
 def _git(directory, *arguments):
-  """What git prints, or None where it fails."""
+  """Returns what git prints, or None where it fails."""
   try:
     done = subprocess.run(
       ['git', '-C', str(directory), *arguments],

@@ -1,4 +1,4 @@
-"""Which results of a folder are not those of the code, and what runs again.
+"""Finds results of a folder that are not those of the code, to run again.
 
 A record says by which code it was made, see `store.sources`. Records that make
 room for a new run are kept as `<trial>.json.old`.

@@ -1,4 +1,4 @@
-"""What the first schema stored, as the second stores it.
+"""Reads what the first schema stored, as the second stores it.
 
 A plan of the first schema holds the columns of a table in place of settings,
 and its records are flat. Nothing is written in it any more.
@@ -97,7 +97,7 @@ def record(old: Mapping[str, object]) -> dict[str, object]:
 
 
 def _stored(old, name):
-  """What every plan of that time has; KeyError where one has not."""
+  """Returns what every plan of that time has; KeyError where one has not."""
   return old[name]
 
 

@@ -1,4 +1,4 @@
-"""What one trial is: from the flag to the record and back, one object.
+"""A trial, from the flag to the record and back: one object.
 
 A plan stores it as it is, and `setting_of` reads it back; what a table shows of
 it (a window, a size, options by dotted name) is derived where it is shown.
@@ -126,7 +126,7 @@ def trial_id(setting: Setting) -> str:
 
 
 def resolved(setting: Setting) -> dict[str, object]:
-  """What decides a trial's result, as a dictionary of plain values."""
+  """Returns what decides a trial's result, as a dictionary of plain values."""
   return {
     'schema': _ID_SCHEMA,
     'task': setting.task,

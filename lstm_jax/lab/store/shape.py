@@ -1,4 +1,4 @@
-"""What sealed files must hold: a seal says who wrote, not that it makes sense.
+"""Checks sealed files: a seal says who wrote, not that it makes sense.
 
 A file that was made by another program, or sealed anew by hand, is refused
 here, by name and with the key, before anything is computed from it.

@@ -1,4 +1,4 @@
-"""Which source files a program runs, and a digest of each.
+"""Finds the source files that a program runs, and a digest of each.
 
 A result comes from the code that made it. The modules of a program are found
 by following imports from a few of them, read by `ast`: nothing is imported,
@@ -107,7 +107,7 @@ def differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def is_native(files: Mapping[str, str]) -> bool:
-  """Whether the C++ sources are among the files."""
+  """Tells whether the C++ sources are among the files."""
   return f'{_NATIVE}ffi_calls.cc' in files
 
 
@@ -209,7 +209,7 @@ def _plain(node):
 
 
 def _is_text(body):
-  """Whether a body begins with a docstring."""
+  """Tells whether a body begins with a docstring."""
   return (
     isinstance(body, list)
     and bool(body)

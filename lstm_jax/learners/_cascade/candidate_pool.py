@@ -51,7 +51,7 @@ class Products(NamedTuple):
 
 
 class Aim(NamedTuple):
-  """What the slopes need to know of the whole epoch: that of the one before."""
+  """Sums over a whole epoch that slopes need: those of the one before."""
 
   correlation: Array  # [P, K, *] each output unit's part of S, with its sign
   mean: Array  # [K, *] of E_o

@@ -1,4 +1,4 @@
-"""What cascade-correlation sums up over an epoch, sequence by sequence."""
+"""Sums of cascade-correlation over an epoch, sequence by sequence."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What the end of an epoch does: patience runs out, and a phase follows."""
+"""Ends an epoch: patience runs out, and a phase follows."""
 
 from typing import NamedTuple
 

@@ -22,7 +22,7 @@ from lstm_jax.types import Array, Tree
 
 
 class Memory(NamedTuple, Generic[Tree]):
-  """What a step needs of the one before; trees like the weights."""
+  """The last step, as far as the next needs it; trees like the weights."""
 
   step: Tree
   slope: Tree

@@ -39,12 +39,12 @@ class Moment(NamedTuple):
 
 
 def of_outputs(name: str) -> bool:
-  """Whether a field of the params belongs to the output units."""
+  """Tells whether a field of the params belongs to the output units."""
   return name.startswith(('w_out', 'b_out'))
 
 
 def of_inputs(name: str) -> bool:
-  """Whether a field of the params multiplies the input lines."""
+  """Tells whether a field of the params multiplies the input lines."""
   return name.endswith('_x')
 
 

@@ -27,7 +27,7 @@ from lstm_jax.types import (
 
 
 class Form(NamedTuple):
-  """What does not change in training.
+  """Parts that do not change in training.
 
   Attributes:
     cell: the form of both nets.
@@ -112,7 +112,7 @@ class Lower(NamedTuple):
 
 
 class Here(NamedTuple):
-  """What does not change within a sequence."""
+  """Parts that do not change within a sequence."""
 
   form: Form
   state: State  # before it
@@ -136,7 +136,7 @@ def listen(form: Form, carry: Carry, net_k: Array) -> Array:
 def one_sequence(
   form: Form, state: State, episode: Episode
 ) -> tuple[State, Judgement]:
-  """What a sequence teaches.
+  """Learns from a sequence.
 
   Args:
     form: the `Form`.

@@ -1,4 +1,4 @@
-"""What rules in forward mode share: how the carry came to depend on weights.
+"""The base of rules in forward mode: how the carry came to depend on weights.
 
 The influence S(t) = d carry(t)/dw of all weights so far obeys
 
@@ -43,7 +43,7 @@ Memory = Array | tuple[Array, ...]
 
 
 class Past(NamedTuple):
-  """What of a cell's carry links a step to those before it.
+  """The part of a cell's carry that links a step to those before it.
 
   Attributes:
     fields: names of the fields of the carry that pass errors back.
@@ -66,7 +66,7 @@ class Past(NamedTuple):
 
 
 class Rule(NamedTuple):
-  """How a rule remembers the influence, S itself or something in its place.
+  """A rule's memory of the influence, S itself or something in its place.
 
   Attributes:
     start: `(lanes, dtype) -> memory` at the start of a sequence.
@@ -136,7 +136,7 @@ def past(cell: Cell, cut: Collection[str] = ()) -> Past:
 
 
 def _reached(program, ends):
-  """Whether each input of a jaxpr has a part in one of the outputs `ends`."""
+  """Tells which inputs of a jaxpr have a part in one of the outputs `ends`."""
   needed = set(map(id, ends))
   for equation in reversed(program.eqns):
     if not needed.isdisjoint(map(id, equation.outvars)):

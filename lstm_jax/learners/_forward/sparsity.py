@@ -1,4 +1,4 @@
-"""Which weights an entry of the carry depends on within one step.
+"""Finds the weights that an entry of the carry depends on within one step.
 
 Most weights reach few entries: those of one unit, in a plain recurrent net its
 own. Entries that share no weight can then be differentiated by one pass

@@ -31,7 +31,7 @@ Parts = tuple[carousel.Part, carousel.Part, carousel.Part]
 
 
 class Loop(NamedTuple):
-  """What the loop over time carries from one step to the next."""
+  """The carry of the loop over time."""
 
   carry_tm1: Carry  # the cell's carry
   net: Array  # [U, *] net inputs of this step, already computed
@@ -262,7 +262,7 @@ def _accumulate(trace, factor, decay, z):
 
 
 def _from_traces(cell, e_s, loop, one_hot):
-  """What the steps before contribute: sum_c e_s ds_c(t-1)/dw.
+  """Returns what the steps before contribute: sum_c e_s ds_c(t-1)/dw.
 
   For the weights of `OneHot` sources, or of the others and the bias; None for
   the rest.

@@ -49,7 +49,7 @@ class Library(NamedTuple):
 
 
 def path() -> Path:
-  """Where the library of this source, jaxlib and processor is or will be.
+  """Names the library of this source, jaxlib and processor, there or not yet.
 
   Raises:
     RuntimeError: no folder for caches, unreadable sources.
@@ -66,7 +66,7 @@ def path() -> Path:
 
 
 def why_not() -> str | None:
-  """Why the library cannot be used here, in one line; None: it can."""
+  """Says why the library cannot be used here, in one line; None: it can."""
   if platform.system() not in _SYSTEMS:
     return f'native code is for Linux and macOS, this is {platform.system()}'
   try:
@@ -182,7 +182,7 @@ def _try_out(compiler, made):
 
 
 def _fault_of(target):
-  """Why a file is not the library that it is to be; None: it is."""
+  """Says why a file is not the library that it is to be; None: it is."""
   try:
     state = target.stat()
     return _fault_at(target, state.st_mtime_ns, state.st_size, state.st_ino)
@@ -206,7 +206,7 @@ def _fault_at(target, *state):
 
 
 def _seal(content):
-  """What stands behind the bytes of a library, which loaders do not read."""
+  """Makes what stands behind a library's bytes, which loaders do not read."""
   mark = hashlib.sha256(content + _mark().encode()).hexdigest()
   return _SEAL + mark.encode()
 
@@ -222,7 +222,7 @@ def _mark():
 
 
 def _processor():
-  """What `-march=native` depends on."""
+  """Returns what `-march=native` depends on."""
   try:
     lines = Path('/proc/cpuinfo').read_text().splitlines()
   except OSError:

@@ -16,7 +16,7 @@ from lstm_jax.types import Array
 
 
 class Loop(NamedTuple):
-  """What a loop stores for the way back."""
+  """The arrays that a loop stores for the backward pass."""
 
   states: bool = False  # internal states
   gates: bool = False  # activations of its rows
@@ -38,7 +38,7 @@ CELLS = tuple(LOOPS)
 
 
 class Inputs(NamedTuple):
-  """What the loop reads. Equations as in the cells' own files; R rows."""
+  """Inputs of the loop. Equations as in the cells' own files; R rows."""
 
   w_x: Array  # [R, I]
   w_h: Array  # [R, C]
@@ -50,7 +50,7 @@ class Inputs(NamedTuple):
 
 
 class Made(NamedTuple):
-  """What it made: `ys` is 0 past the end of a sequence."""
+  """Outputs of the loop: `ys` is 0 past the end of a sequence."""
 
   ys: Array  # [T, B, C]
   h: Array  # [B, C] after the last step of each sequence

@@ -18,7 +18,7 @@ from lstm_jax.types import Array, Episode, StopRule, Verdict
 
 
 class EvalState(NamedTuple):
-  """How far a lane is with its evaluations; `[*]` each."""
+  """The evaluations of a lane so far; `[*]` each."""
 
   now: Array  # bool, whether it is being evaluated
   number: Array  # int32, evaluations begun

@@ -9,7 +9,7 @@ from lstm_jax.types import Array, StopRule, Verdict
 
 
 class Recent(NamedTuple):
-  """Which of the last sequences were wrong."""
+  """The last sequences: which of them were wrong."""
 
   ring: Array  # [W, *] uint32, a bit a sequence, 1 where it was wrong
   wrong: Array  # [*] int32, ones in the ring

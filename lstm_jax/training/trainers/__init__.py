@@ -1,1 +1,1 @@
-"""How nets are trained on data sets, one file each."""
+"""Rules that train networks on data sets, one file each."""

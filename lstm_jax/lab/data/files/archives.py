@@ -120,14 +120,14 @@ def opened(
 
 
 def _unzipped(file):
-  """What a gzip file holds, in pieces."""
+  """Yields what a gzip file holds, in pieces."""
   with gzip.open(file) as packed:
     while piece := packed.read(_PIECE):
       yield piece
 
 
 def _unxzed(file):
-  """What an xz file holds, in pieces; it says how much memory that takes."""
+  """Yields what an xz file holds; the file says how much memory that takes."""
   made = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
   while True:
     if made.eof:
@@ -203,7 +203,7 @@ def _plain(name):
 
 
 def _reason(member, seen, folded):
-  """Why a member is refused, or ''.
+  """Returns why a member is refused, or ''.
 
   Args:
     member: `tarfile.TarInfo`.

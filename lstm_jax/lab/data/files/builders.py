@@ -38,7 +38,7 @@ _PATIENCE = 20.0  # seconds until a server that is silent is none
 
 
 class Written(NamedTuple):
-  """What was written.
+  """Records that were written.
 
   Attributes:
     checksum: SHA-256 of all records in their order.
@@ -56,7 +56,7 @@ Record = Mapping[str, object]
 
 
 class Split(NamedTuple):
-  """What goes into a split.
+  """Records to be written to a split.
 
   Attributes:
     total: how many records there will be at most.
@@ -208,7 +208,7 @@ def write(
 
 
 def sources(name: str, folder: Path) -> dict[str, Sequence[dict[str, object]]]:
-  """What `write` wrote: split -> TFDS data source, empty splits left out."""
+  """Opens what `write` wrote: split -> TFDS data source, no empty splits."""
   builder = _BUILDERS[name](data_dir=folder)
   return {
     split: builder.as_data_source(split)

@@ -20,7 +20,7 @@ _URBAN_NAME = re.compile(r'(\d+)-(\d+)-\d+-\d+\.\w+', re.ASCII)
 
 
 class Row(NamedTuple):
-  """What a table says of a clip.
+  """A clip, as a table says.
 
   Attributes:
     name: its file name.

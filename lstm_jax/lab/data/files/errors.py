@@ -23,7 +23,7 @@ class BadData(Exception):
 
 
 class Source(NamedTuple):
-  """Where data are read from, and how strictly.
+  """A place that data are read from, and how strictly.
 
   Attributes:
     data_dir: folder of the data sets; None: `files.prepared` says where.

@@ -1,4 +1,4 @@
-"""What is done about a bad file: stop at it, or leave it out and count it.
+"""Stops at bad files, or leaves them out and counts them.
 
 A fault is one line, `file: reason`. Whoever finds faults gives all of them to a
 `Report` and goes on without the files, if the report returns.

@@ -194,7 +194,7 @@ def prepare(
 
 
 def _places(name, data_dir):
-  """Where to look for prepared files, the sources or None, the data folder.
+  """Finds where to look for prepared files, sources or None, the data folder.
 
   The last of the folders is where files can be written.
   """

@@ -19,7 +19,7 @@ _RATINGS = {'neg': range(1, 5), 'pos': range(7, 11)}
 
 
 class Review(NamedTuple):
-  """Where a review is.
+  """The place of a review.
 
   Attributes:
     split: 'train' or 'test'.

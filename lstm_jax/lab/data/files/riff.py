@@ -34,7 +34,7 @@ _CHUNK = struct.Struct('<4sI')
 
 
 class Header(NamedTuple):
-  """What a WAV file says of its samples.
+  """The header of a WAV file: what it says of its samples.
 
   Attributes:
     codec: number of the format; a key of `CODECS`, or unknown.

@@ -1,4 +1,4 @@
-"""Where a published data set lies on this machine, as a folder or in a tar."""
+"""Finds a published data set on this machine, as a folder or in a tar."""
 
 import contextlib
 import fnmatch
@@ -161,7 +161,7 @@ def _read(path):
 
 
 def _top(published, path, names):
-  """What stands before the names of the set's own folder."""
+  """Returns what stands before the names of the set's own folder."""
   for name in names:
     before, found, _ = name.partition(published.marker)
     if found and (not before or before.endswith('/')):
@@ -170,7 +170,7 @@ def _top(published, path, names):
 
 
 def _ours(published, name):
-  """Whether a file is of the set; systems leave hidden ones of their own."""
+  """Tells whether a file is of the set; systems leave hidden ones of theirs."""
   file = name.rpartition('/')[2]
   table = published.marker.rpartition('/')[2]
   return not file.startswith('.') and (

@@ -10,7 +10,7 @@ from lstm_jax.lab.data.files.errors import BadData
 
 
 class Table(NamedTuple):
-  """What a table holds.
+  """The rows of a table.
 
   Attributes:
     rows: the good rows in the order of the file: column -> value.

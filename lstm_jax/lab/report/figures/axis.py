@@ -18,7 +18,7 @@ _MOST = 12  # lines of a figure
 
 
 def against(readings: list[Reading], name: str) -> Drawn | None:
-  """What the seeds reach, against the window or the length, a line a net.
+  """Draws what seeds reach against the window or the length, a line a network.
 
   Settings that differ in nothing else are joined.
 
@@ -134,7 +134,7 @@ def _without(setting, name):
 
 
 def _label(group, name):
-  """What the rows of a line are called without its axis, or their cell."""
+  """Names the rows of a line without its axis, or by their cell."""
   bare = {
     ' '.join(
       (

@@ -99,7 +99,7 @@ def _panel(axes, reading, metric):
 
 
 def _curves(reading, metric):
-  """Whether there is a number to draw."""
+  """Tells whether there is a number to draw."""
   return any(
     x is not None
     for prefix, *_ in _PARTS

@@ -106,13 +106,13 @@ def colours(summaries: list[Summary]) -> dict[object, str]:
 
 
 def num_lines(summaries: list[Summary]) -> int:
-  """What the figure compares: cells, learners, windows and options."""
+  """Counts what the figure compares: cells, learners, windows and options."""
   names = _line_names(summaries)
   return len(parts(summaries, lambda s: _label(s, names)))
 
 
 def _line_names(summaries):
-  """What tells lines apart where they can meet: at one task and length."""
+  """Finds what tells lines apart where they can meet: at a task and length."""
   aside = ('task', 'length', *summaries_lib.ORIGINS)
   names = [n for n in summaries_lib.varying(summaries) if n not in aside]
   at = parts(
@@ -131,7 +131,7 @@ def _line_names(summaries):
 
 
 def _label(s, names):
-  """What a line is called."""
+  """Names a line."""
   said = []
   for name in names:
     if name not in s.setting:

@@ -200,7 +200,7 @@ def _varying(rows):
 
 
 def _rest(row, names):
-  """What else tells a row apart; equal to the length counts as no matter."""
+  """Finds what else tells a row apart; equal to the length is no difference."""
   options = _options(row)
   return tuple(
     (name, _LENGTH if options.get(name) == row.length else options.get(name))

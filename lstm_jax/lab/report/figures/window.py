@@ -65,7 +65,7 @@ def success_over_window(summaries: list[Summary]) -> 'Figure | None':
 
 
 def _window(s, windowed):
-  """What the row of a setting is called."""
+  """Names the row of a setting."""
   learner = shown(s.setting.get('learner'))
   if 'window' not in s.setting:
     return learner

@@ -114,7 +114,7 @@ def listing(names: Iterable[str], data_dir: Path) -> str:
 
 
 def described(held: prepared.Prepared) -> str:
-  """What a data set holds, for a terminal.
+  """Describes what a data set holds, for a terminal.
 
   Args:
     held: the data set.

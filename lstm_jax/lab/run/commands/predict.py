@@ -116,7 +116,7 @@ def _net(opened, wanted):
 
 
 def _answers_of(setting):
-  """What asks the networks of this kind of learner."""
+  """Returns what asks the networks of this kind of learner."""
   from lstm_jax.lab.run import predict_data, predict_task
 
   by_kind = {
@@ -127,7 +127,7 @@ def _answers_of(setting):
 
 
 def _score(record):
-  """How good a net is by what it was chosen by: never by the test part."""
+  """Rates a network by what it was chosen by: never by the test part."""
   if record is None:
     return -math.inf
   curves, at = record['curves'], record['metrics'].get('best_epoch')

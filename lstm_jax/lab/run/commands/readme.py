@@ -95,7 +95,7 @@ def filled(
 
 
 def quickstart(rows: Sequence[Mapping[str, str]]) -> str:
-  """What the quick start prints, and the sentence that it shows."""
+  """Writes what the quick start prints, and the sentence that it shows."""
   found = summaries.summarize(rows)
   said = terminal.text(found, _WIDTH).split('\n\n')
   # Without the head on what is common and the legend: --help has room for it.
@@ -105,7 +105,7 @@ def quickstart(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def paper(rows: Sequence[Mapping[str, str]]) -> str:
-  """How many rows are reproduced; of each table one under each verdict."""
+  """Says how many rows are reproduced; of each table one under each verdict."""
   count = sum(row['verdict'] == verdict_words.REPRODUCED for row in rows)
   lines = [
     f'{count} of {len(rows)} rows are reproduced. Of each table, the first row '

@@ -82,8 +82,14 @@ def test_what_a_kill_loses(kind, tmp_path):
   killed = history[-1][0]
   ((_, meta, arrays),), problems = checkpoints.load(open_folder(out))
   assert problems == []
-  (key,) = meta['programs']
-  for i, (name, _) in enumerate(meta['programs'][key]):
+  # A trial that keeps networks has leaves of its own, and an entry.
+  kept = [
+    (key, i, name)
+    for key, trials in meta['programs'].items()
+    for i, (name, _) in enumerate(trials)
+  ]
+  assert len(kept) == len(history[-1][1])
+  for key, i, name in kept:
     leaves = {
       leaf.removeprefix(f'{key}/'): np.asarray(array[..., i])
       for leaf, array in arrays.items()

@@ -403,7 +403,7 @@ class Learner(NamedTuple):
       field `params`.
     update: `(state, episode) -> (state, judgement of the outputs before it)`.
     judge: `(params, episode) -> judgement`, without learning.
-    extra_weights: weights of the judged net that only training uses, beside
+    extra_weights: weights of the judged net that only training uses, besides
       those in the cell's mask.
   """
 

@@ -26,8 +26,8 @@ def factory(make: Callable[Asked, Cell]) -> Callable[Asked, Cell]:
   numbers of `init` to what it reads; those left out have their defaults.
 
   Cells of the same sizes and options share their functions: JAX knows a program
-  by the functions that it was made of, and a layer whose cell is made anew at
-  every call, as a module of flax makes it, would else be compiled anew. Numbers
+  by the functions that it was made of, and a layer whose cell is made at every
+  call, as a module of flax makes it, would else be compiled every time. Numbers
   are each cell's own.
   """
   make = checked(_sized(make))

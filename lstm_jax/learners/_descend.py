@@ -118,7 +118,7 @@ def stepper(
       u * jnp.reshape(rate, (1,) * (u.ndim - rate.ndim) + rate.shape)
     )
     params = optax.apply_updates(state.params, jax.tree.map(scale, updates))
-    # Arrays without a single weight are let be: for a thousand input lines,
+    # Arrays without a single weight are ignored: for a thousand input lines,
     # adding nothing to each is a tenth of an update.
     kept = lambda new, old, mask: new if np.any(mask) else old
     params = jax.tree.map(kept, params, state.params, cell.mask)

@@ -111,8 +111,8 @@ def cascade(
   Raises:
     ValueError: counts below 1, mu not above 0, a residual outside its choices.
 
-  Cost per step: P (I + C) traces beside the net's own step; memory the same,
-  whatever the sequence length.
+  Cost per step: P (I + C) traces besides the network's own step; memory the
+  same, whatever the sequence length.
   """
   how = phases.Settings(
     candidates, patience, output_change, candidate_change, most_epochs,

@@ -2,9 +2,9 @@
 
 Hochreiter & Schmidhuber (1996), "Bridging long time lags by weight guessing and
 'Long Short-Term Memory'"; Schmidhuber, Hochreiter & Bengio (2001), "Evaluating
-benchmark problems by random guessing". All weights are drawn anew until the net
-is right; a task that is solved so within few sequences says little about a
-learning rule.
+benchmark problems by random guessing". All weights are drawn again until the
+network is right; a task that is solved so within few sequences says little
+about a learning rule.
 """
 
 from typing import NamedTuple

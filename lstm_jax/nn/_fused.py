@@ -92,13 +92,13 @@ def _plain(equations, carry, reverse, inputs):
 
 
 def _state(equations, carry):
-  """The carry field beside the output, or None."""
+  """The carry field besides the output, or None."""
   fields = (name for name in carry._fields if name != equations.output)
   return next(fields, None)
 
 
 def _carry(equations, carry, h, c):
-  """A carry of its outputs and of what is beside them."""
+  """A carry of its outputs and of what it has besides them."""
   state = _state(equations, carry)
   return carry(**({equations.output: h} | ({state: c} if state else {})))
 

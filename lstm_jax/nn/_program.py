@@ -46,7 +46,7 @@ class Plan(NamedTuple):
 
 
 # A program of its own: a loop that is not called inside of one would else be
-# compiled anew at every call. One for each plan and set of shapes.
+# compiled again at every call. One for each plan and set of shapes.
 @functools.partial(jax.jit, static_argnums=0, inline=True)
 def program(
   plan: Plan,

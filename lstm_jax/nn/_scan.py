@@ -1,9 +1,10 @@
-"""The loop over time of a layer, and its way back.
+"""The loop over time of a layer, forward and backward.
 
 Plain differentiation of a scan adds the gradient of the weights up step by
-step. Here the way back carries errors alone and stores those of the net inputs;
-the gradient of each matrix is then one product over all steps. Net inputs are
-not stored on the way forward: on the way back they are computed again.
+step. Here the backward pass carries cotangents alone and stores those of the
+net inputs; the gradient of each matrix is then one product over all steps. Net
+inputs are not stored by the forward pass: the backward pass computes them
+again.
 """
 
 import functools
@@ -27,7 +28,7 @@ class Steps(NamedTuple):
   x: Array  # [T, I, *]
   active: Array | None  # [T, *] bool, false past the end of a sequence
   fresh: Array | None  # [T, *] bool, whether the state is reset before it
-  cut: Array | None  # [T, *] bool, whether no error goes further back
+  cut: Array | None  # [T, *] bool, whether no cotangent goes further back
   keep: Array | None  # [T, C, *] share of the old state that stays
 
 
@@ -206,8 +207,8 @@ def _with_products(equations, asked, weights, start, initial, heard, steps):
 def _pushed(equations, asked, primals, tangents):
   """The loop, and what it changes by in some direction.
 
-  A rule for forward mode that JAX transposes for the way back: a `custom_vjp`
-  has no forward mode, and its errors no axes of a mesh. What the changes of
+  A rule for forward mode that JAX transposes for reverse mode: a `custom_vjp`
+  has no forward mode, its cotangents no axes of a mesh. What the changes of
   weights and inputs add to the net inputs is computed for all steps before the
   loop; transposed, that is one product over all steps for each matrix.
   """
@@ -224,7 +225,7 @@ def _pushed(equations, asked, primals, tangents):
   zeros = functools.partial(jax.tree.map, jnp.zeros_like)
   hears = lambda start: _hears(equations, start, heard)
   together = _together(equations, weights)
-  # Turned round once: on the way back it is then a plain product at each step.
+  # Transposed once: in the backward pass it is then a plain product each step.
   back_h = weights.w_h.T
   d_nets = _from_changes(
     equations, weights, d_weights, steps.x, d_steps.x, jax.vmap(hears)(starts)

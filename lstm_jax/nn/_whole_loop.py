@@ -1,10 +1,11 @@
 """Loops that code outside XLA runs whole, as operations that JAX transforms.
 
-Four operations: the loop; the loop that keeps what the way back needs; what the
-loop changes by in some direction, which is linear and has the way back as its
-transpose; the way back. They are primitives because nothing less has all that
-is asked of a layer: a `custom_vjp` has no forward mode, a `custom_jvp` no way
-back of its own, and a foreign call knows nothing of the axes of a mesh.
+Four operations: the loop; the loop that keeps what the backward pass needs;
+what the loop changes by in some direction, which is linear and has the backward
+pass as its transpose; the backward pass. They are primitives because nothing
+less has all that is asked of a layer: a `custom_vjp` has no forward mode, a
+`custom_jvp` no backward pass of its own, and a foreign call knows nothing of
+the axes of a mesh.
 
 Whether the foreign code runs is decided when a program is lowered. It does not
 where XLA spreads one program over several devices (it would hand all of every
@@ -30,11 +31,11 @@ class Code(NamedTuple):
 
   Attributes:
     platform: that of JAX whose programs may hold it.
-    nets: whether arrays may have axes in front for nets side by side, of the
-      nets' size or of size 1.
+    nets: whether arrays may have axes in front for networks side by side, of
+      the networks' size or of size 1.
     forward: `(cell, reverse, inputs) -> Made`.
-    keeps: `(cell, inputs) -> shapes` of what the way back needs beside the
-      inputs and ys, a tuple.
+    keeps: `(cell, inputs) -> shapes` of what the backward pass needs besides
+      the inputs and ys, a tuple.
     forward_kept: `(cell, reverse, inputs) -> (Made, kept)`.
     backward: `(cell, reverse, with_xs, inputs, ys, kept, errors) -> gradient`,
       an `Inputs` without lengths, and without xs where they are not wanted.
@@ -84,7 +85,7 @@ def _bind(primitive, arrays, **params):
   """Calls a primitive with arrays that agree in the axes that they vary over.
 
   Weights that all devices share meet a device's own sequences under
-  `jax.shard_map`; where they are cast, their errors are summed on the way back.
+  `jax.shard_map`; where they are cast, the backward pass sums their cotangents.
   """
   return primitive.bind(*same_axes(tuple(arrays)), **params)
 
@@ -166,7 +167,7 @@ def _loop_by_xla(*arrays, plan):
 
 
 def _kept_by_xla(*arrays, plan):
-  # What is kept is for foreign code; XLA's way back begins anew.
+  # What is kept is for foreign code; XLA's backward pass begins from nothing.
   kept = (jnp.zeros(a.shape, a.dtype) for a in _kept_shapes(plan, arrays))
   return (*plan.plain(Inputs(*arrays)), *kept)
 

@@ -119,7 +119,7 @@ def _why_not(kernel, cell, dtype, used):
     if name in used:
       return f'it has no {name}'
   if 'autodiff' in used:
-    return "it has a way back of its own, backward='products'"
+    return "it has a backward pass of its own, backward='products'"
   dtype = jnp.dtype(dtype)
   backend = jax.default_backend()
   if kernel == 'native':

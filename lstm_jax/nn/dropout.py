@@ -18,7 +18,7 @@ from lstm_jax.types import Array, Cell
 class Noise(NamedTuple):
   """Masks of a run, drawn once and given as data; None: none.
 
-  Errors do not go back into them.
+  They get no cotangents.
 
   Attributes:
     inputs: `[I]` or `[B, I]`, factors on the inputs, the same at every step.
@@ -57,8 +57,8 @@ def draw_noise(
     heard: the same for what the recurrent weights multiply: variational dropout
       (Gal & Ghahramani, "A theoretically grounded application of dropout in
       recurrent neural networks", NeurIPS 2016). Internal states are left alone.
-    zoneout: probability that a unit keeps its old state in a step, drawn anew
-      for every step (Krueger et al., "Zoneout", ICLR 2017), one mask for all
+    zoneout: probability that a unit keeps its old state in a step, drawn for
+      every step (Krueger et al., "Zoneout", ICLR 2017), one mask for all
       fields of the state.
     dtype: of the masks.
 

@@ -65,9 +65,9 @@ def run(
     cut_every: errors are stopped before steps 0, cut_every, 2 cut_every, ...,
       counted in processing order from the first step of `xs`. None: nowhere.
     outputs, states, gates: whether to keep these for every step.
-    checkpoint_every: steps between two states that are stored for the way back;
-      what lies between is computed again. With sqrt(T) the memory grows as
-      sqrt(T), if neither outputs nor states nor gates are kept. None: all.
+    checkpoint_every: steps between two states that are stored for the backward
+      pass; what lies between is computed again. With sqrt(T) the memory grows
+      as sqrt(T), if neither outputs nor states nor gates are kept. None: all.
     backward: 'products' has the gradients of both matrices in one product each
       after the loop; 'autodiff' derives the loop step by step. Equal to
       rounding; both have forward mode too.

@@ -186,7 +186,7 @@ def _other_structure(mask, names, params):
   missing = [name for name in fields if name not in have]
   more = [name for name in have if name not in fields]
   parts = [f'no {", ".join(missing)}'] if missing else []
-  parts += [f'{", ".join(more)} beside the cell'] if more else []
+  parts += [f'{", ".join(more)} besides the cell'] if more else []
   return f'params has {" and ".join(parts)}; must be {wanted}'
 
 

@@ -144,7 +144,7 @@ def same_axes(tree: Tree) -> Tree:
 
   Under `jax.shard_map` a loop's state must say from the start what its end
   depends on, and what all devices share (weights) is cast where it meets a
-  device's own: on the way back its errors are then summed over devices.
+  device's own: the backward pass then sums its cotangents over devices.
   """
   axes = lambda a: jax.typeof(a).mat.varying
   every = frozenset().union(*map(axes, jax.tree.leaves(tree)))

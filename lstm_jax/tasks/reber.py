@@ -11,7 +11,7 @@ open:
 * `targets`: the symbol that follows, or all that may follow.
 * Each trial draws 256 training and 256 test strings of its own; the paper has
   30 trials of three pairs of sets. A training sequence is any of the 256
-  training strings, each time anew.
+  training strings, drawn every time.
 * A test string that is in the training set is drawn again, which leaves the
   test set the longer strings.
 * `sets`: whether a string may occur twice in a set. As the grammar gives them,

@@ -214,7 +214,7 @@ class _Group:
     return nets._replace(state=self._put(nets.state), best=self._put(nets.best))
 
   def snapshot(self, nets: Nets) -> dict[str, TrialState]:
-    """The lanes, each by itself. Validation that has begun is begun anew."""
+    """The lanes, each by itself. Validation that has begun begins again."""
     tree = {'state': nets.state, 'best': nets.best, 'curves': nets.curves}
     leaves = [(name, np.asarray(leaf)) for name, leaf in named(tree)]
     place = {'epoch': np.array(nets.epoch), 'batch': np.array(nets.batch)}

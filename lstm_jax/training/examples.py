@@ -3,7 +3,7 @@
 The tasks of `lstm_jax.tasks` draw a sequence when they are asked for one; what
 is here was collected, or drawn once, and is shown again every epoch.
 
-Axis letters beside those of `types`: N examples of a pool, B of a batch.
+Axis letters besides those of `types`: N examples of a pool, B of a batch.
 """
 
 from collections.abc import Callable, Mapping
@@ -65,7 +65,7 @@ class Dataset(NamedTuple):
     levels: `Pool -> {name: {metric: value}}`: predictors without recurrence on
       the test part; metrics are 'loss' and 'accuracy' (a fraction).
     after: `(predict, Pool) -> {name: plain value}` what is to be kept of a
-      trained net beside its errors; `predict([n, T, I]) -> [n, ..., K]` gives
+      trained net besides its errors; `predict([n, T, I]) -> [n, ..., K]` gives
       outputs for inputs of any number and length. None: nothing.
     classes: their names in the order of the targets.
     facts: name -> words for the report: licence, citation, what part was used,

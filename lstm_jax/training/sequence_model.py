@@ -107,7 +107,7 @@ def make_model(
   if reads == 'state':
     if state is None:
       raise ValueError(
-        f'reads=state: cell {name_of(first)} has no state beside its output'
+        f'reads=state: cell {name_of(first)} has no state besides its output'
       )
     read_field = state
   if every_step and reads != 'output':

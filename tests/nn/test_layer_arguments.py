@@ -99,7 +99,7 @@ PARAMS = {
   ),
   'another cell': (
     lambda p: net(gru)[1],
-    r'params has no w_peep_in, w_peep_f, w_peep_out and b_hn beside the cell',
+    r'params has no w_peep_in, w_peep_f, w_peep_out and b_hn besides the cell',
   ),
   'another kind': (
     lambda p: net(srn)[1],

@@ -1,4 +1,4 @@
-"""Film reviews, positive or negative: 25,000 to train, 25,000 to test.
+"""IMDB reviews, positive or negative: 25,000 to train, 25,000 to test.
 
 Data: A. L. Maas et al., "Learning word vectors for sentiment analysis", ACL
 2011. Prepared as Keras's `imdb.load_data` and `pad_sequences` do; that Keras
@@ -36,7 +36,7 @@ def imdb(
   valid: float = 0.2,
   source: Source | None = None,
 ) -> Dataset:
-  """Sentiment of film reviews from their words, said at the end.
+  """Sentiment of IMDB reviews from their words, said at the end.
 
   Args:
     length: T, ids of a row.

@@ -1,4 +1,4 @@
-"""UrbanSound8K: ten classes of city noise, up to four seconds each.
+"""UrbanSound8K: ten classes of sounds of a city, up to four seconds each.
 
 Data: J. Salamon, C. Jacoby and J. P. Bello, "A dataset and taxonomy for urban
 sound research", ACM Multimedia 2014. Its authors fix ten folds, none of which
@@ -38,7 +38,7 @@ def urban_sound(
   scale: Literal['pcm', 'standard'] | None = None,
   source: Source | None = None,
 ) -> Dataset:
-  """The class of a city noise, said at its end.
+  """The class of a sound of UrbanSound8K, said at its end.
 
   Args:
     window: length of the stretch that a spectrum is of, ms.

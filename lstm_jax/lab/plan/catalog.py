@@ -5,7 +5,7 @@ function `gru` is the cell `gru`. Descriptions are read by `ast`, so that a
 command can list and check names, options and numbers without the seconds that
 importing JAX takes. Only `build` imports.
 
-Beside the factory a module may hold these literals:
+Besides the factory a module may hold these literals:
 
   NUMBERS = {name: default}
       Numbers that are traced: trials that differ in them share a program. A

@@ -25,7 +25,7 @@ REFERENCE_CORES = 2
 _NS = {'truncated1997': 20.0, 'elman': 30.0, 'bptt': 60.0, 'guess': 10.0}
 _NS |= {'minibatch': 12.0}
 _NS_OTHER = 100.0
-# Seconds of an epoch beside its steps: the calls of its batches and of what is
+# Seconds of an epoch besides its steps: the calls of its batches and of what is
 # measured after it. Most of an epoch of forty windows of a sine.
 _EACH = {'epochs': 9e-3}
 _REFERENCE_WEIGHTS = 93

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
   from lstm_jax.training.trainer import Trainer
   from lstm_jax.types import Cell
 
-# What runs beside the modules that a setting names.
+# What runs besides the modules that a setting names.
 _HERE = 'lstm_jax.lab.run.builds'
 _LOOP = {
   'learners': ('lstm_jax.lab.run.scheduler', 'lstm_jax.training.lanes'),
@@ -40,7 +40,7 @@ class Programs(NamedTuple):
     members: name of a program -> ids of its trials.
     widths: name of a program -> lane widths that may be compiled.
     units: ids that one shard runs together, in the order of the plan.
-    provenance: what results depend on beside the program: the data's checksums
+    provenance: what results depend on besides the program: the data's checksums
       and which code runs the layers.
     is_native: setting -> whether the compiled loops run its layers.
     reasons: one line for each setting that is refused.

@@ -207,7 +207,7 @@ def levels_of() -> (
 
 
 def _measured(outcome, dataset, trainer, levels):
-  """An outcome with what its record holds of the data beside the network."""
+  """An outcome with what its record holds of the data besides the network."""
   details = dict(outcome.details)
   after = details.pop('after', {})
   numbers = {k: v for k, v in after.items() if isinstance(v, float)}

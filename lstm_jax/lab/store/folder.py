@@ -44,7 +44,7 @@ class Folder:
     plan: content of plan.json: what was given, and its 'identity'.
     trials: id -> setting, in the order of the plan.
     identity: hash of the provenance that is compared, of when the folder was
-      made. Every record and checkpoint carries it, beside the ids of its
+      made. Every record and checkpoint carries it, besides the ids of its
       trials, which are hashes of their settings.
     drift: name -> value of this process's provenance that is not the plan's.
     disk: the calls that change the disk.

@@ -46,7 +46,7 @@ def check_room(needed: int, what: str) -> None:
     what: the library, as the message names it.
 
   Raises:
-    MemoryError: this process may have less beside what it has.
+    MemoryError: this process may have less besides what it has.
   """
   limit, _ = resource.getrlimit(resource.RLIMIT_AS)
   if limit == resource.RLIM_INFINITY:

@@ -1,6 +1,6 @@
 """Checks sealed files: a seal says who wrote, not that it makes sense.
 
-A file that was made by another program, or sealed anew by hand, is refused
+A file that was made by another program, or sealed again by hand, is refused
 here, by name and with the key, before anything is computed from it.
 """
 

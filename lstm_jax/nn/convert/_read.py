@@ -37,7 +37,7 @@ def read(
   more = [str(name) for name in given if name not in spec]
   if missing or more:
     parts = [f'has no {", ".join(missing)}'] if missing else []
-    parts += [f'has {", ".join(more)} beside what the cell has'] if more else []
+    parts += [f'has {", ".join(more)} that the cell lacks'] if more else []
     raise ValueError(
       f'{library}: {" and ".join(parts)}; must be {", ".join(spec)}'
     )

@@ -1,1 +1,1 @@
-"""Loops in C++ for CPUs, an extra that no one needs: see `library`."""
+"""Loops in C++ for CPUs, optional: see `library`."""

@@ -11,7 +11,7 @@ usage: python -m lstm_jax.nn.native
 Compiles the loops of layers for this processor, with $CXX or c++ or g++ or
 clang++, into $XDG_CACHE_HOME/lstm_jax (else ~/.cache/lstm_jax), and prints
 where they are. A good library that is there already stays; a damaged one is
-made anew.
+compiled again.
 
 Exit codes: 0 it is there, 1 it cannot be made, 2 bad arguments."""
 

@@ -1,8 +1,8 @@
-"""Loops of layers in C++: there, there with what is kept, and back.
+"""Loops of layers in C++: forward, forward with what is kept, and backward.
 
-One call runs all steps of all sequences (`forward.h`), and one all steps back,
-weight gradients included. Rows of weights are those of the cells `lstm` (y_in,
-y_f, g, y_out), `gru` (r, z, n) and `srn`.
+One call runs all steps of all sequences (`forward.h`), one the backward pass
+(`backward.h`), weight gradients included. Rows of weights are those of the
+cells `lstm` (y_in, y_f, g, y_out), `gru` (r, z, n) and `srn`.
 """
 
 from typing import NamedTuple
@@ -71,7 +71,7 @@ def forward(cell: str, reverse: bool, inputs: Inputs) -> Made:
 def forward_kept(
   cell: str, reverse: bool, inputs: Inputs
 ) -> tuple[Made, tuple[Array, Array]]:
-  """`forward`, and what the way back needs of every step."""
+  """`forward`, and what the backward pass needs of every step."""
   nets = _nets(inputs)
   kept = (
     jax.ShapeDtypeStruct((*nets, *a.shape), a.dtype)
@@ -149,7 +149,7 @@ _AGAIN = ((1e6, 64), (16e6, 160))
 def keeps(
   cell: str, inputs: Inputs
 ) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
-  """Shapes of what the way back of one net needs beside ys.
+  """Shapes of what the backward pass of one network needs besides ys.
 
   Cells are filled up to whole vectors.
   """

@@ -37,7 +37,7 @@ def minibatch(
   initial: Literal['keras', 'normal', 'cell'] = 'keras',
   kernel: Literal['auto', 'xla', 'native', 'cudnn'] = 'auto',
 ) -> Trainer:
-  """Epochs of minibatches, shuffled anew each, an update by optax after each.
+  """Epochs of minibatches, each shuffled, an update by optax after each.
 
   The error of an update is the mean over the examples of its batch; nothing is
   clipped, dropped out or scheduled. The last batch of an epoch is as small as

@@ -8,7 +8,7 @@ has to be prepared goes to `$XDG_CACHE_HOME/lstm_jax/prepared/`. `whole.json` is
 written last, durably: it lists the files with sizes and checksums, so that
 nothing half-made, cut, mixed or damaged is taken for a data set.
 
-A set is made in a folder beside (`.imdb.x1y2/`) and takes its place by a
+A set is made in a folder next to it (`.imdb.x1y2/`) and takes its place by a
 rename; the one before it goes last. A kill, a full disk or a bad file at any
 moment leaves the old one or the new, and what is left over goes with the next
 preparation.
@@ -70,7 +70,7 @@ class Records:
       return self.read(self.source[int(index) % len(self)])
     except Exception as error:  # whatever its readers make of a damaged file
       if machine.fault(error):
-        raise  # no memory, no files to be had: says nothing of the file
+        raise  # no memory, no descriptors: says nothing of the file
       said = ' '.join(str(error).split())
       raise BadData(
         f'{clean(self.home)}: record {index} cannot be read ({said}); '
@@ -134,7 +134,7 @@ def load(
   """Opens a data set, prepared before or now.
 
   What is prepared already is read without writing anything, and needs its
-  sources no more; where they are there and have changed, it is prepared anew.
+  sources no more; where they are there and have changed, it is prepared again.
 
   Args:
     name: one of `NAMES`.
@@ -268,7 +268,7 @@ def _check_file(path, facts, most=float('inf')):
 
 def _remedy(home):
   return (
-    f'delete {clean(home)} and run the same command again: it is prepared anew'
+    f'delete {clean(home)} and run the same command again: it is prepared again'
   )
 
 
@@ -281,7 +281,7 @@ def _opened(name, folder, state):
     held = builders.sources(name, folder)
   except Exception as error:  # whatever its readers make of a damaged file
     if machine.fault(error):
-      raise  # no memory, no files to be had: says nothing of the file
+      raise  # no memory, no descriptors: says nothing of the file
     said = ' '.join(str(error).split())
     raise BadData(
       f'{clean(home)}: cannot be read ({said}); {_remedy(home)}'

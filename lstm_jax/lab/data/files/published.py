@@ -13,7 +13,7 @@ class Published(NamedTuple):
     archives: patterns of names of a tar that holds that folder, lower case.
     marker: a path inside the folder by which it is known.
     suffixes: ends of the names of its files.
-    page: where it is to be had.
+    page: where it can be got.
     layout: what has to lie in the data folder.
     licence: and under which terms.
     citation: what its authors ask to cite.

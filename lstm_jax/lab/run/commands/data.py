@@ -21,7 +21,7 @@ Prepares data sets once, and prints what each holds.
 
   python -m experiments.data                 every set that is there
   python -m experiments.data imdb esc10 --data_dir=~/data
-  python -m experiments.data --list          where each is to be had
+  python -m experiments.data --list          where each can be got
 
 Names: {names}.
 The first use of a data set by a sweep prepares it too.

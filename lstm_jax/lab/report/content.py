@@ -249,7 +249,7 @@ def _section(row: Row, level=2):
   yield table
   if said := notes(row):
     yield Points(said)
-  yield Pictures((f'row:{row.anchor}',))
+  yield Pictures((f'row:{row.anchor}', f'learning:{row.anchor}'))
   for reading in row.readings:
     yield Pictures((f'curves:{reading.anchor}', f'confusion:{reading.anchor}'))
   yield Commands(

@@ -15,6 +15,7 @@ from lstm_jax.lab.report.figures.axis import AXES, against
 from lstm_jax.lab.report.figures.confusion import confusion
 from lstm_jax.lab.report.figures.curves import learning_curves
 from lstm_jax.lab.report.figures.free_run import free_runs
+from lstm_jax.lab.report.figures.learning import learning
 from lstm_jax.lab.report.figures.scales import Drawn, drawn_in
 from lstm_jax.lab.report.style import COLOURS, INK, PAPER
 from lstm_jax.lab.report.summaries import parts
@@ -81,6 +82,7 @@ def draw_all(
 
   Returns:
     name -> (caption, SVG): 'lengths', 'windows', 'overview', 'row:ANCHOR',
+    'learning:ANCHOR',
     'curves:ANCHOR' and 'confusion:ANCHOR' of readings, 'task-TASK:window',
     'task-TASK:length', 'task-TASK:free_run-n', 'scaling:n-m' and
     'sequence:n'. In the SVG the colour `INK` stands for that
@@ -126,6 +128,7 @@ def _figures(report, traces):
   rows = (*report.published, *report.others)
   for row in rows:
     yield f'row:{row.anchor}', strips.distribution(row)
+    yield f'learning:{row.anchor}', learning(row)
     for reading in row.readings:
       yield f'curves:{reading.anchor}', learning_curves(reading)
       yield f'confusion:{reading.anchor}', confusion(reading)

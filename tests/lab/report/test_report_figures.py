@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.lab.report import drawing
-from lstm_jax.lab.report.figures import scaling, sequence, strips
+from lstm_jax.lab.report.figures import learning, scaling, sequence, strips
 from lstm_jax.lab.report.rows import published_rows
 from lstm_jax.lab.report.style import INK
 from tests import flat
@@ -306,3 +306,30 @@ def test_svgs_of_a_page_do_not_mix(tmp_path):
     assert 'xmlns' not in inside and 'aria-label="' in inside
   assert 'a &lt;title&gt;' in inside
   assert len(ids) == len(set(ids))
+
+
+def test_how_trials_came_to_their_end():
+  pairs = trials('a', 100, 2, {})
+  for (_, kept), rights in zip(pairs, ([0.0, 1.0], [0.5, 0.5]), strict=True):
+    kept['curves'] = {
+      'sequences': [20, 40],
+      'train_error': [0.3, 0.1],
+      'train_right': rights,
+    }
+  pairs[1][1]['curves'] = {
+    **pairs[1][1]['curves'], 'sequences': [20, 400]
+  }  # fmt: skip
+  (row,) = published_rows(
+    flat.settings([one for one, _ in pairs]),
+    flat.records([kept for _, kept in pairs]),
+  )
+  caption, figure = learning.learning(row)
+  (axes,) = figure.axes
+  (line,) = axes.lines
+  x, y = line.get_xdata(), line.get_ydata()
+  # Means of the two; from 40 on the first stands where it ended.
+  assert (x[0], y[0]) == (20, 25) and (x[-1], y[-1]) == (400, 75)
+  assert set(y) == {25, 75} and axes.get_xscale() == 'log'
+  assert 'as training went on' in caption
+  bare = row._replace(readings=(row.best._replace(curves={}),))
+  assert learning.learning(bare) is None

@@ -1,0 +1,74 @@
+"""Figure of a row: how many sequences trials got right as they went on."""
+
+import bisect
+from collections.abc import Sequence
+
+import numpy as np
+
+from lstm_jax.lab.report.figures.scales import Drawn
+from lstm_jax.lab.report.readings import Reading
+from lstm_jax.lab.report.rows import Row
+from lstm_jax.lab.report.style import COLOURS
+
+_MOST = len(COLOURS)  # readings of a figure
+_POINTS = 80  # of a line
+
+
+def learning(row: Row) -> Drawn | None:
+  """Draws the share of right training sequences against those shown.
+
+  A line is the mean over the trials of a reading; a trial that has ended stands
+  where it ended.
+
+  Returns:
+    (caption, figure), None where no trial has a curve.
+  """
+  from matplotlib.figure import Figure
+
+  lines = [
+    (reading, line)
+    for reading in row.readings[:_MOST]
+    if (line := _line(reading)) is not None
+  ]
+  if not lines:
+    return None
+  figure = Figure((8, 3.4), layout='constrained')
+  axes = figure.add_subplot()
+  axes.set_xscale('log')
+  for (reading, (x, y)), colour in zip(lines, COLOURS, strict=False):
+    label = f'{reading.letter}  {reading.name}'
+    axes.plot(x, 100 * y, color=colour, linewidth=1.8, label=label)
+  axes.set_ylim(-3, 103)
+  axes.set_xlabel('training sequences')
+  axes.set_ylabel('right (%)')
+  axes.grid(alpha=0.18)
+  figure.legend(loc='outside lower center', ncols=2, frameon=False)
+  more = f' The first {_MOST} readings.' * (len(row.readings) > _MOST)
+  return (
+    f'{row.task}: training sequences that were right, as training went on; '
+    f'mean over the trials, each from its end on as it ended.{more}'
+  ), figure
+
+
+def _line(reading: Reading):
+  """`(x, y)` of a reading, None where no trial has a curve."""
+  curves = [
+    ([x or 0.0 for x in seen], [x or 0.0 for x in rights])
+    for seen, rights in zip(
+      reading.curves.get('sequences', ()),
+      reading.curves.get('train_right', ()),
+      strict=True,
+    )
+  ]
+  if not curves:
+    return None
+  first = min(seen[0] for seen, _ in curves)
+  last = max(seen[-1] for seen, _ in curves)
+  x = np.unique(np.geomspace(first, last, _POINTS).round())
+  y = [np.mean([_at(n, *curve) for curve in curves]) for n in x]
+  return x, np.array(y)
+
+
+def _at(shown: float, ends: Sequence[float], values: Sequence[float]) -> float:
+  """The share in the interval that holds this sequence, or in the last one."""
+  return values[min(bisect.bisect_left(ends, shown), len(ends) - 1)]

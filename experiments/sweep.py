@@ -1,4 +1,4 @@
-"""`python -m experiments.sweep`: trains recurrent nets over long time lags.
+"""`python -m experiments.sweep`: trains recurrent networks over long lags.
 
 Nothing here imports JAX before the plan is made: a wrong flag is answered in a
 fraction of a second.

@@ -1,4 +1,4 @@
-"""A laboratory for long time lags in recurrent nets, as pure JAX functions.
+"""A laboratory for long time lags in recurrent networks, as pure JAX functions.
 
   types      the seams: Cell, Task, Learner, StopRule, Sequence, Stream
   ops        arrays, the one scan over time, random numbers by position

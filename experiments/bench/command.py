@@ -20,7 +20,7 @@ counts. Other work on the machine makes every figure worse: stop it first.
 
   python -m experiments.bench                  the two forms of the 1997 rule
   python -m experiments.bench --grid=table3    the rows of a grid
-  python -m experiments.bench --learners=all   each learner, by net size
+  python -m experiments.bench --learners=all   each learner, by size of network
   python -m experiments.bench --layers=lstm    layers against torch, Keras,
                                                flax, haiku, equinox
   python -m experiments.bench --epochs=imdb    an epoch against Keras and torch
@@ -71,7 +71,7 @@ _COMPILES = _number(
   'compiles', 1, 'with --grid: programs of each row; the best counts'
 )
 _LEARNERS = flags.DEFINE_list(
-  'learners', [], 'these learners instead (all: every one), by net size',
+  'learners', [], 'these learners instead (all: every one), by size',
   flag_values=_FLAGS,
 )  # fmt: skip
 _LAYERS = flags.DEFINE_list(

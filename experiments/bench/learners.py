@@ -119,7 +119,7 @@ def _time(setting, device, lanes, pace):
   spent = time.monotonic() - start
   if spent > pace.seconds:
     # One sequence is longer than a repeat.
-    late = f'a sequence of the net before took {spent:.0f} s'
+    late = f'a sequence of the network before took {spent:.0f} s'
     return (
       spent / float(work.executed) * 1e9,
       build.weights,

@@ -1,6 +1,6 @@
 """`python -m experiments.vanishing`: errors that flow back, against the lag.
 
-Trains nets by the sweep's own program and measures, before and after, how large
+Trains networks by the sweep's program and measures, before and after, how large
 the error of a sequence's last step is q steps earlier. A wrong flag is answered
 before JAX is imported.
 """

@@ -30,7 +30,7 @@ _SEQUENCES, _SEEDS = 50_000, 16
 # What a learner in the place of another cannot take over from it.
 _LEARNERS_OWN = re.compile('--(learner|learning_rate|window|(set=)?learner[.])')
 _OWN = {
-  'sequences': ('N', f'training sequences a net may see ({_SEQUENCES:,})'),
+  'sequences': ('N', f'training sequences of a network ({_SEQUENCES:,})'),
   'learners': ('NAMES|all', 'also how far back these learners look'),
   'out': ('FOLDER', 'where vanishing.csv, .svg and .png go (runs/vanishing)'),
 }
@@ -41,21 +41,22 @@ _FLAGS = {name: _TRAIN[name] for name in _TRAIN if name != 'budget'} | _OWN
 
 _HELP = """\
 Measures the error that flows back: its size q steps before the end of a
-sequence, relative to where it enters the net (q = 0), before and after
-training; for simple nets of logistic units beside the bound n (n w_max / 4)^q.
+sequence, relative to where it enters the network (q = 0), before and after
+training; for simple networks of logistic units the bound n (n w_max / 4)^q too.
 
   python -m experiments.vanishing
   python -m experiments.vanishing --learners=all
   python -m experiments.vanishing --task=temporal_order --cell=srn,gru,lstm \\
       --set=cell.activation=logistic --sequences=20000
 
-Without any flag but --cell, --seeds, --sequences and --out the nets are those
-of Experiment 4 (srn: 8 logistic units); with others, defaults are the sweep's.
+Without any flag but --cell, --seeds, --sequences and --out the networks are
+those of Experiment 4 (srn: 8 logistic units); with others, defaults are the
+sweep's.
 A setting that only some of the cells have is given to these alone.
 
-With --learners the same nets are also given to other learners, for one update:
-how large the error signal is that each of them has for the units, q steps
-before the end (learners.csv, .svg and .png).
+With --learners the same networks are also given to other learners, for one
+update: how large the error signal is that each of them has for the units, q
+steps before the end (learners.csv, .svg and .png).
 """
 
 

@@ -81,7 +81,7 @@ def train(name, settings):
     The `Trained`.
 
   Raises:
-    Refused: every net has diverged.
+    Refused: every network has diverged.
   """
   xla_flags.set_flags(devices=1)
   xla_flags.devices()
@@ -102,7 +102,7 @@ def train(name, settings):
   nets, status = _trained(build, settings)
   kept = status != online.DIVERGED
   if not kept.any():
-    raise values.Refused(f'{name}: every net has diverged in training')
+    raise values.Refused(f'{name}: every network has diverged in training')
   # Both moments side by side as lanes: one program.
   both = jax.tree.map(
     lambda *w: np.concatenate([one[..., kept] for one in w], axis=-1), *nets
@@ -118,7 +118,7 @@ def train(name, settings):
 
 
 def measure(trained):
-  """Measures the errors of nets by lag.
+  """Measures the errors of networks by lag.
 
   Args:
     trained: of `train`.

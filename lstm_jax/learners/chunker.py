@@ -48,7 +48,7 @@ from lstm_jax.ops.initial import initial_params
 from lstm_jax.types import Cell, Learner, Task
 
 NEEDS = {
-  'readout': 'the net below has more output units, which this cell, whose '
+  'readout': 'the network below has more output units, which this cell, whose '
   'output units are in its recurrent layer, cannot have'
 }
 TASK_NEEDS = {

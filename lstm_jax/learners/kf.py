@@ -101,7 +101,7 @@ def kf(
   weights = influence_matrix.vector(cell.mask)
   if weights.size > most_weights:
     raise ValueError(
-      f'kf: the net has {weights.size} weights, more than '
+      f'kf: the network has {weights.size} weights, more than '
       f'most_weights={most_weights}; the filter stores their square'
     )
   past = influence_matrix.past(cell)

@@ -111,7 +111,7 @@ def loop_of(
 
   Raises:
     ValueError: `epochs` below 1; pools whose parts differ in size; from
-      `start`: a snapshot of another net.
+      `start`: a snapshot of another network.
   """
   group = _group_of(trainer, dataset, pools, epochs, device, words, steps)
 
@@ -130,7 +130,7 @@ def loop_of(
 
   def refuse(nets, jobs, begun):
     del nets, begun
-    raise ValueError(f'{len(jobs)} more nets: lanes of epochs start together')
+    raise ValueError(f'{len(jobs)} more networks: lanes start together')
 
   return Loop(
     start=here(group.start),

@@ -165,7 +165,7 @@ def restored(tree: Tree, leaves: Mapping[str, np.ndarray]) -> Tree:
   own = named(tree)
   for name, leaf in own:
     if name not in leaves or leaves[name].shape != leaf.shape:
-      raise ValueError(f'a snapshot of another net: {name} does not fit')
+      raise ValueError(f'a snapshot of another network: {name} does not fit')
   return jax.tree.unflatten(
     jax.tree.structure(tree), [leaves[name] for name, _ in own]
   )

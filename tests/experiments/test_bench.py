@@ -76,7 +76,7 @@ def test_what_was_timed_is_recorded(tmp_path, capsys):
   assert 'ns' not in large and 'most_weights' in large['why']
   assert record['provenance']['jax']
   text = capsys.readouterr().out
-  assert 'kf, 64 units, 2 lanes: kf: the net has 4353 weights' in text
+  assert 'kf, 64 units, 2 lanes: kf: the network has 4353 weights' in text
 
 
 def test_some_libraries_alone(monkeypatch, capsys):

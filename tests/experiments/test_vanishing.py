@@ -205,7 +205,7 @@ def test_nets_that_have_all_diverged_are_refused(capsys, tmp_path):
   words += f' --set=task.output=linear --out={tmp_path}'
   assert vanishing.main(['vanishing', *words.split()]) == 2
   assert capsys.readouterr().err == (
-    'vanishing: srn: every net has diverged in training\n'
+    'vanishing: srn: every network has diverged in training\n'
   )
   assert list(tmp_path.iterdir()) == []
 

@@ -276,7 +276,7 @@ def test_arguments_are_checked():
     ValueError, match="update='daily' .* every_step, sequence"
   ):
     kf(cell, EVERY, update='daily')
-  message = 'the net has 42 weights, more than most_weights=41'
+  message = 'the network has 42 weights, more than most_weights=41'
   with pytest.raises(ValueError, match=message):
     kf(cell, EVERY, most_weights=41)
   kf(cell, EVERY, most_weights=42)

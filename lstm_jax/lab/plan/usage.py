@@ -59,7 +59,7 @@ GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
     'progress': ('WORD', ', '.join(PROGRESS) + ' (auto)'),
     'xla_profile': (
       'WORD',
-      'XLA flags for small nets: auto, none (auto; none for data sets)',
+      'XLA flags for small networks: auto, none (auto; none for data sets)',
     ),
     'data_dir': ('FOLDER', 'where data sets are (see experiments.data --help)'),
     'skip_bad': (None, 'leave out damaged files of data sets, and count them'),
@@ -78,8 +78,8 @@ GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
 }
 
 _EXAMPLES = """\
-Trains recurrent nets over long time lags, many trials at once, and prints what
-was measured beside what was published.
+Trains recurrent networks over long time lags, many trials at once, and prints
+what was measured beside what was published.
 
   python -m experiments.sweep                            the quickstart
   python -m experiments.sweep --list                     what there is

@@ -81,7 +81,7 @@ def _batch(examples, index):
 def _inputs(name, dataset):
   """`[N, T, I]` from a file."""
   if dataset.vocabulary:
-    raise values.Refused(f'--data={name}: this net hears words, not numbers')
+    raise values.Refused(f'--data={name}: the network reads words, no numbers')
   path = Path(name).expanduser()
   if path.suffix not in ('.npy', '.csv'):
     raise values.Refused(f'--data={name}: must end in .npy or .csv')
@@ -102,7 +102,7 @@ def _inputs(name, dataset):
     found = found[None]
   if found.ndim != 3 or found.shape[2] != dataset.num_inputs or not found.size:
     raise values.Refused(
-      f'--data={name}: has shape {list(found.shape)}; the net hears '
+      f'--data={name}: has shape {list(found.shape)}; the network takes '
       f'{dataset.num_inputs} numbers a step: [T, {dataset.num_inputs}] or '
       f'[N, T, {dataset.num_inputs}]'
     )

@@ -36,7 +36,7 @@ _PLUGINS += ('jax_rocm60_plugin', 'libtpu')
 
 
 def cpu_flags(environ: Mapping[str, str] = os.environ) -> str:
-  """The flags that make small nets fast on a CPU, as XLA_FLAGS has them."""
+  """The flags that make small networks fast on a CPU, as XLA_FLAGS has them."""
   flags = _flags(environ)
   return ' '.join(f'{name}={value}' for name, value in flags.items())
 
@@ -46,7 +46,7 @@ def set_flags(
   devices: int = 0,
   environ: MutableMapping[str, str] = os.environ,
 ) -> None:
-  """Sets up the process for small nets, before JAX is imported.
+  """Sets up the process for small networks, before JAX is imported.
 
   Flags that the user has set in XLA_FLAGS stay as they are.
 

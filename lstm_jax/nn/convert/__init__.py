@@ -32,7 +32,7 @@ LIBRARIES = ('torch', 'keras', 'flax', 'haiku', 'equinox')
 KINDS = ('lstm', 'gru', 'srn')
 
 
-# Activations of the simple nets of libraries that do not take just any.
+# Activations of simple networks of libraries that do not take just any.
 _ACTIVATIONS = {'torch': ('srn_tanh', 'srn_relu'), 'haiku': ('srn_relu',)}
 
 

@@ -91,7 +91,7 @@ def test_folders_without_a_net(tmp_path, capsys):
     path.unlink()
   capsys.readouterr()
   assert predict.main(['predict', str(opened.path)]) == 2
-  assert 'no net is kept here' in capsys.readouterr().err
+  assert 'no network is kept here' in capsys.readouterr().err
 
 
 @pytest.fixture(scope='module')

@@ -12,19 +12,19 @@ from lstm_jax.lab.run.predict_request import Request
 from lstm_jax.lab.store import faults, files, folder, nets, trial_records
 
 _HELP = """\
-Shows what the nets that a run has kept answer.
+Shows what the networks that a run has kept answer.
 
-  python -m experiments.predict FOLDER             the first net of the folder,
+  python -m experiments.predict FOLDER             the first of the folder,
                                                    of data sets the best one
                                                    by its validation
-  python -m experiments.predict FOLDER --net=ID    another one; without a net of
+  python -m experiments.predict FOLDER --net=ID    another one; if none has
                                                    that name they are listed
 
   --count=N         sequences or examples to show (5)
   --seed=N          of the fresh sequences of a task (0)
   --data=FILE       instead of the test part of a data set: .npy or .csv of
-                    numbers [T, I], or .npy [N, T, I]: what the net hears at
-                    each of T steps
+                    numbers [T, I], or .npy [N, T, I]: inputs of each of T
+                    steps
   --data_dir=FOLDER where data sets are (see experiments.data --help)
   --out=FILE        write every answer as .csv
 
@@ -103,8 +103,8 @@ def _net(opened, wanted):
   ids.sort(key=lambda name: _score(records.get(name)), reverse=True)
   if not ids:
     raise values.Refused(
-      f'{opened.path}: no net is kept here; a run of tasks keeps one a row as '
-      'soon as a trial has solved it, a run on data sets at the end of each '
+      f'{opened.path}: no network is kept here; a run of tasks keeps one a row '
+      'as soon as a trial has solved it, a run on data sets at the end of each '
       'setting'
     )
   fit = [name for name in ids if name.startswith(wanted)]

@@ -59,13 +59,13 @@ def loop(
   plan = _whole_loop.Plan(
     CODES[kernel], equations.compiled_loop, reverse, plain
   )
-  made = _whole_loop.loop(plan, inputs)
-  last = _carry(equations, type(start), made.h, made.c)
+  outputs = _whole_loop.loop(plan, inputs)
+  last = _carry(equations, type(start), outputs.h, outputs.c)
   if some is not None:
     last = jax.tree.map(lambda a, b: jnp.where(some, a, b), last, begin)
   if single:
-    return made.ys[:, 0], jax.tree.map(lambda a: a[0], last)
-  return made.ys, last
+    return outputs.ys[:, 0], jax.tree.map(lambda a: a[0], last)
+  return outputs.ys, last
 
 
 def _plain(equations, carry, reverse, inputs):
@@ -88,7 +88,7 @@ def _plain(equations, carry, reverse, inputs):
   h = back(getattr(last, equations.output))
   state = _state(equations, last)
   c = inputs.c_0 if state is None else back(getattr(last, state))
-  return native.Made(back(ys, 1), h, c)
+  return native.Outputs(back(ys, 1), h, c)
 
 
 def _state(equations, carry):
@@ -117,9 +117,9 @@ def _cudnn_call(inputs):
   return arrays, sizes
 
 
-def _cudnn_made(inputs, ys, h, c):
+def _cudnn_outputs(inputs, ys, h, c):
   keep = lambda new, old: jnp.where(inputs.lengths[:, None] > 0, new, old)
-  return native.Made(
+  return native.Outputs(
     keep(jnp.moveaxis(ys, 0, 1), 0), keep(h[0], inputs.h_0),
     keep(c[0], inputs.c_0),
   )  # fmt: skip
@@ -131,7 +131,7 @@ def _cudnn_forward(cell, reverse, inputs):
   from jax.experimental import rnn
 
   arrays, sizes = _cudnn_call(inputs)
-  return _cudnn_made(inputs, *rnn.lstm(*arrays, *sizes))
+  return _cudnn_outputs(inputs, *rnn.lstm(*arrays, *sizes))
 
 
 def _cudnn_forward_kept(cell, reverse, inputs):
@@ -139,8 +139,8 @@ def _cudnn_forward_kept(cell, reverse, inputs):
   from jax.experimental import rnn
 
   arrays, sizes = _cudnn_call(inputs)
-  made, (*_, reserve) = rnn.lstm_fwd(*arrays, *sizes)
-  return _cudnn_made(inputs, *made), (reserve,)
+  outputs, (*_, reserve) = rnn.lstm_fwd(*arrays, *sizes)
+  return _cudnn_outputs(inputs, *outputs), (reserve,)
 
 
 def _cudnn_keeps(cell, inputs):
@@ -162,7 +162,7 @@ def _cudnn_backward(cell, reverse, with_xs, inputs, ys, kept, errors):
   (reserve,) = kept
   raw = jnp.moveaxis(ys, 1, 0)
   _, back_made = jax.vjp(
-    lambda inputs, *made: _cudnn_made(inputs._replace(lengths=lengths), *made),
+    lambda inputs, *out: _cudnn_outputs(inputs._replace(lengths=lengths), *out),
     inputs_alone, raw, errors.h[None], errors.c[None],
   )  # fmt: skip
   e_inputs, *e_made = back_made(errors)

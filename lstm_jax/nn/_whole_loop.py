@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from lstm_jax.nn.native.loops import Inputs, Made
+from lstm_jax.nn.native.loops import Inputs, Outputs
 from lstm_jax.ops.arrays import same_axes
 
 
@@ -33,19 +33,19 @@ class Code(NamedTuple):
     platform: that of JAX whose programs may hold it.
     nets: whether arrays may have axes in front for networks side by side, of
       the networks' size or of size 1.
-    forward: `(cell, reverse, inputs) -> Made`.
+    forward: `(cell, reverse, inputs) -> Outputs`.
     keeps: `(cell, inputs) -> shapes` of what the backward pass needs besides
       the inputs and ys, a tuple.
-    forward_kept: `(cell, reverse, inputs) -> (Made, kept)`.
+    forward_kept: `(cell, reverse, inputs) -> (Outputs, kept)`.
     backward: `(cell, reverse, with_xs, inputs, ys, kept, errors) -> gradient`,
       an `Inputs` without lengths, and without xs where they are not wanted.
   """
 
   platform: str
   nets: bool
-  forward: Callable[..., Made]
+  forward: Callable[..., Outputs]
   keeps: Callable[..., tuple[jax.ShapeDtypeStruct, ...]]
-  forward_kept: Callable[..., tuple[Made, tuple[jax.Array, ...]]]
+  forward_kept: Callable[..., tuple[Outputs, tuple[jax.Array, ...]]]
   backward: Callable[..., Inputs]
 
 
@@ -62,10 +62,10 @@ class Plan(NamedTuple):
   code: Code
   cell: str
   reverse: bool
-  plain: Callable[[Inputs], Made]
+  plain: Callable[[Inputs], Outputs]
 
 
-def loop(plan: Plan, inputs: Inputs) -> Made:
+def loop(plan: Plan, inputs: Inputs) -> Outputs:
   """All steps of a layer, for arrays of one dtype.
 
   Arrays whose types say how they are spread over a mesh with explicit axes are
@@ -73,12 +73,12 @@ def loop(plan: Plan, inputs: Inputs) -> Made:
   """
   if any(any(jax.typeof(a).sharding.spec) for a in inputs):
     return plan.plain(inputs)
-  return Made(*_bind(_loop, inputs, plan=plan))
+  return Outputs(*_bind(_loop, inputs, plan=plan))
 
 
 # Axes of each array of one net.
 _INPUTS = (2, 2, 1, 3, 2, 2, 1)
-_MADE = (3, 2, 2)
+_OUTPUTS = (3, 2, 2)
 
 
 def _bind(primitive, arrays, **params):
@@ -132,7 +132,7 @@ def _split(arrays, plan, more=()):
 def _axes(plan, arrays, others):
   """Axes of one net of inputs, ys, what is kept and other arrays."""
   kept = _kept_shapes(plan, arrays[: len(_INPUTS)])
-  return (*_INPUTS, _MADE[0], *(len(a.shape) for a in kept), *others)
+  return (*_INPUTS, _OUTPUTS[0], *(len(a.shape) for a in kept), *others)
 
 
 def _changing(with_xs):
@@ -185,7 +185,7 @@ def _back_by_xla(*arrays, plan, with_xs):
   inputs, _, _, errors = _split(arrays, plan)
   function = _without_lengths(plan.plain, inputs.lengths)
   _, back = jax.vjp(function, inputs._replace(lengths=None))
-  return _listed(back(Made(*errors))[0], with_xs)
+  return _listed(back(Outputs(*errors))[0], with_xs)
 
 
 def _listed(gradient, with_xs):
@@ -206,14 +206,15 @@ def _loop_by_code(*arrays, plan):
 
 
 def _kept_by_code(*arrays, plan):
-  made, kept = plan.code.forward_kept(plan.cell, plan.reverse, Inputs(*arrays))
-  return (*made, *kept)
+  inputs = Inputs(*arrays)
+  outputs, kept = plan.code.forward_kept(plan.cell, plan.reverse, inputs)
+  return (*outputs, *kept)
 
 
 def _back_by_code(*arrays, plan, with_xs):
   inputs, ys, kept, errors = _split(arrays, plan)
   gradient = plan.code.backward(
-    plan.cell, plan.reverse, with_xs, inputs, ys, kept, Made(*errors)
+    plan.cell, plan.reverse, with_xs, inputs, ys, kept, Outputs(*errors)
   )
   return _listed(gradient, with_xs)
 
@@ -253,28 +254,28 @@ def _change_axes(arrays, plan, with_xs):
 
 
 def _back_axes(arrays, plan, with_xs):
-  return _axes(plan, arrays, _MADE)
+  return _axes(plan, arrays, _OUTPUTS)
 
 
 # Rules of differentiation.
 
 
 def _loop_jvp(primals, tangents, *, plan):
-  made, kept, changes = _jvp(primals, tangents, plan)
+  outputs, kept, changes = _jvp(primals, tangents, plan)
   del kept
-  return made, changes
+  return outputs, changes
 
 
 def _kept_jvp(primals, tangents, *, plan):
-  made, kept, changes = _jvp(primals, tangents, plan)
+  outputs, kept, changes = _jvp(primals, tangents, plan)
   # A function of the inputs alone; derivatives of what reads it count them.
   none = [ad.Zero(jax.typeof(a).to_tangent_aval()) for a in kept]
-  return [*made, *kept], [*changes, *none]
+  return [*outputs, *kept], [*changes, *none]
 
 
 def _jvp(primals, tangents, plan):
-  made_and_kept = _bind(_kept, primals, plan=plan)
-  made, kept = made_and_kept[: len(_MADE)], made_and_kept[len(_MADE) :]
+  found = _bind(_kept, primals, plan=plan)
+  outputs, kept = found[: len(_OUTPUTS)], found[len(_OUTPUTS) :]
   with_xs = not isinstance(Inputs(*tangents).xs, ad.Zero)
   nets = _nets(primals, _INPUTS)
   changes = []
@@ -289,9 +290,9 @@ def _jvp(primals, tangents, plan):
     # Of each net its own, also where nets share what changes.
     changes.append(jnp.broadcast_to(change, (*nets, *own_shape)))
   changes = _bind(
-    _change, (*primals, made[0], *kept, *changes), plan=plan, with_xs=with_xs
+    _change, (*primals, outputs[0], *kept, *changes), plan=plan, with_xs=with_xs
   )
-  return made, kept, changes
+  return outputs, kept, changes
 
 
 def _jvp_by_xla(primitive, by_xla, axes):

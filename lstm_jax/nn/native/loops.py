@@ -49,7 +49,7 @@ class Inputs(NamedTuple):
   lengths: Array | None  # [B] int32, steps past them change nothing
 
 
-class Made(NamedTuple):
+class Outputs(NamedTuple):
   """Outputs of the loop: `ys` is 0 past the end of a sequence."""
 
   ys: Array  # [T, B, C]
@@ -57,7 +57,7 @@ class Made(NamedTuple):
   c: Array  # [B, C]
 
 
-def forward(cell: str, reverse: bool, inputs: Inputs) -> Made:
+def forward(cell: str, reverse: bool, inputs: Inputs) -> Outputs:
   """All steps of a layer; arrays may have axes in front, of nets or of size 1.
 
   Args:
@@ -65,21 +65,21 @@ def forward(cell: str, reverse: bool, inputs: Inputs) -> Made:
     reverse: whether steps are taken from the last to the first.
     inputs: arrays of one dtype, float32 or float64.
   """
-  return Made(*_call('forward', _made(inputs), inputs, cell, reverse))
+  return Outputs(*_call('forward', _outputs(inputs), inputs, cell, reverse))
 
 
 def forward_kept(
   cell: str, reverse: bool, inputs: Inputs
-) -> tuple[Made, tuple[Array, Array]]:
+) -> tuple[Outputs, tuple[Array, Array]]:
   """`forward`, and what the backward pass needs of every step."""
   nets = _nets(inputs)
   kept = (
     jax.ShapeDtypeStruct((*nets, *a.shape), a.dtype)
     for a in keeps(cell, _of_one_net(inputs))
   )
-  shapes = (*_made(inputs), *kept)
-  *made, inside, gates = _call('forward_kept', shapes, inputs, cell, reverse)
-  return Made(*made), (inside, gates)
+  shapes = (*_outputs(inputs), *kept)
+  *outputs, inside, gates = _call('forward_kept', shapes, inputs, cell, reverse)
+  return Outputs(*outputs), (inside, gates)
 
 
 def backward(
@@ -89,7 +89,7 @@ def backward(
   inputs: Inputs,
   ys: Array,
   kept: tuple[Array, Array],
-  errors: Made,
+  errors: Outputs,
 ) -> Inputs:
   """The gradient by `Inputs`; None for lengths, empty by xs if not wanted.
 
@@ -97,10 +97,10 @@ def backward(
     cell, reverse, inputs: as in `forward`.
     with_xs: whether the gradient by xs is wanted.
     ys, kept: of `forward_kept`.
-    errors: a `Made`.
+    errors: those of the `Outputs`.
   """
   arrays = (*inputs, ys, *kept, *errors)
-  nets = _nets((*inputs, *errors), _AXES + _AXES_MADE)
+  nets = _nets((*inputs, *errors), _AXES + _OUTPUT_AXES)
   shape = lambda a: jax.ShapeDtypeStruct((*nets, *a.shape), a.dtype)
   one = _of_one_net(inputs)
   shapes = one._replace(lengths=None)
@@ -113,7 +113,7 @@ def backward(
 
 # Axes of one net's arrays.
 _AXES = (2, 2, 1, 3, 2, 2, 1)
-_AXES_MADE = (3, 2, 2)
+_OUTPUT_AXES = (3, 2, 2)
 
 
 def _nets(arrays, axes=_AXES):
@@ -130,7 +130,7 @@ def _of_one_net(inputs):
   )
 
 
-def _made(inputs):
+def _outputs(inputs):
   nets, one = _nets(inputs), _of_one_net(inputs)
   num_steps, batch, _ = one.xs.shape
   dtype = one.xs.dtype

@@ -149,7 +149,7 @@ def _cudnn_keeps(cell, inputs):
   )
 
 
-def _cudnn_backward(cell, reverse, with_xs, inputs, ys, kept, errors):
+def _cudnn_backward(cell, reverse, with_xs, inputs, ys, kept, cotangents):
   del cell, reverse
   from jax.experimental import rnn
 
@@ -163,14 +163,14 @@ def _cudnn_backward(cell, reverse, with_xs, inputs, ys, kept, errors):
   raw = jnp.moveaxis(ys, 1, 0)
   _, back_made = jax.vjp(
     lambda inputs, *out: _cudnn_outputs(inputs._replace(lengths=lengths), *out),
-    inputs_alone, raw, errors.h[None], errors.c[None],
+    inputs_alone, raw, cotangents.h[None], cotangents.c[None],
   )  # fmt: skip
-  e_inputs, *e_made = back_made(errors)
-  known = (*sizes, (*arrays, raw, reserve), tuple(e_made))
-  *e_arrays, _ = rnn.lstm_bwd(*known)
+  ct_inputs, *ct_outputs = back_made(cotangents)
+  known = (*sizes, (*arrays, raw, reserve), tuple(ct_outputs))
+  *ct_arrays, _ = rnn.lstm_bwd(*known)
   _, back_given = jax.vjp(given, inputs_alone)
-  (more,) = back_given(tuple(e_arrays))
-  found = jax.tree.map(jnp.add, e_inputs, more)
+  (more,) = back_given(tuple(ct_arrays))
+  found = jax.tree.map(jnp.add, ct_inputs, more)
   return found if with_xs else found._replace(xs=None)
 
 

@@ -37,8 +37,9 @@ class Code(NamedTuple):
     keeps: `(cell, inputs) -> shapes` of what the backward pass needs besides
       the inputs and ys, a tuple.
     forward_kept: `(cell, reverse, inputs) -> (Outputs, kept)`.
-    backward: `(cell, reverse, with_xs, inputs, ys, kept, errors) -> gradient`,
-      an `Inputs` without lengths, and without xs where they are not wanted.
+    backward: `(cell, reverse, with_xs, inputs, ys, kept, cotangents) ->
+      gradient`, an `Inputs` without lengths, and without xs where they are not
+      wanted.
   """
 
   platform: str
@@ -182,10 +183,10 @@ def _change_by_xla(*arrays, plan, with_xs):
 
 
 def _back_by_xla(*arrays, plan, with_xs):
-  inputs, _, _, errors = _split(arrays, plan)
+  inputs, _, _, cotangents = _split(arrays, plan)
   function = _without_lengths(plan.plain, inputs.lengths)
   _, back = jax.vjp(function, inputs._replace(lengths=None))
-  return _listed(back(Outputs(*errors))[0], with_xs)
+  return _listed(back(Outputs(*cotangents))[0], with_xs)
 
 
 def _listed(gradient, with_xs):
@@ -212,9 +213,9 @@ def _kept_by_code(*arrays, plan):
 
 
 def _back_by_code(*arrays, plan, with_xs):
-  inputs, ys, kept, errors = _split(arrays, plan)
+  inputs, ys, kept, cotangents = _split(arrays, plan)
   gradient = plan.code.backward(
-    plan.cell, plan.reverse, with_xs, inputs, ys, kept, Outputs(*errors)
+    plan.cell, plan.reverse, with_xs, inputs, ys, kept, Outputs(*cotangents)
   )
   return _listed(gradient, with_xs)
 
@@ -319,11 +320,11 @@ def _jvp_by_xla(primitive, by_xla, axes):
   return rule
 
 
-def _change_transposed(errors, *arrays, plan, with_xs):
+def _change_transposed(cotangents, *arrays, plan, with_xs):
   changing = len(_changing(with_xs))
   known, changes = arrays[:-changing], arrays[-changing:]
-  errors = map(ad.instantiate_zeros, errors)
-  found = _bind(_back, (*known, *errors), plan=plan, with_xs=with_xs)
+  cotangents = map(ad.instantiate_zeros, cotangents)
+  found = _bind(_back, (*known, *cotangents), plan=plan, with_xs=with_xs)
   return [None] * len(known) + [
     e if ad.is_undefined_primal(c) else None
     for e, c in zip(found, changes, strict=True)

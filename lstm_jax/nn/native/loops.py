@@ -89,7 +89,7 @@ def backward(
   inputs: Inputs,
   ys: Array,
   kept: tuple[Array, Array],
-  errors: Outputs,
+  cotangents: Outputs,
 ) -> Inputs:
   """The gradient by `Inputs`; None for lengths, empty by xs if not wanted.
 
@@ -97,18 +97,18 @@ def backward(
     cell, reverse, inputs: as in `forward`.
     with_xs: whether the gradient by xs is wanted.
     ys, kept: of `forward_kept`.
-    errors: those of the `Outputs`.
+    cotangents: those of the `Outputs`.
   """
-  arrays = (*inputs, ys, *kept, *errors)
-  nets = _nets((*inputs, *errors), _AXES + _OUTPUT_AXES)
+  arrays = (*inputs, ys, *kept, *cotangents)
+  nets = _nets((*inputs, *cotangents), _AXES + _OUTPUT_AXES)
   shape = lambda a: jax.ShapeDtypeStruct((*nets, *a.shape), a.dtype)
   one = _of_one_net(inputs)
   shapes = one._replace(lengths=None)
   if not with_xs:
     shapes = shapes._replace(xs=jax.ShapeDtypeStruct((0, 0, 0), ys.dtype))
   shapes = tuple(map(shape, shapes[:-1]))
-  errors_of = _call('backward', shapes, arrays, cell, reverse)
-  return Inputs._make((*errors_of, None))
+  gradient = _call('backward', shapes, arrays, cell, reverse)
+  return Inputs._make((*gradient, None))
 
 
 # Axes of one net's arrays.

@@ -84,11 +84,11 @@ def _plain(equations, carry, reverse, inputs):
   last, (ys, _, _) = _scan.through(
     equations, asked, 'products', weights, start, start, None, steps
   )
-  back = lambda a, axis=0: jnp.moveaxis(a, axis, -1)
-  h = back(getattr(last, equations.output))
+  batch_last = lambda a, axis=0: jnp.moveaxis(a, axis, -1)
+  h = batch_last(getattr(last, equations.output))
   state = _state(equations, last)
-  c = inputs.c_0 if state is None else back(getattr(last, state))
-  return native.Outputs(back(ys, 1), h, c)
+  c = inputs.c_0 if state is None else batch_last(getattr(last, state))
+  return native.Outputs(batch_last(ys, 1), h, c)
 
 
 def _state(equations, carry):
@@ -161,15 +161,15 @@ def _cudnn_backward(cell, reverse, with_xs, inputs, ys, kept, cotangents):
   arrays, sizes = _cudnn_call(inputs)
   (reserve,) = kept
   raw = jnp.moveaxis(ys, 1, 0)
-  _, back_made = jax.vjp(
+  _, pull_outputs = jax.vjp(
     lambda inputs, *out: _cudnn_outputs(inputs._replace(lengths=lengths), *out),
     inputs_alone, raw, cotangents.h[None], cotangents.c[None],
   )  # fmt: skip
-  ct_inputs, *ct_outputs = back_made(cotangents)
+  ct_inputs, *ct_outputs = pull_outputs(cotangents)
   known = (*sizes, (*arrays, raw, reserve), tuple(ct_outputs))
   *ct_arrays, _ = rnn.lstm_bwd(*known)
-  _, back_given = jax.vjp(given, inputs_alone)
-  (more,) = back_given(tuple(ct_arrays))
+  _, pull_inputs = jax.vjp(given, inputs_alone)
+  (more,) = pull_inputs(tuple(ct_arrays))
   found = jax.tree.map(jnp.add, ct_inputs, more)
   return found if with_xs else found._replace(xs=None)
 

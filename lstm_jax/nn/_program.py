@@ -161,15 +161,15 @@ def _placed(xs, tree, axis):
 
   As they are, where the type of `xs` says nothing of a mesh.
   """
-  there = jax.typeof(xs).sharding
-  if not any(there.spec) or xs.ndim == 2:
+  own = jax.typeof(xs).sharding
+  if not any(own.spec) or xs.ndim == 2:
     return tree
 
   def place(a):
     spec = [None] * a.ndim
-    spec[axis] = there.spec[1]
+    spec[axis] = own.spec[1]
     spec = jax.sharding.PartitionSpec(*spec)
-    return jax.sharding.reshard(a, jax.sharding.NamedSharding(there.mesh, spec))
+    return jax.sharding.reshard(a, jax.sharding.NamedSharding(own.mesh, spec))
 
   return jax.tree.map(place, tree)
 

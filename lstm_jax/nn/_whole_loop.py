@@ -182,11 +182,11 @@ def _change_by_xla(*arrays, plan, with_xs):
   )
 
 
-def _back_by_xla(*arrays, plan, with_xs):
+def _backward_by_xla(*arrays, plan, with_xs):
   inputs, _, _, cotangents = _split(arrays, plan)
   function = _without_lengths(plan.plain, inputs.lengths)
-  _, back = jax.vjp(function, inputs._replace(lengths=None))
-  return _listed(back(Outputs(*cotangents))[0], with_xs)
+  _, pullback = jax.vjp(function, inputs._replace(lengths=None))
+  return _listed(pullback(Outputs(*cotangents))[0], with_xs)
 
 
 def _listed(gradient, with_xs):
@@ -212,7 +212,7 @@ def _kept_by_code(*arrays, plan):
   return (*outputs, *kept)
 
 
-def _back_by_code(*arrays, plan, with_xs):
+def _backward_by_code(*arrays, plan, with_xs):
   inputs, ys, kept, cotangents = _split(arrays, plan)
   gradient = plan.code.backward(
     plan.cell, plan.reverse, with_xs, inputs, ys, kept, Outputs(*cotangents)
@@ -241,7 +241,7 @@ def _change_shapes(*arrays, plan, with_xs):
   return _made_shapes(arrays)
 
 
-def _back_shapes(*arrays, plan, with_xs):
+def _backward_shapes(*arrays, plan, with_xs):
   shapes = Inputs(*_one_net(arrays[: len(_INPUTS)], _INPUTS))
   return [a.shape for a in _listed(shapes, with_xs)]
 
@@ -254,7 +254,7 @@ def _change_axes(arrays, plan, with_xs):
   return _axes(plan, arrays, _changing(with_xs))
 
 
-def _back_axes(arrays, plan, with_xs):
+def _backward_axes(arrays, plan, with_xs):
   return _axes(plan, arrays, _OUTPUTS)
 
 
@@ -324,7 +324,7 @@ def _change_transposed(cotangents, *arrays, plan, with_xs):
   changing = len(_changing(with_xs))
   known, changes = arrays[:-changing], arrays[-changing:]
   cotangents = map(ad.instantiate_zeros, cotangents)
-  found = _bind(_back, (*known, *cotangents), plan=plan, with_xs=with_xs)
+  found = _bind(_backward, (*known, *cotangents), plan=plan, with_xs=with_xs)
   return [None] * len(known) + [
     e if ad.is_undefined_primal(c) else None
     for e, c in zip(found, changes, strict=True)
@@ -369,8 +369,8 @@ def _operation(name, shapes, axes, by_xla, by_code):
     for shape in shapes(*arrays, **params):
       whole = (*nets, *shape)
       spec = jax.sharding.PartitionSpec(*(None,) * len(whole))
-      there = jax.sharding.NamedSharding(mesh, spec)
-      found.append(xs.update(shape=whole, sharding=there))
+      sharding = jax.sharding.NamedSharding(mesh, spec)
+      found.append(xs.update(shape=whole, sharding=sharding))
     return found
 
   def at_once(*arrays, **params):
@@ -420,19 +420,25 @@ _kept = _operation(
 _change = _operation(
   'loop_change', _change_shapes, _change_axes, _change_by_xla, None
 )
-_back = _operation(
-  'loop_back', _back_shapes, _back_axes, _back_by_xla, _back_by_code
+_backward = _operation(
+  'loop_backward',
+  _backward_shapes,
+  _backward_axes,
+  _backward_by_xla,
+  _backward_by_code,
 )
 ad.primitive_jvps[_loop] = _loop_jvp
 ad.primitive_jvps[_kept] = _kept_jvp
 ad.primitive_jvps[_change] = _jvp_by_xla(_change, _change_by_xla, _change_axes)
-ad.primitive_jvps[_back] = _jvp_by_xla(_back, _back_by_xla, _back_axes)
+ad.primitive_jvps[_backward] = _jvp_by_xla(
+  _backward, _backward_by_xla, _backward_axes
+)
 ad.primitive_transposes[_change] = _change_transposed
 for _primitive, _axes_of, _linear in (
   (_loop, _loop_axes, lambda plan: 0),
   (_kept, _loop_axes, lambda plan: 0),
   (_change, _change_axes, lambda plan, with_xs: len(_changing(with_xs))),
-  (_back, _back_axes, lambda plan, with_xs: 0),
+  (_backward, _backward_axes, lambda plan, with_xs: 0),
 ):
   batching.primitive_batchers[_primitive] = _mapped(
     _primitive, _axes_of, _linear

@@ -115,8 +115,8 @@ def init_stack(
       for cell, own in zip(cells, keys, strict=False)
     )
 
-  there, back = jax.random.split(key)
-  return StackParams(init(stack.forward, there), init(stack.backward, back))
+  first, second = jax.random.split(key)
+  return StackParams(init(stack.forward, first), init(stack.backward, second))
 
 
 @renamed(window='cut_every')

@@ -150,8 +150,8 @@ def test_errors_of_inputs_only_where_wanted():
   some = lambda params, xs: jnp.sum(run(cell, params, xs, kernel='native').ys)
   for wanted, shapes in ((0, []), (1, [(4, 3, 2)])):
     jaxpr = jax.make_jaxpr(jax.grad(some, wanted))(params, xs).jaxpr
-    (back,) = calls(jaxpr, 'lstm_jax_loop_back')
-    assert [a.aval.shape for a in back.outvars[3:-2]] == shapes
+    (backward,) = calls(jaxpr, 'lstm_jax_loop_backward')
+    assert [a.aval.shape for a in backward.outvars[3:-2]] == shapes
 
 
 def calls(jaxpr, name):

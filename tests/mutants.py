@@ -197,7 +197,7 @@ MUTANTS = (
   ),
   Mutant(
     'layer_parts_in_one_order', 'nn/_scan.py',
-    'jax.lax.scan(part, start, parts, reverse=asked.reverse)',
+    'jax.lax.scan(part, start, parts, reverse=options.reverse)',
     'jax.lax.scan(part, start, parts)',
     ('layer',),
   ),

@@ -77,12 +77,12 @@ def _plain(equations, carry, reverse, inputs):
   steps = _scan.Steps(
     jnp.moveaxis(inputs.xs, -1, 1), t < inputs.lengths[None], None, None, None
   )
-  asked = _scan.Asked(True, False, False, reverse)
+  options = _scan.LoopOptions(True, False, False, reverse)
   # Of a GRU the last biases are those inside the reset gate's product.
   extra = (inputs.b[rows:],) if rows < len(inputs.b) else ()
   weights = Matrices(inputs.w_x, inputs.b[:rows], inputs.w_h, extra)
   last, (ys, _, _) = _scan.through(
-    equations, asked, 'products', weights, start, start, None, steps
+    equations, options, 'products', weights, start, start, None, steps
   )
   batch_last = lambda a, axis=0: jnp.moveaxis(a, axis, -1)
   h = batch_last(getattr(last, equations.output))

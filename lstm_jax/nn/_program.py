@@ -39,7 +39,7 @@ class Plan(NamedTuple):
   equations: Equations
   initial_carry: Callable[..., Carry]
   kernel: str
-  asked: _scan.Asked
+  options: _scan.LoopOptions
   cut_every: int | None
   checkpoint_every: int | None
   backward: str
@@ -91,7 +91,7 @@ def program(
   params, xs, lengths, start, initial, reset, noise = same_axes(
     (params, xs, lengths, start, initial, reset, noise)
   )
-  reverse = plan.asked.reverse
+  reverse = plan.options.reverse
   t = jnp.arange(num_steps).reshape((-1,) + (1,) * len(lanes))
   active = None if lengths is None else t < lengths[None]
   if active is not None:
@@ -110,7 +110,7 @@ def program(
       lengths,
       reverse,
     )
-    return Run(ys if plan.asked.outputs else None, last)
+    return Run(ys if plan.options.outputs else None, last)
   xs = jnp.moveaxis(xs, -1, 1)
   # In processing order a step has this many behind it.
   behind = t[::-1] if reverse else t
@@ -130,7 +130,7 @@ def program(
     if heard.ndim < 1 + len(lanes):
       heard = heard[:, None]
   last, (ys, all_states, all_gates) = _scan.loop(
-    plan.equations, plan.asked, plan.backward, plan.checkpoint_every, params,
+    plan.equations, plan.options, plan.backward, plan.checkpoint_every, params,
     start, initial, heard, steps,
   )  # fmt: skip
   features_last = lambda a: jnp.moveaxis(a, 1, -1)

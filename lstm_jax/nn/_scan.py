@@ -32,7 +32,7 @@ class Steps(NamedTuple):
   keep: Array | None  # [T, C, *] share of the old state that stays
 
 
-class Asked(NamedTuple):
+class LoopOptions(NamedTuple):
   """Choices of what is kept of every step, and the order of steps."""
 
   outputs: bool
@@ -43,7 +43,7 @@ class Asked(NamedTuple):
 
 def loop(
   equations: Equations,
-  asked: Asked,
+  options: LoopOptions,
   backward: str,
   every: int | None,
   params: Params,
@@ -56,7 +56,7 @@ def loop(
 
   Args:
     equations: of the cell.
-    asked: an `Asked`.
+    options: the `LoopOptions`.
     backward, every: `backward` and `checkpoint_every` of `layer.run`.
     params: of the cell.
     start, initial: carries `[C, *]`.
@@ -71,7 +71,7 @@ def loop(
   else:
     # The cell's own step: there are no matrices.
     weights, backward = Matrices._make((None, None, None, params)), 'autodiff'
-  some = functools.partial(through, equations, asked, backward)
+  some = functools.partial(through, equations, options, backward)
   if every is None:
     return some(weights, start, initial, heard, steps)
 
@@ -94,14 +94,14 @@ def loop(
   def part(carry, steps):
     return some(weights, carry, initial, heard, steps)
 
-  last, kept = jax.lax.scan(part, start, parts, reverse=asked.reverse)
+  last, kept = jax.lax.scan(part, start, parts, reverse=options.reverse)
   whole = lambda a: a.reshape(a.shape[0] * every, *a.shape[2:])[:num_steps]
   return last, jax.tree.map(whole, kept)
 
 
 def through(
   equations: Equations,
-  asked: Asked,
+  options: LoopOptions,
   backward: str,
   weights: Matrices,
   start: Carry,
@@ -111,7 +111,7 @@ def through(
 ) -> tuple[Carry, Kept]:
   """`loop` for a `Matrices`, without checkpoints."""
   run = _forward if backward == 'autodiff' else _with_products
-  return run(equations, asked, weights, start, initial, heard, steps)
+  return run(equations, options, weights, start, initial, heard, steps)
 
 
 def _together(equations, weights):
@@ -147,7 +147,7 @@ def _begin(carry, initial, step):
   return carry if step.fresh is None else select(step.fresh, initial, carry)
 
 
-def _hears(equations, start, heard):
+def _recurrent_input(equations, start, heard):
   z = recurrent_input(equations, start)
   return z if heard is None else z * heard
 
@@ -164,7 +164,7 @@ def _advance(equations, extra, start, nets, keep):
 
 
 def _forward(
-  equations, asked, weights, start, initial, heard, steps, keep_starts=False
+  equations, options, weights, start, initial, heard, steps, keep_starts=False
 ):
   """The loop as it is written down: `(carry, (ys, states, gates))`.
 
@@ -179,7 +179,7 @@ def _forward(
       # into a gradient.
       nothing = jax.tree.map(jnp.zeros_like, start)
       start = select(step.active, start, nothing)
-    z = _hears(equations, start, heard)
+    z = _recurrent_input(equations, start, heard)
     nets = _nets(equations, weights, together, step.x, z)
     carry, gates = _advance(equations, weights.extra, start, nets, step.keep)
     y = getattr(carry, equations.output)
@@ -189,22 +189,22 @@ def _forward(
         step.active, (y, gates), jax.tree.map(jnp.zeros_like, (y, gates))
       )
     kept = (
-      y if asked.outputs else None,
-      carry if asked.states else None,
-      gates if asked.gates else None,
+      y if options.outputs else None,
+      carry if options.states else None,
+      gates if options.gates else None,
     )
     return carry, (*kept, start) if keep_starts else kept
 
-  return jax.lax.scan(body, start, steps, reverse=asked.reverse)
+  return jax.lax.scan(body, start, steps, reverse=options.reverse)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _with_products(equations, asked, weights, start, initial, heard, steps):
-  return _forward(equations, asked, weights, start, initial, heard, steps)
+def _with_products(equations, options, weights, start, initial, heard, steps):
+  return _forward(equations, options, weights, start, initial, heard, steps)
 
 
 @functools.partial(_with_products.defjvp, symbolic_zeros=True)
-def _pushed(equations, asked, primals, tangents):
+def _pushed(equations, options, primals, tangents):
   """The loop, and what it changes by in some direction.
 
   A rule for forward mode that JAX transposes for reverse mode: a `custom_vjp`
@@ -214,7 +214,7 @@ def _pushed(equations, asked, primals, tangents):
   """
   weights, start, initial, heard, steps = primals
   last, (*kept, starts) = _forward(
-    equations, asked, weights, start, initial, heard, steps, keep_starts=True
+    equations, options, weights, start, initial, heard, steps, keep_starts=True
   )
   d_weights, d_start, d_initial, _, d_steps = tangents
   d_extra, d_start, d_initial = jax.tree.map(
@@ -223,12 +223,12 @@ def _pushed(equations, asked, primals, tangents):
     (weights.extra, start, initial),
   )
   zeros = functools.partial(jax.tree.map, jnp.zeros_like)
-  hears = lambda start: _hears(equations, start, heard)
+  z_of = lambda start: _recurrent_input(equations, start, heard)
   together = _together(equations, weights)
   # Transposed once: in the backward pass it is then a plain product each step.
   back_h = weights.w_h.T
   d_nets = _from_changes(
-    equations, weights, d_weights, steps.x, d_steps.x, jax.vmap(hears)(starts)
+    equations, weights, d_weights, steps.x, d_steps.x, jax.vmap(z_of)(starts)
   )
 
   # States are stored, nothing else: the rest of a step is computed again.
@@ -240,7 +240,7 @@ def _pushed(equations, asked, primals, tangents):
       d_start = select(step.cut, zeros(d_start), d_start)
     if step.fresh is not None:
       d_start = select(step.fresh, d_initial, d_start)
-    z, d_z = jax.jvp(hears, (start,), (d_start,))
+    z, d_z = jax.jvp(z_of, (start,), (d_start,))
     nets = _nets(equations, weights, together, step.x, z)
     d_nets = (*d_nets[:-1], d_nets[-1] + jnp.tensordot(back_h, d_z, (0, 0)))
     _, (d_carry, d_gates) = jax.jvp(
@@ -255,13 +255,13 @@ def _pushed(equations, asked, primals, tangents):
       d_carry = select(step.active, d_carry, d_before)
       d_y, d_gates = select(step.active, (d_y, d_gates), zeros((d_y, d_gates)))
     return d_carry, (
-      d_y if asked.outputs else None,
-      d_carry if asked.states else None,
-      d_gates if asked.gates else None,
+      d_y if options.outputs else None,
+      d_carry if options.states else None,
+      d_gates if options.gates else None,
     )
 
   d_made = jax.lax.scan(
-    body, d_start, (starts, steps, d_nets), reverse=asked.reverse
+    body, d_start, (starts, steps, d_nets), reverse=options.reverse
   )
   return (last, tuple(kept)), d_made
 

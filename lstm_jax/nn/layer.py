@@ -104,7 +104,7 @@ def run(
     equations=equations,
     initial_carry=cell.initial_carry,
     kernel=dispatch.choose(kernel, cell, xs.dtype, used, spread).kernel,
-    asked=_scan.Asked(*map(bool, (outputs, states, gates, reverse))),
+    options=_scan.LoopOptions(*map(bool, (outputs, states, gates, reverse))),
     cut_every=None if cut_every is None else operator.index(cut_every),
     checkpoint_every=(
       None if checkpoint_every is None else operator.index(checkpoint_every)

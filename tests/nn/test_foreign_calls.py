@@ -25,9 +25,9 @@ INPUTS = ('w_x', 'w_h', 'b', 'xs', 'h_0', 'c_0', 'lengths')
 RESULTS = {
   'forward': ('ys', 'h', 'c'),
   'forward_kept': ('ys', 'h', 'c', 'inside', 'gates'),
-  'backward': ('e_w_x', 'e_w_h', 'e_b', 'e_xs', 'e_h_0', 'e_c_0'),
+  'backward': ('ct_w_x', 'ct_w_h', 'ct_b', 'ct_xs', 'ct_h_0', 'ct_c_0'),
 }
-KEPT = ('ys', 'inside', 'gates', 'e_ys', 'e_h', 'e_c')
+KEPT = ('ys', 'inside', 'gates', 'ct_ys', 'ct_h', 'ct_c')
 
 
 def arrays(call, cell='lstm', sizes=(T, B, I, C), dtype='float32', nets=()):
@@ -45,7 +45,7 @@ def arrays(call, cell='lstm', sizes=(T, B, I, C), dtype='float32', nets=()):
     'inside': (num_steps, batch, wide if cell == 'lstm' else 0),
     'gates': (num_steps, batch, 4, wide if cell in ROWS else 0),
   }  # fmt: skip
-  shapes |= {f'e_{name}': shape for name, shape in shapes.items()}
+  shapes |= {f'ct_{name}': shape for name, shape in shapes.items()}
   kind = lambda name: 'int32' if name == 'lengths' else dtype
   some = lambda names: {n: ((*nets, *shapes[n]), kind(n)) for n in names}
   given = INPUTS + (KEPT if call == 'backward' else ())

@@ -69,11 +69,11 @@ struct Sizes {
 };
 
 // Arrays of one net. `inside` [T, B, wide], the states c, and `gates`
-// [T, B, 4, wide], as `cells.h` has them, are what the way back needs beside ys
-// and only it sees. A cell without a state c has arrays of it that are never
+// [T, B, 4, wide], as `cells.h` has them, are what the backward pass needs
+// besides ys and only it sees. A cell without a state c has arrays of it that are never
 // read.
 template <class F>
-struct There {
+struct ForwardArrays {
   const F *xs, *h_0, *c_0;  // [T, B, I], [B, C], [B, C]
   const int32_t* lengths;  // [B]
   F *ys, *h, *c;  // [T, B, C], [B, C], [B, C]
@@ -81,14 +81,14 @@ struct There {
 };
 
 template <class F>
-struct Back {
+struct BackwardArrays {
   const F *xs, *h_0, *c_0;
   const int32_t* lengths;
   const F *ys, *inside;
   const F* gates;  // null: computed again, where the cell has any
-  const F *e_ys, *e_h, *e_c;  // errors of ys, h, c
-  F *e_h_0, *e_c_0;  // [B, C]
-  F* e_xs;  // [T, B, I]; null: not wanted
+  const F *ct_ys, *ct_h, *ct_c;  // cotangents of ys, h, c
+  F *ct_h_0, *ct_c_0;  // [B, C]
+  F* ct_xs;  // [T, B, I]; null: not wanted
 };
 
 }  // namespace lstm_jax

@@ -1,5 +1,5 @@
-// The loop over time back, with the gradient of the weights, for one net and
-// some of the rows of a batch.
+// The loop over time backward, with the gradient of the weights, for one
+// network and some of the rows of a batch.
 #ifndef LSTM_JAX_NN_NATIVE_BACKWARD_H_
 #define LSTM_JAX_NN_NATIVE_BACKWARD_H_
 
@@ -8,7 +8,7 @@
 
 namespace lstm_jax {
 
-// What a step back of some rows starts from; pointers to the first row's.
+// What a step backward of some rows starts from; pointers to the first row's.
 template <class F>
 struct Before {
   const F* h;  // [rows, C], h(t-1)
@@ -16,19 +16,19 @@ struct Before {
   int64_t stride_c;
 };
 
-// Some vectors of cells of some rows, one step back. `after` is e_net of the
-// step taken after this one, null: none; `e_pass` errors of h that came past
-// frozen steps or past the net inputs.
+// Some vectors of cells of some rows, one step backward. `after` is ct_net of
+// the step taken after this one, null: none; `ct_pass` cotangents of h that came
+// past frozen steps or past the net inputs.
 template <class F, class Cell>
-void step_back(const Sizes& n, const Back<F>& a, const F* w, const F* forward,
-               int64_t first, int vectors, int64_t t, Before<F> before,
-               int64_t row, int rows, const F* after, F* e_net, F* e_pass,
-               F* e_c) {
+void step_backward(const Sizes& n, const BackwardArrays<F>& a, const F* w,
+                   const F* forward, int64_t first, int vectors, int64_t t,
+                   Before<F> before, int64_t row, int rows, const F* after,
+                   F* ct_net, F* ct_pass, F* ct_c) {
   constexpr int lanes = kLanes<F>;
   Vec<F> sums[kRows][kAbreast];
   for (int r = 0; r < rows; ++r)
     for (int v = 0; v < vectors; ++v)
-      sums[r][v] = load(e_pass + r * n.wide + v * lanes);
+      sums[r][v] = load(ct_pass + r * n.wide + v * lanes);
   if (after) recur<F>(n, w, Cell::from_h, after, rows, vectors, sums);
 
   for (int v = 0; v < vectors; ++v) {
@@ -57,53 +57,55 @@ void step_back(const Sizes& n, const Back<F>& a, const F* w, const F* forward,
     for (int r = 0; r < rows; ++r) {
       const int64_t at = t * n.batch + row + r;
       const int64_t here = r * n.wide + v * lanes;
-      F* e = e_net + r * n.row() + cell;
+      F* e = ct_net + r * n.row() + cell;
       if (t >= a.lengths[row + r]) {
-        store(e_pass + here, sums[r][v]);
+        store(ct_pass + here, sums[r][v]);
         for (int g = 0; g < Cell::kNets; ++g)
           store(e + g * n.wide, Vec<F>{});
         continue;
       }
       Vec<F> net[Cell::kNets];
       for (int g = 0; g < Cell::kNets; ++g) net[g] = gates[r][g];
-      Vec<F> e_h = sums[r][v] + load_part(a.e_ys + at * n.cells + cell, count);
-      Vec<F> e_s = load(e_c + here), c_tm1 = {};
+      Vec<F> ct_h =
+          sums[r][v] + load_part(a.ct_ys + at * n.cells + cell, count);
+      Vec<F> ct_s = load(ct_c + here), c_tm1 = {};
       if (Cell::kInside)
         c_tm1 = load_part(before.c + r * before.stride_c + cell, count);
       const Vec<F> h_tm1 = load_part(before.h + r * n.cells + cell, count);
-      Cell::template back<F>(net, h_tm1, c_tm1, states[r], e_h, e_s);
+      Cell::template backward<F>(net, h_tm1, c_tm1, states[r], ct_h, ct_s);
       for (int g = 0; g < Cell::kNets; ++g) store(e + g * n.wide, net[g]);
-      store(e_pass + here, e_h);
-      store(e_c + here, e_s);
+      store(ct_pass + here, ct_h);
+      store(ct_c + here, ct_s);
     }
   }
 }
 
-// Weights as the way back reads them: of the way there, transposed W_h and W_x.
+// Weights as the backward pass reads them: of the forward pass, transposed W_h
+// and W_x.
 template <class F>
 struct Packed {
   const F *forward, *w_h, *w_x;
 };
 
-// All steps back of rows [from, to); adds to `total` as `Gradient` has it. Each
-// thread of a crew calls `run`.
+// All steps backward of rows [from, to); adds to `total` as `Gradient` has it.
+// Each thread of a crew calls `run`.
 template <class F, class Cell>
-class LoopBack {
+class BackwardLoop {
  public:
-  LoopBack(const Sizes& n, const Back<F>& a, const Packed<F>& packed,
-           int64_t from, int64_t to, F* total)
+  BackwardLoop(const Sizes& n, const BackwardArrays<F>& a,
+               const Packed<F>& packed, int64_t from, int64_t to, F* total)
       : n_(n), a_(a), packed_(packed), from_(from), rows_(to - from),
         at_once_(std::max<int64_t>(
             (n.wide > 256 ? kManyRows : kSomeRows) /
                 std::max<int64_t>(rows_, 1), 1)),
-        e_pass_(rows_ * n.wide), e_c_(rows_ * n.wide),
+        ct_pass_(rows_ * n.wide), ct_c_(rows_ * n.wide),
         ring_((at_once_ + 1) * rows_ * n.row()),
         own_h_(rows_ * n.cells), own_c_(rows_ * n.wide),
         gradient_(n, Cell::from_x, Cell::from_h, at_once_ * rows_, total) {
     for (int64_t r = 0; r < rows_; ++r) {
       const int64_t skip = (from + r) * n.cells;
-      std::copy_n(a.e_h + skip, n.cells, e_pass_ + r * n.wide);
-      std::copy_n(a.e_c + skip, n.cells, e_c_ + r * n.wide);
+      std::copy_n(a.ct_h + skip, n.cells, ct_pass_ + r * n.wide);
+      std::copy_n(a.ct_c + skip, n.cells, ct_c_ + r * n.wide);
     }
   }
 
@@ -114,30 +116,30 @@ class LoopBack {
     for (int64_t s = n.steps - 1; s >= 0; --s) {
       if (s && n.reverse) crew.each(1, [&](int64_t) { copy_before(s); });
       const Before<F> before = before_of(s);
-      F* e_net = ring_ + s % (at_once_ + 1) * rows_ * n.row();
+      F* ct_net = ring_ + s % (at_once_ + 1) * rows_ * n.row();
       crew.each(blocks_of<F>(n.cells), [&](int64_t block) {
         auto some = [&](const F* w, int64_t first, int vectors, int64_t row,
                         int count) {
           const int64_t skip = row * n.wide;
           Before<F> here = {before.h + row * n.cells,
                             before.c + row * before.stride_c, before.stride_c};
-          step_back<F, Cell>(n, a_, w, packed_.forward, first, vectors, n.at(s),
-                             here, from_ + row, count,
-                             after ? after + n.nets * skip : nullptr,
-                             e_net + n.nets * skip, e_pass_ + skip + first,
-                             e_c_ + skip + first);
+          step_backward<F, Cell>(
+              n, a_, w, packed_.forward, first, vectors, n.at(s), here,
+              from_ + row, count, after ? after + n.nets * skip : nullptr,
+              ct_net + n.nets * skip, ct_pass_ + skip + first,
+              ct_c_ + skip + first);
         };
         over_rows<F>(n, packed_.w_h, n.cells, block, rows_, some);
       });
-      if (a_.e_xs)
+      if (a_.ct_xs)
         crew.each(blocks_of<F>(n.inputs), [&](int64_t block) {
           through<F>(n, packed_.w_x, Cell::from_x, n.inputs, block, rows_,
-                     e_net, nullptr,
-                     a_.e_xs + (n.at(s) * n.batch + from_) * n.inputs);
+                     ct_net, nullptr,
+                     a_.ct_xs + (n.at(s) * n.batch + from_) * n.inputs);
         });
-      after = e_net;
+      after = ct_net;
       const bool settles = s % at_once_ == 0;
-      crew.each(1, [&](int64_t) { gather(s, e_net); });
+      crew.each(1, [&](int64_t) { gather(s, ct_net); });
       if (settles) {
         crew.each(gradient_.parts(),
                   [&](int64_t part) { gradient_.pack(part); });
@@ -149,12 +151,12 @@ class LoopBack {
     // Through the first step into the state that it began with.
     crew.each(blocks_of<F>(n.cells), [&](int64_t block) {
       through<F>(n, packed_.w_h, Cell::from_h, n.cells, block, rows_, after,
-                 e_pass_, a_.e_h_0 + from_ * n.cells);
+                 ct_pass_, a_.ct_h_0 + from_ * n.cells);
     });
     crew.each(1, [&](int64_t) {
       for (int64_t r = 0; r < rows_; ++r)
-        std::copy_n(e_c_ + r * n.wide, n.cells,
-                    a_.e_c_0 + (from_ + r) * n.cells);
+        std::copy_n(ct_c_ + r * n.wide, n.cells,
+                    a_.ct_c_0 + (from_ + r) * n.cells);
     });
   }
 
@@ -195,20 +197,20 @@ class LoopBack {
     }
   }
 
-  void gather(int64_t s, const F* e_net) {
+  void gather(int64_t s, const F* ct_net) {
     const int64_t t = n_.at(s);
     for (int64_t r = 0; r < rows_; ++r)
       if (t < a_.lengths[from_ + r])
         gradient_.add(a_.xs + (t * n_.batch + from_ + r) * n_.inputs,
-                      h_before(s, r), e_net + r * n_.row());
+                      h_before(s, r), ct_net + r * n_.row());
   }
 
   const Sizes& n_;
-  const Back<F> a_;
+  const BackwardArrays<F> a_;
   const Packed<F> packed_;
   const int64_t from_, rows_, at_once_;
-  Scratch<F> e_pass_, e_c_;
-  Scratch<F> ring_;  // e_net of the last steps
+  Scratch<F> ct_pass_, ct_c_;
+  Scratch<F> ring_;  // ct_net of the last steps
   Scratch<F> own_h_, own_c_;
   Gradient<F> gradient_;
 };

@@ -1,20 +1,22 @@
 // What is a cell's own: which rows of its weights make each of its net inputs,
-// four or one, and what a step makes of them and back. Of net inputs that have
+// four or one, and what a step makes of them, forward and
+// backward. Of net inputs that have
 // no weights from one of the two sides the products leave these out.
 //
 // Each has
 //   kNets           its net inputs
-//   kInside         whether c is a state, kept for the way back
-//   kGates          whether `back` reads gates, kept or made again; else `net`
-//                   is the new h there
+//   kInside         whether c is a state, kept for the backward pass
+//   kGates          whether `backward` reads gates, kept or made again; else
+//                   `net` is the new h there
 //   from_x, from_h  the C rows of w_x and w_h for a net input; -1: none
 //   first, second   the new state from net inputs and the old state, c in
 //                   `first`, h in `second`; `net` becomes the gates. All rows
 //                   of a block take `first` and then all take `second`: within
 //                   a row one squashing function would wait for the other
 //   again           the gates from the net inputs
-//   ahead           what `back` reads in place of c
-//   back            errors of the net inputs, and of the old state past them
+//   ahead           what `backward` reads in place of c
+//   backward        cotangents of the net inputs, and of the old state past
+//                   them
 #ifndef LSTM_JAX_NN_NATIVE_CELLS_H_
 #define LSTM_JAX_NN_NATIVE_CELLS_H_
 
@@ -49,19 +51,20 @@ struct Lstm {
   template <class F>
   LSTM_JAX_INLINE static Vec<F> ahead(Vec<F> c) { return hyperbolic<F>(c); }
 
-  // `e_h`, `e_c`: of the new state, then of the old one, of h what does not go
-  // through the net inputs. `net` becomes its own error.
+  // `ct_h`, `ct_c`: of the new state, then of the old one, of h what does not
+  // go through the net inputs. `net` becomes its own cotangent.
   template <class F>
-  LSTM_JAX_INLINE static void back(Vec<F> (&net)[4], Vec<F> h_tm1, Vec<F> c_tm1,
-                                   Vec<F> squashed, Vec<F>& e_h, Vec<F>& e_c) {
+  LSTM_JAX_INLINE static void backward(Vec<F> (&net)[4], Vec<F> h_tm1,
+                                       Vec<F> c_tm1, Vec<F> squashed,
+                                       Vec<F>& ct_h, Vec<F>& ct_c) {
     const Vec<F> y_in = net[0], y_f = net[1], g = net[2], y_out = net[3];
-    const Vec<F> e_s = e_c + e_h * y_out * (F(1) - squashed * squashed);
-    net[0] = e_s * g * (y_in * (F(1) - y_in));
-    net[1] = e_s * c_tm1 * (y_f * (F(1) - y_f));
-    net[2] = e_s * y_in * (F(1) - g * g);
-    net[3] = e_h * squashed * (y_out * (F(1) - y_out));
-    e_c = e_s * y_f;
-    e_h = Vec<F>{};
+    const Vec<F> ct_s = ct_c + ct_h * y_out * (F(1) - squashed * squashed);
+    net[0] = ct_s * g * (y_in * (F(1) - y_in));
+    net[1] = ct_s * c_tm1 * (y_f * (F(1) - y_f));
+    net[2] = ct_s * y_in * (F(1) - g * g);
+    net[3] = ct_h * squashed * (y_out * (F(1) - y_out));
+    ct_c = ct_s * y_f;
+    ct_h = Vec<F>{};
   }
 };
 
@@ -96,15 +99,15 @@ struct Gru {
   LSTM_JAX_INLINE static Vec<F> ahead(Vec<F> c) { return c; }
 
   template <class F>
-  LSTM_JAX_INLINE static void back(Vec<F> (&net)[4], Vec<F> h_tm1, Vec<F>,
-                                   Vec<F>, Vec<F>& e_h, Vec<F>&) {
+  LSTM_JAX_INLINE static void backward(Vec<F> (&net)[4], Vec<F> h_tm1,
+                                       Vec<F>, Vec<F>, Vec<F>& ct_h, Vec<F>&) {
     const Vec<F> r = net[0], z = net[1], n = net[2];
-    const Vec<F> e_n = e_h * (F(1) - z) * (F(1) - n * n);
-    net[0] = e_n * net[3] * (r * (F(1) - r));
-    net[1] = e_h * (h_tm1 - n) * (z * (F(1) - z));
-    net[2] = e_n;
-    net[3] = e_n * r;
-    e_h = e_h * z;
+    const Vec<F> ct_n = ct_h * (F(1) - z) * (F(1) - n * n);
+    net[0] = ct_n * net[3] * (r * (F(1) - r));
+    net[1] = ct_h * (h_tm1 - n) * (z * (F(1) - z));
+    net[2] = ct_n;
+    net[3] = ct_n * r;
+    ct_h = ct_h * z;
   }
 };
 
@@ -134,8 +137,8 @@ struct Relu {
   }
 };
 
-// `cells.srn` whose units all hear each other. One state, h, which is all that
-// the way back reads.
+// `cells.srn` that is fully connected. One state, h, which is all that the
+// backward pass reads.
 template <class Squash>
 struct Srn {
   static constexpr int kNets = 1;
@@ -155,10 +158,10 @@ struct Srn {
   LSTM_JAX_INLINE static Vec<F> ahead(Vec<F> c) { return c; }
 
   template <class F>
-  LSTM_JAX_INLINE static void back(Vec<F> (&net)[1], Vec<F>, Vec<F>, Vec<F>,
-                                   Vec<F>& e_h, Vec<F>&) {
-    net[0] = e_h * Squash::template slope<F>(net[0]);
-    e_h = Vec<F>{};
+  LSTM_JAX_INLINE static void backward(Vec<F> (&net)[1], Vec<F>, Vec<F>,
+                                       Vec<F>, Vec<F>& ct_h, Vec<F>&) {
+    net[0] = ct_h * Squash::template slope<F>(net[0]);
+    ct_h = Vec<F>{};
   }
 };
 

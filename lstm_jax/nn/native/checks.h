@@ -21,7 +21,7 @@ using Dims = std::vector<int64_t>;
 struct Facts {
   int64_t rows;  // of w_x and w_h, a cell
   int64_t biases;  // a cell
-  bool inside, gates;  // what is kept for the way back
+  bool inside, gates;  // what is kept for the backward pass
 };
 
 template <class Cell>
@@ -162,7 +162,7 @@ inline ffi::Error check(const Told& told, const Dims& nets, const Inputs& in,
 }
 
 // `inside` and `gates` as the call keeps them: the last axis of the gates is 0
-// where the way back computes them again.
+// where the backward pass computes them again.
 inline std::vector<Array> kept(const Told& told, ffi::AnyBuffer inside,
                                ffi::AnyBuffer gates, bool made) {
   const auto dims = gates.dimensions();

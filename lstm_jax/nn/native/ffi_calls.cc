@@ -56,7 +56,7 @@ Shares shares_of(const ffi::ThreadPool& pool, const Sizes& n, int64_t nets) {
   const double work = 2 * n.steps * n.batch * weights;  // of a net, forward
   const int64_t threads = std::max<int64_t>(pool.num_threads(), 1);
   if (threads == 1 || work < 2e6 || nets >= 2 * threads) return {1, false};
-  // Weights that no core's cache holds are read anew in every step, by each
+  // Weights that no core's cache holds are read again in every step, by each
   // thread those that it multiplies.
   if (nets == 1 && weights * sizeof(F) > kCache) return {1, true};
   return {std::max<int64_t>(std::min(threads, n.batch), 1), false};
@@ -76,13 +76,13 @@ void forward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
     if (made) in_large_pages(made->untyped_data(), made->size_bytes());
   Scratch<F> packed(times(count, size));
   in_parallel(pool, count, [&](int64_t m) {
-    pack_there<F, Cell>(n, Nets(in.w_x, 2).of<F>(m, nets),
-                        Nets(in.w_h, 2).of<F>(m, nets),
-                        Nets(in.b, 1).of<F>(m, nets), packed + m * size);
+    pack_forward<F, Cell>(n, Nets(in.w_x, 2).of<F>(m, nets),
+                          Nets(in.w_h, 2).of<F>(m, nets),
+                          Nets(in.b, 1).of<F>(m, nets), packed + m * size);
   });
   in_parallel(pool, count * parts, [&](int64_t i) {
     const int64_t m = i / parts, part = i % parts;
-    There<F> a;
+    ForwardArrays<F> a;
     a.xs = Nets(in.xs, 3).of<F>(m, nets);
     a.h_0 = Nets(in.h_0, 2).of<F>(m, nets);
     a.c_0 = Nets(in.c_0, 2).of<F>(m, nets);
@@ -93,8 +93,8 @@ void forward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
     a.inside = inside ? Nets(*inside, 3).of<F>(m, nets) : nullptr;
     a.gates = gates && gates->element_count() ? Nets(*gates, 4).of<F>(m, nets)
                                               : nullptr;
-    LoopThere<F, Cell> loop(n, a, packed + m * size, n.batch * part / parts,
-                            n.batch * (part + 1) / parts);
+    ForwardLoop<F, Cell> loop(n, a, packed + m * size, n.batch * part / parts,
+                              n.batch * (part + 1) / parts);
     if (shares.steps) {
       together(pool, [&](auto crew) { loop.run(crew); });
     } else {
@@ -103,13 +103,13 @@ void forward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
   });
 }
 
-// What the way back is given beside the inputs, and what it makes.
+// What the backward pass is given besides the inputs, and what it makes.
 struct Kept {
-  ffi::AnyBuffer ys, inside, gates, e_ys, e_h, e_c;
+  ffi::AnyBuffer ys, inside, gates, ct_ys, ct_h, ct_c;
 };
 
 struct Found {
-  ffi::AnyBuffer e_w_x, e_w_h, e_b, e_xs, e_h_0, e_c_0;
+  ffi::AnyBuffer ct_w_x, ct_w_h, ct_b, ct_xs, ct_h_0, ct_c_0;
 };
 
 template <class F, class Cell>
@@ -121,12 +121,12 @@ void backward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
   const int64_t lanes = kLanes<F>, stride = n.row();
   const int64_t sums = (n.inputs + n.cells + 1) * stride;
   const bool again = Cell::kGates && !kept.gates.element_count();
-  const bool wants_xs = found.e_xs.element_count();
-  // Weights of the way there, W_h and W_x, one behind the other.
-  const int64_t there = again ? sums : 0, hidden = stride * n.cells;
+  const bool wants_xs = found.ct_xs.element_count();
+  // Weights of the forward pass, W_h and W_x, one behind the other.
+  const int64_t again_size = again ? sums : 0, hidden = stride * n.cells;
   const int64_t outside =
       wants_xs ? (n.inputs + lanes - 1) / lanes * lanes * n.nets * n.cells : 0;
-  const int64_t size = there + hidden + outside;
+  const int64_t size = again_size + hidden + outside;
   Scratch<F> packed(times(count, size));
   Scratch<F> total(times(count * parts, sums));
   in_parallel(pool, count, [&](int64_t m) {
@@ -134,14 +134,16 @@ void backward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
     const F* from_h = Nets(in.w_h, 2).of<F>(m, nets);
     F* to = packed + m * size;
     if (again)
-      pack_there<F, Cell>(n, from_x, from_h, Nets(in.b, 1).of<F>(m, nets), to);
-    pack_back<F>(n, from_h, Cell::from_h, n.cells, to + there);
+      pack_forward<F, Cell>(n, from_x, from_h, Nets(in.b, 1).of<F>(m, nets),
+                            to);
+    pack_backward<F>(n, from_h, Cell::from_h, n.cells, to + again_size);
     if (wants_xs)
-      pack_back<F>(n, from_x, Cell::from_x, n.inputs, to + there + hidden);
+      pack_backward<F>(n, from_x, Cell::from_x, n.inputs,
+                       to + again_size + hidden);
   });
   in_parallel(pool, count * parts, [&](int64_t i) {
     const int64_t m = i / parts, part = i % parts;
-    Back<F> a;
+    BackwardArrays<F> a;
     a.xs = Nets(in.xs, 3).of<F>(m, nets);
     a.h_0 = Nets(in.h_0, 2).of<F>(m, nets);
     a.c_0 = Nets(in.c_0, 2).of<F>(m, nets);
@@ -149,16 +151,16 @@ void backward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
     a.ys = Nets(kept.ys, 3).of<F>(m, nets);
     a.inside = Nets(kept.inside, 3).of<F>(m, nets);
     a.gates = kept.gates.element_count() ? Nets(kept.gates, 4).of<F>(m, nets) : nullptr;
-    a.e_ys = Nets(kept.e_ys, 3).of<F>(m, nets);
-    a.e_h = Nets(kept.e_h, 2).of<F>(m, nets);
-    a.e_c = Nets(kept.e_c, 2).of<F>(m, nets);
-    a.e_h_0 = Nets(found.e_h_0, 2).of<F>(m, nets);
-    a.e_c_0 = Nets(found.e_c_0, 2).of<F>(m, nets);
-    a.e_xs = wants_xs ? Nets(found.e_xs, 3).of<F>(m, nets) : nullptr;
+    a.ct_ys = Nets(kept.ct_ys, 3).of<F>(m, nets);
+    a.ct_h = Nets(kept.ct_h, 2).of<F>(m, nets);
+    a.ct_c = Nets(kept.ct_c, 2).of<F>(m, nets);
+    a.ct_h_0 = Nets(found.ct_h_0, 2).of<F>(m, nets);
+    a.ct_c_0 = Nets(found.ct_c_0, 2).of<F>(m, nets);
+    a.ct_xs = wants_xs ? Nets(found.ct_xs, 3).of<F>(m, nets) : nullptr;
     const F* w = packed + m * size;
-    LoopBack<F, Cell> loop(n, a, {w, w + there, w + there + hidden},
-                           n.batch * part / parts,
-                           n.batch * (part + 1) / parts, total + i * sums);
+    BackwardLoop<F, Cell> loop(
+        n, a, {w, w + again_size, w + again_size + hidden},
+        n.batch * part / parts, n.batch * (part + 1) / parts, total + i * sums);
     if (shares.steps) {
       together(pool, [&](auto crew) { loop.run(crew); });
     } else {
@@ -184,10 +186,10 @@ void backward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
                   summed(place.first + (source + k) * place.second);
           }
     };
-    put(Nets(found.e_w_x, 2).of<F>(m, nets), Cell::from_x, 0, n.inputs);
-    put(Nets(found.e_w_h, 2).of<F>(m, nets), Cell::from_h, n.inputs, n.cells);
+    put(Nets(found.ct_w_x, 2).of<F>(m, nets), Cell::from_x, 0, n.inputs);
+    put(Nets(found.ct_w_h, 2).of<F>(m, nets), Cell::from_h, n.inputs, n.cells);
     const int each[4] = {0, 1, 2, 3};
-    put(Nets(found.e_b, 1).of<F>(m, nets), each, n.inputs + n.cells, 1);
+    put(Nets(found.ct_b, 1).of<F>(m, nets), each, n.inputs + n.cells, 1);
   });
 }
 
@@ -254,40 +256,40 @@ ffi::Error run_forward_kept(bool reverse, int64_t cell, ffi::ThreadPool pool,
 
 ffi::Error run_backward(bool reverse, int64_t cell, ffi::ThreadPool pool,
                         Arg w_x, Arg w_h, Arg b, Arg xs, Arg h_0, Arg c_0,
-                        Arg lengths, Arg ys, Arg inside, Arg gates, Arg e_ys,
-                        Arg e_h, Arg e_c, Ret e_w_x, Ret e_w_h, Ret e_b,
-                        Ret e_xs, Ret e_h_0, Ret e_c_0) {
+                        Arg lengths, Arg ys, Arg inside, Arg gates, Arg ct_ys,
+                        Arg ct_h, Arg ct_c, Ret ct_w_x, Ret ct_w_h, Ret ct_b,
+                        Ret ct_xs, Ret ct_h_0, Ret ct_c_0) {
   return guarded("lstm_jax_backward", [&] {
     const Inputs in = {w_x, w_h, b, xs, h_0, c_0, lengths};
     Told told;
     ffi::Error error = told_of(cell, in, &told);
     if (error.failure()) return error;
-    const Dims nets = nets_of(*e_h_0, 2);
+    const Dims nets = nets_of(*ct_h_0, 2);
     const Dims all = {told.steps, told.batch, told.cells};
     const Dims state = {told.batch, told.cells};
     const int64_t rows = told.cell.rows * told.cells;
     // [0, 0, 0] where it is not wanted.
-    const bool wants_xs = e_xs->element_count();
+    const bool wants_xs = ct_xs->element_count();
     const Dims of_xs = {told.steps, told.batch, told.inputs};
     std::vector<Array> others = {
         {"ys", ys, all},
-        {"e_ys", e_ys, all},
-        {"e_h", e_h, state},
-        {"e_c", e_c, state},
-        {"e_w_x", *e_w_x, {rows, told.inputs}, true},
-        {"e_w_h", *e_w_h, {rows, told.cells}, true},
-        {"e_b", *e_b, {told.cell.biases * told.cells}, true},
-        {"e_h_0", *e_h_0, state, true},
-        {"e_c_0", *e_c_0, state, true},
+        {"ct_ys", ct_ys, all},
+        {"ct_h", ct_h, state},
+        {"ct_c", ct_c, state},
+        {"ct_w_x", *ct_w_x, {rows, told.inputs}, true},
+        {"ct_w_h", *ct_w_h, {rows, told.cells}, true},
+        {"ct_b", *ct_b, {told.cell.biases * told.cells}, true},
+        {"ct_h_0", *ct_h_0, state, true},
+        {"ct_c_0", *ct_c_0, state, true},
     };
-    if (wants_xs) others.push_back({"e_xs", *e_xs, of_xs, true});
+    if (wants_xs) others.push_back({"ct_xs", *ct_xs, of_xs, true});
     for (const Array& array : kept(told, inside, gates, false))
       others.push_back(array);
     error = check(told, nets, in, others);
     if (error.failure() || !product(nets)) return error;
     const Sizes n = sizes_of(told, kFacts[cell].biases, reverse);
-    const Kept kept = {ys, inside, gates, e_ys, e_h, e_c};
-    const Found found = {*e_w_x, *e_w_h, *e_b, *e_xs, *e_h_0, *e_c_0};
+    const Kept kept = {ys, inside, gates, ct_ys, ct_h, ct_c};
+    const Found found = {*ct_w_x, *ct_w_h, *ct_b, *ct_xs, *ct_h_0, *ct_c_0};
     kBackward[told.type == ffi::F64][cell](pool, n, nets, in, kept, found);
     return error;
   });

@@ -3,7 +3,7 @@
 // A step of a row is one product of [x(t), h(t-1)] with the weights of all net
 // inputs, in which the sums stay in registers until the new state has been
 // computed from them: nothing is stored between. Rows of a batch never meet, so
-// threads share out the batch and wait for nobody.
+// threads share out the batch and need no synchronization.
 #ifndef LSTM_JAX_NN_NATIVE_FORWARD_H_
 #define LSTM_JAX_NN_NATIVE_FORWARD_H_
 
@@ -30,9 +30,9 @@ LSTM_JAX_INLINE void nets_of(const Sizes& n, const F* packed, int64_t block,
 // The vectors of cells of one block of up to `Most` rows, one step. Of one row,
 // which waits for every step, all stays in registers.
 template <class F, class Cell, int Most>
-void step_there(const Sizes& n, const There<F>& a, const F* packed,
-                int64_t block, int64_t t, int64_t row, int rows, const F* h_tm1,
-                F* h_t, F* c) {
+void step_forward(const Sizes& n, const ForwardArrays<F>& a, const F* packed,
+                  int64_t block, int64_t t, int64_t row, int rows,
+                  const F* h_tm1, F* h_t, F* c) {
   constexpr int lanes = kLanes<F>;
   if (Most == 1) rows = 1;
   Vec<F> sums[Most][kAbreast];
@@ -86,10 +86,10 @@ void step_there(const Sizes& n, const There<F>& a, const F* packed,
 
 // All steps of rows [from, to) of the batch. Each thread of a crew calls `run`.
 template <class F, class Cell>
-class LoopThere {
+class ForwardLoop {
  public:
-  LoopThere(const Sizes& n, const There<F>& a, const F* packed, int64_t from,
-            int64_t to)
+  ForwardLoop(const Sizes& n, const ForwardArrays<F>& a, const F* packed,
+              int64_t from, int64_t to)
       : n_(n), a_(a), packed_(packed), from_(from), rows_(to - from),
         h_even_(rows_ * n.wide), h_odd_(rows_ * n.wide), c_(rows_ * n.wide) {
     for (int64_t r = 0; r < rows_; ++r) {
@@ -107,8 +107,8 @@ class LoopThere {
       crew.each(blocks_of<F>(n.row()), [&](int64_t block) {
         in_blocks(rows_, [&](int64_t row, int count) {
           const int64_t skip = row * n.wide;
-          constexpr auto few = step_there<F, Cell, 1>;
-          constexpr auto many = step_there<F, Cell, kRows>;
+          constexpr auto few = step_forward<F, Cell, 1>;
+          constexpr auto many = step_forward<F, Cell, kRows>;
           (count == 1 ? few : many)(n, a_, packed_, block, n.at(s), from_ + row,
                                     count, h_tm1 + skip, h_t + skip, c_ + skip);
         });
@@ -126,7 +126,7 @@ class LoopThere {
 
  private:
   const Sizes& n_;
-  const There<F> a_;
+  const ForwardArrays<F> a_;
   const F* packed_;
   const int64_t from_, rows_;
   Scratch<F> h_even_, h_odd_, c_;

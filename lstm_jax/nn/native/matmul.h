@@ -1,4 +1,4 @@
-// The products of a step, there and back. Sums stay in registers.
+// The products of a step, forward and backward. Sums stay in registers.
 #ifndef LSTM_JAX_NN_NATIVE_MATMUL_H_
 #define LSTM_JAX_NN_NATIVE_MATMUL_H_
 
@@ -177,8 +177,8 @@ LSTM_JAX_INLINE void nets(const Sizes& n, const F* packed, int64_t block,
   });
 }
 
-// The same for up to kAbreast vectors of columns, with rows and sums as the way
-// back has them: to[r][v] += sum over net inputs g and cells k of
+// The same for up to kAbreast vectors of columns, with rows and sums as the
+// backward pass has them: to[r][v] += sum over net inputs g and cells k of
 // w[g, k][v] e[r][g, k], over those that have weights there (`from`).
 template <class F>
 void recur(const Sizes& n, const F* w, const int* from, const F* e, int rows,
@@ -227,11 +227,11 @@ void over_rows(const Sizes& n, const F* w, int64_t columns, int64_t block,
   });
 }
 
-// A block of columns of `to` [rows, columns] = e_net W, plus `past`
+// A block of columns of `to` [rows, columns] = ct_net W, plus `past`
 // [rows, wide] if there.
 template <class F>
 void through(const Sizes& n, const F* w, const int* from, int64_t columns,
-             int64_t block, int64_t rows, const F* e_net, const F* past,
+             int64_t block, int64_t rows, const F* ct_net, const F* past,
              F* to) {
   constexpr int lanes = kLanes<F>;
   auto some = [&](const F* w, int64_t first, int vectors, int64_t row,
@@ -241,8 +241,8 @@ void through(const Sizes& n, const F* w, const int* from, int64_t columns,
       for (int r = 0; r < count; ++r)
         for (int v = 0; v < vectors; ++v)
           sums[r][v] = load(past + (row + r) * n.wide + first + v * lanes);
-    if (e_net)
-      recur<F>(n, w, from, e_net + row * n.row(), count, vectors, sums);
+    if (ct_net)
+      recur<F>(n, w, from, ct_net + row * n.row(), count, vectors, sums);
     for (int r = 0; r < count; ++r)
       for (int v = 0; v < vectors; ++v) {
         const int64_t at = first + v * lanes;

@@ -6,7 +6,7 @@
 
 namespace lstm_jax {
 
-// Vectors of sums that a row has in a product, at most. On the way there a
+// Vectors of sums that a row has in a product, at most. In the forward pass a
 // block of so many is one vector of cells with four net inputs, or up to four
 // vectors of cells with one.
 constexpr int kAbreast = 4;
@@ -41,7 +41,8 @@ constexpr int beside(int vectors) {
 // halves as `beside` has it, of the vectors [wide / lanes, nets], then biases
 // [wide / lanes, nets, lanes]; `b` has one for each net input.
 template <class F, class Cell>
-void pack_there(const Sizes& n, const F* w_x, const F* w_h, const F* b, F* to) {
+void pack_forward(const Sizes& n, const F* w_x, const F* w_h, const F* b,
+                  F* to) {
   constexpr int lanes = kLanes<F>;
   const int64_t sources = n.inputs + n.cells;
   F* biases = to + n.row() * sources;
@@ -70,7 +71,7 @@ void pack_there(const Sizes& n, const F* w_x, const F* w_h, const F* b, F* to) {
 // [nets C, block], in halves as `beside` has it, with zeros behind the last
 // column and where a net input has no rows (`from`).
 template <class F, int N>
-void pack_back(const Sizes& n, const F* w, const int (&from)[N],
+void pack_backward(const Sizes& n, const F* w, const int (&from)[N],
                int64_t columns, F* to) {
   constexpr int64_t lanes = kLanes<F>;
   const int64_t wide = (columns + lanes - 1) / lanes * lanes;

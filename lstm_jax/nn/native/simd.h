@@ -17,7 +17,7 @@
 
 namespace lstm_jax {
 
-// Bytes of a vector, and vectors of sums that the registers hold beside what is
+// Bytes of a vector, and vectors of sums that registers hold besides what is
 // added to them: three quarters of 32 or of 16.
 #if defined(__AVX512F__)
 constexpr int kBytes = 64;

@@ -78,9 +78,9 @@ struct Alone {
   }
 };
 
-// One of several threads that run the same program: a row of stages, `each`, of
-// which every one is done by whoever is there before the next begins. Who comes
-// late finds the first ones done.
+// One of several threads that run the same program: a row of stages, `each`.
+// The threads that have arrived do one before the next begins. A late thread
+// finds the first ones done.
 class Member {
  public:
   struct Shared {

@@ -9,7 +9,7 @@
 
 namespace lstm_jax {
 
-// sums over rows of e_net z^T, the gradient of the weights, transposed: K
+// sums over rows of ct_net z^T, the gradient of the weights, transposed: K
 // sources, side by side in rows that are `stride` apart, and N vectors of
 // columns, whose rows lie one behind the other.
 template <class F, int K, int N>
@@ -106,14 +106,14 @@ class Gradient {
       const int64_t sources = sources_of(n_);
       const int64_t column = block * kAbreast * kLanes<F>;
       F* to = total_ + column * sources;
-      alignas(kBytes) F errors[kRowsAtOnce * size];
+      alignas(kBytes) F cts[kRowsAtOnce * size];
       for (int64_t part = 0; rows_of(part); ++part) {
         const int64_t first = part * kRowsAtOnce, rows = rows_of(part);
         for (int64_t i = 0; i < rows; ++i)
-          copy(es_[first + i] + column, size, errors + i * size);
+          copy(es_[first + i] + column, size, cts + i * size);
         const F* z = packed_ + first * sources;
         auto add = [&](int64_t k, auto count) {
-          outer<F, count.value, N>(z + k * rows, count.value, errors, rows,
+          outer<F, count.value, N>(z + k * rows, count.value, cts, rows,
                                    to + k * size);
         };
         const bool x = hears(from_x_, block), h = hears(from_h_, block);
@@ -126,7 +126,7 @@ class Gradient {
   void clear() { xs_.clear(), hs_.clear(), es_.clear(); }
 
  private:
-  // Rows whose errors of a block of columns stay in the first cache.
+  // Rows whose cotangents of a block of columns stay in the first cache.
   static constexpr int64_t kRowsAtOnce = 128;
 
   // Rows that `pack` takes at once.

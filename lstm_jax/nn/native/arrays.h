@@ -57,21 +57,21 @@ class Scratch {
 
 struct Sizes {
   int64_t steps, batch, inputs, cells;  // T, B, I, C
-  int64_t wide;  // C up to a whole number of vectors
+  int64_t padded;  // C up to a whole number of vectors
   int64_t nets;  // net inputs of a cell, 4 or 1
   bool reverse;
 
   // Elements of all net inputs of a row.
-  int64_t row() const { return nets * wide; }
+  int64_t row() const { return nets * padded; }
 
   // The step that is taken s-th.
   int64_t at(int64_t s) const { return reverse ? steps - 1 - s : s; }
 };
 
-// Arrays of one net. `inside` [T, B, wide], the states c, and `gates`
-// [T, B, 4, wide], as `cells.h` has them, are what the backward pass needs
-// besides ys and only it sees. A cell without a state c has arrays of it that are never
-// read.
+// Arrays of one net. `inside` [T, B, padded], the states c, and `gates`
+// [T, B, 4, padded], as `cells.h` has them, are what the backward pass needs
+// besides ys and only it sees. A cell without a state c has arrays of it
+// that are never read.
 template <class F>
 struct ForwardArrays {
   const F *xs, *h_0, *c_0;  // [T, B, I], [B, C], [B, C]

@@ -17,24 +17,24 @@ struct Before {
 };
 
 // Some vectors of cells of some rows, one step backward. `after` is ct_net of
-// the step taken after this one, null: none; `ct_pass` cotangents of h that came
-// past frozen steps or past the net inputs.
+// the step taken after this one, null: none; `ct_pass` cotangents of h that
+// came past frozen steps or past the net inputs.
 template <class F, class Cell>
 void step_backward(const Sizes& n, const BackwardArrays<F>& a, const F* w,
                    const F* forward, int64_t first, int vectors, int64_t t,
                    Before<F> before, int64_t row, int rows, const F* after,
                    F* ct_net, F* ct_pass, F* ct_c) {
   constexpr int lanes = kLanes<F>;
-  Vec<F> sums[kRows][kAbreast];
+  Vec<F> sums[kRows][kVectorsPerBlock];
   for (int r = 0; r < rows; ++r)
     for (int v = 0; v < vectors; ++v)
-      sums[r][v] = load(ct_pass + r * n.wide + v * lanes);
+      sums[r][v] = load(ct_pass + r * n.padded + v * lanes);
   if (after) recur<F>(n, w, Cell::from_h, after, rows, vectors, sums);
 
   for (int v = 0; v < vectors; ++v) {
     const int64_t cell = first + v * lanes;
     const int count = int(std::min<int64_t>(lanes, n.cells - cell));
-    Vec<F> gates[kRows][kAbreast], states[kRows] = {};
+    Vec<F> gates[kRows][kVectorsPerBlock], states[kRows] = {};
     if (Cell::kGates && !a.gates)
       nets_of<F, Cell>(n, forward, cell / lanes, rows,
                        a.xs + (t * n.batch + row) * n.inputs, before.h, n.cells,
@@ -46,22 +46,22 @@ void step_backward(const Sizes& n, const BackwardArrays<F>& a, const F* w,
       } else if (a.gates) {
         const F* kept = a.gates + at * n.row() + cell;
         for (int g = 0; g < Cell::kNets; ++g)
-          gates[r][g] = load(kept + g * n.wide);
+          gates[r][g] = load(kept + g * n.padded);
       } else {
         Cell::template again<F>(gates[r]);
       }
       if (Cell::kInside)
         states[r] =
-            Cell::template ahead<F>(load(a.inside + at * n.wide + cell));
+            Cell::template ahead<F>(load(a.inside + at * n.padded + cell));
     }
     for (int r = 0; r < rows; ++r) {
       const int64_t at = t * n.batch + row + r;
-      const int64_t here = r * n.wide + v * lanes;
+      const int64_t here = r * n.padded + v * lanes;
       F* e = ct_net + r * n.row() + cell;
       if (t >= a.lengths[row + r]) {
         store(ct_pass + here, sums[r][v]);
         for (int g = 0; g < Cell::kNets; ++g)
-          store(e + g * n.wide, Vec<F>{});
+          store(e + g * n.padded, Vec<F>{});
         continue;
       }
       Vec<F> net[Cell::kNets];
@@ -73,7 +73,7 @@ void step_backward(const Sizes& n, const BackwardArrays<F>& a, const F* w,
         c_tm1 = load_part(before.c + r * before.stride_c + cell, count);
       const Vec<F> h_tm1 = load_part(before.h + r * n.cells + cell, count);
       Cell::template backward<F>(net, h_tm1, c_tm1, states[r], ct_h, ct_s);
-      for (int g = 0; g < Cell::kNets; ++g) store(e + g * n.wide, net[g]);
+      for (int g = 0; g < Cell::kNets; ++g) store(e + g * n.padded, net[g]);
       store(ct_pass + here, ct_h);
       store(ct_c + here, ct_s);
     }
@@ -96,16 +96,16 @@ class BackwardLoop {
                const Packed<F>& packed, int64_t from, int64_t to, F* total)
       : n_(n), a_(a), packed_(packed), from_(from), rows_(to - from),
         at_once_(std::max<int64_t>(
-            (n.wide > 256 ? kManyRows : kSomeRows) /
+            (n.padded > 256 ? kManyRows : kSomeRows) /
                 std::max<int64_t>(rows_, 1), 1)),
-        ct_pass_(rows_ * n.wide), ct_c_(rows_ * n.wide),
+        ct_pass_(rows_ * n.padded), ct_c_(rows_ * n.padded),
         ring_((at_once_ + 1) * rows_ * n.row()),
-        own_h_(rows_ * n.cells), own_c_(rows_ * n.wide),
+        own_h_(rows_ * n.cells), own_c_(rows_ * n.padded),
         gradient_(n, Cell::from_x, Cell::from_h, at_once_ * rows_, total) {
     for (int64_t r = 0; r < rows_; ++r) {
       const int64_t skip = (from + r) * n.cells;
-      std::copy_n(a.ct_h + skip, n.cells, ct_pass_ + r * n.wide);
-      std::copy_n(a.ct_c + skip, n.cells, ct_c_ + r * n.wide);
+      std::copy_n(a.ct_h + skip, n.cells, ct_pass_ + r * n.padded);
+      std::copy_n(a.ct_c + skip, n.cells, ct_c_ + r * n.padded);
     }
   }
 
@@ -120,7 +120,7 @@ class BackwardLoop {
       crew.each(blocks_of<F>(n.cells), [&](int64_t block) {
         auto some = [&](const F* w, int64_t first, int vectors, int64_t row,
                         int count) {
-          const int64_t skip = row * n.wide;
+          const int64_t skip = row * n.padded;
           Before<F> here = {before.h + row * n.cells,
                             before.c + row * before.stride_c, before.stride_c};
           step_backward<F, Cell>(
@@ -155,7 +155,7 @@ class BackwardLoop {
     });
     crew.each(1, [&](int64_t) {
       for (int64_t r = 0; r < rows_; ++r)
-        std::copy_n(ct_c_ + r * n.wide, n.cells,
+        std::copy_n(ct_c_ + r * n.padded, n.cells,
                     a_.ct_c_0 + (from_ + r) * n.cells);
     });
   }
@@ -178,10 +178,10 @@ class BackwardLoop {
   Before<F> before_of(int64_t s) const {
     if (s == 0)
       return {a_.h_0 + from_ * n_.cells, a_.c_0 + from_ * n_.cells, n_.cells};
-    if (n_.reverse) return {own_h_, own_c_, n_.wide};
+    if (n_.reverse) return {own_h_, own_c_, n_.padded};
     const int64_t skip = n_.at(s - 1) * n_.batch + from_;
-    const F* c = Cell::kInside ? a_.inside + skip * n_.wide : nullptr;
-    return {h_before(s, 0), c, n_.wide};
+    const F* c = Cell::kInside ? a_.inside + skip * n_.padded : nullptr;
+    return {h_before(s, 0), c, n_.padded};
   }
 
   // Where not all rows begin in the same step.
@@ -192,8 +192,8 @@ class BackwardLoop {
       const F* c =
           starts(s, r)
               ? a_.c_0 + (from_ + r) * n_.cells
-              : a_.inside + (n_.at(s - 1) * n_.batch + from_ + r) * n_.wide;
-      std::copy_n(c, n_.cells, own_c_ + r * n_.wide);
+              : a_.inside + (n_.at(s - 1) * n_.batch + from_ + r) * n_.padded;
+      std::copy_n(c, n_.cells, own_c_ + r * n_.padded);
     }
   }
 

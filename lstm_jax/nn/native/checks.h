@@ -98,7 +98,7 @@ struct Inputs {
 // The sizes that xs, h_0 and the cell say, by which the others are judged.
 struct Told {
   ffi::DataType type;
-  int64_t steps, batch, inputs, cells, wide;
+  int64_t steps, batch, inputs, cells, padded;
   Facts cell;
 };
 
@@ -126,7 +126,7 @@ inline ffi::Error told_of(int64_t cell, const Inputs& in, Told* told) {
   told->type = type;
   told->steps = xs[last - 2], told->batch = xs[last - 1];
   told->inputs = xs[last], told->cells = h_0.back();
-  told->wide = (told->cells + lanes - 1) / lanes * lanes;
+  told->padded = (told->cells + lanes - 1) / lanes * lanes;
   told->cell = kFacts[cell];
   return ffi::Error::Success();
 }
@@ -168,9 +168,9 @@ inline std::vector<Array> kept(const Told& told, ffi::AnyBuffer inside,
   const auto dims = gates.dimensions();
   const bool some = told.cell.gates && dims.size() && dims.back();
   return {{"inside", inside,
-           {told.steps, told.batch, told.cell.inside ? told.wide : 0}, made},
+           {told.steps, told.batch, told.cell.inside ? told.padded : 0}, made},
           {"gates", gates,
-           {told.steps, told.batch, 4, some ? told.wide : 0}, made}};
+           {told.steps, told.batch, 4, some ? told.padded : 0}, made}};
 }
 
 // The axes in front of an array's own; none where it has not even those.

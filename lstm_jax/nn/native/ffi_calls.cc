@@ -41,7 +41,8 @@ int64_t product(const Dims& sizes) {
 Sizes sizes_of(const Told& told, int64_t nets, bool reverse) {
   // Without sequences there are no steps, however many are said.
   const int64_t steps = told.batch ? told.steps : 0;
-  return {steps, told.batch, told.inputs, told.cells, told.wide, nets, reverse};
+  return {steps,       told.batch, told.inputs, told.cells,
+          told.padded, nets,       reverse};
 }
 
 // How the work of some nets is shared out.
@@ -98,7 +99,7 @@ void forward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
     if (shares.steps) {
       together(pool, [&](auto crew) { loop.run(crew); });
     } else {
-      loop.run(Alone());
+      loop.run(SerialExecutor());
     }
   });
 }
@@ -164,7 +165,7 @@ void backward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
     if (shares.steps) {
       together(pool, [&](auto crew) { loop.run(crew); });
     } else {
-      loop.run(Alone());
+      loop.run(SerialExecutor());
     }
   });
   in_parallel(pool, count, [&](int64_t m) {
@@ -180,7 +181,7 @@ void backward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
       for (int64_t gate = 0; gate < n.nets; ++gate)
         if (from[gate] >= 0)
           for (int64_t c = 0; c < n.cells; ++c) {
-            const auto place = Gradient<F>::place_of(n, gate * n.wide + c);
+            const auto place = Gradient<F>::place_of(n, gate * n.padded + c);
             for (int64_t k = 0; k < count; ++k)
               to[(from[gate] * n.cells + c) * count + k] =
                   summed(place.first + (source + k) * place.second);

@@ -17,7 +17,8 @@ namespace lstm_jax {
 template <class F, class Cell, int Most>
 LSTM_JAX_INLINE void nets_of(const Sizes& n, const F* packed, int64_t block,
                              int rows, const F* x, const F* h_tm1,
-                             int64_t stride, Vec<F> (&to)[Most][kAbreast]) {
+                             int64_t stride,
+                             Vec<F> (&to)[Most][kVectorsPerBlock]) {
   constexpr int from_x = used(Cell::from_x), from_h = used(Cell::from_h);
   if constexpr (Most == 1) {
     nets<F, from_x, from_h>(n, packed, block, 1, x, h_tm1, stride, to);
@@ -35,36 +36,37 @@ void step_forward(const Sizes& n, const ForwardArrays<F>& a, const F* packed,
                   const F* h_tm1, F* h_t, F* c) {
   constexpr int lanes = kLanes<F>;
   if (Most == 1) rows = 1;
-  Vec<F> sums[Most][kAbreast];
+  Vec<F> sums[Most][kVectorsPerBlock];
   const F* x = a.xs + (t * n.batch + row) * n.inputs;
-  nets_of<F, Cell>(n, packed, block, rows, x, h_tm1, n.wide, sums);
+  nets_of<F, Cell>(n, packed, block, rows, x, h_tm1, n.padded, sums);
 
   const int vectors = vectors_of<F>(n.row(), block) / Cell::kNets;
 #pragma GCC unroll 4
-  for (int v = 0; v < kAbreast / Cell::kNets; ++v) {
+  for (int v = 0; v < kVectorsPerBlock / Cell::kNets; ++v) {
     if (v == vectors) break;
-    const int64_t first = (block * (kAbreast / Cell::kNets) + v) * lanes;
+    const int64_t first =
+        (block * (kVectorsPerBlock / Cell::kNets) + v) * lanes;
     const int count = int(std::min<int64_t>(lanes, n.cells - first));
     Vec<F> net[Most][Cell::kNets], states[Most];
     for (int r = 0; r < rows; ++r) {
       for (int g = 0; g < Cell::kNets; ++g)
         net[r][g] = sums[r][v * Cell::kNets + g];
-      states[r] = load(c + r * n.wide + first);
+      states[r] = load(c + r * n.padded + first);
       Cell::template first<F>(net[r], states[r]);
     }
     for (int r = 0; r < rows; ++r) {
       const int64_t at = t * n.batch + row + r;
       F* y = a.ys + at * n.cells + first;
-      const int64_t here = r * n.wide + first;
+      const int64_t here = r * n.padded + first;
       if (t >= a.lengths[row + r]) {
         store(h_t + here, load(h_tm1 + here));
         store_part(y, Vec<F>{}, count);
         // Never read, but who looks for nan in all that is made finds none.
         if (Cell::kInside && a.inside)
-          store(a.inside + at * n.wide + first, Vec<F>{});
+          store(a.inside + at * n.padded + first, Vec<F>{});
         if (Cell::kGates && a.gates)
           for (int g = 0; g < Cell::kNets; ++g)
-            store(a.gates + at * n.row() + first + g * n.wide, Vec<F>{});
+            store(a.gates + at * n.row() + first + g * n.padded, Vec<F>{});
         continue;
       }
       Vec<F> h_now = load(h_tm1 + here);
@@ -74,11 +76,11 @@ void step_forward(const Sizes& n, const ForwardArrays<F>& a, const F* packed,
       store(h_t + here, h_now);
       store_part(y, h_now, count);
       if (Cell::kInside && a.inside)
-        store(a.inside + at * n.wide + first, c_now);
+        store(a.inside + at * n.padded + first, c_now);
       if (Cell::kGates && a.gates) {
         F* gates = a.gates + at * n.row() + first;
         for (int g = 0; g < Cell::kNets; ++g)
-          store(gates + g * n.wide, net[r][g]);
+          store(gates + g * n.padded, net[r][g]);
       }
     }
   }
@@ -91,11 +93,12 @@ class ForwardLoop {
   ForwardLoop(const Sizes& n, const ForwardArrays<F>& a, const F* packed,
               int64_t from, int64_t to)
       : n_(n), a_(a), packed_(packed), from_(from), rows_(to - from),
-        h_even_(rows_ * n.wide), h_odd_(rows_ * n.wide), c_(rows_ * n.wide) {
+        h_even_(rows_ * n.padded), h_odd_(rows_ * n.padded),
+        c_(rows_ * n.padded) {
     for (int64_t r = 0; r < rows_; ++r) {
       const int64_t skip = (from + r) * n.cells;
-      std::copy_n(a.h_0 + skip, n.cells, h_even_ + r * n.wide);
-      std::copy_n(a.c_0 + skip, n.cells, c_ + r * n.wide);
+      std::copy_n(a.h_0 + skip, n.cells, h_even_ + r * n.padded);
+      std::copy_n(a.c_0 + skip, n.cells, c_ + r * n.padded);
     }
   }
 
@@ -106,7 +109,7 @@ class ForwardLoop {
     for (int64_t s = 0; s < n.steps; ++s) {
       crew.each(blocks_of<F>(n.row()), [&](int64_t block) {
         in_blocks(rows_, [&](int64_t row, int count) {
-          const int64_t skip = row * n.wide;
+          const int64_t skip = row * n.padded;
           constexpr auto few = step_forward<F, Cell, 1>;
           constexpr auto many = step_forward<F, Cell, kRows>;
           (count == 1 ? few : many)(n, a_, packed_, block, n.at(s), from_ + row,
@@ -118,8 +121,8 @@ class ForwardLoop {
     crew.each(1, [&](int64_t) {
       for (int64_t r = 0; r < rows_; ++r) {
         const int64_t skip = (from_ + r) * n.cells;
-        std::copy_n(h_tm1 + r * n.wide, n.cells, a_.h + skip);
-        std::copy_n(c_ + r * n.wide, n.cells, a_.c + skip);
+        std::copy_n(h_tm1 + r * n.padded, n.cells, a_.h + skip);
+        std::copy_n(c_ + r * n.padded, n.cells, a_.c + skip);
       }
     });
   }

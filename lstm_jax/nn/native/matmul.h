@@ -55,7 +55,7 @@ LSTM_JAX_INLINE void in_registers(const Some& some) {
 template <class F, int R, int C, int N, class Sources>
 LSTM_JAX_INLINE void accumulate(int64_t all, const Sources& sources,
                                 Vec<F> (&sums)[R][C][N]) {
-  constexpr int side = beside(N), size = side * kLanes<F>;
+  constexpr int side = half_block(N), size = side * kLanes<F>;
   const int64_t apart = all * size;
   in_registers<R, C, N>([&](auto row, auto rows, auto first, auto vectors) {
     constexpr int r0 = row.value, v0 = first.value;
@@ -117,7 +117,7 @@ LSTM_JAX_INLINE void as_constant(int number, const Some& some) {
   if (number == 6) some(std::integral_constant<int, 6>());
 }
 
-// The same for a number from 1 to kAbreast.
+// The same for a number from 1 to kVectorsPerBlock.
 template <class Some>
 LSTM_JAX_INLINE void as_abreast(int number, const Some& some) {
   switch (number) {
@@ -139,14 +139,15 @@ inline void in_blocks(int64_t rows, const Some& some) {
   }
 }
 
-// The net inputs of one block of some rows, of which X (as `used` has it) hear
+// The net inputs of one block of some rows, of which X (as `used` has it) read
 // inputs and H cells. How a sum is taken depends on no other row.
 template <class F, int X, int H, int Most>
 LSTM_JAX_INLINE void nets(const Sizes& n, const F* packed, int64_t block,
                           int rows, const F* x, const F* h_tm1, int64_t stride,
-                          Vec<F> (&to)[Most][kAbreast]) {
+                          Vec<F> (&to)[Most][kVectorsPerBlock]) {
   constexpr int lanes = kLanes<F>;
-  const int64_t sources = n.inputs + n.cells, skip = block * kAbreast * lanes;
+  const int64_t sources = n.inputs + n.cells;
+  const int64_t skip = block * kVectorsPerBlock * lanes;
   const F* b = packed + n.row() * sources + skip;
   const F* w = packed + skip * sources;
   constexpr std::integral_constant<int, X> from_x;
@@ -155,7 +156,7 @@ LSTM_JAX_INLINE void nets(const Sizes& n, const F* packed, int64_t block,
     constexpr int R = count.value;
     as_abreast(vectors_of<F>(n.row(), block), [&](auto abreast)
                                                   LSTM_JAX_INLINED {
-      constexpr int N = abreast.value, chains = kAbreast / N;
+      constexpr int N = abreast.value, chains = kVectorsPerBlock / N;
       Vec<F> sums[R][chains][N] = {};
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r)
@@ -165,7 +166,7 @@ LSTM_JAX_INLINE void nets(const Sizes& n, const F* packed, int64_t block,
           sources,
           [&](const auto& add) LSTM_JAX_INLINED {
             add(from_x, w, x, n.inputs, n.inputs);
-            add(from_h, w + n.inputs * beside(N) * lanes, h_tm1, stride,
+            add(from_h, w + n.inputs * half_block(N) * lanes, h_tm1, stride,
                 n.cells);
           },
           sums);
@@ -177,12 +178,12 @@ LSTM_JAX_INLINE void nets(const Sizes& n, const F* packed, int64_t block,
   });
 }
 
-// The same for up to kAbreast vectors of columns, with rows and sums as the
-// backward pass has them: to[r][v] += sum over net inputs g and cells k of
+// The same for up to kVectorsPerBlock vectors of columns, with rows and sums as
+// the backward pass has them: to[r][v] += sum over net inputs g and cells k of
 // w[g, k][v] e[r][g, k], over those that have weights there (`from`).
 template <class F>
 void recur(const Sizes& n, const F* w, const int* from, const F* e, int rows,
-           int vectors, Vec<F> (&to)[kRows][kAbreast]) {
+           int vectors, Vec<F> (&to)[kRows][kVectorsPerBlock]) {
   as_constant(rows, [&](auto count) {
     constexpr int R = count.value;
     as_abreast(vectors, [&](auto abreast) {
@@ -195,8 +196,8 @@ void recur(const Sizes& n, const F* w, const int* from, const F* e, int rows,
           [&](const auto& add) LSTM_JAX_INLINED {
             for (int64_t gate = 0; gate < n.nets; ++gate)
               if (from[gate] >= 0)
-                add(all, w + gate * n.cells * beside(N) * kLanes<F>,
-                    e + gate * n.wide, n.row(), n.cells);
+                add(all, w + gate * n.cells * half_block(N) * kLanes<F>,
+                    e + gate * n.padded, n.row(), n.cells);
           },
           sums);
 #pragma GCC unroll 8
@@ -211,7 +212,7 @@ void recur(const Sizes& n, const F* w, const int* from, const F* e, int rows,
 template <class F, int X, int H>
 void nets_of_rows(const Sizes& n, const F* packed, int64_t block, int rows,
                   const F* x, const F* h_tm1, int64_t stride,
-                  Vec<F> (&to)[kRows][kAbreast]) {
+                  Vec<F> (&to)[kRows][kVectorsPerBlock]) {
   nets<F, X, H>(n, packed, block, rows, x, h_tm1, stride, to);
 }
 
@@ -220,7 +221,7 @@ void nets_of_rows(const Sizes& n, const F* packed, int64_t block, int rows,
 template <class F, class Some>
 void over_rows(const Sizes& n, const F* w, int64_t columns, int64_t block,
                int64_t rows, const Some& some) {
-  const int64_t first = block * kAbreast * kLanes<F>;
+  const int64_t first = block * kVectorsPerBlock * kLanes<F>;
   const int vectors = vectors_of<F>(columns, block);
   in_blocks(rows, [&](int64_t row, int count) {
     some(w + n.nets * n.cells * first, first, vectors, row, count);
@@ -228,7 +229,7 @@ void over_rows(const Sizes& n, const F* w, int64_t columns, int64_t block,
 }
 
 // A block of columns of `to` [rows, columns] = ct_net W, plus `past`
-// [rows, wide] if there.
+// [rows, padded] if there.
 template <class F>
 void through(const Sizes& n, const F* w, const int* from, int64_t columns,
              int64_t block, int64_t rows, const F* ct_net, const F* past,
@@ -236,11 +237,11 @@ void through(const Sizes& n, const F* w, const int* from, int64_t columns,
   constexpr int lanes = kLanes<F>;
   auto some = [&](const F* w, int64_t first, int vectors, int64_t row,
                   int count) {
-    Vec<F> sums[kRows][kAbreast] = {};
+    Vec<F> sums[kRows][kVectorsPerBlock] = {};
     if (past)
       for (int r = 0; r < count; ++r)
         for (int v = 0; v < vectors; ++v)
-          sums[r][v] = load(past + (row + r) * n.wide + first + v * lanes);
+          sums[r][v] = load(past + (row + r) * n.padded + first + v * lanes);
     if (ct_net)
       recur<F>(n, w, from, ct_net + row * n.row(), count, vectors, sums);
     for (int r = 0; r < count; ++r)

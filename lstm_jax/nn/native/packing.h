@@ -9,15 +9,15 @@ namespace lstm_jax {
 // Vectors of sums that a row has in a product, at most. In the forward pass a
 // block of so many is one vector of cells with four net inputs, or up to four
 // vectors of cells with one.
-constexpr int kAbreast = 4;
+constexpr int kVectorsPerBlock = 4;
 
 // Rows of a product that are computed together, for each weight that is read.
 constexpr int kRows = 6;
 
-// Blocks of `kAbreast` vectors that `columns` make.
+// Blocks of `kVectorsPerBlock` vectors that `columns` make.
 template <class F>
 int64_t blocks_of(int64_t columns) {
-  const int64_t size = kAbreast * kLanes<F>;
+  const int64_t size = kVectorsPerBlock * kLanes<F>;
   return (columns + size - 1) / size;
 }
 
@@ -25,21 +25,22 @@ int64_t blocks_of(int64_t columns) {
 template <class F>
 int vectors_of(int64_t columns, int64_t block) {
   constexpr int64_t lanes = kLanes<F>;
-  const int64_t left = columns - block * kAbreast * lanes;
-  return int(std::min<int64_t>(kAbreast, (left + lanes - 1) / lanes));
+  const int64_t left = columns - block * kVectorsPerBlock * lanes;
+  return int(std::min<int64_t>(kVectorsPerBlock, (left + lanes - 1) / lanes));
 }
 
 // Vectors of a block that lie side by side for each source: all `vectors`, or a
 // half of a whole block where the registers hold the sums of no more. A product
 // then goes through one half after the other, and what it reads next lies next.
-constexpr int beside(int vectors) {
-  const bool halves = vectors == kAbreast && kSums < kRows * kAbreast;
+constexpr int half_block(int vectors) {
+  const bool halves =
+      vectors == kVectorsPerBlock && kSums < kRows * kVectorsPerBlock;
   return halves ? vectors / 2 : vectors;
 }
 
 // Weights with the vector of cells last: blocks [I + C, vectors, lanes], in
-// halves as `beside` has it, of the vectors [wide / lanes, nets], then biases
-// [wide / lanes, nets, lanes]; `b` has one for each net input.
+// halves as `half_block` has it, of the vectors [padded / lanes, nets], then
+// biases [padded / lanes, nets, lanes]; `b` has one for each net input.
 template <class F, class Cell>
 void pack_forward(const Sizes& n, const F* w_x, const F* w_h, const F* b,
                   F* to) {
@@ -49,10 +50,11 @@ void pack_forward(const Sizes& n, const F* w_x, const F* w_h, const F* b,
   for (int64_t gate = 0; gate < Cell::kNets; ++gate)
     for (int64_t c = 0; c < n.cells; ++c) {
       const int64_t vector = c / lanes * Cell::kNets + gate, lane = c % lanes;
-      const int64_t block = vector / kAbreast, v = vector % kAbreast;
-      const int side = beside(vectors_of<F>(n.row(), block));
+      const int64_t block = vector / kVectorsPerBlock;
+      const int64_t v = vector % kVectorsPerBlock;
+      const int side = half_block(vectors_of<F>(n.row(), block));
       const int64_t stride = side * lanes;
-      F* first = to + block * kAbreast * sources * lanes +
+      F* first = to + block * kVectorsPerBlock * sources * lanes +
                  (v / side * sources * side + v % side) * lanes + lane;
       const int64_t x_row = Cell::from_x[gate] * n.cells + c;
       const int64_t h_row = Cell::from_h[gate] * n.cells + c;
@@ -67,16 +69,17 @@ void pack_forward(const Sizes& n, const F* w_x, const F* w_h, const F* b,
     }
 }
 
-// A matrix [rows, columns] in blocks of up to kAbreast vectors of columns, each
-// [nets C, block], in halves as `beside` has it, with zeros behind the last
-// column and where a net input has no rows (`from`).
+// A matrix [rows, columns] in blocks of up to kVectorsPerBlock vectors of
+// columns, each [nets C, block], in halves as `half_block` has it, with zeros
+// behind the last column and where a net input has no rows (`from`).
 template <class F, int N>
 void pack_backward(const Sizes& n, const F* w, const int (&from)[N],
                int64_t columns, F* to) {
   constexpr int64_t lanes = kLanes<F>;
-  const int64_t wide = (columns + lanes - 1) / lanes * lanes;
-  for (int64_t first = 0, size; first < wide; first += size) {
-    size = beside(vectors_of<F>(columns, first / (kAbreast * lanes))) * lanes;
+  const int64_t padded = (columns + lanes - 1) / lanes * lanes;
+  for (int64_t first = 0, size; first < padded; first += size) {
+    const int64_t block = first / (kVectorsPerBlock * lanes);
+    size = half_block(vectors_of<F>(columns, block)) * lanes;
     const int64_t held = std::min(size, columns - first);
     for (const int rows : from)
       for (int64_t c = 0; c < n.cells; ++c, to += size)
@@ -89,7 +92,7 @@ void pack_backward(const Sizes& n, const F* w, const int (&from)[N],
 // where vectors are net inputs, those with rows (`from_x` or `from_h`).
 template <int N>
 constexpr int used(const int (&from)[N]) {
-  if (N == 1) return (1 << kAbreast) - 1;
+  if (N == 1) return (1 << kVectorsPerBlock) - 1;
   int bits = 0;
   for (int v = 0; v < N; ++v) bits |= (from[v] >= 0) << v;
   return bits;

@@ -70,8 +70,8 @@ inline void in_parallel(xla::ffi::ThreadPool& pool, int64_t count,
   if (shared->thrown) std::rethrow_exception(shared->thrown);
 }
 
-// A crew of one.
-struct Alone {
+// A crew of one thread.
+struct SerialExecutor {
   template <class Work>
   void each(int64_t count, const Work& work) {
     for (int64_t i = 0; i < count; ++i) work(i);
@@ -81,13 +81,13 @@ struct Alone {
 // One of several threads that run the same program: a row of stages, `each`.
 // The threads that have arrived do one before the next begins. A late thread
 // finds the first ones done.
-class Member {
+class Worker {
  public:
   struct Shared {
     std::atomic<int64_t> next{0}, done{0};
   };
 
-  explicit Member(Shared* shared) : shared_(shared) {}
+  explicit Worker(Shared* shared) : shared_(shared) {}
 
   template <class Work>
   void each(int64_t count, const Work& work) {
@@ -114,7 +114,7 @@ class Member {
 template <class Program>
 void together(xla::ffi::ThreadPool& pool, const Program& program) {
   struct Shared {
-    Member::Shared stages;
+    Worker::Shared stages;
     std::mutex mutex;
     std::condition_variable left;
     int inside = 0;
@@ -128,14 +128,14 @@ void together(xla::ffi::ThreadPool& pool, const Program& program) {
         if (shared->over) return;  // `program` is no more
         ++shared->inside;
       }
-      program(Member(&shared->stages));
+      program(Worker(&shared->stages));
       std::lock_guard<std::mutex> lock(shared->mutex);
       --shared->inside;
       shared->left.notify_all();
     };
     if (!called(pool, help)) break;
   }
-  program(Member(&shared->stages));
+  program(Worker(&shared->stages));
   std::unique_lock<std::mutex> lock(shared->mutex);
   shared->over = true;
   shared->left.wait(lock, [&] { return shared->inside == 0; });

@@ -62,7 +62,7 @@ class Gradient {
   // Where `total` has a column of the first source, and how far apart sources
   // are there.
   static std::pair<int64_t, int64_t> place_of(const Sizes& n, int64_t column) {
-    constexpr int64_t size = kAbreast * kLanes<F>;
+    constexpr int64_t size = kVectorsPerBlock * kLanes<F>;
     const int64_t block = column / size;
     return {block * size * sources_of(n) + column % size,
             vectors_of<F>(n.row(), block) * kLanes<F>};
@@ -99,12 +99,12 @@ class Gradient {
     }
   }
 
-  // A block of up to kAbreast vectors of columns.
+  // A block of up to kVectorsPerBlock vectors of columns.
   void settle(int64_t block) {
     as_abreast(vectors_of<F>(n_.row(), block), [&](auto abreast) {
       constexpr int N = abreast.value, size = N * kLanes<F>;
       const int64_t sources = sources_of(n_);
-      const int64_t column = block * kAbreast * kLanes<F>;
+      const int64_t column = block * kVectorsPerBlock * kLanes<F>;
       F* to = total_ + column * sources;
       alignas(kBytes) F cts[kRowsAtOnce * size];
       for (int64_t part = 0; rows_of(part); ++part) {
@@ -116,7 +116,8 @@ class Gradient {
           outer<F, count.value, N>(z + k * rows, count.value, cts, rows,
                                    to + k * size);
         };
-        const bool x = hears(from_x_, block), h = hears(from_h_, block);
+        const bool x = has_weights(from_x_, block);
+        const bool h = has_weights(from_h_, block);
         over_sources(x ? 0 : n_.inputs, h ? sources : n_.inputs, add);
         if (!h) over_sources(sources - 1, sources, add);
       }
@@ -134,7 +135,7 @@ class Gradient {
 
   // Calls `some(k, count)`, `count` a constant, for the blocks of sources from
   // `first` on, in the one order that both `pack` and `settle` go through. Some
-  // net inputs may hear not all sides: then no block has sources of several.
+  // net inputs may read not all sides: then no block has sources of several.
   template <class Some>
   void over_sources(int64_t first, int64_t end, const Some& some) const {
     const int64_t sides[] = {0, whole_ ? 0 : n_.inputs,
@@ -149,9 +150,10 @@ class Gradient {
   }
 
   // Whether net inputs of a block of columns have weights from there.
-  bool hears(const int* from, int64_t block) const {
+  bool has_weights(const int* from, int64_t block) const {
     for (int v = 0; v < vectors_of<F>(n_.row(), block); ++v)
-      if (from[(block * kAbreast + v) * kLanes<F> / n_.wide] >= 0) return true;
+      if (from[(block * kVectorsPerBlock + v) * kLanes<F> / n_.padded] >= 0)
+        return true;
     return false;
   }
 
@@ -165,7 +167,7 @@ class Gradient {
   F* total_;
   const int64_t most_rows_;
   std::vector<const F*> xs_, hs_, es_;
-  const bool whole_;  // all net inputs hear inputs and cells
+  const bool whole_;  // all net inputs read inputs and cells
   Scratch<F> packed_, lines_;
 };
 

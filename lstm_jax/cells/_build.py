@@ -15,10 +15,10 @@ from lstm_jax.ops.initial import check_numbers
 from lstm_jax.ops.step import step_of
 from lstm_jax.types import Array, Carry, Cell, Equations, InternalState, Params
 
-Asked = ParamSpec('Asked')
+Options = ParamSpec('Options')
 
 
-def factory(make: Callable[Asked, Cell]) -> Callable[Asked, Cell]:
+def factory(make: Callable[Options, Cell]) -> Callable[Options, Cell]:
   """Decorates what makes a cell: its arguments are checked, its cells shared.
 
   Sizes (what is annotated as `int`) are at least 1, `num_outputs` may be 0: a

@@ -4,7 +4,7 @@ Arrays are as users of layers have them, features last and time first:
 `[T, B, I]` for a batch of B sequences, `[T, I]` for one. Weights are those of
 the cell, shared by the batch; `jax.vmap` maps over models, seeds or anything.
 
-Two things are often confused. *Truncating* stops errors and keeps the state:
+Two things are often confused. *Truncating* stops gradients, keeps the state:
 `cut_every`, or chunks that hand `last` on as `state` through
 `jax.lax.stop_gradient`. *Resetting* forgets the state: `reset`.
 """
@@ -62,7 +62,7 @@ def run(
     reverse: from the last step of each sequence to its first; outputs stay at
       the steps that they belong to.
     noise: masks for dropout and zoneout.
-    cut_every: errors are stopped before steps 0, cut_every, 2 cut_every, ...,
+    cut_every: gradients stop before steps 0, cut_every, 2 cut_every, ...,
       counted in processing order from the first step of `xs`. None: nowhere.
     outputs, states, gates: whether to keep these for every step.
     checkpoint_every: steps between two states that are stored for the backward

@@ -148,7 +148,7 @@ class Equations(NamedTuple):
     advance: `(extra, carry_tm1, net [U, *]) -> (carry_t, gates)`; gates is a
       dictionary of the activations inside, name -> array. With
       `separate_nets`: `(extra, carry_tm1, net_x [R, *], net_h [Q, *])`.
-    output: name of the carry field y that a layer puts out, `[C, *]`.
+    output: name of the carry field y that a layer outputs, `[C, *]`.
     recurrent: a `Connection` for each z_i; none: net_h is 0.
     extra: `params -> tuple` of the other weights of the hidden layer.
     bias: whether there is b.

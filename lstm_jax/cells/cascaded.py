@@ -1,4 +1,4 @@
-"""A net in cascade: each hidden unit hears itself and the units before it.
+"""A network in cascade: each hidden unit reads itself and the units before it.
 
 The architecture of Recurrent Cascade-Correlation, Fahlman, "The recurrent
 cascade-correlation architecture", NIPS 3, 1991; without the self links it is
@@ -65,7 +65,7 @@ def cascaded(
     net_k(t) = sum_i w_ki V_i(t) + sum_l w_kl x_l(t) + b_k,  V(0) = 0
 
   A step takes as many stages as there are units. A unit whose weights are all 0
-  and that no output unit hears is as good as absent.
+  and that no output unit reads is as good as absent.
 
   Args:
     num_inputs: I.

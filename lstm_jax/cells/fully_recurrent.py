@@ -1,8 +1,8 @@
-"""Fully recurrent net: one layer in which some units are the outputs.
+"""Fully recurrent network: one layer in which some units are the outputs.
 
 Williams & Zipser, "A learning algorithm for continually running fully recurrent
-neural networks", Neural Computation 1(2), 1989: the net of the rows of RTRL in
-Table 1 of the 1997 paper.
+neural networks", Neural Computation 1(2), 1989: the network of the rows of RTRL
+in Table 1 of the 1997 paper.
 """
 
 from typing import NamedTuple
@@ -40,13 +40,13 @@ def fully_recurrent(
   hidden: int = 3,
   bias: bool = False,
 ) -> Cell:
-  r"""Fully recurrent net: logistic units that all hear each other.
+  r"""Fully recurrent network: logistic units, each connected to all.
 
     net(t) = W_x x(t) + W_y y(t-1) [+ b],  y(t) = f(net(t)),  y(0) = 0
 
   The first K units are the output units, `net_k` is their part of `net`; what
   the hidden units make of an input reaches them one step later. f is logistic
-  for all units: what the layer hears of its output units is f(net_k), so that
+  for all units: what the layer reads of its output units is f(net_k), so that
   a task should have logistic output units too (`output=logistic`).
 
   Args:

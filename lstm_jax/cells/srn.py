@@ -1,7 +1,7 @@
-"""Simple recurrent net: one layer of units that hear each other.
+"""Simple recurrent network: one layer of units connected to each other.
 
-Elman, "Finding structure in time", Cognitive Science 14, 1990. The nets that
-the 1997 paper trains by RTRL, BPTT and Elman's rule are instances of it.
+Elman, "Finding structure in time", Cognitive Science 14, 1990. The networks
+that the 1997 paper trains by RTRL, BPTT and Elman's rule are instances of it.
 """
 
 from typing import Literal, NamedTuple
@@ -54,23 +54,23 @@ def srn(
   hidden_bias: bool = True,
   output_bias: bool = True,
 ) -> Cell:
-  r"""Simple recurrent net: hidden units that hear each other.
+  r"""Simple recurrent network: hidden units connected to each other.
 
     h(t) = f(W_x x(t) + W_h h(t-1) + b),  h(0) = 0
     net_k(t) = W_out h(t) [+ W_out_x x(t)] + b_out
 
   The recurrent layer is fully recurrent; the output units are outside it and
-  feed nothing. (A net in which they are units of the recurrent layer, as in the
-  paper's Experiment 1 with RTRL, needs the activation of the output unit, which
-  here belongs to the task, not to the cell.)
+  feed nothing. (A network in which they are units of the recurrent layer, as in
+  the paper's Experiment 1 with RTRL, needs the activation of the output unit,
+  which here belongs to the task, not to the cell.)
 
   Args:
     num_inputs: I.
     num_outputs: K.
     hidden: hidden units (C).
     activation: f of the hidden units.
-    recurrence: who a hidden unit hears one step ago: 'full' all hidden units,
-      'self' itself (Experiment 2a with RTRL and BPTT), 'none' nobody.
+    recurrence: what a hidden unit reads of one step ago: 'full' all units,
+      'self' itself (Experiment 2a with RTRL and BPTT), 'none' nothing.
     outputs_see_inputs: direct connections from input lines to output units.
     hidden_bias: whether hidden units have a bias weight.
     output_bias: whether output units have a bias weight.

@@ -52,7 +52,7 @@ from lstm_jax.ops.prng import Key
 from lstm_jax.types import Cell, Learner, Task
 
 NEEDS = {
-  'cascade': 'units join a network one by one, each hears those before it'
+  'cascade': 'units join a network one by one, each reads those before it'
 }
 NUMBERS = {'learning_rate': 1.0}
 

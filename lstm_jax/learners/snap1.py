@@ -41,7 +41,7 @@ def snap1(
   followed in its own unit, through that unit's link to itself. In a cell with
   an internal state it is followed in all that its unit acts on within the step:
   the state, the output, the gate. Exact where no influence leaves the pattern
-  (units that hear nobody but themselves) or where `reach` fills it.
+  (units connected to themselves alone) or where `reach` fills it.
 
   S is stored by weight: m entries each, where m is the most that any weight
   has (1 in a plain recurrent net), so that memory is O(m W) and a step costs

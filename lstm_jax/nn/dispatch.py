@@ -5,9 +5,8 @@
   'cudnn'   NVIDIA's LSTM, by `jax.experimental.rnn`
 
 The last two know the LSTM with forget gates and without peepholes, 'native'
-also the GRU that resets after the product and the SRN whose units all hear each
-other.
-None is taken in silence: `layer.which_kernel` says what would run.
+also the GRU that resets after the product and the fully connected SRN. None is
+taken in silence: `layer.which_kernel` says what would run.
 """
 
 from collections.abc import Collection

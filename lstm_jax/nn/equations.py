@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from lstm_jax.types import Carry, Cell, Equations
 
-# Fields that a layer puts out, where a cell has several and does not say.
+# Fields that a layer outputs, where a cell has several and does not say.
 _OUTPUTS = ('h', 'y', 'y_c')
 
 
@@ -67,7 +67,7 @@ def _shapes(initial_carry):
 
 
 def output_size(cell: Cell) -> int:
-  """C, entries of what a layer of the cell puts out."""
+  """C, the size of a layer's outputs."""
   return getattr(state_of(cell), equations_of(cell).output).shape[0]
 
 

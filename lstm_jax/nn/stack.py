@@ -21,7 +21,7 @@ class Stack(NamedTuple):
     forward: cells of the layers that run from the first step on.
     backward: cells of those that run from the last step of each sequence back;
       none, or as many.
-    wiring: what a layer above the first hears where there are both directions:
+    wiring: what a layer above the first reads where there are both directions:
       'each_layer', both directions of the layer below side by side (torch,
       Keras), or 'independent', its own direction only.
   """

@@ -25,7 +25,7 @@ def check_cell(name: str, cell: Cell, layer: bool = False) -> None:
   Raises:
     Broken: params that are not those of the mask, a carry that a step changes
       in structure, shape or dtype, outputs of another size; where `layer`,
-      several fields of which none is said to be what the layer puts out.
+      several fields of which none is said to be the output of the layer.
   """
   who = f'cell {name}'
   must_be(who, cell, Cell)

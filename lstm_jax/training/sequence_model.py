@@ -78,9 +78,9 @@ def make_model(
     num_outputs: K.
     vocabulary: V, tokens; 0: the inputs are numbers.
     embedding: E, numbers that stand for a token.
-    layers: how many, each of which hears the one below at every step.
+    layers: how many, each of which reads the one below at every step.
     every_step: outputs at every step, not only after the last.
-    reads: what the output units hear of the last layer: its 'output' h_T; its
+    reads: what the output units read of the last layer: its 'output' h_T; its
       internal 'state' c_T, which no gate and no tanh has bounded; or the 'mean'
       of its outputs over the steps of a sequence.
     initial: 'keras': input weights Glorot-uniform over the whole matrix of a

@@ -1,4 +1,4 @@
-"""A sine with noise, the next value to be told at every step.
+"""A sine with noise; its next value is the target at every step.
 
 The lesson that many tutorials share: 50 noisy points of two periods, windows of
 ten of them, a net that gives each window shifted by one. As taught there is no

@@ -39,7 +39,7 @@ def page(
 
 
 def document(title: str, parts: Iterable[str], made_from: str = '') -> str:
-  """A page of HTML with the looks of a report.
+  """A page of HTML in the style of a report.
 
   Args:
     title: of the window.

@@ -1,4 +1,4 @@
-"""The looks of a report: colours of its figures, style sheet of its page."""
+"""The style of a report: colours of its figures, style sheet of its page."""
 
 # Stand in an SVG for the colour of text and of the page, whatever they are.
 INK, PAPER = '#010203', '#fdfcfb'

@@ -38,7 +38,7 @@ _PLAIN = str.maketrans('–—─│·×…≥≤█░“”‘’', '---|.x.><
 
 
 def listen() -> None:
-  """Hears signals, and refuses a machine on which importing would not end.
+  """Handles signals, and refuses a machine on which importing would not end.
 
   Raises:
     SystemExit: with 75, this process may have too little memory.
@@ -61,7 +61,7 @@ def _command():
 
 
 def _hear():
-  """Hears signals, and makes descriptors 0 to 2 safe to write to.
+  """Handles signals, and makes descriptors 0 to 2 safe to write to.
 
   Where a shell has closed one (`>&-`) the next file that is opened would take
   its number, and what is printed would be written into that file.

@@ -113,7 +113,7 @@ class Shared:
     }
 
   def build(self, name: str) -> Maker:
-    """The built program, made by whoever comes first."""
+    """The built program; the first caller builds it."""
     with self._lock:
       lock = self._building[name]
     with lock:

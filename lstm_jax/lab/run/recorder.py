@@ -250,7 +250,7 @@ class RunState:
     )
 
   def say_stopped(self) -> None:
-    """One line for whoever stopped it."""
+    """Prints one line where a run was stopped."""
     print(stopped(len(self._mine) - len(self._status)))
 
 
@@ -273,7 +273,7 @@ def checkpoint_name(how: Run) -> str:
 
 
 def stopped(left: int) -> str:
-  """One line for whoever stopped a run."""
+  """Returns the line of a run that was stopped."""
   return (
     f'Stopped with {left:,} trials to go; all is saved. '
     'The same command continues.'

@@ -16,7 +16,7 @@ A phase that has more to save than the disk holds polls instead:
     save()
 
 Within, a signal is only noted; where one has come, `Stopped` is raised at the
-end of the block. The main thread may be inside a library that hears nothing:
+end of the block. The main thread may be inside a library that does not poll:
 outside of `polled` the process then ends after `GRACE` seconds by itself.
 """
 
@@ -152,10 +152,10 @@ class Stop:
 
 
 def listen() -> Stop:
-  """Hears signals from now on; returns the `Stop` of this process.
+  """Handles signals from now on; returns the `Stop` of this process.
 
   A SIGHUP that is ignored (nohup) stays so. Outside of the main thread, where
-  Python lets nobody hear, the `Stop` hears none.
+  Python allows no handlers, the `Stop` gets none.
   """
   stop = current()
   if threading.current_thread() is threading.main_thread():
@@ -169,9 +169,9 @@ def listen() -> Stop:
 
 @contextlib.contextmanager
 def listening() -> Iterator[Stop]:
-  """A context that hears signals; its value is the `Stop`.
+  """A context that handles signals; its value is the `Stop`.
 
-  Where the process hears them already it goes on to, and its `Stop` is that.
+  Where the process handles them already, its `Stop` stays in place.
   """
   stop = _listener()
   if stop is not None:
@@ -191,11 +191,11 @@ def listening() -> Iterator[Stop]:
 
 
 def current() -> Stop:
-  """The `Stop` that hears this process's signals; else one that hears none."""
+  """The `Stop` that gets this process's signals; else one that gets none."""
   return _listener() or Stop()
 
 
 def _listener():
-  """The `Stop` that hears signals, if one does."""
+  """The `Stop` that gets signals, if one does."""
   owner = getattr(signal.getsignal(signal.SIGTERM), '__self__', None)
   return owner if owner is not None and isinstance(owner, Stop) else None

@@ -1,7 +1,7 @@
 """A pool of candidate units: what they compute, their score and its slopes.
 
 Fahlman & Lebiere (1990) for the score, Fahlman (1991) for the self link. A
-candidate hears the input lines, the installed units, a bias and itself:
+candidate reads the input lines, the installed units, a bias and itself:
 
   V(t) = f(w_x x(t) + w_h V_h(t) + b + w_s V(t-1))
   dV(t)/dw = f'(net) (z(t) + w_s dV(t-1)/dw),  z = x, V_h, 1 or V(t-1)
@@ -226,7 +226,7 @@ def install(
 ) -> Params:
   """The net with the best candidate as unit number `installed` `[*]`.
 
-  Its incoming weights are the candidate's; each output unit hears it with the
+  Its incoming weights are the candidate's; each output unit reads it with the
   weight minus its correlation with that unit's error.
   """
   chosen, _ = best(correlation)

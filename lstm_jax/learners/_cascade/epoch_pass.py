@@ -116,7 +116,7 @@ def runner(
 def activation(cell: Cell) -> Callable[[Array], Array]:
   """The squashing function of a cell's units, `[P, *] -> [P, *]`.
 
-  It is what the first unit makes of its bias when it hears nothing else.
+  It is what the first unit makes of its bias when it reads nothing else.
   """
   silent = jax.tree.map(jnp.zeros_like, cell.mask)
 

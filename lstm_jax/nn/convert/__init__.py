@@ -10,7 +10,7 @@ and `srn` (tanh). In every case the outputs are the same for the same weights.
 | torch, cuDNN | i f g o | r z n | two, added here | (h, c) |
 | keras | i f c o | z r h | one (GRU: two) | (h, c) |
 | flax | i f g o | r z n | one, at h (GRU: see below) | (c, h) |
-| haiku | i g f o, 1 added to f | z r a, z turned round | one | (h, c) |
+| haiku | i g f o, 1 added to f | z r a, z is 1 - ours | one | (h, c) |
 | equinox | i f g o | r z n | one (GRU: bias_n) | (h, c) |
 
 Haiku's GRU and keras's GRU(reset_after=False) reset before the recurrent

@@ -8,7 +8,7 @@ import numpy as np
 from lstm_jax.nn.convert._read import Rows, as_mapping, as_numpy, read, rows
 
 # Where each of our blocks is in theirs, counted from 1. A GRU whose z is the
-# share of the new value has our z turned round: f(-x) = 1 - f(x).
+# share of the new value has 1 minus our z: f(-x) = 1 - f(x).
 _KERAS = {'lstm': (1, 2, 3, 4), 'gru': (2, 1, 3), 'srn': (1,)}
 _HAIKU = {'lstm': (1, 3, 2, 4), 'gru': (2, -1, 3), 'srn': (1,)}
 _HAIKU_BACK = {'lstm': (1, 3, 2, 4), 'gru': (-2, 1, 3), 'srn': (1,)}

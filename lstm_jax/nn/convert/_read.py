@@ -23,7 +23,7 @@ def read(
     library: for messages.
     given: name -> array of that library; None: not there.
     spec: name -> `(our name, shape)`, the shape that the array has here: a
-      matrix of a library that multiplies from the left is turned round.
+      matrix of a library that multiplies from the left is transposed.
     optional: names that may be absent; the first of `spec` is none of them.
 
   Returns:

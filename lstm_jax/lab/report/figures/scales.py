@@ -36,7 +36,7 @@ Dashes = Literal['-', '--', ':', '-.', 'none']
 
 
 class LineStyle(TypedDict, total=False):
-  """The looks of a line."""
+  """The style of a line."""
 
   color: str
   marker: str

@@ -170,7 +170,7 @@ def _name(reading):
 
 
 def style_of(i: int) -> LineStyle:
-  """The looks of the i-th line of a figure."""
+  """The style of the i-th line of a figure."""
   return {
     'color': COLOURS[i % len(COLOURS)],
     'marker': _MARKERS[i % len(_MARKERS)],

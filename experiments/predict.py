@@ -1,4 +1,4 @@
-"""`python -m experiments.predict FOLDER`: what the nets of a run answer.
+"""`python -m experiments.predict FOLDER`: what the networks of a run answer.
 
 A run folder keeps solved nets of tasks, one a row, and of a run on data sets
 the net of the best epoch of every trial. A task draws fresh sequences; a data

@@ -193,7 +193,7 @@ class InternalState(NamedTuple):
 
 
 class Cell(NamedTuple):
-  """A recurrent net: input lines, one hidden layer of cells, a linear readout.
+  """A recurrent network: inputs, one hidden layer of cells, a linear readout.
 
   A cell knows nothing of errors or learning rules. The field names of its carry
   are the contract with rules that cut the error at some of them.

@@ -68,7 +68,7 @@ def measure(devices, length, lanes, pace, long):
 
 
 def _program(form, length):
-  """The `lanes.Build` of the Experiment 4 net under one form of the rule."""
+  """The `lanes.Build` of Experiment 4's network under one form of the rule."""
   from lstm_jax.training import lanes, online
 
   task = catalog.build('tasks', 'adding', output='linear')

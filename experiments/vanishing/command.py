@@ -197,7 +197,7 @@ def _expanded(line, cell):
 
 
 def _without_learner(name):
-  """A net's name without the axes that belong to the rule that trains it."""
+  """A network's name without the axes of the rule that trains it."""
   return ' '.join(
     word for word in name.split(' ') if not _LEARNERS_OWN.match(f'--{word}')
   )

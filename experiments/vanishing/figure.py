@@ -38,7 +38,7 @@ def pictures(found, stem, label):
 
 
 def draw(found, label):
-  """Factors over lags, an axes a net: dashed before, solid after training.
+  """Factors over lags, an axes a network: dashed before, solid after training.
 
   A band is the middle half of the seeds. What is too small for a number ends a
   line; the bound is grey and leaves the axes where it is large.

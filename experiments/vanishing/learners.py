@@ -43,7 +43,7 @@ def choose(names):
 
 
 def measure(name, trained, settings):
-  """The error signals that learners have in the same nets.
+  """The error signals that learners have in the same networks.
 
   Args:
     name: what the nets are called.

@@ -71,7 +71,7 @@ class Trained(NamedTuple):
 
 
 def train(name, settings):
-  """Trains the nets of one setting.
+  """Trains the networks of one setting.
 
   Args:
     name: what the setting is called.
@@ -245,7 +245,7 @@ def _by_lag(trained):
 
 
 def table(found, what='factor'):
-  """The factors of all nets as text, a line a curve.
+  """The factors of all networks as text, a line a curve.
 
   Args:
     found: name -> `Net`.

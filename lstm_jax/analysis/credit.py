@@ -56,7 +56,7 @@ def probed(task: Task, num_steps: int) -> Task:
 
 
 def widened(params: Params, mask: Params) -> Params:
-  """Weights of a net with more input lines: those of the new ones are 0.
+  """Weights of a network with more input lines: those of the new ones are 0.
 
   Args:
     params: `[..., *]` of a cell.

@@ -1,1 +1,1 @@
-"""Recurrent nets, one file each."""
+"""Recurrent networks, one file each."""

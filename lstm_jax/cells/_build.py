@@ -158,7 +158,7 @@ def ones(*shape: int, exist: ArrayLike = True) -> Array:
 
 
 def draw_weights(key: Array, mask: Params, init_range: ArrayLike) -> Params:
-  """Initial weights of one net, uniform in [-r, r].
+  """Initial weights of one network, uniform in [-r, r].
 
   Args:
     key: one key. All weights are slices of one draw: the generator, which is

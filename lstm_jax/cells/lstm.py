@@ -1,4 +1,4 @@
-"""LSTM with a forget gate, the net that later work calls LSTM.
+"""LSTM with a forget gate, the network that later work calls LSTM.
 
 Gers, Schmidhuber & Cummins, "Learning to forget: continual prediction with
 LSTM", Neural Computation 12(10), 2000; peepholes: Gers & Schmidhuber,

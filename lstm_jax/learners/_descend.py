@@ -36,7 +36,7 @@ OPTIMIZERS = ('sgd', 'adam', 'rmsprop')
 
 
 class State(NamedTuple):
-  """A net in training."""
+  """A network in training."""
 
   params: Params  # [..., *]
   optimizer: optax.OptState  # optax state, a copy a lane

@@ -75,7 +75,7 @@ def cascade(
   residual: Literal['error_signal', 'difference'] = 'error_signal',
   epochs: Literal['same', 'new'] = 'same',
 ) -> Learner:
-  """Recurrent Cascade-Correlation (Fahlman 1991): a net that grows.
+  """Recurrent Cascade-Correlation (Fahlman 1991): a network that grows.
 
   One call is one sequence of an epoch; the weights move at its end.
 

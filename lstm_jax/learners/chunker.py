@@ -1,4 +1,4 @@
-"""The neural sequence chunker: history compression by two nets.
+"""The neural sequence chunker: history compression by two networks.
 
 Schmidhuber (1992), "Learning complex, extended sequences using the principle of
 history compression", Neural Computation 4(2). The automatizer A sees every
@@ -76,7 +76,7 @@ def chunker(
   upper_outputs: Literal['as_cell', 'see_hidden'] = 'as_cell',
   update: Literal['every_step', 'sequence'] = 'every_step',
 ) -> Learner:
-  """Neural sequence chunker: a second net sees what the first did not predict.
+  """Neural sequence chunker: a second network sees what the first mispredicts.
 
   Args:
     cell: the form of both nets, one whose output units feed nothing.

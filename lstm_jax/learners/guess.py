@@ -45,7 +45,7 @@ class State(NamedTuple):
 
 @checked
 def guess(cell: Cell, task: Task, *, most_wrong: Whole = 0) -> Learner:
-  """Random weight guessing: a net is kept until it is wrong.
+  """Random weight guessing: a network is kept until it is wrong.
 
   Guess n has all its weights, biases too, uniform in [-r, r], r the number
   `guess_range` (100 in the papers). A net is shown training sequences as long

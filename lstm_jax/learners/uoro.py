@@ -24,7 +24,7 @@ _EPSILON = 1e-7
 
 
 class State(NamedTuple):
-  """A net in training and where its random signs come from.
+  """A network in training and where its random signs come from.
 
   Attributes:
     inner: weights and optimizer.

@@ -92,14 +92,14 @@ def _bind(primitive, arrays, **params):
 
 
 def _nets(arrays, axes):
-  """Sizes of the axes in front, for arrays with so many of one net."""
+  """Sizes of the axes in front, for arrays with so many of one network."""
   return jnp.broadcast_shapes(
     *(a.shape[: a.ndim - own] for a, own in zip(arrays, axes, strict=True))
   )
 
 
 def _one_net(arrays, axes):
-  """Shapes of one net's part of arrays."""
+  """Shapes of one network's part of arrays."""
   return [
     jax.ShapeDtypeStruct(a.shape[a.ndim - own :], a.dtype)
     for a, own in zip(arrays, axes, strict=True)
@@ -107,7 +107,7 @@ def _one_net(arrays, axes):
 
 
 def _over_nets(function, arrays, axes):
-  """`function` of one net's arrays, mapped over the axes in front."""
+  """`function` of one network's arrays, mapped over the axes in front."""
   if arrays[0].ndim == axes[0]:
     return function(*arrays)
   inner = lambda *arrays: _over_nets(function, arrays, axes)
@@ -131,7 +131,7 @@ def _split(arrays, plan, more=()):
 
 
 def _axes(plan, arrays, others):
-  """Axes of one net of inputs, ys, what is kept and other arrays."""
+  """Axes of one network of inputs, ys, what is kept and other arrays."""
   kept = _kept_shapes(plan, arrays[: len(_INPUTS)])
   return (*_INPUTS, _OUTPUTS[0], *(len(a.shape) for a in kept), *others)
 
@@ -332,7 +332,7 @@ def _change_transposed(cotangents, *arrays, plan, with_xs):
 
 
 def _mapped(primitive, axes, linear):
-  """The rule of `jax.vmap`: one more axis of nets in front of all arrays.
+  """The rule of `jax.vmap`: one more axis of networks in front of all arrays.
 
   Arrays that the nets share have size 1 there, but for the last ones, as many
   as `linear` says: their transposes would not have it.

@@ -66,7 +66,7 @@ def add_outer(total: Array, factor: Array, x: Source) -> Array:
 
 
 def cast(x: Source, dtype: DTypeLike) -> Source:
-  """A source in the net's dtype; a `OneHot` has none."""
+  """A source in the network's dtype; a `OneHot` has none."""
   return x if isinstance(x, OneHot) else x.astype(dtype)
 
 

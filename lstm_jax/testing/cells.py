@@ -59,7 +59,7 @@ def check_cell(name: str, cell: Cell, layer: bool = False) -> None:
 
 
 def _check_step(who, cell, made, lanes, layer):
-  """A step of nets side by side, or of one."""
+  """A step of networks side by side, or of one."""
   struct = lambda *shape: jax.ShapeDtypeStruct((*shape, *lanes), jnp.float32)
   before = jax.eval_shape(lambda: cell.initial_carry(lanes, jnp.float32))
   if not hasattr(before, '_fields'):

@@ -80,7 +80,7 @@ class Best(TypedDict, total=False):
 
 
 class Trained(NamedTuple):
-  """A net after its last epoch.
+  """A network after its last epoch.
 
   Attributes:
     curves: name -> list of one value an epoch; those that do not apply (no

@@ -1,4 +1,4 @@
-"""Epochs of minibatches: several nets side by side, one lane a net, as a loop.
+"""Epochs of minibatches: several networks side by side, one a lane, as a loop.
 
 The lanes share a compiled program and differ in seed, data and learning rate.
 What the order of the examples is follows from seed and epoch alone, so that
@@ -38,7 +38,7 @@ _EVERYTHING = 10**6  # updates
 
 
 class Lane(NamedTuple):
-  """One net to train.
+  """One network to train.
 
   Attributes:
     seed: of its weights, its order of examples and its pool.
@@ -56,7 +56,7 @@ def train(
   lanes: Sequence[Lane],
   epochs: int,
 ) -> list[Trained]:
-  """Trains nets side by side, from the beginning to the end.
+  """Trains networks side by side, from the beginning to the end.
 
   Args:
     trainer: a `trainer.Trainer`.

@@ -17,7 +17,7 @@ CURVES = ('train_loss', 'train_accuracy', 'valid_loss', 'valid_accuracy')
 
 
 class Examples(NamedTuple):
-  """Sequences with what is asked of a net at their end, or at every step.
+  """Sequences with what is asked of a network at their end, or at every step.
 
   Attributes:
     inputs: `[N, T, I]` float32, or `[N, T]` int32 tokens.

@@ -209,7 +209,7 @@ def test(
   structure: online.Trials,
   sequences: int,
 ) -> FreshScore:
-  """The test of a column's net on at least `sequences` fresh sequences."""
+  """The test of a column's network on at least `sequences` fresh sequences."""
   one = stack([column], structure, 1)
   wide = lambda x: np.repeat(x, _TEST_LANES, axis=-1)
   rounds = -(-sequences // _TEST_LANES)

@@ -57,7 +57,7 @@ class TrialState(NamedTuple):
 
 
 class FreshScore(NamedTuple):
-  """A net on fresh sequences: how many wrong of how many, mean errors."""
+  """A network on fresh sequences: how many wrong of how many, mean errors."""
 
   wrong: int
   total: int

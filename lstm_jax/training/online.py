@@ -1,4 +1,4 @@
-"""A trial: a net meets a task until it has learned it or its budget is spent.
+"""A trial: a network meets a task until it learns it or its budget is spent.
 
 Many trials run at once, one a lane, in lock-step over sequences: draw a
 sequence, run, judge, learn, ask the stop rule. Where the rule takes sequences

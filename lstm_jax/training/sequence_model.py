@@ -1,4 +1,4 @@
-"""A net for whole sequences: embedding, recurrent layers, output units.
+"""A network for whole sequences: embedding, recurrent layers, output units.
 
 What batch training trains. Arrays are as layers have them, features last; the
 pool of examples has its batch first, the layers have time first.
@@ -24,7 +24,7 @@ from lstm_jax.types import Params as CellParams
 
 
 class Params(NamedTuple):
-  """Weights of the net.
+  """Weights of the network.
 
   Attributes:
     embedding: `[V, E]`; None where the inputs are numbers.
@@ -40,7 +40,7 @@ class Params(NamedTuple):
 
 
 class Model(NamedTuple):
-  """A net, as pure functions.
+  """A network, as pure functions.
 
   Attributes:
     init: `key -> Params`, in Python: not to be traced.
@@ -70,7 +70,7 @@ def make_model(
   initial: Literal['keras', 'normal', 'cell'] = 'keras',
   kernel: str = 'auto',
 ) -> Model:
-  """A net of recurrent layers of one kind and size.
+  """A network of recurrent layers of one kind and size.
 
   Args:
     make_cell: `num_inputs -> Cell` without output units.

@@ -26,7 +26,7 @@ class Sums(NamedTuple):
 
 
 class State(NamedTuple):
-  """A net in training; of several, every array has a lane axis first.
+  """A network in training; of several, every array has a lane axis first.
 
   Attributes:
     params: of the net.
@@ -42,7 +42,7 @@ class State(NamedTuple):
 
 
 class Trainer(NamedTuple):
-  """Training of a net on a data set, as pure functions of one lane.
+  """Training of a network on a data set, as pure functions of one lane.
 
   Attributes:
     model: the net.

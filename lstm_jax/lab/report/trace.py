@@ -37,7 +37,7 @@ _GATES = ('input_gates', 'output_gates')
 def trace(
   setting: Setting, params: Mapping[str, np.ndarray], seed: int = 0
 ) -> Trace:
-  """One fresh sequence through a kept net, everything on the way recorded.
+  """One fresh sequence through a kept network, everything on the way recorded.
 
   Args:
     setting: of the trial.

@@ -69,7 +69,7 @@ def write(
 
 
 def _traces(folders, report):
-  """(title, trace, blocks) of one solved net a task; why some are missing."""
+  """(title, trace, blocks) of a solved network a task; why some are missing."""
   # What is alike -> (setting, net) of each kept net.
   held: dict[str, list[tuple[Setting, dict[str, np.ndarray]]]] = {}
   for opened in folders:

@@ -1,4 +1,4 @@
-"""Supervised runs: data, nets, and groups of trials trained together."""
+"""Supervised runs: data, networks, and groups of trials trained together."""
 
 import dataclasses
 import functools

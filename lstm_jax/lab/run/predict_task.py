@@ -13,7 +13,7 @@ from lstm_jax.lab.store.setting import Setting
 def answers(
   setting: Setting, params: Mapping[str, np.ndarray], asked: Request
 ) -> tuple[list[str], list[tuple[str, ...]]]:
-  """Draws sequences and follows the net over them.
+  """Draws sequences and follows the network over them.
 
   Args:
     setting: of the trial.

@@ -20,7 +20,7 @@ _WAY = '.way'
 
 
 def save(opened: Folder, trial: str, params: Mapping[str, np.ndarray]) -> None:
-  """Keeps the net of a trial; one that is there already stays.
+  """Keeps the network of a trial; one that is there already stays.
 
   Args:
     opened: the run folder.
@@ -72,7 +72,7 @@ def load_way(
 
 
 def take_over(opened: Folder, taken: Mapping[str, str]) -> None:
-  """Gives trials the nets of those whose results they have taken over.
+  """Gives trials the networks of those whose results they have taken over.
 
   Args:
     opened: the run folder.
@@ -91,14 +91,14 @@ def take_over(opened: Folder, taken: Mapping[str, str]) -> None:
 
 
 def names(opened: Folder) -> list[str]:
-  """Ids of the trials whose nets are kept, sorted."""
+  """Ids of the trials whose networks are kept, sorted."""
   ending = '.json'
   found = files.names(_folder(opened), ending)
   return [name.removesuffix(ending) for name in found]
 
 
 def load(opened: Folder) -> dict[str, dict[str, np.ndarray]]:
-  """Trial id -> {path: array} of the kept nets; damaged ones are left out."""
+  """Trial id -> {path: array} of kept networks; damaged ones are left out."""
   found = {}
   for name in names(opened):
     path = _folder(opened) / f'{name}.json'
@@ -136,7 +136,7 @@ def _plain(params):
 
 
 def _arrays(content):
-  """Path -> array of a kept net."""
+  """Path -> array of a kept network."""
   shapes = content.get('shapes', {})  # older nets have none
   arrays = {
     name: np.asarray(values, np.float32)

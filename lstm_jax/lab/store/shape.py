@@ -201,7 +201,7 @@ def check_checkpoint(
 
 
 def check_net(net: object, name: str | Path) -> None:
-  """Raises `Corrupt` unless a kept net holds arrays of numbers, by name."""
+  """Raises `Corrupt` unless a kept network holds arrays of numbers, by name."""
   content = _held(net, isinstance(net, dict), name, 'content')
   for key in ('trial', 'plan'):
     _require(isinstance(content.get(key), str), name, key)

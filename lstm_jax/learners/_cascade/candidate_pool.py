@@ -66,7 +66,7 @@ def draw_pool(
   init_range: Array,
   installed: Array,
 ) -> Pool:
-  """The n-th pool of a net.
+  """The n-th pool of a network.
 
   Args:
     key: a `Key`, `[*]`.
@@ -224,7 +224,7 @@ def best(correlation: Array) -> tuple[Array, Array]:
 def install(
   params: Params, pool: Pool, correlation: Array, installed: Array
 ) -> Params:
-  """The net with the best candidate as unit number `installed` `[*]`.
+  """The network with the best candidate as unit number `installed` `[*]`.
 
   Its incoming weights are the candidate's; each output unit reads it with the
   weight minus its correlation with that unit's error.

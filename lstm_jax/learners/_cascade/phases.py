@@ -15,7 +15,7 @@ OUTPUTS, MEASURE, CANDIDATES = range(3)
 
 
 class State(NamedTuple):
-  """A net and its pool in training.
+  """A network and its pool in training.
 
   Attributes:
     params: the net; weights of units that are not installed are 0.

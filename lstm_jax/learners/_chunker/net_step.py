@@ -1,4 +1,4 @@
-"""A net that is shown one symbol a step.
+"""A network that is shown one symbol a step.
 
 Of the weights from the input lines, the column of the symbol alone counts. A
 net is given here as what is left of it then: the same cell with one input line,
@@ -24,7 +24,7 @@ Weights = dict[str, Array]
 
 
 class Moment(NamedTuple):
-  """A step of a net and its derivative.
+  """A step of a network and its derivative.
 
   Attributes:
     carry_t: the carry after the step.
@@ -81,7 +81,7 @@ def wider(weights: Weights, rows: Weights) -> Weights:
 
 
 def step(cell: Cell, weights: Weights, carry_tm1: Carry) -> Moment:
-  """One step of a net and its derivative.
+  """One step of a network and its derivative.
 
   Args:
     cell: the cell.

@@ -48,7 +48,7 @@ class Form(NamedTuple):
 
 
 class State(NamedTuple):
-  """Two nets in training.
+  """Two networks in training.
 
   Attributes:
     params: A, as a net of the cell, `[..., *]`.

@@ -1,4 +1,4 @@
-"""A net's weights as one vector, without those that do not exist."""
+"""A network's weights as one vector, without those that do not exist."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

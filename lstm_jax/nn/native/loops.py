@@ -58,7 +58,7 @@ class Outputs(NamedTuple):
 
 
 def forward(cell: str, reverse: bool, inputs: Inputs) -> Outputs:
-  """All steps of a layer; arrays may have axes in front, of nets or of size 1.
+  """All steps of a layer; arrays may have axes in front, of networks or size 1.
 
   Args:
     cell: one of `CELLS`.

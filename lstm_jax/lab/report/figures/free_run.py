@@ -18,7 +18,7 @@ _MOST = 8  # panels of a figure
 
 
 def free_runs(readings: list[Reading]) -> list[Drawn]:
-  """The series and what each net made of its continuation, a panel a row.
+  """The series and what each network made of its continuation, a panel a row.
 
   Args:
     readings: of one task.

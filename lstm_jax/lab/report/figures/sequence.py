@@ -1,4 +1,4 @@
-"""Figure of a report: what goes on in a solved net over one sequence."""
+"""Figure of a report: what goes on in a solved network over one sequence."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Shows what the nets of a run answer."""
+"""Shows what the networks of a run answer."""
 
 import math
 import sys
@@ -95,7 +95,7 @@ def _read(words):
 
 
 def _net(opened, wanted):
-  """The id of a trial and the params of its kept net."""
+  """The id of a trial and the params of its kept network."""
   found = nets.load(opened)
   ids = [name for name in opened.trials if name in found]
   # The best first; of those without a score, as solved ones, the plan's.

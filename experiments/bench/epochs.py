@@ -26,7 +26,7 @@ LIBRARIES = ('ours', 'keras', 'torch')
 
 
 class Size(NamedTuple):
-  """A comparison: T, B, the inputs, H, K and how many examples an epoch has."""
+  """A supervised run: T, B, inputs, H, K and how many examples an epoch has."""
 
   steps: int
   batch: int
@@ -45,7 +45,7 @@ _UPDATES = {'imdb': 8, 'urban_sound': 60}  # of one turn
 
 
 def measure(names, turns, kinds=KINDS):
-  """Times every library on every comparison.
+  """Times every library on every supervised run.
 
   Args:
     names: keys of `SIZES`.

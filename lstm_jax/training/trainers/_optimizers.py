@@ -1,4 +1,4 @@
-"""Optimizers as the published comparisons had them, without a learning rate.
+"""Optimizers of the published supervised runs, without a learning rate.
 
 Each is an optax transformation whose update is added to the weights after it
 has been multiplied by a rate, which may differ from lane to lane.

@@ -15,7 +15,7 @@ IMDB = {'accuracy': 86.58, 'of': 25_000, 'loss': 0.4142, 'epochs': 10}
 
 
 def entry(row='lstm', seed=0, published=None, **changes):
-  """A trial of a comparison as the plan stores it."""
+  """A trial of a supervised run as the plan stores it."""
   made = {
     'grid': 'imdb',
     'row': row,

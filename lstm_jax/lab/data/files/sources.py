@@ -91,7 +91,7 @@ def missing(
     f'{name}: {published.title} is not in {data_dir}{why}. '
     f'Get it from {published.page} and put {published.layout} into '
     f'{data_dir} (or name another folder with --data_dir or LSTM_JAX_DATA). '
-    'Comparisons on drawn data (sine, multiplication) need none.'
+    'Supervised runs on drawn data (sine, multiplication) need none.'
   )
 
 

@@ -182,7 +182,7 @@ def _change_by_xla(*arrays, plan, with_xs):
   )
 
 
-def _backward_by_xla(*arrays, plan, with_xs):
+def _bwd_by_xla(*arrays, plan, with_xs):
   inputs, _, _, cotangents = _split(arrays, plan)
   function = _without_lengths(plan.plain, inputs.lengths)
   _, pullback = jax.vjp(function, inputs._replace(lengths=None))
@@ -212,7 +212,7 @@ def _kept_by_code(*arrays, plan):
   return (*outputs, *kept)
 
 
-def _backward_by_code(*arrays, plan, with_xs):
+def _bwd_by_code(*arrays, plan, with_xs):
   inputs, ys, kept, cotangents = _split(arrays, plan)
   gradient = plan.code.backward(
     plan.cell, plan.reverse, with_xs, inputs, ys, kept, Outputs(*cotangents)
@@ -241,7 +241,7 @@ def _change_shapes(*arrays, plan, with_xs):
   return _made_shapes(arrays)
 
 
-def _backward_shapes(*arrays, plan, with_xs):
+def _bwd_shapes(*arrays, plan, with_xs):
   shapes = Inputs(*_one_net(arrays[: len(_INPUTS)], _INPUTS))
   return [a.shape for a in _listed(shapes, with_xs)]
 
@@ -254,7 +254,7 @@ def _change_axes(arrays, plan, with_xs):
   return _axes(plan, arrays, _changing(with_xs))
 
 
-def _backward_axes(arrays, plan, with_xs):
+def _bwd_axes(arrays, plan, with_xs):
   return _axes(plan, arrays, _OUTPUTS)
 
 
@@ -324,7 +324,7 @@ def _change_transposed(cotangents, *arrays, plan, with_xs):
   changing = len(_changing(with_xs))
   known, changes = arrays[:-changing], arrays[-changing:]
   cotangents = map(ad.instantiate_zeros, cotangents)
-  found = _bind(_backward, (*known, *cotangents), plan=plan, with_xs=with_xs)
+  found = _bind(_bwd, (*known, *cotangents), plan=plan, with_xs=with_xs)
   return [None] * len(known) + [
     e if ad.is_undefined_primal(c) else None
     for e, c in zip(found, changes, strict=True)
@@ -420,25 +420,19 @@ _kept = _operation(
 _change = _operation(
   'loop_change', _change_shapes, _change_axes, _change_by_xla, None
 )
-_backward = _operation(
-  'loop_backward',
-  _backward_shapes,
-  _backward_axes,
-  _backward_by_xla,
-  _backward_by_code,
+_bwd = _operation(
+  'loop_backward', _bwd_shapes, _bwd_axes, _bwd_by_xla, _bwd_by_code
 )
 ad.primitive_jvps[_loop] = _loop_jvp
 ad.primitive_jvps[_kept] = _kept_jvp
 ad.primitive_jvps[_change] = _jvp_by_xla(_change, _change_by_xla, _change_axes)
-ad.primitive_jvps[_backward] = _jvp_by_xla(
-  _backward, _backward_by_xla, _backward_axes
-)
+ad.primitive_jvps[_bwd] = _jvp_by_xla(_bwd, _bwd_by_xla, _bwd_axes)
 ad.primitive_transposes[_change] = _change_transposed
 for _primitive, _axes_of, _linear in (
   (_loop, _loop_axes, lambda plan: 0),
   (_kept, _loop_axes, lambda plan: 0),
   (_change, _change_axes, lambda plan, with_xs: len(_changing(with_xs))),
-  (_backward, _backward_axes, lambda plan, with_xs: 0),
+  (_bwd, _bwd_axes, lambda plan, with_xs: 0),
 ):
   batching.primitive_batchers[_primitive] = _mapped(
     _primitive, _axes_of, _linear

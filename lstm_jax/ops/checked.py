@@ -137,8 +137,12 @@ def _check_bound(name, value, bound):
 
 def _check_together(condition, reason, options):
   """Refuses options that are all as a condition says."""
+  # True is no 1 here either.
   if condition.keys() <= options.keys() and all(
-    options[name] is not None if value is ... else options[name] == value
+    options[name] is not None
+    if value is ...
+    else (type(options[name]) is bool, options[name])
+    == (type(value) is bool, value)
     for name, value in condition.items()
   ):
     words = ' with '.join(f'{name}={options[name]}' for name in condition)

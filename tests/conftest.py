@@ -62,10 +62,12 @@ COMPILING = (
   'backflow', 'bench', 'bptt', 'cascade', 'cells', 'chunker',
   'credit', 'draw', 'elman', 'evaluation', 'every_step', 'figures',
   'first_symbol', 'growth', 'guess', 'kf', 'lane_widths', 'layer',
-  'learner_catalog', 'learners', 'memory', 'minibatch', 'multiplication',
-  'native', 'nets', 'one_hot', 'optimizers', 'other_layers', 'quickprop',
+  'kept_networks', 'learner_catalog', 'learners', 'learning_curve', 'memory',
+  'minibatch', 'multiplication',
+  'native', 'nets', 'new_cells', 'one_hot', 'optimizers', 'other_layers',
+  'quickprop',
   'reber', 'reber_statistics', 'report', 'report_figures', 'report_rows',
-  'rtrl', 'snap1', 'statistics', 'stop_rules',
+  'rtrl', 'seeds_figures', 'seeds_report', 'snap1', 'statistics', 'stop_rules',
   'task_statistics', 'tasks', 'touched', 'trial', 'trigger', 'two_sequence',
   'uoro', 'vanishing', 'workers',
 )  # fmt: skip
@@ -82,7 +84,8 @@ RUNNING = (
 # end. A file stays with one worker, for what it compiles and its fixtures.
 LONGEST = (
   'sweep_survives', 'workers', 'native', 'other_layers', 'vanishing', 'layer',
-  'comparison_run', 'reber', 'stack', 'learner_catalog', 'two_sequence',
+  'supervised_run', 'engine_faults', 'reber', 'stack', 'learner_catalog',
+  'two_sequence',
 )  # fmt: skip
 
 

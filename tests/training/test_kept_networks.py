@@ -65,7 +65,7 @@ def test_the_first_is_the_initial_one_and_the_last_solved_it(loop):
 
 
 def test_there_are_never_more_than_said(loop):
-  found = outcomes(loop, loop.start([job(right_from=9000)], {}), 1)['a']
+  found = outcomes(loop, loop.start([job(right_from=9000)], {}), 8)['a']
   seen = [n for n, _ in found.networks]
   assert seen[0] == 0 and seen[-1] == 9003 and 6 <= len(seen) <= MOST
   assert all(b >= 2 * a for a, b in zip(seen, seen[1:-1], strict=False))

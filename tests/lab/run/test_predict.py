@@ -141,7 +141,7 @@ def test_a_test_part_and_a_file_are_answered(sine, capsys, tmp_path):
   [
     ('x.txt', b'1', '.npy or .csv'),
     ('x.csv', b'a,b', 'could not convert'),
-    ('x.csv', b'1,2\n3,4', 'hears 1 numbers a step'),
+    ('x.csv', b'1,2\n3,4', 'takes 1 numbers a step'),
     ('x.csv', b'1\nnan', 'no finite number'),
     ('x.npy', b'nonsense', '--data='),
     ('x.csv', None, 'no such file'),

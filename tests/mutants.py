@@ -284,6 +284,48 @@ MUTANTS = (
     't < lengths[None]', 't <= lengths[None]',
     ('layer', 'layer_edges'),
   ),
+  # Settings, records, curves, reports.
+  Mutant(
+    'schema_1_window_is_somebody_elses', 'lab/store/schema_1.py',
+    "whose = 'task' if old.get('learner') in _TRAINERS else 'learner'",
+    "whose = 'learner' if old.get('learner') in _TRAINERS else 'task'",
+    ('schema_1',),
+  ),
+  Mutant(
+    'setting_forgets_what_tuples_were', 'lab/store/setting.py',
+    'return tuple(map(_frozen, value)) if isinstance(value, list) else value',
+    'return value',
+    ('run_folder',),
+  ),
+  Mutant(
+    'metrics_are_summed_up_over_all', 'lab/report/measures.py',
+    'if over(status) and (value := metrics.get(name)) is not None',
+    'if (value := metrics.get(name)) is not None',
+    ('seeds', 'report_rows', 'table'),
+  ),
+  Mutant(
+    'levels_stand_below_other_data', 'lab/report/readings.py',
+    'return of.task, of.length, of.window, repr(of.task_options)',
+    'return of.task, repr(of.task_options)',
+    ('seeds', 'seeds_report'),
+  ),
+  Mutant(
+    'curve_merges_no_neighbours', 'training/learning_curve.py',
+    '(x[0::2] + x[1::2], jnp.zeros_like(x[1::2]))',
+    '(x[0::2] + x[0::2], jnp.zeros_like(x[1::2]))',
+    ('learning_curve',),
+  ),
+  Mutant(
+    'refuses_any_one_of_two', 'ops/checked.py',
+    'if condition.keys() <= options.keys() and all(',
+    'if condition.keys() <= options.keys() and any(',
+    ('checked',),
+  ),
+  Mutant(
+    'networks_of_every_trial_are_kept', 'lab/run/recorder.py',
+    'keep=name in first,', 'keep=True,',
+    ('sweep_survives',), 'curves',
+  ),
 )  # fmt: skip
 
 

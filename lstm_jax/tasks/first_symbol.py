@@ -24,6 +24,7 @@ shown. Choices that the paper leaves open:
   sequences: it gives up trials in which nothing of the first symbol arrives.
 """
 
+import functools
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -138,38 +139,7 @@ def first_symbol(
   fixed = middle == 'fixed'
   size = symbols + 1
 
-  def longest(length):
-    if length < SHORTEST:
-      raise ValueError(
-        f'length={length} must be at least {SHORTEST} for first_symbol'
-      )
-    if fixed and length != symbols:
-      raise ValueError(
-        f'length={length} must be symbols={symbols} where middle=fixed '
-        '(any length goes with middle=random)'
-      )
-    return length
-
-  def make(key, length, is_y):
-    length = jnp.asarray(length).astype(jnp.int32)
-    steps = jnp.full_like(length, symbols) if fixed else length
-    return Episode(key, steps, is_y)
-
-  def draw(key, length, data=()):
-    del data
-    first = bits_at(key, _FIRST) >> np.uint32(31)
-    return make(key, length, first.astype(jnp.int32))
-
-  def examine(key, length, n, data):
-    del data
-    if not fixed:
-      return draw(key, length)
-    is_y = (jnp.asarray(n) % 2).astype(jnp.int32)
-    return make(key, length, jnp.broadcast_to(is_y, jnp.shape(length)))
-
-  def probe(key, length, which):
-    asked = jnp.zeros(jnp.shape(length), jnp.int32)
-    return make(key, length, asked)._replace(starts_with_y=asked + which)
+  draw, examine, probe = _draws(fixed, symbols)
 
   def outer(episode):
     """Row of the last symbol, and of the first where it is no probe."""
@@ -225,13 +195,60 @@ def first_symbol(
     draw=draw,
     fresh=draw,
     stream=stream,
-    longest=longest,
+    longest=functools.partial(_longest, fixed, symbols),
     error_at_end=scored == 'end',
     output=unit.output,
     loss=unit.loss,
     correct=correct,
     stop_rule=rule,
   )
+
+
+def _longest(fixed, symbols, length):
+  """Steps of the longest sequence for a length T; refuses those it cannot have.
+
+  Args:
+    fixed: whether the middle is.
+    symbols: p.
+    length: T.
+  """
+  if length < SHORTEST:
+    raise ValueError(
+      f'length={length} must be at least {SHORTEST} for first_symbol'
+    )
+  if fixed and length != symbols:
+    raise ValueError(
+      f'length={length} must be symbols={symbols} where middle=fixed '
+      '(any length goes with middle=random)'
+    )
+  return length
+
+
+def _draws(fixed, symbols):
+  """Returns the draws of a training sequence, of an evaluation, of a probe."""
+
+  def make(key, length, is_y):
+    length = jnp.asarray(length).astype(jnp.int32)
+    steps = jnp.full_like(length, symbols) if fixed else length
+    return Episode(key, steps, is_y)
+
+  def draw(key, length, data=()):
+    del data
+    first = bits_at(key, _FIRST) >> np.uint32(31)
+    return make(key, length, first.astype(jnp.int32))
+
+  def examine(key, length, n, data):
+    del data
+    if not fixed:
+      return draw(key, length)
+    is_y = (jnp.asarray(n) % 2).astype(jnp.int32)
+    return make(key, length, jnp.broadcast_to(is_y, jnp.shape(length)))
+
+  def probe(key, length, which):
+    asked = jnp.zeros(jnp.shape(length), jnp.int32)
+    return make(key, length, asked)._replace(starts_with_y=asked + which)
+
+  return draw, examine, probe
 
 
 def _one_hot(index, size):

@@ -30,21 +30,6 @@ def opened(tmp_path_factory):
   return make(tmp_path_factory.mktemp('run') / 'seven', table7())
 
 
-@pytest.fixture(scope='module')
-def written(opened):
-  return {path.name: path for path in write.write([opened])}
-
-
-@pytest.fixture(scope='module')
-def page(written):
-  return written['report.html'].read_text('utf-8')
-
-
-@pytest.fixture(scope='module')
-def document(written):
-  return written['report.md'].read_text('utf-8')
-
-
 VOID = {'meta', 'br', 'hr', 'img', 'link', 'input'}
 
 

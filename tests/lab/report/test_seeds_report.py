@@ -100,21 +100,6 @@ def opened(tmp_path_factory):
   return make(tmp_path_factory.mktemp('run') / 'all', pairs())
 
 
-@pytest.fixture(scope='module')
-def written(opened):
-  return {path.name: path for path in write.write([opened])}
-
-
-@pytest.fixture(scope='module')
-def page(written):
-  return written['report.html'].read_text('utf-8')
-
-
-@pytest.fixture(scope='module')
-def document(written):
-  return written['report.md'].read_text('utf-8')
-
-
 def words(text):
   return ' '.join(' '.join(Page(text).text).split())
 

@@ -1,6 +1,7 @@
 """Traces of a network over a sequence."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import TypedDict
 
 import numpy as np
@@ -37,15 +38,25 @@ _GATES = ('input_gates', 'output_gates')
 def trace(
   setting: Setting, params: Mapping[str, np.ndarray], seed: int = 0
 ) -> Trace:
-  """One fresh sequence through a kept network, everything on the way recorded.
+  """One fresh sequence through a kept network, as `tracer` follows it."""
+  return tracer(setting, params)(seed)
+
+
+def tracer(
+  setting: Setting, params: Mapping[str, np.ndarray]
+) -> Callable[[int], Trace]:
+  """Follows a kept network over fresh sequences, everything recorded.
+
+  Sequences of like length run one compiled program: thousands of them cost
+  neither a compilation nor its memory each.
 
   Args:
     setting: of the trial.
     params: path -> array, from `load`.
-    seed: of the sequence.
 
   Returns:
-    The `Trace`; `gates` is `(0, 0)` for other cells than lstm1997.
+    From the seed of a sequence to its `Trace`; `gates` is `(0, 0)` for other
+    cells than lstm1997.
 
   Raises:
     Machine: this process may have too little memory for JAX.
@@ -68,27 +79,42 @@ def trace(
     ),
     cell.mask,
   )
-  key = prng.Key(*map(jnp.asarray, prng.key_of(seed)))
   length = jnp.int32(setting.length or 1)
-  stream = task.stream(task.fresh(key, length))
-  times = jnp.arange(int(stream.length))
-
-  def step(carry_tm1, t):
-    x_t = stream.input_at(t)
-    carry_t, net_k = cell.step(net, carry_tm1, cast(x_t, jnp.float32))
-    record = {
-      'inputs': dense(x_t),
-      'targets': stream.target_at(t),
-      'outputs': task.output(net_k),
-      'mask': stream.scored_at(t).astype(jnp.float32),
-      'carry': carry_t._asdict(),
-    }
-    return carry_t, record
-
-  _, record = jax.lax.scan(step, cell.initial_carry((), jnp.float32), times)
-  record = jax.tree.map(np.asarray, record)
-  blocks = cell_options.get('blocks', 0)
-  record['gates'] = tuple(
-    blocks if cell_options.get(kind) else 0 for kind in _GATES
+  gates = tuple(
+    cell_options.get('blocks', 0) if cell_options.get(kind) else 0
+    for kind in _GATES
   )
-  return record
+
+  @jax.jit
+  def steps(key):
+    return task.stream(task.fresh(key, length)).length
+
+  @functools.partial(jax.jit, static_argnums=1)
+  def records(key, count):
+    stream = task.stream(task.fresh(key, length))
+
+    def step(carry_tm1, t):
+      x_t = stream.input_at(t)
+      carry_t, net_k = cell.step(net, carry_tm1, cast(x_t, jnp.float32))
+      record = {
+        'inputs': dense(x_t),
+        'targets': stream.target_at(t),
+        'outputs': task.output(net_k),
+        'mask': stream.scored_at(t).astype(jnp.float32),
+        'carry': carry_t._asdict(),
+      }
+      return carry_t, record
+
+    start = cell.initial_carry((), jnp.float32)
+    return jax.lax.scan(step, start, jnp.arange(count))[1]
+
+  def follow(seed):
+    key = prng.Key(*map(jnp.asarray, prng.key_of(seed)))
+    count = int(steps(key))
+    # One program for all lengths up to a power of two; what follows the end of
+    # the sequence is cut off.
+    record = records(key, 1 << (count - 1).bit_length())
+    record = jax.tree.map(lambda rows: np.asarray(rows)[:count], record)
+    return record | {'gates': gates}
+
+  return follow

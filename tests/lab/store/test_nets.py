@@ -139,6 +139,28 @@ def test_another_seed_is_another_sequence():
   assert not np.array_equal(one['inputs'], other['inputs'])
 
 
+def test_further_sequences_cost_no_compilation():
+  """A compilation each once took all memory: `predict --count=2000` crashed."""
+  setting, _, cell = planned('lstm')
+  _, written = net(cell)
+  follow = trace.tracer(setting, written)
+  lengths = [len(follow(seed)['mask']) for seed in range(10)]
+  compiled = []
+
+  def listen(name, seconds, **_):
+    del seconds
+    if name.endswith('backend_compile_duration'):
+      compiled.append(name)
+
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  further = [len(follow(seed)['mask']) for seed in range(10)]
+  before = len(compiled)
+  trace.trace(setting, written)
+  jax.monitoring.unregister_event_duration_listener(listen)
+  assert further == lengths
+  assert before == 0 < len(compiled)
+
+
 def test_the_net_that_is_there_stays(opened):
   _, _, cell = planned('lstm')
   (_, one), (_, other) = net(cell, 0), net(cell, 1)

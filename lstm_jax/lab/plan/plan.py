@@ -13,7 +13,7 @@ from lstm_jax.lab.plan import (
 )
 from lstm_jax.lab.plan import points as points_lib
 from lstm_jax.lab.plan.flags import Request
-from lstm_jax.lab.plan.programs import learner_of, programs
+from lstm_jax.lab.plan.programs import programs
 from lstm_jax.lab.store import seal
 from lstm_jax.lab.store.setting import Setting, trial_id
 
@@ -70,14 +70,6 @@ def expand(request: Request) -> Plan:
     plan = _from_flags(request, cores)
   else:
     plan = _from_grid(request.grid, request, cores)
-  compiled = {learner_of(one).xla_profile: one.task for one in plan.trials}
-  if len(compiled) > 1:
-    # XLA reads its flags once, when a process begins.
-    one, other, *_ = compiled.values()
-    raise values.Refused(
-      f'--task={one} and --task={other} are compiled in different ways: one '
-      'run has either; make two, and one report of both'
-    )
   return plan
 
 

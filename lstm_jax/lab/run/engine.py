@@ -5,6 +5,7 @@ JAX is imported only if something is left to run.
 
 import contextlib
 import dataclasses
+import os
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from lstm_jax.lab.run import (
   groups,
   jax_options,
   mains,
+  parts,
   recorder,
   renewal,
   signals,
@@ -141,10 +143,13 @@ def _ended(path):
 
 
 def _run(plan, how, stop, path, trials, stored):
-  mains.tell(plan.title, f'{len(trials):,} trials in {path}')
-  profiles = {learner_of(setting).xla_profile for setting in plan.trials}
-  profile = how.xla_profile if profiles == {'auto'} else 'none'
-  xla_flags.set_flags(profile, how.devices)
+  part = parts.next_part(plan.trials, how.xla_profile, mains.is_process())
+  if part.ended:
+    how = how._replace(retry_failed=False)  # which an earlier part has done
+  else:
+    mains.tell(plan.title, f'{len(trials):,} trials in {path}')
+  environ = dict(os.environ)
+  xla_flags.set_flags(part.profile, how.devices)
   with stop.polled():  # an import is no place for an exception
     devices = xla_flags.devices()
     jax_options.pin()
@@ -183,6 +188,11 @@ def _run(plan, how, stop, path, trials, stored):
         devices[0].device_kind,
         len(devices),
         jax_config=jax_options.recorded(),
+        xla_flags={
+          profile: xla_flags.flags_of(profile, environ)
+          for profile in part.all_profiles
+        }
+        or None,
         **facts,
       ),
     },
@@ -190,12 +200,14 @@ def _run(plan, how, stop, path, trials, stored):
     sources=now,
   )
   mains.say('sweep', *opened.said)
-  shard, parts = how.shard
-  held = lock.lock(opened, None if parts == 1 else (shard, parts))
+  shard, shards = how.shard
+  held = lock.lock(opened, None if shards == 1 else (shard, shards))
   with stop.polled(), held:
     _clean(opened)
     opened, records, saved = _what_is_left(opened, how, trials, now)
-    state = _train(opened, how, trials, prepared, records, saved, devices, stop)
+    state = _train(
+      opened, how, trials, prepared, part, records, saved, devices, stop
+    )
     records, _ = ending.write_tables(opened)
     if len(records) == len(opened.trials):
       # Nothing of anybody is under way any more, also if a stop came just now.
@@ -205,6 +217,10 @@ def _run(plan, how, stop, path, trials, stored):
       ending.say_failures(records)
       raise signals.Stopped(stop.exit_code, said=True)
     checkpoints.drop(opened, recorder.checkpoint_name(how))
+  mine = {name for unit in _units(prepared, how) for name in unit}
+  left = [trials[name] for name in mine if name not in records]
+  if part.all_profiles and not parts.is_last(part, left):
+    parts.execute_anew(part, environ)
   return ending.show(opened)
 
 
@@ -215,8 +231,8 @@ def _what_is_left(opened, how, trials, now):
     `(opened, records, saved)`: the folder with its drift, the records that
     count, and the checkpoints, as `checkpoints.load` has them.
   """
-  shard, parts = how.shard
-  mine = set(list(trials)[shard::parts])
+  shard, shards = how.shard
+  mine = set(list(trials)[shard::shards])
   taken, again = reruns.take_over(opened)
   nets.take_over(opened, taken)
   if taken or again:
@@ -254,14 +270,23 @@ def _what_is_left(opened, how, trials, now):
   )
 
 
-def _train(opened, how, trials, prepared, records, saved, devices, stop):
-  """Runs what is left of this shard's part; returns its `RunState`."""
+def _units(prepared, how):
+  """The ids that this shard runs together, as tuples."""
+  shard, shards = how.shard
+  return [unit for made in prepared for unit in made.units[shard::shards]]
+
+
+def _train(opened, how, trials, prepared, part, records, saved, devices, stop):
+  """Runs what is left of this shard and part; returns its `RunState`."""
   from lstm_jax.lab.run import scheduler
 
-  shard, parts = how.shard
-  units = [unit for made in prepared for unit in made.units[shard::parts]]
+  units = _units(prepared, how)
   left = [
-    name for unit in units if not records.keys() >= {*unit} for name in unit
+    name
+    for unit in units
+    if not records.keys() >= {*unit}
+    for name in unit
+    if parts.of_part(part, trials[name])
   ]
   makers, members, widths = (
     {

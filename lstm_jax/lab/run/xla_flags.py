@@ -41,6 +41,20 @@ def cpu_flags(environ: Mapping[str, str] = os.environ) -> str:
   return ' '.join(f'{name}={value}' for name, value in flags.items())
 
 
+def flags_of(profile: str, environ: Mapping[str, str] = os.environ) -> str:
+  """Returns what XLA_FLAGS is under a profile, see `set_flags`."""
+  given = environ.get('XLA_FLAGS', '')
+  if profile == 'none':
+    return given
+  named = {word.partition('=')[0] for word in given.split()}
+  ours = [
+    f'{name}={value}'
+    for name, value in _flags(environ).items()
+    if name not in named
+  ]
+  return ' '.join([*ours, given]).strip()
+
+
 def set_flags(
   profile: str = 'auto',
   devices: int = 0,
@@ -60,15 +74,8 @@ def set_flags(
   """
   if profile not in ('auto', 'none'):
     raise ValueError(f'profile={profile!r} must be one of auto, none')
-  given = environ.get('XLA_FLAGS', '')
   if profile == 'auto':
-    named = {word.partition('=')[0] for word in given.split()}
-    ours = [
-      f'{name}={value}'
-      for name, value in _flags(environ).items()
-      if name not in named
-    ]
-    environ['XLA_FLAGS'] = ' '.join([*ours, given]).strip()
+    environ['XLA_FLAGS'] = flags_of(profile, environ)
   cores = devices or estimate.cores()
   environ.setdefault('JAX_NUM_CPU_DEVICES', str(cores))
 

@@ -51,6 +51,7 @@ def provenance(
   layer_code: Mapping[str, str] | None = None,
   compiler: str | None = None,
   jax_config: Mapping[str, object] | None = None,
+  xla_flags: Mapping[str, str] | None = None,
 ) -> dict[str, object]:
   """Returns what makes the results of this process, as a flat dict.
 
@@ -63,6 +64,8 @@ def provenance(
     layer_code: cell -> which code runs its layers.
     compiler: of the C++ loops, where they run.
     jax_config: option of jax -> value, of those that act on results.
+    xla_flags: part of the plan -> its flags, where they are not those of this
+      process for all of it.
 
   Returns:
     dict with a key for every package of `PACKAGES` (version or None), and
@@ -82,7 +85,9 @@ def provenance(
     'cores': os.cpu_count(),
     'device_kind': device_kind,
     'device_count': device_count,
-    'xla_flags': _xla_flags(os.environ.get('XLA_FLAGS', '')),
+    'xla_flags': _xla_flags(os.environ.get('XLA_FLAGS', ''))
+    if xla_flags is None
+    else {part: _xla_flags(text) for part, text in xla_flags.items()},
     'data': data,
     'layer_code': layer_code,
     'compiler': compiler,

@@ -15,7 +15,7 @@ from lstm_jax.lab.store.setting import Setting, resolved
 
 def learner_of(setting: Setting) -> catalog.Entry:
   """The catalog's entry of a setting's learner."""
-  return catalog.find('learner', setting.learner)
+  return catalog.of(setting, 'learner')
 
 
 def unit_of(learner: str) -> str:
@@ -28,7 +28,7 @@ def unit_of(learner: str) -> str:
 
 def steps(setting: Setting) -> float:
   """Mean steps of one of its sequences; of a data set, of an epoch."""
-  a, b = catalog.find('task', setting.task).mean_steps
+  a, b = catalog.of(setting, 'task').mean_steps
   return a * (setting.length or 0) + b
 
 
@@ -76,7 +76,7 @@ def changed(setting: Setting) -> dict[str, str]:
   for role in catalog.ROLES:
     held = dict(getattr(setting, f'{role}_options'))
     try:
-      entry = catalog.find(role, getattr(setting, role))
+      entry = catalog.of(setting, role)
       defaults = {name: o.default for name, o in entry.options.items()}
       defaults |= entry.numbers
       held |= {n: numbers[n] for n in entry.numbers if n in numbers}

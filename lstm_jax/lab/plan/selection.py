@@ -54,7 +54,7 @@ def values_of(setting: Setting) -> dict[str, str]:
     for name, value in getattr(setting, f'{one}_options'):
       held[f'{one}.{name}'] = values.written(name, value)
   for one in catalog.ROLES:
-    for name in catalog.find(one, getattr(setting, one)).numbers:
+    for name in catalog.of(setting, one).numbers:
       if name != 'length':
         value = dict(setting.numbers)[name]
         held[f'{one}.{name}'] = values.written(name, value)

@@ -69,9 +69,15 @@ def tracer(
   from lstm_jax.ops.arrays import cast, dense
 
   cell_options = dict(setting.cell_options)
-  task = catalog.build('tasks', setting.task, **dict(setting.task_options))
+  task = catalog.build(
+    'tasks', catalog.of(setting, 'task'), **dict(setting.task_options)
+  )
   cell = catalog.build(
-    'cells', setting.cell, task.num_inputs, task.num_outputs, **cell_options
+    'cells',
+    catalog.of(setting, 'cell'),
+    task.num_inputs,
+    task.num_outputs,
+    **cell_options,
   )
   net = jax.tree_util.tree_map_with_path(
     lambda path, _: jnp.asarray(

@@ -104,11 +104,13 @@ def build(
   from lstm_jax.lab.run import admission
   from lstm_jax.training import lanes, online
 
-  task = catalog.build('tasks', setting.task, **dict(setting.task_options))
+  task = catalog.build(
+    'tasks', catalog.of(setting, 'task'), **dict(setting.task_options)
+  )
   task.longest(setting.length or 1)  # refuses a length that it cannot have
   cell = catalog.build(
     'cells',
-    setting.cell,
+    catalog.of(setting, 'cell'),
     task.num_inputs,
     task.num_outputs,
     **dict(setting.cell_options),
@@ -118,13 +120,13 @@ def build(
   static = {'length': setting.length} if length_is_static(setting) else {}
   learner = catalog.build(
     'learners',
-    setting.learner,
+    catalog.of(setting, 'learner'),
     cell,
     task,
     **dict(setting.learner_options),
     **static,
   )
-  of_rule = catalog.describe('learners', setting.learner).numbers
+  of_rule = catalog.of(setting, 'learner').numbers
   numbers = dict.fromkeys(of_rule, np.full((), np.nan, np.float32)) | dict(
     cell.numbers
   )
@@ -138,7 +140,11 @@ def build(
 def cell_of(setting: Setting) -> 'Callable[[int], Cell]':
   """`num_inputs -> Cell`, of a setting on data."""
   return lambda num_inputs: catalog.build(
-    'cells', setting.cell, num_inputs, 0, **dict(setting.cell_options)
+    'cells',
+    catalog.of(setting, 'cell'),
+    num_inputs,
+    0,
+    **dict(setting.cell_options),
   )
 
 
@@ -148,7 +154,7 @@ def trainer(
   """The `Trainer` of a setting on its `Dataset`."""
   return catalog.build(
     'trainers',
-    setting.learner,
+    catalog.of(setting, 'learner'),
     make_cell,
     dataset,
     **dict(setting.learner_options),
@@ -180,9 +186,7 @@ def code(
     native = is_native(setting)
     key = (setting.task, setting.cell, setting.learner, native)
     if key not in made:
-      entries = [
-        catalog.find(role, getattr(setting, role)) for role in catalog.ROLES
-      ]
+      entries = [catalog.of(setting, role) for role in catalog.ROLES]
       modules = (
         *_LOOP[learner_of(setting).kind],
         *(catalog.module_of(entry.kind, entry.name) for entry in entries),

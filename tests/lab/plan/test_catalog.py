@@ -14,7 +14,7 @@ import pytest
 
 import lstm_jax
 from experiments import sweep
-from lstm_jax.lab.plan import catalog
+from lstm_jax.lab.plan import catalog, factory_source
 
 ENTRIES = [(k, n) for k in catalog.KINDS for n in catalog.names(k)]
 PACKAGE = Path(lstm_jax.__file__).parent
@@ -300,8 +300,8 @@ def test_a_sick_machine_breaks_no_source(tmp_path, monkeypatch, error):
   def fails(*_):
     raise error
 
-  monkeypatch.setattr(catalog.files, 'read_text', fails)
-  monkeypatch.setattr(catalog, '_ENOUGH', 2**62)  # more than there is
+  monkeypatch.setattr(factory_source.files, 'read_text', fails)
+  monkeypatch.setattr(factory_source, '_ENOUGH', 2**62)  # more than there is
   for read in (catalog.describe, lambda *a: [*catalog.readable(a[0], a[2])]):
     with pytest.raises(type(error)) as caught:
       read('cells', 'made', root)

@@ -1,0 +1,252 @@
+"""Reads what a cell, learner or task is from its source, without importing it.
+
+Descriptions are read by `ast`, so that a command can list and check names,
+options and numbers without the seconds that importing JAX takes.
+
+Besides the factory a module may hold these literals:
+
+  NUMBERS = {name: default}
+      Numbers that are traced: trials that differ in them share a program. A
+      name that ends in `_bias` takes one value, or one per block or cell, or
+      None: drawn like every other weight. One that ends in `_rate` or `_range`
+      is above 0; `length` is an integer.
+  PROVIDES = (name, ...) or {name: {option: value, ...}}
+      What a cell or a task has that a learner may need, and under which of its
+      options.
+  NEEDS = (name, ...) or {name: reason}
+      What a learner needs of its cell; `(reason, {option: value, ...})` where
+      it does so under some of its options only.
+  TASK_NEEDS
+      What a learner needs of its task, as NEEDS.
+  STATIC = (name, ...) or {name: {option: value, ...}}
+      Traced numbers that a learner must have when it is made, as a keyword, and
+      under which of its options: its program is compiled for their values.
+  SHORTEST = n
+      The smallest length a task is defined for.
+  MEAN_STEPS = (a, b)
+      A task's sequences of length T have a T + b steps on average, a data
+      set's epochs.
+  TRIVIAL = (({option: value, ...}, {'predictor': words, 'absolute': x,
+      'squared': x, 'wrong': x}), ...)
+      What the best predictor that ignores its input reaches on a task: mean
+      errors as in a judgement, fraction wrong. The first whose options hold.
+  UNIT = name
+      What a learner's budget counts: 'sequences', or 'epochs'.
+  XLA_PROFILE = name
+      With which flags XLA compiles a learner's programs, see `xla_flags`.
+  REFUSES = (({name: value, ...}, reason), ...)
+      Options and numbers of this module that do not go together; the value
+      `...` stands for any value but None.
+"""
+
+import ast
+import functools
+from pathlib import Path
+
+import lstm_jax
+from lstm_jax.lab.store import files, machine
+from lstm_jax.lab.store.catalog_entry import Entry, Need, Option
+from lstm_jax.lab.store.faults import StoreError
+
+_TYPES = ('bool', 'int', 'float')
+# Where annotations of options have names.
+_ALIASES = ('lstm_jax.ops.checked', 'lstm_jax.tasks._outputs')
+_LONGEST = 2**24  # bytes of a source
+_ENOUGH = 2**26  # bytes of memory
+# What a source that says something else than we expect comes to.
+_UNREADABLE = (
+  SyntaxError,
+  ValueError,
+  TypeError,
+  AttributeError,
+  LookupError,
+  RecursionError,
+  MemoryError,
+  OSError,
+  StoreError,
+)
+
+
+class Broken(ValueError):
+  """The source of a cell, learner or task cannot be read; says where."""
+
+
+def entry(kind: str, name: str, path: Path, where: str) -> Entry:
+  """The `Entry` of the factory of a file.
+
+  Args:
+    kind: what the factory makes.
+    name: the factory.
+    path: the file.
+    where: what messages call it.
+
+  Raises:
+    Broken: a file that is no Python, without its factory, or with an option or
+      literal that cannot be read.
+    MemoryError, OSError: the machine is at fault, not the file.
+  """
+  try:
+    return _described(kind, name, path, where)
+  except SyntaxError as error:
+    raise Broken(f'{where}, line {error.lineno}: {error.msg}') from None
+  except _UNREADABLE as error:
+    if machine.fault(error) and not _too_deep(error):
+      raise  # says nothing about the source
+    text = f'{error}'
+    said = text if where in text else f'{where}: {text}'
+    raise Broken(' '.join(said.split())) from error
+
+
+def _too_deep(error):
+  """Tells whether a MemoryError is Python's word for too deep a source.
+
+  It is where there is memory, more than to read any source of ours takes.
+  """
+  if not isinstance(error, MemoryError):
+    return False
+  try:
+    bytearray(_ENOUGH)
+  except MemoryError:
+    return False
+  return True
+
+
+def _assigned(module):
+  """Name -> what it stands for, of a module and of names it has from ours."""
+  found = {}
+  for node in module.body:
+    match node:
+      case (
+        ast.Assign(targets=[ast.Name(id=title), *_], value=ast.expr() as value)
+        | ast.AnnAssign(target=ast.Name(id=title), value=ast.expr() as value)
+      ):
+        found[title] = value
+      case ast.ImportFrom(module=str(of), names=aliases) if of in _ALIASES:
+        theirs = _aliases_in(of)
+        for alias in aliases:
+          if alias.name in theirs:
+            found[alias.asname or alias.name] = theirs[alias.name]
+  return found
+
+
+@functools.cache
+def _aliases_in(module):
+  """Name -> the annotation that it stands for in a module of `_ALIASES`."""
+  path = (
+    Path(lstm_jax.__file__)
+    .parent.joinpath(*module.split('.')[1:])
+    .with_suffix('.py')
+  )
+  return _assigned(ast.parse(files.read_text(path, _LONGEST), module))
+
+
+def _described(kind, name, path, where):
+  """The `Entry` of one file; any error is one of `_UNREADABLE`."""
+  module = ast.parse(files.read_text(path, _LONGEST), where)
+  assigned = _assigned(module)
+  factory = next(
+    (
+      node
+      for node in module.body
+      if isinstance(node, ast.FunctionDef) and node.name == name
+    ),
+    None,
+  )
+  if factory is None:
+    raise ValueError(f'{where} has no function {name}')
+
+  def literal(title, default):
+    if title not in assigned:
+      return default
+    return _literal(assigned[title], f'{where}: {title}')
+
+  def mapping(title, value):
+    found = literal(title, {})
+    return found if isinstance(found, dict) else dict.fromkeys(found, value)
+
+  def needs(title):
+    return {
+      name: Need(why) if isinstance(why, str) else Need(*why)
+      for name, why in mapping(title, '').items()
+    }
+
+  static = mapping('STATIC', {})
+  keywords = zip(factory.args.kwonlyargs, factory.args.kw_defaults, strict=True)
+  options = [
+    _option(argument, default, assigned, where)
+    for argument, default in keywords
+    if argument.arg not in static
+  ]
+  docstring = (ast.get_docstring(factory) or '').strip()
+  return Entry(
+    kind=kind,
+    name=name,
+    summary=docstring.partition('\n')[0],
+    options={option.name: option for option in options if option},
+    numbers=literal('NUMBERS', {}),
+    provides=mapping('PROVIDES', {}),
+    needs=needs('NEEDS'),
+    task_needs=needs('TASK_NEEDS'),
+    static=static,
+    shortest=literal('SHORTEST', 1),
+    mean_steps=literal('MEAN_STEPS', (1.0, 0.0)),
+    trivial=tuple(literal('TRIVIAL', ())),
+    refuses=tuple(literal('REFUSES', ())),
+    unit=literal('UNIT', 'sequences'),
+    xla_profile=literal('XLA_PROFILE', 'auto'),
+  )
+
+
+def _literal(node, where):
+  try:
+    return ast.literal_eval(node)
+  except ValueError:
+    raise ValueError(
+      f'{where} must be a literal, not {ast.unparse(node)}'
+    ) from None
+
+
+def _option(argument, default, assigned, where):
+  """The `Option` of a keyword argument, None if text cannot express it."""
+  kinds = _annotation(argument.annotation, assigned)
+  if kinds is None:
+    return None
+  if default is None:
+    raise ValueError(f'{where}: option {argument.arg} has no default')
+  types, choices, optional = kinds
+  return Option(
+    argument.arg,
+    _literal(default, f'{where}: default of {argument.arg}'),
+    types,
+    choices,
+    optional,
+  )
+
+
+def _annotation(node, assigned):
+  """`(types, choices, optional)` of an annotation, None for any other."""
+  match node:
+    case ast.Name(id=name) if name in _TYPES:
+      return (name,), (), False
+    case ast.Name(id=name) if name in assigned:
+      return _annotation(assigned[name], assigned)
+    case ast.Subscript(
+      value=ast.Name(id='Annotated'), slice=ast.Tuple(elts=[first, *_])
+    ):
+      return _annotation(first, assigned)
+    case ast.Constant(value=None):
+      return (), (), True
+    case ast.Subscript(value=ast.Name(id='Literal'), slice=words) | (
+      ast.Subscript(value=ast.Attribute(attr='Literal'), slice=words)
+    ):
+      words = words.elts if isinstance(words, ast.Tuple) else [words]
+      values = list(map(ast.literal_eval, words))
+      choices = tuple(value for value in values if value is not None)
+      return (), choices, None in values
+    case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+      parts = [_annotation(side, assigned) for side in (left, right)]
+      if None in parts:
+        return None
+      (types_a, choices_a, none_a), (types_b, choices_b, none_b) = parts
+      return types_a + types_b, choices_a + choices_b, none_a or none_b
+  return None

@@ -1,5 +1,15 @@
 """A laboratory for long time lags in recurrent networks, as pure JAX functions.
 
+  import lstm_jax as lj
+
+  task = lj.adding(output='linear')
+  result = lj.train(task, lj.lstm1997, lj.truncated1997, length=100, seeds=10)
+  print(result)                                   # solved k/n, interval, median
+  run = lj.layer(result.cell, result.params[0], xs)       # the recurrent layer
+
+All public names are in `_NAMES` below; each is imported when it is first used,
+so that importing this package imports nothing else. By room:
+
   types      the seams: Cell, Task, Learner, StopRule, Sequence, Stream
   ops        arrays, the one scan over time, random numbers by position
   cells      one file a cell:          srn, lstm1997, lstm, gru, ...
@@ -22,6 +32,196 @@ Words, each for one thing:
   sequences to success   training sequences shown until a trial is solved
   solved k/n             trials that were solved, of all trials
 
-Importing this package imports nothing else; of `lab`, plans, the store and
-reports answer without JAX.
+Of `lab`, plans, the store and reports answer without JAX.
 """
+
+from typing import TYPE_CHECKING
+
+__version__ = '0.1.0'
+
+# Public name -> the module that has it, and after a colon what it is called
+# there where that is something else. A module of its own has no name in front.
+_NAMES = {
+  # Cells: (num_inputs, num_outputs, **options) -> Cell.
+  'cascaded': 'cells.cascaded',
+  'fully_recurrent': 'cells.fully_recurrent',
+  'gru': 'cells.gru',
+  'lstm': 'cells.lstm',
+  'lstm1997': 'cells.lstm1997',
+  'lstm_layernorm': 'cells.lstm_layernorm',
+  'srn': 'cells.srn',
+  # Tasks: (**options) -> Task.
+  'adding': 'tasks.adding',
+  'first_symbol': 'tasks.first_symbol',
+  'multiplication': 'tasks.multiplication',
+  'reber': 'tasks.reber',
+  'temporal_order': 'tasks.temporal_order',
+  'trigger': 'tasks.trigger',
+  'two_sequence': 'tasks.two_sequence',
+  # Learners: (cell, task, **options) -> Learner.
+  'bptt': 'learners.bptt',
+  'cascade': 'learners.cascade',
+  'chunker': 'learners.chunker',
+  'elman': 'learners.elman',
+  'guess': 'learners.guess',
+  'kf': 'learners.kf',
+  'rtrl': 'learners.rtrl',
+  'snap1': 'learners.snap1',
+  'truncated1997': 'learners.truncated1997',
+  'uoro': 'learners.uoro',
+  # The layer: a cell over whole sequences, or one step at a time.
+  'layer': 'nn.layer:run',
+  'Run': 'nn.layer',
+  'layer_step': 'nn.one_step',
+  'StepRun': 'nn.one_step',
+  'initial_state': 'nn.one_step',
+  'which_kernel': 'nn.layer',
+  'make_stack': 'nn.stack',
+  'init_stack': 'nn.stack',
+  'run_stack': 'nn.stack',
+  'Stack': 'nn.stack',
+  'StackParams': 'nn.stack',
+  'StackRun': 'nn.stack',
+  'draw_noise': 'nn.dropout',
+  'expected_noise': 'nn.dropout',
+  'Noise': 'nn.dropout',
+  'import_weights': 'nn.convert',
+  'export_weights': 'nn.convert',
+  'import_stack': 'nn.stack_weights',
+  'export_stack': 'nn.stack_weights',
+  'LinenRecurrent': 'nn.flax_modules',
+  'NnxRecurrent': 'nn.flax_modules',
+  # A network on one sequence, and the error that flows back in it.
+  'unroll': 'ops.unroll',
+  'error_by_lag': 'analysis.gradient_flow',
+  'error_size': 'analysis.gradient_flow:size',
+  # What cells, tasks and learners are.
+  'Carry': 'types',
+  'Cell': 'types',
+  'Connection': 'types',
+  'Equations': 'types',
+  'InternalState': 'types',
+  'Judgement': 'types',
+  'Key': 'types',
+  'Learner': 'types',
+  'OneHot': 'types',
+  'Params': 'types',
+  'Sequence': 'types',
+  'StopRule': 'types',
+  'Stream': 'types',
+  'Task': 'types',
+  'Verdict': 'types',
+  # Checks of what others write.
+  'testing': '',
+}
+# What needs one of these says how to have it.
+_EXTRAS = {
+  'absl': 'lab',
+  'flax': 'flax',
+  'matplotlib': 'plot',
+  'optax': 'lab',
+  'safetensors': 'lab',
+  'scipy': 'lab',
+}
+
+__all__ = ['__version__', *_NAMES]
+
+if TYPE_CHECKING:
+  from lstm_jax import testing as testing
+  from lstm_jax.analysis.gradient_flow import error_by_lag as error_by_lag
+  from lstm_jax.analysis.gradient_flow import size as error_size
+  from lstm_jax.cells.cascaded import cascaded as cascaded
+  from lstm_jax.cells.fully_recurrent import fully_recurrent as fully_recurrent
+  from lstm_jax.cells.gru import gru as gru
+  from lstm_jax.cells.lstm import lstm as lstm
+  from lstm_jax.cells.lstm1997 import lstm1997 as lstm1997
+  from lstm_jax.cells.lstm_layernorm import lstm_layernorm as lstm_layernorm
+  from lstm_jax.cells.srn import srn as srn
+  from lstm_jax.learners.bptt import bptt as bptt
+  from lstm_jax.learners.cascade import cascade as cascade
+  from lstm_jax.learners.chunker import chunker as chunker
+  from lstm_jax.learners.elman import elman as elman
+  from lstm_jax.learners.guess import guess as guess
+  from lstm_jax.learners.kf import kf as kf
+  from lstm_jax.learners.rtrl import rtrl as rtrl
+  from lstm_jax.learners.snap1 import snap1 as snap1
+  from lstm_jax.learners.truncated1997 import truncated1997 as truncated1997
+  from lstm_jax.learners.uoro import uoro as uoro
+  from lstm_jax.nn.convert import export_weights as export_weights
+  from lstm_jax.nn.convert import import_weights as import_weights
+  from lstm_jax.nn.dropout import Noise as Noise
+  from lstm_jax.nn.dropout import draw_noise as draw_noise
+  from lstm_jax.nn.dropout import expected_noise as expected_noise
+  from lstm_jax.nn.flax_modules import LinenRecurrent as LinenRecurrent
+  from lstm_jax.nn.flax_modules import NnxRecurrent as NnxRecurrent
+  from lstm_jax.nn.layer import Run as Run
+  from lstm_jax.nn.layer import run as layer
+  from lstm_jax.nn.layer import which_kernel as which_kernel
+  from lstm_jax.nn.one_step import StepRun as StepRun
+  from lstm_jax.nn.one_step import initial_state as initial_state
+  from lstm_jax.nn.one_step import layer_step as layer_step
+  from lstm_jax.nn.stack import Stack as Stack
+  from lstm_jax.nn.stack import StackParams as StackParams
+  from lstm_jax.nn.stack import StackRun as StackRun
+  from lstm_jax.nn.stack import init_stack as init_stack
+  from lstm_jax.nn.stack import make_stack as make_stack
+  from lstm_jax.nn.stack import run_stack as run_stack
+  from lstm_jax.nn.stack_weights import export_stack as export_stack
+  from lstm_jax.nn.stack_weights import import_stack as import_stack
+  from lstm_jax.ops.unroll import unroll as unroll
+  from lstm_jax.tasks.adding import adding as adding
+  from lstm_jax.tasks.first_symbol import first_symbol as first_symbol
+  from lstm_jax.tasks.multiplication import multiplication as multiplication
+  from lstm_jax.tasks.reber import reber as reber
+  from lstm_jax.tasks.temporal_order import temporal_order as temporal_order
+  from lstm_jax.tasks.trigger import trigger as trigger
+  from lstm_jax.tasks.two_sequence import two_sequence as two_sequence
+  from lstm_jax.types import Carry as Carry
+  from lstm_jax.types import Cell as Cell
+  from lstm_jax.types import Connection as Connection
+  from lstm_jax.types import Equations as Equations
+  from lstm_jax.types import InternalState as InternalState
+  from lstm_jax.types import Judgement as Judgement
+  from lstm_jax.types import Key as Key
+  from lstm_jax.types import Learner as Learner
+  from lstm_jax.types import OneHot as OneHot
+  from lstm_jax.types import Params as Params
+  from lstm_jax.types import Sequence as Sequence
+  from lstm_jax.types import StopRule as StopRule
+  from lstm_jax.types import Stream as Stream
+  from lstm_jax.types import Task as Task
+  from lstm_jax.types import Verdict as Verdict
+else:
+
+  def __getattr__(name: str) -> object:
+    """Imports a public name when it is first used (PEP 562)."""
+    if name not in _NAMES:
+      from lstm_jax.choices import unknown
+
+      raise AttributeError(
+        f'module {__name__!r} has no attribute {name!r}: '
+        f'{unknown(name, __all__)}'
+      )
+    import importlib
+
+    module, _, inside = _NAMES[name].partition(':')
+    try:
+      if not module:
+        return importlib.import_module(f'{__name__}.{name}')
+      whole = importlib.import_module(f'{__name__}.{module}')
+    except ModuleNotFoundError as error:
+      package = (error.name or '').partition('.')[0]
+      if package not in _EXTRAS:
+        raise
+      raise ModuleNotFoundError(
+        f'{__name__}.{name} needs {package}: '
+        f"pip install '{__name__}[{_EXTRAS[package]}]'",
+        name=package,
+      ) from error
+    value = getattr(whole, inside or name)
+    globals()[name] = value  # asked once
+    return value
+
+  def __dir__() -> list[str]:
+    """All public names."""
+    return sorted({*globals(), *__all__})

@@ -64,7 +64,7 @@ COMPILING = (
   'first_symbol', 'growth', 'guess', 'kf', 'lane_widths', 'layer',
   'kept_networks', 'learner_catalog', 'learners', 'learning_curve', 'memory',
   'minibatch', 'multiplication',
-  'native', 'nets', 'new_cells', 'one_hot', 'optimizers', 'other_layers',
+  'native', 'nets', 'new_cells', 'one_hot', 'one_step', 'optimizers', 'other_layers',
   'quickprop',
   'reber', 'reber_statistics', 'report', 'report_figures', 'report_rows',
   'rtrl', 'seeds_figures', 'seeds_report', 'snap1', 'statistics', 'stop_rules',

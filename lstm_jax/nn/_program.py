@@ -43,6 +43,7 @@ class Plan(NamedTuple):
   cut_every: int | None
   checkpoint_every: int | None
   backward: str
+  batch_first: bool = False
 
 
 # A program of its own: a loop that is not called inside of one would else be
@@ -63,6 +64,18 @@ def program(
 
   None: all its weights exist. Others get no gradient.
   """
+  arrays = xs, lengths, state, initial, reset, noise
+  if not plan.batch_first or xs.ndim == 2:
+    return _time_first(plan, params, masks, *arrays)
+  turn = lambda tree: jax.tree.map(lambda a: jnp.swapaxes(a, 0, 1), tree)
+  ran = _time_first(
+    plan, params, masks, turn(xs), lengths, state, initial, turn(reset), noise
+  )
+  return Run(turn(ran.ys), ran.last, turn(ran.states), turn(ran.gates))
+
+
+def _time_first(plan, params, masks, xs, lengths, state, initial, reset, noise):
+  """`program` where the first axis is time."""
   single = xs.ndim == 2
   num_steps, *lanes = xs.shape[:-1]
   lanes = tuple(lanes)

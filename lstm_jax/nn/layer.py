@@ -1,8 +1,9 @@
 """A cell over whole sequences: the recurrent layer.
 
 Arrays are as users of layers have them, features last and time first:
-`[T, B, I]` for a batch of B sequences, `[T, I]` for one. Weights are those of
-the cell, shared by the batch; `jax.vmap` maps over models, seeds or anything.
+`[T, B, I]` for a batch of B sequences, `[T, I]` for one; with `batch_first`
+`[B, T, I]`. Weights are those of the cell, shared by the batch; `jax.vmap` maps
+over models, seeds or anything.
 
 Two things are often confused. *Truncating* stops gradients, keeps the state:
 `cut_every`, or chunks that hand `last` on as `state` through
@@ -43,6 +44,7 @@ def run(
   checkpoint_every: int | None = None,
   backward: str = 'products',
   kernel: str = 'xla',
+  batch_first: bool = False,
 ) -> Run:
   """Runs the hidden layer of a cell over a batch of sequences.
 
@@ -74,6 +76,9 @@ def run(
     kernel: 'xla', 'native', 'cudnn' (see `dispatch`), or 'auto', the fastest
       that can do what is asked here: `which_kernel` says which. Equal to
       rounding.
+    batch_first: `xs` is `[B, T, I]` and `reset` `[B, T]`; outputs, states and
+      gates of every step come so too. Masks of `noise` stay as `draw_noise`
+      makes them; one sequence, `[T, I]`, is the same either way.
 
   Returns:
     A `Run`.
@@ -83,16 +88,27 @@ def run(
       lengths outside 0, ..., T where they are known, a `cut_every` or
       `checkpoint_every` below 1, an unknown `backward`, a `kernel` that is
       unknown or cannot do what is asked.
+
+  Example:
+    >>> import jax, jax.numpy as jnp, lstm_jax as lj
+    >>> cell = lj.lstm(3, 0, hidden=8)
+    >>> params = cell.init(jax.random.key(0))
+    >>> xs = jnp.ones((5, 2, 3))  # T, B, I
+    >>> run = lj.layer(cell, params, xs, lengths=[5, 4])
+    >>> run.ys.shape, run.last.s_c.shape
+    ((5, 2, 8), (2, 8))
+    >>> lj.layer(cell, params, xs.swapaxes(0, 1), batch_first=True).ys.shape
+    (2, 5, 8)
   """
   equations = equations_of(cell)
   layer_checks.check_options(
     cell, cut_every=cut_every, checkpoint_every=checkpoint_every,
     backward=backward, reverse=reverse, outputs=outputs, states=states,
-    gates=gates,
+    gates=gates, batch_first=batch_first,
   )  # fmt: skip
   params, xs, lengths, state, initial, reset, noise = layer_checks.check_arrays(
     cell, params, xs, lengths=lengths, state=state, initial=initial,
-    reset=reset, noise=noise,
+    reset=reset, noise=noise, batch_first=bool(batch_first),
   )  # fmt: skip
   used = _used(
     reset=reset, reverse=reverse, noise=noise, cut_every=cut_every,
@@ -110,6 +126,7 @@ def run(
       None if checkpoint_every is None else operator.index(checkpoint_every)
     ),
     backward=backward,
+    batch_first=bool(batch_first),
   )
   masks = tuple(
     None if np.all(mask) else jax.device_put(mask)
@@ -129,11 +146,24 @@ def which_kernel(
 ) -> dispatch.Choice:
   """Tells which code `run` would take with these arguments, and why not others.
 
+  Args:
+    cell, params, xs, kernel: of `run`.
+    **how: its other arguments.
+
   Returns:
-    A `dispatch.Choice`; printed, it says so.
+    A `dispatch.Choice`: the kernel, and the reason why each other one does not
+    run.
 
   Raises:
     ValueError: as `run` does.
+
+  Example:
+    >>> import jax, jax.numpy as jnp, lstm_jax as lj
+    >>> cell = lj.srn(3, 0, hidden=8)
+    >>> params = cell.init(jax.random.key(0))
+    >>> choice = lj.which_kernel(cell, params, jnp.ones((5, 2, 3)), gates=True)
+    >>> choice.kernel, choice.why_not['native']
+    ('xla', 'it has no gates')
   """
   given = inspect.signature(run).bind(cell, params, xs, **how)
   given.apply_defaults()
@@ -143,7 +173,9 @@ def which_kernel(
   for name in ('lengths', 'state', 'initial', 'reset', 'noise'):
     arrays[name] = options.pop(name)
   layer_checks.check_options(cell, **options)
-  checked = layer_checks.check_arrays(cell, params, xs, **arrays)
+  checked = layer_checks.check_arrays(
+    cell, params, xs, batch_first=bool(options['batch_first']), **arrays
+  )
   return dispatch.choose(
     kernel, cell, checked.xs.dtype, _used(**how), dispatch.spread(xs)
   )

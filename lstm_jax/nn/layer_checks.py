@@ -52,16 +52,19 @@ def check_arrays(
   initial: object,
   reset: object,
   noise: object,
+  batch_first: bool = False,
 ) -> Arguments:
   """Checks the arrays of a call of `layer.run` against the cell.
 
   Args:
     cell: the cell.
-    params, xs, lengths, state, initial, reset, noise: of `layer.run`.
+    params, xs, lengths, state, initial, reset, noise, batch_first: of
+      `layer.run`.
 
   Returns:
-    The `Arguments`. Integers and bools of `xs`, `state`, `initial` and `noise`
-    become numbers; lengths that are not known yet are held within 0, ..., T.
+    The `Arguments`, with axes in the order in which they were given. Integers
+    and bools of `xs`, `state`, `initial` and `noise` become numbers; lengths
+    that are not known yet are held within 0, ..., T.
 
   Raises:
     ValueError: one that does not fit, by its name, with what it must be.
@@ -69,11 +72,13 @@ def check_arrays(
   equations = equations_of(cell)
   params = check_params(cell, params)
   dtype = jax.tree.leaves(params)[0].dtype
-  wanted = f'[T, B, {cell.num_inputs}] or [T, {cell.num_inputs}]'
+  both = 'B, T' if batch_first else 'T, B'
+  wanted = f'[{both}, {cell.num_inputs}] or [T, {cell.num_inputs}]'
   xs = as_real('xs', xs, wanted)
   if xs.ndim not in (2, 3) or xs.shape[-1] != cell.num_inputs:
     raise ValueError(f'xs has shape {xs.shape}; must be {wanted}')
-  num_steps, *lanes = xs.shape[:-1]
+  axes = xs.shape[:-1]
+  num_steps, *lanes = axes[::-1] if batch_first else axes
   lanes = tuple(lanes)
   carry = state_of(cell)
   return Arguments(
@@ -82,7 +87,7 @@ def check_arrays(
     _check_lengths(lengths, num_steps, lanes),
     _check_state('state', state, carry, lanes, dtype),
     _check_state('initial', initial, carry, (), dtype),
-    _check_reset(reset, (num_steps, *lanes)),
+    _check_reset(reset, axes),
     _check_noise(cell, equations, noise, carry, num_steps, lanes, dtype),
   )
 

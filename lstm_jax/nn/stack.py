@@ -138,6 +138,7 @@ def run_stack(
   checkpoint_every: int | None = None,
   backward: str = 'products',
   kernel: str = 'xla',
+  batch_first: bool = False,
 ) -> StackRun:
   """Runs a stack over a batch of sequences.
 
@@ -154,8 +155,8 @@ def run_stack(
       inputs of a layer above the first is dropout between layers.
     outputs: whether to keep the outputs of the last layer.
     states, gates: whether to keep those of every layer and step.
-    cut_every, checkpoint_every, backward, kernel: of `layer.run`, for every
-      layer.
+    cut_every, checkpoint_every, backward, kernel, batch_first: of `layer.run`,
+      for every layer.
 
   Returns:
     A `StackRun`.
@@ -183,7 +184,7 @@ def run_stack(
         reverse=True if way == 'backward' else reverse,
         cut_every=cut_every, outputs=outputs if top else True, states=states,
         gates=gates, checkpoint_every=checkpoint_every, backward=backward,
-        kernel=kernel,
+        kernel=kernel, batch_first=batch_first,
       )  # fmt: skip
     except ValueError as error:
       raise ValueError(f'layer {way}[{i}]: {error}') from None

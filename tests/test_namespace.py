@@ -1,0 +1,91 @@
+"""The public names: listed once, loaded on first use, seen by type checkers."""
+
+import ast
+import importlib
+import inspect
+import sys
+
+import pytest
+
+import lstm_jax as lj
+from lstm_jax.lab.plan import catalog
+from tests.children import python
+
+
+def module_of(name):
+  """`(module, name there)` of a public name, as the table has it."""
+  module, _, inside = lj._NAMES[name].partition(':')
+  return module, inside or name
+
+
+def public_functions():
+  found = {name: getattr(lj, name) for name in lj._NAMES}
+  return {name: one for name, one in found.items() if inspect.isfunction(one)}
+
+
+def test_importing_the_package_imports_nothing_else():
+  code = (
+    'import sys; import lstm_jax; '
+    'assert "lstm" in dir(lstm_jax) and lstm_jax.__version__; '
+    'heads = {m.partition(".")[0] for m in sys.modules}; '
+    'print([m for m in sys.modules if m.startswith("lstm_jax.")], '
+    'sorted(heads - sys.stdlib_module_names))'
+  )
+  # Without the packages that a site adds to every process.
+  done = python('-S', '-c', code)
+  assert done.stdout.strip() == "[] ['__main__', 'lstm_jax']"
+
+
+def test_every_cell_task_and_learner_of_the_catalog_is_public():
+  for kind in ('cells', 'tasks', 'learners'):
+    listed = {
+      name for name, where in lj._NAMES.items() if where.startswith(f'{kind}.')
+    }
+    missing = {*catalog.names(kind)} ^ listed
+    assert not missing, f'lstm_jax/__init__.py: {kind}: {sorted(missing)}'
+
+
+def test_a_name_is_what_its_module_has():
+  for name in lj._NAMES:
+    value = getattr(lj, name)
+    if lj._NAMES[name]:
+      module, inside = module_of(name)
+      whole = importlib.import_module(f'lstm_jax.{module}')
+      assert value is getattr(whole, inside), name
+    else:
+      assert value is sys.modules[f'lstm_jax.{name}']
+    assert value.__doc__, name
+  assert {*lj.__all__} <= {*dir(lj)}
+
+
+def test_type_checkers_see_the_names_of_the_table():
+  tree = ast.parse(inspect.getsource(lj))
+  (block,) = (
+    node
+    for node in tree.body
+    if isinstance(node, ast.If) and ast.unparse(node.test) == 'TYPE_CHECKING'
+  )
+  seen = {}
+  for node in block.body:
+    module = node.module.partition('.')[2]
+    for alias in node.names:
+      inside = f':{alias.name}' if alias.name != alias.asname else ''
+      seen[alias.asname] = module + inside
+  assert seen == lj._NAMES
+
+
+def test_an_unknown_name_says_what_is_near():
+  with pytest.raises(AttributeError, match="no attribute 'lstn'.*mean lstm?"):
+    _ = lj.lstn
+  assert not hasattr(lj, 'numpy')
+
+
+def test_a_package_that_is_missing_is_named_with_what_brings_it(monkeypatch):
+  monkeypatch.setitem(sys.modules, 'flax', None)
+  for name in [m for m in sys.modules if m.startswith('lstm_jax.nn.flax')]:
+    monkeypatch.delitem(sys.modules, name)
+  monkeypatch.delitem(vars(lj), 'LinenRecurrent', raising=False)
+  with pytest.raises(
+    ModuleNotFoundError, match=r"flax: pip install 'lstm_jax\[flax\]'"
+  ):
+    _ = lj.LinenRecurrent

@@ -1,1 +1,1 @@
-"""Commands: `python -m experiments.sweep` and its companions."""
+"""Commands from a checkout; `lstm-jax` has the same ones once installed."""

@@ -1,7 +1,4 @@
-"""`python -m experiments.data`: prepares data sets and says what is there.
-
-A wrong flag is answered at once; nothing here imports JAX.
-"""
+"""`python -m experiments.data`: prepares data sets and says what is there."""
 
 from lstm_jax.lab.run import mains
 
@@ -9,14 +6,9 @@ if __name__ == '__main__':
   mains.listen()  # before the imports that take a while
 
 
-from lstm_jax.lab.run.commands import data as command
+from lstm_jax.lab import console
 
-
-@mains.guarded('data')
-def main(argv=None):
-  """Runs the command line `argv` and returns its exit code."""
-  return command.run(argv)
-
+main = console.subcommand('data')
 
 if __name__ == '__main__':
   mains.run(main)

@@ -1,9 +1,4 @@
-"""`python -m experiments.predict FOLDER`: what the networks of a run answer.
-
-A run folder keeps solved nets of tasks, one a row, and of a run on data sets
-the net of the best epoch of every trial. A task draws fresh sequences; a data
-set has its test part, or a file of yours.
-"""
+"""`python -m experiments.predict`: what the networks of a run answer."""
 
 from lstm_jax.lab.run import mains
 
@@ -11,14 +6,9 @@ if __name__ == '__main__':
   mains.listen()  # before the imports that take a while
 
 
-from lstm_jax.lab.run.commands import predict as command
+from lstm_jax.lab import console
 
-
-@mains.guarded('predict')
-def main(argv=None):
-  """Runs the command line `argv` and returns its exit code."""
-  return command.run(argv)
-
+main = console.subcommand('predict')
 
 if __name__ == '__main__':
   mains.run(main)

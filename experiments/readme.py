@@ -1,11 +1,6 @@
-"""`python -m experiments.readme`: the figures of README.md, from kept results.
+"""`python -m experiments.readme`: figures of README.md, from kept results.
 
-What stands between `<!-- from: FILE -->` and `<!-- end -->` in README.md and in
-docs/reproduction.md is made from that file; nobody writes a figure there by
-hand.
-
-  docs/quickstart.csv   trials of the quick start, taken from a run folder
-  docs/paper1997.csv    the rows of `--grid=paper1997`, see docs/reproduction.md
+No subcommand of `lstm-jax`: the pages that it writes are in a checkout alone.
 """
 
 from lstm_jax.lab.run import mains
@@ -14,14 +9,9 @@ if __name__ == '__main__':
   mains.listen()  # before the imports that take a while
 
 
-from lstm_jax.lab.run.commands import readme as command
+from lstm_jax.lab.commands import readme as command
 
-
-@mains.guarded('readme')
-def main(argv=None):
-  """Runs the command line `argv` and returns its exit code."""
-  return command.run(argv)
-
+main = mains.guarded('readme')(command.run)
 
 if __name__ == '__main__':
   mains.run(main)

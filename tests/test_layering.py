@@ -4,6 +4,7 @@ import ast
 
 import pytest
 
+from lstm_jax.lab import console
 from lstm_jax.lab.plan import catalog
 from lstm_jax.nn.native import loops
 from tests.children import ROOT
@@ -14,7 +15,7 @@ PACKAGE = 'lstm_jax'
 ROOMS = (
   '', 'ops', 'cells', 'tasks', 'learners', 'nn', 'training', 'analysis',
   'testing', 'lab', 'lab.store', 'lab.plan', 'lab.data', 'lab.report',
-  'lab.run',
+  'lab.run', 'lab.vanishing', 'lab.bench', 'lab.commands', 'lab.console',
 )  # fmt: skip
 # Folders of entries: each is chosen by name and given as a value, so that a new
 # one is a file and nothing else. What they share stands behind a `_`.
@@ -288,22 +289,24 @@ def test_what_is_right_is_let_be(module, line):
   assert list(broken_rules(sources)) == []
 
 
-def test_every_module_is_imported():
+def test_every_module_is_imported_or_runs():
   sources = library()
   known = {f'{PACKAGE}.{name}'.rstrip('.') for name in sources}
   mains = (ROOT / 'experiments').rglob('*.py')
   readers = [*sources.values(), *(f.read_text('utf-8') for f in mains)]
   imported = {name for text in readers for name, _ in imports(text, known)}
+  imported |= {module for module, _ in console.SUBCOMMANDS.values()}
   for name in sources:
     folder, _, file = name.rpartition('.')
     is_package = (ROOT / PACKAGE / name.replace('.', '/')).is_dir()
     is_entry = folder in ENTRIES and not file.startswith('_')
-    if not (is_package or is_entry or file == '__main__'):
+    is_program = "if __name__ == '__main__'" in sources[name]
+    if not (is_package or is_entry or is_program):
       assert f'{PACKAGE}.{name}' in imported, f'nothing imports {name}'
 
 
-# Weights of other libraries are kept by the kind of the layer.
-NAMING = 'nn.convert'
+# Layers of other libraries and their weights are kept by the kind of a layer.
+NAMING = ('nn.convert', 'lab.bench.libraries')
 
 
 def asked_for(source, names):

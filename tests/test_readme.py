@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from experiments import readme
+from lstm_jax.lab.commands import readme as command
 from lstm_jax.lab.plan import flags, plan
-from lstm_jax.lab.run.commands import readme as command
 from lstm_jax.lab.store import faults
 from lstm_jax.ops.unroll import unroll
 from tests.children import ROOT

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.vanishing import learners
 from lstm_jax.analysis import credit, gradient_flow
 from lstm_jax.lab.plan import catalog
+from lstm_jax.lab.vanishing import learners
 from tests.array_task import array_task, random_arrays
 from tests.gradients import cheap_jit, distance, random_net
 

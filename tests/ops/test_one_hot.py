@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.bench import rows as bench_rows
+from lstm_jax.lab.bench import rows as bench_rows
 from lstm_jax.lab.plan import catalog, flags, plan
 from lstm_jax.learners.truncated1997 import truncated1997
 from lstm_jax.ops import arrays

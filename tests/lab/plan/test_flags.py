@@ -457,11 +457,7 @@ def test_places_are_of_this_machine(flag, monkeypatch, capsys, tmp_path):
   ],
 )
 def test_places_of_other_commands(command, argument, capsys, tmp_path):
-  module = (
-    f'experiments.{command}'
-    + '.__main__' * (ROOT / 'experiments' / command / '__main__.py').is_file()
-  )
-  main = importlib.import_module(module).main
+  main = importlib.import_module(f'experiments.{command}').main
   words = [argument.format('gs://b/x')]
   if argument.startswith('--out') and command == 'report':
     words.append(str(tmp_path))

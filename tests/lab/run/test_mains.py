@@ -119,10 +119,7 @@ def test_a_hangup_that_is_ignored_stays_so():
 
 @pytest.mark.parametrize('name', COMMANDS)
 def test_every_command_listens_first_and_says_its_codes(name, capsys):
-  module = (
-    f'experiments.{name}'
-    + '.__main__' * (ROOT / 'experiments' / name / '__main__.py').is_file()
-  )
+  module = f'experiments.{name}'
   path = ROOT / f'{module.replace(".", "/")}.py'
   source = path.read_text().split('"""', 2)[2]
   lines = [line for line in source.split('\n') if line.strip()]

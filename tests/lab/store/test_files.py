@@ -21,7 +21,7 @@ OTHERS = {
   'lstm_jax/lab/data/_cache.py': 'arrays are mapped, not read',
   'lstm_jax/lab/run/mains.py': 'os.devnull, for streams that are closed',
   'lstm_jax/lab/plan/text_columns.py': 'os.devnull, for closed streams',
-  'experiments/bench/turns.py': 'figures of its own children, for developers',
+  'lstm_jax/lab/bench/turns.py': 'figures of its own children, for developers',
 }
 CALLS = (
   'open',

@@ -1,4 +1,4 @@
-"""`python -m experiments.bench.turns`: is this checkout slower than another?
+"""`python -m lstm_jax.lab.bench.turns`: is this checkout slower than another?
 
 Both are timed in turn, each command in a process of its own, so that a slow
 spell of the machine meets both. What counts is the ratio of a turn, this
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -37,9 +38,9 @@ Times this checkout against another, in turn, and prints the ratios of
   layers  ms of a layer forward and both ways, by XLA and in C++
   sweep   seconds of the quick start, the whole process
 
-  python -m experiments.bench.turns --before=../lstm_jax_before
+  python -m lstm_jax.lab.bench.turns --before=../lstm_jax_before
 """
-_HERE = Path(__file__).parent.parent.parent
+_HERE = Path(__file__).parents[3]
 _LAYERS = (
   ('lstm', '1000,1,2,8', 'small loops'),
   ('lstm', '100,32,2,30', 'default'),
@@ -55,7 +56,7 @@ class Failed(Exception):
 
 
 @mains.guarded('bench_turns')
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
   """Prints the ratios; returns the exit code."""
   argv = sys.argv if argv is None else argv
   if '--help' in argv or '-h' in argv:
@@ -95,7 +96,7 @@ def main(argv=None):
   return 0
 
 
-def define():
+def define() -> flags.FlagValues:
   """The flags, at their defaults."""
   defined = flags.FlagValues()
   flags.DEFINE_string(
@@ -118,7 +119,7 @@ def define():
   return defined
 
 
-def usage():
+def usage() -> str:
   """The text of `--help`."""
   lines, defined = [_HELP], define()
   for name in defined:
@@ -205,7 +206,9 @@ def _run(place, name, *words, environ=None):
   """Returns what a module of a checkout prints; without a name compiles C++."""
   module = f'experiments.{name}' if name else 'lstm_jax.nn.native'
   # The other checkout may be of before these folders.
-  if not (place / 'experiments/bench').is_dir():
+  if (place / 'lstm_jax/lab/bench').is_dir():
+    module = module.replace('experiments.bench.', 'lstm_jax.lab.bench.')
+  elif not (place / 'experiments/bench').is_dir():
     module = module.replace('bench.', 'bench_').replace('.nn.', '.')
   done = subprocess.run(
     [sys.executable, '-m', module, *words],

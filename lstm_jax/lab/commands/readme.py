@@ -1,4 +1,12 @@
-"""Makes the figures of README.md from kept results."""
+"""Makes the figures of README.md from kept results.
+
+What stands between `<!-- from: FILE -->` and `<!-- end -->` in README.md and in
+docs/reproduction.md is made from that file; nobody writes a figure there by
+hand.
+
+  docs/quickstart.csv   trials of the quick start, taken from a run folder
+  docs/paper1997.csv    the rows of `--grid=paper1997`, see docs/reproduction.md
+"""
 
 import csv
 import io

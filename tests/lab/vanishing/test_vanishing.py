@@ -6,13 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import sweep
-from experiments.vanishing import __main__ as vanishing
-from experiments.vanishing import command, learners
-from experiments.vanishing import figure as vanishing_figure
-from experiments.vanishing import nets as vanishing_nets
-from experiments.vanishing.nets import Curve, Net
+from experiments import sweep, vanishing
+from lstm_jax.lab.commands import vanishing as command
 from lstm_jax.lab.plan import catalog, listing
+from lstm_jax.lab.vanishing import curves, learners
+from lstm_jax.lab.vanishing import figure as vanishing_figure
+from lstm_jax.lab.vanishing.curves import Curve, Net
 from tests import children
 
 # Words -> what the one line must say.
@@ -50,7 +49,7 @@ def test_a_wrong_flag_has_one_line(words, capsys):
 def test_a_wrong_flag_does_not_wait_for_jax():
   code = (
     'import sys\n'
-    'from experiments.vanishing import __main__ as vanishing\n'
+    'from experiments import vanishing\n'
     'assert vanishing.main(["vanishing", "--cell=x"]) == 2\n'
     'assert "jax" not in sys.modules\n'
   )
@@ -68,7 +67,7 @@ def test_help_names_every_flag(capsys):
 def test_the_sweep_knows_it_as_a_grid(monkeypatch):
   """`--grid=vanishing` is this command, all other flags its own."""
   seen = []
-  monkeypatch.setattr(vanishing, 'main', lambda argv: seen.append(argv) or 7)
+  monkeypatch.setattr(command, 'run', lambda argv: seen.append(argv) or 7)
   words = ['sweep', '--seeds=2', '--grid=vanishing', '--out=x']
   assert sweep.main(words) == 7
   assert seen == [['sweep', '--seeds=2', '--out=x']]
@@ -230,7 +229,7 @@ def nets():
 
 
 def test_the_table_has_a_line_a_curve(nets):
-  lines = vanishing_nets.table(nets).splitlines()
+  lines = curves.table(nets).splitlines()
   assert lines[0].split()[-3:] == ['0', '1', '2']
   assert [line.split()[-3:] for line in lines[1:]] == [
     ['1', '0.01', '0'],

@@ -1,10 +1,14 @@
 """Measures how far back learners look in networks, trained and untrained."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from experiments.vanishing.nets import Net, curves_of
 from lstm_jax.lab.plan import catalog, values
 from lstm_jax.lab.plan.programs import length_is_static
+from lstm_jax.lab.store.setting import Setting
+from lstm_jax.lab.vanishing.curves import Net, curves_of
+from lstm_jax.lab.vanishing.nets import Trained
 from lstm_jax.ops import prng
 
 # Sequences that each net is measured on.
@@ -16,7 +20,7 @@ NO_SIGNAL = {
 }
 
 
-def choose(names):
+def choose(names: str) -> tuple[str, ...]:
   """The learners that are asked for.
 
   Args:
@@ -42,7 +46,9 @@ def choose(names):
   return tuple(chosen)
 
 
-def measure(name, trained, settings):
+def measure(
+  name: str, trained: Trained, settings: Mapping[str, Setting]
+) -> Net:
   """The error signals that learners have in the same networks.
 
   Args:
@@ -96,7 +102,8 @@ def measure(name, trained, settings):
       mine = catalog.describe('learners', setting.learner).numbers
       given = dict(setting.numbers)
       numbers = {
-        n: np.float64(np.nan if given[n] is None else given[n]) for n in mine
+        n: np.asarray(np.nan if given[n] is None else given[n], np.float64)
+        for n in mine
       }
 
       def begin(key, net, learner=learner, numbers=numbers):

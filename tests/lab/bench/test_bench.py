@@ -6,9 +6,10 @@ from importlib import metadata
 
 import pytest
 
-from experiments.bench import __main__ as bench
-from experiments.bench import command, epochs, layers, learners
-from experiments.bench import libraries as bench_libraries
+from experiments import bench
+from lstm_jax.lab.bench import epochs, layers, learners
+from lstm_jax.lab.bench import libraries as bench_libraries
+from lstm_jax.lab.commands import bench as command
 from lstm_jax.lab.plan import catalog
 from tests import children
 
@@ -27,7 +28,7 @@ BAD = {
 def test_a_wrong_flag_has_one_line_and_does_not_wait_for_jax(words):
   code = (
     'import sys\n'
-    'from experiments.bench import __main__ as bench\n'
+    'from experiments import bench\n'
     'assert bench.main(["bench", *sys.argv[1:]]) == 2\n'
     'assert "jax" not in sys.modules\n'
   )

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from experiments.bench import turns
+from lstm_jax.lab.bench import turns
 
 NAMES = ('forms', 'rows', 'layers', 'sweep')
 

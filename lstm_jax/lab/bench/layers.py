@@ -16,10 +16,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 
 import numpy as np
 
-from experiments.bench import libraries
+from lstm_jax.lab.bench import libraries
+from lstm_jax.lab.bench.rows import Figure, Pace
 from lstm_jax.lab.plan.text_columns import aligned
 from lstm_jax.lab.run import xla_flags
 
@@ -42,7 +44,7 @@ _LONG = 4.0  # seconds of a call that is not repeated
 _SIDE = 1024  # of the matrices whose product is the peak
 
 
-def compile_loops():
+def compile_loops() -> None:
   """Has the loops of `kernel='native'` compiled, where they are not yet.
 
   In a process of its own, since this one must not import JAX. Where that fails
@@ -56,7 +58,7 @@ def compile_loops():
   print(*(done.stdout + done.stderr).splitlines()[-1:])
 
 
-def measure(kind, sizes, pace):
+def measure(kind: str, sizes: Iterable[str], pace: Pace) -> list[Figure]:
   """Times every library at every size.
 
   Args:
@@ -80,7 +82,7 @@ def measure(kind, sizes, pace):
       if profile != 'default':
         xla_flags.set_flags(environ=environ)
       done = subprocess.run(
-        [sys.executable, '-m', 'experiments.bench.layers', *words],
+        [sys.executable, '-m', 'lstm_jax.lab.bench.layers', *words],
         env=environ, capture_output=True, text=True, check=False,
       )  # fmt: skip
       if done.returncode:

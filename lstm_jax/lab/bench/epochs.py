@@ -14,10 +14,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from lstm_jax.lab.bench.rows import Figure
 from lstm_jax.lab.plan.text_columns import aligned
 from lstm_jax.lab.run import xla_flags
 
@@ -44,7 +46,9 @@ SIZES = {
 _UPDATES = {'imdb': 8, 'urban_sound': 60}  # of one turn
 
 
-def measure(names, turns, kinds=KINDS):
+def measure(
+  names: Iterable[str], turns: int, kinds: Sequence[str] = KINDS
+) -> list[Figure]:
   """Times every library on every supervised run.
 
   Args:
@@ -55,7 +59,7 @@ def measure(names, turns, kinds=KINDS):
   Returns:
     A dict a measurement: `comparison`, `cell`, `library`, `epoch_s`.
   """
-  figures = []
+  figures: list[Figure] = []
   for name in names:
     for kind in kinds:
       best: dict[str, float] = {}
@@ -81,7 +85,7 @@ def _turn(name, kind, library):
   if library == 'ours':
     xla_flags.set_flags('none', devices=1, environ=environ)
   done = subprocess.run(
-    [sys.executable, '-m', 'experiments.bench.epochs', name, kind, library],
+    [sys.executable, '-m', 'lstm_jax.lab.bench.epochs', name, kind, library],
     env=environ,
     capture_output=True,
     text=True,
@@ -104,7 +108,9 @@ def _data(size, updates):
   return inputs, random.integers(0, max(size.outputs, 2), count)
 
 
-def ours(size, kind, inputs, targets):
+def ours(
+  size: Size, kind: str, inputs: np.ndarray, targets: np.ndarray
+) -> Callable[[], object]:
   """A call that makes an update of each batch."""
   import jax
 
@@ -142,7 +148,9 @@ def ours(size, kind, inputs, targets):
   return call
 
 
-def keras(size, kind, inputs, targets):
+def keras(
+  size: Size, kind: str, inputs: np.ndarray, targets: np.ndarray
+) -> Callable[[], object]:
   """A call that makes an update of each batch."""
   import keras
 
@@ -166,7 +174,9 @@ def keras(size, kind, inputs, targets):
   )
 
 
-def torch(size, kind, inputs, targets):
+def torch(
+  size: Size, kind: str, inputs: np.ndarray, targets: np.ndarray
+) -> Callable[[], object]:
   """A call that makes an update of each batch."""
   import torch
   from torch import nn

@@ -1,14 +1,20 @@
-"""Reads the flags of the benchmark, and runs what they ask for."""
+"""Reads the flags of the benchmark, and runs what they ask for.
+
+A lane-step is one time step of one trial: its share of drawing the sequence,
+judging it and updating the weights included. Compile time is apart; the best of
+several repeats counts, as a process that shares its core only gets slower.
+"""
 
 import functools
 import json
 import sys
+from collections.abc import Sequence
 
 from absl import flags
 
-from experiments.bench import epochs as bench_epochs
-from experiments.bench import forms, learners, libraries, rows
-from experiments.bench import layers as bench_layers
+from lstm_jax.lab.bench import epochs as bench_epochs
+from lstm_jax.lab.bench import forms, learners, libraries, rows
+from lstm_jax.lab.bench import layers as bench_layers
 from lstm_jax.lab.plan import values
 from lstm_jax.lab.plan.text_columns import item, show
 from lstm_jax.lab.run import mains, xla_flags
@@ -95,7 +101,7 @@ _RECORD = flags.DEFINE_string(
 )
 
 
-def usage():
+def usage() -> str:
   """The text of `--help`."""
   lines = [_HELP]
   for name in _FLAGS:
@@ -106,7 +112,7 @@ def usage():
   return '\n'.join([*lines, '', faults.EXIT_CODES])
 
 
-def run(argv=None):
+def run(argv: Sequence[str] | None = None) -> int:
   """Prints the benchmark; returns the exit code."""
   argv = sys.argv if argv is None else argv
   if '--help' in argv or '-h' in argv:

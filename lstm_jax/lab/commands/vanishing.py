@@ -1,7 +1,13 @@
-"""Reads the flags of the vanishing study, and runs it."""
+"""Reads the flags of the vanishing study, and runs it.
+
+It trains networks by the sweep's program and measures, before and after, how
+large the error of a sequence's last step is q steps earlier. A wrong flag is
+answered before JAX is imported.
+"""
 
 import re
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,15 +82,16 @@ class Request(NamedTuple):
   refused: tuple[str, ...]
 
 
-def run(argv=None):
+def run(argv: Sequence[str] | None = None) -> int:
   """Runs the command line `argv` and returns its exit code."""
   arguments = list(sys.argv if argv is None else argv)[1:]
   if '--help' in arguments or '-h' in arguments:
     return show(usage())
   try:
     request = parse(arguments)
-    from experiments.vanishing import learners as vanishing_learners
-    from experiments.vanishing import nets as vanishing_nets
+    from lstm_jax.lab.vanishing import curves
+    from lstm_jax.lab.vanishing import learners as vanishing_learners
+    from lstm_jax.lab.vanishing import nets as vanishing_nets
 
     found, seen = {}, {}
     for name, settings in request.nets.items():
@@ -100,18 +107,18 @@ def run(argv=None):
     for reason in refused.args:
       mains.say('vanishing', ' '.join(reason.split()))
     return 2
-  print(*request.refused, '', vanishing_nets.table(found), sep='\n')
+  print(*request.refused, '', curves.table(found), sep='\n')
   folder = Path(request.out)
   paths = vanishing_nets.write(found, folder, 'vanishing', _LABEL)
   if seen:
-    print('', vanishing_nets.table(seen, 'signal'), sep='\n')
+    print('', curves.table(seen, 'signal'), sep='\n')
     paths += vanishing_nets.write(seen, folder, 'learners', _SIGNAL)
   print()
   mains.tell(*paths)
   return 0
 
 
-def usage():
+def usage() -> str:
   """The text of `--help`."""
   lines = [_HELP]
   for name, (placeholder, words) in _FLAGS.items():
@@ -119,7 +126,7 @@ def usage():
   return '\n'.join([*lines, '', faults.EXIT_CODES])
 
 
-def parse(arguments):
+def parse(arguments: Iterable[str]) -> Request:
   """Reads a command line, settings by the rules of the sweep.
 
   Args:
@@ -157,7 +164,7 @@ def parse(arguments):
   always = (f'--seeds={own.get("seeds", _SEEDS)}', f'--budget={budget}')
   asked, learners = own.get('learners', ''), ()
   if asked:
-    from experiments.vanishing import learners as vanishing_learners
+    from lstm_jax.lab.vanishing import learners as vanishing_learners
 
     learners = vanishing_learners.choose(asked)
   nets: dict[str, list[Setting]] = {}

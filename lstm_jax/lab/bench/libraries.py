@@ -6,9 +6,13 @@ the sum of squared outputs, to their end. Libraries are imported when asked for.
 """
 
 import functools
+from collections.abc import Callable, Sequence
 from importlib import metadata
 
 import numpy as np
+
+# What makes the two calls of a layer, and the kinds that it has.
+Layer = tuple[Callable[..., tuple[Callable[[], object], ...]], tuple[str, ...]]
 
 
 def _jax_calls(run, params, xs, models):
@@ -171,7 +175,7 @@ def _one_by_one(make, kind, xs, hidden, models):
   return tuple(map(again, calls))
 
 
-def versions():
+def versions() -> dict[str, str | None]:
   """Package -> version, None where it is not installed."""
   found: dict[str, str | None] = {}
   for package in ('torch', 'keras', 'flax', 'dm-haiku', 'equinox'):
@@ -182,7 +186,7 @@ def versions():
   return found
 
 
-def chosen(models, ours):
+def chosen(models: int, ours: Sequence[str]) -> dict[str, Layer]:
   """`LIBRARIES`, and where there are many models those not ours in turn."""
   if models == 1:
     return LIBRARIES
@@ -196,7 +200,7 @@ def chosen(models, ours):
 
 _ALL = ('lstm', 'gru', 'srn')
 # Name -> the layer, and the kinds that there are of it.
-LIBRARIES = {
+LIBRARIES: dict[str, Layer] = {
   'ours': (_ours, _ALL),
   'ours, native': (functools.partial(_ours, kernel='native'), _ALL),
   'ours, autodiff': (functools.partial(_ours, backward='autodiff'), _ALL),

@@ -2,13 +2,19 @@
 
 import math
 import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.bench import rows
+from lstm_jax.lab.bench import rows
 from lstm_jax.lab.plan import catalog, flags, values
 from lstm_jax.lab.plan import plan as plans
 from lstm_jax.lab.plan.text_columns import aligned
+from lstm_jax.lab.store.setting import Setting
+
+if TYPE_CHECKING:
+  import jax
 
 _LENGTH = 50
 # Where a learner is timed: the first of these that it can train.
@@ -22,7 +28,9 @@ _WHERE = (
 _PATIENCE = 20.0
 
 
-def plan(learners, sizes):
+def plan(
+  learners: Sequence[str], sizes: Sequence[int]
+) -> dict[str, dict[int, Setting | str]]:
   """Learner -> its setting for each size.
 
   Args:
@@ -62,7 +70,12 @@ def _settings(learner, sizes):
   return dict.fromkeys(sizes, refused)
 
 
-def measure(chosen, device, widths, pace):
+def measure(
+  chosen: Mapping[str, Mapping[int, Setting | str]],
+  device: 'jax.Device',
+  widths: Iterable[int],
+  pace: rows.Pace,
+) -> list[rows.Figure]:
   """Times every learner at every size.
 
   Args:
@@ -84,7 +97,7 @@ def measure(chosen, device, widths, pace):
       for size, setting in by_size.items():
         what = {'learner': learner, 'lanes': lanes, 'hidden': size}
         why = setting if isinstance(setting, str) else late
-        if not why:
+        if not (isinstance(setting, str) or why):
           what |= {'task': setting.task, 'cell': setting.cell}
           try:
             ns, weights, scratch, late = _time(setting, device, lanes, pace)
@@ -135,7 +148,7 @@ def _time(setting, device, lanes, pace):
   return best * 1e9, build.weights, scratch, ''
 
 
-def growth(sizes, costs):
+def growth(sizes: Sequence[int], costs: Sequence[float]) -> float:
   """The power of n that costs grow with from the third size on; nan for two.
 
   The slope of log cost over log n by least squares.

@@ -1,4 +1,8 @@
-"""Reports run folders beside what was published."""
+"""Reports run folders beside what was published.
+
+All of a report is made from the sealed records alone; a run that is still going
+on is reported as far as it has come.
+"""
 
 import os
 import sys

@@ -2,55 +2,30 @@
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from experiments.vanishing import figure
 from lstm_jax.lab.plan import catalog, values
-from lstm_jax.lab.plan.text_columns import aligned
 from lstm_jax.lab.run import builds, xla_flags
 from lstm_jax.lab.store import files
 from lstm_jax.lab.store.setting import Setting
+from lstm_jax.lab.vanishing import figure
+from lstm_jax.lab.vanishing.curves import BOUND, Net, curves_of
 from lstm_jax.ops import prng
+
+if TYPE_CHECKING:
+  from lstm_jax.types import Cell, Task
 
 # Sequences that each net is measured on: a child of key 0 that no trial uses.
 _MEASURED, _CHILD = 32, 7
-_LAGS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 # Nets whose units are all logistic: their recurrent weights, and where.
 _LOGISTIC = {
   'srn': ('w_h', {'activation': 'logistic'}),
   'fully_recurrent': ('w_y', {}),
 }
-WHEN = ('before', 'after')
-BOUND = 'bound'
-
-
-class Curve(NamedTuple):
-  """Decimal logarithms of factors over lags, `[Q]` each; -inf for 0.
-
-  Attributes:
-    mean: over seeds, of each net's mean over sequences.
-    low, high: quartiles over seeds.
-  """
-
-  mean: np.ndarray
-  low: np.ndarray
-  high: np.ndarray
-
-
-class Net(NamedTuple):
-  """The measurements of the networks of one setting.
-
-  Attributes:
-    curves: (what, when) -> `Curve`; what is 'all fields', the name of the
-      internal state, that with the rule of 1997, or `BOUND`.
-    said: one line: how many nets, how training ended, whether there is a bound.
-  """
-
-  curves: dict[tuple[str, str], Curve]
-  said: str
 
 
 class Trained(NamedTuple):
@@ -64,13 +39,13 @@ class Trained(NamedTuple):
   """
 
   setting: Setting
-  task: Any
-  cell: Any
-  params: Any
+  task: 'Task'
+  cell: 'Cell'
+  params: object
   said: str
 
 
-def train(name, settings):
+def train(name: str, settings: Sequence[Setting]) -> Trained:
   """Trains the networks of one setting.
 
   Args:
@@ -117,7 +92,7 @@ def train(name, settings):
   return Trained(setting, task, cell, both, said)
 
 
-def measure(trained):
+def measure(trained: Trained) -> Net:
   """Measures the errors of networks by lag.
 
   Args:
@@ -131,18 +106,6 @@ def measure(trained):
   if (BOUND, 'before') not in curves:
     said += '; no bound: not all of its units are logistic'
   return Net(curves, said)
-
-
-def curves_of(logs):
-  """The curves of a `Net` from what -> `[Q, 2 L]`, lanes as in `Trained`."""
-  curves = {}
-  for i, when in enumerate(WHEN):
-    for what, of_both in logs.items():
-      mine = np.split(of_both, len(WHEN), axis=1)[i]
-      # Not interpolated: what lies below the smallest number is -inf.
-      low, high = np.quantile(mine, (0.25, 0.75), axis=1, method='inverted_cdf')
-      curves[what, when] = Curve(np.mean(mine, axis=1), low, high)
-  return curves
 
 
 def _trained(build, settings):
@@ -244,28 +207,9 @@ def _by_lag(trained):
   return logs
 
 
-def table(found, what='factor'):
-  """The factors of all networks as text, a line a curve.
-
-  Args:
-    found: name -> `Net`.
-    what: the word for what is measured.
-  """
-  last = min(len(c.mean) for net in found.values() for c in net.curves.values())
-  lags = sorted({q for q in _LAGS if q < last} | {last - 1})
-  lines = [[f'{what} after q steps, q =', '', *map(str, lags), '']]
-  for name, net in found.items():
-    for (what, when), curve in net.curves.items():
-      factors = [_factor(curve.mean[q]) for q in lags]
-      lines.append([f'{name}, {what}', when, *factors, ''])
-  return '\n'.join(aligned(lines))
-
-
-def _factor(log):
-  return '0' if log == -np.inf else f'{10**log:.3g}'
-
-
-def write(found, folder: Path, stem, label) -> list[Path]:
+def write(
+  found: Mapping[str, Net], folder: Path, stem: str, label: str
+) -> list[Path]:
   """Writes a CSV file and, where matplotlib is there, the figure.
 
   Args:

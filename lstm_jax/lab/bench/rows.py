@@ -8,11 +8,23 @@ times, and the best counts too.
 """
 
 import time
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from lstm_jax.lab.plan import flags, plan
+from lstm_jax.lab.store.setting import Setting
+
+if TYPE_CHECKING:
+  import jax
+
+  from lstm_jax.training import online
+  from lstm_jax.training.lanes import Build
+
+# A measurement, as the record holds it: what was measured -> the figure.
+Figure = dict[str, object]
+Trials = TypeVar('Trials')
 
 
 class Pace(NamedTuple):
@@ -27,7 +39,9 @@ class Pace(NamedTuple):
   seconds: float
 
 
-def warm(advance, trials, pace):
+def warm(
+  advance: Callable[..., tuple[Trials, object]], trials: Trials, pace: Pace
+) -> tuple[int, Trials]:
   """Sequences that a repeat should have, and the trials warmed up.
 
   Args:
@@ -47,7 +61,7 @@ def warm(advance, trials, pace):
     count *= 4
 
 
-def settings(grid):
+def settings(grid: str) -> list[Setting]:
   """One setting a row of a grid.
 
   Raises:
@@ -57,7 +71,12 @@ def settings(grid):
   return list(made.trials)
 
 
-def measure(chosen, device, pace, compiles=1):
+def measure(
+  chosen: Iterable[Setting],
+  device: 'jax.Device',
+  pace: Pace,
+  compiles: int = 1,
+) -> list[Figure]:
   """Times the rows on one device with as many lanes as the engine gives them.
 
   Args:
@@ -122,7 +141,9 @@ def _compile(advance, trials):
   return again.lower(trials, np.int32(1)).compile()
 
 
-def begin(setting, device, width=None):
+def begin(
+  setting: Setting, device: 'jax.Device', width: int | None = None
+) -> 'tuple[Build, online.Trials]':
   """The built program of a setting, and its trials at their first sequence.
 
   Args:

@@ -7,12 +7,16 @@ adding problem.
 import resource
 import threading
 import time
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from experiments.bench import rows as bench_rows
+from lstm_jax.lab.bench import rows as bench_rows
 from lstm_jax.lab.plan import catalog
+
+if TYPE_CHECKING:
+  import jax
 
 FORMS = ('streaming', 'batched')
 LENGTHS = (1_000, 10_000, 100_000, 1_000_000)
@@ -42,7 +46,13 @@ class Timing(NamedTuple):
   temp_kb: float
 
 
-def measure(devices, length, lanes, pace, long):
+def measure(
+  devices: Sequence['jax.Device'],
+  length: int,
+  lanes: Sequence[int],
+  pace: bench_rows.Pace,
+  long: bool,
+) -> bench_rows.Figure:
   """Times both forms on one device, one on all of them, and long sequences.
 
   Args:

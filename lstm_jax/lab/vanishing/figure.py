@@ -3,6 +3,8 @@
 import importlib
 import itertools
 import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,17 +12,24 @@ from lstm_jax.lab.report.figures import of_run
 from lstm_jax.lab.report.figures.scales import drawn_in
 from lstm_jax.lab.report.style import COLOURS
 
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure
+
+  from lstm_jax.lab.vanishing.curves import Net
+
 _LINES = {'before': '--', 'after': '-'}
 _COLOURS = (*COLOURS, '#5b6470', '#8c6d1f', '#7a3db8')
 # With more lines than this the legend stands below the axes.
 _INSIDE = 6
 
 
-def pictures(found, stem, label):
+def pictures(
+  found: Mapping[str, 'Net'], stem: str, label: str
+) -> dict[str, bytes]:
   """The figure as files.
 
   Args:
-    found: name -> `vanishing_nets.Net`.
+    found: name -> `Net`.
     stem: the files' name without its ending.
     label: of the vertical axis.
 
@@ -37,14 +46,14 @@ def pictures(found, stem, label):
     return of_run.as_files(draw(found, label), stem)
 
 
-def draw(found, label):
+def draw(found: Mapping[str, 'Net'], label: str) -> 'Figure':
   """Factors over lags, an axes a network: dashed before, solid after training.
 
   A band is the middle half of the seeds. What is too small for a number ends a
   line; the bound is grey and leaves the axes where it is large.
 
   Args:
-    found: name -> `vanishing_nets.Net`, at least one.
+    found: name -> `Net`, at least one.
     label: of the vertical axis.
 
   Returns:

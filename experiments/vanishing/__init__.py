@@ -1,1 +1,0 @@
-"""Errors that flow back, against the lag: `python -m experiments.vanishing`."""

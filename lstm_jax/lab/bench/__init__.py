@@ -1,0 +1,1 @@
+"""Things that `lstm-jax bench` times; the command is `lab.commands.bench`."""

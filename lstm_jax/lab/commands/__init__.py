@@ -1,0 +1,1 @@
+"""Bodies of the commands: `run(argv)` of a module is one of them."""

@@ -1,1 +1,0 @@
-"""Commands: what each main of `experiments` runs."""

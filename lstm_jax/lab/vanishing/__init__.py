@@ -1,0 +1,1 @@
+"""Networks whose errors are measured by lag; see `lab.commands.vanishing`."""

@@ -1,14 +1,15 @@
 """How Sphinx makes the site from these pages: `.ci/run` builds it."""
 
-import importlib.metadata
 import sys
 from pathlib import Path
+
+import lstm_jax
 
 sys.path.insert(0, str(Path(__file__).parent / '_extensions'))
 
 project = 'lstm_jax'
 author = 'The lstm_jax maintainers'
-release = version = importlib.metadata.version('lstm_jax')
+release = version = lstm_jax.__version__
 language = 'en'
 
 extensions = [
@@ -19,6 +20,7 @@ extensions = [
   'notebooks',
   'offline',
   'plain_docstrings',
+  'public_names',
 ]
 exclude_patterns = ['_build', '_extensions', '**/.ipynb_checkpoints']
 nitpicky = False
@@ -31,10 +33,12 @@ nb_execution_mode = 'off'
 nb_merge_streams = True
 
 autodoc_member_order = 'bysource'
+autodoc_preserve_defaults = True
 autodoc_typehints = 'signature'
 autodoc_typehints_format = 'short'
 autodoc_default_options = {'members': True}
 maximum_signature_line_length = 70
+napoleon_attr_annotations = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 napoleon_custom_sections = ['Source']

@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-from sphinx.errors import ExtensionError
-
 # Links are followed when somebody clicks; these are loaded by themselves.
 _LOADED = (
   re.compile(r'<(?:script|img|video|source|iframe|embed)\b[^>]*\bsrc="([^"]+)'),
@@ -31,6 +29,8 @@ def look(app, error):
     for address in from_elsewhere(path.read_text('utf-8'))
   ]
   if lines:
+    from sphinx.errors import ExtensionError
+
     raise ExtensionError('\n'.join(lines))
 
 

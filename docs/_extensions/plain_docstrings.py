@@ -11,6 +11,11 @@ _CODE = re.compile(r'(`+)([^`]+)\1')
 _SECTION = re.compile(r'^(Args|Attributes|Returns|Raises|Yields):$')
 _EXAMPLES = re.compile(r'^Examples?:$')
 _BOUND = re.compile(r'Annotated\[([^,\[\]]+), \w+\([^()]*\)\]')
+# `jax.typing.ArrayLike`, as Sphinx spells it out.
+_ARRAY_LIKE = re.compile(
+  r'(?:~?[\w.]*\b(?:Array|ndarray|bool|number) \| ){4,}bool \| int \| float'
+  r' \| complex'
+)
 
 
 def setup(app):
@@ -24,7 +29,8 @@ def setup(app):
 def simplify(app, what, name, obj, options, signature, returns):
   """Writes a number with bounds as a number: the docstring has the bounds."""
   del app, what, name, obj, options
-  return signature and _BOUND.sub(r'\1', signature), returns
+  signature = signature and _BOUND.sub(r'\1', signature)
+  return signature and _ARRAY_LIKE.sub('ArrayLike', signature), returns
 
 
 def skip_field(app, what, name, obj, skip, options):
@@ -70,4 +76,6 @@ def _escaped(line):
 
 
 def _plain(text):
-  return re.sub(r'([\\*|_])', r'\\\1', text)
+  # "num_inputs: I." is no item of a numbered list.
+  text = re.sub(r'(^|: )([A-Za-z]\.)(?= |$)', r'\1\\\2', text)
+  return re.sub(r'([*|_]|\\(?![A-Za-z]\.))', r'\\\1', text)

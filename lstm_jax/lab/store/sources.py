@@ -62,7 +62,9 @@ def of_modules(
   seen, found = set(), {}
   while waiting:
     module = waiting.pop()
-    if module in seen:
+    # The table of public names decides nothing: another name in it is no other
+    # code of a trial.
+    if module in seen or module == _OURS:
       continue
     seen.add(module)
     if module not in known:
@@ -172,7 +174,7 @@ def _version(package):
 
 def _imports(tree, package):
   """Dotted names of all that is imported, the packages above included."""
-  for node in ast.walk(tree):
+  for node in _walk_what_runs(tree):
     if isinstance(node, ast.Import):
       for alias in node.names:
         yield from _above(alias.name)
@@ -181,6 +183,23 @@ def _imports(tree, package):
       name = '.'.join([*base, *(node.module or '').split('.')]).strip('.')
       yield from _above(name)
       yield from (f'{name}.{alias.name}' for alias in node.names)
+
+
+def _walk_what_runs(node):
+  """The nodes below a node, without what is there for type checkers alone."""
+  for child in ast.iter_child_nodes(node):
+    if isinstance(child, ast.If) and _is_for_types(child.test):
+      runs = child.orelse
+    else:
+      runs = [child]
+    for one in runs:
+      yield one
+      yield from _walk_what_runs(one)
+
+
+def _is_for_types(test):
+  name = getattr(test, 'attr', getattr(test, 'id', None))
+  return name == 'TYPE_CHECKING'
 
 
 def _above(name):

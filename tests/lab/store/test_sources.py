@@ -111,6 +111,7 @@ def test_what_does_not_run_does_not_matter(checkout, of_task):
   (here / 'cells' / '._gru.py').write_bytes(b'\0\1')
   (here / 'cells' / 'gru.py~').write_text('old')
   (here / 'cells' / 'srn.py').write_text('')
+  (here / '__init__.py').write_text('import nothing\n')
   (here / 'lab/store/trial_records.py').write_text('')
   gru = here / 'cells' / 'gru.py'
   source = gru.read_text().replace('"""', '"""Another word. ', 1)
@@ -154,3 +155,18 @@ def test_a_broken_module_is_taken_as_it_is(checkout, of_task):
   assert sources.differing(of_task, files_of(*TASK)) == [
     'lstm_jax/ops/activations.py'
   ]
+
+
+def test_what_is_imported_for_type_checkers_does_not_run(tmp_path, monkeypatch):
+  (tmp_path / 'typed.py').write_text(
+    'import typing\n'
+    'if typing.TYPE_CHECKING:\n  import for_types\n'
+    'else:\n  import for_running\n'
+    'if TYPE_CHECKING:\n  import for_types\n'
+    'if typing:\n  import also\n'
+  )
+  for name in ('for_types', 'for_running', 'also'):
+    (tmp_path / f'{name}.py').write_text('')
+  monkeypatch.syspath_prepend(tmp_path)
+  names = sources.of_modules(['typed']).keys()
+  assert names == {'typed.py', 'for_running.py', 'also.py'}

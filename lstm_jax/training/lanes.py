@@ -318,13 +318,22 @@ def _free(lanes):
 def _snapshot(lanes):
   """Job id -> `TrialState`, with the networks that are kept."""
   return {
-    job.id: column._replace(
-      leaves=column.leaves | kept_networks.leaves_of(kept)
-    )
+    job.id: _with_networks(column, kept)
     for job, column, kept in zip(
       lanes.jobs, _columns(lanes), lanes.networks, strict=True
     )
   }
+
+
+def _with_networks(column, kept):
+  return column._replace(leaves=column.leaves | kept_networks.leaves_of(kept))
+
+
+def _going_on(leaves):
+  """The leaves of a trial; one that has now more budget than it spent runs."""
+  if leaves['status'] == online.BUDGET and leaves['seen'] < leaves['budget']:
+    return leaves | {'status': np.full_like(leaves['status'], online.RUNNING)}
+  return leaves
 
 
 def _columns(lanes):
@@ -343,7 +352,7 @@ def _join(name, build, compiled, widths, lanes, jobs, begun):
   for i, job in enumerate(jobs):
     if job.id in begun:
       leaves, networks[i] = kept_networks.taken_from(begun[job.id].leaves)
-      columns[i] = begun[job.id]._replace(leaves=leaves)
+      columns[i] = begun[job.id]._replace(leaves=_going_on(leaves))
   spent = np.array([column.seconds for column in columns])
   return lanes._replace(
     jobs=(*lanes.jobs, *jobs),
@@ -446,4 +455,5 @@ def _outcome(name, build, compiled, tests, structure, job, column, kept):
     learning_curve.lists(trial.curve),
     net=net if tested else None,
     networks=kept_networks.with_last(kept, seen, net),
+    spent=_with_networks(column, kept) if status == 'budget' else None,
   )

@@ -81,6 +81,8 @@ class Outcome(NamedTuple):
       best.
     networks: (training sequences seen, path in the params -> array) each, from
       the start to the end, where the job says `keep`.
+    spent: its state, where it has spent its budget and would go on from there
+      under a larger one with the bits that it has in one piece.
   """
 
   id: str
@@ -93,6 +95,7 @@ class Outcome(NamedTuple):
   reason: str = ''
   net: Mapping[str, np.ndarray] | None = None
   networks: Sequence[tuple[int, Mapping[str, np.ndarray]]] = ()
+  spent: TrialState | None = None
 
 
 class Advanced(NamedTuple):

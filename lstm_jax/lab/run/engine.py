@@ -124,7 +124,7 @@ def _tidy(opened):
   """Removes what a process left that was killed after its last record."""
   # Of a folder that nobody may write to, it stays.
   with contextlib.suppress(faults.StoreError):
-    checkpoints.drop_all(opened)
+    checkpoints.drop_all(opened, but=recorder.SPENT)
     _clean(opened)
 
 
@@ -211,7 +211,7 @@ def _run(plan, how, stop, path, trials, stored):
     records, _ = ending.write_tables(opened)
     if len(records) == len(opened.trials):
       # Nothing of anybody is under way any more, also if a stop came just now.
-      checkpoints.drop_all(opened)
+      checkpoints.drop_all(opened, but=recorder.SPENT)
     if stop():
       state.say_stopped()
       ending.say_failures(records)
@@ -233,15 +233,8 @@ def _what_is_left(opened, how, trials, now):
   """
   shard, shards = how.shard
   mine = set(list(trials)[shard::shards])
-  taken, again = reruns.take_over(opened)
+  taken, spent = reruns.take_over(opened)
   nets.take_over(opened, taken)
-  if taken or again:
-    mains.say(
-      'sweep',
-      f'a larger budget: {len(taken):,} trials had ended within the smaller '
-      f'one and keep their results, {again:,} had spent it and run again from '
-      'the beginning',
-    )
   records, problems = trial_records.read_records(opened)
   mains.say('sweep', *(problem.reason for problem in problems))
   if any(problem.damaged for problem in problems):
@@ -255,6 +248,14 @@ def _what_is_left(opened, how, trials, now):
       'sweep',
       'a checkpoint has the form of an older version, which is not read any '
       'more: what it holds begins again',
+    )
+  if taken or spent:
+    going_on = len(renewal.going_on(opened, how, whole, spent))
+    mains.say(
+      'sweep',
+      f'a larger budget: {len(taken):,} trials had ended within the smaller '
+      f'one and keep their results; of those that had spent it {going_on:,} go '
+      f'on from there, {len(spent) - going_on:,} run again from the beginning',
     )
   begun = renewal.begun(whole)
   renewed = renewal.plan(opened, how, records, begun, now)
@@ -310,6 +311,7 @@ def _train(opened, how, trials, prepared, part, records, saved, devices, stop):
       widths=widths,
       save_seconds=how.checkpoint_seconds,
     )
+  state.save_spent()
   state.display.close()
   state.say_work()
   return state

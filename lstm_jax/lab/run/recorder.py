@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 # What the arrays of a checkpoint are: one more whenever the state of a trial or
 # of epochs has other leaves.
 FORM = 3
+# Checkpoints that stay: of trials that have spent their budget. Such a trial
+# goes on from there under a larger one. What is too large to be kept, and what
+# a kill took, begins again.
+SPENT = 'spent'
+_MOST_BYTES, _MOST_BYTES_EACH = 2**24, 2**20
 
 
 class RunState:
@@ -68,6 +73,9 @@ class RunState:
     self._nets = {(setting.grid, setting.row) for setting in kept}
     self._device = devices[0].device_kind
     self._checkpoint_name = checkpoint_name(how)
+    self._spent: dict[str, TrialState] = {}
+    self._spent_bytes = 0
+    self._saved_spent: frozenset[str] = frozenset()
     mode = how.progress
     if mode == 'auto':
       mode = choose_mode(sys.stderr)
@@ -121,11 +129,9 @@ class RunState:
     """
     from lstm_jax.training.loop import TrialState
 
-    # A trial of a larger budget goes on where one of a smaller was.
-    replaced = self._folder.plan.get('replaced', {})
-    successor = {old: new for new, old in replaced.items()}
     columns: dict[str, TrialState] = {}
-    for _, meta, arrays in saved:
+    successor = renewal.successors(self._folder)
+    for kind, meta, arrays in saved:
       for key, of in meta.get('programs', {}).items():
         leaves = {
           name.removeprefix(f'{key}/'): array
@@ -133,22 +139,39 @@ class RunState:
           if name.startswith(f'{key}/')
         }
         for i, (name, spent) in enumerate(of):
-          if not renewal.is_of(self._folder, self._how, meta, name):
+          new = successor.get(name, name)
+          if not renewal.is_of(self._folder, self._how, meta, name, new):
             continue
           column = TrialState(
             {leaf: np.array(a[..., i]) for leaf, a in leaves.items()}, spent
           )
-          while name in successor and 'budget' in column.leaves:
-            name = successor[name]
+          if kind.startswith(SPENT) and name in self._status:
+            self._keep_spent(name, column)
+          # A trial of a larger budget goes on where one of a smaller was.
+          if new != name and 'budget' in column.leaves:
+            name = new
             column.leaves['budget'][...] = self._trials[name].budget
           # Two shards may both know a trial; the one further on is right.
           known = columns.get(name)
           if name in left and (known is None or _place(known) < _place(column)):
             columns[name] = column
+    self._saved_spent = frozenset(self._spent)
     return columns
 
   def save(self, columns: 'Mapping[str, TrialState]') -> None:
     """A checkpoint of the trials that have begun."""
+    self._save(self._checkpoint_name, columns)
+    self.save_spent()
+
+  def save_spent(self) -> None:
+    """A checkpoint of the trials that have spent their budget, if there are
+    more of them than the last one has."""
+    if self._spent.keys() != self._saved_spent:
+      name = self._checkpoint_name.replace('state', SPENT)
+      self._save(name, self._spent)
+      self._saved_spent = frozenset(self._spent)
+
+  def _save(self, checkpoint, columns):
     # Side by side those that have the same leaves: a trial whose networks are
     # kept along its way has more.
     alike: dict[tuple[str, ...], list[tuple[str, TrialState]]] = {}
@@ -166,7 +189,7 @@ class RunState:
         )
     code = {name: self._folder.code.get(name) for name in columns}
     found: Meta = {'form': FORM, 'programs': meta, 'code': code}
-    checkpoints.save(self._folder, self._checkpoint_name, arrays, found)
+    checkpoints.save(self._folder, checkpoint, arrays, found)
 
   def outcome(self, outcome: 'Outcome') -> None:
     """Seals the record of a trial."""
@@ -201,8 +224,17 @@ class RunState:
     )
     if disagreement:
       self.display.say(f'sweep: {disagreement}')
+    if outcome.spent:
+      self._keep_spent(outcome.id, outcome.spent)
     self._status[outcome.id] = outcome.status
     self._seen_by[outcome.id] = min(outcome.seen, setting.budget)
+
+  def _keep_spent(self, name, state):
+    """Keeps the state of a trial that has spent its budget, if it has room."""
+    size = sum(array.nbytes for array in state.leaves.values())
+    if size <= min(_MOST_BYTES_EACH, _MOST_BYTES - self._spent_bytes):
+      self._spent[name] = state
+      self._spent_bytes += size
 
   def progress(self, progress: 'queue.Progress') -> None:
     """Shows how far the run is."""

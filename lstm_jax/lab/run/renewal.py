@@ -113,7 +113,52 @@ def begun(saved: Iterable[Checkpoint]) -> dict[str, str | None]:
   return codes
 
 
-def is_of(opened: Folder, how: Run, meta: Meta, name: str) -> bool:
-  """Tells whether what a checkpoint holds of a trial may go on."""
+def going_on(
+  opened: Folder,
+  how: Run,
+  saved: Iterable[Checkpoint],
+  names: Iterable[str],
+) -> set[str]:
+  """The trials of a smaller budget that go on from where they were.
+
+  Args:
+    opened: the run folder.
+    how: a `flags.Run`.
+    saved: what `checkpoints.load` has found.
+    names: of trials whose place others have taken.
+  """
+  successor = successors(opened)
+  return {
+    name
+    for name in names
+    for _, meta, _ in saved
+    if name in meta.get('code', {})
+    and is_of(opened, how, meta, name, successor.get(name, name))
+  }
+
+
+def is_of(opened: Folder, how: Run, meta: Meta, name: str, new: str) -> bool:
+  """Tells whether what a checkpoint holds of a trial may go on.
+
+  Args:
+    opened: the run folder.
+    how: a `flags.Run`.
+    meta: of the checkpoint.
+    name: the trial's, when it was saved.
+    new: its name now, another one where its budget is larger.
+  """
   code = meta.get('code', {}).get(name)
-  return how.allow_drift or code is None or code == opened.code.get(name)
+  return how.allow_drift or code is None or code == opened.code.get(new)
+
+
+def successors(opened: Folder) -> dict[str, str]:
+  """Trial -> the one that has its place now, where its budget has grown."""
+  replaced = opened.plan.get('replaced', {})
+  next_one = {old: new for new, old in replaced.items()}
+  found = {}
+  for name in next_one:
+    new = next_one[name]
+    while new in next_one:
+      new = next_one[new]
+    found[name] = new
+  return found

@@ -96,10 +96,16 @@ def drop(folder: Folder, name: str) -> None:
     _remove(folder, name, generation)
 
 
-def drop_all(folder: Folder) -> None:
-  """Removes every generation of every checkpoint: nothing is under way."""
+def drop_all(folder: Folder, but: str = '') -> None:
+  """Removes every generation of every checkpoint: nothing is under way.
+
+  Args:
+    folder: the run folder.
+    but: how the names begin of those that stay; '' for none.
+  """
   for name in _generations(folder):
-    drop(folder, name)
+    if not (but and name.startswith(but)):
+      drop(folder, name)
 
 
 def _path(folder, name, generation):

@@ -20,6 +20,7 @@ PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'lstm_jax')
 COMPARED = (
   'jax',
   'jaxlib',
+  'flax',
   'optax',
   'numpy',
   'lstm_jax',

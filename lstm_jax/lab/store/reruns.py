@@ -67,27 +67,35 @@ def set_aside(folder: Folder, trials: Iterable[str], why: str) -> None:
   """Makes room for trials to run again; their old records are kept."""
   for trial in trials:
     for part in ('records', 'nets'):
-      place = folder.path / part
-      held = files.names(place, '.json') + files.names(place, '.way')
-      for path in (place / name for name in held if name.startswith(trial)):
-        old = files.set_aside(path, folder.disk, 'old')
-        note(folder, f'{trial} runs again, {why}; kept as {part}/{old.name}')
+      for old in _set_aside(folder, trial, part):
+        note(folder, f'{trial} runs again, {why}; kept as {part}/{old}')
 
 
-def take_over(folder: Folder) -> tuple[dict[str, str], int]:
+def _set_aside(folder, trial, part):
+  """The names that files of a trial have now that stood in its way."""
+  place = folder.path / part
+  names = files.names(place, '.json') + files.names(place, '.way')
+  return [
+    files.set_aside(place / name, folder.disk, 'old').name
+    for name in names
+    if name.startswith(trial)
+  ]
+
+
+def take_over(folder: Folder) -> tuple[dict[str, str], list[str]]:
   """Gives trials of a larger budget the results that it does not change.
 
   A trial that was solved, given up or has diverged within a smaller budget
-  ends so under any larger one; one that had spent it runs again.
+  ends so under any larger one; one that had spent it goes on or runs again.
 
   Args:
     folder: a run folder whose plan has grown.
 
   Returns:
-    `(taken, again)`: trial -> the one whose result it has taken over, and how
-    many trials run again.
+    `(taken, spent)`: trial -> the one whose result it has taken over, and the
+    ids that those trials had that had spent their budget.
   """
-  taken, again = {}, 0
+  taken, spent = {}, []
   replaced = folder.plan.get('replaced', {})
   for trial in folder.trials:
     old = replaced.get(trial)
@@ -107,14 +115,15 @@ def take_over(folder: Folder) -> tuple[dict[str, str], int]:
         except FileExistsError:
           pass
       else:
-        again += 1
+        spent.append(old)
+        _set_aside(folder, old, 'nets')
       try:
         files.set_aside(path, folder.disk, 'old')
       except faults.Unusable:
         if path.exists():
           raise  # else the process of another shard has done it
       break
-  return taken, again
+  return taken, spent
 
 
 def failures(records: Mapping[str, Record]) -> collections.Counter[str]:

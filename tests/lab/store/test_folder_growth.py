@@ -95,9 +95,9 @@ def test_a_larger_budget_keeps_what_it_does_not_change(tmp_path):
     trial_records.write_record(folder, record_that(folder, i, status))
   for budget in (2000, 3000):  # the second before the first has run
     larger = create_or_open(folder.path, plan_of(0, 1, 2, 3, 4, budget=budget))
-  taken, again = reruns.take_over(larger)
-  assert (len(taken), again) == (3, 1)
-  assert reruns.take_over(larger) == ({}, 0)
+  taken, spent = reruns.take_over(larger)
+  assert (len(taken), len(spent)) == (3, 1)
+  assert reruns.take_over(larger) == ({}, [])
   records, problems = trial_records.read_records(larger)
   assert problems == []
   seeds = {larger.trials[name].seed: r['status'] for name, r in records.items()}

@@ -92,9 +92,16 @@ def test_trials_under_way_count_too(made):
   again = planned(folder, now_of(names), {names[1]: code}, rerun_changed=True)
   assert set(again.trials) == {names[2]}  # no record, so nothing to set aside
   meta = {'code': {names[1]: code}}
-  assert not renewal.is_of(
-    types.SimpleNamespace(code={names[1]: 'x'}), how(), meta, names[1]
+  of_other_code = types.SimpleNamespace(code={names[1]: 'x'})
+  assert not renewal.is_of(of_other_code, how(), meta, names[1], names[1])
+  # Its name under a larger budget, of the same code.
+  renamed = types.SimpleNamespace(
+    code={'new': code},
+    plan={'replaced': {'new': 'between', 'between': names[1]}},
   )
+  assert renewal.successors(renamed)[names[1]] == 'new'
+  saved = [('spent', meta, {})]
+  assert renewal.going_on(renamed, how(), saved, names[:2]) == {names[1]}
 
 
 def test_a_drifted_record_says_so(made):

@@ -1,0 +1,92 @@
+"""A trial that has spent its budget goes on under a larger one, bit for bit."""
+
+import json
+import shutil
+
+import pytest
+
+from experiments import sweep
+from lstm_jax.lab.store import trial_records
+from lstm_jax.lab.store.folder import open_folder
+
+# Of two seeds one is solved within none of these budgets; networks are kept.
+LINE = (
+  '--task=adding --cell=srn --learner=elman --hidden=2 --length=10 --seeds=3'
+  ' --learning_rate=0.1 --set=learner.optimizer=sgd --devices=1'
+  ' --progress=none --xla_profile=none'
+)
+SMALL, LARGE = 70, 190
+
+
+def run(out, budget):
+  words = [*LINE.split(), f'--budget={budget}', f'--out={out}']
+  return sweep.main(['sweep', *words])
+
+
+@pytest.fixture(scope='module')
+def small(tmp_path_factory):
+  """A folder of trials that have spent their budget."""
+  out = tmp_path_factory.mktemp('small') / 'run'
+  assert run(out, SMALL) == 0
+  return out
+
+
+@pytest.fixture(scope='module')
+def reference(tmp_path_factory):
+  """A folder of the larger budget in one piece."""
+  out = tmp_path_factory.mktemp('large') / 'run'
+  assert run(out, LARGE) == 0
+  return out
+
+
+def results(out):
+  """The digest of the results, and all learning curves.
+
+  Which networks are kept along a way depends on the pace of the run; here the
+  first and the last are looked at.
+  """
+  folder = open_folder(out)
+  records, problems = trial_records.read_records(folder)
+  assert not problems
+  curves = [record['curves'] for record in records.values()]
+  ways = [
+    json.loads(path.read_bytes())['content']['networks']
+    for path in sorted((out / 'nets').glob('*.way'))
+  ]
+  ((first, *_, last),) = ways
+  assert (first['sequences'], last['sequences']) == (0, LARGE)
+  assert len(curves) == 3
+  ends = first['params'], last['params']
+  return trial_records.results_digest(folder), curves, ends
+
+
+def test_spent_trials_go_on(small, reference, tmp_path, capsys):
+  out = shutil.copytree(small, tmp_path / 'run')
+  (state,) = (out / 'checkpoints').iterdir()
+  assert state.name == 'spent.1'
+  capsys.readouterr()
+  assert run(out, LARGE) == 0
+  said = capsys.readouterr().err
+  assert '3 go on from there, 0 run again from the beginning' in said
+  assert results(out) == results(reference)
+
+
+def test_spent_trials_whose_states_are_lost_run_again(
+  small, reference, tmp_path, capsys
+):
+  out = shutil.copytree(small, tmp_path / 'run')
+  (out / 'checkpoints' / 'spent.1').unlink()
+  capsys.readouterr()
+  assert run(out, LARGE) == 0
+  said = capsys.readouterr().err
+  assert '0 go on from there, 3 run again from the beginning' in said
+  assert results(out) == results(reference)
+
+
+def test_more_seeds_keep_the_states_of_those_that_are_there(small, tmp_path):
+  out = shutil.copytree(small, tmp_path / 'run')
+  words = LINE.replace('--seeds=3', '--seeds=4').split()
+  words += [f'--budget={SMALL}', f'--out={out}']
+  assert sweep.main(['sweep', *words]) == 0
+  names = {path.name for path in (out / 'checkpoints').iterdir()}
+  assert names == {'spent.1', 'spent.2'}

@@ -114,15 +114,6 @@ _NAMES = {
   # Checks of what others write.
   'testing': '',
 }
-# What needs one of these says how to have it.
-_EXTRAS = {
-  'absl': 'lab',
-  'flax': 'flax',
-  'matplotlib': 'plot',
-  'optax': 'lab',
-  'safetensors': 'lab',
-  'scipy': 'lab',
-}
 
 __all__ = ['__version__', *_NAMES]
 
@@ -210,14 +201,12 @@ else:
         return importlib.import_module(f'{__name__}.{name}')
       whole = importlib.import_module(f'{__name__}.{module}')
     except ModuleNotFoundError as error:
-      package = (error.name or '').partition('.')[0]
-      if package not in _EXTRAS:
+      from lstm_jax.extras import advice
+
+      line = advice(error, f'{__name__}.{name}')
+      if line is None:
         raise
-      raise ModuleNotFoundError(
-        f'{__name__}.{name} needs {package}: '
-        f"pip install '{__name__}[{_EXTRAS[package]}]'",
-        name=package,
-      ) from error
+      raise ModuleNotFoundError(line, name=error.name) from error
     value = getattr(whole, inside or name)
     globals()[name] = value  # asked once
     return value

@@ -8,13 +8,20 @@ import functools
 from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
-from flax import linen, nnx
 from jax.typing import ArrayLike
 
+from lstm_jax.extras import advice
 from lstm_jax.nn.equations import equations_of
 from lstm_jax.nn.layer import Run, run
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.types import Cell
+
+try:
+  from flax import linen, nnx
+except ModuleNotFoundError as error:
+  raise ModuleNotFoundError(
+    advice(error, __name__) or str(error), name=error.name
+  ) from error
 
 
 class LinenRecurrent(linen.Module):

@@ -7,7 +7,7 @@ gates are shut leaks. The paper's g(x) = 4 f(x) - 2 = 2 tanh(x/2) and h(x) =
 2 f(x) - 1 = tanh(x/2) have no digits to lose but near 0.
 
 There are two forms of f, equal to rounding: which one XLA turns into quick code
-depends on what is around it (docs/benchmarks.md has the figures).
+depends on what is around it (docs/record_of_benchmarks.md has the figures).
 
 Of numbers below the smallest normal one nothing is promised: XLA:CPU has zeros
 there.

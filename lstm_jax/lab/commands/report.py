@@ -30,8 +30,8 @@ Reports run folders: published rows, readings, verdicts, figures.
 
 The sweep does the first at its end. Of several folders each published row has
 the readings of all; a trial that two of them hold counts once, as the first has
-it. Figures need matplotlib (pip install '.[plot]'); without it the report says
-what is left out.
+it. Figures need matplotlib (pip install 'lstm_jax[plot]'); without it the
+report says what is left out.
 
 """
 

@@ -12,7 +12,9 @@ from lstm_jax.lab.report import drawing, html_page
 from lstm_jax.lab.store import faults, files, seal
 from lstm_jax.lab.store.folder import Folder
 
-LEFT_OUT = 'No figures: matplotlib is not installed (pip install ".[plot]").'
+LEFT_OUT = (
+  "No figures: matplotlib is not installed (pip install 'lstm_jax[plot]')."
+)
 # Behind it stand the checksums of all files of a report.
 _MARK = b'<!-- sha256 '
 

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from lstm_jax.extras import advice
 from lstm_jax.lab.run import aborts, signals
 from lstm_jax.lab.store import files, machine
 from lstm_jax.lab.store.faults import DEBUG, Exit, StoreError, clean
@@ -160,6 +161,8 @@ def _ending(error):
       f'out of memory{said and f": {said}"}{_where(error)}; what was saved is '
       'safe: make room and run the same command again'
     )
+  if isinstance(error, ImportError) and (line := advice(error, 'this')):
+    return Exit.USAGE, line
   if isinstance(error, BrokenPipeError):
     return Exit.OK, 'nobody reads what is printed'
   if isinstance(error, OSError) and error.errno is not None:

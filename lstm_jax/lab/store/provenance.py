@@ -20,7 +20,6 @@ PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'lstm_jax')
 COMPARED = (
   'jax',
   'jaxlib',
-  'flax',
   'optax',
   'numpy',
   'lstm_jax',

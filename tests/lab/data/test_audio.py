@@ -174,7 +174,7 @@ def test_a_file_that_is_not_there(tmp_path):
 )
 def test_without_soundfile_it_says_what_to_install(content, monkeypatch):
   monkeypatch.setitem(sys.modules, 'soundfile', None)
-  with pytest.raises(BadData, match=r'pip install "\.\[audio\]"'):
+  with pytest.raises(BadData, match=r"pip install 'lstm_jax\[audio\]'"):
     audio.decode(content, 'clip')
 
 

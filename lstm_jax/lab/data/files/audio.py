@@ -132,7 +132,7 @@ def _by_soundfile(content, codec):
     import soundfile
   except (ImportError, OSError):  # OSError: without libsndfile
     raise ValueError(
-      f'{codec} needs soundfile: pip install ".[audio]"'
+      f"{codec} needs soundfile: pip install 'lstm_jax[audio]'"
     ) from None
   try:
     with soundfile.SoundFile(io.BytesIO(content)) as file:

@@ -1,0 +1,85 @@
+"""Pages of the API from the table of public names in `lstm_jax/__init__.py`.
+
+  ```{public-names} cells
+  ```
+
+becomes what autodoc reads for each public name that comes from
+`lstm_jax.cells`, in the order of the table: what the file says, then the
+function or class. A public name that no page has is an error of the build.
+"""
+
+import inspect
+import re
+
+from sphinx.errors import ExtensionError
+
+import lstm_jax
+
+_BLOCK = re.compile(r'^```\{public-names\} (.*)\n```$', re.MULTILINE)
+# One file a name: what the file says belongs to it.
+_FILE_A_NAME = ('cells', 'tasks', 'learners')
+
+
+def setup(app):
+  """Fills blocks as pages are read, and checks that every name has its page."""
+  app.connect('source-read', fill)
+  app.connect('env-check-consistency', complete)
+  return {'parallel_read_safe': True}
+
+
+def fill(app, page, text):
+  """Writes the names of a page where it asks for them."""
+  del app, page
+  text[0] = _BLOCK.sub(lambda block: names_of(block[1].split()), text[0])
+
+
+def names_of(rooms):
+  """A block for autodoc of the public names that come from these packages."""
+  lines = [
+    line
+    for name, place in lstm_jax._NAMES.items()
+    if (place or name).partition('.')[0] in rooms
+    for line in entry(name, place.partition(':')[0])
+  ]
+  return '\n'.join(['```{eval-rst}', *lines, '```'])
+
+
+def entry(name, module):
+  """The lines of reStructuredText about one public name."""
+  thing = getattr(lstm_jax, name)
+  if inspect.ismodule(thing):
+    return [
+      line
+      for inside in thing.__all__
+      for line in described(f'lstm_jax.{name}.{inside}', getattr(thing, inside))
+    ]
+  lines = [f'.. rubric:: {name}', '']
+  if module.partition('.')[0] in _FILE_A_NAME:
+    lines += [
+      f'.. automodule:: lstm_jax.{module}',
+      '   :no-members:',
+      '   :no-index:',
+      '',
+    ]
+  return lines + described(f'lstm_jax.{name}', thing)
+
+
+def described(path, thing):
+  """The directive that documents a function, a class or a name for a type."""
+  if thing is tuple:
+    return [f'.. py:type:: {path}', '', '   A NamedTuple of arrays.', '']
+  kind = 'autoclass' if inspect.isclass(thing) else 'autofunction'
+  return [f'.. {kind}:: {path}', '']
+
+
+def complete(app, env):
+  """Raises an error that names the public names that have no page."""
+  del app
+  documented = env.get_domain('py').objects
+  missing = [
+    name
+    for name, module in lstm_jax._NAMES.items()
+    if module and f'lstm_jax.{name}' not in documented
+  ]
+  if missing:
+    raise ExtensionError(f'no page of docs/api has {", ".join(missing)}')

@@ -15,13 +15,13 @@ PACKAGE = 'lstm_jax'
 ROOMS = (
   '', 'ops', 'cells', 'tasks', 'learners', 'nn', 'training', 'analysis',
   'testing', 'lab', 'lab.store', 'lab.plan', 'lab.data', 'lab.report',
-  'lab.run', 'lab.vanishing', 'lab.bench', 'lab.commands', 'lab.console',
+  'lab.serve', 'lab.run', 'lab.vanishing', 'lab.bench', 'lab.commands', 'lab.console',
 )  # fmt: skip
 # Folders of entries: each is chosen by name and given as a value, so that a new
 # one is a file and nothing else. What they share stands behind a `_`.
 ENTRIES = ('cells', 'tasks', 'learners', 'lab.data', 'training.trainers')
 # Rooms of commands that must answer without the second that JAX takes.
-LIGHT = ('lab.store', 'lab.plan', 'lab.data', 'lab.report')
+LIGHT = ('lab.store', 'lab.plan', 'lab.data', 'lab.report', 'lab.serve')
 HEAVY = ('jax', 'jaxlib', 'flax', 'optax')
 # What of the rest they may import: plain types without JAX.
 PLAIN = ('', 'choices', 'ops', 'ops.checked', 'training', 'training.examples')

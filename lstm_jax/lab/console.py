@@ -28,6 +28,10 @@ SUBCOMMANDS = {
     'lstm_jax.lab.commands.report',
     'reports run folders: a page, tables, figures, verdicts',
   ),
+  'serve': (
+    'lstm_jax.lab.commands.serve',
+    'shows run folders in a browser while trials run',
+  ),
   'predict': (
     'lstm_jax.lab.commands.predict',
     'shows what the networks that a run has kept answer',

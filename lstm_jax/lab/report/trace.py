@@ -2,13 +2,16 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
 from lstm_jax.lab.plan import catalog
 from lstm_jax.lab.store import memory
 from lstm_jax.lab.store.setting import Setting
+
+if TYPE_CHECKING:
+  from lstm_jax.types import Cell, Params, Task
 
 
 class Trace(TypedDict, total=False):
@@ -45,18 +48,35 @@ def trace(
 def tracer(
   setting: Setting, params: Mapping[str, np.ndarray]
 ) -> Callable[[int], Trace]:
-  """Follows a kept network over fresh sequences, everything recorded.
-
-  Sequences of like length run one compiled program: thousands of them cost
-  neither a compilation nor its memory each.
+  """Follows one kept network over fresh sequences, as `follower` does.
 
   Args:
     setting: of the trial.
     params: path -> array, from `load`.
 
   Returns:
-    From the seed of a sequence to its `Trace`; `gates` is `(0, 0)` for other
-    cells than lstm1997.
+    From the seed of a sequence to its `Trace`.
+
+  Raises:
+    Machine: this process may have too little memory for JAX.
+  """
+  return functools.partial(follower(setting), params)
+
+
+def follower(
+  setting: Setting,
+) -> Callable[[Mapping[str, np.ndarray], int], Trace]:
+  """Follows networks of a trial over fresh sequences, everything recorded.
+
+  Sequences of like length run one compiled program, whatever the network:
+  thousands of them cost neither a compilation nor its memory each.
+
+  Args:
+    setting: of the trial.
+
+  Returns:
+    From the params of a network (path -> array) and the seed of a sequence to
+    its `Trace`; `gates` is `(0, 0)` for other cells than lstm1997.
 
   Raises:
     Machine: this process may have too little memory for JAX.
@@ -68,23 +88,8 @@ def tracer(
   from lstm_jax.ops import prng
   from lstm_jax.ops.arrays import cast, dense
 
+  task, cell = parts_of(setting)
   cell_options = dict(setting.cell_options)
-  task = catalog.build(
-    'tasks', catalog.of(setting, 'task'), **dict(setting.task_options)
-  )
-  cell = catalog.build(
-    'cells',
-    catalog.of(setting, 'cell'),
-    task.num_inputs,
-    task.num_outputs,
-    **cell_options,
-  )
-  net = jax.tree_util.tree_map_with_path(
-    lambda path, _: jnp.asarray(
-      params[jax.tree_util.keystr(path, simple=True, separator='/')]
-    ),
-    cell.mask,
-  )
   length = jnp.int32(setting.length or 1)
   gates = tuple(
     cell_options.get('blocks', 0) if cell_options.get(kind) else 0
@@ -95,8 +100,8 @@ def tracer(
   def steps(key):
     return task.stream(task.fresh(key, length)).length
 
-  @functools.partial(jax.jit, static_argnums=1)
-  def records(key, count):
+  @functools.partial(jax.jit, static_argnums=2)
+  def records(net, key, count):
     stream = task.stream(task.fresh(key, length))
 
     def step(carry_tm1, t):
@@ -114,13 +119,42 @@ def tracer(
     start = cell.initial_carry((), jnp.float32)
     return jax.lax.scan(step, start, jnp.arange(count))[1]
 
-  def follow(seed):
+  def follow(params, seed):
     key = prng.Key(*map(jnp.asarray, prng.key_of(seed)))
     count = int(steps(key))
     # One program for all lengths up to a power of two; what follows the end of
     # the sequence is cut off.
-    record = records(key, 1 << (count - 1).bit_length())
+    net = net_of(cell, params)
+    record = records(net, key, 1 << (count - 1).bit_length())
     record = jax.tree.map(lambda rows: np.asarray(rows)[:count], record)
     return record | {'gates': gates}
 
   return follow
+
+
+def parts_of(setting: Setting) -> 'tuple[Task, Cell]':
+  """The task and the cell of a trial."""
+  task = catalog.build(
+    'tasks', catalog.of(setting, 'task'), **dict(setting.task_options)
+  )
+  cell = catalog.build(
+    'cells',
+    catalog.of(setting, 'cell'),
+    task.num_inputs,
+    task.num_outputs,
+    **dict(setting.cell_options),
+  )
+  return task, cell
+
+
+def net_of(cell: 'Cell', params: Mapping[str, np.ndarray]) -> 'Params':
+  """The params of a cell from the arrays of a kept network, path -> array."""
+  import jax
+  import jax.numpy as jnp
+
+  return jax.tree_util.tree_map_with_path(
+    lambda path, _: jnp.asarray(
+      params[jax.tree_util.keystr(path, simple=True, separator='/')]
+    ),
+    cell.mask,
+  )

@@ -59,11 +59,17 @@ def save(
     _remove(folder, name, old)
 
 
-def load(folder: Folder) -> tuple[list[Checkpoint], list[str]]:
+def load(
+  folder: Folder, *, repair: bool = True
+) -> tuple[list[Checkpoint], list[str]]:
   """The newest whole generation of every checkpoint.
 
   A generation that is damaged is renamed to `*.bad` and the one before it is
   used; where none is left the work starts again from its beginning.
+
+  Args:
+    folder: the run folder.
+    repair: False for who only looks: nothing is renamed.
 
   Returns:
     (found, problems): a list of (name, meta, dict of str -> numpy array)
@@ -83,8 +89,11 @@ def load(folder: Folder) -> tuple[list[Checkpoint], list[str]]:
         found.append((name, meta, arrays))
         break
       except faults.Corrupt as error:
-        bad = files.set_aside(path, folder.disk)
-        problems.append(f'{error}; set aside as {bad.name}')
+        line = str(error)
+        if repair:
+          bad = files.set_aside(path, folder.disk)
+          line = f'{line}; set aside as {bad.name}'
+        problems.append(line)
       except FileNotFoundError:
         pass  # its process has saved a newer one and dropped this one
   return found, problems

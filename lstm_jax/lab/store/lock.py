@@ -12,11 +12,28 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from lstm_jax.lab.store import faults, files
 from lstm_jax.lab.store.folder import Folder
 
 _LONGEST = 1000  # bytes of a lock file
+
+
+class Holder(NamedTuple):
+  """A process that works on a folder.
+
+  Attributes:
+    pid: of the process.
+    host: the name of its machine.
+    since: when it began, in ISO 8601.
+    shard: of which shard, as '0 of 4'; '' for the whole folder.
+  """
+
+  pid: int
+  host: str
+  since: str
+  shard: str
 
 
 @contextlib.contextmanager
@@ -70,8 +87,14 @@ def _forget(fd):
     os.ftruncate(fd, 0)
 
 
-def _message(folder):
-  holders = []
+def holders(folder: Folder) -> list[Holder]:
+  """The processes that work on a folder, as far as is known.
+
+  Read from what they have written, without taking a lock: nobody who wants the
+  folder is kept from it. A process that was killed is left out if it was one of
+  this machine.
+  """
+  held = []
   for name in files.names(folder.path):
     wrong = OSError, ValueError, KeyError, TypeError, RecursionError
     with contextlib.suppress(*wrong, faults.StoreError):
@@ -80,12 +103,18 @@ def _message(folder):
       who = json.loads(files.read(folder.path / name, _LONGEST))
       if who['host'] != socket.gethostname() or _alive(who['pid']):
         shard = name.removeprefix('lock').strip('-').replace('-', ' ')
-        holders.append(
-          f'process {who["pid"]} on {who["host"]} since {who["since"]}'
-          + (f' (shard {shard})' if shard else '')
-        )
+        held.append(Holder(who['pid'], who['host'], who['since'], shard))
+  return held
+
+
+def _message(folder):
+  holding = [
+    f'process {one.pid} on {one.host} since {one.since}'
+    + (f' (shard {one.shard})' if one.shard else '')
+    for one in holders(folder)
+  ]
   return (
-    f'{folder.path} is in use by {"; ".join(holders) or "another process"};'
+    f'{folder.path} is in use by {"; ".join(holding) or "another process"};'
     ' wait for it or stop it and run this again, give both processes a'
     ' --shard=i/n, or name another --out'
   )

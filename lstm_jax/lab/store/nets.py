@@ -99,21 +99,28 @@ def names(opened: Folder) -> list[str]:
 
 def load(opened: Folder) -> dict[str, dict[str, np.ndarray]]:
   """Trial id -> {path: array} of kept networks; damaged ones are left out."""
-  found = {}
+  networks = {}
   for name in names(opened):
-    path = _folder(opened) / f'{name}.json'
-    try:
-      data = files.read(path, start=b'{')
-      content = cast(Network, seal.unseal_json('net', data, path))
-      shape.check_net(content, path)
-    except (faults.StoreError, FileNotFoundError):
-      continue
-    try:
-      if content['trial'] == name and content['plan'] == opened.identity:
-        found[name] = _arrays(content)
-    except (ValueError, TypeError, KeyError, AttributeError):
-      continue  # sealed, but no net
-  return found
+    if net := load_one(opened, name):
+      networks[name] = net
+  return networks
+
+
+def load_one(opened: Folder, trial: str) -> dict[str, np.ndarray]:
+  """Path -> array of a trial's network; {} where none is kept or whole."""
+  path = _folder(opened) / f'{trial}.json'
+  try:
+    data = files.read(path, start=b'{')
+    content = cast(Network, seal.unseal_json('net', data, path))
+    shape.check_net(content, path)
+  except (faults.StoreError, FileNotFoundError):
+    return {}
+  try:
+    if content['trial'] == trial and content['plan'] == opened.identity:
+      return _arrays(content)
+  except (ValueError, TypeError, KeyError, AttributeError):
+    pass  # sealed, but no net
+  return {}
 
 
 def _publish(opened, name, content):

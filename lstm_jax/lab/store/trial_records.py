@@ -7,7 +7,7 @@ id, which is the hash of that setting.
 
 import csv
 import io
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -120,8 +120,14 @@ def write_record(folder: Folder, record: Record) -> str | None:
   return _disagreement(folder, target) if number else None
 
 
-def read_records(folder: Folder) -> tuple[dict[str, Record], list[Problem]]:
+def read_records(
+  folder: Folder, read_one: Callable[[Folder, Path], Record] | None = None
+) -> tuple[dict[str, Record], list[Problem]]:
   """The records that count, and the files that do not.
+
+  Args:
+    folder: the run folder.
+    read_one: reads the record in a file, as `read`; None: that.
 
   Returns:
     (records, problems): dict of trial id -> record in the order of the plan,
@@ -138,7 +144,7 @@ def read_records(folder: Folder) -> tuple[dict[str, Record], list[Problem]]:
     if path.name.partition('.')[0] in replaced:
       continue  # `reruns.take_over` looks at it
     try:
-      record = read(folder, path)
+      record = (read_one or read)(folder, path)
       if '.conflict-' in path.name:
         problems.append(Problem(path, _disagreement(folder, path), False))
       else:

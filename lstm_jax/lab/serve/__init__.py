@@ -1,0 +1,1 @@
+"""Shows run folders in a browser while trials run; it only reads."""

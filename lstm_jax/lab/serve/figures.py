@@ -1,0 +1,302 @@
+"""Figures of plotly: learning curves, and the inside of a network.
+
+They need nothing but the data they are given, so that a notebook and a site
+show the pictures of the page.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from lstm_jax.lab.report.style import COLOURS
+from lstm_jax.lab.serve.board import Curve
+from lstm_jax.lab.serve.inside import Inside
+
+INK = '#767f8a'  # to be read on light and dark; a page gives its own
+_GRID = 'rgba(128,134,145,0.25)'
+_DASHES = ('solid', 'dash', 'dot', 'dashdot')
+# How a trial ended -> the mark at the end of its line.
+_MARKS = {
+  'solved': 'circle', 'under way': 'circle-open', 'budget': 'x',
+  'given_up': 'x-thin-open', 'diverged': 'diamond-open', 'failed': 'diamond',
+}  # fmt: skip
+_TITLES = {
+  's_c': 'cell states', 'y_c': 'cell outputs', 'h': 'hidden units',
+  'c': 'cell states',
+}  # fmt: skip
+_SYMBOLS_FROM = 4  # one-hot inputs of so many lines are drawn as symbols
+_MOST_LINES = 8  # outputs beyond are a heat map
+_LINE_PANEL, _ERROR_PANEL = 95, 120  # pixels
+
+
+def learning(curves: Sequence[Curve], names: Sequence[str]) -> go.Figure:
+  """Learning curves of a row: how much is right above, the error below.
+
+  Args:
+    curves: of `board.curves`, of one folder or several.
+    names: of the folders; of several each has a colour, of one each seed has.
+  """
+  figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.08)
+  legend: set[str] = set()
+  for curve in curves:
+    several = len(names) > 1
+    colour = curve.folder if several else curve.seed
+    who = names[curve.folder] if several else f'seed {curve.seed}'
+    for name, values in curve.curves.items():
+      panel = 1 if _is_share(name) else 2
+      held_out = name.startswith(('valid', 'test'))
+      scale = 100 if panel == 1 else 1
+      y = [None if v is None else scale * v for v in values]
+      dash = 'dash' if held_out else _DASHES[(curve.seed // len(COLOURS)) % 4]
+      figure.add_scatter(
+        x=list(curve.x)[: len(y)],
+        y=y,
+        mode='lines+markers',
+        line={
+          'color': COLOURS[colour % len(COLOURS)],
+          'width': 1.8,
+          'dash': dash,
+        },
+        marker={
+          'symbol': _MARKS.get(curve.status, 'circle-open'),
+          'size': [0] * (len(y) - 1) + [9],
+        },
+        name=who,
+        legendgroup=who,
+        showlegend=who not in legend,
+        hovertemplate=(
+          f'{who}, seed {curve.seed}, {curve.status}<br>{name} %{{y:.4g}}'
+          '<br>%{x:,}<extra></extra>'
+        ),
+        row=panel,
+        col=1,
+      )
+      legend.add(who)
+  counts_sequences = any(curve.unit == 'sequences' for curve in curves)
+  figure.update_yaxes(title_text='right (%)', range=[-3, 103], row=1, col=1)
+  figure.update_yaxes(title_text='error', rangemode='tozero', row=2, col=1)
+  unit = 'training sequences' if counts_sequences else 'epoch'
+  kind = 'log' if counts_sequences else 'linear'
+  figure.update_xaxes(type=kind)
+  figure.update_xaxes(title_text=unit, row=2, col=1)
+  return _styled(figure, 430, legend=True)
+
+
+def network(inside: Inside, step: int | None = None) -> go.Figure:
+  """The inside of a network over one sequence, panel under panel.
+
+  Inputs, gates, fields of the carry, outputs with their targets as rings, and
+  the size of the error that flows back, on a logarithmic axis.
+
+  Args:
+    inside: of `inside.follower`.
+    step: where a line says "here", from 1; None: nowhere.
+  """
+  panels = _panels(inside)
+  heights = [_ERROR_PANEL if log else _LINE_PANEL for *_, log in panels]
+  gap = 26
+  whole = sum(heights) + gap * (len(panels) - 1)
+  figure = make_subplots(
+    len(panels),
+    1,
+    shared_xaxes=True,
+    vertical_spacing=gap / whole if len(panels) > 1 else 0,
+    row_heights=[height / sum(heights) for height in heights],
+    subplot_titles=[title for title, *_ in panels],
+  )
+  for i, (_, traces, is_unit, is_log) in enumerate(panels, 1):
+    for one in traces:
+      figure.add_trace(one, row=i, col=1)
+    if is_unit:
+      figure.update_yaxes(range=[-0.08, 1.08], tickvals=[0, 1], row=i, col=1)
+    if is_log:
+      figure.update_yaxes(row=i, col=1, **_log_axis(traces))
+  # Titles at the left, where the eye begins.
+  figure.update_annotations(
+    x=0, xanchor='left', font={'size': 12}, yshift=-2, align='left'
+  )
+  steps = len(inside.trace['mask'])
+  figure.update_xaxes(range=[0.5, steps + 0.5])
+  figure.update_xaxes(title_text='step', row=len(panels), col=1)
+  figure.update_layout(shapes=cursor(step))
+  return _styled(figure, whole + 70)
+
+
+def cursor(step: int | None) -> list[dict[str, object]]:
+  """The shapes that say "here" in `network`; none without a step."""
+  if step is None:
+    return []
+  return [
+    {
+      'type': 'line', 'xref': 'x', 'yref': 'paper', 'x0': step,
+      'x1': step, 'y0': 0, 'y1': 1,
+      'line': {'color': COLOURS[1], 'width': 1.5},
+    }
+  ]  # fmt: skip
+
+
+def _log_axis(traces):
+  """An axis of whole powers of ten around what is drawn, two at least."""
+  logs = np.log10(np.concatenate([np.asarray(one.y, float) for one in traces]))
+  low, high = np.floor(np.nanmin(logs)), np.ceil(np.nanmax(logs))
+  if high - low < 2:
+    low, high = low - 1, low + 1
+  return {
+    'type': 'log', 'exponentformat': 'power', 'range': [low, high],
+    'dtick': max(1, round((high - low) / 4)),
+  }  # fmt: skip
+
+
+def _panels(inside):
+  """(title, traces, whether from 0 to 1, whether logarithmic), from the top."""
+  trace = inside.trace
+  panels = [
+    ('inputs', _input_traces(np.asarray(trace['inputs'])), False, False)
+  ]
+  carry = dict(trace['carry'])
+  gates = carry.pop('y_gates', None)
+  if gates is not None:
+    begin = 0
+    for kind, number in zip(('input', 'output'), trace['gates'], strict=True):
+      if number:
+        held = np.asarray(gates)[:, begin : begin + number]
+        panels.append((f'{kind} gates', _lines(held, 'gate'), True, False))
+      begin += number
+  for field, values in carry.items():
+    values = np.asarray(values)
+    if values.ndim == 2 and values.shape[1]:
+      title = _TITLES.get(field, field)
+      panels.append((title, _lines(values, field), False, False))
+  panels.append(('outputs, targets as rings', _outputs(trace), False, False))
+  if inside.errors:
+    sizes = _error_sizes(inside.errors)
+    title = 'error that flows back from the last step, by its size'
+    if sizes:
+      panels.append((title, sizes, False, True))
+  return panels
+
+
+def _input_traces(inputs):
+  one_hot = np.isin(inputs, (0, 1)).all() and (inputs.sum(1) <= 1).all()
+  if inputs.shape[1] < _SYMBOLS_FROM or not one_hot:
+    return _lines(inputs, 'input')
+  steps = np.flatnonzero(inputs.any(1))
+  symbols = inputs[steps].argmax(1) + 1
+  return [
+    go.Scatter(
+      x=steps + 1,
+      y=symbols,
+      mode='markers',
+      marker={'symbol': 'square', 'size': 6, 'color': COLOURS[0]},
+      hovertemplate='step %{x}: symbol %{y}<extra></extra>',
+      showlegend=False,
+    )
+  ]
+
+
+def _lines(values, noun):
+  """A line a unit; the colours come round with other dashes."""
+  return [
+    _line(values[:, i], i, f'{noun} {i + 1}') for i in range(values.shape[1])
+  ]
+
+
+def _line(values, i, name):
+  return go.Scatter(
+    x=np.arange(1, len(values) + 1),
+    y=_plain(values),
+    mode='lines' if len(values) > 1 else 'markers',
+    line={
+      'color': COLOURS[i % len(COLOURS)],
+      'dash': _DASHES[i // len(COLOURS) % len(_DASHES)],
+      'width': 1.6,
+    },
+    name=name,
+    hovertemplate=f'{name}, step %{{x}}: %{{y:.4g}}<extra></extra>',
+    showlegend=False,
+  )
+
+
+def _outputs(trace):
+  outputs, targets = np.asarray(trace['outputs']), np.asarray(trace['targets'])
+  steps = np.flatnonzero(np.asarray(trace['mask']) > 0)
+  if outputs.shape[1] > _MOST_LINES:
+    right = [
+      go.Scatter(
+        x=steps + 1, y=targets[steps].argmax(1) + 1, mode='markers',
+        marker={'symbol': 'circle-open', 'size': 9, 'color': COLOURS[1]},
+        hovertemplate='step %{x}: target %{y}<extra></extra>', showlegend=False,
+      )
+    ]  # fmt: skip
+    return [
+      go.Heatmap(
+        x=np.arange(1, 1 + len(outputs)), y=np.arange(1, 1 + outputs.shape[1]),
+        z=_plain(outputs.T), colorscale='Cividis', showscale=False,
+        hovertemplate='step %{x}, output %{y}: %{z:.3f}<extra></extra>',
+      ),
+      *right,
+    ]  # fmt: skip
+  traces = _lines(outputs, 'output')
+  for i in range(outputs.shape[1]):
+    traces.append(
+      go.Scatter(
+        x=steps + 1, y=_plain(targets[steps, i]), mode='markers',
+        marker={
+          'symbol': 'circle-open', 'size': 8, 'line': {'width': 2},
+          'color': COLOURS[i % len(COLOURS)],
+        },
+        name=f'target {i + 1}',
+        hovertemplate=f'target {i + 1}, step %{{x}}: %{{y:.4g}}<extra></extra>',
+        showlegend=False,
+      )
+    )  # fmt: skip
+  return traces
+
+
+def _error_sizes(errors: Mapping[str, np.ndarray]):
+  """A line a field, its Euclidean norm; none for fields of zeros."""
+  traces = []
+  for i, (field, values) in enumerate(errors.items()):
+    size = np.sqrt(np.sum(np.square(values), axis=1))
+    size = np.where(size > 0, size, np.nan)
+    if np.isfinite(size).any():
+      line = _line(size, i, _TITLES.get(field, field))
+      traces.append(line.update(showlegend=True))
+  return traces
+
+
+def _plain(values):
+  """Numbers of three bytes' worth of digits, None where there is none."""
+  values = np.asarray(values, np.float64)
+  finite = np.isfinite(values)
+  if finite.all():
+    return np.float32(values)
+  return np.where(finite, values, None)
+
+
+def _is_share(name):
+  return name.endswith(('right', 'accuracy'))
+
+
+def _styled(figure, height, legend=False):
+  figure.update_layout(
+    template='none',
+    height=height,
+    margin={'l': 58, 'r': 12, 't': 28, 'b': 44},
+    paper_bgcolor='rgba(0,0,0,0)',
+    plot_bgcolor='rgba(0,0,0,0)',
+    font={'color': INK, 'size': 12, 'family': 'system-ui, sans-serif'},
+    hovermode='closest',
+    showlegend=True,
+    legend={'orientation': 'h', 'y': -0.16 if legend else -0.09, 'x': 0},
+    uirevision='same',
+  )
+  axis = {
+    'gridcolor': _GRID, 'linecolor': _GRID, 'zerolinecolor': _GRID,
+    'automargin': True,
+  }  # fmt: skip
+  figure.update_xaxes(**axis)
+  figure.update_yaxes(**axis)
+  return figure

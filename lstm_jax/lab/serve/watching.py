@@ -1,0 +1,342 @@
+"""Looks at a run folder again and again while others work in it.
+
+Nothing is written, no lock is taken, and a file that has not changed is not
+read twice; however many readers there are, a folder is looked at once a second
+at most. A folder that is absent, unfinished or damaged is looked at too: what is
+wrong with it is part of the look.
+"""
+
+import datetime
+import os
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm_jax.lab.store import (
+  checkpoints,
+  faults,
+  files,
+  lock,
+  lost,
+  nets,
+  trial_records,
+)
+from lstm_jax.lab.store.documents import Record
+from lstm_jax.lab.store.folder import Folder, open_folder
+from lstm_jax.lab.store.setting import Setting
+
+Networks = tuple[tuple[int, Mapping[str, np.ndarray]], ...]
+Curves = Mapping[str, list[float | None]]
+
+_EVERY = 1.0  # seconds between two looks at a folder
+_CHECKPOINTS_EVERY = 5.0  # and at its checkpoints, which are large
+_LARGEST = 2**27  # bytes of checkpoints that are read while trials run
+_CURVES = 256  # trials whose curves are kept in memory
+
+
+class UnderWay(NamedTuple):
+  """A trial that has begun and not ended, as its last checkpoint has it.
+
+  Attributes:
+    seen: training sequences so far, or epochs.
+    curves: learning curves so far, as in a record; {} where it has none.
+    networks: (sequences seen, path -> array) each, of those kept on its way.
+  """
+
+  seen: int
+  curves: Curves
+  networks: Networks
+
+
+class Look(NamedTuple):
+  """A run folder at a moment.
+
+  Attributes:
+    path: of the folder.
+    trials: id -> setting, in the order of the plan.
+    records: id -> record without curves and details, of trials that have ended.
+    ended: id -> when its record was written, seconds since the epoch.
+    under_way: id -> `UnderWay`.
+    holders: the processes that work on the folder.
+    began: when the first of these began, seconds since the epoch; None: nobody.
+    kept: ids of the trials whose networks are kept.
+    problems: what is wrong, one line each.
+    stamp: a word that is another one whenever anything above is.
+  """
+
+  path: str
+  trials: Mapping[str, Setting] = {}
+  records: Mapping[str, Record] = {}
+  ended: Mapping[str, float] = {}
+  under_way: Mapping[str, UnderWay] = {}
+  holders: tuple[lock.Holder, ...] = ()
+  began: float | None = None
+  kept: tuple[str, ...] = ()
+  problems: tuple[str, ...] = ()
+  stamp: str = ''
+
+
+class Watch:
+  """Looks at one folder; may be asked from many threads.
+
+  Args:
+    path: of the folder, which may not be there yet.
+  """
+
+  def __init__(self, path: str | Path) -> None:
+    self._path = Path(path)
+    self._turn = threading.RLock()
+    self._look: Look | None = None
+    self._looked = self._read_checkpoints = -1e9
+    self._opened: tuple[object, Folder] | None = None
+    self._record_files: dict[str, tuple[object, Record | faults.Corrupt]] = {}
+    self._begun: tuple[object, dict[str, UnderWay], list[str]] = (None, {}, [])
+    self._curves: dict[str, Curves] = {}
+
+  def look(self) -> Look:
+    """Returns the folder as it is now, or was at most a second ago."""
+    with self._turn:
+      now = time.monotonic()
+      if self._look is None or now - self._looked >= _EVERY:
+        self._look = self._now()
+        self._looked = time.monotonic()
+      return self._look
+
+  def curves(self, trial: str) -> Curves:
+    """The learning curves of a trial, {} where it has none that can be read."""
+    with self._turn:
+      look = self.look()
+      if trial not in look.records:
+        begun = look.under_way.get(trial)
+        return begun.curves if begun else {}
+      if trial not in self._curves:
+        try:
+          record = trial_records.read(self._folder(), self._record_path(trial))
+        except (faults.StoreError, FileNotFoundError):
+          return {}
+        while len(self._curves) >= _CURVES:
+          del self._curves[next(iter(self._curves))]
+        self._curves[trial] = record['curves']
+      return self._curves[trial]
+
+  def networks(self, trial: str) -> Networks:
+    """The networks of a trial, from its start to its end or as far as it is.
+
+    Raises:
+      Corrupt: the file that keeps them is damaged.
+    """
+    with self._turn:
+      look = self.look()
+      if trial in look.under_way:
+        return look.under_way[trial].networks
+      if trial not in look.trials:
+        return ()
+      opened = self._folder()
+      if way := nets.load_way(opened, trial):
+        return tuple(way)
+      last = nets.load_one(opened, trial)
+      seen = look.records.get(trial, Record()).get('metrics', {})
+      return ((int(seen.get('sequences_seen') or 0), last),) if last else ()
+
+  def _record_path(self, trial):
+    return self._path / 'records' / f'{trial}.json'
+
+  def _now(self):
+    try:
+      opened = self._folder()
+    except faults.StoreError as error:
+      self._opened = None
+      return self._unopened(str(error))
+    problems: list[str] = []
+    records = {}
+    try:
+      records, bad = trial_records.read_records(opened, self._read_record)
+      problems += [problem.reason for problem in bad]
+    except faults.StoreError as error:
+      problems.append(str(error))
+    begun, lines = self._under_way(opened)
+    problems += lines
+    holders = self._held_by(opened)
+    kept = {
+      name.partition('.')[0] for name in _listed(opened.path / 'nets', problems)
+    }
+    # A trial of a larger budget may have taken over from one of a smaller.
+    look = Look(
+      path=str(self._path),
+      trials=opened.trials,
+      records=records,
+      ended={
+        trial: self._record_files[f'{trial}.json'][0][0] / 1e9
+        for trial in records
+      },
+      under_way={
+        trial: one
+        for trial, one in begun.items()
+        if trial in opened.trials and trial not in records
+      },
+      holders=tuple(holders),
+      began=min((_seconds(one.since) for one in holders), default=None),
+      kept=tuple(trial for trial in opened.trials if trial in kept),
+      problems=tuple(problems),
+    )
+    return look._replace(stamp=self._stamp(look))
+
+  def _unopened(self, problem):
+    """The look at a folder whose plan cannot be read."""
+    said = [problem]
+    try:
+      whole, _ = lost.recorded(self._path)
+    except faults.StoreError as error:
+      said, whole = [*said, str(error)], set()
+    if whole:
+      said.append(
+        f'{len(whole):,} whole records are there; without the plan nobody '
+        'knows of which settings'
+      )
+    return Look(str(self._path), problems=tuple(said), stamp=str(hash(problem)))
+
+  def _folder(self):
+    """The open folder; its plan is read again when the file is another one."""
+    signature = _signature(self._path / 'plan.json')
+    if self._opened is None or self._opened[0] != signature:
+      self._opened = (signature, open_folder(self._path))
+    return self._opened[1]
+
+  def _read_record(self, opened, path):
+    """The record in a file, read once as long as the file stays."""
+    signature = _signature(path), opened.identity
+    known = self._record_files.get(path.name)
+    if known is None or known[0][1:] != signature:
+      written = path.stat().st_mtime_ns if signature[0] else 0
+      try:
+        record = trial_records.read(opened, path)
+        # What is large of it is read when it is asked for.
+        held = record | {'curves': {}, 'details': {}}
+      except faults.Corrupt as error:
+        held = error
+      self._curves.pop(path.stem, None)
+      known = self._record_files[path.name] = ((written, *signature), held)
+    if isinstance(known[1], faults.Corrupt):
+      raise known[1]
+    return known[1]
+
+  def _under_way(self, opened):
+    """(id -> `UnderWay`, lines on what is damaged) of the checkpoints."""
+    place = opened.path / 'checkpoints'
+    problems: list[str] = []
+    names = _listed(place, problems)
+    signatures = [(name, _signature(place / name)) for name in names]
+    sizes = sum(one[1] for _, one in signatures if one)
+    now = time.monotonic()
+    is_early = now - self._read_checkpoints < _CHECKPOINTS_EVERY
+    if self._begun[0] == signatures or (is_early and names):
+      return self._begun[1], self._begun[2]
+    begun: dict[str, UnderWay] = {}
+    if sizes > _LARGEST:
+      problems.append(
+        f'{place}: {sizes:,} bytes of checkpoints, which are not read while '
+        'trials run: of those under way nothing is shown'
+      )
+    else:
+      try:
+        saved, lines = checkpoints.load(opened, repair=False)
+        problems += lines
+        begun = _begun(saved)
+      except (faults.StoreError, ValueError, KeyError, TypeError) as error:
+        problems.append(f'{place}: {error}')
+    self._begun, self._read_checkpoints = (signatures, begun, problems), now
+    return begun, problems
+
+  def _held_by(self, opened):
+    try:
+      return lock.holders(opened)
+    except faults.StoreError:
+      return []
+
+  def _stamp(self, look):
+    return str(
+      hash(
+        (
+          tuple(look.ended.items()),
+          len(look.trials),
+          look.holders,
+          look.kept,
+          look.problems,
+          *((name, one.seen) for name, one in look.under_way.items()),
+        )
+      )
+    )
+
+
+def _begun(saved):
+  """Id -> `UnderWay` of the newest checkpoints."""
+  begun: dict[str, UnderWay] = {}
+  for _, meta, arrays in saved:
+    for key, lanes in meta.get('programs', {}).items():
+      leaves = {
+        name.removeprefix(f'{key}/'): array
+        for name, array in arrays.items()
+        if name.startswith(f'{key}/')
+      }
+      for i, (trial, _) in enumerate(lanes):
+        one = _trial({name: a[..., i] for name, a in leaves.items()})
+        if trial not in begun or begun[trial].seen < one.seen:
+          begun[trial] = one
+  return begun
+
+
+def _trial(leaves):
+  """`UnderWay` of the leaves of a trial's state."""
+  from lstm_jax.training import kept_networks, learning_curve
+
+  leaves, networks = kept_networks.taken_from(leaves)
+  curves: dict[str, list[float | None]] = {}
+  fields = learning_curve.LearningCurve._fields
+  if all(f'curve/{name}' in leaves for name in fields):
+    held = {name: leaves[f'curve/{name}'] for name in fields}
+    curves = learning_curve.lists(learning_curve.LearningCurve(**held))
+  seen = leaves.get('seen', leaves.get('epoch', 0))
+  for name, array in leaves.items():
+    if name.startswith('curves/'):  # of epochs, NaN where not known yet
+      curves[name.removeprefix('curves/')] = array[: int(seen)].tolist()
+  if networks:
+    prefix = 'learner/params/'
+    now = {
+      name.removeprefix(prefix): np.array(array)
+      for name, array in leaves.items()
+      if name.startswith(prefix)
+    }
+    last, weights = networks[-1]
+    if now.keys() == weights.keys() and int(seen) > last:
+      networks = (*networks, (int(seen), now))
+  return UnderWay(int(seen), curves, networks)
+
+
+def _listed(place, problems):
+  """The names in a part of a folder; what hinders is added to `problems`."""
+  try:
+    return files.names(place)
+  except faults.StoreError as error:
+    problems.append(str(error))
+    return []
+
+
+def _signature(path):
+  """A value that is another one when the file is; None: there is none."""
+  try:
+    facts = os.stat(path)
+  except OSError:
+    return None
+  return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _seconds(moment):
+  """Seconds since the epoch of a moment in ISO 8601."""
+  try:
+    return datetime.datetime.fromisoformat(moment).timestamp()
+  except (ValueError, TypeError):
+    return time.time()

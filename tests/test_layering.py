@@ -15,7 +15,8 @@ PACKAGE = 'lstm_jax'
 ROOMS = (
   '', 'ops', 'cells', 'tasks', 'learners', 'nn', 'training', 'analysis',
   'testing', 'lab', 'lab.store', 'lab.plan', 'lab.data', 'lab.report',
-  'lab.serve', 'lab.run', 'lab.vanishing', 'lab.bench', 'lab.commands', 'lab.console',
+  'lab.serve', 'lab.run', 'lab.vanishing', 'lab.bench', 'lab.commands',
+  'lab.console',
 )  # fmt: skip
 # Folders of entries: each is chosen by name and given as a value, so that a new
 # one is a file and nothing else. What they share stands behind a `_`.

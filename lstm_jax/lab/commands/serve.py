@@ -60,7 +60,8 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def _read(words):
   """(folders, host, port or None, whether a process has started it)."""
-  given, paths = {}, []
+  given: dict[str, str] = {}
+  paths: list[str] = []
   for word in words:
     name, _, value = word.partition('=')
     if word == CHILD:
@@ -87,10 +88,6 @@ def _read(words):
 
 def _server(paths, host, port):
   """The server, listening, and the address of the page."""
-  # What is looked at runs on the processor, behind everything else.
-  os.environ['JAX_PLATFORMS'] = 'cpu'
-  with contextlib.suppress(OSError):
-    os.nice(10)
   try:
     import waitress
 
@@ -99,8 +96,16 @@ def _server(paths, host, port):
     raise values.Refused(
       f"{error}: the page needs more packages: pip install '.[serve]'"
     ) from None
+  import jax
+
   from lstm_jax.lab.serve.watching import Watch
 
+  # What is looked at runs on the processor, behind everything else: no device
+  # that trials train on is touched.
+  jax.config.update('jax_platforms', 'cpu')
+  if mains.is_process():
+    with contextlib.suppress(OSError):
+      os.nice(10)
   app = page.build([Watch(path) for path in paths])
   server = None
   for number in (_PORT, 0) if port is None else (port,):

@@ -119,7 +119,7 @@ class Curve(NamedTuple):
 
 def names_of(paths: Sequence[str]) -> list[str]:
   """Short names of folders, no two alike: the last parts of their paths."""
-  for count in range(1, 1 + max((len(PurePath(p).parts) for p in paths))):
+  for count in range(1, 1 + max(len(PurePath(p).parts) for p in paths)):
     names = ['/'.join(PurePath(path).parts[-count:]) for path in paths]
     if len(set(names)) == len(names):
       return names
@@ -214,7 +214,7 @@ def curves(
     folder: which of the folders it is.
     most: trials.
   """
-  drawn = []
+  drawn: list[Curve] = []
   unit = unit_of(line.setting.learner)
   for one in trial_lines(look, line):
     held = dict(watch.curves(one.trial)) if one.status != 'to come' else {}

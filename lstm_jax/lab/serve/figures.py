@@ -167,7 +167,7 @@ def _panels(inside):
   for field, values in carry.items():
     values = np.asarray(values)
     if values.ndim == 2 and values.shape[1]:
-      title = _TITLES.get(field, field)
+      title = _TITLES.get(field) or field
       panels.append((title, _lines(values, field), False, False))
   panels.append(('outputs, targets as rings', _outputs(trace), False, False))
   if inside.errors:
@@ -233,7 +233,8 @@ def _outputs(trace):
     return [
       go.Heatmap(
         x=np.arange(1, 1 + len(outputs)), y=np.arange(1, 1 + outputs.shape[1]),
-        z=_plain(outputs.T), colorscale='Cividis', showscale=False,
+        z=np.float32(np.nan_to_num(outputs.T)), colorscale='Cividis',
+        showscale=False,
         hovertemplate='step %{x}, output %{y}: %{z:.3f}<extra></extra>',
       ),
       *right,
@@ -273,7 +274,7 @@ def _plain(values):
   finite = np.isfinite(values)
   if finite.all():
     return np.float32(values)
-  return np.where(finite, values, None)
+  return [x if ok else None for x, ok in zip(values, finite, strict=True)]
 
 
 def _is_share(name):

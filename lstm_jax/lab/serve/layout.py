@@ -78,11 +78,8 @@ def page(names: Sequence[str], every: float) -> html.Main:
     names: of the folders.
     every: seconds between two looks at them.
   """
-  graph = {'displaylogo': False, 'showTips': False}
-  graph |= {
-    'modeBarButtonsToRemove': ['lasso2d', 'select2d'],
-    'showLink': False,
-  }
+  graph: dict[str, object] = {'displaylogo': False}
+  graph['modeBarButtonsToRemove'] = ['lasso2d', 'select2d']
   sides = [
     html.Div(
       [

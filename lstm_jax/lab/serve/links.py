@@ -31,7 +31,7 @@ class Shown(NamedTuple):
 
 
 def read(query: str) -> Shown:
-  """What a query asks for; what it says wrongly is as if it were not said.
+  """Reads what a query asks for; what it says wrongly counts as not said.
 
   >>> read('?row=flags/a&seed=3&step=x')
   Shown(row='flags/a', trial='', seen=None, seed=3, step=None)

@@ -2,15 +2,15 @@
 
 Nothing is written, no lock is taken, and a file that has not changed is not
 read twice; however many readers there are, a folder is looked at once a second
-at most. A folder that is absent, unfinished or damaged is looked at too: what is
-wrong with it is part of the look.
+at most. A folder that is absent, unfinished or damaged is looked at too: what
+is wrong with it is part of the look.
 """
 
 import datetime
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ from lstm_jax.lab.store.folder import Folder, open_folder
 from lstm_jax.lab.store.setting import Setting
 
 Networks = tuple[tuple[int, Mapping[str, np.ndarray]], ...]
-Curves = Mapping[str, list[float | None]]
+Curves = Mapping[str, Sequence[float | None]]
 
 _EVERY = 1.0  # seconds between two looks at a folder
 _CHECKPOINTS_EVERY = 5.0  # and at its checkpoints, which are large
@@ -93,7 +93,10 @@ class Watch:
     self._look: Look | None = None
     self._looked = self._read_checkpoints = -1e9
     self._opened: tuple[object, Folder] | None = None
-    self._record_files: dict[str, tuple[object, Record | faults.Corrupt]] = {}
+    # name -> (nanoseconds when written, signature, what is in the file)
+    self._record_files: dict[
+      str, tuple[int, object, Record | faults.Corrupt]
+    ] = {}
     self._begun: tuple[object, dict[str, UnderWay], list[str]] = (None, {}, [])
     self._curves: dict[str, Curves] = {}
 
@@ -152,7 +155,7 @@ class Watch:
       self._opened = None
       return self._unopened(str(error))
     problems: list[str] = []
-    records = {}
+    records: dict[str, Record] = {}
     try:
       records, bad = trial_records.read_records(opened, self._read_record)
       problems += [problem.reason for problem in bad]
@@ -170,8 +173,7 @@ class Watch:
       trials=opened.trials,
       records=records,
       ended={
-        trial: self._record_files[f'{trial}.json'][0][0] / 1e9
-        for trial in records
+        trial: self._record_files[f'{trial}.json'][0] / 1e9 for trial in records
       },
       under_way={
         trial: one
@@ -210,8 +212,8 @@ class Watch:
     """The record in a file, read once as long as the file stays."""
     signature = _signature(path), opened.identity
     known = self._record_files.get(path.name)
-    if known is None or known[0][1:] != signature:
-      written = path.stat().st_mtime_ns if signature[0] else 0
+    if known is None or known[1] != signature:
+      written = signature[0][2] if signature[0] else 0
       try:
         record = trial_records.read(opened, path)
         # What is large of it is read when it is asked for.
@@ -219,10 +221,10 @@ class Watch:
       except faults.Corrupt as error:
         held = error
       self._curves.pop(path.stem, None)
-      known = self._record_files[path.name] = ((written, *signature), held)
-    if isinstance(known[1], faults.Corrupt):
-      raise known[1]
-    return known[1]
+      known = self._record_files[path.name] = (written, signature, held)
+    if isinstance(known[2], faults.Corrupt):
+      raise known[2]
+    return known[2]
 
   def _under_way(self, opened):
     """(id -> `UnderWay`, lines on what is damaged) of the checkpoints."""
@@ -294,11 +296,11 @@ def _trial(leaves):
   from lstm_jax.training import kept_networks, learning_curve
 
   leaves, networks = kept_networks.taken_from(leaves)
-  curves: dict[str, list[float | None]] = {}
+  curves: dict[str, list[float]] = {}
   fields = learning_curve.LearningCurve._fields
   if all(f'curve/{name}' in leaves for name in fields):
-    held = {name: leaves[f'curve/{name}'] for name in fields}
-    curves = learning_curve.lists(learning_curve.LearningCurve(**held))
+    held = (leaves[f'curve/{name}'] for name in fields)
+    curves = learning_curve.lists(learning_curve.LearningCurve._make(held))
   seen = leaves.get('seen', leaves.get('epoch', 0))
   for name, array in leaves.items():
     if name.startswith('curves/'):  # of epochs, NaN where not known yet

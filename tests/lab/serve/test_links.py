@@ -1,0 +1,35 @@
+"""A link restores what it was made from."""
+
+import doctest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstm_jax.lab.serve import links
+from lstm_jax.lab.serve.links import Shown
+
+NUMBER = st.integers(0, 2**31 - 1)
+
+
+@given(
+  st.builds(
+    Shown,
+    st.text(),
+    st.text(),
+    st.none() | NUMBER,
+    NUMBER,
+    st.none() | NUMBER,
+  )
+)
+def test_there_and_back(shown):
+  assert links.read(links.written(shown)) == shown
+
+
+@given(st.text())
+def test_any_text_is_a_link(text):
+  assert isinstance(links.read(text), Shown)
+
+
+def test_examples():
+  found = doctest.testmod(links)
+  assert found.attempted and not found.failed

@@ -12,6 +12,8 @@ EXTRAS = {
   'flax': 'flax',
   'matplotlib': 'plot',
   'dash': 'serve',
+  'plotly': 'serve',
+  'waitress': 'serve',
 }
 
 

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from lstm_jax import extras
 from lstm_jax.lab.plan import values
 from lstm_jax.lab.plan.catalog import unknown
 from lstm_jax.lab.plan.text_columns import show
@@ -29,7 +30,7 @@ step by step and through training. The address carries a token; who does not
 have it sees nothing. Folders are only read: the page can be closed or opened
 ten times, and no run notices. Ctrl-C ends it.
 
-Needs pip install '.[serve]'.
+Needs pip install 'lstm_jax[serve]'.
 
 """
 _FLAGS = ('--host', '--port')
@@ -93,9 +94,9 @@ def _server(paths, host, port):
 
     from lstm_jax.lab.serve import guard, page
   except ImportError as error:
-    raise values.Refused(
-      f"{error}: the page needs more packages: pip install '.[serve]'"
-    ) from None
+    if (line := extras.advice(error, 'the page')) is None:
+      raise
+    raise values.Refused(line) from None
   import jax
 
   from lstm_jax.lab.serve.watching import Watch

@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from lstm_jax import extras
 from lstm_jax.lab.plan import values
 from lstm_jax.lab.plan.catalog import unknown
 from lstm_jax.lab.plan.text_columns import show
@@ -89,16 +88,10 @@ def _read(words):
 
 def _server(paths, host, port):
   """The server, listening, and the address of the page."""
-  try:
-    import waitress
-
-    from lstm_jax.lab.serve import guard, page
-  except ImportError as error:
-    if (line := extras.advice(error, 'the page')) is None:
-      raise
-    raise values.Refused(line) from None
   import jax
+  import waitress
 
+  from lstm_jax.lab.serve import guard, page
   from lstm_jax.lab.serve.watching import Watch
 
   # What is looked at runs on the processor, behind everything else: no device

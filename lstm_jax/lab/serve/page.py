@@ -277,7 +277,7 @@ def _side(view, step, is_step_alone):
 
 
 def _nothing(watches, stages):
-  """What is shown where no network is kept."""
+  """The sides of a page that has no network to show."""
   said = 'No network of this row is kept, or none yet.' if stages else ''
   return [no_update, layout.NO_GRAPH, said, None] * len(watches)
 
@@ -306,7 +306,7 @@ def _chosen(boards, shown):
 
 
 def _seen(watch, trial):
-  """How many sequences the kept networks of a trial had seen."""
+  """Counts of sequences that the kept networks of a trial had seen."""
   try:
     return [seen for seen, _ in watch.networks(trial)] if trial else []
   except faults.StoreError:

@@ -1,4 +1,4 @@
-"""README.md says what the kept results say, and what it shows can be run."""
+"""README and CONTRIBUTING: kept results, and what they show can be run."""
 
 import importlib.util
 import os
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import lstm_jax as lj
 from experiments import readme
 from lstm_jax.lab.commands import readme as command
 from lstm_jax.lab.plan import flags, plan
@@ -20,8 +21,12 @@ from lstm_jax.lab.store import faults
 from lstm_jax.ops.unroll import unroll
 from tests.children import ROOT
 
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
-README = PAGES[0].read_text('utf-8')
+PAGES = [
+  ROOT / 'README.md',
+  ROOT / 'CONTRIBUTING.md',
+  *sorted((ROOT / 'docs').glob('*.md')),
+]
+README, CONTRIBUTING = (page.read_text('utf-8') for page in PAGES[:2])
 
 
 def blocks(text, language):
@@ -88,7 +93,7 @@ def planned(words):
 def test_every_command_is_one(command):
   _, module, *words = command
   if module == 'experiments.sweep':
-    # The recipe's cell is not in the catalog: it has a test of its own.
+    # The recipes are not in the catalog: they have a test of their own.
     aside = {'--help', '--list', '--grid=vanishing', '--cell=leaky,srn'}
     if not aside & set(words):
       assert planned((module, *words)).trials
@@ -96,24 +101,47 @@ def test_every_command_is_one(command):
   assert importlib.util.find_spec(module) or module == 'venv', module
 
 
+def test_the_readme_is_short():
+  assert len(README.splitlines()) <= 150
+  first_screen = README.split('<!-- from: ')[0]
+  assert '](docs/quickstart.svg)' in first_screen
+  assert '<!-- ci: install -->' in first_screen
+  assert len(first_screen.splitlines()) < 35
+
+
 def test_the_layer_of_the_readme():
-  (block,) = (b for b in blocks(README, 'python') if 'lstm_jax.nn.layer' in b)
+  (block,) = (b for b in blocks(README, 'python') if 'lj.layer(' in b)
   names = {}
   exec(block, names)
   assert names['ys'].shape == names['more'].shape == (50, 16, 8)
 
 
-def recipe():
-  return README.split('<!-- test: a cell -->\n```python\n')[1].split('```')[0]
+RECIPES = {
+  'cell': ('cells', 'leaky'),
+  'task': ('tasks', 'recall'),
+  'learner': ('learners', 'signs'),
+}
 
 
-def test_the_cell_of_the_readme(tmp_path):
-  path = tmp_path / 'leaky.py'
-  path.write_text(recipe(), 'utf-8')
-  spec = importlib.util.spec_from_file_location('leaky', path)
+def recipe(kind):
+  """The text of the file that CONTRIBUTING.md adds."""
+  _, _, text = CONTRIBUTING.partition(f'<!-- test: a {kind} -->\n```python\n')
+  return text.split('```')[0]
+
+
+def factory(kind, tmp_path):
+  folder, name = RECIPES[kind]
+  assert recipe(kind).startswith(f'# lstm_jax/{folder}/{name}.py\n')
+  path = tmp_path / f'{name}.py'
+  path.write_text(recipe(kind), 'utf-8')
+  spec = importlib.util.spec_from_file_location(name, path)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
-  cell = module.leaky(2, 1, hidden=3)
+  return getattr(module, name)
+
+
+def test_the_cell_of_contributing(tmp_path):
+  cell = factory('cell', tmp_path)(2, 1, hidden=3)
   params = cell.init(jax.random.key(0), cell.numbers)
   assert jax.tree.map(jnp.shape, params) == jax.tree.map(np.shape, cell.mask)
   xs = jnp.ones((4, 2))
@@ -125,27 +153,51 @@ def test_the_cell_of_the_readme(tmp_path):
   )
 
 
+def test_the_task_and_the_learner_of_contributing(tmp_path):
+  task = factory('task', tmp_path)(tolerance=0.2)
+  lj.testing.check_task('recall', task, 3)
+  cell = lj.srn(1, 1, hidden=2)
+  learner = factory('learner', tmp_path)(cell, task, length=3)
+  numbers = cell.numbers | {'learning_rate': jnp.float32(0.01)}
+  state = learner.init(jax.random.key(0), numbers)
+  episode = task.draw(jnp.asarray([0, 1], jnp.uint32), 3)
+  after, judgement = jax.jit(learner.update)(state, episode)
+  moved = jax.tree.map(jnp.subtract, after.params, state.params)
+  sizes = np.abs(np.concatenate([w.ravel() for w in jax.tree.leaves(moved)]))
+  # Each weight by the rate, or not at all where it has no gradient.
+  assert np.all(np.isclose(sizes, 0.01, atol=1e-6) | (sizes == 0))
+  assert np.any(sizes) and np.isfinite(judgement.squared)
+
+
 @pytest.mark.slow
-def test_the_cell_of_the_readme_is_swept(tmp_path):
+def test_the_recipes_of_contributing_are_swept(tmp_path):
   for name in ('lstm_jax', 'experiments'):
     shutil.copytree(ROOT / name, tmp_path / name)
-  (tmp_path / 'lstm_jax' / 'cells' / 'leaky.py').write_text(recipe(), 'utf-8')
-  command = next(w for w in commands(README) if '--cell=leaky,srn' in w)
-  done = subprocess.run(
-    [sys.executable, '-m', *command, '--seeds=2', '--budget=20', '--out=run'],
-    cwd=tmp_path,
-    env=os.environ,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert done.returncode == 0, done.stderr
-  assert 'leaky' in done.stdout
-  assert (tmp_path / 'run' / 'figures' / 'success_over_window.png').is_file()
+  for kind, (folder, name) in RECIPES.items():
+    path = tmp_path / 'lstm_jax' / folder / f'{name}.py'
+    path.write_text(recipe(kind), 'utf-8')
+  swept = [w for w in commands(CONTRIBUTING) if '--cell=leaky,srn' in w]
+  assert len(swept) == 2
+  for number, words in enumerate(swept):
+    out = f'run{number}'
+    done = subprocess.run(
+      [
+        *(sys.executable, '-m', *words),
+        *('--seeds=2', '--budget=20', f'--out={out}'),
+      ],
+      cwd=tmp_path,
+      env=os.environ,
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'leaky' in done.stdout
+    assert list((tmp_path / out / 'figures').glob('*.png'))
 
 
 def test_contributing_says_where_things_are():
-  text = (ROOT / 'CONTRIBUTING.md').read_text('utf-8')
+  text = CONTRIBUTING
   table = text[text.index('## Where is') : text.index('## Rules')]
   paths = [
     p

@@ -39,7 +39,7 @@ def source(name):
   """The text of a cell's file."""
   if name != 'leaky':
     return (ROOT / 'tests' / 'cells' / 'new' / f'{name}.py').read_text('utf-8')
-  text = (ROOT / 'README.md').read_text('utf-8')
+  text = (ROOT / 'CONTRIBUTING.md').read_text('utf-8')
   return text.split('<!-- test: a cell -->\n```python\n')[1].split('```')[0]
 
 
@@ -191,7 +191,7 @@ def test_in_the_catalog_they_pass_its_tests(tmp_path):
   """Each is a file in the folder of cells, and the tests of all cells run."""
   for name in ('lstm_jax', 'experiments', 'tests'):
     shutil.copytree(ROOT / name, tmp_path / name)
-  for name in ('setup.cfg', 'pyproject.toml', 'README.md'):
+  for name in ('setup.cfg', 'pyproject.toml', 'README.md', 'CONTRIBUTING.md'):
     shutil.copy(ROOT / name, tmp_path / name)
   for name in NAMES:
     path = tmp_path / 'lstm_jax' / 'cells' / f'{name}.py'

@@ -111,6 +111,14 @@ _NAMES = {
   'Stream': 'types',
   'Task': 'types',
   'Verdict': 'types',
+  # Parts that cells, tasks and learners are made of.
+  'build_cell': 'cells._build:build',
+  'cell_factory': 'cells._build:factory',
+  'draw_weights': 'cells._build',
+  'output_unit': 'tasks._outputs',
+  'streak': 'tasks._stop_rules.streak',
+  'descend': 'learners._descend',
+  'judge_forward': 'learners._descend',
   # Checks of what others write.
   'testing': '',
 }
@@ -121,6 +129,9 @@ if TYPE_CHECKING:
   from lstm_jax import testing as testing
   from lstm_jax.analysis.gradient_flow import error_by_lag as error_by_lag
   from lstm_jax.analysis.gradient_flow import size as error_size
+  from lstm_jax.cells._build import build as build_cell
+  from lstm_jax.cells._build import draw_weights as draw_weights
+  from lstm_jax.cells._build import factory as cell_factory
   from lstm_jax.cells.cascaded import cascaded as cascaded
   from lstm_jax.cells.fully_recurrent import fully_recurrent as fully_recurrent
   from lstm_jax.cells.gru import gru as gru
@@ -128,6 +139,8 @@ if TYPE_CHECKING:
   from lstm_jax.cells.lstm1997 import lstm1997 as lstm1997
   from lstm_jax.cells.lstm_layernorm import lstm_layernorm as lstm_layernorm
   from lstm_jax.cells.srn import srn as srn
+  from lstm_jax.learners._descend import descend as descend
+  from lstm_jax.learners._descend import judge_forward as judge_forward
   from lstm_jax.learners.bptt import bptt as bptt
   from lstm_jax.learners.cascade import cascade as cascade
   from lstm_jax.learners.chunker import chunker as chunker
@@ -160,6 +173,8 @@ if TYPE_CHECKING:
   from lstm_jax.nn.stack_weights import export_stack as export_stack
   from lstm_jax.nn.stack_weights import import_stack as import_stack
   from lstm_jax.ops.unroll import unroll as unroll
+  from lstm_jax.tasks._outputs import output_unit as output_unit
+  from lstm_jax.tasks._stop_rules.streak import streak as streak
   from lstm_jax.tasks.adding import adding as adding
   from lstm_jax.tasks.first_symbol import first_symbol as first_symbol
   from lstm_jax.tasks.multiplication import multiplication as multiplication

@@ -29,6 +29,20 @@ def factory(make: Callable[Options, Cell]) -> Callable[Options, Cell]:
   by the functions that it was made of, and a layer whose cell is made at every
   call, as a module of flax makes it, would else be compiled every time. Numbers
   are each cell's own.
+
+  Args:
+    make: `(num_inputs, num_outputs, *, options) -> Cell`, annotated.
+
+  Returns:
+    The factory.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> @lj.cell_factory
+    ... def wide(num_inputs: int, num_outputs: int, *, half: int = 4):
+    ...   return lj.srn(num_inputs, num_outputs, hidden=2 * half)
+    >>> wide(3, 1, half=2).mask.b.shape
+    (4,)
   """
   make = checked(_sized(make))
   remembered = functools.lru_cache(maxsize=64, typed=True)(make)
@@ -115,6 +129,22 @@ def build(
     place: `(drawn params, numbers) -> params` with the numbers in their places;
       None: all params are as drawn.
     internal: the `InternalState`, or None.
+
+  Returns:
+    The `Cell`.
+
+  Example:
+    >>> import collections, jax, numpy as np, lstm_jax as lj
+    >>> Params = collections.namedtuple('Params', 'w_x w_h b w_out b_out')
+    >>> Carry = collections.namedtuple('Carry', 'h')
+    >>> shapes = (4, 3), (4, 4), (4,), (2, 4), (2,)
+    >>> equations = lj.Equations(
+    ...   lambda extra, carry_tm1, net: (Carry(jax.nn.relu(net)), {}),
+    ...   output='h', recurrent=(lj.Connection('w_h', 'h'),))
+    >>> cell = lj.build_cell(
+    ...   3, 2, Params(*map(np.ones, shapes)), Carry, {'h': 4}, equations,
+    ...   {'init_range': 0.1})
+    >>> lj.testing.check_cell('mine', cell)
   """
   present = mask._asdict()
   readout = tuple(
@@ -168,6 +198,11 @@ def draw_weights(key: Array, mask: Params, init_range: ArrayLike) -> Params:
 
   Returns:
     A pytree like `mask`, 0 where no weight exists.
+
+  Example:
+    >>> import jax, numpy as np, lstm_jax as lj
+    >>> lj.draw_weights(jax.random.key(0), np.eye(2), 0.0).tolist()
+    [[0.0, 0.0], [0.0, 0.0]]
   """
   arrays, structure = jax.tree.flatten(mask)
   r = jnp.asarray(init_range)

@@ -64,6 +64,16 @@ def descend(
 
   Raises:
     ValueError: an unknown optimizer.
+
+  Example:
+    >>> import jax, lstm_jax as lj
+    >>> task, cell = lj.adding(), lj.gru(2, 1)
+    >>> judge = lambda params, episode: lj.judge_forward(
+    ...   cell, task, params, episode)
+    >>> def nothing(params, episode):
+    ...   grads = jax.tree.map(jax.numpy.zeros_like, params)
+    ...   return grads, judge(params, episode)
+    >>> lazy = lj.descend(cell, nothing, judge)  # a rule that learns nothing
   """
   start, move = stepper(cell, optimizer)
 
@@ -260,6 +270,23 @@ def judge_forward(
   """The judgement of a sequence by a forward run that stores nothing.
 
   Any cell, lanes of any lengths; what the criterion's test needs.
+
+  Args:
+    cell, task: the network and the task.
+    params: `[..., *]`.
+    episode: a sequence of the task.
+
+  Returns:
+    The `Judgement`, `[*]` each.
+
+  Example:
+    >>> import jax, jax.numpy as jnp, lstm_jax as lj
+    >>> task, cell = lj.adding(), lj.gru(2, 1)
+    >>> key = lj.Key(jnp.uint32(1), jnp.uint32(2))
+    >>> episode = task.draw(key, jnp.int32(5), ())
+    >>> params = cell.init(jax.random.key(0))
+    >>> lj.judge_forward(cell, task, params, episode).squared.shape
+    ()
   """
   stream = task.stream(episode)
   lanes = stream.length.shape

@@ -48,8 +48,20 @@ def output_unit(output: Output) -> OutputUnit:
   'wide_logistic': y = 4/(1+e^-net) - 2, in [-2, 2], the paper's g; loss 1/2
     sum_k (t - y)^2. Targets in [0, 1] lie where it is steep.
 
+  Args:
+    output: its name.
+
+  Returns:
+    The `OutputUnit`, functions of one step.
+
   Raises:
     ValueError: any other name.
+
+  Example:
+    >>> import jax.numpy as jnp, lstm_jax as lj
+    >>> unit = lj.output_unit('linear')
+    >>> float(unit.loss(jnp.zeros(2), jnp.ones(2)))
+    1.0
   """
   if output == 'logistic':
     return OutputUnit(logistic, lambda net, t: _half_square(t - logistic(net)))

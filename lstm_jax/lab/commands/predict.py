@@ -9,12 +9,19 @@ import math
 import sys
 from collections.abc import Sequence
 
-from lstm_jax.lab.plan import programs, values
+from lstm_jax.lab.plan import catalog, programs, values
 from lstm_jax.lab.plan.catalog import unknown
 from lstm_jax.lab.plan.text_columns import aligned, show
 from lstm_jax.lab.run import mains
 from lstm_jax.lab.run.predict_request import Request
-from lstm_jax.lab.store import faults, files, folder, nets, trial_records
+from lstm_jax.lab.store import (
+  faults,
+  files,
+  folder,
+  nets,
+  sources,
+  trial_records,
+)
 
 _HELP = """\
 Shows what the networks that a run has kept answer.
@@ -34,7 +41,8 @@ Shows what the networks that a run has kept answer.
   --out=FILE        write every answer as .csv
 
 Of a task: target and answer of each step that is judged. Of a data set: the
-figures of its test part, then the first targets and answers.
+figures of its test part, then the first targets and answers. Cells and tasks
+of others are imported from where they were when the run was made.
 
 """
 _FLAGS = ('--net', '--count', '--seed', '--data', '--data_dir', '--out')
@@ -50,8 +58,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     opened = folder.open_folder(values.place(asked.folder, 'folder'))
     name, params = _net(opened, asked.net)
     setting = opened.trials[name]
+    _say_imports(opened, name)
     head, table = _answers_of(setting)(setting, params, asked)
-  except values.Refused as refused:
+  except (values.Refused, catalog.Broken) as refused:
     mains.say('predict', ' '.join(str(refused.args[0]).split()))
     return int(faults.Exit.USAGE)
   print(
@@ -69,6 +78,28 @@ def run(argv: Sequence[str] | None = None) -> int:
     files.write(asked.out, text.encode())
     mains.tell('', f'All answers: {asked.out}')
   return int(faults.Exit.OK)
+
+
+def _say_imports(opened, name):
+  """Says what code of others is imported, and whether it is another one now."""
+  setting = opened.trials[name]
+  places = {entry.place for entry in setting.outside.values()}
+  if not places:
+    return
+  mains.say('predict', f'imports {", ".join(sorted(places))}')
+  record = trial_records.read_records(opened)[0].get(name, {})
+  then = opened.plan.get('sources', {}).get(record.get('code') or '', {})
+  now = {
+    file: digest
+    for place in places
+    for file, digest in sources.of_place(place).items()
+    if file in then
+  }
+  if changed := [file for file in now if now[file] != then[file]]:
+    mains.say(
+      'predict',
+      f'not the code that trained the network: {", ".join(sorted(changed))}',
+    )
 
 
 def _read(words):

@@ -2,7 +2,8 @@
 
 The catalog is the folders themselves: `lstm_jax/cells/gru.py` with a public
 function `gru` is the cell `gru`. What it is stands in its file
-(`factory_source`). Only `build` imports.
+(`factory_source`). What others have written is found where a `Reference` says
+(`outside`). Only `build` imports, and what a source of others does not say.
 """
 
 import contextlib
@@ -14,10 +15,16 @@ from typing import TYPE_CHECKING, Literal, overload
 
 import lstm_jax
 from lstm_jax.choices import unknown
-from lstm_jax.lab.plan import factory_source
+from lstm_jax.lab.plan import factory_source, outside
 from lstm_jax.lab.plan.factory_source import Broken
 from lstm_jax.lab.store import files
-from lstm_jax.lab.store.catalog_entry import Entry, Need, Option, holds
+from lstm_jax.lab.store.catalog_entry import (
+  Entry,
+  Need,
+  Option,
+  Reference,
+  holds,
+)
 from lstm_jax.lab.store.setting import Setting
 
 if TYPE_CHECKING:
@@ -33,12 +40,14 @@ __all__ = [
   'Entry',
   'Need',
   'Option',
+  'Reference',
   'build',
   'describe',
   'find',
   'holds',
   'kind_of',
   'module_of',
+  'named',
   'names',
   'of',
   'readable',
@@ -94,17 +103,30 @@ def module_of(kind: str, name: str) -> str:
   return f'{lstm_jax.__name__}.{FOLDERS[kind].replace("/", ".")}.{name}'
 
 
-def kind_of(role: str, name: str, root: Path = _ROOT) -> str | None:
+def kind_of(role: str, name: str | Reference, root: Path = _ROOT) -> str | None:
   """The kind in which a role has this name; None where it has not."""
+  if isinstance(name, Reference):
+    try:
+      return find(role, name).kind
+    except Broken:
+      return ROLES[role][0]  # whoever finds it will say why not
   return next((k for k in ROLES[role] if name in names(k, root)), None)
 
 
-def find(role: str, name: str) -> Entry:
+def named(value: object) -> str | Reference:
+  """A value of a plan's axis as the name that it is."""
+  return value if isinstance(value, Reference) else str(value)
+
+
+def find(role: str, name: str | Reference) -> Entry:
   """The entry that plays a role under this name.
 
   Raises:
     ValueError: no kind of the role has it.
+    Broken: it cannot be read; says where.
   """
+  if isinstance(name, Reference):
+    return outside.describe(ROLES[role], name)
   kind = kind_of(role, name)
   if kind is None:
     known = [n for kind in ROLES[role] for n in names(kind)]
@@ -118,6 +140,8 @@ def of(setting: Setting, role: str) -> Entry:
   Raises:
     ValueError: this version has none of that name.
   """
+  if role in setting.outside:
+    return setting.outside[role]
   return find(role, getattr(setting, role))
 
 
@@ -201,6 +225,8 @@ def build(
     ValueError: an unknown kind or name, or what the factory refuses.
   """
   if isinstance(name, Entry):
+    if name.place:
+      return outside.make(name, *args, **options)
     name = name.name
   known = names(kind)
   if name not in known:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from lstm_jax.lab.plan import catalog
 from lstm_jax.lab.store.documents import Value
 
+Name = str | catalog.Reference | catalog.Entry
+
 SEEDS, BUDGET = 10, 100_000
 # Where the task is a data set.
 TRAINER_SEEDS, EPOCHS = 5, 10
@@ -25,12 +27,15 @@ _INIT_RANGES = {'cascaded': 0.5}
 
 
 def of(
-  task: str, cell: str, learner: str, said: Mapping[str, object] | None = None
+  task: Name,
+  cell: Name,
+  learner: Name,
+  said: Mapping[str, object] | None = None,
 ) -> dict[str, Value]:
   """Dotted name -> value of what flags do not say.
 
   Args:
-    task: name in the catalog.
+    task: name in the catalog, or what that has under it.
     cell: likewise.
     learner: likewise.
     said: dotted name -> value of what flags say.
@@ -40,10 +45,10 @@ def of(
   """
   said = said or {}
   entries = [
-    catalog.find('task', task),
-    catalog.find('cell', cell),
-    catalog.find('learner', learner),
+    name if isinstance(name, catalog.Entry) else catalog.find(role, name)
+    for role, name in zip(catalog.ROLES, (task, cell, learner), strict=True)
   ]
+  task, cell = (entry.name for entry in entries[:2])
   if entries[0].kind == 'datasets':
     return {}
   found: dict[str, Value] = {}

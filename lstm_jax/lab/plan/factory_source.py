@@ -40,15 +40,20 @@ Besides the factory a module may hold these literals:
 """
 
 import ast
+import contextlib
 import functools
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import lstm_jax
 from lstm_jax.lab.store import files, machine
 from lstm_jax.lab.store.catalog_entry import Entry, Need, Option
 from lstm_jax.lab.store.faults import StoreError
 
-_TYPES = ('bool', 'int', 'float')
+# What an option takes: plain types, words, and whether None.
+Taken = tuple[tuple[str, ...], tuple[str, ...], bool]
+TYPES = ('bool', 'int', 'float')
 # Where annotations of options have names.
 _ALIASES = ('lstm_jax.ops.checked', 'lstm_jax.tasks._outputs')
 _LONGEST = 2**24  # bytes of a source
@@ -67,12 +72,22 @@ _UNREADABLE = (
 )
 
 
+_Value = TypeVar('_Value')
+
+
+class Literals(Protocol):
+  """Literals of a module: title, and what it is where there is none."""
+
+  def __call__(self, title: str, default: _Value, /) -> _Value:
+    """The literal of a title."""
+
+
 class Broken(ValueError):
   """The source of a cell, learner or task cannot be read; says where."""
 
 
 def entry(kind: str, name: str, path: Path, where: str) -> Entry:
-  """The `Entry` of the factory of a file.
+  """The `Entry` of a factory of ours.
 
   Args:
     kind: what the factory makes.
@@ -85,8 +100,33 @@ def entry(kind: str, name: str, path: Path, where: str) -> Entry:
       literal that cannot be read.
     MemoryError, OSError: the machine is at fault, not the file.
   """
+  with readable(where):
+    module = parsed(path, where)
+    factory = function(module, name)
+    if factory is None:
+      raise ValueError(f'{where} has no function {name}')
+    names = assigned(module)
+    literal = functools.partial(_value_of, names, where)
+    keywords = zip(
+      factory.args.kwonlyargs, factory.args.kw_defaults, strict=True
+    )
+    static = literal('STATIC', ())
+    options = [
+      _option(argument, default, names, where)
+      for argument, default in keywords
+      if argument.arg not in static
+    ]
+    docstring = ast.get_docstring(factory) or ''
+    return described(kind, name, docstring, options, literal)
+
+
+@contextlib.contextmanager
+def readable(where: str) -> Iterator[None]:
+  """Raises what a source says wrongly as `Broken`; `where` names the file."""
   try:
-    return _described(kind, name, path, where)
+    yield
+  except Broken:
+    raise
   except SyntaxError as error:
     raise Broken(f'{where}, line {error.lineno}: {error.msg}') from None
   except _UNREADABLE as error:
@@ -111,7 +151,7 @@ def _too_deep(error):
   return True
 
 
-def _assigned(module):
+def assigned(module: ast.Module) -> dict[str, ast.expr]:
   """Name -> what it stands for, of a module and of names it has from ours."""
   found = {}
   for node in module.body:
@@ -137,14 +177,17 @@ def _aliases_in(module):
     .parent.joinpath(*module.split('.')[1:])
     .with_suffix('.py')
   )
-  return _assigned(ast.parse(files.read_text(path, _LONGEST), module))
+  return assigned(ast.parse(files.read_text(path, _LONGEST), module))
 
 
-def _described(kind, name, path, where):
-  """The `Entry` of one file; any error is one of `_UNREADABLE`."""
-  module = ast.parse(files.read_text(path, _LONGEST), where)
-  assigned = _assigned(module)
-  factory = next(
+def parsed(path: Path, where: str) -> ast.Module:
+  """The syntax tree of a file, which messages call `where`."""
+  return ast.parse(files.read_text(path, _LONGEST), where)
+
+
+def function(module: ast.Module, name: str) -> ast.FunctionDef | None:
+  """The function of a name; None where the module defines none."""
+  return next(
     (
       node
       for node in module.body
@@ -152,16 +195,27 @@ def _described(kind, name, path, where):
     ),
     None,
   )
-  if factory is None:
-    raise ValueError(f'{where} has no function {name}')
 
-  def literal(title, default):
-    if title not in assigned:
-      return default
-    return _literal(assigned[title], f'{where}: {title}')
+
+def described(
+  kind: str,
+  name: str,
+  docstring: str,
+  options: Iterable[Option | None],
+  literal: Literals,
+) -> Entry:
+  """The `Entry` of what is known of a factory.
+
+  Args:
+    kind: what it makes.
+    name: its name.
+    docstring: of the factory.
+    options: its arguments; None: one that text cannot express.
+    literal: `(title, default) -> value` of the literals of its module.
+  """
 
   def mapping(title, value):
-    found = literal(title, {})
+    found: dict[str, object] = literal(title, {})
     return found if isinstance(found, dict) else dict.fromkeys(found, value)
 
   def needs(title):
@@ -170,24 +224,16 @@ def _described(kind, name, path, where):
       for name, why in mapping(title, '').items()
     }
 
-  static = mapping('STATIC', {})
-  keywords = zip(factory.args.kwonlyargs, factory.args.kw_defaults, strict=True)
-  options = [
-    _option(argument, default, assigned, where)
-    for argument, default in keywords
-    if argument.arg not in static
-  ]
-  docstring = (ast.get_docstring(factory) or '').strip()
   return Entry(
     kind=kind,
     name=name,
-    summary=docstring.partition('\n')[0],
+    summary=docstring.strip().partition('\n')[0],
     options={option.name: option for option in options if option},
     numbers=literal('NUMBERS', {}),
     provides=mapping('PROVIDES', {}),
     needs=needs('NEEDS'),
     task_needs=needs('TASK_NEEDS'),
-    static=static,
+    static=mapping('STATIC', {}),
     shortest=literal('SHORTEST', 1),
     mean_steps=literal('MEAN_STEPS', (1.0, 0.0)),
     trivial=tuple(literal('TRIVIAL', ())),
@@ -195,6 +241,13 @@ def _described(kind, name, path, where):
     unit=literal('UNIT', 'sequences'),
     xla_profile=literal('XLA_PROFILE', 'auto'),
   )
+
+
+def _value_of(names, where, title, default):
+  """The literal of a title in a module of ours."""
+  if title not in names:
+    return default
+  return _literal(names[title], f'{where}: {title}')
 
 
 def _literal(node, where):
@@ -206,9 +259,9 @@ def _literal(node, where):
     ) from None
 
 
-def _option(argument, default, assigned, where):
+def _option(argument, default, names, where):
   """The `Option` of a keyword argument, None if text cannot express it."""
-  kinds = _annotation(argument.annotation, assigned)
+  kinds = annotation(argument.annotation, names)
   if kinds is None:
     return None
   if default is None:
@@ -223,17 +276,19 @@ def _option(argument, default, assigned, where):
   )
 
 
-def _annotation(node, assigned):
+def annotation(
+  node: ast.expr | None, names: Mapping[str, ast.expr]
+) -> Taken | None:
   """`(types, choices, optional)` of an annotation, None for any other."""
   match node:
-    case ast.Name(id=name) if name in _TYPES:
+    case ast.Name(id=name) if name in TYPES:
       return (name,), (), False
-    case ast.Name(id=name) if name in assigned:
-      return _annotation(assigned[name], assigned)
+    case ast.Name(id=name) if name in names:
+      return annotation(names[name], names)
     case ast.Subscript(
       value=ast.Name(id='Annotated'), slice=ast.Tuple(elts=[first, *_])
     ):
-      return _annotation(first, assigned)
+      return annotation(first, names)
     case ast.Constant(value=None):
       return (), (), True
     case ast.Subscript(value=ast.Name(id='Literal'), slice=words) | (
@@ -244,9 +299,9 @@ def _annotation(node, assigned):
       choices = tuple(value for value in values if value is not None)
       return (), choices, None in values
     case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-      parts = [_annotation(side, assigned) for side in (left, right)]
-      if None in parts:
+      one, other = (annotation(side, names) for side in (left, right))
+      if one is None or other is None:
         return None
-      (types_a, choices_a, none_a), (types_b, choices_b, none_b) = parts
+      (types_a, choices_a, none_a), (types_b, choices_b, none_b) = one, other
       return types_a + types_b, choices_a + choices_b, none_a or none_b
   return None

@@ -20,16 +20,16 @@ def row_of(request: Request) -> grid.Row:
   axes = {axis.name: axis for axis in (*request.axes, *request.sets)}
   for name, value in _DEFAULTS.items():
     axes.setdefault(name, Axis(name, (value,), f'--{name}'))
-  datasets = catalog.names('datasets')
-  collected = all(task in datasets for task in axes['task'].values)
+  kinds = {_kind('task', task) for task in axes['task'].values}
+  collected = kinds == {'datasets'}
   if collected:
     axes.setdefault('learner', Axis('learner', (_TRAINER,), '--learner'))
-  known = set(catalog.names('cells'))
   needs = catalog.describe('learners', _LEARNER).needs
   needs = {name for name, need in needs.items() if not need.when}
   trainable = all(
-    needs <= set(catalog.describe('cells', cell).provides)
-    for cell in known & set(axes['cell'].values)
+    needs <= set(catalog.find('cell', cell).provides)
+    for cell in map(catalog.named, axes['cell'].values)
+    if _is_readable('cell', cell)
   )
   plain = trainable and 'learner.window' not in axes
   learner = _LEARNER if plain else _LEARNER_FOR_ALL
@@ -53,10 +53,22 @@ def row_of(request: Request) -> grid.Row:
   )
 
 
+def _kind(role, value):
+  return catalog.kind_of(role, catalog.named(value))
+
+
+def _is_readable(role, name):
+  """Tells whether there is an entry of a name that can be read."""
+  try:
+    return catalog.find(role, name) is not None
+  except ValueError:
+    return False
+
+
 def completed(point: Point) -> Point:
   """A point with the defaults of a first try for what no flag says."""
-  names = [str(point.given[one].value) for one in catalog.ROLES]
-  if not all(map(catalog.kind_of, catalog.ROLES, names)):
+  names = [catalog.named(point.given[one].value) for one in catalog.ROLES]
+  if not all(map(_is_readable, catalog.ROLES, names)):
     return point  # a name that does not exist is refused elsewhere
   said = {name: given.value for name, given in point.given.items()}
   more = {

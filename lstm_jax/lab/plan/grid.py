@@ -43,29 +43,16 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_jax.lab.plan import grid_check, values
+from lstm_jax.lab.plan import grid_check, references, values
 from lstm_jax.lab.plan.catalog import unknown
 from lstm_jax.lab.plan.grid_check import AXES
+from lstm_jax.lab.plan.references import Axis
 from lstm_jax.lab.store import files
 from lstm_jax.lab.store.faults import StoreError
 
 _FOLDER = Path(__file__).parent / 'grids'
 _NAME = re.compile('[A-Za-z0-9_][A-Za-z0-9_-]{0,59}')
 _LONGEST = 2**24  # bytes of a grid
-
-
-class Axis(NamedTuple):
-  """The values of one dotted name, as written, and who wrote them.
-
-  Attributes:
-    name: 'task', 'cell', 'learner' or e.g. 'cell.blocks'.
-    values: text or TOML values, at least one.
-    source: what an error message calls it: `--length`, or file and key.
-  """
-
-  name: str
-  values: tuple[object, ...]
-  source: str
 
 
 class Row(NamedTuple):
@@ -176,7 +163,7 @@ def _refuse(reasons):
 def _rows(table, where, home):
   """The rows of a grid that has no mistakes: its own, or those of others."""
   if 'row' in table:
-    return _own_rows(table, where)
+    return _own_rows(table, where, home)
   rows = _included(table['include'], table.get('include_role'), home, where)
   if 'try' in table:
     rows = [new for row in rows for new in _tried(row, table['try'], where)]
@@ -211,7 +198,7 @@ def _included(others, role, home, where):
     _refuse(grid_check.mistakes(table, here))
     rows += [
       row._replace(name=f'{path.stem}.{row.name}')
-      for row in _own_rows(table, here)
+      for row in _own_rows(table, here, path.parent)
       if role is None or role in row.roles
     ]
   return rows
@@ -235,24 +222,27 @@ def _tried(row, readings, where):
     )
 
 
-def _own_rows(table, where):
-  """The rows written in the file."""
+def _own_rows(table, where, home):
+  """The rows written in a file of the folder `home`."""
   groups = {'': table.get('defaults', {}), **table.get('groups', {})}
   return [
     _row(
       {'source': table['source']} | groups[row.get('group', '')],
       row,
       f'{where}, row {row["name"]}',
+      home,
     )
     for row in table['row']
   ]
 
 
-def _row(defaults, row, where):
+def _row(defaults, row, where, home):
   merged = defaults | row
   settings = _dotted(defaults.get('set', {})) | _dotted(row.get('set', {}))
   axes = [
-    Axis(name, _listed(merged[flag]), f'{where}: {flag}')
+    references.of_axis(
+      Axis(name, _listed(merged[flag]), f'{where}: {flag}'), home
+    )
     for flag, name in AXES.items()
     if flag in merged
   ]

@@ -1,6 +1,13 @@
 """Writes what `--list` and `--dry_run` print."""
 
-from lstm_jax.lab.plan import catalog, estimate, grid, values
+from lstm_jax.lab.plan import (
+  catalog,
+  entry_points,
+  estimate,
+  grid,
+  outside,
+  values,
+)
 from lstm_jax.lab.plan.plan import Plan
 from lstm_jax.lab.plan.programs import changed_words, learner_of, programs
 from lstm_jax.lab.plan.text_columns import aligned, item
@@ -34,7 +41,13 @@ def everything() -> str:
         lines += item(
           f'  {one}.{number}={values.written(number, default)}', what, 4
         )
+    lines += _declared(one, kind)
     lines.append('')
+  lines += [
+    'Also path/to/file.py:factory and package.module:factory, see '
+    'docs/own_code.md.',
+    '',
+  ]
   lines.append('grids (--grid)')
   for name in grid.names():
     try:
@@ -48,6 +61,24 @@ def everything() -> str:
   lines += item('vanishing', 'The error that flows back (its own command)')
   lines += ['', 'Options and numbers are set by --set=KIND.NAME=VALUE.']
   return '\n'.join(lines)
+
+
+def _declared(role, kind):
+  """Lines on what packages declare of a kind."""
+  lines = []
+  declared = entry_points.declared(kind)
+  names = [one.name for one in declared]
+  for one in declared:
+    ours = catalog.kind_of(role, one.name) is not None
+    alone = not ours and names.count(one.name) == 1
+    head = one.name if alone else one.place
+    try:
+      reference = catalog.Reference(one.place, one.place)
+      text = outside.summary((kind,), reference)
+    except catalog.Broken as why:
+      text = f'broken: {why}'
+    lines += item(head, f'{text} (of {one.package})')
+  return lines
 
 
 def plan(made: Plan) -> str:

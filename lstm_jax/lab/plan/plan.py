@@ -8,6 +8,7 @@ from lstm_jax.lab.plan import (
   estimate,
   flag_row,
   grid,
+  references,
   selection,
   values,
 )
@@ -64,6 +65,7 @@ def expand(request: Request) -> Plan:
       a selection that matches nothing; a plan too large to run unasked.
   """
   cores = request.run.devices or estimate.cores()
+  request = request._replace(axes=tuple(map(references.of_axis, request.axes)))
   if request.grid is None and not _names_a_setting(request):
     plan = _from_grid(_START, request, cores, partial=True)
   elif request.grid is None:
@@ -80,6 +82,8 @@ def _names_a_setting(request):
 
 def _from_flags(request, cores):
   """The plan that flags alone make."""
+  rename = references.told_apart(request.axes)
+  request = request._replace(axes=tuple(map(rename, request.axes)))
   row = flag_row.row_of(request)
   said = {axis.name for axis in row.axes}
   points = points_lib.points_of((row,), request.yes)
@@ -117,7 +121,12 @@ def _from_grid(name, request, cores, partial=False):
   """
   table = grid.load(name)
   name = table.name  # of a file, which was named by its path
-  points = own = points_lib.points_of(table.rows, request.yes)
+  rename = references.told_apart(
+    (*request.axes, *(axis for row in table.rows for axis in row.axes))
+  )
+  request = request._replace(axes=tuple(map(rename, request.axes)))
+  rows = [row._replace(axes=tuple(map(rename, row.axes))) for row in table.rows]
+  points = own = points_lib.points_of(rows, request.yes)
   settings = original = points_lib.settings_of(points)
   _check_distinct(settings, points)
   scale = _scale(table, settings, points)

@@ -49,15 +49,17 @@ def setting(
 
   entries = {}
   for one, kinds in catalog.ROLES.items():
-    name, source = str(given[one].value), given[one].source
+    name, source = catalog.named(given[one].value), given[one].source
     if catalog.kind_of(one, name):
       try:
         entries[one] = catalog.find(one, name)
       except catalog.Broken as why:
-        reasons.append(f'{source}={name}: {why}')
+        place = getattr(name, 'place', name)
+        reasons.append(f'{source}={place}: {why}')
     else:
       known = tuple(n for kind in kinds for n in catalog.names(kind))
-      reasons.append(f'{source}={name}: {catalog.unknown(name, known)}')
+      words = catalog.unknown(str(name), known)
+      reasons.append(f'{source}={name}: {words}')
   stop_if_refused()
   reasons.extend(_mismatched(given, entries))
   stop_if_refused()
@@ -93,6 +95,7 @@ def setting(
     numbers=tuple(
       sorted(pair for mine in numbers.values() for pair in mine.items())
     ),
+    outside={one: entry for one, entry in entries.items() if entry.place},
   )
 
 
@@ -153,6 +156,11 @@ def _conflicts(given, entries, options, numbers):
   for name, value in numbers['cell'].items():
     if isinstance(value, tuple):
       yield from _miscounted(given, name, value, options['cell'])
+  for name in numbers['cell'].keys() & numbers['learner'].keys():
+    yield (
+      f'{given["cell"]} with {given["learner"]}: both have a number {name}; '
+      'they reach a trial under one name, so rename one'
+    )
   for one, entry in entries.items():
     mine = options[one] | numbers[one]
     for condition, reason in entry.refuses:

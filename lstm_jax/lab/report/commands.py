@@ -4,7 +4,7 @@ import itertools
 import shlex
 from collections.abc import Collection
 
-from lstm_jax.lab.plan import defaults
+from lstm_jax.lab.plan import catalog, defaults
 from lstm_jax.lab.plan.grid import AXES
 from lstm_jax.lab.plan.programs import changed
 from lstm_jax.lab.plan.values import written
@@ -34,7 +34,12 @@ def command(setting: Setting, seeds: Collection[int]) -> str:
 def _flags(setting):
   """Returns the flags that make a row: all that is not at its default."""
   roles = ('task', 'cell', 'learner')
-  flags = [f'--{name}={getattr(setting, name)}' for name in roles]
+  outside = setting.outside
+  flags = [
+    f'--{name}='
+    + (outside[name].place if name in outside else getattr(setting, name))
+    for name in roles
+  ]
   cell = dict(setting.cell_options)
   held = {
     'length': setting.length,
@@ -47,7 +52,8 @@ def _flags(setting):
       flags.append(f'--{name}={written(name, value)}')
   # What is at the catalog's default need not be at that of the flags.
   try:
-    own = defaults.of(*(getattr(setting, name) for name in roles))
+    task, cell, learner = (catalog.of(setting, name) for name in roles)
+    own = defaults.of(task, cell, learner)
   except ValueError:
     own = ()  # of another version: its file is gone, or cannot be read
   options = setting.options

@@ -88,6 +88,13 @@ def _traces(folders, report):
     words = f'{heading(row)}, {reading.name}: one fresh sequence'
     for setting, params in held.get(naming.alike(reading.setting), ()):
       blocks = dict(setting.cell_options).get('blocks')
+      theirs = [setting.outside.get(one) for one in ('task', 'cell')]
+      if names := ' and '.join(entry.name for entry in theirs if entry):
+        trouble[row.task] = (
+          f'No picture of a net of {row.task}: a report does not run {names}, '
+          'code that a folder names; experiments.predict does.'
+        )
+        continue
       try:
         found.append((words, trace.trace(setting, params), blocks))
       except (ValueError, TypeError, KeyError) as error:

@@ -189,9 +189,13 @@ def code(
       entries = [catalog.of(setting, role) for role in catalog.ROLES]
       modules = (
         *_LOOP[learner_of(setting).kind],
-        *(catalog.module_of(entry.kind, entry.name) for entry in entries),
+        *(catalog.module_of(e.kind, e.name) for e in entries if not e.place),
       )
       files = sources.of_modules(modules, known)
+      for entry in entries:
+        if entry.place:
+          theirs = sources.of_place(entry.place, known)
+          files = sources.joined(files, theirs, entry.name)
       made[key] = files | sources.of_module(_HERE, known)
       if native:
         made[key] |= sources.of_native()

@@ -39,7 +39,12 @@ from lstm_jax.lab.store import (
   reruns,
   trial_records,
 )
-from lstm_jax.lab.store.setting import Setting, entry_of, trial_id
+from lstm_jax.lab.store.setting import (
+  Setting,
+  entry_of,
+  outside_of,
+  trial_id,
+)
 
 # A kind of learner -> what makes the programs of its trials.
 _PREPARE = {'learners': builds.on_line, 'trainers': groups.supervised}
@@ -184,6 +189,7 @@ def _run(plan, how, stop, path, trials, stored):
       'flags': {'grid': plan.grid, 'out': str(path.name)},
       'trials': stored,
       'programs': {**shared},
+      'outside': outside_of(trials.values()),
       'provenance': provenance.provenance(
         devices[0].device_kind,
         len(devices),

@@ -51,16 +51,22 @@ def builder(
 
   source = Source(how.data_dir or None, how.skip_bad)
 
-  @functools.cache
-  def dataset(name, options):
-    return catalog.build('datasets', name, source=source, **dict(options))
+  held: dict[Hashable, Dataset] = {}
+
+  def dataset(entry, options):
+    key = entry.name, options
+    if key not in held:
+      held[key] = catalog.build(
+        'datasets', entry, source=source, **dict(options)
+      )
+    return held[key]
 
   @functools.cache
   def made(setting):
     options = dict(setting.task_options)
     if setting.length is not None:
       options['length'] = setting.length
-    data = dataset(setting.task, tuple(sorted(options.items())))
+    data = dataset(catalog.of(setting, 'task'), tuple(sorted(options.items())))
     make_cell = builds.cell_of(setting)
     admit(setting, make_cell(data.num_inputs or 1))
     return data, builds.trainer(setting, make_cell, data)

@@ -1,7 +1,7 @@
 """An entry of the catalog: what is known of a cell, a learner or a task."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from lstm_jax.lab.store.documents import Number, Value
 
@@ -36,6 +36,22 @@ class Need(NamedTuple):
   when: dict[str, object] = {}
 
 
+class Reference(NamedTuple):
+  """The name of what somebody else has written, and where it is.
+
+  Attributes:
+    name: short, the same on every machine: what tables show, and trials are
+      told apart by.
+    place: as of an `Entry`.
+  """
+
+  name: str
+  place: str
+
+  def __str__(self) -> str:
+    return self.name
+
+
 class Entry(NamedTuple):
   """One cell, learner or task, as its source says.
 
@@ -57,6 +73,8 @@ class Entry(NamedTuple):
     refuses: `(condition, reason)` pairs.
     unit: what a learner's budget counts.
     xla_profile: the flags of XLA for a learner's programs.
+    place: where it is found, of somebody else's: 'folder/file.py:factory' or
+      'package.module:factory'; '' for our own.
   """
 
   kind: str
@@ -74,6 +92,7 @@ class Entry(NamedTuple):
   refuses: tuple[tuple[dict[str, object], str], ...]
   unit: str = 'sequences'
   xla_profile: str = 'auto'
+  place: str = ''
 
 
 def holds(
@@ -89,3 +108,51 @@ def holds(
     options[name] is not None if value is ... else options[name] == value
     for name, value in condition.items()
   )
+
+
+def plain(entry: Entry) -> dict[str, object]:
+  """Returns what a plan stores of an entry: all that a report looks at."""
+  return {
+    'kind': entry.kind,
+    'place': entry.place,
+    'summary': entry.summary,
+    'options': {name: one.default for name, one in entry.options.items()},
+    'numbers': dict(entry.numbers),
+    'unit': entry.unit,
+    'xla_profile': entry.xla_profile,
+    'mean_steps': entry.mean_steps,
+    'shortest': entry.shortest,
+  }
+
+
+def of_plain(name: str, stored: Mapping[str, object]) -> Entry:
+  """The entry that a plan has stored; what it has not stored is empty."""
+  options = cast(Mapping[str, Value], stored['options'])
+  numbers = cast(Mapping[str, Number], stored['numbers'])
+  a, b = cast(tuple[float, float], stored['mean_steps'])
+  return Entry(
+    kind=str(stored['kind']),
+    name=name,
+    summary=str(stored['summary']),
+    options={
+      title: Option(title, _frozen(default), (), (), False)
+      for title, default in options.items()
+    },
+    numbers={title: _frozen(value) for title, value in numbers.items()},
+    provides={},
+    needs={},
+    task_needs={},
+    static={},
+    shortest=cast(int, stored['shortest']),
+    mean_steps=(a, b),
+    trivial=(),
+    refuses=(),
+    unit=str(stored['unit']),
+    xla_profile=str(stored['xla_profile']),
+    place=str(stored['place']),
+  )
+
+
+def _frozen(value):
+  """A plain value with tuples for its lists, as entries have them."""
+  return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -21,7 +21,15 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lstm_jax.lab.store import faults, files, lost, schema_1, seal, shape
+from lstm_jax.lab.store import (
+  catalog_entry,
+  faults,
+  files,
+  lost,
+  schema_1,
+  seal,
+  shape,
+)
 from lstm_jax.lab.store.differences import change, drift_of, shown
 from lstm_jax.lab.store.documents import Plan
 from lstm_jax.lab.store.growth import grown
@@ -81,8 +89,8 @@ def create_or_open(
   Args:
     path: the folder; missing parents are made.
     plan: dict of plain values with 'flags', 'trials' (a list
-      of `setting.entry_of`), 'programs' (which trials share one) and
-      'provenance'.
+      of `setting.entry_of`), 'programs' (which trials share one),
+      'provenance', and 'outside' where there is any.
     allow_drift: go on although the provenance differs; records then say so.
     disk: the calls that change the disk.
     sources: trial -> what `sources.of_modules` found of it; None: not known.
@@ -100,6 +108,8 @@ def create_or_open(
   code, table = _codes(sources or {})
   if table:
     plan['sources'] = table
+  if not plan.get('outside'):
+    plan.pop('outside', None)
   files.make_directory(path, disk)
   name = path / 'plan.json'
   damaged = None
@@ -254,7 +264,13 @@ def _by_id(plan):
 
 def _settings(plan):
   """id -> `Setting` of a plan's trials."""
-  return {name: setting_of(entry) for name, entry in _by_id(plan).items()}
+  outside = {
+    name: catalog_entry.of_plain(name, stored)
+    for name, stored in plan.get('outside', {}).items()
+  }
+  return {
+    name: setting_of(entry, outside) for name, entry in _by_id(plan).items()
+  }
 
 
 def _check_vacant(path):

@@ -65,6 +65,8 @@ def grown(there: Plan, asked: Plan) -> tuple[Plan, list[str]]:
     plan['replaced'] = {**there.get('replaced', {}), **old_ids}
   if asked.get('sources') or 'sources' in there:
     plan['sources'] = {**there.get('sources', {}), **asked.get('sources', {})}
+  if asked.get('outside'):  # it may have moved since
+    plan['outside'] = {**there.get('outside', {}), **asked['outside']}
   return (there if plan == there else plan), []
 
 

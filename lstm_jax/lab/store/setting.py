@@ -5,9 +5,10 @@ it (a window, a size, options by dotted name) is derived where it is shown.
 """
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from typing import cast
 
-from lstm_jax.lab.store import seal
+from lstm_jax.lab.store import catalog_entry, seal
 from lstm_jax.lab.store.documents import Entry, Figures, Number, Value
 
 # Of the hash that names a trial. Another number would orphan every record.
@@ -45,6 +46,8 @@ class Setting:
     published: sorted `(name, value)` pairs of the paper's figures.
     expected_sequences: mean of what a trial sees where measured, else 0.
     expected_trial_seconds: of one core a trial, where measured, else 0.
+    outside: 'task', 'cell' or 'learner' -> what is known of it, where it is
+      somebody else's. No part of what a setting is compared by.
   """
 
   grid: str
@@ -67,6 +70,9 @@ class Setting:
   published: tuple[tuple[str, float | str], ...] = ()
   expected_sequences: float = 0.0
   expected_trial_seconds: float = 0.0
+  outside: Mapping[str, catalog_entry.Entry] = dataclasses.field(
+    default_factory=dict, compare=False
+  )
 
   @property
   def row_name(self) -> str:
@@ -117,6 +123,11 @@ class Setting:
     return found | rest
 
 
+_FIELDS = tuple(
+  field.name for field in dataclasses.fields(Setting) if field.compare
+)
+
+
 def trial_id(setting: Setting) -> str:
   """12 hexadecimal digits: the hash of what decides the trial's result.
 
@@ -144,20 +155,38 @@ def resolved(setting: Setting) -> dict[str, object]:
 
 def entry_of(setting: Setting) -> Entry:
   """A trial as a plan stores it: its id, and the fields of its setting."""
-  held = dataclasses.asdict(setting)
+  held = {name: getattr(setting, name) for name in _FIELDS}
   held |= {name: dict(held[name]) for name in _PAIRS}
   return seal.plain({'id': trial_id(setting), **held})
 
 
-def setting_of(entry: Entry) -> Setting:
-  """The setting that a plan has stored, read back."""
-  held = {
-    field.name: _frozen(entry[field.name])
-    for field in dataclasses.fields(Setting)
-    if field.name in entry
+def outside_of(settings: Iterable[Setting]) -> dict[str, dict[str, object]]:
+  """Name -> what a plan stores of somebody else's cell, task or learner."""
+  entries = {
+    entry.name: entry
+    for setting in settings
+    for entry in setting.outside.values()
   }
+  return {name: catalog_entry.plain(entry) for name, entry in entries.items()}
+
+
+def setting_of(
+  entry: Entry, outside: Mapping[str, catalog_entry.Entry] | None = None
+) -> Setting:
+  """The setting that a plan has stored, read back.
+
+  Args:
+    entry: of `entry_of`.
+    outside: name -> what the plan has stored of somebody else's.
+  """
+  held = {name: _frozen(entry[name]) for name in _FIELDS if name in entry}
   pairs = {name: _pairs(entry[name]) for name in _PAIRS if name in entry}
-  return Setting(**held | pairs)
+  roles = {
+    role: outside[str(entry[role])]
+    for role in ('task', 'cell', 'learner')
+    if outside and str(entry[role]) in outside
+  }
+  return Setting(**held | pairs, outside=roles)
 
 
 def _pairs(mapping):

@@ -93,6 +93,14 @@ _SETTING = {
   'published': _published,
   **dict.fromkeys(('expected_sequences', 'expected_trial_seconds'), _number),
 }
+_OUTSIDE = {
+  **dict.fromkeys(('kind', 'place', 'summary', 'unit', 'xla_profile'), _text),
+  **dict.fromkeys(('options', 'numbers'), _dict),
+  'mean_steps': lambda value: (
+    isinstance(value, list) and len(value) == 2 and all(map(_number, value))
+  ),
+  'shortest': _count,
+}
 _NEEDED = (
   'grid', 'row', 'task', 'cell', 'learner', 'length', 'task_options',
   'cell_options', 'learner_options', 'numbers', 'seed', 'budget',
@@ -130,6 +138,14 @@ def check_plan(plan: object, name: str | Path) -> None:
     for key in _NEEDED:
       _require(key in trial, name, f'{at}/{key}')
     _check(trial, _SETTING, name, f'{at}/')
+  outside = content.get('outside', {})
+  _require(isinstance(outside, dict), name, 'outside')
+  for title, stored in outside.items():
+    at = f'outside/{title}'
+    _require(_text(title) and isinstance(stored, dict), name, at)
+    for key in _OUTSIDE:
+      _require(key in stored, name, f'{at}/{key}')
+    _check(stored, _OUTSIDE, name, f'{at}/')
   replaced = content.get('replaced', {})
   _require(isinstance(replaced, dict), name, 'replaced')
   for new, old in replaced.items():

@@ -7,7 +7,8 @@ and a module that no import leads to does not count.
 The digest of a Python module is of what it does: comments, docstrings, blanks
 and line breaks do not matter. That of a C++ file is of its bytes. Modules of
 the standard library are left out; of an installed package that is not ours its
-version stands for it.
+version stands for it. Of somebody else's project that a trial names, its own
+modules count as ours do, by their names within it, wherever it lies.
 """
 
 import ast
@@ -24,6 +25,7 @@ from typing import NamedTuple
 import lstm_jax
 from lstm_jax.lab.store import seal
 from lstm_jax.lab.store.files import read
+from lstm_jax.lab.store.projects import Project, project_of
 from lstm_jax.lab.store.provenance import PACKAGES
 
 _OURS = lstm_jax.__name__
@@ -59,6 +61,11 @@ def of_modules(
   """
   known = {} if known is None else known
   waiting = [part for module in modules for part in _above(module)]
+  return _followed(waiting, known, _read)
+
+
+def _followed(waiting, known, read_module):
+  """File -> digest of modules and of all that they import."""
   seen, found = set(), {}
   while waiting:
     module = waiting.pop()
@@ -68,11 +75,64 @@ def of_modules(
       continue
     seen.add(module)
     if module not in known:
-      known[module] = _read(module)
+      known[module] = read_module(module)
     if read_one := known[module]:
       found[read_one.name] = read_one.digest
       waiting += read_one.imports
   return dict(sorted(found.items()))
+
+
+def of_place(
+  place: str, known: dict[str, Module | None] | None = None
+) -> dict[str, str]:
+  """File -> digest of what somebody else's factory runs; {} if it is gone.
+
+  Args:
+    place: where it is, see `projects`.
+    known: as for `of_modules`.
+  """
+  project = project_of(place)
+  if project is None or project.path is None:
+    return {}
+  own = _own(project)
+  libraries = [module for module, one in own.items() if one is None]
+  files = {one.name: one.digest for one in own.values() if one}
+  return of_modules(libraries, known) | dict(sorted(files.items()))
+
+
+def joined(
+  files: Mapping[str, str], more: Mapping[str, str], whose: str
+) -> dict[str, str]:
+  """Both, where another file of one name is called by whose it is, too."""
+  return {
+    **files,
+    **{
+      name
+      if files.get(name, digest) == digest
+      else f'{name} of {whose}': digest
+      for name, digest in more.items()
+    },
+  }
+
+
+def own_files(project: Project) -> tuple[str, ...]:
+  """Names within a project of the files that its module runs, itself first."""
+  return tuple(dict.fromkeys(one.name for one in _own(project).values() if one))
+
+
+def _own(project):
+  """Module -> `Module` of a project, and of all that it imports: None."""
+
+  def read_module(module):
+    path = project.file_of(module)
+    if path is None or path.is_dir():
+      return None
+    return _module(path, project.name_of(path), module)
+
+  first = _module(project.path, project.name_of(project.path), project.module)
+  own: dict[str, Module | None] = {project.module: first}
+  _followed(_above(project.module), own, read_module)
+  return own
 
 
 def of_module(module: str, known: dict[str, Module | None]) -> dict[str, str]:
@@ -132,8 +192,12 @@ def _read(module):
       return None  # a name within the module, or compiled
   if path.is_dir():
     return None  # a package without a file of its own
+  return _module(path, path.relative_to(root).as_posix(), module)
+
+
+def _module(path, name, module):
+  """The `Module` of a file."""
   source = read(path)
-  name = path.relative_to(root).as_posix()
   try:
     tree = ast.parse(source)
   except (SyntaxError, ValueError):
@@ -174,6 +238,7 @@ def _version(package):
 
 def _imports(tree, package):
   """Dotted names of all that is imported, the packages above included."""
+  yield from _public(tree)
   for node in _walk_what_runs(tree):
     if isinstance(node, ast.Import):
       for alias in node.names:
@@ -183,6 +248,30 @@ def _imports(tree, package):
       name = '.'.join([*base, *(node.module or '').split('.')]).strip('.')
       yield from _above(name)
       yield from (f'{name}.{alias.name}' for alias in node.names)
+      if name == _OURS:
+        yield from (one for a in node.names for one in _where(a.name))
+
+
+def _public(tree):
+  """Modules of ours whose public names are used as attributes, `lj.gru`."""
+  names = {
+    alias.asname or alias.name
+    for node in ast.walk(tree)
+    if isinstance(node, ast.Import)
+    for alias in node.names
+    if alias.name == _OURS
+  }
+  for node in ast.walk(tree):
+    match node:
+      case ast.Attribute(value=ast.Name(id=name), attr=attr) if name in names:
+        yield from _where(attr)
+
+
+def _where(name):
+  """The module of ours that has a public name, with the packages above."""
+  if name in lstm_jax._NAMES:
+    module = lstm_jax._NAMES[name].partition(':')[0] or name
+    yield from _above(f'{_OURS}.{module}')
 
 
 def _walk_what_runs(node):

@@ -45,6 +45,10 @@ def streak(
   Raises:
     ValueError: `sequences` below 1, `mean_error` not above 0, an unknown
       `training_error`.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.adding()._replace(stop_rule=lj.streak(100, 0.1))
   """
   if sequences < 1:
     raise ValueError(f'streak={sequences} sequences; must be at least 1')

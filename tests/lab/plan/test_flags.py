@@ -31,7 +31,10 @@ BAD = {
   '--task=adding,foo': ['--task=foo', 'choose from'],
   '--cell=ltsm': ['--cell=ltsm', 'did you mean lstm?'],
   '--cell=_build': ['--cell=_build', 'choose from'],
-  '--cell=../cells/srn': ['--cell=../cells/srn', 'choose from'],
+  '--cell=../cells/srn': [
+    '--cell=../cells/srn',
+    'names no factory; write path/to/file.py:factory',
+  ],
   '--learner=bppt': ['--learner=bppt', 'did you mean bptt?'],
   '--grid=table_7': ['--grid=table_7', 'did you mean table7?'],
   '--grid=zzz': ['--grid=zzz', 'choose from', 'quickstart'],

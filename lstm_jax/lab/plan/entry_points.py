@@ -1,0 +1,41 @@
+"""Cells, tasks and learners that installed packages declare by name.
+
+A package says in its metadata, in a group such as 'lstm_jax.cells', which of
+its functions are cells: `leaky = my_package.cells:leaky`. The metadata is read;
+nothing is imported.
+"""
+
+import functools
+import importlib.metadata
+from typing import NamedTuple
+
+GROUP = 'lstm_jax.{}'
+
+
+class Declared(NamedTuple):
+  """A name that a package has declared.
+
+  Attributes:
+    name: the short name.
+    place: 'package.module:factory', its full name.
+    package: who has declared it.
+  """
+
+  name: str
+  place: str
+  package: str
+
+
+@functools.cache
+def declared(kind: str) -> tuple[Declared, ...]:
+  """Names that packages declare of a kind, sorted; each once."""
+  found = {
+    Declared(point.name, point.value.replace(' ', ''), _package(point))
+    for point in importlib.metadata.entry_points(group=GROUP.format(kind))
+  }
+  return tuple(sorted(found))
+
+
+def _package(point):
+  """The package of an entry point."""
+  return point.dist.name if point.dist else '?'

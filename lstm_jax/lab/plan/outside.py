@@ -1,0 +1,254 @@
+"""Finds, imports and calls what others have written; see `references`."""
+
+import contextlib
+import functools
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from lstm_jax.lab.plan import outside_source
+from lstm_jax.lab.plan.factory_source import Broken
+from lstm_jax.lab.store import machine, projects, sources
+from lstm_jax.lab.store.catalog_entry import Entry, Reference, holds
+
+
+def describe(kinds: Sequence[str], reference: Reference) -> Entry:
+  """The entry of somebody else's cell, task or learner.
+
+  Args:
+    kinds: what it may make, by the catalog's kinds.
+    reference: its name and place.
+
+  Raises:
+    Broken: nothing is there, or not such a factory; says where.
+  """
+  project = _project(reference.place)
+  file = project.path
+  changed = file and file.stat()
+  stamp = changed and (changed.st_mtime_ns, changed.st_size)
+  return _described(tuple(kinds), reference, project, stamp)
+
+
+@functools.lru_cache(maxsize=256)
+def _described(kinds, reference, project, stamp):
+  """`describe` of a file as it was at a time: a plan asks for it often."""
+  del stamp
+  where, _, factory = reference.place.rpartition(':')
+  try:
+    if project.path is None:
+      raise outside_source.Untold
+    entry = outside_source.read(kinds, factory, project.path, where)
+  except outside_source.Untold:
+    module = _load(project, where)
+    made = _attribute(module, factory, where)
+    entry = outside_source.asked(kinds, factory, made, module, where)
+  return entry._replace(name=reference.name, place=reference.place)
+
+
+def summary(kinds: Sequence[str], reference: Reference) -> str:
+  """One line on somebody else's cell, task or learner; nothing is imported.
+
+  Args:
+    kinds, reference: as of `describe`.
+
+  Raises:
+    Broken: nothing is there, or its source cannot be read.
+  """
+  project = _project(reference.place)
+  where, _, factory = reference.place.rpartition(':')
+  try:
+    if project.path is None:
+      raise outside_source.Untold
+    return outside_source.read(kinds, factory, project.path, where).summary
+  except outside_source.Untold:
+    return reference.place
+
+
+def make(entry: Entry, *args: object, **options: object) -> object:
+  """Imports somebody else's factory and calls it.
+
+  Args:
+    entry: of `describe`.
+    *args: the factory's positional arguments.
+    **options: its keywords; `source` where it takes one.
+
+  Raises:
+    Broken: it cannot be imported, raises, or gives something else.
+  """
+  where, _, name = entry.place.rpartition(':')
+  project = _project(entry.place)
+  factory = _attribute(_load(project, where), name, where)
+  if (
+    'source' in options
+    and 'source' not in inspect.signature(factory).parameters
+  ):
+    del options['source']
+  with _told(project, where, name):
+    made = factory(*args, **options)
+  _check(entry, made, options, where)
+  return made
+
+
+def _project(place):
+  """The project of a place.
+
+  Raises:
+    Broken: nothing is there.
+  """
+  project = projects.project_of(place)
+  if project is None:
+    module = place.rpartition(':')[0]
+    what = 'file' if projects.is_file(place) else 'module'
+    where = f'; {Path.cwd()} is the working folder' * (
+      what == 'file' and not module.startswith(('/', '~'))
+    )
+    raise Broken(f'{module}: there is no such {what}{where}')
+  return project
+
+
+def _attribute(module, name, where):
+  if not hasattr(module, name):
+    raise Broken(f'{where} has no {name}')
+  return getattr(module, name)
+
+
+def _load(project, where):
+  """The module of a project, imported once a process."""
+  _check_names(project, where)
+  for root in map(str, project.roots):
+    if root not in sys.path:
+      sys.path.append(root)
+  importlib.invalidate_caches()
+  with _told(project, where):
+    if project.path is None or project.package:
+      return importlib.import_module(project.module)
+    return _load_file(project.path)
+
+
+def _load_file(path):
+  """The module of a file that lies in no package."""
+  mark = hashlib.sha256(str(path).encode()).hexdigest()[:12]
+  name = f'_outside_{mark}_{path.stem}'
+  if name in sys.modules:
+    return sys.modules[name]
+  spec = importlib.util.spec_from_file_location(name, path)
+  if spec is None or spec.loader is None:
+    raise ImportError(f'{path.name} is no module')
+  module = importlib.util.module_from_spec(spec)
+  sys.modules[name] = module
+  try:
+    spec.loader.exec_module(module)
+  except BaseException:
+    del sys.modules[name]
+    raise
+  return module
+
+
+def _check_names(project, where):
+  """Refuses a module of the project that Python would find elsewhere.
+
+  Of two that have one name Python imports the first, and only that.
+  """
+  if project.path is None:
+    return
+  tops = {project.package} if project.package else _own_tops(project)
+  for top in sorted(tops):
+    own, other = project.file_of(top), projects.library_of(top)
+    loaded = getattr(sys.modules.get(top), '__file__', None)
+    other = Path(loaded).resolve() if loaded else other
+    if own and other and not _same(own, other):
+      found = 'a module of Python' if projects.is_python(top) else str(other)
+      raise Broken(
+        f'{where}: imports {top}, which is {found} and not {own}: two modules '
+        'of one name; rename one'
+      )
+
+
+def _own_tops(project):
+  """Names of the modules beside a file that it, or one of them, imports."""
+  return {
+    Path(name).parts[0].removesuffix('.py')
+    for name in sources.own_files(project)
+  } - {project.module}
+
+
+def _same(own, other):
+  """Tells whether two paths are of one module; a package may be its folder."""
+  bare = lambda p: p.parent if p.name == '__init__.py' else p
+  return bare(own.resolve()) == bare(other)
+
+
+@contextlib.contextmanager
+def _told(project, where, name=''):
+  """Raises what somebody else's code raises as `Broken`, with its line."""
+  try:
+    yield
+  except Exception as error:
+    if machine.fault(error):
+      raise  # says nothing about the code
+    what = f'{type(error).__name__}: {error}'
+    place = _line(project, error) or where
+    if isinstance(error, SyntaxError):
+      what = error.msg
+    elif name:
+      what = f'{name} raises {what}'
+    raise Broken(' '.join(f'{place}: {what}'.split())[:500]) from error
+
+
+def _line(project, error):
+  """The file and line of the project that an error comes from; '' for none."""
+  if isinstance(error, SyntaxError):
+    frames = [(error.filename or '', error.lineno)]
+  else:
+    trace = traceback.extract_tb(error.__traceback__)
+    frames = [(frame.filename, frame.lineno) for frame in trace]
+  for file, line in reversed(frames):
+    path = Path(file)
+    for root in project.roots:
+      if path.is_relative_to(root):
+        return f'{path.relative_to(root)}, line {line}'
+  return ''
+
+
+def _check(entry, made, options, where):
+  """Refuses what is not what the factory is said to make."""
+  expected = _type_of(entry.kind)
+  if not isinstance(made, expected):
+    raise Broken(
+      f'{where}: {entry.place.rpartition(":")[2]} returns a '
+      f'{type(made).__name__}, must return a {expected.__name__}'
+    )
+  if entry.kind != 'cells':
+    return
+  if made.numbers.keys() != entry.numbers.keys():
+    has, says = (', '.join(n) or 'none' for n in (made.numbers, entry.numbers))
+    raise Broken(
+      f'{where}: the numbers of the cell are {has}, NUMBERS of its module '
+      f'names {says}; write NUMBERS = {{name: default, ...}}'
+    )
+  condition = entry.provides.get('internal_state')
+  full = {n: o.default for n, o in entry.options.items()} | options
+  if condition is not None and holds(condition, full) and not made.internal:
+    raise Broken(
+      f'{where}: PROVIDES names internal_state, and the cell has internal=None'
+    )
+
+
+def _type_of(kind):
+  """The type of what a kind of factory makes."""
+  from lstm_jax import types as seams
+  from lstm_jax.training.examples import Dataset
+  from lstm_jax.training.trainer import Trainer
+
+  return {
+    'cells': seams.Cell,
+    'tasks': seams.Task,
+    'learners': seams.Learner,
+    'datasets': Dataset,
+    'trainers': Trainer,
+  }[kind]

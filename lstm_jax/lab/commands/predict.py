@@ -83,7 +83,11 @@ def run(argv: Sequence[str] | None = None) -> int:
 def _say_imports(opened, name):
   """Says what code of others is imported, and whether it is another one now."""
   setting = opened.trials[name]
-  places = {entry.place for entry in setting.outside.values()}
+  places = {
+    entry.place
+    for entry in setting.outside.values()
+    if entry.kind != 'learners'  # what has learned is asked, not its rule
+  }
   if not places:
     return
   mains.say('predict', f'imports {", ".join(sorted(places))}')

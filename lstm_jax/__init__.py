@@ -2,10 +2,10 @@
 
   import lstm_jax as lj
 
-  task = lj.adding(output='linear')
-  result = lj.train(task, lj.lstm1997, lj.truncated1997, length=100, seeds=10)
-  print(result)                                   # solved k/n, interval, median
-  run = lj.layer(result.cell, result.params[0], xs)       # the recurrent layer
+  lj.set_xla_flags()
+  print(lj.train(lj.adding(output='linear'), lj.lstm1997, lj.truncated1997,
+                 length=100, learning_rate=0.5,
+                 numbers={'input_gate_bias': [-3, -6]}))
 
 All public names are in `_NAMES` below; each is imported when it is first used,
 so that importing this package imports nothing else. By room:
@@ -91,6 +91,11 @@ _NAMES = {
   'export_stack': 'nn.stack_weights',
   'LinenRecurrent': 'nn.flax_modules',
   'NnxRecurrent': 'nn.flax_modules',
+  # A learner meets a task: seeds side by side, arrays come back.
+  'train': 'training.train',
+  'TrainResult': 'training.train_result',
+  'Progress': 'training.train_result',
+  'set_xla_flags': 'lab.run.xla_flags',
   # A network on one sequence, and the error that flows back in it.
   'unroll': 'ops.unroll',
   'error_by_lag': 'analysis.gradient_flow',
@@ -139,6 +144,7 @@ if TYPE_CHECKING:
   from lstm_jax.cells.lstm1997 import lstm1997 as lstm1997
   from lstm_jax.cells.lstm_layernorm import lstm_layernorm as lstm_layernorm
   from lstm_jax.cells.srn import srn as srn
+  from lstm_jax.lab.run.xla_flags import set_xla_flags as set_xla_flags
   from lstm_jax.learners._descend import descend as descend
   from lstm_jax.learners._descend import judge_forward as judge_forward
   from lstm_jax.learners.bptt import bptt as bptt
@@ -182,6 +188,9 @@ if TYPE_CHECKING:
   from lstm_jax.tasks.temporal_order import temporal_order as temporal_order
   from lstm_jax.tasks.trigger import trigger as trigger
   from lstm_jax.tasks.two_sequence import two_sequence as two_sequence
+  from lstm_jax.training.train import train as train
+  from lstm_jax.training.train_result import Progress as Progress
+  from lstm_jax.training.train_result import TrainResult as TrainResult
   from lstm_jax.types import Carry as Carry
   from lstm_jax.types import Cell as Cell
   from lstm_jax.types import Connection as Connection

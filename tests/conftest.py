@@ -69,8 +69,8 @@ COMPILING = (
   'quickprop',
   'reber', 'reber_statistics', 'report', 'report_figures', 'report_rows',
   'rtrl', 'seeds_figures', 'seeds_report', 'snap1', 'statistics', 'stop_rules',
-  'task_statistics', 'tasks', 'touched', 'trial', 'trigger', 'two_sequence',
-  'uoro', 'vanishing', 'workers',
+  'task_statistics', 'tasks', 'touched', 'train', 'trial', 'trigger',
+  'two_sequence', 'uoro', 'vanishing', 'workers',
 )  # fmt: skip
 
 

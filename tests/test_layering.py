@@ -25,7 +25,10 @@ ENTRIES = ('cells', 'tasks', 'learners', 'lab.data', 'training.trainers')
 LIGHT = ('lab.store', 'lab.plan', 'lab.data', 'lab.report', 'lab.serve')
 HEAVY = ('jax', 'jaxlib', 'flax', 'optax')
 # What of the rest they may import: plain types without JAX.
-PLAIN = ('', 'choices', 'ops', 'ops.checked', 'training', 'training.examples')
+PLAIN = (
+  '', 'choices', 'ops', 'ops.checked', 'ops.intervals', 'training',
+  'training.examples',
+)  # fmt: skip
 FORBIDDEN = ('experiments', 'tests')
 # Outside the laboratory nothing has effects, but for these.
 EFFECTS = {

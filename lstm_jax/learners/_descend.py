@@ -9,6 +9,11 @@ import numpy as np
 import optax
 from jax.typing import ArrayLike, DTypeLike
 
+from lstm_jax.learners._optimizer import (
+  Optimizer,
+  has_own_rate,
+  transformation,
+)
 from lstm_jax.ops.arrays import (
   cast,
   differentiable,
@@ -32,8 +37,6 @@ from lstm_jax.types import (
   Task,
 )
 
-OPTIMIZERS = ('sgd', 'adam', 'rmsprop')
-
 
 class State(NamedTuple):
   """A network in training."""
@@ -49,7 +52,7 @@ def descend(
   cell: Cell,
   gradient: Callable[[Params, Episode], tuple[Params, Judgement]],
   judge: Callable[[Params, Episode], Judgement],
-  optimizer: str = 'sgd',
+  optimizer: Optimizer = 'sgd',
 ) -> Learner:
   """A learner that follows a gradient: w <- w - alpha dE/dw, once a sequence.
 
@@ -57,7 +60,7 @@ def descend(
     cell: the cell; its mask keeps weights that do not exist at zero.
     gradient: `(params, episode) -> (grads, judgement)`.
     judge: `(params, episode) -> judgement`.
-    optimizer: one of `OPTIMIZERS`.
+    optimizer: of `stepper`.
 
   Returns:
     The learner.
@@ -85,7 +88,7 @@ def descend(
 
 
 def stepper(
-  cell: Cell, optimizer: str, first: Params | None = None
+  cell: Cell, optimizer: Optimizer, first: Params | None = None
 ) -> tuple[
   Callable[[Array, Mapping[str, ArrayLike]], State],
   Callable[[State, Params], State],
@@ -97,19 +100,28 @@ def stepper(
     first: like the mask: the weights that are trained while `State.grown` does
       not hold; None: all, always.
     optimizer: 'sgd' (the paper's plain gradient descent), 'adam' or 'rmsprop',
-      from optax with their default constants and a learning rate a lane.
+      from optax with their default constants and a learning rate a lane; or a
+      transformation of optax, whose learning rate is its own.
 
   Returns:
     `init(key, numbers) -> State` and `move(state, grads) -> State`.
 
   Raises:
-    ValueError: an unknown optimizer.
+    ValueError: an unknown optimizer, one that does not fit; of `init`, a
+      learning rate besides the optimizer's own.
   """
-  transform = getattr(optax, optimizer)(learning_rate=1.0)
+  transform = transformation(optimizer, cell)
 
   def init(key, numbers):
     params = initial_params(cell, key, numbers)
-    rate = jnp.asarray(numbers['learning_rate'])
+    if not has_own_rate(optimizer):
+      rate = jnp.asarray(numbers['learning_rate'])
+    elif 'learning_rate' in numbers:
+      raise ValueError(
+        'learning_rate with an optimizer that has one of its own: choose one'
+      )
+    else:
+      rate = jnp.ones((), jax.tree.leaves(params)[0].dtype)
     grown = None if first is None else jnp.zeros(rate.shape, bool)
     return State(params, transform.init(params), rate, grown)
 

@@ -4,12 +4,12 @@ Rumelhart, Hinton & Williams (1986); truncated: Williams & Peng (1990).
 """
 
 from collections.abc import Collection
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
+from lstm_jax.learners._optimizer import Optimizer
 from lstm_jax.ops.arrays import differentiable
 from lstm_jax.ops.checked import Count, checked
 from lstm_jax.ops.unroll import unroll
@@ -27,7 +27,7 @@ def bptt(
   *,
   length: int,
   window: Count | None = None,
-  optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',
+  optimizer: Optimizer = 'sgd',
 ) -> Learner:
   """Back-propagation through time over the whole sequence or a window of it.
 
@@ -41,7 +41,8 @@ def bptt(
     task: the task, for its error and its sequences.
     length: the task's T, which sizes the stored forward pass.
     window: steps that an error travels back; None: all of them.
-    optimizer: what turns the gradient into an update.
+    optimizer: what turns the gradient into an update: a name, or a
+      transformation of optax with a learning rate of its own.
 
   Returns:
     The learner: one update a sequence.

@@ -109,11 +109,15 @@ def cascade(
     The learner; its state is a `phases.State`.
 
   Raises:
-    ValueError: counts below 1, mu not above 0, a residual outside its choices.
+    ValueError: a cell that is not in cascade, counts below 1, mu not above 0, a
+      residual outside its choices.
 
   Cost per step: P (I + C) traces besides the network's own step; memory the
   same, whatever the sequence length.
   """
+  fields = {*getattr(cell.mask, '_fields', ())}
+  if not {'w_x', 'w_h', 'w_s', 'b', 'w_out', 'w_out_x', 'b_out'} <= fields:
+    raise ValueError(f'cascade: {NEEDS["cascade"]}; those of this cell do not')
   how = phases.Settings(
     candidates, patience, output_change, candidate_change, most_epochs,
     candidate_rate, mu, decay,

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
+from lstm_jax.learners._optimizer import Optimizer
 from lstm_jax.ops.arrays import cast, select
 from lstm_jax.ops.checked import checked
 from lstm_jax.types import Cell, Learner, Task
@@ -23,7 +24,7 @@ def elman(
   task: Task,
   *,
   update: Literal['every_step', 'sequence'] = 'every_step',
-  optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',
+  optimizer: Optimizer = 'sgd',
 ) -> Learner:
   """Elman's rule: error through the current step only.
 
@@ -32,7 +33,8 @@ def elman(
     task: the task, for its error and its sequences.
     update: when the weights move: after every scored step, or once with the
       sum over the sequence. The same where only the last step is scored.
-    optimizer: what turns the gradient into an update.
+    optimizer: what turns the gradient into an update: a name, or a
+      transformation of optax with a learning rate of its own.
 
   Returns:
     The learner.

@@ -8,6 +8,7 @@ continually running fully recurrent neural networks", Neural Computation 1(2),
 from typing import Literal
 
 from lstm_jax.learners._forward import influence_matrix, loop
+from lstm_jax.learners._optimizer import Optimizer
 from lstm_jax.ops.checked import checked
 from lstm_jax.types import Cell, Learner, Task
 
@@ -28,7 +29,7 @@ def rtrl(
   *,
   update: Literal['every_step', 'sequence'] = 'every_step',
   cut: Literal['none', 'activations'] = 'none',
-  optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',
+  optimizer: Optimizer = 'sgd',
 ) -> Learner:
   """Real-time recurrent learning: exact, at a cost that does not depend on T.
 
@@ -58,7 +59,8 @@ def rtrl(
       sum over the sequence. The same where only the last step is scored.
     cut: 'none' is exact; 'activations' passes errors back through the cell's
       internal state alone (`Cell.internal`): the truncated rule of 1997.
-    optimizer: what turns the gradient into an update.
+    optimizer: what turns the gradient into an update: a name, or a
+      transformation of optax with a learning rate of its own.
 
   Returns:
     The learner.

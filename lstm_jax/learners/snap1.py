@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.learners._forward import influence_matrix, loop
+from lstm_jax.learners._optimizer import Optimizer
 from lstm_jax.ops.checked import Count, checked
 from lstm_jax.types import Cell, Learner, Task
 
@@ -27,7 +28,7 @@ def snap1(
   *,
   reach: Count = 1,
   update: Literal['every_step', 'sequence'] = 'every_step',
-  optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',
+  optimizer: Optimizer = 'sgd',
 ) -> Learner:
   """SnAp-1: a weight's influence on the carry entries it touches in one step.
 
@@ -53,7 +54,8 @@ def snap1(
     reach: steps for which the pattern may fill, n of SnAp-n.
     update: when the weights move: after every scored step, or once with the
       sum over the sequence. The same where only the last step is scored.
-    optimizer: what turns the gradient into an update.
+    optimizer: what turns the gradient into an update: a name, or a
+      transformation of optax with a learning rate of its own.
 
   Returns:
     The learner.

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
+from lstm_jax.learners._optimizer import Optimizer
 from lstm_jax.learners._truncated import carousel, growth
 from lstm_jax.learners._truncated.traces import (
   streaming_gradient,
@@ -69,7 +70,7 @@ def truncated1997(
   cells_added: Literal['at_start', 'at_plateau'] = 'at_start',
   plateau_sequences: Count = 100,
   plateau_ratio: Positive = 0.99,
-  optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',
+  optimizer: Optimizer = 'sgd',
   length: int | None = None,
 ) -> Learner:
   """The truncated rule of 1997: error kept in the internal state alone.
@@ -90,7 +91,8 @@ def truncated1997(
     plateau_sequences, plateau_ratio: the error has stopped falling when its
       mean square over so many sequences is above so much of that over as many
       before. The paper does not say.
-    optimizer: what turns the gradient into an update; the paper's is 'sgd'.
+    optimizer: what turns the gradient into an update: a name (the paper's is
+      'sgd'), or a transformation of optax with a learning rate of its own.
     length: the task's T, which the batched form must know to size its arrays.
 
   Returns:

@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 
 from lstm_jax.learners import _descend
 from lstm_jax.learners._forward import influence_matrix, loop
+from lstm_jax.learners._optimizer import Optimizer
 from lstm_jax.ops import prng
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.prng import Key
@@ -48,7 +49,7 @@ def uoro(
   task: Task,
   *,
   update: Literal['every_step', 'sequence'] = 'every_step',
-  optimizer: Literal['sgd', 'adam', 'rmsprop'] = 'sgd',
+  optimizer: Optimizer = 'sgd',
 ) -> Learner:
   """Unbiased online recurrent optimization: RTRL with a rank-one influence.
 
@@ -70,7 +71,8 @@ def uoro(
     task: the task, for its error and its sequences.
     update: when the weights move: after every scored step, or once with the
       sum over the sequence. The same where only the last step is scored.
-    optimizer: what turns the gradient into an update.
+    optimizer: what turns the gradient into an update: a name, or a
+      transformation of optax with a learning rate of its own.
 
   Returns:
     The learner. s and v are 0 at the start of every sequence.

@@ -32,11 +32,12 @@ def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
 
   A parameter that is annotated as `Literal[...]` takes one of these words or
   numbers, one that is annotated as `bool` True or False, each of them None as
-  well where `| None` says so. One that is annotated as `Count`, `Whole`,
-  `Amount` or `Positive` is no smaller than that. Other annotations are not
-  looked at. Where the module of the factory has a `REFUSES`, `((conditions,
-  reason), ...)`, its options are not all as one of the conditions says; `...`
-  there stands for any value but None.
+  well where `| None` says so, or something of a class that is named beside it.
+  One that is annotated as `Count`, `Whole`, `Amount` or `Positive` is no
+  smaller than that. Other annotations are not looked at. Where the module of
+  the factory has a `REFUSES`, `((conditions, reason), ...)`, its options are
+  not all as one of the conditions says; `...` there stands for any value but
+  None.
 
   Args:
     factory: a function. Annotations that are strings are read as Python.
@@ -70,13 +71,13 @@ def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
   refuses = module.get('REFUSES', ())
   rules, bounds = {}, {}
   for name, parameter in signature.parameters.items():
-    choices, optional = _choices(parameter.annotation)
+    choices, optional, classes = _choices(parameter.annotation)
     one = parameter.kind not in (
       parameter.VAR_POSITIONAL,
       parameter.VAR_KEYWORD,
     )
     if choices and one:
-      rules[name] = choices, optional
+      rules[name] = choices, optional, classes
     if bound := _bound(parameter.annotation):
       bounds[name] = bound
 
@@ -97,22 +98,54 @@ def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
   return checking
 
 
-def _choices(annotation: object) -> tuple[tuple[object, ...], bool]:
-  """`(what is allowed, whether None is)`; nothing where anything may come."""
+def shared(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
+  """Decorates a pure factory: equal arguments give the same value.
+
+  JAX knows a program by the functions that it was made of: what is made anew at
+  every call would be compiled anew.
+  """
+  remember = functools.lru_cache(maxsize=64, typed=True)
+  remembered = typing.cast(Callable[_Inputs, _Made], remember(factory))
+
+  @functools.wraps(factory)
+  def sharing(*args: _Inputs.args, **options: _Inputs.kwargs) -> _Made:
+    try:
+      hash((args, *options.values()))
+    except TypeError:
+      return factory(*args, **options)  # says itself what is wrong with it
+    return remembered(*args, **options)
+
+  return sharing
+
+
+def _choices(
+  annotation: object,
+) -> tuple[tuple[object, ...], bool, tuple[type, ...]]:
+  """`(what is allowed, whether None is, classes of what is allowed besides)`.
+
+  Nothing where anything may come.
+  """
   if annotation is bool:
-    return (True, False), False
+    return (True, False), False, ()
   origin = typing.get_origin(annotation)
   if origin is Literal:
     choices = typing.get_args(annotation)
-    return tuple(c for c in choices if c is not None), None in choices
+    return tuple(c for c in choices if c is not None), None in choices, ()
   if origin in (typing.Union, types.UnionType):
-    parts = typing.get_args(annotation)
-    found = [_choices(part)[0] for part in parts if part is not types.NoneType]
-    if all(found):
-      return tuple(c for choices in found for c in choices), (
-        types.NoneType in parts
+    parts = [p for p in typing.get_args(annotation) if p is not types.NoneType]
+    found = [_choices(part)[0] for part in parts]
+    classes = tuple(
+      part
+      for part, choices in zip(parts, found, strict=True)
+      if not choices and isinstance(part, type)
+    )
+    if sum(map(bool, found)) + len(classes) == len(parts) and any(found):
+      return (
+        tuple(c for choices in found for c in choices),
+        types.NoneType in typing.get_args(annotation),
+        classes,
       )
-  return (), False
+  return (), False, ()
 
 
 def _bound(annotation: object) -> Bound | None:
@@ -149,8 +182,8 @@ def _check_together(condition, reason, options):
     raise ValueError(f'{words}: {reason}')
 
 
-def _check(name, value, choices, optional):
-  if value is None and optional:
+def _check(name, value, choices, optional, classes):
+  if (value is None and optional) or isinstance(value, classes):
     return
   if all(isinstance(choice, bool) for choice in choices):
     if not isinstance(value, bool | np.bool_):
@@ -164,4 +197,5 @@ def _check(name, value, choices, optional):
   if not fits or value not in choices:
     allowed = (None, *choices) if optional else choices
     words = ', '.join(str(choice) for choice in allowed)
+    words += ''.join(f', or a {kind.__name__}' for kind in classes)
     raise ValueError(f'{name}={value!r} must be one of {words}')

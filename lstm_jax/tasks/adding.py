@@ -24,7 +24,7 @@ from typing import Literal
 
 import jax.numpy as jnp
 
-from lstm_jax.ops.checked import Positive, checked
+from lstm_jax.ops.checked import Positive, checked, shared
 from lstm_jax.ops.prng import uniform_at
 from lstm_jax.tasks import _marked
 from lstm_jax.tasks._outputs import Output, output_unit
@@ -57,6 +57,7 @@ TRIVIAL: Trivial = (
 )
 
 
+@shared
 @checked
 def adding(
   *,

@@ -30,7 +30,7 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops.checked import Positive, checked
+from lstm_jax.ops.checked import Positive, checked, shared
 from lstm_jax.ops.prng import bits_at, integer_at
 from lstm_jax.tasks._outputs import Output, output_unit
 from lstm_jax.tasks._stop_rules.chain import chain
@@ -82,6 +82,7 @@ class Episode(NamedTuple):
   starts_with_y: Array | None = None
 
 
+@shared
 @checked
 def first_symbol(
   *,

@@ -21,7 +21,7 @@ from typing import Literal
 
 import jax.numpy as jnp
 
-from lstm_jax.ops.checked import Count, Positive, checked
+from lstm_jax.ops.checked import Count, Positive, checked, shared
 from lstm_jax.ops.prng import uniform_at
 from lstm_jax.tasks import _marked
 from lstm_jax.tasks._outputs import Output, output_unit
@@ -54,6 +54,7 @@ TRIVIAL: Trivial = (
 )
 
 
+@shared
 @checked
 def multiplication(
   *,

@@ -32,7 +32,7 @@ from typing import Literal
 
 import jax.numpy as jnp
 
-from lstm_jax.ops.checked import Count, checked
+from lstm_jax.ops.checked import Count, checked, shared
 from lstm_jax.ops.prng import integer_at
 from lstm_jax.tasks import _grammar
 from lstm_jax.tasks._outputs import Output, output_unit
@@ -65,6 +65,7 @@ TRIVIAL = (
 )
 
 
+@shared
 @checked
 def reber(
   *,

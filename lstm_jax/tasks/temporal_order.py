@@ -25,7 +25,7 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops.checked import Positive, checked
+from lstm_jax.ops.checked import Positive, checked, shared
 from lstm_jax.ops.prng import bits_at, integer_at
 from lstm_jax.tasks._outputs import Output, output_unit
 from lstm_jax.tasks._stop_rules.streak import streak as right_streak
@@ -76,6 +76,7 @@ class Episode(NamedTuple):
   target: Array  # [*] int32, class
 
 
+@shared
 @checked
 def temporal_order(
   *,

@@ -25,7 +25,7 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops.checked import Count, Positive, checked
+from lstm_jax.ops.checked import Count, Positive, checked, shared
 from lstm_jax.ops.prng import bits_at, integer_at, uniform_at
 from lstm_jax.tasks._outputs import Output, output_unit
 from lstm_jax.tasks._stop_rules.evaluation import evaluation
@@ -59,6 +59,7 @@ class Episode(NamedTuple):
   is_y: Array  # [*] int32, 1 if the second symbol is y, 0 if it is x
 
 
+@shared
 @checked
 def trigger(
   *,

@@ -30,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.lax import bitcast_convert_type
 
-from lstm_jax.ops.checked import Amount, Count, Positive, Whole, checked
+from lstm_jax.ops.checked import Amount, Count, Positive, Whole, checked, shared
 from lstm_jax.ops.prng import bits_at, fold_in, integer_at
 from lstm_jax.tasks._outputs import Output, output_unit
 from lstm_jax.tasks._stop_rules.evaluation import evaluation
@@ -73,6 +73,7 @@ class Episode(NamedTuple):
   taught: Array  # [*] float32, what the error is against: with noise in 3c
 
 
+@shared
 @checked
 def two_sequence(
   *,

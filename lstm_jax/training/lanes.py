@@ -7,7 +7,7 @@ lane, width or device a trial has does not change it.
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import jax
 import numpy as np
@@ -293,7 +293,7 @@ def loop_of(
     build: its `Build`.
     compiled: the `Compiled` of the device.
     widths: lane widths that may be compiled, ascending.
-    tests: fresh sequences of the test after success, at least.
+    tests: fresh sequences of the test after success, at least; 0: none.
   """
   some = functools.partial(_join, name, build, compiled, widths)
   nothing = Lanes(
@@ -407,6 +407,33 @@ def _charge(lanes, seconds):
   )
 
 
+def errors_of(state: object) -> dict[str, float]:
+  """Job id -> mean absolute error of its last training sequences.
+
+  Args:
+    state: of a `Loop` of this module.
+  """
+  lanes = cast(Lanes, state)
+  if lanes.trials is not None:
+    errors = np.asarray(lanes.trials.error.absolute)
+  else:
+    trials = (_trial_of(column, lanes.structure) for column in _columns(lanes))
+    errors = np.array([trial.error.absolute for trial in trials])
+  return {job.id: float(e) for job, e in zip(lanes.jobs, errors, strict=False)}
+
+
+def outcomes_now(loop: Loop, state: object) -> list[Outcome]:
+  """The outcomes of trials as if they had ended; 'running' is their status.
+
+  Args:
+    loop: of this module.
+    state: its state.
+  """
+  lanes = cast(Lanes, state)
+  ended = np.ones(len(lanes.jobs), bool)
+  return loop.results(lanes._replace(ended=ended))[1]
+
+
 def _results(name, build, compiled, tests, lanes):
   """Takes out the trials that have ended, tested where they are solved."""
   columns = _columns(lanes)
@@ -435,7 +462,7 @@ def _outcome(name, build, compiled, tests, structure, job, column, kept):
   status, seen = online.STATUS[int(trial.status)], int(trial.seen)
   net = {path: np.asarray(w) for path, w in named(trial.learner.params)}
   tested = None
-  if status == 'solved':
+  if status == 'solved' and tests:
     tested = test(compiled, name, build, column, structure, tests)
   metrics = {
     'weights': build.weights,
@@ -453,7 +480,7 @@ def _outcome(name, build, compiled, tests, structure, job, column, kept):
     column.seconds,
     metrics,
     learning_curve.lists(trial.curve),
-    net=net if tested else None,
+    net=net,
     networks=kept_networks.with_last(kept, seen, net),
     spent=_with_networks(column, kept) if status == 'budget' else None,
   )

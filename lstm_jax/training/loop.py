@@ -77,8 +77,8 @@ class Outcome(NamedTuple):
     curves: name -> one number a point.
     details: what else is kept of it, by name, as plain values.
     reason: of a failure: the error, then its traceback.
-    net: path in the params -> array: of a solved trial, of an epoch that was
-      best.
+    net: path in the params -> array: on-line those of the end, else of the
+      epoch that was best; None of a failed one.
     networks: (training sequences seen, path in the params -> array) each, from
       the start to the end, where the job says `keep`.
     spent: its state, where it has spent its budget and would go on from there

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.cells.srn import srn
-from lstm_jax.learners import _descend
+from lstm_jax.learners import _descend, _optimizer
 from tests.gradients import cheap_jit, distance, existing, random_net
 
 CELL = srn(3, 2, hidden=4, output_bias=False)
@@ -46,7 +46,7 @@ every_optimizer = pytest.mark.parametrize('optimizer', HAND)
 
 
 def test_every_optimizer_has_its_equations_here():
-  assert set(HAND) == set(_descend.OPTIMIZERS)
+  assert set(HAND) == set(_optimizer.OPTIMIZERS)
 
 
 def stepper(optimizer):

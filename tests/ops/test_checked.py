@@ -4,6 +4,7 @@ import doctest
 import importlib
 import inspect
 import re
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -65,6 +66,16 @@ def test_what_is_allowed_reaches_the_factory(options):
 def test_what_is_not_is_refused_by_name(options, words):
   with pytest.raises(ValueError, match=words):
     net(4, **options)
+
+
+def test_a_class_may_stand_beside_words():
+  @checked
+  def made(by: Literal['sgd'] | Path | None = 'sgd'):
+    return by
+
+  assert [made(x) for x in ('sgd', Path('a'), None)] == ['sgd', Path('a'), None]
+  with pytest.raises(ValueError, match="by='a' must be .* sgd, or a Path$"):
+    made('a')
 
 
 def test_annotations_may_be_strings_and_several_are_not_one():

@@ -55,7 +55,11 @@ from lstm_jax.lab.store.faults import StoreError
 Taken = tuple[tuple[str, ...], tuple[str, ...], bool]
 TYPES = ('bool', 'int', 'float')
 # Where annotations of options have names.
-_ALIASES = ('lstm_jax.ops.checked', 'lstm_jax.tasks._outputs')
+_ALIASES = (
+  'lstm_jax.learners._optimizer',
+  'lstm_jax.ops.checked',
+  'lstm_jax.tasks._outputs',
+)
 _LONGEST = 2**24  # bytes of a source
 _ENOUGH = 2**26  # bytes of memory
 # What a source that says something else than we expect comes to.
@@ -299,9 +303,11 @@ def annotation(
       choices = tuple(value for value in values if value is not None)
       return (), choices, None in values
     case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-      one, other = (annotation(side, names) for side in (left, right))
-      if one is None or other is None:
-        return None
-      (types_a, choices_a, none_a), (types_b, choices_b, none_b) = one, other
-      return types_a + types_b, choices_a + choices_b, none_a or none_b
+      # What text cannot express may stand beside what it can.
+      sides = (annotation(side, names) for side in (left, right))
+      parts = [side for side in sides if side is not None]
+      types = tuple(name for part in parts for name in part[0])
+      choices = tuple(word for part in parts for word in part[1])
+      if types or choices or len(parts) == 2:
+        return types, choices, any(part[2] for part in parts)
   return None

@@ -254,11 +254,11 @@ def _taken(hint):
     choices = tuple(word for word in inner if word is not None)
     return (), choices, None in inner
   if origin in (types.UnionType, typing.Union):
-    parts = [_taken(one) for one in inner]
-    if None in parts:
-      return None
-    kinds, words, optional = zip(*parts, strict=True)
-    return sum(kinds, ()), sum(words, ()), any(optional)
+    # What text cannot express may stand beside what it can.
+    parts = [part for part in map(_taken, inner) if part is not None]
+    kinds, words, optional = zip(*parts, strict=True) if parts else ((),) * 3
+    taken = sum(kinds, ()), sum(words, ()), any(optional)
+    return taken if taken[0] or taken[1] else None
   return None
 
 

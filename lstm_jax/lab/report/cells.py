@@ -3,11 +3,12 @@
 import math
 from typing import NamedTuple
 
-from lstm_jax.lab.report import further_run, statistics, verdict_words, verdicts
+from lstm_jax.lab.report import further_run, verdict_words, verdicts
 from lstm_jax.lab.report.measures import JUDGED, Measure
 from lstm_jax.lab.report.readings import Reading
 from lstm_jax.lab.report.summaries import TESTS
 from lstm_jax.lab.store.documents import Figures
+from lstm_jax.ops.intervals import Interval
 
 EMPTY = '–'
 MARKS = {
@@ -64,7 +65,7 @@ def factor(value: float) -> str:
   return f'{value:.1f}' if value >= 10 else f'{value:.2f}'
 
 
-def interval(found: statistics.Interval | None) -> str:
+def interval(found: Interval | None) -> str:
   """Both ends."""
   return '' if found is None else f'{count(found.low)}–{count(found.high)}'
 

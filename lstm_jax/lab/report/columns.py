@@ -13,9 +13,9 @@ from lstm_jax.lab.report.cells import EMPTY, Cell, Table
 from lstm_jax.lab.report.measures import Measure
 from lstm_jax.lab.report.readings import Reading, data
 from lstm_jax.lab.report.rows import Row, heading
-from lstm_jax.lab.report.statistics import Interval
 from lstm_jax.lab.report.summaries import TESTS, shown
 from lstm_jax.lab.store.documents import Figures
+from lstm_jax.ops.intervals import Interval
 
 _MEAN = 'mean of the seeds that trained to the end, with 95 % t-interval'
 _PAPER = lambda figures: Cell('')

@@ -13,7 +13,6 @@ from lstm_jax.lab.report.measures import (
   is_share,
   reach_of,
 )
-from lstm_jax.lab.report.statistics import Interval
 from lstm_jax.lab.report.verdict_words import (
   NONE,
   NOT,
@@ -24,6 +23,7 @@ from lstm_jax.lab.report.verdict_words import (
 from lstm_jax.lab.report.verdict_words import WIDEST as WIDEST_FACTOR
 from lstm_jax.lab.store.documents import Figures
 from lstm_jax.lab.store.metrics import BY_NAME, METRICS
+from lstm_jax.ops.intervals import Interval
 
 FEWEST = 5  # seeds
 WIDEST = 10.0  # points that the interval may reach from our mean

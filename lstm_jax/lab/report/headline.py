@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from lstm_jax.lab.report import headline_means, statistics
 from lstm_jax.lab.report.summaries import Summary, order, parts, shown
+from lstm_jax.ops.intervals import wilson
 
 LEVEL = 0.05
 # What people call the cells, where a run has no two of a name.
@@ -96,7 +97,7 @@ def _of_task(held, names):
       same, groups = found
       return _contrast(name, alike, same, groups, names)
   solved, trials = _count(held)
-  low, high = statistics.wilson(solved, trials)
+  low, high = wilson(solved, trials)
   cell = names[held[0].setting.get('cell')]
   words = f'{cell} {solved}/{trials} solved'
   lengths = {s.setting.get('length') for s in held}

@@ -8,9 +8,10 @@ import statistics as plain
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from lstm_jax.lab.report.statistics import Interval, student
+from lstm_jax.lab.report.statistics import student
 from lstm_jax.lab.store.documents import Details
 from lstm_jax.lab.store.metrics import BY_NAME
+from lstm_jax.ops.intervals import Interval
 
 LEVEL = 0.95
 _Ended = TypeVar('_Ended', bound=Mapping[str, object])

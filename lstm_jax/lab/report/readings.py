@@ -22,6 +22,7 @@ from lstm_jax.lab.report.naming import Trial
 from lstm_jax.lab.report.summaries import TESTS, parts
 from lstm_jax.lab.store.documents import Figures, Record
 from lstm_jax.lab.store.setting import Setting
+from lstm_jax.ops.intervals import Interval, wilson
 
 RESAMPLES = 10_000
 # An error within a tenth of a constant's, or above, is at its level: training
@@ -81,14 +82,14 @@ class Reading(NamedTuple):
   given_up: int
   diverged: int
   failed: int
-  rate: statistics.Interval
+  rate: Interval
   measures: Mapping[str, measures.Measure]
   metric: str
   sequences: tuple[float, ...]
   stopped: tuple[float, ...]
-  mean_interval: statistics.Interval | None
+  mean_interval: Interval | None
   median: float | None
-  median_interval: statistics.Interval | None
+  median_interval: Interval | None
   wrong: float | None
   predictor: str
   trivial: float | None
@@ -158,7 +159,7 @@ def reading_of(
     solved=len(solved),
     finished=len(finished),
     **counts,
-    rate=statistics.wilson(len(solved), len(found)),
+    rate=wilson(len(solved), len(found)),
     measures=held,
     metric=measures.metric_of(held),
     sequences=tuple(sequences),

@@ -2,7 +2,7 @@
 
 Three questions are asked of a setting's trials, and each has its own answer:
 
-  how many trials solve it    `wilson`
+  how many trials solve it    `ops.intervals.wilson`
   how long a trial takes      `median` with `median_interval` or
                               `median_bootstrap`, of all trials: one that did
                               not solve it took longer than any that did, it
@@ -21,11 +21,11 @@ the better part of a second, which every table would wait for.
 import functools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from lstm_jax.lab.store import machine
+from lstm_jax.ops.intervals import Interval, check_level
 
 # Simulated coverage of the bootstrap intervals falls below 90 % for fewer.
 _FEWEST = 10
@@ -36,47 +36,6 @@ _EXACT = 1000
 _MANY = 10_000
 # Bytes of address space that SciPy takes, with half as much again.
 _SCIPY = 300 * 2**20
-
-
-class Interval(NamedTuple):
-  """A closed interval; `high` may be infinite."""
-
-  low: float
-  high: float
-
-
-def wilson(k: int, n: int, level: float = 0.95) -> Interval:
-  """Wilson's score interval for a probability after k successes in n trials.
-
-  The p for which |k/n - p| <= z sqrt(p (1 - p) / n), z the normal quantile of
-  (1 + level) / 2. Without a trial nothing is known: [0, 1].
-
-  Args:
-    k: successes, 0 <= k <= n.
-    n: trials.
-    level: nominal coverage. Averaged over p the coverage is close to it; for
-      one p it may be a few per cent more or less.
-
-  Returns:
-    The interval, within [0, 1].
-
-  Raises:
-    ValueError: k is not in 0..n, or level not in (0, 1).
-
-  Source: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927), 209-212.
-  """
-  _check_level(level)
-  if not 0 <= k <= n:
-    raise ValueError(f'k must be in 0..n = 0..{n}, got {k}.')
-  if n == 0:
-    return Interval(0.0, 1.0)
-  share, square = k / n, _normal(level) ** 2 / n
-  middle = (share + square / 2) / (1 + square)
-  half = math.sqrt(square * (share * (1 - share) + square / 4)) / (1 + square)
-  # Its ends at 0 and 1 are exact; rounding is not.
-  return Interval(
-    middle - half if k > 0 else 0.0, middle + half if k < n else 1.0
-  )
 
 
 def median(values: Sequence[float]) -> float:
@@ -117,7 +76,7 @@ def median_interval(
 
   Source: H. A. David, H. N. Nagaraja, Order Statistics, 3rd ed., section 7.1.
   """
-  _check_level(level)
+  check_level(level)
   x = _sorted(values)
   n = len(x)
   rank = _rank(n, level)
@@ -147,7 +106,7 @@ def median_bootstrap(
   Raises:
     ValueError: no values, a NaN, level not in (0, 1), or no resamples.
   """
-  _check_level(level)
+  check_level(level)
   _check_resamples(resamples)
   x = _sorted(values)
   n = len(x)
@@ -201,7 +160,7 @@ def mean_interval(
   Source: B. Efron, J. Am. Stat. Assoc. 82 (1987), 171-185; T. Hesterberg,
     The American Statistician 69 (2015), 371-386, section 4.
   """
-  _check_level(level)
+  check_level(level)
   _check_resamples(resamples)
   x = _finite(values)
   n = x.shape[-1]
@@ -269,7 +228,7 @@ def mean_of_others(
     ValueError: a value is not finite or not above 0, count below 1, or level
       not in (0, 1).
   """
-  _check_level(level)
+  check_level(level)
   if count < 1:
     raise ValueError(f'count must be at least 1, got {count}.')
   x = _finite(values)
@@ -343,11 +302,6 @@ def same_mean(values: Sequence[float], other: Sequence[float]) -> float:
   return float(2 * _special().stdtr(freedom, -t))
 
 
-def _normal(level):
-  """The z that a normal |z| exceeds with probability 1 - `level`."""
-  return float(-_special().ndtri((1 - level) / 2))
-
-
 @functools.cache
 def _special():
   """`scipy.special`, loaded where it is used."""
@@ -416,8 +370,3 @@ def _finite(values):
 def _check_resamples(resamples):
   if resamples < 1:
     raise ValueError(f'resamples must be at least 1, got {resamples}.')
-
-
-def _check_level(level):
-  if not 0 < level < 1:
-    raise ValueError(f'level must lie in (0, 1), got {level}.')

@@ -27,6 +27,7 @@ from lstm_jax.lab.report.measures import (
 from lstm_jax.lab.store.documents import Figures, Levels
 from lstm_jax.lab.store.metrics import BY_NAME
 from lstm_jax.lab.store.trial_records import STATUSES
+from lstm_jax.ops.intervals import Interval, wilson
 
 # Parts of a setting that have a column of their own, in the order of columns
 # and of sorting.
@@ -78,9 +79,9 @@ class Summary(NamedTuple):
   given_up: int
   diverged: int
   failed: int
-  rate: statistics.Interval
+  rate: Interval
   median: float
-  interval: statistics.Interval | None
+  interval: Interval | None
   mean: float | None
   low: float | None
   high: float | None
@@ -270,7 +271,7 @@ def _summary(setting, trials, missing, figures, place):
     solved=len(sequences),
     finished=len(finished(trials)),
     **counts,
-    rate=statistics.wilson(len(sequences), len(trials)),
+    rate=wilson(len(sequences), len(trials)),
     median=statistics.median(waits),
     interval=statistics.median_interval(waits),
     mean=mean('sequences_to_success'),

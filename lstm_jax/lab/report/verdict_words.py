@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from lstm_jax.lab.report.statistics import Interval
+from lstm_jax.ops.intervals import Interval
 
 REPRODUCED, NOT, UNDER = 'reproduced', 'not reproduced', 'under-powered'
 NONE = 'no verdict'

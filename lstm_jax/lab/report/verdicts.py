@@ -19,6 +19,7 @@ from lstm_jax.lab.report.verdict_words import (
   Verdict,
 )
 from lstm_jax.lab.store.documents import Figures
+from lstm_jax.ops.intervals import wilson
 
 FEWEST = 10  # trials
 LEVEL = 0.95
@@ -152,7 +153,7 @@ def verdict_of_means(
   if word is None:
     word, reason = _compared(ratio, reach)
   if word == REPRODUCED and p is not None:
-    low, high = statistics.wilson(solved, trials, LEVEL)
+    low, high = wilson(solved, trials, LEVEL)
     if high - low > WIDEST_SHARE:
       word = UNDER
       reason = (

@@ -200,7 +200,8 @@ class RunState:
     row = self._row(outcome.id)
     # Of a row that is counted in sequences one network shows how it works.
     counted = learner_of(setting).unit == 'sequences'
-    if outcome.net and (not counted or row not in self._nets):
+    shows = outcome.status == 'solved' and row not in self._nets
+    if outcome.net and (shows or not counted):
       self._nets.add(row)
       nets.save(self._folder, outcome.id, outcome.net)
     if outcome.networks:

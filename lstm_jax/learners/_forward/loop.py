@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 
 from lstm_jax.learners import _descend
 from lstm_jax.learners._forward import influence_matrix
+from lstm_jax.learners._optimizer import Optimizer
 from lstm_jax.ops.arrays import cast, select
 from lstm_jax.types import (
   Array,
@@ -96,7 +97,7 @@ def descend(
   task: Task,
   past: influence_matrix.Past,
   update: str,
-  optimizer: str,
+  optimizer: Optimizer,
 ) -> tuple[
   Callable[[Array, Mapping[str, ArrayLike]], _descend.State],
   Callable[
@@ -112,7 +113,7 @@ def descend(
     past: the cell's `Past`.
     update: 'every_step', after every scored step, or 'sequence', once with the
       sum over the sequence.
-    optimizer: one of `_descend.OPTIMIZERS`.
+    optimizer: of `_descend.stepper`.
 
   Returns:
     `(init, learn, judge)`: `init` and `judge` of a `Learner`, and `learn(state,

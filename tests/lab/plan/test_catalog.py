@@ -39,11 +39,11 @@ def parts(hint):
     words = set(typing.get_args(hint))
     return set(), words - {None}, None in words
   if typing.get_origin(hint) in (types.UnionType, typing.Union):
-    inner = [parts(h) for h in typing.get_args(hint)]
-    if None in inner:
-      return None
+    # What text cannot say may stand beside what it can.
+    inner = [found for h in typing.get_args(hint) if (found := parts(h))]
     kinds, words, optional = zip(*inner, strict=True)
-    return set().union(*kinds), set().union(*words), any(optional)
+    kinds, words = set().union(*kinds), set().union(*words)
+    return (kinds, words, any(optional)) if kinds or words else None
   return None
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lstm_jax.lab.report import statistics
+from lstm_jax.ops import intervals
 
 EXPERIMENTS = 2_000
 # 2,000 experiments at 95 %: three standard errors are 1.5 %.
@@ -23,22 +24,22 @@ def test_wilson_is_the_root_of_its_equation(n, share):
   z = 1.959963984540054
   centre = (k + z * z / 2) / (n + z * z)
   half = z / (n + z * z) * math.sqrt(k * (n - k) / n + z * z / 4)
-  low, high = statistics.wilson(k, n)
+  low, high = intervals.wilson(k, n)
   assert low == pytest.approx(centre - half, abs=1e-12)
   assert high == pytest.approx(centre + half, abs=1e-12)
   assert 0 <= low <= k / n <= high <= 1
 
 
 def test_wilson_level_and_no_trials():
-  found = statistics.wilson(7, 10, level=0.9)
+  found = intervals.wilson(7, 10, level=0.9)
   expected = stats.binomtest(7, 10).proportion_ci(0.9, method='wilson')
   assert found == pytest.approx((expected.low, expected.high), abs=1e-15)
-  assert statistics.wilson(0, 0) == (0, 1)
+  assert intervals.wilson(0, 0) == (0, 1)
 
 
 def test_wilson_covers_on_average():
   for n in (5, 10, 30):
-    covers = [statistics.wilson(k, n) for k in range(n + 1)]
+    covers = [intervals.wilson(k, n) for k in range(n + 1)]
     p = (np.arange(2_000) + 0.5) / 2_000
     covered = sum(
       stats.binom.pmf(k, n, p) * ((low <= p) & (p <= high))
@@ -225,8 +226,8 @@ def test_mean_interval_few_constant_and_seeded():
 @pytest.mark.parametrize(
   ('call', 'words'),
   [
-    (lambda: statistics.wilson(3, 2), 'k must be in 0..n = 0..2, got 3'),
-    (lambda: statistics.wilson(1, 2, level=95), 'level must lie in .* got 95'),
+    (lambda: intervals.wilson(3, 2), 'k must be in 0..n = 0..2, got 3'),
+    (lambda: intervals.wilson(1, 2, level=95), 'level must lie in .* got 95'),
     (lambda: statistics.median([]), 'at least one number'),
     (lambda: statistics.median([math.nan]), 'NaN'),
     (lambda: statistics.median_interval([]), 'at least one number'),
@@ -256,7 +257,7 @@ def test_many_trials(count):
   near = statistics.median_bootstrap(values, resamples=2000)
   assert abs(near.low - low) < half / 5 and abs(near.high - high) < half / 5
   for k in (0, 1, count // 2, count):
-    found = statistics.wilson(k, count)
+    found = intervals.wilson(k, count)
     assert 0 <= found.low <= k / count <= found.high <= 1
     assert 0 <= statistics.same_share(k, count, count - k, count) <= 1
   finite = values[: count // 2]

@@ -1,0 +1,311 @@
+"""From what `train` is given to a compiled loop of trials, made once."""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.typing import ArrayLike
+
+from lstm_jax.choices import unknown
+from lstm_jax.learners._optimizer import Optimizer, has_own_rate
+from lstm_jax.ops.initial import check_numbers
+from lstm_jax.training import lanes, online
+from lstm_jax.training.examples import Dataset
+from lstm_jax.types import Cell, Learner, Params, Task
+
+# Programs that are kept for the next call with equal arguments.
+_KEPT = 16
+_FAR = 2**20  # a length at which every task that has one is long
+
+
+class Wanted(NamedTuple):
+  """A value, or the factory that makes it with some options.
+
+  Attributes:
+    value: a `Task`, `Cell`, `Learner` or a function.
+    options: sorted `(keyword, value)` pairs for the function.
+  """
+
+  value: object
+  options: tuple[tuple[str, object], ...] = ()
+
+  @property
+  def name(self) -> str:
+    """The name of the factory, for messages."""
+    return getattr(self.value, '__name__', type(self.value).__name__)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrialProgram:
+  """A task, a cell and a learner that fit, and their compiled loop.
+
+  Attributes:
+    task, cell, learner: what is trained.
+    length: the task's T; 1 where it has none.
+    build: the loop.
+    compiled: its programs.
+    params: the weights of a network in the learner's state, as shapes.
+    has_own_rate: whether the optimizer has its learning rate in it.
+    needed: names of numbers that have no default.
+  """
+
+  task: Task
+  cell: Cell
+  learner: Learner
+  length: int
+  build: lanes.Build
+  compiled: lanes.Compiled
+  params: Params
+  has_own_rate: bool
+  needed: tuple[str, ...]
+
+  def numbers_for(
+    self,
+    learning_rate: float | None,
+    numbers: Mapping[str, ArrayLike | None] | None,
+  ) -> dict[str, ArrayLike]:
+    """The numbers of a trial by name, those not given at their defaults.
+
+    Raises:
+      ValueError: a name that neither cell nor learner has, another shape, a
+        rate that is no positive number, or one too many.
+    """
+    given = dict(numbers or {})
+    if learning_rate is not None:
+      if self.has_own_rate:
+        raise ValueError(
+          f'learning_rate={learning_rate} with an optimizer of optax, which '
+          'has its own: give it there'
+        )
+      if 'learning_rate' in given:
+        raise ValueError('learning_rate is given twice, also in numbers')
+      given['learning_rate'] = learning_rate
+    known = self.build.numbers
+    for name in given:
+      if name not in known:
+        raise ValueError(
+          f'{name!r} is no number of this cell and learner: '
+          f'{unknown(str(name), tuple(known))}'
+        )
+    if missing := [name for name in self.needed if name not in given]:
+      raise ValueError(
+        f'{missing[0]!r} is a number that this learner needs and has no '
+        'default for: give it in numbers'
+      )
+    if 'learning_rate' in given:
+      rate = given['learning_rate']
+      number = np.asarray(np.nan if isinstance(rate, bool) else rate)
+      if number.dtype == object or number.shape or not number > 0:
+        raise ValueError(f'learning_rate={rate!r} must be a number above 0')
+    return dict(check_numbers(given, known))
+
+
+def trial_program(
+  task: Task | Callable[..., Task],
+  cell: Cell | Callable[..., Cell],
+  learner: Learner | Callable[..., Learner],
+  length: int | None,
+  optimizer: Optimizer | None,
+  task_options: Mapping[str, object] | None,
+  cell_options: Mapping[str, object] | None,
+  learner_options: Mapping[str, object] | None,
+) -> TrialProgram:
+  """The program of what `train` is given, made once for equal arguments.
+
+  Raises:
+    ValueError: an argument that does not fit, by its name.
+  """
+  parts = (
+    _wanted('task', task, task_options),
+    _wanted('cell', cell, cell_options),
+    _wanted('learner', learner, learner_options),
+  )
+  if length is not None:
+    if isinstance(length, bool) or not isinstance(length, int | np.integer):
+      raise ValueError(f'length={length!r} must be an integer')
+    if length < 1:
+      raise ValueError(f'length={length} must be at least 1')
+  if optimizer is not None:
+    parts = (*parts[:2], _with_optimizer(parts[2], optimizer))
+  # What a program belongs to besides.
+  (device,) = jax.device_put(0.0).devices()
+  dtype = str(jax.dtypes.canonicalize_dtype(float))
+  made = _remembered
+  try:
+    hash(parts)
+  except TypeError:
+    made = _remembered.__wrapped__
+  return made(parts, length, dtype, device)
+
+
+def _wanted(
+  role: str, value: object, options: Mapping[str, object] | None
+) -> Wanted:
+  """A `Wanted`; what a `functools.partial` holds are options too."""
+  given = dict(options or {})
+  if isinstance(value, functools.partial) and not value.args:
+    return _wanted(role, value.func, {**value.keywords, **given})
+  kind = {'task': Task, 'cell': Cell, 'learner': Learner}[role]
+  if isinstance(value, kind):
+    if given:
+      raise ValueError(
+        f'{role}_options={given}: the {role} is made already; give its factory'
+      )
+  elif isinstance(value, Dataset):
+    _refuse_dataset()
+  elif not callable(value):
+    raise ValueError(
+      f'{role} is a {type(value).__name__}; must be a {kind.__name__}, or a '
+      'function that makes one'
+    )
+  return Wanted(value, tuple(sorted(given.items(), key=lambda pair: pair[0])))
+
+
+def _refuse_dataset():
+  raise ValueError(
+    'task: a data set is trained on in epochs: '
+    "lstm_jax.sweep(task='NAME', cell='NAME')"
+  )
+
+
+def _with_optimizer(learner, optimizer):
+  """The learner's factory with an optimizer among its options."""
+  if isinstance(learner.value, Learner):
+    raise ValueError(
+      'optimizer: the learner is made already; give its factory, or give the '
+      'optimizer to that'
+    )
+  if not _takes(learner.value, 'optimizer'):
+    raise ValueError(f'optimizer: learner {learner.name} takes none')
+  options = dict(learner.options)
+  if 'optimizer' in options:
+    raise ValueError('optimizer is given twice, also in learner_options')
+  options['optimizer'] = optimizer
+  return Wanted(learner.value, tuple(sorted(options.items())))
+
+
+def _takes(function, name):
+  """Tells whether a function takes a keyword."""
+  found = inspect.signature(function).parameters.values()
+  return any(p.name == name or p.kind is p.VAR_KEYWORD for p in found)
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _remembered(parts, length, dtype, device):
+  """A `TrialProgram`, the same for the same arguments."""
+  del dtype  # belongs to what is remembered
+  task, cell, learner = parts
+  of_task = _call('task', task, Task)
+  of_length = _length_of(of_task, length)
+  of_cell = _call('cell', cell, Cell, of_task.num_inputs, of_task.num_outputs)
+  for name in ('num_inputs', 'num_outputs'):
+    own, wanted = getattr(of_cell, name), getattr(of_task, name)
+    if own != wanted:
+      raise ValueError(f'cell has {name}={own}; the task has {wanted}')
+  static = _static_length(learner, of_length)
+  of_learner = _call('learner', learner, Learner, of_cell, of_task, **static)
+  own_rate = has_own_rate(dict(learner.options).get('optimizer', 'sgd'))
+  numbers = _rule_numbers(learner, own_rate) | dict(of_cell.numbers)
+  numbers, needed, params = _drawn(of_learner, numbers)
+  weights = sum(int(np.sum(mask)) for mask in jax.tree.leaves(of_cell.mask))
+  carry = jax.eval_shape(lambda: of_cell.initial_carry((), np.float32))
+  build = lanes.Build(
+    online.program(of_task, of_learner),
+    numbers,
+    weights + of_learner.extra_weights,
+    sum(leaf.size for leaf in jax.tree.leaves(carry)),
+  )
+  return TrialProgram(
+    of_task, of_cell, of_learner, of_length, build, lanes.Compiled(device),
+    params, own_rate, needed,
+  )  # fmt: skip
+
+
+def _call(role, wanted, kind, *args, **more):
+  """Calls a factory; a value that was given is returned."""
+  if isinstance(wanted.value, kind):
+    return wanted.value
+  made = wanted.value(*args, **dict(wanted.options), **more)
+  if isinstance(made, Dataset):
+    _refuse_dataset()
+  if not isinstance(made, kind):
+    raise ValueError(
+      f'{role}: {wanted.name} made a {type(made).__name__}; must be a '
+      f'{kind.__name__}'
+    )
+  return made
+
+
+def _length_of(task, length):
+  """The task's T, which must be given where there is one."""
+  try:
+    has_none = task.longest(1) == task.longest(_FAR)
+  except ValueError:
+    has_none = False
+  if length is None:
+    if not has_none:
+      raise ValueError('length=None: this task needs its T, as length=100')
+    return 1
+  if has_none:
+    raise ValueError(f'length={length}: this task has no length; leave it out')
+  task.longest(length)  # refuses a length that it cannot have
+  return int(length)
+
+
+def _static_length(learner, length):
+  """The length as a keyword, where the learner is made for one."""
+  if isinstance(learner.value, Learner) or 'length' in dict(learner.options):
+    return {}
+  parameters = inspect.signature(learner.value).parameters
+  if 'length' not in parameters:
+    return {}
+  static = _globals(learner.value).get('STATIC', ())
+  options = {name: p.default for name, p in parameters.items()}
+  options |= dict(learner.options)
+  when = static.get('length') if isinstance(static, dict) else {}
+  needs = 'length' in static and all(
+    options.get(name) == value for name, value in (when or {}).items()
+  )
+  needs = needs or parameters['length'].default is inspect.Parameter.empty
+  return {'length': length} if needs else {}
+
+
+def _rule_numbers(learner, own_rate):
+  """Name -> default of the numbers that a learner's module says it takes."""
+  if isinstance(learner.value, Learner):
+    return {}
+  numbers = _globals(learner.value).get('NUMBERS', {})
+  return {
+    name: np.full((), np.nan if value is None else value, np.float32)
+    for name, value in numbers.items()
+    if not (own_rate and name == 'learning_rate')
+  }
+
+
+def _globals(function):
+  """The module of a function, as a dictionary."""
+  return getattr(inspect.unwrap(function), '__globals__', {})
+
+
+def _drawn(learner, numbers):
+  """`(numbers, those that must be given, params as shapes)` of a learner."""
+  numbers = dict(numbers)
+  needed: list[str] = []
+  key = jax.random.key(0, impl='threefry2x32')
+  while True:
+    try:
+      return (
+        numbers,
+        tuple(needed),
+        jax.eval_shape(learner.init, key, numbers).params,
+      )
+    except KeyError as missing:
+      name = missing.args[0]
+      if not isinstance(name, str) or name in numbers:
+        raise
+      numbers[name] = np.full((), np.nan, np.float32)
+      needed.append(name)

@@ -14,7 +14,7 @@ PACKAGE = 'lstm_jax'
 # belongs to all.
 ROOMS = (
   '', 'ops', 'cells', 'tasks', 'learners', 'nn', 'training', 'analysis',
-  'testing', 'lab', 'lab.store', 'lab.plan', 'lab.data', 'lab.report',
+  'testing', 'lab', 'lab.store', 'lab.data', 'lab.plan', 'lab.report',
   'lab.serve', 'lab.run', 'lab.vanishing', 'lab.bench', 'lab.commands',
   'lab.console',
 )  # fmt: skip
@@ -22,7 +22,7 @@ ROOMS = (
 # one is a file and nothing else. What they share stands behind a `_`.
 ENTRIES = ('cells', 'tasks', 'learners', 'lab.data', 'training.trainers')
 # Rooms of commands that must answer without the second that JAX takes.
-LIGHT = ('lab.store', 'lab.plan', 'lab.data', 'lab.report', 'lab.serve')
+LIGHT = ('lab.store', 'lab.data', 'lab.plan', 'lab.report', 'lab.serve')
 HEAVY = ('jax', 'jaxlib', 'flax', 'optax')
 # What of the rest they may import: plain types without JAX.
 PLAIN = (

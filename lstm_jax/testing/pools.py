@@ -128,13 +128,17 @@ def _check_targets(who, dataset, targets, count, steps):
         f'{int(bad.sum()):,} examples)'
       )
     return
-  if targets.dtype.kind not in 'iu' or targets.shape != (count,):
+  shape = (count, steps) if dataset.every_step else (count,)
+  if targets.dtype.kind not in 'iu' or targets.shape != shape:
+    each = 'step' if dataset.every_step else 'example'
     raise Broken(
-      f'{who}: targets are {words(targets)}, must be integers [{count}]: the '
-      f'class of each example'
+      f'{who}: targets are {words(targets)}, must be integers {list(shape)}: '
+      f'the class of each {each}'
     )
-  if dataset.loss == 'sigmoid' and outputs != 1:
-    raise Broken(f'{who}: num_outputs={outputs} must be 1 for loss sigmoid')
+  if dataset.loss == 'sigmoid' and (outputs != 1 or dataset.every_step):
+    raise Broken(
+      f'{who}: num_outputs={outputs} must be 1 for loss sigmoid, at the end'
+    )
   classes = 2 if dataset.loss == 'sigmoid' else outputs
   if dataset.classes and len(dataset.classes) != classes:
     raise Broken(

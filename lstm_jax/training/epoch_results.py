@@ -227,7 +227,12 @@ def _confusion(judge, params, pool):
     some = jax.tree.map(lambda a, index=index: a[index], pool.examples)
     made = np.asarray(judge.outputs(params, some.inputs, some.lengths))
     one = made.shape[-1] == 1
-    told = made[:, 0] > 0.5 if one else np.argmax(made, -1)
+    told = made[..., 0] > 0.5 if one else np.argmax(made, -1)
     left = min(len(test) - at * _EVALUATION_BATCH, _EVALUATION_BATCH)
-    np.add.at(counts, (some.targets[:left], told[:left].astype(int)), 1)
+    asked = np.arange(len(told)) < left
+    if judge.dataset.every_step:
+      steps = np.arange(told.shape[1])
+      ends = told.shape[1] if some.lengths is None else some.lengths[:, None]
+      asked = asked[:, None] & (steps < ends)
+    np.add.at(counts, (some.targets[asked], told[asked].astype(int)), 1)
   return counts.tolist()

@@ -21,8 +21,8 @@ class Examples(NamedTuple):
 
   Attributes:
     inputs: `[N, T, I]` float32, or `[N, T]` int32 tokens.
-    targets: `[N]` int32 classes; `[N, K]` float32 where numbers are asked for,
-      `[N, T, K]` at every step.
+    targets: `[N]` int32 classes, `[N, T]` at every step; `[N, K]` float32 where
+      numbers are asked for, `[N, T, K]` at every step.
     lengths: `[N]` int32 steps of each sequence, what lies past is never read;
       None: all T.
   """

@@ -17,7 +17,8 @@ class Sums(NamedTuple):
 
   Attributes:
     loss, right: sums; `right` counts examples.
-    examples: how many.
+    examples: how many; of classes, and of sequences of several lengths, that
+      are asked for at every step, how many steps, and `right` counts these.
   """
 
   loss: Array

@@ -6,18 +6,40 @@ Letters: N sounds, T stretches of the longest, F features.
 import os
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from lstm_jax.lab.data import _spectra
 from lstm_jax.lab.data.files import riff
 from lstm_jax.lab.data.files.errors import BadData
-from lstm_jax.lab.data.files.prepared import Prepared
 
 _FULL_SCALE = 32768.0  # of a sample that is 1 in floating point
 _LINE_EVERY = 2.0  # seconds
+
+
+class Records(Protocol):
+  """Sounds, each read when it is asked for."""
+
+  def __len__(self) -> int:
+    """Returns how many there are."""
+
+  def __getitem__(self, index: int) -> Mapping[str, object]:
+    """Returns one: 'samples', 'rate', 'label', 'fold', 'group', 'name'."""
+
+
+class Collection(Protocol):
+  """Sounds in splits, as `files.prepared.Prepared` has them."""
+
+  @property
+  def name(self) -> str:
+    """The name of the collection, for messages."""
+
+  @property
+  def splits(self) -> Mapping[str, Records]:
+    """Name of a split -> its sounds."""
 
 
 class Sounds(NamedTuple):
@@ -46,13 +68,13 @@ class Sounds(NamedTuple):
   bits16: np.ndarray
 
 
-def compute(prepared: Prepared, recipe: _spectra.Recipe) -> Sounds:
+def compute(prepared: Collection, recipe: _spectra.Recipe) -> Sounds:
   """The features of every sound, its first channel, on all cores.
 
   A line on stderr says how far it is.
 
   Args:
-    prepared: `files.prepared.Prepared`.
+    prepared: the sounds.
     recipe: of the features.
   """
   places = [

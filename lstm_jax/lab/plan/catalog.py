@@ -9,13 +9,13 @@ function `gru` is the cell `gru`. What it is stands in its file
 import contextlib
 import functools
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 import lstm_jax
 from lstm_jax.choices import unknown
-from lstm_jax.lab.plan import factory_source, outside
+from lstm_jax.lab.plan import factory_source, outside, own_data
 from lstm_jax.lab.plan.factory_source import Broken
 from lstm_jax.lab.store import files
 from lstm_jax.lab.store.catalog_entry import (
@@ -100,6 +100,8 @@ def _names_in(folder, changed):
 
 def module_of(kind: str, name: str) -> str:
   """The dotted name of an entry's module."""
+  if kind == 'datasets' and own_data.factory_of(name):
+    return own_data.module_of(name)
   return f'{lstm_jax.__name__}.{FOLDERS[kind].replace("/", ".")}.{name}'
 
 
@@ -110,6 +112,8 @@ def kind_of(role: str, name: str | Reference, root: Path = _ROOT) -> str | None:
       return find(role, name).kind
     except Broken:
       return ROLES[role][0]  # whoever finds it will say why not
+  if role == 'task' and own_data.factory_of(name):
+    return 'datasets'
   return next((k for k in ROLES[role] if name in names(k, root)), None)
 
 
@@ -163,6 +167,11 @@ def describe(kind: str, name: str, root: Path = _ROOT) -> Entry:
       literal that cannot be read.
     MemoryError, OSError: the machine is at fault, not the file.
   """
+  factory = own_data.factory_of(name) if kind == 'datasets' else None
+  if factory:
+    where = f'{FOLDERS[kind]}/own/{factory}.py'
+    entry = factory_source.entry(kind, factory, _ROOT / where, where)
+    return entry._replace(name=name)
   known = names(kind, root)
   if name not in known:
     raise ValueError(f'{kind[:-1]} {name!r} is unknown: {unknown(name, known)}')
@@ -228,6 +237,9 @@ def build(
     if name.place:
       return outside.make(name, *args, **options)
     name = name.name
+  if kind == 'datasets' and own_data.factory_of(name):
+    paths = cast(Mapping[str, str], options.pop('paths'))
+    return own_data.build(name, paths, **options)
   known = names(kind)
   if name not in known:
     raise ValueError(f'{kind[:-1]} {name!r} is unknown: {unknown(name, known)}')

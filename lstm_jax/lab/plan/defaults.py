@@ -10,7 +10,7 @@ others). Grids do not see them.
 
 from collections.abc import Mapping
 
-from lstm_jax.lab.plan import catalog
+from lstm_jax.lab.plan import catalog, own_data
 from lstm_jax.lab.store.documents import Value
 
 Name = str | catalog.Reference | catalog.Entry
@@ -20,10 +20,25 @@ SEEDS, BUDGET = 10, 100_000
 TRAINER_SEEDS, EPOCHS = 5, 10
 OPTIMIZER, RATE = 'adam', 0.003
 HIDDEN = 8
+# Where it is data of one's own: enough to learn something from a hundred
+# sequences, which are few updates an epoch.
+OWN_EPOCHS, OWN_HIDDEN = 50, 32
 # Lags that a cell learns to bridge within the budget.
 LENGTH = 10
 _LENGTHS = {'lstm1997': 20, 'srn': 5, 'fully_recurrent': 5, 'cascaded': 5}
 _INIT_RANGES = {'cascaded': 0.5}
+
+
+def budget_of(collected: bool, own: bool) -> int:
+  """The budget of a plan made of flags alone.
+
+  Args:
+    collected: whether its tasks are data sets.
+    own: whether they are data of one's own.
+  """
+  if own:
+    return OWN_EPOCHS
+  return EPOCHS if collected else BUDGET
 
 
 def of(
@@ -41,13 +56,24 @@ def of(
     said: dotted name -> value of what flags say.
 
   Returns:
-    Those that the three have, without those said; for a data set none.
+    Those that the three have, without those said; for a published data set
+    none.
   """
   said = said or {}
   entries = [
     name if isinstance(name, catalog.Entry) else catalog.find(role, name)
     for role, name in zip(catalog.ROLES, (task, cell, learner), strict=True)
   ]
+  if own_data.factory_of(entries[0].name):
+    own: dict[str, Value] = {
+      'cell.hidden': OWN_HIDDEN, 'learner.learning_rate': RATE
+    }  # fmt: skip
+    return {
+      name: value
+      for name, value in own.items()
+      if name not in said
+      and (name != 'cell.hidden' or 'hidden' in entries[1].options)
+    }
   task, cell = (entry.name for entry in entries[:2])
   if entries[0].kind == 'datasets':
     return {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from lstm_jax.lab.plan import catalog, defaults, grid
+from lstm_jax.lab.plan import catalog, defaults, grid, own_data
 from lstm_jax.lab.plan import points as points_lib
 from lstm_jax.lab.plan.flags import Request
 from lstm_jax.lab.plan.grid import AXES, Axis
@@ -18,6 +18,10 @@ _TRAINER = 'minibatch'  # where the task is a data set
 def row_of(request: Request) -> grid.Row:
   """The row that flags alone make; the rest follows from its cells."""
   axes = {axis.name: axis for axis in (*request.axes, *request.sets)}
+  tasks = axes['task'].values if 'task' in axes else ()
+  own = bool(tasks) and all(map(own_data.factory_of, tasks))
+  if own:
+    axes.setdefault('cell', Axis('cell', own_data.CELLS, '--cell'))
   for name, value in _DEFAULTS.items():
     axes.setdefault(name, Axis(name, (value,), f'--{name}'))
   kinds = {_kind('task', task) for task in axes['task'].values}
@@ -46,7 +50,7 @@ def row_of(request: Request) -> grid.Row:
     axes=tuple(sorted(axes.values(), key=lambda a: order.get(a.name, 99))),
     seeds=seeds
     or tuple(range(defaults.TRAINER_SEEDS if collected else defaults.SEEDS)),
-    budget=budget or (defaults.EPOCHS if collected else defaults.BUDGET),
+    budget=budget or defaults.budget_of(collected, own),
     expected_sequences=0.0,
     expected_trial_seconds=0.0,
     published=(),

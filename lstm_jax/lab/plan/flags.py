@@ -33,6 +33,7 @@ class Run(NamedTuple):
     verify: say what is in the folder, and change nothing.
     data_dir: folder of the data sets, '' for the usual one.
     skip_bad: leave out damaged files of data sets.
+    paths: where data of one's own lie, `(name of the task, path)` pairs.
   """
 
   out: str = ''
@@ -47,6 +48,7 @@ class Run(NamedTuple):
   verify: bool = False
   data_dir: str = ''
   skip_bad: bool = False
+  paths: tuple[tuple[str, str], ...] = ()
 
 
 class Request(NamedTuple):

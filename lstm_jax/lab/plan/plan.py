@@ -8,6 +8,7 @@ from lstm_jax.lab.plan import (
   estimate,
   flag_row,
   grid,
+  own_data,
   references,
   selection,
   values,
@@ -38,6 +39,7 @@ class Plan(NamedTuple):
     seconds: estimated wall time.
     cores: the cores it is estimated for.
     out: the folder it runs in unless another is given.
+    paths: where data of one's own lie: name of the task -> path.
   """
 
   grid: str
@@ -48,6 +50,7 @@ class Plan(NamedTuple):
   seconds: float
   cores: int
   out: str
+  paths: dict[str, str] = {}
 
 
 def expand(request: Request) -> Plan:
@@ -65,7 +68,8 @@ def expand(request: Request) -> Plan:
       a selection that matches nothing; a plan too large to run unasked.
   """
   cores = request.run.devices or estimate.cores()
-  request = request._replace(axes=tuple(map(references.of_axis, request.axes)))
+  axes = (_with_places(axis, request.run.data_dir) for axis in request.axes)
+  request = request._replace(axes=tuple(map(references.of_axis, axes)))
   if request.grid is None and not _names_a_setting(request):
     plan = _from_grid(_START, request, cores, partial=True)
   elif request.grid is None:
@@ -104,6 +108,7 @@ def _from_flags(request, cores):
     seconds=_formula(settings, points, cores),
     cores=cores,
     out=_folder('flags', trials),
+    paths=_paths(points),
   )
 
 
@@ -162,7 +167,34 @@ def _from_grid(name, request, cores, partial=False):
     seconds=scale * _formula(settings, points, cores),
     cores=cores,
     out=f'runs/{name}' if whole else _folder(name, trials),
+    paths=_paths(points),
   )
+
+
+def _with_places(axis, data_dir):
+  """An axis of tasks with the folders of those that TFDS has prepared."""
+  if axis.name != 'task':
+    return axis
+  found = (own_data.place_of(one, data_dir) for one in axis.values)
+  return axis._replace(values=tuple(found))
+
+
+def _paths(points):
+  """Places of data of one's own, by the names of their tasks.
+
+  Raises:
+    Refused: two files of one name are not one.
+  """
+  found: dict[str, str] = {}
+  for given in dict.fromkeys(point.given['task'] for point in points):
+    if own_data.factory_of(given.value):
+      own = own_data.located(str(given.value))
+      before = found.setdefault(own.name, str(own.path))
+      if before != str(own.path):
+        raise values.Refused(
+          f'{given}: {before} is called {own.name} as well; rename one of them'
+        )
+  return found
 
 
 def _check_distinct(settings, points):

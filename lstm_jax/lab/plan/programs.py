@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
-from lstm_jax.lab.plan import catalog, values
+from lstm_jax.lab.plan import catalog, own_data, values
 from lstm_jax.lab.store import seal
 from lstm_jax.lab.store.setting import Setting, resolved
 
@@ -28,6 +28,8 @@ def unit_of(learner: str) -> str:
 
 def steps(setting: Setting) -> float:
   """Mean steps of one of its sequences; of a data set, of an epoch."""
+  if own := own_data.epoch_steps(dict(setting.task_options)):
+    return own
   a, b = catalog.of(setting, 'task').mean_steps
   return a * (setting.length or 0) + b
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from lstm_jax.lab.plan import catalog, values
+from lstm_jax.lab.plan import catalog, own_data, values
 from lstm_jax.lab.store.setting import Setting
 
 _ROLE = {kind: one for one, kinds in catalog.ROLES.items() for kind in kinds}
@@ -84,8 +84,13 @@ def setting(
   reasons.extend(_conflicts(given, entries, options, numbers))
   stop_if_refused()
   length = numbers['task'].pop('length', None)
+  task = entries['task'].name
+  if own_data.factory_of(given['task'].value):
+    own = attempt(_located, given['task'])
+    stop_if_refused()
+    task, options['task'] = own.name, options['task'] | dict(own.digests)
   return make(
-    task=entries['task'].name,
+    task=task,
     cell=entries['cell'].name,
     learner=entries['learner'].name,
     length=length,
@@ -97,6 +102,14 @@ def setting(
     ),
     outside={one: entry for one, entry in entries.items() if entry.place},
   )
+
+
+def _located(given):
+  """Data of one's own, read."""
+  try:
+    return own_data.located(str(given.value))
+  except ValueError as why:
+    raise values.Refused(f'{given}: {why}') from None
 
 
 def whose(dotted: str, entries: Mapping[str, catalog.Entry]) -> str:

@@ -9,7 +9,11 @@ XLA_PROFILES = ('auto', 'none')
 # Name -> (placeholder, help), in groups. No placeholder: a switch.
 GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
   'What to train (a comma list makes a grid; with --grid, a flag selects)': {
-    'task': ('NAME,...', 'tasks'),
+    'task': (
+      'NAME,...',
+      'tasks; or data of your own: a .npz, a .csv, a folder of sounds (see '
+      'docs/data.md)',
+    ),
     'cell': ('NAME,...', 'cells'),
     'learner': ('NAME,...', 'learning rules'),
     'length': ('N,...', 'T, sequence length of the task'),

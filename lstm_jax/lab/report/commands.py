@@ -4,7 +4,7 @@ import itertools
 import shlex
 from collections.abc import Collection
 
-from lstm_jax.lab.plan import catalog, defaults
+from lstm_jax.lab.plan import catalog, defaults, own_data
 from lstm_jax.lab.plan.grid import AXES
 from lstm_jax.lab.plan.programs import changed
 from lstm_jax.lab.plan.values import written
@@ -37,7 +37,11 @@ def _flags(setting):
   outside = setting.outside
   flags = [
     f'--{name}='
-    + (outside[name].place if name in outside else getattr(setting, name))
+    + (
+      outside[name].place
+      if name in outside
+      else own_data.as_flag(getattr(setting, name))
+    )
     for name in roles
   ]
   cell = dict(setting.cell_options)
@@ -64,6 +68,7 @@ def _flags(setting):
   words |= changed(setting)
   # The window of a data set is its own, and stands in --window already.
   said = {*AXES.values(), 'task.window'}
+  said |= {f'task.{name}' for name in own_data.said_by(setting.task)}
   return flags + [
     f'--set={name}={value}' for name, value in words.items() if name not in said
   ]

@@ -47,11 +47,13 @@ def _of_task(held, names):
   words = f'means of {"–".join(map(shown, seeds))} seeds'
   chance = _difference([one.measures[metric].values for one in compared])
   where = f'row {_row(compared[0])}, {words}'
+  level = _best_level(compared[0])
   if len(several[0]) > len(compared):
     where += ', each in its best setting by validation'
     if not all(map(_is_validated, compared)):
       where = where.replace('validation', 'training loss')
-  return f'{said} {JUDGED[metric]} ({"; ".join(filter(None, (where, chance)))})'
+  aside = '; '.join(filter(None, (where, chance, level)))
+  return f'{said} {JUDGED[metric]} ({aside})'
 
 
 def _reached(one, names):
@@ -94,10 +96,16 @@ def _alone(one, names):
     f'{_reached(one, names)} {JUDGED[one.metric]} (row {_row(one)}, mean of '
     f'{one.finished} seeds'
   )
-  if one.level:
-    value = further_run.shown(one.level.value, one.metric)
-    words += f'; {one.level.name}, without recurrence: {value}'
-  return f'{words})'
+  level = _best_level(one)
+  return f'{words}{level and f"; {level}"})'
+
+
+def _best_level(one):
+  """Says what the best predictor without recurrence reaches; '' without."""
+  if not one.level:
+    return ''
+  value = further_run.shown(one.level.value, one.metric)
+  return f'{one.level.name}, without recurrence: {value}'
 
 
 def _difference(samples):

@@ -68,6 +68,7 @@ def run(plan: Plan, how: Run, stop: signals.Stop) -> int:
     refuses is named before anything is written.
   """
   path = Path(how.out or plan.out)
+  how = how._replace(paths=tuple(plan.paths.items()))
   trials = {trial_id(s): s for s in plan.trials}
   stored = [entry_of(setting) for setting in trials.values()]
   try:

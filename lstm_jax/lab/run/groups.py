@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from lstm_jax.lab.plan import catalog
+from lstm_jax.lab.plan import catalog, own_data
 from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.plan.programs import programs, steps
 from lstm_jax.lab.run import builds
@@ -56,9 +56,10 @@ def builder(
   def dataset(entry, options):
     key = entry.name, options
     if key not in held:
-      held[key] = catalog.build(
-        'datasets', entry, source=source, **dict(options)
-      )
+      more: dict[str, object] = {'source': source}
+      if own_data.factory_of(entry.name):
+        more = {'paths': dict(how.paths)}
+      held[key] = catalog.build('datasets', entry, **more, **dict(options))
     return held[key]
 
   @functools.cache

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from lstm_jax.extras import advice
+from lstm_jax.lab.data.files import errors
 from lstm_jax.lab.run import aborts, signals
 from lstm_jax.lab.store import files, machine
 from lstm_jax.lab.store.faults import DEBUG, Exit, StoreError, clean
@@ -153,6 +154,9 @@ def _ending(error):
     traceback.print_exception(error)
   if isinstance(error, StoreError):
     return error.exit_code, str(error)
+  if isinstance(error, errors.BadData | errors.Missing):
+    missing = isinstance(error, errors.Missing)
+    return Exit.NO_DATA if missing else Exit.BAD_DATA, str(error)
   if isinstance(error, MemoryError) or any(
     word in str(error) for word in _NO_MEMORY
   ):

@@ -82,9 +82,11 @@ def minibatch(
   def sums_of(params, examples, index, weight):
     some = jax.tree.map(lambda a: a[index], examples)
     net = model.apply(params, some.inputs, some.lengths)
-    loss, right = judge(net, some.targets)
+    loss, right, count = judge(net, some.targets, some.lengths)
     return Sums(
-      jnp.sum(weight * loss), jnp.sum(weight * right), jnp.sum(weight)
+      jnp.sum(weight * loss),
+      jnp.sum(weight * right),
+      jnp.sum(weight if count is None else weight * count),
     )
 
   def advance(state, examples: Examples, order, weights, first, end):
@@ -126,23 +128,52 @@ _OUTPUT_UNITS = {
 
 
 def _judge(dataset):
-  """`(net [B, ..., K], targets [B, ...]) -> (loss [B], right [B])`."""
+  """`(net [B, ..., K], targets [B, ...], lengths) -> (loss, right, count)`.
 
-  def squared(net, targets):
+  Each is `[B]`; of an example that is asked at every step, sums over its steps,
+  and how many these are. A count of None: each example counts once.
+  """
+  if dataset.every_step and dataset.loss == 'softmax':
+    return _softmax_at_steps
+
+  def squared(net, targets, lengths):
     error = net - targets
+    if dataset.every_step and lengths is not None:
+      within = jnp.all(jnp.abs(error) <= dataset.tolerance, -1)
+      return _over_steps(jnp.mean(error**2, -1), within, lengths)
     axes = tuple(range(1, error.ndim))
     within = jnp.all(jnp.abs(error) <= dataset.tolerance, axes)
-    return jnp.mean(error**2, axes), within.astype(error.dtype)
+    return jnp.mean(error**2, axes), within.astype(error.dtype), None
 
-  def softmax(net, targets):
+  def softmax(net, targets, lengths):
+    del lengths
     loss = optax.softmax_cross_entropy_with_integer_labels(net, targets)
-    return loss, (jnp.argmax(net, -1) == targets).astype(net.dtype)
+    return loss, (jnp.argmax(net, -1) == targets).astype(net.dtype), None
 
-  def sigmoid(net, targets):
+  def sigmoid(net, targets, lengths):
+    del lengths
     net = net[:, 0]
     wanted = targets.astype(net.dtype)
     loss = optax.sigmoid_binary_cross_entropy(net, wanted)
-    return loss, ((net > 0) == (targets > 0)).astype(net.dtype)
+    return loss, ((net > 0) == (targets > 0)).astype(net.dtype), None
 
   known = {'squared': squared, 'softmax': softmax, 'sigmoid': sigmoid}
   return known[dataset.loss]
+
+
+def _softmax_at_steps(net, targets, lengths):
+  """`_judge` of classes at every step."""
+  loss = optax.softmax_cross_entropy_with_integer_labels(net, targets)
+  return _over_steps(loss, jnp.argmax(net, -1) == targets, lengths)
+
+
+def _over_steps(loss, right, lengths):
+  """Sums over the steps of each example, `[B, T]` to `[B]`, and their number.
+
+  Every step counts the same, so that long examples count more.
+  """
+  if lengths is None:
+    lengths = jnp.full(loss.shape[:1], loss.shape[1])
+  inside = jnp.arange(loss.shape[1])[None] < lengths[:, None]
+  sums = (jnp.sum(jnp.where(inside, a, 0), 1) for a in (loss, right))
+  return *(a.astype(loss.dtype) for a in sums), lengths.astype(loss.dtype)

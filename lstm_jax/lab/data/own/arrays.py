@@ -1,0 +1,352 @@
+"""Sequences of a `.npz`, read array by array and never unpickled.
+
+inputs   [N, T, F] padded, or [S, F]: one sequence after another
+lengths  [N] steps of each; may be left out of a padded one
+targets  [N] whole numbers or words: the class of each sequence
+         [N], [N, K] floats: numbers at its end
+         [N, T] or [S] whole numbers or words: a class at every step
+         [N, T], [N, T, K], [S] or [S, K] floats: numbers at every step
+split    [N] words: train, valid, test
+classes  [C] words: names of the classes 0 to C - 1
+"""
+
+import io
+import math
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from lstm_jax.lab.data.files.errors import BadData
+from lstm_jax.lab.data.own.sequences import PARTS, Sequences, checked
+from lstm_jax.lab.store import files
+from lstm_jax.lab.store.faults import StoreError
+
+LARGEST = 2**32  # bytes, of a file and of all its arrays
+# A megabyte of zeros packs a thousandfold; data do not.
+_RATIO, _FREE = 250, 2**28
+_LONGEST_HEAD = 10_000
+_NEEDED, _OPTIONAL = ('inputs', 'targets'), ('lengths', 'split', 'classes')
+_NUMBERS = 'biuf'
+# Other words for the parts.
+_WORDS = {'validation': 'valid', 'val': 'valid', 'dev': 'valid'}
+_DAMAGE = (
+  zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError,
+  RuntimeError, struct.error, KeyError, UnicodeError, OverflowError,
+  SyntaxError,
+)  # fmt: skip
+
+
+def read(path: Path) -> Sequences:
+  """The sequences of a file.
+
+  Raises:
+    BadData: file and reason.
+  """
+  held = arrays(path)
+  name = str(path)
+  missing = [one for one in _NEEDED if one not in held]
+  if missing:
+    raise BadData(
+      f'{name}: has no array {" and no ".join(missing)}; it has '
+      f'{", ".join(held) or "none"}'
+    )
+  inputs, lengths = steps_of(name, held)
+  count = len(lengths)
+  split = _split(name, held.get('split'), count)
+  padded = held['inputs'].ndim == 3
+  flat, every_step = _flat(name, held, lengths, padded)
+  targets, classes = _targets(name, flat, held.get('classes'))
+  return checked(
+    name,
+    Sequences(inputs, lengths, targets, every_step, classes, part=split),
+  )
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+  """The arrays of a file by name.
+
+  Raises:
+    BadData: file and reason: it is no `.npz`, damaged, larger than it may be;
+      an array of objects, or one that has no meaning here.
+  """
+  try:
+    content = files.read(path, LARGEST)
+  except StoreError as error:
+    raise BadData(str(error)) from error
+  except OSError as error:
+    raise BadData(f'{path}: {error.strerror}') from error
+  try:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+      return _members(archive)
+  except _DAMAGE as error:
+    said = ' '.join(str(error).split()) or type(error).__name__
+    if isinstance(error, zipfile.BadZipFile | zlib.error | EOFError):
+      said = f'no .npz, or damaged ({said})'
+    raise BadData(f'{path}: {said}') from error
+
+
+def _members(archive):
+  held: dict[str, np.ndarray] = {}
+  left = LARGEST
+  for member in archive.infolist():
+    title = member.filename.removesuffix('.npy')
+    if title not in (*_NEEDED, *_OPTIONAL) or title == member.filename:
+      raise ValueError(
+        f'array {title[:80]!r} has no meaning; known are '
+        f'{", ".join((*_NEEDED, *_OPTIONAL))}'
+      )
+    if title in held:
+      raise ValueError(f'array {title} is there twice')
+    size, packed = member.file_size, member.compress_size
+    if size > left:
+      raise ValueError(f'more than {LARGEST:,} bytes of arrays')
+    if size > max(_FREE, _RATIO * packed):
+      raise ValueError(
+        f'array {title} becomes {size:,} bytes of {packed:,}; data that pack '
+        'so well are stored by np.savez, not packed'
+      )
+    left -= size
+    with archive.open(member) as file:
+      held[title] = _array(title, file, size)
+  return held
+
+
+def _array(title, file, size):
+  """One array of exactly the bytes that its head promises."""
+  version = np.lib.format.read_magic(file)
+  heads = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+  }
+  if version not in heads:
+    raise ValueError(f'array {title}: a .npy of version {version}')
+  try:
+    shape, fortran, dtype = heads[version](file, max_header_size=_LONGEST_HEAD)
+  except _DAMAGE as error:
+    raise ValueError(f'array {title}: its head is damaged') from error
+  if dtype.hasobject:
+    raise ValueError(
+      f'array {title} holds Python objects, which are not read: give numbers, '
+      'or words of one length (dtype U)'
+    )
+  if dtype.kind not in f'{_NUMBERS}US':
+    raise ValueError(f'array {title} is of {dtype}; it must be numbers or text')
+  if min(shape, default=1) < 0 or dtype.itemsize == 0:
+    raise ValueError(f'array {title} has shape {shape} of {dtype}')
+  wanted = math.prod(shape) * dtype.itemsize
+  if file.tell() + wanted != size:
+    raise ValueError(
+      f'array {title}: {size - file.tell():,} bytes where shape {list(shape)} '
+      f'of {dtype} takes {wanted:,}'
+    )
+  content = file.read(wanted + 1)
+  if len(content) != wanted:
+    raise ValueError(f'array {title}: cut short')
+  flat = np.frombuffer(content, dtype)
+  if dtype.kind == 'U' and not _is_text(flat):
+    raise ValueError(f'array {title} holds what is no text')
+  return flat.reshape(shape, order='F' if fortran else 'C')
+
+
+def _is_text(flat):
+  """Tells whether all characters of an array of text are some."""
+  points = flat.view(flat.dtype.str.replace(f'U{flat.itemsize // 4}', 'u4'))
+  high = points > 0x10FFFF
+  return not (high | ((points >= 0xD800) & (points < 0xE000))).any()
+
+
+def steps_of(
+  name: str, held: dict[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+  """Inputs `[S, F]` and lengths `[N]` of padded or joined sequences.
+
+  Args:
+    name: of the file, for messages.
+    held: its arrays, 'inputs' among them.
+
+  Raises:
+    BadData: other shapes; lengths that are not those of the inputs.
+  """
+  inputs, lengths = held['inputs'], held.get('lengths')
+  said = f'{name}: inputs are {inputs.dtype} {list(inputs.shape)}'
+  if inputs.dtype.kind not in _NUMBERS or not inputs.size:
+    raise BadData(f'{said}; they must be numbers')
+  if inputs.ndim not in (2, 3) or (inputs.ndim == 2 and lengths is None):
+    raise BadData(
+      f'{said}; they must be [N, T, F], or [S, F] with lengths: of one feature '
+      'F is 1'
+    )
+  if lengths is None:
+    lengths = np.full(len(inputs), inputs.shape[1])
+  if lengths.dtype.kind not in 'iu' or lengths.ndim != 1:
+    raise BadData(
+      f'{name}: lengths are {lengths.dtype} {list(lengths.shape)}; they must '
+      'be whole numbers [N]'
+    )
+  most = inputs.shape[1] if inputs.ndim == 3 else len(inputs)
+  bad = (lengths < 1) | (lengths > most)
+  if bad.any():
+    one = int(np.argmax(bad))
+    raise BadData(
+      f'{name}: length {lengths[one]} of sequence {one} must be 1 to {most:,}'
+    )
+  lengths = lengths.astype(np.int64)
+  if inputs.ndim == 2:
+    if lengths.sum() != len(inputs):
+      raise BadData(
+        f'{name}: lengths add up to {lengths.sum():,} where inputs have '
+        f'{len(inputs):,} steps'
+      )
+    return _plain(inputs), lengths
+  if len(lengths) != len(inputs):
+    raise BadData(
+      f'{name}: {len(lengths):,} lengths of {len(inputs):,} sequences'
+    )
+  return _plain(_joined(inputs, lengths)), lengths
+
+
+def _joined(padded, lengths):
+  """`[N, T, ...]` without what is past each length, as `[S, ...]`."""
+  inside = np.arange(padded.shape[1]) < lengths[:, None]
+  return padded[inside]
+
+
+def _plain(values):
+  """Numbers in a type that every later step can bear; not to be written to."""
+  if values.dtype.kind != 'f':
+    values = values.astype(np.float64)
+  elif values.dtype.itemsize not in (4, 8) or not values.dtype.isnative:
+    values = values.astype(np.float64)
+  values = np.ascontiguousarray(values)
+  values.flags.writeable = False
+  return values
+
+
+def _flat(name, held, lengths, padded):
+  """Targets `[N, ...]`, or `[S, ...]` and that each step has one."""
+  targets = held['targets']
+  count, steps = len(lengths), int(lengths.sum())
+  longest = held['inputs'].shape[1] if padded else None
+  shape, floats = targets.shape, targets.dtype.kind == 'f'
+  at_end, at_steps = shape[:1] == (count,), False
+  if padded:
+    at_steps = shape[:2] == (count, longest)
+    at_end &= targets.ndim == 1 or floats and targets.ndim == 2
+    if at_end and at_steps:
+      raise BadData(
+        f'{name}: targets {list(shape)} are either {longest} numbers of each '
+        f'sequence or one at each of {longest} steps: write '
+        f'[{count}, {longest}, 1] for every step, or pad inputs by one more '
+        'step'
+      )
+    at_steps &= targets.ndim == 2 or floats and targets.ndim == 3
+  else:
+    at_steps = shape[:1] == (steps,) and steps != count
+    inner = targets.ndim == 1 or floats and targets.ndim == 2
+    at_end, at_steps = at_end and inner, at_steps and inner
+  if not (at_end or at_steps):
+    whole = f'[{count}, {longest}]' if padded else f'[{steps}]'
+    raise BadData(
+      f'{name}: targets are {targets.dtype} {list(shape)}; of {count} '
+      f'sequences they must be [{count}], or {whole} for every step; floats '
+      'may have one axis more'
+    )
+  if at_steps and padded:
+    targets = _joined(targets, lengths)
+  return targets, at_steps
+
+
+def _targets(name, flat, named):
+  """Classes and their names, or numbers and ()."""
+  kind = flat.dtype.kind
+  if kind == 'f':
+    if named is not None:
+      raise BadData(
+        f'{name}: targets are {flat.dtype}, numbers to be predicted, and '
+        'classes names classes: for these store whole numbers'
+      )
+    return _plain(flat).reshape(len(flat), -1), ()
+  names = None if named is None else words_of(name, 'classes', named)
+  if names is not None and len({*names}) != len(names):
+    raise BadData(f'{name}: classes has a name twice')
+  if kind in 'US':
+    words = words_of(name, 'targets', flat)
+    names = sorted({*words}) if names is None else names
+    place = {word: i for i, word in enumerate(names)}
+    if odd := next((word for word in words if word not in place), None):
+      raise BadData(f'{name}: target {odd!r} is not among classes')
+    return np.array([place[word] for word in words], np.int64), tuple(names)
+  if kind == 'b':
+    names = ['False', 'True'] if names is None else names
+  most = len(names) if names is not None else int(flat.max()) + 1
+  bad = (flat < 0) | (flat >= most)
+  if bad.any():
+    raise BadData(
+      f'{name}: target {flat[bad][0]} of {flat.dtype} must be a class, 0 to '
+      f'{most - 1}; numbers to be predicted are floats'
+    )
+  flat = flat.astype(np.int64)
+  if names is None:
+    there = np.unique(flat)
+    if len(there) < min(most, 10**6):
+      absent = int(np.setdiff1d(np.arange(min(most, 10**6)), there)[0])
+      raise BadData(
+        f'{name}: targets are whole numbers and so classes, 0 to {most - 1}, '
+        f'but none is {absent}; numbers to be predicted are floats'
+      )
+    names = [str(i) for i in range(min(most, 10**6))]
+  return flat, tuple(names)
+
+
+def words_of(name: str, title: str, array: np.ndarray) -> list[str]:
+  """The words of an array of text `[n]`.
+
+  Raises:
+    BadData: it is no such array; a word that is empty or cannot be printed.
+  """
+  if array.dtype.kind not in 'US' or array.ndim != 1:
+    raise BadData(
+      f'{name}: {title} is {array.dtype} {list(array.shape)}; it must be text '
+      'in one row'
+    )
+  if array.dtype.kind == 'S':
+    try:
+      array = np.char.decode(array, 'utf-8')
+    except UnicodeDecodeError:
+      raise BadData(f'{name}: {title} is not UTF-8') from None
+  found = [str(word) for word in array]
+  for word in {*found}:
+    if not word or not word.isprintable() or len(word) > 100:
+      raise BadData(
+        f'{name}: {title}: {word[:100]!r} is no name: 1 to 100 characters that '
+        'can be printed'
+      )
+  return found
+
+
+def part_of(word: str) -> int:
+  """The place in `PARTS` of a word for a part.
+
+  Raises:
+    ValueError: the words there are.
+  """
+  plain = word.strip().lower()
+  plain = _WORDS.get(plain, plain)
+  if plain not in PARTS:
+    raise ValueError(f'{word!r} is no part; parts are {", ".join(PARTS)}')
+  return PARTS.index(plain)
+
+
+def _split(name, array, count):
+  if array is None:
+    return None
+  words = words_of(name, 'split', array)
+  if len(words) != count:
+    raise BadData(f'{name}: split has {len(words):,} words of {count:,}')
+  try:
+    return np.array([part_of(word) for word in words])
+  except ValueError as error:
+    raise BadData(f'{name}: split: {error}') from None

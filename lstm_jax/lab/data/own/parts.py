@@ -1,0 +1,100 @@
+"""Parts of sequences that their file does not divide.
+
+Drawn by a hash of each sequence's own numbers: the same on every machine,
+whatever their order in the file. Sequences that are equal stay in one part.
+"""
+
+import hashlib
+
+import numpy as np
+
+from lstm_jax.lab.data.files.errors import BadData
+from lstm_jax.lab.data.own.sequences import PARTS, Sequences, plain
+
+_TRAIN, _VALID, _TEST = range(3)
+
+
+def parts_of(
+  name: str, held: Sequences, valid: float, test: float, seed: int
+) -> tuple[dict[str, np.ndarray], str]:
+  """The parts of sequences, those of the file or drawn ones.
+
+  Args:
+    name: of the file, for messages.
+    held: the sequences.
+    valid, test: shares of the parts that are drawn.
+    seed: of the draw.
+
+  Returns:
+    ('train', 'valid', 'test' -> `[n]` indices, words for the report).
+
+  Raises:
+    BadData: too few different sequences, of a class or of all.
+  """
+  if held.part is None:
+    part = np.full(len(held.lengths), _TRAIN)
+    _draw(name, held, part, {_TEST: test, _VALID: valid}, seed)
+    how = f'drawn, {_stratified(held)}seed {seed}, the same on every machine'
+  elif not (held.part == _VALID).any():
+    part = np.array(held.part, int)
+    _draw(name, held, part, {_VALID: valid}, seed)
+    how = (
+      'test as the file says; the validation part is drawn from what the file '
+      f'trains on, {_stratified(held)}seed {seed}, the same on every machine'
+    )
+  else:
+    part, how = held.part, 'as the file says'
+  found = {word: np.flatnonzero(part == at) for at, word in enumerate(PARTS)}
+  sizes = [f'{len(found[word]):,}' for word in PARTS]
+  said = '{} to train, {} to validate, {} to test; '.format(*sizes) + how
+  return found, said
+
+
+def _stratified(held):
+  by_class = held.classes and not held.every_step
+  return 'class by class, ' if by_class else ''
+
+
+def _draw(name, held, part, shares, seed):
+  """Moves shares of what trains, class by class, into other parts."""
+  alike = np.zeros(len(part), int)
+  if held.classes and not held.every_step:
+    alike = held.targets
+  marks = _marks(held, seed)
+  for of in np.unique(alike):
+    mine = np.flatnonzero((alike == of) & (part == _TRAIN))
+    whose = f' of class {held.classes[of]}' if alike.any() else ''
+    different: dict[bytes, list[int]] = {}
+    for i in sorted(mine.tolist(), key=lambda i: marks[i]):
+      different.setdefault(marks[i], []).append(i)
+    if len(different) <= len(shares):
+      raise BadData(
+        f'{name}: {len(different)} different sequences{whose}: to draw '
+        f'{" and ".join(PARTS[at] for at in shares)} parts takes '
+        f'{len(shares) + 1}; say in the file which part each is in'
+      )
+    order, left = iter(different.values()), len(different)
+    for number, (at, share) in enumerate(shares.items()):
+      wanted, taken = max(1, round(share * len(mine))), 0
+      # One for each part that is still to come, and one to train.
+      while taken < wanted and left > len(shares) - number:
+        some = next(order)
+        part[some] = at
+        taken, left = taken + len(some), left - 1
+
+
+def _marks(held, seed):
+  """`[N]` a hash of the seed and of all that a sequence is."""
+  head = f'{seed}/'.encode()
+  wide = '<i8' if held.classes else '<f8'
+  found = []
+  for one, (start, length) in enumerate(
+    zip(held.starts, held.lengths, strict=True)
+  ):
+    steps = slice(start, start + length)
+    mark = hashlib.sha256(head)
+    mark.update(plain(held.inputs[steps], '<f8').tobytes())
+    targets = held.targets[steps] if held.every_step else held.targets[one]
+    mark.update(plain(targets, wide).tobytes())
+    found.append(mark.digest())
+  return found

@@ -1,0 +1,214 @@
+"""Sequences of one's own in one form, whatever file they come from.
+
+Letters: N sequences, S steps of all of them together, F features of a step, K
+numbers of a target.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm_jax.lab.data.files.errors import BadData
+
+PARTS = ('train', 'valid', 'test')
+FEWEST = 10  # sequences
+MOST_CLASSES = 1_000
+# Numbers in memory once every sequence is as long as the longest.
+MOST_NUMBERS = 2**31
+_LARGEST = float(np.finfo(np.float32).max)
+_PIECE = 2**16  # steps at a time
+_DIGITS = 12
+
+
+class Sequences(NamedTuple):
+  """Sequences, what is asked of each, and the part it belongs to.
+
+  Attributes:
+    inputs: `[S, F]` numbers, the steps of one sequence after those of another.
+    lengths: `[N]` int64, their sum S.
+    targets: `[N]` int64 classes or `[N, K]` float64; `[S]` or `[S, K]` where
+      each step has one.
+    every_step: whether each step has a target.
+    classes: names of the classes, () where targets are numbers.
+    features: names of the F features, () where they have none.
+    outputs: names of the K numbers, () where they have none.
+    part: `[N]` places in `PARTS`, None where the file does not say.
+    names: what messages call the sequences; () by their place, from 0.
+  """
+
+  inputs: np.ndarray
+  lengths: np.ndarray
+  targets: np.ndarray
+  every_step: bool
+  classes: tuple[str, ...] = ()
+  features: tuple[str, ...] = ()
+  outputs: tuple[str, ...] = ()
+  part: np.ndarray | None = None
+  names: tuple[str, ...] = ()
+
+  @property
+  def starts(self) -> np.ndarray:
+    """`[N]` the first step of each sequence."""
+    return np.cumsum(self.lengths) - self.lengths
+
+
+def digests(held: Sequences) -> dict[str, str]:
+  """Says what data are, so that no others are taken for them.
+
+  The numbers count: a file's name, place and compression do not, nor whether it
+  holds them in 32 or 64 bits.
+
+  Returns:
+    'inputs' as NxSxF and 12 digits of a SHA-256, 'targets' as what they are and
+    digits, 'split' as 'drawn', or 'given' and digits.
+  """
+  steps, features = held.inputs.shape
+  inputs = hashlib.sha256(held.lengths.astype('<i8').tobytes())
+  for piece in pieces(held.inputs):
+    inputs.update(plain(piece, '<f8').tobytes())
+  kind = f'{len(held.classes)}-classes' if held.classes else 'numbers'
+  kind += '-a-step' * held.every_step
+  targets = hashlib.sha256(repr((kind, held.classes)).encode())
+  wide = '<i8' if held.classes else '<f8'
+  targets.update(plain(held.targets, wide).tobytes())
+  split = 'drawn'
+  if held.part is not None:
+    content = held.part.astype('u1').tobytes()
+    split = f'given-{hashlib.sha256(content).hexdigest()[:_DIGITS]}'
+  head = f'{len(held.lengths)}x{steps}x{features}'
+  return {
+    'inputs': f'{head}-{inputs.hexdigest()[:_DIGITS]}',
+    'targets': f'{kind}-{targets.hexdigest()[:_DIGITS]}',
+    'split': split,
+  }
+
+
+def plain(values: np.ndarray, dtype: str) -> np.ndarray:
+  """Numbers whose bytes are equal where they are: -0.0 is 0.0."""
+  return values.astype(dtype) + np.zeros((), dtype)
+
+
+def pieces(inputs: np.ndarray) -> Iterator[np.ndarray]:
+  """Steps, some thousands at a time."""
+  for at in range(0, len(inputs), _PIECE):
+    yield inputs[at : at + _PIECE]
+
+
+def checked(name: str, held: Sequences) -> Sequences:
+  """Returns sequences that can be trained on.
+
+  Args:
+    name: of the file, for messages.
+    held: what was read.
+
+  Raises:
+    BadData: too few or too long sequences; an input or target that is no finite
+      number; targets that are all the same; a class without an example; a part
+      without a sequence, or without one of a class.
+  """
+  count = len(held.lengths)
+  if count < FEWEST:
+    raise BadData(f'{name}: {count} sequences; it takes at least {FEWEST}')
+  check_inputs(name, held)
+  if held.classes:
+    _check_classes(name, held)
+  else:
+    _check_numbers(name, held)
+  if held.part is not None:
+    _check_parts(name, held)
+  return held
+
+
+def check_inputs(name: str, held: Sequences) -> None:
+  """Checks the inputs alone, of further sequences too; raises as `checked`."""
+  count, longest = len(held.lengths), int(held.lengths.max())
+  total = count * longest * held.inputs.shape[1]
+  if total > MOST_NUMBERS:
+    raise BadData(
+      f'{name}: {count:,} sequences, the longest of {longest:,} steps, are '
+      f'{total:,} numbers once all are as long; at most {MOST_NUMBERS:,} fit: '
+      'cut or thin out the long ones'
+    )
+  at = 0
+  for piece in pieces(held.inputs):
+    bad = ~(np.abs(piece) <= _LARGEST)  # not a number, too
+    if bad.any():
+      step, feature = np.argwhere(bad)[0]
+      raise BadData(
+        f'{name}: {_feature(held, feature)} of {_place(held, at + step)} is '
+        f'{piece[step, feature]}; inputs must be finite numbers of float32'
+      )
+    at += len(piece)
+
+
+def _feature(held, feature):
+  return held.features[feature] if held.features else f'feature {feature}'
+
+
+def _place(held, step):
+  """Names the sequence of a step, and the step within it."""
+  one = int(np.searchsorted(held.starts, step, 'right')) - 1
+  return f'{sequence(held, one)}, step {step - held.starts[one]:,}'
+
+
+def sequence(held: Sequences, one: int) -> str:
+  """The words for a sequence."""
+  return f'sequence {held.names[one] if held.names else one}'
+
+
+def _check_classes(name, held):
+  count = len(held.classes)
+  if count < 2:
+    only = held.classes[0] if held.classes else 'none'
+    raise BadData(f'{name}: one class ({only}); it takes two')
+  if count > MOST_CLASSES:
+    raise BadData(
+      f'{name}: {count:,} classes, at most {MOST_CLASSES:,}; where targets are '
+      'numbers to be predicted, store them as floats'
+    )
+  there = np.bincount(held.targets, minlength=count)
+  if not there.all():
+    raise BadData(
+      f'{name}: class {held.classes[int(np.argmin(there))]} has no example; '
+      f'{count} classes are 0 to {count - 1}, each with some'
+    )
+
+
+def _check_numbers(name, held):
+  bad = ~(np.abs(held.targets) <= _LARGEST)
+  if bad.any():
+    row = int(np.argwhere(bad)[0][0])
+    where = _place(held, row) if held.every_step else sequence(held, row)
+    raise BadData(
+      f'{name}: the target of {where} is {held.targets[bad][0]}; targets must '
+      'be finite numbers of float32'
+    )
+  same = np.ptp(held.targets, axis=0) == 0
+  if same.any():
+    which = int(np.argmax(same))
+    words = held.outputs[which] if held.outputs else f'target {which}'
+    raise BadData(
+      f'{name}: {words} is {held.targets[0, which]:g} everywhere: there is '
+      'nothing to learn'
+    )
+
+
+def _check_parts(name, held):
+  of_step = np.repeat(held.part, held.lengths) if held.every_step else held.part
+  for at, part in enumerate(PARTS):
+    if not (held.part == at).any():
+      if part == 'valid':
+        continue  # it is drawn from those that train
+      raise BadData(f'{name}: split: no sequence is in part {part}')
+    if not held.classes or part == 'valid':
+      continue
+    there = np.bincount(
+      held.targets[of_step == at], minlength=len(held.classes)
+    )
+    if not there.all():
+      raise BadData(
+        f'{name}: split: part {part} has no example of class '
+        f'{held.classes[int(np.argmin(there))]}'
+      )

@@ -1,0 +1,220 @@
+"""Data of one's own, by the command: compared, continued, refused, reported."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from experiments import report, sweep
+from lstm_jax.lab.store import faults, trial_records
+from lstm_jax.lab.store.folder import open_folder
+from tests import own_data
+
+# Of everything the least: programs are shared by all tests of this file.
+SMALL = '--budget=2 --hidden=2 --set=learner.kernel=xla'.split()
+
+
+def run(task, out, *more, seeds=2):
+  words = ['sweep', f'--task={task}', f'--out={out}', '--progress=none']
+  return sweep.main([*words, f'--seeds={seeds}', *SMALL, *more])
+
+
+@pytest.fixture(scope='module')
+def compared(tmp_path_factory):
+  """A folder in which RNN and LSTM were compared on a `.npz`, and the file."""
+  place = tmp_path_factory.mktemp('own')
+  path = own_data.npz(place / 'mine.npz')
+  assert run(path, place / 'run') == 0
+  return place / 'run', path
+
+
+def test_one_command_compares_rnn_and_lstm(compared, capsys):
+  out, path = compared
+  assert run(path, out) == 0  # it says again what there is
+  said = capsys.readouterr().out
+  assert 'flags cell=srn' in said and 'flags cell=lstm' in said
+  sentence = ' '.join(said[said.index('mine.npz: ') :].split())
+  assert 'simple network' in sentence and 'LSTM' in sentence
+  assert 'means of 2 seeds' in sentence and 'without recurrence: ' in sentence
+  records, problems = trial_records.read_records(open_folder(out))
+  assert len(records) == 4 and not problems
+  for record in records.values():
+    details = record['details']
+    assert set(details['levels']) == {
+      'majority class',
+      'softmax regression on mean and length',
+      'softmax regression on the last step',
+    }
+    assert np.sum(details['confusion']) == 4
+    assert len(record['curves']['valid_accuracy']) == 2
+    assert details['facts']['parts'].startswith('16 to train, 4 to validate')
+    assert 'over seeds alone' in details['facts']['test part']
+  page = (out / 'report.html').read_text('utf-8')
+  text = (out / 'report.md').read_text('utf-8')
+  for word in ('level: majority class', 'drawn, class by class', '95 %'):
+    assert word in page and word in text, word
+  assert str(path.parent) not in page + text + (out / 'plan.json').read_text()
+  for figure in ('curves', 'confusion'):
+    assert list((out / 'figures').glob(f'report-{figure}-*.svg')), figure
+
+
+def test_the_command_of_the_report_is_the_same_plan(compared, capsys):
+  out, path = compared
+  text = (out / 'report.md').read_text('utf-8')
+  (line,) = re.findall(r'--task=mine.npz (.*--cell=srn.*)', text)
+  capsys.readouterr()
+  words = [f'--task={path}', *line.split(), '--out=x', '--dry_run']
+  assert sweep.main(['sweep', *words]) == 0
+  planned = open_folder(out).trials
+  assert f'{len(planned) // 2} trials, 1 programs' in capsys.readouterr().out
+
+
+def test_a_file_that_lies_elsewhere_goes_on(compared, tmp_path, capsys):
+  out, path = compared
+  elsewhere = tmp_path / 'mine.npz'
+  with np.load(path) as held:  # packed: other bytes, the same numbers
+    np.savez_compressed(elsewhere, **held)
+  assert run(elsewhere, out) == 0
+  assert 'Nothing left to do' in capsys.readouterr().out
+
+
+def test_a_file_that_has_changed_is_another_plan(compared, tmp_path, capsys):
+  out, _ = compared
+  y = own_data.classes()
+  y[:2] = 1 - y[:2]
+  assert run(own_data.npz(tmp_path / 'mine.npz', targets=y), out) == 2
+  said = capsys.readouterr().err
+  assert 'holds another plan' in said and 'task_options' not in said
+  assert re.search(r'targets: "2-classes-\w+" in the folder, "2-cl', said)
+  assert 'inputs: "' not in said
+  x = own_data.inputs()[:, :, :1]
+  assert run(own_data.npz(tmp_path / 'mine.npz', inputs=x), out) == 2
+  assert re.search(r'inputs: "24x\d+x2-\w+" in', capsys.readouterr().err)
+
+
+def test_a_report_needs_no_file(compared, monkeypatch, tmp_path):
+  out, path = compared
+  monkeypatch.chdir(tmp_path)
+  # Not even where another one lies at hand.
+  (tmp_path / 'mine.npz').write_bytes(b'not one')
+  before = (out / 'report.md').read_text('utf-8')
+  moved = path.rename(tmp_path / 'gone')
+  try:
+    assert report.main(['report', str(out)]) == 0
+  finally:
+    moved.rename(path)
+  assert (out / 'report.md').read_text('utf-8') == before
+  assert 'without recurrence' in before
+
+
+@pytest.mark.parametrize(
+  ('asked', 'metric', 'level'),
+  [
+    ('target', 'test_loss', 'ridge regression on the last step'),
+    ('step_label', 'test_accuracy', 'softmax regression on a step alone'),
+    ('step_target', 'test_loss', 'ridge regression on a step alone'),
+  ],
+)
+def test_tables_of_every_kind(asked, metric, level, tmp_path):
+  path = own_data.csv(tmp_path / 'mine.csv', asked=asked, split=True)
+  out = tmp_path / 'run'
+  assert run(path, out, '--cell=srn', seeds=1) == 0
+  ((_, record),) = trial_records.read_records(open_folder(out))[0].items()
+  assert record['status'] == 'budget' and record['metrics'][metric] >= 0
+  details = record['details']
+  assert level in details['levels']
+  steps = own_data.lengths()
+  tested = [i for i in range(24) if i // 2 % 5 == 3]
+  if asked.startswith('step_'):
+    assert record['metrics']['test_total'] == steps[tested].sum() or (
+      asked == 'step_target'
+    )
+  else:
+    assert record['metrics']['test_total'] == len(tested)
+  if asked == 'step_label':
+    assert np.sum(details['confusion']) == steps[tested].sum()
+  assert details['facts']['parts'].endswith('as the file says')
+  assert 'x, y' in details['facts']['data']
+
+
+def test_sounds(tmp_path, monkeypatch):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  place = own_data.sounds(tmp_path / 'birds')
+  out = tmp_path / 'run'
+  options = ['--cell=srn', '--set=task.hop=50']
+  assert run(place, out, *options, seeds=1) == 0
+  opened = open_folder(out)
+  ((_, record),) = trial_records.read_records(opened)[0].items()
+  assert record['details']['classes'] == ['high', 'low']
+  assert (
+    'log_mel of 25 ms every 50 ms' in record['details']['facts']['features']
+  )
+  (setting,) = opened.trials.values()
+  assert setting.task == 'sounds:birds'
+  assert dict(setting.task_options)['inputs'].startswith('12x4s-')
+
+
+@pytest.mark.parametrize(
+  ('make', 'code', 'words'),
+  [
+    (
+      lambda place: own_data.npz(place / 'a.npz', lengths=None, targets=None),
+      faults.Exit.BAD_DATA,
+      'a.npz: has no array targets; it has inputs',
+    ),
+    (lambda place: place / 'none.npz', 2, 'no such file or folder; data of'),
+    (lambda place: place / 'none' / 'x', 2, 'no such file or folder; data of'),
+    (
+      lambda place: own_data.csv(place / 'a.tsv'), 2, 'is no .npz and no .csv'
+    ),
+    (lambda place: 'sounds:birds', 2, 'no such file or folder'),
+    (lambda place: place, faults.Exit.BAD_DATA, '0 class folders with sounds'),
+    (lambda place: 'tfds:none', faults.Exit.NO_DATA, 'nothing is prepared in'),
+  ],
+)  # fmt: skip
+def test_what_cannot_be_is_one_line_before_jax(
+  make, code, words, tmp_path, capsys, monkeypatch
+):
+  monkeypatch.setenv('LSTM_JAX_DATA', str(tmp_path / 'data'))
+  out = tmp_path / 'run'
+  assert run(make(tmp_path), out) == code
+  said = capsys.readouterr().err
+  assert said.count('\n') == 1 and said.startswith('sweep: '), said
+  assert words in said
+  assert not out.exists()
+
+
+def test_two_files_of_one_name(tmp_path, capsys):
+  for name, seed in (('a', 0), ('b', 1)):
+    (tmp_path / name).mkdir()
+    own_data.npz(tmp_path / name / 'x.npz', inputs=own_data.inputs(seed))
+  both = f'{tmp_path}/a/x.npz,{tmp_path}/b/x.npz'
+  assert run(both, tmp_path / 'run') == 2
+  assert 'is called x.npz as well; rename one' in capsys.readouterr().err
+
+
+def test_an_option_of_the_file_is_no_flag(tmp_path, capsys):
+  path = own_data.npz(tmp_path / 'a.npz')
+  assert run(path, tmp_path / 'run', '--set=task.inputs=x') == 2
+  assert 'has no inputs' in capsys.readouterr().err
+  assert run(path, tmp_path / 'run', '--set=task.valid=0.9') == 2
+  assert 'their sum below 1' in capsys.readouterr().err
+  assert not (tmp_path / 'run').exists()
+
+
+def test_names_are_those_that_a_table_bears(tmp_path, capsys):
+  path = own_data.npz(tmp_path / 'my data,é.npz')
+  moved = path.rename(tmp_path / 'my data é.NPZ')
+  assert run(moved, tmp_path / 'run', '--dry_run') == 0
+  assert 'my_data_é.npz srn' in capsys.readouterr().out
+  long = moved.rename(path.with_name('x' * 90 + '.npz'))
+  assert run(long, tmp_path / 'run', '--dry_run') == 2
+  assert 'at most 80 characters is needed' in capsys.readouterr().err
+
+
+def test_the_plan_says_what_the_file_is(compared):
+  out, _ = compared
+  plan = json.loads((out / 'plan.json').read_text('utf-8'))
+  text = json.dumps(plan)
+  assert '"mine.npz": "inputs 24x' in text

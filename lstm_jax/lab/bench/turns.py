@@ -13,6 +13,7 @@ if __name__ == '__main__':
   mains.listen()
 
 
+import functools
 import json
 import math
 import os
@@ -20,14 +21,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+import types
 from pathlib import Path
 
 from absl import flags
 from scipy import stats
 
-from lstm_jax.lab.plan.text_columns import item, show
-from lstm_jax.lab.run import xla_flags
+from lstm_jax.lab.plan import parsers, values
+from lstm_jax.lab.plan.text_columns import item
+from lstm_jax.lab.run import command, xla_flags
 from lstm_jax.lab.store import faults, files, provenance
 
 _HELP = """\
@@ -55,27 +57,52 @@ class Failed(Exception):
   """A command of one of the checkouts ended with an error."""
 
 
-@mains.guarded('bench_turns')
-def main(argv: Sequence[str] | None = None) -> int:
+def define() -> flags.FlagValues:
+  """The flags, at their defaults."""
+  defined = flags.FlagValues()
+  several = functools.partial(values.integer, low=2)
+  for name, kind, function, default, words in (
+    ('before', 'place', values.place, None, 'folder of the other checkout'),
+    ('turns', 'int', several, 7, 'turns of both'),
+    (
+      'compiles', 'int', values.integer, 5,
+      'compilations of each program in a turn; the best counts',
+    ),
+    ('only', 'list', parsers.words(_MEASURES), (*_MEASURES,), 'what to time'),
+    (
+      'record', 'place', values.place, None,
+      'also write the figures to this JSON file',
+    ),
+  ):  # fmt: skip
+    parsers.define(defined, name, kind, function, words, default)
+  parsers.switch(defined, 'help', 'print this')
+  return defined
+
+
+def usage() -> str:
+  """The text of `--help`."""
+  lines, defined = [_HELP], define()
+  for name in defined:
+    lines += item(f'--{name}', defined[name].help)
+  return '\n'.join([*lines, '', faults.EXIT_CODES])
+
+
+def _read(defined, words):
+  parsers.no_words(words)
+  given = types.SimpleNamespace(**{n: defined[n].value for n in define()})
+  before = Path(given.before or '').resolve()
+  if not given.before or not list(before.glob('experiments/bench*')):
+    raise values.Refused(
+      f'--before={given.before or ""}: no checkout of lstm_jax'
+    )
+  given.before = before
+  return given
+
+
+def _act(given):
   """Prints the ratios; returns the exit code."""
-  argv = sys.argv if argv is None else argv
-  if '--help' in argv or '-h' in argv:
-    return show(usage())
   try:
-    given = define()
-    given(argv)
-    before = Path(given.before).resolve()
-    if not given.before or not list(before.glob('experiments/bench*')):
-      raise ValueError(f'--before={given.before}: no checkout of lstm_jax')
-    for word in given.only:
-      if word not in _MEASURES:
-        choices = ', '.join(_MEASURES)
-        raise ValueError(f'--only={word}: choose from {choices}')
-  except (flags.Error, ValueError) as error:
-    mains.say('bench_turns', str(error))
-    return 2
-  try:
-    taken = _turns(before, given.only, given.turns, given.compiles)
+    taken = _turns(given.before, given.only, given.turns, given.compiles)
   except Failed as failed:
     mains.say('bench_turns', str(failed))
     return 3
@@ -87,44 +114,13 @@ def main(argv: Sequence[str] | None = None) -> int:
       'provenance': made_by,
       'turns': given.turns,
       'compiles': given.compiles,
-      'before': _commit(before),
+      'before': _commit(given.before),
       'after': _commit(_HERE),
       'rows': rows,
     }
     text = json.dumps(figures, indent=1) + '\n'
     files.write(given.record, text.encode())
   return 0
-
-
-def define() -> flags.FlagValues:
-  """The flags, at their defaults."""
-  defined = flags.FlagValues()
-  flags.DEFINE_string(
-    'before', '', 'folder of the other checkout', flag_values=defined
-  )
-  flags.DEFINE_integer(
-    'turns', 7, 'turns of both', lower_bound=2, flag_values=defined
-  )
-  flags.DEFINE_integer(
-    'compiles', 5, 'compilations of each program in a turn; the best counts',
-    lower_bound=1, flag_values=defined,
-  )  # fmt: skip
-  flags.DEFINE_list(
-    'only', list(_MEASURES), 'what to time', flag_values=defined
-  )
-  flags.DEFINE_string(
-    'record', '', 'also write the figures to this JSON file',
-    flag_values=defined,
-  )  # fmt: skip
-  return defined
-
-
-def usage() -> str:
-  """The text of `--help`."""
-  lines, defined = [_HELP], define()
-  for name in defined:
-    lines += item(f'--{name}', defined[name].help)
-  return '\n'.join([*lines, '', faults.EXIT_CODES])
 
 
 def _turns(before, only, turns, compiles):
@@ -255,6 +251,9 @@ def _commit(place):
   )  # fmt: skip
   return done.stdout.strip() or None
 
+
+_COMMAND = command.Command('bench_turns', define, usage, _read, _act)
+main = mains.guarded('bench_turns')(functools.partial(command.run, _COMMAND))
 
 if __name__ == '__main__':
   mains.run(main)

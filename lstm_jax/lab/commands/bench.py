@@ -7,7 +7,7 @@ several repeats counts, as a process that shares its core only gets slower.
 
 import functools
 import json
-import sys
+import types
 from collections.abc import Sequence
 
 from absl import flags
@@ -15,9 +15,9 @@ from absl import flags
 from lstm_jax.lab.bench import epochs as bench_epochs
 from lstm_jax.lab.bench import forms, learners, libraries, rows
 from lstm_jax.lab.bench import layers as bench_layers
-from lstm_jax.lab.plan import values
-from lstm_jax.lab.plan.text_columns import item, show
-from lstm_jax.lab.run import mains, xla_flags
+from lstm_jax.lab.plan import parsers, values
+from lstm_jax.lab.plan.text_columns import item
+from lstm_jax.lab.run import command, mains, xla_flags
 from lstm_jax.lab.store import faults, files, provenance
 
 _HELP = """\
@@ -31,124 +31,102 @@ counts. Other work on the machine makes every figure worse: stop it first.
                                                flax, haiku, equinox
   python -m experiments.bench --epochs=imdb    an epoch against Keras and torch
 """
-_PLACEHOLDERS = {'int': 'N', 'float': 'X', 'bool': 'true|false'}
-_FLAGS = flags.FlagValues()
+_PLACEHOLDERS = {'int': 'N', 'float': 'X', 'switch': 'true|false'}
 
 
-class _Number(flags.ArgumentParser[float]):
-  """Numbers as the sweep reads them: ASCII digits, above 0."""
-
-  def __init__(self, kind, read):
-    self._kind, self._read = kind, read
-
-  def parse(self, argument):
-    """The number that is written, or a ValueError."""
-    return self._read(argument, 'it')
-
-  def flag_type(self):
-    """`int` or `float`, for `--help`."""
-    return self._kind
-
-
-def _number(name, default, words, kind='int'):
-  read = values.integer
-  if kind == 'float':
-    read = functools.partial(values.real, positive=True)
-  return flags.DEFINE(
-    _Number(kind, read), name, default, words, flag_values=_FLAGS
-  )
-
-
-_LENGTH = _number('length', 100, 'T of the adding problem')
-_REPEATS = _number('repeats', 5, 'timed repeats; the best counts')
-_SECONDS = _number('seconds', 0.5, 'length of one repeat', 'float')
-_LANES = flags.DEFINE_list(
-  'lanes', [], 'numbers of trials (1,16,64,256; with --learners 1,16)',
-  flag_values=_FLAGS,
-)  # fmt: skip
-_LONG = flags.DEFINE_boolean(
-  'long', True, 'also sequences of up to a million steps', flag_values=_FLAGS
-)
-_GRID = flags.DEFINE_string(
-  'grid', '', 'the rows of this grid instead, one after another in turn',
-  flag_values=_FLAGS,
-)  # fmt: skip
-_COMPILES = _number(
-  'compiles', 1, 'with --grid: programs of each row; the best counts'
-)
-_LEARNERS = flags.DEFINE_list(
-  'learners', [], 'these learners instead (all: every one), by size',
-  flag_values=_FLAGS,
-)  # fmt: skip
-_LAYERS = flags.DEFINE_list(
-  'layers', [], 'these layers (lstm, gru, srn) against other libraries instead',
-  flag_values=_FLAGS,
-)  # fmt: skip
-_EPOCHS = flags.DEFINE_list(
-  'epochs', [], 'an epoch of these data sets (imdb, urban_sound) against Keras '
-  'and torch instead', flag_values=_FLAGS,
-)  # fmt: skip
-_CELLS = flags.DEFINE_list(
-  'cells', list(bench_epochs.KINDS), 'with --epochs: layers (lstm, gru, srn)',
-  flag_values=_FLAGS,
-)  # fmt: skip
-_SIZES = flags.DEFINE_list(
-  'sizes', ['4', '8', '16', '32', '64', '128'],
-  'with --learners: hidden units', flag_values=_FLAGS,
-)  # fmt: skip
-_RECORD = flags.DEFINE_string(
-  'record', '', 'also write the figures to this JSON file', flag_values=_FLAGS
-)
+def define() -> flags.FlagValues:
+  """The flags in a new `FlagValues`."""
+  defined = flags.FlagValues()
+  number, several = values.integer, parsers.integers
+  seconds = functools.partial(values.real, positive=True)
+  kinds = parsers.words(bench_layers.KINDS)
+  for name, kind, function, default, words in (
+    ('length', 'int', number, 100, 'T of the adding problem'),
+    ('repeats', 'int', number, 5, 'timed repeats; the best counts'),
+    ('seconds', 'float', seconds, 0.5, 'length of one repeat'),
+    (
+      'lanes', 'list', several, None,
+      'numbers of trials (1,16,64,256; with --learners 1,16)',
+    ),
+    (
+      'grid', 'string', parsers.text, None,
+      'the rows of this grid instead, one after another in turn',
+    ),
+    (
+      'compiles', 'int', number, 1,
+      'with --grid: programs of each row; the best counts',
+    ),
+    (
+      'learners', 'list', values.split, (),
+      'these learners instead (all: every one), by size',
+    ),
+    (
+      'layers', 'list', kinds, (),
+      'these layers (lstm, gru, srn) against other libraries instead',
+    ),
+    (
+      'epochs', 'list', parsers.words(bench_epochs.SIZES), (),
+      'an epoch of these data sets (imdb, urban_sound) against Keras and torch '
+      'instead',
+    ),
+    (
+      'cells', 'list', parsers.words(bench_epochs.KINDS), bench_epochs.KINDS,
+      'with --epochs: layers (lstm, gru, srn)',
+    ),
+    (
+      'sizes', 'list', several, (4, 8, 16, 32, 64, 128),
+      'with --learners: hidden units',
+    ),
+    (
+      'record', 'place', values.place, None,
+      'also write the figures to this JSON file',
+    ),
+  ):  # fmt: skip
+    parsers.define(defined, name, kind, function, words, default)
+  flags.DEFINE_boolean(
+    'long', True, 'also sequences of up to a million steps',
+    flag_values=defined,
+  )  # fmt: skip
+  parsers.switch(defined, 'help', 'print this')
+  return defined
 
 
 def usage() -> str:
   """The text of `--help`."""
-  lines = [_HELP]
-  for name in _FLAGS:
-    flag = _FLAGS[name]
-    several = ',...' * isinstance(flag.default, list)
-    value = _PLACEHOLDERS.get(flag.flag_type(), 'WORD') + several
-    lines += item(f'--{name}={value}', flag.help)
+  lines, defined = [_HELP], define()
+  for name in defined:
+    flag = defined[name]
+    kind = 'switch' if flag.boolean else flag.flag_type()
+    value = 'WORD,...' if kind == 'list' else _PLACEHOLDERS.get(kind, 'WORD')
+    head = '--help' if name == 'help' else f'--{name}={value}'
+    lines += item(head, flag.help)
   return '\n'.join([*lines, '', faults.EXIT_CODES])
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-  """Prints the benchmark; returns the exit code."""
-  argv = sys.argv if argv is None else argv
-  if '--help' in argv or '-h' in argv:
-    return show(usage())
-  for name in _FLAGS:
-    _FLAGS[name].unparse()  # a call before this one may have set it
-  try:
-    if rest := _FLAGS(argv)[1:]:
-      raise values.Refused(f'{rest[0]}: not a flag; write --NAME=VALUE')
-    record = _RECORD.value and values.place(_RECORD.value, '--record')
-    settings = rows.settings(_GRID.value) if _GRID.value else []
-    sizes = [values.integer(n, '--sizes') for n in _SIZES.value]
-    lanes = [values.integer(n, '--lanes') for n in _LANES.value]
-    plans = learners.plan(_LEARNERS.value, sizes)
-    for flag, known in (
-      (_LAYERS, bench_layers.KINDS),
-      (_EPOCHS, bench_epochs.SIZES),
-      (_CELLS, bench_epochs.KINDS),
-    ):
-      for word in flag.value:
-        if word not in known:
-          choices = ', '.join(known)
-          raise values.Refused(f'--{flag.name}={word}: choose from {choices}')
-  except (flags.Error, values.Refused) as error:
-    mains.say('bench', error)
-    return 2
-  pace = rows.Pace(_REPEATS.value, _SECONDS.value)
+  """Runs the command line `argv` and returns its exit code."""
+  return command.run(_COMMAND, argv)
+
+
+def _read(defined, words):
+  parsers.no_words(words)
+  given = {name: defined[name].value for name in define()}
+  given['plans'] = learners.plan(given['learners'], given['sizes'])
+  given['settings'] = rows.settings(given['grid']) if given['grid'] else []
+  return types.SimpleNamespace(**given)
+
+
+def _act(asked):
+  pace = rows.Pace(asked.repeats, asked.seconds)
   # Each in processes of its own, with flags of their own.
-  if _LAYERS.value:
+  if asked.layers:
     bench_layers.compile_loops()
   layers = [
     figure
-    for kind in _LAYERS.value
+    for kind in asked.layers
     for figure in bench_layers.measure(kind, bench_layers.SIZES, pace)
   ]
-  epochs = bench_epochs.measure(_EPOCHS.value, 2, _CELLS.value)
+  epochs = bench_epochs.measure(asked.epochs, 2, asked.cells)
   xla_flags.set_flags()
   devices = xla_flags.devices()
   made_by = provenance.provenance(devices[0].device_kind, len(devices))
@@ -161,18 +139,23 @@ def run(argv: Sequence[str] | None = None) -> int:
     figures |= {'libraries': libraries.versions(), 'layers': layers}
   elif epochs:
     figures['epochs'] = epochs
-  elif settings:
-    figures['rows'] = rows.measure(settings, devices[0], pace, _COMPILES.value)
-  elif plans:
+  elif asked.settings:
+    figures['rows'] = rows.measure(
+      asked.settings, devices[0], pace, asked.compiles
+    )
+  elif asked.plans:
     figures['learners'] = learners.measure(
-      plans, devices[0], lanes or [1, 16], pace
+      asked.plans, devices[0], asked.lanes or [1, 16], pace
     )
   else:
     figures |= forms.measure(
-      devices, _LENGTH.value, lanes or [1, 16, 64, 256], pace, _LONG.value
+      devices, asked.length, asked.lanes or [1, 16, 64, 256], pace, asked.long
     )
-  if record:
+  if asked.record:
     text = json.dumps(figures, indent=1) + '\n'
-    files.write(record, text.encode())
-    mains.tell(f'Recorded in {record}')
+    files.write(asked.record, text.encode())
+    mains.tell(f'Recorded in {asked.record}')
   return 0
+
+
+_COMMAND = command.Command('bench', define, usage, _read, _act)

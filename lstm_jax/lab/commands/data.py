@@ -1,18 +1,18 @@
 """Prepares data sets and says what is there; nothing here imports JAX."""
 
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from absl import flags
 
 from lstm_jax.lab.data.files import prepared, sources
 from lstm_jax.lab.data.files.errors import BadData, Missing
 from lstm_jax.lab.data.files.published import PUBLISHED
-from lstm_jax.lab.plan import values
+from lstm_jax.lab.plan import parsers, values
 from lstm_jax.lab.plan.catalog import unknown
 from lstm_jax.lab.plan.text_columns import aligned, item, show
-from lstm_jax.lab.run import mains
+from lstm_jax.lab.run import command, mains
 from lstm_jax.lab.store import faults
 from lstm_jax.lab.store.faults import Exit, StoreError, clean
 
@@ -40,33 +40,7 @@ _FLAGS = {
 
 def run(argv: Sequence[str] | None = None) -> int:
   """Runs the command line `argv` and returns its exit code."""
-  defined = define()
-  try:
-    names = defined(list(sys.argv if argv is None else argv))[1:]
-  except (flags.Error, ValueError) as error:
-    return _refuse(' '.join(str(error).split()).removeprefix('flag '))
-  if defined.help:
-    return show(usage())
-  for name in names:
-    if name not in PUBLISHED:
-      near = unknown(name, prepared.NAMES)
-      return _refuse(f'{name}: no such data set; {near}')
-  try:
-    data_dir = (
-      sources.default_folder()
-      if defined.data_dir is None
-      else Path(values.place(defined.data_dir, '--data_dir'))
-    )
-  except values.Refused as refused:
-    return _refuse(refused)
-  if defined.list:
-    return show(listing(names or prepared.NAMES, data_dir))
-  codes = [
-    _one(name, data_dir, defined.skip_bad) for name in names or prepared.NAMES
-  ]
-  if not names and Exit.OK in codes:  # what is not there was not asked for
-    codes = [code for code in codes if code != Exit.NO_DATA]
-  return max(codes)
+  return command.run(_COMMAND, argv)
 
 
 def define() -> flags.FlagValues:
@@ -74,11 +48,51 @@ def define() -> flags.FlagValues:
   defined = flags.FlagValues()
   for name, (placeholder, text) in _FLAGS.items():
     if placeholder is None:
-      flags.DEFINE_boolean(name, False, text, flag_values=defined)
+      parsers.switch(defined, name, text)
     else:
-      flags.DEFINE_string(name, None, text, flag_values=defined)
-  defined.set_gnu_getopt(True)
+      parsers.define(defined, name, 'place', values.place, text)
   return defined
+
+
+class Request(NamedTuple):
+  """A command line, read.
+
+  Attributes:
+    names: of data sets, () for all.
+    data_dir: the data folder.
+    list: whether the sets are listed and none is prepared.
+    skip_bad: whether bad files are left out.
+  """
+
+  names: tuple[str, ...]
+  data_dir: Path
+  list: bool
+  skip_bad: bool
+
+
+def _read(defined, words):
+  for name in words:
+    if name not in PUBLISHED:
+      near = unknown(name, prepared.NAMES)
+      raise values.Refused(f'{name}: no such data set; {near}')
+  place = defined['data_dir'].value
+  return Request(
+    tuple(words),
+    sources.default_folder() if place is None else Path(place),
+    defined['list'].value,
+    defined['skip_bad'].value,
+  )
+
+
+def _act(request):
+  names = request.names or prepared.NAMES
+  if request.list:
+    return show(listing(names, request.data_dir))
+  codes = [_one(name, request.data_dir, request.skip_bad) for name in names]
+  if not request.names and Exit.OK in codes:
+    # What is not there was not asked for.
+    codes = [code for code in codes if code != Exit.NO_DATA]
+  return int(max(codes))
 
 
 def usage() -> str:
@@ -155,10 +169,9 @@ def _one(name, data_dir, skip_bad):
   return Exit.OK
 
 
-def _refuse(text):
-  return _say(text, Exit.USAGE)
-
-
 def _say(text, code):
   mains.say('data', text)
   return code
+
+
+_COMMAND = command.Command('data', define, usage, _read, _act)

@@ -5,14 +5,16 @@ the net of the best epoch of every trial. A task draws fresh sequences; a data
 set has its test part, or a file of yours.
 """
 
+import dataclasses
+import functools
 import math
-import sys
 from collections.abc import Sequence
 
-from lstm_jax.lab.plan import catalog, programs, values
-from lstm_jax.lab.plan.catalog import unknown
-from lstm_jax.lab.plan.text_columns import aligned, show
-from lstm_jax.lab.run import mains
+from absl import flags
+
+from lstm_jax.lab.plan import parsers, programs, values
+from lstm_jax.lab.plan.text_columns import aligned
+from lstm_jax.lab.run import command, mains
 from lstm_jax.lab.run.predict_request import Request
 from lstm_jax.lab.store import (
   faults,
@@ -45,24 +47,49 @@ figures of its test part, then the first targets and answers. Cells and tasks
 of others are imported from where they were when the run was made.
 
 """
-_FLAGS = ('--net', '--count', '--seed', '--data', '--data_dir', '--out')
 
 
 def run(argv: Sequence[str] | None = None) -> int:
   """Runs the command line `argv` and returns its exit code."""
-  words = list(sys.argv if argv is None else argv)[1:]
-  if '--help' in words or '-h' in words:
-    return show(_HELP + faults.EXIT_CODES)
-  try:
-    asked = _read(words)
-    opened = folder.open_folder(values.place(asked.folder, 'folder'))
-    name, params = _net(opened, asked.net)
-    setting = opened.trials[name]
-    _say_imports(opened, name)
-    head, table = _answers_of(setting)(setting, params, asked)
-  except (values.Refused, catalog.Broken) as refused:
-    mains.say('predict', ' '.join(str(refused.args[0]).split()))
-    return int(faults.Exit.USAGE)
+  return command.run(_COMMAND, argv)
+
+
+def define() -> flags.FlagValues:
+  """The flags in a new `FlagValues`."""
+  defined = flags.FlagValues()
+  count = functools.partial(values.integer, high=10_000)
+  seed = functools.partial(values.integer, low=0)
+  for name, kind, function, words in (
+    ('net', 'string', parsers.text, 'of which network: the id of its trial'),
+    ('count', 'int', count, 'sequences or examples to show (5)'),
+    ('seed', 'int', seed, 'of the fresh sequences of a task (0)'),
+    ('data', 'place', values.place, 'file of inputs'),
+    ('data_dir', 'place', values.place, 'where data sets are'),
+    ('out', 'place', values.place, 'write every answer as .csv'),
+  ):
+    parsers.define(defined, name, kind, function, words)
+  parsers.switch(defined, 'help', 'print this')
+  return defined
+
+
+def _read(defined, words):
+  """`(request, open folder, id of the trial, params of its network)`."""
+  if len(words) != 1:
+    raise values.Refused(
+      f'{len(words)} folders: give one run folder, or --help'
+    )
+  known = {field.name for field in dataclasses.fields(Request)}
+  given = {n: defined[n].value for n in known & {*parsers.given(defined)}}
+  asked = Request(words[0], **given)
+  opened = folder.open_folder(values.place(asked.folder, 'folder'))
+  return asked, opened, *_net(opened, asked.net)
+
+
+def _act(request):
+  asked, opened, name, params = request
+  setting = opened.trials[name]
+  _say_imports(opened, name)
+  head, table = _answers_of(setting)(setting, params, asked)
   print(
     f'{setting.task}, {setting.cell}, {setting.learner}: '
     f'row {setting.row}, seed {setting.seed} ({name})'
@@ -90,7 +117,7 @@ def _say_imports(opened, name):
   }
   if not places:
     return
-  mains.say('predict', f'imports {", ".join(sorted(places))}')
+  mains.note('predict', f'imports {", ".join(sorted(places))}')
   record = trial_records.read_records(opened)[0].get(name, {})
   then = opened.plan.get('sources', {}).get(record.get('code') or '', {})
   now = {
@@ -100,38 +127,10 @@ def _say_imports(opened, name):
     if file in then
   }
   if changed := [file for file in now if now[file] != then[file]]:
-    mains.say(
+    mains.note(
       'predict',
       f'not the code that trained the network: {", ".join(sorted(changed))}',
     )
-
-
-def _read(words):
-  """The `Request` of a command line."""
-  given, paths = {}, []
-  for word in words:
-    name, equals, value = word.partition('=')
-    if name in _FLAGS:
-      if not value:
-        raise values.Refused(f'{name}: write {name}=VALUE; see --help')
-      if name in given:
-        raise values.Refused(f'{name} is given twice; write it once')
-      given[name] = value
-    elif word.startswith('-'):
-      raise values.Refused(f'{name}: {unknown(name, (*_FLAGS, "--help"))}')
-    else:
-      paths.append(word)
-  if len(paths) != 1:
-    raise values.Refused(
-      f'{len(paths)} folders: give one run folder, or --help'
-    )
-  asked = {name.removeprefix('--'): value for name, value in given.items()}
-  for name, low, high in (('count', 1, 10_000), ('seed', 0, values.MAX_INT)):
-    if name in asked:
-      asked[name] = values.integer(asked[name], f'--{name}', low, high)
-  for name in {'data', 'data_dir', 'out'} & asked.keys():
-    asked[name] = values.place(asked[name], f'--{name}')
-  return Request(paths[0], **asked)
 
 
 def _net(opened, wanted):
@@ -180,3 +179,8 @@ def _score(record):
       value = values_of[(at or 0) - 1]
       return -math.inf if value is None else sign * value
   return 0.0
+
+
+_COMMAND = command.Command(
+  'predict', define, lambda: _HELP + faults.EXIT_CODES, _read, _act
+)

@@ -11,13 +11,14 @@ hand.
 import csv
 import io
 import re
-import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from absl import flags
+
 import lstm_jax
-from lstm_jax.lab.plan.text_columns import show
+from lstm_jax.lab.plan import parsers, values
 from lstm_jax.lab.report import (
   headline,
   reproduction,
@@ -25,7 +26,7 @@ from lstm_jax.lab.report import (
   terminal,
   verdict_words,
 )
-from lstm_jax.lab.run import mains
+from lstm_jax.lab.run import command, mains
 from lstm_jax.lab.store import faults, files
 
 _HELP = """\
@@ -52,24 +53,38 @@ _WIDTH = 80
 
 def run(argv: Sequence[str] | None = None) -> int:
   """Runs the command line `argv` and returns its exit code."""
-  words = list(sys.argv if argv is None else argv)[1:]
-  if '--help' in words:
-    return show(_HELP + faults.EXIT_CODES)
-  for word in words:
-    flag, _, place = word.partition('=')
-    if flag == '--run' and place:
-      _write(ROOT / _QUICKSTART, quickstart_of(Path(place)))
-    elif flag == '--paper' and place:
-      _write(ROOT / _PAPER, reproduction.kept(Path(place)))
-    elif word != '--check':
-      choices = '--run=FOLDER, --paper=FOLDER, --check, --help'
-      mains.say('readme', f'{word}: choose from {choices}')
-      return int(faults.Exit.USAGE)
+  return command.run(_COMMAND, argv)
+
+
+def define() -> flags.FlagValues:
+  """The flags in a new `FlagValues`."""
+  defined = flags.FlagValues()
+  for name, words in (
+    ('run', 'run folder of the quick start'),
+    ('paper', 'run folder of --grid=paper1997'),
+  ):
+    parsers.define(defined, name, 'place', values.place, words)
+  parsers.switch(defined, 'check', 'change nothing')
+  parsers.switch(defined, 'help', 'print this')
+  return defined
+
+
+def _read(defined, words):
+  parsers.no_words(words)
+  return [defined[name].value for name in ('run', 'paper', 'check')]
+
+
+def _act(request):
+  run_folder, paper_folder, check = request
+  if run_folder:
+    _write(ROOT / _QUICKSTART, quickstart_of(Path(run_folder)))
+  if paper_folder:
+    _write(ROOT / _PAPER, reproduction.kept(Path(paper_folder)))
   code = faults.Exit.OK
   for page, makers in PAGES.items():
     old = files.read(ROOT / page).decode()
     new = filled(old, ROOT, makers)
-    if new != old and '--check' in words:
+    if new != old and check:
       mains.say('readme', f'{page}: its figures are not those of docs/')
       code = faults.Exit.FAILED
     elif new != old:
@@ -162,3 +177,8 @@ def _aside(part):
 
 def _write(path, text):
   files.publish(path, text.encode(), overwrite=True)
+
+
+_COMMAND = command.Command(
+  'readme', define, lambda: _HELP + faults.EXIT_CODES, _read, _act
+)

@@ -1,15 +1,16 @@
 """Shows run folders in a browser while trials run."""
 
 import contextlib
+import functools
 import os
 import sys
 import threading
 from collections.abc import Sequence
 
-from lstm_jax.lab.plan import values
-from lstm_jax.lab.plan.catalog import unknown
-from lstm_jax.lab.plan.text_columns import show
-from lstm_jax.lab.run import mains
+from absl import flags
+
+from lstm_jax.lab.plan import parsers, values
+from lstm_jax.lab.run import command, mains
 from lstm_jax.lab.store import faults
 
 _HELP = """\
@@ -32,23 +33,46 @@ ten times, and no run notices. Ctrl-C ends it.
 Needs pip install 'lstm_jax[serve]'.
 
 """
-_FLAGS = ('--host', '--port')
 _HOST, _PORT = '127.0.0.1', 8050
-# Its standard input is a pipe of the process that started it: it ends with it.
-CHILD = '--until_stdin_ends'
+# Given to a process whose standard input is a pipe of who started it: it ends
+# with that one.
+_CHILD = 'until_stdin_ends'
+CHILD = f'--{_CHILD}'
 
 
 def run(argv: Sequence[str] | None = None) -> int:
   """Runs the command line `argv` and returns its exit code."""
-  words = list(sys.argv if argv is None else argv)[1:]
-  if '--help' in words or '-h' in words:
-    return show(_HELP + faults.EXIT_CODES)
-  try:
-    paths, host, port, is_child = _read(words)
-    server, address = _server(paths, host, port)
-  except values.Refused as refused:
-    mains.say('serve', ' '.join(str(refused.args[0]).split()))
-    return int(faults.Exit.USAGE)
+  return command.run(_COMMAND, argv)
+
+
+def define() -> flags.FlagValues:
+  """The flags in a new `FlagValues`."""
+  defined = flags.FlagValues()
+  port = functools.partial(values.integer, low=0, high=65535)
+  parsers.define(defined, 'port', 'int', port, 'port of the page')
+  parsers.define(
+    defined, 'host', 'string', parsers.text, 'who may connect', _HOST
+  )
+  parsers.switch(defined, _CHILD, 'end where the standard input does')
+  parsers.switch(defined, 'help', 'print this')
+  return defined
+
+
+def _read(defined, words):
+  """(folders, host, port or None, whether a process has started it)."""
+  paths: dict[str, str] = {}
+  for word in words:
+    path = values.place(word, 'folder')
+    paths.setdefault(os.path.realpath(path), path)
+  if not paths:
+    raise values.Refused('no folder: give one run folder or more, or --help')
+  names = ('host', 'port', _CHILD)
+  return [*paths.values()], *(defined[name].value for name in names)
+
+
+def _act(request):
+  *where, is_child = request
+  server, address = _server(*where)
   mains.tell(f'The page: {address}')
   if not is_child:
     mains.tell('Ctrl-C ends it.')
@@ -56,34 +80,6 @@ def run(argv: Sequence[str] | None = None) -> int:
     threading.Thread(target=_end_with_stdin, daemon=True).start()
   server.run()
   return int(faults.Exit.OK)
-
-
-def _read(words):
-  """(folders, host, port or None, whether a process has started it)."""
-  given: dict[str, str] = {}
-  paths: list[str] = []
-  for word in words:
-    name, _, value = word.partition('=')
-    if word == CHILD:
-      given[CHILD] = word
-    elif name in _FLAGS:
-      if not value:
-        raise values.Refused(f'{name}: write {name}=VALUE; see --help')
-      if name in given:
-        raise values.Refused(f'{name} is given twice; write it once')
-      given[name] = value
-    elif word.startswith('-'):
-      raise values.Refused(f'{name}: {unknown(name, (*_FLAGS, "--help"))}')
-    else:
-      path = values.place(word, 'folder')
-      if os.path.realpath(path) not in map(os.path.realpath, paths):
-        paths.append(path)
-  if not paths:
-    raise values.Refused('no folder: give one run folder or more, or --help')
-  port = None
-  if '--port' in given:
-    port = values.integer(given['--port'], '--port', 0, 65535)
-  return paths, given.get('--host', _HOST), port, CHILD in given
 
 
 def _server(paths, host, port):
@@ -126,3 +122,8 @@ def _end_with_stdin():
     while sys.stdin and sys.stdin.buffer.read(1):
       pass
   os._exit(int(faults.Exit.OK))
+
+
+_COMMAND = command.Command(
+  'serve', define, lambda: _HELP + faults.EXIT_CODES, _read, _act
+)

@@ -8,15 +8,14 @@ import sys
 from collections.abc import Sequence
 
 from lstm_jax.lab.plan import (
-  catalog,
   flags,
   listing,
+  parsers,
   plan,
   text_columns,
   usage,
-  values,
 )
-from lstm_jax.lab.run import mains, signals
+from lstm_jax.lab.run import command, signals
 
 # Not a plan of trials to be counted: a measurement with a command of its own.
 _VANISHING = '--grid=vanishing'
@@ -29,20 +28,30 @@ def run(argv: Sequence[str] | None = None) -> int:
     from lstm_jax.lab.commands import vanishing
 
     return vanishing.run([word for word in argv if word != _VANISHING])
-  try:
-    request = flags.parse(argv)
-    if request.action == 'help':
-      return text_columns.show(usage.text())
-    if request.action == 'list':
-      return text_columns.show(listing.everything())
-    made = plan.expand(request)
-  except (values.Refused, catalog.Broken) as refused:
-    for reason in refused.args:
-      # One line each, whatever was typed.
-      mains.say('sweep', ' '.join(str(reason).split()))
-    return 2
+  return command.run(_COMMAND, argv)
+
+
+def _read(defined, words):
+  """`(request, plan)`; None in the place of a plan that nobody asks for."""
+  parsers.no_words(words)
+  request = flags.request(defined)
+  made = None if request.action == 'list' else plan.expand(request)
+  if made and defined['only_check_args'].value:
+    from lstm_jax.lab.run import verifying
+
+    verifying.check_folder(made, request.run)
+  return request, made
+
+
+def _act(asked):
+  request, made = asked
+  if request.action == 'list':
+    return text_columns.show(listing.everything())
   if request.action == 'dry_run':
     return text_columns.show(listing.plan(made))
   from lstm_jax.lab.run import engine
 
   return engine.run(made, request.run, signals.current())
+
+
+_COMMAND = command.Command('sweep', flags.define, usage.text, _read, _act)

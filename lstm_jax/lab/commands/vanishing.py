@@ -6,16 +6,17 @@ answered before JAX is imported.
 """
 
 import re
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_jax.lab.plan import catalog, flags, plan, values
+from absl import flags as absl_flags
+
+from lstm_jax.lab.plan import catalog, flags, parsers, plan, values
 from lstm_jax.lab.plan.grid import AXES
-from lstm_jax.lab.plan.text_columns import item, show
+from lstm_jax.lab.plan.text_columns import item
 from lstm_jax.lab.plan.usage import GROUPS
-from lstm_jax.lab.run import mains
+from lstm_jax.lab.run import command, mains
 from lstm_jax.lab.store import faults
 from lstm_jax.lab.store.setting import Setting
 
@@ -39,6 +40,11 @@ _OWN = {
   'sequences': ('N', f'training sequences of a network ({_SEQUENCES:,})'),
   'learners': ('NAMES|all', 'also how far back these learners look'),
   'out': ('FOLDER', 'where vanishing.csv, .svg and .png go (runs/vanishing)'),
+}
+_KINDS: dict[str, tuple[str, Callable[[str, str], object]]] = {
+  'sequences': ('int', values.integer),
+  'learners': ('string', parsers.text),
+  'out': ('place', values.place),
 }
 _LABEL = 'size of the error, relative to q = 0'
 _SIGNAL = 'size of the error signal used, relative to q = 0'
@@ -84,29 +90,24 @@ class Request(NamedTuple):
 
 def run(argv: Sequence[str] | None = None) -> int:
   """Runs the command line `argv` and returns its exit code."""
-  arguments = list(sys.argv if argv is None else argv)[1:]
-  if '--help' in arguments or '-h' in arguments:
-    return show(usage())
-  try:
-    request = parse(arguments)
-    from lstm_jax.lab.vanishing import curves
-    from lstm_jax.lab.vanishing import learners as vanishing_learners
-    from lstm_jax.lab.vanishing import nets as vanishing_nets
+  return command.run(_COMMAND, argv)
 
-    found, seen = {}, {}
-    for name, settings in request.nets.items():
-      trained = vanishing_nets.train(name, settings)
-      found[name] = vanishing_nets.measure(trained)
-      print(found[name].said, flush=True)
-      if request.learners[name]:
-        seen[name] = vanishing_learners.measure(
-          name, trained, request.learners[name]
-        )
-        print(seen[name].said, flush=True)
-  except values.Refused as refused:
-    for reason in refused.args:
-      mains.say('vanishing', ' '.join(reason.split()))
-    return 2
+
+def _act(request):
+  from lstm_jax.lab.vanishing import curves
+  from lstm_jax.lab.vanishing import learners as vanishing_learners
+  from lstm_jax.lab.vanishing import nets as vanishing_nets
+
+  found, seen = {}, {}
+  for name, settings in request.nets.items():
+    trained = vanishing_nets.train(name, settings)
+    found[name] = vanishing_nets.measure(trained)
+    print(found[name].said, flush=True)
+    if request.learners[name]:
+      seen[name] = vanishing_learners.measure(
+        name, trained, request.learners[name]
+      )
+      print(seen[name].said, flush=True)
   print(*request.refused, '', curves.table(found), sep='\n')
   folder = Path(request.out)
   paths = vanishing_nets.write(found, folder, 'vanishing', _LABEL)
@@ -116,6 +117,16 @@ def run(argv: Sequence[str] | None = None) -> int:
   print()
   mains.tell(*paths)
   return 0
+
+
+def define() -> absl_flags.FlagValues:
+  """The flags in a new `FlagValues`: those of the sweep, and its own."""
+  defined = flags.define([name for name in _FLAGS if name not in _OWN])
+  for name, (_, words) in _OWN.items():
+    kind, function = _KINDS[name]
+    parsers.define(defined, name, kind, function, words)
+  parsers.switch(defined, 'help', 'print this')
+  return defined
 
 
 def usage() -> str:
@@ -139,23 +150,21 @@ def parse(arguments: Iterable[str]) -> Request:
     Refused: an unknown flag, a value that no plan can have, a setting that no
       cell has.
   """
+  defined = define()
+  return _read(defined, parsers.read(defined, ['vanishing', *arguments]))
+
+
+def _read(defined, rest):
+  parsers.no_words(rest)
   own, words = {}, []
-  for word in arguments:
-    name, equals, value = word.removeprefix('--').partition('=')
-    if not word.startswith('--'):
-      raise values.Refused(f'{word}: not a flag; write --NAME=VALUE')
-    if name not in _FLAGS:
-      near = catalog.unknown(name, tuple(_FLAGS))
-      raise values.Refused(f'--{name}: no such flag; {near}')
-    if not equals or not value:
-      raise values.Refused(f'{word}: write --{name}={_FLAGS[name][0]}')
+  for name in _FLAGS.keys() & {*parsers.given(defined)}:
     if name in ('cell', 'seeds', *_OWN):
-      if name in own:
-        raise values.Refused(f'--{name} is given 2 times; write it once')
-      own[name] = value
+      own[name] = parsers.listed(defined[name].value)
     else:
-      words.append(word)
-  budget = values.integer(own.get('sequences', _SEQUENCES), '--sequences')
+      words += defined[name].serialize().split('\n')
+  # In the order of the flags, whatever that of the line was.
+  words.sort(key=lambda word: [*_FLAGS].index(word[2:].partition('=')[0]))
+  budget = defined['sequences'].value or _SEQUENCES
   cells = values.split(own.get('cell', _CELLS), '--cell')
   known = catalog.names('cells')
   for cell in cells:
@@ -189,7 +198,7 @@ def parse(arguments: Iterable[str]) -> Request:
         refused += [f'left out: {" ".join(w.split())}' for w in why.args]
   return Request(
     {name: tuple(settings) for name, settings in nets.items()},
-    values.place(own.get('out', 'runs/vanishing'), '--out'),
+    own.get('out', 'runs/vanishing'),
     {name: theirs.get(_without_learner(name), {}) for name in nets},
     tuple(refused),
   )
@@ -223,3 +232,6 @@ def _concerns(word, cell, cells):
     return option in entry.options or option in entry.numbers
 
   return has(cell) or not any(map(has, cells))
+
+
+_COMMAND = command.Command('vanishing', define, usage, _read, _act)

@@ -5,14 +5,14 @@ line for what is wrong. Flags live in a `FlagValues` of their own: importing
 this module defines nothing.
 """
 
+import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from absl import flags
 
-from lstm_jax.lab.plan import estimate, values
-from lstm_jax.lab.plan.catalog import unknown
+from lstm_jax.lab.plan import estimate, parsers, values
 from lstm_jax.lab.plan.grid import AXES, Axis
 from lstm_jax.lab.plan.usage import GROUPS, PROGRESS, XLA_PROFILES
 
@@ -77,18 +77,31 @@ class Request(NamedTuple):
   run: Run = Run()
 
 
-def define() -> flags.FlagValues:
-  """All flags of the sweep in a new `FlagValues`."""
+def define(names: Collection[str] = ()) -> flags.FlagValues:
+  """Flags of the sweep in a new `FlagValues`.
+
+  Args:
+    names: of the flags; () for all.
+  """
   defined = flags.FlagValues()
   for group in GROUPS.values():
     for name, (placeholder, text) in group.items():
+      if names and name not in names:
+        continue
       if placeholder is None:
-        flags.DEFINE_boolean(name, False, text, flag_values=defined)
+        parsers.switch(defined, name, text)
       elif name == 'set':
-        flags.DEFINE_multi_string(name, [], text, flag_values=defined)
+        parsers.define(
+          defined, name, 'setting', _set, text, repeated=True, written=_setting
+        )
+      elif name == 'shard':
+        parsers.define(defined, name, 'part', _shard, text, written=_part)
       else:
-        flags.DEFINE_string(name, None, text, flag_values=defined)
-  defined.set_gnu_getopt(True)
+        kind, function = _reader(name)
+        parsers.define(defined, name, kind, function, text)
+  for flags_of, reason in _CONTRADICTIONS:
+    if not names or {*flags_of} <= {*names}:
+      parsers.forbid(defined, flags_of, reason)
   return defined
 
 
@@ -109,95 +122,120 @@ def parse(
     Refused: an unknown flag, a value that no plan can have, flags that
       contradict each other.
   """
-  given = _given(argv)
-  action = 'run'
-  asked = [name for name in ('help', 'list', 'dry_run') if given.get(name)]
-  if 'help' in asked:
-    return Request(action='help')
-  if len(asked) == 2:
-    raise values.Refused(
-      '--list with --dry_run: two things to print; choose one of them'
-    )
-  if asked:
-    action = asked[0]
+  defined = define()
+  parsers.no_words(parsers.read(defined, argv))
+  return request(defined, environ)
 
+
+def request(
+  defined: flags.FlagValues, environ: Mapping[str, str] = os.environ
+) -> Request:
+  """The request of flags that have been read.
+
+  Args:
+    defined: flags of `define`, and any others.
+    environ: the environment, read for the index of a Slurm array job.
+
+  Raises:
+    Refused: a Slurm array job whose environment makes no sense.
+  """
+  given = _given(defined)
+  actions = [name for name in ('help', 'list', 'dry_run') if given.get(name)]
   axes = tuple(
-    Axis(AXES[flag], values.split(given[flag], f'--{flag}'), f'--{flag}')
-    for flag in AXES
-    if flag in given
+    Axis(AXES[flag], given[flag], f'--{flag}') for flag in AXES if flag in given
   )
-  sets = tuple(_set(text) for text in given.get('set', ()))
-  names = [axis.name for axis in sets]
-  for axis in sets:
-    if names.count(axis.name) > 1:
-      raise values.Refused(f'{axis.source} is given twice; write it once')
-    for flag, name in AXES.items():
-      if name == axis.name and flag in given and 'grid' not in given:
-        raise values.Refused(
-          f'{axis.source} with --{flag}: two values for one thing; '
-          'choose one of them'
-        )
+  sets = tuple(given.get('set', ()))
   grid = given.get('grid')
   if grid is None and not (axes or sets):
     grid = 'quickstart'
-  rows = values.split(given['row'], '--row') if 'row' in given else ()
-  if rows and 'grid' not in given:
-    raise values.Refused(f'--row={given["row"]}: needs --grid=NAME')
-  seeds = values.seeds(given['seeds'], '--seeds') if 'seeds' in given else None
-  budget = (
-    values.integer(given['budget'], '--budget') if 'budget' in given else None
-  )
   return Request(
     axes=axes,
     sets=sets,
     grid=grid,
-    rows=rows,
-    seeds=seeds,
-    budget=budget,
+    rows=given.get('row', ()),
+    seeds=given.get('seeds'),
+    budget=given.get('budget'),
     yes=bool(given.get('yes')),
-    action=action,
+    action=actions[0] if actions else 'run',
     run=_run(given, environ),
   )
 
 
-def _given(argv):
-  """Flag -> value of the flags on the command line."""
-  defined = define()
-  try:
-    rest = defined(list(argv))[1:]
-  except flags.UnrecognizedFlagError as error:
-    near = unknown(error.flagname, tuple(defined)).partition('; ')[2]
-    raise values.Refused(
-      f'--{error.flagname}: no such flag; {near or "see --help"}'
-    ) from None
-  except (flags.Error, ValueError) as error:
-    text = ' '.join(str(error).split()).removeprefix('flag ')
-    raise values.Refused(text) from None
-  if rest:
-    raise values.Refused(
-      f'{rest[0]}: not a flag; write --NAME=VALUE without spaces, see --help'
-    )
-  given = {}
-  for name in defined:
-    flag = defined[name]
-    if flag.present > 1 and name != 'set':
-      raise values.Refused(
-        f'--{name} is given {flag.present} times; write it once'
-        + (', with a comma list' if name in AXES else '')
-      )
-    if flag.present:
-      if flag.value == '':
-        raise values.Refused(f'--{name}=: is empty; see --help')
-      given[name] = flag.value
-  return given
+def _given(defined):
+  return {name: defined[name].value for name in parsers.given(defined)}
 
 
-def _set(text):
+def _reader(name):
+  """`(kind, function)` that read the value of a flag."""
+  if name in AXES or name == 'row':
+    return 'list', values.split
+  return {
+    'seeds': ('seeds', values.seeds),
+    'budget': ('int', values.integer),
+    'devices': (
+      'int', functools.partial(values.integer, high=estimate.cores())
+    ),
+    'checkpoint_seconds': (
+      'float', functools.partial(values.real, positive=True)
+    ),
+    'progress': ('word', parsers.word(PROGRESS)),
+    'xla_profile': ('word', parsers.word(XLA_PROFILES)),
+    'out': ('place', values.place),
+    'data_dir': ('place', values.place),
+  }.get(name, ('string', parsers.text))  # fmt: skip
+
+
+def _setting(axis):
+  """The text of an axis of `--set`."""
+  return f'{axis.name}={parsers.listed(axis.values)}'
+
+
+def _part(shard):
+  """The text of a shard."""
+  return '/'.join(map(str, shard))
+
+
+def _two_actions(given):
+  if given['list'] and given['dry_run'] and not given['help']:
+    return '--list with --dry_run: two things to print; choose one of them'
+  return ''
+
+
+def _row_alone(given):
+  if given['row'] and given['grid'] is None:
+    return f'--row={",".join(given["row"])}: needs --grid=NAME'
+  return ''
+
+
+def _two_values(given):
+  """Refuses what `--set` says again, or what a flag of its own says too."""
+  names = [axis.name for axis in given['set']]
+  for axis in given['set']:
+    if names.count(axis.name) > 1:
+      return f'{axis.source} is given twice; write it once'
+    for flag, name in AXES.items():
+      if name == axis.name and given[flag] and given.get('grid') is None:
+        return (
+          f'{axis.source} with --{flag}: two values for one thing; '
+          'choose one of them'
+        )
+  return ''
+
+
+# Flags that are looked at together, and what says why they cannot be given so.
+_CONTRADICTIONS = (
+  (('help', 'list', 'dry_run'), _two_actions),
+  (('row', 'grid'), _row_alone),
+  (('set', 'grid', *AXES), _two_values),
+)
+
+
+def _set(text, source):
   name, equals, value = text.partition('=')
   kind, dot, word = name.partition('.')
   if not (equals and dot and word) or kind not in ('task', 'cell', 'learner'):
     raise values.Refused(
-      f'--set={text}: write --set=KIND.NAME=VALUE with KIND one of '
+      f'{source}={text}: write --set=KIND.NAME=VALUE with KIND one of '
       'task, cell, learner'
     )
   source = f'--set={name}'
@@ -205,53 +243,17 @@ def _set(text):
 
 
 def _run(given, environ):
-  default = Run()
-  for name, choices in (
-    ('progress', PROGRESS),
-    ('xla_profile', XLA_PROFILES),
-  ):
-    if name in given and given[name] not in choices:
-      raise values.Refused(
-        f'--{name}={given[name]}: {unknown(given[name], choices)}'
-      )
-  seconds = default.checkpoint_seconds
-  if 'checkpoint_seconds' in given:
-    seconds = values.real(
-      given['checkpoint_seconds'], '--checkpoint_seconds', positive=True
-    )
-  devices = default.devices
-  if 'devices' in given:
-    devices = values.integer(given['devices'], '--devices', 1, estimate.cores())
-  if 'shard' in given:
-    shard = _shard(given['shard'])
-  else:
-    shard = _array_job(environ)
-  places = {
-    name: values.place(given[name], f'--{name}') if name in given else ''
-    for name in ('out', 'data_dir')
-  }
-  return Run(
-    out=places['out'],
-    shard=shard,
-    checkpoint_seconds=seconds,
-    devices=devices,
-    progress=given.get('progress', default.progress),
-    xla_profile=given.get('xla_profile', default.xla_profile),
-    allow_drift=bool(given.get('allow_drift')),
-    rerun_changed=bool(given.get('rerun_changed')),
-    retry_failed=bool(given.get('retry_failed')),
-    verify=bool(given.get('verify')),
-    data_dir=places['data_dir'],
-    skip_bad=bool(given.get('skip_bad')),
-  )
+  """The `Run` of flags that are given; others have their defaults."""
+  fields = {name: given[name] for name in Run._fields if name in given}
+  return Run(**{'shard': _array_job(environ), **fields})
 
 
-def _shard(text):
+def _shard(text, source):
   part, slash, parts = text.partition('/')
   digits = (part + parts).isascii() and part.isdigit() and parts.isdigit()
   if not slash or not digits or len(text) > 20 or int(part) >= int(parts):
     raise values.Refused(
-      f'--shard={text}: write I/N with 0 <= I < N, as 0/4 ... 3/4'
+      f'{source}={text}: write I/N with 0 <= I < N, as 0/4 ... 3/4'
     )
   return int(part), int(parts)
 

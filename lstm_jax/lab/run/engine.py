@@ -6,7 +6,6 @@ JAX is imported only if something is left to run.
 import contextlib
 import dataclasses
 import os
-import sys
 from pathlib import Path
 
 from lstm_jax.lab.data.files import errors
@@ -82,10 +81,10 @@ def run(plan: Plan, how: Run, stop: signals.Stop) -> int:
     _tidy(finished)
     return ending.show(finished)
   except faults.StoreError as error:
-    print(f'sweep: {error}', file=sys.stderr)
+    mains.say('sweep', error)
     return int(error.exit_code)
   except (errors.Missing, errors.BadData) as error:
-    print(f'sweep: {error}', file=sys.stderr)
+    mains.say('sweep', error)
     missing = isinstance(error, errors.Missing)
     return int(faults.Exit.NO_DATA if missing else faults.Exit.BAD_DATA)
   except Exception as error:
@@ -122,7 +121,7 @@ def _finished(path, how, trials, stored):
   again = renewal.plan(opened, how, records, {}, builds.code(trials))
   if again.trials:
     return None  # and whoever runs them says so
-  mains.say('sweep', *again.said)
+  mains.note('sweep', *again.said)
   return opened
 
 
@@ -175,8 +174,7 @@ def _run(plan, how, stop, path, trials, stored):
     _PREPARE[kind](some, how, devices[0]) for kind, some in by_kind.items()
   ]
   reasons = [reason for made in prepared for reason in made.reasons]
-  for reason in reasons:
-    print(f'sweep: {reason}', file=sys.stderr)
+  mains.say('sweep', *reasons)
   if reasons:
     return int(faults.Exit.USAGE)
   now: dict[str, dict[str, str]] = {}
@@ -206,7 +204,7 @@ def _run(plan, how, stop, path, trials, stored):
     how.allow_drift,
     sources=now,
   )
-  mains.say('sweep', *opened.said)
+  mains.note('sweep', *opened.said)
   shard, shards = how.shard
   held = lock.lock(opened, None if shards == 1 else (shard, shards))
   with stop.polled(), held:
@@ -243,22 +241,22 @@ def _what_is_left(opened, how, trials, now):
   taken, spent = reruns.take_over(opened)
   nets.take_over(opened, taken)
   records, problems = trial_records.read_records(opened)
-  mains.say('sweep', *(problem.reason for problem in problems))
+  mains.note('sweep', *(problem.reason for problem in problems))
   if any(problem.damaged for problem in problems):
     trial_records.repair(opened)
     records, _ = trial_records.read_records(opened)
   saved, lines = checkpoints.load(opened)
-  mains.say('sweep', *lines)
+  mains.note('sweep', *lines)
   whole = [one for one in saved if one[1].get('form') == recorder.FORM]
   if len(whole) < len(saved):
-    mains.say(
+    mains.note(
       'sweep',
       'a checkpoint has the form of an older version, which is not read any '
       'more: what it holds begins again',
     )
   if taken or spent:
     going_on = len(renewal.going_on(opened, how, whole, spent))
-    mains.say(
+    mains.note(
       'sweep',
       f'a larger budget: {len(taken):,} trials had ended within the smaller '
       f'one and keep their results; of those that had spent it {going_on:,} go '
@@ -266,7 +264,7 @@ def _what_is_left(opened, how, trials, now):
     )
   begun = renewal.begun(whole)
   renewed = renewal.plan(opened, how, records, begun, now)
-  mains.say('sweep', *renewed.said)
+  mains.note('sweep', *renewed.said)
   for name, why in renewed.trials.items():
     if name in mine:
       reruns.set_aside(opened, [name], why)

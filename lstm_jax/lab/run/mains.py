@@ -131,13 +131,29 @@ def guarded(name: str) -> Callable[[Main], Callable[..., int]]:
 
 
 def say(name: str, *lines: object) -> None:
-  """Prints lines on stderr, each behind the name of the command."""
+  """Says what is wrong on stderr, each line behind the name of the command."""
+  _log('error', name, lines)
+
+
+def note(name: str, *lines: object) -> None:
+  """Says what is worth knowing, as `say`; `--verbosity=-2` hides it."""
+  _log('warning', name, lines)
+
+
+def _log(level, name, lines):
+  """Logs lines by absl where it has been set up, else prints them."""
   if sys.stderr is None:  # closed, and then `print` would take stdout
     return
+  absl = sys.modules.get('absl.logging')
+  handlers = absl.logging.root.handlers if absl and is_process() else ()
   for line in lines:
+    text = f'{name}: {clean(line, keep=chr(10))}'
     with contextlib.suppress(OSError, ValueError):
-      text = clean(line, keep='\n')
-      print(f'{name}: {text}', file=sys.stderr, flush=True)
+      if absl and absl.get_absl_handler() in handlers:
+        log = getattr(absl.get_absl_logger(), level)
+        log('%s', text, extra={'is_line': True})
+      else:
+        print(text, file=sys.stderr, flush=True)
 
 
 def tell(*lines: object) -> None:

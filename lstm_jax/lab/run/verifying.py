@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from lstm_jax.lab.plan import plan as plans
 from lstm_jax.lab.plan.flags import Run
-from lstm_jax.lab.run import mains, renewal
+from lstm_jax.lab.run import builds, mains, renewal
 from lstm_jax.lab.store import (
   faults,
+  files,
   folder,
   growth,
   lost,
@@ -16,6 +18,7 @@ from lstm_jax.lab.store import (
 )
 from lstm_jax.lab.store.differences import shown
 from lstm_jax.lab.store.documents import Entry, Plan
+from lstm_jax.lab.store.setting import entry_of, trial_id
 
 
 def verify(
@@ -43,12 +46,7 @@ def verify(
   except (faults.Corrupt, faults.Unusable) as error:
     mains.say('sweep', str(error), _lost(path, trials))
     return int(faults.Exit.FAILED)
-  asked: Plan = {
-    **opened.plan,
-    'trials': list(map(seal.plain, stored)),
-    'programs': {},
-  }
-  after, lines = growth.grown(opened.plan, asked)
+  after, lines = _after(opened, stored)
   if lines:
     mains.say('sweep', f'{path} holds another plan:\n{shown(lines)}')
     return int(faults.Exit.USAGE)
@@ -69,6 +67,42 @@ def verify(
     mains.say('sweep', str(refused))
     return int(refused.exit_code)
   return int(faults.Exit.FAILED if problems else faults.Exit.OK)
+
+
+def check_folder(plan: plans.Plan, how: Run) -> None:
+  """Refuses a plan whose folder holds another one, or results of other code.
+
+  Args:
+    plan: of the command.
+    how: a `flags.Run`.
+
+  Raises:
+    Refused: in the words of the run that would be refused.
+    Unusable, StorageError: the folder cannot be read.
+  """
+  path = Path(how.out or plan.out)
+  if 'plan.json' not in files.names(path):
+    return
+  try:
+    opened = folder.open_folder(path)
+  except faults.Corrupt:
+    return  # a run makes it again from the command, or says what to do
+  trials = {trial_id(setting): setting for setting in plan.trials}
+  _, lines = _after(opened, [entry_of(s) for s in plan.trials])
+  if lines:
+    raise faults.Refused(f'{path} holds another plan:\n{shown(lines)}')
+  records, _ = trial_records.read_records(opened)
+  renewal.plan(opened, how, records, {}, builds.code(trials))
+
+
+def _after(opened: folder.Folder, stored: Sequence[Entry]):
+  """The plan of a folder with the trials asked for, and what differs."""
+  asked: Plan = {
+    **opened.plan,
+    'trials': list(map(seal.plain, stored)),
+    'programs': {},
+  }
+  return growth.grown(opened.plan, asked)
 
 
 def _lost(path, trials):

@@ -57,7 +57,10 @@ def test_the_command_takes_what_is_there(tmp_path, monkeypatch, capsys):
   [
     (['imbd'], 'imbd: no such data set; .*imdb'),
     (['--data_dir='], 'is empty'),
-    (['--data_folder=a'], "'data_folder'"),
+    (
+      ['--data_folder=a'],
+      '--data_folder: no such flag; did you mean data_dir?',
+    ),
     (['--skip_bad=maybe'], 'skip_bad'),
     (['--data_dir'], 'data_dir'),
   ],

@@ -68,9 +68,9 @@ def test_fresh_sequences_are_answered(solved, capsys, tmp_path):
     (['--count=0'], '--count=0: must be an integer from 1'),
     (['--seed=x'], '--seed=x: must be an integer from 0'),
     (['--data=x.csv'], 'adding draws its own sequences'),
-    (['--cuont=2'], 'did you mean --count'),
-    (['--count=1', '--count=2'], 'given twice'),
-    (['--out='], 'write --out=VALUE'),
+    (['--cuont=2'], 'did you mean count'),
+    (['--count=1', '--count=2'], 'given 2 times'),
+    (['--out='], '--out=: is empty'),
     (['another'], '2 folders'),
   ],
 )

@@ -119,7 +119,7 @@ def text(value: str, source: str) -> str:
 
 
 def word(choices: Collection[str]) -> Callable[[str, str], str]:
-  """What reads one of some words."""
+  """A reader of one of some words."""
 
   def function(value, source):
     if value not in choices:
@@ -130,7 +130,7 @@ def word(choices: Collection[str]) -> Callable[[str, str], str]:
 
 
 def words(choices: Collection[str]) -> Callable[[str, str], tuple[str, ...]]:
-  """What reads a comma list of some words."""
+  """A reader of a comma list of some words."""
   one = word(choices)
 
   def function(value, source):

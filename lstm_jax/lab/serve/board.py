@@ -10,10 +10,10 @@ from lstm_jax.lab.plan import estimate
 from lstm_jax.lab.plan.programs import unit_of
 from lstm_jax.lab.report.measures import JUDGED
 from lstm_jax.lab.report.summaries import parts
-from lstm_jax.lab.serve.watching import Curves, Look, Watch
+from lstm_jax.lab.serve.under_way import Curves
+from lstm_jax.lab.serve.watching import Look, Watch
 from lstm_jax.lab.store import seal
 from lstm_jax.lab.store.documents import Record
-from lstm_jax.lab.store.metrics import BY_NAME
 from lstm_jax.lab.store.setting import Setting
 
 _LEAST_WORK = 1e5  # steps before a pace is known
@@ -101,14 +101,14 @@ class Curve(NamedTuple):
   """The learning curves of a trial.
 
   Attributes:
-    folder: which of the folders it is in, from 0.
+    side: which of those side by side it belongs to, from 0.
     trial, seed, status: of the trial, as in `TrialLine`.
     x: training sequences, or epochs from 1, at each point.
     unit: what `x` counts.
     curves: name -> value at each point.
   """
 
-  folder: int
+  side: int
   trial: str
   seed: int
   status: str
@@ -203,7 +203,7 @@ def trial_lines(look: Look, line: Line) -> list[TrialLine]:
 
 
 def curves(
-  watch: Watch, look: Look, line: Line, folder: int, most: int = 24
+  watch: Watch, look: Look, line: Line, side: int, most: int = 24
 ) -> list[Curve]:
   """The learning curves of a row's trials, of at most so many.
 
@@ -211,7 +211,7 @@ def curves(
     watch: of the folder.
     look: at the folder.
     line: the row.
-    folder: which of the folders it is.
+    side: which of those side by side it is.
     most: trials.
   """
   drawn: list[Curve] = []
@@ -223,7 +223,7 @@ def curves(
     if held and len(drawn) < most:
       drawn.append(
         Curve(
-          folder, one.trial, one.seed, one.status,
+          side, one.trial, one.seed, one.status,
           [n or 0 for n in x], unit, held,
         )
       )  # fmt: skip
@@ -296,11 +296,6 @@ def _trial_line(look, name, is_kept):
 
 def _seen(record: Record):
   return record['metrics'].get('sequences_seen')
-
-
-def words_of(name: str) -> str:
-  """A metric in words, as records name it where they are not known."""
-  return BY_NAME[name].words if name in BY_NAME else name
 
 
 def digest(values: object) -> str:

@@ -35,15 +35,15 @@ def learning(curves: Sequence[Curve], names: Sequence[str]) -> go.Figure:
   """Learning curves of a row: how much is right above, the error below.
 
   Args:
-    curves: of `board.curves`, of one folder or several.
-    names: of the folders; of several each has a colour, of one each seed has.
+    curves: of `board.curves`, of one row or several side by side.
+    names: of these; of several each has a colour, of one each seed has.
   """
   figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.08)
   legend: set[str] = set()
   for curve in curves:
     several = len(names) > 1
-    colour = curve.folder if several else curve.seed
-    who = names[curve.folder] if several else f'seed {curve.seed}'
+    colour = curve.side if several else curve.seed
+    who = names[curve.side] if several else f'seed {curve.seed}'
     for name, values in curve.curves.items():
       panel = 1 if _is_share(name) else 2
       held_out = name.startswith(('valid', 'test'))
@@ -285,13 +285,21 @@ def _styled(figure, height, legend=False):
   figure.update_layout(
     template='none',
     height=height,
-    margin={'l': 58, 'r': 12, 't': 28, 'b': 44},
+    margin={'l': 58, 'r': 12, 't': 54 if legend else 28, 'b': 44},
     paper_bgcolor='rgba(0,0,0,0)',
     plot_bgcolor='rgba(0,0,0,0)',
     font={'color': INK, 'size': 12, 'family': 'system-ui, sans-serif'},
     hovermode='closest',
     showlegend=True,
-    legend={'orientation': 'h', 'y': -0.16 if legend else -0.09, 'x': 0},
+    legend={
+      'orientation': 'h',
+      'x': 0,
+      **(
+        {'y': 1, 'yref': 'container', 'yanchor': 'top'}
+        if legend
+        else {'y': -0.09}
+      ),
+    },
     uirevision='same',
   )
   axis = {

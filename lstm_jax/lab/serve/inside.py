@@ -48,12 +48,13 @@ def why_closed(setting: Setting) -> str:
   """Says why the networks of a trial cannot be followed; '' where they can."""
   for role, kinds in (('task', 'tasks'), ('cell', 'cells')):
     name = getattr(setting, role)
-    if name in catalog.names('datasets') and role == 'task':
+    is_ours = role not in setting.outside
+    if is_ours and role == 'task' and catalog.kind_of(role, name) == 'datasets':
       return (
         f'{name} is a data set: its networks are not followed here; '
         'the command predict shows what they answer'
       )
-    if name not in catalog.names(kinds):
+    if not is_ours or name not in catalog.names(kinds):
       return (
         f'the {role} {name} is not part of this package: code that a folder '
         'names is never imported, so nothing inside its networks is shown'

@@ -1,6 +1,6 @@
 """Links that say what a page shows, and restore it.
 
-  ?row=quickstart/adding-lstm T=10&seed=3&seen=1024&step=7
+  ?row=quickstart/adding-lstm&row=quickstart/adding-srn&seed=3&seen=1024&step=7
 
 A link that names what is not there is no error: the page shows what there is.
 """
@@ -15,16 +15,17 @@ class Shown(NamedTuple):
   """Everything about a page that can be chosen.
 
   Attributes:
-    row: key of the row that is looked at; '' for none.
-    trial: id of the trial whose networks are looked at; '': the first kept.
+    rows: keys of the rows that are looked at, side by side.
+    trials: ids of trials whose networks are looked at; of a row without one
+      the first that is kept.
     seen: of its networks the last one that had seen no more sequences; None:
       the last there is.
     seed: of the sequence.
     step: step of the sequence, from 1; None: the last.
   """
 
-  row: str = ''
-  trial: str = ''
+  rows: tuple[str, ...] = ()
+  trials: tuple[str, ...] = ()
   seen: int | None = None
   seed: int = 0
   step: int | None = None
@@ -33,14 +34,15 @@ class Shown(NamedTuple):
 def read(query: str) -> Shown:
   """Reads what a query asks for; what it says wrongly counts as not said.
 
-  >>> read('?row=flags/a&seed=3&step=x')
-  Shown(row='flags/a', trial='', seen=None, seed=3, step=None)
+  >>> read('?row=flags/a&row=flags/b&seed=3&step=x')
+  Shown(rows=('flags/a', 'flags/b'), trials=(), seen=None, seed=3, step=None)
   """
-  fields = dict(urllib.parse.parse_qsl(query.removeprefix('?')))
-  number = lambda name: _number(fields.get(name, ''))
+  fields = urllib.parse.parse_qs(query.removeprefix('?'))
+  number = lambda name: _number(fields.get(name, [''])[-1])
+  several = lambda name: tuple(dict.fromkeys(fields.get(name, [])))
   return Shown(
-    row=fields.get('row', ''),
-    trial=fields.get('trial', ''),
+    rows=several('row'),
+    trials=several('trial'),
     seen=number('seen'),
     seed=number('seed') or 0,
     step=number('step'),
@@ -50,15 +52,16 @@ def read(query: str) -> Shown:
 def written(shown: Shown) -> str:
   """The query that asks for this; what is as usual is left out.
 
-  >>> written(Shown(row='flags/a b', seed=3))
+  >>> written(Shown(rows=('flags/a b',), seed=3))
   '?row=flags%2Fa%20b&seed=3'
   """
-  usual = Shown()._asdict()
-  said = {
-    name: value
-    for name, value in shown._asdict().items()
-    if value != usual[name]
-  }
+  said = [('row', key) for key in shown.rows]
+  said += [('trial', trial) for trial in shown.trials]
+  said += [
+    (name, str(value))
+    for name in ('seen', 'seed', 'step')
+    if (value := getattr(shown, name)) != getattr(Shown(), name)
+  ]
   return '?' + urllib.parse.urlencode(
     said, quote_via=urllib.parse.quote, safe=''
   )

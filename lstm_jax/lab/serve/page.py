@@ -5,20 +5,37 @@ Dash keeps the page in step with these functions; what they show is made by
 """
 
 import functools
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import dash
 from dash import Dash, Input, Output, Patch, State, html, no_update
 
-from lstm_jax.lab.plan.programs import unit_of
-from lstm_jax.lab.serve import board, figures, inside, layout, links
+from lstm_jax.lab.serve import (
+  board,
+  figures,
+  layout,
+  links,
+  tables,
+  views,
+)
 from lstm_jax.lab.serve.watching import Watch
-from lstm_jax.lab.store import faults
 
 EVERY = 2.0  # seconds between two looks
-# Moves the address along without a new entry in the browser's history.
-_REPLACE = """(address) => {
+# Moves the address along without a new entry in the browser's history, and
+# names the handles of the sliders, for which Dash has no keyword.
+_REPLACE = """(address, stages, stage) => {
+  const name = (id, words, value) =>
+    document.querySelectorAll(`#${id} [role=slider], #${id} input`).forEach(
+      (handle) => {
+        handle.setAttribute('aria-label', words);
+        if (value) handle.setAttribute('aria-valuetext', value);
+      });
+  name('step', 'Step of the sequence');
+  const seen = ((stages || {}).all || [])[stage];
+  name('stage', 'Network kept along training', `after ${seen} sequences`);
   if (address) window.history.replaceState(null, '', address);
   return address || '';
 }"""
@@ -44,16 +61,58 @@ def build(watches: Sequence[Watch], every: float = EVERY) -> Dash:
     ],
   )
   app.index_string = layout.INDEX
-  app.layout = layout.page(names, every)
-  looked = _boards(watches)
-  _keep_board(app, looked, names)
-  _keep_row(app, looked, watches, names)
-  _keep_controls(app, looked, watches)
-  _keep_network(app, watches)
+  app.layout = layout.page(views.MOST, every)
+  page = _Page(
+    app, watches, names, _boards(watches), _in_turn(app, threading.Lock())
+  )
+  for keep in (_keep_board, _keep_row, _keep_controls, _keep_network):
+    keep(page)
   app.clientside_callback(
-    _REPLACE, Output('link', 'href'), Input('address', 'data')
+    _REPLACE,
+    Output('link', 'href'),
+    Input('address', 'data'),
+    State('stages', 'data'),
+    State('stage', 'value'),
   )
   return app
+
+
+class _Page(NamedTuple):
+  """A page that is being built.
+
+  Attributes:
+    app: the application.
+    watches, names: of the folders.
+    looked: gives (look, lines) of every folder as it is now.
+    callback: as `app.callback`, of functions that are called in turn.
+  """
+
+  app: Dash
+  watches: Sequence[Watch]
+  names: Sequence[str]
+  looked: Callable[[], list[views.Board]]
+  callback: Callable[..., Callable[..., object]]
+
+
+def _in_turn(app, lock):
+  """Returns `app.callback` for functions that one thread at a time may call.
+
+  However many readers there are, they cost a run one core at most; nor does
+  Python's parser, which reads the catalog, bear two threads at once.
+  """
+
+  def callback(*places, **how):
+    def decorate(answer):
+      @functools.wraps(answer)
+      def answer_in_turn(*args):
+        with lock:
+          return answer(*args)
+
+      return app.callback(*places, **how)(answer_in_turn)
+
+    return decorate
+
+  return callback
 
 
 def _boards(watches):
@@ -70,8 +129,8 @@ def _boards(watches):
   ]
 
 
-def _keep_board(app, looked, names):
-  @app.callback(
+def _keep_board(page):
+  @page.callback(
     Output('state', 'children'),
     Output('rows', 'children'),
     Output('stamp', 'data'),
@@ -80,22 +139,22 @@ def _keep_board(app, looked, names):
     State('stamp', 'data'),
   )
   def show(_, search, stamp):
-    boards = looked()
+    boards = page.looked()
     now = time.time()
     states = [
-      layout.state(board.state(look, name, now))
-      for (look, _), name in zip(boards, names, strict=True)
+      tables.state(board.state(look, name, now))
+      for (look, _), name in zip(boards, page.names, strict=True)
     ]
     shown = links.read(search or '')
-    fresh = board.digest([[look.stamp for look, _ in boards], shown.row])
+    fresh = board.digest([[look.stamp for look, _ in boards], shown.rows])
     if fresh == stamp:
       return states, no_update, no_update
     held = [lines for _, lines in boards]
-    return states, layout.rows(held, names, shown), fresh
+    return states, tables.rows(held, page.names, shown), fresh
 
 
-def _keep_row(app, looked, watches, names):
-  @app.callback(
+def _keep_row(page):
+  @page.callback(
     Output('row', 'children'),
     Output('learning', 'figure'),
     Output('learning-graph', 'style'),
@@ -108,37 +167,36 @@ def _keep_row(app, looked, watches, names):
   )
   def show(_, search, stamp):
     shown = links.read(search or '')
-    boards = looked()
+    boards = page.looked()
     fresh = board.digest([[look.stamp for look, _ in boards], search])
     if fresh == stamp:
       return (no_update,) * 6
-    found = _lines(boards, shown.row)
-    if not any(found):
-      missing = f'There is no row {shown.row} in these folders.'
-      said = html.P(missing, className='warn') if shown.row else None
-      return said, no_update, layout.NO_GRAPH, None, not shown.row, fresh
-    curves, tables = [], []
-    for i, line in enumerate(found):
-      watch, look = watches[i], boards[i][0]
-      if line:
-        curves += board.curves(watch, look, line, i)
-        name = names[i] if len(names) > 1 else ''
-        unit = unit_of(line.setting.learner).capitalize()
-        trials = board.trial_lines(look, line)
-        tables.append(layout.trials(trials, name, shown, unit))
-    heading = layout.heading(next(filter(None, found)))
+    sides = views.sides(boards, shown, page.names)
+    if not sides:
+      said = None
+      if shown.rows:
+        missing = f'There is no row {", ".join(shown.rows)} in these folders.'
+        said = html.P(missing, className='warn')
+      return said, no_update, layout.NO_GRAPH, None, not shown.rows, fresh
+    curves, of_sides = [], []
+    for i, side in enumerate(sides):
+      look = boards[side.folder][0]
+      curves += board.curves(page.watches[side.folder], look, side.line, i)
+      trials = board.trial_lines(look, side.line)
+      of_sides.append(tables.trials(trials, side, shown))
+    heading = tables.heading([side.line for side in sides])
     if not curves:
       heading.append(html.P('No trial of it has a learning curve yet.'))
-      return heading, no_update, layout.NO_GRAPH, tables, False, fresh
-    figure = figures.learning(curves, names)
+      return heading, no_update, layout.NO_GRAPH, of_sides, False, fresh
+    figure = figures.learning(curves, [side.name for side in sides])
     style = layout.height_of(figure)
-    return heading, figure, style, tables, False, fresh
+    return heading, figure, style, of_sides, False, fresh
 
 
-def _keep_controls(app, looked, watches):
+def _keep_controls(page):
   """Sets the sliders when another network is chosen or another is kept."""
 
-  @app.callback(
+  @page.callback(
     Output('of-network', 'hidden'),
     Output('stages', 'data'),
     Output('stage', 'max'),
@@ -152,25 +210,24 @@ def _keep_controls(app, looked, watches):
   )
   def show(_, search, stages, stage):
     shown = links.read(search or '')
-    boards = looked()
-    chosen = _chosen(boards, shown)
-    seen = [
-      _seen(watch, trial) for watch, trial in zip(watches, chosen, strict=True)
-    ]
+    boards = page.looked()
+    sides = views.sides(boards, shown, page.names)
+    chosen = [[one.folder, one.trial, one.name] for one in sides]
+    seen = [views.counts(page.watches[one.folder], one.trial) for one in sides]
     every = sorted({number for numbers in seen for number in numbers})
     is_new = stages is None or stages['search'] != search
-    if not is_new and (stages['trials'], stages['all']) == (chosen, every):
+    if not is_new and (stages['sides'], stages['all']) == (chosen, every):
       return (no_update,) * 6
     last = max(len(every) - 1, 0)
     if is_new:
-      value = last if shown.seen is None else _at(every, shown.seen)
+      value = last if shown.seen is None else views.place_of(every, shown.seen)
     else:  # there are more networks now; who looks at one stays with it
       before = stages['all']
       at = before[stage] if before and stage < len(before) - 1 else None
-      value = last if at is None else _at(every, at)
+      value = last if at is None else views.place_of(every, at)
     return (
-      not any(_lines(boards, shown.row)),
-      {'search': search, 'trials': chosen, 'all': every, 'is_new': is_new},
+      not sides,
+      {'search': search, 'sides': chosen, 'all': every, 'is_new': is_new},
       last,
       layout.marks(every),
       value,
@@ -178,20 +235,27 @@ def _keep_controls(app, looked, watches):
     )
 
 
-def _keep_network(app, watches):
+def _keep_network(page):
   outputs = [
     Output('step', 'min'), Output('step', 'max'), Output('step', 'value'),
-    Output('address', 'data'),
+    Output('address', 'data'), Output('controls', 'hidden'),
   ]  # fmt: skip
-  for i in range(len(watches)):
+
+  @functools.lru_cache(maxsize=4 * len(page.watches))
+  def viewed(i, trial, at, seed, stamp):
+    del stamp
+    return views.view(page.watches[i], trial, at, seed)
+
+  for i in range(views.MOST):
     outputs += [
+      Output(f'inside-name-{i}', 'children'),
       Output(f'inside-{i}', 'figure'),
       Output(f'inside-graph-{i}', 'style'),
       Output(f'inside-said-{i}', 'children'),
       Output(f'inside-numbers-{i}', 'children'),
     ]
 
-  @app.callback(
+  @page.callback(
     *outputs,
     Input('stages', 'data'),
     Input('stage', 'value'),
@@ -201,20 +265,21 @@ def _keep_network(app, watches):
   )
   def show(stages, stage, step, seed):
     if not stages or not stages.get('all'):
-      nothing = _nothing(watches, stages)
-      return [no_update] * 4 + nothing
+      said = 'No network of this row is kept, or none yet.' if stages else ''
+      others = _nothing() * (views.MOST - 1)
+      return [*[no_update] * 4, True, *_nothing(said), *others]
     shown = links.read(stages['search'] or '')
     changed = {one['prop_id'] for one in dash.ctx.triggered}
     if 'stages.data' in changed and stages['is_new']:
       step, seed = shown.step, shown.seed
     at = stages['all'][min(stage or 0, len(stages['all']) - 1)]
     seed = min(max(int(seed or 0), 0), 2**31 - 1)
-    views = [
-      _view(watch, trial, at, seed)
-      for watch, trial in zip(watches, stages['trials'], strict=True)
+    held = [
+      viewed(i, trial, at, seed, page.watches[i].look().stamp)
+      for i, trial, _ in stages['sides']
     ]
     longest = max(
-      (len(view.inside.trace['mask']) for view in views if view.inside),
+      (len(view.inside.trace['mask']) for view in held if view.inside),
       default=1,
     )
     step = longest if not step else min(max(int(step), 1), longest)
@@ -224,39 +289,13 @@ def _keep_network(app, watches):
       shown._replace(seed=seed, step=step, seen=None if at == last else at)
     )
     sides = [
-      part for view in views for part in _side(view, step, is_step_alone)
+      part
+      for view, (_, _, name) in zip(held, stages['sides'], strict=True)
+      for part in (name, *_side(view, step, is_step_alone))
     ]
-    return [1, longest, step, address, *sides]
-
-
-class _View:
-  """A network of a folder, followed, or the words that say why not."""
-
-  def __init__(self, said, held=None):
-    self.said, self.inside = said, held
-
-
-def _view(watch, trial, at, seed):
-  """The newest network of a trial that had seen no more than so much."""
-  if not trial:
-    return _View('No network of this row is kept here.')
-  setting = watch.look().trials.get(trial)
-  try:
-    networks = watch.networks(trial)
-    fitting = [one for one in networks if one[0] <= at] or list(networks[:1])
-    if setting is None or not fitting:
-      return _View('No network of this trial is kept.')
-    seen, params = fitting[-1]
-    held = inside.follower(setting)(params, seed)
-  except (inside.Closed, faults.StoreError, faults.Machine) as error:
-    return _View(str(error))
-  cut = ', '.join(held.cut)
-  flow = f' The rule lets no error pass through {cut}.' if cut else ''
-  return _View(
-    f'Trial {trial} after {seen:,} training sequences: mean error '
-    f'{held.loss:.3g} on this sequence.{flow}',
-    held,
-  )
+    sides += _nothing() * (views.MOST - len(held))
+    nothing_inside = not any(view.inside for view in held)
+    return [1, longest, step, address, nothing_inside, *sides]
 
 
 def _side(view, step, is_step_alone):
@@ -266,7 +305,7 @@ def _side(view, step, is_step_alone):
   steps = len(view.inside.trace['mask'])
   here = min(step, steps)
   numbers = [
-    html.H4(f'Step {here} of {steps}'), layout.numbers(view.inside, here)
+    html.H4(f'Step {here} of {steps}'), tables.numbers(view.inside, here)
   ]  # fmt: skip
   if is_step_alone:
     patch = Patch()
@@ -276,43 +315,6 @@ def _side(view, step, is_step_alone):
   return figure, layout.height_of(figure), view.said, numbers
 
 
-def _nothing(watches, stages):
-  """The sides of a page that has no network to show."""
-  said = 'No network of this row is kept, or none yet.' if stages else ''
-  return [no_update, layout.NO_GRAPH, said, None] * len(watches)
-
-
-def _lines(boards, key):
-  """The row of this key in each folder, None where it has none."""
-  return [
-    next((line for line in lines if line.key == key), None)
-    for _, lines in boards
-  ]
-
-
-def _chosen(boards, shown):
-  """The trial of each folder whose networks are shown; '' for none."""
-  chosen = []
-  found = _lines(boards, shown.row)
-  for (look, _), line in zip(boards, found, strict=True):
-    kept = line.kept if line else ()
-    solved = [
-      name for name in kept
-      if name in look.records and look.records[name]['status'] == 'solved'
-    ]  # fmt: skip
-    asked = [name for name in kept if name == shown.trial]
-    chosen.append(next(iter((*asked, *solved, *kept)), ''))
-  return chosen
-
-
-def _seen(watch, trial):
-  """Counts of sequences that the kept networks of a trial had seen."""
-  try:
-    return [seen for seen, _ in watch.networks(trial)] if trial else []
-  except faults.StoreError:
-    return []
-
-
-def _at(numbers, wanted):
-  """The place of the last number that is not above."""
-  return max(sum(number <= wanted for number in numbers) - 1, 0)
+def _nothing(said=''):
+  """A side without a network."""
+  return ['', no_update, layout.NO_GRAPH, said, None]

@@ -10,12 +10,12 @@ import datetime
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
+from lstm_jax.lab.serve import under_way
+from lstm_jax.lab.serve.under_way import Curves, Networks, UnderWay
 from lstm_jax.lab.store import (
   checkpoints,
   faults,
@@ -29,27 +29,11 @@ from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.folder import Folder, open_folder
 from lstm_jax.lab.store.setting import Setting
 
-Networks = tuple[tuple[int, Mapping[str, np.ndarray]], ...]
-Curves = Mapping[str, Sequence[float | None]]
-
 _EVERY = 1.0  # seconds between two looks at a folder
 _CHECKPOINTS_EVERY = 5.0  # and at its checkpoints, which are large
 _LARGEST = 2**27  # bytes of checkpoints that are read while trials run
 _CURVES = 256  # trials whose curves are kept in memory
-
-
-class UnderWay(NamedTuple):
-  """A trial that has begun and not ended, as its last checkpoint has it.
-
-  Attributes:
-    seen: training sequences so far, or epochs.
-    curves: learning curves so far, as in a record; {} where it has none.
-    networks: (sequences seen, path -> array) each, of those kept on its way.
-  """
-
-  seen: int
-  curves: Curves
-  networks: Networks
+_NETWORKS = 8  # trials whose networks are kept in memory
 
 
 class Look(NamedTuple):
@@ -99,6 +83,7 @@ class Watch:
     ] = {}
     self._begun: tuple[object, dict[str, UnderWay], list[str]] = (None, {}, [])
     self._curves: dict[str, Curves] = {}
+    self._networks: dict[str, tuple[object, Networks]] = {}
 
   def look(self) -> Look:
     """Returns the folder as it is now, or was at most a second ago."""
@@ -138,12 +123,24 @@ class Watch:
         return look.under_way[trial].networks
       if trial not in look.trials:
         return ()
-      opened = self._folder()
-      if way := nets.load_way(opened, trial):
-        return tuple(way)
-      last = nets.load_one(opened, trial)
-      seen = look.records.get(trial, Record()).get('metrics', {})
-      return ((int(seen.get('sequences_seen') or 0), last),) if last else ()
+      place = self._path / 'nets'
+      signature = (
+        _signature(place / f'{trial}.way'), _signature(place / f'{trial}.json'),
+      )  # fmt: skip
+      if self._networks.get(trial, ('',))[0] != signature:
+        while len(self._networks) >= _NETWORKS:
+          del self._networks[next(iter(self._networks))]
+        self._networks[trial] = (signature, self._kept(look, trial))
+      return self._networks[trial][1]
+
+  def _kept(self, look, trial):
+    """The networks of a trial that has ended, from the files that keep them."""
+    opened = self._folder()
+    if way := nets.load_way(opened, trial):
+      return tuple(way)
+    last = nets.load_one(opened, trial)
+    seen = look.records.get(trial, Record()).get('metrics', {})
+    return ((int(seen.get('sequences_seen') or 0), last),) if last else ()
 
   def _record_path(self, trial):
     return self._path / 'records' / f'{trial}.json'
@@ -247,7 +244,7 @@ class Watch:
       try:
         saved, lines = checkpoints.load(opened, repair=False)
         problems += lines
-        begun = _begun(saved)
+        begun = under_way.trials_of(saved)
       except (faults.StoreError, ValueError, KeyError, TypeError) as error:
         problems.append(f'{place}: {error}')
     self._begun, self._read_checkpoints = (signatures, begun, problems), now
@@ -272,50 +269,6 @@ class Watch:
         )
       )
     )
-
-
-def _begun(saved):
-  """Id -> `UnderWay` of the newest checkpoints."""
-  begun: dict[str, UnderWay] = {}
-  for _, meta, arrays in saved:
-    for key, lanes in meta.get('programs', {}).items():
-      leaves = {
-        name.removeprefix(f'{key}/'): array
-        for name, array in arrays.items()
-        if name.startswith(f'{key}/')
-      }
-      for i, (trial, _) in enumerate(lanes):
-        one = _trial({name: a[..., i] for name, a in leaves.items()})
-        if trial not in begun or begun[trial].seen < one.seen:
-          begun[trial] = one
-  return begun
-
-
-def _trial(leaves):
-  """`UnderWay` of the leaves of a trial's state."""
-  from lstm_jax.training import kept_networks, learning_curve
-
-  leaves, networks = kept_networks.taken_from(leaves)
-  curves: dict[str, list[float]] = {}
-  fields = learning_curve.LearningCurve._fields
-  if all(f'curve/{name}' in leaves for name in fields):
-    held = (leaves[f'curve/{name}'] for name in fields)
-    curves = learning_curve.lists(learning_curve.LearningCurve._make(held))
-  seen = leaves.get('seen', leaves.get('epoch', 0))
-  for name, array in leaves.items():
-    if name.startswith('curves/'):  # of epochs, NaN where not known yet
-      curves[name.removeprefix('curves/')] = array[: int(seen)].tolist()
-  if networks:
-    prefix = 'learner/params/'
-    now = {
-      name.removeprefix(prefix): np.array(array)
-      for name, array in leaves.items()
-      if name.startswith(prefix)
-    }
-    last, weights = networks[-1]
-    if now.keys() == weights.keys() and int(seen) > last:
-      networks = (*networks, (int(seen), now))
-  return UnderWay(int(seen), curves, networks)
 
 
 def _listed(place, problems):

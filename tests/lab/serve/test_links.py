@@ -9,13 +9,14 @@ from lstm_jax.lab.serve import links
 from lstm_jax.lab.serve.links import Shown
 
 NUMBER = st.integers(0, 2**31 - 1)
+WORDS = st.lists(st.text(min_size=1), unique=True).map(tuple)
 
 
 @given(
   st.builds(
     Shown,
-    st.text(),
-    st.text(),
+    WORDS,
+    WORDS,
     st.none() | NUMBER,
     NUMBER,
     st.none() | NUMBER,

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from lstm_jax.lab.serve import board
 from lstm_jax.lab.serve.watching import Watch
 from lstm_jax.lab.store import checkpoints, lock, trial_records
 from lstm_jax.lab.store.folder import create_or_open, open_folder
+from tests import fake_sweep
 from tests.children import ROOT
 from tests.fake_sweep import QUICK, make_plan, record
 from tests.lab.serve.conftest import CURVES, facts_of
@@ -165,6 +167,32 @@ def test_ten_readers_are_one(unfinished, monkeypatch):
   watch = Watch(unfinished.path)
   monkeypatch.setattr('time.monotonic', lambda: 1e6)
   assert len({id(watch.look()) for _ in range(10)}) == 1 == len(looked)
+
+
+def test_readers_cost_a_run_nothing(tmp_path):
+  alone = fake_sweep.sweep(tmp_path / 'alone', QUICK, make_plan(12))
+  path, over = tmp_path / 'beside', threading.Event()
+  seen = []
+
+  def look():
+    watch = Watch(path)
+    while not over.is_set():
+      watch._looked = watch._read_checkpoints = -1e9  # as often as can be
+      seen.append(len(watch.look().records))
+
+  readers = [threading.Thread(target=look) for _ in range(10)]
+  for reader in readers:
+    reader.start()
+  try:
+    beside = fake_sweep.sweep(path, QUICK, make_plan(12))
+  finally:
+    over.set()
+    for reader in readers:
+      reader.join()
+  digest = trial_records.results_digest
+  assert digest(beside) == digest(alone) and seen
+  names = lambda at: sorted(str(p.relative_to(at)) for p in at.rglob('*'))
+  assert names(path) == names(tmp_path / 'alone')
 
 
 def test_checkpoints_too_large_to_be_read_are_said(unfinished, monkeypatch):

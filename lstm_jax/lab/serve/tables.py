@@ -1,0 +1,262 @@
+"""Tables: folders, rows, trials and steps come to, as components of Dash."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from dash import dcc, html
+
+from lstm_jax.lab.plan.estimate import words
+from lstm_jax.lab.plan.programs import unit_of
+from lstm_jax.lab.report.summaries import shown
+from lstm_jax.lab.serve import links
+from lstm_jax.lab.serve.board import Line, State, TrialLine
+from lstm_jax.lab.serve.inside import Inside
+from lstm_jax.lab.serve.layout import named
+from lstm_jax.lab.serve.links import Shown
+from lstm_jax.lab.serve.views import Side
+
+_MOST_ROWS = 400
+_MOST_NUMBERS = 12  # of a step, that are written out
+_MOST_PROBLEMS = 8
+_STATUS = {
+  'solved': ('solved', 'good'),
+  'budget': ('budget spent', 'open'),
+  'given_up': ('given up', 'open'),
+  'diverged': ('diverged', 'bad'),
+  'failed': ('failed', 'bad'),
+  'under way': ('under way', 'open'),
+  'to come': ('to come', ''),
+}
+
+
+def state(held: State) -> html.Div:
+  """A folder as a whole: how far it is, what is wrong with it."""
+  parts = [html.H2(held.name)]
+  if held.planned:
+    said = [f'{held.ended:,} of {held.planned:,} trials ended']
+    if held.solved:
+      said.append(f'{held.solved:,} solved')
+    if held.under_way:
+      said.append(f'{held.under_way:,} under way')
+    parts += [
+      html.P(', '.join(said), className='lead'),
+      html.Progress(
+        value=str(held.ended), max=str(held.planned),
+        **named(f'{held.ended} of {held.planned} trials ended'),
+      ),
+      html.P(_time(held), className='soft'),
+    ]  # fmt: skip
+  parts += [
+    html.P(f'{count:,} failed: {why}', className='warn')
+    for why, count in held.failed.items()
+  ]
+  parts += [
+    html.P(line, className='warn') for line in held.problems[:_MOST_PROBLEMS]
+  ]
+  if len(held.problems) > _MOST_PROBLEMS:
+    parts.append(html.P(f'{len(held.problems) - _MOST_PROBLEMS} more problems'))
+  return html.Div([*parts, html.Small(held.path)])
+
+
+def _time(held):
+  if held.ended == held.planned:
+    return 'All trials have ended.'
+  if not held.working:
+    return 'No process works on it: stopped, killed or on another machine.'
+  if held.seconds_left is None:
+    return 'A process works on it; time to go is not known yet.'
+  return f'A process works on it; about {words(held.seconds_left)} to go.'
+
+
+def rows(
+  held: Sequence[Sequence[Line]], names: Sequence[str], chosen: Shown
+) -> html.Div:
+  """The table of rows, those of several folders side by side."""
+  by_key: dict[str, dict[int, Line]] = {}
+  for i, lines in enumerate(held):
+    for line in lines:
+      by_key.setdefault(line.key, {})[i] = line
+  if not by_key:
+    return html.P('No trials to show.')
+  several = len(names) > 1
+  heads = ['Row', 'Task, cell, rule']
+  for name in names:
+    heads.append(f'{name}: solved' if several else 'Solved')
+    heads += [] if several else ['Ended', 'Under way', 'Median sequences']
+  heads += [] if several else ['Of the plan']
+  body = [
+    html.Tr(
+      [
+        _row_head(key, of, chosen),
+        html.Td(_about(next(iter(of.values()))), className='wide'),
+        *(
+          cell
+          for i in range(len(names))
+          for cell in _numbers(of.get(i), several)
+        ),
+      ],
+      **({'aria-current': 'true'} if key in chosen.rows else {}),
+    )
+    for key, of in list(by_key.items())[:_MOST_ROWS]
+  ]
+  head = [
+    html.Th(name, scope='col', className='wide' if i == 1 else 'n' if i else '')
+    for i, name in enumerate(heads)
+  ]
+  more = len(by_key) - _MOST_ROWS
+  return html.Div(
+    [
+      html.Div(
+        html.Table([html.Thead(html.Tr(head)), html.Tbody(body)]),
+        className='scroll',
+        tabIndex=0,
+        role='region',
+        **named('Table of rows'),
+      ),
+      html.P(f'{more:,} rows more are not shown.') if more > 0 else None,
+    ]
+  )
+
+
+def _row_head(key, of, chosen):
+  """A row's name, a link to it, and one that puts it beside those chosen."""
+  row = next(iter(of.values())).setting.row
+  parts = [dcc.Link(row, href=links.written(Shown(rows=(key,))))]
+  others = tuple(one for one in chosen.rows if one != key)
+  if others:
+    is_chosen = key in chosen.rows
+    rows = others if is_chosen else (*others, key)
+    href = links.written(chosen._replace(rows=rows, trials=(), seen=None))
+    word = 'remove' if is_chosen else 'compare'
+    parts.append(html.Small(dcc.Link(word, href=href, title=f'{word} {row}')))
+  return html.Th(parts, scope='row', className='name')
+
+
+def _about(line):
+  setting = line.setting
+  said = f'{setting.task}, {setting.cell}, {setting.learner}'
+  return said + (f', T = {shown(setting.length)}' if setting.length else '')
+
+
+def _numbers(line, several):
+  if line is None:
+    return [html.Td('-', className='n')] * (1 if several else 5)
+  if line.solved is not None:
+    result = f'{line.solved:,}/{line.ended:,}'
+  else:
+    result = _judged(line)
+  others = ', '.join(
+    f'{count} {_STATUS[word][0]}' for word, count in line.others.items()
+  )
+  ended = f'{line.ended:,} of {line.planned:,}'
+  small = [html.Small(others)] if others else []
+  if several:
+    more = f'{ended} ended' + (
+      f', {line.under_way:,} under way' if line.under_way else ''
+    )
+    median = '' if line.median is None else f'; median {line.median:,.0f}'
+    return [html.Td([result, html.Small(more + median), *small], className='n')]
+  median = '' if line.median is None else f'{line.median:,.0f}'
+  bar = html.Progress(
+    value=str(line.ended), max=str(line.planned), **named(f'{ended} ended')
+  )
+  cells = [[result, *small], ended, f'{line.under_way:,}', median, bar]
+  return [html.Td(cell, className='n') for cell in cells]
+
+
+def _judged(line):
+  if line.judged is None:
+    return '-'
+  name, mean = line.judged
+  value = f'{100 * mean:.1f} %' if name.endswith('accuracy') else f'{mean:.4g}'
+  return f'{name.replace("_", " ")} {value}'
+
+
+def trials(
+  held: Sequence[TrialLine], side: Side, chosen: Shown
+) -> html.Details:
+  """The trials of a row in one folder, with links to their networks."""
+  unit = unit_of(side.line.setting.learner).capitalize()
+  heads = ('Seed', 'Trial', 'Status', f'{unit} seen', 'To success', 'Seconds')
+  body = []
+  for one in held:
+    word, kind = _STATUS.get(one.status, (one.status, ''))
+    others = (name for name in chosen.trials if name not in side.line.trials)
+    asked = chosen._replace(trials=(*others, one.trial), seen=None)
+    href = links.written(asked) + '#inside'
+    status = [html.Span(word, className=f'badge {kind}')]
+    if one.reason:
+      status.append(html.Small(one.reason))
+    body.append(
+      html.Tr(
+        [
+          html.Th(str(one.seed), scope='row'),
+          html.Td(
+            dcc.Link(f'{one.trial}: look inside', href=href)
+            if one.is_kept
+            else one.trial
+          ),
+          html.Td(status),
+          *(html.Td(_number(v), className='n') for v in one[3:6]),
+        ],
+        **({'aria-current': 'true'} if one.trial == side.trial else {}),
+      )
+    )
+  head = [html.Th(text, scope='col') for text in heads]
+  table = html.Table([html.Thead(html.Tr(head)), html.Tbody(body)])
+  return html.Details(
+    [
+      html.Summary(f'Trials{f" of {side.name}" if side.name else ""}'),
+      html.Div(table, className='scroll'),
+    ],
+    open=True,
+  )
+
+
+def _number(value):
+  return (
+    '' if value is None else shown(round(value, 1) if value % 1 else int(value))
+  )
+
+
+def numbers(inside: Inside, step: int) -> html.Dl:
+  """The numbers of a step, from 1, for who does not see the figure."""
+  trace, t = inside.trace, step - 1
+  held: dict[str, object] = {'inputs': trace['inputs'][t]}
+  held |= {name: values[t] for name, values in trace['carry'].items()}
+  held['outputs'] = trace['outputs'][t]
+  if trace['mask'][t] > 0:
+    held['targets'] = trace['targets'][t]
+  held |= {
+    f'error that reaches {name}': values[t]
+    for name, values in inside.errors.items()
+    if name not in inside.cut
+  }
+  return html.Dl(
+    [
+      part
+      for name, values in held.items()
+      for part in (html.Dt(name), html.Dd(_written(values)))
+    ],
+    className='numbers',
+  )
+
+
+def _written(values):
+  values = np.asarray(values).reshape(-1)
+  if not np.isfinite(values).all():
+    return 'none at the last step'
+  said = '  '.join(f'{value:.3g}' for value in values[:_MOST_NUMBERS])
+  more = len(values) - _MOST_NUMBERS
+  return said + (f'  and {more} more' if more > 0 else '')
+
+
+def heading(lines: Sequence[Line]) -> list[object]:
+  """The heading of the chosen rows."""
+  rows = {line.key: line for line in lines}
+  names = [line.setting.row for line in rows.values()]
+  about = [_about(line) for line in rows.values()]
+  return [
+    html.H2(' beside '.join(names)),
+    html.P('; '.join(dict.fromkeys(about)), className='soft'),
+  ]

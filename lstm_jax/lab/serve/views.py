@@ -1,0 +1,123 @@
+"""The network of each folder that is looked at, and what is seen of it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lstm_jax.lab.serve.board import Line
+from lstm_jax.lab.serve.inside import Closed, Inside, follower
+from lstm_jax.lab.serve.links import Shown
+from lstm_jax.lab.serve.watching import Look, Watch
+from lstm_jax.lab.store import faults
+
+# A folder as it is, and its rows.
+Board = tuple[Look, list[Line]]
+MOST = 4  # that stand side by side
+
+
+class Side(NamedTuple):
+  """A row of a folder that is looked at, beside others.
+
+  Attributes:
+    folder: which of the folders it is in, from 0.
+    line: the row.
+    name: tells it from the others; '' where it is alone.
+    trial: id of the trial whose networks are looked at; '' for none.
+  """
+
+  folder: int
+  line: Line
+  name: str
+  trial: str
+
+
+class View(NamedTuple):
+  """A network of a folder, followed over a sequence.
+
+  Attributes:
+    said: which network it is, or why there is nothing to see.
+    inside: what is seen; None: nothing.
+  """
+
+  said: str
+  inside: Inside | None = None
+
+
+def view(watch: Watch, trial: str, at: int, seed: int) -> View:
+  """The newest network of a trial that had seen no more than so much.
+
+  Args:
+    watch: of the folder.
+    trial: its id, '' for none.
+    at: training sequences.
+    seed: of the sequence that it is followed over.
+  """
+  if not trial:
+    return View('No network of this row is kept here.')
+  setting = watch.look().trials.get(trial)
+  try:
+    networks = watch.networks(trial)
+    fitting = [one for one in networks if one[0] <= at] or list(networks[:1])
+    if setting is None or not fitting:
+      return View('No network of this trial is kept.')
+    seen, params = fitting[-1]
+    held = follower(setting)(params, seed)
+  except (Closed, faults.StoreError, faults.Machine) as error:
+    return View(str(error))
+  cut = ', '.join(held.cut)
+  flow = f' The rule lets no error pass through {cut}.' if cut else ''
+  return View(
+    f'Trial {trial} after {seen:,} training sequences: mean error '
+    f'{held.loss:.3g} on this sequence.{flow}',
+    held,
+  )
+
+
+def sides(
+  boards: Sequence[Board], shown: Shown, names: Sequence[str]
+) -> list[Side]:
+  """The rows that are looked at, side by side, each in every folder with it.
+
+  Args:
+    boards: of the folders.
+    shown: what is asked for.
+    names: of the folders.
+  """
+  found = [
+    (i, look, line)
+    for key in shown.rows
+    for i, (look, lines) in enumerate(boards)
+    for line in lines
+    if line.key == key
+  ][:MOST]
+  rows = {line.key for _, _, line in found}
+  folders = {i for i, _, _ in found}
+  named = []
+  for i, look, line in found:
+    words = [line.setting.row] if len(rows) > 1 else []
+    words += [names[i]] if len(folders) > 1 else []
+    trial = _chosen(look, line, shown)
+    named.append(Side(i, line, ', '.join(words), trial))
+  return named
+
+
+def _chosen(look, line, shown):
+  """The trial of a row whose networks are shown; '' for none."""
+  solved = [
+    name for name in line.kept
+    if name in look.records and look.records[name]['status'] == 'solved'
+  ]  # fmt: skip
+  asked = [name for name in line.kept if name in shown.trials]
+  return next(iter((*asked, *solved, *line.kept)), '')
+
+
+def counts(watch: Watch, trial: str) -> list[int]:
+  """Counts of sequences that the kept networks of a trial had seen."""
+  try:
+    return [seen for seen, _ in watch.networks(trial)] if trial else []
+  except faults.StoreError:
+    return []
+
+
+def place_of(numbers: Sequence[int], wanted: int) -> int:
+  """The place of the last number that is not above."""
+  return max(sum(number <= wanted for number in numbers) - 1, 0)

@@ -96,6 +96,12 @@ _NAMES = {
   'TrainResult': 'training.train_result',
   'Progress': 'training.train_result',
   'set_xla_flags': 'lab.run.xla_flags',
+  # The laboratory: many networks into a folder, reported, opened again.
+  'sweep': 'lab.run.in_python',
+  'SweepRow': 'lab.report.sweep_rows',
+  'report': 'lab.run.in_python',
+  'load': 'lab.run.kept',
+  'Kept': 'lab.run.kept',
   # A network on one sequence, and the error that flows back in it.
   'unroll': 'ops.unroll',
   'error_by_lag': 'analysis.gradient_flow',
@@ -144,6 +150,11 @@ if TYPE_CHECKING:
   from lstm_jax.cells.lstm1997 import lstm1997 as lstm1997
   from lstm_jax.cells.lstm_layernorm import lstm_layernorm as lstm_layernorm
   from lstm_jax.cells.srn import srn as srn
+  from lstm_jax.lab.report.sweep_rows import SweepRow as SweepRow
+  from lstm_jax.lab.run.in_python import report as report
+  from lstm_jax.lab.run.in_python import sweep as sweep
+  from lstm_jax.lab.run.kept import Kept as Kept
+  from lstm_jax.lab.run.kept import load as load
   from lstm_jax.lab.run.xla_flags import set_xla_flags as set_xla_flags
   from lstm_jax.learners._descend import descend as descend
   from lstm_jax.learners._descend import judge_forward as judge_forward

@@ -48,6 +48,20 @@ def wilson(k: int, n: int, level: float = 0.95) -> Interval:
   )
 
 
+def solved_words(k: int, n: int, median: float) -> str:
+  """Words on k solved of n trials, with interval and median.
+
+  Args:
+    k, n: as of `wilson`.
+    median: sequences to success of all trials; infinite is left out.
+  """
+  low, high = wilson(k, n)
+  text = f'solved {k}/{n} (95 %: {100 * low:.0f} to {100 * high:.0f} %)'
+  if math.isfinite(median):
+    text += f', median {median:,.0f} sequences to success'
+  return text
+
+
 def check_level(level: float) -> None:
   """Raises ValueError unless a coverage lies between 0 and 1."""
   if not 0 < level < 1:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_jax.ops.intervals import Interval, wilson
+from lstm_jax.ops.intervals import Interval, solved_words, wilson
 from lstm_jax.training.loop import Outcome
 from lstm_jax.types import Cell, Learner, Params, Task
 
@@ -114,12 +114,8 @@ class TrainResult:
     return float(np.median(self.sequences_to_success))
 
   def __repr__(self) -> str:
-    low, high = self.interval
-    text = f'solved {self.solved}/{self.trials}'
-    text += f' (95 %: {100 * low:.0f} to {100 * high:.0f} %)'
-    if np.isfinite(self.median):
-      text += f', median {self.median:,.0f} sequences to success'
-    else:
+    text = solved_words(self.solved, self.trials, self.median)
+    if not np.isfinite(self.median):
       text += f' within {self.max_sequences:,} sequences'
     ends = [s for s in self.status if s not in ('solved', 'budget')]
     counts = (f'{ends.count(s)} {s}' for s in dict.fromkeys(ends))

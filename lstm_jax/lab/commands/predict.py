@@ -7,20 +7,18 @@ set has its test part, or a file of yours.
 
 import dataclasses
 import functools
-import math
 from collections.abc import Sequence
 
 from absl import flags
 
 from lstm_jax.lab.plan import parsers, programs, values
 from lstm_jax.lab.plan.text_columns import aligned
-from lstm_jax.lab.run import command, mains
+from lstm_jax.lab.run import command, kept, mains
 from lstm_jax.lab.run.predict_request import Request
 from lstm_jax.lab.store import (
   faults,
   files,
   folder,
-  nets,
   sources,
   trial_records,
 )
@@ -82,7 +80,7 @@ def _read(defined, words):
   given = {n: defined[n].value for n in known & {*parsers.given(defined)}}
   asked = Request(words[0], **given)
   opened = folder.open_folder(values.place(asked.folder, 'folder'))
-  return asked, opened, *_net(opened, asked.net)
+  return asked, opened, *kept.choose(opened, asked.net)
 
 
 def _act(request):
@@ -133,27 +131,6 @@ def _say_imports(opened, name):
     )
 
 
-def _net(opened, wanted):
-  """The id of a trial and the params of its kept network."""
-  found = nets.load(opened)
-  ids = [name for name in opened.trials if name in found]
-  # The best first; of those without a score, as solved ones, the plan's.
-  records, _ = trial_records.read_records(opened)
-  ids.sort(key=lambda name: _score(records.get(name)), reverse=True)
-  if not ids:
-    raise values.Refused(
-      f'{opened.path}: no network is kept here; a run of tasks keeps one a row '
-      'as soon as a trial has solved it, a run on data sets at the end of each '
-      'setting'
-    )
-  fit = [name for name in ids if name.startswith(wanted)]
-  if not fit:
-    listed = ', '.join(f'{i} ({opened.trials[i].row})' for i in ids[:8])
-    more = f' and {len(ids) - 8} more' if len(ids) > 8 else ''
-    raise values.Refused(f'--net={wanted}: choose from {listed}{more}')
-  return fit[0], found[fit[0]]
-
-
 def _answers_of(setting):
   """Returns what asks the networks of this kind of learner."""
   from lstm_jax.lab.run import predict_data, predict_task
@@ -163,22 +140,6 @@ def _answers_of(setting):
     'trainers': predict_data.answers,
   }
   return by_kind[programs.learner_of(setting).kind]
-
-
-def _score(record):
-  """Rates a network by what it was chosen by: never by the test part."""
-  if record is None:
-    return -math.inf
-  curves, at = record['curves'], record['metrics'].get('best_epoch')
-  for name, sign in (
-    ('valid_accuracy', 1),
-    ('valid_loss', -1),
-    ('train_loss', -1),
-  ):
-    if values_of := curves.get(name):
-      value = values_of[(at or 0) - 1]
-      return -math.inf if value is None else sign * value
-  return 0.0
 
 
 _COMMAND = command.Command(

@@ -6,7 +6,6 @@ on is reported as far as it has come.
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
@@ -67,10 +66,8 @@ def _read(defined, words):
 
 def _act(request):
   opened, out = request
-  written = write.write(opened, out)
-  table = Path(out or opened[0].path) / 'results.csv'
-  trial_records.write_joined(opened, table, opened[0].disk)
-  mains.tell(*written[:2], table)
+  written = write.pages(opened, out)
+  mains.tell(*written[:2], written[-1])
   problems = [p for one in opened for p in trial_records.read_records(one)[1]]
   for problem in problems:
     mains.say('report', problem.reason)

@@ -16,7 +16,7 @@ from lstm_jax.lab.report import (
   trace,
 )
 from lstm_jax.lab.report.rows import heading
-from lstm_jax.lab.store import nets
+from lstm_jax.lab.store import nets, trial_records
 from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.setting import Setting
 
@@ -66,6 +66,26 @@ def write(
     html_page.page(report, pictures, key),
     lambda linked: markdown.document(report, linked),
   )
+
+
+def pages(
+  folders: Sequence[Folder], out: str | Path | None = None
+) -> list[Path]:
+  """Writes the report of run folders and their table, `results.csv`.
+
+  Args:
+    folders, out: as of `write`.
+
+  Returns:
+    The files of `write`, and the table last.
+
+  Raises:
+    ValueError, Refused, StorageError, Unusable: as `write` does.
+  """
+  written = write(folders, out)
+  table = Path(out or folders[0].path) / 'results.csv'
+  trial_records.write_joined(folders, table, folders[0].disk)
+  return [*written, table]
 
 
 def _traces(folders, report):

@@ -6,7 +6,9 @@ JAX is imported only if something is left to run.
 import contextlib
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from lstm_jax.lab.data.files import errors
 from lstm_jax.lab.plan.flags import Run
@@ -38,6 +40,7 @@ from lstm_jax.lab.store import (
   reruns,
   trial_records,
 )
+from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.setting import (
   Setting,
   entry_of,
@@ -45,6 +48,7 @@ from lstm_jax.lab.store.setting import (
   trial_id,
 )
 
+Ending = TypeVar('Ending')
 # A kind of learner -> what makes the programs of its trials.
 _PREPARE = {'learners': builds.on_line, 'trainers': groups.supervised}
 _ABORTED = (
@@ -66,6 +70,41 @@ def run(plan: Plan, how: Run, stop: signals.Stop) -> int:
     The exit code, see `faults.Exit`. A setting that its cell, task or learner
     refuses is named before anything is written.
   """
+  try:
+    return complete(plan, how, stop, ending.show)
+  except faults.StoreError as error:
+    # A line for each setting that is refused.
+    mains.say('sweep', *str(error).split('\n'))
+    return int(error.exit_code)
+  except (errors.Missing, errors.BadData) as error:
+    mains.say('sweep', error)
+    missing = isinstance(error, errors.Missing)
+    return int(faults.Exit.NO_DATA if missing else faults.Exit.BAD_DATA)
+  except signals.Stopped as stopped:
+    if not stopped.said:
+      path = Path(how.out or plan.out)
+      print(recorder.stopped(len(plan.trials) - _ended(path)))
+      stopped.said = True
+    raise
+
+
+def complete(
+  plan: Plan, how: Run, stop: signals.Stop, end: Callable[[Folder], Ending]
+) -> Ending | int:
+  """Runs what is left of a plan.
+
+  Args:
+    plan, how, stop: as of `run`.
+    end: called with the open folder when all has ended.
+
+  Returns:
+    What `end` returns; where `how` asks to verify the folder, an exit code.
+
+  Raises:
+    StoreError, Missing, BadData: a setting that is refused, a folder of another
+      plan, the data, the disk, the machine.
+    Stopped: at a signal, after saving.
+  """
   path = Path(how.out or plan.out)
   how = how._replace(paths=tuple(plan.paths.items()))
   trials = {trial_id(s): s for s in plan.trials}
@@ -76,17 +115,12 @@ def run(plan: Plan, how: Run, stop: signals.Stop) -> int:
       return verifying.verify(path, how, trials, stored, now)
     finished = _finished(path, how, trials, stored)
     if finished is None:
-      return _run(plan, how, stop, path, trials, stored)
+      return end(_run(plan, how, stop, path, trials, stored))
     mains.tell(f'Nothing left to do in {path}.')
     _tidy(finished)
-    return ending.show(finished)
-  except faults.StoreError as error:
-    mains.say('sweep', error)
-    return int(error.exit_code)
-  except (errors.Missing, errors.BadData) as error:
-    mains.say('sweep', error)
-    missing = isinstance(error, errors.Missing)
-    return int(faults.Exit.NO_DATA if missing else faults.Exit.BAD_DATA)
+    return end(finished)
+  except (faults.StoreError, errors.Missing, errors.BadData):
+    raise
   except Exception as error:
     line = machine.fault(error)
     if line is None or isinstance(error, OSError):
@@ -95,11 +129,6 @@ def run(plan: Plan, how: Run, stop: signals.Stop) -> int:
       f'{line}; that is no result: what was saved is safe, run the same '
       'command again where there is more of it'
     ) from error
-  except signals.Stopped as stopped:
-    if not stopped.said:
-      print(recorder.stopped(len(trials) - _ended(path)))
-      stopped.said = True
-    raise
 
 
 def _finished(path, how, trials, stored):
@@ -174,9 +203,8 @@ def _run(plan, how, stop, path, trials, stored):
     _PREPARE[kind](some, how, devices[0]) for kind, some in by_kind.items()
   ]
   reasons = [reason for made in prepared for reason in made.reasons]
-  mains.say('sweep', *reasons)
   if reasons:
-    return int(faults.Exit.USAGE)
+    raise faults.Refused('\n'.join(reasons))
   now: dict[str, dict[str, str]] = {}
   facts: provenance.Facts = {}
   for made, some in zip(prepared, by_kind.values(), strict=True):
@@ -226,7 +254,7 @@ def _run(plan, how, stop, path, trials, stored):
   left = [trials[name] for name in mine if name not in records]
   if part.all_profiles and not parts.is_last(part, left):
     parts.execute_anew(part, environ)
-  return ending.show(opened)
+  return opened
 
 
 def _what_is_left(opened, how, trials, now):

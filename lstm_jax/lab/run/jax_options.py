@@ -5,8 +5,9 @@ ours. What keys are and how they are split belongs to the seed, and is set here
 whatever was said; of the rest a folder holds what it was made with.
 """
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 
 _PINNED = {
   'jax_default_prng_impl': 'threefry2x32',
@@ -57,6 +58,27 @@ def pin() -> None:
 
   for name, value in _PINNED.items():
     jax.config.update(name, value)
+
+
+@contextlib.contextmanager
+def as_before(
+  environ: MutableMapping[str, str] = os.environ,
+) -> Iterator[None]:
+  """A context after which JAX and its environment are set as before it."""
+  import jax
+
+  names = 'XLA_FLAGS', 'JAX_NUM_CPU_DEVICES'
+  texts = {name: environ.get(name) for name in names}
+  options = {name: jax.config.values[name] for name in _PINNED}
+  try:
+    yield
+  finally:
+    for name, value in options.items():
+      jax.config.update(name, value)
+    for name, text in texts.items():
+      environ.pop(name, None)
+      if text is not None:
+        environ[name] = text
 
 
 def recorded(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

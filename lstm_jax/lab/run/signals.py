@@ -190,6 +190,34 @@ def listening() -> Iterator[Stop]:
       stop.end()
 
 
+@contextlib.contextmanager
+def interruptible() -> Iterator[Stop]:
+  """A context in which Ctrl-C stops what polls, for calls from Python.
+
+  Nothing else is handled, no thread is started, the process is never ended, and
+  the handler of before is back at the end: a second Ctrl-C is that one's. Where
+  a command handles signals already, its `Stop` is the one; outside of the main
+  thread there is none to hear of.
+  """
+  stop = _listener() or Stop()
+  main = threading.current_thread() is threading.main_thread()
+  if _listener() is not None or not main:
+    yield stop
+    return
+  stop.begun = True
+  before = signal.getsignal(signal.SIGINT)
+
+  def on_signal(number, frame):
+    signal.signal(signal.SIGINT, before)
+    stop.on_signal(number, frame)
+
+  signal.signal(signal.SIGINT, on_signal)
+  try:
+    yield stop
+  finally:
+    signal.signal(signal.SIGINT, before)
+
+
 def current() -> Stop:
   """The `Stop` that gets this process's signals; else one that gets none."""
   return _listener() or Stop()

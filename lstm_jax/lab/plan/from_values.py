@@ -1,0 +1,136 @@
+"""A request made of Python's values, as a command line makes one of text.
+
+Messages name the flags, so that they are those of the command.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import lstm_jax
+from lstm_jax.lab.plan import values
+from lstm_jax.lab.plan.catalog import unknown
+from lstm_jax.lab.plan.flags import Request, Run
+from lstm_jax.lab.plan.grid import AXES, Axis
+from lstm_jax.lab.plan.usage import GROUPS
+
+# One value of an axis: a number, a word, a factory; None: full, or none.
+Value = bool | int | float | str | Callable[..., object] | None
+# One value or several; of an option a tuple has one entry a block.
+Values = Value | Iterable[object]
+FLAGS = tuple(name for group in GROUPS.values() for name in group)
+
+
+def request_of(
+  axes: Mapping[str, Values],
+  options: Mapping[str, Values],
+  *,
+  grid: str | None = None,
+  row: str | Iterable[str] | None = None,
+  seeds: int | str | Iterable[int] | None = None,
+  budget: int | None = None,
+  yes: bool = False,
+  how: Run | None = None,
+) -> Request:
+  """The request that a command line with these values makes.
+
+  Args:
+    axes: flag -> value or values, of the flags of `grid.AXES`.
+    options: dotted name -> value or values, as of `--set`.
+    grid: name of a grid or path of one.
+    row: names of rows of the grid.
+    seeds: a count, the text of `--seeds`, or the seeds one by one.
+    budget: training sequences, or epochs.
+    yes: whether a very large plan is wanted.
+    how: how to run it.
+
+  Raises:
+    Refused: a name that there is not, a value that no plan can have, values
+      that contradict each other.
+  """
+  for name in axes:
+    if name not in AXES:
+      near = unknown(name, (*FLAGS,)).partition('; ')[2]
+      raise values.Refused(f'--{name}: no such flag; {near or "see --help"}')
+  for name in options:
+    kind, dot, word = name.partition('.')
+    if not (dot and word) or kind not in ('task', 'cell', 'learner'):
+      raise values.Refused(
+        f'--set={name}: write --set=KIND.NAME=VALUE with KIND one of '
+        'task, cell, learner'
+      )
+    for flag in axes:
+      if AXES[flag] == name and grid is None:
+        raise values.Refused(
+          f'--set={name} with --{flag}: two values for one thing; '
+          'choose one of them'
+        )
+  rows = () if row is None else _several(row)
+  if rows and grid is None:
+    raise values.Refused(f'--row={",".join(rows)}: needs --grid=NAME')
+  if not (grid or axes or options):
+    grid = 'quickstart'
+  if isinstance(seeds, Iterable) and not isinstance(seeds, str):
+    seeds = ','.join(map(str, seeds))
+    # A lone number would be a count.
+    seeds = seeds if ',' in seeds else f'{seeds}-{seeds}'
+  return Request(
+    axes=tuple(
+      _axis(AXES[flag], axes[flag], f'--{flag}')
+      for flag in AXES
+      if flag in axes
+    ),
+    sets=tuple(
+      _axis(name, given, f'--set={name}', blocks=True)
+      for name, given in options.items()
+    ),
+    grid=grid,
+    rows=tuple(map(str, rows)),
+    seeds=None if seeds is None else values.seeds(seeds, '--seeds'),
+    budget=None if budget is None else values.integer(budget, '--budget'),
+    yes=yes,
+    run=Run() if how is None else how,
+  )
+
+
+def _axis(name, given, source, blocks=False):
+  """The `Axis` of a value or several."""
+  several = (given,) if blocks and isinstance(given, tuple) else _several(given)
+  listed = tuple(_plain(name, value, source) for value in several)
+  if not listed:
+    raise values.Refused(f'{source}=: the list is empty; write {source}=A,B,C')
+  for i, value in enumerate(listed):
+    if value in listed[:i]:
+      text = ','.join(map(str, listed))
+      raise values.Refused(f'{source}={text}: {value} is listed twice')
+  return Axis(name, listed, source)
+
+
+def _several(given):
+  if isinstance(given, str) or not isinstance(given, Iterable):
+    return (given,)
+  return tuple(given)
+
+
+def _plain(name, value, source):
+  """A value as a grid has it: text, or a plain number."""
+  if hasattr(value, 'item') and not isinstance(value, str):
+    value = value.item()  # of numpy
+  if callable(value):
+    return _place(value, source)
+  if value is None or isinstance(value, tuple | list):
+    return values.written(name.partition('.')[2], value)
+  # Its text is what the command line says, and what a message says of it.
+  return values.written('', value)
+
+
+def _place(factory, source):
+  """The name by which a factory is found again."""
+  module = getattr(factory, '__module__', '') or ''
+  name = getattr(factory, '__qualname__', type(factory).__name__)
+  if getattr(lstm_jax, name, None) is factory:
+    return name
+  if module in ('', '__main__') or not name.isidentifier():
+    raise values.Refused(
+      f'{source}={name}: a run must find it again; put it into a '
+      'file and write file.py:NAME, or module:NAME'
+    )
+  return f'{module}:{name}'

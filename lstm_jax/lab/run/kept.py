@@ -153,6 +153,6 @@ def score(record: Record | None) -> float:
     ('train_loss', -1),
   ):
     if values_of := curves.get(name):
-      value = values_of[(at or 0) - 1]
+      value = values_of[int(at or 0) - 1]
       return -math.inf if value is None else sign * value
   return 0.0

@@ -210,7 +210,6 @@ def test_a_factory_that_no_run_finds_again_is_refused():
     lj.sweep(cell=lambda i, o: lj.srn(i, o))
 
 
-@pytest.mark.slow
 def test_ctrl_c_saves_and_stops_and_the_call_goes_on(tmp_path, monkeypatch):
   from lstm_jax.lab.run import recorder
 

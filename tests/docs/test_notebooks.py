@@ -5,6 +5,7 @@ Their code is run here with the small numbers that a cell names in its metadata
 """
 
 import json
+import os
 
 import jax
 import pytest
@@ -27,10 +28,12 @@ def code(path):
 
 @pytest.fixture
 def drawn(monkeypatch, tmp_path):
-  """Lets figures be drawn into memory, and files be written to a folder."""
+  """Lets figures be drawn into memory; what is set or written goes again."""
   import matplotlib
 
   monkeypatch.chdir(tmp_path)
+  for name in ('XLA_FLAGS', 'JAX_NUM_CPU_DEVICES'):
+    monkeypatch.setenv(name, os.environ.get(name, ''))
   backend = matplotlib.get_backend()
   matplotlib.use('Agg')
   from matplotlib import pyplot
@@ -44,7 +47,14 @@ def test_there_are_three():
   assert [path.stem for path in NOTEBOOKS] == ['layer', 'own_cell', 'paper_row']
 
 
-@every_notebook
+@pytest.mark.parametrize(
+  'path',
+  [
+    pytest.param(path, marks=[pytest.mark.slow] * (path.stem != 'layer'))
+    for path in NOTEBOOKS
+  ],
+  ids=lambda path: path.stem,
+)
 def test_its_code_runs_with_small_numbers(path, drawn):
   names = {'__name__': path.stem}
   # Their readers' JAX promotes ranks.

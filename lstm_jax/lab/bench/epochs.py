@@ -6,7 +6,7 @@ take turns; a turn times some updates once all is compiled, and the best turn
 counts. The data are random and of the sizes of the real ones: their values
 change nothing.
 
-  python -m experiments.bench --epochs=imdb,urban_sound
+  lstm-jax bench --epochs=imdb,urban_sound
 """
 
 import json

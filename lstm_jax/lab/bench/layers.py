@@ -8,7 +8,7 @@ as they come, with the default flags, and against the best of them with either.
 Compile time is apart; the best of several repeats counts. Several models are
 run mapped over, and those of other libraries also one by one.
 
-  python -m experiments.bench --layers
+  lstm-jax bench --layers
 """
 
 import json

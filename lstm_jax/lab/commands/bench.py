@@ -24,12 +24,12 @@ _HELP = """\
 Times what this package does, compile time apart; the best of several repeats
 counts. Other work on the machine makes every figure worse: stop it first.
 
-  python -m experiments.bench                  the two forms of the 1997 rule
-  python -m experiments.bench --grid=table3    the rows of a grid
-  python -m experiments.bench --learners=all   each learner, by size of network
-  python -m experiments.bench --layers=lstm    layers against torch, Keras,
-                                               flax, haiku, equinox
-  python -m experiments.bench --epochs=imdb    an epoch against Keras and torch
+  lstm-jax bench                  the two forms of the 1997 rule
+  lstm-jax bench --grid=table3    the rows of a grid
+  lstm-jax bench --learners=all   each learner, by size of network
+  lstm-jax bench --layers=lstm    layers against torch, Keras,
+                                  flax, haiku, equinox
+  lstm-jax bench --epochs=imdb    an epoch against Keras and torch
 """
 _PLACEHOLDERS = {'int': 'N', 'float': 'X', 'switch': 'true|false'}
 

@@ -19,9 +19,9 @@ from lstm_jax.lab.store.faults import Exit, StoreError, clean
 _HELP = """\
 Prepares data sets once, and prints what each holds.
 
-  python -m experiments.data                 every set that is there
-  python -m experiments.data imdb esc10 --data_dir=~/data
-  python -m experiments.data --list          where each can be got
+  lstm-jax data                 every set that is there
+  lstm-jax data imdb esc10 --data_dir=~/data
+  lstm-jax data --list          where each can be got
 
 Names: {names}.
 The first use of a data set by a sweep prepares it too.

@@ -26,18 +26,18 @@ from lstm_jax.lab.store import (
 _HELP = """\
 Shows what the networks that a run has kept answer.
 
-  python -m experiments.predict FOLDER             the first of the folder,
-                                                   of data sets the best one
-                                                   by its validation
-  python -m experiments.predict FOLDER --net=ID    another one; if none has
-                                                   that name they are listed
+  lstm-jax predict FOLDER             the first of the folder,
+                                      of data sets the best one
+                                      by its validation
+  lstm-jax predict FOLDER --net=ID    another one; if none has
+                                      that name they are listed
 
   --count=N         sequences or examples to show (5)
   --seed=N          of the fresh sequences of a task (0)
   --data=FILE       instead of the test part of a data set: .npy or .csv of
                     numbers [T, I], or .npy [N, T, I]: inputs of each of T
                     steps
-  --data_dir=FOLDER where data sets are (see experiments.data --help)
+  --data_dir=FOLDER where data sets are (see lstm-jax data --help)
   --out=FILE        write every answer as .csv
 
 Of a task: target and answer of each step that is judged. Of a data set: the

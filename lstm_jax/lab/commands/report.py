@@ -17,13 +17,13 @@ from lstm_jax.lab.store import faults, folder, trial_records
 _HELP = """\
 Reports run folders: published rows, readings, verdicts, figures.
 
-  python -m experiments.report FOLDER              writes report.html,
-                                                   report.md and results.csv
-                                                   into the folder
-  python -m experiments.report FOLDER FOLDER ... --out=DIR
-                                                   one report and one table
-                                                   of all of them
-  python -m experiments.report --help              prints this
+  lstm-jax report FOLDER              writes report.html,
+                                      report.md and results.csv
+                                      into the folder
+  lstm-jax report FOLDER FOLDER ... --out=DIR
+                                      one report and one table
+                                      of all of them
+  lstm-jax report --help              prints this
 
   --out=DIR   where the report goes; made if missing, no other run's folder
 

@@ -16,8 +16,8 @@ from lstm_jax.lab.store import faults
 _HELP = """\
 Shows run folders in a browser, as they are while trials run.
 
-  python -m experiments.serve FOLDER               prints the address of a page
-  python -m experiments.serve FOLDER FOLDER ...    several, side by side
+  lstm-jax serve FOLDER               prints the address of a page
+  lstm-jax serve FOLDER FOLDER ...    several, side by side
 
   --port=N      port (8050; any free one where that is taken)
   --host=NAME   who may connect: 127.0.0.1, this machine alone; 0.0.0.0,

@@ -56,9 +56,9 @@ Measures the error that flows back: its size q steps before the end of a
 sequence, relative to where it enters the network (q = 0), before and after
 training; for simple networks of logistic units the bound n (n w_max / 4)^q too.
 
-  python -m experiments.vanishing
-  python -m experiments.vanishing --learners=all
-  python -m experiments.vanishing --task=temporal_order --cell=srn,gru,lstm \\
+  lstm-jax vanishing
+  lstm-jax vanishing --learners=all
+  lstm-jax vanishing --task=temporal_order --cell=srn,gru,lstm \\
       --set=cell.activation=logistic --sequences=20000
 
 Without any flag but --cell, --seeds, --sequences and --out the networks are

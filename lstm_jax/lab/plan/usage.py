@@ -65,7 +65,7 @@ GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
       'WORD',
       'XLA flags for small networks: auto, none (auto; none for data sets)',
     ),
-    'data_dir': ('FOLDER', 'where data sets are (see experiments.data --help)'),
+    'data_dir': ('FOLDER', 'where data sets are (see lstm-jax data --help)'),
     'skip_bad': (None, 'leave out damaged files of data sets, and count them'),
     'retry_failed': (None, 'run failed trials of the folder again'),
     'rerun_changed': (
@@ -85,11 +85,11 @@ _EXAMPLES = """\
 Trains recurrent networks over long time lags, many trials at once, and prints
 what was measured beside what was published.
 
-  python -m experiments.sweep                            the quickstart
-  python -m experiments.sweep --list                     what there is
-  python -m experiments.sweep --length=80                one thing of it changed
-  python -m experiments.sweep --grid=table3 --row=q100-p100-inputs
-  python -m experiments.sweep --task=adding --cell=srn,lstm --learner=bptt \\
+  lstm-jax sweep                            the quickstart
+  lstm-jax sweep --list                     what there is
+  lstm-jax sweep --length=80                one thing of it changed
+  lstm-jax sweep --grid=table3 --row=q100-p100-inputs
+  lstm-jax sweep --task=adding --cell=srn,lstm --learner=bptt \\
       --length=10,20,40 --window=5,full --seeds=8 --dry_run
 """
 

@@ -10,7 +10,7 @@ from lstm_jax.lab.plan.programs import changed
 from lstm_jax.lab.plan.values import written
 from lstm_jax.lab.store.setting import Setting
 
-_SWEEP = 'python -m experiments.sweep'
+_SWEEP = 'lstm-jax sweep'
 
 
 def command(setting: Setting, seeds: Collection[int]) -> str:

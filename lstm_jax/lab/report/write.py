@@ -112,7 +112,7 @@ def _traces(folders, report):
       if names := ' and '.join(entry.name for entry in theirs if entry):
         trouble[row.task] = (
           f'No picture of a net of {row.task}: a report does not run {names}, '
-          'code that a folder names; experiments.predict does.'
+          'code that a folder names; `lstm-jax predict` does.'
         )
         continue
       try:

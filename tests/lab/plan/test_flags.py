@@ -268,8 +268,8 @@ def test_help_is_grouped_and_names_every_flag(capsys):
   assert all(len(line) <= 80 for line in text.splitlines())
   # Examples come first, and the program reads every one of them.
   examples, _, rest = text.replace('\\\n', '').partition('What to train')
-  lines = re.findall(r'python -m experiments\.sweep((?: +--\S+)*)', examples)
-  assert len(lines) == 5 and 'experiments.sweep' not in rest
+  lines = re.findall(r'lstm-jax sweep((?: +--\S+)*)', examples)
+  assert len(lines) == 5 and 'lstm-jax sweep' not in rest
   assert any('--grid=' in line for line in lines)
   for line in lines:
     assert plan.expand(flags.parse(['sweep', *line.split()], {})).trials
@@ -381,8 +381,8 @@ def test_devices_are_the_cores_there_are():
 @pytest.mark.parametrize('name', grid.names())
 def test_the_command_in_a_grid_runs_that_grid(name):
   words = grid.load(name).command.split()
-  assert words[:3] == ['python', '-m', 'experiments.sweep']
-  assert flags.parse(words[2:], {}).grid == name
+  assert words[:2] == ['lstm-jax', 'sweep']
+  assert flags.parse(words[1:], {}).grid == name
 
 
 def test_a_setting_that_its_learner_refuses_writes_nothing(tmp_path):

@@ -213,7 +213,7 @@ def test_commands_of_rows_that_met():
   assert [one.missing for one in second.readings] == [3]
   for row in (first, second):
     for one in row.readings:
-      _, line = one.command.split('python -m experiments.')
+      _, line = one.command.split('lstm-jax ')
       made = plan.expand(flags.parse(shlex.split(line)))
       hear = dict(one.setting.cell_options)['cells_hear']
       assert set(map(trial_id, made.trials)) == names[row.length, hear]

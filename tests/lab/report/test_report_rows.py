@@ -287,7 +287,7 @@ def test_a_command_makes_the_trials_it_stands_for(words):
     rows.setdefault(setting.row, []).append(setting)
   for settings in rows.values():
     line = command(settings[0], [setting.seed for setting in settings])
-    head, *rest = line.split('python -m experiments.')
+    head, *rest = line.split('lstm-jax ')
     assert head == '' and len(rest) == 1
     again = plan.expand(flags.parse(shlex.split(rest[0])))
     ids = {trial_id(setting) for setting in settings}

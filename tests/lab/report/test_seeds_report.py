@@ -340,7 +340,7 @@ def test_what_a_reading_is_called():
 def test_the_command_of_a_reading(written):
   (one,) = summed(trials(SEEDS[:3]))
   assert one.command == (
-    'python -m experiments.sweep --grid=imdb --row=lstm --seeds=3 --budget=10'
+    'lstm-jax sweep --grid=imdb --row=lstm --seeds=3 --budget=10'
   )
   assert '# A: ' in written['report.md'].read_text('utf-8')
 

@@ -69,6 +69,7 @@ def setting(
     for one, entry in entries.items()
   }
   numbers = {one: dict(entry.numbers) for one, entry in entries.items()}
+  following: dict[tuple[str, str], Given] = {}
   for dotted, (value, source) in given.items():
     one, _, name = whose(dotted, entries).partition('.')
     if not name:
@@ -76,10 +77,18 @@ def setting(
     if name in options[one]:
       option = entries[one].options[name]
       options[one][name] = attempt(values.option, option, value, source)
+    elif name in numbers[one] and _follows_lag(name, value):
+      following[one, name] = given[dotted]
     elif name in numbers[one]:
       numbers[one][name] = attempt(values.number, name, value, source)
     else:
       reasons.append(_absent(entries[one], name, given[dotted]))
+  stop_if_refused()
+  for (one, name), written in following.items():
+    if isinstance(length := numbers['task'].get('length'), int):
+      numbers[one][name] = values.bias_of_lag(length)
+    else:
+      reasons.append(f'{written}: task {entries["task"].name} has no length')
   stop_if_refused()
   reasons.extend(_conflicts(given, entries, options, numbers))
   stop_if_refused()
@@ -110,6 +119,11 @@ def _located(given):
     return own_data.located(str(given.value))
   except ValueError as why:
     raise values.Refused(f'{given}: {why}') from None
+
+
+def _follows_lag(name, value):
+  """Tells whether a bias is to follow the task's length."""
+  return name.endswith('_bias') and value == 'lag'
 
 
 def whose(dotted: str, entries: Mapping[str, catalog.Entry]) -> str:

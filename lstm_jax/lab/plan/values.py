@@ -177,6 +177,22 @@ def option(option: Option, value: object, source: str) -> Value:
   raise Refused(f'{source}={value}: must be one of {allowed(option)}{tail}')
 
 
+def bias_of_lag(length: int) -> float:
+  """The gate bias `-log T - 2.3`, written `lag`.
+
+  A gate that nothing else opens then lets in a tenth of the sum of what T steps
+  bring, whatever T is.
+
+  Args:
+    length: T.
+
+  Example:
+    >>> round(bias_of_lag(1000), 2)
+    -9.21
+  """
+  return -math.log(length) - 2.3
+
+
 def number(name: str, value: object, source: str) -> Number:
   """A traced number, read by the conventions of `catalog` for its name.
 

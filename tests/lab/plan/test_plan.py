@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 import shlex
 
 import pytest
@@ -163,6 +164,21 @@ def test_numbers_share_a_program_and_options_do_not():
   assert [len(members) for members in shared.values()] == [2] * 4
   for key, members in shared.items():
     assert {program_key(options.trials[i]) for i in members} == {key}
+
+
+def test_a_bias_follows_the_lag():
+  words = '--cell=lstm1997 --learner=truncated1997'
+  words += ' --set=cell.input_gate_bias=lag --seeds=1'
+  for task in ('adding', 'temporal_order'):
+    trials = made(f'{words} --task={task} --length=100,1000').trials
+    biases = [dict(one.numbers)['input_gate_bias'] for one in trials]
+    assert biases == [-math.log(length) - 2.3 for length in (100, 1000)]
+    assert [dict(one.numbers)['output_gate_bias'] for one in trials] == [
+      None
+    ] * 2
+  assert refused(f'{words} --task=reber') == (
+    '--set=cell.input_gate_bias=lag: task reber has no length'
+  )
 
 
 @pytest.mark.parametrize(

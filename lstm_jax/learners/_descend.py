@@ -82,7 +82,7 @@ def descend(
 
   def update(state, episode):
     grads, judgement = gradient(state.params, episode)
-    return move(state, grads), judgement
+    return move(state, grads, judgement.squared), judgement
 
   return Learner(start, update, judge)
 
@@ -91,7 +91,7 @@ def stepper(
   cell: Cell, optimizer: Optimizer, first: Params | None = None
 ) -> tuple[
   Callable[[Array, Mapping[str, ArrayLike]], State],
-  Callable[[State, Params], State],
+  Callable[[State, Params, Array], State],
 ]:
   """Makes the functions by which a gradient moves the weights.
 
@@ -100,11 +100,14 @@ def stepper(
     first: like the mask: the weights that are trained while `State.grown` does
       not hold; None: all, always.
     optimizer: 'sgd' (the paper's plain gradient descent), 'adam' or 'rmsprop',
-      from optax with their default constants and a learning rate a lane; or a
-      transformation of optax, whose learning rate is its own.
+      from optax with their default constants, or 'normalised', the diagonal
+      Gauss-Newton step, each with a learning rate a lane; or a transformation
+      of optax, whose learning rate is its own.
 
   Returns:
-    `init(key, numbers) -> State` and `move(state, grads) -> State`.
+    `init(key, numbers) -> State` and `move(state, grads, squared) -> State`,
+    where `squared` `[*]` is the mean squared error, over output units and the
+    scored steps that the gradient is of.
 
   Raises:
     ValueError: an unknown optimizer, one that does not fit; of `init`, a
@@ -125,17 +128,21 @@ def stepper(
     grown = None if first is None else jnp.zeros(rate.shape, bool)
     return State(params, transform.init(params), rate, grown)
 
-  def move(state, grads):
+  def move(state, grads, squared):
     rate = state.learning_rate
     grads = jax.tree.map(_existing, grads, cell.mask)
     if first is not None:
       held = jax.tree.map(_existing, grads, first)
       grads = select(state.grown, grads, held)
+
     # optax knows no lanes; mapped over them its step counts are a lane's own.
-    step = transform.update
+    def step(grads, moments, params, norm):
+      return transform.update(grads, moments, params, error_norm=norm)
+
     for _ in rate.shape:
       step = jax.vmap(step, in_axes=-1, out_axes=-1)
-    updates, moments = step(grads, state.optimizer, state.params)
+    norm = jnp.sqrt(cell.num_outputs * squared.astype(rate.dtype))
+    updates, moments = step(grads, state.optimizer, state.params, norm)
     scale = lambda u: (
       u * jnp.reshape(rate, (1,) * (u.ndim - rate.ndim) + rate.shape)
     )
@@ -214,6 +221,18 @@ def clocks(stream: Stream) -> tuple[Array, Callable[[ArrayLike], Array]]:
   """
   num_steps = jnp.max(stream.length)
   return num_steps, lambda i: i - (num_steps - stream.length)
+
+
+def squared_error(task: Task, target: Array, net_k: Array) -> Array:
+  """The mean squared error of one step's outputs, `[*]`.
+
+  Args:
+    task: the task.
+    target: `[K, *]`.
+    net_k: net inputs of the output units, `[K, *]`.
+  """
+  error = target - task.output(net_k)
+  return jnp.mean(error * error, axis=0)
 
 
 class Tally(NamedTuple):

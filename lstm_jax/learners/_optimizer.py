@@ -6,12 +6,20 @@ import jax
 import numpy as np
 import optax
 
+from lstm_jax.learners._normalised_step import normalised_step
 from lstm_jax.types import Cell
 
 Optimizer: TypeAlias = (
-  Literal['sgd', 'adam', 'rmsprop'] | optax.GradientTransformation
+  Literal['sgd', 'adam', 'rmsprop', 'normalised'] | optax.GradientTransformation
 )
-OPTIMIZERS = ('sgd', 'adam', 'rmsprop')
+# Name -> what makes it, of a learning rate.
+_MADE = {
+  'sgd': optax.sgd,
+  'adam': optax.adam,
+  'rmsprop': optax.rmsprop,
+  'normalised': normalised_step,
+}
+OPTIMIZERS = tuple(_MADE)
 
 
 def has_own_rate(optimizer: Optimizer) -> bool:
@@ -21,12 +29,14 @@ def has_own_rate(optimizer: Optimizer) -> bool:
 
 def transformation(
   optimizer: Optimizer, cell: Cell
-) -> optax.GradientTransformation:
+) -> optax.GradientTransformationExtraArgs:
   """The transformation of optax that turns a gradient into an update.
 
   Args:
     optimizer: one of `OPTIMIZERS` (its updates are those of the rate 1, with
-      optax's default constants), or a transformation, taken as it is.
+      default constants), or a transformation, taken as it is. One that takes
+      extra arguments gets `error_norm`, the norm of the error that a gradient
+      is of.
     cell: whose weights it moves.
 
   Raises:
@@ -37,7 +47,8 @@ def transformation(
     if optimizer not in OPTIMIZERS:
       choices = ', '.join(OPTIMIZERS)
       raise ValueError(f'optimizer={optimizer!r} must be one of {choices}')
-    return getattr(optax, optimizer)(learning_rate=1.0)
+    made = _MADE[optimizer](learning_rate=1.0)
+    return optax.with_extra_args_support(made)
   if not isinstance(optimizer, optax.GradientTransformation):
     raise ValueError(
       f'optimizer is a {type(optimizer).__name__}; must be one of '
@@ -46,12 +57,20 @@ def transformation(
   like = jax.tree.map(
     lambda mask: jax.ShapeDtypeStruct(np.shape(mask), np.float32), cell.mask
   )
+  optimizer = optax.with_extra_args_support(optimizer)
+  norm = jax.ShapeDtypeStruct((), np.float32)
   try:
-    jax.eval_shape(lambda w: optimizer.update(w, optimizer.init(w), w), like)
+    jax.eval_shape(
+      lambda w, norm: optimizer.update(
+        w, optimizer.init(w), w, error_norm=norm
+      ),
+      like,
+      norm,
+    )
   except Exception as error:
     why = str(error).partition('\n')[0]
     raise ValueError(
-      'optimizer: a rule gives it gradients and weights once a sequence, and '
+      'optimizer: a rule gives it gradients, weights and error_norm, and '
       f'this transformation fails on them: {type(error).__name__}: {why}'
     ) from error
   return optimizer

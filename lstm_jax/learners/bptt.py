@@ -10,8 +10,9 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
 from lstm_jax.learners._optimizer import Optimizer
+from lstm_jax.learners._restarts import Restart, restarting
 from lstm_jax.ops.arrays import differentiable
-from lstm_jax.ops.checked import Count, checked
+from lstm_jax.ops.checked import Count, Positive, checked
 from lstm_jax.ops.unroll import unroll
 from lstm_jax.types import Cell, Episode, Judgement, Learner, Params, Task
 
@@ -28,6 +29,9 @@ def bptt(
   length: int,
   window: Count | None = None,
   optimizer: Optimizer = 'sgd',
+  restart: Restart = 'never',
+  restart_sequences: Count = 2000,
+  restart_ratio: Positive = 0.7,
 ) -> Learner:
   """Back-propagation through time over the whole sequence or a window of it.
 
@@ -43,6 +47,9 @@ def bptt(
     window: steps that an error travels back; None: all of them.
     optimizer: what turns the gradient into an update: a name, or a
       transformation of optax with a learning rate of its own.
+    restart: 'without_progress' gives a trial new weights where its mean squared
+      error over the second half of `restart_sequences` is above `restart_ratio`
+      of the variance of the targets (a learner of long lags; not the paper's).
 
   Returns:
     The learner: one update a sequence.
@@ -58,7 +65,8 @@ def bptt(
   def judge(params, episode):
     return _descend.judge_forward(cell, task, params, episode)
 
-  return _descend.descend(cell, gradient, judge, optimizer)
+  learner = _descend.descend(cell, gradient, judge, optimizer)
+  return restarting(learner, task, restart, restart_sequences, restart_ratio)
 
 
 def through_time(

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
 from lstm_jax.learners._optimizer import Optimizer
+from lstm_jax.learners._restarts import Restart, restarting
 from lstm_jax.ops.arrays import cast, select
-from lstm_jax.ops.checked import checked
+from lstm_jax.ops.checked import Count, Positive, checked
 from lstm_jax.types import Cell, Learner, Task
 
 NUMBERS = {'learning_rate': 0.1}
@@ -25,6 +26,9 @@ def elman(
   *,
   update: Literal['every_step', 'sequence'] = 'every_step',
   optimizer: Optimizer = 'sgd',
+  restart: Restart = 'never',
+  restart_sequences: Count = 2000,
+  restart_ratio: Positive = 0.7,
 ) -> Learner:
   """Elman's rule: error through the current step only.
 
@@ -35,6 +39,9 @@ def elman(
       sum over the sequence. The same where only the last step is scored.
     optimizer: what turns the gradient into an update: a name, or a
       transformation of optax with a learning rate of its own.
+    restart: 'without_progress' gives a trial new weights where its mean squared
+      error over the second half of `restart_sequences` is above `restart_ratio`
+      of the variance of the targets (a learner of long lags; not the paper's).
 
   Returns:
     The learner.
@@ -72,7 +79,8 @@ def elman(
       t = stream.length - 1
       grads, net_k = score(state.params, carry, t, 1.0)
       tally = _descend.tally_step(tally, task, stream, episode, t, net_k)
-      return move(state, grads), _descend.judged(tally)
+      judgement = _descend.judged(tally)
+      return move(state, grads, judgement.squared), judgement
 
     def body(i, c):
       state, total, carry_tm1, tally = c
@@ -86,7 +94,9 @@ def elman(
       carry_t = forward(i, state.params, carry_tm1)
       if update == 'every_step':
         # An optimizer with a memory must not move at steps without an error.
-        state = select(scored, move(state, grads), state)
+        target = stream.target_at(t).astype(dtype)
+        squared = _descend.squared_error(task, target, net_k)
+        state = select(scored, move(state, grads, squared), state)
       else:
         total = grads
       return state, total, carry_t, tally
@@ -95,11 +105,18 @@ def elman(
     state, total, _, tally = jax.lax.fori_loop(
       0, num_steps, body, (state, total, carry, tally)
     )
+    judgement = _descend.judged(tally)
     if update == 'sequence':
-      state = move(state, total)
-    return state, _descend.judged(tally)
+      state = move(state, total, judgement.squared)
+    return state, judgement
 
   def judge(params, episode):
     return _descend.judge_forward(cell, task, params, episode)
 
-  return Learner(init, learn, judge)
+  return restarting(
+    Learner(init, learn, judge),
+    task,
+    restart,
+    restart_sequences,
+    restart_ratio,
+  )

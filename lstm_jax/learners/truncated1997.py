@@ -23,6 +23,7 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend
 from lstm_jax.learners._optimizer import Optimizer
+from lstm_jax.learners._restarts import Restart, restarting
 from lstm_jax.learners._truncated import carousel, growth
 from lstm_jax.learners._truncated.traces import (
   streaming_gradient,
@@ -71,6 +72,9 @@ def truncated1997(
   plateau_sequences: Count = 100,
   plateau_ratio: Positive = 0.99,
   optimizer: Optimizer = 'sgd',
+  restart: Restart = 'never',
+  restart_sequences: Count = 2000,
+  restart_ratio: Positive = 0.7,
   length: int | None = None,
 ) -> Learner:
   """The truncated rule of 1997: error kept in the internal state alone.
@@ -92,7 +96,11 @@ def truncated1997(
       mean square over so many sequences is above so much of that over as many
       before. The paper does not say.
     optimizer: what turns the gradient into an update: a name (the paper's is
-      'sgd'), or a transformation of optax with a learning rate of its own.
+      'sgd'; 'normalised' is for long lags), or a transformation of optax with a
+      learning rate of its own.
+    restart: 'without_progress' gives a trial new weights where its mean squared
+      error over the second half of `restart_sequences` is above `restart_ratio`
+      of the variance of the targets (a learner of long lags; not the paper's).
     length: the task's T, which the batched form must know to size its arrays.
 
   Returns:
@@ -126,13 +134,15 @@ def truncated1997(
     if update == 'every_step' and not task.error_at_end:
       return streaming_updates(cell, task, state, episode, move)
     grads, judgement = gradient(state.params, episode)
-    return move(state, grads), judgement
+    return move(state, grads, judgement.squared), judgement
 
   if first is None:
-    return Learner(init, learn, judge)
-  return growth.at_plateau(
-    init, learn, judge, first, plateau_sequences, plateau_ratio
-  )
+    learner = Learner(init, learn, judge)
+  else:
+    learner = growth.at_plateau(
+      init, learn, judge, first, plateau_sequences, plateau_ratio
+    )
+  return restarting(learner, task, restart, restart_sequences, restart_ratio)
 
 
 def batched_gradient(

@@ -14,6 +14,7 @@ from tests.gradients import cheap_jit, distance, existing, random_net
 CELL = srn(3, 2, hidden=4, output_bias=False)
 NUM_STEPS = 5
 RATE = 0.1
+SQUARED = 0.04  # mean squared error of every sequence
 
 
 def sgd(w, grads):
@@ -41,7 +42,19 @@ def rmsprop(w, grads, decay=0.9, eps=1e-8):
   return w
 
 
-HAND = {'sgd': sgd, 'adam': adam, 'rmsprop': rmsprop}
+def normalised(w, grads, b1=0.9, b2=0.99):
+  """m / sqrt(E[(g / |e|)^2]), |e|^2 the sum of squares over the outputs."""
+  m = v = 0 * w
+  for t, g in enumerate(grads, 1):
+    m = b1 * m + (1 - b1) * g
+    v = b2 * v + (1 - b2) * g * g / (CELL.num_outputs * SQUARED)
+    w = w - RATE * (m / (1 - b1**t)) / np.sqrt(v / (1 - b2**t) + 1e-300)
+  return w
+
+
+HAND = {
+  'sgd': sgd, 'adam': adam, 'rmsprop': rmsprop, 'normalised': normalised
+}  # fmt: skip
 every_optimizer = pytest.mark.parametrize('optimizer', HAND)
 
 
@@ -67,7 +80,12 @@ def stepper(optimizer):
     state = in_lanes(len(lanes))(jnp.broadcast_to(key, lanes))
     return state._replace(params=random_net(CELL, seed, lanes))
 
-  return begin, cheap_jit(move)
+  @cheap_jit
+  def move_by(state, grads):
+    squared = jnp.full(jnp.shape(state.learning_rate), SQUARED)
+    return move(state, grads, squared)
+
+  return begin, move_by
 
 
 def lane(tree, i):

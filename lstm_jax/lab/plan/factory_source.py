@@ -57,6 +57,7 @@ TYPES = ('bool', 'int', 'float')
 # Where annotations of options have names.
 _ALIASES = (
   'lstm_jax.learners._optimizer',
+  'lstm_jax.learners._restarts',
   'lstm_jax.ops.checked',
   'lstm_jax.tasks._outputs',
 )

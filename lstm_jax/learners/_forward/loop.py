@@ -139,7 +139,8 @@ def descend(
     def at_once(state, *step):
       grads, net_k = gradient(state.params, step)
       # An optimizer with a memory must not move at steps without an error.
-      return select(step[-1], move(state, grads), state), net_k
+      squared = _descend.squared_error(task, step[-2], net_k)
+      return select(step[-1], move(state, grads, squared), state), net_k
 
     def later(state, *step):
       total, net_k = gradient(state.params, step, state.total)
@@ -149,7 +150,7 @@ def descend(
       return through(task, past, rule, state, episode, at_once)
     nothing = Sum(state.params, jax.tree.map(jnp.zeros_like, state.params))
     done, judgement = through(task, past, rule, nothing, episode, later)
-    return move(state, done.total), judgement
+    return move(state, done.total, judgement.squared), judgement
 
   def judge(params, episode):
     return _descend.judge_forward(cell, task, params, episode)

@@ -197,7 +197,7 @@ def streaming_updates(
   task: Task,
   state: _descend.State,
   episode: Episode,
-  move: Callable[[_descend.State, Params], _descend.State],
+  move: Callable[[_descend.State, Params, Array], _descend.State],
 ) -> tuple[_descend.State, Judgement]:
   """One sequence with an update after every scored step.
 
@@ -208,7 +208,7 @@ def streaming_updates(
     cell, task: the net and the task.
     state: of the learner, with `params` `[..., *]`.
     episode: the sequence.
-    move: `(state, grads) -> state`.
+    move: of `_descend.stepper`.
 
   Returns:
     `(state, judgement)`.
@@ -224,8 +224,11 @@ def streaming_updates(
       m, task, stream, episode, tally, i, state.params, loop
     )
     total = m.add(_nothing(cell, state.params), e, parts, loop)
-    moved = move(state, step.gather(equations, state.params, *total))
     t = m.clock(i)
+    target = stream.target_at(t).astype(dtype)
+    squared = _descend.squared_error(task, target, e.net_k)
+    grads = step.gather(equations, state.params, *total)
+    moved = move(state, grads, squared)
     state = select((t >= 0) & stream.scored_at(t), moved, state)
     return state, m.step(i, state.params, loop), tally
 

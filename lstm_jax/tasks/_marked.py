@@ -16,6 +16,7 @@ from lstm_jax.types import Array, Stream
 
 # Positions of the sequence's random numbers. The value of step t is at t;
 # these lie past every t.
+_EARLY = 10  # pairs of which one has the first mark
 _LENGTH, _FIRST, _SECOND = np.uint32(2**31) + np.arange(3, dtype=np.uint32)
 
 
@@ -35,6 +36,7 @@ def draw(
   value_at: Callable[[KeyData, Array], Array],
   at_start: float,
   combine: Callable[[Array, Array], Array],
+  both_early: bool = False,
 ) -> Episode:
   """A sequence of minimal length `length`.
 
@@ -44,14 +46,17 @@ def draw(
     value_at: `(key, t [*]) -> [*]`, the value drawn for step t.
     at_start: value of the first pair where it is marked.
     combine: `(x1, x2) -> target`, all `[*]`.
+    both_early: whether the second mark lies among the first ten pairs too. The
+      sequence is then so much longer that no lag is below T.
 
   Returns:
     The `Episode`.
   """
   length = jnp.asarray(length).astype(jnp.int32)
   half = length // 2
-  first = integer_at(key, _FIRST, 0, jnp.minimum(half, 10))
-  unmarked = integer_at(key, _SECOND, 0, half - 1)
+  early = jnp.minimum(half, _EARLY)
+  first = integer_at(key, _FIRST, 0, early)
+  unmarked = integer_at(key, _SECOND, 0, (early if both_early else half) - 1)
   second = unmarked + (unmarked >= first)
   x1, x2 = (
     jnp.where(position == 0, at_start, value_at(key, position))
@@ -59,7 +64,8 @@ def draw(
   )
   return Episode(
     key=key,
-    length=integer_at(key, _LENGTH, length, length + length // 10 + 1),
+    length=integer_at(key, _LENGTH, length, length + length // 10 + 1)
+    + (early if both_early else 0),
     first=first,
     second=second,
     target=combine(x1, x2),
@@ -106,8 +112,11 @@ def stream(
   )
 
 
-def longest(length: int, shortest: int, name: str) -> int:
+def longest(
+  length: int, shortest: int, name: str, both_early: bool = False
+) -> int:
   """Steps of the longest sequence for a length T; refuses those too short."""
   if length < shortest:
     raise ValueError(f'length={length} must be at least {shortest} for {name}')
-  return length + length // 10
+  more = min(length // 2, _EARLY) if both_early else 0
+  return length + length // 10 + more

@@ -22,8 +22,10 @@ from lstm_jax.tasks.temporal_order import temporal_order
 
 SIZE = 2**21
 ALPHA = 1e-4
+TOLERANCE = {('tolerance', 0.04)}
 MAKE = {
   'adding': adding,
+  'first ten': lambda: adding(marks='first_ten'),
   '6a': temporal_order,
   '6b': lambda: temporal_order(symbols=3),
 }
@@ -65,6 +67,13 @@ def marginals(name, length):
   """
   e = episodes(name, length)
   drawn = {'length': (e.length, length, length + length // 10)}
+  if name == 'first ten':
+    rank = e.second + 1 - (e.second > e.first)
+    return {
+      'length': (e.length, length + 10, length + 10 + length // 10),
+      'first': (e.first + 1, 1, 10),
+      'second': (rank, 1, 9),
+    }
   if name == 'adding':
     # Numbered among the pairs still unmarked.
     rank = e.second + 1 - (e.second > e.first)
@@ -84,6 +93,7 @@ CASES = [
   (name, length, value)
   for name, lengths, values in (
     ('adding', (100, 500), ('length', 'first', 'second')),
+    ('first ten', (100,), ('length', 'first', 'second')),
     ('6a', (100, 200), ('length', 'class', 't1', 't2')),
     ('6b', (100,), ('length', 'class', 't1', 't2', 't3')),
   )
@@ -223,14 +233,19 @@ def test_what_a_constant_output_is_worth_on_adding():
   assert abs(share - expected) < 5 * spread
 
 
-def test_levels_of_constant_outputs_on_adding():
+@pytest.mark.parametrize(
+  'name, marks', [('adding', {}), ('first ten', {'marks': 'first_ten'})]
+)
+def test_levels_of_constant_outputs_on_adding(name, marks):
   # All sequences, also those with a marked first pair.
   trivial = catalog.describe('tasks', 'adding').trivial
   # The share wrong depends on the tolerance, and nothing else does.
-  (condition, levels), (other, rest) = trivial
-  assert (condition, other) == ({'tolerance': 0.04}, {})
+  (condition, levels), (other, rest) = [
+    pair for pair in trivial if marks.items() == pair[0].items() - TOLERANCE
+  ]
+  assert (condition, other) == ({**marks, **dict(TOLERANCE)}, marks)
   assert levels == {**rest, 'wrong': levels['wrong']} and 'wrong' not in rest
-  e, constant = episodes('adding'), float(Fraction(levels['predictor']))
+  e, constant = episodes(name), float(Fraction(levels['predictor']))
   error = np.abs(e.target.astype(np.float64) - constant)
   task = adding(**condition)
   right = judged(task, e, constant)

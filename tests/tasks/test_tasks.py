@@ -20,6 +20,7 @@ from lstm_jax.tasks.temporal_order import temporal_order
 TASKS = {
   'adding': adding(),
   'adding, target only': adding(first_marked='zero_target_only'),
+  'adding, first ten': adding(marks='first_ten'),
   '6a': temporal_order(),
   '6b': temporal_order(symbols=3),
   '6a, zero based': temporal_order(positions='zero_based'),
@@ -64,16 +65,20 @@ def materialise(task, length, seed=0):
   )  # fmt: skip
 
 
-def check_adding(pairs, length, first_value_shown):
+def check_adding(pairs, length, first_value_shown, both_early=False):
   """The target of a sequence of pairs; raises where it breaks a rule.
 
   Args:
     pairs: `[steps, 2]`, the sequence cut at its end.
     length: T.
     first_value_shown: whether a marked first pair keeps its value in the input.
+    both_early: whether both marks are among the first ten pairs, of a sequence
+      that is as many steps longer.
   """
+  early = min(10, length // 2)
+  shortest = length + early * both_early
   values, markers = pairs[:, 0].astype(np.float64), pairs[:, 1].tolist()
-  assert length <= len(pairs) <= length + length // 10
+  assert shortest <= len(pairs) <= shortest + length // 10
   assert np.all(np.abs(values) <= 1)
   marked = [i for i, marker in enumerate(markers) if marker == 1]
   assert len(marked) == 2
@@ -87,9 +92,8 @@ def check_adding(pairs, length, first_value_shown):
   # what is then unmarked. Either may have been drawn first.
   def possible(first, second):
     unmarked = [i for i in range(len(markers)) if i != first]
-    return (
-      first < min(10, length // 2) and second in unmarked[: length // 2 - 1]
-    )
+    half = early if both_early else length // 2
+    return first < early and second in unmarked[: half - 1]
 
   assert possible(*marked) or possible(*reversed(marked))
   total = 0
@@ -164,6 +168,15 @@ def test_adding_targets_follow_from_the_inputs(length, shown):
   last_mark = np.array([np.flatnonzero(x[:, 1] == 1)[-1] for x in inputs])
   assert np.min(lengths - 1 - last_mark) >= length // 2
   assert targets.min() >= 0 and targets.max() <= 1
+
+
+@pytest.mark.parametrize('length', (4, 20, 100))
+def test_early_marks_make_the_lag_the_length(length):
+  task = TASKS['adding, first ten']
+  inputs, _, lengths = check(task, length, check_adding, False, True)
+  last_mark = np.array([np.flatnonzero(x[:, 1] == 1)[-1] for x in inputs])
+  assert last_mark.max() < min(10, length // 2)
+  assert np.min(lengths - 1 - last_mark) >= length
 
 
 def test_the_two_readings_differ_in_the_first_value_alone():

@@ -1,8 +1,10 @@
 """The public names: listed once, loaded on first use, seen by type checkers."""
 
 import ast
+import doctest
 import importlib
 import inspect
+import os
 import sys
 
 import pytest
@@ -91,3 +93,24 @@ def test_a_package_that_is_missing_is_named_with_what_brings_it(monkeypatch):
     ModuleNotFoundError, match=r"flax: pip install 'lstm_jax\[flax\]'"
   ):
     _ = lj.LinenRecurrent
+
+
+@pytest.mark.parametrize('name', public_functions())
+def test_a_public_function_has_an_example_that_is_right(name, monkeypatch):
+  """And says what it takes and returns, where it does."""
+  function = public_functions()[name]
+  monkeypatch.setenv('XLA_FLAGS', os.environ.get('XLA_FLAGS', ''))
+  monkeypatch.setenv('JAX_NUM_CPU_DEVICES', '1')
+  text = inspect.getdoc(function)
+  signature = inspect.signature(function)
+  wanted = ['Args:'] if signature.parameters else []
+  wanted += ['Returns:'] if signature.return_annotation is not None else []
+  assert [word for word in (*wanted, 'Example:') if word not in text] == []
+  example = doctest.DocTestParser().get_doctest(text, {}, name, None, 0)
+  assert example.examples
+  said = []
+  options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+  ended = doctest.DocTestRunner(optionflags=options, verbose=False).run(
+    example, out=said.append
+  )
+  assert not ended.failed, ''.join(said)

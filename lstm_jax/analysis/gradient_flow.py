@@ -47,6 +47,16 @@ def error_by_lag(
 
   Raises:
     ValueError: an unknown name in `cut`.
+
+  Example:
+    >>> import jax, jax.numpy as jnp, lstm_jax as lj
+    >>> task, cell = lj.adding(), lj.srn(2, 1, hidden=3)
+    >>> params = cell.init(jax.random.key(0))
+    >>> words = jax.random.key_data(jax.random.key(1))
+    >>> episode = task.draw(lj.Key(*words), jnp.int32(10))
+    >>> errors = lj.error_by_lag(cell, task, params, episode, 11)
+    >>> errors.h.shape, lj.error_size(errors).shape
+    ((11, 3), (11,))
   """
   stream = task.stream(episode)
   dtype = jax.tree.leaves(params)[0].dtype
@@ -76,11 +86,20 @@ def error_by_lag(
 
 
 def size(errors: Carry, fields: Collection[str] | None = None) -> Array:
-  """Euclidean norm `[num_steps, *]` of errors by lag.
+  """Euclidean norm of errors by lag.
 
   Args:
     errors: of `error_by_lag`.
     fields: names of the carry fields that count; None: all.
+
+  Returns:
+    `[num_steps, *]`.
+
+  Example:
+    >>> import jax.numpy as jnp, lstm_jax as lj
+    >>> carry = type(lj.initial_state(lj.srn(2, 1)))
+    >>> lj.error_size(carry(jnp.full((5, 4), 0.5))).tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0]
   """
   fields = errors._fields if fields is None else fields
   squares = (jnp.sum(getattr(errors, name) ** 2, axis=1) for name in fields)

@@ -83,6 +83,12 @@ def cascaded(
 
   Raises:
     ValueError: a size or an option that is outside its choices.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> cell = lj.cascaded(3, 1, hidden=8)  # three inputs, one output
+    >>> cell.mask.w_x.shape, sorted(cell.numbers)
+    ((8, 3), ['init_range'])
   """
   f = _ACTIVATIONS[activation]
   mask = Params(

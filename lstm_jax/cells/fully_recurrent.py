@@ -66,6 +66,12 @@ def fully_recurrent(
 
   Source: Williams & Zipser (1989), eqs. (1)-(3), with x(t) instead of x(t-1),
   as in the three-phase step of Hochreiter & Schmidhuber (1997), section 4.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> cell = lj.fully_recurrent(3, 1, hidden=8)  # three inputs, one output
+    >>> cell.mask.w_x.shape, sorted(cell.numbers)
+    ((9, 3), ['init_range'])
   """
   units = num_outputs + hidden
   mask = Params(

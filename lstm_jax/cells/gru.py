@@ -77,6 +77,12 @@ def gru(
     ValueError: a size or an option that is outside its choices.
 
   Source: Cho et al. (2014), eqs. (5)-(8).
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> cell = lj.gru(3, 1, hidden=8)  # three inputs, one output
+    >>> cell.mask.w_x.shape, sorted(cell.numbers)
+    ((24, 3), ['init_range'])
   """
   rows, gates = 3 * hidden, 2 * hidden
   mask = Params(

@@ -93,6 +93,13 @@ def lstm(
 
   Source: Gers, Schmidhuber & Cummins (2000), section 3, with tanh for the
   squashing functions g and h as is now usual; Gers & Schmidhuber (2000).
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> cell = lj.lstm(3, 1, hidden=8)  # three inputs, one output
+    >>> cell.mask.w_x.shape, sorted(cell.numbers)
+    ((32, 3),
+     ['forget_bias', 'init_range', 'input_gate_bias', 'output_gate_bias'])
   """
   rows = 4 * hidden
   mask = Params(

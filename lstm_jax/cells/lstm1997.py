@@ -126,6 +126,12 @@ def lstm1997(
 
   Source: section 4, eqs. (4)-(9); connectivity and biases: Table 10. Its
   caption swaps the ranges of g and h; the experiments' text is followed.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> cell = lj.lstm1997(3, 1, blocks=2, block_size=2)  # 3 inputs, 1 output
+    >>> cell.mask.w_x.shape, sorted(cell.numbers)
+    ((8, 3), ['init_range', 'input_gate_bias', 'output_gate_bias'])
   """
   num_in = blocks if input_gates else 0
   num_gates = num_in + (blocks if output_gates else 0)

@@ -118,6 +118,13 @@ def lstm_layernorm(
       is not above 0.
 
   Source: Ba, Kiros & Hinton (2016), supplementary material, eqs. (20)-(22).
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> cell = lj.lstm_layernorm(3, 1, hidden=8)  # three inputs, one output
+    >>> cell.mask.w_x.shape, sorted(cell.numbers)
+    ((32, 3),
+     ['forget_bias', 'init_range', 'input_gate_bias', 'output_gate_bias'])
   """
   rows = 4 * hidden
   mask = Params(

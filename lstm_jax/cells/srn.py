@@ -84,6 +84,12 @@ def srn(
     ValueError: a size or an option that is outside its choices.
 
   Source: Elman (1990); Hochreiter & Schmidhuber (1997), sections 5.1 and 5.2.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> cell = lj.srn(3, 1, hidden=8)  # three inputs, one output
+    >>> cell.mask.w_x.shape, sorted(cell.numbers)
+    ((8, 3), ['init_range'])
   """
   exist = {'full': True, 'self': np.eye(hidden, dtype=bool), 'none': False}
   f = _ACTIVATIONS[activation]

@@ -56,6 +56,14 @@ def bptt(
 
   Raises:
     ValueError: a window below 1, an unknown optimizer.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.adding()
+    >>> cell = lj.srn(2, 1, hidden=4)
+    >>> learner = lj.bptt(cell, task, length=10, window=5)
+    >>> sorted(learner._fields)
+    ['extra_weights', 'init', 'judge', 'update']
   """
   num_steps = task.longest(length)
 

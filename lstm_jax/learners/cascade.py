@@ -114,6 +114,14 @@ def cascade(
 
   Cost per step: P (I + C) traces besides the network's own step; memory the
   same, whatever the sequence length.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.adding()
+    >>> cell = lj.cascaded(2, 1)
+    >>> learner = lj.cascade(cell, task)
+    >>> sorted(learner._fields)
+    ['extra_weights', 'init', 'judge', 'update']
   """
   fields = {*getattr(cell.mask, '_fields', ())}
   if not {'w_x', 'w_h', 'w_s', 'b', 'w_out', 'w_out_x', 'b_out'} <= fields:

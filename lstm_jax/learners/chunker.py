@@ -107,6 +107,14 @@ def chunker(
     ValueError: an option outside its choices; a cell whose output units are in
       its recurrent layer; a task whose inputs and targets are not of one size,
       or that has an error at the end only.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.reber(targets='next_symbol')
+    >>> cell = lj.srn(7, 7)
+    >>> learner = lj.chunker(cell, task)
+    >>> sorted(learner._fields)
+    ['extra_weights', 'init', 'judge', 'update']
   """
   if cell.equations is None or not cell.equations.readout:
     raise ValueError(f'chunker: {NEEDS["readout"]}')

@@ -48,6 +48,14 @@ def elman(
 
   Raises:
     ValueError: an unknown `update` or optimizer.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.adding()
+    >>> cell = lj.srn(2, 1, hidden=4)
+    >>> learner = lj.elman(cell, task)
+    >>> sorted(learner._fields)
+    ['extra_weights', 'init', 'judge', 'update']
   """
   init, move = _descend.stepper(cell, optimizer)
 

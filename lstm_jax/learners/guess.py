@@ -69,6 +69,14 @@ def guess(cell: Cell, task: Task, *, most_wrong: Whole = 0) -> Learner:
 
   Raises:
     ValueError: `most_wrong` below 0.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.adding()
+    >>> cell = lj.srn(2, 1, hidden=4)
+    >>> learner = lj.guess(cell, task)
+    >>> sorted(learner._fields)
+    ['extra_weights', 'init', 'judge', 'update']
   """
 
   def init(key, numbers):

@@ -97,6 +97,14 @@ def kf(
 
   Source: Puskorius & Feldkamp (1994), section III (global filter, learning rate
   and process noise); Gers et al. (2003), section 3.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.adding()
+    >>> cell = lj.srn(2, 1, hidden=4)
+    >>> learner = lj.kf(cell, task)
+    >>> sorted(learner._fields)
+    ['extra_weights', 'init', 'judge', 'update']
   """
   weights = influence_matrix.vector(cell.mask)
   if weights.size > most_weights:

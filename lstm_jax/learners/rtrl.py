@@ -70,6 +70,14 @@ def rtrl(
       of a cell without an internal state.
 
   Source: Williams & Zipser (1989), section 2, and section 3 for `every_step`.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.adding()
+    >>> cell = lj.srn(2, 1, hidden=4)
+    >>> learner = lj.rtrl(cell, task)
+    >>> sorted(learner._fields)
+    ['extra_weights', 'init', 'judge', 'update']
   """
   fields: tuple[str, ...] = ()
   if cut == 'activations':

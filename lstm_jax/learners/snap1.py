@@ -64,6 +64,14 @@ def snap1(
     ValueError: a `reach` below 1, an unknown `update` or optimizer.
 
   Source: Menick et al. (2021), section 3.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.adding()
+    >>> cell = lj.srn(2, 1, hidden=4)
+    >>> learner = lj.snap1(cell, task)
+    >>> sorted(learner._fields)
+    ['extra_weights', 'init', 'judge', 'update']
   """
   past = influence_matrix.past(cell)
   init, learn, judge = loop.descend(cell, task, past, update, optimizer)

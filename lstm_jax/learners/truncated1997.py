@@ -111,6 +111,14 @@ def truncated1997(
       moment of adding cells or optimizer, the batched form without a length or
       with an update at every step, cells to be added to a net whose output
       units do not see the input lines.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.adding()
+    >>> cell = lj.lstm1997(2, 1)
+    >>> learner = lj.truncated1997(cell, task)
+    >>> sorted(learner._fields)
+    ['extra_weights', 'init', 'judge', 'update']
   """
   if cell.internal is None:
     raise ValueError(f'truncated1997: {NEEDS["internal_state"]}')

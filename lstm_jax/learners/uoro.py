@@ -82,6 +82,14 @@ def uoro(
 
   Source: Tallec & Ollivier (2018), section 3, algorithm 1; D s by exact
   derivatives in place of a finite difference.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.adding()
+    >>> cell = lj.srn(2, 1, hidden=4)
+    >>> learner = lj.uoro(cell, task)
+    >>> sorted(learner._fields)
+    ['extra_weights', 'init', 'judge', 'update']
   """
   past = influence_matrix.past(cell)
   start, learn, judge = loop.descend(cell, task, past, update, optimizer)

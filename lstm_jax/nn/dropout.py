@@ -68,6 +68,13 @@ def draw_noise(
   Raises:
     ValueError: a probability outside [0, 1); `heard` of a cell without
       `Equations`.
+
+  Example:
+    >>> import jax, lstm_jax as lj
+    >>> cell = lj.lstm(3, 0, hidden=8)
+    >>> noise = lj.draw_noise(jax.random.key(0), cell, 5, batch=2, heard=0.5)
+    >>> noise.heard.shape, noise.inputs, noise.keep
+    ((2, 8), None, None)
   """
   for name, value in (
     ('inputs', inputs),
@@ -102,10 +109,27 @@ def draw_noise(
 def expected_noise(
   cell: Cell, *, zoneout: float, dtype: DTypeLike = jnp.float32
 ) -> Noise:
-  """Returns what replaces drawn masks when the network is used: `[1, C]`.
+  """Returns what replaces drawn masks when the network is used.
 
   Dropout needs nothing (its masks have mean 1); with zoneout every unit keeps
   the expected share of its old state.
+
+  Args:
+    cell: the cell.
+    zoneout: as of `draw_noise`.
+    dtype: of the mask.
+
+  Returns:
+    A `Noise` with `keep` `[1, C]`.
+
+  Raises:
+    ValueError: a probability outside [0, 1).
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> cell = lj.lstm(3, 0, hidden=8)
+    >>> lj.expected_noise(cell, zoneout=0.1).keep.shape
+    (1, 8)
   """
   if not 0 <= zoneout < 1:
     raise ValueError(f'zoneout={zoneout} must be at least 0 and below 1')

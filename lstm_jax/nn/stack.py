@@ -74,9 +74,18 @@ def make_stack(
     bidirectional, wiring: see `Stack`.
     **options: of the factory, as `hidden=30`.
 
+  Returns:
+    The `Stack`, cells without output units.
+
   Raises:
     ValueError: fewer than one layer, an unknown wiring, what the factory
       raises.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> stack = lj.make_stack(lj.gru, 3, layers=2, bidirectional=True, hidden=8)
+    >>> [cell.num_inputs for cell in stack.forward]
+    [3, 16]
   """
   if not isinstance(layers, int) or layers < 1:
     raise ValueError(f'layers={layers} must be at least 1')
@@ -103,8 +112,18 @@ def init_stack(
     numbers: name -> value for all layers, as `{'init_range': 0.2}`; others have
       the cell's defaults.
 
+  Returns:
+    A `StackParams`, weights as each cell has them.
+
   Raises:
     ValueError: a number that a cell has not, or that does not fit.
+
+  Example:
+    >>> import jax, lstm_jax as lj
+    >>> stack = lj.make_stack(lj.srn, 3, layers=2, hidden=8)
+    >>> params = lj.init_stack(stack, jax.random.key(0), {'init_range': 0.2})
+    >>> [layer.w_x.shape for layer in params.forward]
+    [(8, 3), (8, 8)]
   """
   check_stack(stack)
 
@@ -165,6 +184,14 @@ def run_stack(
     ValueError: parts of `params`, `state`, `initial` or `noise` that do not
       match the layers; `reverse` of a stack with both directions; what
       `layer.run` raises, with the layer's name.
+
+  Example:
+    >>> import jax, jax.numpy as jnp, lstm_jax as lj
+    >>> stack = lj.make_stack(lj.srn, 3, layers=1, bidirectional=True, hidden=8)
+    >>> params = lj.init_stack(stack, jax.random.key(0))
+    >>> run = lj.run_stack(stack, params, jnp.ones((5, 2, 3)), lengths=[5, 4])
+    >>> run.ys.shape
+    (5, 2, 16)
   """
   check_stack(stack)
   check_parts(

@@ -21,6 +21,17 @@ def import_stack(
   Raises:
     ValueError: another number of layers or directions; what `import_weights`
       raises, with the layer's name.
+
+  Example:
+    >>> import numpy as np, lstm_jax as lj
+    >>> stack = lj.make_stack(lj.lstm, 3, layers=2, hidden=8)
+    >>> weights = [  # of two layers of keras
+    ...   [np.ones((3, 32)), np.ones((8, 32)), np.ones(32)],
+    ...   [np.ones((8, 32)), np.ones((8, 32)), np.ones(32)],
+    ... ]
+    >>> params = lj.import_stack('keras', 'lstm', stack, weights)
+    >>> [layer.w_x.shape for layer in params.forward]
+    [(32, 3), (32, 8)]
   """
   check_stack(stack)
   layers = convert.directions(library, weights)
@@ -59,6 +70,13 @@ def export_stack(
 
   Raises:
     ValueError: what `export_weights` raises; `params` that do not match.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> stack = lj.make_stack(lj.gru, 3, layers=2, hidden=8)
+    >>> params = lj.StackParams(tuple(cell.mask for cell in stack.forward))
+    >>> sorted(lj.export_stack('torch', 'gru', stack, params))[:2]
+    ['bias_hh_l0', 'bias_hh_l1']
   """
   check_stack(stack)
   check_parts(stack, params=params)

@@ -62,6 +62,14 @@ def unroll(
 
   Raises:
     ValueError: an unknown name in `cut`, a window below 1.
+
+  Example:
+    >>> import jax, jax.numpy as jnp, lstm_jax as lj
+    >>> cell = lj.srn(2, 1, hidden=3)
+    >>> params = cell.init(jax.random.key(0))
+    >>> carry, nets = lj.unroll(cell, params, jnp.ones((5, 2)))
+    >>> carry.h.shape, nets.shape
+    ((3,), (5, 1))
   """
   if isinstance(inputs, OneHot):
     num_steps, *axes = inputs.index.shape

@@ -111,6 +111,12 @@ def adding(
     ValueError: an option outside its choices, a tolerance, mean error or
       streak that is not positive. The task's `longest` raises it for a length
       below 4.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.adding(output='linear')
+    >>> task.num_inputs, task.num_outputs, task.longest(100)
+    (2, 1, 110)
   """
   unit = output_unit(output)
 

@@ -125,6 +125,12 @@ def first_symbol(
       tolerance that is not positive, a number of sequences below 0. The task's
       `longest` raises it for a length below 2 and, with a fixed middle, for one
       that is not `symbols`; `draw` then takes `symbols` for it.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.first_symbol(symbols=20)
+    >>> task.num_inputs, task.num_outputs, task.longest(20)
+    (21, 21, 20)
   """
   if symbols < 2:
     raise ValueError(f'symbols={symbols} must be at least 2')

@@ -88,6 +88,12 @@ def multiplication(
     ValueError: an option outside its choices, a tolerance that is not positive,
       an `n_seq` outside 1, ..., `recent`. The task's `longest` raises it for a
       length below 4.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.multiplication()
+    >>> task.num_inputs, task.num_outputs, task.longest(100)
+    (2, 1, 110)
   """
   if not 1 <= n_seq <= recent:
     raise ValueError(f'n_seq={n_seq} must be from 1 to recent={recent}')

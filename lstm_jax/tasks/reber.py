@@ -91,6 +91,12 @@ def reber(
 
   Raises:
     ValueError: an option outside its choices, an `exam_every` below 1.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.reber()
+    >>> task.num_inputs, task.num_outputs, task.longest(1)
+    (7, 7, 63)
   """
   unit = output_unit(output)
   taught = _grammar.IS if targets == 'next_symbol' else _grammar.LEGAL

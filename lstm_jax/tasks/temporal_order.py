@@ -109,6 +109,12 @@ def temporal_order(
     ValueError: an option outside its choices, a tolerance, mean error or
       streak that is not positive. The task's `longest` raises it for a length
       below 20.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.temporal_order()
+    >>> task.num_inputs, task.num_outputs, task.longest(100)
+    (8, 4, 110)
   """
   unit = output_unit(output)
   classes = 2**symbols

@@ -95,6 +95,12 @@ def trigger(
       trigger probability outside (0, 1), a tolerance that is not positive, a
       number of sequences below 1. The task's `longest` raises it for a length
       below 1.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.trigger(distractors=20)
+    >>> task.num_inputs, task.num_outputs, task.longest(50)
+    (24, 2, 204)
   """
   if not 0 < trigger_probability < 1:
     raise ValueError(

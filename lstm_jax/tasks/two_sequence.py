@@ -120,6 +120,12 @@ def two_sequence(
       element, a variance or `most_wrong` below 0, a tolerance or mean error
       that is not positive, a number of sequences below 1. The task's `longest`
       raises it for a length below 3 or below N.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> task = lj.two_sequence()
+    >>> task.num_inputs, task.num_outputs, task.longest(100)
+    (1, 1, 110)
   """
   kinds = ((_SIGNAL, noisy_signal), (_TARGET, noisy_target))
   bounds = [bounds for bounds, noisy in kinds if noisy] or [_CLEAN]

@@ -90,11 +90,11 @@ def sweep(
 
   Example:
     >>> import tempfile, lstm_jax as lj
-    >>> out = tempfile.TemporaryDirectory()
-    >>> rows = lj.sweep(
-    ...   task=lj.adding, cell='srn', learner='elman', length=4, seeds=2,
-    ...   budget=20, out=out.name, progress='none',
-    ... )
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...   rows = lj.sweep(
+    ...     task=lj.adding, cell='srn', learner='elman', length=4, seeds=2,
+    ...     budget=20, out=out, progress='none',
+    ...   )
     >>> rows[0].solved, rows[0].trials, rows[0].settings['cell.hidden']
     (0, 2, 8)
     >>> lj.sweep(task='adding', cell='lsmt')

@@ -72,6 +72,17 @@ def import_weights(
       a GRU of the other form; several layers or both directions; missing or
       superfluous names, shapes that are not those of the cell, a bias other
       than 0 where the cell has none.
+
+  Example:
+    >>> import numpy as np, lstm_jax as lj
+    >>> cell = lj.srn(3, 0, hidden=8, recurrence='full', activation='tanh')
+    >>> weights = {  # of torch.nn.RNN(3, 8)
+    ...   'weight_ih_l0': np.ones((8, 3)), 'weight_hh_l0': np.ones((8, 8)),
+    ...   'bias_ih_l0': np.ones(8), 'bias_hh_l0': np.ones(8),
+    ... }
+    >>> params = lj.import_weights('torch', 'srn', cell, weights)
+    >>> params.w_x.shape, float(params.b[0])  # both biases added
+    ((8, 3), 2.0)
   """
   before = _check(library, kind, cell)
   weights = directions(library, weights)
@@ -151,6 +162,13 @@ def export_weights(
 
   Raises:
     ValueError: as there; params that are not those of the cell.
+
+  Example:
+    >>> import numpy as np, lstm_jax as lj
+    >>> cell = lj.lstm(3, 0, hidden=8)
+    >>> weights = lj.export_weights('keras', 'lstm', cell, cell.mask)
+    >>> [array.shape for array in weights]  # kernel, recurrent kernel, bias
+    [(3, 32), (8, 32), (32,)]
   """
   before = _check(library, kind, cell)
   if len({*map(jax.tree.structure, (params, cell.mask))}) > 1:

@@ -42,6 +42,7 @@ def skip_field(app, what, name, obj, skip, options):
 def translate(app, what, name, obj, options, lines):
   """Rewrites the lines of one docstring in place."""
   del app, what, name, obj, options
+  lines[:] = _with_items(lines)
   text, section, literal = [], '', False
   for i, line in enumerate(lines):
     set_in = line.startswith(' ')
@@ -63,6 +64,23 @@ def translate(app, what, name, obj, options, lines):
       # In a section an item goes on set in once; deeper is running text.
       text.append(_escaped(re.sub(r'^ {5,}', '    ', line)))
   lines[:] = text
+
+
+def _with_items(lines):
+  """The lines, with a bullet before what is listed by hanging lines alone."""
+  text, start = [], 0
+  for end in [i for i, line in enumerate(lines) if not line] + [len(lines)]:
+    block = lines[start:end]
+    hanging = any(line.startswith(' ') for line in block)
+    plain = block and not re.match(r' |[*-] |>>>|[A-Z][a-z]+:$', block[0])
+    if hanging and plain:
+      block = [
+        f'  {line.lstrip()}' if line.startswith(' ') else f'* {line}'
+        for line in block
+      ]
+    text += [*block, *lines[end : end + 1]]
+    start = end + 1
+  return text
 
 
 def _escaped(line):

@@ -5,13 +5,12 @@
 
 becomes what autodoc reads for each public name that comes from
 `lstm_jax.cells`, in the order of the table: what the file says, then the
-function or class. A public name that no page has is an error of the build.
+function or class. Parts from inner modules have a page of their own, `parts`. A
+public name that no page has is an error of the build.
 """
 
 import inspect
 import re
-
-from sphinx.errors import ExtensionError
 
 import lstm_jax
 
@@ -38,10 +37,16 @@ def names_of(rooms):
   lines = [
     line
     for name, place in lstm_jax._NAMES.items()
-    if (place or name).partition('.')[0] in rooms
+    if room_of(name, place) in rooms
     for line in entry(name, place.partition(':')[0])
   ]
   return '\n'.join(['```{eval-rst}', *lines, '```'])
+
+
+def room_of(name, place):
+  """The package that a public name comes from; 'parts' of inner modules."""
+  module = place.partition(':')[0] or name
+  return 'parts' if '._' in module else module.partition('.')[0]
 
 
 def entry(name, module):
@@ -54,7 +59,7 @@ def entry(name, module):
       for line in described(f'lstm_jax.{name}.{inside}', getattr(thing, inside))
     ]
   lines = [f'.. rubric:: {name}', '']
-  if module.partition('.')[0] in _FILE_A_NAME:
+  if room_of(name, module) in _FILE_A_NAME:
     lines += [
       f'.. automodule:: lstm_jax.{module}',
       '   :no-members:',
@@ -82,4 +87,6 @@ def complete(app, env):
     if module and f'lstm_jax.{name}' not in documented
   ]
   if missing:
+    from sphinx.errors import ExtensionError
+
     raise ExtensionError(f'no page of docs/api has {", ".join(missing)}')

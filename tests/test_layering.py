@@ -34,6 +34,7 @@ FORBIDDEN = ('experiments', 'tests')
 EFFECTS = {
   'nn.native.library': 'the build of the compiled loops',
   'nn.native.__main__': 'its command',
+  '__main__': 'the commands',
 }
 # Calls that reach a file, a process, a thread, a clock or a terminal.
 _CALLS = (
@@ -66,6 +67,8 @@ def name_of(path):
 
 def room_of(module):
   """The room of a module, named without the package; None: there is none."""
+  if module == '__main__':  # the door of the commands
+    return ROOMS[-1]
   if (ROOT / PACKAGE / f'{module}.py').is_file() or not module:
     return ''
   return max(
@@ -192,7 +195,7 @@ def test_every_module_is_in_a_room():
   assert homeless == []
   at_the_root = {name for name in library() if '.' not in name}
   at_the_root -= {room.partition('.')[0] for room in ROOMS}
-  assert at_the_root == {'types', 'choices', 'extras'}
+  assert at_the_root == {'types', 'choices', 'extras', '__main__'}
   assert EFFECTS.keys() <= library().keys()
 
 

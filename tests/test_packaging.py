@@ -211,7 +211,7 @@ def test_a_wheel_holds_the_package_and_nothing_else(sdist, wheel):
   assert 'lstm_jax/lab/plan/grids/quickstart.toml' in sources
   (scripts,) = (name for name in held if name.endswith('entry_points.txt'))
   text = zipfile.ZipFile(wheel).read(scripts).decode()
-  assert 'lstm-jax = lstm_jax.lab.console:run' in text
+  assert 'lstm-jax = lstm_jax.__main__:main' in text
   with tarfile.open(sdist) as file:
     names = {name.partition('/')[2] for name in file.getnames()}
   assert sources <= names

@@ -5,6 +5,7 @@ adding problem.
 """
 
 import resource
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from lstm_jax.lab.plan import catalog
 if TYPE_CHECKING:
   import jax
 
+# Of memory, as the system counts it.
+_MEGABYTE = 2**20 if sys.platform == 'darwin' else 2**10
 FORMS = ('streaming', 'batched')
 LENGTHS = (1_000, 10_000, 100_000, 1_000_000)
 # ns per lane-step: on one core, and on two together.
@@ -223,7 +226,7 @@ def _long(device, pace):
       _, work = jax.block_until_ready(advance(trials, np.int32(count)))
       best = min(best, time.monotonic() - start)
     ns = best / float(work.useful) * 1e9
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MEGABYTE
     print(f'{length:9,} {ns:13.1f} {peak:15.0f}', flush=True)
     figures.append({'length': length, 'ns': ns, 'peak_mb': peak})
   temp = advance.memory_analysis().temp_size_in_bytes

@@ -3,7 +3,6 @@
 Letters: N sounds, T stretches of the longest, F features.
 """
 
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import numpy as np
 from lstm_jax.lab.data import _spectra
 from lstm_jax.lab.data.files import riff
 from lstm_jax.lab.data.files.errors import BadData
+from lstm_jax.lab.store import machine
 
 FULL_SCALE = 32768.0  # of a sample that is 1 in floating point
 _LINE_EVERY = 2.0  # seconds
@@ -106,7 +106,7 @@ def compute(prepared: Collection, recipe: _spectra.Recipe) -> Sounds:
 
   rows, groups, known = [], [], []
   began = said = time.monotonic()
-  threads = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+  threads = ThreadPoolExecutor(machine.cores())
   try:
     for found, group, facts in threads.map(one, places):
       rows.append(found)

@@ -12,7 +12,6 @@ one at hand, and says how much longer things take there.
 """
 
 import dataclasses
-import os
 import time
 from collections.abc import Iterable, Mapping
 
@@ -40,13 +39,6 @@ _REFERENCE_LOOP = 9.4e-6
 # Net inputs of one hidden cell: its own and its gates'.
 _GATES = {'srn': 1, 'gru': 3, 'lstm': 4}
 _INPUTS = 3
-
-
-def cores() -> int:
-  """Cores that this process may use."""
-  if hasattr(os, 'sched_getaffinity'):
-    return len(os.sched_getaffinity(0))
-  return os.cpu_count() or 1
 
 
 def sequences(setting: Setting) -> float:

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from absl import flags
 
-from lstm_jax.lab.plan import estimate, parsers, values
+from lstm_jax.lab.plan import parsers, values
 from lstm_jax.lab.plan.grid import AXES, Axis
 from lstm_jax.lab.plan.usage import GROUPS, PROGRESS, XLA_PROFILES
+from lstm_jax.lab.store import machine
 
 
 class Run(NamedTuple):
@@ -173,7 +174,7 @@ def _reader(name):
     'seeds': ('seeds', values.seeds),
     'budget': ('int', values.integer),
     'devices': (
-      'int', functools.partial(values.integer, high=estimate.cores())
+      'int', functools.partial(values.integer, high=machine.cores())
     ),
     'checkpoint_seconds': (
       'float', functools.partial(values.real, positive=True)

@@ -16,7 +16,7 @@ from lstm_jax.lab.plan import (
 from lstm_jax.lab.plan import points as points_lib
 from lstm_jax.lab.plan.flags import Request
 from lstm_jax.lab.plan.programs import programs
-from lstm_jax.lab.store import seal
+from lstm_jax.lab.store import machine, seal
 from lstm_jax.lab.store.setting import Setting, trial_id
 
 # The grid that flags change which do not say what is to be trained.
@@ -67,7 +67,7 @@ def expand(request: Request) -> Plan:
     Refused: with every reason why some combination cannot run, one line each;
       a selection that matches nothing; a plan too large to run unasked.
   """
-  cores = request.run.devices or estimate.cores()
+  cores = request.run.devices or machine.cores()
   axes = (_with_places(axis, request.run.data_dir) for axis in request.axes)
   request = request._replace(axes=tuple(map(references.of_axis, axes)))
   if request.grid is None and not _names_a_setting(request):

@@ -18,6 +18,11 @@ A phase that has more to save than the disk holds polls instead:
 Within, a signal is only noted; where one has come, `Stopped` is raised at the
 end of the block. The main thread may be inside a library that does not poll:
 outside of `polled` the process then ends after `GRACE` seconds by itself.
+
+Only a process that is ours ends so. Where somebody else's calls a main (a
+notebook, a test), a signal raises `Stopped` in the main thread, a second one
+does so again, and their handlers are back when the main has ended. In another
+thread, where Python allows no handlers, there are none.
 """
 
 import contextlib
@@ -36,13 +41,19 @@ THREAD = 'signals'  # the name of our threads, which may be left alone
 _ONE = 0.02  # seconds
 # Terminals, init systems and batch systems: Slurm warns by SIGUSR1 or SIGTERM,
 # LSF and SGE by SIGUSR1, SIGUSR2 or SIGXCPU.
+_NAMES = {
+  'SIGINT': Exit.SIGINT,
+  'SIGTERM': Exit.SIGTERM,
+  'SIGHUP': Exit.SIGHUP,
+  'SIGUSR1': Exit.STOPPED,
+  'SIGUSR2': Exit.STOPPED,
+  'SIGXCPU': Exit.STOPPED,
+}
+# A system may lack some of them.
 _EXITS: dict[int, Exit] = {
-  signal.SIGINT: Exit.SIGINT,
-  signal.SIGTERM: Exit.SIGTERM,
-  signal.SIGHUP: Exit.SIGHUP,
-  signal.SIGUSR1: Exit.STOPPED,
-  signal.SIGUSR2: Exit.STOPPED,
-  signal.SIGXCPU: Exit.STOPPED,
+  getattr(signal, name): code
+  for name, code in _NAMES.items()
+  if hasattr(signal, name)
 }
 
 
@@ -72,6 +83,7 @@ class Stop:
     self.exit_code: int | None = None
     self.begun = False  # whether `main` runs
     self._polled, self._over = 0, False
+    self._wakeup_fd = -1  # whose it was before
     self._pipe: tuple[int, int] | None = (
       None  # (read, write), of the numbers of signals
     )
@@ -102,7 +114,10 @@ class Stop:
   def on_signal(self, number: int, frame: FrameType | None) -> None:
     """The handler of the signals in `_EXITS`."""
     del frame
-    if self.exit_code is None:  # a second one is `watch`'s
+    if self.exit_code is not None:  # a second one is `watch`'s, if that runs
+      if self._pipe is None:
+        self.check()
+    else:
       self.exit_code = int(_EXITS[number])
       if not self.begun:
         os._exit(self.exit_code)
@@ -114,13 +129,15 @@ class Stop:
     if self._pipe is None:
       self._pipe = os.pipe()
       os.set_blocking(self._pipe[1], False)
-      signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+      self._wakeup_fd = signal.set_wakeup_fd(
+        self._pipe[1], warn_on_full_buffer=False
+      )
       self._thread(self._watch, self._pipe[0])
 
   def end(self) -> None:
     """Ends that thread: nobody is to be stopped any more."""
     if self._pipe is not None:
-      signal.set_wakeup_fd(-1)
+      signal.set_wakeup_fd(self._wakeup_fd)
       os.close(self._pipe[1])  # the thread reads its end
     self._over = True
 
@@ -151,19 +168,24 @@ class Stop:
       os._exit(code)
 
 
-def listen() -> Stop:
+def listen(is_ours: bool = True) -> Stop:
   """Handles signals from now on; returns the `Stop` of this process.
 
   A SIGHUP that is ignored (nohup) stays so. Outside of the main thread, where
   Python allows no handlers, the `Stop` gets none.
+
+  Args:
+    is_ours: whether a second signal may end the process.
   """
   stop = current()
   if threading.current_thread() is threading.main_thread():
     for number in _EXITS:
       handler = signal.getsignal(number)
-      if not (handler is signal.SIG_IGN and number == signal.SIGHUP):
+      ignored = handler is signal.SIG_IGN
+      if not (ignored and _NAMES[signal.Signals(number).name] == Exit.SIGHUP):
         signal.signal(number, stop.on_signal)
-    stop.start()
+    if is_ours:
+      stop.start()
   return stop
 
 
@@ -179,7 +201,7 @@ def listening() -> Iterator[Stop]:
     yield stop
     return
   before = {number: signal.getsignal(number) for number in _EXITS}
-  stop = listen()
+  stop = listen(is_ours=False)
   stop.begun = True
   try:
     yield stop

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING
 
-from lstm_jax.lab.plan import estimate
 from lstm_jax.lab.store import machine, memory
 from lstm_jax.lab.store.faults import Exit, StoreError
 
@@ -76,7 +75,7 @@ def set_flags(
     raise ValueError(f'profile={profile!r} must be one of auto, none')
   if profile == 'auto':
     environ['XLA_FLAGS'] = flags_of(profile, environ)
-  cores = devices or estimate.cores()
+  cores = devices or machine.cores()
   environ.setdefault('JAX_NUM_CPU_DEVICES', str(cores))
 
 

@@ -25,7 +25,7 @@ _PLACE = {
 
 
 def _fsync_directory(path):
-  fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+  fd = os.open(path, os.O_RDONLY | getattr(os, 'O_DIRECTORY', 0))
   try:
     os.fsync(fd)
   except OSError as error:

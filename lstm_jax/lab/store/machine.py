@@ -5,6 +5,7 @@ result, and runs again. An error that a cell, task or learner raises is one.
 """
 
 import errno
+import os
 import resource
 from pathlib import Path
 
@@ -33,6 +34,13 @@ _SPEAKERS = (RuntimeError, SystemError, ImportError)
 
 class Fault(Exception):
   """The machine cannot go on; the message is one line."""
+
+
+def cores() -> int:
+  """Cores that this process may use; all, where the system cannot say."""
+  if hasattr(os, 'sched_getaffinity'):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
 
 
 def check_room(needed: int, what: str) -> None:

@@ -102,12 +102,17 @@ def _version(package):
 
 
 def _cpu():
+  """The processor's name; of ARM under Linux, which has none, its numbers."""
   try:
     text = Path('/proc/cpuinfo').read_text()
-  except OSError:
-    return platform.processor() or None
-  found = re.search(r'^model name\s*:\s*(.*)$', text, re.MULTILINE)
-  return found[1] if found else None
+  except OSError:  # not Linux: macOS has it elsewhere
+    name = _printed('sysctl', '-n', 'machdep.cpu.brand_string')
+    return (name and name.decode().strip()) or platform.processor() or None
+  if found := re.search(r'^model name\s*:\s*(.*)$', text, re.MULTILINE):
+    return found[1]
+  numbers = r'^(CPU (?:implementer|part))\s*:\s*(.*)$'
+  parts = sorted(set(re.findall(numbers, text, re.MULTILINE)))
+  return ', '.join(map(' '.join, parts)) or platform.machine() or None
 
 
 def _xla_flags(text):
@@ -142,9 +147,14 @@ def _checkout():
 
 def _git(directory, *arguments):
   """Returns what git prints, or None where it fails."""
+  return _printed('git', '-C', str(directory), *arguments)
+
+
+def _printed(*words):
+  """Returns what a program prints, or None where it fails."""
   try:
     done = subprocess.run(
-      ['git', '-C', str(directory), *arguments],
+      words,
       capture_output=True,
       check=True,
       timeout=10,

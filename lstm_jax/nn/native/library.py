@@ -10,7 +10,6 @@ that is cut or strange the process would die, not fail.
 
 import contextlib
 import ctypes
-import fcntl
 import functools
 import hashlib
 import os
@@ -123,7 +122,9 @@ def _build(target):
   ):
     # Whoever comes second waits, and finds it there; where files cannot be
     # locked it makes the same once more.
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ImportError):
+      import fcntl
+
       fcntl.flock(lock, fcntl.LOCK_EX)
     if _fault_of(target) is None:
       return target
@@ -225,8 +226,12 @@ def _processor():
   """Returns what `-march=native` depends on."""
   try:
     lines = Path('/proc/cpuinfo').read_text().splitlines()
-  except OSError:
-    return f'{platform.machine()} {platform.processor()}'
+  except OSError:  # not Linux
+    words = ['sysctl', '-n', 'machdep.cpu.brand_string']
+    name = ''
+    with contextlib.suppress(OSError):
+      name = subprocess.run(words, capture_output=True, text=True).stdout
+    return f'{platform.machine()} {platform.processor()} {name.strip()}'
   wanted = ('model name', 'flags', 'Features', 'CPU part')
   seen = {line for line in lines if line.startswith(wanted)}
   return '\n'.join(sorted(seen))

@@ -11,13 +11,13 @@ import lstm_jax.lab.run
 from experiments import sweep
 from lstm_jax.lab.plan import (
   catalog,
-  estimate,
   flags,
   grid,
   plan,
   usage,
   values,
 )
+from lstm_jax.lab.store import machine
 from tests import children
 from tests.children import ROOT
 
@@ -372,7 +372,7 @@ def test_commas_in_brackets_do_not_separate():
 
 
 def test_devices_are_the_cores_there_are():
-  cores = estimate.cores()
+  cores = machine.cores()
   assert flags.parse(['', f'--devices={cores}'], {}).run.devices == cores
   with pytest.raises(values.Refused, match=f'from 1 to {cores}'):
     flags.parse(['', f'--devices={cores + 1}'], {})

@@ -2,7 +2,6 @@
 
 import collections
 import concurrent.futures
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
@@ -14,6 +13,7 @@ from lstm_jax.lab.data.files import audio, faults, tables
 from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.data.files.published import ESC10_TARGETS, PUBLISHED, SOUND
 from lstm_jax.lab.data.files.sources import Source
+from lstm_jax.lab.store import machine
 
 _LARGEST_ID = 2**40
 _URBAN_NAME = re.compile(r'(\d+)-(\d+)-\d+-\d+\.\w+', re.ASCII)
@@ -180,7 +180,7 @@ def records(
   Raises:
     BadData: `report` raises it.
   """
-  cores = len(os.sched_getaffinity(0))
+  cores = machine.cores()
   pool = concurrent.futures.ThreadPoolExecutor(cores)
   try:
     ahead: collections.deque[concurrent.futures.Future[dict[str, object]]] = (

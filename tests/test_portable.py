@@ -1,0 +1,188 @@
+"""What a system lacks has a fallback, or is said in one line.
+
+Linux is what these tests run on: that others lack something is simulated.
+"""
+
+import ast
+import asyncio
+import os
+import platform
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from experiments import sweep
+from lstm_jax.lab.run import mains, signals
+from lstm_jax.lab.store import machine, provenance
+from lstm_jax.lab.store.disk import DISK
+from lstm_jax.nn.native import library
+from tests.children import ROOT, python
+
+ARM = """\
+processor : 0
+CPU implementer : 0x41
+CPU part : 0xd0c
+
+processor : 1
+CPU implementer : 0x41
+CPU part : 0xd0c
+"""
+
+
+def test_without_a_set_of_cores_all_are_taken(monkeypatch):
+  monkeypatch.delattr(os, 'sched_getaffinity', raising=False)
+  assert machine.cores() == os.cpu_count()
+
+
+@pytest.mark.parametrize('name', ['os.sched_getaffinity', 'os.fork', '/proc/'])
+def test_what_is_of_linux_alone_stands_where_there_is_a_fallback(name):
+  known = {
+    'os.sched_getaffinity': {'lab/store/machine.py'},
+    'os.fork': set(),
+    '/proc/': {
+      'lab/store/machine.py', 'lab/store/provenance.py',
+      'nn/native/library.py',
+    },
+  }  # fmt: skip
+  found = set()
+  for path in (ROOT / 'lstm_jax').rglob('*.py'):
+    for node in ast.walk(ast.parse(path.read_text('utf-8'))):
+      text = ast.unparse(node) if isinstance(node, ast.Attribute) else ''
+      if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        text = node.value if node.value.startswith('/') else ''
+      if text.startswith(name):
+        found.add(path.relative_to(ROOT / 'lstm_jax').as_posix())
+  assert found == known[name]
+
+
+@pytest.fixture
+def no_proc(monkeypatch):
+  """A system without /proc, as macOS."""
+  read = Path.read_text
+
+  def read_text(self, *args, **how):
+    if str(self).startswith('/proc'):
+      raise FileNotFoundError(2, 'No such file', str(self))
+    return read(self, *args, **how)
+
+  monkeypatch.setattr(Path, 'read_text', read_text)
+
+
+def test_without_proc_there_are_room_and_a_processor(no_proc, monkeypatch):
+  machine.check_room(1, 'this')
+  asked = []
+
+  def run(words, **how):
+    asked.append(words[0])
+    return subprocess.CompletedProcess(words, 0, stdout=b'Apple M9\n')
+
+  monkeypatch.setattr(subprocess, 'run', run)
+  assert provenance._cpu() == 'Apple M9' and asked == ['sysctl']
+
+  def fails(words, **how):
+    raise FileNotFoundError(words[0])
+
+  monkeypatch.setattr(subprocess, 'run', fails)
+  monkeypatch.setattr(platform, 'processor', lambda: 'arm')
+  assert provenance._cpu() == 'arm'
+  assert library._processor().startswith(platform.machine())
+
+
+def test_a_processor_without_a_name_has_its_numbers(monkeypatch):
+  monkeypatch.setattr(Path, 'read_text', lambda self: ARM)
+  assert provenance._cpu() == 'CPU implementer 0x41, CPU part 0xd0c'
+  assert '0xd0c' in library._processor()
+
+
+@pytest.mark.parametrize('system', ['Darwin', 'Linux', 'Windows'])
+def test_compiled_loops_are_for_linux_and_macos(system, monkeypatch, tmp_path):
+  monkeypatch.setattr(platform, 'system', lambda: system)
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+  why = library.why_not()
+  assert ('is for Linux and macOS' in why) == (system == 'Windows')
+  assert '\n' not in why
+
+
+def test_directories_need_no_flag_of_their_own(monkeypatch, tmp_path):
+  monkeypatch.delattr(os, 'O_DIRECTORY', raising=False)
+  DISK.fsync_directory(tmp_path)
+
+
+def test_without_file_locks_the_layer_works_and_the_laboratory_says_why_not():
+  code = (
+    'import sys\n'
+    'sys.modules["fcntl"] = None\n'
+    'import jax, lstm_jax as lj\n'
+    'cell = lj.lstm(2, 0, hidden=3)\n'
+    'params = cell.init(jax.random.key(0), cell.numbers)\n'
+    'assert lj.layer(cell, params, jax.numpy.ones((4, 1, 2))).ys.shape\n'
+    'from lstm_jax.__main__ import main\n'
+    'sys.exit(main())\n'
+  )
+  done = python('-c', code, returns=2)
+  line = done.stderr.splitlines()[-1]  # JAX has a warning of its own
+  assert line.startswith('lstm-jax: the laboratory needs Linux or macOS')
+  assert 'Traceback' not in done.stderr and not done.stdout
+
+
+def test_the_module_is_the_command():
+  done = python('-m', 'lstm_jax', 'swep', returns=2)
+  assert done.stderr.startswith('lstm-jax: swep: no such subcommand')
+  assert re.search('did you mean sweep', done.stderr)
+
+
+def test_a_signal_that_a_system_lacks_is_not_handled():
+  code = (
+    'import signal\n'
+    'for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU"):\n'
+    '  delattr(signal, name)\n'
+    'from lstm_jax.lab.run import signals\n'
+    'with signals.listening():\n'
+    '  assert {*signals._EXITS} == {signal.SIGINT, signal.SIGTERM}\n'
+  )
+  python('-c', code)
+
+
+def test_a_process_of_somebody_else_is_never_ended():
+  """In a notebook an interrupt stops the main, a second one does so again."""
+  before = signal.getsignal(signal.SIGINT)
+  ours = os.pipe()
+  os.set_blocking(ours[1], False)
+  wakeup = signal.set_wakeup_fd(ours[1])  # as an event loop has one
+  tidied = []
+  try:
+
+    @mains.guarded('try')
+    def main(argv=None):
+      try:
+        signal.raise_signal(signal.SIGINT)
+      finally:
+        # Whatever takes long here is interrupted again.
+        with pytest.raises(signals.Stopped):
+          signal.raise_signal(signal.SIGINT)
+        tidied.append(True)
+
+    assert main([]) == 130 and tidied
+    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.set_wakeup_fd(wakeup) == ours[1]
+  finally:
+    signal.set_wakeup_fd(wakeup)
+    for descriptor in ours:
+      os.close(descriptor)
+
+
+def test_a_sweep_runs_in_a_thread_under_an_event_loop(tmp_path, capsys):
+  """As in a notebook: no handlers can be set, and a loop is running."""
+  words = ['sweep', '--cell=srn', '--length=4', '--seeds=1', '--budget=2']
+  words += ['--progress=none', f'--out={tmp_path / "run"}']
+
+  async def cell():
+    return await asyncio.to_thread(sweep.main, words)
+
+  assert asyncio.run(cell()) == 0
+  assert (tmp_path / 'run/results.csv').exists()
+  assert asyncio.run(cell()) == 0
+  assert 'Nothing left to do' in capsys.readouterr().out

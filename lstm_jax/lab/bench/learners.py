@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lstm_jax.lab.bench import rows
-from lstm_jax.lab.plan import catalog, flags, values
+from lstm_jax.lab.plan import catalog, from_values, values
 from lstm_jax.lab.plan import plan as plans
 from lstm_jax.lab.plan.text_columns import aligned
 from lstm_jax.lab.store.setting import Setting
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 _LENGTH = 50
 # Where a learner is timed: the first of these that it can train.
+_LINEAR = {'task.output': 'linear'}
 _WHERE = (
-  ('--task=adding', '--cell=srn', '--set=task.output=linear'),
-  ('--task=adding', '--cell=lstm', '--set=task.output=linear'),
-  ('--task=adding', '--cell=cascaded', '--set=task.output=linear'),
-  ('--task=first_symbol', '--cell=srn', f'--set=task.symbols={_LENGTH}'),
+  ({'task': 'adding', 'cell': 'srn'}, _LINEAR),
+  ({'task': 'adding', 'cell': 'lstm'}, _LINEAR),
+  ({'task': 'adding', 'cell': 'cascaded'}, _LINEAR),
+  ({'task': 'first_symbol', 'cell': 'srn'}, {'task.symbols': _LENGTH}),
 )
 # Seconds of one call above which larger nets are left out.
 _PATIENCE = 20.0
@@ -56,12 +57,12 @@ def plan(
 
 def _settings(learner, sizes):
   found, refused = {}, ''
-  for words in _WHERE:
+  for axes, options in _WHERE:
     for size in sizes:
-      line = ['bench', *words, f'--learner={learner}', f'--length={_LENGTH}']
-      line += [f'--hidden={size}', '--seeds=1']
+      more = {'learner': learner, 'length': _LENGTH, 'hidden': size}
+      request = from_values.request_of(axes | more, options, seeds=1)
       try:
-        (found[size],) = plans.expand(flags.parse(line, environ={})).trials
+        (found[size],) = plans.expand(request).trials
       except values.Refused as why:
         refused = refused or ' '.join(why.args[0].split())
         continue

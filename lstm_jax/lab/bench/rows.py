@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from lstm_jax.lab.plan import flags, plan
+from lstm_jax.lab.plan import from_values, plan
 from lstm_jax.lab.store.setting import Setting
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def settings(grid: str) -> list[Setting]:
   Raises:
     Refused: no such grid.
   """
-  made = plan.expand(flags.parse(['bench', f'--grid={grid}', '--seeds=1']))
+  made = plan.expand(from_values.request_of({}, {}, grid=grid, seeds=1))
   return list(made.trials)
 
 

@@ -5,6 +5,7 @@ large the error of a sequence's last step is q steps earlier. A wrong flag is
 answered before JAX is imported.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,8 +13,16 @@ from typing import NamedTuple
 
 from absl import flags as absl_flags
 
-from lstm_jax.lab.plan import catalog, flags, parsers, plan, values
-from lstm_jax.lab.plan.grid import AXES
+from lstm_jax.lab.plan import (
+  catalog,
+  flags,
+  from_values,
+  parsers,
+  plan,
+  values,
+)
+from lstm_jax.lab.plan.from_values import Values
+from lstm_jax.lab.plan.grid import Axis
 from lstm_jax.lab.plan.text_columns import item
 from lstm_jax.lab.plan.usage import GROUPS
 from lstm_jax.lab.run import command, mains
@@ -23,19 +32,25 @@ from lstm_jax.lab.store.setting import Setting
 # The nets of the default run: of Experiment 4 at T = 100 the reading that is
 # learned soonest (table7, T100-cells), and a simple net of logistic units.
 _CELLS = 'srn,lstm1997'
-_TASK = ('--task=adding', '--length=100', '--set=task.output=linear')
-_NETS = {
-  'srn': ('--hidden=8', '--set=cell.activation=logistic'),
+_Given = tuple[dict[str, Values], dict[str, Values]]  # axes, options
+_TASK: _Given = (
+  {'task': 'adding', 'length': 100},
+  {'task.output': 'linear'},
+)
+_NETS: dict[str, _Given] = {
+  'srn': ({'hidden': 8}, {'cell.activation': 'logistic'}),
   'lstm1997': (
-    '--learning_rate=0.5',
-    '--set=cell.input_gate_bias=-3:-6',
-    '--set=cell.cells_hear=cells',
-    '--set=cell.bias=gates_outputs',
+    {'learning_rate': 0.5},
+    {
+      'cell.input_gate_bias': (-3, -6),
+      'cell.cells_hear': 'cells',
+      'cell.bias': 'gates_outputs',
+    },
   ),
 }
 _SEQUENCES, _SEEDS = 50_000, 16
 # What a learner in the place of another cannot take over from it.
-_LEARNERS_OWN = re.compile('--(learner|learning_rate|window|(set=)?learner[.])')
+_LEARNERS_OWN = re.compile('learner|learning_rate|window')
 _OWN = {
   'sequences': ('N', f'training sequences of a network ({_SEQUENCES:,})'),
   'learners': ('NAMES|all', 'also how far back these learners look'),
@@ -156,22 +171,15 @@ def parse(arguments: Iterable[str]) -> Request:
 
 def _read(defined, rest):
   parsers.no_words(rest)
-  own, words = {}, []
-  for name in _FLAGS.keys() & {*parsers.given(defined)}:
-    if name in ('cell', 'seeds', *_OWN):
-      own[name] = parsers.listed(defined[name].value)
-    else:
-      words += defined[name].serialize().split('\n')
-  # In the order of the flags, whatever that of the line was.
-  words.sort(key=lambda word: [*_FLAGS].index(word[2:].partition('=')[0]))
-  budget = defined['sequences'].value or _SEQUENCES
-  cells = values.split(own.get('cell', _CELLS), '--cell')
+  # A Slurm array job has no part in this.
+  given = flags.request(defined, environ={})
+  axes = tuple(axis for axis in given.axes if axis.name != 'cell')
+  cells = defined['cell'].value or values.split(_CELLS, '--cell')
   known = catalog.names('cells')
   for cell in cells:
     if cell not in known:
       raise values.Refused(f'--cell={cell}: {catalog.unknown(cell, known)}')
-  always = (f'--seeds={own.get("seeds", _SEEDS)}', f'--budget={budget}')
-  asked, learners = own.get('learners', ''), ()
+  asked, learners = defined['learners'].value, ()
   if asked:
     from lstm_jax.lab.vanishing import learners as vanishing_learners
 
@@ -180,17 +188,26 @@ def _read(defined, rest):
   theirs: dict[str, dict[str, Setting]] = {}
   refused = []
   for cell in cells:
-    if words:
-      mine = [word for word in words if _concerns(word, cell, cells)]
+    concerns = functools.partial(_concerns, cell=cell, cells=cells)
+    if axes or given.sets:
+      mine = given._replace(
+        axes=tuple(filter(concerns, axes)),
+        sets=tuple(filter(concerns, given.sets)),
+      )
     else:
-      mine = [*_TASK, *_NETS.get(cell, ())]
-    line = ['vanishing', f'--cell={cell}', *mine, *always]
-    for name, setting in _expanded(line, cell):
+      own_axes, own_options = _NETS.get(cell, ({}, {}))
+      mine = from_values.request_of(_TASK[0] | own_axes, _TASK[1] | own_options)
+    mine = mine._replace(
+      axes=(Axis('cell', (cell,), '--cell'), *mine.axes),
+      grid=None,
+      seeds=given.seeds or values.seeds(_SEEDS, '--seeds'),
+      budget=defined['sequences'].value or _SEQUENCES,
+    )
+    for name, setting in _expanded(mine, cell):
       nets.setdefault(name, []).append(setting)
-    plain = [word for word in line if not _LEARNERS_OWN.match(word)]
     for learner in learners:
       try:
-        for name, setting in _expanded([*plain, f'--learner={learner}'], cell):
+        for name, setting in _expanded(_of_learner(mine, learner), cell):
           theirs.setdefault(name, {})[learner] = setting
       except values.Refused as why:
         if asked != 'all':
@@ -198,32 +215,39 @@ def _read(defined, rest):
         refused += [f'left out: {" ".join(w.split())}' for w in why.args]
   return Request(
     {name: tuple(settings) for name, settings in nets.items()},
-    own.get('out', 'runs/vanishing'),
+    defined['out'].value or 'runs/vanishing',
     {name: theirs.get(_without_learner(name), {}) for name in nets},
     tuple(refused),
   )
 
 
-def _expanded(line, cell):
-  """`(name of the net, setting)` of each trial of a command line."""
-  # A Slurm array job has no part in this.
-  for setting in plan.expand(flags.parse(line, environ={})).trials:
+def _expanded(request, cell):
+  """`(name of the net, setting)` of each trial of a request."""
+  for setting in plan.expand(request).trials:
     # A row is called by its name and by the axes that vary in it.
     yield ' '.join([cell, *setting.row.split(' ')[1:]]), setting
+
+
+def _of_learner(request, learner):
+  """The request with another learner, without what was the first one's."""
+  axes, sets = (
+    tuple(axis for axis in some if not axis.name.startswith('learner'))
+    for some in (request.axes, request.sets)
+  )
+  axes += (Axis('learner', (learner,), '--learner'),)
+  return request._replace(axes=axes, sets=sets)
 
 
 def _without_learner(name):
   """A network's name without the axes of the rule that trains it."""
   return ' '.join(
-    word for word in name.split(' ') if not _LEARNERS_OWN.match(f'--{word}')
+    word for word in name.split(' ') if not _LEARNERS_OWN.match(word)
   )
 
 
-def _concerns(word, cell, cells):
-  """Tells whether a flag is for this cell: not if only another can have it."""
-  name, _, rest = word.removeprefix('--').partition('=')
-  name = rest.partition('=')[0] if name == 'set' else AXES[name]
-  kind, _, option = name.partition('.')
+def _concerns(axis, cell, cells):
+  """Tells whether an axis is for this cell: not if only another can have it."""
+  kind, _, option = axis.name.partition('.')
   if kind != 'cell' or not option:
     return True
 

@@ -155,7 +155,7 @@ def test_the_cell_of_contributing(tmp_path):
 
 def test_the_task_and_the_learner_of_contributing(tmp_path):
   task = factory('task', tmp_path)(tolerance=0.2)
-  lj.testing.check_task('recall', task, 3)
+  lj.testing.check_task(task, length=3, name='recall')
   cell = lj.srn(1, 1, hidden=2)
   learner = factory('learner', tmp_path)(cell, task, length=3)
   numbers = cell.numbers | {'learning_rate': jnp.float32(0.01)}

@@ -144,7 +144,7 @@ def build(
     >>> cell = lj.build_cell(
     ...   3, 2, Params(*map(np.ones, shapes)), Carry, {'h': 4}, equations,
     ...   {'init_range': 0.1})
-    >>> lj.testing.check_cell('mine', cell)
+    >>> lj.testing.admit_cell('mine', cell)
   """
   present = mask._asdict()
   readout = tuple(

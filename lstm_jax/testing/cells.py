@@ -14,7 +14,7 @@ from lstm_jax.types import Cell
 _LANES = ((), (3,))  # one net and several
 
 
-def check_cell(name: str, cell: Cell, layer: bool = False) -> None:
+def admit_cell(name: str, cell: Cell, layer: bool = False) -> None:
   """Checks a cell by its shapes; nothing is computed.
 
   Args:
@@ -46,6 +46,8 @@ def check_cell(name: str, cell: Cell, layer: bool = False) -> None:
   for lanes in _LANES:
     try:
       _check_step(who, cell, made, lanes, layer)
+    except jax.errors.ConcretizationTypeError:
+      raise  # nothing that a shape could mend
     except (TypeError, ValueError) as error:
       said = ' '.join(str(error).split())
       if isinstance(error, Broken) or not re.search('shape|dimension', said):

@@ -16,7 +16,7 @@ _PARTS = ('train', 'valid', 'test')
 _COPIES = {'numbers': 0.01, 'tokens': 0.5}
 
 
-def check_dataset(
+def admit_dataset(
   name: str, dataset: Dataset, seeds: Iterable[int] = (0,)
 ) -> None:
   """Checks the examples and the parts of a data set for some seeds.

@@ -12,7 +12,7 @@ _SEQUENCES = 4  # drawn of a task
 _STEPS = 512  # looked at of each
 
 
-def check_task(name: str, task: Task, length: int = 1) -> None:
+def admit_task(name: str, task: Task, length: int = 1) -> None:
   """Checks a task on a few of its sequences.
 
   Args:

@@ -61,8 +61,8 @@ def drawn(name, num_outputs=K):
 @every_name
 def test_it_keeps_its_promises(name):
   cell = factory(name)(I, K)
-  testing.check_cell(name, cell)
-  testing.check_cell(name, factory(name)(I, 0), layer=True)
+  testing.admit_cell(name, cell)
+  testing.admit_cell(name, factory(name)(I, 0), layer=True)
   assert hash(cell) == hash(cell._replace(numbers=dict(cell.numbers)))
   params = cell.init(jax.random.key(0))
   assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, cell.mask)

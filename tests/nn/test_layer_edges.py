@@ -15,7 +15,7 @@ from lstm_jax.cells.srn import srn
 from lstm_jax.nn.dropout import Noise, draw_noise, expected_noise
 from lstm_jax.nn.layer import run, which_kernel
 from lstm_jax.nn.stack import init_stack, make_stack, run_stack
-from lstm_jax.testing import Broken, check_cell
+from lstm_jax.testing import Broken, admit_cell
 from lstm_jax.training.sequence_model import make_model
 from lstm_jax.types import Array, Cell
 
@@ -236,7 +236,7 @@ def test_a_cell_of_a_step_alone_runs():
 
 def test_a_cell_of_a_step_alone_is_trained_on_data():
   make = lambda num_inputs: leaky(num_inputs, 0)
-  check_cell('leaky', make(I), layer=True)
+  admit_cell('leaky', make(I), layer=True)
   sizes = {'num_inputs': I, 'num_outputs': 2, 'initial': 'cell', 'layers': 2}
   model = make_model(make, **sizes)
   params = model.init(jax.random.key(0))
@@ -249,7 +249,7 @@ def test_a_cell_of_a_step_alone_is_trained_on_data():
   ):
     make_model(make, **sizes | {'initial': 'keras'})
   with pytest.raises(Broken, match='cell leaky does not say which field'):
-    check_cell('leaky', leaky(I, 0, carry=Several), layer=True)
+    admit_cell('leaky', leaky(I, 0, carry=Several), layer=True)
 
 
 class Several(NamedTuple):

@@ -110,7 +110,7 @@ ONE_COLUMN = np.ones((4, 1), np.float32)
 )
 def test_a_cell_that_breaks_its_promises_is_named(cell, words):
   with pytest.raises(testing.Broken, match=words) as error:
-    testing.check_cell('mine', cell)
+    testing.admit_cell('mine', cell)
   assert str(error.value).startswith('cell mine: ')
   assert '\n' not in str(error.value)
 
@@ -118,11 +118,11 @@ def test_a_cell_that_breaks_its_promises_is_named(cell, words):
 @pytest.mark.parametrize('name', catalog.names('cells'))
 def test_every_cell_keeps_its_promises(name):
   for inputs in (1, 3):
-    testing.check_cell(name, catalog.build('cells', name, inputs, 1))
+    testing.admit_cell(name, catalog.build('cells', name, inputs, 1))
   cell = catalog.build('cells', name, 2, 0)
-  testing.check_cell(name, cell, layer=True)
+  testing.admit_cell(name, cell, layer=True)
   # Without equations a layer scans the cell's step.
-  testing.check_cell(name, cell._replace(equations=None), layer=True)
+  testing.admit_cell(name, cell._replace(equations=None), layer=True)
 
 
 @pytest.mark.parametrize('grid', ['paper1997', 'quickstart'])
@@ -138,23 +138,23 @@ def test_the_cells_of_a_grid_keep_their_promises(grid):
     task = catalog.build('tasks', task, **dict(of_task))
     sizes = task.num_inputs, task.num_outputs
     built = catalog.build('cells', cell, *sizes, **dict(of_cell))
-    testing.check_cell(cell, built)
+    testing.admit_cell(cell, built)
 
 
 def test_a_layer_of_a_cell_that_has_a_step_alone():
   cell = catalog.build('cells', 'srn', 3, 0)._replace(equations=None)
-  testing.check_cell('mine', cell, layer=True)
+  testing.admit_cell('mine', cell, layer=True)
   with pytest.raises(testing.Broken, match='all 3 inputs act'):
-    testing.check_cell(
+    testing.admit_cell(
       'mine', mask_with(w_x=ONE_COLUMN)._replace(step=by_sums), layer=True
     )
   # A layer takes the step of one sequence at a time.
   with pytest.raises(testing.Broken, match=r'h is float32\[1\]'):
     short = step_with(lambda carry, net: (carry._replace(h=carry.h[:1]), net))
-    testing.check_cell('mine', short._replace(equations=None), layer=True)
+    testing.admit_cell('mine', short._replace(equations=None), layer=True)
   two = lambda lanes=(), dtype=0: Two(jnp.ones(lanes), jnp.ones(lanes))
   with pytest.raises(testing.Broken, match='which field'):
-    testing.check_cell('mine', cell._replace(initial_carry=two), layer=True)
+    testing.admit_cell('mine', cell._replace(initial_carry=two), layer=True)
 
 
 def test_an_error_of_the_code_itself_passes_through():
@@ -162,7 +162,7 @@ def test_an_error_of_the_code_itself_passes_through():
     raise RuntimeError('mine')
 
   with pytest.raises(RuntimeError, match='mine'):
-    testing.check_cell('mine', CELL._replace(step=step))
+    testing.admit_cell('mine', CELL._replace(step=step))
 
 
 def stream_with(**changes):
@@ -212,14 +212,14 @@ ALWAYS = lambda value: lambda made: lambda t: value(made, t)
 )
 def test_a_task_that_breaks_its_promises_is_named(task, words):
   with pytest.raises(testing.Broken, match=words) as error:
-    testing.check_task('mine', task, 6)
+    testing.admit_task('mine', task, 6)
   assert '\n' not in str(error.value)
 
 
 def test_tasks_keep_their_promises():
   # One of which the ends are looked at, one with one-hot inputs.
-  testing.check_task('adding', catalog.build('tasks', 'adding'), 600)
-  testing.check_task('trigger', catalog.build('tasks', 'trigger'), 10)
+  testing.admit_task('adding', catalog.build('tasks', 'adding'), 600)
+  testing.admit_task('trigger', catalog.build('tasks', 'trigger'), 10)
 
 
 RANDOM = np.random.default_rng(0)
@@ -309,21 +309,21 @@ SQUARED = dict(loss='squared', num_outputs=1)
 )
 def test_a_data_set_that_breaks_its_promises_is_named(data, words):
   with pytest.raises(testing.Broken, match=words) as error:
-    testing.check_dataset('mine', data, (0, 1))
+    testing.admit_dataset('mine', data, (0, 1))
   assert str(error.value).startswith('data set mine: ')
   assert '\n' not in str(error.value)
 
 
 def test_data_sets_keep_their_promises():
-  testing.check_dataset('mine', data_of(), (0, 1))
+  testing.admit_dataset('mine', data_of(), (0, 1))
   # What lies past an end is never read.
-  testing.check_dataset('mine', data_of(at(INPUTS, (3, 4, 0), np.nan)))
-  testing.check_dataset('mine', data_of(TOKENS, LABELS % 2, **WORDS))
+  testing.admit_dataset('mine', data_of(at(INPUTS, (3, 4, 0), np.nan)))
+  testing.admit_dataset('mine', data_of(TOKENS, LABELS % 2, **WORDS))
   without_held_out = {'train': PARTS['train'], 'test': PARTS['train']}
   pool = Pool(Examples(INPUTS, LABELS), without_held_out)
-  testing.check_dataset('mine', data_of()._replace(pool=lambda seed: pool))
+  testing.admit_dataset('mine', data_of()._replace(pool=lambda seed: pool))
   for name in ('noisy_sine', 'marked_product'):
-    testing.check_dataset(name, catalog.build('datasets', name), range(3))
+    testing.admit_dataset(name, catalog.build('datasets', name), range(3))
 
 
 def expanded(line):

@@ -48,16 +48,16 @@ def of_task(
   """Looks at the task and the cell of a setting; see `admit`."""
   of = setting.task, setting.task_options
   admit(
-    checked, of, testing.check_task, setting.task, task, setting.length or 1
+    checked, of, testing.admit_task, setting.task, task, setting.length or 1
   )
   of = setting.cell, setting.cell_options, cell.num_inputs, cell.num_outputs
-  admit(checked, of, testing.check_cell, setting.cell, cell)
+  admit(checked, of, testing.admit_cell, setting.cell, cell)
 
 
 def of_layer(checked: set[Hashable], setting: Setting, cell: Cell) -> None:
   """Looks at a cell that is to run as a layer; see `admit`."""
   of = setting.cell, setting.cell_options, cell.num_inputs
-  admit(checked, of, testing.check_cell, setting.cell, cell, True)
+  admit(checked, of, testing.admit_cell, setting.cell, cell, True)
 
 
 def of_dataset(
@@ -73,6 +73,6 @@ def of_dataset(
   """
   of = setting.task, id(dataset), seeds
   try:
-    admit(checked, of, testing.check_dataset, setting.task, dataset, seeds)
+    admit(checked, of, testing.admit_dataset, setting.task, dataset, seeds)
   except testing.Broken as error:
     raise BadData(str(error)) from error

@@ -1,0 +1,388 @@
+"""Checks of a learner: all that the learners of the catalog promise."""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.ops.arrays import dense
+from lstm_jax.ops.prng import Key
+from lstm_jax.ops.unroll import unroll
+from lstm_jax.testing.broken import Broken, must_be, same
+from lstm_jax.testing.numeric import (
+  arrays,
+  key_of,
+  lane,
+  require_finite,
+  require_pure,
+  require_same,
+)
+from lstm_jax.testing.promises import Failure, Promise, hold
+from lstm_jax.types import Cell, Judgement, Learner, LearnerState, Task
+
+# Learning rates of the lanes; one does not learn.
+_RATES = (0.5, 0.0, 0.25)
+_LANES = (len(_RATES),)
+# Asked for in each lane: sequences of different lengths side by side.
+_SHORTER = (0, 3, 1)
+_ROUNDS = 3
+
+
+class _Subject(NamedTuple):
+  """A learner under examination, with what it trains."""
+
+  name: str
+  learner: Learner
+  cell: Cell
+  task: Task
+  length: int
+  numbers: dict[str, np.ndarray]
+  own: tuple[str, ...]  # numbers of the learner
+  exact: bool
+  traced: list[int]
+  run: Callable[..., tuple[LearnerState, Judgement, Judgement]]
+  alone: Callable[..., tuple[LearnerState, Judgement]]
+
+
+def check_learner(
+  factory: Callable[..., Learner] | Learner,
+  cell: Cell | None = None,
+  task: Task | None = None,
+  *,
+  length: int = 10,
+  options: Mapping[str, object] | None = None,
+  numbers: Mapping[str, object] | None = None,
+  exact: bool | None = None,
+  name: str = '',
+  without: Collection[str] = (),
+  raises: bool = True,
+) -> tuple[Failure, ...]:
+  """Checks a learner against all that the learners of this package promise.
+
+  Args:
+    factory: `(cell, task, **options) -> Learner`, or a learner.
+    cell: what it trains; None: an `lstm1997` that lacks some connections.
+    task: what that learns; None: `adding`.
+    length: T; at least 4 and what the task is defined for after that.
+    options: of the factory; `length` is added where STATIC of its module names
+      it.
+    numbers: name -> default of the learner's; None: NUMBERS of its module, or
+      the learning rate alone.
+    exact: whether an update goes down the full gradient of the sequence's error
+      at the learning rate; None: whether PROVIDES of its module names
+      'exact_gradient'.
+    name: for messages; '': that of the factory.
+    without: names of promises that are left out: `judged_first` of a rule that
+      learns within a sequence.
+    raises: whether broken promises are raised, or returned.
+
+  Returns:
+    A `Failure` for each broken promise, () for none.
+
+  Raises:
+    Broken: with a line for each broken promise: what is wrong, where to look.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> lj.testing.check_learner(lj.elman, lj.srn(2, 1))
+    ()
+  """
+  name = name or getattr(factory, '__name__', 'learner')
+  module = sys.modules.get(getattr(factory, '__module__', ''))
+  task = _default_task() if task is None else task
+  if cell is None:
+    cell = _default_cell(task)
+  own = numbers or getattr(module, 'NUMBERS', {'learning_rate': 0.1})
+  how = dict(options or {})
+  if 'length' in getattr(module, 'STATIC', ()):
+    how.setdefault('length', length)
+  if exact is None:
+    exact = 'exact_gradient' in getattr(module, 'PROVIDES', ())
+  if isinstance(factory, Learner):
+    learner = factory
+  elif callable(factory) and not inspect.isclass(factory):
+    learner = factory(cell, task, **how)
+  else:
+    must_be(f'learner {name}', factory, Learner)
+  must_be(f'learner {name}', learner, Learner)
+  traced: list[int] = []
+
+  @jax.jit
+  def run(state, episode):
+    traced.append(1)
+    return *learner.update(state, episode), learner.judge(state.params, episode)
+
+  all_numbers = {**own, **dict(cell.numbers)}
+  subject = _Subject(
+    name, learner, cell, task, length,
+    {n: np.asarray(v, np.float64) for n, v in all_numbers.items()},
+    tuple(own), exact, traced, run, jax.jit(learner.update),
+  )  # fmt: skip
+  return hold(f'learner {name}', LEARNER_PROMISES, subject, without, raises)
+
+
+def _default_task():
+  import lstm_jax
+
+  return lstm_jax.adding()
+
+
+def _default_cell(task):
+  import lstm_jax
+
+  return lstm_jax.lstm1997(task.num_inputs, task.num_outputs, bias='gates')
+
+
+def _numbers(of, rate, dtype=np.float64):
+  """Numbers of one network, rates replaced and weights large."""
+  numbers = {n: np.asarray(v, dtype) for n, v in of.numbers.items()}
+  for name in numbers:
+    if name.endswith('_rate'):
+      numbers[name] = np.asarray(rate, dtype)
+    if name.endswith('_range'):
+      numbers[name] = np.asarray(0.5, dtype)
+  return numbers
+
+
+def _states(of):
+  """States of networks from keys of their own, a lane each."""
+  states = [
+    of.learner.init(key_of(i), _numbers(of, rate))
+    for i, rate in enumerate(_RATES)
+  ]
+  return jax.tree.map(lambda *a: np.stack(a, axis=-1), *states)
+
+
+@functools.lru_cache(maxsize=8)
+def _drawer(fresh):
+  """Compiled once a task, however many learners meet it."""
+  return jax.jit(fresh)
+
+
+def _episodes(of, seed=7):
+  words = np.arange(2 * _LANES[0], dtype=np.uint32).reshape(2, *_LANES) + seed
+  lengths = (of.length - np.array(_SHORTER)).astype(np.int32)
+  return _drawer(of.task.fresh)(Key(*words), lengths)
+
+
+def _key(*words):
+  """A key of arrays of whatever kind."""
+  return Key(*words)
+
+
+def _judgement(*values):
+  """A judgement of arrays of whatever kind."""
+  return Judgement(*values)
+
+
+def _state(of):
+  """Structure, shapes and dtypes, of one network and of lanes."""
+  for dtype, lanes in ((np.float32, (2, 3)), (np.float64, ())):
+    init = of.learner.init
+    numbers = {
+      name: jax.ShapeDtypeStruct((*a.shape, *lanes), dtype)
+      for name, a in _numbers(of, 0.5).items()
+    }
+    key = jax.ShapeDtypeStruct(lanes, key_of(0).dtype)
+    for _ in lanes:
+      init = jax.vmap(init, in_axes=-1, out_axes=-1)
+    try:
+      state = jax.eval_shape(init, key, numbers)
+    except KeyError as error:
+      raise Broken(
+        f'init reads a number {error} that NUMBERS does not name'
+      ) from error
+    if not hasattr(state, 'params'):
+      raise Broken(
+        f'init gives a {type(state).__name__} without params, the weights that '
+        'are judged'
+      )
+    words = f'with {np.dtype(dtype)} and lanes {lanes}'
+    like = jax.tree.map(
+      lambda m: jax.ShapeDtypeStruct((*m.shape, *lanes), dtype),  # noqa: B023
+      of.cell.mask,
+    )
+    same(f'init {words}', 'params', state.params, "the cell's mask", like)
+    word = jax.ShapeDtypeStruct(lanes, np.uint32)
+    length = jax.ShapeDtypeStruct(lanes, np.int32)
+    episode = jax.eval_shape(of.task.fresh, _key(word, word), length)
+    after, judged = jax.eval_shape(of.learner.update, state, episode)
+    same(f'update {words}', 'state', after, 'init', state)
+    alone = jax.eval_shape(of.learner.judge, state.params, episode)
+    number = jax.ShapeDtypeStruct(lanes, dtype)
+    right = _judgement(jax.ShapeDtypeStruct(lanes, bool), number, number)
+    for what, found in (('update', judged), ('judge', alone)):
+      must_be(f'{what}: judgement', found, Judgement)
+      same(f'{what} {words}', 'judgement', found, 'types.Judgement', right)
+
+
+def _finite(of):
+  state = _states(of)
+  for _ in range(_ROUNDS):
+    state, judged, _ = of.run(state, _episodes(of))
+    require_finite('the state after updates at rates of 0 to 0.5', state)
+    require_finite('a judgement', judged)
+
+
+def _learns(of):
+  """A rate of 0 moves nothing, any other something."""
+  first = _states(of)
+  state, judged, _ = of.run(first, _episodes(of))
+  rated = 'learning_rate' in of.own
+  for i, rate in enumerate(_RATES):
+    pairs = zip(
+      arrays(lane(first.params, i)), arrays(lane(state.params, i)), strict=True
+    )
+    moved = any(np.any(a != b) for a, b in pairs)
+    if rated and moved != (rate > 0):
+      what = 'changes weights' if moved else 'changes no weight'
+      raise Broken(f'an update at a learning rate of {rate:g} {what}')
+  if np.any(np.asarray(judged.squared) < 0):
+    raise Broken('a judgement has a squared error below 0')
+
+
+def _mask(of):
+  state = _states(of)
+  missing = sum(int(np.sum(m == 0)) for m in of.cell.mask)
+  for _ in range(_ROUNDS):
+    state, *_ = of.run(state, _episodes(of))
+  pairs = zip(state.params._fields, state.params, of.cell.mask, strict=True)
+  for name, w, exists in pairs:
+    if np.any(np.where(exists[..., None] == 0, w, 0)):
+      raise Broken(
+        f'update gives {name} a weight where the mask has none ({missing} '
+        'weights do not exist in this cell)'
+      )
+
+
+def _judged_first(of):
+  state = _states(of)
+  for _ in range(2):
+    after, judged, alone = of.run(state, _episodes(of))
+    require_same(
+      'the judgement of update is not that of the outputs before it (judge)',
+      judged,
+      alone,
+    )
+    state = after
+
+
+def _lanes(of):
+  state, episode = _states(of), _episodes(of)
+  after, judged, _ = of.run(state, episode)
+  for i in (2,):
+    own, verdict = of.alone(lane(state, i), lane(episode, i))
+    words = f'lanes meet: lane {i} is not what it is alone: '
+    require_same(f'{words}state', lane(after, i), own)
+    require_same(f'{words}judgement', lane(judged, i), verdict)
+  # Neighbours that have gone wrong.
+  bad = jax.tree.map(_with_nan, state)
+  spoiled, _, _ = of.run(bad, episode)
+  for i in (0, 2):
+    require_same(
+      f'lanes meet: nan in lane 1 changes lane {i}',
+      lane(spoiled.params, i),
+      lane(after.params, i),
+    )
+
+
+def _with_nan(a):
+  if not np.issubdtype(np.asarray(a).dtype, np.floating):
+    return a
+  return np.concatenate([a[..., :1], a[..., 1:2] * np.nan, a[..., 2:]], axis=-1)
+
+
+def _once(of):
+  state = _states(of)
+  before = len(of.traced)
+  for seed in (7, 8):
+    state, *_ = of.run(state, _episodes(of, seed))
+  if len(of.traced) - before > (before == 0):
+    raise Broken('a second call with the same shapes is compiled again')
+
+
+def _compiled(of):
+  state = lane(_states(of), 0)
+  length = np.int32(max(1, of.length - max(_SHORTER)))
+  episode = _drawer(of.task.fresh)(_key(np.uint32(3), np.uint32(4)), length)
+  with jax.disable_jit():
+    plain = of.learner.update(state, episode)
+  compiled = of.alone(state, episode)
+  require_same('compiled it learns something else', compiled, plain)
+
+
+def _purity(of):
+  state, episode = _states(of), _episodes(of)
+  require_pure('update', of.learner.update, state, episode)
+  require_pure('judge', of.learner.judge, state.params, episode)
+
+
+def _keys(of):
+  numbers = _numbers(of, 0.5)
+  one, again, other = (of.learner.init(key_of(k), numbers) for k in (0, 0, 1))
+  require_same('init is not pure: called twice with one key', one, again, 0)
+  pairs = zip(arrays(one.params), arrays(other.params), strict=True)
+  if all(np.array_equal(a, b) for a, b in pairs):
+    raise Broken('init gives the same weights for every key')
+
+
+def _exact(of):
+  if not of.exact:
+    return
+  state, episode = _states(of), _episodes(of)
+  after, *_ = of.run(state, episode)
+  steps = of.task.longest(of.length)
+  stream = of.task.stream(episode)
+  times = np.broadcast_to(np.arange(steps)[:, None], (steps, *_LANES))
+  seen = lambda function: jax.vmap(function)(times)
+  inputs, targets = (
+    seen(lambda t: dense(stream.input_at(t))),
+    seen(stream.target_at),
+  )
+  scored = seen(stream.scored_at) & (times < np.asarray(stream.length))
+
+  @jax.jit
+  def gradient(params):
+    def error(params):
+      _, nets = unroll(
+        of.cell, params, inputs.astype(np.float64), stream.length
+      )
+      losses = jax.vmap(of.task.loss)(nets, targets.astype(np.float64))
+      return jnp.sum(jnp.where(scored, losses, 0))
+
+    return jax.grad(error)(params)
+
+  grads = gradient(state.params)
+  rate = np.asarray(_RATES)
+  expected = jax.tree.map(
+    lambda w, g, m: w - rate * g * m[..., None],
+    state.params,
+    jax.tree.map(np.asarray, grads),
+    of.cell.mask,
+  )
+  require_same(
+    'its update is not that of the exact gradient (back-propagation through '
+    'the whole sequence)',
+    after.params,
+    expected,
+  )
+
+
+LEARNER_PROMISES: tuple[Promise[_Subject], ...] = (
+  Promise('state', 'see lstm_jax.types.Learner', _state),
+  Promise('finite', 'see Learner.update', _finite),
+  Promise('learns', 'see Learner.update: the learning rate', _learns),
+  Promise('mask', 'see Learner.update, Cell.mask', _mask),
+  Promise('judged_first', 'see Learner.update, Learner.judge', _judged_first),
+  Promise('lanes', 'see Learner.update: lanes last, each by itself', _lanes),
+  Promise('once', 'see Learner.update: static shapes', _once),
+  Promise('compiled', 'see Learner.update', _compiled),
+  Promise('purity', 'a function keeps nothing between calls', _purity),
+  Promise('keys', 'see Learner.init', _keys),
+  Promise('exact', 'see PROVIDES of its module', _exact),
+)

@@ -1,0 +1,101 @@
+"""Numbers that checks hold against each other: in float64, small and random."""
+
+import re
+from collections.abc import Callable, Iterable
+
+import jax
+import numpy as np
+
+from lstm_jax.testing.broken import Broken, leaves
+from lstm_jax.types import Cell, Params
+
+TOLERANCE = 1e-9  # of sums in another order
+
+
+def weights_of(
+  cell: Cell, lanes: tuple[int, ...] = (), size: float = 0.1, seed: int = 0
+) -> Params:
+  """Random weights where the mask has one, lanes last."""
+  random = np.random.default_rng(seed)
+
+  def draw(exists):
+    w = random.uniform(-size, size, (*exists.shape, *lanes))
+    return w * exists.reshape(*exists.shape, *(1,) * len(lanes))
+
+  return jax.tree.map(draw, cell.mask)
+
+
+def lane(tree: object, index: int) -> object:
+  """One lane of a tree whose arrays have lanes last."""
+  return jax.tree.map(lambda a: np.asarray(a)[..., index], tree)
+
+
+def require_same(
+  what: str, one: object, other: object, tolerance: float = TOLERANCE
+) -> None:
+  """Raises `Broken` unless two trees hold the same numbers.
+
+  Args:
+    what: the sentence that is wrong then; the place of the largest difference
+      follows it.
+    one, other: the trees, of one structure.
+    tolerance: absolute and relative, 0 for the same bits.
+  """
+  pairs = list(zip(leaves(one), leaves(other), strict=True))
+  for (at, a), (_, b) in pairs:
+    a, b = (np.asarray(x, np.float64) for x in (a, b))
+    if a.shape != b.shape:
+      raise Broken(
+        f'{what}: {at or "it"} is {list(a.shape)} and {list(b.shape)}'
+      )
+    bad = ~np.isclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+    if bad.any():
+      place = tuple(np.argwhere(bad)[0])
+      words = '' if not place else f' at {list(map(int, place))}'
+      raise Broken(
+        f'{what}: {at.lstrip(".") or "it"}{words} is {a[place]:.6g} and '
+        f'{b[place]:.6g}'
+      )
+
+
+def require_pure(
+  what: str, function: Callable[..., object], *args: object
+) -> None:
+  """Raises `Broken` unless a function traced twice is one program.
+
+  Whatever it keeps between calls, or draws by itself, stands in its program.
+
+  Args:
+    what: the function, for the message.
+    function: of arrays.
+    *args: arrays.
+  """
+  texts = []
+  for _ in range(2):
+    # Another function each time: JAX remembers what it has traced.
+    traced = jax.make_jaxpr(lambda *given: function(*given))(*args)
+    constants = [np.asarray(c).tobytes() for c in traced.consts]
+    texts.append((re.sub('0x[0-9a-f]+', '', str(traced)), constants))
+  if texts[0] != texts[1]:
+    raise Broken(f'{what} is not pure: called twice it is another function')
+
+
+def require_finite(what: str, tree: object) -> None:
+  """Raises `Broken` unless all numbers of a tree are finite."""
+  for at, leaf in leaves(tree):
+    bad = ~np.isfinite(np.asarray(leaf, np.float64))
+    if bad.any():
+      raise Broken(
+        f'{what}: {at.lstrip(".") or "it"} has {int(bad.sum()):,} of '
+        f'{bad.size:,} that are no finite numbers'
+      )
+
+
+def key_of(seed: int) -> jax.Array:
+  """A key of the generator that is cheap to compile."""
+  return jax.random.key(seed, impl='unsafe_rbg')
+
+
+def arrays(tree: object) -> Iterable[np.ndarray]:
+  """The arrays of a tree, of numpy."""
+  return map(np.asarray, jax.tree.leaves(tree))

@@ -1,0 +1,308 @@
+"""Checks of a task, thoroughly: all that the tasks of the catalog promise."""
+
+import inspect
+import sys
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.ops.arrays import dense
+from lstm_jax.ops.prng import Key
+from lstm_jax.testing.broken import Broken, must_be, same
+from lstm_jax.testing.numeric import (
+  lane,
+  require_finite,
+  require_pure,
+  require_same,
+)
+from lstm_jax.testing.promises import Failure, Promise, hold
+from lstm_jax.testing.tasks import admit_task
+from lstm_jax.types import Array, Judgement, Shown, Task
+
+_LANES = 8
+_MOST_STEPS = 64  # looked at of a sequence
+
+
+class _Subject(NamedTuple):
+  """A task under examination: how it draws, and that compiled."""
+
+  name: str
+  task: Task
+  length: int
+  plain: dict[str, Callable[..., dict[str, Array]]]
+  compiled: dict[str, Callable[..., dict[str, Array]]]
+
+
+def check_task(
+  factory: Callable[..., Task] | Task,
+  *,
+  length: int | None = None,
+  options: Mapping[str, object] | None = None,
+  name: str = '',
+  without: Collection[str] = (),
+  raises: bool = True,
+) -> tuple[Failure, ...]:
+  """Checks a task against all that the tasks of this package promise.
+
+  Args:
+    factory: `(**options) -> Task`, or a task.
+    length: T; None: `NUMBERS['length']` of the factory's module, but at most
+      20, and at least its SHORTEST; 1 where there is none.
+    options: of the factory.
+    name: for messages; '': that of the factory.
+    without: names of promises that are left out.
+    raises: whether broken promises are raised, or returned.
+
+  Returns:
+    A `Failure` for each broken promise, () for none.
+
+  Raises:
+    Broken: with a line for each broken promise: what is wrong, where to look.
+
+  Example:
+    >>> import lstm_jax as lj
+    >>> lj.testing.check_task(lj.adding, length=10)
+    ()
+    >>> bad = lj.adding()._replace(longest=lambda length: length)
+    >>> lj.testing.check_task(bad, length=10, raises=False)[0].promise
+    'sequences'
+  """
+  name = name or getattr(factory, '__name__', 'task')
+  if length is None:
+    length = _length(factory)
+  if isinstance(factory, Task):
+    task = factory
+  elif callable(factory) and not inspect.isclass(factory):
+    task = factory(**options or {})
+  else:
+    must_be(f'task {name}', factory, Task)
+
+  draw = lambda key, length: task.draw(key, length, task.prepare(key, length))
+  functions = {'draw': draw, 'fresh': task.fresh}
+  subject = _Subject(
+    name,
+    task,
+    length,
+    {how: _look(task, function) for how, function in functions.items()},
+    {how: jax.jit(_look(task, of)) for how, of in functions.items()},
+  )
+  return hold(f'task {name}', TASK_PROMISES, subject, without, raises)
+
+
+def _look(task, draw):
+  """`(key, length, clocks [n, *]) -> what is drawn`, name -> array."""
+
+  def look(key, length, clocks):
+    episode = draw(key, length)
+    stream = task.stream(episode)
+    at = lambda t: {
+      'input_at': dense(stream.input_at(t)),
+      'target_at': stream.target_at(t),
+      'scored_at': stream.scored_at(t),
+    }
+    return {'length': stream.length, **jax.vmap(at)(clocks)}
+
+  return look
+
+
+def _length(factory):
+  """The length that a task is looked at with, by what its module says."""
+  module = sys.modules.get(getattr(factory, '__module__', ''))
+  usual = getattr(module, 'NUMBERS', {}).get('length', 1)
+  return max(min(usual, 20), getattr(module, 'SHORTEST', 1))
+
+
+def _keys(lanes=(_LANES,), seed=0):
+  random = np.random.default_rng(seed)
+  return Key(*random.integers(2**32, size=(2, *lanes), dtype=np.uint32))
+
+
+def _clocks(of):
+  """Steps that are looked at, in reverse in every other lane."""
+  count = min(of.task.longest(of.length), _MOST_STEPS)
+  steps = np.arange(count, dtype=np.int32)[:, None]
+  return np.where(np.arange(_LANES) % 2, steps, steps[::-1])
+
+
+def _given(of):
+  return _keys(), np.full(_LANES, of.length, np.int32), _clocks(of)
+
+
+def _seen(of, how='draw'):
+  """Sequences as lanes see them, 0 where nothing counts."""
+  with jax.enable_x64(False):
+    return _masked(of.compiled[how](*_given(of)), _clocks(of))
+
+
+def _masked(seen, clocks):
+  """Sequences as seen, 0 past the end of sequences and where nothing counts."""
+  seen = {name: np.asarray(value) for name, value in seen.items()}
+  within = clocks < seen['length']
+  scored = within & seen['scored_at']
+  return {
+    'length': seen['length'],
+    'input_at': np.where(np.expand_dims(within, 1), seen['input_at'], 0),
+    'target_at': np.where(np.expand_dims(scored, 1), seen['target_at'], 0),
+    'scored_at': scored,
+  }
+
+
+def _sequences(of):
+  with jax.enable_x64(False):
+    admit_task(of.name, of.task, of.length)
+
+
+def _longest(of):
+  found = [of.task.longest(of.length + n) for n in range(4)]
+  for steps in found:
+    if not isinstance(steps, int) or isinstance(steps, bool):
+      raise Broken(
+        f'longest gives {steps!r}, a {type(steps).__name__}; must be an int'
+      )
+  if sorted(found) != found:
+    raise Broken(f'longest falls as the length grows: {found}')
+
+
+def _keys_decide(of):
+  for how in of.compiled:
+    seen = _seen(of, how)
+    lanes = {
+      b''.join(
+        seen[name][..., i].tobytes() for name in ('input_at', 'target_at')
+      )
+      for i in range(0, _LANES, 2)
+    }
+    if len(lanes) == 1:
+      raise Broken(
+        f'{how} gives one sequence whatever the key: {_LANES // 2} keys were '
+        'tried'
+      )
+
+
+def _purity(of):
+  with jax.enable_x64(False):
+    for how, look in of.plain.items():
+      require_pure(how, look, *_given(of))
+
+
+def _lanes(of):
+  """Each lane is the sequence of its key alone, without being compiled."""
+  together = _seen(of)
+  keys, lengths, clocks = _given(of)
+  for i in (0, 1):
+    with jax.enable_x64(False):
+      own = of.plain['draw'](
+        Key(*(jnp.asarray(word[i]) for word in keys)),
+        jnp.asarray(lengths[i]),
+        jnp.asarray(clocks[:, i]),
+      )
+    require_same(
+      f'the sequence of lane {i} is another one when it is alone, and not '
+      'compiled',
+      lane(together, i),
+      _masked(own, clocks[:, i]),
+      1e-6,
+    )
+
+
+def _end(of):
+  if not of.task.error_at_end:
+    return
+  seen = _seen(of)
+  if np.any(seen['scored_at'] & (_clocks(of) != seen['length'] - 1)):
+    raise Broken(
+      'error_at_end is True, and a step before the last one is scored'
+    )
+
+
+def _tolerance(of):
+  episode, at = _episode(of)
+  with jax.enable_x64(False):
+    far = jnp.full((of.task.num_outputs, _LANES), 1e6)
+    if np.any(of.task.correct(episode, at, far)):
+      raise Broken('correct takes outputs of 1,000,000 for right')
+    nan = jnp.full((of.task.num_outputs, _LANES), jnp.nan)
+    if np.any(of.task.correct(episode, at, nan)):
+      raise Broken('correct takes nan for right')
+
+
+def _episode(of):
+  """`(episode, step)` of lanes, at a step that is scored."""
+  first = np.argmax(_seen(of)['scored_at'], axis=0)
+  at = np.take_along_axis(_clocks(of), first[None], axis=0)[0]
+  key, length, _ = _given(of)
+  with jax.enable_x64(False):
+    data = of.task.prepare(key, length)
+    return of.task.draw(key, length, data), jnp.asarray(at)
+
+
+def _loss(of):
+  """The derivative of the loss is its slope, and far out it is finite."""
+  task, h = of.task, 1e-6
+  random = np.random.default_rng(1)
+  episode, at = _episode(of)
+  with jax.enable_x64(False):
+    target = np.asarray(task.stream(episode).target_at(at), np.float64)
+  net = jnp.asarray(random.normal(size=(task.num_outputs, _LANES)))
+  target = jnp.asarray(target)
+  total = lambda net: jnp.sum(task.loss(net, target))
+  grads = jax.grad(total)(net)
+  direction = random.normal(size=net.shape)
+  moved = [task.loss(net + sign * h * direction, target) for sign in (1, -1)]
+  slope = (moved[0] - moved[1]) / (2 * h)
+  predicted = np.sum(np.asarray(grads) * direction, axis=0)
+  if not np.allclose(predicted, slope, rtol=1e-5, atol=1e-7):
+    raise Broken(
+      f'the derivative of the loss is not its slope: {predicted[0]:.6g} by '
+      f'jax.grad, {float(slope[0]):.6g} by finite differences'
+    )
+  for size in (-1e3, 1e3):
+    far = jnp.full_like(net, size)
+    require_finite(
+      f'outputs of net inputs of {size:g}',
+      (task.output(far), task.loss(far, target), jax.grad(total)(far)),
+    )
+
+
+def _stop_rule(of):
+  rule, lanes = of.task.stop_rule, (_LANES,)
+  zeros = jnp.zeros(lanes, jnp.float32)
+  with jax.enable_x64(False):
+    judged = Judgement(jnp.ones(lanes, bool), zeros, zeros)
+    state = rule.init(lanes, jnp.float32)
+    shown = Shown(
+      judgement=judged,
+      learned=jnp.ones(lanes, bool),
+      seen=jnp.ones(lanes, jnp.int32),
+      first_passed=jnp.zeros(lanes, jnp.int32),
+      length=jnp.full(lanes, of.length, jnp.int32),
+      key=_keys(),
+      next_key=_keys(seed=1),
+      params=judged,
+      judge=lambda params, episode: judged,
+    )
+    after, verdict = jax.eval_shape(lambda s: rule.update(s, shown), state)
+    same('stop_rule.update', 'state', after, 'stop_rule.init', state)
+    for name, value in verdict._asdict().items():
+      shape, dtype = np.shape(value), value.dtype
+      if np.dtype(dtype).kind != 'b' or shape not in ((), lanes):
+        raise Broken(
+          f'stop_rule.update gives {name} as {dtype}{list(shape)}, must be '
+          f'bool{list(lanes)}'
+        )
+
+
+TASK_PROMISES: tuple[Promise[_Subject], ...] = (
+  Promise('sequences', 'see lstm_jax.types.Task, Stream', _sequences),
+  Promise('longest', 'see Task.longest', _longest),
+  Promise('keys', 'see Task.draw, Task.fresh: lstm_jax.ops.prng', _keys_decide),
+  Promise('purity', 'a function keeps nothing between calls', _purity),
+  Promise('lanes', 'see Task.draw, Task.stream: lanes last, t is [*]', _lanes),
+  Promise('error_at_end', 'see Task.error_at_end, Stream.scored_at', _end),
+  Promise('tolerance', 'see Task.correct', _tolerance),
+  Promise('loss', 'see Task.loss, Task.output', _loss),
+  Promise('stop_rule', 'see lstm_jax.types.StopRule', _stop_rule),
+)

@@ -528,7 +528,7 @@ def test_flags_give_a_plan_or_reasons(names, figures, sets):
     assert window is None or 1 <= window <= setting.length
     # The report writes flags that make the same trial again.
     flagged = dataclasses.replace(setting, grid='flags')
-    words = shlex.split(commands.command(flagged, [setting.seed]))[3:]
+    words = shlex.split(commands.command(flagged, [setting.seed]))[2:]
     again = plan.expand(flags.parse(['sweep', *words], {}))
     assert [trial_id(s) for s in again.trials] == [trial_id(setting)]
 

@@ -32,6 +32,10 @@ SUBCOMMANDS = {
     'lstm_jax.lab.commands.serve',
     'shows run folders in a browser while trials run',
   ),
+  'film': (
+    'lstm_jax.lab.commands.film',
+    'makes a film of a network before, during and after learning',
+  ),
   'predict': (
     'lstm_jax.lab.commands.predict',
     'shows what the networks that a run has kept answer',

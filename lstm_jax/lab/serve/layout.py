@@ -83,10 +83,19 @@ def page(most: int, every: float) -> html.Main:
       dcc.Location(id='place', refresh=False),
       dcc.Interval(id='tick', interval=round(1000 * every)),
       dcc.Store(id='stamp'), dcc.Store(id='row-stamp'),
-      dcc.Store(id='stages'), dcc.Store(id='address'),
+      dcc.Store(id='stages'), dcc.Store(id='address'), dcc.Store(id='refocus'),
       html.H1('Trials of lstm_jax'),
       html.Section(id='state', className='sides', **named('The runs')),
-      html.Section([html.H2('Rows'), html.Div(id='rows')], **named('Rows')),
+      html.Section(
+        [
+          html.H2('Rows'),
+          html.Div(
+            id='rows', className='scroll', tabIndex=0, role='region',
+            **named('Table of rows'),
+          ),
+        ],
+        **named('Rows'),
+      ),
       html.Section(
         [
           html.Div(id='row'),
@@ -95,7 +104,20 @@ def page(most: int, every: float) -> html.Main:
             id='learning-graph', role='img', style=NO_GRAPH,
             **named('Learning curves of the row, one line a trial'),
           ),
-          html.Div(id='trials', className='sides'),
+          # What scrolls or opens stays when what is in it is another.
+          html.Div(
+            [
+              html.Details(
+                [
+                  html.Summary(id=f'trials-name-{i}'),
+                  html.Div(id=f'trials-{i}', className='scroll'),
+                ],
+                open=True, hidden=True, id=f'trials-of-{i}',
+              )
+              for i in range(most)
+            ],
+            id='trials', className='sides',
+          ),
         ],
         id='of-row', hidden=True, **named('The chosen row'),
       ),

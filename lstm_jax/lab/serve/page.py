@@ -74,7 +74,31 @@ def build(watches: Sequence[Watch], every: float = EVERY) -> Dash:
     State('stages', 'data'),
     State('stage', 'value'),
   )
+  app.clientside_callback(
+    _REFOCUS,
+    Output('refocus', 'data'),
+    Input('rows', 'children'),
+    Input('trials-0', 'children'),
+  )
   return app
+
+
+# Dash puts other links in the place of those there, and the focus is lost: it
+# goes to the new one that leads to where the old one led.
+_REFOCUS = """() => {
+  if (!window.lstm_jax_focus) {
+    window.lstm_jax_focus = {href: null};
+    document.addEventListener('focusin', (event) => {
+      window.lstm_jax_focus.href = event.target.getAttribute('href');
+    });
+  }
+  const {href} = window.lstm_jax_focus;
+  setTimeout(() => {
+    if (href && document.activeElement === document.body)
+      document.querySelector(`a[href="${CSS.escape(href)}"]`)?.focus();
+  }, 50);
+  return '';
+}"""
 
 
 class _Page(NamedTuple):
@@ -158,9 +182,17 @@ def _keep_row(page):
     Output('row', 'children'),
     Output('learning', 'figure'),
     Output('learning-graph', 'style'),
-    Output('trials', 'children'),
     Output('of-row', 'hidden'),
     Output('row-stamp', 'data'),
+    *(
+      Output(f'trials-{place}', what)
+      for i in range(views.MOST)
+      for place, what in (
+        (f'of-{i}', 'hidden'),
+        (f'name-{i}', 'children'),
+        (i, 'children'),
+      )
+    ),
     Input('tick', 'n_intervals'),
     Input('place', 'search'),
     State('row-stamp', 'data'),
@@ -170,27 +202,30 @@ def _keep_row(page):
     boards = page.looked()
     fresh = board.digest([[look.stamp for look, _ in boards], search])
     if fresh == stamp:
-      return (no_update,) * 6
+      return (no_update,) * (5 + 3 * views.MOST)
     sides = views.sides(boards, shown, page.names)
     if not sides:
       said = None
       if shown.rows:
         missing = f'There is no row {", ".join(shown.rows)} in these folders.'
         said = html.P(missing, className='warn')
-      return said, no_update, layout.NO_GRAPH, None, not shown.rows, fresh
+      hidden = (True, '', None) * views.MOST
+      return said, no_update, layout.NO_GRAPH, not shown.rows, fresh, *hidden
     curves, of_sides = [], []
     for i, side in enumerate(sides):
       look = boards[side.folder][0]
       curves += board.curves(page.watches[side.folder], look, side.line, i)
-      trials = board.trial_lines(look, side.line)
-      of_sides.append(tables.trials(trials, side, shown))
+      table = tables.trials(board.trial_lines(look, side.line), side, shown)
+      name = f'Trials of {side.name}' if side.name else 'Trials'
+      of_sides += [False, name, table]
+    of_sides += [True, '', None] * (views.MOST - len(sides))
     heading = tables.heading([side.line for side in sides])
     if not curves:
       heading.append(html.P('No trial of it has a learning curve yet.'))
-      return heading, no_update, layout.NO_GRAPH, of_sides, False, fresh
+      return heading, no_update, layout.NO_GRAPH, False, fresh, *of_sides
     figure = figures.learning(curves, [side.name for side in sides])
     style = layout.height_of(figure)
-    return heading, figure, style, of_sides, False, fresh
+    return heading, figure, style, False, fresh, *of_sides
 
 
 def _keep_controls(page):

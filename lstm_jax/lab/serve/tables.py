@@ -70,7 +70,7 @@ def _time(held):
 
 def rows(
   held: Sequence[Sequence[Line]], names: Sequence[str], chosen: Shown
-) -> html.Div:
+) -> html.Table:
   """The table of rows, those of several folders side by side."""
   by_key: dict[str, dict[int, Line]] = {}
   for i, lines in enumerate(held):
@@ -104,18 +104,10 @@ def rows(
     for i, name in enumerate(heads)
   ]
   more = len(by_key) - _MOST_ROWS
-  return html.Div(
-    [
-      html.Div(
-        html.Table([html.Thead(html.Tr(head)), html.Tbody(body)]),
-        className='scroll',
-        tabIndex=0,
-        role='region',
-        **named('Table of rows'),
-      ),
-      html.P(f'{more:,} rows more are not shown.') if more > 0 else None,
-    ]
+  said = (
+    [html.Caption(f'{more:,} rows more are not shown.')] if more > 0 else []
   )
+  return html.Table([*said, html.Thead(html.Tr(head)), html.Tbody(body)])
 
 
 def _row_head(key, of, chosen):
@@ -172,9 +164,7 @@ def _judged(line):
   return f'{name.replace("_", " ")} {value}'
 
 
-def trials(
-  held: Sequence[TrialLine], side: Side, chosen: Shown
-) -> html.Details:
+def trials(held: Sequence[TrialLine], side: Side, chosen: Shown) -> html.Table:
   """The trials of a row in one folder, with links to their networks."""
   unit = unit_of(side.line.setting.learner).capitalize()
   heads = ('Seed', 'Trial', 'Status', f'{unit} seen', 'To success', 'Seconds')
@@ -203,14 +193,7 @@ def trials(
       )
     )
   head = [html.Th(text, scope='col') for text in heads]
-  table = html.Table([html.Thead(html.Tr(head)), html.Tbody(body)])
-  return html.Details(
-    [
-      html.Summary(f'Trials{f" of {side.name}" if side.name else ""}'),
-      html.Div(table, className='scroll'),
-    ],
-    open=True,
-  )
+  return html.Table([html.Thead(html.Tr(head)), html.Tbody(body)])
 
 
 def _number(value):

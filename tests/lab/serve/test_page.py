@@ -84,7 +84,7 @@ def test_a_row_has_its_curves_and_trials(client, row):
   answer = asked(client, 'learning.figure', place__search=search)
   drawn = answer['learning.figure']['data']
   assert len(drawn) == 6  # two curves of three trials
-  text = json.dumps(answer['trials.children'])
+  text = json.dumps(answer['trials-0.children'])
   assert 'look inside' in text and 'budget spent' in text
   assert answer['of-row.hidden'] is False
 

@@ -1,0 +1,271 @@
+"""A film of a network over one sequence: before, during and after learning.
+
+Every network that was kept on the way is a scene. In the first, one in the
+middle and the last the sequence runs through; the others are seen at its end.
+Axes are those of all scenes, so that what moves is the network.
+
+matplotlib draws, Pillow writes; the same networks give the same bytes.
+"""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from lstm_jax.lab.report.figures.scales import drawn_in
+from lstm_jax.lab.report.style import COLOURS, GREY
+from lstm_jax.lab.serve.inside import Inside
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
+  from PIL.Image import Image
+
+KINDS = {'.gif': 'GIF', '.webp': 'WEBP'}
+_STYLE = {
+  'font.size': 9,
+  'text.parse_math': False,
+  'axes.spines.top': False,
+  'axes.spines.right': False,
+}
+_SIZE, _DPI = (6.0, 4.8), 90  # inches, dots an inch
+_RUNNING = 12  # pictures of a scene in which the sequence runs through
+_STEP, _HOLD, _END = 110, 700, 2200  # milliseconds a picture stands
+_COLOURS = 40  # lines, pale and not, and their edges
+_NO_DITHER = 0  # `Image.Dither.NONE`
+_DASHES = ('-', '--', ':', '-.')
+_SYMBOLS_FROM = 4  # one-hot inputs of so many lines are drawn as symbols
+_MOST_LINES = 8  # of outputs; of more the target's and the largest other
+_TITLES = {'s_c': 'cell\nstates', 'c': 'cell\nstates', 'h': 'hidden\nunits'}
+
+
+class Scene(NamedTuple):
+  """A network of a film.
+
+  Attributes:
+    seen: training sequences it had seen.
+    inside: what goes on inside it over the sequence.
+  """
+
+  seen: int
+  inside: Inside
+
+
+class Panel(NamedTuple):
+  """What is drawn in one of the panels of a picture.
+
+  Attributes:
+    title: at its left.
+    values: `[T, n]`, a line each; NaN where there is nothing.
+    rings: `[T, n]`, targets, NaN where there is none; None without any.
+    dots: whether the values are drawn as dots.
+    is_log: whether they are drawn by their size, on a logarithmic axis.
+  """
+
+  title: str
+  values: np.ndarray
+  rings: np.ndarray | None = None
+  dots: bool = False
+  is_log: bool = False
+
+
+def panels(inside: Inside) -> list[Panel]:
+  """The panels of a picture, from the top.
+
+  Args:
+    inside: of `inside.follower`.
+  """
+  trace = inside.trace
+  held = [_inputs(np.asarray(trace['inputs']))]
+  carry = dict(trace['carry'])
+  gates = carry.pop('y_gates', None)
+  if gates is not None and np.asarray(gates).shape[1]:
+    held.append(Panel('gates', np.asarray(gates)))
+  for field in ('s_c', 'c', 'h'):
+    if field in carry:
+      held.append(Panel(_TITLES[field], np.asarray(carry[field])))
+      break
+  held.append(_outputs(trace))
+  sizes = [
+    np.sqrt(np.sum(np.square(values), axis=1))
+    for values in inside.errors.values()
+  ]
+  if sizes:
+    size = np.stack(sizes, axis=1)
+    size = np.where(size > 0, size, np.nan)
+    drawn = size[:, np.isfinite(size).any(axis=0)]
+    if drawn.shape[1]:
+      held.append(Panel('error\nflowing\nback', drawn, is_log=True))
+  return held
+
+
+def picture(
+  scene: Scene,
+  step: int,
+  name: str = '',
+  others: Sequence[Scene] = (),
+) -> 'Figure':
+  """A matplotlib figure of a network at a step of its sequence.
+
+  Args:
+    scene: the network.
+    step: how far the sequence has come, from 1; what follows is pale.
+    name: of the task, for the title.
+    others: scenes whose values the axes must hold too.
+  """
+  from matplotlib.figure import Figure
+
+  held = panels(scene.inside)
+  limits = _limits([scene, *others])
+  with drawn_in(_STYLE):
+    figure = Figure(_SIZE, dpi=_DPI, layout='constrained')
+    places = figure.subplots(len(held), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, panel in zip(places, held, strict=True):
+      _draw(axes, panel, step)
+      if panel.title in limits:
+        axes.set_ylim(*limits[panel.title])
+      axes.set_ylabel(panel.title, rotation=0, ha='right', va='center')
+    places[-1].set_xlabel('step')
+    places[0].set_xlim(0.5, len(scene.inside.trace['mask']) + 0.5)
+    figure.align_ylabels()
+    figure.suptitle(
+      f'{name}{": " if name else ""}after {scene.seen:,} training sequences, '
+      f'error {scene.inside.loss:.2f}',
+      x=0.02,
+      ha='left',
+      fontsize=10.5,
+    )
+    return figure
+
+
+def film(scenes: Sequence[Scene], kind: str, name: str = '') -> bytes:
+  """A moving picture of the networks of a trial.
+
+  Args:
+    scenes: from the start of training to its end, of one sequence.
+    kind: a value of `KINDS`.
+    name: of the task, for the title.
+
+  Raises:
+    ImportError: matplotlib or Pillow is not installed.
+  """
+  # One palette for all: another one each would make still parts flicker.
+  last = scenes[-1]
+  middle = len(last.inside.trace['mask']) // 2
+  palette = _image(picture(last, middle, name, scenes)).quantize(_COLOURS)
+  pictures, times = [], []
+  for scene, step, milliseconds in _cuts(scenes):
+    image = _image(picture(scene, step, name, scenes))
+    pictures.append(image.quantize(palette=palette, dither=_NO_DITHER))
+    times.append(milliseconds)
+  data = io.BytesIO()
+  first, *rest = pictures
+  how: Mapping[str, object] = (
+    {'optimize': True, 'disposal': 1}
+    if kind == 'GIF'
+    else {'lossless': True, 'method': 4, 'minimize_size': True}
+  )
+  first.save(
+    data, kind, save_all=True, append_images=rest, duration=times, loop=0, **how
+  )
+  return data.getvalue()
+
+
+def _cuts(scenes: Sequence[Scene]) -> Iterator[tuple[Scene, int, int]]:
+  """`(scene, step, milliseconds)` of every picture."""
+  running = {0, len(scenes) // 2, len(scenes) - 1}
+  for i, scene in enumerate(scenes):
+    steps = len(scene.inside.trace['mask'])
+    if i in running:
+      for at in np.unique(np.linspace(1, steps, _RUNNING).round())[:-1]:
+        yield scene, int(at), _STEP
+    is_last = i == len(scenes) - 1
+    yield scene, steps, _END if is_last else _HOLD
+
+
+def _image(figure) -> 'Image':
+  """A figure as a picture."""
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+  from PIL import Image
+
+  canvas = FigureCanvasAgg(figure)
+  with drawn_in(_STYLE):
+    canvas.draw()
+  pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+  return Image.fromarray(pixels)
+
+
+def _limits(scenes):
+  """Title -> limits of the axis that hold the values of all scenes."""
+  limits = {}
+  for held in zip(*(panels(one.inside) for one in scenes), strict=False):
+    every = [np.asarray(p.values, np.float64).reshape(-1) for p in held]
+    every += [p.rings.reshape(-1) for p in held if p.rings is not None]
+    values = np.concatenate(every)
+    values = values[np.isfinite(values)]
+    if not len(values):
+      continue
+    if held[0].is_log:
+      low, high = np.floor(np.log10([values.min(), values.max()]))
+      limits[held[0].title] = 10.0 ** max(low, high - 12), 10.0 ** (high + 1)
+    else:
+      low, high = values.min(), values.max()
+      pad = 0.12 * max(high - low, 1e-3)
+      limits[held[0].title] = low - pad, high + pad
+  return limits
+
+
+def _draw(axes: 'Axes', panel: Panel, step: int):
+  steps = np.arange(1, len(panel.values) + 1)
+  if panel.is_log:
+    axes.set_yscale('log')
+  for i in range(panel.values.shape[1]):
+    y, colour = panel.values[:, i], COLOURS[i % len(COLOURS)]
+    dash = _DASHES[i // len(COLOURS) % len(_DASHES)]
+    for part, alpha in ((steps <= step, 1.0), (steps >= step, 0.25)):
+      if panel.dots:
+        axes.plot(
+          steps[part], y[part], 's', color=COLOURS[0], alpha=alpha, ms=2.5
+        )
+      else:
+        axes.plot(steps[part], y[part], dash, color=colour, alpha=alpha, lw=1.3)
+    if panel.rings is not None:
+      axes.plot(
+        steps, panel.rings[:, i], 'o', mfc='none', mec=colour, ms=6, mew=1.4
+      )
+  axes.axvline(step, color=GREY, lw=0.8)
+  axes.tick_params(labelsize=7.5)
+
+
+def _inputs(inputs):
+  one_hot = np.isin(inputs, (0, 1)).all() and (inputs.sum(1) <= 1).all()
+  if inputs.shape[1] < _SYMBOLS_FROM or not one_hot:
+    return Panel('inputs', inputs)
+  symbols = np.where(inputs.any(1), inputs.argmax(1) + 1.0, np.nan)
+  return Panel('input\nsymbol', symbols[:, None], dots=True)
+
+
+def _outputs(trace):
+  outputs, targets = np.asarray(trace['outputs']), np.asarray(trace['targets'])
+  counts = np.asarray(trace['mask'])[:, None] > 0
+  if outputs.shape[1] <= _MOST_LINES:
+    return Panel('outputs', outputs, np.where(counts, targets, np.nan))
+  # Of many symbols: what the right one gets, and the largest of the others.
+  right = targets.argmax(1)[:, None]
+  of_right = np.take_along_axis(outputs, right, axis=1)
+  others = outputs.copy()
+  np.put_along_axis(others, right, -np.inf, axis=1)
+  values = np.concatenate([of_right, others.max(1, keepdims=True)], axis=1)
+  rings = np.concatenate(
+    [
+      np.take_along_axis(targets, right, axis=1),
+      np.full_like(right, np.nan, np.float64),
+    ],
+    axis=1,
+  )
+  return Panel(
+    'right\noutput,\nlargest\nother',
+    np.where(counts, values, np.nan),
+    np.where(counts, rings, np.nan),
+  )

@@ -1,19 +1,24 @@
 """Makes a film of a row: one network before, during and after learning."""
 
-import sys
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_jax.lab.plan import values
-from lstm_jax.lab.plan.catalog import unknown
-from lstm_jax.lab.plan.text_columns import show
-from lstm_jax.lab.run import mains
+from absl import flags
+
+from lstm_jax.lab.plan import parsers, values
+from lstm_jax.lab.run import command, mains
+from lstm_jax.lab.serve import film, inside
+from lstm_jax.lab.serve.watching import Watch
 from lstm_jax.lab.store import faults, files
+
+# Ending of a file -> what Pillow calls it.
+_KINDS = {'.gif': 'GIF', '.webp': 'WEBP'}
 
 _HELP = """\
 Makes a film of a network over one sequence, before, during and after learning.
 
-  python -m experiments.film FOLDER ROW --out=FILE.gif
+  lstm-jax film FOLDER ROW --out=FILE.gif
 
 FOLDER is a run folder, whose first trial of each row keeps the networks on its
 way; ROW is a row, or the id of a trial.
@@ -25,56 +30,47 @@ way; ROW is a row, or the id of a trial.
 Needs pip install 'lstm_jax[plot]'.
 
 """
-_FLAGS = ('--out', '--seed', '--name')
 
 
 def run(argv: Sequence[str] | None = None) -> int:
   """Runs the command line `argv` and returns its exit code."""
-  words = list(sys.argv if argv is None else argv)[1:]
-  if '--help' in words or '-h' in words:
-    return show(_HELP + faults.EXIT_CODES)
-  try:
-    folder, row, given = _read(words)
-    setting, networks = _networks(folder, row)
-    _make(setting, networks, given)
-  except values.Refused as refused:
-    mains.say('film', ' '.join(str(refused.args[0]).split()))
-    return int(faults.Exit.USAGE)
-  size = len(files.read(given['--out']))
-  mains.tell(
-    f'{len(networks)} networks, {size / 1000:.0f} kB: {given["--out"]}'
-  )
-  return int(faults.Exit.OK)
+  return command.run(_COMMAND, argv)
 
 
-def _read(words):
-  """(folder, row, flag -> value)."""
-  given: dict[str, str] = {}
-  rest = []
-  for word in words:
-    name, _, value = word.partition('=')
-    if name in _FLAGS:
-      if not value:
-        raise values.Refused(f'{name}: write {name}=VALUE; see --help')
-      if name in given:
-        raise values.Refused(f'{name} is given twice; write it once')
-      given[name] = value
-    elif word.startswith('-'):
-      raise values.Refused(f'{name}: {unknown(name, (*_FLAGS, "--help"))}')
-    else:
-      rest.append(word)
-  if len(rest) != 2:
-    raise values.Refused(f'{len(rest)} words: give FOLDER and ROW, or --help')
-  if '--out' not in given:
+def define() -> flags.FlagValues:
+  """The flags in a new `FlagValues`."""
+  defined = flags.FlagValues()
+  seed = functools.partial(values.integer, low=0)
+  for name, kind, function, words in (
+    ('out', 'place', values.place, 'where the film goes, .gif or .webp'),
+    ('seed', 'int', seed, 'of the sequence (0)'),
+    ('name', 'string', parsers.text, "title, instead of the row's task"),
+  ):
+    parsers.define(defined, name, kind, function, words)
+  parsers.switch(defined, 'help', 'print this')
+  return defined
+
+
+def _read(defined, words):
+  """(setting, networks, where the film goes, seed, title)."""
+  if len(words) != 2:
+    raise values.Refused(f'{len(words)} words: give FOLDER and ROW, or --help')
+  if not defined['out'].value:
     raise values.Refused('no --out: say where the film goes, --out=FILE.gif')
-  given['--out'] = values.place(given['--out'], '--out')
-  return values.place(rest[0], 'folder'), rest[1], given
+  out = Path(defined['out'].value)
+  if out.suffix not in _KINDS:
+    raise values.Refused(
+      f'--out={out}: a film is {" or ".join(_KINDS)}, by its ending'
+    )
+  setting, networks = _networks(values.place(words[0], 'folder'), words[1])
+  if reason := inside.why_closed(setting):
+    raise values.Refused(reason)
+  name = defined['name'].value or setting.task.replace('_', ' ')
+  return setting, networks, out, defined['seed'].value or 0, name
 
 
 def _networks(folder, row):
   """(setting, networks) of the trial of a row whose networks are kept."""
-  from lstm_jax.lab.serve.watching import Watch
-
   watch = Watch(folder)
   look = watch.look()
   if not look.trials:
@@ -91,19 +87,16 @@ def _networks(folder, row):
   return look.trials[fitting[0]], watch.networks(fitting[0])
 
 
-def _make(setting, networks, given):
-  from lstm_jax.lab.serve import film, inside
+def _act(request):
+  setting, networks, out, seed, name = request
+  follow = inside.follower(setting)
+  scenes = [film.Scene(n, follow(params, seed)) for n, params in networks]
+  data = film.film(scenes, _KINDS[out.suffix], name)
+  files.write(out, data)
+  mains.tell(f'{len(networks)} networks, {len(data) / 1000:.0f} kB: {out}')
+  return int(faults.Exit.OK)
 
-  out = Path(given['--out'])
-  if out.suffix not in film.KINDS:
-    raise values.Refused(
-      f'--out={out}: a film is {" or ".join(film.KINDS)}, by its ending'
-    )
-  seed = values.integer(given.get('--seed', '0'), '--seed', 0, values.MAX_INT)
-  try:
-    follow = inside.follower(setting)
-    scenes = [film.Scene(n, follow(params, seed)) for n, params in networks]
-  except inside.Closed as closed:
-    raise values.Refused(str(closed)) from None
-  name = given.get('--name', setting.task.replace('_', ' '))
-  files.write(out, film.film(scenes, film.KINDS[out.suffix], name))
+
+_COMMAND = command.Command(
+  'film', define, lambda: _HELP + faults.EXIT_CODES, _read, _act
+)

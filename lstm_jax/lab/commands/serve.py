@@ -2,13 +2,17 @@
 
 import contextlib
 import functools
+import importlib.util
 import os
+import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from absl import flags
 
+from lstm_jax.extras import EXTRAS
 from lstm_jax.lab.plan import parsers, values
 from lstm_jax.lab.run import command, mains
 from lstm_jax.lab.store import faults
@@ -38,6 +42,7 @@ _HOST, _PORT = '127.0.0.1', 8050
 # with that one.
 _CHILD = 'until_stdin_ends'
 CHILD = f'--{_CHILD}'
+_START = 'from lstm_jax.lab import console; console.run()'
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -114,6 +119,42 @@ def _server(paths, host, port):
   shown = _HOST if host in ('0.0.0.0', '::', '') else host
   shown = f'[{shown}]' if ':' in shown else shown
   return server, f'http://{shown}:{number}/?token={token}'
+
+
+def check_packages() -> None:
+  """Refuses `--serve` where the packages of the page are not installed."""
+  for package, extra in EXTRAS.items():
+    if extra == 'serve' and importlib.util.find_spec(package) is None:
+      raise values.Refused(
+        f"--serve needs {package}: pip install 'lstm_jax[{extra}]'"
+      )
+
+
+@contextlib.contextmanager
+def beside(folder: Path) -> Iterator[None]:
+  """A page of a run folder, in a process of its own, while the context lasts.
+
+  Neither process can hold up the other, and the page's ends when this one does,
+  however that ends. On a terminal it stays after a run that has ended by
+  itself, until Ctrl-C.
+
+  Args:
+    folder: the run folder, which may not be there yet.
+  """
+  process = subprocess.Popen(
+    [sys.executable, '-c', _START, 'serve', str(folder), CHILD],
+    stdin=subprocess.PIPE,
+    start_new_session=True,  # Ctrl-C is the run's
+  )
+  try:
+    yield
+    if sys.stdin is not None and sys.stdin.isatty() and process.poll() is None:
+      mains.tell('The page stays until Ctrl-C.')
+      with contextlib.suppress(KeyboardInterrupt):
+        process.wait()
+  finally:
+    process.terminate()
+    process.communicate()
 
 
 def _end_with_stdin():

@@ -4,9 +4,12 @@ Nothing here imports JAX before the plan is made: a wrong flag is answered in a
 fraction of a second.
 """
 
+import contextlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from lstm_jax.lab.commands import serve
 from lstm_jax.lab.plan import (
   flags,
   listing,
@@ -35,6 +38,8 @@ def _read(defined, words):
   """`(request, plan)`; None in the place of a plan that nobody asks for."""
   parsers.no_words(words)
   request = flags.request(defined)
+  if request.run.serve:
+    serve.check_packages()
   made = None if request.action == 'list' else plan.expand(request)
   if made and defined['only_check_args'].value:
     from lstm_jax.lab.run import verifying
@@ -51,7 +56,12 @@ def _act(asked):
     return text_columns.show(listing.plan(made))
   from lstm_jax.lab.run import engine
 
-  return engine.run(made, request.run, signals.current())
+  how = request.run
+  page = contextlib.nullcontext()
+  if how.serve:
+    page = serve.beside(Path(how.out or made.out))
+  with page:
+    return engine.run(made, how, signals.current())
 
 
 _COMMAND = command.Command('sweep', flags.define, usage.text, _read, _act)

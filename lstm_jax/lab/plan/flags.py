@@ -34,6 +34,7 @@ class Run(NamedTuple):
     verify: say what is in the folder, and change nothing.
     data_dir: folder of the data sets, '' for the usual one.
     skip_bad: leave out damaged files of data sets.
+    serve: show it in a browser while it goes on.
     paths: where data of one's own lie, `(name of the task, path)` pairs.
   """
 
@@ -49,6 +50,7 @@ class Run(NamedTuple):
   verify: bool = False
   data_dir: str = ''
   skip_bad: bool = False
+  serve: bool = False
   paths: tuple[tuple[str, str], ...] = ()
 
 

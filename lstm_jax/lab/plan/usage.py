@@ -67,6 +67,11 @@ GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
       'XLA flags for small networks: auto, none (auto; none for data sets)',
     ),
     'data_dir': ('FOLDER', 'where data sets are (see lstm-jax data --help)'),
+    'serve': (
+      None,
+      'show the run in a browser: prints the address of a page, which is a '
+      'process of its own; on a terminal it stays after the run, until Ctrl-C',
+    ),
     'skip_bad': (None, 'leave out damaged files of data sets, and count them'),
     'retry_failed': (None, 'run failed trials of the folder again'),
     'rerun_changed': (

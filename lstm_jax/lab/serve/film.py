@@ -22,7 +22,6 @@ if TYPE_CHECKING:
   from matplotlib.figure import Figure
   from PIL.Image import Image
 
-KINDS = {'.gif': 'GIF', '.webp': 'WEBP'}
 _STYLE = {
   'font.size': 9,
   'text.parse_math': False,
@@ -33,9 +32,9 @@ _SIZE, _DPI = (6.0, 4.8), 90  # inches, dots an inch
 _RUNNING = 12  # pictures of a scene in which the sequence runs through
 _STEP, _HOLD, _END = 110, 700, 2200  # milliseconds a picture stands
 _COLOURS = 40  # lines, pale and not, and their edges
-_NO_DITHER = 0  # `Image.Dither.NONE`
 _DASHES = ('-', '--', ':', '-.')
 _SYMBOLS_FROM = 4  # one-hot inputs of so many lines are drawn as symbols
+_MOST_RINGS = 20  # targets; more are a pale band
 _MOST_LINES = 8  # of outputs; of more the target's and the largest other
 _TITLES = {'s_c': 'cell\nstates', 'c': 'cell\nstates', 'h': 'hidden\nunits'}
 
@@ -53,7 +52,7 @@ class Scene(NamedTuple):
 
 
 class Panel(NamedTuple):
-  """What is drawn in one of the panels of a picture.
+  """One of the panels of a picture.
 
   Attributes:
     title: at its left.
@@ -81,7 +80,7 @@ def panels(inside: Inside) -> list[Panel]:
   carry = dict(trace['carry'])
   gates = carry.pop('y_gates', None)
   if gates is not None and np.asarray(gates).shape[1]:
-    held.append(Panel('gates', np.asarray(gates)))
+    held += _gates(np.asarray(gates), trace['gates'])
   for field in ('s_c', 'c', 'h'):
     if field in carry:
       held.append(Panel(_TITLES[field], np.asarray(carry[field])))
@@ -144,12 +143,14 @@ def film(scenes: Sequence[Scene], kind: str, name: str = '') -> bytes:
 
   Args:
     scenes: from the start of training to its end, of one sequence.
-    kind: a value of `KINDS`.
+    kind: 'GIF' or 'WEBP'.
     name: of the task, for the title.
 
   Raises:
     ImportError: matplotlib or Pillow is not installed.
   """
+  from PIL import Image
+
   # One palette for all: another one each would make still parts flicker.
   last = scenes[-1]
   middle = len(last.inside.trace['mask']) // 2
@@ -157,7 +158,7 @@ def film(scenes: Sequence[Scene], kind: str, name: str = '') -> bytes:
   pictures, times = [], []
   for scene, step, milliseconds in _cuts(scenes):
     image = _image(picture(scene, step, name, scenes))
-    pictures.append(image.quantize(palette=palette, dither=_NO_DITHER))
+    pictures.append(image.quantize(palette=palette, dither=Image.Dither.NONE))
     times.append(milliseconds)
   data = io.BytesIO()
   first, *rest = pictures
@@ -187,13 +188,13 @@ def _cuts(scenes: Sequence[Scene]) -> Iterator[tuple[Scene, int, int]]:
 def _image(figure) -> 'Image':
   """A figure as a picture."""
   from matplotlib.backends.backend_agg import FigureCanvasAgg
-  from PIL import Image
+  from PIL.Image import fromarray
 
   canvas = FigureCanvasAgg(figure)
   with drawn_in(_STYLE):
     canvas.draw()
   pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-  return Image.fromarray(pixels)
+  return fromarray(pixels)
 
 
 def _limits(scenes):
@@ -217,9 +218,14 @@ def _limits(scenes):
 
 
 def _draw(axes: 'Axes', panel: Panel, step: int):
+  from matplotlib.ticker import MaxNLocator, NullLocator
+
   steps = np.arange(1, len(panel.values) + 1)
   if panel.is_log:
     axes.set_yscale('log')
+    axes.yaxis.set_minor_locator(NullLocator())
+  if panel.dots:
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
   for i in range(panel.values.shape[1]):
     y, colour = panel.values[:, i], COLOURS[i % len(COLOURS)]
     dash = _DASHES[i // len(COLOURS) % len(_DASHES)]
@@ -231,8 +237,17 @@ def _draw(axes: 'Axes', panel: Panel, step: int):
       else:
         axes.plot(steps[part], y[part], dash, color=colour, alpha=alpha, lw=1.3)
     if panel.rings is not None:
+      is_crowded = np.isfinite(panel.rings[:, i]).sum() > _MOST_RINGS
       axes.plot(
-        steps, panel.rings[:, i], 'o', mfc='none', mec=colour, ms=6, mew=1.4
+        steps,
+        panel.rings[:, i],
+        *(('-',) if is_crowded else ('o',)),
+        color=colour,
+        alpha=0.3 if is_crowded else 1,
+        lw=4,
+        mfc='none',
+        ms=6,
+        mew=1.4,
       )
   axes.axvline(step, color=GREY, lw=0.8)
   axes.tick_params(labelsize=7.5)
@@ -246,6 +261,13 @@ def _inputs(inputs):
   return Panel('input\nsymbol', symbols[:, None], dots=True)
 
 
+def _gates(values, counts):
+  """A panel for the input gates, and one for the output gates."""
+  of_input, of_output = np.split(values, [counts[0]], axis=1)
+  kinds = (('input\ngates', of_input), ('output\ngates', of_output))
+  return [Panel(title, held) for title, held in kinds if held.shape[1]]
+
+
 def _outputs(trace):
   outputs, targets = np.asarray(trace['outputs']), np.asarray(trace['targets'])
   counts = np.asarray(trace['mask'])[:, None] > 0
@@ -257,13 +279,8 @@ def _outputs(trace):
   others = outputs.copy()
   np.put_along_axis(others, right, -np.inf, axis=1)
   values = np.concatenate([of_right, others.max(1, keepdims=True)], axis=1)
-  rings = np.concatenate(
-    [
-      np.take_along_axis(targets, right, axis=1),
-      np.full_like(right, np.nan, np.float64),
-    ],
-    axis=1,
-  )
+  rings = np.full(values.shape, np.nan)
+  rings[:, :1] = np.take_along_axis(targets, right, axis=1)
   return Panel(
     'right\noutput,\nlargest\nother',
     np.where(counts, values, np.nan),

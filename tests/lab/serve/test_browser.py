@@ -9,6 +9,9 @@ import json
 import re
 import shutil
 import signal
+import socket
+import urllib.error
+import urllib.request
 
 import numpy as np
 import pytest
@@ -182,8 +185,8 @@ def test_a_network_is_stepped_through_with_the_keyboard(browser, killed):
     steps = len(held['mask'])
     heading = page.locator('#inside-numbers-0 h4')
     assert heading.inner_text() == f'Step {steps} of {steps}'
-    handle = page.locator('#step [role=slider]')
-    assert handle.get_attribute('aria-label')
+    handle = page.locator('#step [role=slider][aria-label]')
+    handle.wait_for()
     handle.focus()
     for _ in range(3):
       page.keyboard.press('ArrowLeft')
@@ -270,3 +273,26 @@ def test_folders_are_as_they_were(killed):
   names = {path.relative_to(killed).parts[0] for path in killed.rglob('*')}
   assert names <= {'plan.json', 'records', 'checkpoints', 'nets', 'lock'}
   assert json.loads((killed / 'lock').read_text())['pid']  # of the killed one
+
+
+def test_a_sweep_has_its_page_beside_it(killed, tmp_path):
+  command = (*SWEEP, f'--out={tmp_path / "run"}', '--serve')
+  sweep = start('-m', 'experiments.sweep', *command)
+  try:
+    line = next(one for one in sweep.stdout if 'The page:' in one)
+    address = line.split()[-1]
+    with urllib.request.urlopen(address.partition('?')[0] + 'x') as _:
+      pass
+  except urllib.error.HTTPError as refused:
+    assert refused.code == 403  # it listens
+  finally:
+    sweep.kill()
+    sweep.communicate()
+  # Its process ends with that of the run, however that ends.
+  port = int(re.search(r':(\d+)/', address).group(1))
+  for _ in range(100 * 60):
+    with socket.socket() as probe:
+      if probe.connect_ex(('127.0.0.1', port)):
+        return
+    sweep.poll()
+  pytest.fail('the page outlives its run')

@@ -50,6 +50,19 @@ class Pool(NamedTuple):
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
+class Encoder(NamedTuple):
+  """Reads files of another's as a network on some data takes them.
+
+  Attributes:
+    endings: of the names of such files.
+    encode: `(name, bytes, Pool) -> (inputs [1, T, I] or tokens [1, T], lengths
+      [1] or None)`; raises where it is no such file, by its name.
+  """
+
+  endings: tuple[str, ...]
+  encode: Callable[[str, bytes, Pool], tuple[np.ndarray, np.ndarray | None]]
+
+
 class Dataset(NamedTuple):
   """A data set: what it asks of a network.
 
@@ -73,6 +86,8 @@ class Dataset(NamedTuple):
     checksum: of what was read from files; '' where nothing is.
     parts: `seed -> Pool.parts`, where these are all that the seed decides;
       None: as the pool has them.
+    encoder: reads a sound or a text that is not among the examples; None where
+      arrays of numbers alone are.
   """
 
   num_inputs: int
@@ -88,3 +103,4 @@ class Dataset(NamedTuple):
   facts: Mapping[str, str] = {}
   checksum: str = ''
   parts: Callable[[int], Mapping[str, np.ndarray]] | None = None
+  encoder: Encoder | None = None

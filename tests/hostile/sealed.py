@@ -1,9 +1,10 @@
 """Run folders with one bad file: damaged, of another kind, or sealed anew.
 
-A folder here holds two trials that have ended, a net and a checkpoint, made by
-the store without training.
+A folder here holds two trials that have ended, a net of each, one in the form
+of earlier versions, and a checkpoint, made by the store without training.
 """
 
+import hashlib
 import json
 import os
 import struct
@@ -35,19 +36,35 @@ def folder(path):
   opened = create_or_open(path, content, disk=QUICK)
   for i, name in enumerate(trials):
     trial_records.write_record(opened, record_of(name, np.arange(4.0) + i))
-  nets.save(opened, next(iter(trials)), {'w_x': np.ones([2, 3])})
+  first, second = trials
+  earlier_net(opened, first, {'w_x': np.ones([2, 3])})
+  nets.save(opened, second, {'w_x': np.ones([2, 3]), 'b': np.zeros([0])})
   of = {'programs': {'p': [[name, 0.5] for name in trials]}}
   checkpoints.save(opened, 'state', {'p/seen': np.arange(2)}, of)
   return opened
 
 
+def earlier_net(opened, trial, params):
+  """Keeps a net as earlier versions did."""
+  content = {
+    'trial': trial,
+    'plan': opened.identity,
+    'params': {name: w.tolist() for name, w in params.items()},
+    'shapes': {name: list(w.shape) for name, w in params.items()},
+  }
+  path = opened.path / 'nets' / f'{trial}.json'
+  path.parent.mkdir(exist_ok=True)
+  path.write_bytes(seal.seal_json('net', content))
+
+
 def file_of(opened, kind):
   """The file of a kind: the plan, a record, a net or a checkpoint."""
-  name = next(iter(opened.trials))
+  name, other = opened.trials
   return {
     'plan': opened.path / 'plan.json',
     'record': opened.path / 'records' / f'{name}.json',
     'net': opened.path / 'nets' / f'{name}.json',
+    'tensors': opened.path / 'nets' / f'{other}.safetensors',
     'checkpoint': opened.path / 'checkpoints' / 'state.1',
   }[kind]
 
@@ -177,3 +194,51 @@ def checkpoints_of(opened):
   yield 'deep', made(b'[' * DEEP + b']' * DEEP)
   yield 'long', seal.seal(struct.pack('<Q', 2**63) + b'{}')
   yield 'no length', seal.seal(b'abc')
+
+
+def tensors_of(opened):
+  """Nets as safetensors that say something else: (name, bytes)."""
+  facts = {
+    'format': 'lstm_jax net',
+    'schema': 1,
+    'names': ['w'],
+    'trial': [*opened.trials][1],
+    'plan': opened.identity,
+  }
+  arrays = {'w': {'dtype': 'F32', 'shape': [2], 'data_offsets': [0, 8]}}
+  body = np.ones(2, np.float32).tobytes()
+
+  def made(facts, arrays=arrays, body=body):
+    nothing = '0' * 64
+    held = {**facts, 'sha256': nothing} if isinstance(facts, dict) else facts
+    head = {'__metadata__': {'lstm_jax': json.dumps(held)}}
+    text = json.dumps(head | arrays).encode()
+    data = struct.pack('<Q', len(text)) + text + body
+    digest = hashlib.sha256(data).hexdigest()
+    return data.replace(nothing.encode(), digest.encode(), 1)
+
+  yield 'right', made(facts)
+  for at in paths_in(facts):
+    for new in WRONG:
+      yield f'{at}={new!r}'[:60], made(replaced(facts, at, new))
+  for at in paths_in(arrays):
+    for new in WRONG:
+      changed = replaced(arrays, at, new)
+      if isinstance(changed, dict):
+        yield f'{at}={new!r}'[:60], made(facts, changed)
+  for dtype in ('F64', 'BF16', 'I64', 'BOOL', 'F8_E4M3'):
+    one = {'dtype': dtype, 'shape': [1], 'data_offsets': [0, 8]}
+    yield dtype, made(facts, {'w': one})
+  for offsets, shape in (
+    ([0, 2**62], [2**60]),
+    ([0, 8], [2**33, 2**33]),
+    ([4, 8], [1]),
+    ([8, 0], [2]),
+  ):
+    one = {'dtype': 'F32', 'shape': shape, 'data_offsets': offsets}
+    yield f'{offsets} {shape}', made(facts, {'w': one})
+  for number in (np.nan, np.inf):
+    yield str(number), made(facts, body=np.float32([1, number]).tobytes())
+  yield 'a long head', struct.pack('<Q', 2**63) + made(facts)[8:]
+  yield 'a deep head', struct.pack('<Q', 2 * DEEP) + b'[' * DEEP + b']' * DEEP
+  yield 'no head', struct.pack('<Q', 0) + body

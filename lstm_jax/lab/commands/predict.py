@@ -5,13 +5,15 @@ the net of the best epoch of every trial. A task draws fresh sequences; a data
 set has its test part, or a file of yours.
 """
 
+import csv
 import dataclasses
 import functools
+import io
 from collections.abc import Sequence
 
 from absl import flags
 
-from lstm_jax.lab.plan import parsers, programs, values
+from lstm_jax.lab.plan import own_data, parsers, programs, values
 from lstm_jax.lab.plan.text_columns import aligned
 from lstm_jax.lab.run import command, kept, mains
 from lstm_jax.lab.run.predict_request import Request
@@ -34,10 +36,13 @@ Shows what the networks that a run has kept answer.
 
   --count=N         sequences or examples to show (5)
   --seed=N          of the fresh sequences of a task (0)
-  --data=FILE       instead of the test part of a data set: .npy or .csv of
-                    numbers [T, I], or .npy [N, T, I]: inputs of each of T
-                    steps
-  --data_dir=FOLDER where data sets are (see lstm-jax data --help)
+  --data=FILE       instead of the test part of a data set: a sound for a set
+                    of sounds, a text (.txt) for imdb; .npy or .csv of numbers
+                    [T, I], or .npy [N, T, I]: inputs of each of T steps; for
+                    data of your own a file in the form of what was trained on,
+                    without targets
+  --data_dir=FOLDER where data sets are (see lstm-jax data --help), or data of
+                    your own (the working folder)
   --out=FILE        write every answer as .csv
 
 Of a task: target and answer of each step that is judged. Of a data set: the
@@ -87,7 +92,9 @@ def _act(request):
   asked, opened, name, params = request
   setting = opened.trials[name]
   _say_imports(opened, name)
-  head, table = _answers_of(setting)(setting, params, asked)
+  record = trial_records.read_records(opened)[0].get(name)
+  details = record['details'] if record else {}
+  head, table = _answers_of(setting)(setting, params, asked, details)
   print(
     f'{setting.task}, {setting.cell}, {setting.learner}: '
     f'row {setting.row}, seed {setting.seed} ({name})'
@@ -99,8 +106,9 @@ def _act(request):
   if len(table) > 1 + asked.count:
     print(f'... {len(table) - 1 - asked.count:,} more')
   if asked.out:
-    text = '\n'.join(','.join(row) for row in table) + '\n'
-    files.write(asked.out, text.encode())
+    text = io.StringIO()
+    csv.writer(text, lineterminator='\n').writerows(table)
+    files.write(asked.out, text.getvalue().encode())
     mains.tell('', f'All answers: {asked.out}')
   return int(faults.Exit.OK)
 
@@ -133,8 +141,10 @@ def _say_imports(opened, name):
 
 def _answers_of(setting):
   """Returns what asks the networks of this kind of learner."""
-  from lstm_jax.lab.run import predict_data, predict_task
+  from lstm_jax.lab.run import predict_data, predict_own, predict_task
 
+  if own_data.factory_of(setting.task):
+    return predict_own.answers
   by_kind = {
     'learners': predict_task.answers,
     'trainers': predict_data.answers,

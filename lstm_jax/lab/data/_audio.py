@@ -7,8 +7,10 @@ import numpy as np
 
 from lstm_jax.lab.data import _folds, _levels, _sounds, _spectra
 from lstm_jax.lab.data._cache import cached
+from lstm_jax.lab.data.files import audio
 from lstm_jax.lab.data.files.prepared import Prepared
-from lstm_jax.training.examples import Dataset, Examples, Pool
+from lstm_jax.lab.data.files.published import SOUND
+from lstm_jax.training.examples import Dataset, Encoder, Examples, Pool
 
 Split = Literal['published', 'official']
 Scale = Literal['pcm', 'standard']
@@ -100,6 +102,15 @@ def dataset(
       found[name] = _levels.nearest(spectra, *given, neighbours)
     return found
 
+  def encode(name, content, pool):
+    clip = audio.decode(content, name)
+    first = clip.samples[:, 0] * _sounds.FULL_SCALE
+    row = _spectra.features(first, clip.rate, recipe)
+    if scale == 'standard':
+      mean, deviation = _sounds.scale_of(sounds, pool.parts['train'])
+      row = (row - mean) / deviation
+    return row[None], np.array([len(row)], np.int32)
+
   return Dataset(
     num_inputs=_spectra.num_features(features),
     vocabulary=0,
@@ -112,6 +123,7 @@ def dataset(
     checksum=prepared.checksum,
     parts=parts_of,
     facts=_facts(prepared, sounds, recipe, usable),
+    encoder=Encoder(SOUND, encode),
   )
 
 

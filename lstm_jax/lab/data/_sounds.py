@@ -16,7 +16,7 @@ from lstm_jax.lab.data.files import riff
 from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.store import machine
 
-_FULL_SCALE = 32768.0  # of a sample that is 1 in floating point
+FULL_SCALE = 32768.0  # of a sample that is 1 in floating point
 _LINE_EVERY = 2.0  # seconds
 
 
@@ -93,7 +93,7 @@ def compute(prepared: Collection, recipe: _spectra.Recipe) -> Sounds:
       name = f'{prepared.name}: {record["name"]}'
       raise BadData(f'{name}: {error}') from error
     bits16 = samples.dtype == np.int16
-    first = samples[:, 0] if bits16 else samples[:, 0] * _FULL_SCALE
+    first = samples[:, 0] if bits16 else samples[:, 0] * FULL_SCALE
     known = (
       record['label'],
       record['fold'],
@@ -150,6 +150,22 @@ def standardised(sounds: Sounds, train: np.ndarray) -> np.ndarray:
   Returns:
     `[N, T, F]` float32, zeros past the end of a sound.
   """
+  mean, deviation = scale_of(sounds, train)
+  out = np.zeros_like(sounds.features)
+  for i, length in enumerate(sounds.lengths):
+    out[i, :length] = (sounds.features[i, :length] - mean) / deviation
+  return out
+
+
+def scale_of(
+  sounds: Sounds, train: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Mean and deviation `[F]` float32 over the training part's stretches.
+
+  Args:
+    sounds: all.
+    train: indices of the training part.
+  """
   features, lengths = sounds.features, sounds.lengths
   sums = np.zeros((2, features.shape[2]))
   # Stretches past an end are zeros and add nothing.
@@ -159,11 +175,7 @@ def standardised(sounds: Sounds, train: np.ndarray) -> np.ndarray:
   mean, square = sums / lengths[train].sum()
   deviation = np.sqrt(np.maximum(square - mean**2, 0))
   deviation = np.where(deviation > 0, deviation, 1).astype(np.float32)
-  mean = mean.astype(np.float32)
-  out = np.zeros_like(features)
-  for i, length in enumerate(lengths):
-    out[i, :length] = (features[i, :length] - mean) / deviation
-  return out
+  return mean.astype(np.float32), deviation
 
 
 def mean_spectra(sounds: Sounds) -> np.ndarray:

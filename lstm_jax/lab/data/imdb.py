@@ -6,6 +6,7 @@ keeps the last ids of a long review, where the books that use it say the first,
 and that nets run over the filling, are options here.
 """
 
+import functools
 from typing import Literal
 
 import numpy as np
@@ -15,9 +16,9 @@ from lstm_jax.lab.data import _levels, _text
 from lstm_jax.lab.data._cache import cached
 from lstm_jax.lab.data._ranks import ranks
 from lstm_jax.lab.data.files import prepared as prepared_lib
-from lstm_jax.lab.data.files.errors import Source
+from lstm_jax.lab.data.files.errors import BadData, Source
 from lstm_jax.ops.checked import Count, checked
-from lstm_jax.training.examples import Dataset, Examples, Pool
+from lstm_jax.training.examples import Dataset, Encoder, Examples, Pool
 
 NUMBERS = {'length': 500}
 STATIC = ('length',)
@@ -102,6 +103,24 @@ def imdb(
       for name, (loss, accuracy) in found.items()
     }
 
+  @functools.cache
+  def known():
+    return ranks(_texts(prepared, 'train')[0])
+
+  def encode(name, content, pool):
+    del pool
+    try:
+      content.decode('utf-8')
+    except UnicodeDecodeError as error:
+      raise BadData(
+        f'{name}: is not UTF-8 text at byte {error.start}'
+      ) from None
+    if not content.strip():
+      raise BadData(f'{name}: is empty')
+    review = _text.encode([content], known())
+    ids, ends = _text.rows(review, words, length, keep, mask)
+    return ids, ends if mask else None
+
   return Dataset(
     num_inputs=0,
     vocabulary=words,
@@ -112,6 +131,7 @@ def imdb(
     levels=levels,
     classes=tuple(prepared.classes),
     checksum=prepared.checksum,
+    encoder=Encoder(('.txt',), encode),
     facts={
       'data': f'{fitted:,} reviews to train, {num_train - fitted:,} to '
       f'validate, {len(labels) - num_train:,} to test; {words:,} word ids, the '
@@ -127,9 +147,7 @@ def _encoded(prepared):
   """All reviews in Keras's order, those of the training part first."""
   texts, labels = {}, {}
   for split in ('train', 'test'):
-    records = sorted(prepared.splits[split], key=_place)
-    texts[split] = [record['text'] for record in records]
-    labels[split] = np.array([record['label'] for record in records], np.int32)
+    texts[split], labels[split] = _texts(prepared, split)
   known = ranks(texts['train'])
   orders = _text.orders(len(texts['train']), len(texts['test']))
   split = dict(zip(texts, orders, strict=True))
@@ -141,6 +159,13 @@ def _encoded(prepared):
     'labels': np.concatenate([labels[s][order] for s, order in split.items()]),
     'num_train': np.array([len(texts['train'])]),
   }
+
+
+def _texts(prepared, split):
+  """The texts of a split in Keras's order before it is mixed, and labels."""
+  records = sorted(prepared.splits[split], key=_place)
+  labels = np.array([record['label'] for record in records], np.int32)
+  return [record['text'] for record in records], labels
 
 
 def _place(record):

@@ -108,20 +108,31 @@ def located(task: str, data_dir: str = '') -> Located:
     path = Path(os.path.abspath(places.expanded(task)))
   if task.startswith(SOUNDS) or not os.path.lexists(path):
     raise ValueError(f'no such file or folder; {SAYS}')
+  name = name_of(path)
+  if name.startswith(SOUNDS):
+    return Located(name, path, folder.load(path).digests)
+  path = prepared_set.home_of(path) or path
+  return Located(name, path, sequences.digests(loading.load(path)))
+
+
+def name_of(path: Path) -> str:
+  """The name of the task that a file or folder is, whatever it holds.
+
+  Raises:
+    ValueError: it is none.
+    BadData: what TensorFlow Datasets says of a folder cannot be read.
+  """
+  from lstm_jax.lab.data.own import prepared_set
+
+  path = Path(os.path.abspath(path))
   if path.is_dir():
     if home := prepared_set.home_of(path):
-      held = loading.load(home)
-      name = TFDS + prepared_set.name_of(home)
-      return Located(_name(name, TFDS), home, sequences.digests(held))
-    return Located(
-      _name(SOUNDS + path.name, SOUNDS), path, folder.load(path).digests
-    )
+      return _name(TFDS + prepared_set.name_of(home), TFDS)
+    return _name(SOUNDS + path.name, SOUNDS)
   ending = path.suffix.lower()
   if ending not in ENDINGS:
     raise ValueError(f'is no {" and no ".join(ENDINGS)}; {SAYS}')
-  held = loading.load(path)
-  name = _name(path.stem + ending)
-  return Located(name, path, sequences.digests(held))
+  return _name(path.stem + ending)
 
 
 def place_of(task: object, data_dir: str) -> object:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lstm_jax.lab.plan import flags, programs, values
+from lstm_jax.lab.plan import flags, own_data, programs, values
 from lstm_jax.lab.store import faults, folder, nets, trial_records
 from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.folder import Folder
@@ -95,9 +95,14 @@ def _supervised(setting, params, record, data_dir):
   """A `Kept` of a run on a data set."""
   import jax
 
-  from lstm_jax.lab.run import builds, groups
+  from lstm_jax.lab.run import builds, groups, predict_own
   from lstm_jax.training.loop import restored
 
+  if own_data.factory_of(setting.task):  # whose file need not be here
+    form = predict_own.form_of(setting, record['details'] if record else {})
+    dataset, trainer, net = predict_own.trained(setting, params, form)
+    cell = builds.cell_of(setting)(dataset.num_inputs)
+    return Kept(cell, net, setting, record, dataset, trainer.model)
   dataset, trainer = groups.builder(flags.Run(data_dir=data_dir))(setting)
   net = restored(trainer.model.init(jax.random.key(0)), params)
   embedding = dict(setting.learner_options).get('embedding')
@@ -153,6 +158,7 @@ def score(record: Record | None) -> float:
     ('train_loss', -1),
   ):
     if values_of := curves.get(name):
-      value = values_of[int(at or 0) - 1]
+      whole = isinstance(at, int) and 0 < at <= len(values_of)
+      value = values_of[int(at or 0) - 1 if whole else -1]
       return -math.inf if value is None else sign * value
   return 0.0

@@ -19,7 +19,10 @@ _MOST_BYTES = 1 << 28
 
 
 def answers(
-  setting: Setting, params: Mapping[str, np.ndarray], asked: Request
+  setting: Setting,
+  params: Mapping[str, np.ndarray],
+  asked: Request,
+  details: Mapping[str, object],
 ) -> tuple[list[str], list[tuple[str, ...]]]:
   """Answers to the test part of the data set, or to a file.
 
@@ -27,6 +30,7 @@ def answers(
     setting: of the trial.
     params: path -> array.
     asked: what is asked for.
+    details: of the record; not looked at.
 
   Returns:
     (lines that sum it up, rows of text with their headings first).
@@ -37,6 +41,7 @@ def answers(
   """
   import jax
 
+  del details
   how = flags.Run(data_dir=asked.data_dir)
   try:
     dataset, trainer = groups.builder(how)(setting)
@@ -50,8 +55,8 @@ def answers(
   except ValueError as why:
     raise values.Refused(f'row {setting.row}: {why}') from None
   if asked.data:
-    inputs = _inputs(asked.data, dataset)
-    outputs = np.asarray(trainer.outputs(net, inputs))
+    inputs, lengths = _read(asked.data, dataset, setting.seed)
+    outputs = np.asarray(trainer.outputs(net, inputs, lengths))
     return [f'{len(inputs)} sequences of {asked.data}.'], _table(
       dataset, outputs
     )
@@ -78,17 +83,26 @@ def _batch(examples, index):
   return examples.inputs[index], examples.lengths[index]
 
 
-def _inputs(name, dataset):
-  """`[N, T, I]` from a file."""
-  if dataset.vocabulary:
-    raise values.Refused(f'--data={name}: the network reads words, no numbers')
+def _read(name, dataset, seed):
+  """Inputs `[N, T, I]`, or tokens `[1, T]`, and lengths or None of a file."""
   path = Path(name).expanduser()
-  if path.suffix not in ('.npy', '.csv'):
-    raise values.Refused(f'--data={name}: must end in .npy or .csv')
+  encoder = dataset.encoder
+  endings = () if dataset.vocabulary else ('.npy', '.csv')
+  endings += encoder.endings if encoder else ()
+  ending = path.suffix.lower()
+  if ending not in endings:
+    raise values.Refused(f'--data={name}: must end in {" or ".join(endings)}')
   try:
     data = files.read(path, _MOST_BYTES)
   except FileNotFoundError:
     raise values.Refused(f'--data={name}: there is no such file') from None
+  if encoder and ending in encoder.endings:
+    return encoder.encode(name, data, dataset.pool(seed))
+  return _inputs(name, path, data, dataset), None
+
+
+def _inputs(name, path, data, dataset):
+  """`[N, T, I]` from the bytes of a file."""
   try:
     if path.suffix == '.npy':
       found = np.load(io.BytesIO(data), allow_pickle=False)

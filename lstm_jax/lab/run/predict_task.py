@@ -11,7 +11,10 @@ from lstm_jax.lab.store.setting import Setting
 
 
 def answers(
-  setting: Setting, params: Mapping[str, np.ndarray], asked: Request
+  setting: Setting,
+  params: Mapping[str, np.ndarray],
+  asked: Request,
+  details: Mapping[str, object],
 ) -> tuple[list[str], list[tuple[str, ...]]]:
   """Draws sequences and follows the network over them.
 
@@ -19,11 +22,13 @@ def answers(
     setting: of the trial.
     params: path -> array.
     asked: what is asked for.
+    details: of the record; not looked at.
 
   Returns:
     (lines that sum it up, rows of text with their headings first: a line for
     each judged step of each sequence).
   """
+  del details
   if asked.data:
     raise values.Refused(
       f'--data={asked.data}: {setting.task} draws its own sequences'

@@ -124,9 +124,9 @@ class Watch:
       if trial not in look.trials:
         return ()
       place = self._path / 'nets'
-      signature = (
-        _signature(place / f'{trial}.way'), _signature(place / f'{trial}.json'),
-      )  # fmt: skip
+      signature = tuple(
+        _signature(place / f'{trial}{ending}') for ending in nets.ENDINGS
+      )
       if self._networks.get(trial, ('',))[0] != signature:
         while len(self._networks) >= _NETWORKS:
           del self._networks[next(iter(self._networks))]

@@ -196,13 +196,16 @@ def make_directory(path: str | Path, disk: Disk = DISK) -> None:
       )
 
 
-def read(path: str | Path, limit: int = LARGEST, start: bytes = b'') -> bytes:
+def read(
+  path: str | Path, limit: int = LARGEST, start: bytes = b'', skip: int = 0
+) -> bytes:
   """The bytes of a regular file.
 
   Args:
     path: the file.
     limit: the most bytes that it may have.
     start: what it must begin with, looked at before anything else is read.
+    skip: bytes before that, which may be any.
 
   Raises:
     FileNotFoundError: there is none.
@@ -230,8 +233,8 @@ def read(path: str | Path, limit: int = LARGEST, start: bytes = b'') -> bytes:
       raise Corrupt(f'{name}: {what}, not a regular file; remove it')
     size = facts.st_size
     if size <= limit:
-      head = file.read(len(start))
-      if head != start[: len(head)]:
+      head = file.read(skip + len(start))
+      if head[skip:] != start[: len(head[skip:])]:
         raise Corrupt(f'{name}: not a file of lstm_jax')
       # Not all that it may have grown to since. `read(n)` takes n bytes of
       # memory whatever there is to read.

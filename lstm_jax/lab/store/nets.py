@@ -1,9 +1,9 @@
-"""Networks kept in a run folder.
+"""Networks kept in a run folder, as safetensors files.
 
 Of a row that is counted in sequences the network of whichever trial was solved
 first; of one in epochs that of the best epoch of each trial. The first trial of
 a row also keeps those along its way, from the start to its end (`.way`).
-Results do not depend on them.
+Results do not depend on them. The JSON files of earlier versions are read too.
 """
 
 import contextlib
@@ -12,11 +12,16 @@ from typing import cast
 
 import numpy as np
 
-from lstm_jax.lab.store import faults, files, seal, shape
+from lstm_jax.lab.store import faults, files, seal, shape, tensors
 from lstm_jax.lab.store.documents import Network, Way
 from lstm_jax.lab.store.folder import Folder
 
-_WAY = '.way'
+# Endings of the files of a trial, those of earlier versions last.
+NETWORK, WAY = '.safetensors', '.way.safetensors'
+_EARLIER, _EARLIER_WAY = '.json', '.way'
+ENDINGS = (NETWORK, _EARLIER, WAY, _EARLIER_WAY)
+# Array path -> array, of a network.
+Arrays = dict[str, np.ndarray]
 
 
 def save(opened: Folder, trial: str, params: Mapping[str, np.ndarray]) -> None:
@@ -27,8 +32,10 @@ def save(opened: Folder, trial: str, params: Mapping[str, np.ndarray]) -> None:
     trial: the trial's id.
     params: path -> array.
   """
-  content = {'trial': trial, 'plan': opened.identity, **_plain(params)}
-  _publish(opened, f'{trial}.json', content)
+  facts = {'trial': trial, 'plan': opened.identity}
+  _publish(
+    opened, trial + NETWORK, tensors.sealed('net', facts, _float(params))
+  )
 
 
 def save_way(
@@ -43,25 +50,47 @@ def save_way(
     trial: the trial's id.
     networks: `(sequences seen, path -> array)` each, ascending.
   """
-  content = {
+  listed = list(networks)
+  facts = {
     'trial': trial,
     'plan': opened.identity,
-    'networks': [
-      {'sequences': seen, **_plain(params)} for seen, params in networks
-    ],
+    'sequences': [seen for seen, _ in listed],
   }
-  _publish(opened, f'{trial}{_WAY}', content)
+  arrays = {
+    f'{seen}/{name}': array
+    for seen, params in listed
+    for name, array in _float(params).items()
+  }
+  _publish(opened, trial + WAY, tensors.sealed('way', facts, arrays))
 
 
-def load_way(
-  opened: Folder, trial: str
-) -> list[tuple[int, dict[str, np.ndarray]]]:
+def load_way(opened: Folder, trial: str) -> list[tuple[int, Arrays]]:
   """`(sequences seen, path -> array)` each, [] where none are kept.
 
   Raises:
     Corrupt: the file is damaged.
   """
-  path = _folder(opened) / f'{trial}{_WAY}'
+  path = _folder(opened) / (trial + WAY)
+  try:
+    facts, arrays = tensors.unsealed('way', tensors.read(path), path)
+  except FileNotFoundError:
+    return _earlier_way(_folder(opened) / (trial + _EARLIER_WAY))
+  counts = facts.get('sequences')
+  networks: dict[int, Arrays] = {}
+  try:
+    networks = {int(seen): {} for seen in cast(list[int], counts)}
+    for name, array in arrays.items():
+      seen, _, inside = name.partition('/')
+      networks[int(seen)][inside] = array
+  except (TypeError, ValueError, KeyError) as error:
+    raise faults.Corrupt(
+      f'{faults.clean(path)}: not written by lstm_jax: {error!r}'
+    ) from error
+  return list(networks.items())
+
+
+def _earlier_way(path):
+  """`load_way` of a file of an earlier version."""
   try:
     data = files.read(path, start=b'{')
   except FileNotFoundError:
@@ -82,22 +111,35 @@ def take_over(opened: Folder, taken: Mapping[str, str]) -> None:
   for trial, old in taken.items():
     if old in held:
       save(opened, trial, held[old])
-      files.set_aside(_folder(opened) / f'{old}.json', opened.disk, 'old')
+      _set_aside(opened, old, NETWORK, _EARLIER)
     # One that is damaged is nobody's loss but the eye's.
     with contextlib.suppress(faults.Corrupt):
       if networks := load_way(opened, old):
         save_way(opened, trial, networks)
-        files.set_aside(_folder(opened) / f'{old}{_WAY}', opened.disk, 'old')
+        _set_aside(opened, old, WAY, _EARLIER_WAY)
+
+
+def _set_aside(opened, trial, *endings):
+  for ending in endings:
+    path = _folder(opened) / (trial + ending)
+    if path.exists():
+      files.set_aside(path, opened.disk, 'old')
 
 
 def names(opened: Folder) -> list[str]:
   """Ids of the trials whose networks are kept, sorted."""
-  ending = '.json'
-  found = files.names(_folder(opened), ending)
-  return [name.removesuffix(ending) for name in found]
+  held = files.names(_folder(opened))
+  return sorted(
+    {
+      name.removesuffix(ending)
+      for ending in (NETWORK, _EARLIER)
+      for name in held
+      if name.endswith(ending) and not name.endswith(WAY)
+    }
+  )
 
 
-def load(opened: Folder) -> dict[str, dict[str, np.ndarray]]:
+def load(opened: Folder) -> dict[str, Arrays]:
   """Trial id -> {path: array} of kept networks; damaged ones are left out."""
   networks = {}
   for name in names(opened):
@@ -106,53 +148,58 @@ def load(opened: Folder) -> dict[str, dict[str, np.ndarray]]:
   return networks
 
 
-def load_one(opened: Folder, trial: str) -> dict[str, np.ndarray]:
+def load_one(opened: Folder, trial: str) -> Arrays:
   """Path -> array of a trial's network; {} where none is kept or whole."""
-  path = _folder(opened) / f'{trial}.json'
   try:
+    return _loaded(opened, trial)
+  except (faults.StoreError, FileNotFoundError):
+    return {}
+
+
+def _loaded(opened, trial):
+  """`load_one`; raises for what is damaged or another's."""
+  path = _folder(opened) / (trial + NETWORK)
+  try:
+    facts, arrays = tensors.unsealed('net', tensors.read(path), path)
+  except FileNotFoundError:
+    path = path.with_name(trial + _EARLIER)
     data = files.read(path, start=b'{')
     content = cast(Network, seal.unseal_json('net', data, path))
     shape.check_net(content, path)
-  except (faults.StoreError, FileNotFoundError):
-    return {}
-  try:
-    if content['trial'] == trial and content['plan'] == opened.identity:
-      return _arrays(content)
-  except (ValueError, TypeError, KeyError, AttributeError):
-    pass  # sealed, but no net
-  return {}
+    facts, arrays = {**content}, _arrays(content)
+  if facts.get('trial') != trial or facts.get('plan') != opened.identity:
+    raise faults.Corrupt(f'{faults.clean(path)}: of another trial or plan')
+  return arrays
 
 
-def _publish(opened, name, content):
+def _publish(opened, name, data):
   path = _folder(opened) / name
   files.make_directory(path.parent, opened.disk)
   files.clean(path.parent, opened.disk)
   try:
-    files.publish(path, seal.seal_json('net', content), disk=opened.disk)
+    files.publish(path, data, disk=opened.disk)
   except FileExistsError:
     pass
 
 
-def _plain(params):
-  """The arrays of a network as a sealed file holds them."""
-  return {
-    'params': {name: np.asarray(w).tolist() for name, w in params.items()},
-    # Lists say nothing of an array without elements.
-    'shapes': {name: list(np.shape(w)) for name, w in params.items()},
-  }
+def _float(params):
+  return {name: np.asarray(w, np.float32) for name, w in params.items()}
 
 
 def _arrays(content):
-  """Path -> array of a kept network."""
-  shapes = content.get('shapes', {})  # older nets have none
+  """Path -> array of a network that an earlier version has kept."""
+  shapes = content.get('shapes', {})  # the first had none
   arrays = {
     name: np.asarray(values, np.float32)
     for name, values in content['params'].items()
   }
-  return {
-    name: array.reshape(shapes.get(name, array.shape))
-    for name, array in arrays.items()
-  }
+  try:
+    return {
+      name: array.reshape(shapes.get(name, array.shape))
+      for name, array in arrays.items()
+    }
+  except (ValueError, TypeError, AttributeError) as error:
+    raise faults.Corrupt(f'shapes are not those of arrays: {error}') from error
 
 
 def _folder(opened):

@@ -7,7 +7,14 @@ room for a new run are kept as `<trial>.json.old`.
 import collections
 from collections.abc import Collection, Iterable, Mapping
 
-from lstm_jax.lab.store import faults, files, seal, sources, trial_records
+from lstm_jax.lab.store import (
+  faults,
+  files,
+  nets,
+  seal,
+  sources,
+  trial_records,
+)
 from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.folder import Folder, note
 
@@ -74,11 +81,10 @@ def set_aside(folder: Folder, trials: Iterable[str], why: str) -> None:
 def _set_aside(folder, trial, part):
   """The names that files of a trial have now that stood in its way."""
   place = folder.path / part
-  names = files.names(place, '.json') + files.names(place, '.way')
   return [
     files.set_aside(place / name, folder.disk, 'old').name
-    for name in names
-    if name.startswith(trial)
+    for name in files.names(place)
+    if name.startswith(trial) and name.endswith(nets.ENDINGS)
   ]
 
 

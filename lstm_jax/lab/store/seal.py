@@ -56,7 +56,7 @@ def unseal(data: bytes, name: str | Path, schema: int = SCHEMA) -> bytes:
     raise Corrupt(f'{name}: {len(payload)} bytes where it says {length}')
   if hashlib.sha256(head + payload).digest() != digest:
     raise Corrupt(f'{name}: the checksum does not match')
-  _check_schema(found, schema, name)
+  check_schema(found, schema, name)
   return payload
 
 
@@ -111,11 +111,12 @@ def unseal_json(
       return older[found](content)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
       raise Corrupt(f'{name}: not a {kind} of lstm_jax: {error!r}') from error
-  _check_schema(found, schema_of(kind), name)
+  check_schema(found, schema_of(kind), name)
   return content
 
 
-def _check_schema(found, schema, name):
+def check_schema(found: int, schema: int, name: str | Path) -> None:
+  """Raises `Refused` where a file is of another version than is read."""
   if found != schema:
     raise Refused(
       f'{name}: written with schema {found}, this lstm_jax reads {schema};'

@@ -8,9 +8,10 @@ import pytest
 from lstm_jax.lab.data import _sounds
 from lstm_jax.lab.data.esc10 import esc10
 from lstm_jax.lab.data.files import prepared as prepared_lib
-from lstm_jax.lab.data.files.errors import Source
+from lstm_jax.lab.data.files.errors import BadData, Source
 from lstm_jax.lab.data.urban_sound import urban_sound
 from lstm_jax.lab.plan import catalog
+from tests import tiny_sets
 from tests.sound_collection import CLASSES, OPTIONS, Collection, longer
 
 DATA = os.environ.get('LSTM_JAX_DATA')
@@ -49,6 +50,21 @@ def test_seeds_share_what_no_seed_changes(use):
   assert data.pool(0).examples.inputs is data.pool(1).examples.inputs
   data = urban_sound(**OPTIONS, scale='standard', fold=2)
   assert data.pool(0).examples.inputs is data.pool(1).examples.inputs
+
+
+@pytest.mark.parametrize('scale', ['pcm', 'standard'])
+def test_a_file_is_heard_as_a_sound_of_the_set(use, scale):
+  held = use()
+  data = urban_sound(**OPTIONS, scale=scale)
+  pool = data.pool(1)
+  record = held.splits['fold2'][3]
+  content = tiny_sets.wav(record['samples'], record['rate'])
+  inputs, (length,) = data.encoder.encode('a.wav', content, pool)
+  place = len(held.splits['fold1']) + 3
+  assert length == pool.examples.lengths[place] == inputs.shape[1]
+  assert np.array_equal(inputs[0], pool.examples.inputs[place, :length])
+  with pytest.raises(BadData, match=r'a\.wav: no RIFF'):
+    data.encoder.encode('a.wav', b'<html>', pool)
 
 
 def test_standards_are_of_the_training_part_alone(use):

@@ -12,7 +12,7 @@ import pytest
 from lstm_jax.lab.data import _ranks, _text
 from lstm_jax.lab.data import imdb as imdb_module
 from lstm_jax.lab.data.files import prepared as prepared_lib
-from lstm_jax.lab.data.files.errors import Source
+from lstm_jax.lab.data.files.errors import BadData, Source
 from lstm_jax.lab.data.imdb import imdb
 from lstm_jax.lab.plan import catalog
 
@@ -188,6 +188,26 @@ def test_levels_see_words_and_are_kept(reviews):
   assert levels['naive Bayes']['accuracy'] == 1
   assert levels['logistic regression on words']['accuracy'] == 1
   assert data.levels(data.pool(0)) == levels
+
+
+def test_a_text_is_read_as_a_review(reviews):
+  held = Reviews()
+  for mask in (False, True):
+    data = imdb(length=6, mask=mask)
+    pool = data.pool(0)
+    record = held.splits['train'][0]
+    ids, lengths = data.encoder.encode('a.txt', record['text'], pool)
+    assert data.encoder.endings == ('.txt',)
+    same = (pool.examples.inputs == ids).all(1)
+    assert same.any() and ids.shape == (1, 6)
+    if mask:
+      assert set(pool.examples.lengths[same]) == set(lengths)
+  for content, words in (
+    (b'caf\xe9', 'not UTF-8 text at byte 3'),
+    (b' ', 'em'),
+  ):
+    with pytest.raises(BadData, match=f'a.txt: is {words}'):
+      data.encoder.encode('a.txt', content, pool)
 
 
 def test_options_are_in_the_catalog():

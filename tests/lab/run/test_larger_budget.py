@@ -1,12 +1,11 @@
 """A trial that has spent its budget goes on under a larger one, bit for bit."""
 
-import json
 import shutil
 
 import pytest
 
 from experiments import sweep
-from lstm_jax.lab.store import trial_records
+from lstm_jax.lab.store import nets, trial_records
 from lstm_jax.lab.store.folder import open_folder
 
 # Of two seeds one is solved within none of these budgets; networks are kept.
@@ -50,13 +49,16 @@ def results(out):
   assert not problems
   curves = [record['curves'] for record in records.values()]
   ways = [
-    json.loads(path.read_bytes())['content']['networks']
-    for path in sorted((out / 'nets').glob('*.way'))
+    way
+    for trial in sorted(folder.trials)
+    if (way := nets.load_way(folder, trial))
   ]
   ((first, *_, last),) = ways
-  assert (first['sequences'], last['sequences']) == (0, LARGE)
+  assert (first[0], last[0]) == (0, LARGE)
   assert len(curves) == 3
-  ends = first['params'], last['params']
+  ends = [
+    {name: w.tolist() for name, w in one[1].items()} for one in (first, last)
+  ]
   return trial_records.results_digest(folder), curves, ends
 
 

@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from experiments import report, sweep
+from experiments import predict, report, sweep
+from lstm_jax.lab.run import kept
 from lstm_jax.lab.store import faults, trial_records
 from lstm_jax.lab.store.folder import open_folder
 from tests import own_data
@@ -116,7 +117,7 @@ def test_a_report_needs_no_file(compared, monkeypatch, tmp_path):
     ('step_target', 'test_loss', 'ridge regression on a step alone'),
   ],
 )
-def test_tables_of_every_kind(asked, metric, level, tmp_path):
+def test_tables_of_every_kind(asked, metric, level, tmp_path, capsys):
   path = own_data.csv(tmp_path / 'mine.csv', asked=asked, split=True)
   out = tmp_path / 'run'
   assert run(path, out, '--cell=srn', seeds=1) == 0
@@ -136,9 +137,29 @@ def test_tables_of_every_kind(asked, metric, level, tmp_path):
     assert np.sum(details['confusion']) == steps[tested].sum()
   assert details['facts']['parts'].endswith('as the file says')
   assert 'x, y' in details['facts']['data']
+  # A table of the same features in another order, and whatever else.
+  head, *rest = own_data.lines(asked)
+  turned = [
+    ','.join([a, t, y, x, '?']) for a, t, x, y, _ in map(_split, [head, *rest])
+  ]
+  turned[0] = 'id,time,y,x,remark'
+  new = own_data.csv(tmp_path / 'new.csv', turned)
+  found = answers(capsys, out, f'--data={new}')
+  if asked.startswith('step_'):
+    assert len(found) == steps.sum()
+  else:
+    assert [row[0] for row in found] == [f's{i}' for i in range(24)]
+  before = answers(capsys, out, f'--data_dir={tmp_path}')
+  place = {int(row[0]): row for row in before if not asked.startswith('step')}
+  for i, row in place.items():
+    assert row[2:] == found[i][1:]
 
 
-def test_sounds(tmp_path, monkeypatch):
+def _split(line):
+  return line.split(',')[:5]
+
+
+def test_sounds(tmp_path, monkeypatch, capsys):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
   place = own_data.sounds(tmp_path / 'birds')
   out = tmp_path / 'run'
@@ -153,6 +174,14 @@ def test_sounds(tmp_path, monkeypatch):
   (setting,) = opened.trials.values()
   assert setting.task == 'sounds:birds'
   assert dict(setting.task_options)['inputs'].startswith('12x4s-')
+  tested = answers(capsys, out, f'--data_dir={tmp_path}')
+  heard = answers(capsys, out, f'--data={place / "low"}')
+  assert [row[0] for row in heard] == [f'{i}.wav' for i in range(6)]
+  of_low = [row for row in tested if row[1] == 'low']
+  assert of_low and {tuple(row[2:]) for row in of_low} <= {
+    tuple(row[1:]) for row in heard
+  }
+  assert len(answers(capsys, out, f'--data={place / "low" / "3.wav"}')) == 1
 
 
 @pytest.mark.parametrize(
@@ -211,6 +240,81 @@ def test_names_are_those_that_a_table_bears(tmp_path, capsys):
   long = moved.rename(path.with_name('x' * 90 + '.npz'))
   assert run(long, tmp_path / 'run', '--dry_run') == 2
   assert 'at most 80 characters is needed' in capsys.readouterr().err
+
+
+def answers(capsys, *words):
+  """Rows of the answers that `predict` gives, without their headings."""
+  capsys.readouterr()
+  assert predict.main(['predict', *map(str, words), '--count=999']) == 0
+  said = capsys.readouterr().out
+  return [line.split() for line in said.partition('\n\n')[2].splitlines()[1:]]
+
+
+def test_a_network_answers_its_test_part_and_the_same_sequences_anew(
+  compared, tmp_path, capsys
+):
+  out, path = compared
+  tested = answers(capsys, out, f'--data_dir={path.parent}')
+  assert [row[0] for row in tested] == ['2', '5', '10', '17']
+  where = [int(row[0]) for row in tested]
+  new = own_data.npz(
+    tmp_path / 'new.npz',
+    inputs=own_data.joined(own_data.inputs()[where], own_data.lengths()[where]),
+    lengths=own_data.lengths()[where],
+    targets=None,
+  )
+  # Without the file that it was trained on.
+  answered = answers(capsys, out, f'--data={new}')
+  assert [row[1:] for row in answered] == [row[2:] for row in tested]
+  held = kept.load(out)
+  assert held.task.num_inputs == 2 and held.task.classes == ('0', '1')
+
+
+@pytest.mark.parametrize(
+  ('make', 'code', 'words'),
+  [
+    (lambda place: '', 2, 'mine.npz is not in .: say --data_dir=FOLDER'),
+    (lambda place: f'--data={place / "a.txt"}', 65, 'must be a .npz, as what'),
+    (
+      lambda place: (
+        '--data='
+        + str(own_data.npz(place / 'a.npz', inputs=own_data.inputs()[..., :1]))
+      ),
+      65,
+      'has 1 features a step; the network takes 2',
+    ),
+    (
+      lambda place: (
+        '--data='
+        + str(own_data.npz(place / 'a.npz', inputs=own_data.inputs() * np.nan))
+      ),
+      65,
+      'inputs must be finite',
+    ),
+    (
+      lambda place: '--data=' + str(own_data.npz(place / 'a.npz', inputs=None)),
+      65,
+      'has no array inputs',
+    ),
+    (
+      lambda place: (
+        own_data.npz(place / 'mine.npz', inputs=own_data.inputs(1)),
+        f'--data_dir={place}',
+      )[1],
+      2,
+      'is not what the network was trained on: it has changed',
+    ),
+  ],
+)
+def test_what_a_network_cannot_be_asked(
+  make, code, words, compared, tmp_path, capsys, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  out, _ = compared
+  flag = make(tmp_path)
+  assert predict.main(['predict', str(out), *filter(None, [flag])]) == code
+  said = capsys.readouterr()
+  assert said.out == '' and said.err.count('\n') == 1 and words in said.err
 
 
 def test_the_plan_says_what_the_file_is(compared):

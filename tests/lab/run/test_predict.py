@@ -8,6 +8,7 @@ from lstm_jax.lab.report import trace
 from lstm_jax.lab.store import nets
 from lstm_jax.lab.store.folder import create_or_open
 from lstm_jax.lab.store.setting import entry_of
+from tests import sound_collection, tiny_sets
 from tests.fake_sweep import QUICK
 from tests.lab.plan.test_plan import made
 from tests.lab.store.test_nets import net
@@ -154,3 +155,39 @@ def test_files_that_do_not_fit(sine, name, data, said, tmp_path, capsys):
   assert predict.main(['predict', str(sine.path), f'--data={path}']) == 2
   err = capsys.readouterr().err
   assert said in err and err.count('\n') == 1
+
+
+def test_a_sound_is_answered(tmp_path, capsys, monkeypatch):
+  import jax
+
+  from lstm_jax.lab.data.files import prepared
+  from lstm_jax.lab.plan import flags
+  from lstm_jax.lab.run import groups
+  from lstm_jax.training.loop import named
+
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  held = sound_collection.Collection()
+  monkeypatch.setattr(prepared, 'load', lambda *given, **more: held)
+  line = '--task=urban_sound --cell=srn --hidden=3 --seeds=1 --set=task.rate='
+  line += f'{sound_collection.RATE} --set=task.split=official --window=20'
+  (setting,) = made(f'{line} --set=task.features=log_mel').trials
+  _, trainer = groups.builder(flags.Run())(setting)
+  params = dict(named(trainer.model.init(jax.random.key(3))))
+  opened = kept(tmp_path / 'run', setting, params)
+  record = held.splits['fold1'][0]  # of the test part
+  sound = tmp_path / 'a.wav'
+  sound.write_bytes(tiny_sets.wav(record['samples'], record['rate']))
+  answers = []
+  for word in ('--count=1', f'--data={sound}'):
+    assert predict.main(['predict', str(opened.path), word]) == 0
+    answers.append(capsys.readouterr().out.split()[-1])
+  assert answers[1] in sound_collection.CLASSES
+  for name, content, code, said in (
+    ('a.txt', b'', 2, 'must end in .npy or .csv or .wav or .ogg or .flac'),
+    ('b.wav', b'RIFF', 65, 'b.wav: no RIFF WAVE file'),
+  ):
+    (tmp_path / name).write_bytes(content)
+    words = ['predict', str(opened.path), f'--data={tmp_path / name}']
+    assert predict.main(words) == code
+    err = capsys.readouterr().err
+    assert said in err and err.count('\n') == 1

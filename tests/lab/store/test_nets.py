@@ -1,15 +1,17 @@
 """Solved nets kept in a run folder, and a sequence looked at step by step."""
 
 import functools
+import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors
 
 from lstm_jax.lab.plan import catalog
 from lstm_jax.lab.report import trace
-from lstm_jax.lab.store import faults, nets, seal
+from lstm_jax.lab.store import faults, nets, seal, tensors
 from lstm_jax.lab.store.folder import create_or_open, open_folder
 from lstm_jax.ops import prng
 from lstm_jax.ops.arrays import dense
@@ -17,6 +19,7 @@ from lstm_jax.ops.prng import Key
 from lstm_jax.ops.unroll import unroll
 from tests.fake_sweep import QUICK, make_plan
 from tests.gradients import cheap_jit, random_net
+from tests.hostile import sealed
 from tests.lab.plan.test_plan import made
 
 # What is planned, and the sizes of what goes on: inputs, outputs, cells, gates.
@@ -183,28 +186,55 @@ def test_what_is_damaged_or_foreign_is_left_out(opened):
   for name in 'abcd':
     nets.save(opened, name, written)
   folder = opened.path / 'nets'
-  path = folder / 'a.json'
+  path = folder / 'a.safetensors'
   whole = path.read_bytes()
-  digit = whole.index(b'0.', whole.index(b'params')) + 2
+  facts, arrays = tensors.unsealed('net', whole, path)
   for bad in (
     whole[:-1],
     b'',
-    whole[:digit] + bytes([whole[digit] ^ 1]) + whole[digit + 1 :],
-    seal.seal_json('record', seal.unseal_json('net', whole, path)),
-    seal.seal_json('net', seal.unseal_json('net', whole, path), schema=99),
+    whole[:-1] + bytes([whole[-1] ^ 1]),
+    tensors.sealed('way', facts, arrays),
+    whole.replace(b'schema', b'schemA', 1),
   ):
     path.write_bytes(bad)
     assert list(nets.load(opened)) == ['b', 'c', 'd']
   path.write_bytes(whole)
   # Of another trial, of another plan, half written by a process that died.
-  (folder / 'b.json').write_bytes(whole)
-  content = seal.unseal_json('net', (folder / 'c.json').read_bytes(), path)
-  other = seal.seal_json('net', {**content, 'plan': 'another'})
-  (folder / 'c.json').write_bytes(other)
-  (folder / '.e.json.tmp').write_bytes(whole[:9])
-  (folder / '.e.json').write_bytes(whole)
+  (folder / 'b.safetensors').write_bytes(whole)
+  other = tensors.sealed('net', facts | {'plan': 'another'}, arrays)
+  (folder / 'c.safetensors').write_bytes(other)
+  (folder / '.e.safetensors.tmp').write_bytes(whole[:9])
+  (folder / '.e.safetensors').write_bytes(whole)
   assert nets.names(opened) == ['a', 'b', 'c', 'd']
   assert list(nets.load(opened)) == ['a', 'd']
+
+
+def test_other_programs_read_it(opened):
+  _, _, cell = planned('lstm')
+  _, written = net(cell)
+  nets.save(opened, 'a', written)
+  path = opened.path / 'nets' / 'a.safetensors'
+  with safetensors.safe_open(path, 'numpy') as file:
+    assert {*file.keys()} == {*written}
+    np.testing.assert_array_equal(file.get_tensor('w_h'), written['w_h'])
+    assert json.loads(file.metadata()['lstm_jax'])['trial'] == 'a'
+  # The same network is the same file.
+  assert path.read_bytes() == tensors.sealed(
+    'net', {'trial': 'a', 'plan': opened.identity}, written
+  )
+
+
+def test_nets_of_earlier_versions_are_read(opened):
+  _, _, cell = planned('lstm')
+  _, written = net(cell)
+  sealed.earlier_net(opened, 'a', written)
+  nets.save(opened, 'b', written)
+  assert nets.names(opened) == ['a', 'b']
+  same(nets.load(opened)['a'], written)
+  # What is taken over has the form of today.
+  nets.take_over(opened, {'c': 'a'})
+  assert nets.names(opened) == ['b', 'c']
+  same(nets.load_one(opened, 'c'), written)
 
 
 def test_a_weight_that_is_missing_is_named():
@@ -227,7 +257,7 @@ def test_the_networks_along_a_way_come_back(opened):
     same(kept, {name: params[name] for name in kept})
   # They are no solved networks.
   assert nets.names(opened) == [] and nets.load(opened) == {}
-  path = opened.path / 'nets' / 'a.way'
+  path = opened.path / 'nets' / 'a.way.safetensors'
   whole = path.read_bytes()
   nets.save(opened, 'a', way[2][1])
   nets.take_over(opened, {'b': 'a'})
@@ -235,8 +265,35 @@ def test_the_networks_along_a_way_come_back(opened):
   path.write_bytes(whole[:-9])
   with pytest.raises(faults.Corrupt):
     nets.load_way(opened, 'a')
-  content = seal.unseal_json('net', whole, path)
-  content['networks'][1]['params'] = {'w': [[1.0], 'x']}
+  facts, arrays = tensors.unsealed('way', whole, path)
+  for counts in ([0, 16], 'x', None, [[]]):
+    path.write_bytes(
+      tensors.sealed('way', facts | {'sequences': counts}, arrays)
+    )
+    with pytest.raises(faults.Corrupt, match='not written by lstm_jax'):
+      nets.load_way(opened, 'a')
+
+
+def test_a_way_of_earlier_versions_is_read(opened):
+  _, _, cell = planned('srn')
+  _, params = net(cell)
+  nets.save(opened, 'b', params)  # makes the place
+  networks = [
+    {
+      'sequences': seen,
+      'params': {name: w.tolist() for name, w in params.items()},
+      'shapes': {name: list(w.shape) for name, w in params.items()},
+    }
+    for seen in (0, 9)
+  ]
+  content = {'trial': 'a', 'plan': opened.identity, 'networks': networks}
+  path = opened.path / 'nets' / 'a.way'
+  path.write_bytes(seal.seal_json('net', content))
+  back = nets.load_way(opened, 'a')
+  assert [seen for seen, _ in back] == [0, 9]
+  same(back[1][1], params)
+  assert nets.names(opened) == ['b']
+  networks[1]['params'] = {'w': [[1.0], 'x']}
   path.write_bytes(seal.seal_json('net', content))
   with pytest.raises(faults.Corrupt, match='params/w'):
     nets.load_way(opened, 'a')

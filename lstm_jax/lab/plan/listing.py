@@ -6,6 +6,7 @@ from lstm_jax.lab.plan import (
   estimate,
   grid,
   outside,
+  own_data,
   values,
 )
 from lstm_jax.lab.plan.plan import Plan
@@ -29,11 +30,7 @@ def everything() -> str:
         lines += item(name, f'broken: {why}')
         continue
       lines += item(name, entry.summary)
-      for option in entry.options.values():
-        default = values.written(option.name, option.default)
-        lines += item(
-          f'  {one}.{option.name}={default}', values.allowed(option), 4
-        )
+      lines += _options(one, entry)
       for number, default in entry.numbers.items():
         what = 'a number' if number != 'length' else 'an integer'
         if number.endswith('_bias'):
@@ -42,6 +39,8 @@ def everything() -> str:
           f'  {one}.{number}={values.written(number, default)}', what, 4
         )
     lines += _declared(one, kind)
+    if kind == 'datasets':
+      lines += _own_data(one, kind)
     lines.append('')
   lines += [
     'Also path/to/file.py:factory and package.module:factory, see '
@@ -78,6 +77,25 @@ def _declared(role, kind):
     except catalog.Broken as why:
       text = f'broken: {why}'
     lines += item(head, f'{text} (of {one.package})')
+  return lines
+
+
+def _options(role, entry):
+  lines = []
+  for option in entry.options.values():
+    default = values.written(option.name, option.default)
+    lines += item(
+      f'  {role}.{option.name}={default}', values.allowed(option), 4
+    )
+  return lines
+
+
+def _own_data(role, kind):
+  """Data of one's own, see docs/data.md."""
+  lines = []
+  for name, example in own_data.EXAMPLES.items():
+    entry = catalog.describe(kind, example)
+    lines += item(name, entry.summary) + _options(role, entry)
   return lines
 
 

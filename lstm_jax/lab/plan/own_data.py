@@ -31,6 +31,11 @@ SAYS = (
   'data of your own: a .npz, a .csv, or a folder of sounds in class folders'
 )
 DIGESTS = ('inputs', 'targets', 'split')
+# What `--list` calls the forms -> a task of each.
+EXAMPLES = {
+  f'FILE.npz, FILE.csv, {TFDS}NAME': 'FILE.npz',
+  'FOLDER of sounds': f'{SOUNDS}FOLDER',
+}
 _LONGEST = 80  # characters of a name
 _INFO = 'dataset_info.json'
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -10,10 +11,16 @@ from experiments import predict, report, sweep
 from lstm_jax.lab.run import kept
 from lstm_jax.lab.store import faults, trial_records
 from lstm_jax.lab.store.folder import open_folder
-from tests import own_data
+from tests import own_data, prepared_sets
 
 # Of everything the least: programs are shared by all tests of this file.
 SMALL = '--budget=2 --hidden=2 --set=learner.kernel=xla'.split()
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+  """Without figures, which are another test's."""
+  monkeypatch.setitem(sys.modules, 'matplotlib', None)
 
 
 def run(task, out, *more, seeds=2):
@@ -117,7 +124,7 @@ def test_a_report_needs_no_file(compared, monkeypatch, tmp_path):
     ('step_target', 'test_loss', 'ridge regression on a step alone'),
   ],
 )
-def test_tables_of_every_kind(asked, metric, level, tmp_path, capsys):
+def test_tables_of_every_kind(asked, metric, level, tmp_path, capsys, undrawn):
   path = own_data.csv(tmp_path / 'mine.csv', asked=asked, split=True)
   out = tmp_path / 'run'
   assert run(path, out, '--cell=srn', seeds=1) == 0
@@ -159,7 +166,7 @@ def _split(line):
   return line.split(',')[:5]
 
 
-def test_sounds(tmp_path, monkeypatch, capsys):
+def test_sounds(tmp_path, monkeypatch, capsys, undrawn):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
   place = own_data.sounds(tmp_path / 'birds')
   out = tmp_path / 'run'
@@ -322,3 +329,23 @@ def test_the_plan_says_what_the_file_is(compared):
   plan = json.loads((out / 'plan.json').read_text('utf-8'))
   text = json.dumps(plan)
   assert '"mine.npz": "inputs 24x' in text
+
+
+@pytest.mark.slow
+def test_what_tfds_has_prepared_is_named(tmp_path, capsys, undrawn):
+  splits = {'train': prepared_sets.walks(16), 'test': prepared_sets.walks(6, 1)}
+  prepared_sets.prepare(tmp_path / 'data', prepared_sets.WALKS, splits)
+  out = tmp_path / 'run'
+  place = f'--data_dir={tmp_path / "data"}'
+  assert run('tfds:mine', out, '--cell=srn', place, seeds=1) == 0
+  opened = open_folder(out)
+  (setting,) = opened.trials.values()
+  assert setting.task == 'tfds:mine:1.0.0'
+  ((_, record),) = trial_records.read_records(opened)[0].items()
+  assert record['metrics']['test_total'] == 6
+  assert record['details']['classes'] == ['down', 'up']
+  assert len(answers(capsys, out, place)) == 6
+  # By its folder it is the same.
+  home = tmp_path / 'data' / 'mine'
+  assert run(home, out, '--cell=srn', seeds=1) == 0
+  assert 'Nothing left to do' in capsys.readouterr().out

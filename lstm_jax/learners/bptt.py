@@ -17,6 +17,9 @@ from lstm_jax.ops.unroll import unroll
 from lstm_jax.types import Cell, Episode, Judgement, Learner, Params, Task
 
 NUMBERS = {'learning_rate': 0.1}
+PROVIDES = {
+  'exact_gradient': {'window': None, 'optimizer': 'sgd', 'restart': 'never'}
+}
 # The arrays of the forward pass are as long as the longest sequence.
 STATIC = ('length',)
 

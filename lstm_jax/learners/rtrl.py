@@ -19,6 +19,9 @@ NEEDS = {
     {'cut': 'activations'},
   ),
 }
+PROVIDES = {
+  'exact_gradient': {'update': 'sequence', 'cut': 'none', 'optimizer': 'sgd'}
+}
 NUMBERS = {'learning_rate': 0.1}
 
 

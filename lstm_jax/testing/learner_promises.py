@@ -102,7 +102,7 @@ def check_learner(
   if 'length' in getattr(module, 'STATIC', ()):
     how.setdefault('length', length)
   if exact is None:
-    exact = 'exact_gradient' in getattr(module, 'PROVIDES', ())
+    exact = _claims_exactness(factory, module, how)
   if isinstance(factory, Learner):
     learner = factory
   elif callable(factory) and not inspect.isclass(factory):
@@ -124,6 +124,17 @@ def check_learner(
     tuple(own), exact, traced, run, jax.jit(learner.update),
   )  # fmt: skip
   return hold(f'learner {name}', LEARNER_PROMISES, subject, without, raises)
+
+
+def _claims_exactness(factory, module, options):
+  """Tells whether PROVIDES names the exact gradient under these options."""
+  provides = getattr(module, 'PROVIDES', ())
+  if 'exact_gradient' not in provides or not callable(factory):
+    return False
+  parameters = inspect.signature(factory).parameters.values()
+  full = {one.name: one.default for one in parameters} | dict(options)
+  condition = provides['exact_gradient'] if isinstance(provides, dict) else {}
+  return all(full[name] == value for name, value in condition.items())
 
 
 def _default_task():

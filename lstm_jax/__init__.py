@@ -103,6 +103,7 @@ _NAMES = {
   'load': 'lab.run.kept',
   'Kept': 'lab.run.kept',
   # A network on one sequence, and the error that flows back in it.
+  'draw_sequence': 'training.drawn_sequence',
   'unroll': 'ops.unroll',
   'error_by_lag': 'analysis.gradient_flow',
   'error_size': 'analysis.gradient_flow:size',
@@ -199,6 +200,7 @@ if TYPE_CHECKING:
   from lstm_jax.tasks.temporal_order import temporal_order as temporal_order
   from lstm_jax.tasks.trigger import trigger as trigger
   from lstm_jax.tasks.two_sequence import two_sequence as two_sequence
+  from lstm_jax.training.drawn_sequence import draw_sequence as draw_sequence
   from lstm_jax.training.train import train as train
   from lstm_jax.training.train_result import Progress as Progress
   from lstm_jax.training.train_result import TrainResult as TrainResult

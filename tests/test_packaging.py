@@ -71,7 +71,7 @@ def test_the_layer_needs_jax_and_numpy():
     '  try:\n'
     '    getattr(lj, name)\n'
     '  except ModuleNotFoundError as error:\n'
-    '    needs = ("learners.", "training.train", "lab.", "nn.flax_modules")\n'
+    '    needs = ("learners.", "training.", "lab.", "nn.flax_modules")\n'
     '    assert where.startswith(needs), name\n'
     '    assert "pip install \'lstm_jax[" in str(error), error\n'
     'cell = lj.lstm(num_inputs=3, num_outputs=0, hidden=4)\n'

@@ -41,7 +41,7 @@ def transformation(
 
   Raises:
     ValueError: an unknown name, what is no transformation, one that wants more
-      than gradients and weights.
+      than gradients and weights or draws random numbers.
   """
   if not has_own_rate(optimizer):
     if optimizer not in OPTIMIZERS:
@@ -60,10 +60,10 @@ def transformation(
   optimizer = optax.with_extra_args_support(optimizer)
   norm = jax.ShapeDtypeStruct((), np.float32)
   try:
-    jax.eval_shape(
+    state = jax.eval_shape(
       lambda w, norm: optimizer.update(
         w, optimizer.init(w), w, error_norm=norm
-      ),
+      )[1],
       like,
       norm,
     )
@@ -73,4 +73,10 @@ def transformation(
       'optimizer: a rule gives it gradients, weights and error_norm, and '
       f'this transformation fails on them: {type(error).__name__}: {why}'
     ) from error
+  for leaf in jax.tree.leaves(state):
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+      raise ValueError(
+        'optimizer: its state holds a random key, which is the same for every '
+        'seed and cannot be kept: no noise is drawn from there'
+      )
   return optimizer

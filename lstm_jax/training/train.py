@@ -53,9 +53,10 @@ def train(
     seeds: n for 0, ..., n - 1, or the seeds themselves, from 0 to 2**31 - 1.
     max_sequences: training sequences that a trial may be shown.
     learning_rate: alpha; None: the learner's default.
-    optimizer: an option of gradient rules: 'sgd', 'adam', 'rmsprop' with this
-      learning rate, or any `GradientTransformation` of optax, which has its
-      own; every seed has its own state of it. None: the learner's default.
+    optimizer: an option of gradient rules: 'sgd', 'adam', 'rmsprop' or
+      'normalised' with this learning rate, or any `GradientTransformation` of
+      optax, which has its own; every seed has its own state of it. None: the
+      learner's default.
     numbers: name -> value of what cell and learner take when weights are drawn,
       as `{'forget_bias': 1.0}`; a bias that is None is drawn too.
     task_options, cell_options, learner_options: keywords of the factories.

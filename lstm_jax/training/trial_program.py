@@ -200,7 +200,7 @@ def _remembered(parts, length, dtype, device):
   del dtype  # belongs to what is remembered
   task, cell, learner = parts
   of_task = _call('task', task, Task)
-  of_length = _length_of(of_task, length)
+  of_length = length_of(of_task, length)
   of_cell = _call('cell', cell, Cell, of_task.num_inputs, of_task.num_outputs)
   for name in ('num_inputs', 'num_outputs'):
     own, wanted = getattr(of_cell, name), getattr(of_task, name)
@@ -240,8 +240,13 @@ def _call(role, wanted, kind, *args, **more):
   return made
 
 
-def _length_of(task, length):
-  """The task's T, which must be given where there is one."""
+def length_of(task: Task, length: int | None) -> int:
+  """The task's T, which must be given where there is one; else 1.
+
+  Raises:
+    ValueError: none is given to a task that needs one, one to a task that has
+      none, one that the task cannot have.
+  """
   try:
     has_none = task.longest(1) == task.longest(_FAR)
   except ValueError:

@@ -250,6 +250,8 @@ ADDING = lj.adding(**EASY)
     ({'optimizer': optax.sgd}, 'optimizer=<function sgd.* must be one of sgd'),
     ({'optimizer': optax.sgd(0.1)}, 'learning_rate=0.2 with an optimizer of'),
     ({'optimizer': optax.polyak_sgd(), 'learning_rate': None}, 'value'),
+    ({'optimizer': optax.add_noise(0.1, 0.5, jax.random.key(0)),
+      'learning_rate': None}, 'its state holds a random key'),
     ({'learner': lj.guess, 'optimizer': 'adam'}, 'learner guess takes none'),
     ({'learner_options': {'optimizer': 'adam'}, 'optimizer': 'sgd'}, 'twice'),
     ({'cell': lj.srn(3, 1)}, 'cell has num_inputs=3; the task has 2'),

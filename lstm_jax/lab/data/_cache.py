@@ -12,7 +12,6 @@ import json
 import math
 import os
 import stat
-import sys
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import TypedDict, cast
 
 import numpy as np
 
-from lstm_jax.lab.store import faults, files, places, seal
+from lstm_jax.lab.store import files, messages, places, seal
 from lstm_jax.lab.store.faults import StoreError
 
 _LONGEST = 2**20  # bytes of a list
@@ -82,8 +81,7 @@ def cached(
 
 
 def _not_kept(name, made, fault):
-  line = faults.clean(f'{name}: made, but not kept for next time: {fault}')
-  print(line, file=sys.stderr)
+  messages.tell(f'{name}: made, but not kept for next time: {fault}')
   return dict(made)
 
 

@@ -3,7 +3,6 @@
 Letters: N sounds, T stretches of the longest, F features.
 """
 
-import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ import numpy as np
 from lstm_jax.lab.data import _spectra
 from lstm_jax.lab.data.files import riff
 from lstm_jax.lab.data.files.errors import BadData
-from lstm_jax.lab.store import machine
+from lstm_jax.lab.store import machine, messages
 
 FULL_SCALE = 32768.0  # of a sample that is 1 in floating point
 _LINE_EVERY = 2.0  # seconds
@@ -115,10 +114,9 @@ def compute(prepared: Collection, recipe: _spectra.Recipe) -> Sounds:
       now = time.monotonic()
       if now - said > _LINE_EVERY or len(rows) == len(places):
         said = now
-        print(
+        messages.tell(
           f'{prepared.name}: features of {len(rows):,} of {len(places):,} '
-          f'sounds, {now - began:.0f} s',
-          file=sys.stderr,
+          f'sounds, {now - began:.0f} s'
         )
   finally:  # a stop waits for the sounds at hand, not for thousands
     threads.shutdown(cancel_futures=True)

@@ -151,6 +151,8 @@ def _is_absls(flag):
 class _Lines(logging.PythonFormatter):
   """Writes our messages as they are, and those of others as absl does."""
 
+  writes_lines = True
+
   def format(self, record):
     """The text of a record."""
     if hasattr(record, 'is_line'):

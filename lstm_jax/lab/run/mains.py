@@ -29,6 +29,19 @@ from lstm_jax.lab.data.files import errors
 from lstm_jax.lab.run import aborts, signals
 from lstm_jax.lab.store import files, machine
 from lstm_jax.lab.store.faults import DEBUG, Exit, StoreError, clean
+from lstm_jax.lab.store.messages import note, say
+
+__all__ = [
+  'Main',
+  'Output',
+  'guarded',
+  'is_process',
+  'listen',
+  'note',
+  'run',
+  'say',
+  'tell',
+]
 
 # Bytes of address space that NumPy, SciPy and a report take, and some to spare.
 _ROOM = 600 * 2**20
@@ -128,32 +141,6 @@ def guarded(name: str) -> Callable[[Main], Callable[..., int]]:
     return safe
 
   return decorate
-
-
-def say(name: str, *lines: object) -> None:
-  """Says what is wrong on stderr, each line behind the name of the command."""
-  _log('error', name, lines)
-
-
-def note(name: str, *lines: object) -> None:
-  """Says what is worth knowing, as `say`; `--verbosity=-2` hides it."""
-  _log('warning', name, lines)
-
-
-def _log(level, name, lines):
-  """Logs lines by absl where it has been set up, else prints them."""
-  if sys.stderr is None:  # closed, and then `print` would take stdout
-    return
-  absl = sys.modules.get('absl.logging')
-  handlers = absl.logging.root.handlers if absl and is_process() else ()
-  for line in lines:
-    text = f'{name}: {clean(line, keep=chr(10))}'
-    with contextlib.suppress(OSError, ValueError):
-      if absl and absl.get_absl_handler() in handlers:
-        log = getattr(absl.get_absl_logger(), level)
-        log('%s', text, extra={'is_line': True})
-      else:
-        print(text, file=sys.stderr, flush=True)
 
 
 def tell(*lines: object) -> None:

@@ -2,7 +2,6 @@
 
 import importlib
 import itertools
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 from lstm_jax.lab.report.figures import of_run
 from lstm_jax.lab.report.figures.scales import drawn_in
 from lstm_jax.lab.report.style import COLOURS
+from lstm_jax.lab.store import messages
 
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ def pictures(
   try:
     importlib.import_module('matplotlib')
   except ImportError:
-    print('No figure: matplotlib is not installed.', file=sys.stderr)
+    messages.tell('No figure: matplotlib is not installed.')
     return {}
   with drawn_in(of_run.STYLE):
     return of_run.as_files(draw(found, label), stem)

@@ -20,7 +20,6 @@ import fcntl
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +29,7 @@ from typing import NamedTuple, TypedDict, cast
 from lstm_jax.lab.data.files import archives, clips, faults, reviews, sources
 from lstm_jax.lab.data.files.errors import BadData, Missing
 from lstm_jax.lab.data.files.published import IMDB_ARCHIVE, PUBLISHED
-from lstm_jax.lab.store import files, machine, places, seal
+from lstm_jax.lab.store import files, machine, messages, places, seal
 from lstm_jax.lab.store.faults import StorageError, StoreError, Unusable, clean
 
 NAMES = tuple(PUBLISHED)
@@ -121,7 +120,7 @@ class Prepared(NamedTuple):
 
 def tell(line: str) -> None:
   """Prints a line of progress on stderr."""
-  print(line, file=sys.stderr, flush=True)
+  messages.tell(line)
 
 
 def load(

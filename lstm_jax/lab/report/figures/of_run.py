@@ -7,7 +7,6 @@ rows give the same bytes.
 
 import importlib
 import io
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from lstm_jax.lab.report.figures.length import num_lines, sequences_to_success
 from lstm_jax.lab.report.figures.scales import drawn_in
 from lstm_jax.lab.report.figures.window import success_over_window
 from lstm_jax.lab.report.summaries import Summary
-from lstm_jax.lab.store import files
+from lstm_jax.lab.store import files, messages
 from lstm_jax.lab.store.documents import Figures
 
 if TYPE_CHECKING:
@@ -58,15 +57,12 @@ def draw_all(
   drawn = drawable(summaries)
   if not drawn:
     if lines := num_lines(_with_length(summaries)):
-      print(
-        f'No figures of {lines} lines; the report has one a row.',
-        file=sys.stderr,
-      )
+      messages.tell(f'No figures of {lines} lines; the report has one a row.')
     return []
   try:
     importlib.import_module('matplotlib')
   except ImportError:
-    print('No figures: matplotlib is not installed.', file=sys.stderr)
+    messages.tell('No figures: matplotlib is not installed.')
     return []
   out_dir = Path(out_dir)
   files.make_directory(out_dir)

@@ -41,7 +41,8 @@ def train(
 
   Every seed is a trial of its own: its weights and its sequences follow from
   the seed alone. Trials run side by side in one compiled loop, which is
-  compiled once for equal arguments. Nothing is printed or written.
+  compiled once for equal arguments (an optimizer or a function that is made
+  anew is another one). Nothing is printed or written.
 
   Args:
     task: a `Task`, or a factory of one, as `lstm_jax.adding`.

@@ -28,10 +28,12 @@ class Wanted(NamedTuple):
   Attributes:
     value: a `Task`, `Cell`, `Learner` or a function.
     options: sorted `(keyword, value)` pairs for the function.
+    kinds: the types of their values: True is no 1.
   """
 
   value: object
   options: tuple[tuple[str, object], ...] = ()
+  kinds: tuple[type, ...] = ()
 
   @property
   def name(self) -> str:
@@ -162,7 +164,13 @@ def _wanted(
       f'{role} is a {type(value).__name__}; must be a {kind.__name__}, or a '
       'function that makes one'
     )
-  return Wanted(value, tuple(sorted(given.items(), key=lambda pair: pair[0])))
+  return _with_options(value, given)
+
+
+def _with_options(value, options):
+  """A `Wanted` of a factory and its options."""
+  pairs = tuple(sorted(options.items(), key=lambda pair: pair[0]))
+  return Wanted(value, pairs, tuple(type(one) for _, one in pairs))
 
 
 def _refuse_dataset():
@@ -185,7 +193,7 @@ def _with_optimizer(learner, optimizer):
   if 'optimizer' in options:
     raise ValueError('optimizer is given twice, also in learner_options')
   options['optimizer'] = optimizer
-  return Wanted(learner.value, tuple(sorted(options.items())))
+  return _with_options(learner.value, options)
 
 
 def _takes(function, name):

@@ -268,6 +268,13 @@ def test_refusals(changes, said):
     lj.train(**how)
 
 
+def test_a_number_of_another_type_is_not_taken_for_what_is_remembered():
+  how = dict(HOW, max_sequences=2, test_sequences=0, seeds=1)
+  lj.train(ADDING, lj.srn, lj.elman, cell_options={'hidden': 4}, **how)
+  with pytest.raises(ValueError, match='hidden=4.0 must be an integer'):
+    lj.train(ADDING, lj.srn, lj.elman, cell_options={'hidden': 4.0}, **how)
+
+
 def test_a_data_set_is_sent_to_the_sweep():
   noisy_sine = catalog.build('datasets', 'marked_product')
   with pytest.raises(ValueError, match='in epochs: lstm_jax.sweep'):

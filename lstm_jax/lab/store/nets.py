@@ -166,7 +166,10 @@ def _loaded(opened, trial):
     data = files.read(path, start=b'{')
     content = cast(Network, seal.unseal_json('net', data, path))
     shape.check_net(content, path)
-    facts, arrays = {**content}, _arrays(content)
+    with np.errstate(over='ignore'):  # what float32 cannot hold is found as inf
+      facts, arrays = {**content}, _arrays(content)
+    if not all(np.isfinite(one).all() for one in arrays.values()):
+      raise faults.Corrupt(f'{faults.clean(path)}: a weight is not finite')
   if facts.get('trial') != trial or facts.get('plan') != opened.identity:
     raise faults.Corrupt(f'{faults.clean(path)}: of another trial or plan')
   return arrays

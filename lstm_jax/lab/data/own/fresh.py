@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from lstm_jax.lab.data import _sounds, _spectra
-from lstm_jax.lab.data.files import audio
+from lstm_jax.lab.data.files import audio, riff
 from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.data.files.published import SOUND
 from lstm_jax.lab.data.own import arrays, scaling, sequences, table
@@ -22,6 +22,9 @@ from lstm_jax.lab.data.own.scaling import Scale
 from lstm_jax.lab.data.own.sequences import Sequences
 from lstm_jax.lab.store import files
 from lstm_jax.lab.store.faults import StoreError
+
+_LARGEST = 1e38  # of float32, about
+_LONGEST = 1e3 * riff.LONGEST  # ms of a stretch
 
 
 class Form(NamedTuple):
@@ -86,20 +89,22 @@ def _scale(held, what):
     *(np.array(held[what + name], np.float64) for name in ('mean', 'deviation'))
   )
   same = found.mean.ndim == 1 and found.mean.shape == found.deviation.shape
-  if not same or not (
-    np.isfinite(found.mean).all() and (found.deviation > 0).all()
-  ):
+  if not same or not (found.deviation > 0).all():
     raise ValueError(f'no {what}mean and deviation')
+  with np.errstate(over='ignore'):
+    reach = np.abs(found.mean) + np.abs(found.mean / found.deviation)
+  if not (reach < _LARGEST).all():
+    raise ValueError(f'{what}mean and deviation are no scale')
   return found
 
 
 def _recipe(sound):
-  return _spectra.recipe(
-    sound['features'],
-    float(sound['window']),
-    float(sound['hop']),
-    int(sound['rate']),
-  )
+  window, hop, rate = (float(sound[name]) for name in ('window', 'hop', 'rate'))
+  if not (0 < hop <= _LONGEST and 0 < window <= _LONGEST):
+    raise ValueError(f'window={window:g} with hop={hop:g} ms')
+  if not riff.RATES[0] <= rate <= riff.RATES[1]:
+    raise ValueError(f'rate={rate:g}')
+  return _spectra.recipe(sound['features'], window, hop, int(rate))
 
 
 def read(path: Path, form: Form) -> Sequences:

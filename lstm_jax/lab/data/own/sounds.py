@@ -7,6 +7,7 @@ import numpy as np
 
 from lstm_jax.lab.data import _sounds, _spectra
 from lstm_jax.lab.data._cache import cached
+from lstm_jax.lab.data.files import riff
 from lstm_jax.lab.data.files.errors import Source
 from lstm_jax.lab.data.own import dataset as dataset_lib
 from lstm_jax.lab.data.own import folder
@@ -63,6 +64,14 @@ def sounds(
     BadData: the file, and what is wrong with it or has changed.
   """
   del source
+  low, high = riff.RATES
+  if not low <= rate <= high:
+    raise ValueError(f'rate={rate} must be {low} to {high}')
+  if max(window, hop) > 1000 * riff.LONGEST:
+    raise ValueError(
+      f'window={window:g} with hop={hop:g}: no sound lasts longer than '
+      f'{riff.LONGEST:g} s'
+    )
   recipe = _spectra.recipe(features, window, hop, rate)
   held = folder.load(path)
   planned = {'inputs': inputs, 'targets': targets, 'split': split}

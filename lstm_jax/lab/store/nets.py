@@ -166,10 +166,7 @@ def _loaded(opened, trial):
     data = files.read(path, start=b'{')
     content = cast(Network, seal.unseal_json('net', data, path))
     shape.check_net(content, path)
-    with np.errstate(over='ignore'):  # what float32 cannot hold is found as inf
-      facts, arrays = {**content}, _arrays(content)
-    if not all(np.isfinite(one).all() for one in arrays.values()):
-      raise faults.Corrupt(f'{faults.clean(path)}: a weight is not finite')
+    facts, arrays = {**content}, _arrays(content)
   if facts.get('trial') != trial or facts.get('plan') != opened.identity:
     raise faults.Corrupt(f'{faults.clean(path)}: of another trial or plan')
   return arrays
@@ -192,10 +189,13 @@ def _float(params):
 def _arrays(content):
   """Path -> array of a network that an earlier version has kept."""
   shapes = content.get('shapes', {})  # the first had none
-  arrays = {
-    name: np.asarray(values, np.float32)
-    for name, values in content['params'].items()
-  }
+  with np.errstate(over='ignore'):  # what float32 cannot hold is found as inf
+    arrays = {
+      name: np.asarray(values, np.float32)
+      for name, values in content['params'].items()
+    }
+  if not all(np.isfinite(one).all() for one in arrays.values()):
+    raise faults.Corrupt('a weight is not finite')
   try:
     return {
       name: array.reshape(shapes.get(name, array.shape))

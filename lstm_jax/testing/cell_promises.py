@@ -23,7 +23,7 @@ from lstm_jax.testing.numeric import (
 from lstm_jax.testing.promises import Failure, Promise, hold
 from lstm_jax.types import Array, Cell, OneHot, Params
 
-_STEPS = 50
+_STEPS = 200
 _LANES = 3
 _EAGER = 4  # steps that are taken one by one
 
@@ -166,6 +166,26 @@ def _alone(of):
         nets[t, ..., i],
         net,
       )
+  for lanes, shared in (((2, 2), False), ((2,), True)):
+    params = weights_of(cell, () if shared else lanes)
+    x_t = _inputs(cell, lanes)[0]
+    carry = lambda lanes: cell.initial_carry(lanes, np.float64)
+    together = _step(cell, params, carry(lanes), x_t)
+    for at in np.ndindex(*lanes):
+      place = (..., *at)
+      own = params if shared else jax.tree.map(lambda w: w[place], params)  # noqa: B023
+      require_same(
+        f'a step of lanes {list(lanes)}'
+        + ' that share their weights' * shared
+        + f' is not that of lane {list(at)} alone',
+        jax.tree.map(lambda a: np.asarray(a)[place], together),  # noqa: B023
+        _step(cell, own, carry(()), x_t[place]),
+      )
+
+
+def _step(cell, params, carry, x_t):
+  params, x_t = jax.tree.map(jnp.asarray, (params, x_t))
+  return cell.step(params, carry, x_t)
 
 
 def _lanes(of):
@@ -235,7 +255,11 @@ def _finite(of):
 
 def _weights(of):
   lanes = (_LANES,)
-  _, (grads, _) = of.learn(weights_of(of.cell, lanes), _inputs(of.cell, lanes))
+  (_, (_, _, nets)), (grads, _) = of.learn(
+    weights_of(of.cell, lanes), _inputs(of.cell, lanes)
+  )
+  if np.std(nets, axis=0).min(initial=1) < 1e-9:
+    raise Broken(f'an output is the same at all of {_STEPS} random inputs')
   pairs = zip(leaves(grads), leaves(of.cell.mask), strict=True)
   for (at, grad), (_, exists) in pairs:
     idle = ~np.any(np.asarray(grad) != 0, axis=-1) & (exists != 0)

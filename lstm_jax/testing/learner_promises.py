@@ -241,7 +241,10 @@ def _finite(of):
 
 
 def _learns(of):
-  """A rate of 0 moves nothing, any other something."""
+  """A rate of 0 moves nothing, any other something.
+
+  A rule without a rate may let be what is right already.
+  """
   first = _states(of)
   state, judged, _ = of.run(first, _episodes(of))
   rated = 'learning_rate' in of.own
@@ -253,6 +256,8 @@ def _learns(of):
     if rated and moved != (rate > 0):
       what = 'changes weights' if moved else 'changes no weight'
       raise Broken(f'an update at a learning rate of {rate:g} {what}')
+    if not rated and not moved and not judged.right[i]:
+      raise Broken('an update on a sequence that is wrong changes no weight')
   if np.any(np.asarray(judged.squared) < 0):
     raise Broken('a judgement has a squared error below 0')
 

@@ -11,10 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lstm_jax import testing
 from lstm_jax.lab.plan import catalog
 from lstm_jax.ops import step
-from lstm_jax.ops.arrays import affine, spread
-from lstm_jax.ops.unroll import unroll
 from tests.starts import STARTS
 
 I, K, T = 3, 2, 200
@@ -73,10 +72,6 @@ def weights_of(cell, lanes=(), size=0.1):
   return jax.tree.map(draw, cell.mask)
 
 
-def inputs_of(num_steps, lanes=()):
-  return np.random.default_rng(1).normal(size=(num_steps, I, *lanes))
-
-
 def to_numpy(tree):
   return jax.tree.map(np.asarray, tree)
 
@@ -96,116 +91,25 @@ def test_the_catalog_has_the_four_cells():
   assert set(NAMES) >= {'gru', 'lstm', 'lstm1997', 'srn'}
 
 
+# Of a net of one unit only what follows from shapes; of an option what a step
+# is; of the cell as it is everything.
+_OF_SHAPES = {'shapes', 'dtypes', 'equations', 'internal'}
+_OF_STEPS = _OF_SHAPES | {'alone', 'lanes', 'gradient', 'finite', 'weights'}
+
+
 @every_case
-def test_step_keeps_structure_shape_and_dtype(case, x64):
-  cell = build(case)
-  assert (cell.num_inputs, cell.num_outputs) == (I, K)
-  for dtype, lanes, shared in (
-    (np.float32, (), True),
-    (np.float64, (3,), True),
-    (np.float32, (2, 3), False),
-    (np.float64, (2, 3), True),
-  ):
-    struct = partial(jax.ShapeDtypeStruct, dtype=np.dtype(dtype))
-    carry = jax.eval_shape(partial(cell.initial_carry, lanes, dtype))
-    own = () if shared else lanes
-    shapes = [struct((*m.shape, *own)) for m in cell.mask]
-    params = jax.tree.structure(cell.mask).unflatten(shapes)
-    after, net = jax.eval_shape(cell.step, params, carry, struct((I, *lanes)))
-    assert jax.tree.structure(after) == jax.tree.structure(carry)
-    assert tuple(after) == tuple(carry)
-    assert {(c.shape[1:], c.dtype) for c in carry} == {(lanes, np.dtype(dtype))}
-    assert net == struct((K, *lanes))
-
-
-def learn(cell):
-  """Compiled: errors of three lanes, what they come from, and gradients."""
-
-  def loss(params, inputs):
-    carry, nets = unroll(cell, params, inputs)
-    error = 0.5 * jnp.mean(nets**2 + nets, axis=(0, 1))
-    return jnp.sum(error), (error, carry, nets)
-
-  return jax.jit(jax.value_and_grad(loss, has_aux=True))
-
-
-@pytest.mark.parametrize('case', SEVERAL, ids=label)
-def test_two_hundred_steps_and_their_gradient(case, x64):
-  cell, lanes = build(case), (3,)
-  params, inputs = weights_of(cell, lanes), inputs_of(T, lanes)
-  f = learn(cell)
-  (_, (error, carry, nets)), grads = to_numpy(f(params, inputs))
-  assert nets.std(axis=0).min() > 1e-5
-
-  # Lanes never meet: another net and sequence in lane 1, bitwise the same in
-  # 0 and 2.
-  for other in (params, jax.tree.map(lambda w: w[..., ::-1], params)):
-    changed = jax.tree.map(
-      lambda w, o: np.stack([w[..., 0], -o[..., 1], w[..., 2]], axis=-1),
-      (params, inputs),
-      (other, inputs),
-    )
-    (_, aux), their_grads = f(*changed)
-    for index in ((0,), (2,)):
-      assert_close(
-        lane((*aux, their_grads), index),
-        lane((error, carry, nets, grads), index),
-        tolerance=0,
-      )
-    assert np.all(aux[0][1] != error[1])
-
-  # The gradient is the slope: central differences in a random direction.
-  random, h = np.random.default_rng(2), 1e-6
-  direction = jax.tree.map(
-    lambda w, m: random.normal(size=w.shape) * m[..., None], params, cell.mask
+def test_it_keeps_its_promises(case):
+  name, options = case
+  looked_at = _OF_SHAPES if is_of_one(case) else _OF_STEPS
+  names = {promise.name for promise in testing.CELL_PROMISES}
+  testing.check_cell(
+    partial(catalog.build, 'cells', name),
+    num_inputs=I,
+    num_outputs=K,
+    options=options,
+    name=name,
+    without=names - looked_at if options else (),
   )
-  moved = [
-    f(jax.tree.map(np.add, params, step), inputs)
-    for step in (
-      jax.tree.map(lambda d: h * d, direction),
-      jax.tree.map(lambda d: -h * d, direction),
-    )
-  ]
-  slope = (moved[0][0][1][0] - moved[1][0][1][0]) / (2 * h)
-  predicted = sum(
-    np.sum(np.reshape(g * d, (-1, 3)), axis=0)
-    for g, d in zip(grads, direction, strict=True)
-  )
-  np.testing.assert_allclose(predicted, slope, rtol=1e-5, atol=1e-8)
-
-  # Every weight that exists does something.
-  for grad, exists in zip(grads, cell.mask, strict=True):
-    assert np.all(np.any(grad != 0, axis=-1) | (exists == 0))
-
-  # Inputs far outside any squashing function's range.
-  for array in jax.tree.leaves(f(params, 1e3 * inputs)):
-    assert np.all(np.isfinite(array))
-
-
-@every_name
-def test_scan_is_a_loop_of_steps_and_jit_changes_nothing(name, x64):
-  cell, inputs = build((name, {})), inputs_of(5)
-  params = jax.device_put(weights_of(cell))
-  carry, nets = cell.initial_carry((), np.float64), []
-  for x_t in inputs:
-    carry, net_t = cell.step(params, carry, x_t)
-    nets.append(net_t)
-  scanned = jax.jit(lambda p, x: unroll(cell, p, x))(params, inputs)
-  assert_close(scanned, (carry, np.stack(nets)))
-
-
-@every_name
-def test_lanes_are_nets_run_alone(name, x64):
-  cell = build((name, {}))
-  run = jax.jit(lambda p, x: unroll(cell, p, x))
-  for lanes, shared in (((3,), False), ((2, 3), False), ((3,), True)):
-    inputs = inputs_of(4, lanes)
-    params = weights_of(cell, () if shared else lanes)
-    together = run(params, inputs)
-    for index in np.ndindex(*lanes):
-      own = params if shared else lane(params, index)
-      alone = run(own, inputs[(..., *index)])
-      assert_close(lane(together, index), to_numpy(alone))
 
 
 def initial(cell):
@@ -336,48 +240,6 @@ def test_numbers_may_differ_from_lane_to_lane(name, x64):
 
 
 INTERNAL = [case for case in CASES if build(case).internal is not None]
-
-
-@pytest.mark.parametrize('case', INTERNAL, ids=label)
-def test_the_parts_of_a_step_are_the_step(case, x64):
-  cell = build(case)
-  equations, name = cell.equations, cell.internal.field
-
-  @jax.jit
-  def parts(params, carry_tm1, x_t):
-    w, b = step.hidden_weights(equations, params)
-    z = step.hidden_sources(equations, carry_tm1, x_t)
-    net = sum(map(affine, w, z))
-    net = net + spread(b, net)
-
-    def internal(state, net):
-      carry = carry_tm1._replace(**{name: state})
-      return getattr(step.advance(equations, carry, net), name)
-
-    carry_t = step.advance(equations, carry_tm1, net)
-    w, b = step.output_weights(equations, params)
-    z = step.output_sources(equations, carry_t, x_t)
-    net_k = sum(map(affine, w, z))
-    composed = carry_t, net_k + spread(b, net_k)
-    jacobians = jax.jacobian(internal, (0, 1))(getattr(carry_tm1, name), net)
-    return composed, cell.step(params, carry_tm1, x_t), jacobians
-
-  params, random = weights_of(cell), np.random.default_rng(3)
-  carry = jax.tree.map(
-    lambda c: random.uniform(0.1, 0.9, c.shape),
-    cell.initial_carry((), np.float64),
-  )
-  composed, whole, (by_state, by_net) = parts(params, carry, inputs_of(1)[0])
-  assert_close(composed, whole)
-
-  # The recurrence is elementwise, and 1 if and only if it is a carousel.
-  np.testing.assert_array_equal(by_state, np.diag(np.diag(by_state)))
-  assert np.all(np.diag(by_state) == 1) == cell.internal.carousel
-  # Exactly the rows that serve move the internal state.
-  serving = np.zeros(by_net.shape, bool)
-  for rows in cell.internal.unit_of_cell.values():
-    serving[np.arange(len(by_state)), rows] = True
-  np.testing.assert_array_equal(np.not_equal(by_net, 0), serving)
 
 
 @pytest.mark.parametrize('case', INTERNAL, ids=label)

@@ -8,13 +8,11 @@ import itertools
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lstm_jax import testing
 from lstm_jax.lab.plan import catalog
-from lstm_jax.ops.prng import Key
-from lstm_jax.types import Judgement
 from tests.gradients import cheap_jit, distance
 from tests.starts import STARTS
 
@@ -179,46 +177,10 @@ def numbers_of_learner(case):
   return dict(catalog.describe('learners', case.learner).numbers)
 
 
-def learns(case, rate, right):
-  """Whether a net changes; a rule without a rate lets be what is right."""
-  rated = 'learning_rate' in numbers_of_learner(case)
-  return rate > 0 if rated else not right
-
-
 @functools.cache
 def first_nets(case):
   """`init` of the case's cell, compiled; shared by the learners of a cell."""
   return cheap_jit(build(case).learner.init)
-
-
-def nets(case):
-  """States of nets from keys of their own, a lane each."""
-  states = [
-    first_nets(case)(jax.random.fold_in(KEY, i), numbers_of(case, rate))
-    for i, rate in enumerate(RATES)
-  ]
-  return jax.tree.map(lambda *a: np.stack(a, axis=-1), *states)
-
-
-def episodes(case):
-  built = build(case)
-  words = np.arange(2 * len(RATES), dtype=np.uint32).reshape(2, *LANES) + 7
-  lengths = (built.length - SHORTER).astype(np.int32)
-  return draw(case.task)(Key(*words), lengths)
-
-
-@functools.cache
-def draw(task):
-  built = catalog.build('tasks', task, **TASK_OPTIONS.get(task, {}))
-  return cheap_jit(built.fresh)
-
-
-def lane(tree, i):
-  return jax.tree.map(lambda a: np.asarray(a)[..., i], tree)
-
-
-def described(tree):
-  return jax.tree.map(lambda a: (a.shape, a.dtype), tree)
 
 
 def test_the_cases_are_those_that_planning_allows():
@@ -239,107 +201,32 @@ def test_the_cases_are_those_that_planning_allows():
   assert tasks_of('chunker') == ['first_symbol', 'reber']
 
 
+def is_at_home(case):
+  """Whether it is the case of its learner that is looked at in full."""
+  home = home_of(case.learner), first_task(case.learner)
+  return (case.cell, case.task) == home
+
+
 @every_case
-def test_update_keeps_structure_shape_and_dtype(case, x64):
+def test_it_keeps_its_promises(case):
   built = build(case)
-  for dtype, lanes in ((np.float32, (2, 3)), (np.float64, ())):
-    init = built.learner.init
-    key = jax.ShapeDtypeStruct(lanes, KEY.dtype)
-    numbers = {
-      name: jax.ShapeDtypeStruct((*a.shape, *lanes), dtype)
-      for name, a in numbers_of(case, 0.5).items()
-    }
-    for _ in lanes:
-      init = jax.vmap(init, in_axes=-1, out_axes=-1)
-    state = jax.eval_shape(init, key, numbers)
-    shapes = [leaf.shape for leaf in jax.tree.leaves(state.params)]
-    assert shapes == [(*m.shape, *lanes) for m in built.cell.mask]
-    dtypes = {leaf.dtype for leaf in jax.tree.leaves(state.params)}
-    assert dtypes == {np.dtype(dtype)}
-    word = jax.ShapeDtypeStruct(lanes, np.uint32)
-    length = jax.ShapeDtypeStruct(lanes, np.int32)
-    fresh = built.task.fresh
-    episode = jax.eval_shape(fresh, Key(word, word), length)
-    after, judged = jax.eval_shape(built.learner.update, state, episode)
-    assert described(after) == described(state)
-    assert jax.tree.structure(after) == jax.tree.structure(state)
-    by_itself = jax.eval_shape(built.learner.judge, state.params, episode)
-    assert described(judged) == described(by_itself)
-    assert type(judged) is Judgement
-    assert {leaf.shape for leaf in judged} == {lanes}
-    assert (judged.right.dtype, judged.squared.dtype) == (bool, dtype)
-
-
-@every_case
-def test_sequences_are_learned_from(case, x64):
-  built, traced = build(case), []
-
-  @cheap_jit
-  def both(state, episode):
-    traced.append(1)
-    return *built.learner.update(state, episode), built.learner.judge(
-      state.params, episode
-    )
-
   how = resolved('learners', case.learner, case.learner_options)
-  once = built.task.error_at_end or how.get('update') != 'every_step'
-  first, episode = nets(case), episodes(case)
-  assert len(set(built.task.stream(episode).length.tolist())) > 1
-  state, right = first, None
-  for _ in range(3):
-    after, judged, by_itself = both(state, episode)
-    # What the outputs were worth before the net learned from them.
-    if once:
-      assert distance(judged, by_itself) < 1e-12
-    assert all(np.all(np.isfinite(a)) for a in jax.tree.leaves(after))
-    assert np.all(judged.squared > 0)
-    state = after
-    right = judged.right if right is None else right
-  assert len(traced) == 1, 'a second call compiled again'
-
-  moved = jax.tree.map(lambda a, b: np.asarray(a != b), state, first)
-  for params, exists in zip(state.params, built.cell.mask, strict=True):
-    hidden = exists[..., None] == 0
-    assert np.all(np.where(hidden, params, 0) == 0), 'a weight came into being'
-  for i, rate in enumerate(RATES):
-    anything = any(np.any(m) for m in jax.tree.leaves(lane(moved.params, i)))
-    assert anything == learns(case, rate, right[i])
-
-  # A lane is the net alone.
-  alone, verdict = cheap_jit(built.learner.update)(
-    lane(first, 2), lane(episode, 2)
+  claim = catalog.describe('learners', case.learner).provides
+  without = set() if is_at_home(case) else {'compiled', 'purity', 'keys'}
+  # What the outputs were worth before the net learned from them.
+  if not built.task.error_at_end and how.get('update') == 'every_step':
+    without.add('judged_first')
+  testing.check_learner(
+    built.learner,
+    built.cell,
+    built.task,
+    length=built.length,
+    numbers=numbers_of_learner(case),
+    exact='exact_gradient' in claim
+    and catalog.holds(claim['exact_gradient'], how),
+    name=str(case),
+    without=without,
   )
-  after, judged, _ = both(first, episode)
-  assert distance(lane(after, 2), alone) < 1e-12
-  assert distance(lane(judged, 2), verdict) < 1e-12
-
-
-@pytest.mark.parametrize(
-  'case',
-  [
-    case
-    for case in CASES
-    if (case.cell, case.task)
-    == (home_of(case.learner), tasks_of(case.learner)[0])
-  ],
-  ids=str,
-)
-def test_compiling_changes_nothing(case, x64):
-  built = build(case, longer=0)
-  state = lane(nets(case), 0)
-  words = Key(np.uint32(3), np.uint32(4))
-  with jax.disable_jit():
-    episode = built.task.draw(words, jnp.int32(built.length))
-    plain = built.learner.update(state, episode)
-  assert jax.tree.all(
-    jax.tree.map(
-      np.array_equal, episode, draw(case.task)(words, np.int32(built.length))
-    )
-  )
-  compiled = cheap_jit(built.learner.update)(state, episode)
-  assert distance(plain, compiled) < 1e-12
-  moved = distance(plain[0].params, state.params) > 1e-6
-  assert moved == learns(case, RATES[0], plain[1].right)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,21 @@
+"""All tasks of the catalog promise what `lstm_jax.testing` asks for."""
+
+import functools
+
+import pytest
+
+from lstm_jax import testing
+from lstm_jax.lab.plan import catalog
+
+# A fixed middle has one length.
+OPTIONS = {'first_symbol': {'middle': 'random', 'symbols': 5}}
+
+
+@pytest.mark.parametrize('name', catalog.names('tasks'))
+def test_it_keeps_its_promises(name):
+  testing.check_task(
+    functools.partial(catalog.build, 'tasks', name),
+    length=catalog.describe('tasks', name).shortest + 3,
+    options=OPTIONS.get(name),
+    name=name,
+  )

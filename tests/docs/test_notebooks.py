@@ -6,6 +6,8 @@ Their code is run here with the small numbers that a cell names in its metadata
 
 import json
 import os
+import sys
+from pathlib import Path
 
 import jax
 import pytest
@@ -38,7 +40,12 @@ def drawn(monkeypatch, tmp_path):
   matplotlib.use('Agg')
   from matplotlib import pyplot
 
+  monkeypatch.syspath_prepend(tmp_path)
+  before = set(sys.modules)
   yield pyplot
+  for name in set(sys.modules) - before:
+    if str(tmp_path) in str(getattr(sys.modules[name], '__file__', '')):
+      del sys.modules[name]
   pyplot.close('all')
   matplotlib.use(backend)
 
@@ -61,6 +68,10 @@ def test_its_code_runs_with_small_numbers(path, drawn):
   with jax.numpy_rank_promotion('allow'):
     for number, cell in enumerate(code(path)):
       source = ''.join(cell['source'])
+      if source.startswith('%%writefile '):
+        first, _, text = source.partition('\n')
+        Path(first.split()[1]).write_text(text, 'utf-8')
+        continue
       exec(compile(source, f'{path.name}, code {number}', 'exec'), names)
       names |= cell['metadata'].get('quick', {})
   assert drawn.get_fignums(), 'it ends in nothing to look at'

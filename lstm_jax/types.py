@@ -202,7 +202,7 @@ class Cell(NamedTuple):
     num_inputs: I.
     num_outputs: K.
     init: `(key, numbers) -> params` of one net (no lanes). `numbers` maps every
-      name in `numbers` to an array.
+      name in `numbers` to an array; ours take `key` alone too.
     initial_carry: `(lanes, dtype) -> carry` at the start of a sequence; a
       NamedTuple of `[C, *lanes]` arrays.
     step: `(params, carry_tm1, x_t [I, *]) -> (carry_t, net_k [K, *])`. `net_k`
@@ -220,7 +220,7 @@ class Cell(NamedTuple):
 
   num_inputs: int
   num_outputs: int
-  init: Callable[[Array, Mapping[str, ArrayLike]], Params]
+  init: Callable[..., Params]
   initial_carry: Callable[..., Carry]
   step: Callable[[Params, Carry, Source], tuple[Carry, Array]]
   mask: Params

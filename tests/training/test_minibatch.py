@@ -377,3 +377,55 @@ def test_pools_of_a_group_have_parts_of_one_size():
     epochs.train(made, dataset, pools, LANES[:2], 1)
   with pytest.raises(ValueError, match='epochs=0'):
     epochs.train(made, dataset, pools[:1], LANES[:1], 0)
+
+
+@pytest.mark.parametrize('loss', ['squared', 'softmax'])
+def test_every_step_within_a_length_counts_once(loss):
+  """Sums, gradients and answers are those of the steps, written out."""
+  base = small(loss)
+  inputs, _, lengths = base.pool(0).examples
+  random = np.random.default_rng(2)
+  inside = np.arange(inputs.shape[1]) < lengths[:, None]
+  shape = inputs.shape[:2]
+  targets = (
+    random.integers(0, 3, shape).astype(np.int32)
+    if loss == 'softmax'
+    else random.standard_normal((*shape, 2)).astype(np.float32)
+  )
+  # What lies past an end is anything.
+  inputs = np.where(inside[..., None], inputs, 7).astype(np.float32)
+  pool = base.pool(0)._replace(examples=Examples(inputs, targets, lengths))
+  data = base._replace(every_step=True, pool=lambda seed: pool)
+  made = trainer('srn', data)
+  params = made.model.init(jax.random.key(3))
+  order, weights = batches.in_batches(np.arange(9), 4)
+
+  def mean(params):
+    net = made.model.apply(params, inputs[:9], lengths[:9])
+    if loss == 'softmax':
+      log_p = jax.nn.log_softmax(net)
+      each = -jnp.take_along_axis(log_p, targets[:9, :, None], 2)[..., 0]
+    else:
+      each = jnp.mean((net - targets[:9]) ** 2, -1)
+    return jnp.sum(jnp.where(inside[:9], each, 0)) / inside[:9].sum()
+
+  sums = jax.jit(made.measure)(params, pool.examples, order, weights)
+  assert float(sums.examples) == inside[:9].sum()
+  wanted = jax.jit(mean)(params)
+  assert sums.loss / sums.examples == pytest.approx(float(wanted), rel=1e-5)
+  answers = np.asarray(jax.jit(made.outputs)(params, inputs[:9], lengths[:9]))
+  if loss == 'softmax':
+    right = np.argmax(answers, -1) == targets[:9]
+    assert float(sums.right) == right[inside[:9]].sum()
+  # One update by plain descent is the gradient of the same mean.
+  plain = trainer('srn', data, optimizer='sgd')
+  state = plain.start(params, np.float32(0.5))
+  order, weights = batches.in_batches(np.arange(9), 16)
+  after = jax.jit(plain.advance)(state, pool.examples, order, weights, 0, 1)
+  by_hand = jax.tree.map(
+    lambda p, g: p - 0.5 * g, params, jax.grad(mean)(params)
+  )
+  for one, other in zip(
+    jax.tree.leaves(after.params), jax.tree.leaves(by_hand), strict=True
+  ):
+    np.testing.assert_allclose(one, other, atol=2e-6)

@@ -1,6 +1,7 @@
 """Data of one's own, by the command: compared, continued, refused, reported."""
 
 import json
+import os
 import re
 import sys
 
@@ -11,7 +12,7 @@ from experiments import predict, report, sweep
 from lstm_jax.lab.run import kept
 from lstm_jax.lab.store import faults, trial_records
 from lstm_jax.lab.store.folder import open_folder
-from tests import own_data, prepared_sets
+from tests import children, own_data, prepared_sets
 
 # Of everything the least: programs are shared by all tests of this file.
 SMALL = '--budget=2 --hidden=2 --set=learner.kernel=xla'.split()
@@ -349,3 +350,35 @@ def test_what_tfds_has_prepared_is_named(tmp_path, capsys, undrawn):
   home = tmp_path / 'data' / 'mine'
   assert run(home, out, '--cell=srn', seeds=1) == 0
   assert 'Nothing left to do' in capsys.readouterr().out
+
+
+def test_a_bad_file_is_refused_before_jax_is_imported(tmp_path):
+  own_data.npz(tmp_path / 'a.npz', lengths=own_data.lengths() + 9)
+  code = (
+    'import runpy, sys\n'
+    'try:\n'
+    '  runpy.run_module("experiments.sweep", run_name="__main__")\n'
+    'finally:\n'
+    '  print("imported", *sorted({"jax", "optax", "scipy"} & {*sys.modules}))\n'
+  )
+  done = children.python(
+    '-c', code, '--task=a.npz', cwd=tmp_path,
+    env={'PYTHONPATH': str(children.ROOT), 'PYTHONDONTWRITEBYTECODE': '1'},
+    returns=int(faults.Exit.BAD_DATA),
+  )  # fmt: skip
+  assert done.stdout == 'imported\n'
+  assert 'a.npz: length 15 of sequence 0 must be 1 to 6' in done.stderr
+
+
+@pytest.mark.slow
+def test_from_a_folder_with_the_file_alone(tmp_path):
+  own_data.csv(tmp_path / 'mine.csv')
+  done = children.python(
+    '-m', 'experiments.sweep', '--task=mine.csv', '--seeds=2', *SMALL,
+    cwd=tmp_path, env={**os.environ, 'PYTHONPATH': str(children.ROOT)},
+  )  # fmt: skip
+  assert 'mine.csv: ' in done.stdout and 'Report: ' in done.stdout
+  (out,) = (tmp_path / 'runs').iterdir()
+  page = (out / 'report.html').read_text('utf-8')
+  for word in ('2 features a step: x, y', 'a (12), b (12)', 'drawn, class by'):
+    assert word in page

@@ -32,6 +32,10 @@ SUBCOMMANDS = {
     'lstm_jax.lab.commands.serve',
     'shows run folders in a browser while trials run',
   ),
+  'status': (
+    'lstm_jax.lab.commands.status',
+    'says how far run folders are',
+  ),
   'film': (
     'lstm_jax.lab.commands.film',
     'makes a film of a network before, during and after learning',

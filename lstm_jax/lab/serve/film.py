@@ -31,7 +31,6 @@ _STYLE = {
 _SIZE, _DPI = (6.0, 4.8), 90  # inches, dots an inch
 _RUNNING = 12  # pictures of a scene in which the sequence runs through
 _STEP, _HOLD, _END = 110, 700, 2200  # milliseconds a picture stands
-_COLOURS = 40  # lines, pale and not, and their edges
 _DASHES = ('-', '--', ':', '-.')
 _SYMBOLS_FROM = 4  # one-hot inputs of so many lines are drawn as symbols
 _MOST_RINGS = 20  # targets; more are a pale band
@@ -114,11 +113,14 @@ def picture(
     others: scenes whose values the axes must hold too.
   """
   from matplotlib.figure import Figure
+  from matplotlib.ticker import MaxNLocator
 
   held = panels(scene.inside)
   limits = _limits([scene, *others])
   with drawn_in(_STYLE):
-    figure = Figure(_SIZE, dpi=_DPI, layout='constrained')
+    figure = Figure(_SIZE, dpi=_DPI)
+    # A layout that is searched for would take most of the time.
+    figure.subplots_adjust(0.17, 0.09, 0.98, 0.92, hspace=0.4)
     places = figure.subplots(len(held), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(places, held, strict=True):
       _draw(axes, panel, step)
@@ -127,6 +129,7 @@ def picture(
       axes.set_ylabel(panel.title, rotation=0, ha='right', va='center')
     places[-1].set_xlabel('step')
     places[0].set_xlim(0.5, len(scene.inside.trace['mask']) + 0.5)
+    places[-1].xaxis.set_major_locator(MaxNLocator(8, integer=True))
     figure.align_ylabels()
     figure.suptitle(
       f'{name}{": " if name else ""}after {scene.seen:,} training sequences, '
@@ -151,10 +154,7 @@ def film(scenes: Sequence[Scene], kind: str, name: str = '') -> bytes:
   """
   from PIL import Image
 
-  # One palette for all: another one each would make still parts flicker.
-  last = scenes[-1]
-  middle = len(last.inside.trace['mask']) // 2
-  palette = _image(picture(last, middle, name, scenes)).quantize(_COLOURS)
+  palette = _palette()
   pictures, times = [], []
   for scene, step, milliseconds in _cuts(scenes):
     image = _image(picture(scene, step, name, scenes))
@@ -197,6 +197,27 @@ def _image(figure) -> 'Image':
   return fromarray(pixels)
 
 
+def _palette() -> 'Image':
+  """The colours of all pictures: another palette each would make them flicker.
+
+  Each colour of a line, paler and paler as its edges are, and greys.
+  """
+  from PIL import Image
+
+  lines = [
+    tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5)) for colour in COLOURS
+  ]
+  paler = [
+    tuple(round(255 - share * (255 - part)) for part in line)
+    for line in lines
+    for share in (1, 0.8, 0.6, 0.4, 0.25, 0.12)
+  ]
+  greys = [(level,) * 3 for level in range(0, 256, 17)]
+  held = Image.new('P', (1, 1))
+  held.putpalette([part for colour in (*greys, *paler) for part in colour])
+  return held
+
+
 def _limits(scenes):
   """Title -> limits of the axis that hold the values of all scenes."""
   limits = {}
@@ -224,6 +245,7 @@ def _draw(axes: 'Axes', panel: Panel, step: int):
   if panel.is_log:
     axes.set_yscale('log')
     axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(lambda x, _: f'1e{round(np.log10(x))}')
   if panel.dots:
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
   for i in range(panel.values.shape[1]):

@@ -45,6 +45,7 @@ INDEX = f"""<!DOCTYPE html>
 </html>"""
 
 
+_FIRST = 'The network is being followed; the first time takes some seconds.'
 NO_GRAPH = {'display': 'none'}
 
 
@@ -66,7 +67,7 @@ def page(most: int, every: float) -> html.Main:
     html.Div(
       [
         html.H3('', id=f'inside-name-{i}'),
-        html.P('', id=f'inside-said-{i}', role='status'),
+        html.P(_FIRST if i == 0 else '', id=f'inside-said-{i}', role='status'),
         html.Div(
           dcc.Graph(id=f'inside-{i}', config=graph, responsive=True),
           id=f'inside-graph-{i}', role='img', style=NO_GRAPH,
@@ -82,7 +83,8 @@ def page(most: int, every: float) -> html.Main:
     [
       dcc.Location(id='place', refresh=False),
       dcc.Interval(id='tick', interval=round(1000 * every)),
-      dcc.Store(id='stamp'), dcc.Store(id='row-stamp'),
+      dcc.Store(id='stamp'), dcc.Store(id='rows-stamp'),
+      dcc.Store(id='row-stamp'),
       dcc.Store(id='stages'), dcc.Store(id='address'), dcc.Store(id='refocus'),
       html.H1('Trials of lstm_jax'),
       html.Section(id='state', className='sides', **named('The runs')),

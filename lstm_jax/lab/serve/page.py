@@ -24,6 +24,7 @@ from lstm_jax.lab.serve import (
 from lstm_jax.lab.serve.watching import Watch
 
 EVERY = 2.0  # seconds between two looks
+_PATIENCE = 10  # looks for which an answer is waited
 # Moves the address along without a new entry in the browser's history, and
 # names the handles of the sliders, for which Dash has no keyword.
 _REPLACE = """(address, stages, stage) => {
@@ -65,7 +66,9 @@ def build(watches: Sequence[Watch], every: float = EVERY) -> Dash:
   page = _Page(
     app, watches, names, _boards(watches), _in_turn(app, threading.Lock())
   )
-  for keep in (_keep_board, _keep_row, _keep_controls, _keep_network):
+  for keep in (
+    _keep_state, _keep_rows, _keep_row, _keep_controls, _keep_network
+  ):  # fmt: skip
     keep(page)
   app.clientside_callback(
     _REPLACE,
@@ -75,28 +78,27 @@ def build(watches: Sequence[Watch], every: float = EVERY) -> Dash:
     State('stage', 'value'),
   )
   app.clientside_callback(
-    _REFOCUS,
-    Output('refocus', 'data'),
-    Input('rows', 'children'),
-    Input('trials-0', 'children'),
+    _REFOCUS, Output('refocus', 'data'), Input('rows', 'children')
   )
   return app
 
 
-# Dash puts other links in the place of those there, and the focus is lost: it
-# goes to the new one that leads to where the old one led.
+# Dash puts new links in the place of those there, and the focus is lost with
+# them: it goes to the one that leads to where the old one led.
 _REFOCUS = """() => {
-  if (!window.lstm_jax_focus) {
-    window.lstm_jax_focus = {href: null};
-    document.addEventListener('focusin', (event) => {
-      window.lstm_jax_focus.href = event.target.getAttribute('href');
-    });
-  }
-  const {href} = window.lstm_jax_focus;
-  setTimeout(() => {
-    if (href && document.activeElement === document.body)
-      document.querySelector(`a[href="${CSS.escape(href)}"]`)?.focus();
-  }, 50);
+  if (window.lstm_jax_focus) return '';
+  const focus = window.lstm_jax_focus = {href: null};
+  document.addEventListener('focusin', (event) => {
+    focus.href = event.target.getAttribute('href');
+  });
+  document.addEventListener('pointerdown', () => { focus.href = null; });
+  const restore = () => {
+    if (focus.href && document.activeElement === document.body)
+      document.querySelector(`a[href="${CSS.escape(focus.href)}"]`)?.focus();
+  };
+  for (const id of ['rows', 'trials'])
+    new MutationObserver(restore).observe(
+      document.getElementById(id), {childList: true, subtree: true});
   return '';
 }"""
 
@@ -153,28 +155,45 @@ def _boards(watches):
   ]
 
 
-def _keep_board(page):
+def _keep_state(page):
+  """Says how far folders are, and to the others that there is something new.
+
+  Not before they have shown what was new the last time: an answer that takes
+  longer than a tick would be dropped for that to the next one, and so for ever.
+  """
+
   @page.callback(
     Output('state', 'children'),
-    Output('rows', 'children'),
     Output('stamp', 'data'),
     Input('tick', 'n_intervals'),
-    Input('place', 'search'),
     State('stamp', 'data'),
+    State('rows-stamp', 'data'),
+    State('row-stamp', 'data'),
   )
-  def show(_, search, stamp):
+  def show(count, stamp, *shown):
     boards = page.looked()
     now = time.time()
     states = [
       tables.state(board.state(look, name, now))
       for (look, _), name in zip(boards, page.names, strict=True)
     ]
-    shown = links.read(search or '')
-    fresh = board.digest([[look.stamp for look, _ in boards], shown.rows])
-    if fresh == stamp:
-      return states, no_update, no_update
-    held = [lines for _, lines in boards]
-    return states, tables.rows(held, page.names, shown), fresh
+    fresh = board.digest([look.stamp for look, _ in boards])
+    # An answer that has got lost is not waited for in vain.
+    is_waiting = any(one != stamp for one in shown) and (count or 0) % _PATIENCE
+    return states, no_update if is_waiting or fresh == stamp else fresh
+
+
+def _keep_rows(page):
+  @page.callback(
+    Output('rows', 'children'),
+    Output('rows-stamp', 'data'),
+    Input('stamp', 'data'),
+    Input('place', 'search'),
+    prevent_initial_call=True,
+  )
+  def show(stamp, search):
+    held = [lines for _, lines in page.looked()]
+    return tables.rows(held, page.names, links.read(search or '')), stamp
 
 
 def _keep_row(page):
@@ -193,16 +212,13 @@ def _keep_row(page):
         (i, 'children'),
       )
     ),
-    Input('tick', 'n_intervals'),
+    Input('stamp', 'data'),
     Input('place', 'search'),
-    State('row-stamp', 'data'),
+    prevent_initial_call=True,
   )
-  def show(_, search, stamp):
+  def show(stamp, search):
     shown = links.read(search or '')
     boards = page.looked()
-    fresh = board.digest([[look.stamp for look, _ in boards], search])
-    if fresh == stamp:
-      return (no_update,) * (5 + 3 * views.MOST)
     sides = views.sides(boards, shown, page.names)
     if not sides:
       said = None
@@ -210,7 +226,7 @@ def _keep_row(page):
         missing = f'There is no row {", ".join(shown.rows)} in these folders.'
         said = html.P(missing, className='warn')
       hidden = (True, '', None) * views.MOST
-      return said, no_update, layout.NO_GRAPH, not shown.rows, fresh, *hidden
+      return said, no_update, layout.NO_GRAPH, not shown.rows, stamp, *hidden
     curves, of_sides = [], []
     for i, side in enumerate(sides):
       look = boards[side.folder][0]
@@ -222,10 +238,10 @@ def _keep_row(page):
     heading = tables.heading([side.line for side in sides])
     if not curves:
       heading.append(html.P('No trial of it has a learning curve yet.'))
-      return heading, no_update, layout.NO_GRAPH, False, fresh, *of_sides
+      return heading, no_update, layout.NO_GRAPH, False, stamp, *of_sides
     figure = figures.learning(curves, [side.name for side in sides])
     style = layout.height_of(figure)
-    return heading, figure, style, False, fresh, *of_sides
+    return heading, figure, style, False, stamp, *of_sides
 
 
 def _keep_controls(page):
@@ -238,10 +254,11 @@ def _keep_controls(page):
     Output('stage', 'marks'),
     Output('stage', 'value'),
     Output('seed', 'value'),
-    Input('tick', 'n_intervals'),
+    Input('stamp', 'data'),
     Input('place', 'search'),
     State('stages', 'data'),
     State('stage', 'value'),
+    prevent_initial_call=True,
   )
   def show(_, search, stages, stage):
     shown = links.read(search or '')

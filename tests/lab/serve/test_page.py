@@ -69,14 +69,27 @@ def row(unfinished):
 
 
 def test_rows_are_those_of_the_records(client, row):
-  first = asked(client, 'rows.children', place__search='')
+  first = asked(client, 'state.children', tick__n_intervals=0)
   text = json.dumps(first)
   assert '2 of 6 trials ended' in text and '1 under way' in text
   assert 'no run here' in text  # the other folder
-  assert '1/2' in text and 'median 60' in text
   stamp = first['stamp.data']
-  again = asked(client, 'rows.children', place__search='', stamp__data=stamp)
-  assert 'rows.children' not in again  # nothing has changed
+  rows = asked(client, 'rows.children', stamp__data=stamp, place__search='')
+  text = json.dumps(rows)
+  assert '1/2' in text and 'median 60' in text
+  assert rows['rows-stamp.data'] == stamp
+
+
+def test_what_is_new_waits_for_what_was_new_before(client):
+  given = {'tick__n_intervals': 3, 'stamp__data': 'old'}
+  shown = {'rows-stamp__data': 'old', 'row-stamp__data': 'old'}
+  answer = asked(client, 'state.children', **given, **shown)
+  assert answer['stamp.data'] != 'old'
+  shown['row-stamp__data'] = 'older'  # not answered yet
+  answer = asked(client, 'state.children', **given, **shown)
+  assert 'stamp.data' not in answer and answer['state.children']
+  given['tick__n_intervals'] = 10  # and never will be
+  assert 'stamp.data' in asked(client, 'state.children', **given, **shown)
 
 
 def test_a_row_has_its_curves_and_trials(client, row):

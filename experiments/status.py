@@ -1,0 +1,14 @@
+"""`python -m experiments.status`: how far run folders are."""
+
+from lstm_jax.lab.run import mains
+
+if __name__ == '__main__':
+  mains.listen()  # before the imports that take a while
+
+
+from lstm_jax.lab import console
+
+main = console.subcommand('status')
+
+if __name__ == '__main__':
+  mains.run(main)

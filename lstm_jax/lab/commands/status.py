@@ -1,0 +1,98 @@
+"""Says how far run folders are, without disturbing who works on them."""
+
+import functools
+import time
+from collections.abc import Sequence
+
+from absl import flags
+
+from lstm_jax.lab.plan import parsers, values
+from lstm_jax.lab.plan.estimate import words as time_words
+from lstm_jax.lab.run import command, mains
+from lstm_jax.lab.serve import board
+from lstm_jax.lab.serve.watching import Watch
+from lstm_jax.lab.store import faults
+
+_HELP = """\
+Says how far run folders are: trials ended, solved, under way, failed and why,
+and the time to go. Folders are only read, whoever works on them.
+
+  lstm-jax status FOLDER ...
+
+  --watch       again and again, until all trials have ended or Ctrl-C
+  --every=X     seconds between two looks, with --watch (10)
+
+Exit code 3 where a trial has failed or a file is damaged.
+
+"""
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+  """Runs the command line `argv` and returns its exit code."""
+  return command.run(_COMMAND, argv)
+
+
+def define() -> flags.FlagValues:
+  """The flags in a new `FlagValues`."""
+  defined = flags.FlagValues()
+  every = functools.partial(values.integer, low=1, high=86_400)
+  parsers.switch(defined, 'watch', 'again and again')
+  parsers.define(defined, 'every', 'int', every, 'seconds between two looks')
+  parsers.switch(defined, 'help', 'print this')
+  return defined
+
+
+def _read(defined, words):
+  """(watches, seconds between two looks; None: one look)."""
+  if not words:
+    raise values.Refused('no folder: give one run folder or more, or --help')
+  paths = [values.place(word, 'folder') for word in words]
+  every = (defined['every'].value or 10) if defined['watch'].value else None
+  return [Watch(path) for path in dict.fromkeys(paths)], every
+
+
+def _act(request):
+  watches, every = request
+  while True:
+    looks = [watch.look() for watch in watches]
+    names = board.names_of([look.path for look in looks])
+    now = time.time()
+    states = [
+      board.state(look, name, now)
+      for look, name in zip(looks, names, strict=True)
+    ]
+    for state in states:
+      mains.tell(*lines(state))
+    if every is None or all(0 < s.planned == s.ended for s in states):
+      is_bad = any(state.failed or state.problems for state in states)
+      return int(faults.Exit.FAILED if is_bad else faults.Exit.OK)
+    time.sleep(every)
+
+
+def lines(state: board.State) -> list[str]:
+  """The lines that say how far a folder is.
+
+  Args:
+    state: of `board.state`.
+  """
+  said = [f'{state.ended:,} of {state.planned:,} trials ended']
+  if state.solved:
+    said.append(f'{state.solved:,} solved')
+  if state.under_way:
+    said.append(f'{state.under_way:,} under way')
+  if state.ended < state.planned:
+    if not state.working:
+      said.append('nobody works on it')
+    elif state.seconds_left is not None:
+      said.append(f'about {time_words(state.seconds_left)} to go')
+  told = [f'{state.name}: {", ".join(said)}'] if state.planned else []
+  told += [
+    f'{state.name}: {count:,} failed: {why}'
+    for why, count in state.failed.items()
+  ]
+  return told + [f'{state.name}: {line}' for line in state.problems]
+
+
+_COMMAND = command.Command(
+  'status', define, lambda: _HELP + faults.EXIT_CODES, _read, _act
+)

@@ -70,9 +70,12 @@ def entry(name, module):
 
 
 def described(path, thing):
-  """The directive that documents a function, a class or a name for a type."""
+  """The directive for a function, a class, a name for a type, promises."""
   if thing is tuple:
     return [f'.. py:type:: {path}', '', '   A NamedTuple of arrays.', '']
+  if isinstance(thing, tuple):
+    items = [f'   * ``{promise.name}``: {promise.where}' for promise in thing]
+    return [f'.. py:data:: {path}', '', *items, '']
   kind = 'autoclass' if inspect.isclass(thing) else 'autofunction'
   return [f'.. {kind}:: {path}', '']
 

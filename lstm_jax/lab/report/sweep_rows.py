@@ -27,6 +27,7 @@ class SweepRow:
     settings: options and numbers by dotted name, as `--set` has them.
     trials, solved, missing: trials that ended, those that solved the task, and
       those of the plan that are still to come.
+    failed: of those that ended, how many by an error of their code.
     interval: Wilson's 95 % interval of the share solved.
     median: sequences to success of all trials, infinite if half failed; None
       without trials, or where none can be solved.
@@ -51,6 +52,7 @@ class SweepRow:
   trials: int
   solved: int
   missing: int
+  failed: int
   interval: Interval
   median: float | None
   median_interval: Interval | None
@@ -73,6 +75,7 @@ class SweepRow:
       )
     else:
       parts.append(solved_words(self.solved, self.trials, self.median))
+    parts += [f'{self.failed} failed by an error'] * bool(self.failed)
     parts += [f'{self.missing} trials to come'] * bool(self.missing)
     parts += [self.verdict] * bool(self.published)
     return '; '.join(parts)
@@ -118,6 +121,7 @@ def _row(row, reading, path):
     trials=reading.trials,
     solved=reading.solved,
     missing=reading.missing,
+    failed=reading.failed,
     interval=reading.rate,
     median=reading.median if counted else None,
     median_interval=reading.median_interval if counted else None,

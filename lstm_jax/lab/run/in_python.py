@@ -6,6 +6,7 @@ of JAX and the environment are afterwards as they were.
 
 import contextlib
 import io
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from lstm_jax.lab.plan.usage import PROGRESS
 from lstm_jax.lab.report import sweep_rows, write
 from lstm_jax.lab.report.sweep_rows import SweepRow
 from lstm_jax.lab.run import signals
-from lstm_jax.lab.store import faults, folder
+from lstm_jax.lab.store import faults, folder, reruns, trial_records
 
 # What the caller can mend; the rest is the disk's, another's or the machine's.
 _MENDABLE = (faults.Corrupt, faults.Refused, faults.Unusable)
@@ -80,7 +81,9 @@ def sweep(
     allow_drift, rerun_changed, retry_failed, data_dir, skip_bad: as the flags.
 
   Returns:
-    A `SweepRow` for each setting of the folder, in the order of the report.
+    A `SweepRow` for each setting of the folder, in the order of the report. An
+    error in the code of a trial ends that trial, is counted in its row and
+    warned of.
 
   Raises:
     ValueError: what the command refuses, in its words; a folder of another
@@ -133,6 +136,7 @@ def sweep(
       how=how,
     )
     opened = _completed(plan.expand(request), how)
+    _warn_of_failures(opened)
     return sweep_rows.rows_of([opened])
   except _OURS as error:
     raise ValueError(_lines(error)) from error
@@ -151,6 +155,17 @@ def _completed(made, how):
     else contextlib.nullcontext(),
   ):
     return engine.complete(made, how, stop, lambda opened: opened)
+
+
+def _warn_of_failures(opened):
+  """Says which errors have ended trials: their rows alone would not."""
+  records, _ = trial_records.read_records(opened)
+  for reason, count in reruns.failures(records).most_common():
+    warnings.warn(
+      f'{count:,} of {len(records):,} trials failed: {reason} '
+      '(sweep with retry_failed=True runs them again)',
+      stacklevel=3,
+    )
 
 
 class _Nowhere(io.TextIOBase):

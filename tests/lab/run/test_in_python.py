@@ -229,3 +229,25 @@ def test_ctrl_c_saves_and_stops_and_the_call_goes_on(tmp_path, monkeypatch):
   assert kept
   rows = lj.sweep(out=out, **{**HOW, 'progress': 'none'})
   assert sum(row.trials for row in rows) == 6
+
+
+def test_trials_that_failed_by_an_error_are_counted_and_warned_of(
+  tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'broken.py').write_text(
+    'import lstm_jax as lj\n'
+    'NUMBERS = {"learning_rate": 0.1}\n'
+    'def broken(cell, task):\n'
+    '  made = lj.elman(cell, task)\n'
+    '  def update(state, episode):\n'
+    '    raise ValueError("no update here")\n'
+    '  return made._replace(update=update)\n',
+    'utf-8',
+  )
+  how = HOW | {'hidden': 3, 'learner': 'broken.py:broken', 'seeds': 2}
+  how |= {'set': {k: v for k, v in EASY.items() if k[:5] != 'learn'}}
+  with pytest.warns(UserWarning, match='2 of 2 trials failed: ValueError: no'):
+    (row,) = lj.sweep(out='run', progress='none', **how)
+  assert (row.failed, row.solved, row.trials) == (2, 0, 2)
+  assert '2 failed by an error' in str(row)

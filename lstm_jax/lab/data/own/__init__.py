@@ -1,7 +1,8 @@
 """Data of one's own: sequences from a file or a folder, without a builder.
 
   sequences    the one form that every file is read into, and its checks
-  arrays       `.npz`
+  npz_file     the arrays of a `.npz`
+  arrays       what they say
   table        `.csv` in long form
   folder       sounds in class folders
   prepared_set what TensorFlow Datasets has prepared

@@ -17,7 +17,7 @@ from lstm_jax.lab.data import _sounds, _spectra
 from lstm_jax.lab.data.files import audio, riff
 from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.data.files.published import SOUND
-from lstm_jax.lab.data.own import arrays, scaling, sequences, table
+from lstm_jax.lab.data.own import arrays, npz_file, scaling, sequences, table
 from lstm_jax.lab.data.own.scaling import Scale
 from lstm_jax.lab.data.own.sequences import Sequences
 from lstm_jax.lab.store import files
@@ -149,7 +149,7 @@ def _plain(inputs, lengths, names=()):
 
 
 def _inputs(path):
-  held = arrays.arrays(path)
+  held = npz_file.arrays(path)
   if 'inputs' not in held:
     raise BadData(
       f'{path}: has no array inputs; it has {", ".join(held) or "none"}'

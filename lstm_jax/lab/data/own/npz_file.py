@@ -1,0 +1,124 @@
+"""The arrays of a `.npz`, read one by one and never unpickled.
+
+A file is believed only where it bears it out: a head that promises more or less
+than follows, an array of objects, a name without a meaning, what unpacks to far
+more than it is are errors.
+"""
+
+import io
+import math
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from lstm_jax.lab.data.files.errors import BadData
+from lstm_jax.lab.store import files
+from lstm_jax.lab.store.faults import StoreError
+
+LARGEST = 2**32  # bytes, of a file and of all its arrays
+NEEDED, OPTIONAL = ('inputs', 'targets'), ('lengths', 'split', 'classes')
+NUMBERS = 'biuf'
+# A megabyte of zeros packs a thousandfold; data do not.
+_RATIO, _FREE = 250, 2**28
+_LONGEST_HEAD = 10_000
+_DAMAGE = (
+  zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError,
+  RuntimeError, struct.error, KeyError, UnicodeError, OverflowError,
+  SyntaxError,
+)  # fmt: skip
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+  """The arrays of a file by name.
+
+  Raises:
+    BadData: file and reason: it is no `.npz`, damaged, larger than it may be;
+      an array of objects, or one that has no meaning here.
+  """
+  try:
+    content = files.read(path, LARGEST)
+  except StoreError as error:
+    raise BadData(str(error)) from error
+  except OSError as error:
+    raise BadData(f'{path}: {error.strerror}') from error
+  try:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+      return _members(archive)
+  except _DAMAGE as error:
+    said = ' '.join(str(error).split()) or type(error).__name__
+    if isinstance(error, zipfile.BadZipFile | zlib.error | EOFError):
+      said = f'no .npz, or damaged ({said})'
+    raise BadData(f'{path}: {said}') from error
+
+
+def _members(archive):
+  held: dict[str, np.ndarray] = {}
+  left = LARGEST
+  for member in archive.infolist():
+    title = member.filename.removesuffix('.npy')
+    if title not in (*NEEDED, *OPTIONAL) or title == member.filename:
+      raise ValueError(
+        f'array {title[:80]!r} has no meaning; known are '
+        f'{", ".join((*NEEDED, *OPTIONAL))}'
+      )
+    if title in held:
+      raise ValueError(f'array {title} is there twice')
+    size, packed = member.file_size, member.compress_size
+    if size > left:
+      raise ValueError(f'more than {LARGEST:,} bytes of arrays')
+    if size > max(_FREE, _RATIO * packed):
+      raise ValueError(
+        f'array {title} becomes {size:,} bytes of {packed:,}; data that pack '
+        'so well are stored by np.savez, not packed'
+      )
+    left -= size
+    with archive.open(member) as file:
+      held[title] = _array(title, file, size)
+  return held
+
+
+def _array(title, file, size):
+  """One array of exactly the bytes that its head promises."""
+  version = np.lib.format.read_magic(file)
+  heads = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+  }
+  if version not in heads:
+    raise ValueError(f'array {title}: a .npy of version {version}')
+  try:
+    shape, fortran, dtype = heads[version](file, max_header_size=_LONGEST_HEAD)
+  except _DAMAGE as error:
+    raise ValueError(f'array {title}: its head is damaged') from error
+  if dtype.hasobject:
+    raise ValueError(
+      f'array {title} holds Python objects, which are not read: give numbers, '
+      'or words of one length (dtype U)'
+    )
+  if dtype.kind not in f'{NUMBERS}US':
+    raise ValueError(f'array {title} is of {dtype}; it must be numbers or text')
+  if min(shape, default=1) < 0 or dtype.itemsize == 0:
+    raise ValueError(f'array {title} has shape {shape} of {dtype}')
+  wanted = math.prod(shape) * dtype.itemsize
+  if file.tell() + wanted != size:
+    raise ValueError(
+      f'array {title}: {size - file.tell():,} bytes where shape {list(shape)} '
+      f'of {dtype} takes {wanted:,}'
+    )
+  content = file.read(wanted + 1)
+  if len(content) != wanted:
+    raise ValueError(f'array {title}: cut short')
+  flat = np.frombuffer(content, dtype)
+  if dtype.kind == 'U' and not _is_text(flat):
+    raise ValueError(f'array {title} holds what is no text')
+  return flat.reshape(shape, order='F' if fortran else 'C')
+
+
+def _is_text(flat):
+  """Tells whether all characters of an array of text are some."""
+  points = flat.view(flat.dtype.str.replace(f'U{flat.itemsize // 4}', 'u4'))
+  high = points > 0x10FFFF
+  return not (high | ((points >= 0xD800) & (points < 0xE000))).any()

@@ -168,7 +168,7 @@ def test_a_library_is_loaded_only_where_that_ends():
     'most = pages * resource.getpagesize() + 90 * 2**20\n'
     'resource.setrlimit(resource.RLIMIT_AS, (most, most))\n'
     'try:\n'
-    '  statistics.wilson(1, 2)\n'
+    '  statistics.student(0.95, 2)\n'
     'except MemoryError as error:\n'
     '  print(error)\n',
   )

@@ -98,9 +98,13 @@ def run(jobs, devices=1, stop=lambda progress: False, build=build, **options):
 
 def results(record):
   """The outcomes but for what depends on the clock, nan-proof."""
+
+  def without_seconds(outcome):
+    spent = outcome.spent and outcome.spent._replace(seconds=0.0)
+    return repr(outcome._replace(seconds=0.0, spent=spent))
+
   return {
-    key: repr(outcome._replace(seconds=0.0))
-    for key, outcome in record.outcomes.items()
+    key: without_seconds(outcome) for key, outcome in record.outcomes.items()
   }
 
 

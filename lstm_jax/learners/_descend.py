@@ -141,7 +141,7 @@ def stepper(
 
     for _ in rate.shape:
       step = jax.vmap(step, in_axes=-1, out_axes=-1)
-    norm = jnp.sqrt(cell.num_outputs * squared.astype(rate.dtype))
+    norm = jnp.sqrt(squared.astype(rate.dtype))
     updates, moments = step(grads, state.optimizer, state.params, norm)
     scale = lambda u: (
       u * jnp.reshape(rate, (1,) * (u.ndim - rate.ndim) + rate.shape)

@@ -10,7 +10,9 @@ brought down by a schedule. Here each weight is moved by
   w <- w - r m / sqrt(v),   m = E[g],   v = E[(g / |e|)^2],
 
 running means over sequences, corrected for their start as Adam's are, where g
-is the gradient of a sequence and |e| the norm of its error. g / |e| is the
+is the gradient of a sequence and |e| the norm of its error, the root of the
+mean square over output units (one rate then suits tasks of one output and of
+many: measured on adding and temporal order, T = 1,000). g / |e| is the
 derivative of the output along the error, so that v is the diagonal of the
 Gauss-Newton matrix. It is divided by its root, as in Adam: a weight whose
 derivative has a steady sign moves by r |e|, whatever the size of the

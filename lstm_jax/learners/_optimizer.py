@@ -35,8 +35,8 @@ def transformation(
   Args:
     optimizer: one of `OPTIMIZERS` (its updates are those of the rate 1, with
       default constants), or a transformation, taken as it is. One that takes
-      extra arguments gets `error_norm`, the norm of the error that a gradient
-      is of.
+      extra arguments gets `error_norm`, the root of the mean square of the
+      error that a gradient is of.
     cell: whose weights it moves.
 
   Raises:

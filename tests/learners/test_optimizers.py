@@ -43,11 +43,11 @@ def rmsprop(w, grads, decay=0.9, eps=1e-8):
 
 
 def normalised(w, grads, b1=0.9, b2=0.99):
-  """m / sqrt(E[(g / |e|)^2]), |e|^2 the sum of squares over the outputs."""
+  """m / sqrt(E[(g / |e|)^2]), |e|^2 the mean square over the outputs."""
   m = v = 0 * w
   for t, g in enumerate(grads, 1):
     m = b1 * m + (1 - b1) * g
-    v = b2 * v + (1 - b2) * g * g / (CELL.num_outputs * SQUARED)
+    v = b2 * v + (1 - b2) * g * g / SQUARED
     w = w - RATE * (m / (1 - b1**t)) / np.sqrt(v / (1 - b2**t) + 1e-300)
   return w
 

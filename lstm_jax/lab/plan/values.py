@@ -186,11 +186,14 @@ def bias_of_lag(length: int) -> float:
   Args:
     length: T.
 
+  Returns:
+    The bias, to four digits after the point.
+
   Example:
-    >>> round(bias_of_lag(1000), 2)
-    -9.21
+    >>> bias_of_lag(1000)
+    -9.2078
   """
-  return -math.log(length) - 2.3
+  return round(-math.log(length) - 2.3, 4)
 
 
 def number(name: str, value: object, source: str) -> Number:

@@ -5,6 +5,7 @@ Linux is what these tests run on: that others lack something is simulated.
 
 import ast
 import asyncio
+import errno
 import os
 import platform
 import re
@@ -186,3 +187,20 @@ def test_a_sweep_runs_in_a_thread_under_an_event_loop(tmp_path, capsys):
   assert (tmp_path / 'run/results.csv').exists()
   assert asyncio.run(cell()) == 0
   assert 'Nothing left to do' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('number', [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
+def test_a_file_system_without_locks_is_refused_in_a_line(
+  number, monkeypatch, tmp_path, capsys
+):
+  """As a cloud drive that is mounted in a notebook; nothing is left there."""
+
+  def flock(descriptor, how):
+    raise OSError(number, os.strerror(number))
+
+  monkeypatch.setattr('fcntl.flock', flock)
+  words = ['sweep', '--cell=srn', '--length=4', '--seeds=1', '--budget=2']
+  assert sweep.main([*words, f'--out={tmp_path / "run"}']) == 73
+  err = capsys.readouterr().err
+  assert err.count('\n') == 1 and os.strerror(number) in err
+  assert not [path for path in tmp_path.rglob('*') if path.is_file()]

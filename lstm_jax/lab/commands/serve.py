@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -101,24 +102,28 @@ def _server(paths, host, port):
   if mains.is_process():
     with contextlib.suppress(OSError):
       os.nice(10)
+  listening, number = _listening(host, port)
   app = page.build([Watch(path) for path in paths])
-  server = None
-  for number in (_PORT, 0) if port is None else (port,):
-    try:
-      server = waitress.create_server(
-        app.server, host=host, port=number, threads=8, ident=None
-      )
-      break
-    except OSError as error:
-      reason = error.strerror or error
-  if server is None:
-    raise values.Refused(f'--host={host} --port={number}: {reason}')
-  number = int(server.effective_port)
+  server = waitress.create_server(
+    app.server, sockets=[listening], threads=8, ident=None
+  )
   token = guard.new_token()
   guard.install(app.server, token, number, (host,))
   shown = _HOST if host in ('0.0.0.0', '::', '') else host
   shown = f'[{shown}]' if ':' in shown else shown
   return server, f'http://{shown}:{number}/?token={token}'
+
+
+def _listening(host, port):
+  """A socket that listens, and its port."""
+  family = socket.AF_INET6 if ':' in host else socket.AF_INET
+  for number in (_PORT, 0) if port is None else (port,):
+    try:
+      held = socket.create_server((host, number), family=family)
+      return held, held.getsockname()[1]
+    except OSError as error:
+      reason = error.strerror or error
+  raise values.Refused(f'--host={host} --port={number}: {reason}')
 
 
 def check_packages() -> None:

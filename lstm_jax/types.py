@@ -173,6 +173,27 @@ class Equations(NamedTuple):
   compiled_loop: str | None = None
 
 
+class CompiledRule(NamedTuple):
+  """The recurrence of an internal state, as code outside XLA is told of it.
+
+  Attributes:
+    forgets: True for the cells of `lstm`: units in the order y_in, y_f, g,
+      y_out, as many of each as cells. False for those of `lstm1997`: y_in,
+      y_out, net_c, activations of gates before those of cells.
+    in_gates, out_gates: how many; 0: none.
+    block: cells that share a gate.
+    g, h: numbers of the squashing functions: g of [-2, 2], [-1, 1], [0, 1]; h
+      of [-1, 1], [-2, 2], identity.
+  """
+
+  forgets: bool
+  in_gates: int = 0
+  out_gates: int = 0
+  block: int = 1
+  g: int = 0
+  h: int = 0
+
+
 class InternalState(NamedTuple):
   """The carry field that keeps its error, where a cell has one (s_c).
 
@@ -185,11 +206,14 @@ class InternalState(NamedTuple):
       acts on each entry of the field through this kind of unit.
     carousel: True where the recurrence is the constant 1, so that the sum over
       time needs no recursion.
+    compiled: what code outside XLA knows of it (`nn.native.truncated`); None:
+      nothing.
   """
 
   field: str
   unit_of_cell: Mapping[str, np.ndarray]
   carousel: bool = False
+  compiled: CompiledRule | None = None
 
 
 class Cell(NamedTuple):

@@ -55,7 +55,7 @@ MORE = {
   'test_streaming_is_batched_is_autodiff_with_the_cut': 5,
 }
 COMPILING = (
-  'backflow', 'bench', 'bptt', 'cascade', 'cells', 'chunker',
+  'backflow', 'bench', 'bptt', 'cascade', 'cells', 'chunker', 'compiled_rule',
   'credit', 'draw', 'elman', 'evaluation', 'every_step', 'figures',
   'first_symbol', 'growth', 'guess', 'kf', 'lane_widths', 'layer',
   'kept_networks', 'learner_catalog', 'learners', 'learning_curve', 'memory',

@@ -13,9 +13,20 @@ import numpy as np
 from lstm_jax.cells import _build
 from lstm_jax.ops.activations import logistic, tanh
 from lstm_jax.ops.arrays import spread
-from lstm_jax.types import Array, Cell, Connection, Equations, InternalState
+from lstm_jax.types import (
+  Array,
+  Cell,
+  CompiledRule,
+  Connection,
+  Equations,
+  InternalState,
+)
 
-PROVIDES = {'internal_state': {'peepholes': False}, 'readout': {}}
+PROVIDES = {
+  'internal_state': {'peepholes': False},
+  'compiled_rule': {'peepholes': False},
+  'readout': {},
+}
 
 # Traced numbers and their defaults; None: drawn like every other weight.
 NUMBERS = {
@@ -127,11 +138,14 @@ def lstm(
   )
   row = np.arange(hidden)
   units = {'y_in': row, 'y_f': row + hidden, 'g': row + 2 * hidden}
+  compiled = CompiledRule(forgets=True)
   return _build.build(
     num_inputs, num_outputs, mask, Carry,
     {'s_c': hidden, 'y_c': hidden}, equations,
     NUMBERS, biases=hidden, place=_build.gate_biases,
-    internal=None if peepholes else InternalState('s_c', units),
+    internal=(
+      None if peepholes else InternalState('s_c', units, compiled=compiled)
+    ),
   )  # fmt: skip
 
 

@@ -12,10 +12,18 @@ import numpy as np
 from lstm_jax.cells import _build
 from lstm_jax.ops.activations import half_tanh
 from lstm_jax.ops.activations import logistic_of_lanes as logistic
-from lstm_jax.types import Array, Cell, Connection, Equations, InternalState
+from lstm_jax.types import (
+  Array,
+  Cell,
+  CompiledRule,
+  Connection,
+  Equations,
+  InternalState,
+)
 
 PROVIDES = {
   'internal_state': {},
+  'compiled_rule': {},
   'inputs_to_outputs': {'outputs_see_inputs': True},
   'readout': {},
 }
@@ -175,6 +183,11 @@ def lstm1997(
   units = {'g': num_gates + np.arange(num_cells)}
   if input_gates:
     units['y_in'] = np.repeat(np.arange(blocks), block_size)
+  compiled = CompiledRule(
+    False, num_in, num_gates - num_in, block_size,
+    ('[-2,2]', '[-1,1]', '[0,1]').index(g),
+    ('[-1,1]', '[-2,2]', 'identity').index(h),
+  )  # fmt: skip
   equations = Equations(
     advance,
     output='y_c',
@@ -186,7 +199,7 @@ def lstm1997(
     {'s_c': num_cells, 'y_c': num_cells, 'y_gates': num_gates}, equations,
     NUMBERS, biases=blocks,
     start={'y_gates': 0.5 if reset_gates_to == 'half' else 0.0}, place=place,
-    internal=InternalState('s_c', units, carousel=True),
+    internal=InternalState('s_c', units, carousel=True, compiled=compiled),
   )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from lstm_jax.learners import _descend
 from lstm_jax.learners._optimizer import Optimizer
 from lstm_jax.learners._restarts import Restart, restarting
-from lstm_jax.learners._truncated import carousel, growth
+from lstm_jax.learners._truncated import carousel, compiled, growth
 from lstm_jax.learners._truncated.traces import (
   streaming_gradient,
   streaming_updates,
@@ -49,6 +49,16 @@ NEEDS = {
     'cells_added=at_plateau trains output units that see the inputs at first',
     {'cells_added': 'at_plateau'},
   ),
+  'compiled_rule': (
+    'form=native is compiled code for the cells lstm1997 and lstm',
+    {'form': 'native'},
+  ),
+}
+TASK_NEEDS = {
+  'error_at_end': (
+    'form=native is compiled code for tasks whose last step alone is scored',
+    {'form': 'native'},
+  ),
 }
 NUMBERS = {'learning_rate': 0.1}
 # What else is compiled into a program, and under which options.
@@ -66,7 +76,7 @@ def truncated1997(
   cell: Cell,
   task: Task,
   *,
-  form: Literal['streaming', 'batched'] = 'streaming',
+  form: Literal['streaming', 'batched', 'native'] = 'streaming',
   update: Literal['sequence', 'every_step'] = 'sequence',
   cells_added: Literal['at_start', 'at_plateau'] = 'at_start',
   plateau_sequences: Count = 100,
@@ -85,7 +95,10 @@ def truncated1997(
     task: the task, for its error and its sequences.
     form: 'streaming' (forward traces; memory does not grow with the sequence)
       or 'batched' (stores the forward pass; no recursion over time but the
-      forward one). Equal to rounding.
+      forward one), or 'native' (the streaming form with its steps in C++, for
+      tasks whose last step alone is scored, on a CPU where
+      `python -m lstm_jax.nn.native` has been run; the bits of a trial do not
+      depend on its neighbours). Equal to rounding.
     update: when the weights move: once with the sum over the sequence (the
       appendix: a weight's update is the sum over all time steps) or after
       every scored step. The same where only the last step is scored.
@@ -109,8 +122,9 @@ def truncated1997(
   Raises:
     ValueError: a cell without an internal state, an unknown form, update,
       moment of adding cells or optimizer, the batched form without a length or
-      with an update at every step, cells to be added to a net whose output
-      units do not see the input lines.
+      with an update at every step, the native form where there is none (and
+      why), cells to be added to a net whose output units do not see the input
+      lines.
 
   Example:
     >>> import lstm_jax as lj
@@ -125,6 +139,14 @@ def truncated1997(
   gradient: Callable[[Params, Episode], tuple[Params, Judgement]]
   if form == 'streaming':
     gradient = functools.partial(streaming_gradient, cell, task)
+  elif form == 'native':
+    if cell.internal.compiled is None:
+      raise ValueError(f'truncated1997: {NEEDS["compiled_rule"][0]}')
+    if not task.error_at_end:
+      raise ValueError(f'truncated1997: {TASK_NEEDS["error_at_end"][0]}')
+    if reason := compiled.refusal(task):
+      raise ValueError(f'truncated1997: form=native: {reason}')
+    gradient = functools.partial(compiled.compiled_gradient, cell, task)
   elif length is None:
     raise ValueError('form=batched needs length, to size its arrays')
   else:

@@ -40,7 +40,10 @@ from lstm_jax.types import Array, OneHot, Stream, Task
 
 NUMBERS = {'length': 100}
 SHORTEST = 2
-PROVIDES = {'next_symbol': {'scored': 'every_step'}}
+PROVIDES = {
+  'next_symbol': {'scored': 'every_step'},
+  'error_at_end': {'scored': 'end'},
+}
 MEAN_STEPS = (1, 0)
 # At every step, the levels are those of T = 100: 99 targets with probability
 # 1/100 and two with 1/200, over the steps.

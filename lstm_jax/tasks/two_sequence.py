@@ -38,6 +38,7 @@ from lstm_jax.types import Array, Stream, Task
 
 NUMBERS = {'length': 100}
 SHORTEST = 3
+PROVIDES = ('error_at_end',)
 MEAN_STEPS = (1.05, 0)
 # Of training sequences: in 3c the errors are against noisy targets.
 TRIVIAL = (

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_jax.nn.native import library
+from lstm_jax.nn.native import library, truncated
 from lstm_jax.nn.native.loops import CELLS
+from lstm_jax.types import CompiledRule
 from tests import children
 from tests.nn.test_foreign_calls import RESULTS, arrays
 
@@ -29,6 +30,11 @@ SIZES = [
 ]  # fmt: skip
 # Enough work for threads: over a batch, and within a step.
 LARGE = [(20, 9, 30, 65), (4, 3, 8, 250)]
+# Of the truncated rule, six cells each.
+RULES = [
+  CompiledRule(True), CompiledRule(False, 3, 3, 2, 0, 0),
+  CompiledRule(False, 0, 2, 3, 1, 1), CompiledRule(False, 6, 0, 1, 2, 2),
+]  # fmt: skip
 WORDS = ('-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-g1')
 
 
@@ -83,7 +89,29 @@ def everything():
     made('backward', cell, (3, 2, 2, 5), dtype, reverse, nets=(3,))
   for cell, sizes, call in itertools.product(('lstm', 'gru'), LARGE, RESULTS):
     made(call, cell, sizes, 'float32', False, nets=())
+  for rule, heard, lanes, dtype in itertools.product(
+    RULES, (0, 1, 2), (1, 16, 19), ('float32', 'float64')
+  ):
+    rule_steps(rule, heard, lanes, dtype)
   print('all')
+
+
+def rule_steps(rule, heard, lanes, dtype):
+  """Steps of the truncated rule, none, some and all that are given."""
+  cells, gates = 6, rule.in_gates + rule.out_gates
+  y, kinds = gates + cells, 1 + bool(rule.in_gates) + 2 * rule.forgets
+  heard = (0, cells, y)[heard]
+  units, sources = (4 * cells if rule.forgets else y), 3 + heard
+  rng = np.random.default_rng(0)
+  draw = lambda *shape: jnp.asarray(rng.normal(size=(*shape, lanes)), dtype)
+  state = truncated.State(draw(cells), draw(y), draw(kinds * cells, sources))
+  begin = jnp.arange(lanes, dtype=jnp.int32)
+  for count in (0, 1, 16, 35, 36):
+    out = truncated.steps(
+      rule, heard, draw(units, sources), draw(36, 2), begin, jnp.int32(3),
+      jnp.int32(count), state,
+    )  # fmt: skip
+    jax.block_until_ready(out)
 
 
 def made(call, cell, sizes, dtype, reverse, nets):

@@ -1,4 +1,4 @@
-"""The two forms of the 1997 rule: what a lane-step costs, and what limits it.
+"""The forms of the 1997 rule: what a lane-step costs, and what limits it.
 
 Measured on the net of Experiment 4 (two blocks of two cells, 93 weights) on the
 adding problem.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Of memory, as the system counts it.
 _MEGABYTE = 2**20 if sys.platform == 'darwin' else 2**10
-FORMS = ('streaming', 'batched')
+FORMS = ('streaming', 'native', 'batched')
 LENGTHS = (1_000, 10_000, 100_000, 1_000_000)
 # ns per lane-step: on one core, and on two together.
 TARGETS = {'one core': 12.0, 'two cores': 7.0}
@@ -56,7 +56,7 @@ def measure(
   pace: bench_rows.Pace,
   long: bool,
 ) -> bench_rows.Figure:
-  """Times both forms on one device, one on all of them, and long sequences.
+  """Times all forms on one device, one on all of them, and long sequences.
 
   Args:
     devices: of JAX.
@@ -152,7 +152,12 @@ def _forms(device, length, all_lanes, pace):
     'folded loops  library calls'
   )
   figures = []
+  from lstm_jax.nn.native import library
+
   for form in FORMS:
+    if form == 'native' and (reason := library.why_not()):
+      print(f'{form:10} {reason}')
+      continue
     for lanes in all_lanes:
       timing = _timing(form, lanes, length, device, pace)
       print(

@@ -35,7 +35,7 @@ from lstm_jax.lab.store import faults, files, provenance
 _HELP = """\
 Times this checkout against another, in turn, and prints the ratios of
 
-  forms   ns a lane-step of the two forms of the 1997 rule, 16 lanes
+  forms   ns a lane-step of the forms of the 1997 rule, 16 lanes
   rows    ns a lane-step of the rows of the quick start
   layers  ms of a layer forward and both ways, by XLA and in C++
   sweep   seconds of the quick start, the whole process

@@ -24,7 +24,7 @@ _HELP = """\
 Times what this package does, compile time apart; the best of several repeats
 counts. Other work on the machine makes every figure worse: stop it first.
 
-  lstm-jax bench                  the two forms of the 1997 rule
+  lstm-jax bench                  the forms of the 1997 rule
   lstm-jax bench --grid=table3    the rows of a grid
   lstm-jax bench --learners=all   each learner, by size of network
   lstm-jax bench --layers=lstm    layers against torch, Keras,

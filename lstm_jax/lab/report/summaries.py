@@ -266,10 +266,7 @@ def _summary(setting, trials, missing, figures, place):
   levels = levels_of(trials)
   return Summary(
     setting=setting,
-    unit=unit_of(
-      str(setting.get('learner')),
-      {n: v for t in trials for n, v in t['metrics'].items() if v is not None},
-    ),
+    unit=unit_of(setting.get('learner')),
     trials=len(trials),
     solved=len(sequences),
     finished=len(finished(trials)),

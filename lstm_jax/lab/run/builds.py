@@ -80,13 +80,28 @@ def on_line(
       makers[key] = build(setting, checked)
     except ValueError as why:
       reasons.append(f'row {setting.row}: {why}')
+  native = any(map(_is_native, settings)) and not reasons
   return Programs(
     makers,
     members,
     {key: lanes.widths_of(device, m.carried) for key, m in makers.items()},
     tuple((name,) for name in names),
-    reasons=tuple(reasons),
+    {'compiler': native_compiler()} if native else {},
+    _is_native,
+    tuple(reasons),
   )
+
+
+def _is_native(setting):
+  """Tells whether a trial on-line runs compiled loops."""
+  return dict(setting.learner_options).get('form') == 'native'
+
+
+def native_compiler() -> str | None:
+  """Names the compiler of the compiled loops, see `compiler_of`."""
+  from lstm_jax.nn.native import library
+
+  return compiler_of(library.path())
 
 
 def build(

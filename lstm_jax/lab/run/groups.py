@@ -112,9 +112,7 @@ def supervised(
       data[setting.task] = held.checksum
   more: Facts = {'data': data, 'layer_code': kernels}
   if 'native' in kernels.values():
-    from lstm_jax.nn.native import library
-
-    more['compiler'] = builds.compiler_of(library.path())
+    more['compiler'] = builds.native_compiler()
   if reasons:
     return builds.Programs(provenance=more, reasons=tuple(reasons))
   groups = groups_of(trials, build, lanes_of(device))

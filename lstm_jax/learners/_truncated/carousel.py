@@ -150,7 +150,7 @@ def eligibility(
     unit of that kind that serves the cell; `decay` `[C, *]` is J, or None for
     a carousel, where it is the constant 1.
   """
-  equations, (field, units, carousel) = known(cell)
+  equations, (field, units, carousel, _) = known(cell)
 
   def internal(s_tm1, net):
     carry = carry_tm1._replace(**{field: s_tm1})
@@ -181,7 +181,8 @@ def to_units(
   first = rows[0]
   if np.array_equal(rows, first + np.arange(len(rows)) // shared):
     # Units in a row, each with as many cells in a row.
-    grouped = per_cell.reshape(-1, shared, *per_cell.shape[1:])
+    blocks = len(rows) // shared
+    grouped = per_cell.reshape(blocks, shared, *per_cell.shape[1:])
     sums = jnp.sum(grouped, axis=1) if shared > 1 else per_cell
     around = ((first, num_units - first - len(sums)),)
     return jnp.pad(sums, around + ((0, 0),) * (per_cell.ndim - 1))

@@ -162,21 +162,12 @@ def streaming_gradient(
   dtype = jax.tree.leaves(params)[0].dtype
   m = machine(cell, task, episode, dtype)
   loop = m.start(params)
-  tally = _descend.no_tally(lanes, dtype)
 
   if task.error_at_end:
-    last = m.num_steps - 1
     loop = jax.lax.fori_loop(
-      0, last, lambda i, loop: m.step(i, params, loop), loop
+      0, m.num_steps - 1, lambda i, loop: m.step(i, params, loop), loop
     )
-    e, parts = m.errors(last, params, loop, jnp.ones(lanes, dtype))
-    # Once a sequence there is nothing to gain by fusing its products either.
-    parts = settle(parts, m.num_steps > 0)
-    tally = _descend.tally_step(
-      tally, task, stream, episode, stream.length - 1, e.net_k
-    )
-    total = m.add(_nothing(cell, params), e, parts, loop, in_place=False)
-    return step.gather(equations, params, *total), _descend.judged(tally)
+    return gradient_at_end(m, cell, task, params, episode, loop)
 
   def body(i, c):
     loop, total, tally = c
@@ -186,9 +177,36 @@ def streaming_gradient(
     total = m.add(total, e, parts, loop)
     return m.step(i, params, loop), total, tally
 
-  _, total, tally = jax.lax.fori_loop(
-    0, m.num_steps, body, (loop, _nothing(cell, params), tally)
-  )
+  start = loop, _nothing(cell, params), _descend.no_tally(lanes, dtype)
+  _, total, tally = jax.lax.fori_loop(0, m.num_steps, body, start)
+  return step.gather(equations, params, *total), _descend.judged(tally)
+
+
+def gradient_at_end(
+  m: Machine,
+  cell: Cell,
+  task: Task,
+  params: Params,
+  episode: Episode,
+  loop: Loop,
+) -> tuple[Params, Judgement]:
+  """`streaming_gradient` of a task whose last step alone is scored.
+
+  Args:
+    m: the `Machine` of the episode.
+    cell, task, params, episode: as there.
+    loop: of `m`, before the last step.
+  """
+  stream, (equations, _) = task.stream(episode), carousel.known(cell)
+  lanes, dtype = stream.length.shape, loop.net.dtype
+  e, parts = m.errors(m.num_steps - 1, params, loop, jnp.ones(lanes, dtype))
+  # Once a sequence there is nothing to gain by fusing its products either.
+  parts = settle(parts, m.num_steps > 0)
+  tally = _descend.tally_step(
+    _descend.no_tally(lanes, dtype), task, stream, episode, stream.length - 1,
+    e.net_k,
+  )  # fmt: skip
+  total = m.add(_nothing(cell, params), e, parts, loop, in_place=False)
   return step.gather(equations, params, *total), _descend.judged(tally)
 
 

@@ -1,8 +1,10 @@
-// The two calls that JAX makes, for any number of nets side by side.
+// The calls that JAX makes: a layer forward and backward, for any number of nets
+// side by side, and steps of the truncated rule.
 #include "backward.h"
 #include "checks.h"
 #include "thread_pool.h"
 #include "forward.h"
+#include "truncated_call.h"
 
 namespace lstm_jax {
 namespace {
@@ -347,6 +349,29 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(
         .Ret<Arg>()
         .Ret<Arg>()
         .Ret<Arg>());
+
+// w, xs, begin, range, s_0, y_0, traces_0; s, y, traces, net.
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_truncated,
+                              lstm_jax::run_truncated_steps,
+                              ffi::Ffi::Bind()
+                                  .Attr<bool>("forgets")
+                                  .Attr<int64_t>("in_gates")
+                                  .Attr<int64_t>("out_gates")
+                                  .Attr<int64_t>("block")
+                                  .Attr<int64_t>("heard")
+                                  .Attr<int64_t>("g")
+                                  .Attr<int64_t>("h")
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>());
 
 extern "C" int lstm_jax_vector_bytes() { return lstm_jax::kBytes; }
 

@@ -26,9 +26,10 @@ import jaxlib
 
 SOURCES = (
   'ffi_calls.cc', 'arrays.h', 'backward.h', 'cells.h', 'checks.h', 'forward.h',
-  'matmul.h', 'packing.h', 'simd.h', 'thread_pool.h', 'weight_gradient.h',
+  'matmul.h', 'packing.h', 'simd.h', 'squashing.h', 'thread_pool.h',
+  'truncated.h', 'truncated_call.h', 'weight_gradient.h',
 )  # fmt: skip
-CALLS = ('forward', 'forward_kept', 'backward')
+CALLS = ('forward', 'forward_kept', 'backward', 'truncated')
 FLAGS = (
   '-std=c++17', '-O3', '-march=native', '-fPIC', '-shared', '-pthread',
   '-fno-math-errno', '-fvisibility=hidden',

@@ -208,10 +208,31 @@ LSTM_JAX_INLINE Vec<F> above(Vec<F> x, F least) {
 #endif
 }
 
+// x, but not above `most`; nan stays nan.
+template <class F>
+LSTM_JAX_INLINE Vec<F> below(Vec<F> x, F most) {
+  const Vec<F> high = splat<F>(most);
+#if defined(__AVX512F__)
+  if constexpr (sizeof(F) == 4) {
+    return (Vec<F>)_mm512_min_ps((__m512)high, (__m512)x);
+  } else {
+    return (Vec<F>)_mm512_min_pd((__m512d)high, (__m512d)x);
+  }
+#elif defined(__AVX__)
+  if constexpr (sizeof(F) == 4) {
+    return (Vec<F>)_mm256_min_ps((__m256)high, (__m256)x);
+  } else {
+    return (Vec<F>)_mm256_min_pd((__m256d)high, (__m256d)x);
+  }
+#else
+  return x > high ? high : x;
+#endif
+}
+
 // x, but within [-most, most]; nan stays nan.
 template <class F>
 LSTM_JAX_INLINE Vec<F> within(Vec<F> x, F most) {
-  return -above<F>(-above<F>(x, -most), -most);
+  return below<F>(above<F>(x, -most), most);
 }
 
 // -|x|.
@@ -222,6 +243,18 @@ LSTM_JAX_INLINE Vec<F> below_zero(Vec<F> x) {
   bits |= std::numeric_limits<typename Kind<F>::Int>::min();
   std::memcpy(&x, &bits, kBytes);
   return x;
+}
+
+// |y| with the sign of x.
+template <class F>
+LSTM_JAX_INLINE Vec<F> signed_as(Vec<F> x, Vec<F> y) {
+  constexpr auto sign = std::numeric_limits<typename Kind<F>::Int>::min();
+  typename Kind<F>::I of_x, of_y;
+  std::memcpy(&of_x, &x, kBytes);
+  std::memcpy(&of_y, &y, kBytes);
+  of_y = (of_y & ~sign) | (of_x & sign);
+  std::memcpy(&y, &of_y, kBytes);
+  return y;
 }
 
 // e^x or e^2x = power (even + odd) / (even - odd), where `odd` is accurate
@@ -270,7 +303,7 @@ LSTM_JAX_INLINE Exponential<F> exponential(Vec<F> x) {
 }
 
 // 1 / (1 + e^-x): q(x) = 1 / (1 + e^|x|) below 0 and 1 - q above, so that it is
-// as small as e^x is and never off 1 by more than rounding.
+// as small as e^x and is never off 1 by more than rounding.
 template <class F>
 LSTM_JAX_INLINE Vec<F> logistic(Vec<F> x) {
   const Exponential<F> e =

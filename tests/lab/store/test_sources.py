@@ -4,6 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 import lstm_jax
@@ -73,6 +74,21 @@ def test_data_sets_have_the_epochs_and_the_compiled_loops():
   }
   assert added == native | {'lstm_jax/nn/native/ffi_calls.cc'}
   assert sources.is_native(with_native) and not sources.is_native(found)
+
+
+def test_a_compiled_learner_has_the_compiled_loops(compiled_loops):
+  """As the engine asks for it, before anything is compiled."""
+  words = ['--learner=truncated1997', '--cell=lstm1997', '--task=adding']
+  for form, native in (('streaming', False), ('native', True)):
+    how = [f'--set=learner.form={form}', '--seeds=1', '--length=10']
+    made = plan.expand(flags.parse(['sweep', *words, *how]))
+    trials = {trial_id(setting): setting for setting in made.trials}
+    prepared = builds.on_line(trials, None, jax.devices()[0])
+    assert not prepared.reasons
+    (found,) = builds.code(trials, prepared.is_native).values()
+    assert sources.is_native(found) == native
+    assert bool(prepared.provenance.get('compiler')) == native
+    assert 'lstm_jax/nn/native/library.py' in found
 
 
 def test_a_change_of_what_runs_is_named(checkout):

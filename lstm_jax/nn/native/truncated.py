@@ -1,0 +1,88 @@
+"""The truncated rule in C++: steps of a net and its traces, `truncated.h`.
+
+A call takes a block of steps for all lanes; what it ends with is what the next
+one begins with, and the bits of a lane do not depend on where it is cut or on
+the other lanes. The learner that asks for it is `truncated1997`.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.nn.native import library
+from lstm_jax.types import Array, CompiledRule
+
+# Kinds of units that act on an internal state, in the order of their traces.
+KINDS = ('g', 'y_in', 'y_f')
+
+
+class State(NamedTuple):
+  """State between two calls; L lanes.
+
+  Attributes:
+    s: internal states.
+    y: activations of the step before, gates and cells.
+    traces: ds_c/dw of the units of each kind, one kind after the other.
+  """
+
+  s: Array  # [C, L]
+  y: Array  # [Y, L]
+  traces: Array  # [kinds C, S, L]
+
+
+def steps(
+  rule: CompiledRule,
+  heard: int,
+  w: Array,
+  xs: Array,
+  begin: Array,
+  first: Array,
+  count: Array,
+  state: State,
+) -> tuple[State, Array]:
+  """Some steps of a net and its traces, one sequence a lane.
+
+  Args:
+    rule: the recurrence of the cell.
+    heard: how many of the last activations are sources of hidden units.
+    w: `[U, S, L]`, weights of units from their sources: 1, input lines, the
+      activations that are heard.
+    xs: `[N, I, L]` inputs of N steps.
+    begin: `[L]` int32, the step that is a lane's first; before it, it stands
+      still, and its input is not read.
+    first: int32, number of the first of these steps.
+    count: int32, how many are taken, 0 to N.
+    state: before them.
+
+  Returns:
+    `(state, net)`: the state after them and, where the input of the step that
+    follows is given, its net inputs `[U, L]`; else zeros.
+
+  Raises:
+    RuntimeError: the compiled library cannot be used here.
+  """
+  library.load()
+  shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (*state, w[:, 0])]
+  call = jax.ffi.ffi_call(
+    'lstm_jax_truncated',
+    shapes,
+    input_output_aliases={4: 0, 5: 1, 6: 2},
+  )
+  span = jnp.stack([first, count]).astype(jnp.int32)
+  *after, net = call(
+    w,
+    xs,
+    begin.astype(jnp.int32),
+    span,
+    *state,
+    forgets=np.bool_(rule.forgets),
+    in_gates=np.int64(rule.in_gates),
+    out_gates=np.int64(rule.out_gates),
+    block=np.int64(rule.block),
+    heard=np.int64(heard),
+    g=np.int64(rule.g),
+    h=np.int64(rule.h),
+  )
+  return State(*after), net

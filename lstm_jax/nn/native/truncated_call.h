@@ -1,0 +1,118 @@
+// The call that JAX makes for the truncated rule, held against its net first.
+#ifndef LSTM_JAX_NN_NATIVE_TRUNCATED_CALL_H_
+#define LSTM_JAX_NN_NATIVE_TRUNCATED_CALL_H_
+
+#include "checks.h"
+#include "truncated.h"
+
+namespace lstm_jax {
+
+// What a call is given and makes; `g` and `h` number the ranges of a cell's
+// squashing functions.
+struct RuleCall {
+  bool forgets;
+  int64_t in_gates, out_gates, block, heard, g, h;
+  ffi::AnyBuffer w, xs, begin, range, s_0, y_0, traces_0, s, y, traces, net;
+};
+
+template <class F>
+void run_truncated(const Net& n, const RuleCall& call) {
+  auto data = [](const ffi::AnyBuffer& array) {
+    return static_cast<F*>(array.untyped_data());
+  };
+  RuleArrays<F> a;
+  a.lanes = dims_of(call.s).back();
+  a.w = data(call.w), a.xs = data(call.xs);
+  a.begin = static_cast<const int32_t*>(call.begin.untyped_data());
+  a.s_0 = data(call.s_0), a.y_0 = data(call.y_0);
+  a.traces_0 = data(call.traces_0);
+  a.s = data(call.s), a.y = data(call.y), a.traces = data(call.traces);
+  a.net = data(call.net);
+  const int32_t* range = static_cast<const int32_t*>(call.range.untyped_data());
+  const int64_t given = dims_of(call.xs)[0];
+  const int64_t steps = std::min<int64_t>(std::max(range[1], 0), given);
+  for (int64_t lane = 0; lane < a.lanes; lane += kLanes<F>)
+    TruncatedLoop<F>(n, a, lane).run(range[0], steps, given);
+}
+
+// The numbers of a net against each other: each counts rows of some array, so
+// that none is large.
+inline ffi::Error net_of(const RuleCall& call, Net* n) {
+  const Dims w = dims_of(call.w), xs = dims_of(call.xs), s = dims_of(call.s);
+  if (w.size() != 3 || xs.size() != 3 || s.size() != 2)
+    return wrong("w, xs and s must have three, three and two axes, have " +
+                 written(w) + ", " + written(xs) + ", " + written(s));
+  *n = {xs[1],      s[0],         call.in_gates, call.out_gates, call.block,
+        call.heard, call.forgets, call.g,        call.h};
+  const int64_t block = call.forgets ? 1 : call.block;
+  const int64_t blocks = block < 1 || s[0] % block ? -1 : s[0] / block;
+  auto fits = [&](int64_t gates) { return gates == 0 || gates == blocks; };
+  const bool right =
+      s[0] >= 1 && s[0] <= kMost && xs[1] <= kMost && blocks >= 1 &&
+      fits(call.in_gates) && fits(call.out_gates) &&
+      (call.heard == 0 || call.heard == s[0] ||
+       call.heard == n->activations()) &&
+      call.g >= 0 && call.g <= 2 && call.h >= 0 && call.h <= 2;
+  if (right) return ffi::Error::Success();
+  return wrong("no net has " + std::to_string(s[0]) + " cells and in_gates=" +
+               std::to_string(call.in_gates) + ", out_gates=" +
+               std::to_string(call.out_gates) + ", block=" +
+               std::to_string(call.block) + ", heard=" +
+               std::to_string(call.heard) + ", g=" + std::to_string(call.g) +
+               ", h=" + std::to_string(call.h));
+}
+
+inline ffi::Error truncated_of(const RuleCall& call) {
+  Net n;
+  const ffi::Error error = net_of(call, &n);
+  if (error.failure()) return error;
+  const ffi::DataType type = call.s.element_type();
+  if (type != ffi::F32 && type != ffi::F64)
+    return wrong("s is " + written(type, dims_of(call.s)) +
+                 ", must be of float32 or float64");
+  const int64_t lanes = dims_of(call.s)[1], steps = dims_of(call.xs)[0];
+  const int64_t rows = n.kinds() * n.cells;
+  const std::vector<std::pair<Array, ffi::DataType>> all = {
+      {{"w", call.w, {n.units(), n.sources(), lanes}}, type},
+      {{"xs", call.xs, {steps, n.inputs, lanes}}, type},
+      {{"begin", call.begin, {lanes}}, ffi::S32},
+      {{"range", call.range, {2}}, ffi::S32},
+      {{"s_0", call.s_0, {n.cells, lanes}}, type},
+      {{"y_0", call.y_0, {n.activations(), lanes}}, type},
+      {{"traces_0", call.traces_0, {rows, n.sources(), lanes}}, type},
+      {{"y", call.y, {n.activations(), lanes}}, type},
+      {{"traces", call.traces, {rows, n.sources(), lanes}}, type},
+      {{"net", call.net, {n.units(), lanes}}, type},
+  };
+  for (const auto& [array, wanted] : all) {
+    const Dims dims = dims_of(array.buffer);
+    if (array.buffer.element_type() != wanted || dims != array.own)
+      return wrong(std::string(array.name) + " is " +
+                   written(array.buffer.element_type(), dims) + ", must be " +
+                   written(wanted, array.own));
+  }
+  if (type == ffi::F32) {
+    run_truncated<float>(n, call);
+  } else {
+    run_truncated<double>(n, call);
+  }
+  return ffi::Error::Success();
+}
+
+inline ffi::Error run_truncated_steps(
+    bool forgets, int64_t in_gates, int64_t out_gates, int64_t block,
+    int64_t heard, int64_t g, int64_t h, ffi::AnyBuffer w, ffi::AnyBuffer xs,
+    ffi::AnyBuffer begin, ffi::AnyBuffer range, ffi::AnyBuffer s_0,
+    ffi::AnyBuffer y_0, ffi::AnyBuffer traces_0, ffi::Result<ffi::AnyBuffer> s,
+    ffi::Result<ffi::AnyBuffer> y, ffi::Result<ffi::AnyBuffer> traces,
+    ffi::Result<ffi::AnyBuffer> net) {
+  return guarded("lstm_jax_truncated", [&] {
+    return truncated_of({forgets, in_gates, out_gates, block, heard, g, h, w,
+                         xs, begin, range, s_0, y_0, traces_0, *s, *y, *traces,
+                         *net});
+  });
+}
+
+}  // namespace lstm_jax
+
+#endif  // LSTM_JAX_NN_NATIVE_TRUNCATED_CALL_H_

@@ -1,0 +1,236 @@
+"""The truncated rule in C++ is the streaming form, and a lane is its own."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_jax.cells.gru import gru
+from lstm_jax.cells.lstm import lstm
+from lstm_jax.cells.lstm1997 import lstm1997
+from lstm_jax.learners._truncated import compiled
+from lstm_jax.learners.truncated1997 import streaming_gradient, truncated1997
+from lstm_jax.nn.native import library, truncated
+from lstm_jax.ops.prng import Key
+from lstm_jax.tasks.adding import adding
+from lstm_jax.tasks.reber import reber
+from lstm_jax.tasks.temporal_order import temporal_order
+from lstm_jax.tasks.trigger import trigger
+from lstm_jax.types import CompiledRule
+from tests.array_task import array_task, random_arrays
+from tests.gradients import cheap_jit, distance, existing, largest, random_net
+from tests.learners.test_learners import NETS
+
+pytestmark = pytest.mark.usefixtures('compiled_loops')
+
+# Every way in which the C++ differs: of the cells of `test_learners`, and of
+# these.
+MORE = {
+  'narrow g, wide h': lstm1997(3, 2, blocks=3, g='[-1,1]', h='[-2,2]'),
+  'no gates': lstm1997(3, 2, input_gates=False, output_gates=False),
+  'many cells': lstm1997(2, 1, blocks=3, block_size=3),
+  'many forget gates': lstm(2, 1, hidden=9),
+}
+CELLS = NETS | MORE
+TASK = functools.cache(lambda i, k: array_task(i, k, error_at_end=True))
+
+
+@functools.cache
+def gradient(name, form):
+  cell = CELLS[name]
+  function = {
+    'native': compiled.compiled_gradient, 'streaming': streaming_gradient
+  }[form]  # fmt: skip
+  task = TASK(cell.num_inputs, cell.num_outputs)
+  return cheap_jit(lambda p, e: function(cell, task, p, e))
+
+
+def episode_of(cell, seed, steps, lanes):
+  sizes = cell.num_inputs, cell.num_outputs
+  return random_arrays(seed, steps, *sizes, lanes, end=True)
+
+
+def lanes_at(tree, at):
+  return jax.tree.map(lambda a: np.asarray(a)[..., at], tree)
+
+
+@pytest.mark.parametrize('name', CELLS)
+def test_it_is_the_streaming_form_in_float64(x64, name):
+  """Lengths of 1 to more than a block; past the end, nothing is read."""
+  cell, lanes = CELLS[name], (5,)
+  params = random_net(cell, 0, lanes)
+  episode = episode_of(cell, 1, 270, lanes)
+  length = np.array([1, 17, 2, 269, 270])
+  past = np.arange(270)[:, None] >= length
+  scored = np.arange(270)[:, None] == length - 1
+  inputs = np.where(past[:, None], 7.0, episode.inputs)
+  episode = episode._replace(length=length, scored=scored, inputs=inputs)
+  wanted, judged = gradient(name, 'streaming')(params, episode)
+  grads, judged_too = gradient(name, 'native')(params, episode)
+  wanted = existing(cell, wanted)
+  assert distance(existing(cell, grads), wanted) < 1e-12 * largest(wanted)
+  assert distance(judged, judged_too) < 1e-12
+  assert largest(wanted) > 1e-2
+  other = episode._replace(inputs=np.where(past[:, None], -1e3, inputs))
+  assert distance(gradient(name, 'native')(params, other)[0], grads) == 0
+
+
+@pytest.mark.parametrize('name', ['experiment 4', 'forget gates'])
+def test_float32_is_as_near_as_the_streaming_form(name):
+  cell, lanes = CELLS[name], (7,)
+  params, episode = random_net(cell, 0, lanes), episode_of(cell, 1, 200, lanes)
+  with jax.enable_x64(True):
+    exact = existing(cell, gradient(name, 'streaming')(params, episode)[0])
+  single = jax.tree.map(np.float32, params)
+  near = {
+    form: distance(
+      existing(cell, gradient(name, form)(single, episode)[0]), exact
+    )
+    for form in ('native', 'streaming')
+  }
+  assert near['native'] < 3 * near['streaming'] < 1e-4 * largest(exact)
+
+
+@pytest.mark.parametrize('name', ['experiment 4', 'forget gates'])
+def test_the_bits_of_a_lane_are_its_own(name):
+  """Alone, in part of a vector, in several: the same."""
+  cell = CELLS[name]
+  params = jax.tree.map(np.float32, random_net(cell, 0, (37,)))
+  episode = episode_of(cell, 1, 40, (37,))
+  every, _ = gradient(name, 'native')(params, episode)
+  for at in (slice(16), slice(30, 35), slice(36, 37)):
+    some = lanes_at((params, episode), at)
+    grads, _ = gradient(name, 'native')(*some)
+    assert distance(grads, lanes_at(every, at)) == 0
+
+
+@pytest.mark.parametrize('forgets', [False, True])
+def test_the_bits_do_not_depend_on_where_it_is_cut(forgets):
+  rule = CompiledRule(True) if forgets else CompiledRule(False, 2, 2, 2)
+  y, u, kinds = (4, 16, 3) if forgets else (8, 8, 2)
+  rng = np.random.default_rng(0)
+  draw = lambda *s: jnp.asarray(rng.normal(size=s), jnp.float32)
+  w, xs, begin = draw(u, 3 + y, 3), draw(60, 2, 3), np.int32([0, 5, 31])
+  start = truncated.State(
+    jnp.zeros((4, 3)), jnp.zeros((y, 3)), jnp.zeros((kinds * 4, 3 + y, 3))
+  )
+  run = jax.jit(
+    lambda xs, first, count, state: truncated.steps(
+      rule, y, w, xs, begin, first, count, state
+    )
+  )
+  whole, net = run(xs, 0, 59, start)
+  for cuts in ([0, 59], [0, 1, 16, 17, 48, 59], [0, 0, 31, 59]):
+    state = start
+    for first, end in zip(cuts, cuts[1:], strict=False):
+      some = np.zeros((60, 2, 3), np.float32)
+      some[: 60 - first] = xs[first:]
+      state, net_too = run(some, first, end - first, state)
+    assert distance(state, whole) == 0 and distance(net, net_too) == 0
+  # Before its first step a lane stands still.
+  none, _ = run(xs, 0, 31, start)
+  assert not np.any(none.s[:, 2]) and not np.any(none.traces[..., 2])
+  assert np.all(none.s[:, 1])
+
+
+def trained(task, form, sequences=40):
+  """Weights after some sequences of four lanes."""
+  cell = lstm1997(task.num_inputs, task.num_outputs)
+  learner = truncated1997(cell, task, form=form)
+  numbers = {'learning_rate': 0.5} | dict(cell.numbers)
+  numbers = {k: np.asarray(v, np.float32) for k, v in numbers.items()}
+  state = [learner.init(jax.random.key(i), numbers) for i in range(4)]
+  state = jax.tree.map(lambda *a: jnp.stack(a, -1), *state)
+
+  def one(i, state):
+    i = jnp.full(4, i, jnp.uint32)
+    key = Key(i, jnp.arange(4, dtype=jnp.uint32))
+    episode = task.draw(key, jnp.full(4, 30, jnp.int32), ())
+    return learner.update(state, episode)[0]
+
+  run = cheap_jit(lambda s: jax.lax.fori_loop(0, sequences, one, s))
+  return run(state).params
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('make', [adding, temporal_order])
+def test_a_task_is_learned_as_by_the_streaming_form(make):
+  """Inputs drawn step by step, and one-hot ones."""
+  task = make()
+  ours, theirs = (trained(task, form) for form in ('native', 'streaming'))
+  assert 0 < distance(ours, trained(task, 'native', 1))
+  assert distance(ours, theirs) < 1e-4
+
+
+def test_what_it_cannot_do_is_refused_by_name(monkeypatch):
+  task = adding()
+  cell = lambda task: lstm1997(task.num_inputs, task.num_outputs)
+  for words, wrong in {
+    'internal state': (gru(2, 1), task),
+    'last step alone': (cell(reber()), reber()),
+    'at most 16 lines, and this task has 54': (cell(trigger()), trigger()),
+    'cells lstm1997 and lstm': (
+      cell(task)._replace(internal=cell(task).internal._replace(compiled=None)),
+      task,
+    ),
+  }.items():
+    with pytest.raises(ValueError, match=words):
+      truncated1997(*wrong, form='native')
+  monkeypatch.setattr(library, 'path', lambda: library.Path('/nowhere/it.so'))
+  with pytest.raises(ValueError, match='run `python -m lstm_jax.nn.native` o'):
+    truncated1997(cell(task), task, form='native')
+
+
+# The call alone.
+
+GIVEN = {
+  'w': ((8, 11, 3), 'float32'), 'xs': ((5, 2, 3), 'float32'),
+  'begin': ((3,), 'int32'), 'range': ((2,), 'int32'),
+  's_0': ((4, 3), 'float32'), 'y_0': ((8, 3), 'float32'),
+  'traces_0': ((8, 11, 3), 'float32'),
+}  # fmt: skip
+MADE = {
+  's': ((4, 3), 'float32'), 'y': ((8, 3), 'float32'),
+  'traces': ((8, 11, 3), 'float32'), 'net': ((8, 3), 'float32'),
+}  # fmt: skip
+NUMBERS = {
+  'in_gates': 2,
+  'out_gates': 2,
+  'block': 2,
+  'heard': 8,
+  'g': 0,
+  'h': 0,
+}
+
+
+def call(given, made, numbers, forgets=False):
+  """The foreign call as anybody can make it, with zeros."""
+  library.load()
+  types = [jax.ShapeDtypeStruct(*kind) for kind in made.values()]
+  run = jax.ffi.ffi_call('lstm_jax_truncated', types, has_side_effect=True)
+  numbers = {k: np.int64(v) for k, v in numbers.items()}
+  zeros = [np.zeros(*kind) for kind in given.values()]
+  run = functools.partial(run, forgets=np.bool_(forgets), **numbers)
+  return jax.block_until_ready(jax.jit(run)(*zeros))
+
+
+def test_a_call_that_does_not_fit_is_an_error():
+  call(GIVEN, MADE, NUMBERS)
+  for name, (shape, dtype) in (GIVEN | MADE).items():
+    for other in (((*shape, 1), dtype), (shape, 'float64')):
+      given, made = dict(GIVEN), dict(MADE)
+      (given if name in GIVEN else made)[name] = other
+      with (
+        jax.enable_x64(True),
+        pytest.raises(jax.errors.JaxRuntimeError, match='truncated: .*must'),
+      ):
+        call(given, made, NUMBERS)
+  for name, values in {
+    'in_gates': (-2, 1, 2**62), 'out_gates': (3,), 'block': (0, -1, 3, 2**62),
+    'heard': (-1, 7, 9, 2**62), 'g': (-1, 3), 'h': (3,),
+  }.items():  # fmt: skip
+    for value in values:
+      with pytest.raises(jax.errors.JaxRuntimeError, match=f'{name}={value}'):
+        call(GIVEN, MADE, NUMBERS | {name: value})

@@ -41,11 +41,12 @@ def test_the_panels_are_what_goes_on_inside(scenes):
 
 @pytest.mark.parametrize('kind', ['GIF', 'WEBP'])
 def test_a_film_is_small_and_stays_the_same(scenes, kind, monkeypatch):
-  monkeypatch.setattr(film, '_RUNNING', 3)
+  monkeypatch.setattr(film, '_RUNNING', 2)
+  scenes = scenes[:2]
   data = film.film(scenes, kind, 'adding')
   assert len(data) < 400_000
   moving = Image.open(io.BytesIO(data))
-  assert moving.format == kind and moving.n_frames == 9
+  assert moving.format == kind and moving.n_frames == 4
   if kind == 'GIF':
     assert film.film(scenes, kind, 'adding') == data
 

@@ -28,6 +28,7 @@ from lstm_jax.lab.plan.programs import (
   steps,
 )
 from lstm_jax.lab.report import commands
+from lstm_jax.lab.store import machine
 from lstm_jax.lab.store.setting import Setting, resolved, trial_id
 
 SETTING = Setting(
@@ -782,7 +783,7 @@ def test_a_measured_grid_scales_its_own_seconds(monkeypatch):
     return load(name)._replace(expected_seconds=1000.0)
 
   monkeypatch.setattr(grid, 'load', measured)
-  monkeypatch.setattr(estimate, 'cores', lambda: estimate.REFERENCE_CORES)
+  monkeypatch.setattr(machine, 'cores', lambda: estimate.REFERENCE_CORES)
   assert made('--grid=table7').seconds == pytest.approx(1000)
   assert made('--grid=table7 --length=100').seconds < 250
   assert made('--grid=table7 --seeds=60').seconds > 1500

@@ -135,8 +135,8 @@ MUTANTS = (
   ),
   Mutant(
     'elman_moves_where_nothing_is_scored', 'learners/elman.py',
-    'state = select(scored, move(state, grads), state)',
-    'state = move(state, grads)',
+    'state = select(scored, move(state, grads, squared), state)',
+    'state = move(state, grads, squared)',
     ('elman', 'every_step', 'optimizers'),
   ),
   Mutant(

@@ -47,6 +47,7 @@ OPTIONS = {
   'checkpoint_every': (2, 'program', 0),
   'backward': ('autodiff', 'program', 'fast'),
   'kernel': ('xla', None, 'fast'),
+  'batch_first': (True, 'ys', 'no'),
 }
 
 
@@ -157,14 +158,21 @@ def test_every_option_changes_something(name):
 
 @functools.cache
 def all_at_once():
-  how = {name: value for name, (value, *_) in OPTIONS.items()}
+  # Other axes are for arrays of other shapes.
+  how = {n: value for n, (value, *_) in OPTIONS.items() if n != 'batch_first'}
   return how, derived('run', how)
+
+
+@functools.cache
+def batch_first():
+  return derived('run', {'batch_first': True})
 
 
 @pytest.mark.parametrize('way', ['linen', 'nnx', 'stack'])
 def test_modules_and_stacks_honour_every_option(way):
   how, want = all_at_once()
   assert same(derived(way, how), want)
+  assert same(derived(way, {'batch_first': True}), batch_first())
 
 
 @pytest.mark.parametrize('way', ['run', 'linen', 'nnx', 'stack'])

@@ -208,7 +208,9 @@ def is_at_home(case):
 
 
 @every_case
-def test_it_keeps_its_promises(case):
+def test_it_keeps_its_promises(case, request):
+  if ('form', 'native') in case.learner_options:
+    request.getfixturevalue('compiled_loops')
   built = build(case)
   how = resolved('learners', case.learner, case.learner_options)
   claim = catalog.describe('learners', case.learner).provides

@@ -6,7 +6,7 @@ numbers only share one.
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lstm_jax.lab.plan import catalog, own_data, values
 from lstm_jax.lab.store import seal
@@ -18,12 +18,23 @@ def learner_of(setting: Setting) -> catalog.Entry:
   return catalog.of(setting, 'learner')
 
 
-def unit_of(learner: str) -> str:
-  """Names what a learner's budget counts; 'sequences' if not known here."""
+def unit_of(
+  learner: Setting | str, metrics: Mapping[str, object] | None = None
+) -> str:
+  """Names what a budget counts: 'sequences', or 'epochs'.
+
+  Args:
+    learner: of a setting, or its name.
+    metrics: of its trials, which tell it where the learner is not known here,
+      as by the name of what others have written; 'sequences' otherwise.
+  """
   try:
+    if isinstance(learner, Setting):
+      return learner_of(learner).unit
     return catalog.find('learner', learner).unit
   except ValueError:
-    return catalog.Entry._field_defaults['unit']
+    in_epochs = (metrics or {}).get('train_loss') not in (None, '')
+    return 'epochs' if in_epochs else catalog.Entry._field_defaults['unit']
 
 
 def steps(setting: Setting) -> float:

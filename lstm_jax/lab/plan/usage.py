@@ -14,7 +14,11 @@ GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
       'tasks; or data of your own: a .npz, a .csv, a folder of sounds (see '
       'docs/data.md)',
     ),
-    'cell': ('NAME,...', 'cells'),
+    'cell': (
+      'NAME,...',
+      'cells; of tasks, cells and rules also path/to/file.py:factory (see '
+      'docs/own_code.md)',
+    ),
     'learner': ('NAME,...', 'learning rules'),
     'length': ('N,...', 'T, sequence length of the task'),
     'window': (

@@ -163,7 +163,7 @@ def missing_or_wrong(
   ):
     held = [row for row in rows if row['status'] == status]
     for unit, some in parts(
-      held, lambda row: programs.unit_of(str(row['learner']))
+      held, lambda row: programs.unit_of(str(row['learner']), row)
     ).items():
       said.append(
         f'{len(some):,} of {len(rows):,} trials {word}; they {_COUNTED[unit]}.'

@@ -128,7 +128,7 @@ def reading_of(
     figures: the published ones that it is held against.
   """
   setting = trials[0].setting
-  unit = unit_of(setting.learner)
+  unit = unit_of(setting)
   found = [records[one.id] for one in trials if one.id in records]
   held = measures.measures_of([(r['status'], r['metrics']) for r in found])
   solved = [r['metrics'] for r in found if r['status'] == 'solved']

@@ -149,7 +149,7 @@ def _facts(run, shared):
     run.records.values(), lambda record: record['details'].get('kernel')
   )
   ended = f'{len(run.rows):,} of {len(run.trials):,} ended'
-  if {unit_of(one.learner) for one in run.trials.values()} != {'epochs'}:
+  if {unit_of(one) for one in run.trials.values()} != {'epochs'}:
     solved = sum(row['status'] == 'solved' for row in run.rows.values())
     ended += f', {solved:,} solved'
   devices, kind = made.get('device_count'), made.get('device_kind')

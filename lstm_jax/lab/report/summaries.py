@@ -266,7 +266,10 @@ def _summary(setting, trials, missing, figures, place):
   levels = levels_of(trials)
   return Summary(
     setting=setting,
-    unit=unit_of(setting.get('learner')),
+    unit=unit_of(
+      str(setting.get('learner')),
+      {n: v for t in trials for n, v in t['metrics'].items() if v is not None},
+    ),
     trials=len(trials),
     solved=len(sequences),
     finished=len(finished(trials)),

@@ -215,7 +215,7 @@ def curves(
     most: trials.
   """
   drawn: list[Curve] = []
-  unit = unit_of(line.setting.learner)
+  unit = unit_of(line.setting)
   for one in trial_lines(look, line):
     held = dict(watch.curves(one.trial)) if one.status != 'to come' else {}
     longest = max((len(values) for values in held.values()), default=0)
@@ -234,7 +234,7 @@ def _line(key, trials, look):
   settings = [look.trials[name] for name in trials]
   records = [look.records[name] for name in trials if name in look.records]
   status = [record['status'] for record in records]
-  is_counted = unit_of(settings[0].learner) == 'sequences'
+  is_counted = unit_of(settings[0]) == 'sequences'
   waits = [
     value
     for record in records

@@ -166,7 +166,7 @@ def _judged(line):
 
 def trials(held: Sequence[TrialLine], side: Side, chosen: Shown) -> html.Table:
   """The trials of a row in one folder, with links to their networks."""
-  unit = unit_of(side.line.setting.learner).capitalize()
+  unit = unit_of(side.line.setting).capitalize()
   heads = ('Seed', 'Trial', 'Status', f'{unit} seen', 'To success', 'Seconds')
   body = []
   for one in held:

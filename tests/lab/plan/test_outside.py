@@ -1,5 +1,6 @@
 """What others have written is planned as ours is, wherever it lies."""
 
+import dataclasses
 import importlib.metadata
 import json
 import shutil
@@ -17,6 +18,7 @@ from lstm_jax.lab.plan import (
   listing,
   outside,
   plan,
+  programs,
   values,
 )
 from lstm_jax.lab.store import sources
@@ -389,3 +391,15 @@ def test_a_refusal_of_the_command_is_one_line(capsys):
   said = capsys.readouterr().err
   assert said.startswith('sweep: --cell=own/nowhere.py:f: ')
   assert said.count('\n') == 1
+
+
+def test_what_a_budget_counts_is_known_without_the_code():
+  """By its metrics, where a table has nothing but a name."""
+  assert programs.unit_of('rule.py:taught') == 'sequences'
+  assert programs.unit_of('rule.py:taught', {'train_loss': 0.5}) == 'epochs'
+  assert programs.unit_of('bptt', {'train_loss': 0.5}) == 'sequences'
+  (one,) = expanded('--task=own/copying.py:copying', '--cell=gru').trials
+  stored = one.outside['task']._replace(unit='epochs')
+  assert programs.unit_of(one) == 'sequences'
+  one = dataclasses.replace(one, outside={'learner': stored})
+  assert programs.unit_of(one) == 'epochs'

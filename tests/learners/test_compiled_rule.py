@@ -112,7 +112,7 @@ def test_the_bits_do_not_depend_on_where_it_is_cut(forgets):
   y, u, kinds = (4, 16, 3) if forgets else (8, 8, 2)
   rng = np.random.default_rng(0)
   draw = lambda *s: jnp.asarray(rng.normal(size=s), jnp.float32)
-  w, xs, begin = draw(u, 3 + y, 3), draw(60, 2, 3), np.int32([0, 5, 31])
+  w, xs, begin = draw(u, 3 + y, 3), draw(2, 60, 3), np.int32([0, 5, 31])
   start = truncated.State(
     jnp.zeros((4, 3)), jnp.zeros((y, 3)), jnp.zeros((kinds * 4, 3 + y, 3))
   )
@@ -125,8 +125,8 @@ def test_the_bits_do_not_depend_on_where_it_is_cut(forgets):
   for cuts in ([0, 59], [0, 1, 16, 17, 48, 59], [0, 0, 31, 59]):
     state = start
     for first, end in zip(cuts, cuts[1:], strict=False):
-      some = np.zeros((60, 2, 3), np.float32)
-      some[: 60 - first] = xs[first:]
+      some = np.zeros((2, 60, 3), np.float32)
+      some[:, : 60 - first] = xs[:, first:]
       state, net_too = run(some, first, end - first, state)
     assert distance(state, whole) == 0 and distance(net, net_too) == 0
   # Before its first step a lane stands still.
@@ -186,7 +186,7 @@ def test_what_it_cannot_do_is_refused_by_name(monkeypatch):
 # The call alone.
 
 GIVEN = {
-  'w': ((8, 11, 3), 'float32'), 'xs': ((5, 2, 3), 'float32'),
+  'w': ((8, 11, 3), 'float32'), 'xs': ((2, 5, 3), 'float32'),
   'begin': ((3,), 'int32'), 'range': ((2,), 'int32'),
   's_0': ((4, 3), 'float32'), 'y_0': ((8, 3), 'float32'),
   'traces_0': ((8, 11, 3), 'float32'),

@@ -108,7 +108,7 @@ def rule_steps(rule, heard, lanes, dtype):
   begin = jnp.arange(lanes, dtype=jnp.int32)
   for count in (0, 1, 16, 35, 36):
     out = truncated.steps(
-      rule, heard, draw(units, sources), draw(36, 2), begin, jnp.int32(3),
+      rule, heard, draw(units, sources), draw(2, 36), begin, jnp.int32(3),
       jnp.int32(count), state,
     )  # fmt: skip
     jax.block_until_ready(out)

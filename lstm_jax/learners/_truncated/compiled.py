@@ -29,12 +29,14 @@ from lstm_jax.types import (
 
 # Steps of a call: what a call costs by itself is a hundredth of it then, and
 # its inputs stay in the second cache.
-_BLOCK = 256
+_BLOCK = 512
 # Lines of a one-hot input up to which it is written out.
 _LINES = 16
 # Steps that are drawn at once: a sequence draws no more than it has, up to
 # these.
 _DRAWN = 32
+# Input lines up to which each is drawn by itself.
+_ROWS = 2
 
 
 def refusal(task: Task) -> str | None:
@@ -92,9 +94,8 @@ def _before_last(cell, task, params, episode, m):
   begin = packing.flat(m.num_steps - stream.length)
 
   def draw(i):
-    return packing.flat(
-      jax.vmap(lambda i: dense(stream.input_at(m.clock(i)), dtype))(i)
-    )
+    x = jax.vmap(lambda i: dense(stream.input_at(m.clock(i)), dtype))(i)
+    return packing.flat(jnp.moveaxis(x, 1, 0))
 
   def block(b, c):
     state, _, xs = c
@@ -104,7 +105,14 @@ def _before_last(cell, task, params, episode, m):
     def some(k, xs):
       at = k * _DRAWN
       drawn = draw(first + at + jnp.arange(_DRAWN))
-      return jax.lax.dynamic_update_slice_in_dim(xs, drawn, at, 0)
+      if len(drawn) > _ROWS:
+        return jax.lax.dynamic_update_slice_in_dim(xs, drawn, at, 1)
+      # Line by line: the compiler would else draw each once a line.
+      for k in range(len(drawn)):
+        zero = jnp.zeros_like(at)
+        place = zero + k, at, zero
+        xs = jax.lax.dynamic_update_slice(xs, drawn[k : k + 1], place)
+      return xs
 
     xs = jax.lax.fori_loop(0, -(-left // _DRAWN), some, xs)
     count = jnp.minimum(m.num_steps - 1 - first, _BLOCK)
@@ -113,7 +121,7 @@ def _before_last(cell, task, params, episode, m):
     )
     return state, net, xs
 
-  xs = jnp.zeros((_BLOCK, cell.num_inputs, w.shape[-1]), dtype)
+  xs = jnp.zeros((cell.num_inputs, _BLOCK, w.shape[-1]), dtype)
   start = state, jnp.zeros_like(w[:, 0]), xs
   state, net, _ = jax.lax.fori_loop(0, -(-m.num_steps // _BLOCK), block, start)
   carry = packing.carry(carry, state)

@@ -41,7 +41,8 @@ template <class F>
 struct RuleArrays {
   int64_t lanes;
   const F* w;  // [U, S]
-  const F* xs;  // [L, I]
+  int64_t given;  // inputs, L
+  const F* xs;  // [I, L]
   const int32_t* begin;  // the step that is the lane's first
   const F *s_0, *y_0, *traces_0;  // [C], [Y], [kinds C, S]
   F *s, *y, *traces;  // the same, after the steps
@@ -139,11 +140,10 @@ class TruncatedLoop {
       gate_of_.push_back(c / (n.forgets ? 1 : n.block) * kLanes<F>);
   }
 
-  // Steps `first`, ..., `first + steps - 1`; `given` inputs.
-  void run(int64_t first, int64_t steps, int64_t given) {
+  // Steps `first`, ..., `first + steps - 1`.
+  void run(int64_t first, int64_t steps) {
     load_all(first, steps);
-    given_ = given;
-    if (given) {
+    if (a_.given) {
       first_inputs(first, 0, 0);
       further_inputs(z_of(0));
     }
@@ -157,7 +157,7 @@ class TruncatedLoop {
       further_inputs(z_of(at + 1));
       if (at == kGroup - 1 || t == steps - 1) add(at + 1);
     }
-    store_all(z_of(steps % kGroup), steps < given);
+    store_all(z_of(steps % kGroup), steps < a_.given);
   }
 
  private:
@@ -166,8 +166,8 @@ class TruncatedLoop {
   static constexpr int kRows = 8;  // of net inputs
   static constexpr int kHeight = kSums / 3, kColumns = 3;  // of a piece
 
-  // Squashing functions side by side: what they have at hand fits registers.
-  static constexpr int kAbreast = kSums >= 24 ? 4 : 2;
+  // Squashing functions side by side; four take as long.
+  static constexpr int kAbreast = 2;
 
   static int64_t slopes_of(const Net& n) {
     return n.forgets ? 2 * n.cells : n.gates();
@@ -274,10 +274,11 @@ class TruncatedLoop {
     const int64_t count = n_.inputs, lanes = a_.lanes;
     const int part = part_;
     F* const z = z_of(at);
-    const F* x = a_.xs + t * count * lanes + lane_;
-    if (t < given_)
+    const int64_t line = a_.given * lanes;
+    const F* x = a_.xs + t * lanes + lane_;
+    if (t < a_.given)
       for (int64_t k = 0; k < count; ++k)
-        store(z + (1 + k) * kLanes<F>, load_part(x + k * lanes, part));
+        store(z + (1 + k) * kLanes<F>, load_part(x + k * line, part));
     if (i < last_begin_) {
       const typename Kind<F>::I runs = begin_ <= typename Kind<F>::Int(i);
       for (F* x = z + kLanes<F>; x < z + (1 + count) * kLanes<F>; x += kLanes<F>)
@@ -485,7 +486,6 @@ class TruncatedLoop {
   std::vector<int64_t> gate_of_;  // where a cell's gate is among its kind
   typename Kind<F>::I begin_, runs_;
   int64_t last_begin_;  // from there on all lanes run
-  int64_t given_;
 };
 
 }  // namespace lstm_jax

@@ -49,7 +49,7 @@ def steps(
     heard: how many of the last activations are sources of hidden units.
     w: `[U, S, L]`, weights of units from their sources: 1, input lines, the
       activations that are heard.
-    xs: `[N, I, L]` inputs of N steps.
+    xs: `[I, N, L]` inputs of N steps.
     begin: `[L]` int32, the step that is a lane's first; before it, it stands
       still, and its input is not read.
     first: int32, number of the first of these steps.

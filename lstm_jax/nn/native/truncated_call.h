@@ -29,10 +29,10 @@ void run_truncated(const Net& n, const RuleCall& call) {
   a.s = data(call.s), a.y = data(call.y), a.traces = data(call.traces);
   a.net = data(call.net);
   const int32_t* range = static_cast<const int32_t*>(call.range.untyped_data());
-  const int64_t given = dims_of(call.xs)[0];
-  const int64_t steps = std::min<int64_t>(std::max(range[1], 0), given);
+  a.given = dims_of(call.xs)[1];
+  const int64_t steps = std::min<int64_t>(std::max(range[1], 0), a.given);
   for (int64_t lane = 0; lane < a.lanes; lane += kLanes<F>)
-    TruncatedLoop<F>(n, a, lane).run(range[0], steps, given);
+    TruncatedLoop<F>(n, a, lane).run(range[0], steps);
 }
 
 // The numbers of a net against each other: each counts rows of some array, so
@@ -42,13 +42,13 @@ inline ffi::Error net_of(const RuleCall& call, Net* n) {
   if (w.size() != 3 || xs.size() != 3 || s.size() != 2)
     return wrong("w, xs and s must have three, three and two axes, have " +
                  written(w) + ", " + written(xs) + ", " + written(s));
-  *n = {xs[1],      s[0],         call.in_gates, call.out_gates, call.block,
+  *n = {xs[0],      s[0],         call.in_gates, call.out_gates, call.block,
         call.heard, call.forgets, call.g,        call.h};
   const int64_t block = call.forgets ? 1 : call.block;
   const int64_t blocks = block < 1 || s[0] % block ? -1 : s[0] / block;
   auto fits = [&](int64_t gates) { return gates == 0 || gates == blocks; };
   const bool right =
-      s[0] >= 1 && s[0] <= kMost && xs[1] <= kMost && blocks >= 1 &&
+      s[0] >= 1 && s[0] <= kMost && xs[0] <= kMost && blocks >= 1 &&
       fits(call.in_gates) && fits(call.out_gates) &&
       (call.heard == 0 || call.heard == s[0] ||
        call.heard == n->activations()) &&
@@ -70,11 +70,11 @@ inline ffi::Error truncated_of(const RuleCall& call) {
   if (type != ffi::F32 && type != ffi::F64)
     return wrong("s is " + written(type, dims_of(call.s)) +
                  ", must be of float32 or float64");
-  const int64_t lanes = dims_of(call.s)[1], steps = dims_of(call.xs)[0];
+  const int64_t lanes = dims_of(call.s)[1], steps = dims_of(call.xs)[1];
   const int64_t rows = n.kinds() * n.cells;
   const std::vector<std::pair<Array, ffi::DataType>> all = {
       {{"w", call.w, {n.units(), n.sources(), lanes}}, type},
-      {{"xs", call.xs, {steps, n.inputs, lanes}}, type},
+      {{"xs", call.xs, {n.inputs, steps, lanes}}, type},
       {{"begin", call.begin, {lanes}}, ffi::S32},
       {{"range", call.range, {2}}, ffi::S32},
       {{"s_0", call.s_0, {n.cells, lanes}}, type},

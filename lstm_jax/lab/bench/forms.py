@@ -73,7 +73,9 @@ def measure(
     'all devices': _together(devices, length, pace),
   }
   if long:
-    figures['long'] = _long(devices[0], pace)
+    figures['long'] = _long(devices[0], pace, 'streaming')
+    if _missing('native') is None:
+      figures['long, native'] = _long(devices[0], pace, 'native')
   # The targets are for 64 lanes or more, their limits seen against 16.
   if 16 in lanes and max(lanes) >= 64:
     _verdict(figures, devices)
@@ -152,10 +154,8 @@ def _forms(device, length, all_lanes, pace):
     'folded loops  library calls'
   )
   figures = []
-  from lstm_jax.nn.native import library
-
   for form in FORMS:
-    if form == 'native' and (reason := library.why_not()):
+    if reason := _missing(form):
       print(f'{form:10} {reason}')
       continue
     for lanes in all_lanes:
@@ -210,13 +210,22 @@ def _together(devices, length, pace):
   return {'devices': len(devices), 'lanes': width * len(devices), 'ns': ns}
 
 
-def _long(device, pace):
+def _missing(form):
+  """Says why a form cannot be timed here; None: it can."""
+  from lstm_jax.nn.native import library
+
+  return library.why_not() if form == 'native' else None
+
+
+def _long(device, pace, form):
   """Sequences of 10^3 to 10^6 steps in one program: cost and memory a step."""
   import jax
 
-  build = _program('streaming', None)
+  build = _program(form, None)
   width = 16
-  print(f'Streaming form, {width} lanes, one program for every length:')
+  print(
+    f'{form.capitalize()} form, {width} lanes, one program for every length:'
+  )
   print('        T  ns/lane-step  peak memory MB')
   figures = []
   begun = _begin(build, width, LENGTHS[0], device)

@@ -5,6 +5,7 @@ sequence; the error of its last step and what it adds to the gradient are those
 of the streaming form.
 """
 
+import functools
 import math
 
 import jax
@@ -36,7 +37,7 @@ _LINES = 16
 # these.
 _DRAWN = 32
 # Input lines up to which each is drawn by itself.
-_ROWS = 2
+_FEW = 2
 
 
 def refusal(task: Task) -> str | None:
@@ -102,19 +103,17 @@ def _before_last(cell, task, params, episode, m):
     first = b * _BLOCK
     left = jnp.minimum(m.num_steps - first, _BLOCK)
 
-    def some(k, xs):
-      at = k * _DRAWN
-      drawn = draw(first + at + jnp.arange(_DRAWN))
-      if len(drawn) > _ROWS:
-        return jax.lax.dynamic_update_slice_in_dim(xs, drawn, at, 1)
-      # Line by line: the compiler would else draw each once a line.
-      for k in range(len(drawn)):
-        zero = jnp.zeros_like(at)
-        place = zero + k, at, zero
-        xs = jax.lax.dynamic_update_slice(xs, drawn[k : k + 1], place)
-      return xs
+    def some(lines, j, xs):
+      at = j * _DRAWN
+      drawn = draw(first + at + jnp.arange(_DRAWN))[lines]
+      zero = jnp.zeros_like(at)
+      place = zero + (lines.start or 0), at, zero
+      return jax.lax.dynamic_update_slice(xs, drawn, place)
 
-    xs = jax.lax.fori_loop(0, -(-left // _DRAWN), some, xs)
+    for lines in packing.lines():
+      xs = jax.lax.fori_loop(
+        0, -(-left // _DRAWN), functools.partial(some, lines), xs
+      )
     count = jnp.minimum(m.num_steps - 1 - first, _BLOCK)
     state, net = truncated.steps(
       rule, packing.heard, w, xs, begin, first, count, state
@@ -155,6 +154,16 @@ class _Packing:
     self.of_traces = (
       len(self.kinds) * self.cells, sources, math.prod(lanes)
     )  # fmt: skip
+
+  def lines(self) -> list[slice]:
+    """Lists the input lines that are drawn at once.
+
+    Few are drawn one by one, in loops of their own: the compiler would else
+    draw each number once a line.
+    """
+    if self.inputs > _FEW:
+      return [slice(None)]
+    return [slice(k, k + 1) for k in range(self.inputs)]
 
   def flat(self, array: Array) -> Array:
     """Joins the axes of the lanes."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from lstm_jax.lab.store import places
+from lstm_jax.lab.store import files, places
 
 if TYPE_CHECKING:
   from lstm_jax.training.examples import Dataset
@@ -198,9 +198,7 @@ def epoch_steps(options: Mapping[str, object]) -> float:
 
 
 def _is_prepared(path):
-  return any(
-    next(path.glob(depth + _INFO), None) for depth in ('', '*/', '*/*/')
-  )
+  return bool(files.folders_with(path, _INFO))
 
 
 def _name(text, prefix=''):

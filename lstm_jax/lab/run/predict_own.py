@@ -14,6 +14,7 @@ from lstm_jax.lab.data.own import fresh
 from lstm_jax.lab.plan import flags, own_data, values
 from lstm_jax.lab.run import builds, groups
 from lstm_jax.lab.run.predict_request import Request
+from lstm_jax.lab.store import files
 from lstm_jax.lab.store.setting import Setting
 from lstm_jax.training.batches import in_batches
 from lstm_jax.training.examples import Dataset
@@ -87,7 +88,8 @@ def _at_hand(setting, data_dir):
   planned = dict(setting.task_options)
   if setting.task.startswith(own_data.TFDS):
     return str(own_data.located(setting.task, data_dir).path)
-  for path in (place, *sorted(place.glob('*'))):
+  inside = files.names(place) if place.is_dir() else ()
+  for path in (place, *(place / name for name in inside)):
     try:
       if own_data.name_of(path) != setting.task:
         continue

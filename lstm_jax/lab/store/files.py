@@ -293,3 +293,29 @@ def names(directory: str | Path, ending: str = '') -> list[str]:
   return sorted(
     name for name in found if name.endswith(ending) and not name.startswith('.')
   )
+
+
+def folders_with(
+  directory: str | Path, name: str, depth: int = 2
+) -> list[Path]:
+  """The folders that hold a file of a name: a directory, or some below it.
+
+  Args:
+    directory: where to look first.
+    name: of the file.
+    depth: levels below it, each looked at where the one above has none.
+
+  Raises:
+    Unusable, StorageError: a directory cannot be read.
+  """
+  level = [Path(directory)]
+  for _ in range(depth + 1):
+    if found := [folder for folder in level if (folder / name).is_file()]:
+      return found
+    level = [
+      folder / one
+      for folder in level
+      if folder.is_dir()
+      for one in names(folder)
+    ]
+  return []

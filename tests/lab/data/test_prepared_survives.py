@@ -12,6 +12,7 @@ from experiments import data
 from lstm_jax.lab.data import _sounds, _spectra
 from lstm_jax.lab.data.files import builders, prepared, sources
 from lstm_jax.lab.data.files.errors import BadData, Missing
+from lstm_jax.lab.store import messages
 from lstm_jax.lab.store.faults import Exit, StorageError, Unusable
 from tests import tiny_sets as tiny
 from tests.tiny_sets import CLIP, load, records
@@ -220,11 +221,11 @@ def test_a_stop_does_not_wait_for_every_sound(home, tmp_path, monkeypatch):
       read.append(index)
       return first | {'samples': np.zeros((44_100, 1), np.int16)}
 
-  def stop(*line, file):
+  def stop(*lines):
     raise KeyboardInterrupt
 
   monkeypatch.setattr(_sounds, '_LINE_EVERY', 0.0)
-  monkeypatch.setattr(_sounds, 'print', stop, raising=False)
+  monkeypatch.setattr(messages, 'tell', stop)
   recipe = _spectra.recipe('log_mel', 25, 10, 44_100)
   with pytest.raises(KeyboardInterrupt):
     _sounds.compute(held._replace(splits={'fold1': Many()}), recipe)

@@ -32,7 +32,7 @@ def test_failures_and_damage_are_said(tmp_path, capsys):
     assert status.main(['status', str(opened.path)]) == 3
   said = capsys.readouterr().out
   assert '1 failed: no luck\n' in said and path.name in said
-  assert 'nobody' not in said
+  assert 'nobody works' not in said
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.data.own import arrays, prepared_set, table
 from lstm_jax.lab.data.own.sequences import Sequences
+from lstm_jax.lab.store import files
 
 READERS = {'.npz': arrays.read, '.csv': table.read}
 
@@ -21,7 +22,8 @@ def load(path: Path) -> Sequences:
   """
   path = Path(path)
   try:
-    marks = (path, *sorted(path.iterdir())) if path.is_dir() else (path,)
+    inside = files.names(path) if path.is_dir() else ()
+    marks = (path, *(path / name for name in inside))
     facts = [os.stat(one) for one in marks]
   except OSError as error:
     raise BadData(f'{path}: {error.strerror}') from error

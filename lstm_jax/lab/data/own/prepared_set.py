@@ -66,11 +66,8 @@ def find(name: str, data_dir: str = '') -> Path:
 
 def home_of(path: Path) -> Path | None:
   """The folder of one version in or below a path, the latest; None without."""
-  for depth in ('', '*/', '*/*/'):
-    found = [one.parent for one in path.glob(depth + INFO)]
-    if found:
-      return max(found, key=lambda one: _version(one.name))
-  return None
+  found = files.folders_with(path, INFO)
+  return max(found, key=lambda one: _version(one.name), default=None)
 
 
 def name_of(home: Path) -> str:

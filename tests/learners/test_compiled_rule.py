@@ -135,6 +135,50 @@ def test_the_bits_do_not_depend_on_where_it_is_cut(forgets):
   assert np.all(none.s[:, 1])
 
 
+BIASES = np.array([-100.0, -16.1, -13.8, -9.2])  # of the input gates
+
+
+def after_a_million_steps(dtype, held, input_bias):
+  """`(what was added to s, traces)` of a cell a lane with these gates."""
+  rule, steps, lanes = CompiledRule(False, 1, 1, 1), 10_000, len(BIASES)
+  # Rows y_in, y_out, net_c; sources 1, x, y_in, y_out, y_c.
+  w = np.zeros((3, 5, lanes))
+  w[0, 0], w[1, 0], w[2, 0], w[2, 1] = BIASES, 3.0, input_bias, 1.0
+  state = truncated.State(
+    jnp.full((1, lanes), held, dtype), jnp.zeros((3, lanes), dtype),
+    jnp.zeros((2, 5, lanes), dtype),
+  )  # fmt: skip
+
+  def block(i, state):
+    key = jax.random.fold_in(jax.random.key(0), i)
+    x = jax.random.uniform(key, (1, steps, 1), jnp.float32, -1, 1)
+    xs = jnp.broadcast_to(x, (1, steps, lanes)).astype(dtype)
+    zero = jnp.int32(0)
+    return truncated.steps(
+      rule, 3, jnp.asarray(w, dtype), xs, jnp.zeros(lanes, jnp.int32), zero,
+      jnp.int32(steps), state,
+    )[0]  # fmt: skip
+
+  run = cheap_jit(lambda state: jax.lax.fori_loop(0, 100, block, state))
+  state = run(state)
+  return np.asarray(state.s[0] - held, float), np.asarray(state.traces, float)
+
+
+@pytest.mark.parametrize('input_bias', [0.0, 0.5])
+def test_a_million_steps_are_those_of_float64(x64, input_bias):
+  """A shut gate keeps what is held, and lets through what its value says."""
+  for held in (0.0, 0.75):
+    exact, _ = after_a_million_steps(jnp.float64, held, input_bias)
+    added, traces = after_a_million_steps(jnp.float32, held, input_bias)
+    assert added[0] == 0 and not np.any(traces[..., 0])  # f(-100) is below all
+    assert np.all(np.abs(exact[1:]) > 1e-5)
+    if held == 0:
+      np.testing.assert_allclose(added[1:], exact[1:], rtol=1e-4)
+    # Beside a held value each is rounded to the last bit of that.
+    assert np.all(np.abs(added - exact) < 3e-4 + 1e-4 * np.abs(exact))
+    assert np.all(np.isfinite(traces))
+
+
 def trained(task, form, sequences=40):
   """Weights after some sequences of four lanes."""
   cell = lstm1997(task.num_inputs, task.num_outputs)

@@ -72,19 +72,40 @@ def compiled_gradient(
   Returns:
     As `streaming_gradient`.
   """
-  dtype = jax.tree.leaves(params)[0].dtype
+  stream, (equations, _) = task.stream(episode), carousel.known(cell)
+  lanes, dtype = stream.length.shape, jax.tree.leaves(params)[0].dtype
   m = traces.machine(cell, task, episode, dtype)
-  loop = _before_last(cell, task, params, episode, m)
-  return traces.gradient_at_end(m, cell, task, params, episode, loop)
+  packing, before = _Packing(cell, lanes), cell.initial_carry(lanes, dtype)
+  made = _before_last(cell, task, params, episode, m, packing)
+
+  def end(i, _):
+    # Plus 0: what does not depend on i is moved out of the loop.
+    state, net = jax.tree.map(lambda a: a + i, made)
+    carry = packing.carry(before, state)
+    x_t = cast(stream.input_at(stream.length - 1), dtype)
+    loop = traces.Loop(
+      carry_tm1=carry,
+      net=packing.own(net),
+      z=step.hidden_sources(equations, carry, x_t),
+      x_tp1=x_t,
+      traces=packing.traces(state.traces),
+    )
+    return traces.gradient_at_end(m, cell, task, params, episode, loop)
+
+  # In a loop it is one function, and not a list of kernels.
+  start = jax.tree.map(
+    lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(end, 0, None)
+  )
+  return jax.lax.fori_loop(0, jnp.minimum(m.num_steps, 1), end, start)
 
 
-def _before_last(cell, task, params, episode, m):
-  """The `Loop` before the last step."""
+def _before_last(cell, task, params, episode, m, packing):
+  """`(state, net)` of `truncated.steps` before the last step."""
   stream, (equations, internal) = task.stream(episode), carousel.known(cell)
   weights = step.hidden_weights(equations, params)
   dtype, lanes = weights[1].dtype, stream.length.shape
   carry = cell.initial_carry(lanes, dtype)
-  packing, rule = _Packing(cell, lanes), internal.compiled
+  rule = internal.compiled
   assert rule is not None
   w = packing.weights(weights)
   state = truncated.State(
@@ -122,16 +143,7 @@ def _before_last(cell, task, params, episode, m):
 
   xs = jnp.zeros((cell.num_inputs, _BLOCK, w.shape[-1]), dtype)
   start = state, jnp.zeros_like(w[:, 0]), xs
-  state, net, _ = jax.lax.fori_loop(0, -(-m.num_steps // _BLOCK), block, start)
-  carry = packing.carry(carry, state)
-  x_t = cast(stream.input_at(stream.length - 1), dtype)
-  return traces.Loop(
-    carry_tm1=carry,
-    net=packing.own(net),
-    z=step.hidden_sources(equations, carry, x_t),
-    x_tp1=x_t,
-    traces=packing.traces(state.traces),
-  )
+  return jax.lax.fori_loop(0, -(-m.num_steps // _BLOCK), block, start)[:2]
 
 
 class _Packing:

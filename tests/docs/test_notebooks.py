@@ -62,6 +62,7 @@ def test_there_are_three():
   ],
   ids=lambda path: path.stem,
 )
+@pytest.mark.slow
 def test_its_code_runs_with_small_numbers(path, drawn):
   names = {'__name__': path.stem}
   # Their readers' JAX promotes ranks.

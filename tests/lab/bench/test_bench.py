@@ -91,6 +91,7 @@ def test_some_libraries_alone(monkeypatch, capsys):
 
 
 @pytest.mark.usefixtures('compiled_loops')
+@pytest.mark.slow
 def test_every_library_runs_its_layers(monkeypatch, capsys):
   """Each layer there is, once, as the process that times them runs it."""
   import jax

@@ -87,6 +87,7 @@ def kept(out):
   return {path.relative_to(out): path.read_bytes() for path in made}
 
 
+@pytest.mark.slow
 def test_a_disk_that_fails_at_any_step(command, tmp_path, capsys, request):
   steps = []
   reference = tmp_path / 'reference'

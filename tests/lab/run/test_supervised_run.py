@@ -61,6 +61,7 @@ def table(out):
     ]
 
 
+@pytest.mark.slow
 def test_in_one_piece_killed_or_sharded_the_results_are_the_same(tmp_path):
   # One test: the later runs find what the first has compiled.
   whole = tmp_path / 'whole'

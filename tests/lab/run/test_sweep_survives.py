@@ -238,6 +238,7 @@ def test_trials_keep_curves_and_the_first_of_a_row_its_networks(reference):
   assert len(lines) == 1 + sum(points)
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(place, reference):
   """SIGKILL while starting, compiling, training and saving."""
   rng = random.Random(1)
@@ -269,6 +270,7 @@ def test_killed_again_and_again(place, reference):
   assert_same_results(out, reference)
 
 
+@pytest.mark.slow
 def test_signals_stop_and_save(place, reference):
   out = place.root / 'signalled'
   # Again and again, while JAX is being imported: it leaves where it stands, if
@@ -353,6 +355,7 @@ def test_a_stop_as_the_last_trial_ends_leaves_nothing(place, reference, begun):
   assert_same_results(out, reference)
 
 
+@pytest.mark.slow
 def test_shards_share_a_folder(place, reference):
   out = place.root / 'shards'
   processes = [place.start(out, f'--shard={i}/2') for i in range(2)]
@@ -361,6 +364,7 @@ def test_shards_share_a_folder(place, reference):
   assert_same_results(out, reference)
 
 
+@pytest.mark.slow
 def test_a_changed_setting_is_refused(place, begun):
   before = contents(begun)
   done = place.run(begun, '--hidden=3', returns=2)

@@ -3,6 +3,7 @@
 import collections
 import csv
 import re
+import runpy
 import statistics
 
 from lstm_jax.lab.plan import grid
@@ -43,3 +44,27 @@ def test_the_table_of_the_choice_is_that_of_its_trials():
   # None of the seeds on which a row is judged.
   judged = {seed for row in grid.load('lag_law').rows for seed in row.seeds}
   assert not judged & {int(one['seed']) for one in trials}
+
+
+def read(name):
+  with (ROOT / 'docs' / name).open(newline='', encoding='utf-8') as file:
+    return list(csv.DictReader(file))
+
+
+def test_the_table_is_that_of_its_trials_and_the_page_has_it():
+  figure = runpy.run_path(str(ROOT / 'docs' / '_figures' / 'lag_law.py'))
+  rows = [
+    dict(zip(figure['COLUMNS'], map(str, row), strict=True))
+    for row in figure['table_of'](read('lag_law_trials.csv'))
+  ]
+  assert rows == read('lag_law.csv')
+  for row in rows:
+    median, low, high = (
+      f'{round(float(row[name])):,}'
+      for name in ('median', 'median_low', 'median_high')
+    )
+    line = (
+      f'| {row["recipe"]} | {int(row["length"]):,} | '
+      f'{row["solved"]}/{row["trials"]} | {median} [{low}, {high}] |'
+    )
+    assert line in PAGE, line

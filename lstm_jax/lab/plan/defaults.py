@@ -45,7 +45,7 @@ def of(
   task: Name,
   cell: Name,
   learner: Name,
-  said: Mapping[str, object] | None = None,
+  flag_values: Mapping[str, object] | None = None,
 ) -> dict[str, Value]:
   """Dotted name -> value of what flags do not say.
 
@@ -53,13 +53,13 @@ def of(
     task: name in the catalog, or what that has under it.
     cell: likewise.
     learner: likewise.
-    said: dotted name -> value of what flags say.
+    flag_values: dotted name -> value of what flags say.
 
   Returns:
-    Those that the three have, without those said; for a published data set
+    Those that the three have and flags do not say; for a published data set
     none.
   """
-  said = said or {}
+  flag_values = flag_values or {}
   entries = [
     name if isinstance(name, catalog.Entry) else catalog.find(role, name)
     for role, name in zip(catalog.ROLES, (task, cell, learner), strict=True)
@@ -71,25 +71,27 @@ def of(
     return {
       name: value
       for name, value in own.items()
-      if name not in said
+      if name not in flag_values
       and (name != 'cell.hidden' or 'hidden' in entries[1].options)
     }
   task, cell = (entry.name for entry in entries[:2])
   if entries[0].kind == 'datasets':
     return {}
-  found: dict[str, Value] = {}
+  presets: dict[str, Value] = {}
   if 'length' in entries[0].numbers:
     length = _LENGTHS.get(cell, LENGTH)
-    found['task.length'] = max(length, entries[0].shortest)
-    if task == 'first_symbol' and 'task.length' not in said:
-      found['task.symbols'] = found['task.length']  # its middle is fixed
+    presets['task.length'] = max(length, entries[0].shortest)
+    if task == 'first_symbol' and 'task.length' not in flag_values:
+      presets['task.symbols'] = presets['task.length']  # its middle is fixed
   if 'hidden' in entries[1].options:
-    found['cell.hidden'] = HIDDEN
+    presets['cell.hidden'] = HIDDEN
   if cell in _INIT_RANGES:
-    found['cell.init_range'] = _INIT_RANGES[cell]
+    presets['cell.init_range'] = _INIT_RANGES[cell]
   # A rate belongs to its optimizer: with another one it is the catalog's.
   if 'optimizer' in entries[2].options:
-    found['learner.optimizer'] = OPTIMIZER
-    if said.get('learner.optimizer', OPTIMIZER) == OPTIMIZER:
-      found['learner.learning_rate'] = RATE
-  return {name: value for name, value in found.items() if name not in said}
+    presets['learner.optimizer'] = OPTIMIZER
+    if flag_values.get('learner.optimizer', OPTIMIZER) == OPTIMIZER:
+      presets['learner.learning_rate'] = RATE
+  return {
+    name: value for name, value in presets.items() if name not in flag_values
+  }

@@ -29,11 +29,11 @@ class Declared(NamedTuple):
 @functools.cache
 def declared(kind: str) -> tuple[Declared, ...]:
   """Names that packages declare of a kind, sorted; each once."""
-  found = {
+  names = {
     Declared(point.name, point.value.replace(' ', ''), _package(point))
     for point in importlib.metadata.entry_points(group=GROUP.format(kind))
   }
-  return tuple(sorted(found))
+  return tuple(sorted(names))
 
 
 def _package(point):

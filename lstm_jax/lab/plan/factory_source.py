@@ -138,8 +138,8 @@ def readable(where: str) -> Iterator[None]:
     if machine.fault(error) and not _too_deep(error):
       raise  # says nothing about the source
     text = f'{error}'
-    said = text if where in text else f'{where}: {text}'
-    raise Broken(' '.join(said.split())) from error
+    message = text if where in text else f'{where}: {text}'
+    raise Broken(' '.join(message.split())) from error
 
 
 def _too_deep(error):
@@ -158,20 +158,20 @@ def _too_deep(error):
 
 def assigned(module: ast.Module) -> dict[str, ast.expr]:
   """Name -> what it stands for, of a module and of names it has from ours."""
-  found = {}
+  expressions = {}
   for node in module.body:
     match node:
       case (
         ast.Assign(targets=[ast.Name(id=title), *_], value=ast.expr() as value)
         | ast.AnnAssign(target=ast.Name(id=title), value=ast.expr() as value)
       ):
-        found[title] = value
+        expressions[title] = value
       case ast.ImportFrom(module=str(of), names=aliases) if of in _ALIASES:
         theirs = _aliases_in(of)
         for alias in aliases:
           if alias.name in theirs:
-            found[alias.asname or alias.name] = theirs[alias.name]
-  return found
+            expressions[alias.asname or alias.name] = theirs[alias.name]
+  return expressions
 
 
 @functools.cache
@@ -220,8 +220,8 @@ def described(
   """
 
   def mapping(title, value):
-    found: dict[str, object] = literal(title, {})
-    return found if isinstance(found, dict) else dict.fromkeys(found, value)
+    table: dict[str, object] = literal(title, {})
+    return table if isinstance(table, dict) else dict.fromkeys(table, value)
 
   def needs(title):
     return {

@@ -74,19 +74,19 @@ def completed(point: Point) -> Point:
   names = [catalog.named(point.given[one].value) for one in catalog.ROLES]
   if not all(map(_is_readable, catalog.ROLES, names)):
     return point  # a name that does not exist is refused elsewhere
-  said = {name: given.value for name, given in point.given.items()}
+  words = {name: given.value for name, given in point.given.items()}
   more = {
     name: Given(value, f'--{points_lib.FLAG_OF.get(name, f"set={name}")}')
-    for name, value in defaults.of(names[0], names[1], names[2], said).items()
+    for name, value in defaults.of(names[0], names[1], names[2], words).items()
   }
   return point._replace(given=point.given | more)
 
 
 def one_length(
-  points: Sequence[Point], said: Collection[str]
+  points: Sequence[Point], flag_names: Collection[str]
 ) -> Sequence[Point]:
   """The points with one default length, the longest: cells are compared."""
-  if 'task.length' in said:
+  if 'task.length' in flag_names:
     return points
   lengths: dict[object, Given] = {}
   for point in points:

@@ -45,8 +45,8 @@ def _described(kinds, reference, project, stamp):
     entry = outside_source.read(kinds, factory, project.path, where)
   except outside_source.Untold:
     module = _load(project, where)
-    made = _attribute(module, factory, where)
-    entry = outside_source.asked(kinds, factory, made, module, where)
+    value = _attribute(module, factory, where)
+    entry = outside_source.asked(kinds, factory, value, module, where)
   return entry._replace(name=reference.name, place=reference.place)
 
 
@@ -89,9 +89,9 @@ def make(entry: Entry, *args: object, **options: object) -> object:
   ):
     del options['source']
   with _told(project, where, name):
-    made = factory(*args, **options)
-  _check(entry, made, options, where)
-  return made
+    product = factory(*args, **options)
+  _check(entry, product, options, where)
+  return product
 
 
 def _project(place):
@@ -162,9 +162,9 @@ def _check_names(project, where):
     loaded = getattr(sys.modules.get(top), '__file__', None)
     other = Path(loaded).resolve() if loaded else other
     if own and other and not _same(own, other):
-      found = 'a module of Python' if projects.is_python(top) else str(other)
+      origin = 'a module of Python' if projects.is_python(top) else str(other)
       raise Broken(
-        f'{where}: imports {top}, which is {found} and not {own}: two modules '
+        f'{where}: imports {top}, which is {origin} and not {own}: two modules '
         'of one name; rename one'
       )
 
@@ -215,25 +215,27 @@ def _line(project, error):
   return ''
 
 
-def _check(entry, made, options, where):
+def _check(entry, product, options, where):
   """Refuses what is not what the factory is said to make."""
   expected = _type_of(entry.kind)
-  if not isinstance(made, expected):
+  if not isinstance(product, expected):
     raise Broken(
       f'{where}: {entry.place.rpartition(":")[2]} returns a '
-      f'{type(made).__name__}, must return a {expected.__name__}'
+      f'{type(product).__name__}, must return a {expected.__name__}'
     )
   if entry.kind != 'cells':
     return
-  if made.numbers.keys() != entry.numbers.keys():
-    has, says = (', '.join(n) or 'none' for n in (made.numbers, entry.numbers))
+  if product.numbers.keys() != entry.numbers.keys():
+    has, says = (
+      ', '.join(n) or 'none' for n in (product.numbers, entry.numbers)
+    )
     raise Broken(
       f'{where}: the numbers of the cell are {has}, NUMBERS of its module '
       f'names {says}; write NUMBERS = {{name: default, ...}}'
     )
   condition = entry.provides.get('internal_state')
   full = {n: o.default for n, o in entry.options.items()} | options
-  if condition is not None and holds(condition, full) and not made.internal:
+  if condition is not None and holds(condition, full) and not product.internal:
     raise Broken(
       f'{where}: PROVIDES names internal_state, and the cell has internal=None'
     )

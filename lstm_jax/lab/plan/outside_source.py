@@ -287,15 +287,15 @@ def _brings(module, name):
 
 def _bound(node):
   """All names that are bound anywhere within a statement."""
-  found: set[str] = set()
+  names: set[str] = set()
   for one in ast.walk(node):
     if isinstance(one, ast.FunctionDef | ast.ClassDef):
-      found.add(one.name)
+      names.add(one.name)
     elif isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):
-      found.add(one.id)
+      names.add(one.id)
     elif isinstance(one, ast.alias):
-      found.add(one.asname or one.name)
-  return found
+      names.add(one.asname or one.name)
+  return names
 
 
 def _is_ours(decorator, module):

@@ -186,13 +186,13 @@ def epoch_steps(options: Mapping[str, object]) -> float:
 
   About: what the parts are is not known before the file is read.
   """
-  found = re.match(r'\d+x(\d+)(s|x\d+)-', str(options.get('inputs', '')))
-  if not found:
+  match = re.match(r'\d+x(\d+)(s|x\d+)-', str(options.get('inputs', '')))
+  if not match:
     return 0.0
   shares = [options.get(name) for name in ('valid', 'test')]
   train = 1 - sum(x for x in shares if isinstance(x, float))
-  steps, hop = max(train, 0.1) * int(found[1]), options.get('hop')
-  if found[2] == 's' and isinstance(hop, float):
+  steps, hop = max(train, 0.1) * int(match[1]), options.get('hop')
+  if match[2] == 's' and isinstance(hop, float):
     return steps * 1000 / hop
   return steps
 

@@ -89,10 +89,10 @@ def _from_flags(request, cores):
   rename = references.told_apart(request.axes)
   request = request._replace(axes=tuple(map(rename, request.axes)))
   row = flag_row.row_of(request)
-  said = {axis.name for axis in row.axes}
+  flag_names = {axis.name for axis in row.axes}
   points = points_lib.points_of((row,), request.yes)
   points = flag_row.one_length(
-    [flag_row.completed(point) for point in points], said
+    [flag_row.completed(point) for point in points], flag_names
   )
   settings = points_lib.settings_of(points)
   trials, duplicates = _trials('flags', settings, points)
@@ -175,8 +175,8 @@ def _with_places(axis, data_dir):
   """An axis of tasks with the folders of those that TFDS has prepared."""
   if axis.name != 'task':
     return axis
-  found = (own_data.place_of(one, data_dir) for one in axis.values)
-  return axis._replace(values=tuple(found))
+  places = (own_data.place_of(one, data_dir) for one in axis.values)
+  return axis._replace(values=tuple(places))
 
 
 def _paths(points):
@@ -185,16 +185,16 @@ def _paths(points):
   Raises:
     Refused: two files of one name are not one.
   """
-  found: dict[str, str] = {}
+  paths: dict[str, str] = {}
   for given in dict.fromkeys(point.given['task'] for point in points):
     if own_data.factory_of(given.value):
       own = own_data.located(str(given.value))
-      before = found.setdefault(own.name, str(own.path))
+      before = paths.setdefault(own.name, str(own.path))
       if before != str(own.path):
         raise values.Refused(
           f'{given}: {before} is called {own.name} as well; rename one of them'
         )
-  return found
+  return paths
 
 
 def _check_distinct(settings, points):

@@ -50,8 +50,8 @@ def of_axis(axis: Axis, home: Path | None = None) -> Axis:
   """
   if axis.name not in catalog.ROLES:
     return axis
-  found = (of(axis.name, one, axis.source, home) for one in axis.values)
-  return axis._replace(values=tuple(found))
+  references = (of(axis.name, one, axis.source, home) for one in axis.values)
+  return axis._replace(values=tuple(references))
 
 
 def of(
@@ -95,18 +95,18 @@ def of(
 
 def _declared(role, name, source):
   """The `Reference` of a name that one package declares."""
-  found = {
+  packages = {
     one.place: one.package
     for kind in catalog.ROLES[role]
     for one in entry_points.declared(kind)
     if one.name == name
   }
-  if len(found) > 1:
-    words = ' or '.join(f'{place} ({of})' for place, of in found.items())
+  if len(packages) > 1:
+    words = ' or '.join(f'{place} ({of})' for place, of in packages.items())
     raise values.Refused(
-      f'{source}={name}: {len(found)} packages have one; write {words}'
+      f'{source}={name}: {len(packages)} packages have one; write {words}'
     )
-  return next((of(role, place, source) for place in found), name)
+  return next((of(role, place, source) for place in packages), name)
 
 
 def _path(text, source, home):

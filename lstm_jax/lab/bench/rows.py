@@ -67,8 +67,8 @@ def settings(grid: str) -> list[Setting]:
   Raises:
     Refused: no such grid.
   """
-  made = plan.expand(from_values.request_of({}, {}, grid=grid, seeds=1))
-  return list(made.trials)
+  grid_plan = plan.expand(from_values.request_of({}, {}, grid=grid, seeds=1))
+  return list(grid_plan.trials)
 
 
 def measure(

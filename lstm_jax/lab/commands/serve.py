@@ -119,8 +119,8 @@ def _listening(host, port):
   family = socket.AF_INET6 if ':' in host else socket.AF_INET
   for number in (_PORT, 0) if port is None else (port,):
     try:
-      held = socket.create_server((host, number), family=family)
-      return held, held.getsockname()[1]
+      listener = socket.create_server((host, number), family=family)
+      return listener, listener.getsockname()[1]
     except OSError as error:
       reason = error.strerror or error
   raise values.Refused(f'--host={host} --port={number}: {reason}')

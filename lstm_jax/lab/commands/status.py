@@ -75,22 +75,22 @@ def lines(state: board.State) -> list[str]:
   Args:
     state: of `board.state`.
   """
-  said = [f'{state.ended:,} of {state.planned:,} trials ended']
+  phrases = [f'{state.ended:,} of {state.planned:,} trials ended']
   if state.solved:
-    said.append(f'{state.solved:,} solved')
+    phrases.append(f'{state.solved:,} solved')
   if state.under_way:
-    said.append(f'{state.under_way:,} under way')
+    phrases.append(f'{state.under_way:,} under way')
   if state.ended < state.planned:
     if not state.working:
-      said.append('nobody works on it')
+      phrases.append('nobody works on it')
     elif state.seconds_left is not None:
-      said.append(f'about {time_words(state.seconds_left)} to go')
-  told = [f'{state.name}: {", ".join(said)}'] if state.planned else []
-  told += [
+      phrases.append(f'about {time_words(state.seconds_left)} to go')
+  sentences = [f'{state.name}: {", ".join(phrases)}'] if state.planned else []
+  sentences += [
     f'{state.name}: {count:,} failed: {why}'
     for why, count in state.failed.items()
   ]
-  return told + [f'{state.name}: {line}' for line in state.problems]
+  return sentences + [f'{state.name}: {line}' for line in state.problems]
 
 
 _COMMAND = command.Command(

@@ -40,28 +40,28 @@ def _read(defined, words):
   request = flags.request(defined)
   if request.run.serve:
     serve.check_packages()
-  made = None if request.action == 'list' else plan.expand(request)
-  if made and defined['only_check_args'].value:
+  sweep_plan = None if request.action == 'list' else plan.expand(request)
+  if sweep_plan and defined['only_check_args'].value:
     from lstm_jax.lab.run import verifying
 
-    verifying.check_folder(made, request.run)
-  return request, made
+    verifying.check_folder(sweep_plan, request.run)
+  return request, sweep_plan
 
 
 def _act(asked):
-  request, made = asked
+  request, sweep_plan = asked
   if request.action == 'list':
     return text_columns.show(listing.everything())
   if request.action == 'dry_run':
-    return text_columns.show(listing.plan(made))
+    return text_columns.show(listing.plan(sweep_plan))
   from lstm_jax.lab.run import engine
 
   how = request.run
   page = contextlib.nullcontext()
   if how.serve:
-    page = serve.beside(Path(how.out or made.out))
+    page = serve.beside(Path(how.out or sweep_plan.out))
   with page:
-    return engine.run(made, how, signals.current())
+    return engine.run(sweep_plan, how, signals.current())
 
 
 _COMMAND = command.Command('sweep', flags.define, usage.text, _read, _act)

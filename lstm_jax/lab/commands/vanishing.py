@@ -113,22 +113,22 @@ def _act(request):
   from lstm_jax.lab.vanishing import learners as vanishing_learners
   from lstm_jax.lab.vanishing import nets as vanishing_nets
 
-  found, seen = {}, {}
+  networks, signals = {}, {}
   for name, settings in request.nets.items():
     trained = vanishing_nets.train(name, settings)
-    found[name] = vanishing_nets.measure(trained)
-    print(found[name].said, flush=True)
+    networks[name] = vanishing_nets.measure(trained)
+    print(networks[name].summary, flush=True)
     if request.learners[name]:
-      seen[name] = vanishing_learners.measure(
+      signals[name] = vanishing_learners.measure(
         name, trained, request.learners[name]
       )
-      print(seen[name].said, flush=True)
-  print(*request.refused, '', curves.table(found), sep='\n')
+      print(signals[name].summary, flush=True)
+  print(*request.refused, '', curves.table(networks), sep='\n')
   folder = Path(request.out)
-  paths = vanishing_nets.write(found, folder, 'vanishing', _LABEL)
-  if seen:
-    print('', curves.table(seen, 'signal'), sep='\n')
-    paths += vanishing_nets.write(seen, folder, 'learners', _SIGNAL)
+  paths = vanishing_nets.write(networks, folder, 'vanishing', _LABEL)
+  if signals:
+    print('', curves.table(signals, 'signal'), sep='\n')
+    paths += vanishing_nets.write(signals, folder, 'learners', _SIGNAL)
   print()
   mains.tell(*paths)
   return 0

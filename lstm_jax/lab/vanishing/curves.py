@@ -31,11 +31,12 @@ class Net(NamedTuple):
   Attributes:
     curves: (what, when) -> `Curve`; what is 'all fields', the name of the
       internal state, that with the rule of 1997, or `BOUND`.
-    said: one line: how many nets, how training ended, whether there is a bound.
+    summary: one line: how many nets, how training ended, whether there is a
+      bound.
   """
 
   curves: dict[tuple[str, str], Curve]
-  said: str
+  summary: str
 
 
 def curves_of(logs: Mapping[str, np.ndarray]) -> dict[tuple[str, str], Curve]:
@@ -50,17 +51,19 @@ def curves_of(logs: Mapping[str, np.ndarray]) -> dict[tuple[str, str], Curve]:
   return curves
 
 
-def table(found: Mapping[str, Net], what: str = 'factor') -> str:
+def table(networks: Mapping[str, Net], what: str = 'factor') -> str:
   """The factors of all networks as text, a line a curve.
 
   Args:
-    found: name -> `Net`.
+    networks: name -> `Net`.
     what: the word for what is measured.
   """
-  last = min(len(c.mean) for net in found.values() for c in net.curves.values())
+  last = min(
+    len(c.mean) for net in networks.values() for c in net.curves.values()
+  )
   lags = sorted({q for q in _LAGS if q < last} | {last - 1})
   lines = [[f'{what} after q steps, q =', '', *map(str, lags), '']]
-  for name, net in found.items():
+  for name, net in networks.items():
     for (what, when), curve in net.curves.items():
       factors = [_factor(curve.mean[q]) for q in lags]
       lines.append([f'{name}, {what}', when, *factors, ''])

@@ -24,12 +24,12 @@ _INSIDE = 6
 
 
 def pictures(
-  found: Mapping[str, 'Net'], stem: str, label: str
+  networks: Mapping[str, 'Net'], stem: str, label: str
 ) -> dict[str, bytes]:
   """The figure as files.
 
   Args:
-    found: name -> `Net`.
+    networks: name -> `Net`.
     stem: the files' name without its ending.
     label: of the vertical axis.
 
@@ -43,17 +43,17 @@ def pictures(
     messages.tell('No figure: matplotlib is not installed.')
     return {}
   with drawn_in(of_run.STYLE):
-    return of_run.as_files(draw(found, label), stem)
+    return of_run.as_files(draw(networks, label), stem)
 
 
-def draw(found: Mapping[str, 'Net'], label: str) -> 'Figure':
+def draw(networks: Mapping[str, 'Net'], label: str) -> 'Figure':
   """Factors over lags, an axes a network: dashed before, solid after training.
 
   A band is the middle half of the seeds. What is too small for a number ends a
   line; the bound is grey and leaves the axes where it is large.
 
   Args:
-    found: name -> `Net`, at least one.
+    networks: name -> `Net`, at least one.
     label: of the vertical axis.
 
   Returns:
@@ -61,16 +61,18 @@ def draw(found: Mapping[str, 'Net'], label: str) -> 'Figure':
   """
   from matplotlib.figure import Figure
 
-  most = max(len(net.curves) for net in found.values())
+  most = max(len(net.curves) for net in networks.values())
   height = 5.5 + (0.15 * most if most > _INSIDE else 0)
-  size = max(8, 5.5 * len(found)), height
+  size = max(8, 5.5 * len(networks)), height
   figure = Figure(figsize=size, layout='constrained')
-  line_of_axes = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
+  line_of_axes = figure.subplots(1, len(networks), squeeze=False, sharey=True)[
+    0
+  ]
   drawn = []
-  whats = (what for net in found.values() for what, _ in net.curves)
+  whats = (what for net in networks.values() for what, _ in net.curves)
   colours = dict.fromkeys(what for what in whats if what != 'bound')
   colours = dict(zip(colours, itertools.cycle(_COLOURS), strict=False))
-  for (name, net), axes in zip(found.items(), line_of_axes, strict=True):
+  for (name, net), axes in zip(networks.items(), line_of_axes, strict=True):
     # Curves that lie on one another are seen as wide, less wide and thin.
     mine = [what for what in colours if any(what == c for c, _ in net.curves)]
     widths = np.linspace(5, 1.2, len(mine)) if len(mine) > 1 else (2,)

@@ -117,13 +117,13 @@ def measure(
         steps = task.stream(episode).length
         return credit.by_lag(learner, state, task, episode, num_steps), steps
 
-      found = []
+      logarithms = []
       for n in range(_MEASURED):
         size, steps = sizes(state, prng.fold_in(key, np.full(num_nets, n)))
         shortest = int(np.min(steps))
         with np.errstate(divide='ignore'):
-          found.append(np.log10(np.asarray(size)) - np.log10(size[:1]))
+          logarithms.append(np.log10(np.asarray(size)) - np.log10(size[:1]))
       reach = min(shortest, num_steps)
-      logs[learner_name] = np.mean(found, axis=0)[:reach]
-  said = f'{name}: learners {", ".join(logs)}'
-  return Net(curves_of(logs), '\n'.join([said, *left_out]))
+      logs[learner_name] = np.mean(logarithms, axis=0)[:reach]
+  summary = f'{name}: learners {", ".join(logs)}'
+  return Net(curves_of(logs), '\n'.join([summary, *left_out]))

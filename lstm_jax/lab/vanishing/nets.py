@@ -35,14 +35,14 @@ class Trained(NamedTuple):
     setting: that of the first trial.
     task, cell: built.
     params: `[..., 2 L]`, without nets that have diverged.
-    said: one line: how many nets, how training ended.
+    summary: one line: how many nets, how training ended.
   """
 
   setting: Setting
   task: 'Task'
   cell: 'Cell'
   params: object
-  said: str
+  summary: str
 
 
 def train(name: str, settings: Sequence[Setting]) -> Trained:
@@ -82,14 +82,14 @@ def train(name: str, settings: Sequence[Setting]) -> Trained:
   both = jax.tree.map(
     lambda *w: np.concatenate([one[..., kept] for one in w], axis=-1), *nets
   )
-  said = (
+  summary = (
     f'{name}: {len(settings)} nets by {setting.learner}, '
     f'{setting.budget:,} sequences at most, '
     f'{int(np.sum(status == online.SOLVED))} solved'
   )
   if not kept.all():
-    said += f', {int(np.sum(~kept))} diverged and left out'
-  return Trained(setting, task, cell, both, said)
+    summary += f', {int(np.sum(~kept))} diverged and left out'
+  return Trained(setting, task, cell, both, summary)
 
 
 def measure(trained: Trained) -> Net:
@@ -102,10 +102,10 @@ def measure(trained: Trained) -> Net:
     The `Net`.
   """
   curves = curves_of(_by_lag(trained))
-  said = trained.said
+  summary = trained.summary
   if (BOUND, 'before') not in curves:
-    said += '; no bound: not all of its units are logistic'
-  return Net(curves, said)
+    summary += '; no bound: not all of its units are logistic'
+  return Net(curves, summary)
 
 
 def _trained(build, settings):
@@ -185,8 +185,8 @@ def _by_lag(trained):
       }
 
     # In the order asked for; JAX sorts names.
-    found = sizes(wide, episode)
-    found = {what: np.asarray(found[what]) for what in asked}
+    magnitudes = sizes(wide, episode)
+    magnitudes = {what: np.asarray(magnitudes[what]) for what in asked}
     field, where = _LOGISTIC.get(setting.cell, (None, {}))
     bound = None
     if field and catalog.holds(where, dict(setting.cell_options)):
@@ -200,7 +200,7 @@ def _by_lag(trained):
       what: np.log10(size[: steps.min()] / size[:1])
       .reshape(-1, num_nets, _MEASURED)
       .mean(axis=2)
-      for what, size in found.items()
+      for what, size in magnitudes.items()
     }
     if bound is not None:
       logs[BOUND] = np.log10(np.asarray(bound))
@@ -208,12 +208,12 @@ def _by_lag(trained):
 
 
 def write(
-  found: Mapping[str, Net], folder: Path, stem: str, label: str
+  networks: Mapping[str, Net], folder: Path, stem: str, label: str
 ) -> list[Path]:
   """Writes a CSV file and, where matplotlib is there, the figure.
 
   Args:
-    found: name -> `Net`.
+    networks: name -> `Net`.
     folder: made if it is not there.
     stem: the files' name without its ending.
     label: of the figure's vertical axis.
@@ -227,12 +227,12 @@ def write(
   text = io.StringIO()
   rows = csv.writer(text, lineterminator='\n')
   rows.writerow(('net', 'errors', 'when', 'lag', 'factor', 'low', 'high'))
-  for name, net in found.items():
+  for name, net in networks.items():
     for (what, when), curve in net.curves.items():
       for q, logs in enumerate(zip(*curve, strict=True)):
         rows.writerow((name, what, when, q, *(f'{10**x:.6g}' for x in logs)))
   contents = {f'{stem}.csv': text.getvalue().encode()}
-  contents |= figure.pictures(found, stem, label)
+  contents |= figure.pictures(networks, stem, label)
   for name, content in contents.items():
     files.write(folder / name, content)
   return [folder / name for name in contents]

@@ -28,20 +28,20 @@ def read(path: Path) -> Sequences:
   Raises:
     BadData: file and reason.
   """
-  held = arrays(path)
+  by_name = arrays(path)
   name = str(path)
-  missing = [one for one in NEEDED if one not in held]
+  missing = [one for one in NEEDED if one not in by_name]
   if missing:
     raise BadData(
       f'{name}: has no array {" and no ".join(missing)}; it has '
-      f'{", ".join(held) or "none"}'
+      f'{", ".join(by_name) or "none"}'
     )
-  inputs, lengths = steps_of(name, held)
+  inputs, lengths = steps_of(name, by_name)
   count = len(lengths)
-  split = _split(name, held.get('split'), count)
-  padded = held['inputs'].ndim == 3
-  flat, every_step = _flat(name, held, lengths, padded)
-  targets, classes = _targets(name, flat, held.get('classes'))
+  split = _split(name, by_name.get('split'), count)
+  padded = by_name['inputs'].ndim == 3
+  flat, every_step = _flat(name, by_name, lengths, padded)
+  targets, classes = _targets(name, flat, by_name.get('classes'))
   return checked(
     name,
     Sequences(inputs, lengths, targets, every_step, classes, part=split),
@@ -49,24 +49,24 @@ def read(path: Path) -> Sequences:
 
 
 def steps_of(
-  name: str, held: dict[str, np.ndarray]
+  name: str, by_name: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
   """Inputs `[S, F]` and lengths `[N]` of padded or joined sequences.
 
   Args:
     name: of the file, for messages.
-    held: its arrays, 'inputs' among them.
+    by_name: its arrays, 'inputs' among them.
 
   Raises:
     BadData: other shapes; lengths that are not those of the inputs.
   """
-  inputs, lengths = held['inputs'], held.get('lengths')
-  said = f'{name}: inputs are {inputs.dtype} {list(inputs.shape)}'
+  inputs, lengths = by_name['inputs'], by_name.get('lengths')
+  text = f'{name}: inputs are {inputs.dtype} {list(inputs.shape)}'
   if inputs.dtype.kind not in NUMBERS or not inputs.size:
-    raise BadData(f'{said}; they must be numbers')
+    raise BadData(f'{text}; they must be numbers')
   if inputs.ndim not in (2, 3) or (inputs.ndim == 2 and lengths is None):
     raise BadData(
-      f'{said}; they must be [N, T, F], or [S, F] with lengths: of one feature '
+      f'{text}; they must be [N, T, F], or [S, F] with lengths: of one feature '
       'F is 1'
     )
   if lengths is None:
@@ -115,11 +115,11 @@ def _plain(values):
   return values
 
 
-def _flat(name, held, lengths, padded):
+def _flat(name, by_name, lengths, padded):
   """Targets `[N, ...]`, or `[S, ...]` and that each step has one."""
-  targets = held['targets']
+  targets = by_name['targets']
   count, steps = len(lengths), int(lengths.sum())
-  longest = held['inputs'].shape[1] if padded else None
+  longest = by_name['inputs'].shape[1] if padded else None
   shape, floats = targets.shape, targets.dtype.kind == 'f'
   at_end, at_steps = shape[:1] == (count,), False
   if padded:
@@ -207,14 +207,14 @@ def words_of(name: str, title: str, array: np.ndarray) -> list[str]:
       array = np.char.decode(array, 'utf-8')
     except UnicodeDecodeError:
       raise BadData(f'{name}: {title} is not UTF-8') from None
-  found = [str(word) for word in array]
-  for word in {*found}:
+  words = [str(word) for word in array]
+  for word in {*words}:
     if not word or not word.isprintable() or len(word) > 100:
       raise BadData(
         f'{name}: {title}: {word[:100]!r} is no name: 1 to 100 characters that '
         'can be printed'
       )
-  return found
+  return words
 
 
 def part_of(word: str) -> int:

@@ -87,24 +87,26 @@ def _name(predictor, of, every):
 
 def _classes(rows, seen, num_classes):
   given = rows.targets, rows.parts, num_classes
-  found = {'majority class': _levels.majority(*given)}
+  levels_by_name = {'majority class': _levels.majority(*given)}
   for of, features in seen.items():
     features = _levels.standardised(features, rows.parts['train'])
     name = _name('softmax regression', of, rows.every)
-    found[name] = _levels.softmax_regression(features, *given)
-  return found
+    levels_by_name[name] = _levels.softmax_regression(features, *given)
+  return levels_by_name
 
 
 def _numbers(rows, seen, num_classes):
   del num_classes
   targets = np.asarray(rows.targets, np.float64)
   mean = targets[rows.parts['train']].mean(0)
-  found = {'mean': {'loss': _squared(mean, targets[rows.parts['test']])}}
+  levels_by_name = {
+    'mean': {'loss': _squared(mean, targets[rows.parts['test']])}
+  }
   for of, features in seen.items():
     features = _levels.standardised(features, rows.parts['train'])
     name = _name('ridge regression', of, rows.every)
-    found[name] = {'loss': _ridge(features, targets, rows.parts)}
-  return found
+    levels_by_name[name] = {'loss': _ridge(features, targets, rows.parts)}
+  return levels_by_name
 
 
 def _ridge(x, y, parts):

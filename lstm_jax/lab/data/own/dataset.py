@@ -16,19 +16,19 @@ _SHOWN = 12  # names of features, classes
 
 
 def check_same(
-  name: str, found: Mapping[str, str], planned: Mapping[str, str]
+  name: str, digests: Mapping[str, str], planned: Mapping[str, str]
 ) -> None:
   """Refuses data that are not those of the plan.
 
   Args:
     name: of the file, for messages.
-    found: of `sequences.digests`, what it holds now.
+    digests: of `sequences.digests`, what it holds now.
     planned: the same as planned; '' is not compared.
 
   Raises:
     BadData: the file has changed since.
   """
-  for what, now in found.items():
+  for what, now in digests.items():
     if planned[what] and planned[what] != now:
       raise BadData(
         f'{name}: has changed: {what} were {planned[what]} and are {now}'
@@ -37,7 +37,7 @@ def check_same(
 
 def dataset(
   name: str,
-  held: Sequences,
+  data: Sequences,
   *,
   valid: float,
   test: float,
@@ -51,7 +51,7 @@ def dataset(
 
   Args:
     name: of the file, for messages.
-    held: the sequences.
+    data: the sequences.
     valid, test: shares of parts that are drawn.
     split_seed: of the draw.
     scale: 'standard' gives inputs, and targets that are numbers, mean 0 and
@@ -69,27 +69,27 @@ def dataset(
       f'valid={valid:g} with test={test:g}: both must be above 0 and their sum '
       'below 1'
     )
-  said = digests or sequences.digests(held)
-  where, how = parts.parts_of(name, held, valid, test, split_seed)
-  classes = len(held.classes)
-  size = held.inputs.shape[1]
-  outputs = classes or held.targets.shape[1]
+  marks = digests or sequences.digests(data)
+  where, how = parts.parts_of(name, data, valid, test, split_seed)
+  classes = len(data.classes)
+  size = data.inputs.shape[1]
+  outputs = classes or data.targets.shape[1]
   of_inputs, of_targets = scaling.unit(size), scaling.unit(outputs)
   if scale == 'standard':
-    of_inputs = scaling.of_inputs(held, where['train'])
+    of_inputs = scaling.of_inputs(data, where['train'])
     if not classes:
-      of_targets = scaling.of_targets(held, where['train'])
+      of_targets = scaling.of_targets(data, where['train'])
 
   @functools.cache
   def pool():
-    return Pool(_examples(held, of_inputs, of_targets), where)
+    return Pool(_examples(data, of_inputs, of_targets), where)
 
   form = {
-    'features': list(held.features),
-    'outputs': list(held.outputs),
+    'features': list(data.features),
+    'outputs': list(data.outputs),
     'num_inputs': size,
     'num_outputs': outputs,
-    'every_step': held.every_step,
+    'every_step': data.every_step,
     'mean': of_inputs.mean.tolist(),
     'deviation': of_inputs.deviation.tolist(),
     'target_mean': [] if classes else of_targets.mean.tolist(),
@@ -101,69 +101,71 @@ def dataset(
     vocabulary=0,
     num_outputs=outputs,
     loss='softmax' if classes else 'squared',
-    every_step=held.every_step,
+    every_step=data.every_step,
     pool=lambda seed: pool(),
-    levels=lambda pool: baselines.levels(pool, classes, held.every_step),
+    levels=lambda pool: baselines.levels(pool, classes, data.every_step),
     after=lambda predict, pool: {'form': form},
-    classes=held.classes,
-    checksum='; '.join(f'{what} {one}' for what, one in said.items()),
+    classes=data.classes,
+    checksum='; '.join(f'{what} {one}' for what, one in marks.items()),
     parts=lambda seed: where,
-    facts=_facts(held, how, len(where['test']), scale, of_targets)
+    facts=_facts(data, how, len(where['test']), scale, of_targets)
     | dict(facts or {})
-    | dict(said),
+    | dict(marks),
   )
 
 
-def _examples(held, of_inputs, of_targets):
+def _examples(data, of_inputs, of_targets):
   """Arrays as networks have them."""
-  inputs = scaling.padded(held.inputs, held, of_inputs)
-  if held.every_step:
-    scale = None if held.classes else of_targets
-    targets = scaling.padded(held.targets, held, scale)
-  elif held.classes:
-    targets = held.targets.astype(np.int32)
+  inputs = scaling.padded(data.inputs, data, of_inputs)
+  if data.every_step:
+    scale = None if data.classes else of_targets
+    targets = scaling.padded(data.targets, data, scale)
+  elif data.classes:
+    targets = data.targets.astype(np.int32)
   else:
-    targets = of_targets.scaled(held.targets)
+    targets = of_targets.scaled(data.targets)
   lengths = None
-  if np.ptp(held.lengths):
-    lengths = held.lengths.astype(np.int32)
+  if np.ptp(data.lengths):
+    lengths = data.lengths.astype(np.int32)
   return Examples(inputs, targets, lengths)
 
 
-def _facts(held, how, tested, scale, of_targets):
+def _facts(data, how, tested, scale, of_targets):
   """Returns what the report is to say of the data."""
-  shortest, longest = held.lengths.min(), held.lengths.max()
+  shortest, longest = data.lengths.min(), data.lengths.max()
   steps = (
     f'{shortest:,} to {longest:,}' if longest > shortest else f'{longest:,}'
   )
-  features = held.inputs.shape[1]
-  data = (
-    f'{len(held.lengths):,} sequences of {steps} steps, {len(held.inputs):,} '
+  features = data.inputs.shape[1]
+  size_text = (
+    f'{len(data.lengths):,} sequences of {steps} steps, {len(data.inputs):,} '
     f'in all; {features} feature{"s" * (features != 1)} a step'
-  ) + _listed(held.features)
-  when = 'at every step' if held.every_step else 'at the end of a sequence'
-  if held.classes:
-    counts = np.bincount(held.targets, minlength=len(held.classes))
+  ) + _listed(data.features)
+  when = 'at every step' if data.every_step else 'at the end of a sequence'
+  if data.classes:
+    counts = np.bincount(data.targets, minlength=len(data.classes))
     words = [
       f'{word} ({count:,})'
-      for word, count in zip(held.classes, counts, strict=True)
+      for word, count in zip(data.classes, counts, strict=True)
     ]
-    asked = f'one of {len(held.classes)} classes {when}' + _listed(words)
+    target_text = f'one of {len(data.classes)} classes {when}' + _listed(words)
   else:
-    count = held.targets.shape[1]
-    asked = f'{count} number{"s" * (count != 1)} {when}'
-    asked += _listed(held.outputs)
-  said = {'data': data, 'asked for': asked, 'parts': how}
-  if held.classes and not held.every_step:
-    said['test part'] = _margin(tested)
-  said['scale'] = 'inputs as they are'
+    count = data.targets.shape[1]
+    target_text = f'{count} number{"s" * (count != 1)} {when}'
+    target_text += _listed(data.outputs)
+  facts = {'data': size_text, 'asked for': target_text, 'parts': how}
+  if data.classes and not data.every_step:
+    facts['test part'] = _margin(tested)
+  facts['scale'] = 'inputs as they are'
   if scale == 'standard':
-    said['scale'] = 'inputs have mean 0 and deviation 1 over the training part'
-  if not held.classes:
-    said['scale'] += _units(scale, of_targets)
-  if held.every_step:
-    said['errors'] = 'means over all steps of a part, long sequences count more'
-  return said
+    facts['scale'] = 'inputs have mean 0 and deviation 1 over the training part'
+  if not data.classes:
+    facts['scale'] += _units(scale, of_targets)
+  if data.every_step:
+    facts['errors'] = (
+      'means over all steps of a part, long sequences count more'
+    )
+  return facts
 
 
 def _margin(tested):

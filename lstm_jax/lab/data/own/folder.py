@@ -84,16 +84,16 @@ def load(path: Path) -> Folder:
   """
   path = Path(path)
   parts = _parts(path)
-  held: dict[str, list[tuple[Path, int]]] = {}
+  by_class: dict[str, list[tuple[Path, int]]] = {}
   for part, place in parts:
     for name in _names(place):
       if (place / name).is_dir():
-        held.setdefault(name, []).extend(
+        by_class.setdefault(name, []).extend(
           (sound, part) for sound in _sounds(place / name)
         )
       elif name.lower().endswith(SOUND):
         raise BadData(f'{place / name}: is in no class folder')
-  classes = tuple(sorted(held))
+  classes = tuple(sorted(by_class))
   if not 2 <= len(classes) <= MOST_CLASSES:
     raise BadData(
       f'{path}: {len(classes)} class folders with sounds; it takes 2 to '
@@ -102,16 +102,18 @@ def load(path: Path) -> Folder:
   for name in classes:
     if not name.isprintable() or len(name) > 100:
       raise BadData(f'{path}: {name[:100]!r} is no name of a class')
-  found = [(*one, i) for i, name in enumerate(classes) for one in held[name]]
-  if not FEWEST <= len(found) <= _MOST:
+  sounds = [
+    (*one, i) for i, name in enumerate(classes) for one in by_class[name]
+  ]
+  if not FEWEST <= len(sounds) <= _MOST:
     raise BadData(
-      f'{path}: {len(found):,} sounds; it takes {FEWEST} to {_MOST:,}'
+      f'{path}: {len(sounds):,} sounds; it takes {FEWEST} to {_MOST:,}'
     )
-  paths = tuple(one for one, _, _ in found)
-  part = np.array([at for _, at, _ in found])
-  labels = np.array([label for *_, label in found])
+  paths = tuple(one for one, _, _ in sounds)
+  part = np.array([at for _, at, _ in sounds])
+  labels = np.array([label for *_, label in sounds])
   facts = tuple(map(_stamp, paths))
-  said, seconds = _read(paths, facts)
+  digest, seconds = _read(paths, facts)
   return Folder(
     str(path),
     paths,
@@ -119,7 +121,7 @@ def load(path: Path) -> Folder:
     classes,
     None if len(parts) == 1 else part,
     {
-      'inputs': f'{len(paths)}x{seconds:.0f}s-{said}',
+      'inputs': f'{len(paths)}x{seconds:.0f}s-{digest}',
       'targets': f'{len(classes)}-classes-{_hash(classes, labels.tolist())}',
       'split': 'drawn' if len(parts) == 1 else f'given-{_hash(part.tolist())}',
     },
@@ -161,7 +163,7 @@ def _parts(path):
 
 
 def _sounds(place):
-  found = []
+  paths = []
   for name in _names(place):
     path = place / name
     if path.is_dir():
@@ -171,10 +173,10 @@ def _sounds(place):
         f'{path}: is no sound ({", ".join(SOUND)}), and all that is in a class '
         'folder must be one'
       )
-    found.append(path)
-  if not found:
+    paths.append(path)
+  if not paths:
     raise BadData(f'{place}: a class without a sound')
-  return found
+  return paths
 
 
 def _stamp(path):
@@ -196,9 +198,9 @@ def _read(paths, facts):
       mark.update(hashlib.sha256(content).digest())
       seconds += _seconds(content)
     except (StoreError, ValueError) as error:
-      said = str(error)
-      said = said if str(path) in said else f'{path}: {said}'
-      raise BadData(said) from error
+      message = str(error)
+      message = message if str(path) in message else f'{path}: {message}'
+      raise BadData(message) from error
     except OSError as error:
       raise BadData(f'{path}: {error.strerror}') from error
   return mark.hexdigest()[:_DIGITS], seconds

@@ -65,14 +65,14 @@ def form_of(details: Mapping[str, object]) -> Form:
   """
   try:
     after = cast(Mapping[str, object], details.get('after') or {})
-    held = cast(Mapping[str, object], after['form'])
-    sound = cast('Mapping[str, object] | None', held.get('sound'))
+    fields = cast(Mapping[str, object], after['form'])
+    sound = cast('Mapping[str, object] | None', fields.get('sound'))
     form = Form(
-      tuple(map(str, cast(list[str], held['features']))),
-      int(cast(int, held['num_outputs'])),
-      bool(held['every_step']),
-      _scale(held, ''),
-      _scale(held, 'target_'),
+      tuple(map(str, cast(list[str], fields['features']))),
+      int(cast(int, fields['num_outputs'])),
+      bool(fields['every_step']),
+      _scale(fields, ''),
+      _scale(fields, 'target_'),
       _recipe(sound) if sound else None,
       tuple(map(str, cast(list[str], details.get('classes') or []))),
     )
@@ -84,18 +84,21 @@ def form_of(details: Mapping[str, object]) -> Form:
   return form
 
 
-def _scale(held, what):
-  found = Scale(
-    *(np.array(held[what + name], np.float64) for name in ('mean', 'deviation'))
+def _scale(fields, what):
+  scale = Scale(
+    *(
+      np.array(fields[what + name], np.float64)
+      for name in ('mean', 'deviation')
+    )
   )
-  same = found.mean.ndim == 1 and found.mean.shape == found.deviation.shape
-  if not same or not (found.deviation > 0).all():
+  same = scale.mean.ndim == 1 and scale.mean.shape == scale.deviation.shape
+  if not same or not (scale.deviation > 0).all():
     raise ValueError(f'no {what}mean and deviation')
   with np.errstate(over='ignore'):
-    reach = np.abs(found.mean) + np.abs(found.mean / found.deviation)
+    reach = np.abs(scale.mean) + np.abs(scale.mean / scale.deviation)
   if not (reach < _LARGEST).all():
     raise ValueError(f'{what}mean and deviation are no scale')
-  return found
+  return scale
 
 
 def _recipe(sound):
@@ -124,23 +127,23 @@ def read(path: Path, form: Form) -> Sequences:
   """
   ending = path.suffix.lower()
   if form.sound is not None:
-    found = _read_sounds(path, form.sound)
+    data = _read_sounds(path, form.sound)
   elif ending == '.npz':
     inputs, lengths = _inputs(path)
-    found = _plain(inputs, lengths)
+    data = _plain(inputs, lengths)
   elif ending == '.csv' and form.features:
-    found = table.read(path, form.features)
+    data = table.read(path, form.features)
   else:
     takes = '.npz or .csv' if form.features else '.npz'
     raise BadData(f'{path}: must be a {takes}, as what was trained on')
-  features = found.inputs.shape[1]
+  features = data.inputs.shape[1]
   if features != form.num_inputs:
     raise BadData(
       f'{path}: has {features} features a step; the network takes '
       f'{form.num_inputs}'
     )
-  sequences.check_inputs(str(path), found)
-  return found
+  sequences.check_inputs(str(path), data)
+  return data
 
 
 def _plain(inputs, lengths, names=()):
@@ -149,12 +152,12 @@ def _plain(inputs, lengths, names=()):
 
 
 def _inputs(path):
-  held = npz_file.arrays(path)
-  if 'inputs' not in held:
+  by_name = npz_file.arrays(path)
+  if 'inputs' not in by_name:
     raise BadData(
-      f'{path}: has no array inputs; it has {", ".join(held) or "none"}'
+      f'{path}: has no array inputs; it has {", ".join(by_name) or "none"}'
     )
-  return arrays.steps_of(str(path), held)
+  return arrays.steps_of(str(path), by_name)
 
 
 def _read_sounds(path, recipe):
@@ -182,7 +185,7 @@ def spectrum(clip: audio.Clip, recipe: _spectra.Recipe) -> np.ndarray:
   return _spectra.features(first, clip.rate, recipe)
 
 
-def scaled(held: Sequences, form: Form) -> tuple[np.ndarray, np.ndarray]:
+def scaled(data: Sequences, form: Form) -> tuple[np.ndarray, np.ndarray]:
   """Inputs `[N, T, F]` as the network takes them, and lengths `[N]`."""
-  inputs = scaling.padded(held.inputs, held, form.inputs)
-  return inputs, held.lengths.astype(np.int32)
+  inputs = scaling.padded(data.inputs, data, form.inputs)
+  return inputs, data.lengths.astype(np.int32)

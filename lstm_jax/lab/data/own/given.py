@@ -47,12 +47,12 @@ def given(
     BadData: the file, and what is wrong with it or has changed in it.
   """
   del source
-  held = loading.load(path)
+  data = loading.load(path)
   planned = {'inputs': inputs, 'targets': targets, 'split': split}
-  dataset_lib.check_same(str(path), sequences.digests(held), planned)
+  dataset_lib.check_same(str(path), sequences.digests(data), planned)
   return dataset_lib.dataset(
     str(path),
-    held,
+    data,
     valid=valid,
     test=test,
     split_seed=split_seed,

@@ -48,14 +48,14 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
       return _members(archive)
   except _DAMAGE as error:
-    said = ' '.join(str(error).split()) or type(error).__name__
+    reason = ' '.join(str(error).split()) or type(error).__name__
     if isinstance(error, zipfile.BadZipFile | zlib.error | EOFError):
-      said = f'no .npz, or damaged ({said})'
-    raise BadData(f'{path}: {said}') from error
+      reason = f'no .npz, or damaged ({reason})'
+    raise BadData(f'{path}: {reason}') from error
 
 
 def _members(archive):
-  held: dict[str, np.ndarray] = {}
+  by_name: dict[str, np.ndarray] = {}
   left = LARGEST
   for member in archive.infolist():
     title = member.filename.removesuffix('.npy')
@@ -64,7 +64,7 @@ def _members(archive):
         f'array {title[:80]!r} has no meaning; known are '
         f'{", ".join((*NEEDED, *OPTIONAL))}'
       )
-    if title in held:
+    if title in by_name:
       raise ValueError(f'array {title} is there twice')
     size, packed = member.file_size, member.compress_size
     if size > left:
@@ -76,8 +76,8 @@ def _members(archive):
       )
     left -= size
     with archive.open(member) as file:
-      held[title] = _array(title, file, size)
-  return held
+      by_name[title] = _array(title, file, size)
+  return by_name
 
 
 def _array(title, file, size):

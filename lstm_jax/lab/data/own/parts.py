@@ -15,13 +15,13 @@ _TRAIN, _VALID, _TEST = range(3)
 
 
 def parts_of(
-  name: str, held: Sequences, valid: float, test: float, seed: int
+  name: str, data: Sequences, valid: float, test: float, seed: int
 ) -> tuple[dict[str, np.ndarray], str]:
   """The parts of sequences, those of the file or drawn ones.
 
   Args:
     name: of the file, for messages.
-    held: the sequences.
+    data: the sequences.
     valid, test: shares of the parts that are drawn.
     seed: of the draw.
 
@@ -31,39 +31,39 @@ def parts_of(
   Raises:
     BadData: too few different sequences, of a class or of all.
   """
-  if held.part is None:
-    part = np.full(len(held.lengths), _TRAIN)
-    _draw(name, held, part, {_TEST: test, _VALID: valid}, seed)
-    how = f'drawn, {_stratified(held)}seed {seed}, the same on every machine'
-  elif not (held.part == _VALID).any():
-    part = np.array(held.part, int)
-    _draw(name, held, part, {_VALID: valid}, seed)
+  if data.part is None:
+    part = np.full(len(data.lengths), _TRAIN)
+    _draw(name, data, part, {_TEST: test, _VALID: valid}, seed)
+    how = f'drawn, {_stratified(data)}seed {seed}, the same on every machine'
+  elif not (data.part == _VALID).any():
+    part = np.array(data.part, int)
+    _draw(name, data, part, {_VALID: valid}, seed)
     how = (
       'test as the file says; the validation part is drawn from what the file '
-      f'trains on, {_stratified(held)}seed {seed}, the same on every machine'
+      f'trains on, {_stratified(data)}seed {seed}, the same on every machine'
     )
   else:
-    part, how = held.part, 'as the file says'
-  found = {word: np.flatnonzero(part == at) for at, word in enumerate(PARTS)}
-  sizes = [f'{len(found[word]):,}' for word in PARTS]
-  said = '{} to train, {} to validate, {} to test; '.format(*sizes) + how
-  return found, said
+    part, how = data.part, 'as the file says'
+  indices = {word: np.flatnonzero(part == at) for at, word in enumerate(PARTS)}
+  sizes = [f'{len(indices[word]):,}' for word in PARTS]
+  summary = '{} to train, {} to validate, {} to test; '.format(*sizes) + how
+  return indices, summary
 
 
-def _stratified(held):
-  by_class = held.classes and not held.every_step
+def _stratified(data):
+  by_class = data.classes and not data.every_step
   return 'class by class, ' if by_class else ''
 
 
-def _draw(name, held, part, shares, seed):
+def _draw(name, data, part, shares, seed):
   """Moves shares of what trains, class by class, into other parts."""
   alike = np.zeros(len(part), int)
-  if held.classes and not held.every_step:
-    alike = held.targets
-  marks = _marks(held, seed)
+  if data.classes and not data.every_step:
+    alike = data.targets
+  marks = _marks(data, seed)
   for of in np.unique(alike):
     mine = np.flatnonzero((alike == of) & (part == _TRAIN))
-    whose = f' of class {held.classes[of]}' if alike.any() else ''
+    whose = f' of class {data.classes[of]}' if alike.any() else ''
     different: dict[bytes, list[int]] = {}
     for i in sorted(mine.tolist(), key=lambda i: marks[i]):
       different.setdefault(marks[i], []).append(i)
@@ -83,18 +83,18 @@ def _draw(name, held, part, shares, seed):
         taken, left = taken + len(some), left - 1
 
 
-def _marks(held, seed):
+def _marks(data, seed):
   """`[N]` a hash of the seed and of all that a sequence is."""
   head = f'{seed}/'.encode()
-  wide = '<i8' if held.classes else '<f8'
-  found = []
+  wide = '<i8' if data.classes else '<f8'
+  marks = []
   for one, (start, length) in enumerate(
-    zip(held.starts, held.lengths, strict=True)
+    zip(data.starts, data.lengths, strict=True)
   ):
     steps = slice(start, start + length)
     mark = hashlib.sha256(head)
-    mark.update(plain(held.inputs[steps], '<f8').tobytes())
-    targets = held.targets[steps] if held.every_step else held.targets[one]
+    mark.update(plain(data.inputs[steps], '<f8').tobytes())
+    targets = data.targets[steps] if data.every_step else data.targets[one]
     mark.update(plain(targets, wide).tobytes())
-    found.append(mark.digest())
-  return found
+    marks.append(mark.digest())
+  return marks

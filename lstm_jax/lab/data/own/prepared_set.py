@@ -66,8 +66,8 @@ def find(name: str, data_dir: str = '') -> Path:
 
 def home_of(path: Path) -> Path | None:
   """The folder of one version in or below a path, the latest; None without."""
-  found = files.folders_with(path, INFO)
-  return max(found, key=lambda one: _version(one.name), default=None)
+  folders = files.folders_with(path, INFO)
+  return max(folders, key=lambda one: _version(one.name), default=None)
 
 
 def name_of(home: Path) -> str:
@@ -115,16 +115,16 @@ def read(home: Path) -> Sequences:
 
 def _read_json(path):
   try:
-    found = json.loads(files.read_text(path, _LONGEST))
+    content = json.loads(files.read_text(path, _LONGEST))
   except StoreError as error:
     raise BadData(str(error)) from error
   except FileNotFoundError:
     raise BadData(f'{path}: is not there; TFDS has not prepared this') from None
   except (ValueError, RecursionError) as error:
     raise BadData(f'{path}: damaged ({error})') from error
-  if not isinstance(found, dict):
+  if not isinstance(content, dict):
     raise BadData(f'{path}: damaged: no object')
-  return found
+  return content
 
 
 def _features(home, tree):
@@ -159,10 +159,10 @@ def _feature(where, tree):
     return _Feature('sequence', (), '', _feature(where, inner))
   shape, dtype = (), ''
   if kind == 'numbers':
-    held = tree.get('tensor', {})
-    sizes = held.get('shape', {}).get('dimensions', [])
+    tensor = tree.get('tensor', {})
+    sizes = tensor.get('shape', {}).get('dimensions', [])
     shape = tuple(None if int(n) < 0 else int(n) for n in sizes)
-    dtype = str(held.get('dtype', ''))
+    dtype = str(tensor.get('dtype', ''))
   return _Feature(kind, shape, dtype)
 
 
@@ -304,5 +304,5 @@ def _records(home, splits) -> Iterator[tuple[str, Mapping[str, object]]]:
   except Exception as error:  # whatever its readers make of a damaged file
     if machine.fault(error):
       raise
-    said = ' '.join(str(error).split())[:300]
-    raise BadData(f'{home}: cannot be read ({said})') from error
+    reason = ' '.join(str(error).split())[:300]
+    raise BadData(f'{home}: cannot be read ({reason})') from error

@@ -59,38 +59,38 @@ def of_rows(blocks: Iterable[np.ndarray], size: int) -> Scale:
   return Scale(mean, np.where(deviation > rounding, deviation, 1.0))
 
 
-def of_inputs(held: Sequences, train: np.ndarray) -> Scale:
+def of_inputs(data: Sequences, train: np.ndarray) -> Scale:
   """The `Scale` of the inputs over the steps of the training part."""
-  return of_rows(_blocks(held, held.inputs, train), held.inputs.shape[1])
+  return of_rows(_blocks(data, data.inputs, train), data.inputs.shape[1])
 
 
-def of_targets(held: Sequences, train: np.ndarray) -> Scale:
+def of_targets(data: Sequences, train: np.ndarray) -> Scale:
   """The `Scale` of targets that are numbers, over the training part."""
-  blocks = [held.targets[train]]
-  if held.every_step:
-    blocks = _blocks(held, held.targets, train)
-  return of_rows(blocks, held.targets.shape[1])
+  blocks = [data.targets[train]]
+  if data.every_step:
+    blocks = _blocks(data, data.targets, train)
+  return of_rows(blocks, data.targets.shape[1])
 
 
-def _blocks(held, rows, train):
-  ends = held.starts + held.lengths
-  return [rows[held.starts[i] : ends[i]] for i in train]
+def _blocks(data, rows, train):
+  ends = data.starts + data.lengths
+  return [rows[data.starts[i] : ends[i]] for i in train]
 
 
 def padded(
-  rows: np.ndarray, held: Sequences, scale: Scale | None
+  rows: np.ndarray, data: Sequences, scale: Scale | None
 ) -> np.ndarray:
   """Rows of steps `[S, ...]` as `[N, T, ...]`, zeros past each end.
 
   Args:
     rows: of the inputs or of targets at every step.
-    held: whose lengths they have.
+    data: whose lengths they have.
     scale: of numbers, which come out as float32; None: of classes, int32.
   """
-  shape = len(held.lengths), int(held.lengths.max()), *rows.shape[1:]
+  shape = len(data.lengths), int(data.lengths.max()), *rows.shape[1:]
   out = np.zeros(shape, np.int32 if scale is None else np.float32)
   for i, (start, length) in enumerate(
-    zip(held.starts, held.lengths, strict=True)
+    zip(data.starts, data.lengths, strict=True)
   ):
     some = rows[start : start + length]
     out[i, :length] = some if scale is None else scale.scaled(some)

@@ -54,7 +54,7 @@ class Sequences(NamedTuple):
     return np.cumsum(self.lengths) - self.lengths
 
 
-def digests(held: Sequences) -> dict[str, str]:
+def digests(data: Sequences) -> dict[str, str]:
   """Says what data are, so that no others are taken for them.
 
   The numbers count: a file's name, place and compression do not, nor whether it
@@ -64,20 +64,20 @@ def digests(held: Sequences) -> dict[str, str]:
     'inputs' as NxSxF and 12 digits of a SHA-256, 'targets' as what they are and
     digits, 'split' as 'drawn', or 'given' and digits.
   """
-  steps, features = held.inputs.shape
-  inputs = hashlib.sha256(held.lengths.astype('<i8').tobytes())
-  for piece in pieces(held.inputs):
+  steps, features = data.inputs.shape
+  inputs = hashlib.sha256(data.lengths.astype('<i8').tobytes())
+  for piece in pieces(data.inputs):
     inputs.update(plain(piece, '<f8').tobytes())
-  kind = f'{len(held.classes)}-classes' if held.classes else 'numbers'
-  kind += '-a-step' * held.every_step
-  targets = hashlib.sha256(repr((kind, held.classes)).encode())
-  wide = '<i8' if held.classes else '<f8'
-  targets.update(plain(held.targets, wide).tobytes())
+  kind = f'{len(data.classes)}-classes' if data.classes else 'numbers'
+  kind += '-a-step' * data.every_step
+  targets = hashlib.sha256(repr((kind, data.classes)).encode())
+  wide = '<i8' if data.classes else '<f8'
+  targets.update(plain(data.targets, wide).tobytes())
   split = 'drawn'
-  if held.part is not None:
-    content = held.part.astype('u1').tobytes()
+  if data.part is not None:
+    content = data.part.astype('u1').tobytes()
     split = f'given-{hashlib.sha256(content).hexdigest()[:_DIGITS]}'
-  head = f'{len(held.lengths)}x{steps}x{features}'
+  head = f'{len(data.lengths)}x{steps}x{features}'
   return {
     'inputs': f'{head}-{inputs.hexdigest()[:_DIGITS]}',
     'targets': f'{kind}-{targets.hexdigest()[:_DIGITS]}',
@@ -96,35 +96,35 @@ def pieces(inputs: np.ndarray) -> Iterator[np.ndarray]:
     yield inputs[at : at + _PIECE]
 
 
-def checked(name: str, held: Sequences) -> Sequences:
+def checked(name: str, data: Sequences) -> Sequences:
   """Returns sequences that can be trained on.
 
   Args:
     name: of the file, for messages.
-    held: what was read.
+    data: what was read.
 
   Raises:
     BadData: too few or too long sequences; an input or target that is no finite
       number; targets that are all the same; a class without an example; a part
       without a sequence, or without one of a class.
   """
-  count = len(held.lengths)
+  count = len(data.lengths)
   if count < FEWEST:
     raise BadData(f'{name}: {count} sequences; it takes at least {FEWEST}')
-  check_inputs(name, held)
-  if held.classes:
-    _check_classes(name, held)
+  check_inputs(name, data)
+  if data.classes:
+    _check_classes(name, data)
   else:
-    _check_numbers(name, held)
-  if held.part is not None:
-    _check_parts(name, held)
-  return held
+    _check_numbers(name, data)
+  if data.part is not None:
+    _check_parts(name, data)
+  return data
 
 
-def check_inputs(name: str, held: Sequences) -> None:
+def check_inputs(name: str, data: Sequences) -> None:
   """Checks the inputs alone, of further sequences too; raises as `checked`."""
-  count, longest = len(held.lengths), int(held.lengths.max())
-  total = count * longest * held.inputs.shape[1]
+  count, longest = len(data.lengths), int(data.lengths.max())
+  total = count * longest * data.inputs.shape[1]
   if total > MOST_NUMBERS:
     raise BadData(
       f'{name}: {count:,} sequences, the longest of {longest:,} steps, are '
@@ -132,83 +132,83 @@ def check_inputs(name: str, held: Sequences) -> None:
       'cut or thin out the long ones'
     )
   at = 0
-  for piece in pieces(held.inputs):
+  for piece in pieces(data.inputs):
     bad = ~(np.abs(piece) <= _LARGEST)  # not a number, too
     if bad.any():
       step, feature = np.argwhere(bad)[0]
       raise BadData(
-        f'{name}: {_feature(held, feature)} of {_place(held, at + step)} is '
+        f'{name}: {_feature(data, feature)} of {_place(data, at + step)} is '
         f'{piece[step, feature]}; inputs must be finite numbers of float32'
       )
     at += len(piece)
 
 
-def _feature(held, feature):
-  return held.features[feature] if held.features else f'feature {feature}'
+def _feature(data, feature):
+  return data.features[feature] if data.features else f'feature {feature}'
 
 
-def _place(held, step):
+def _place(data, step):
   """Names the sequence of a step, and the step within it."""
-  one = int(np.searchsorted(held.starts, step, 'right')) - 1
-  return f'{sequence(held, one)}, step {step - held.starts[one]:,}'
+  one = int(np.searchsorted(data.starts, step, 'right')) - 1
+  return f'{sequence(data, one)}, step {step - data.starts[one]:,}'
 
 
-def sequence(held: Sequences, one: int) -> str:
+def sequence(data: Sequences, one: int) -> str:
   """The words for a sequence."""
-  return f'sequence {held.names[one] if held.names else one}'
+  return f'sequence {data.names[one] if data.names else one}'
 
 
-def _check_classes(name, held):
-  count = len(held.classes)
+def _check_classes(name, data):
+  count = len(data.classes)
   if count < 2:
-    only = held.classes[0] if held.classes else 'none'
+    only = data.classes[0] if data.classes else 'none'
     raise BadData(f'{name}: one class ({only}); it takes two')
   if count > MOST_CLASSES:
     raise BadData(
       f'{name}: {count:,} classes, at most {MOST_CLASSES:,}; where targets are '
       'numbers to be predicted, store them as floats'
     )
-  there = np.bincount(held.targets, minlength=count)
+  there = np.bincount(data.targets, minlength=count)
   if not there.all():
     raise BadData(
-      f'{name}: class {held.classes[int(np.argmin(there))]} has no example; '
+      f'{name}: class {data.classes[int(np.argmin(there))]} has no example; '
       f'{count} classes are 0 to {count - 1}, each with some'
     )
 
 
-def _check_numbers(name, held):
-  bad = ~(np.abs(held.targets) <= _LARGEST)
+def _check_numbers(name, data):
+  bad = ~(np.abs(data.targets) <= _LARGEST)
   if bad.any():
     row = int(np.argwhere(bad)[0][0])
-    where = _place(held, row) if held.every_step else sequence(held, row)
+    where = _place(data, row) if data.every_step else sequence(data, row)
     raise BadData(
-      f'{name}: the target of {where} is {held.targets[bad][0]}; targets must '
+      f'{name}: the target of {where} is {data.targets[bad][0]}; targets must '
       'be finite numbers of float32'
     )
-  same = np.ptp(held.targets, axis=0) == 0
+  same = np.ptp(data.targets, axis=0) == 0
   if same.any():
     which = int(np.argmax(same))
-    words = held.outputs[which] if held.outputs else f'target {which}'
+    words = data.outputs[which] if data.outputs else f'target {which}'
     raise BadData(
-      f'{name}: {words} is {held.targets[0, which]:g} everywhere: there is '
+      f'{name}: {words} is {data.targets[0, which]:g} everywhere: there is '
       'nothing to learn'
     )
 
 
-def _check_parts(name, held):
-  of_step = np.repeat(held.part, held.lengths) if held.every_step else held.part
+def _check_parts(name, data):
+  of_step = np.repeat(data.part, data.lengths) if data.every_step else data.part
   for at, part in enumerate(PARTS):
-    if not (held.part == at).any():
+    if not (data.part == at).any():
       if part == 'valid':
         continue  # it is drawn from those that train
       raise BadData(f'{name}: split: no sequence is in part {part}')
-    if not held.classes or part == 'valid':
+    if not data.classes or part == 'valid':
       continue
     there = np.bincount(
-      held.targets[of_step == at], minlength=len(held.classes)
+      data.targets[of_step == at], minlength=len(data.classes)
     )
     if not there.all():
       raise BadData(
         f'{name}: split: part {part} has no example of class '
-        f'{held.classes[int(np.argmin(there))]}'
+        f'{data.classes[int(np.argmin(there))]}'
       )

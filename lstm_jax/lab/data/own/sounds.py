@@ -73,40 +73,42 @@ def sounds(
       f'{riff.LONGEST:g} s'
     )
   recipe = _spectra.recipe(features, window, hop, rate)
-  held = folder.load(path)
+  sound_folder = folder.load(path)
   planned = {'inputs': inputs, 'targets': targets, 'split': split}
-  dataset_lib.check_same(held.name, held.digests, planned)
+  dataset_lib.check_same(sound_folder.name, sound_folder.digests, planned)
   made_of = {
     'form': _FORM,
-    'data': held.digests['inputs'],
-    'labels': held.digests['targets'],
+    'data': sound_folder.digests['inputs'],
+    'labels': sound_folder.digests['targets'],
     'features': features,
     'window': recipe.window,
     'hop': recipe.hop,
     'rate': recipe.rate,
   }
-  found = _sounds.Sounds(
-    **cached('own', made_of, lambda: _sounds.compute(held, recipe)._asdict())
+  spectra = _sounds.Sounds(
+    **cached(
+      'own', made_of, lambda: _sounds.compute(sound_folder, recipe)._asdict()
+    )
   )
-  lengths = np.asarray(found.lengths, np.int64)
-  inside = np.arange(found.features.shape[1]) < lengths[:, None]
+  lengths = np.asarray(spectra.lengths, np.int64)
+  inside = np.arange(spectra.features.shape[1]) < lengths[:, None]
   sequences = Sequences(
-    np.asarray(found.features)[inside],
+    np.asarray(spectra.features)[inside],
     lengths,
-    np.asarray(held.labels, np.int64),
+    np.asarray(sound_folder.labels, np.int64),
     False,
-    held.classes,
-    part=held.part,
-    names=tuple(one.name for one in held.paths),
+    sound_folder.classes,
+    part=sound_folder.part,
+    names=tuple(one.name for one in sound_folder.paths),
   )
   return dataset_lib.dataset(
-    held.name,
-    checked_sequences(held.name, sequences),
+    sound_folder.name,
+    checked_sequences(sound_folder.name, sequences),
     valid=valid,
     test=test,
     split_seed=split_seed,
     scale=scale,
-    digests=held.digests,
+    digests=sound_folder.digests,
     facts={
       'features': f'{features} of {window:g} ms every {hop:g} ms at '
       f'{recipe.rate:,} Hz, of the first channel'

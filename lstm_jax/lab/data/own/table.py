@@ -176,26 +176,26 @@ def _times(table):
   texts = table.columns['time']
   if _number(texts[0]) is None and _date(texts[0]) is not None:
     return _dates(table, texts)
-  found = []
+  times = []
   for at, text in enumerate(texts):
     time = _number(text)
     if time is None:
       raise table.bad(at, f'time {text[:100]!r} is no number')
-    found.append(time)
-  return found
+    times.append(time)
+  return times
 
 
 def _dates(table, texts):
   zone = _date(texts[0]).tzinfo is None
-  found = []
+  times = []
   for at, text in enumerate(texts):
     time = _date(text)
     if time is None or (time.tzinfo is None) != zone:
       raise table.bad(
         at, f'time {text[:100]!r} is no date like the first, {texts[0][:100]}'
       )
-    found.append(time)
-  return found
+    times.append(time)
+  return times
 
 
 def _date(text):
@@ -219,15 +219,15 @@ def _number(text):
 
 def _numbers(table, columns):
   """`[lines, columns]` float64."""
-  found = np.empty((len(table.lines), len(columns)))
+  numbers = np.empty((len(table.lines), len(columns)))
   for i, column in enumerate(columns):
     for at, text in enumerate(table.columns[column]):
       value = _number(text)
       if value is None:
         what = repr(text[:100]) if text else 'empty'
         raise table.bad(at, f'{column} is {what}; it must be a finite number')
-      found[at, i] = value
-  return found
+      numbers[at, i] = value
+  return numbers
 
 
 def _asked(table):

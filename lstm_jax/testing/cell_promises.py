@@ -18,6 +18,7 @@ from lstm_jax.testing.numeric import (
   lane,
   require_finite,
   require_same,
+  structs,
   weights_of,
 )
 from lstm_jax.testing.promises import Failure, Promise, hold
@@ -116,22 +117,21 @@ def _dtypes(of):
     (np.float32, (2, 3), False),
     (np.float64, (2, 3), True),
   ):
-    struct = functools.partial(jax.ShapeDtypeStruct, dtype=np.dtype(dtype))
     words = f'with {np.dtype(dtype)} and lanes {lanes}'
-    carry = jax.eval_shape(lambda: cell.initial_carry(lanes, dtype))  # noqa: B023
+    start = functools.partial(cell.initial_carry, lanes, dtype)
+    carry = jax.eval_shape(start)
     for at, leaf in leaves(carry):
       if leaf.dtype != dtype or leaf.shape[leaf.ndim - len(lanes) :] != lanes:
         raise Broken(
           f'initial_carry{at} {words} is {leaf.dtype}{list(leaf.shape)}'
         )
-    own = () if shared else lanes
-    params = jax.tree.map(lambda m: struct((*m.shape, *own)), cell.mask)  # noqa: B023
-    x_t = struct((cell.num_inputs, *lanes))
+    params = structs(cell.mask, () if shared else lanes, dtype)
+    x_t = jax.ShapeDtypeStruct((cell.num_inputs, *lanes), dtype)
     after, net = jax.eval_shape(cell.step, params, carry, x_t)
     same(f'step {words}', 'carry after it', after, 'initial_carry', carry)
     same(
       f'step {words}', 'outputs', net, 'it',
-      struct((cell.num_outputs, *lanes)),
+      jax.ShapeDtypeStruct((cell.num_outputs, *lanes), dtype),
     )  # fmt: skip
 
 
@@ -169,23 +169,22 @@ def _alone(of):
   for lanes, shared in (((2, 2), False), ((2,), True)):
     params = weights_of(cell, () if shared else lanes)
     x_t = _inputs(cell, lanes)[0]
-    carry = lambda lanes: cell.initial_carry(lanes, np.float64)
-    together = _step(cell, params, carry(lanes), x_t)
+    together = _first_step(cell, params, x_t)
     for at in np.ndindex(*lanes):
-      place = (..., *at)
-      own = params if shared else jax.tree.map(lambda w: w[place], params)  # noqa: B023
+      own = params if shared else lane(params, *at)
       require_same(
         f'a step of lanes {list(lanes)}'
         + ' that share their weights' * shared
         + f' is not that of lane {list(at)} alone',
-        jax.tree.map(lambda a: np.asarray(a)[place], together),  # noqa: B023
-        _step(cell, own, carry(()), x_t[place]),
+        lane(together, *at),
+        _first_step(cell, own, x_t[..., *at]),
       )
 
 
-def _step(cell, params, carry, x_t):
+def _first_step(cell, params, x_t):
+  """The step of inputs [I, *], not compiled, from the initial carry."""
   params, x_t = jax.tree.map(jnp.asarray, (params, x_t))
-  return cell.step(params, carry, x_t)
+  return cell.step(params, cell.initial_carry(x_t.shape[1:], x_t.dtype), x_t)
 
 
 def _lanes(of):
@@ -215,20 +214,14 @@ def _gradient(of):
   random = np.random.default_rng(2)
   exist = cell.mask, np.ones((cell.num_inputs,))
   for what, which in (('the weights', 0), ('the inputs', 1)):
-    direction = jax.tree.map(np.zeros_like, given)
-    drawn = jax.tree.map(
-      lambda w, m: random.normal(size=w.shape) * m[..., None],
-      given[which],
-      exist[which],
-    )
-    direction = tuple(
-      drawn if i == which else one for i, one in enumerate(direction)
-    )
-    moved = [
-      of.learn(*jax.tree.map(lambda a, d: a + sign * h * d, given, direction))  # noqa: B023
-      for sign in (1, -1)
-    ]
-    slope = (moved[0][0][1][0] - moved[1][0][1][0]) / (2 * h)
+    drawn = _direction(given[which], exist[which], random)
+    errors = []
+    for step in (h, -h):
+      moved = list(given)
+      moved[which] = _moved(given[which], drawn, step)
+      (_, (error, _, _)), _ = of.learn(*moved)
+      errors.append(error)
+    slope = (errors[0] - errors[1]) / (2 * h)
     predicted = sum(
       np.sum(np.reshape(g * d, (-1, _LANES)), axis=0)
       for g, d in zip(
@@ -240,6 +233,17 @@ def _gradient(of):
         f'the gradient by {what} over {_STEPS} steps is not the slope: '
         f'{predicted[0]:.6g} by jax.grad, {slope[0]:.6g} by finite differences'
       )
+
+
+def _direction(tree, exist, random):
+  """A random direction along what exists, another one in each lane."""
+  return jax.tree.map(
+    lambda a, m: random.normal(size=a.shape) * m[..., None], tree, exist
+  )
+
+
+def _moved(tree, direction, step):
+  return jax.tree.map(lambda a, d: a + step * d, tree, direction)
 
 
 def _finite(of):

@@ -21,6 +21,7 @@ from lstm_jax.testing.numeric import (
   require_finite,
   require_pure,
   require_same,
+  structs,
 )
 from lstm_jax.testing.promises import Failure, Promise, hold
 from lstm_jax.types import Cell, Judgement, Learner, LearnerState, Task
@@ -195,10 +196,7 @@ def _state(of):
   """Structure, shapes and dtypes, of one network and of lanes."""
   for dtype, lanes in ((np.float32, (2, 3)), (np.float64, ())):
     init = of.learner.init
-    numbers = {
-      name: jax.ShapeDtypeStruct((*a.shape, *lanes), dtype)
-      for name, a in _numbers(of, 0.5).items()
-    }
+    numbers = structs(_numbers(of, 0.5), lanes, dtype)
     key = jax.ShapeDtypeStruct(lanes, key_of(0).dtype)
     for _ in lanes:
       init = jax.vmap(init, in_axes=-1, out_axes=-1)
@@ -214,10 +212,7 @@ def _state(of):
         'are judged'
       )
     words = f'with {np.dtype(dtype)} and lanes {lanes}'
-    like = jax.tree.map(
-      lambda m: jax.ShapeDtypeStruct((*m.shape, *lanes), dtype),  # noqa: B023
-      of.cell.mask,
-    )
+    like = structs(of.cell.mask, lanes, dtype)
     same(f'init {words}', 'params', state.params, "the cell's mask", like)
     word = jax.ShapeDtypeStruct(lanes, np.uint32)
     length = jax.ShapeDtypeStruct(lanes, np.int32)

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterable
+from types import EllipsisType
 
 import jax
 import numpy as np
+from jax.typing import DTypeLike
 
 from lstm_jax.testing.broken import Broken, leaves
 from lstm_jax.types import Cell, Params
@@ -25,9 +27,17 @@ def weights_of(
   return jax.tree.map(draw, cell.mask)
 
 
-def lane(tree: object, index: int) -> object:
-  """One lane of a tree whose arrays have lanes last."""
-  return jax.tree.map(lambda a: np.asarray(a)[..., index], tree)
+def lane(tree: object, *index: int) -> object:
+  """One lane of a tree whose arrays have lanes last, by an index an axis."""
+  place: tuple[EllipsisType | int, ...] = (..., *index)
+  return jax.tree.map(lambda a: np.asarray(a)[place], tree)
+
+
+def structs(tree: object, lanes: tuple[int, ...], dtype: DTypeLike) -> object:
+  """Shapes and dtypes of a tree's arrays with lanes after their axes."""
+  return jax.tree.map(
+    lambda a: jax.ShapeDtypeStruct((*np.shape(a), *lanes), dtype), tree
+  )
 
 
 def require_same(

@@ -84,7 +84,7 @@ def read(kinds: Sequence[str], name: str, path: Path, where: str) -> Entry:
         (
           one.arg,
           default is not None,
-          lambda a=one, d=default: _told(a, d, names),
+          functools.partial(_told, one, default, names),
         )
         for one, default in zip(arguments, defaults, strict=True)
       ],

@@ -204,24 +204,61 @@ def _two_actions(given):
   return ''
 
 
-def _row_alone(given):
-  if given['row'] and given['grid'] is None:
-    return f'--row={",".join(given["row"])}: needs --grid=NAME'
+def row_alone(rows: Sequence[str], grid: str | None) -> str:
+  """The refusal of rows without a grid; '' where they have one."""
+  if rows and grid is None:
+    return f'--row={",".join(rows)}: needs --grid=NAME'
   return ''
+
+
+def two_values(name: str, axes: Collection[str], grid: str | None) -> str:
+  """The refusal of a `--set` that a flag of its own says too; '' for none.
+
+  Args:
+    name: dotted, of the `--set`.
+    axes: flags that are given, of `grid.AXES`.
+    grid: of which they may be a selection; None where they make the plan.
+  """
+  for flag in axes:
+    if AXES[flag] == name and grid is None:
+      return (
+        f'--set={name} with --{flag}: two values for one thing; '
+        'choose one of them'
+      )
+  return ''
+
+
+def dotted(name: str, source: str) -> None:
+  """Refuses a name of `--set` that is not KIND.NAME.
+
+  Args:
+    name: as it is given.
+    source: what is written, for the message.
+
+  Raises:
+    Refused: another kind, or no name.
+  """
+  kind, dot, word = name.partition('.')
+  if not (dot and word) or kind not in ('task', 'cell', 'learner'):
+    raise values.Refused(
+      f'{source}: write --set=KIND.NAME=VALUE with KIND one of '
+      'task, cell, learner'
+    )
+
+
+def _row_alone(given):
+  return row_alone(given['row'] or (), given['grid'])
 
 
 def _two_values(given):
   """Refuses what `--set` says again, or what a flag of its own says too."""
   names = [axis.name for axis in given['set']]
+  axes = [flag for flag in AXES if given[flag]]
   for axis in given['set']:
     if names.count(axis.name) > 1:
       return f'{axis.source} is given twice; write it once'
-    for flag, name in AXES.items():
-      if name == axis.name and given[flag] and given.get('grid') is None:
-        return (
-          f'{axis.source} with --{flag}: two values for one thing; '
-          'choose one of them'
-        )
+    if line := two_values(axis.name, axes, given.get('grid')):
+      return line
   return ''
 
 
@@ -235,12 +272,7 @@ _CONTRADICTIONS = (
 
 def _set(text, source):
   name, equals, value = text.partition('=')
-  kind, dot, word = name.partition('.')
-  if not (equals and dot and word) or kind not in ('task', 'cell', 'learner'):
-    raise values.Refused(
-      f'{source}={text}: write --set=KIND.NAME=VALUE with KIND one of '
-      'task, cell, learner'
-    )
+  dotted(name if equals else '', f'{source}={text}')
   source = f'--set={name}'
   return Axis(name, values.split(value, source), source)
 

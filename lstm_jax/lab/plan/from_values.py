@@ -6,7 +6,7 @@ Messages name the flags, so that they are those of the command.
 from collections.abc import Callable, Iterable, Mapping
 
 import lstm_jax
-from lstm_jax.lab.plan import values
+from lstm_jax.lab.plan import flags, values
 from lstm_jax.lab.plan.catalog import unknown
 from lstm_jax.lab.plan.flags import Request, Run
 from lstm_jax.lab.plan.grid import AXES, Axis
@@ -51,21 +51,12 @@ def request_of(
       near = unknown(name, (*FLAGS,)).partition('; ')[2]
       raise values.Refused(f'--{name}: no such flag; {near or "see --help"}')
   for name in options:
-    kind, dot, word = name.partition('.')
-    if not (dot and word) or kind not in ('task', 'cell', 'learner'):
-      raise values.Refused(
-        f'--set={name}: write --set=KIND.NAME=VALUE with KIND one of '
-        'task, cell, learner'
-      )
-    for flag in axes:
-      if AXES[flag] == name and grid is None:
-        raise values.Refused(
-          f'--set={name} with --{flag}: two values for one thing; '
-          'choose one of them'
-        )
-  rows = () if row is None else _several(row)
-  if rows and grid is None:
-    raise values.Refused(f'--row={",".join(rows)}: needs --grid=NAME')
+    flags.dotted(name, f'--set={name}')
+    if line := flags.two_values(name, axes, grid):
+      raise values.Refused(line)
+  rows = () if row is None else tuple(map(str, _several(row)))
+  if line := flags.row_alone(rows, grid):
+    raise values.Refused(line)
   if not (grid or axes or options):
     grid = 'quickstart'
   if isinstance(seeds, Iterable) and not isinstance(seeds, str):
@@ -83,7 +74,7 @@ def request_of(
       for name, given in options.items()
     ),
     grid=grid,
-    rows=tuple(map(str, rows)),
+    rows=rows,
     seeds=None if seeds is None else values.seeds(seeds, '--seeds'),
     budget=None if budget is None else values.integer(budget, '--budget'),
     yes=yes,
@@ -97,10 +88,7 @@ def _axis(name, given, source, blocks=False):
   listed = tuple(_plain(name, value, source) for value in several)
   if not listed:
     raise values.Refused(f'{source}=: the list is empty; write {source}=A,B,C')
-  for i, value in enumerate(listed):
-    if value in listed[:i]:
-      text = ','.join(map(str, listed))
-      raise values.Refused(f'{source}={text}: {value} is listed twice')
+  values.check_once(listed, f'{source}={",".join(map(str, listed))}')
   return Axis(name, listed, source)
 
 

@@ -10,6 +10,7 @@ import itertools
 import math
 import os
 import re
+from collections.abc import Sequence
 
 from lstm_jax.choices import unknown
 from lstm_jax.lab.plan.catalog import Option
@@ -48,10 +49,15 @@ def split(text: object, source: str) -> tuple[str, ...]:
   if '' in items:
     what = 'is empty' if len(items) == 1 else 'has an empty item'
     raise Refused(f'{source}={text}: the list {what}; write {source}=A,B,C')
+  check_once(items, f'{source}={text}')
+  return items
+
+
+def check_once(items: Sequence[object], written: str) -> None:
+  """Refuses a list that has something twice; `written` is how it stands."""
   for i, item in enumerate(items):
     if item in items[:i]:
-      raise Refused(f'{source}={text}: {item} is listed twice')
-  return items
+      raise Refused(f'{written}: {item} is listed twice')
 
 
 def integer(

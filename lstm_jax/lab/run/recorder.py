@@ -131,30 +131,23 @@ class RunState:
 
     columns: dict[str, TrialState] = {}
     successor = renewal.successors(self._folder)
-    for kind, meta, arrays in saved:
-      for key, of in meta.get('programs', {}).items():
-        leaves = {
-          name.removeprefix(f'{key}/'): array
-          for name, array in arrays.items()
-          if name.startswith(f'{key}/')
-        }
-        for i, (name, spent) in enumerate(of):
-          new = successor.get(name, name)
-          if not renewal.is_of(self._folder, self._how, meta, name, new):
-            continue
-          column = TrialState(
-            {leaf: np.array(a[..., i]) for leaf, a in leaves.items()}, spent
-          )
-          if kind.startswith(SPENT) and name in self._status:
-            self._keep_spent(name, column)
-          # A trial of a larger budget goes on where one of a smaller was.
-          if new != name and 'budget' in column.leaves:
-            name = new
-            column.leaves['budget'][...] = self._trials[name].budget
-          # Two shards may both know a trial; the one further on is right.
-          known = columns.get(name)
-          if name in left and (known is None or _place(known) < _place(column)):
-            columns[name] = column
+    for kind, meta, name, seconds, leaves in checkpoints.trials(saved):
+      new = successor.get(name, name)
+      if not renewal.is_of(self._folder, self._how, meta, name, new):
+        continue
+      column = TrialState(
+        {leaf: np.array(array) for leaf, array in leaves.items()}, seconds
+      )
+      if kind.startswith(SPENT) and name in self._status:
+        self._keep_spent(name, column)
+      # A trial of a larger budget goes on where one of a smaller was.
+      if new != name and 'budget' in column.leaves:
+        name = new
+        column.leaves['budget'][...] = self._trials[name].budget
+      # Two shards may both know a trial; the one further on is right.
+      known = columns.get(name)
+      if name in left and (known is None or _place(known) < _place(column)):
+        columns[name] = column
     self._saved_spent = frozenset(self._spent)
     return columns
 

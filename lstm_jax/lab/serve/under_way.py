@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstm_jax.lab.store import checkpoints
 from lstm_jax.lab.store.checkpoints import Checkpoint
 
 Networks = tuple[tuple[int, Mapping[str, np.ndarray]], ...]
@@ -28,17 +29,10 @@ class UnderWay(NamedTuple):
 def trials_of(saved: Iterable[Checkpoint]) -> dict[str, UnderWay]:
   """Id -> `UnderWay`, of what `checkpoints.load` has read."""
   begun: dict[str, UnderWay] = {}
-  for _, meta, arrays in saved:
-    for key, lanes in meta.get('programs', {}).items():
-      leaves = {
-        name.removeprefix(f'{key}/'): array
-        for name, array in arrays.items()
-        if name.startswith(f'{key}/')
-      }
-      for i, (trial, _) in enumerate(lanes):
-        one = _trial({name: a[..., i] for name, a in leaves.items()})
-        if trial not in begun or begun[trial].seen < one.seen:
-          begun[trial] = one
+  for saved_trial in checkpoints.trials(saved):
+    trial, state = saved_trial.trial, _trial(saved_trial.leaves)
+    if trial not in begun or begun[trial].seen < state.seen:
+      begun[trial] = state
   return begun
 
 

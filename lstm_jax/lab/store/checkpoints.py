@@ -14,7 +14,8 @@ import contextlib
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,24 @@ _LENGTH = struct.Struct('<Q')
 Checkpoint = tuple[str, Meta, dict[str, np.ndarray]]
 KEPT = 2
 _AXES = 32
+
+
+class SavedTrial(NamedTuple):
+  """A trial that had begun when a checkpoint was written.
+
+  Attributes:
+    checkpoint: name of the checkpoint.
+    meta: its note.
+    trial: id of the trial.
+    seconds: that it has taken.
+    leaves: name -> array of its state; views of the checkpoint's arrays.
+  """
+
+  checkpoint: str
+  meta: Meta
+  trial: str
+  seconds: float
+  leaves: dict[str, np.ndarray]
 
 
 def save(
@@ -97,6 +116,24 @@ def load(
       except FileNotFoundError:
         pass  # its process has saved a newer one and dropped this one
   return found, problems
+
+
+def trials(saved: Iterable[Checkpoint]) -> Iterator[SavedTrial]:
+  """The trials of checkpoints, one by one.
+
+  Args:
+    saved: of `load`.
+  """
+  for checkpoint, meta, arrays in saved:
+    for key, lanes in meta.get('programs', {}).items():
+      of_program = {
+        name.removeprefix(f'{key}/'): array
+        for name, array in arrays.items()
+        if name.startswith(f'{key}/')
+      }
+      for i, (trial, seconds) in enumerate(lanes):
+        leaves = {name: array[..., i] for name, array in of_program.items()}
+        yield SavedTrial(checkpoint, meta, trial, seconds, leaves)
 
 
 def drop(folder: Folder, name: str) -> None:

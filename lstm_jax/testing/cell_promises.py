@@ -1,7 +1,6 @@
 """Checks of a cell, thoroughly: all that the cells of the catalog promise."""
 
 import functools
-import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
@@ -9,19 +8,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops import step as step_lib
 from lstm_jax.ops.unroll import unroll
-from lstm_jax.testing.broken import Broken, leaves, must_be, same
+from lstm_jax.testing.broken import Broken, leaves, same
+from lstm_jax.testing.cell_equations import check_equations, check_internal
+from lstm_jax.testing.cell_weights import check_init, check_numbers
 from lstm_jax.testing.cells import admit_cell
 from lstm_jax.testing.numeric import (
   key_of,
   lane,
   require_finite,
   require_same,
+  require_slope,
   structs,
   weights_of,
 )
-from lstm_jax.testing.promises import Failure, Promise, hold
+from lstm_jax.testing.promises import Failure, Promise, built, hold
 from lstm_jax.types import Array, Cell, OneHot, Params
 
 _STEPS = 200
@@ -79,14 +80,12 @@ def check_cell(
     'shapes'
   """
   name = name or getattr(factory, '__name__', 'cell')
-  again = None
-  if isinstance(factory, Cell):
-    cell = factory
-  elif callable(factory) and not inspect.isclass(factory):
-    make = functools.partial(factory, num_inputs, num_outputs, **options or {})
-    cell, again = make(), make()
-  else:
-    must_be(f'cell {name}', factory, Cell)
+  cell, again = (
+    built(
+      factory, Cell, f'cell {name}', num_inputs, num_outputs, **options or {}
+    )
+    for _ in range(2)
+  )
 
   def loss(params, inputs):
     carry, nets = unroll(cell, params, inputs)
@@ -94,7 +93,7 @@ def check_cell(
     return jnp.sum(error), (error, carry, nets)
 
   learn = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))
-  subject = _Subject(name, cell, again, learn)
+  subject = _Subject(name, cell, None if again is factory else again, learn)
   return hold(f'cell {name}', CELL_PROMISES, subject, without, raises)
 
 
@@ -228,11 +227,12 @@ def _gradient(of):
         jax.tree.leaves(grads[which]), jax.tree.leaves(drawn), strict=True
       )
     )
-    if not np.allclose(predicted, slope, rtol=1e-5, atol=1e-8):
-      raise Broken(
-        f'the gradient by {what} over {_STEPS} steps is not the slope: '
-        f'{predicted[0]:.6g} by jax.grad, {slope[0]:.6g} by finite differences'
-      )
+    require_slope(
+      f'the gradient by {what} over {_STEPS} steps is not the slope',
+      predicted,
+      slope,
+      1e-8,
+    )
 
 
 def _direction(tree, exist, random):
@@ -274,55 +274,6 @@ def _weights(of):
       )
 
 
-def _init(of):
-  cell = of.cell
-  numbers = _numbers(cell)
-  params = cell.init(key_of(3), numbers)
-  same('init', 'params', params, 'the mask', cell.mask, dtypes=False)
-  for (at, w), (_, exists) in zip(
-    leaves(params), leaves(cell.mask), strict=True
-  ):
-    if np.any(np.where(exists == 0, w, 0)):
-      raise Broken(f'init gives params{at} a weight where the mask has none')
-  require_finite('init', params)
-  other = cell.init(key_of(4), numbers)
-  pairs = zip(jax.tree.leaves(params), jax.tree.leaves(other), strict=True)
-  if all(np.array_equal(a, b) for a, b in pairs):
-    raise Broken('init gives the same weights for every key')
-  # Networks side by side, each with numbers of its own.
-  stacked = {
-    name: np.stack([value, value * 0.5], axis=-1)
-    for name, value in numbers.items()
-  }
-  keys = jnp.stack([key_of(3), key_of(4)])
-  both = jax.vmap(cell.init, in_axes=-1, out_axes=-1)(keys, stacked)
-  same(
-    'init, mapped over keys and numbers', 'params', both, 'two networks',
-    jax.tree.map(lambda a: np.stack([a, a], axis=-1), params),
-  )  # fmt: skip
-
-
-def _numbers(cell):
-  """Numbers in float64; biases that are drawn stay so."""
-  return {k: np.asarray(v, np.float64) for k, v in cell.numbers.items()}
-
-
-def _hparams(of):
-  numbers = _numbers(of.cell)
-  for name, value in of.cell.numbers.items():
-    if not isinstance(value, np.ndarray | np.generic):
-      raise Broken(
-        f'numbers[{name!r}] is a {type(value).__name__}, must be a numpy array'
-      )
-  before = of.cell.init(key_of(0), numbers)
-  for name, value in numbers.items():
-    moved = np.where(np.isnan(value), 3.0, value * 0.37 + 0.211)
-    after = of.cell.init(key_of(0), {**numbers, name: moved})
-    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
-    if all(np.array_equal(a, b) for a, b in pairs):
-      raise Broken(f'the number {name} does nothing: init does not read it')
-
-
 def _one_hot(of):
   cell, lanes = of.cell, (_LANES,)
   params = jax.tree.map(jnp.asarray, weights_of(cell, lanes))
@@ -350,68 +301,9 @@ def _static(of):
     )
 
 
-def _equations(of):
-  """The parts of a step are the step, an internal state is what it is said."""
-  cell = of.cell
-  if cell.equations is None:
-    return
-  if not cell.equations.products:
-    return
-  random = np.random.default_rng(3)
-  carry = jax.tree.map(
-    lambda c: random.uniform(0.1, 0.9, c.shape),
-    cell.initial_carry((), np.float64),
-  )
-  params = jax.tree.map(jnp.asarray, weights_of(cell))
-  x_t = jnp.asarray(_inputs(cell)[0])
-  composed = step_lib.step_of(cell.equations, cell.num_outputs)
-  require_same(
-    'equations give another step than step',
-    composed(params, carry, x_t),
-    cell.step(params, carry, x_t),
-  )
-
-
-def _internal(of):
-  cell = of.cell
-  if cell.internal is None or cell.equations is None:
-    return
-  name = cell.internal.field
-  random = np.random.default_rng(3)
-  carry = jax.tree.map(
-    lambda c: random.uniform(0.1, 0.9, c.shape),
-    cell.initial_carry((), np.float64),
-  )
-  params = jax.tree.map(jnp.asarray, weights_of(cell))
-  x_t = jnp.asarray(_inputs(cell)[0])
-  w, b = step_lib.hidden_weights(cell.equations, params)
-  z = step_lib.hidden_sources(cell.equations, carry, x_t)
-  net = step_lib.net_input((w, b), z)
-
-  def internal(state, net):
-    before = carry._replace(**{name: state})
-    return getattr(step_lib.advance(cell.equations, before, net), name)
-
-  by_state, by_net = jax.jacobian(internal, (0, 1))(getattr(carry, name), net)
-  diagonal = np.diag(by_state)
-  if np.any(by_state != np.diag(diagonal)):
-    raise Broken(
-      f'internal.field {name} is not elementwise: an entry of it acts on '
-      'another one step later'
-    )
-  if np.all(diagonal == 1) != cell.internal.carousel:
-    raise Broken(
-      f'internal.carousel is {cell.internal.carousel}, and {name} hands on '
-      f'{diagonal.min():.3g} to {diagonal.max():.3g} of itself'
-    )
-  serving = np.zeros(by_net.shape, bool)
-  for rows in cell.internal.unit_of_cell.values():
-    serving[np.arange(len(by_state)), rows] = True
-  if np.any((np.asarray(by_net) != 0) != serving):
-    raise Broken(
-      f'internal.unit_of_cell does not name the rows of the net input that act '
-      f'on {name}'
-    )
+def _of_cell(check):
+  """A check of the cell alone as one of the subject."""
+  return lambda of: check(of.cell)
 
 
 CELL_PROMISES: tuple[Promise[_Subject], ...] = (
@@ -425,10 +317,14 @@ CELL_PROMISES: tuple[Promise[_Subject], ...] = (
   ),
   Promise('finite', 'see Cell.step: exp, division, sqrt', _finite),
   Promise('weights', 'see Cell.mask, Cell.step', _weights),
-  Promise('init', 'see Cell.init, Cell.mask', _init),
-  Promise('numbers', 'see Cell.numbers, Cell.init', _hparams),
+  Promise('init', 'see Cell.init, Cell.mask', _of_cell(check_init)),
+  Promise('numbers', 'see Cell.numbers, Cell.init', _of_cell(check_numbers)),
   Promise('one_hot', 'see lstm_jax.ops.arrays.affine', _one_hot),
   Promise('static', 'see Cell.__hash__', _static),
-  Promise('equations', 'see lstm_jax.types.Equations', _equations),
-  Promise('internal', 'see lstm_jax.types.InternalState', _internal),
+  Promise(
+    'equations', 'see lstm_jax.types.Equations', _of_cell(check_equations)
+  ),
+  Promise(
+    'internal', 'see lstm_jax.types.InternalState', _of_cell(check_internal)
+  ),
 )

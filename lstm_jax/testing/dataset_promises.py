@@ -1,14 +1,13 @@
 """Checks of a data set: all that the data sets of the catalog promise."""
 
-import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from lstm_jax.testing.broken import Broken, must_be
+from lstm_jax.testing.broken import Broken
 from lstm_jax.testing.pools import admit_dataset
-from lstm_jax.testing.promises import Failure, Promise, hold
+from lstm_jax.testing.promises import Failure, Promise, built, hold
 from lstm_jax.training.examples import Dataset
 
 
@@ -52,12 +51,7 @@ def check_dataset(
     ()
   """
   name = name or getattr(factory, '__name__', 'data set')
-  if isinstance(factory, Dataset):
-    dataset = factory
-  elif callable(factory) and not inspect.isclass(factory):
-    dataset = factory(**options or {})
-  else:
-    must_be(f'data set {name}', factory, Dataset)
+  dataset = built(factory, Dataset, f'data set {name}', **options or {})
   subject = _Subject(name, dataset, tuple(seeds))
   return hold(f'data set {name}', DATASET_PROMISES, subject, without, raises)
 

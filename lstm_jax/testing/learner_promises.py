@@ -23,7 +23,7 @@ from lstm_jax.testing.numeric import (
   require_same,
   structs,
 )
-from lstm_jax.testing.promises import Failure, Promise, hold
+from lstm_jax.testing.promises import Failure, Promise, built, hold
 from lstm_jax.types import Cell, Judgement, Learner, LearnerState, Task
 
 # Learning rates of the lanes; one does not learn.
@@ -104,12 +104,7 @@ def check_learner(
     how.setdefault('length', length)
   if exact is None:
     exact = _claims_exactness(factory, module, how)
-  if isinstance(factory, Learner):
-    learner = factory
-  elif callable(factory) and not inspect.isclass(factory):
-    learner = factory(cell, task, **how)
-  else:
-    must_be(f'learner {name}', factory, Learner)
+  learner = built(factory, Learner, f'learner {name}', cell, task, **how)
   must_be(f'learner {name}', learner, Learner)
   traced: list[int] = []
 

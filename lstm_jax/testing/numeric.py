@@ -68,6 +68,24 @@ def require_same(
       )
 
 
+def require_slope(
+  what: str, by_grad: np.ndarray, by_differences: np.ndarray, tolerance: float
+) -> None:
+  """Raises `Broken` unless derivatives are slopes.
+
+  Args:
+    what: the sentence that is wrong then.
+    by_grad: derivatives in a direction, a lane each.
+    by_differences: slopes in that direction, by finite differences.
+    tolerance: absolute; the relative one is 1e-5.
+  """
+  if not np.allclose(by_grad, by_differences, rtol=1e-5, atol=tolerance):
+    raise Broken(
+      f'{what}: {by_grad[0]:.6g} by jax.grad, {by_differences[0]:.6g} by '
+      'finite differences'
+    )
+
+
 def require_pure(
   what: str, function: Callable[..., object], *args: object
 ) -> None:

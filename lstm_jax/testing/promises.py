@@ -1,14 +1,16 @@
 """Promises: what is looked at, one after the other, and what is said of it."""
 
+import inspect
 from collections.abc import Callable, Collection, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar, cast
 
 import jax
 
 from lstm_jax.choices import unknown
-from lstm_jax.testing.broken import Broken
+from lstm_jax.testing.broken import Broken, must_be
 
 Subject = TypeVar('Subject')
+Kind = TypeVar('Kind')
 
 
 class Promise(NamedTuple, Generic[Subject]):
@@ -35,6 +37,33 @@ class Failure(NamedTuple):
 
   promise: str
   message: str
+
+
+def built(
+  factory: Callable[..., Kind] | Kind,
+  kind: type[Kind],
+  who: str,
+  /,
+  *args: object,
+  **options: object,
+) -> Kind:
+  """The subject of checks: itself where it is given, or made by its factory.
+
+  Args:
+    factory: one of the kind, or what makes one.
+    kind: `Cell`, `Learner`, `Task` or `Dataset`.
+    who: for the message.
+    *args: of the factory.
+    **options: of the factory.
+
+  Raises:
+    Broken: it is neither.
+  """
+  if isinstance(factory, kind):
+    return factory
+  if inspect.isclass(factory) or not callable(factory):
+    must_be(who, factory, kind)
+  return cast('Callable[..., Kind]', factory)(*args, **options)
 
 
 def hold(

@@ -1,6 +1,5 @@
 """Checks of a task, thoroughly: all that the tasks of the catalog promise."""
 
-import inspect
 import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
@@ -11,14 +10,15 @@ import numpy as np
 
 from lstm_jax.ops.arrays import dense
 from lstm_jax.ops.prng import Key
-from lstm_jax.testing.broken import Broken, must_be, same
+from lstm_jax.testing.broken import Broken, same
 from lstm_jax.testing.numeric import (
   lane,
   require_finite,
   require_pure,
   require_same,
+  require_slope,
 )
-from lstm_jax.testing.promises import Failure, Promise, hold
+from lstm_jax.testing.promises import Failure, Promise, built, hold
 from lstm_jax.testing.tasks import admit_task
 from lstm_jax.types import Array, Judgement, Shown, Task
 
@@ -73,13 +73,7 @@ def check_task(
   name = name or getattr(factory, '__name__', 'task')
   if length is None:
     length = _length(factory)
-  if isinstance(factory, Task):
-    task = factory
-  elif callable(factory) and not inspect.isclass(factory):
-    task = factory(**options or {})
-  else:
-    must_be(f'task {name}', factory, Task)
-
+  task = built(factory, Task, f'task {name}', **options or {})
   draw = lambda key, length: task.draw(key, length, task.prepare(key, length))
   functions = {'draw': draw, 'fresh': task.fresh}
   subject = _Subject(
@@ -255,11 +249,9 @@ def _loss(of):
   moved = [task.loss(net + sign * h * direction, target) for sign in (1, -1)]
   slope = (moved[0] - moved[1]) / (2 * h)
   predicted = np.sum(np.asarray(grads) * direction, axis=0)
-  if not np.allclose(predicted, slope, rtol=1e-5, atol=1e-7):
-    raise Broken(
-      f'the derivative of the loss is not its slope: {predicted[0]:.6g} by '
-      f'jax.grad, {float(slope[0]):.6g} by finite differences'
-    )
+  require_slope(
+    'the derivative of the loss is not its slope', predicted, slope, 1e-7
+  )
   for size in (-1e3, 1e3):
     far = jnp.full_like(net, size)
     require_finite(

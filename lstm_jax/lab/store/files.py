@@ -310,8 +310,8 @@ def folders_with(
   """
   level = [Path(directory)]
   for _ in range(depth + 1):
-    if found := [folder for folder in level if (folder / name).is_file()]:
-      return found
+    if folders := [folder for folder in level if (folder / name).is_file()]:
+      return folders
     level = [
       folder / one
       for folder in level

@@ -94,7 +94,7 @@ def holders(folder: Folder) -> list[Holder]:
   folder is kept from it. A process that was killed is left out if it was one of
   this machine.
   """
-  held = []
+  processes = []
   for name in files.names(folder.path):
     wrong = OSError, ValueError, KeyError, TypeError, RecursionError
     with contextlib.suppress(*wrong, faults.StoreError):
@@ -103,8 +103,8 @@ def holders(folder: Folder) -> list[Holder]:
       who = json.loads(files.read(folder.path / name, _LONGEST))
       if who['host'] != socket.gethostname() or _alive(who['pid']):
         shard = name.removeprefix('lock').strip('-').replace('-', ' ')
-        held.append(Holder(who['pid'], who['host'], who['since'], shard))
-  return held
+        processes.append(Holder(who['pid'], who['host'], who['since'], shard))
+  return processes
 
 
 def _message(folder):

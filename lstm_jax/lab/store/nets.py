@@ -128,12 +128,12 @@ def _set_aside(opened, trial, *endings):
 
 def names(opened: Folder) -> list[str]:
   """Ids of the trials whose networks are kept, sorted."""
-  held = files.names(_folder(opened))
+  file_names = files.names(_folder(opened))
   return sorted(
     {
       name.removesuffix(ending)
       for ending in (NETWORK, _EARLIER)
-      for name in held
+      for name in file_names
       if name.endswith(ending) and not name.endswith(WAY)
     }
   )

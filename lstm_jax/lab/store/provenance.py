@@ -108,8 +108,8 @@ def _cpu():
   except OSError:  # not Linux: macOS has it elsewhere
     name = _printed('sysctl', '-n', 'machdep.cpu.brand_string')
     return (name and name.decode().strip()) or platform.processor() or None
-  if found := re.search(r'^model name\s*:\s*(.*)$', text, re.MULTILINE):
-    return found[1]
+  if match := re.search(r'^model name\s*:\s*(.*)$', text, re.MULTILINE):
+    return match[1]
   numbers = r'^(CPU (?:implementer|part))\s*:\s*(.*)$'
   parts = sorted(set(re.findall(numbers, text, re.MULTILINE)))
   return ', '.join(map(' '.join, parts)) or platform.machine() or None

@@ -115,12 +115,12 @@ def unseal_json(
   return content
 
 
-def check_schema(found: int, schema: int, name: str | Path) -> None:
+def check_schema(version: int, schema: int, name: str | Path) -> None:
   """Raises `Refused` where a file is of another version than is read."""
-  if found != schema:
+  if version != schema:
     raise Refused(
-      f'{name}: written with schema {found}, this lstm_jax reads {schema};'
-      f' use a{" newer" if found > schema else "n older"} lstm_jax'
+      f'{name}: written with schema {version}, this lstm_jax reads {schema};'
+      f' use a{" newer" if version > schema else "n older"} lstm_jax'
     )
 
 

@@ -155,9 +155,9 @@ def resolved(setting: Setting) -> dict[str, object]:
 
 def entry_of(setting: Setting) -> Entry:
   """A trial as a plan stores it: its id, and the fields of its setting."""
-  held = {name: getattr(setting, name) for name in _FIELDS}
-  held |= {name: dict(held[name]) for name in _PAIRS}
-  return seal.plain({'id': trial_id(setting), **held})
+  fields = {name: getattr(setting, name) for name in _FIELDS}
+  fields |= {name: dict(fields[name]) for name in _PAIRS}
+  return seal.plain({'id': trial_id(setting), **fields})
 
 
 def outside_of(settings: Iterable[Setting]) -> dict[str, dict[str, object]]:
@@ -179,14 +179,14 @@ def setting_of(
     entry: of `entry_of`.
     outside: name -> what the plan has stored of somebody else's.
   """
-  held = {name: _frozen(entry[name]) for name in _FIELDS if name in entry}
+  fields = {name: _frozen(entry[name]) for name in _FIELDS if name in entry}
   pairs = {name: _pairs(entry[name]) for name in _PAIRS if name in entry}
   roles = {
     role: outside[str(entry[role])]
     for role in ('task', 'cell', 'learner')
     if outside and str(entry[role]) in outside
   }
-  return Setting(**held | pairs, outside=roles)
+  return Setting(**fields | pairs, outside=roles)
 
 
 def _pairs(mapping):

@@ -202,14 +202,14 @@ def _run(plan, how, stop, path, trials, stored):
   prepared = [
     _PREPARE[kind](some, how, devices[0]) for kind, some in by_kind.items()
   ]
-  reasons = [reason for made in prepared for reason in made.reasons]
+  reasons = [reason for work in prepared for reason in work.reasons]
   if reasons:
     raise faults.Refused('\n'.join(reasons))
   now: dict[str, dict[str, str]] = {}
   facts: provenance.Facts = {}
-  for made, some in zip(prepared, by_kind.values(), strict=True):
-    now |= builds.code(some, made.is_native)
-    facts |= made.provenance
+  for work, some in zip(prepared, by_kind.values(), strict=True):
+    now |= builds.code(some, work.is_native)
+    facts |= work.provenance
   opened = folder.create_or_open(
     path,
     {
@@ -234,8 +234,8 @@ def _run(plan, how, stop, path, trials, stored):
   )
   mains.note('sweep', *opened.said)
   shard, shards = how.shard
-  held = lock.lock(opened, None if shards == 1 else (shard, shards))
-  with stop.polled(), held:
+  folder_lock = lock.lock(opened, None if shards == 1 else (shard, shards))
+  with stop.polled(), folder_lock:
     _clean(opened)
     opened, records, saved = _what_is_left(opened, how, trials, now)
     state = _train(
@@ -307,7 +307,7 @@ def _what_is_left(opened, how, trials, now):
 def _units(prepared, how):
   """The ids that this shard runs together, as tuples."""
   shard, shards = how.shard
-  return [unit for made in prepared for unit in made.units[shard::shards]]
+  return [unit for work in prepared for unit in work.units[shard::shards]]
 
 
 def _train(opened, how, trials, prepared, part, records, saved, devices, stop):

@@ -51,16 +51,16 @@ def builder(
 
   source = Source(how.data_dir or None, how.skip_bad)
 
-  held: dict[Hashable, Dataset] = {}
+  datasets: dict[Hashable, Dataset] = {}
 
   def dataset(entry, options):
     key = entry.name, options
-    if key not in held:
+    if key not in datasets:
       more: dict[str, object] = {'source': source}
       if own_data.factory_of(entry.name):
         more = {'paths': dict(how.paths)}
-      held[key] = catalog.build('datasets', entry, **more, **dict(options))
-    return held[key]
+      datasets[key] = catalog.build('datasets', entry, **more, **dict(options))
+    return datasets[key]
 
   @functools.cache
   def made(setting):

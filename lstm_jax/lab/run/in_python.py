@@ -142,7 +142,7 @@ def sweep(
     raise ValueError(_lines(error)) from error
 
 
-def _completed(made, how):
+def _completed(sweep_plan, how):
   """The open folder of a plan that was run to its end."""
   # They import what takes a while, and JAX at that.
   from lstm_jax.lab.run import engine, jax_options
@@ -154,7 +154,7 @@ def _completed(made, how):
     if how.progress == 'none'
     else contextlib.nullcontext(),
   ):
-    return engine.complete(made, how, stop, lambda opened: opened)
+    return engine.complete(sweep_plan, how, stop, lambda opened: opened)
 
 
 def _warn_of_failures(opened):

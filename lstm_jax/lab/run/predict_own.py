@@ -51,11 +51,11 @@ def answers(
   form = form_of(setting, details)
   if asked.data:
     path = Path(asked.data)
-    held = fresh.read(path, form)
-    inputs, lengths = fresh.scaled(held, form)
+    data = fresh.read(path, form)
+    inputs, lengths = fresh.scaled(data, form)
     _, trainer, net = trained(setting, params, form)
     outputs = _outputs(trainer, net, inputs, lengths)
-    names = held.names or tuple(map(str, range(len(inputs))))
+    names = data.names or tuple(map(str, range(len(inputs))))
     head = [f'{len(inputs)} sequences of {asked.data}.']
     return head, _table(form, names, lengths, outputs)
   where = _at_hand(setting, asked.data_dir)
@@ -93,11 +93,11 @@ def _at_hand(setting, data_dir):
     try:
       if own_data.name_of(path) != setting.task:
         continue
-      found = own_data.located(f'{path.parent}/{path.name}')
+      data = own_data.located(f'{path.parent}/{path.name}')
     except ValueError:
       continue
-    if all(planned.get(what) == now for what, now in found.digests.items()):
-      return str(found.path)
+    if all(planned.get(what) == now for what, now in data.digests.items()):
+      return str(data.path)
     raise values.Refused(
       f'{path}: is not what the network was trained on: it has changed'
     )
@@ -175,8 +175,8 @@ def _outputs(
   """`[N, ..., K]`, in batches of one size."""
   run = jax.jit(trainer.outputs)
   order, _ = in_batches(np.arange(len(inputs)), _BATCH)
-  found = [np.asarray(run(net, inputs[i], lengths[i])) for i in order]
-  return np.concatenate(found)[: len(inputs)]
+  outputs = [np.asarray(run(net, inputs[i], lengths[i])) for i in order]
+  return np.concatenate(outputs)[: len(inputs)]
 
 
 def _figures(form, lengths, outputs, targets):

@@ -40,18 +40,18 @@ def answers(
   right = 0
   follow = trace.tracer(setting, params)
   for i in range(asked.count):
-    found = follow(asked.seed + i)
-    judged = np.flatnonzero(found['mask'])
-    errors = np.abs(found['outputs'] - found['targets'])[judged].max(axis=1)
+    arrays = follow(asked.seed + i)
+    judged = np.flatnonzero(arrays['mask'])
+    errors = np.abs(arrays['outputs'] - arrays['targets'])[judged].max(axis=1)
     right += bool(tolerance) and bool(errors.max() < tolerance)
     for t, error in zip(judged, errors, strict=True):
       rows.append(
         (
           str(asked.seed + i),
           str(t + 1),
-          str(len(found['mask'])),
-          _shown(found['targets'][t]),
-          _shown(found['outputs'][t]),
+          str(len(arrays['mask'])),
+          _shown(arrays['targets'][t]),
+          _shown(arrays['outputs'][t]),
           f'{error:.3f}',
         )
       )

@@ -155,10 +155,10 @@ def successors(opened: Folder) -> dict[str, str]:
   """Trial -> the one that has its place now, where its budget has grown."""
   replaced = opened.plan.get('replaced', {})
   next_one = {old: new for new, old in replaced.items()}
-  found = {}
+  successor_of = {}
   for name in next_one:
     new = next_one[name]
     while new in next_one:
       new = next_one[new]
-    found[name] = new
-  return found
+    successor_of[name] = new
+  return successor_of

@@ -75,7 +75,7 @@ def factory_of(task: object) -> str | None:
   return 'sounds' if path.is_dir() and not _is_prepared(path) else 'given'
 
 
-def said_by(task: str) -> tuple[str, ...]:
+def options_of_file(task: str) -> tuple[str, ...]:
   """Names of the options of a task that its file says, and no flag can."""
   return DIGESTS if factory_of(task) else ()
 

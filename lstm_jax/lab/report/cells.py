@@ -65,9 +65,9 @@ def factor(value: float) -> str:
   return f'{value:.1f}' if value >= 10 else f'{value:.2f}'
 
 
-def interval(found: Interval | None) -> str:
+def interval(ends: Interval | None) -> str:
   """Both ends."""
-  return '' if found is None else f'{count(found.low)}–{count(found.high)}'
+  return '' if ends is None else f'{count(ends.low)}–{count(ends.high)}'
 
 
 def span(low: float | None = None, high: float | None = None) -> str:

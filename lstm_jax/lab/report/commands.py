@@ -45,13 +45,13 @@ def _flags(setting):
     for name in roles
   ]
   cell = dict(setting.cell_options)
-  held = {
+  numbers = {
     'length': setting.length,
     'window': setting.window,
     'learning_rate': setting.learning_rate,
     **{name: cell.get(name) for name in ('blocks', 'block_size', 'hidden')},
   }
-  for name, value in held.items():
+  for name, value in numbers.items():
     if value is not None:
       flags.append(f'--{name}={written(name, value)}')
   # What is at the catalog's default need not be at that of the flags.
@@ -67,10 +67,14 @@ def _flags(setting):
   }
   words |= changed(setting)
   # The window of a data set is its own, and stands in --window already.
-  said = {*AXES.values(), 'task.window'}
-  said |= {f'task.{name}' for name in own_data.said_by(setting.task)}
+  other_flags = {*AXES.values(), 'task.window'}
+  other_flags |= {
+    f'task.{name}' for name in own_data.options_of_file(setting.task)
+  }
   return flags + [
-    f'--set={name}={value}' for name, value in words.items() if name not in said
+    f'--set={name}={value}'
+    for name, value in words.items()
+    if name not in other_flags
   ]
 
 

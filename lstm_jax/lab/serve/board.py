@@ -30,7 +30,8 @@ class Line(NamedTuple):
       nothing is solved, in rows that are counted in epochs.
     others: status -> how many ended so, of those that are no result: failed,
       diverged, given_up.
-    median: median sequences to success of the solved ones, None without any.
+    median: sequences to success, the median of all that have ended as a report
+      has it: infinite where half of them were not solved. None without any.
     judged: (name of the metric, mean) by which seeds of epochs are judged.
     kept: ids of those whose networks can be looked at.
   """
@@ -236,9 +237,8 @@ def _line(key, trials, look):
   status = [record['status'] for record in records]
   is_counted = unit_of(settings[0]) == 'sequences'
   waits = [
-    value
+    record['metrics'].get('sequences_to_success') or math.inf
     for record in records
-    if (value := record['metrics'].get('sequences_to_success')) is not None
   ]
   return Line(
     key=key,
@@ -253,7 +253,7 @@ def _line(key, trials, look):
       for word in ('given_up', 'diverged', 'failed')
       if word in status
     },
-    median=statistics.median(waits) if waits else None,
+    median=statistics.median(waits) if waits and is_counted else None,
     judged=None if is_counted else _judged(records),
     kept=tuple(name for name in trials if _is_kept(look, name)),
   )

@@ -1,5 +1,6 @@
 """Tables: folders, rows, trials and steps come to, as components of Dash."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -142,18 +143,27 @@ def _numbers(line, several):
   )
   ended = f'{line.ended:,} of {line.planned:,}'
   small = [html.Small(others)] if others else []
+  median = _median(line)
   if several:
     more = f'{ended} ended' + (
       f', {line.under_way:,} under way' if line.under_way else ''
     )
-    median = '' if line.median is None else f'; median {line.median:,.0f}'
+    median = f'; median {median}' if median else ''
     return [html.Td([result, html.Small(more + median), *small], className='n')]
-  median = '' if line.median is None else f'{line.median:,.0f}'
   bar = html.Progress(
     value=str(line.ended), max=str(line.planned), **named(f'{ended} ended')
   )
   cells = [[result, *small], ended, f'{line.under_way:,}', median, bar]
   return [html.Td(cell, className='n') for cell in cells]
+
+
+def _median(line):
+  """The median of all trials that have ended, as text; '' without any."""
+  if line.median is None:
+    return ''
+  if math.isinf(line.median):
+    return f'> {line.setting.budget:,}'
+  return f'{line.median:,.0f}'
 
 
 def _judged(line):

@@ -76,7 +76,7 @@ def test_rows_are_those_of_the_records(client, row):
   stamp = first['stamp.data']
   rows = asked(client, 'rows.children', stamp__data=stamp, place__search='')
   text = json.dumps(rows)
-  assert '1/2' in text and 'median 60' in text
+  assert '1/2' in text and 'median > ' in text
   assert rows['rows-stamp.data'] == stamp
 
 

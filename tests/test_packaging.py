@@ -67,7 +67,7 @@ def test_the_layer_needs_jax_and_numpy():
     f'sys.modules.update(dict.fromkeys({OTHERS!r}))\n'
     'import lstm_jax as lj\n'
     'import jax, jax.numpy as jnp\n'
-    'for name, where in lj._NAMES.items():\n'
+    'for name, where in lj.NAMES.items():\n'
     '  try:\n'
     '    getattr(lj, name)\n'
     '  except ModuleNotFoundError as error:\n'

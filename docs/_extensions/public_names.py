@@ -36,7 +36,7 @@ def names_of(rooms):
   """A block for autodoc of the public names that come from these packages."""
   lines = [
     line
-    for name, place in lstm_jax._NAMES.items()
+    for name, place in lstm_jax.NAMES.items()
     if room_of(name, place) in rooms
     for line in entry(name, place.partition(':')[0])
   ]
@@ -86,7 +86,7 @@ def complete(app, env):
   documented = env.get_domain('py').objects
   missing = [
     name
-    for name, module in lstm_jax._NAMES.items()
+    for name, module in lstm_jax.NAMES.items()
     if module and f'lstm_jax.{name}' not in documented
   ]
   if missing:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-import lstm_jax
+from lstm_jax import public
 from lstm_jax.choices import unknown
 from lstm_jax.lab.plan.text_columns import item, show
 from lstm_jax.lab.run import mains
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   if name in ('--help', '-h', '-?', 'help'):
     return show(usage())
   if name == '--version':
-    return show(f'{PROGRAM} {lstm_jax.__version__}')
+    return show(f'{PROGRAM} {public.VERSION}')
   if name not in SUBCOMMANDS:
     what = 'flag' if name.startswith('-') else 'subcommand'
     choices = (*SUBCOMMANDS, '--help', '--version')

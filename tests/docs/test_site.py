@@ -91,7 +91,7 @@ def test_every_public_name_has_a_page():
     for word in block.split()
   }
   room_of = loaded(DOCS / '_extensions' / 'public_names.py').room_of
-  assert {room_of(*entry) for entry in lstm_jax._NAMES.items()} <= rooms
+  assert {room_of(*entry) for entry in lstm_jax.NAMES.items()} <= rooms
 
 
 def test_what_a_page_would_load_from_elsewhere_is_named():

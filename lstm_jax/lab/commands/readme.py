@@ -17,7 +17,7 @@ from pathlib import Path
 
 from absl import flags
 
-import lstm_jax
+from lstm_jax import public
 from lstm_jax.lab.plan import parsers, values
 from lstm_jax.lab.report import (
   headline,
@@ -42,7 +42,7 @@ results that are kept in docs/.
                                                a page is not what it writes
 
 """
-ROOT = Path(lstm_jax.__file__).parent.parent
+ROOT = Path(public.__file__).parent.parent
 _QUICKSTART, _PAPER = 'docs/quickstart.csv', 'docs/paper1997.csv'
 # Columns of results.csv that its table is made from.
 _COLUMNS = ('trial', 'grid', 'row', *summaries.FIELDS, 'seed', 'budget')

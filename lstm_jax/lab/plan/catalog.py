@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, overload
 
-import lstm_jax
+from lstm_jax import public
 from lstm_jax.choices import unknown
 from lstm_jax.lab.plan import factory_source, outside, own_data
 from lstm_jax.lab.plan.factory_source import Broken
@@ -70,7 +70,7 @@ FOLDERS = {
   'trainers': 'training/trainers',
 }
 KINDS = tuple(FOLDERS)
-_ROOT = Path(lstm_jax.__file__).parent
+_ROOT = Path(public.__file__).parent
 
 
 def names(kind: str, root: Path = _ROOT) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def module_of(kind: str, name: str) -> str:
   """The dotted name of an entry's module."""
   if kind == 'datasets' and own_data.factory_of(name):
     return own_data.module_of(name)
-  return f'{lstm_jax.__name__}.{FOLDERS[kind].replace("/", ".")}.{name}'
+  return f'{public.__package__}.{FOLDERS[kind].replace("/", ".")}.{name}'
 
 
 def kind_of(role: str, name: str | Reference, root: Path = _ROOT) -> str | None:

@@ -46,7 +46,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import lstm_jax
+from lstm_jax import public
 from lstm_jax.lab.store import files, machine
 from lstm_jax.lab.store.catalog_entry import Entry, Need, Option
 from lstm_jax.lab.store.faults import StoreError
@@ -178,7 +178,7 @@ def assigned(module: ast.Module) -> dict[str, ast.expr]:
 def _aliases_in(module):
   """Name -> the annotation that it stands for in a module of `_ALIASES`."""
   path = (
-    Path(lstm_jax.__file__)
+    Path(public.__file__)
     .parent.joinpath(*module.split('.')[1:])
     .with_suffix('.py')
   )

@@ -3,9 +3,10 @@
 Messages name the flags, so that they are those of the command.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 
-import lstm_jax
+from lstm_jax import public
 from lstm_jax.lab.plan import flags, values
 from lstm_jax.lab.plan.catalog import unknown
 from lstm_jax.lab.plan.flags import Request, Run
@@ -114,7 +115,8 @@ def _place(factory, source):
   """The name by which a factory is found again."""
   module = getattr(factory, '__module__', '') or ''
   name = getattr(factory, '__qualname__', type(factory).__name__)
-  if getattr(lstm_jax, name, None) is factory:
+  own = f'{public.__package__}.{public.NAMES.get(name, "")}'
+  if module == own and getattr(sys.modules[module], name) is factory:
     return name
   if module in ('', '__main__') or not name.isidentifier():
     raise values.Refused(

@@ -243,14 +243,14 @@ def _check(entry, product, options, where):
 
 def _type_of(kind):
   """The type of what a kind of factory makes."""
-  from lstm_jax import types as seams
   from lstm_jax.training.examples import Dataset
   from lstm_jax.training.trainer import Trainer
+  from lstm_jax.types import Cell, Learner, Task
 
   return {
-    'cells': seams.Cell,
-    'tasks': seams.Task,
-    'learners': seams.Learner,
+    'cells': Cell,
+    'tasks': Task,
+    'learners': Learner,
     'datasets': Dataset,
     'trainers': Trainer,
   }[kind]

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import lstm_jax
+from lstm_jax import public
 from lstm_jax.lab.report import drawing, html_page
 from lstm_jax.lab.store import faults, files, seal
 from lstm_jax.lab.store.folder import Folder
@@ -45,7 +45,7 @@ def key(held: object) -> str:
   """
   sources = [
     [path.name, hashlib.sha256(files.read(path)).hexdigest()]
-    for path in files.tree(Path(lstm_jax.__file__).parent, ('.py', '.toml'))
+    for path in files.tree(Path(public.__file__).parent, ('.py', '.toml'))
   ]
   made_from = [
     held,

@@ -7,9 +7,9 @@ too, which say so in their records.
 
 from collections.abc import Callable, Hashable
 
-from lstm_jax import testing
 from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.store.setting import Setting
+from lstm_jax.testing import Broken, admit_cell, admit_dataset, admit_task
 from lstm_jax.training.examples import Dataset
 from lstm_jax.types import Cell, Task
 
@@ -29,14 +29,14 @@ def admit(
     *args: its arguments.
 
   Raises:
-    promises.Broken: the reason.
+    Broken: the reason.
   """
   if key in checked:
     return
   checked.add(key)
   try:
     check(*args)
-  except testing.Broken:
+  except Broken:
     raise
   except Exception:  # of the code that is looked at, or no memory for a look
     return
@@ -47,17 +47,15 @@ def of_task(
 ) -> None:
   """Looks at the task and the cell of a setting; see `admit`."""
   of = setting.task, setting.task_options
-  admit(
-    checked, of, testing.admit_task, setting.task, task, setting.length or 1
-  )
+  admit(checked, of, admit_task, setting.task, task, setting.length or 1)
   of = setting.cell, setting.cell_options, cell.num_inputs, cell.num_outputs
-  admit(checked, of, testing.admit_cell, setting.cell, cell)
+  admit(checked, of, admit_cell, setting.cell, cell)
 
 
 def of_layer(checked: set[Hashable], setting: Setting, cell: Cell) -> None:
   """Looks at a cell that is to run as a layer; see `admit`."""
   of = setting.cell, setting.cell_options, cell.num_inputs
-  admit(checked, of, testing.admit_cell, setting.cell, cell, True)
+  admit(checked, of, admit_cell, setting.cell, cell, True)
 
 
 def of_dataset(
@@ -73,6 +71,6 @@ def of_dataset(
   """
   of = setting.task, id(dataset), seeds
   try:
-    admit(checked, of, testing.admit_dataset, setting.task, dataset, seeds)
-  except testing.Broken as error:
+    admit(checked, of, admit_dataset, setting.task, dataset, seeds)
+  except Broken as error:
     raise BadData(str(error)) from error

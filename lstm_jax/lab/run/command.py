@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from absl import app, flags, logging
 
-import lstm_jax
+from lstm_jax import public
 from lstm_jax.lab.plan import catalog, parsers, values
 from lstm_jax.lab.plan.text_columns import show
 from lstm_jax.lab.run import mains
@@ -114,7 +114,7 @@ def _request(command, defined, argv):
   elif defined['helpfull'].value:
     text = defined.get_help()
   elif defined['version'].value:
-    text = f'lstm-jax {lstm_jax.__version__}'
+    text = f'lstm-jax {public.VERSION}'
   elif defined['helpxml'].value:
     defined.write_help_in_xml_format(sys.stdout)
     text = ''

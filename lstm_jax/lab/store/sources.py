@@ -22,13 +22,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import lstm_jax
+from lstm_jax import public
 from lstm_jax.lab.store import seal
 from lstm_jax.lab.store.files import read
 from lstm_jax.lab.store.projects import Project, project_of
 from lstm_jax.lab.store.provenance import PACKAGES
 
-_OURS = lstm_jax.__name__
+_OURS = public.__package__
 _INSTALLED = ('site-packages', 'dist-packages')
 _NATIVE = f'{_OURS}/nn/native/'
 # What a parser says of the text alone, and not of what it does.
@@ -71,7 +71,7 @@ def _followed(waiting, known, read_module):
     module = waiting.pop()
     # The table of public names decides nothing: another name in it is no other
     # code of a trial.
-    if module in seen or module == _OURS:
+    if module in seen or module in (_OURS, public.__name__):
       continue
     seen.add(module)
     if module not in known:
@@ -145,7 +145,7 @@ def of_module(module: str, known: dict[str, Module | None]) -> dict[str, str]:
 
 def of_native() -> dict[str, str]:
   """File -> digest of the C++ sources of the compiled loops."""
-  folder = Path(lstm_jax.__file__).parent / 'nn' / 'native'
+  folder = Path(public.__file__).parent / 'nn' / 'native'
   waiting, found = ['ffi_calls.cc'], {}
   while waiting:
     name = waiting.pop()
@@ -213,7 +213,7 @@ def _module(path, name, module):
 def _place(top):
   """(file or folder, folder that its name counts from) of a top module."""
   if top == _OURS:
-    path = Path(lstm_jax.__file__)
+    path = Path(public.__file__).with_name('__init__.py')
     return path, path.parent.parent
   try:
     spec = importlib.util.find_spec(top)
@@ -269,8 +269,8 @@ def _public(tree):
 
 def _where(name):
   """The module of ours that has a public name, with the packages above."""
-  if name in lstm_jax._NAMES:
-    module = lstm_jax._NAMES[name].partition(':')[0] or name
+  if name in public.NAMES:
+    module = public.NAMES[name].partition(':')[0] or name
     yield from _above(f'{_OURS}.{module}')
 
 

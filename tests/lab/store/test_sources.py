@@ -7,13 +7,13 @@ from pathlib import Path
 import jax
 import pytest
 
-import lstm_jax
+from lstm_jax import public
 from lstm_jax.lab.plan import catalog, flags, plan
 from lstm_jax.lab.run import builds
 from lstm_jax.lab.store import sources
 from lstm_jax.lab.store.setting import trial_id
 
-PACKAGE = Path(lstm_jax.__file__).parent
+PACKAGE = Path(public.__file__).parent
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def checkout(tmp_path, monkeypatch):
   """A copy of the package that `sources` reads instead of ours."""
   ignored = shutil.ignore_patterns('__pycache__')
   shutil.copytree(PACKAGE, tmp_path / 'lstm_jax', ignore=ignored)
-  init = tmp_path / 'lstm_jax' / '__init__.py'
-  monkeypatch.setattr(lstm_jax, '__file__', str(init))
+  copy = tmp_path / 'lstm_jax' / 'public.py'
+  monkeypatch.setattr(public, '__file__', str(copy))
   return tmp_path
 
 

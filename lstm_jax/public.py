@@ -1,0 +1,102 @@
+"""The package as such: its version and its public names.
+
+Below everything else, so that whoever asks for them needs nothing more.
+"""
+
+VERSION = '0.1.0'
+
+# Public name -> the module that has it, and after a colon what it is called
+# there where that is something else. A module of its own has no name in front.
+NAMES = {
+  # Cells: (num_inputs, num_outputs, **options) -> Cell.
+  'cascaded': 'cells.cascaded',
+  'fully_recurrent': 'cells.fully_recurrent',
+  'gru': 'cells.gru',
+  'lstm': 'cells.lstm',
+  'lstm1997': 'cells.lstm1997',
+  'lstm_layernorm': 'cells.lstm_layernorm',
+  'srn': 'cells.srn',
+  # Tasks: (**options) -> Task.
+  'adding': 'tasks.adding',
+  'first_symbol': 'tasks.first_symbol',
+  'multiplication': 'tasks.multiplication',
+  'reber': 'tasks.reber',
+  'temporal_order': 'tasks.temporal_order',
+  'trigger': 'tasks.trigger',
+  'two_sequence': 'tasks.two_sequence',
+  # Learners: (cell, task, **options) -> Learner.
+  'bptt': 'learners.bptt',
+  'cascade': 'learners.cascade',
+  'chunker': 'learners.chunker',
+  'elman': 'learners.elman',
+  'guess': 'learners.guess',
+  'kf': 'learners.kf',
+  'rtrl': 'learners.rtrl',
+  'snap1': 'learners.snap1',
+  'truncated1997': 'learners.truncated1997',
+  'uoro': 'learners.uoro',
+  # The layer: a cell over whole sequences, or one step at a time.
+  'layer': 'nn.layer:run',
+  'Run': 'nn.layer',
+  'layer_step': 'nn.one_step',
+  'StepRun': 'nn.one_step',
+  'initial_state': 'nn.one_step',
+  'which_kernel': 'nn.layer',
+  'make_stack': 'nn.stack',
+  'init_stack': 'nn.stack',
+  'run_stack': 'nn.stack',
+  'Stack': 'nn.stack',
+  'StackParams': 'nn.stack',
+  'StackRun': 'nn.stack',
+  'draw_noise': 'nn.dropout',
+  'expected_noise': 'nn.dropout',
+  'Noise': 'nn.dropout',
+  'import_weights': 'nn.convert',
+  'export_weights': 'nn.convert',
+  'import_stack': 'nn.stack_weights',
+  'export_stack': 'nn.stack_weights',
+  'LinenRecurrent': 'nn.flax_modules',
+  'NnxRecurrent': 'nn.flax_modules',
+  # A learner meets a task: seeds side by side, arrays come back.
+  'train': 'training.train',
+  'TrainResult': 'training.train_result',
+  'Progress': 'training.train_result',
+  'set_xla_flags': 'lab.run.xla_flags',
+  # The laboratory: many networks into a folder, reported, opened again.
+  'sweep': 'lab.run.in_python',
+  'SweepRow': 'lab.report.sweep_rows',
+  'report': 'lab.run.in_python',
+  'load': 'lab.run.kept',
+  'Kept': 'lab.run.kept',
+  # A network on one sequence, and the error that flows back in it.
+  'draw_sequence': 'training.drawn_sequence',
+  'unroll': 'ops.unroll',
+  'error_by_lag': 'analysis.gradient_flow',
+  'error_size': 'analysis.gradient_flow:size',
+  # What cells, tasks and learners are.
+  'Carry': 'types',
+  'Cell': 'types',
+  'Connection': 'types',
+  'Equations': 'types',
+  'InternalState': 'types',
+  'Judgement': 'types',
+  'Key': 'types',
+  'Learner': 'types',
+  'OneHot': 'types',
+  'Params': 'types',
+  'Sequence': 'types',
+  'StopRule': 'types',
+  'Stream': 'types',
+  'Task': 'types',
+  'Verdict': 'types',
+  # Parts that cells, tasks and learners are made of.
+  'build_cell': 'cells._build:build',
+  'cell_factory': 'cells._build:factory',
+  'draw_weights': 'cells._build',
+  'output_unit': 'tasks._outputs',
+  'streak': 'tasks._stop_rules.streak',
+  'descend': 'learners._descend',
+  'judge_forward': 'learners._descend',
+  # Checks of what others write.
+  'testing': '',
+}

@@ -26,7 +26,7 @@ LIGHT = ('lab.store', 'lab.data', 'lab.plan', 'lab.report', 'lab.serve')
 HEAVY = ('jax', 'jaxlib', 'flax', 'optax')
 # What of the rest they may import: plain types without JAX.
 PLAIN = (
-  '', 'choices', 'ops', 'ops.checked', 'ops.intervals', 'training',
+  'public', 'choices', 'ops', 'ops.checked', 'ops.intervals', 'training',
   'training.examples',
 )  # fmt: skip
 FORBIDDEN = ('experiments', 'tests')

@@ -130,7 +130,7 @@ def names_of(paths: Sequence[str]) -> list[str]:
 def lines(look: Look) -> list[Line]:
   """The rows of a folder, in the order of its plan."""
   by_row = parts(look.trials, lambda name: key_of(look.trials[name]))
-  return [_line(key, tuple(held), look) for key, held in by_row.items()]
+  return [_line(key, tuple(names), look) for key, names in by_row.items()]
 
 
 def key_of(setting: Setting) -> str:
@@ -199,8 +199,8 @@ def seconds_left(look: Look, now: float) -> float | None:
 
 def trial_lines(look: Look, line: Line) -> list[TrialLine]:
   """The trials of a row, by seed."""
-  held = [_trial_line(look, name, name in line.kept) for name in line.trials]
-  return sorted(held, key=lambda one: one.seed)
+  rows = [_trial_line(look, name, name in line.kept) for name in line.trials]
+  return sorted(rows, key=lambda one: one.seed)
 
 
 def curves(
@@ -218,14 +218,14 @@ def curves(
   drawn: list[Curve] = []
   unit = unit_of(line.setting)
   for one in trial_lines(look, line):
-    held = dict(watch.curves(one.trial)) if one.status != 'to come' else {}
-    longest = max((len(values) for values in held.values()), default=0)
-    x = held.pop('sequences', None) or range(1, longest + 1)
-    if held and len(drawn) < most:
+    series = dict(watch.curves(one.trial)) if one.status != 'to come' else {}
+    longest = max((len(values) for values in series.values()), default=0)
+    x = series.pop('sequences', None) or range(1, longest + 1)
+    if series and len(drawn) < most:
       drawn.append(
         Curve(
           side, one.trial, one.seed, one.status,
-          [n or 0 for n in x], unit, held,
+          [n or 0 for n in x], unit, series,
         )
       )  # fmt: skip
   return drawn

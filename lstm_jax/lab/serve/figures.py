@@ -161,8 +161,8 @@ def _panels(inside):
     begin = 0
     for kind, number in zip(('input', 'output'), trace['gates'], strict=True):
       if number:
-        held = np.asarray(gates)[:, begin : begin + number]
-        panels.append((f'{kind} gates', _lines(held, 'gate'), True, False))
+        part = np.asarray(gates)[:, begin : begin + number]
+        panels.append((f'{kind} gates', _lines(part, 'gate'), True, False))
       begin += number
   for field, values in carry.items():
     values = np.asarray(values)

@@ -75,16 +75,16 @@ def panels(inside: Inside) -> list[Panel]:
     inside: of `inside.follower`.
   """
   trace = inside.trace
-  held = [_inputs(np.asarray(trace['inputs']))]
+  stack = [_inputs(np.asarray(trace['inputs']))]
   carry = dict(trace['carry'])
   gates = carry.pop('y_gates', None)
   if gates is not None and np.asarray(gates).shape[1]:
-    held += _gates(np.asarray(gates), trace['gates'])
+    stack += _gates(np.asarray(gates), trace['gates'])
   for field in ('s_c', 'c', 'h'):
     if field in carry:
-      held.append(Panel(_TITLES[field], np.asarray(carry[field])))
+      stack.append(Panel(_TITLES[field], np.asarray(carry[field])))
       break
-  held.append(_outputs(trace))
+  stack.append(_outputs(trace))
   sizes = [
     np.sqrt(np.sum(np.square(values), axis=1))
     for values in inside.errors.values()
@@ -94,8 +94,8 @@ def panels(inside: Inside) -> list[Panel]:
     size = np.where(size > 0, size, np.nan)
     drawn = size[:, np.isfinite(size).any(axis=0)]
     if drawn.shape[1]:
-      held.append(Panel('error\nflowing\nback', drawn, is_log=True))
-  return held
+      stack.append(Panel('error\nflowing\nback', drawn, is_log=True))
+  return stack
 
 
 def picture(
@@ -115,14 +115,14 @@ def picture(
   from matplotlib.figure import Figure
   from matplotlib.ticker import MaxNLocator
 
-  held = panels(scene.inside)
+  stack = panels(scene.inside)
   limits = _limits([scene, *others])
   with drawn_in(_STYLE):
     figure = Figure(_SIZE, dpi=_DPI)
     # A layout that is searched for would take most of the time.
     figure.subplots_adjust(0.17, 0.09, 0.98, 0.92, hspace=0.4)
-    places = figure.subplots(len(held), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, panel in zip(places, held, strict=True):
+    places = figure.subplots(len(stack), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, panel in zip(places, stack, strict=True):
       _draw(axes, panel, step)
       if panel.title in limits:
         axes.set_ylim(*limits[panel.title])
@@ -213,28 +213,28 @@ def _palette() -> 'Image':
     for share in (1, 0.8, 0.6, 0.4, 0.25, 0.12)
   ]
   greys = [(level,) * 3 for level in range(0, 256, 17)]
-  held = Image.new('P', (1, 1))
-  held.putpalette([part for colour in (*greys, *paler) for part in colour])
-  return held
+  palette = Image.new('P', (1, 1))
+  palette.putpalette([part for colour in (*greys, *paler) for part in colour])
+  return palette
 
 
 def _limits(scenes):
   """Title -> limits of the axis that hold the values of all scenes."""
   limits = {}
-  for held in zip(*(panels(one.inside) for one in scenes), strict=False):
-    every = [np.asarray(p.values, np.float64).reshape(-1) for p in held]
-    every += [p.rings.reshape(-1) for p in held if p.rings is not None]
+  for row in zip(*(panels(one.inside) for one in scenes), strict=False):
+    every = [np.asarray(p.values, np.float64).reshape(-1) for p in row]
+    every += [p.rings.reshape(-1) for p in row if p.rings is not None]
     values = np.concatenate(every)
     values = values[np.isfinite(values)]
     if not len(values):
       continue
-    if held[0].is_log:
+    if row[0].is_log:
       low, high = np.floor(np.log10([values.min(), values.max()]))
-      limits[held[0].title] = 10.0 ** max(low, high - 12), 10.0 ** (high + 1)
+      limits[row[0].title] = 10.0 ** max(low, high - 12), 10.0 ** (high + 1)
     else:
       low, high = values.min(), values.max()
       pad = 0.12 * max(high - low, 1e-3)
-      limits[held[0].title] = low - pad, high + pad
+      limits[row[0].title] = low - pad, high + pad
   return limits
 
 
@@ -287,7 +287,7 @@ def _gates(values, counts):
   """A panel for the input gates, and one for the output gates."""
   of_input, of_output = np.split(values, [counts[0]], axis=1)
   kinds = (('input\ngates', of_input), ('output\ngates', of_output))
-  return [Panel(title, held) for title, held in kinds if held.shape[1]]
+  return [Panel(title, part) for title, part in kinds if part.shape[1]]
 
 
 def _outputs(trace):

@@ -55,15 +55,15 @@ def written(shown: Shown) -> str:
   >>> written(Shown(rows=('flags/a b',), seed=3))
   '?row=flags%2Fa%20b&seed=3'
   """
-  said = [('row', key) for key in shown.rows]
-  said += [('trial', trial) for trial in shown.trials]
-  said += [
+  pairs = [('row', key) for key in shown.rows]
+  pairs += [('trial', trial) for trial in shown.trials]
+  pairs += [
     (name, str(value))
     for name in ('seen', 'seed', 'step')
     if (value := getattr(shown, name)) != getattr(Shown(), name)
   ]
   return '?' + urllib.parse.urlencode(
-    said, quote_via=urllib.parse.quote, safe=''
+    pairs, quote_via=urllib.parse.quote, safe=''
   )
 
 

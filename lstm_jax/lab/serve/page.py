@@ -192,8 +192,8 @@ def _keep_rows(page):
     prevent_initial_call=True,
   )
   def show(stamp, search):
-    held = [lines for _, lines in page.looked()]
-    return tables.rows(held, page.names, links.read(search or '')), stamp
+    folders = [lines for _, lines in page.looked()]
+    return tables.rows(folders, page.names, links.read(search or '')), stamp
 
 
 def _keep_row(page):
@@ -221,12 +221,12 @@ def _keep_row(page):
     boards = page.looked()
     sides = views.sides(boards, shown, page.names)
     if not sides:
-      said = None
+      warning = None
       if shown.rows:
         missing = f'There is no row {", ".join(shown.rows)} in these folders.'
-        said = html.P(missing, className='warn')
+        warning = html.P(missing, className='warn')
       hidden = (True, '', None) * views.MOST
-      return said, no_update, layout.NO_GRAPH, not shown.rows, stamp, *hidden
+      return warning, no_update, layout.NO_GRAPH, not shown.rows, stamp, *hidden
     curves, of_sides = [], []
     for i, side in enumerate(sides):
       look = boards[side.folder][0]
@@ -317,21 +317,21 @@ def _keep_network(page):
   )
   def show(stages, stage, step, seed):
     if not stages or not stages.get('all'):
-      said = 'No network of this row is kept, or none yet.' if stages else ''
+      text = 'No network of this row is kept, or none yet.' if stages else ''
       others = _nothing() * (views.MOST - 1)
-      return [*[no_update] * 4, True, *_nothing(said), *others]
+      return [*[no_update] * 4, True, *_nothing(text), *others]
     shown = links.read(stages['search'] or '')
     changed = {one['prop_id'] for one in dash.ctx.triggered}
     if 'stages.data' in changed and stages['is_new']:
       step, seed = shown.step, shown.seed
     at = stages['all'][min(stage or 0, len(stages['all']) - 1)]
     seed = min(max(int(seed or 0), 0), 2**31 - 1)
-    held = [
+    network_views = [
       viewed(i, trial, at, seed, page.watches[i].look().stamp)
       for i, trial, _ in stages['sides']
     ]
     longest = max(
-      (len(view.inside.trace['mask']) for view in held if view.inside),
+      (len(view.inside.trace['mask']) for view in network_views if view.inside),
       default=1,
     )
     step = longest if not step else min(max(int(step), 1), longest)
@@ -342,18 +342,18 @@ def _keep_network(page):
     )
     sides = [
       part
-      for view, (_, _, name) in zip(held, stages['sides'], strict=True)
+      for view, (_, _, name) in zip(network_views, stages['sides'], strict=True)
       for part in (name, *_side(view, step, is_step_alone))
     ]
-    sides += _nothing() * (views.MOST - len(held))
-    nothing_inside = not any(view.inside for view in held)
+    sides += _nothing() * (views.MOST - len(network_views))
+    nothing_inside = not any(view.inside for view in network_views)
     return [1, longest, step, address, nothing_inside, *sides]
 
 
 def _side(view, step, is_step_alone):
   """(figure, style of its place, words, numbers) of one folder."""
   if view.inside is None:
-    return no_update, layout.NO_GRAPH, view.said, None
+    return no_update, layout.NO_GRAPH, view.summary, None
   steps = len(view.inside.trace['mask'])
   here = min(step, steps)
   numbers = [
@@ -364,9 +364,9 @@ def _side(view, step, is_step_alone):
     patch['layout']['shapes'] = figures.cursor(here)
     return patch, no_update, no_update, numbers
   figure = figures.network(view.inside, here)
-  return figure, layout.height_of(figure), view.said, numbers
+  return figure, layout.height_of(figure), view.summary, numbers
 
 
-def _nothing(said=''):
+def _nothing(text=''):
   """A side without a network."""
-  return ['', no_update, layout.NO_GRAPH, said, None]
+  return ['', no_update, layout.NO_GRAPH, text, None]

@@ -30,51 +30,53 @@ _STATUS = {
 }
 
 
-def state(held: State) -> html.Div:
+def state(status: State) -> html.Div:
   """A folder as a whole: how far it is, what is wrong with it."""
-  parts = [html.H2(held.name)]
-  if held.planned:
-    said = [f'{held.ended:,} of {held.planned:,} trials ended']
-    if held.solved:
-      said.append(f'{held.solved:,} solved')
-    if held.under_way:
-      said.append(f'{held.under_way:,} under way')
+  parts = [html.H2(status.name)]
+  if status.planned:
+    phrases = [f'{status.ended:,} of {status.planned:,} trials ended']
+    if status.solved:
+      phrases.append(f'{status.solved:,} solved')
+    if status.under_way:
+      phrases.append(f'{status.under_way:,} under way')
     parts += [
-      html.P(', '.join(said), className='lead'),
+      html.P(', '.join(phrases), className='lead'),
       html.Progress(
-        value=str(held.ended), max=str(held.planned),
-        **named(f'{held.ended} of {held.planned} trials ended'),
+        value=str(status.ended), max=str(status.planned),
+        **named(f'{status.ended} of {status.planned} trials ended'),
       ),
-      html.P(_time(held), className='soft'),
+      html.P(_time(status), className='soft'),
     ]  # fmt: skip
   parts += [
     html.P(f'{count:,} failed: {why}', className='warn')
-    for why, count in held.failed.items()
+    for why, count in status.failed.items()
   ]
   parts += [
-    html.P(line, className='warn') for line in held.problems[:_MOST_PROBLEMS]
+    html.P(line, className='warn') for line in status.problems[:_MOST_PROBLEMS]
   ]
-  if len(held.problems) > _MOST_PROBLEMS:
-    parts.append(html.P(f'{len(held.problems) - _MOST_PROBLEMS} more problems'))
-  return html.Div([*parts, html.Small(held.path)])
+  if len(status.problems) > _MOST_PROBLEMS:
+    parts.append(
+      html.P(f'{len(status.problems) - _MOST_PROBLEMS} more problems')
+    )
+  return html.Div([*parts, html.Small(status.path)])
 
 
-def _time(held):
-  if held.ended == held.planned:
+def _time(status):
+  if status.ended == status.planned:
     return 'All trials have ended.'
-  if not held.working:
+  if not status.working:
     return 'No process works on it: stopped, killed or on another machine.'
-  if held.seconds_left is None:
+  if status.seconds_left is None:
     return 'A process works on it; time to go is not known yet.'
-  return f'A process works on it; about {words(held.seconds_left)} to go.'
+  return f'A process works on it; about {words(status.seconds_left)} to go.'
 
 
 def rows(
-  held: Sequence[Sequence[Line]], names: Sequence[str], chosen: Shown
+  folder_lines: Sequence[Sequence[Line]], names: Sequence[str], chosen: Shown
 ) -> html.Table:
   """The table of rows, those of several folders side by side."""
   by_key: dict[str, dict[int, Line]] = {}
-  for i, lines in enumerate(held):
+  for i, lines in enumerate(folder_lines):
     for line in lines:
       by_key.setdefault(line.key, {})[i] = line
   if not by_key:
@@ -105,10 +107,10 @@ def rows(
     for i, name in enumerate(heads)
   ]
   more = len(by_key) - _MOST_ROWS
-  said = (
+  captions = (
     [html.Caption(f'{more:,} rows more are not shown.')] if more > 0 else []
   )
-  return html.Table([*said, html.Thead(html.Tr(head)), html.Tbody(body)])
+  return html.Table([*captions, html.Thead(html.Tr(head)), html.Tbody(body)])
 
 
 def _row_head(key, of, chosen):
@@ -127,8 +129,8 @@ def _row_head(key, of, chosen):
 
 def _about(line):
   setting = line.setting
-  said = f'{setting.task}, {setting.cell}, {setting.learner}'
-  return said + (f', T = {shown(setting.length)}' if setting.length else '')
+  text = f'{setting.task}, {setting.cell}, {setting.learner}'
+  return text + (f', T = {shown(setting.length)}' if setting.length else '')
 
 
 def _numbers(line, several):
@@ -174,12 +176,12 @@ def _judged(line):
   return f'{name.replace("_", " ")} {value}'
 
 
-def trials(held: Sequence[TrialLine], side: Side, chosen: Shown) -> html.Table:
+def trials(lines: Sequence[TrialLine], side: Side, chosen: Shown) -> html.Table:
   """The trials of a row in one folder, with links to their networks."""
   unit = unit_of(side.line.setting).capitalize()
   heads = ('Seed', 'Trial', 'Status', f'{unit} seen', 'To success', 'Seconds')
   body = []
-  for one in held:
+  for one in lines:
     word, kind = _STATUS.get(one.status, (one.status, ''))
     others = (name for name in chosen.trials if name not in side.line.trials)
     asked = chosen._replace(trials=(*others, one.trial), seen=None)
@@ -215,12 +217,12 @@ def _number(value):
 def numbers(inside: Inside, step: int) -> html.Dl:
   """The numbers of a step, from 1, for who does not see the figure."""
   trace, t = inside.trace, step - 1
-  held: dict[str, object] = {'inputs': trace['inputs'][t]}
-  held |= {name: values[t] for name, values in trace['carry'].items()}
-  held['outputs'] = trace['outputs'][t]
+  fields: dict[str, object] = {'inputs': trace['inputs'][t]}
+  fields |= {name: values[t] for name, values in trace['carry'].items()}
+  fields['outputs'] = trace['outputs'][t]
   if trace['mask'][t] > 0:
-    held['targets'] = trace['targets'][t]
-  held |= {
+    fields['targets'] = trace['targets'][t]
+  fields |= {
     f'error that reaches {name}': values[t]
     for name, values in inside.errors.items()
     if name not in inside.cut
@@ -228,7 +230,7 @@ def numbers(inside: Inside, step: int) -> html.Dl:
   return html.Dl(
     [
       part
-      for name, values in held.items()
+      for name, values in fields.items()
       for part in (html.Dt(name), html.Dd(_written(values)))
     ],
     className='numbers',
@@ -239,9 +241,9 @@ def _written(values):
   values = np.asarray(values).reshape(-1)
   if not np.isfinite(values).all():
     return 'none at the last step'
-  said = '  '.join(f'{value:.3g}' for value in values[:_MOST_NUMBERS])
+  text = '  '.join(f'{value:.3g}' for value in values[:_MOST_NUMBERS])
   more = len(values) - _MOST_NUMBERS
-  return said + (f'  and {more} more' if more > 0 else '')
+  return text + (f'  and {more} more' if more > 0 else '')
 
 
 def heading(lines: Sequence[Line]) -> list[object]:

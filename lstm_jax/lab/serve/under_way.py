@@ -44,8 +44,8 @@ def _trial(leaves):
   curves: dict[str, list[float]] = {}
   fields = learning_curve.LearningCurve._fields
   if all(f'curve/{name}' in leaves for name in fields):
-    held = (leaves[f'curve/{name}'] for name in fields)
-    curves = learning_curve.lists(learning_curve.LearningCurve._make(held))
+    arrays = (leaves[f'curve/{name}'] for name in fields)
+    curves = learning_curve.lists(learning_curve.LearningCurve._make(arrays))
   seen = leaves.get('seen', leaves.get('epoch', 0))
   for name, array in leaves.items():
     if name.startswith('curves/'):  # of epochs, NaN where not known yet

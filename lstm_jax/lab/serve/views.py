@@ -34,11 +34,11 @@ class View(NamedTuple):
   """A network of a folder, followed over a sequence.
 
   Attributes:
-    said: which network it is, or why there is nothing to see.
+    summary: which network it is, or why there is nothing to see.
     inside: what is seen; None: nothing.
   """
 
-  said: str
+  summary: str
   inside: Inside | None = None
 
 
@@ -60,15 +60,15 @@ def view(watch: Watch, trial: str, at: int, seed: int) -> View:
     if setting is None or not fitting:
       return View('No network of this trial is kept.')
     seen, params = fitting[-1]
-    held = follower(setting)(params, seed)
+    inside = follower(setting)(params, seed)
   except (Closed, faults.StoreError, faults.Machine) as error:
     return View(str(error))
-  cut = ', '.join(held.cut)
+  cut = ', '.join(inside.cut)
   flow = f' The rule lets no error pass through {cut}.' if cut else ''
   return View(
     f'Trial {trial} after {seen:,} training sequences: mean error '
-    f'{held.loss:.3g} on this sequence.{flow}',
-    held,
+    f'{inside.loss:.3g} on this sequence.{flow}',
+    inside,
   )
 
 
@@ -82,17 +82,17 @@ def sides(
     shown: what is asked for.
     names: of the folders.
   """
-  found = [
+  matches = [
     (i, look, line)
     for key in shown.rows
     for i, (look, lines) in enumerate(boards)
     for line in lines
     if line.key == key
   ][:MOST]
-  rows = {line.key for _, _, line in found}
-  folders = {i for i, _, _ in found}
+  rows = {line.key for _, _, line in matches}
+  folders = {i for i, _, _ in matches}
   named = []
-  for i, look, line in found:
+  for i, look, line in matches:
     words = [line.setting.row] if len(rows) > 1 else []
     words += [names[i]] if len(folders) > 1 else []
     trial = _chosen(look, line, shown)

@@ -160,7 +160,7 @@ class Watch:
       problems.append(str(error))
     begun, lines = self._under_way(opened)
     problems += lines
-    holders = self._held_by(opened)
+    holders = self._holders(opened)
     kept = {
       name.partition('.')[0] for name in _listed(opened.path / 'nets', problems)
     }
@@ -186,17 +186,19 @@ class Watch:
 
   def _unopened(self, problem):
     """The look at a folder whose plan cannot be read."""
-    said = [problem]
+    problems = [problem]
     try:
-      whole, _ = lost.recorded(self._path)
+      names, _ = lost.recorded(self._path)
     except faults.StoreError as error:
-      said, whole = [*said, str(error)], set()
-    if whole:
-      said.append(
-        f'{len(whole):,} whole records are there; without the plan nobody '
+      problems, names = [*problems, str(error)], set()
+    if names:
+      problems.append(
+        f'{len(names):,} whole records are there; without the plan nobody '
         'knows of which settings'
       )
-    return Look(str(self._path), problems=tuple(said), stamp=str(hash(problem)))
+    return Look(
+      str(self._path), problems=tuple(problems), stamp=str(hash(problem))
+    )
 
   def _folder(self):
     """The open folder; its plan is read again when the file is another one."""
@@ -214,11 +216,11 @@ class Watch:
       try:
         record = trial_records.read(opened, path)
         # What is large of it is read when it is asked for.
-        held = record | {'curves': {}, 'details': {}}
+        content = record | {'curves': {}, 'details': {}}
       except faults.Corrupt as error:
-        held = error
+        content = error
       self._curves.pop(path.stem, None)
-      known = self._record_files[path.name] = (written, signature, held)
+      known = self._record_files[path.name] = (written, signature, content)
     if isinstance(known[2], faults.Corrupt):
       raise known[2]
     return known[2]
@@ -250,7 +252,7 @@ class Watch:
     self._begun, self._read_checkpoints = (signatures, begun, problems), now
     return begun, problems
 
-  def _held_by(self, opened):
+  def _holders(self, opened):
     try:
       return lock.holders(opened)
     except faults.StoreError:

@@ -276,7 +276,7 @@ MUTANTS = (
   ),
   Mutant(
     'seal_takes_any_schema', 'lab/store/seal.py',
-    '  if found != schema:', '  if found > schema:',
+    '  if version != schema:', '  if version > schema:',
     ('results', 'checkpoints', 'results_faults'),
   ),
   Mutant(
@@ -325,6 +325,51 @@ MUTANTS = (
     'networks_of_every_trial_are_kept', 'lab/run/recorder.py',
     'keep=name in first,', 'keep=True,',
     ('sweep_survives',), 'curves',
+  ),
+  # Growing plans, plans in parts.
+  Mutant(
+    'spent_trials_stay_spent', 'training/lanes.py',
+    "leaves['seen'] < leaves['budget']:", "leaves['seen'] > leaves['budget']:",
+    ('larger_budget',),
+  ),
+  Mutant(
+    'code_of_the_smaller_budget_is_asked_for', 'lab/run/renewal.py',
+    'or code == opened.code.get(new)', 'or code == opened.code.get(name)',
+    ('renewal', 'larger_budget'),
+  ),
+  Mutant(
+    'parts_begin_with_data_sets', 'lab/run/parts.py',
+    "_ORDER = ('auto', 'none')", "_ORDER = ('none', 'auto')",
+    ('plan_parts',),
+  ),
+  # Long lags.
+  Mutant(
+    'normalised_by_the_gradient_alone', 'learners/_normalised_step.py',
+    '(g * along) ** 2', '(g * _SCALE) ** 2',
+    ('optimizers',),
+  ),
+  Mutant(
+    'restarts_look_at_the_first_half', 'learners/_restarts.py',
+    'counts = 2 * n > sequences', 'counts = 2 * n <= sequences',
+    ('restarts',),
+  ),
+  Mutant(
+    'marks_of_the_first_ten_anywhere', 'tasks/adding.py',
+    "both_early = marks == 'first_ten'", 'both_early = False',
+    ('tasks', 'task_statistics'),
+  ),
+  # The door, and what is looked at through it.
+  Mutant(
+    'public_names_count_as_code', 'lab/store/sources.py',
+    'if module in seen or module in (_OURS, public.__name__):',
+    'if module in seen:',
+    ('sources',),
+  ),
+  Mutant(
+    'the_page_has_the_median_of_the_solved', 'lab/serve/board.py',
+    "record['metrics'].get('sequences_to_success') or math.inf\n    for record",
+    "record['metrics'].get('sequences_to_success') or 60\n    for record",
+    ('watching',),
   ),
 )  # fmt: skip
 

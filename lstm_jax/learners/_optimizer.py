@@ -12,14 +12,14 @@ from lstm_jax.types import Cell
 Optimizer: TypeAlias = (
   Literal['sgd', 'adam', 'rmsprop', 'normalised'] | optax.GradientTransformation
 )
-# Name -> what makes it, of a learning rate.
-_MADE = {
+# Name -> its factory, of a learning rate.
+_FACTORIES = {
   'sgd': optax.sgd,
   'adam': optax.adam,
   'rmsprop': optax.rmsprop,
   'normalised': normalised_step,
 }
-OPTIMIZERS = tuple(_MADE)
+OPTIMIZERS = tuple(_FACTORIES)
 
 
 def has_own_rate(optimizer: Optimizer) -> bool:
@@ -47,8 +47,8 @@ def transformation(
     if optimizer not in OPTIMIZERS:
       choices = ', '.join(OPTIMIZERS)
       raise ValueError(f'optimizer={optimizer!r} must be one of {choices}')
-    made = _MADE[optimizer](learning_rate=1.0)
-    return optax.with_extra_args_support(made)
+    rule = _FACTORIES[optimizer](learning_rate=1.0)
+    return optax.with_extra_args_support(rule)
   if not isinstance(optimizer, optax.GradientTransformation):
     raise ValueError(
       f'optimizer is a {type(optimizer).__name__}; must be one of '

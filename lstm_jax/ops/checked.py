@@ -133,15 +133,15 @@ def _choices(
     return tuple(c for c in choices if c is not None), None in choices, ()
   if origin in (typing.Union, types.UnionType):
     parts = [p for p in typing.get_args(annotation) if p is not types.NoneType]
-    found = [_choices(part)[0] for part in parts]
+    options = [_choices(part)[0] for part in parts]
     classes = tuple(
       part
-      for part, choices in zip(parts, found, strict=True)
+      for part, choices in zip(parts, options, strict=True)
       if not choices and isinstance(part, type)
     )
-    if sum(map(bool, found)) + len(classes) == len(parts) and any(found):
+    if sum(map(bool, options)) + len(classes) == len(parts) and any(options):
       return (
-        tuple(c for choices in found for c in choices),
+        tuple(c for choices in options for c in choices),
         types.NoneType in typing.get_args(annotation),
         classes,
       )

@@ -148,13 +148,13 @@ def _run(
   place = {job.id: i for i, job in enumerate(jobs)}
   seen = np.zeros(len(jobs), int)
   error = np.full(len(jobs), np.nan)
-  found: dict[str, Outcome] = {}
+  outcomes: dict[str, Outcome] = {}
   waiting = jobs[widths[-1] :]
   state = loop.start(jobs[: widths[-1]], {})
-  while len(found) < len(jobs):
+  while len(outcomes) < len(jobs):
     state, advanced = loop.advance(state, every)
     state, ended = loop.results(state) if advanced.ended else (state, [])
-    found |= {outcome.id: outcome for outcome in ended}
+    outcomes |= {outcome.id: outcome for outcome in ended}
     for job, count in advanced.seen.items():
       seen[place[job]] = count
     for job, value in lanes.errors_of(state).items():
@@ -162,20 +162,20 @@ def _run(
         error[place[job]] = value
     for outcome in ended:
       error[place[outcome.id]] = outcome.metrics['train_absolute'] or np.nan
-    if callback is not None and callback(_progress(seen, error, found)):
-      found |= _stopped(loop, state, waiting, widths[-1])
+    if callback is not None and callback(_progress(seen, error, outcomes)):
+      outcomes |= _stopped(loop, state, waiting, widths[-1])
     elif waiting and loop.free(state):
       free = loop.free(state)
       state = loop.join(state, waiting[:free], {})
       waiting = waiting[free:]
-  return [found[job.id] for job in jobs]
+  return [outcomes[job.id] for job in jobs]
 
 
-def _progress(seen, error, found):
-  statuses = [outcome.status for outcome in found.values()]
+def _progress(seen, error, outcomes):
+  statuses = [outcome.status for outcome in outcomes.values()]
   solved = statuses.count('solved')
   return Progress(
-    seen.copy(), solved, len(seen) - len(found), error.copy(), len(seen)
+    seen.copy(), solved, len(seen) - len(outcomes), error.copy(), len(seen)
   )
 
 

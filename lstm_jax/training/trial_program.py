@@ -136,12 +136,12 @@ def trial_program(
   # What a program belongs to besides.
   (device,) = jax.device_put(0.0).devices()
   dtype = str(jax.dtypes.canonicalize_dtype(float))
-  made = _remembered
+  make = _remembered
   try:
     hash(parts)
   except TypeError:
-    made = _remembered.__wrapped__
-  return made(parts, length, dtype, device)
+    make = _remembered.__wrapped__
+  return make(parts, length, dtype, device)
 
 
 def _wanted(
@@ -198,8 +198,8 @@ def _with_optimizer(learner, optimizer):
 
 def _takes(function, name):
   """Tells whether a function takes a keyword."""
-  found = inspect.signature(function).parameters.values()
-  return any(p.name == name or p.kind is p.VAR_KEYWORD for p in found)
+  parameters = inspect.signature(function).parameters.values()
+  return any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 @functools.lru_cache(maxsize=_KEPT)
@@ -237,15 +237,15 @@ def _call(role, wanted, kind, *args, **more):
   """Calls a factory; a value that was given is returned."""
   if isinstance(wanted.value, kind):
     return wanted.value
-  made = wanted.value(*args, **dict(wanted.options), **more)
-  if isinstance(made, Dataset):
+  product = wanted.value(*args, **dict(wanted.options), **more)
+  if isinstance(product, Dataset):
     _refuse_dataset()
-  if not isinstance(made, kind):
+  if not isinstance(product, kind):
     raise ValueError(
-      f'{role}: {wanted.name} made a {type(made).__name__}; must be a '
+      f'{role}: {wanted.name} made a {type(product).__name__}; must be a '
       f'{kind.__name__}'
     )
-  return made
+  return product
 
 
 def length_of(task: Task, length: int | None) -> int:

@@ -76,11 +76,11 @@ def compiled_gradient(
   lanes, dtype = stream.length.shape, jax.tree.leaves(params)[0].dtype
   m = traces.machine(cell, task, episode, dtype)
   packing, before = _Packing(cell, lanes), cell.initial_carry(lanes, dtype)
-  made = _before_last(cell, task, params, episode, m, packing)
+  state_and_net = _before_last(cell, task, params, episode, m, packing)
 
   def end(i, _):
     # Plus 0: what does not depend on i is moved out of the loop.
-    state, net = jax.tree.map(lambda a: a + i, made)
+    state, net = jax.tree.map(lambda a: a + i, state_and_net)
     carry = packing.carry(before, state)
     x_t = cast(stream.input_at(stream.length - 1), dtype)
     loop = traces.Loop(
@@ -205,7 +205,7 @@ class _Packing:
 
   def traces(self, array: Array) -> dict[str, step.Weights]:
     """Traces as `Loop` has them, zeros for what nobody hears."""
-    found = {}
+    by_kind = {}
     parts = jnp.split(self.own(array), len(self.kinds))
     for kind, part in zip(self.kinds, parts, strict=True):
       ends = np.cumsum([self.inputs, *self.sizes[self.silent :]])[:-1]
@@ -214,5 +214,5 @@ class _Packing:
         jnp.zeros((self.cells, size, *self.lanes), part.dtype)
         for size in self.sizes[: self.silent]
       ]
-      found[kind] = (x, *silent, *heard), part[:, 0]
-    return found
+      by_kind[kind] = (x, *silent, *heard), part[:, 0]
+    return by_kind

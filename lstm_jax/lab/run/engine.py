@@ -3,8 +3,6 @@
 JAX is imported only if something is left to run.
 """
 
-import contextlib
-import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +21,7 @@ from lstm_jax.lab.run import (
   mains,
   parts,
   recorder,
-  renewal,
+  remaining,
   signals,
   verifying,
   xla_flags,
@@ -31,14 +29,10 @@ from lstm_jax.lab.run import (
 from lstm_jax.lab.store import (
   checkpoints,
   faults,
-  files,
   folder,
   lock,
   machine,
-  nets,
   provenance,
-  reruns,
-  trial_records,
 )
 from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.setting import (
@@ -83,7 +77,7 @@ def run(plan: Plan, how: Run, stop: signals.Stop) -> int:
   except signals.Stopped as stopped:
     if not stopped.said:
       path = Path(how.out or plan.out)
-      print(recorder.stopped(len(plan.trials) - _ended(path)))
+      print(recorder.stopped(len(plan.trials) - remaining.ended(path)))
       stopped.said = True
     raise
 
@@ -113,11 +107,11 @@ def complete(
     if how.verify:
       now = builds.code(trials)
       return verifying.verify(path, how, trials, stored, now)
-    finished = _finished(path, how, trials, stored)
+    finished = remaining.finished(path, how, trials, stored)
     if finished is None:
       return end(_run(plan, how, stop, path, trials, stored))
     mains.tell(f'Nothing left to do in {path}.')
-    _tidy(finished)
+    remaining.tidy(finished)
     return end(finished)
   except (faults.StoreError, errors.Missing, errors.BadData):
     raise
@@ -129,51 +123,6 @@ def complete(
       f'{line}; that is no result: what was saved is safe, run the same '
       'command again where there is more of it'
     ) from error
-
-
-def _finished(path, how, trials, stored):
-  """The open folder if every trial of this plan has ended in it.
-
-  Raises:
-    Refused: its results are of other code.
-  """
-  try:
-    opened = folder.open_folder(path)
-  except faults.StoreError:
-    return None  # absent or strange: whoever opens it to run will say
-  known = {entry['id']: entry for entry in opened.plan['trials']}
-  if [known.get(name) for name in trials] != stored:
-    return None
-  records, problems = trial_records.read_records(opened)
-  if problems or not records.keys() >= trials.keys():
-    return None
-  again = renewal.plan(opened, how, records, {}, builds.code(trials))
-  if again.trials:
-    return None  # and whoever runs them says so
-  mains.note('sweep', *again.said)
-  return opened
-
-
-def _tidy(opened):
-  """Removes what a process left that was killed after its last record."""
-  # Of a folder that nobody may write to, it stays.
-  with contextlib.suppress(faults.StoreError):
-    checkpoints.drop_all(opened, but=recorder.SPENT)
-    _clean(opened)
-
-
-def _clean(opened):
-  """Removes temporary files of writers that are gone."""
-  for part in ('', 'records', 'checkpoints', 'nets', 'figures'):
-    files.clean(opened.path / part, opened.disk)
-
-
-def _ended(path):
-  """The number of trials that have a record in the folder."""
-  try:
-    return len(trial_records.read_records(folder.open_folder(path))[0])
-  except faults.StoreError:
-    return 0
 
 
 def _run(plan, how, stop, path, trials, stored):
@@ -236,8 +185,8 @@ def _run(plan, how, stop, path, trials, stored):
   shard, shards = how.shard
   folder_lock = lock.lock(opened, None if shards == 1 else (shard, shards))
   with stop.polled(), folder_lock:
-    _clean(opened)
-    opened, records, saved = _what_is_left(opened, how, trials, now)
+    remaining.clean(opened)
+    opened, records, saved = remaining.what_counts(opened, how, trials, now)
     state = _train(
       opened, how, trials, prepared, part, records, saved, devices, stop
     )
@@ -255,53 +204,6 @@ def _run(plan, how, stop, path, trials, stored):
   if part.all_profiles and not parts.is_last(part, left):
     parts.execute_anew(part, environ)
   return opened
-
-
-def _what_is_left(opened, how, trials, now):
-  """Sets aside what does not count or runs again.
-
-  Returns:
-    `(opened, records, saved)`: the folder with its drift, the records that
-    count, and the checkpoints, as `checkpoints.load` has them.
-  """
-  shard, shards = how.shard
-  mine = set(list(trials)[shard::shards])
-  taken, spent = reruns.take_over(opened)
-  nets.take_over(opened, taken)
-  records, problems = trial_records.read_records(opened)
-  mains.note('sweep', *(problem.reason for problem in problems))
-  if any(problem.damaged for problem in problems):
-    trial_records.repair(opened)
-    records, _ = trial_records.read_records(opened)
-  saved, lines = checkpoints.load(opened)
-  mains.note('sweep', *lines)
-  whole = [one for one in saved if one[1].get('form') == recorder.FORM]
-  if len(whole) < len(saved):
-    mains.note(
-      'sweep',
-      'a checkpoint has the form of an older version, which is not read any '
-      'more: what it holds begins again',
-    )
-  if taken or spent:
-    going_on = len(renewal.going_on(opened, how, whole, spent))
-    mains.note(
-      'sweep',
-      f'a larger budget: {len(taken):,} trials had ended within the smaller '
-      f'one and keep their results; of those that had spent it {going_on:,} go '
-      f'on from there, {len(spent) - going_on:,} run again from the beginning',
-    )
-  begun = renewal.begun(whole)
-  renewed = renewal.plan(opened, how, records, begun, now)
-  mains.note('sweep', *renewed.said)
-  for name, why in renewed.trials.items():
-    if name in mine:
-      reruns.set_aside(opened, [name], why)
-      del records[name]
-  return (
-    dataclasses.replace(opened, drifted=renewed.drifted),
-    records,
-    whole,
-  )
 
 
 def _units(prepared, how):

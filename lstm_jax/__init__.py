@@ -63,7 +63,7 @@ if TYPE_CHECKING:
   from lstm_jax.lab.run.kept import load as load
   from lstm_jax.lab.run.xla_flags import set_xla_flags as set_xla_flags
   from lstm_jax.learners._descend import descend as descend
-  from lstm_jax.learners._descend import judge_forward as judge_forward
+  from lstm_jax.learners._judge import judge_forward as judge_forward
   from lstm_jax.learners.bptt import bptt as bptt
   from lstm_jax.learners.cascade import cascade as cascade
   from lstm_jax.learners.chunker import chunker as chunker

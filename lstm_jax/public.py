@@ -96,7 +96,7 @@ NAMES = {
   'output_unit': 'tasks._outputs',
   'streak': 'tasks._stop_rules.streak',
   'descend': 'learners._descend',
-  'judge_forward': 'learners._descend',
+  'judge_forward': 'learners._judge',
   # Checks of what others write.
   'testing': '',
 }

@@ -145,7 +145,7 @@ MUTANTS = (
     ('bptt', 'learners'),
   ),
   Mutant(
-    'judged_by_the_sum', 'learners/_descend.py',
+    'judged_by_the_sum', 'learners/_judge.py',
     'return Judgement(tally.right, tally.absolute / steps,',
     'return Judgement(tally.right, tally.absolute,',
     ('learners', 'every_step', 'stop_rules'),

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners import _descend
+from lstm_jax.learners import _descend, _judge, _steps
 from lstm_jax.learners._optimizer import Optimizer
 from lstm_jax.learners._restarts import Restart, restarting
 from lstm_jax.ops.arrays import differentiable
@@ -74,7 +74,7 @@ def bptt(
     return through_time(cell, task, params, episode, num_steps, window=window)
 
   def judge(params, episode):
-    return _descend.judge_forward(cell, task, params, episode)
+    return _judge.judge_forward(cell, task, params, episode)
 
   learner = _descend.descend(cell, gradient, judge, optimizer)
   return restarting(learner, task, restart, restart_sequences, restart_ratio)
@@ -106,7 +106,7 @@ def through_time(
   """
   stream = task.stream(episode)
   dtype = jax.tree.leaves(params)[0].dtype
-  sequence = _descend.materialise(task, stream, num_steps, dtype)
+  sequence = _steps.materialise(task, stream, num_steps, dtype)
   inputs = jax.vmap(lambda x_t: differentiable(x_t, dtype))(sequence.inputs)
 
   def error(params):
@@ -118,4 +118,4 @@ def through_time(
     return jnp.sum(jnp.where(sequence.mask > 0, losses, 0)), nets
 
   grads, nets = jax.grad(error, has_aux=True)(params)
-  return grads, _descend.judge_sequence(task, stream, episode, nets)
+  return grads, _judge.judge_sequence(task, stream, episode, nets)

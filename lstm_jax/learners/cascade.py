@@ -37,7 +37,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners import _descend
+from lstm_jax.learners import _judge
 from lstm_jax.learners._cascade import (
   candidate_pool,
   epoch_pass,
@@ -193,6 +193,6 @@ def cascade(
     return state, judgement
 
   def judge(params, episode):
-    return _descend.judge_forward(cell, task, params, episode)
+    return _judge.judge_forward(cell, task, params, episode)
 
   return Learner(init, update, judge)

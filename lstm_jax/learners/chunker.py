@@ -35,7 +35,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.learners import _descend
+from lstm_jax.learners import _judge
 from lstm_jax.learners._chunker import net_step
 from lstm_jax.learners._chunker.sequence import (
   Form,
@@ -161,7 +161,7 @@ def chunker(
     return one_sequence(form, state, episode)
 
   def judge(params, episode):
-    return _descend.judge_forward(cell, task, params, episode)
+    return _judge.judge_forward(cell, task, params, episode)
 
   of_a_row = sum(
     int(np.sum(exists[0]))

@@ -9,7 +9,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners import _descend
+from lstm_jax.learners import _descend, _judge, _steps
 from lstm_jax.learners._optimizer import Optimizer
 from lstm_jax.learners._restarts import Restart, restarting
 from lstm_jax.ops.arrays import cast, select
@@ -63,7 +63,7 @@ def elman(
     stream = task.stream(episode)
     lanes = stream.length.shape
     dtype = jax.tree.leaves(state.params)[0].dtype
-    num_steps, clock = _descend.clocks(stream)
+    num_steps, clock = _steps.clocks(stream)
 
     def score(params, carry_tm1, t, weight, total=None):
       total, _, net_k = _descend.scored_step(
@@ -79,15 +79,15 @@ def elman(
       return select(t >= 0, carry_t, carry_tm1)
 
     carry = cell.initial_carry(lanes, dtype)
-    tally = _descend.no_tally(lanes, dtype)
+    tally = _judge.no_tally(lanes, dtype)
     if task.error_at_end:
       carry = jax.lax.fori_loop(
         0, num_steps - 1, lambda i, c: forward(i, state.params, c), carry
       )
       t = stream.length - 1
       grads, net_k = score(state.params, carry, t, 1.0)
-      tally = _descend.tally_step(tally, task, stream, episode, t, net_k)
-      judgement = _descend.judged(tally)
+      tally = _judge.tally_step(tally, task, stream, episode, t, net_k)
+      judgement = _judge.judged(tally)
       return move(state, grads, judgement.squared), judgement
 
     def body(i, c):
@@ -98,12 +98,12 @@ def elman(
       grads, net_k = score(
         state.params, carry_tm1, t, scored.astype(dtype), so_far
       )
-      tally = _descend.tally_step(tally, task, stream, episode, t, net_k)
+      tally = _judge.tally_step(tally, task, stream, episode, t, net_k)
       carry_t = forward(i, state.params, carry_tm1)
       if update == 'every_step':
         # An optimizer with a memory must not move at steps without an error.
         target = stream.target_at(t).astype(dtype)
-        squared = _descend.squared_error(task, target, net_k)
+        squared = _judge.squared_error(task, target, net_k)
         state = select(scored, move(state, grads, squared), state)
       else:
         total = grads
@@ -113,13 +113,13 @@ def elman(
     state, total, _, tally = jax.lax.fori_loop(
       0, num_steps, body, (state, total, carry, tally)
     )
-    judgement = _descend.judged(tally)
+    judgement = _judge.judged(tally)
     if update == 'sequence':
       state = move(state, total, judgement.squared)
     return state, judgement
 
   def judge(params, episode):
-    return _descend.judge_forward(cell, task, params, episode)
+    return _judge.judge_forward(cell, task, params, episode)
 
   return restarting(
     Learner(init, learn, judge),

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.learners import _descend
+from lstm_jax.learners import _judge
 from lstm_jax.ops import prng
 from lstm_jax.ops.arrays import select
 from lstm_jax.ops.checked import Whole, checked
@@ -97,7 +97,7 @@ def guess(cell: Cell, task: Task, *, most_wrong: Whole = 0) -> Learner:
     ), judgement
 
   def judge(params, episode):
-    return _descend.judge_forward(cell, task, params, episode)
+    return _judge.judge_forward(cell, task, params, episode)
 
   return Learner(init, update, judge)
 

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners import _descend
+from lstm_jax.learners import _judge
 from lstm_jax.learners._forward import influence_matrix, loop
 from lstm_jax.ops.checked import checked
 from lstm_jax.ops.initial import initial_params
@@ -170,7 +170,7 @@ def kf(
     ), judgement
 
   def judge(params, episode):
-    return _descend.judge_forward(cell, task, params, episode)
+    return _judge.judge_forward(cell, task, params, episode)
 
   return Learner(init, learn, judge)
 

@@ -21,7 +21,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners import _descend
+from lstm_jax.learners import _descend, _judge, _steps
 from lstm_jax.learners._optimizer import Optimizer
 from lstm_jax.learners._restarts import Restart, restarting
 from lstm_jax.learners._truncated import carousel, compiled, growth
@@ -155,7 +155,7 @@ def truncated1997(
     )
 
   def judge(params, episode):
-    return _descend.judge_forward(cell, task, params, episode)
+    return _judge.judge_forward(cell, task, params, episode)
 
   first = growth.first_net(cell) if cells_added == 'at_plateau' else None
   init, move = _descend.stepper(cell, optimizer, first)
@@ -191,7 +191,7 @@ def batched_gradient(
   weights = step.hidden_weights(equations, params)
   dtype = weights[1].dtype
   lanes = stream.length.shape
-  sequence = _descend.materialise(task, stream, num_steps, dtype)
+  sequence = _steps.materialise(task, stream, num_steps, dtype)
   carry = cell.initial_carry(lanes, dtype)
 
   def forward(carry_tm1, now):
@@ -228,9 +228,9 @@ def batched_gradient(
     e = score(
       last, x_t, stream.target_at(t).astype(dtype), jnp.ones(lanes, dtype)
     )
-    tally = _descend.no_tally(lanes, dtype)
-    judgement = _descend.judged(
-      _descend.tally_step(tally, task, stream, episode, t, e.net_k)
+    tally = _judge.no_tally(lanes, dtype)
+    judgement = _judge.judged(
+      _judge.tally_step(tally, task, stream, episode, t, e.net_k)
     )
     z_last = step.hidden_sources(equations, last, x_t)
     hidden = carousel.plus_products(hidden, e.e_net, z_last)
@@ -242,7 +242,7 @@ def batched_gradient(
     e = jax.vmap(score)(
       carries, sequence.inputs, sequence.targets, sequence.mask
     )
-    judgement = _descend.judge_sequence(task, stream, episode, e.net_k)
+    judgement = _judge.judge_sequence(task, stream, episode, e.net_k)
     hidden = _plus_all_products(hidden, e.e_net, z)
     output = _plus_all_products(output, e.e_k, e.z_k)
     e_s = jnp.concatenate([e.e_s[1:], jnp.zeros_like(e.e_s[:1])])

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners._descend import materialise
+from lstm_jax.learners._steps import materialise
 from lstm_jax.ops import prng
 from lstm_jax.ops.arrays import dense
 from lstm_jax.ops.prng import Key

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners import _descend
+from lstm_jax.learners import _judge, _steps
 from lstm_jax.learners._cascade import candidate_pool
 from lstm_jax.ops.arrays import add_outer, dense, select, spread
 from lstm_jax.types import Array, Cell, Judgement, Task
@@ -84,7 +84,7 @@ def runner(
   def run(state, episode):
     stream, params, pool = task.stream(episode), state.params, state.pool
     lanes, dtype = stream.length.shape, params.b.dtype
-    num_steps, clock = _descend.clocks(stream)
+    num_steps, clock = _steps.clocks(stream)
     there = candidate_pool.present(len(params.b), state.installed, dtype)
 
     def body(i, c):
@@ -98,17 +98,17 @@ def runner(
       trace = candidate_pool.advance(f, pool, trace, x_t, h_t, bias, active)
       scored = (active & stream.scored_at(t)).astype(dtype)
       sums = add(sums, trace, state.aim, x_t, h_t, net_k, target, scored)
-      tally = _descend.tally_step(tally, task, stream, episode, t, net_k)
+      tally = _judge.tally_step(tally, task, stream, episode, t, net_k)
       return select(active, carry_t, carry_tm1), trace, sums, tally
 
     start = (
       cell.initial_carry(lanes, dtype),
       candidate_pool.no_trace(pool),
       state.sums,
-      _descend.no_tally(lanes, dtype),
+      _judge.no_tally(lanes, dtype),
     )
     _, _, sums, tally = jax.lax.fori_loop(0, num_steps, body, start)
-    return sums, _descend.judged(tally)
+    return sums, _judge.judged(tally)
 
   return run
 

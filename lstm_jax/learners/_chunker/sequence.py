@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax.learners import _descend
+from lstm_jax.learners import _judge, _steps
 from lstm_jax.learners._chunker import net_step
 from lstm_jax.learners._forward import influence_matrix
 from lstm_jax.ops.arrays import dense, select
@@ -157,7 +157,7 @@ def one_sequence(
   )
   # One iteration more than steps: the last symbol is a target of A's and may
   # be an input of C's.
-  num_steps, clock = _descend.clocks(stream)
+  num_steps, clock = _steps.clocks(stream)
 
   def body(i, loop):
     weights, c, a, tally = loop
@@ -181,7 +181,7 @@ def one_sequence(
   )
   a = Lower(carry, nothing(form.rule), symbol.astype(jnp.int32), ~none)
   start = first if form.online else jax.tree.map(jnp.zeros_like, first)
-  tally = _descend.no_tally(lanes, dtype)
+  tally = _judge.no_tally(lanes, dtype)
   weights, _, _, tally = jax.lax.fori_loop(
     0, num_steps + 1, body, (start, c, a, tally)
   )
@@ -191,7 +191,7 @@ def one_sequence(
     params=state.params._replace(**weights.lower),
     predictor=weights.predictor,
     upper=state.upper._replace(**weights.upper),
-  ), _descend.judged(tally)
+  ), _judge.judged(tally)
 
 
 def _see(here, weights, c, a, t):
@@ -254,7 +254,7 @@ def _predict(here, weights, c, a, t, tally):
     predictor=net_step.plus(cell, weights.predictor, rows, a.symbol, factor),
   )
   net_k = moment.net_k[:size]
-  tally = _descend.tally_step(tally, task, stream, here.episode, t, net_k)
+  tally = _judge.tally_step(tally, task, stream, here.episode, t, net_k)
   influence = _remembered(
     here, form.rule, now.lower, a.carry_tm1, a.symbol, t, a.influence
   )

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from lstm_jax.learners import _descend
+from lstm_jax.learners import _descend, _judge, _steps
 from lstm_jax.learners._forward import influence_matrix
 from lstm_jax.learners._optimizer import Optimizer
 from lstm_jax.ops.arrays import cast, select
@@ -57,9 +57,9 @@ def through(
   stream = task.stream(episode)
   lanes = stream.length.shape
   dtype = jax.tree.leaves(state.params)[0].dtype
-  num_steps, clock = _descend.clocks(stream)
+  num_steps, clock = _steps.clocks(stream)
   input_at = lambda t: cast(stream.input_at(t), dtype)
-  tally = _descend.no_tally(lanes, dtype)
+  tally = _judge.no_tally(lanes, dtype)
   start = past.initial(lanes, dtype), rule.start(lanes, dtype)
 
   def advance(params, i, before):
@@ -71,7 +71,7 @@ def through(
   def score(state, before, t, scored, tally):
     target = stream.target_at(t).astype(dtype)
     state, net_k = absorb(state, *before, input_at(t), target, scored)
-    return state, _descend.tally_step(tally, task, stream, episode, t, net_k)
+    return state, _judge.tally_step(tally, task, stream, episode, t, net_k)
 
   if task.error_at_end:
     before = jax.lax.fori_loop(
@@ -79,7 +79,7 @@ def through(
     )
     scored = jnp.ones(lanes, bool)
     state, tally = score(state, before, stream.length - 1, scored, tally)
-    return state, _descend.judged(tally)
+    return state, _judge.judged(tally)
 
   def body(i, c):
     state, before, tally = c
@@ -89,7 +89,7 @@ def through(
     return moved, advance(state.params, i, before), tally
 
   state, _, tally = jax.lax.fori_loop(0, num_steps, body, (state, start, tally))
-  return state, _descend.judged(tally)
+  return state, _judge.judged(tally)
 
 
 def descend(
@@ -139,7 +139,7 @@ def descend(
     def at_once(state, *step):
       grads, net_k = gradient(state.params, step)
       # An optimizer with a memory must not move at steps without an error.
-      squared = _descend.squared_error(task, step[-2], net_k)
+      squared = _judge.squared_error(task, step[-2], net_k)
       return select(step[-1], move(state, grads, squared), state), net_k
 
     def later(state, *step):
@@ -153,6 +153,6 @@ def descend(
     return move(state, done.total, judgement.squared), judgement
 
   def judge(params, episode):
-    return _descend.judge_forward(cell, task, params, episode)
+    return _judge.judge_forward(cell, task, params, episode)
 
   return init, learn, judge

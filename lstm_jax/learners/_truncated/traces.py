@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 
-from lstm_jax.learners import _descend
+from lstm_jax.learners import _descend, _judge, _steps
 from lstm_jax.learners._truncated import carousel
 from lstm_jax.ops import step
 from lstm_jax.ops.arrays import cast, select, settle
@@ -69,7 +69,7 @@ def machine(
   """The streaming loop of a cell on one episode a lane."""
   stream, (equations, internal) = task.stream(episode), carousel.known(cell)
   lanes = stream.length.shape
-  num_steps, clock = _descend.clocks(stream)
+  num_steps, clock = _steps.clocks(stream)
   input_at = lambda i: cast(stream.input_at(clock(i)), dtype)
 
   def start(params):
@@ -177,9 +177,9 @@ def streaming_gradient(
     total = m.add(total, e, parts, loop)
     return m.step(i, params, loop), total, tally
 
-  start = loop, _nothing(cell, params), _descend.no_tally(lanes, dtype)
+  start = loop, _nothing(cell, params), _judge.no_tally(lanes, dtype)
   _, total, tally = jax.lax.fori_loop(0, m.num_steps, body, start)
-  return step.gather(equations, params, *total), _descend.judged(tally)
+  return step.gather(equations, params, *total), _judge.judged(tally)
 
 
 def gradient_at_end(
@@ -202,12 +202,12 @@ def gradient_at_end(
   e, parts = m.errors(m.num_steps - 1, params, loop, jnp.ones(lanes, dtype))
   # Once a sequence there is nothing to gain by fusing its products either.
   parts = settle(parts, m.num_steps > 0)
-  tally = _descend.tally_step(
-    _descend.no_tally(lanes, dtype), task, stream, episode, stream.length - 1,
+  tally = _judge.tally_step(
+    _judge.no_tally(lanes, dtype), task, stream, episode, stream.length - 1,
     e.net_k,
   )  # fmt: skip
   total = m.add(_nothing(cell, params), e, parts, loop, in_place=False)
-  return step.gather(equations, params, *total), _descend.judged(tally)
+  return step.gather(equations, params, *total), _judge.judged(tally)
 
 
 def streaming_updates(
@@ -244,15 +244,15 @@ def streaming_updates(
     total = m.add(_nothing(cell, state.params), e, parts, loop)
     t = m.clock(i)
     target = stream.target_at(t).astype(dtype)
-    squared = _descend.squared_error(task, target, e.net_k)
+    squared = _judge.squared_error(task, target, e.net_k)
     grads = step.gather(equations, state.params, *total)
     moved = move(state, grads, squared)
     state = select((t >= 0) & stream.scored_at(t), moved, state)
     return state, m.step(i, state.params, loop), tally
 
-  start = state, m.start(state.params), _descend.no_tally(lanes, dtype)
+  start = state, m.start(state.params), _judge.no_tally(lanes, dtype)
   state, _, tally = jax.lax.fori_loop(0, m.num_steps, body, start)
-  return state, _descend.judged(tally)
+  return state, _judge.judged(tally)
 
 
 def _scored(m, task, stream, episode, tally, i, params, loop):
@@ -260,7 +260,7 @@ def _scored(m, task, stream, episode, tally, i, params, loop):
   t = m.clock(i)
   weight = (t >= 0) & stream.scored_at(t)
   e, parts = m.errors(i, params, loop, weight.astype(loop.net.dtype))
-  tally = _descend.tally_step(tally, task, stream, episode, t, e.net_k)
+  tally = _judge.tally_step(tally, task, stream, episode, t, e.net_k)
   return (e, parts), tally
 
 

@@ -1,4 +1,4 @@
-"""What a run folder has of a plan: what counts, and so what is left to run."""
+"""The part of a plan that a run folder has: its records and checkpoints."""
 
 import contextlib
 import dataclasses

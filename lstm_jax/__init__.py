@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING
 
 from lstm_jax.public import NAMES
 from lstm_jax.public import VERSION as __version__
+from lstm_jax.public import value_of as _value_of
 
 __all__ = ['__version__', *NAMES]
 
@@ -128,28 +129,7 @@ else:
 
   def __getattr__(name: str) -> object:
     """Imports a public name when it is first used (PEP 562)."""
-    if name not in NAMES:
-      from lstm_jax.choices import unknown
-
-      raise AttributeError(
-        f'module {__name__!r} has no attribute {name!r}: '
-        f'{unknown(name, __all__)}'
-      )
-    import importlib
-
-    module, _, inside = NAMES[name].partition(':')
-    try:
-      if not module:
-        return importlib.import_module(f'{__name__}.{name}')
-      whole = importlib.import_module(f'{__name__}.{module}')
-    except ModuleNotFoundError as error:
-      from lstm_jax.extras import advice
-
-      line = advice(error, f'{__name__}.{name}')
-      if line is None:
-        raise
-      raise ModuleNotFoundError(line, name=error.name) from error
-    value = getattr(whole, inside or name)
+    value = _value_of(name)
     globals()[name] = value  # asked once
     return value
 

@@ -100,3 +100,38 @@ NAMES = {
   # Checks of what others write.
   'testing': '',
 }
+
+
+def value_of(name: str) -> object:
+  """The value of a public name, imported when it is first asked for.
+
+  Args:
+    name: one of `NAMES`.
+
+  Raises:
+    AttributeError: there is no such name; says which there are.
+    ModuleNotFoundError: a package that it needs is not installed; says which
+      extra has it.
+  """
+  import importlib
+
+  if name not in NAMES:
+    from lstm_jax.choices import unknown
+
+    raise AttributeError(
+      f'module {__package__!r} has no attribute {name!r}: '
+      f'{unknown(name, ("__version__", *NAMES))}'
+    )
+  module, _, inside = NAMES[name].partition(':')
+  try:
+    if not module:
+      return importlib.import_module(f'{__package__}.{name}')
+    whole = importlib.import_module(f'{__package__}.{module}')
+  except ModuleNotFoundError as error:
+    from lstm_jax.extras import advice
+
+    line = advice(error, f'{__package__}.{name}')
+    if line is None:
+      raise
+    raise ModuleNotFoundError(line, name=error.name) from error
+  return getattr(whole, inside or name)

@@ -1,10 +1,6 @@
 """Checks of a learner: all that the learners of the catalog promise."""
 
-import functools
-import inspect
-import sys
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +10,17 @@ from lstm_jax.ops.arrays import dense
 from lstm_jax.ops.prng import Key
 from lstm_jax.ops.unroll import unroll
 from lstm_jax.testing.broken import Broken, must_be, same
+from lstm_jax.testing.learner_subject import (
+  LANES,
+  RATES,
+  SHORTER,
+  Subject,
+  drawer,
+  episodes_of,
+  numbers_of,
+  states_of,
+  subject_of,
+)
 from lstm_jax.testing.numeric import (
   arrays,
   key_of,
@@ -23,31 +30,10 @@ from lstm_jax.testing.numeric import (
   require_same,
   structs,
 )
-from lstm_jax.testing.promises import Failure, Promise, built, hold
-from lstm_jax.types import Cell, Judgement, Learner, LearnerState, Task
+from lstm_jax.testing.promises import Failure, Promise, hold
+from lstm_jax.types import Cell, Judgement, Learner, Task
 
-# Learning rates of the lanes; one does not learn.
-_RATES = (0.5, 0.0, 0.25)
-_LANES = (len(_RATES),)
-# Asked for in each lane: sequences of different lengths side by side.
-_SHORTER = (0, 3, 1)
 _ROUNDS = 3
-
-
-class _Subject(NamedTuple):
-  """A learner under examination, with what it trains."""
-
-  name: str
-  learner: Learner
-  cell: Cell
-  task: Task
-  length: int
-  numbers: dict[str, np.ndarray]
-  own: tuple[str, ...]  # numbers of the learner
-  exact: bool
-  traced: list[int]
-  run: Callable[..., tuple[LearnerState, Judgement, Judgement]]
-  alone: Callable[..., tuple[LearnerState, Judgement]]
 
 
 def check_learner(
@@ -94,87 +80,10 @@ def check_learner(
     ()
   """
   name = name or getattr(factory, '__name__', 'learner')
-  module = sys.modules.get(getattr(factory, '__module__', ''))
-  task = _default_task() if task is None else task
-  if cell is None:
-    cell = _default_cell(task)
-  own = numbers or getattr(module, 'NUMBERS', {'learning_rate': 0.1})
-  how = dict(options or {})
-  if 'length' in getattr(module, 'STATIC', ()):
-    how.setdefault('length', length)
-  if exact is None:
-    exact = _claims_exactness(factory, module, how)
-  learner = built(factory, Learner, f'learner {name}', cell, task, **how)
-  must_be(f'learner {name}', learner, Learner)
-  traced: list[int] = []
-
-  @jax.jit
-  def run(state, episode):
-    traced.append(1)
-    return *learner.update(state, episode), learner.judge(state.params, episode)
-
-  all_numbers = {**own, **dict(cell.numbers)}
-  subject = _Subject(
-    name, learner, cell, task, length,
-    {n: np.asarray(v, np.float64) for n, v in all_numbers.items()},
-    tuple(own), exact, traced, run, jax.jit(learner.update),
-  )  # fmt: skip
+  subject = subject_of(
+    factory, name, cell, task, length, options or {}, numbers, exact
+  )
   return hold(f'learner {name}', LEARNER_PROMISES, subject, without, raises)
-
-
-def _claims_exactness(factory, module, options):
-  """Tells whether PROVIDES names the exact gradient under these options."""
-  provides = getattr(module, 'PROVIDES', ())
-  if 'exact_gradient' not in provides or not callable(factory):
-    return False
-  parameters = inspect.signature(factory).parameters.values()
-  full = {one.name: one.default for one in parameters} | dict(options)
-  condition = provides['exact_gradient'] if isinstance(provides, dict) else {}
-  return all(full[name] == value for name, value in condition.items())
-
-
-def _default_task():
-  import lstm_jax
-
-  return lstm_jax.adding()
-
-
-def _default_cell(task):
-  import lstm_jax
-
-  return lstm_jax.lstm1997(task.num_inputs, task.num_outputs, bias='gates')
-
-
-def _numbers(of, rate, dtype=np.float64):
-  """Numbers of one network, rates replaced and weights large."""
-  numbers = {n: np.asarray(v, dtype) for n, v in of.numbers.items()}
-  for name in numbers:
-    if name.endswith('_rate'):
-      numbers[name] = np.asarray(rate, dtype)
-    if name.endswith('_range'):
-      numbers[name] = np.asarray(0.5, dtype)
-  return numbers
-
-
-def _states(of):
-  """States of networks from keys of their own, a lane each."""
-  states = [
-    of.learner.init(key_of(i), _numbers(of, rate))
-    for i, rate in enumerate(_RATES)
-  ]
-  return jax.tree.map(lambda *a: np.stack(a, axis=-1), *states)
-
-
-@functools.lru_cache(maxsize=8)
-def _drawer(fresh):
-  """Compiled once a task, however many learners meet it."""
-  return jax.jit(fresh)
-
-
-def _episodes(of, seed=7):
-  words = np.arange(2 * _LANES[0], dtype=np.uint32).reshape(2, *_LANES) + seed
-  lengths = (of.length - np.array(_SHORTER)).astype(np.int32)
-  return _drawer(of.task.fresh)(Key(*words), lengths)
 
 
 def _key(*words):
@@ -191,7 +100,7 @@ def _state(of):
   """Structure, shapes and dtypes, of one network and of lanes."""
   for dtype, lanes in ((np.float32, (2, 3)), (np.float64, ())):
     init = of.learner.init
-    numbers = structs(_numbers(of, 0.5), lanes, dtype)
+    numbers = structs(numbers_of(of, 0.5), lanes, dtype)
     key = jax.ShapeDtypeStruct(lanes, key_of(0).dtype)
     for _ in lanes:
       init = jax.vmap(init, in_axes=-1, out_axes=-1)
@@ -223,9 +132,9 @@ def _state(of):
 
 
 def _finite(of):
-  state = _states(of)
+  state = states_of(of)
   for _ in range(_ROUNDS):
-    state, judged, _ = of.run(state, _episodes(of))
+    state, judged, _ = of.run(state, episodes_of(of))
     require_finite('the state after updates at rates of 0 to 0.5', state)
     require_finite('a judgement', judged)
 
@@ -235,10 +144,10 @@ def _learns(of):
 
   A rule without a rate may let be what is right already.
   """
-  first = _states(of)
-  state, judged, _ = of.run(first, _episodes(of))
+  first = states_of(of)
+  state, judged, _ = of.run(first, episodes_of(of))
   rated = 'learning_rate' in of.own
-  for i, rate in enumerate(_RATES):
+  for i, rate in enumerate(RATES):
     pairs = zip(
       arrays(lane(first.params, i)), arrays(lane(state.params, i)), strict=True
     )
@@ -253,10 +162,10 @@ def _learns(of):
 
 
 def _mask(of):
-  state = _states(of)
+  state = states_of(of)
   missing = sum(int(np.sum(m == 0)) for m in of.cell.mask)
   for _ in range(_ROUNDS):
-    state, *_ = of.run(state, _episodes(of))
+    state, *_ = of.run(state, episodes_of(of))
   pairs = zip(state.params._fields, state.params, of.cell.mask, strict=True)
   for name, w, exists in pairs:
     if np.any(np.where(exists[..., None] == 0, w, 0)):
@@ -267,9 +176,9 @@ def _mask(of):
 
 
 def _judged_first(of):
-  state = _states(of)
+  state = states_of(of)
   for _ in range(2):
-    after, judged, alone = of.run(state, _episodes(of))
+    after, judged, alone = of.run(state, episodes_of(of))
     require_same(
       'the judgement of update is not that of the outputs before it (judge)',
       judged,
@@ -279,7 +188,7 @@ def _judged_first(of):
 
 
 def _lanes(of):
-  state, episode = _states(of), _episodes(of)
+  state, episode = states_of(of), episodes_of(of)
   after, judged, _ = of.run(state, episode)
   for i in (2,):
     own, verdict = of.alone(lane(state, i), lane(episode, i))
@@ -304,18 +213,18 @@ def _with_nan(a):
 
 
 def _once(of):
-  state = _states(of)
+  state = states_of(of)
   before = len(of.traced)
   for seed in (7, 8):
-    state, *_ = of.run(state, _episodes(of, seed))
+    state, *_ = of.run(state, episodes_of(of, seed))
   if len(of.traced) - before > (before == 0):
     raise Broken('a second call with the same shapes is compiled again')
 
 
 def _compiled(of):
-  state = lane(_states(of), 0)
-  length = np.int32(max(1, of.length - max(_SHORTER)))
-  episode = _drawer(of.task.fresh)(_key(np.uint32(3), np.uint32(4)), length)
+  state = lane(states_of(of), 0)
+  length = np.int32(max(1, of.length - max(SHORTER)))
+  episode = drawer(of.task.fresh)(_key(np.uint32(3), np.uint32(4)), length)
   with jax.disable_jit():
     plain = of.learner.update(state, episode)
   compiled = of.alone(state, episode)
@@ -323,13 +232,13 @@ def _compiled(of):
 
 
 def _purity(of):
-  state, episode = _states(of), _episodes(of)
+  state, episode = states_of(of), episodes_of(of)
   require_pure('update', of.learner.update, state, episode)
   require_pure('judge', of.learner.judge, state.params, episode)
 
 
 def _keys(of):
-  numbers = _numbers(of, 0.5)
+  numbers = numbers_of(of, 0.5)
   one, again, other = (of.learner.init(key_of(k), numbers) for k in (0, 0, 1))
   require_same('init is not pure: called twice with one key', one, again, 0)
   pairs = zip(arrays(one.params), arrays(other.params), strict=True)
@@ -340,11 +249,11 @@ def _keys(of):
 def _exact(of):
   if not of.exact:
     return
-  state, episode = _states(of), _episodes(of)
+  state, episode = states_of(of), episodes_of(of)
   after, *_ = of.run(state, episode)
   steps = of.task.longest(of.length)
   stream = of.task.stream(episode)
-  times = np.broadcast_to(np.arange(steps)[:, None], (steps, *_LANES))
+  times = np.broadcast_to(np.arange(steps)[:, None], (steps, *LANES))
   seen = lambda function: jax.vmap(function)(times)
   inputs, targets = (
     seen(lambda t: dense(stream.input_at(t))),
@@ -364,7 +273,7 @@ def _exact(of):
     return jax.grad(error)(params)
 
   grads = gradient(state.params)
-  rate = np.asarray(_RATES)
+  rate = np.asarray(RATES)
   expected = jax.tree.map(
     lambda w, g, m: w - rate * g * m[..., None],
     state.params,
@@ -379,7 +288,7 @@ def _exact(of):
   )
 
 
-LEARNER_PROMISES: tuple[Promise[_Subject], ...] = (
+LEARNER_PROMISES: tuple[Promise[Subject], ...] = (
   Promise('state', 'see lstm_jax.types.Learner', _state),
   Promise('finite', 'see Learner.update', _finite),
   Promise('learns', 'see Learner.update: the learning rate', _learns),

@@ -252,7 +252,10 @@ def _faded(mean, judgement, seen):
   """The running mean of errors with one more, the last `_MEMORY` or so."""
   pace = 1.0 / jnp.clip(seen, 1, _MEMORY)
   new = jax.tree.map(lambda j: j.astype(pace.dtype), judgement)
-  return jax.tree.map(lambda e, j: e + pace * (j - e), mean, new)
+  # The mean keeps its type, whatever that of the pace is (of a whole number
+  # float64 where JAX has it on).
+  fade = lambda e, j: (e + pace * (j - e)).astype(e.dtype)
+  return jax.tree.map(fade, mean, new)
 
 
 def _all_finite(params, ended):

@@ -6,6 +6,7 @@ setting and seed is the same trial, to the bit where XLA has the same flags.
 
 from collections.abc import Callable, Iterable, Mapping
 
+import jax
 import numpy as np
 from jax.typing import ArrayLike
 
@@ -93,6 +94,8 @@ def train(
     ('test_sequences', test_sequences, 0),
   ):
     _check_integer(name, value, least)
+  if callback is not None and not callable(callback):
+    raise ValueError(f'callback={callback!r} must be a function')
   program = trial_program(
     task, cell, learner, length, optimizer, task_options, cell_options,
     learner_options,
@@ -112,6 +115,10 @@ def train(
 
 def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
   """The seeds, each once."""
+  if isinstance(seeds, np.ndarray | jax.Array) and not isinstance(
+    seeds, jax.core.Tracer
+  ):
+    seeds = np.asarray(seeds)[()]
   if isinstance(seeds, int | np.integer):
     _check_integer('seeds', seeds, 1)
     return tuple(range(int(seeds)))
@@ -162,13 +169,25 @@ def _run(
         error[place[job]] = value
     for outcome in ended:
       error[place[outcome.id]] = outcome.metrics['train_absolute'] or np.nan
-    if callback is not None and callback(_progress(seen, error, outcomes)):
+    if callback is not None and _is_end(
+      callback(_progress(seen, error, outcomes))
+    ):
       outcomes |= _stopped(loop, state, waiting, widths[-1])
     elif waiting and loop.free(state):
       free = loop.free(state)
       state = loop.join(state, waiting[:free], {})
       waiting = waiting[free:]
   return [outcomes[job.id] for job in jobs]
+
+
+def _is_end(answer):
+  """Tells whether what a callback returns ends the training."""
+  if np.ndim(answer):
+    raise ValueError(
+      f'callback returned an array of shape {np.shape(answer)}; must be true '
+      'or false, as .all() or .any() of it'
+    )
+  return bool(answer)
 
 
 def _progress(seen, error, outcomes):

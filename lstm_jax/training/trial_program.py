@@ -15,10 +15,15 @@ from lstm_jax.learners._optimizer import Optimizer, has_own_rate
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.training import lanes, online
 from lstm_jax.training.examples import Dataset
+from lstm_jax.training.made_learner import check_made_for
 from lstm_jax.types import Cell, Learner, Params, Task
 
 # Programs that are kept for the next call with equal arguments.
 _KEPT = 16
+_OUTSIDE = (
+  'train runs trials to their end, call it outside of jax.jit, jax.vmap and '
+  'jax.grad'
+)
 _FAR = 2**20  # a length at which every task that has one is long
 
 
@@ -87,7 +92,9 @@ class TrialProgram:
         raise ValueError('learning_rate is given twice, also in numbers')
       given['learning_rate'] = learning_rate
     known = self.build.numbers
-    for name in given:
+    for name, value in given.items():
+      if isinstance(value, jax.core.Tracer):
+        raise ValueError(f'{name} is traced: {_OUTSIDE}')
       if name not in known:
         raise ValueError(
           f'{name!r} is no number of this cell and learner: '
@@ -101,7 +108,7 @@ class TrialProgram:
     if 'learning_rate' in given:
       rate = given['learning_rate']
       number = np.asarray(np.nan if isinstance(rate, bool) else rate)
-      if number.dtype == object or number.shape or not number > 0:
+      if number.dtype.kind not in 'iuf' or number.shape or not number > 0:
         raise ValueError(f'learning_rate={rate!r} must be a number above 0')
     return dict(check_numbers(given, known))
 
@@ -133,8 +140,15 @@ def trial_program(
       raise ValueError(f'length={length} must be at least 1')
   if optimizer is not None:
     parts = (*parts[:2], _with_optimizer(parts[2], optimizer))
+  if jax.config.jax_disable_jit:
+    raise ValueError(
+      'jax_disable_jit: train compiles its trials, call it without'
+    )
   # What a program belongs to besides.
-  (device,) = jax.device_put(0.0).devices()
+  try:
+    (device,) = jax.device_put(0.0).devices()
+  except jax.errors.ConcretizationTypeError as error:
+    raise ValueError(f'JAX is tracing: {_OUTSIDE}') from error
   dtype = str(jax.dtypes.canonicalize_dtype(float))
   make = _remembered
   try:
@@ -219,6 +233,8 @@ def _remembered(parts, length, dtype, device):
   own_rate = has_own_rate(dict(learner.options).get('optimizer', 'sgd'))
   numbers = _rule_numbers(learner, own_rate) | dict(of_cell.numbers)
   numbers, needed, params = _drawn(of_learner, numbers)
+  if isinstance(learner.value, Learner):
+    check_made_for(of_learner, of_cell, of_task, of_length, numbers)
   weights = sum(int(np.sum(mask)) for mask in jax.tree.leaves(of_cell.mask))
   carry = jax.eval_shape(lambda: of_cell.initial_carry((), np.float32))
   build = lanes.Build(

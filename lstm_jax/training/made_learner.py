@@ -1,0 +1,95 @@
+"""Learners that come made already: whether they are of this cell and task.
+
+A `Learner` is functions and does not say what it was made for; one of another
+cell would train that cell, and one for shorter sequences would see no error.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax.learners._descend import judge_forward
+from lstm_jax.ops import prng
+from lstm_jax.types import Cell, Key, Learner, Task
+
+_ADVICE = 'give its factory, or make it for them'
+_SLOW = 1e-12  # a rate at which a rule that learns within a sequence stands
+
+
+def check_made_for(
+  learner: Learner,
+  cell: Cell,
+  task: Task,
+  length: int,
+  numbers: dict[str, np.ndarray],
+) -> None:
+  """Refuses a learner whose network or judgement is of something else.
+
+  Args:
+    learner: the learner, made already.
+    cell, task, length: what it should have been made for.
+    numbers: name -> default of what its `init` reads; nan: no default.
+
+  Raises:
+    ValueError: another network, another task, a length that it cannot see.
+  """
+  key = jax.random.key(0, impl='threefry2x32')
+  drawn = {
+    name: np.full_like(value, _SLOW) if name == 'learning_rate' else value
+    for name, value in numbers.items()
+  }
+  state = learner.init(key, drawn)
+  own, wanted = (_shapes(tree) for tree in (state.params, cell.mask))
+  if own != wanted:
+    raise ValueError(
+      f'learner was made for another cell: its network has {own}, that of '
+      f'this cell {wanted}; {_ADVICE}'
+    )
+
+  @jax.jit
+  def judgements(state, key, t):
+    data = task.prepare(key, t)
+    episode = task.draw(key, t, data)
+    _, learned = learner.update(state, episode)
+    judged = learner.judge(state.params, episode)
+    return judge_forward(cell, task, state.params, episode), judged, learned
+
+  words = Key(*map(jnp.asarray, prng.key_of(0)))
+  try:
+    direct, judged, learned = judgements(state, words, jnp.int32(length))
+  except (AttributeError, TypeError, ValueError) as error:
+    why = str(error).partition('\n')[0]
+    raise ValueError(
+      'learner was made for another cell or task, it fails on a sequence of '
+      f'this one: {type(error).__name__}: {why}; {_ADVICE}'
+    ) from error
+  if not _same(direct, judged):
+    raise ValueError(
+      'learner was made for another cell or task: it judges a sequence of this '
+      f'one otherwise than they do; {_ADVICE}'
+    )
+  if not _same(direct, learned):
+    raise ValueError(
+      f'learner was made for another length: of a sequence of length={length} '
+      f'it learns from another error than there is; {_ADVICE}'
+    )
+
+
+def _shapes(tree):
+  """The shapes of a network by their names, in words."""
+  leaves, _ = jax.tree.flatten_with_path(tree)
+  return ', '.join(
+    f'{jax.tree_util.keystr(path).lstrip(".")} {np.shape(leaf)}'
+    for path, leaf in leaves
+  )
+
+
+def _same(one, other):
+  """Tells whether two judgements are one, but for rounding."""
+  return all(
+    np.allclose(a, b, rtol=1e-3, atol=1e-5, equal_nan=True)
+    for a, b in (
+      (one.absolute, other.absolute),
+      (one.squared, other.squared),
+    )
+  )

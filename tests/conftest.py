@@ -52,14 +52,15 @@ MORE = {
   'test_it_teaches_what_the_array_teaches': 4,
   'test_it_goes_on_to_the_same_bits': 1,
   'test_refusals': 99,
+  'test_one_of_something_else_is_refused': 3,
   'test_streaming_is_batched_is_autodiff_with_the_cut': 5,
 }
 COMPILING = (
   'backflow', 'bench', 'bptt', 'cascade', 'cells', 'chunker', 'compiled_rule',
   'credit', 'draw', 'elman', 'evaluation', 'every_step', 'figures',
   'first_symbol', 'growth', 'guess', 'kf', 'lane_widths', 'layer',
-  'kept_networks', 'learner_catalog', 'learners', 'learning_curve', 'memory',
-  'minibatch', 'multiplication', 'task_catalog',
+  'kept_networks', 'learner_catalog', 'learners', 'learning_curve',
+  'made_learner', 'memory', 'minibatch', 'multiplication', 'task_catalog',
   'native', 'nets', 'new_cells', 'one_hot', 'one_step', 'optimizers',
   'other_layers',
   'quickprop',

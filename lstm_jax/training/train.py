@@ -14,7 +14,11 @@ from lstm_jax.learners._optimizer import Optimizer
 from lstm_jax.training import lanes
 from lstm_jax.training.loop import Job, Loop, Outcome, restored
 from lstm_jax.training.train_result import Progress, TrainResult, result_of
-from lstm_jax.training.trial_program import TrialProgram, trial_program
+from lstm_jax.training.trial_program import (
+  TrialProgram,
+  refuse_traced,
+  trial_program,
+)
 from lstm_jax.types import Cell, Learner, Task
 
 _MAX_SEED = 2**31 - 1
@@ -115,9 +119,8 @@ def train(
 
 def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
   """The seeds, each once."""
-  if isinstance(seeds, np.ndarray | jax.Array) and not isinstance(
-    seeds, jax.core.Tracer
-  ):
+  refuse_traced('seeds', seeds)
+  if isinstance(seeds, np.ndarray | jax.Array):
     seeds = np.asarray(seeds)[()]
   if isinstance(seeds, int | np.integer):
     _check_integer('seeds', seeds, 1)
@@ -136,6 +139,7 @@ def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
 
 def _check_integer(name, value, least):
   """Raises ValueError unless a value is an integer that is large enough."""
+  refuse_traced(name, value)
   if isinstance(value, bool) or not isinstance(value, int | np.integer):
     raise ValueError(f'{name}={value!r} must be an integer')
   if not least <= value <= _MAX_SEED:

@@ -93,8 +93,7 @@ class TrialProgram:
       given['learning_rate'] = learning_rate
     known = self.build.numbers
     for name, value in given.items():
-      if isinstance(value, jax.core.Tracer):
-        raise ValueError(f'{name} is traced: {_OUTSIDE}')
+      refuse_traced(name, value)
       if name not in known:
         raise ValueError(
           f'{name!r} is no number of this cell and learner: '
@@ -134,6 +133,7 @@ def trial_program(
     _wanted('learner', learner, learner_options),
   )
   if length is not None:
+    refuse_traced('length', length)
     if isinstance(length, bool) or not isinstance(length, int | np.integer):
       raise ValueError(f'length={length!r} must be an integer')
     if length < 1:
@@ -156,6 +156,12 @@ def trial_program(
   except TypeError:
     make = _remembered.__wrapped__
   return make(parts, length, dtype, device)
+
+
+def refuse_traced(name: str, value: object) -> None:
+  """Raises ValueError, which names a value, where JAX traces it."""
+  if isinstance(value, jax.core.Tracer):
+    raise ValueError(f'{name} is traced: {_OUTSIDE}')
 
 
 def _wanted(

@@ -239,6 +239,12 @@ ADDING = lj.adding(**EASY)
     ({'seeds': [1, 1]}, r'seeds=\[1, 1\] must be at least one, each once'),
     ({'seeds': [-1]}, 'seeds=-1 must be from 0'),
     ({'seeds': 1.5}, 'seeds=1.5 must be a count'),
+    ({'seeds': jnp.float32(2.0)}, 'seeds=.*2.0.* must be a count'),
+    ({'seeds': np.array([[0, 1]])}, r'seeds=array\(\[0, 1\]\) must be an int'),
+    ({'callback': 7}, 'callback=7 must be a function'),
+    ({'learning_rate': 'fast'}, "learning_rate='fast' must be a number"),
+    ({'learning_rate': 1j}, 'learning_rate=1j must be a number above 0'),
+    ({'learning_rate': np.array([True])}, 'must be a number above 0'),
     ({'max_sequences': 0}, 'max_sequences=0 must be from 1'),
     ({'callback_every': True}, 'callback_every=True must be an integer'),
     ({'learning_rate': 0}, 'learning_rate=0 must be a number above 0'),
@@ -266,6 +272,50 @@ def test_refusals(changes, said):
   how = {'task': ADDING, 'cell': lj.srn, 'learner': lj.bptt, **HOW, **changes}
   with pytest.raises(ValueError, match=said):
     lj.train(**how)
+
+
+@pytest.mark.parametrize(
+  'seeds', [np.int64(3), np.array(3), np.arange(3), jnp.arange(3), range(3)]
+)
+def test_seeds_are_arrays_too(result, seeds):
+  same(easy(seeds=seeds), result)
+
+
+ONE_STEP = dict(max_sequences=2, test_sequences=0, seeds=1)
+
+
+def test_it_is_called_outside_of_what_jax_traces():
+  def trains(rate):
+    return jnp.asarray(easy(learning_rate=rate, **ONE_STEP).sequences)
+
+  closes_over_it = lambda x: x + trains(0.2)
+  with pytest.raises(ValueError, match='JAX is tracing.* outside of jax.jit'):
+    jax.jit(closes_over_it)(1)
+  for traced in (jax.jit(trains), jax.grad(trains)):
+    with pytest.raises(ValueError, match='outside of jax.jit, jax.vmap and'):
+      traced(0.2)
+  with pytest.raises(ValueError, match='learning_rate is traced: .*jax.vmap'):
+    jax.vmap(trains)(jnp.ones(2))
+  with pytest.raises(ValueError, match='seeds is traced'):
+    jax.vmap(lambda seed: easy(seeds=[seed]).sequences)(jnp.arange(2))
+  with pytest.raises(ValueError, match='jax_disable_jit: train compiles its'):
+    with jax.disable_jit():
+      trains(0.2)
+
+
+def test_what_a_callback_returns_is_one_answer(result):
+  with pytest.raises(
+    ValueError, match=r'an array of shape \(3,\); must be true'
+  ):
+    easy(callback=lambda progress: progress.seen > 1)
+  same(easy(callback=lambda progress: np.bool_(False)), result)
+
+
+def test_it_trains_in_float64(result):
+  with jax.enable_x64(True):
+    wide = easy()
+  np.testing.assert_array_equal(wide.sequences, result.sequences)
+  assert wide.status == result.status
 
 
 def test_a_number_of_another_type_is_not_taken_for_what_is_remembered():

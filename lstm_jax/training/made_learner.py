@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.learners._descend import judge_forward
+from lstm_jax.learners._judge import judge_forward
 from lstm_jax.ops import prng
 from lstm_jax.ops.initial import initial_params
 from lstm_jax.types import Cell, Key, Learner, Task
@@ -49,7 +49,7 @@ def check_made_for(
       f'this cell {wanted}; {_ADVICE}'
     )
   # Its own weights need not be finite: a number may have no default.
-  state = state._replace(params=initial_params(cell, key, cell.numbers))
+  state = _with_params(state, initial_params(cell, key, cell.numbers))
 
   @jax.jit
   def judgements(state, key, t):
@@ -79,6 +79,10 @@ def check_made_for(
       f'learner was made for another length: of a sequence of length={length} '
       f'it learns from another error than there is; {_ADVICE}'
     )
+
+
+def _with_params(state, params):
+  return state._replace(params=params)
 
 
 def _shapes(tree):

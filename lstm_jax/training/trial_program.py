@@ -24,6 +24,7 @@ _OUTSIDE = (
   'train runs trials to their end, call it outside of jax.jit, jax.vmap and '
   'jax.grad'
 )
+_DISABLED = 'jax_disable_jit'
 _FAR = 2**20  # a length at which every task that has one is long
 
 
@@ -140,10 +141,8 @@ def trial_program(
       raise ValueError(f'length={length} must be at least 1')
   if optimizer is not None:
     parts = (*parts[:2], _with_optimizer(parts[2], optimizer))
-  if jax.config.jax_disable_jit:
-    raise ValueError(
-      'jax_disable_jit: train compiles its trials, call it without'
-    )
+  if getattr(jax.config, _DISABLED):
+    raise ValueError(f'{_DISABLED}: train compiles its trials, call it without')
   # What a program belongs to besides.
   try:
     (device,) = jax.device_put(0.0).devices()

@@ -5,17 +5,15 @@ import functools
 import importlib.util
 import os
 import socket
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from absl import flags
 
 from lstm_jax.extras import EXTRAS
 from lstm_jax.lab.plan import parsers, values
-from lstm_jax.lab.run import command, mains
+from lstm_jax.lab.run import command, mains, page_process
 from lstm_jax.lab.store import faults
 
 _HELP = """\
@@ -39,11 +37,6 @@ Needs pip install 'lstm_jax[serve]'.
 
 """
 _HOST, _PORT = '127.0.0.1', 8050
-# Given to a process whose standard input is a pipe of who started it: it ends
-# with that one.
-_CHILD = 'until_stdin_ends'
-CHILD = f'--{_CHILD}'
-_START = 'from lstm_jax.lab import console; console.run()'
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +52,11 @@ def define() -> flags.FlagValues:
   parsers.define(
     defined, 'host', 'string', parsers.text, 'who may connect', _HOST
   )
-  parsers.switch(defined, _CHILD, 'end where the standard input does')
+  parsers.switch(
+    defined,
+    page_process.UNTIL_STDIN_ENDS,
+    'end where the standard input does',
+  )
   parsers.switch(defined, 'help', 'print this')
   return defined
 
@@ -72,7 +69,7 @@ def _read(defined, words):
     paths.setdefault(os.path.realpath(path), path)
   if not paths:
     raise values.Refused('no folder: give one run folder or more, or --help')
-  names = ('host', 'port', _CHILD)
+  names = ('host', 'port', page_process.UNTIL_STDIN_ENDS)
   return [*paths.values()], *(defined[name].value for name in names)
 
 
@@ -133,33 +130,6 @@ def check_packages() -> None:
       raise values.Refused(
         f"--serve needs {package}: pip install 'lstm_jax[{extra}]'"
       )
-
-
-@contextlib.contextmanager
-def beside(folder: Path) -> Iterator[None]:
-  """A page of a run folder, in a process of its own, while the context lasts.
-
-  Neither process can hold up the other, and the page's ends when this one does,
-  however that ends. On a terminal it stays after a run that has ended by
-  itself, until Ctrl-C.
-
-  Args:
-    folder: the run folder, which may not be there yet.
-  """
-  process = subprocess.Popen(
-    [sys.executable, '-c', _START, 'serve', str(folder), CHILD],
-    stdin=subprocess.PIPE,
-    start_new_session=True,  # Ctrl-C is the run's
-  )
-  try:
-    yield
-    if sys.stdin is not None and sys.stdin.isatty() and process.poll() is None:
-      mains.tell('The page stays until Ctrl-C.')
-      with contextlib.suppress(KeyboardInterrupt):
-        process.wait()
-  finally:
-    process.terminate()
-    process.communicate()
 
 
 def _end_with_stdin():

@@ -4,7 +4,6 @@ Nothing here imports JAX before the plan is made: a wrong flag is answered in a
 fraction of a second.
 """
 
-import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from lstm_jax.lab.plan import (
   text_columns,
   usage,
 )
-from lstm_jax.lab.run import command, signals
+from lstm_jax.lab.run import command, page_process, signals
 
 # Not a plan of trials to be counted: a measurement with a command of its own.
 _VANISHING = '--grid=vanishing'
@@ -57,11 +56,10 @@ def _act(asked):
   from lstm_jax.lab.run import engine
 
   how = request.run
-  page = contextlib.nullcontext()
-  if how.serve:
-    page = serve.beside(Path(how.out or sweep_plan.out))
-  with page:
+  if not how.serve:
     return engine.run(sweep_plan, how, signals.current())
+  with page_process.beside(Path(how.out or sweep_plan.out)) as legacy:
+    return engine.run(sweep_plan, how, signals.current(), legacy)
 
 
 _COMMAND = command.Command('sweep', flags.define, usage.text, _read, _act)

@@ -52,20 +52,26 @@ _ABORTED = (
 )
 
 
-def run(plan: Plan, how: Run, stop: signals.Stop) -> int:
+def run(
+  plan: Plan,
+  how: Run,
+  stop: signals.Stop,
+  legacy: parts.Legacy = parts.NOTHING,
+) -> int:
   """Runs what is left of a plan and prints its table.
 
   Args:
     plan: a `plan.Plan`.
     how: a `flags.Run`.
-    stop: a `stopping.Stop`, which holds once a signal has come.
+    stop: a `signals.Stop`, which holds once a signal has come.
+    legacy: what the next part of the plan is left, if it runs in parts.
 
   Returns:
     The exit code, see `faults.Exit`. A setting that its cell, task or learner
     refuses is named before anything is written.
   """
   try:
-    return complete(plan, how, stop, ending.show)
+    return complete(plan, how, stop, ending.show, legacy)
   except faults.StoreError as error:
     # A line for each setting that is refused.
     mains.say('sweep', *str(error).split('\n'))
@@ -83,13 +89,18 @@ def run(plan: Plan, how: Run, stop: signals.Stop) -> int:
 
 
 def complete(
-  plan: Plan, how: Run, stop: signals.Stop, end: Callable[[Folder], Ending]
+  plan: Plan,
+  how: Run,
+  stop: signals.Stop,
+  end: Callable[[Folder], Ending],
+  legacy: parts.Legacy = parts.NOTHING,
 ) -> Ending | int:
   """Runs what is left of a plan.
 
   Args:
     plan, how, stop: as of `run`.
     end: called with the open folder when all has ended.
+    legacy: as of `run`.
 
   Returns:
     What `end` returns; where `how` asks to verify the folder, an exit code.
@@ -109,7 +120,7 @@ def complete(
       return verifying.verify(path, how, trials, stored, now)
     finished = remaining.finished(path, how, trials, stored)
     if finished is None:
-      return end(_run(plan, how, stop, path, trials, stored))
+      return end(_run(plan, how, stop, path, trials, stored, legacy))
     mains.tell(f'Nothing left to do in {path}.')
     remaining.tidy(finished)
     return end(finished)
@@ -125,7 +136,7 @@ def complete(
     ) from error
 
 
-def _run(plan, how, stop, path, trials, stored):
+def _run(plan, how, stop, path, trials, stored, legacy):
   part = parts.next_part(plan.trials, how.xla_profile, mains.is_process())
   if part.ended:
     how = how._replace(retry_failed=False)  # which an earlier part has done
@@ -202,7 +213,7 @@ def _run(plan, how, stop, path, trials, stored):
   mine = {name for unit in _units(prepared, how) for name in unit}
   left = [trials[name] for name in mine if name not in records]
   if part.all_profiles and not parts.is_last(part, left):
-    parts.execute_anew(part, environ)
+    parts.execute_anew(part, environ, legacy)
   return opened
 
 

@@ -22,6 +22,21 @@ _ENDED = 'LSTM_JAX_ENDED_PARTS'
 _ORDER = ('auto', 'none')
 
 
+class Legacy(NamedTuple):
+  """Things that a process leaves to the part that it becomes.
+
+  Attributes:
+    environ: name -> words, in the environment of that part.
+    descriptors: open files that stay open.
+  """
+
+  environ: Mapping[str, str] = {}
+  descriptors: tuple[int, ...] = ()
+
+
+NOTHING = Legacy()
+
+
 class Part(NamedTuple):
   """The part of a plan that this process runs.
 
@@ -75,14 +90,20 @@ def is_last(part: Part, left: Iterable[Setting]) -> bool:
   return all(learner_of(setting).xla_profile in gone for setting in left)
 
 
-def execute_anew(part: Part, environ: Mapping[str, str]) -> NoReturn:
+def execute_anew(
+  part: Part, environ: Mapping[str, str], legacy: Legacy
+) -> NoReturn:
   """Executes this process's command anew, for the next part.
 
   Args:
     part: the part that has ended.
     environ: the environment as the command was started with.
+    legacy: what the next part is left.
   """
   for stream in (sys.stdout, sys.stderr):
     stream.flush()
   ended = ','.join((*part.ended, *part.profiles))
-  os.execve(sys.executable, list(sys.orig_argv), {**environ, _ENDED: ended})
+  for descriptor in legacy.descriptors:
+    os.set_inheritable(descriptor, True)
+  environ = {**environ, **legacy.environ, _ENDED: ended}
+  os.execve(sys.executable, list(sys.orig_argv), environ)

@@ -87,6 +87,22 @@ def test_a_plan_in_one_part(trials, which, wanted, is_process, profile):
   assert parts.is_last(part, trials[which])
 
 
+def test_a_part_leaves_to_the_next_what_is_to_go_on(monkeypatch):
+  calls = []
+  monkeypatch.setattr(os, 'execve', lambda *words: calls.append(words))
+  reader, writer = os.pipe()
+  try:
+    part = parts.Part('auto', ('auto',), ('auto', 'none'))
+    legacy = parts.Legacy({'LSTM_JAX_PAGE': f'1,{writer}'}, (writer,))
+    parts.execute_anew(part, {'HOME': '/'}, legacy)
+    [(_, _, environ)] = calls
+    assert environ == {'HOME': '/', parts._ENDED: 'auto', **legacy.environ}
+    assert os.get_inheritable(writer) and not os.get_inheritable(reader)
+  finally:
+    os.close(reader)
+    os.close(writer)
+
+
 def columns(folder):
   """Trial -> the columns of its results that do not tell the time."""
   with open(folder / 'results.csv', newline='') as file:

@@ -6,6 +6,8 @@ used, and where there is none these tests fail and say what to install.
 
 import contextlib
 import json
+import os
+import pty
 import re
 import shutil
 import signal
@@ -20,7 +22,8 @@ from lstm_jax.lab.report import trace
 from lstm_jax.lab.serve.watching import Watch
 from lstm_jax.lab.store import trial_records
 from lstm_jax.lab.store.folder import open_folder
-from tests.children import await_that, start
+from tests.children import await_that, ended, start
+from tests.lab.run.test_plan_parts import GRID
 
 pytestmark = pytest.mark.slow
 
@@ -300,3 +303,36 @@ def test_a_sweep_has_its_page_beside_it(killed, tmp_path):
         return
     sweep.poll()
   pytest.fail('the page outlives its run')
+
+
+def test_the_page_of_a_mixed_plan_stays_at_one_address(browser, tmp_path):
+  grid = tmp_path / 'mixed.toml'
+  grid.write_text(GRID)
+  words = (f'--grid={grid}', f'--out={tmp_path / "run"}', '--progress=none')
+  terminal, stdin = pty.openpty()  # on which the page stays after the run
+  sweep = start('-m', 'experiments.sweep', *words, '--serve', stdin=stdin)
+  try:
+    lines = iter(sweep.stdout)
+    address = next(one for one in lines if 'The page:' in one).split()[-1]
+    # Opened before the first part has trained anything, and never again.
+    with opened(browser, address) as page:
+      rest = []
+      for line in lines:
+        rest.append(line)
+        if 'stays until Ctrl-C' in line:
+          break
+      page.get_by_text('4 of 4 trials ended').wait_for()
+      rows = [cells[0] for cells in table(page, '#rows')]
+    sweep.send_signal(signal.SIGINT)
+    rest += ended(sweep, 130).stdout.splitlines()
+    assert rows == ['task', 'data']
+    assert not [line for line in rest if 'The page:' in line]
+    flags = json.loads((tmp_path / 'run' / 'plan.json').read_text())['content'][
+      'provenance'
+    ]['xla_flags']
+    assert flags.keys() == {'auto', 'none'}  # it was in two parts
+  finally:
+    sweep.kill()
+    sweep.communicate()
+    os.close(terminal)
+    os.close(stdin)

@@ -10,6 +10,8 @@ import csv
 import statistics
 from pathlib import Path
 
+from svg import drawing, line, mark, text
+
 DOCS = Path(__file__).parent.parent
 TASKS = {
   'adding': 'The adding problem',
@@ -43,12 +45,6 @@ LEFT, PANEL, GAP = 76, 330, 54
 TOP, BOTTOM = 118, 330  # of the axis of sequences
 BAND = 66  # y of what was not solved
 MOST = 20_000  # sequences at TOP
-STYLE = """
-  .paper { fill: #fff } .band { fill: #f0f2f4 }
-  text { fill: #16202a } .grey { fill: #56616c }
-  line { stroke: #8a94a0 } .grid { stroke: #e3e7ea }
-  .title { font-weight: 700; font-size: 18px }
-"""
 
 
 def main():
@@ -65,12 +61,6 @@ def kept_rows():
 def picture(rows):
   """The SVG of the trials of a quick start, `results.csv` row by row."""
   parts = [
-    f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-    'role="img" aria-labelledby="what" font-size="15" font-family="system-ui, '
-    "'Segoe UI', 'DejaVu Sans', sans-serif\">",
-    f'<title id="what">{summary(rows)}</title>',
-    f'<style>{STYLE}</style>',
-    f'<rect class="paper" width="{WIDTH}" height="{HEIGHT}" rx="12"/>',
     text(16, BAND - 2, 'not', 'grey'),
     text(16, BAND + 16, 'solved', 'grey'),
     text(16, TOP - 14, 'training sequences until solved', 'grey'),
@@ -81,7 +71,7 @@ def picture(rows):
   for at, (name, colour, shape) in enumerate(KINDS.values()):
     x, y = LEFT + (at % 2) * (PANEL + GAP), HEIGHT - 54 + 28 * (at // 2)
     parts += [mark(shape, x, y - 5, colour), text(x + 16, y, name)]
-  return '\n'.join([*parts, '</svg>', ''])
+  return drawing(WIDTH, HEIGHT, summary(rows), parts)
 
 
 def panel(rows, left, title):
@@ -140,36 +130,6 @@ def summary(rows):
 def height(count):
   """The y of a number of training sequences."""
   return BOTTOM - (BOTTOM - TOP) * count / MOST
-
-
-def mark(shape, x, y, colour):
-  """A mark of a shape of its own, so that colour is not needed."""
-  fill = f'fill="{colour}" fill-opacity="0.75"'
-  if shape == 'circle':
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" {fill}/>'
-  if shape == 'square':
-    return (
-      f'<rect x="{x - 4.5:.1f}" y="{y - 4.5:.1f}" width="9" height="9" {fill}/>'
-    )
-  if shape == 'triangle':
-    return f'<path d="M{x - 5.5:.1f} {y + 5:.1f} h11 l-5.5 -10 z" {fill}/>'
-  return (
-    f'<path d="M{x - 4.5:.1f} {y - 4.5:.1f} l9 9 m0 -9 l-9 9" '
-    f'stroke="{colour}" stroke-width="2"/>'
-  )
-
-
-def line(x1, y1, x2, y2):
-  """A line of the grid."""
-  return f'<line class="grid" x1="{x1}" y1="{y1:.1f}" x2="{x2}" y2="{y2:.1f}"/>'
-
-
-def text(x, y, words, style='', anchor='start'):
-  """A line of text."""
-  return (
-    f'<text x="{x:.1f}" y="{y:.1f}" class="{style}" '
-    f'text-anchor="{anchor}">{words}</text>'
-  )
 
 
 if __name__ == '__main__':

@@ -394,6 +394,7 @@ class Task(NamedTuple):
     stop_rule: when a trial is solved, and when it is futile.
     prepare: `(key, length [*]) -> data`, what a trial draws once and keeps, as
       a training set; a pytree of `[..., *]`.
+    next_symbol: True where the target of every step is the input of the next.
   """
 
   num_inputs: int
@@ -408,6 +409,7 @@ class Task(NamedTuple):
   correct: Callable[[Episode, Array, Array], Array]
   stop_rule: StopRule
   prepare: Callable[[KeyData, Array], object] = lambda key, length: ()
+  next_symbol: bool = False
 
 
 class LearnerState(Protocol):

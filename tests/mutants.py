@@ -316,10 +316,16 @@ MUTANTS = (
     ('learning_curve',),
   ),
   Mutant(
-    'refuses_any_one_of_two', 'ops/checked.py',
-    'if condition.keys() <= options.keys() and all(',
-    'if condition.keys() <= options.keys() and any(',
-    ('checked',),
+    'refuses_any_one_of_two', 'ops/conditions.py',
+    'return condition.keys() <= options.keys() and all(',
+    'return condition.keys() <= options.keys() and any(',
+    ('checked', 'conditions'),
+  ),
+  Mutant(
+    'a_need_is_there_whatever_the_options', 'ops/conditions.py',
+    'if holds(when, options) and not has(part):',
+    'if not when and not has(part):',
+    ('conditions',),
   ),
   Mutant(
     'networks_of_every_trial_are_kept', 'lab/run/recorder.py',

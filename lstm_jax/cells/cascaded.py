@@ -16,7 +16,7 @@ from lstm_jax.ops import activations
 from lstm_jax.ops.arrays import spread
 from lstm_jax.types import Array, Cell, Equations
 
-PROVIDES = ('cascade', 'readout')
+PROVIDES = ('cascade', 'inputs_to_outputs', 'readout')
 # Traced numbers and their defaults.
 NUMBERS = {'init_range': 1.0}
 

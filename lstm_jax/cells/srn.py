@@ -13,7 +13,7 @@ from lstm_jax.cells import _build
 from lstm_jax.ops import activations
 from lstm_jax.types import Array, Cell, Connection, Equations
 
-PROVIDES = ('readout',)
+PROVIDES = {'inputs_to_outputs': {'outputs_see_inputs': True}, 'readout': {}}
 
 # Traced numbers and their defaults.
 NUMBERS = {'init_range': 0.1}

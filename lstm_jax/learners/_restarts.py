@@ -16,6 +16,11 @@ from lstm_jax.ops.arrays import select
 from lstm_jax.types import Array, Learner, LearnerState, Params, Task
 
 Restart: TypeAlias = Literal['never', 'without_progress']
+# What a learner that restarts needs of its task, and when.
+LAST_STEP_ALONE = (
+  'restart=without_progress is for tasks whose last step alone is scored',
+  {'restart': 'without_progress'},
+)
 
 
 class Restarting(NamedTuple):
@@ -63,23 +68,16 @@ def restarting(
 
   Args:
     learner: any.
-    task: the task, for its targets.
+    task: the task, for its targets; one that scores its last step alone.
     restart: 'never' (the learner as it is) or 'without_progress'.
     sequences: length of a period.
     ratio: of the targets' variance.
 
   Returns:
     The learner; its state is a `Restarting`.
-
-  Raises:
-    ValueError: a task that scores other steps than the last one.
   """
   if restart == 'never':
     return learner
-  if not task.error_at_end:
-    raise ValueError(
-      'restart=without_progress: needs a task that scores its last step alone'
-    )
 
   def init(key, numbers):
     inner = learner.init(key, numbers)

@@ -10,13 +10,14 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend, _judge, _steps
 from lstm_jax.learners._optimizer import Optimizer
-from lstm_jax.learners._restarts import Restart, restarting
+from lstm_jax.learners._restarts import LAST_STEP_ALONE, Restart, restarting
 from lstm_jax.ops.arrays import differentiable
 from lstm_jax.ops.checked import Count, Positive, checked
 from lstm_jax.ops.unroll import unroll
 from lstm_jax.types import Cell, Episode, Judgement, Learner, Params, Task
 
 NUMBERS = {'learning_rate': 0.1}
+TASK_NEEDS = {'error_at_end': LAST_STEP_ALONE}
 PROVIDES = {
   'exact_gradient': {'window': None, 'optimizer': 'sgd', 'restart': 'never'}
 }

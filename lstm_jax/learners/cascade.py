@@ -52,7 +52,8 @@ from lstm_jax.ops.prng import Key
 from lstm_jax.types import Cell, Learner, Task
 
 NEEDS = {
-  'cascade': 'units join a network one by one, each reads those before it'
+  'cascade': 'units join a network one by one, each reads those before it, '
+  'and those of this cell do not'
 }
 NUMBERS = {'learning_rate': 1.0}
 
@@ -123,9 +124,6 @@ def cascade(
     >>> sorted(learner._fields)
     ['extra_weights', 'init', 'judge', 'update']
   """
-  fields = {*getattr(cell.mask, '_fields', ())}
-  if not {'w_x', 'w_h', 'w_s', 'b', 'w_out', 'w_out_x', 'b_out'} <= fields:
-    raise ValueError(f'cascade: {NEEDS["cascade"]}; those of this cell do not')
   how = phases.Settings(
     candidates, patience, output_change, candidate_change, most_epochs,
     candidate_rate, mu, decay,

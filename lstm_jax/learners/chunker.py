@@ -116,10 +116,6 @@ def chunker(
     >>> sorted(learner._fields)
     ['extra_weights', 'init', 'judge', 'update']
   """
-  if cell.equations is None or not cell.equations.readout:
-    raise ValueError(f'chunker: {NEEDS["readout"]}')
-  if task.num_inputs != task.num_outputs or task.error_at_end:
-    raise ValueError(f'chunker: {TASK_NEEDS["next_symbol"]}')
   above = cell
   if upper_outputs == 'see_hidden':
     above = net_step.without_direct_links(cell)

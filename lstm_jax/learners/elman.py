@@ -11,12 +11,13 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend, _judge, _steps
 from lstm_jax.learners._optimizer import Optimizer
-from lstm_jax.learners._restarts import Restart, restarting
+from lstm_jax.learners._restarts import LAST_STEP_ALONE, Restart, restarting
 from lstm_jax.ops.arrays import cast, select
 from lstm_jax.ops.checked import Count, Positive, checked
 from lstm_jax.types import Cell, Learner, Task
 
 NUMBERS = {'learning_rate': 0.1}
+TASK_NEEDS = {'error_at_end': LAST_STEP_ALONE}
 
 
 @checked

@@ -83,9 +83,7 @@ def rtrl(
     ['extra_weights', 'init', 'judge', 'update']
   """
   fields: tuple[str, ...] = ()
-  if cut == 'activations':
-    if cell.internal is None:
-      raise ValueError(f'rtrl: {NEEDS["internal_state"][0]}')
+  if cut == 'activations' and cell.internal is not None:  # see NEEDS
     names = cell.initial_carry()._fields
     fields = tuple(name for name in names if name != cell.internal.field)
   past = influence_matrix.past(cell, fields)

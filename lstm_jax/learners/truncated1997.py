@@ -23,7 +23,7 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _descend, _judge, _steps
 from lstm_jax.learners._optimizer import Optimizer
-from lstm_jax.learners._restarts import Restart, restarting
+from lstm_jax.learners._restarts import LAST_STEP_ALONE, Restart, restarting
 from lstm_jax.learners._truncated import carousel, compiled, growth
 from lstm_jax.learners._truncated.traces import (
   streaming_gradient,
@@ -55,10 +55,13 @@ NEEDS = {
   ),
 }
 TASK_NEEDS = {
-  'error_at_end': (
-    'form=native is compiled code for tasks whose last step alone is scored',
-    {'form': 'native'},
-  ),
+  'error_at_end': [
+    (
+      'form=native is compiled code for tasks whose last step alone is scored',
+      {'form': 'native'},
+    ),
+    LAST_STEP_ALONE,
+  ],
 }
 NUMBERS = {'learning_rate': 0.1}
 # What else is compiled into a program, and under which options.
@@ -134,16 +137,10 @@ def truncated1997(
     >>> sorted(learner._fields)
     ['extra_weights', 'init', 'judge', 'update']
   """
-  if cell.internal is None:
-    raise ValueError(f'truncated1997: {NEEDS["internal_state"]}')
   gradient: Callable[[Params, Episode], tuple[Params, Judgement]]
   if form == 'streaming':
     gradient = functools.partial(streaming_gradient, cell, task)
   elif form == 'native':
-    if cell.internal.compiled is None:
-      raise ValueError(f'truncated1997: {NEEDS["compiled_rule"][0]}')
-    if not task.error_at_end:
-      raise ValueError(f'truncated1997: {TASK_NEEDS["error_at_end"][0]}')
     if reason := compiled.refusal(task):
       raise ValueError(f'truncated1997: form=native: {reason}')
     gradient = functools.partial(compiled.compiled_gradient, cell, task)

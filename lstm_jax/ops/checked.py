@@ -1,4 +1,4 @@
-"""Checks what a factory takes, by its annotations and its `REFUSES`."""
+"""Checks what a factory takes: by annotations, by literals of its module."""
 
 import functools
 import inspect
@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Annotated, Literal, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
+
+from lstm_jax.ops import conditions, parts
 
 _Inputs = ParamSpec('_Inputs')
 _Made = TypeVar('_Made')
@@ -35,9 +37,10 @@ def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
   well where `| None` says so, or something of a class that is named beside it.
   One that is annotated as `Count`, `Whole`, `Amount` or `Positive` is no
   smaller than that. Other annotations are not looked at. Where the module of
-  the factory has a `REFUSES`, `((conditions, reason), ...)`, its options are
+  the factory has a `REFUSES`, `((condition, reason), ...)`, its options are
   not all as one of the conditions says; `...` there stands for any value but
-  None.
+  None. Where it has `NEEDS` or `TASK_NEEDS`, its `cell` and its `task` have the
+  parts that these name, see `ops.conditions` and `ops.parts`.
 
   Args:
     factory: a function. Annotations that are strings are read as Python.
@@ -45,7 +48,7 @@ def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
   Returns:
     The factory. It raises ValueError for a value that is not allowed, with the
     parameter, the value and the choices, and for options that do not go
-    together, with the reason.
+    together and parts that are missing, with the reason.
 
   Example:
     >>> @checked
@@ -69,6 +72,13 @@ def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
   defaults = {name: p.default for name, p in signature.parameters.items()}
   module = getattr(inspect.unwrap(factory), '__globals__', {})
   refuses = module.get('REFUSES', ())
+  needs = [
+    (argument, conditions.needs_of(module.get(title, ())), known)
+    for argument, title, known in (
+      ('cell', 'NEEDS', parts.OF_CELLS),
+      ('task', 'TASK_NEEDS', parts.OF_TASKS),
+    )
+  ]
   rules, bounds = {}, {}
   for name, parameter in signature.parameters.items():
     choices, optional, classes = _choices(parameter.annotation)
@@ -91,8 +101,13 @@ def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
       _check(name, given[name], *rules[name])
     for name in bounds.keys() & given.keys():
       _check_bound(name, given[name], bounds[name])
-    for condition, reason in refuses:
-      _check_together(condition, reason, {**defaults, **given})
+    full = {**defaults, **given}
+    for names, reason in conditions.refused(refuses, full):
+      words = ' with '.join(f'{name}={full[name]}' for name in names)
+      raise ValueError(f'{words}: {reason}')
+    for argument, mine, known in needs:
+      if argument in given:
+        _check_parts(factory.__name__, given[argument], mine, known, full)
     return factory(*args, **options)
 
   return checking
@@ -168,18 +183,11 @@ def _check_bound(name, value, bound):
     raise ValueError(f'{name}={value} must be at least {least:g}')
 
 
-def _check_together(condition, reason, options):
-  """Refuses options that are all as a condition says."""
-  # True is no 1 here either.
-  if condition.keys() <= options.keys() and all(
-    options[name] is not None
-    if value is ...
-    else (type(options[name]) is bool, options[name])
-    == (type(value) is bool, value)
-    for name, value in condition.items()
-  ):
-    words = ' with '.join(f'{name}={options[name]}' for name in condition)
-    raise ValueError(f'{words}: {reason}')
+def _check_parts(factory, value, needs, known, options):
+  """Refuses a cell or task that lacks a part; who knows it not is not asked."""
+  has = lambda part: part not in known or known[part](value)
+  for _, reason in conditions.unmet(needs, options, has):
+    raise ValueError(f'{factory}: {reason}')
 
 
 def _check(name, value, choices, optional, classes):

@@ -211,6 +211,7 @@ def first_symbol(
     loss=unit.loss,
     correct=correct,
     stop_rule=rule,
+    next_symbol=scored == 'every_step',
   )
 
 

@@ -145,4 +145,5 @@ def reber(
       every=exam_every, sequences=2 * _grammar.STRINGS, draw=examine
     ),
     prepare=functools.partial(_grammar.prepare, distinct=sets == 'distinct'),
+    next_symbol=targets == 'next_symbol',
   )

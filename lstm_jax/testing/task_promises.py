@@ -212,6 +212,22 @@ def _end(of):
     )
 
 
+def _next_symbol(of):
+  if not of.task.next_symbol:
+    return
+  seen, clocks = _seen(of), _clocks(of)
+  for i in range(_LANES):
+    order = np.argsort(clocks[:, i])[: int(seen['length'][i])]
+    inputs, targets = (
+      seen[what][..., i][order] for what in ('input_at', 'target_at')
+    )
+    if not np.array_equal(targets[:-1], inputs[1:]):
+      raise Broken(
+        'next_symbol is True, and the target of a step is not the input of the '
+        'next'
+      )
+
+
 def _tolerance(of):
   """Wrong outputs are wrong at one of the steps that count, at least."""
   scored, (episode, _) = _seen(of)['scored_at'], _episode(of)
@@ -295,6 +311,9 @@ TASK_PROMISES: tuple[Promise[_Subject], ...] = (
   Promise('purity', 'a function keeps nothing between calls', _purity),
   Promise('lanes', 'see Task.draw, Task.stream: lanes last, t is [*]', _lanes),
   Promise('error_at_end', 'see Task.error_at_end, Stream.scored_at', _end),
+  Promise(
+    'next_symbol', 'see Task.next_symbol, Stream.target_at', _next_symbol
+  ),
   Promise('tolerance', 'see Task.correct', _tolerance),
   Promise('loss', 'see Task.loss, Task.output', _loss),
   Promise('stop_rule', 'see lstm_jax.types.StopRule', _stop_rule),

@@ -13,7 +13,7 @@ import pytest
 
 from lstm_jax import testing
 from lstm_jax.lab.plan import catalog
-from lstm_jax.ops import step
+from lstm_jax.ops import conditions, step
 from tests.starts import STARTS
 
 I, K, T = 3, 2, 200
@@ -34,7 +34,7 @@ def variants(name):
       values += (1,)
     for value in values:
       moved = default | {option.name: value}
-      refused = any(catalog.holds(when, moved) for when, _ in entry.refuses)
+      refused = any(conditions.refused(entry.refuses, moved))
       if value != option.default and not refused:
         yield {option.name: value}
 

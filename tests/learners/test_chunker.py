@@ -18,7 +18,7 @@ from tests.gradients import cheap_jit, distance, random_net
 SIZE, NUM_STEPS = 5, 7
 LANES = (3,)
 RATE, UPPER_RATE = 0.3, 0.2
-TASK = array_task(SIZE, SIZE, error_at_end=False)
+TASK = array_task(SIZE, SIZE, error_at_end=False)._replace(next_symbol=True)
 CELLS = [
   ('srn', {'hidden': 2, 'outputs_see_inputs': True, 'hidden_bias': False}),
   ('lstm1997', {'blocks': 1, 'outputs_see_inputs': True, 'bias': 'gates'}),
@@ -490,6 +490,7 @@ def test_a_task_that_promises_the_next_symbol_keeps_it():
       continue
     found.append(name)
     task = catalog.build('tasks', name, **entry.provides['next_symbol'])
+    assert task.next_symbol
     key = prng.Key(np.arange(4, dtype=np.uint32), np.zeros(4, np.uint32))
 
     @jax.jit

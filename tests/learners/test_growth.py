@@ -313,7 +313,7 @@ def test_a_trial_of_nets_that_grow_can_be_taken_apart():
   'cell', [lstm(3, 2), lstm1997(3, 2)], ids=['lstm', 'lstm1997']
 )
 def test_outputs_that_see_no_inputs_have_nothing_to_start_with(cell):
-  with pytest.raises(ValueError, match='at_plateau needs .* see the input'):
+  with pytest.raises(ValueError, match='at_plateau trains .* see the inputs'):
     truncated1997(cell, TASK, cells_added='at_plateau')
 
 

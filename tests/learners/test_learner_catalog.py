@@ -13,6 +13,7 @@ import pytest
 
 from lstm_jax import testing
 from lstm_jax.lab.plan import catalog
+from lstm_jax.ops import conditions
 from tests.gradients import cheap_jit, distance
 from tests.starts import STARTS
 
@@ -52,32 +53,27 @@ def resolved(kind, name, options):
 
 def plannable(learner, cell, options, how=()):
   """Whether planning lets the learner train the cell with these options."""
-  provides = catalog.describe('cells', cell).provides
-  full = resolved('cells', cell, options)
-  how = resolved('learners', learner, dict(how))
-  return all(
-    need in provides and catalog.holds(provides[need], full)
-    for need, (_, when) in catalog.describe('learners', learner).needs.items()
-    if catalog.holds(when, how)
+  entry, full = (
+    catalog.describe('cells', cell),
+    resolved('cells', cell, options),
   )
+  needs = catalog.describe('learners', learner).needs
+  has = functools.partial(entry.has, options=full)
+  how = resolved('learners', learner, dict(how))
+  return not any(conditions.unmet(needs, how, has))
 
 
 def tasks_of(learner, how=()):
   """The tasks that planning lets the learner learn with these options."""
   how = resolved('learners', learner, dict(how))
-  needs = catalog.describe('learners', learner).task_needs.items()
-  needs = [need for need, (_, when) in needs if catalog.holds(when, how)]
+  needs = catalog.describe('learners', learner).task_needs
 
-  def has(task, need):
-    provides = catalog.describe('tasks', task).provides
+  def fits(task):
     full = resolved('tasks', task, TASK_OPTIONS.get(task, {}))
-    return need in provides and catalog.holds(provides[need], full)
+    has = functools.partial(catalog.describe('tasks', task).has, options=full)
+    return not any(conditions.unmet(needs, how, has))
 
-  return [
-    task
-    for task in catalog.names('tasks')
-    if all(has(task, need) for need in needs)
-  ]
+  return list(filter(fits, catalog.names('tasks')))
 
 
 @functools.cache
@@ -158,7 +154,7 @@ def build(case, longer=3):
   cell = catalog.build('cells', case.cell, *sizes, **dict(case.cell_options))
   static = catalog.describe('learners', case.learner).static
   how = resolved('learners', case.learner, case.learner_options)
-  if 'length' in static and catalog.holds(static['length'], how):
+  if 'length' in static and conditions.holds(static['length'], how):
     how['length'] = length
   if 'epoch_sequences' in how:
     how['epoch_sequences'] = 1  # one that learns at the end of an epoch
@@ -225,7 +221,7 @@ def test_it_keeps_its_promises(case, request):
     length=built.length,
     numbers=numbers_of_learner(case),
     exact='exact_gradient' in claim
-    and catalog.holds(claim['exact_gradient'], how),
+    and conditions.holds(claim['exact_gradient'], how),
     name=str(case),
     without=without,
   )

@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lstm_jax.cells.srn import srn
 from lstm_jax.learners._restarts import restarting
+from lstm_jax.learners.bptt import bptt
 from lstm_jax.types import Judgement, Learner
 from tests.array_task import Arrays, array_task
 from tests.gradients import cheap_jit
@@ -101,5 +103,5 @@ def test_never_is_the_learner_itself():
 
 def test_a_task_with_other_scored_steps_is_refused():
   task = array_task(1, 2, error_at_end=False)
-  with pytest.raises(ValueError, match='scores its last step alone'):
-    restarting(inner(), task, 'without_progress', PERIOD, RATIO)
+  with pytest.raises(ValueError, match='last step alone is scored'):
+    bptt(srn(1, 2), task, length=3, restart='without_progress')

@@ -113,8 +113,8 @@ def cases():
   for c, (cell, options) in enumerate(CELLS):
     provides = catalog.describe('cells', cell).provides
     for r, rule in enumerate(RULES):
-      needs = catalog.describe('learners', rule.name).needs.items()
-      if {name for name, need in needs if not need.when} <= set(provides):
+      needs = catalog.describe('learners', rule.name).needs
+      if {need.part for need in needs if not need.when} <= set(provides):
         lanes = SHAPES[(c + r) % 3]
         yield pytest.param(cell, options, rule, lanes, id=f'{cell}-{rule}')
 

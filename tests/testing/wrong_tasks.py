@@ -54,6 +54,10 @@ WRONG = {
     TASK._replace(stream=always_scored),
     'a step before the last one is scored',
   ),
+  'next_symbol': (
+    TASK._replace(next_symbol=True),
+    'the target of a step is not the input of the next',
+  ),
   'tolerance': (
     TASK._replace(correct=lambda episode, t, y_k: t >= 0),
     'correct takes outputs of 1,000,000 for right',

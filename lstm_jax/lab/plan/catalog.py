@@ -20,10 +20,8 @@ from lstm_jax.lab.plan.factory_source import Broken
 from lstm_jax.lab.store import files
 from lstm_jax.lab.store.catalog_entry import (
   Entry,
-  Need,
   Option,
   Reference,
-  holds,
 )
 from lstm_jax.lab.store.setting import Setting
 
@@ -38,13 +36,11 @@ __all__ = [
   'ROLES',
   'Broken',
   'Entry',
-  'Need',
   'Option',
   'Reference',
   'build',
   'describe',
   'find',
-  'holds',
   'kind_of',
   'module_of',
   'named',

@@ -12,10 +12,12 @@ Besides the factory a module may hold these literals:
       is above 0; `length` is an integer.
   PROVIDES = (name, ...) or {name: {option: value, ...}}
       What a cell or a task has that a learner may need, and under which of its
-      options.
+      options (`ops.parts`).
   NEEDS = (name, ...) or {name: reason}
       What a learner needs of its cell; `(reason, {option: value, ...})` where
-      it does so under some of its options only.
+      it does so under some of its options only, a list where for several
+      reasons. Its factory refuses other cells by the same literal
+      (`ops.checked`).
   TASK_NEEDS
       What a learner needs of its task, as NEEDS.
   STATIC = (name, ...) or {name: {option: value, ...}}
@@ -48,8 +50,9 @@ from typing import Protocol, TypeVar
 
 from lstm_jax import public
 from lstm_jax.lab.store import files, machine
-from lstm_jax.lab.store.catalog_entry import Entry, Need, Option
+from lstm_jax.lab.store.catalog_entry import Entry, Option
 from lstm_jax.lab.store.faults import StoreError
+from lstm_jax.ops.conditions import needs_of
 
 # What an option takes: plain types, words, and whether None.
 Taken = tuple[tuple[str, ...], tuple[str, ...], bool]
@@ -223,12 +226,6 @@ def described(
     table: dict[str, object] = literal(title, {})
     return table if isinstance(table, dict) else dict.fromkeys(table, value)
 
-  def needs(title):
-    return {
-      name: Need(why) if isinstance(why, str) else Need(*why)
-      for name, why in mapping(title, '').items()
-    }
-
   return Entry(
     kind=kind,
     name=name,
@@ -236,8 +233,8 @@ def described(
     options={option.name: option for option in options if option},
     numbers=literal('NUMBERS', {}),
     provides=mapping('PROVIDES', {}),
-    needs=needs('NEEDS'),
-    task_needs=needs('TASK_NEEDS'),
+    needs=needs_of(literal('NEEDS', ())),
+    task_needs=needs_of(literal('TASK_NEEDS', ())),
     static=mapping('STATIC', {}),
     shortest=literal('SHORTEST', 1),
     mean_steps=literal('MEAN_STEPS', (1.0, 0.0)),
@@ -252,7 +249,19 @@ def _value_of(names, where, title, default):
   """The literal of a title in a module of ours."""
   if title not in names:
     return default
-  return _literal(names[title], f'{where}: {title}')
+  return _literal(_resolved(names[title], names), f'{where}: {title}')
+
+
+def _resolved(node, names):
+  """A literal with what its names stand for in their place."""
+  match node:
+    case ast.Name(id=name) if name in names:
+      return names[name]
+    case ast.Dict(keys=keys, values=values):
+      return ast.Dict(keys, [_resolved(value, names) for value in values])
+    case ast.List(elts=parts):
+      return ast.List([_resolved(part, names) for part in parts], ast.Load())
+  return node
 
 
 def _literal(node, where):

@@ -29,7 +29,7 @@ def row_of(request: Request) -> grid.Row:
   if collected:
     axes.setdefault('learner', Axis('learner', (_TRAINER,), '--learner'))
   needs = catalog.describe('learners', _LEARNER).needs
-  needs = {name for name, need in needs.items() if not need.when}
+  needs = {need.part for need in needs if not need.when}
   trainable = all(
     needs <= set(catalog.find('cell', cell).provides)
     for cell in map(catalog.named, axes['cell'].values)

@@ -8,13 +8,14 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lstm_jax.lab.plan import outside_source
 from lstm_jax.lab.plan.factory_source import Broken
 from lstm_jax.lab.store import machine, projects, sources
-from lstm_jax.lab.store.catalog_entry import Entry, Reference, holds
+from lstm_jax.lab.store.catalog_entry import Entry, Reference
+from lstm_jax.ops import parts
 
 
 def describe(kinds: Sequence[str], reference: Reference) -> Entry:
@@ -215,6 +216,13 @@ def _line(project, error):
   return ''
 
 
+# Kind -> part that a learner may need -> whether it is there.
+_PARTS: Mapping[str, Mapping[str, Callable[..., bool]]] = {
+  'cells': parts.OF_CELLS,
+  'tasks': parts.OF_TASKS,
+}
+
+
 def _check(entry, product, options, where):
   """Refuses what is not what the factory is said to make."""
   expected = _type_of(entry.kind)
@@ -223,6 +231,13 @@ def _check(entry, product, options, where):
       f'{where}: {entry.place.rpartition(":")[2]} returns a '
       f'{type(product).__name__}, must return a {expected.__name__}'
     )
+  full = {n: o.default for n, o in entry.options.items()} | options
+  for part, is_there in _PARTS.get(entry.kind, {}).items():
+    if entry.has(part, full) and not is_there(product):
+      raise Broken(
+        f'{where}: PROVIDES names {part}, and the '
+        f'{type(product).__name__.lower()} does not have it'
+      )
   if entry.kind != 'cells':
     return
   if product.numbers.keys() != entry.numbers.keys():
@@ -232,12 +247,6 @@ def _check(entry, product, options, where):
     raise Broken(
       f'{where}: the numbers of the cell are {has}, NUMBERS of its module '
       f'names {says}; write NUMBERS = {{name: default, ...}}'
-    )
-  condition = entry.provides.get('internal_state')
-  full = {n: o.default for n, o in entry.options.items()} | options
-  if condition is not None and holds(condition, full) and not product.internal:
-    raise Broken(
-      f'{where}: PROVIDES names internal_state, and the cell has internal=None'
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from lstm_jax.lab.plan import catalog, own_data, values
 from lstm_jax.lab.store import seal
 from lstm_jax.lab.store.setting import Setting, resolved
+from lstm_jax.ops import conditions
 
 
 def learner_of(setting: Setting) -> catalog.Entry:
@@ -63,7 +64,7 @@ def length_is_static(setting: Setting) -> bool:
   """Tells whether the learner is made for one length, given as its keyword."""
   static = learner_of(setting).static
   options = dict(setting.learner_options)
-  return 'length' in static and catalog.holds(static['length'], options)
+  return 'length' in static and conditions.holds(static['length'], options)
 
 
 def programs(settings: Sequence[Setting]) -> dict[str, list[int]]:

@@ -1,10 +1,12 @@
 """From names and text to a checked `Setting`, or every reason against it."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from lstm_jax.lab.plan import catalog, own_data, values
 from lstm_jax.lab.store.setting import Setting
+from lstm_jax.ops import conditions
 
 _ROLE = {kind: one for one, kinds in catalog.ROLES.items() for kind in kinds}
 
@@ -190,13 +192,12 @@ def _conflicts(given, entries, options, numbers):
     )
   for one, entry in entries.items():
     mine = options[one] | numbers[one]
-    for condition, reason in entry.refuses:
-      if catalog.holds(condition, mine):
-        words = ' with '.join(
-          str(given.get(f'{one}.{name}', f'{name}={mine[name]}'))
-          for name in condition
-        )
-        yield f'{words}: {one} {entry.name}: {reason}'
+    for names, reason in conditions.refused(entry.refuses, mine):
+      words = ' with '.join(
+        str(given.get(f'{one}.{name}', f'{name}={mine[name]}'))
+        for name in names
+      )
+      yield f'{words}: {one} {entry.name}: {reason}'
 
 
 def _too_short(given, task, options, length):
@@ -217,26 +218,24 @@ def _unmet(given, entries, all_options):
     ('cell', 'train', learner.needs),
     ('task', 'learn', learner.task_needs),
   ):
-    for need, (why, when) in needs.items():
-      if not catalog.holds(when, all_options['learner']):
-        continue
-      if tail := _lacking(entries[one], need, all_options[one]):
-        yield (
-          f'{given["learner"]}: cannot {verb} {one} {entries[one].name}: '
-          f'{why or f"it needs a {need}"}; {tail}'
-        )
+    has = functools.partial(entries[one].has, options=all_options[one])
+    options = all_options['learner']
+    all_parts = {n.part for n in needs if conditions.holds(n.when, options)}
+    for part, reason in conditions.unmet(needs, options, has):
+      yield (
+        f'{given["learner"]}: cannot {verb} {one} {entries[one].name}: '
+        f'{reason}; {_having(entries[one], part, all_parts)}'
+      )
 
 
-def _lacking(entry, need, options):
-  """Says who has what an entry lacks; '' if it has it."""
-  kind, one, what = entry.kind, _ROLE[entry.kind], need.replace('_', ' ')
-  condition = entry.provides.get(need)
+def _having(entry, part, all_parts):
+  """Says who has the part that an entry lacks, and all others asked for."""
+  kind, one, what = entry.kind, _ROLE[entry.kind], part.replace('_', ' ')
+  condition = entry.provides.get(part)
   if condition is None:
     others = catalog.readable(kind)
-    fit = [other.name for other in others if need in other.provides]
+    fit = [other.name for other in others if other.provides.keys() >= all_parts]
     return f'{kind} with {what}: {", ".join(fit) or "(none)"}'
-  if catalog.holds(condition, options):
-    return ''
   words = (
     f'{name}={values.written(name, value)}' for name, value in condition.items()
   )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TypedDict, cast
 
 from lstm_jax.lab.plan import catalog
+from lstm_jax.ops import conditions
 
 _SHORT = 50  # steps below which the levels of T = 100 do not hold
 
@@ -43,7 +44,7 @@ def trivial(
   fitting = (
     levels
     for condition, levels in known.trivial
-    if condition.keys() <= options.keys() and catalog.holds(condition, options)
+    if conditions.holds(condition, options)
   )
   levels = cast(Trivial | None, next(fitting, None))
   if levels is None:

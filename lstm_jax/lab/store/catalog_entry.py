@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, cast
 
 from lstm_jax.lab.store.documents import Number, Value
+from lstm_jax.ops.conditions import Need, holds
 
 
 class Option(NamedTuple):
@@ -22,18 +23,6 @@ class Option(NamedTuple):
   types: tuple[str, ...]
   choices: tuple[str, ...]
   optional: bool
-
-
-class Need(NamedTuple):
-  """A part that a learner needs of its cell or task.
-
-  Attributes:
-    why: the reason, for messages.
-    when: the learner's options under which it does; {} always.
-  """
-
-  why: str = ''
-  when: dict[str, object] = {}
 
 
 class Reference(NamedTuple):
@@ -64,8 +53,8 @@ class Entry(NamedTuple):
       can be given in Python only.
     numbers: name -> default of the traced numbers.
     provides: what the cell or task offers to learners -> the options it takes.
-    needs: what the learner needs of its cell -> `Need`.
-    task_needs: what the learner needs of its task -> `Need`.
+    needs: what the learner needs of its cell.
+    task_needs: what the learner needs of its task.
     static: what else fixes the compiled program -> the options it takes.
     shortest: smallest length.
     mean_steps: `(a, b)`, a task's mean steps a T + b.
@@ -83,8 +72,8 @@ class Entry(NamedTuple):
   options: dict[str, Option]
   numbers: dict[str, Number]
   provides: dict[str, dict[str, object]]
-  needs: dict[str, Need]
-  task_needs: dict[str, Need]
+  needs: tuple[Need, ...]
+  task_needs: tuple[Need, ...]
   static: dict[str, dict[str, object]]
   shortest: int
   mean_steps: tuple[float, float]
@@ -94,20 +83,9 @@ class Entry(NamedTuple):
   xla_profile: str = 'auto'
   place: str = ''
 
-
-def holds(
-  condition: Mapping[str, object], options: Mapping[str, object]
-) -> bool:
-  """Tells whether `options` meet a condition on some of them.
-
-  Args:
-    condition: name -> value; the value `...` asks for anything but None.
-    options: name -> value of at least those.
-  """
-  return all(
-    options[name] is not None if value is ... else options[name] == value
-    for name, value in condition.items()
-  )
+  def has(self, part: str, options: Mapping[str, object]) -> bool:
+    """Tells whether it provides a part under these options, name -> value."""
+    return part in self.provides and holds(self.provides[part], options)
 
 
 def plain(entry: Entry) -> dict[str, object]:
@@ -140,8 +118,8 @@ def of_plain(name: str, stored: Mapping[str, object]) -> Entry:
     },
     numbers={title: _frozen(value) for title, value in numbers.items()},
     provides={},
-    needs={},
-    task_needs={},
+    needs=(),
+    task_needs=(),
     static={},
     shortest=cast(int, stored['shortest']),
     mean_steps=(a, b),

@@ -14,7 +14,7 @@ from lstm_jax.lab.store import files
 from lstm_jax.lab.store.setting import Setting
 from lstm_jax.lab.vanishing import figure
 from lstm_jax.lab.vanishing.curves import BOUND, Net, curves_of
-from lstm_jax.ops import prng
+from lstm_jax.ops import conditions, prng
 
 if TYPE_CHECKING:
   from lstm_jax.types import Cell, Task
@@ -189,7 +189,7 @@ def _by_lag(trained):
     magnitudes = {what: np.asarray(magnitudes[what]) for what in asked}
     field, where = _LOGISTIC.get(setting.cell, (None, {}))
     bound = None
-    if field and catalog.holds(where, dict(setting.cell_options)):
+    if field and conditions.holds(where, dict(setting.cell_options)):
       lags = np.arange(steps.min())
       bound = gradient_flow.logistic_bound(
         getattr(params, field), jnp.asarray(lags)

@@ -44,20 +44,11 @@ class Growing(NamedTuple):
 
 
 def first_net(cell: Cell) -> Params:
-  """1 for the weights from input lines to output units, like the cell's mask.
-
-  Raises:
-    ValueError: the cell has no such weights.
-  """
+  """1 for weights from input lines to output units, like the cell's mask."""
   (equations, _), mask = carousel.known(cell), cell.mask
   zeros = jax.tree.map(np.zeros_like, mask)
   weights, b_out = step.output_weights(equations, mask)
   w_cells, *w_inputs = weights
-  if not any(np.any(w) for w in w_inputs):
-    raise ValueError(
-      'cells_added=at_plateau needs output units that see the input lines '
-      '(lstm1997: outputs_see_inputs)'
-    )
   output = ((jnp.zeros_like(w_cells), *w_inputs), b_out)
   first = step.gather(
     equations, mask, step.hidden_weights(equations, zeros), output

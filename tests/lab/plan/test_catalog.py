@@ -15,6 +15,7 @@ import pytest
 import lstm_jax
 from experiments import sweep
 from lstm_jax.lab.plan import catalog, factory_source
+from lstm_jax.ops.conditions import Need, needs_of
 
 ENTRIES = [(k, n) for k in catalog.KINDS for n in catalog.names(k)]
 PACKAGE = Path(lstm_jax.__file__).parent
@@ -73,11 +74,11 @@ def test_a_description_agrees_with_the_imported_factory(kind, name):
   assert entry.shortest == getattr(module, 'SHORTEST', 1)
   for title, mine in (
     ('PROVIDES', entry.provides),
-    ('NEEDS', entry.needs),
-    ('TASK_NEEDS', entry.task_needs),
     ('STATIC', entry.static),
   ):
     assert list(mine) == list(getattr(module, title, ()))
+  assert entry.needs == needs_of(getattr(module, 'NEEDS', ()))
+  assert entry.task_needs == needs_of(getattr(module, 'TASK_NEEDS', ()))
 
 
 @pytest.mark.parametrize(('kind', 'name'), ENTRIES)
@@ -105,21 +106,15 @@ def test_numbers_of_cells_and_learners_never_collide():
 
 
 @pytest.mark.parametrize('name', catalog.names('cells'))
-def test_a_cell_has_the_numbers_and_the_state_that_its_module_names(name):
+def test_a_cell_has_the_numbers_that_its_module_names(name):
   entry = catalog.describe('cells', name)
-  choices = []
   for option in entry.options.values():
     words = option.choices or (option.default,)
     if 'bool' in option.types:
       words = (True, False)
-    choices += [{option.name: word} for word in words]
-  for options in choices:
-    cell = catalog.build('cells', name, 2, 1, **options)
-    assert cell.numbers.keys() == entry.numbers.keys()
-    full = {o.name: o.default for o in entry.options.values()} | options
-    condition = entry.provides.get('internal_state')
-    promised = condition is not None and catalog.holds(condition, full)
-    assert promised == (cell.internal is not None), options
+    for word in words:
+      cell = catalog.build('cells', name, 2, 1, **{option.name: word})
+      assert cell.numbers.keys() == entry.numbers.keys()
 
 
 def test_what_a_learner_needs_somebody_has():
@@ -127,23 +122,10 @@ def test_what_a_learner_needs_somebody_has():
     entry = catalog.describe('learners', name)
     for kind, needs in (('cells', entry.needs), ('tasks', entry.task_needs)):
       others = [catalog.describe(kind, other) for other in catalog.names(kind)]
-      for need in needs:
-        having = [other.name for other in others if need in other.provides]
-        assert having, (name, need)
-
-
-def test_a_task_that_asks_for_the_next_symbol_says_so():
-  found = {}
-  for name in catalog.names('tasks'):
-    entry = catalog.describe('tasks', name)
-    task = catalog.build('tasks', name)
-    found[name] = 'next_symbol' in entry.provides
-    if found[name]:
-      assert task.num_inputs == task.num_outputs and not task.error_at_end
-  assert [name for name, is_so in found.items() if is_so] == [
-    'first_symbol',
-    'reber',
-  ]
+      for part, _, when in needs:
+        having = [other.name for other in others if part in other.provides]
+        assert having, (name, part)
+        assert when.keys() <= entry.options.keys()
 
 
 def test_build_calls_the_factory_with_its_options():
@@ -169,7 +151,8 @@ from typing import Literal
 Word = Literal['up', 'down']
 NUMBERS = {'init_range': 0.1}
 NEEDS = ('split', 'mask')
-TASK_NEEDS = {'next_symbol': ('why', {'word': 'up'})}
+REASON = ('why', {'word': 'up'})
+TASK_NEEDS = {'next_symbol': [REASON, ('or', {'word': 'down'})]}
 STATIC = ('length',)
 PROVIDES = {'split': {'word': 'up'}}
 REFUSES = (({'word': 'up', 'size': ...}, 'no room'),)
@@ -214,8 +197,11 @@ def test_source_is_read_without_running_it(tmp_path):
     },
     numbers={'init_range': 0.1},
     provides={'split': {'word': 'up'}},
-    needs={'split': catalog.Need(), 'mask': catalog.Need()},
-    task_needs={'next_symbol': catalog.Need('why', {'word': 'up'})},
+    needs=(Need('split'), Need('mask')),
+    task_needs=(
+      Need('next_symbol', 'why', {'word': 'up'}),
+      Need('next_symbol', 'or', {'word': 'down'}),
+    ),
     static={'length': {}},
     shortest=1,
     mean_steps=(1.05, 2),
@@ -237,13 +223,6 @@ def test_source_that_cannot_be_read_is_named(tmp_path, source, message):
   root = written(tmp_path, source)
   with pytest.raises(ValueError, match=message):
     catalog.describe('cells', 'made', root)
-
-
-def test_a_condition_holds_where_every_value_does():
-  assert catalog.holds({}, {})
-  assert catalog.holds({'a': 1, 'b': ...}, {'a': 1, 'b': 0, 'c': 2})
-  assert not catalog.holds({'a': 1, 'b': ...}, {'a': 1, 'b': None})
-  assert not catalog.holds({'a': 1}, {'a': 2})
 
 
 GOOD = 'def {}(*, hidden: int = 3):\n  """A cell."""\n'

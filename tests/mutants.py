@@ -93,6 +93,12 @@ MUTANTS = (
     "0.5 if reset_gates_to == 'half' else 0.0", '0.5',
     ('cell_oracles', 'cells'),
   ),
+  Mutant(
+    'compensation_left_out', 'ops/arrays.py',
+    'term = term + jax.lax.stop_gradient(rest)',
+    'term = term + 0 * jax.lax.stop_gradient(rest)',
+    ('state_sum',),
+  ),
   # Rules.
   Mutant(
     'truncated_eligible_too_long', 'learners/truncated1997.py',

@@ -50,7 +50,8 @@ NEEDS = {
     {'cells_added': 'at_plateau'},
   ),
   'compiled_rule': (
-    'form=native is compiled code for the cells lstm1997 and lstm',
+    'form=native is compiled code for the cells lstm1997 and lstm, with plain '
+    'sums and without peepholes',
     {'form': 'native'},
   ),
 }

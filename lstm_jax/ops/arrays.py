@@ -180,3 +180,36 @@ def settle(values: Tree, true: Array) -> Tree:
   start = jax.tree.map(jnp.zeros_like, values)
   once = jnp.asarray(true).astype(jnp.int32)
   return jax.lax.fori_loop(0, once, lambda i, _: values, start)
+
+
+def add_exactly(total: Array, rest: Array, term: Array) -> tuple[Array, Array]:
+  """`total + rest + term` as two numbers: the sum, and what it rounds away.
+
+  Of a sum of many terms `rest` is handed on from term to term: a float32 sum is
+  then as good as one of twice the digits. No error is sent through `rest`,
+  whose derivative is that of rounding.
+
+  Args:
+    total: the sum so far.
+    rest: what its rounding has lost so far, 0 at first.
+    term: what is added.
+
+  Returns:
+    `(total, rest)`.
+
+  Source: D. E. Knuth, The Art of Computer Programming, vol. 2, 4.2.2, theorem
+    B: the error of a sum is a float, whatever the magnitudes.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> total, rest = jnp.float32(1), jnp.float32(0)
+    >>> for _ in range(4):
+    ...   total, rest = add_exactly(total, rest, jnp.float32(2**-25))
+    >>> float(total) - 1 == 2**-23, float(jnp.float32(1) + 2**-25)
+    (True, 1.0)
+  """
+  term = term + jax.lax.stop_gradient(rest)
+  new = total + term
+  of_term = new - total
+  rest = (total - (new - of_term)) + (term - of_term)
+  return new, jax.lax.stop_gradient(rest)

@@ -111,6 +111,7 @@ NETS = {
     3, 2, cells_hear='cells', gates_hear='cells', bias='gates'
   ),
   'half': lstm1997(3, 2, reset_gates_to='half'),
+  'compensated': lstm1997(3, 2, state_sum='compensated'),
   'forget gates': lstm(3, 2, hidden=3),
 }
 

@@ -34,6 +34,7 @@ CELLS = [
   ('lstm_layernorm', {'norm': 'per_gate'}),
   ('lstm1997', {}),
   ('lstm1997', {'output_gates': False, 'reset_gates_to': 'half'}),
+  ('lstm1997', {'state_sum': 'compensated'}),
   ('fully_recurrent', {'bias': True}),
   ('cascaded', {}),
 ]

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from lstm_jax.learners._optimizer import Optimizer
 from lstm_jax.training import lanes
+from lstm_jax.training.compilation import widths_of
 from lstm_jax.training.loop import Job, Loop, Outcome, restored
 from lstm_jax.training.train_result import Progress, TrainResult, result_of
 from lstm_jax.training.trial_program import (
@@ -154,7 +155,7 @@ def _run(
   every: int,
 ) -> list[Outcome]:
   """The outcome of each job, in their order."""
-  widths = lanes.widths_of(program.compiled.device, program.build.carried)
+  widths = widths_of(program.compiled.device, program.build.carried)
   loop = program.build.loop('train', program.compiled, widths, tests)
   place = {job.id: i for i, job in enumerate(jobs)}
   seen = np.zeros(len(jobs), int)

@@ -14,6 +14,7 @@ from lstm_jax.choices import unknown
 from lstm_jax.learners._optimizer import Optimizer, has_own_rate
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.training import lanes, online
+from lstm_jax.training.compilation import Compiled
 from lstm_jax.training.examples import Dataset
 from lstm_jax.training.made_learner import check_made_for
 from lstm_jax.types import Cell, Learner, Params, Task
@@ -66,7 +67,7 @@ class TrialProgram:
   learner: Learner
   length: int
   build: lanes.Build
-  compiled: lanes.Compiled
+  compiled: Compiled
   params: Params
   has_own_rate: bool
   needed: tuple[str, ...]
@@ -249,7 +250,7 @@ def _remembered(parts, length, dtype, device):
     sum(leaf.size for leaf in jax.tree.leaves(carry)),
   )
   return TrialProgram(
-    of_task, of_cell, of_learner, of_length, build, lanes.Compiled(device),
+    of_task, of_cell, of_learner, of_length, build, Compiled(device),
     params, own_rate, needed,
   )  # fmt: skip
 

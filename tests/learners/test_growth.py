@@ -13,7 +13,8 @@ from lstm_jax.cells.lstm1997 import lstm1997
 from lstm_jax.learners._truncated import growth
 from lstm_jax.learners.truncated1997 import truncated1997
 from lstm_jax.ops import prng
-from lstm_jax.training import lanes, online
+from lstm_jax.training import online
+from lstm_jax.training.trial_columns import columns_of, net_of, stack
 from lstm_jax.types import Judgement, Learner
 from tests import scripted
 from tests.array_task import array_task, random_arrays
@@ -295,11 +296,11 @@ def test_a_trial_of_nets_that_grow_can_be_taken_apart():
   key = tuple(np.array([prng.key_of(seed) for seed in (3, 4)]).T)
   length = np.full(2, 4, np.int32)
   trials = cheap_jit(program.start)(key, numbers, length, length)
-  columns = lanes.columns_of(trials, [0.0, 0.0])
-  back = lanes.stack(columns, trials, 2)
+  columns = columns_of(trials, [0.0, 0.0])
+  back = stack(columns, trials, 2)
   assert jax.tree.structure(back) == jax.tree.structure(trials)
   for i, column in enumerate(columns):
-    net = lanes.net_of(column, trials)
+    net = net_of(column, trials)
     assert list(net) == list(CELL.mask._fields)
     for name, w in lane(trials.learner.inner.params, i)._asdict().items():
       np.testing.assert_array_equal(net[name], w)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.training import kept_networks, lanes, online
+from lstm_jax.training.compilation import Compiled
 from lstm_jax.training.loop import Job
 from tests import scripted
 
@@ -17,7 +18,7 @@ def loop():
     online.program(scripted.task(), scripted.learner()),
     {key: np.float32(value) for key, value in scripted.SCRIPT.items()},
   )
-  compiled = lanes.Compiled(jax.devices()[0])
+  compiled = Compiled(jax.devices()[0])
   return build.loop('one', compiled, (2,), tests=32)
 
 

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from lstm_jax.training import lanes, online
+from lstm_jax.training.compilation import Compiled
 from lstm_jax.training.loop import Job
 from tests import scripted
 
@@ -13,7 +14,7 @@ def test_what_is_a_trials_own_goes_with_it():
     online.program(scripted.task(), scripted.learner()),
     {key: np.float32(value) for key, value in scripted.SCRIPT.items()},
   )
-  compiled = lanes.Compiled(jax.devices()[0])
+  compiled = Compiled(jax.devices()[0])
   loop = build.loop('one', compiled, (2,), tests=32)
   first, stays, joins = (
     Job(name, 'one', seed, {'right_from': n}, 5, 10**6)

@@ -13,7 +13,7 @@ from lstm_jax.lab.plan import catalog, flags, plan
 from lstm_jax.lab.run import builds
 from lstm_jax.lab.store.setting import trial_id
 from lstm_jax.ops.initial import initial_params
-from lstm_jax.training import lanes
+from lstm_jax.training.compilation import Compiled
 from lstm_jax.training.loop import Job
 
 # Solved by half of the seeds at once: what is right is nearly anything.
@@ -58,7 +58,7 @@ def test_it_is_the_trial_of_the_command_to_the_bit(result):
      '--set=learner.optimizer=sgd', *words]
   )  # fmt: skip
   trials = plan.expand(request).trials
-  compiled = lanes.Compiled(jax.devices()[0])
+  compiled = Compiled(jax.devices()[0])
   loop = builds.build(trials[0]).loop('a', compiled, (16,), 32)
   jobs = [
     Job(trial_id(t), 'a', t.seed, dict(t.numbers), t.length, t.budget)

@@ -99,14 +99,17 @@ def _begin(build, width, length, device):
   """`width` trials at their first sequence, on the device."""
   import jax
 
-  from lstm_jax.training import lanes
+  from lstm_jax.training.compilation import Compiled
   from lstm_jax.training.loop import Job
+  from lstm_jax.training.trial_columns import first_trials, stack
 
   numbers = {'input_gate_bias': (-3.0, -6.0)}
   jobs = [Job(str(s), '', s, numbers, length, 2**31 - 1) for s in range(width)]
-  compiled = lanes.Compiled(device)
-  columns, structure = lanes.start(compiled, '', build, jobs, width)
-  return jax.device_put(lanes.stack(columns, structure, width), device)
+  compiled = Compiled(device)
+  columns, structure = first_trials(
+    compiled, '', build.program, build.numbers, jobs, width
+  )
+  return jax.device_put(stack(columns, structure, width), device)
 
 
 def _compile_advance(build, trials):
@@ -122,9 +125,9 @@ def _timing(form, lanes, length, device, pace):
   """The `Timing` of `lanes` trials, as wide at once as the engine has them."""
   import jax
 
-  from lstm_jax.training import lanes as lanes_of
+  from lstm_jax.training.compilation import widths_of
 
-  width = min(lanes, lanes_of.widths_of(device)[-1])
+  width = min(lanes, widths_of(device)[-1])
   build = _program(form, length)
   trials = _begin(build, width, length, device)
   advance, compile_s = _compile_advance(build, trials)
@@ -175,9 +178,9 @@ def _together(devices, length, pace):
   """The streaming form on every device at once, a thread each."""
   import jax
 
-  from lstm_jax.training import lanes as lanes_of
+  from lstm_jax.training.compilation import widths_of
 
-  width = lanes_of.widths_of(devices[0])[-1]
+  width = widths_of(devices[0])[-1]
   build = _program('streaming', length)
   loops, begun = [], []
   for device in devices:

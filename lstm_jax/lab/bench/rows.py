@@ -154,18 +154,19 @@ def begin(
   import jax
 
   from lstm_jax.lab.run import builds
-  from lstm_jax.training import lanes
+  from lstm_jax.training.compilation import Compiled, widths_of
   from lstm_jax.training.loop import Job
+  from lstm_jax.training.trial_columns import first_trials, stack
 
   build = builds.build(setting)
-  width = width or lanes.widths_of(device, build.carried)[0]
+  width = width or widths_of(device, build.carried)[0]
   numbers = {k: np.nan if v is None else v for k, v in setting.numbers}
   jobs = [
     Job(str(s), '', s, numbers, setting.length or 1, 2**31 - 1)
     for s in range(width)
   ]
-  columns, structure = lanes.start(
-    lanes.Compiled(device), '', build, jobs, width
+  columns, structure = first_trials(
+    Compiled(device), '', build.program, build.numbers, jobs, width
   )
-  trials = lanes.stack(columns, structure, width)
+  trials = stack(columns, structure, width)
   return build, jax.device_put(trials, device)

@@ -65,9 +65,9 @@ def on_line(
     how: a `flags.Run`.
     device: of the kind that runs them.
   """
-  del how
-  from lstm_jax.training import lanes
+  from lstm_jax.training.compilation import widths_of
 
+  del how
   names, settings = list(trials), list(trials.values())
   members = {
     key: [names[i] for i in where] for key, where in programs(settings).items()
@@ -84,7 +84,7 @@ def on_line(
   return Programs(
     makers,
     members,
-    {key: lanes.widths_of(device, m.carried) for key, m in makers.items()},
+    {key: widths_of(device, m.carried) for key, m in makers.items()},
     tuple((name,) for name in names),
     {'compiler': native_compiler()} if native else {},
     _is_native,

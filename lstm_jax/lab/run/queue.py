@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from lstm_jax.lab.store import machine
-from lstm_jax.training.lanes import Compiled
+from lstm_jax.training.compilation import Compiled
 from lstm_jax.training.loop import Job, Loop, Outcome, TrialState
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from lstm_jax.lab.run.queue import Maker, Progress, Shared
 from lstm_jax.lab.store import machine
 from lstm_jax.training import lanes as lanes_of
+from lstm_jax.training.compilation import Compiled, widths_of
 from lstm_jax.training.loop import Job, Outcome, TrialState
 
 # A chunk is what runs between two looks at the clock; its length follows the
@@ -67,7 +68,7 @@ def run(
     hooks: what is told about it.
     columns: job id -> `TrialState` of the trials that continue.
     widths: lane widths that may be compiled, or program -> those;
-      `lanes.widths_of` where there are none.
+      `compilation.widths_of` where there are none.
     save_seconds: time between two calls of `hooks.save`.
     test_sequences: fresh sequences of the test after success.
 
@@ -79,7 +80,7 @@ def run(
       outcome was made of it.
   """
   usual = widths if isinstance(widths, tuple) and widths else None
-  usual = usual or lanes_of.widths_of(devices[0])
+  usual = usual or widths_of(devices[0])
   each = widths if isinstance(widths, Mapping) else {}
   shared = Shared(
     jobs,
@@ -149,7 +150,7 @@ def _work(shared, worker, device):
   def on_compile(compiling):
     shared.compiling[worker] = compiling
 
-  compiled = lanes_of.Compiled(device, on_compile)
+  compiled = Compiled(device, on_compile)
   while not (shared.stop.is_set() or shared.broken()):
     pool, jobs = shared.claim(worker)
     if not jobs:

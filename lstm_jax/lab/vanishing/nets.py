@@ -112,10 +112,12 @@ def _trained(build, settings):
   """`((params before, params after), status)`, one lane `[..., L]` a seed."""
   import jax
 
-  from lstm_jax.training import lanes, online
+  from lstm_jax.training import online
+  from lstm_jax.training.compilation import Compiled
   from lstm_jax.training.loop import Job
+  from lstm_jax.training.trial_columns import first_trials
 
-  compiled = lanes.Compiled(jax.devices()[0])
+  compiled = Compiled(jax.devices()[0])
   jobs = [
     Job(
       str(setting.seed),
@@ -127,7 +129,9 @@ def _trained(build, settings):
     )
     for setting in settings
   ]
-  _, trials = lanes.start(compiled, 'net', build, jobs, len(jobs))
+  _, trials = first_trials(
+    compiled, 'net', build.program, build.numbers, jobs, len(jobs)
+  )
   before = jax.tree.map(np.asarray, trials.learner.params)
   # It returns whenever a lane has ended.
   while np.any(np.asarray(trials.status) == online.RUNNING):

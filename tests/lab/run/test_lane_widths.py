@@ -16,8 +16,9 @@ import pytest
 
 from lstm_jax.lab.plan import flags, plan
 from lstm_jax.lab.run import builds
-from lstm_jax.training import lanes
+from lstm_jax.training.compilation import Compiled
 from lstm_jax.training.loop import Job
+from lstm_jax.training.trial_columns import first_trials, stack
 
 SHOWN = 25  # sequences, with an exam after every ten
 EXAMS = ['--set=task.exam_every=10']
@@ -55,8 +56,10 @@ def after(row, width):
     for s in settings[:width]
   ]
   device = jax.devices()[0]
-  started = lanes.start(lanes.Compiled(device), '', build, jobs, width)
-  trials = lanes.stack(*started, width)
+  started = first_trials(
+    Compiled(device), '', build.program, build.numbers, jobs, width
+  )
+  trials = stack(*started, width)
   for _ in range(SHOWN):
     trials, _ = advance_of(row)(trials, np.int32(1))
   assert int(np.min(trials.seen)) > SHOWN // 2

@@ -10,7 +10,9 @@ import pytest
 from lstm_jax.lab.run import scheduler
 from lstm_jax.lab.run.scheduler import Hooks
 from lstm_jax.training import lanes, online
+from lstm_jax.training.compilation import CPU_WIDTH, widths_of
 from lstm_jax.training.loop import Job
+from lstm_jax.training.trial_columns import columns_of, stack
 from tests import scripted
 
 TESTED = 64
@@ -158,8 +160,8 @@ def test_outcomes_depend_on_no_lane(
 def test_the_width_follows_from_the_program():
   """The last trial left runs as wide as when there were many, or one alone."""
   cpu = jax.devices('cpu')[0]
-  assert lanes.widths_of(cpu) == lanes.widths_of(cpu, 10) == (lanes.CPU_WIDTH,)
-  assert lanes.widths_of(cpu, 100) == (1,)
+  assert widths_of(cpu) == widths_of(cpu, 10) == (CPU_WIDTH,)
+  assert widths_of(cpu, 100) == (1,)
   widths = []
 
   def noted(name):
@@ -174,7 +176,7 @@ def test_the_width_follows_from_the_program():
   for chosen in ((), {'one': (2,)}, {'other': (2,)}):
     ended, _ = run([job(0, budget=5)], build=noted, widths=chosen)
     assert ended
-  assert widths == [(lanes.CPU_WIDTH,), (2,), (lanes.CPU_WIDTH,)]
+  assert widths == [(CPU_WIDTH,), (2,), (CPU_WIDTH,)]
 
 
 def test_stopped_and_continued_ends_the_same(alone):
@@ -326,11 +328,11 @@ def test_a_column_of_another_program_is_refused():
     np.int32([4]),
     np.int32([9]),
   )
-  (column,) = lanes.columns_of(trials, [0.0])
+  (column,) = columns_of(trials, [0.0])
   leaves = dict(column.leaves)
   leaves.pop('seen')
   with pytest.raises(ValueError, match='arrays of this program'):
-    lanes.stack([column._replace(leaves=leaves)], trials, 1)
+    stack([column._replace(leaves=leaves)], trials, 1)
 
 
 def test_a_chunk_takes_about_half_a_second_whoever_ends():

@@ -13,10 +13,10 @@ PACKAGE = 'lstm_jax'
 # A room may import from those before it. '' is the package itself, with what
 # belongs to all.
 ROOMS = (
-  '', 'ops', 'nn.native', 'cells', 'tasks', 'learners', 'nn', 'training',
-  'analysis', 'testing', 'lab', 'lab.store', 'lab.data', 'lab.plan',
-  'lab.report', 'lab.serve', 'lab.run', 'lab.vanishing', 'lab.bench',
-  'lab.commands', 'lab.console',
+  '', 'ops', 'nn.native', 'cells', 'tasks', 'learners', 'nn',
+  'training.examples', 'analysis', 'testing', 'training', 'lab', 'lab.store',
+  'lab.data', 'lab.plan', 'lab.report', 'lab.serve', 'lab.run',
+  'lab.vanishing', 'lab.bench', 'lab.commands', 'lab.console',
 )  # fmt: skip
 # Folders of entries: each is chosen by name and given as a value, so that a new
 # one is a file and nothing else. What they share stands behind a `_`.

@@ -28,6 +28,7 @@ from lstm_jax.testing.cell_promises import CELL_PROMISES, check_cell
 from lstm_jax.testing.cells import admit_cell
 from lstm_jax.testing.dataset_promises import DATASET_PROMISES, check_dataset
 from lstm_jax.testing.learner_promises import LEARNER_PROMISES, check_learner
+from lstm_jax.testing.learners import admit_learner
 from lstm_jax.testing.pools import admit_dataset, check_parts, check_pool
 from lstm_jax.testing.promises import Failure, Promise
 from lstm_jax.testing.task_promises import TASK_PROMISES, check_task
@@ -43,6 +44,7 @@ __all__ = [
   'Promise',
   'admit_cell',
   'admit_dataset',
+  'admit_learner',
   'admit_task',
   'check_cell',
   'check_dataset',

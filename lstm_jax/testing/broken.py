@@ -51,3 +51,13 @@ def must_be(who: str, value: object, kind: type[object]) -> None:
     raise Broken(
       f'{who}: is a {type(value).__name__}, must be a {kind.__name__}'
     )
+
+
+def must_be_pair(who: str, value: object, of: str) -> None:
+  """Raises `Broken` unless a function gives back a pair, `of` what in words."""
+  if type(value) is tuple and len(value) == 2:
+    return
+  size = f' of {len(value)}' if isinstance(value, tuple) else ''
+  raise Broken(
+    f'{who}: gives a {type(value).__name__}{size}, must be the pair {of}'
+  )

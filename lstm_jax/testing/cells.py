@@ -1,6 +1,7 @@
 """Checks what a cell promises: see `types.Cell`."""
 
 import re
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,14 @@ import numpy as np
 
 from lstm_jax.nn.equations import equations_of
 from lstm_jax.ops.step import matrices, recurrent_input
-from lstm_jax.testing.broken import Broken, leaves, must_be, same, words
+from lstm_jax.testing.broken import (
+  Broken,
+  leaves,
+  must_be,
+  must_be_pair,
+  same,
+  words,
+)
 from lstm_jax.types import Cell
 
 _LANES = ((), (3,))  # one net and several
@@ -29,9 +37,12 @@ def admit_cell(name: str, cell: Cell, layer: bool = False) -> None:
   """
   who = f'cell {name}'
   must_be(who, cell, Cell)
+  _check_arrays(who, 'mask', cell.mask)
   for at, exists in leaves(cell.mask):
     if not np.isin(exists, (0, 1)).all():
       raise Broken(f'{who}: mask{at} must hold nothing but 0 and 1')
+  must_be(f'{who}: numbers', cell.numbers, Mapping)
+  _check_arrays(who, 'numbers', dict(cell.numbers))
   key = jax.eval_shape(lambda: jax.random.key(0))
   made = jax.eval_shape(cell.init, key, dict(cell.numbers))
   same(who, 'params of init', made, 'its mask', cell.mask, dtypes=False)
@@ -60,6 +71,16 @@ def admit_cell(name: str, cell: Cell, layer: bool = False) -> None:
     _check_sources(who, cell)
 
 
+def _check_arrays(who, what, tree):
+  """Checks that what a trace reads as constants are arrays of numpy."""
+  for at, leaf in leaves(tree):
+    if not isinstance(leaf, np.ndarray | np.generic):
+      raise Broken(
+        f'{who}: {what}{at} is a {type(leaf).__name__}, must be an array of '
+        'numpy: np.asarray(...)'
+      )
+
+
 def _check_step(who, cell, made, lanes, layer):
   """A step of networks side by side, or of one."""
   struct = lambda *shape: jax.ShapeDtypeStruct((*shape, *lanes), jnp.float32)
@@ -83,7 +104,9 @@ def _check_step(who, cell, made, lanes, layer):
   if layer and (cell.equations is not None or lanes):
     return  # not what runs: a layer takes a step of one sequence at a time
   nets = jax.tree.map(lambda leaf: struct(*leaf.shape), made)
-  after, net = jax.eval_shape(cell.step, nets, before, x_t)
+  outcome = jax.eval_shape(cell.step, nets, before, x_t)
+  must_be_pair(f'{who}: step', outcome, '(carry, outputs)')
+  after, net = outcome
   same(who, 'carry after a step', after, 'initial_carry', before)
   expected = struct(cell.num_outputs)
   if (net.shape, net.dtype) != (expected.shape, expected.dtype):

@@ -9,7 +9,7 @@ import numpy as np
 from lstm_jax.ops.arrays import dense
 from lstm_jax.ops.prng import Key
 from lstm_jax.ops.unroll import unroll
-from lstm_jax.testing.broken import Broken, must_be, same
+from lstm_jax.testing.broken import Broken
 from lstm_jax.testing.learner_subject import (
   LANES,
   RATES,
@@ -21,6 +21,7 @@ from lstm_jax.testing.learner_subject import (
   states_of,
   subject_of,
 )
+from lstm_jax.testing.learners import check_shapes
 from lstm_jax.testing.numeric import (
   arrays,
   key_of,
@@ -28,10 +29,9 @@ from lstm_jax.testing.numeric import (
   require_finite,
   require_pure,
   require_same,
-  structs,
 )
 from lstm_jax.testing.promises import Failure, Promise, hold
-from lstm_jax.types import Cell, Judgement, Learner, Task
+from lstm_jax.types import Cell, Learner, Task
 
 _ROUNDS = 3
 
@@ -91,44 +91,12 @@ def _key(*words):
   return Key(*words)
 
 
-def _judgement(*values):
-  """A judgement of arrays of whatever kind."""
-  return Judgement(*values)
-
-
 def _state(of):
   """Structure, shapes and dtypes, of one network and of lanes."""
   for dtype, lanes in ((np.float32, (2, 3)), (np.float64, ())):
-    init = of.learner.init
-    numbers = structs(numbers_of(of, 0.5), lanes, dtype)
-    key = jax.ShapeDtypeStruct(lanes, key_of(0).dtype)
-    for _ in lanes:
-      init = jax.vmap(init, in_axes=-1, out_axes=-1)
-    try:
-      state = jax.eval_shape(init, key, numbers)
-    except KeyError as error:
-      raise Broken(
-        f'init reads a number {error} that NUMBERS does not name'
-      ) from error
-    if not hasattr(state, 'params'):
-      raise Broken(
-        f'init gives a {type(state).__name__} without params, the weights that '
-        'are judged'
-      )
-    words = f'with {np.dtype(dtype)} and lanes {lanes}'
-    like = structs(of.cell.mask, lanes, dtype)
-    same(f'init {words}', 'params', state.params, "the cell's mask", like)
-    word = jax.ShapeDtypeStruct(lanes, np.uint32)
-    length = jax.ShapeDtypeStruct(lanes, np.int32)
-    episode = jax.eval_shape(of.task.fresh, _key(word, word), length)
-    after, judged = jax.eval_shape(of.learner.update, state, episode)
-    same(f'update {words}', 'state', after, 'init', state)
-    alone = jax.eval_shape(of.learner.judge, state.params, episode)
-    number = jax.ShapeDtypeStruct(lanes, dtype)
-    right = _judgement(jax.ShapeDtypeStruct(lanes, bool), number, number)
-    for what, found in (('update', judged), ('judge', alone)):
-      must_be(f'{what}: judgement', found, Judgement)
-      same(f'{what} {words}', 'judgement', found, 'types.Judgement', right)
+    check_shapes(
+      of.learner, of.cell, of.task, numbers_of(of, 0.5), lanes, dtype
+    )
 
 
 def _finite(of):
@@ -140,23 +108,28 @@ def _finite(of):
 
 
 def _learns(of):
-  """A rate of 0 moves nothing, any other something.
+  """A rate of 0 moves nothing, however often, any other something.
 
   A rule without a rate may let be what is right already.
   """
-  first = states_of(of)
-  state, judged, _ = of.run(first, episodes_of(of))
+  first = state = states_of(of)
+  for seed in range(_ROUNDS):
+    state, judged, _ = of.run(state, episodes_of(of, 7 + seed))
+    _check_moved(of, first.params, state.params, judged, seed + 1)
+
+
+def _check_moved(of, before, after, judged, updates):
+  """Checks which lanes have moved, and that no error is below 0."""
   rated = 'learning_rate' in of.own
+  often = 'an update' if updates == 1 else f'{updates} updates'
   for i, rate in enumerate(RATES):
-    pairs = zip(
-      arrays(lane(first.params, i)), arrays(lane(state.params, i)), strict=True
-    )
+    pairs = zip(arrays(lane(before, i)), arrays(lane(after, i)), strict=True)
     moved = any(np.any(a != b) for a, b in pairs)
     if rated and moved != (rate > 0):
       what = 'changes weights' if moved else 'changes no weight'
-      raise Broken(f'an update at a learning rate of {rate:g} {what}')
+      raise Broken(f'{often} at a learning rate of {rate:g} {what}')
     if not rated and not moved and not judged.right[i]:
-      raise Broken('an update on a sequence that is wrong changes no weight')
+      raise Broken(f'{often} on a sequence that is wrong changes no weight')
   if np.any(np.asarray(judged.squared) < 0):
     raise Broken('a judgement has a squared error below 0')
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from lstm_jax.ops.prng import Key
 from lstm_jax.testing.broken import Broken, must_be, words
-from lstm_jax.types import OneHot, Stream, Task
+from lstm_jax.types import OneHot, StopRule, Stream, Task
 
 _SEQUENCES = 4  # drawn of a task
 _STEPS = 512  # looked at of each
@@ -27,7 +27,10 @@ def admit_task(name: str, task: Task, length: int = 1) -> None:
   """
   who = f'task {name}'
   must_be(who, task, Task)
+  must_be(f'{who}: stop_rule', task.stop_rule, StopRule)
   longest = task.longest(length)
+  if not isinstance(longest, int | np.integer):
+    raise Broken(f'{who}: longest({length}) is {longest!r}, must be an integer')
   words_of = jnp.arange(_SEQUENCES, dtype=jnp.uint32)
   key = Key(words_of + 7, words_of + 11)
   lanes = jnp.full(_SEQUENCES, length, jnp.int32)
@@ -52,6 +55,9 @@ def admit_task(name: str, task: Task, length: int = 1) -> None:
 
   seen = jax.jit(look).lower(key)
   _check_step_shapes(who, task, seen.out_info[2])
+  draw = lambda key, lanes: task.draw(key, lanes, task.prepare(key, lanes))
+  for what, make in (('draw', draw), ('fresh', task.fresh)):
+    _check_tolerance(f'{who}: {what}', task, make, key, lanes)
   seen = seen.compile()(key)
   _check_values(who, longest, jax.tree.map(np.asarray, seen))
 
@@ -86,6 +92,22 @@ def _check_step_shapes(who, task, seen):
         f'{who}: {what} of {words(net)} is {list(found)}, must be '
         f'{list(expected)}'
       )
+
+
+def _check_tolerance(who, task, make, key, lanes):
+  """Sequences of both kinds have a stream, and their outputs are rated."""
+
+  def rate(key, net):
+    episode = make(key, lanes)
+    must_be(f'{who}: stream', task.stream(episode), Stream)
+    return task.correct(episode, 0 * lanes, task.output(net))
+
+  net = jax.ShapeDtypeStruct((task.num_outputs, *lanes.shape), jnp.float32)
+  right = jax.eval_shape(rate, key, net)
+  if (right.shape, right.dtype) != (lanes.shape, bool):
+    raise Broken(
+      f'{who}: correct gives {words(right)}, must be bool{list(lanes.shape)}'
+    )
 
 
 def _check_values(who, longest, seen):

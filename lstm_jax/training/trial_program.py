@@ -14,6 +14,7 @@ from lstm_jax.choices import unknown
 from lstm_jax.learners._optimizer import Optimizer, has_own_rate
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.training import lanes, online
+from lstm_jax.training.admission import admit_parts, admit_rule
 from lstm_jax.training.compilation import Compiled
 from lstm_jax.training.examples import Dataset
 from lstm_jax.training.made_learner import check_made_for
@@ -102,9 +103,10 @@ class TrialProgram:
           f'{unknown(str(name), tuple(known))}'
         )
     if missing := [name for name in self.needed if name not in given]:
+      where = 'it' if missing[0] == 'learning_rate' else 'it in numbers'
       raise ValueError(
         f'{missing[0]!r} is a number that this learner needs and has no '
-        'default for: give it in numbers'
+        f'default for: give {where}'
       )
     if 'learning_rate' in given:
       rate = given['learning_rate']
@@ -234,14 +236,18 @@ def _remembered(parts, length, dtype, device):
     own, wanted = getattr(of_cell, name), getattr(of_task, name)
     if own != wanted:
       raise ValueError(f'cell has {name}={own}; the task has {wanted}')
+  admit_parts(cell.name, of_cell, task.name, of_task, of_length)
   static = _static_length(learner, of_length)
   of_learner = _call('learner', learner, Learner, of_cell, of_task, **static)
   own_rate = has_own_rate(dict(learner.options).get('optimizer', 'sgd'))
   numbers = _rule_numbers(learner, own_rate) | dict(of_cell.numbers)
-  numbers, needed, params = _drawn(of_learner, numbers)
+  numbers, needed = _all_numbers(of_learner, numbers)
+  admit_rule(learner.name, of_learner, of_cell, of_task, numbers)
   if isinstance(learner.value, Learner):
     check_made_for(of_learner, of_cell, of_task, of_length, numbers)
   weights = sum(int(np.sum(mask)) for mask in jax.tree.leaves(of_cell.mask))
+  key = jax.random.key(0, impl='threefry2x32')
+  params = jax.eval_shape(of_learner.init, key, numbers).params
   carry = jax.eval_shape(lambda: of_cell.initial_carry((), np.float32))
   build = lanes.Build(
     online.program(of_task, of_learner),
@@ -326,18 +332,15 @@ def _globals(function):
   return getattr(inspect.unwrap(function), '__globals__', {})
 
 
-def _drawn(learner, numbers):
-  """`(numbers, those that must be given, params as shapes)` of a learner."""
+def _all_numbers(learner, numbers):
+  """`(numbers, those that must be given)` that a learner reads."""
   numbers = dict(numbers)
   needed: list[str] = []
   key = jax.random.key(0, impl='threefry2x32')
   while True:
     try:
-      return (
-        numbers,
-        tuple(needed),
-        jax.eval_shape(learner.init, key, numbers).params,
-      )
+      jax.eval_shape(learner.init, key, numbers)
+      return numbers, tuple(needed)
     except KeyError as missing:
       name = missing.args[0]
       if not isinstance(name, str) or name in numbers:

@@ -66,6 +66,13 @@ def test_what_breaks_a_promise_is_rejected_with_its_message(kind, promise):
     check(subject, name='mine', without=others, **how)
 
 
+def test_a_rate_of_zero_is_one_for_good():
+  subject, words = wrong_learners.FURTHER['learns']
+  how = {'cell': wrong_learners.CELL, 'task': wrong_learners.TASK, 'length': 5}
+  with pytest.raises(testing.Broken, match=words):
+    testing.check_learner(subject, **how)
+
+
 def test_what_is_right_has_nothing_against_it():
   assert testing.check_cell(wrong_cells.CELL) == ()
   assert testing.check_cell(wrong_cells.PARTS) == ()

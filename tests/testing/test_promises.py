@@ -101,6 +101,19 @@ ONE_COLUMN = np.ones((4, 1), np.float32)
       "'y', must be one of h",
     ),
     (
+      step_with(lambda carry, net: (carry, net, net)),
+      r'step: gives a tuple of 3, must be the pair \(carry, outputs\)',
+    ),
+    (
+      CELL._replace(mask=jax.tree.map(jnp.asarray, CELL.mask)),
+      'mask.w_x is a ArrayImpl, must be an array of numpy',
+    ),
+    (CELL._replace(numbers=None), 'numbers: is a NoneType, must be a Mapping'),
+    (
+      CELL._replace(numbers={'init_range': 0.1}),
+      r"numbers\['init_range'\] is a float, must be an array of numpy",
+    ),
+    (
       CELL._replace(
         equations=CELL.equations._replace(recurrent=(Connection('w_x', 'h'),))
       ),
@@ -188,6 +201,19 @@ ALWAYS = lambda value: lambda made: lambda t: value(made, t)
     (TASK._replace(output=lambda net: net[0]), 'output of'),
     (TASK._replace(longest=lambda length: length - 1), 'must have 1 to'),
     (TASK._replace(stream=lambda episode: episode), 'must be a Stream'),
+    (
+      TASK._replace(longest=lambda length: 6.6),
+      r'longest\(6\) is 6.6, must be',
+    ),
+    (TASK._replace(stop_rule=None), 'stop_rule: is a NoneType, must be a Stop'),
+    (
+      TASK._replace(correct=lambda episode, t, y_k: y_k[0]),
+      r'draw: correct gives float32\[4\], must be bool\[4\]',
+    ),
+    (
+      TASK._replace(correct=lambda episode, t, y_k: y_k > 0),
+      r'correct gives bool\[1, 4\]',
+    ),
     (stream_with(length=lambda made: made.length * 0), 'must have 1 to'),
     (stream_with(length=lambda made: made.length * 1.0), 'must be integers'),
     (
@@ -220,6 +246,69 @@ def test_tasks_keep_their_promises():
   # One of which the ends are looked at, one with one-hot inputs.
   testing.admit_task('adding', catalog.build('tasks', 'adding'), 600)
   testing.admit_task('trigger', catalog.build('tasks', 'trigger'), 10)
+
+
+SMALL = catalog.build('cells', 'srn', 2, 1, hidden=2)
+ADDING = catalog.build('tasks', 'adding')
+RULE = catalog.build('learners', 'elman', SMALL, ADDING)
+RATED = {'learning_rate': np.float32(0.1), **SMALL.numbers}
+
+
+def rule_with(change):
+  """The rule whose update gives `change(after, judgement)`."""
+  return RULE._replace(update=lambda *given: change(*RULE.update(*given)))
+
+
+@pytest.mark.parametrize(
+  ('learner', 'words'),
+  [
+    (SMALL, 'is a Cell, must be a Learner'),
+    (
+      RULE._replace(init=lambda key, numbers: {}),
+      'gives a dict without params',
+    ),
+    (
+      RULE._replace(
+        init=lambda key, numbers: RULE.init(key, numbers | {'a': numbers['a']})
+      ),
+      "init reads a number 'a' that",
+    ),
+    (
+      RULE._replace(
+        init=lambda key, numbers: RULE.init(key, numbers)._replace(params={})
+      ),
+      "init with float32 .*, the cell's mask has .w_x",
+    ),
+    (rule_with(lambda after, judged: after), r'must be the pair \(state, judg'),
+    (
+      rule_with(lambda after, judged: (after, None)),
+      'judgement: is a NoneType',
+    ),
+    (
+      rule_with(lambda after, judged: (after, judged._replace(squared=0.5))),
+      r'squared is float32\[\], types.Judgement has float32\[3\]',
+    ),
+    (
+      rule_with(
+        lambda after, judged: (after._replace(learning_rate=0.1), judged)
+      ),
+      r'state: learning_rate is float32\[\], init has float32\[3\]',
+    ),
+    (
+      RULE._replace(judge=lambda params, episode: 0.1),
+      'judge: judgement: is a',
+    ),
+  ],
+)
+def test_a_learner_that_breaks_its_promises_is_named(learner, words):
+  with pytest.raises(testing.Broken, match=words) as error:
+    testing.admit_learner('mine', learner, SMALL, ADDING, RATED)
+  assert str(error.value).startswith('learner mine: ')
+  assert '\n' not in str(error.value)
+
+
+def test_learners_keep_their_promises():
+  testing.admit_learner('elman', RULE, SMALL, ADDING, RATED)
 
 
 RANDOM = np.random.default_rng(0)

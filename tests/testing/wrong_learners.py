@@ -46,6 +46,15 @@ def counted(w):
   return w + len(calls)
 
 
+def gains_rate(before, after, judged):
+  """A rate that grows, so that the next update moves the weights of all."""
+  return after._replace(learning_rate=before.learning_rate + 0.1), judged
+
+
+# Wrong in another way than that of `WRONG`.
+FURTHER = {
+  'learns': (with_update(gains_rate), '2 updates at a learning rate of 0 chan'),
+}
 WRONG = {
   'state': (
     with_update(

@@ -274,14 +274,62 @@ def test_refusals(changes, said):
     lj.train(**how)
 
 
+ONE_STEP = dict(max_sequences=2, test_sequences=0, seeds=1)
+
+
+def with_step(step):
+  return lambda inputs, outputs: lj.srn(inputs, outputs)._replace(step=step)
+
+
+@pytest.mark.parametrize(
+  'changes, words',
+  [
+    (
+      {'cell': with_step(lambda params, carry, x_t: carry)},
+      'cell <lambda>: step: gives a Carry',
+    ),
+    (
+      {'task': ADDING._replace(stop_rule=None)},
+      'task Task: stop_rule: is a NoneType, must be a StopRule',
+    ),
+    (
+      {'task': ADDING._replace(loss=lambda net, target: net - target)},
+      'task Task: loss of',
+    ),
+    (
+      {
+        'learner': lambda cell, task: lj.elman(cell, task)._replace(
+          judge=lambda params, episode: 0.5
+        )
+      },
+      'learner <lambda>: judge: judgement: is a ShapeDtypeStruct',
+    ),
+  ],
+)
+def test_code_of_others_is_looked_at_first(changes, words):
+  how = dict(HOW, task=ADDING, cell=lj.srn, learner=lj.elman, **ONE_STEP)
+  how.pop('learning_rate')
+  with pytest.raises(ValueError, match=words) as error:
+    lj.train(**how | changes)
+  assert '\n' not in str(error.value)
+
+
+def test_an_error_of_their_code_is_theirs_with_a_note():
+  def step(params, carry, x_t):
+    raise RuntimeError('mine')
+
+  with pytest.raises(RuntimeError, match='mine') as error:
+    lj.train(ADDING, with_step(step), lj.elman, length=4)
+  (note,) = error.value.__notes__
+  assert 'cell <lambda> was looked at before training' in note
+  assert 'lstm_jax.testing.check_cell' in note
+
+
 @pytest.mark.parametrize(
   'seeds', [np.int64(3), np.array(3), np.arange(3), jnp.arange(3), range(3)]
 )
 def test_seeds_are_arrays_too(result, seeds):
   same(easy(seeds=seeds), result)
-
-
-ONE_STEP = dict(max_sequences=2, test_sequences=0, seeds=1)
 
 
 def test_it_is_called_outside_of_what_jax_traces():

@@ -5,13 +5,21 @@ one line. Where its code fails with an error of its own, it fails in its trials
 too, which say so in their records.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+
+from jax.typing import ArrayLike
 
 from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.store.setting import Setting
-from lstm_jax.testing import Broken, admit_cell, admit_dataset, admit_task
+from lstm_jax.testing import (
+  Broken,
+  admit_cell,
+  admit_dataset,
+  admit_learner,
+  admit_task,
+)
 from lstm_jax.training.examples import Dataset
-from lstm_jax.types import Cell, Task
+from lstm_jax.types import Cell, Learner, Task
 
 
 def admit(
@@ -50,6 +58,32 @@ def of_task(
   admit(checked, of, admit_task, setting.task, task, setting.length or 1)
   of = setting.cell, setting.cell_options, cell.num_inputs, cell.num_outputs
   admit(checked, of, admit_cell, setting.cell, cell)
+
+
+def of_rule(
+  checked: set[Hashable],
+  setting: Setting,
+  learner: Learner,
+  cell: Cell,
+  task: Task,
+  numbers: Mapping[str, ArrayLike],
+) -> None:
+  """Looks at the learner of a setting; see `admit`.
+
+  Args:
+    checked: of `admit`.
+    setting: what it is of.
+    learner: the learner, made for the cell and the task.
+    cell, task: what it trains.
+    numbers: name -> value of what its `init` reads.
+  """
+  of = (
+    setting.learner, setting.learner_options, setting.cell,
+    setting.cell_options, setting.task, setting.task_options, setting.length,
+  )  # fmt: skip
+  admit(
+    checked, of, admit_learner, setting.learner, learner, cell, task, numbers
+  )
 
 
 def of_layer(checked: set[Hashable], setting: Setting, cell: Cell) -> None:

@@ -145,7 +145,9 @@ def build(
   numbers = dict.fromkeys(of_rule, np.full((), np.nan, np.float32)) | dict(
     cell.numbers
   )
-  weights = sum(int(np.sum(mask)) for mask in cell.mask)
+  if checked is not None:
+    admission.of_rule(checked, setting, learner, cell, task, numbers)
+  weights = sum(int(np.sum(mask)) for mask in jax.tree.leaves(cell.mask))
   weights += learner.extra_weights
   carry = jax.eval_shape(lambda: cell.initial_carry((), np.float32))
   carried = sum(leaf.size for leaf in jax.tree.leaves(carry))

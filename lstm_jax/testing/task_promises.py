@@ -47,6 +47,9 @@ def check_task(
 ) -> tuple[Failure, ...]:
   """Checks a task against all that the tasks of this package promise.
 
+  Whether the inputs tell the targets is not looked at: equal inputs with other
+  targets are right where targets are noisy, or the next of several symbols.
+
   Args:
     factory: `(**options) -> Task`, or a task.
     length: T; None: `NUMBERS['length']` of the factory's module, but at most

@@ -17,6 +17,8 @@ from lstm_jax.types import Connection, Stream
 CELL = catalog.build('cells', 'srn', 3, 2, hidden=4)
 TASK = catalog.build('tasks', 'adding')._replace(
   draw=lambda key, length, data: length,
+  fresh=lambda key, length: length,
+  correct=lambda episode, t, y_k: y_k[0] > 0,
   stream=lambda length: Stream(
     length,
     lambda t: jnp.stack([t, t * 0.5]),
@@ -265,7 +267,7 @@ def rule_with(change):
     (SMALL, 'is a Cell, must be a Learner'),
     (
       RULE._replace(init=lambda key, numbers: {}),
-      'gives a dict without params',
+      'a dict without params',
     ),
     (
       RULE._replace(
@@ -282,7 +284,7 @@ def rule_with(change):
     (rule_with(lambda after, judged: after), r'must be the pair \(state, judg'),
     (
       rule_with(lambda after, judged: (after, None)),
-      'judgement: is a NoneType',
+      'judgement: is a None',
     ),
     (
       rule_with(lambda after, judged: (after, judged._replace(squared=0.5))),

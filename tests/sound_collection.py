@@ -17,7 +17,7 @@ def sound(label, random, rate=RATE, seconds=0.3):
 
 
 class Collection:
-  """Stands for `files.prepared.Prepared`: two clips a recording."""
+  """Stands for `files.opened.Prepared`: two clips a recording."""
 
   name = 'urban_sound'
   classes = CLASSES

@@ -8,7 +8,7 @@ import numpy as np
 from lstm_jax.lab.data import _folds, _levels, _sounds, _spectra
 from lstm_jax.lab.data._cache import cached
 from lstm_jax.lab.data.files import audio
-from lstm_jax.lab.data.files.prepared import Prepared
+from lstm_jax.lab.data.files.opened import Prepared
 from lstm_jax.lab.data.files.published import SOUND
 from lstm_jax.training.examples import Dataset, Encoder, Examples, Pool
 
@@ -35,7 +35,7 @@ def dataset(
   """The data set of a collection of sounds.
 
   Args:
-    prepared: `files.prepared.Prepared`, folds as splits.
+    prepared: `files.opened.Prepared`, folds as splits.
     window, hop, features, rate, split, fold, scale: options, see
       `urban_sound.urban_sound`.
     neighbours: how many vote in a level of nearest neighbours; None: there is

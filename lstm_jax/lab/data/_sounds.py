@@ -30,7 +30,7 @@ class Records(Protocol):
 
 
 class Collection(Protocol):
-  """Sounds in splits, as `files.prepared.Prepared` has them."""
+  """Sounds in splits, as `files.opened.Prepared` has them."""
 
   @property
   def name(self) -> str:

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from lstm_jax.lab.data.files import prepared, published, reviews
+from lstm_jax.lab.data.files import making, published, reviews
 from lstm_jax.lab.data.files.errors import BadData, Missing
 from tests import tiny_sets as tiny
 from tests.tiny_sets import load
@@ -46,7 +46,7 @@ def test_imdb_is_downloaded_and_checked(right, tmp_path, server, monkeypatch):
   path = tiny.packed(home, tmp_path / 'web' / 'aclImdb_v1.tar.gz', 'w:gz')
   digest = hashlib.sha256(path.read_bytes()).hexdigest()
   monkeypatch.setattr(
-    prepared,
+    making,
     'IMDB_ARCHIVE',
     published.Download(
       f'{server}/{path.name}',
@@ -79,7 +79,7 @@ def test_a_failed_download_says_what_to_do(
 ):
   url = address.format(server=server)
   gone = published.IMDB_ARCHIVE._replace(url=url)
-  monkeypatch.setattr(prepared, 'IMDB_ARCHIVE', gone)
+  monkeypatch.setattr(making, 'IMDB_ARCHIVE', gone)
   with pytest.raises(
     Missing, match=f'downloaded .*{reason}.*aclImdb'
   ) as raised:

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from lstm_jax.lab.data.files import prepared, published, reviews
+from lstm_jax.lab.data.files import making, published, reviews
 from lstm_jax.lab.data.files.errors import Missing
 from tests import children
 from tests import tiny_sets as tiny
@@ -204,7 +204,7 @@ def test_two_processes_prepare_one_after_the_other(tmp_path):
   other = threading.Thread(
     target=lambda: held.append(load('urban_sound', tmp_path, say=say))
   )
-  with prepared._alone(path, tiny.silent):
+  with making.alone(path, tiny.silent):
     other.start()
     assert waiting.wait(60)
     other.join(0.7)

@@ -10,7 +10,7 @@ import pytest
 
 from experiments import data
 from lstm_jax.lab.data import _sounds, _spectra
-from lstm_jax.lab.data.files import builders, prepared, sources
+from lstm_jax.lab.data.files import builders, making, opened, sources
 from lstm_jax.lab.data.files.errors import BadData, Missing
 from lstm_jax.lab.store import messages
 from lstm_jax.lab.store.faults import Exit, StorageError, Unusable
@@ -107,7 +107,7 @@ def test_a_kill_between_the_renames(step, home, tmp_path, monkeypatch):
 
   with monkeypatch.context() as killed:
     killed.setattr(Path, 'rename', rename)
-    killed.setattr(prepared.shutil, 'rmtree', lambda *a, **k: None)
+    killed.setattr(making.shutil, 'rmtree', lambda *a, **k: None)
     if step < 2:
       with pytest.raises(Killed):
         load('urban_sound', tmp_path)
@@ -139,7 +139,7 @@ def test_a_prepared_set_in_a_folder_that_is_only_read(
 def test_a_damaged_shard_is_named(damage, home, tmp_path, capsys, monkeypatch):
   shard = next((tmp_path / HOME).glob('*fold2*'))
   if damage == 'bit':
-    monkeypatch.setattr(prepared, '_SMALL', 0)  # as of a large one
+    monkeypatch.setattr(opened, '_SMALL', 0)  # as of a large one
     flip(shard)
     with pytest.raises(BadData, match='fold2.*wrong checksum; delete .*1.0.0'):
       records(load('urban_sound', tmp_path))
@@ -239,9 +239,9 @@ def test_a_sick_machine_damages_no_record(tmp_path, error):
   def read(_):
     raise error
 
-  split = prepared.Records([{}], read, lambda: None, tmp_path)
+  split = opened.Records([{}], read, lambda: None, tmp_path)
   with pytest.raises(type(error)):
     split[0]
-  split = prepared.Records([{}], lambda _: 1 / 0, lambda: None, tmp_path)
+  split = opened.Records([{}], lambda _: 1 / 0, lambda: None, tmp_path)
   with pytest.raises(BadData, match='record 0 cannot be read'):
     split[0]

@@ -45,7 +45,7 @@ real_data = pytest.mark.skipif(not DATA, reason='LSTM_JAX_DATA is not set')
 
 
 class Reviews:
-  """Stands for `files.prepared.Prepared`."""
+  """Stands for `files.opened.Prepared`."""
 
   name = 'imdb'
   classes = ('neg', 'pos')

@@ -1,0 +1,161 @@
+"""A data set made: in a folder beside the one that it replaces, at a rename."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lstm_jax.lab.data.files import archives, clips, faults, reviews, sources
+from lstm_jax.lab.data.files.errors import BadData, Missing
+from lstm_jax.lab.data.files.opened import VERSION, Whole
+from lstm_jax.lab.data.files.published import IMDB_ARCHIVE, PUBLISHED
+from lstm_jax.lab.store import files, seal
+from lstm_jax.lab.store.faults import StorageError, StoreError, clean
+
+# What libraries say where a disk is full.
+_FULL = ('No space left', 'Disk quota', 'File too large', 'ENOSPC', 'EFBIG')
+_LITTLE = 2**16  # bytes left on a disk that is full
+
+Say = Callable[[str], None]
+
+
+@contextlib.contextmanager
+def alone(path: Path, say: Say) -> Iterator[None]:
+  """Holds a lock that the kernel frees however this process ends."""
+  with open(path, 'a') as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      say(f'another process prepares {path.stem}; waiting for it')
+      fcntl.flock(file, fcntl.LOCK_EX)
+    yield
+
+
+def download(name: str, folder: Path, data_dir: Path, say: Say) -> Path:
+  """Fetches the archive of a data set; where it lies then."""
+  from lstm_jax.lab.data.files import builders
+
+  say(
+    f'{name}: downloading {IMDB_ARCHIVE.url} ({IMDB_ARCHIVE.size / 1e6:.0f} MB)'
+  )
+  try:
+    return builders.fetch(IMDB_ARCHIVE, folder / 'downloads')
+  except OSError as error:
+    why = f' and cannot be downloaded ({" ".join(str(error).split())})'
+    raise sources.missing(name, PUBLISHED[name], data_dir, why) from error
+
+
+def leftovers(name: str, folder: Path) -> list[Path]:
+  """Folders in which a set was being made."""
+  return sorted(folder.glob(f'.{name}.*'))
+
+
+def tidy(name: str, folder: Path) -> None:
+  """Takes away what killed preparations have left; the lock is held.
+
+  One that was killed between its two renames has a whole set to give.
+  """
+  home = folder / name / VERSION
+  for making in leftovers(name, folder):
+    for whole in (making / name / VERSION, making / 'old'):
+      if (whole / 'whole.json').exists() and not home.exists():
+        home.parent.mkdir(exist_ok=True)
+        whole.rename(home)
+    shutil.rmtree(making, ignore_errors=True)
+
+
+def make(
+  name: str,
+  folder: Path,
+  source: Path,
+  path: Path | None,
+  skip_bad: bool,
+  say: Say,
+) -> Whole:
+  """Prepares `source`; returns what `whole.json` says."""
+  home = folder / name / VERSION
+  say(f'{name}: preparing {clean(source)} in {clean(folder)}')
+  making = Path(tempfile.mkdtemp(prefix=f'.{name}.', dir=folder))
+  making.chmod(folder.stat().st_mode & 0o777)  # others may read what is made
+  try:
+    state = _made(name, making, source, path, skip_bad, say)
+    home.parent.mkdir(exist_ok=True)
+    if home.exists():
+      home.rename(making / 'old')
+    (making / name / VERSION).rename(home)
+    files.DISK.fsync_directory(home.parent)
+    return state
+  except BadData as error:
+    if (home / 'whole.json').exists():
+      raise BadData(
+        f'{error}; what was prepared before is kept in {clean(home)}, and used '
+        f'where {clean(source)} is gone'
+      ) from error
+    raise
+  except (Missing, StoreError, OSError, MemoryError):
+    raise
+  except Exception as error:  # of TFDS and what it writes with
+    raise _of_tfds(error, folder) from error
+  finally:
+    shutil.rmtree(making, ignore_errors=True)
+
+
+def _of_tfds(error, folder):
+  """The `StorageError` that an error of TFDS comes to."""
+  said = ' '.join(str(error).split())
+  full = any(word in said for word in _FULL)
+  if full or shutil.disk_usage(folder).free < _LITTLE:
+    what = 'the disk is full or a file too large'
+  else:
+    what = 'cannot be prepared'
+  return StorageError(
+    f'{clean(folder)}: {what} ({type(error).__name__}: {said[:200]}); what was '
+    'prepared before is safe: make room and run the same command again'
+  )
+
+
+def _made(name, making, source, path, skip_bad, say):
+  """Prepares `source` in the folder `making`; returns its `whole.json`."""
+  from lstm_jax.lab.data.files import builders
+
+  published = PUBLISHED[name]
+  left_out: list[str] = []
+  report = faults.collector(left_out) if skip_bad else faults.stop
+  # Taken before reading: what changes while it is read is then seen as changed.
+  stamp = sources.stamp(published, source) if path else None
+  if source.name == IMDB_ARCHIVE.name:
+    archives.checked(source, IMDB_ARCHIVE.sha256, IMDB_ARCHIVE.size)
+  with sources.opened(published, source, making, report) as held:
+    splits_of = lambda listed, records: {
+      split: builders.Split(len(rows), records(held, rows, report))
+      for split, rows in listed.items()
+      if rows
+    }
+    if name == 'imdb':
+      splits = splits_of(reviews.listed(held, report), reviews.records)
+    else:
+      splits = splits_of(clips.listed(name, held, report), clips.records)
+    written = builders.write(name, making, splits, say) if splits else None
+  if not (written and any(map(any, written.counts.values()))):
+    why = f' ({len(left_out):,} left out; {left_out[0]})' if left_out else ''
+    raise BadData(f'{source}: nothing is left of {published.title}{why}')
+  home = making / name / VERSION
+  facts = {}
+  for path in sorted(path for path in home.rglob('*') if path.is_file()):
+    with open(path, 'rb') as file:
+      os.fsync(file.fileno())
+      digest = hashlib.file_digest(file, 'sha256').hexdigest()
+    facts[str(path.relative_to(home))] = [path.stat().st_size, digest]
+  before = f'{source.parent}{os.sep}'
+  state = {
+    'stamp': stamp,
+    **written._asdict(),
+    'left_out': [line.removeprefix(before) for line in left_out],
+    'files': facts,
+  }
+  files.publish(home / 'whole.json', seal.seal_json('data set', state))
+  return state

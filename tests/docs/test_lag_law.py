@@ -13,27 +13,29 @@ from lstm_jax.lab.plan import grid
 from tests.children import ROOT
 
 PAGE = (ROOT / 'docs' / 'lag_law.md').read_text(encoding='utf-8')
-TASKS = {'adding': 'adding', 'temporal order': 'temporal_order'}
 ROW = re.compile(
-  r'^\| ([a-z ]*?) ?\| (?:(\d) blocks of (\d) )?\| ([\d.]+) \| (\d+)/(\d+) \|'
-  r' ([\d,]+) \|$',
+  r'^\| ([a-z -]+) \| ([\d,]+) \| (\d) blocks of (\d) \| ([\d.]+)'
+  r' \| (\d+)/(\d+) \| ([\d,]+) \|$',
   re.MULTILINE,
 )
+CHOICE = 'task', 'length', 'blocks', 'block_size', 'learning_rate'
 
 
-def test_the_table_of_the_choice_is_that_of_its_trials():
+@pytest.mark.parametrize('choice', ['first', 'second'])
+def test_the_table_of_the_choice_is_that_of_its_trials(choice):
   path = ROOT / 'docs' / 'lag_tuning.csv'
   with path.open(newline='', encoding='utf-8') as file:
-    trials = list(csv.DictReader(file))
+    trials = [one for one in csv.DictReader(file) if one['choice'] == choice]
   of = collections.defaultdict(list)
   for one in trials:
-    key = (one['task'], one['blocks'], one['block_size'], one['learning_rate'])
-    of[key].append(one)
-  there, task, blocks = {}, '', ('', '')
-  for name, *sizes, rate, solved, count, median in ROW.findall(PAGE):
-    task, blocks = TASKS.get(name, task), tuple(sizes) if name else blocks
-    found = (int(solved), int(count), int(median.replace(',', '')))
-    there[task, *blocks, rate] = found
+    of[tuple(one[name] for name in CHOICE)].append(one)
+  part = PAGE.split(f'### The {choice} choice')[1].split('\n##')[0]
+  there = {
+    (task, length.replace(',', ''), *network, rate): (
+      int(solved), int(count), int(median.replace(',', ''))
+    )
+    for task, length, *network, rate, solved, count, median in ROW.findall(part)
+  }  # fmt: skip
   assert there == {
     key: (
       len(

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from lstm_jax.lab.data.files import prepared as prepared_lib
+
 RATE = 8000
 CLASSES = ('hum', 'hiss')
 
@@ -43,6 +45,20 @@ class Collection:
     }
     if change:
       change(self.splits)
+
+
+def loader(monkeypatch):
+  """Makes the loader give a collection; `(**options)` gives it another one."""
+
+  def use(**options):
+    collection = Collection(**options)
+    monkeypatch.setattr(
+      prepared_lib, 'load', lambda *args, **kwargs: collection
+    )
+    return collection
+
+  use()
+  return use
 
 
 def longer(splits):

@@ -19,6 +19,7 @@ from lstm_jax.tasks import first_symbol as module
 from lstm_jax.tasks.first_symbol import first_symbol
 from lstm_jax.types import OneHot
 from tests import stop_rules
+from tests.task_lanes import assert_each_is_alone
 
 ALPHA = 1e-4
 OPTIONS = {
@@ -265,18 +266,7 @@ def test_a_lane_is_what_it_is_alone(name):
       stream.scored_at(t), task.correct(episode, t, y_k),
     )  # fmt: skip
 
-  for t in (0, 1):
-    together = jax.tree.map(
-      np.asarray, facts(keys, lengths, np.full((2, 2), t))
-    )
-    for lane in np.ndindex(2, 2):
-      key = tuple(word[lane] for word in keys)
-      alone = facts(key, lengths[lane], np.array(t))
-      jax.tree.map(
-        lambda a, b, lane=lane: np.testing.assert_array_equal(a[..., *lane], b),
-        together,
-        alone,
-      )
+  assert_each_is_alone(facts, keys, lengths, (0, 1))
 
 
 @every_task

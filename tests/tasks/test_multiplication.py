@@ -17,6 +17,7 @@ from lstm_jax.ops import prng
 from lstm_jax.tasks.multiplication import multiplication
 from lstm_jax.types import Judgement
 from tests import stop_rules
+from tests.task_lanes import assert_each_is_alone
 from tests.tasks.test_task_statistics import independent_p, uniform_p
 from tests.tasks.test_tasks import keys_of, materialise
 
@@ -115,17 +116,7 @@ def test_a_lane_is_what_it_is_alone(task):
     right = task.correct(episode, t, y_k)
     return episode, stream.input_at(t), stream.target_at(t), right
 
-  for t in (0, 5, 19):
-    together = jax.tree.map(
-      np.asarray, facts(keys, lengths, np.full((2, 4), t))
-    )
-    for lane in np.ndindex(2, 4):
-      alone = facts(keys[:, *lane], lengths[lane], np.array(t))
-      jax.tree.map(
-        lambda a, b, lane=lane: np.testing.assert_array_equal(a[..., *lane], b),
-        together,
-        alone,
-      )
+  assert_each_is_alone(facts, keys, lengths, (0, 5, 19))
 
 
 @both

@@ -16,6 +16,7 @@ from lstm_jax.tasks import adding as adding_module
 from lstm_jax.tasks import temporal_order as temporal_order_module
 from lstm_jax.tasks.adding import adding
 from lstm_jax.tasks.temporal_order import temporal_order
+from tests.task_lanes import assert_each_is_alone
 
 TASKS = {
   'adding': adding(),
@@ -235,17 +236,7 @@ def test_a_lane_is_what_it_is_alone(task):
       stream.scored_at(t), task.correct(episode, t, y_k),
     )  # fmt: skip
 
-  for t in (0, 5, 19):
-    together = jax.tree.map(
-      np.asarray, facts(keys, lengths, np.full((2, 4), t))
-    )
-    for lane in np.ndindex(2, 4):
-      alone = facts(keys[:, *lane], lengths[lane], np.array(t))
-      jax.tree.map(
-        lambda a, b, lane=lane: np.testing.assert_array_equal(a[..., *lane], b),
-        together,
-        alone,
-      )
+  assert_each_is_alone(facts, keys, lengths, (0, 5, 19))
 
 
 @every_task

@@ -18,6 +18,7 @@ from lstm_jax.tasks import trigger as module
 from lstm_jax.tasks.trigger import trigger
 from lstm_jax.types import OneHot
 from tests import stop_rules
+from tests.task_lanes import assert_each_is_alone
 
 ALPHA = 1e-4
 OPTIONS = {
@@ -266,18 +267,7 @@ def test_a_lane_is_what_it_is_alone(name):
       stream.scored_at(t), task.correct(episode, t, y_k),
     )  # fmt: skip
 
-  for t in (0, 1, 2, 3):
-    together = jax.tree.map(
-      np.asarray, facts(keys, lengths, np.full((2, 3), t))
-    )
-    for lane in np.ndindex(2, 3):
-      key = tuple(word[lane] for word in keys)
-      alone = facts(key, lengths[lane], np.array(t))
-      jax.tree.map(
-        lambda a, b, lane=lane: np.testing.assert_array_equal(a[..., *lane], b),
-        together,
-        alone,
-      )
+  assert_each_is_alone(facts, keys, lengths, (0, 1, 2, 3))
 
 
 @every_task

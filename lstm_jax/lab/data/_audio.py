@@ -14,6 +14,13 @@ from lstm_jax.training.examples import Dataset, Encoder, Examples, Pool
 
 Split = Literal['published', 'official']
 Scale = Literal['pcm', 'standard']
+REFUSES = (
+  (
+    {'features': 'log_mel', 'scale': 'pcm'},
+    'log_mel features have no such units',
+  ),
+  ({'split': 'published', 'fold': ...}, 'only split=official has folds'),
+)
 
 # Counts up where a change of code changes what is made.
 _FORM = 1

@@ -4,9 +4,10 @@ Data: K. J. Piczak, "ESC: dataset for environmental sound classification", ACM
 Multimedia 2015.
 """
 
-from typing import Literal
-
 from lstm_jax.lab.data import _audio
+from lstm_jax.lab.data._audio import REFUSES as REFUSES
+from lstm_jax.lab.data._audio import Scale, Split
+from lstm_jax.lab.data._spectra import Kind
 from lstm_jax.lab.data.files import prepared as prepared_lib
 from lstm_jax.lab.data.files.errors import Source
 from lstm_jax.ops.checked import checked
@@ -14,13 +15,6 @@ from lstm_jax.training.examples import Dataset
 
 # Of an epoch over three of five folds, hop 10 ms.
 MEAN_STEPS = (0, 120_000)
-REFUSES = (
-  (
-    {'features': 'log_mel', 'scale': 'pcm'},
-    'log_mel features have no such units',
-  ),
-  ({'split': 'published', 'fold': ...}, 'only split=official has folds'),
-)
 
 
 @checked
@@ -28,11 +22,11 @@ def esc10(
   *,
   window: float = 10.0,
   hop: float = 10.0,
-  features: Literal['published_slice', 'same_band', 'log_mel'] = 'log_mel',
+  features: Kind = 'log_mel',
   rate: int = 16_000,
-  split: Literal['published', 'official'] = 'official',
+  split: Split = 'official',
   fold: int | None = None,
-  scale: Literal['pcm', 'standard'] | None = None,
+  scale: Scale | None = None,
   source: Source | None = None,
 ) -> Dataset:
   """The class of an everyday sound, said at its end.

@@ -5,9 +5,10 @@ sound research", ACM Multimedia 2014. Its authors fix ten folds, none of which
 shares a recording with another, and ask for no other split.
 """
 
-from typing import Literal
-
 from lstm_jax.lab.data import _audio
+from lstm_jax.lab.data._audio import REFUSES as REFUSES
+from lstm_jax.lab.data._audio import Scale, Split
+from lstm_jax.lab.data._spectra import Kind
 from lstm_jax.lab.data.files import prepared as prepared_lib
 from lstm_jax.lab.data.files.errors import Source
 from lstm_jax.ops.checked import checked
@@ -15,13 +16,6 @@ from lstm_jax.training.examples import Dataset
 
 # Of an epoch over 80 % of the 2,985 sounds of the copy at hand, hop 10 ms.
 MEAN_STEPS = (0, 850_000)
-REFUSES = (
-  (
-    {'features': 'log_mel', 'scale': 'pcm'},
-    'log_mel features have no such units',
-  ),
-  ({'split': 'published', 'fold': ...}, 'only split=official has folds'),
-)
 
 
 @checked
@@ -29,13 +23,11 @@ def urban_sound(
   *,
   window: float = 10.0,
   hop: float = 10.0,
-  features: Literal[
-    'published_slice', 'same_band', 'log_mel'
-  ] = 'published_slice',
+  features: Kind = 'published_slice',
   rate: int = 22_050,
-  split: Literal['published', 'official'] = 'published',
+  split: Split = 'published',
   fold: int | None = None,
-  scale: Literal['pcm', 'standard'] | None = None,
+  scale: Scale | None = None,
   source: Source | None = None,
 ) -> Dataset:
   """The class of a sound of UrbanSound8K, said at its end.

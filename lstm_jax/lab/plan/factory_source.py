@@ -57,8 +57,10 @@ from lstm_jax.ops.conditions import needs_of
 # What an option takes: plain types, words, and whether None.
 Taken = tuple[tuple[str, ...], tuple[str, ...], bool]
 TYPES = ('bool', 'int', 'float')
-# Where annotations of options have names.
+# Where annotations of options and literals have names.
 _ALIASES = (
+  'lstm_jax.lab.data._audio',
+  'lstm_jax.lab.data._spectra',
   'lstm_jax.learners._optimizer',
   'lstm_jax.learners._restarts',
   'lstm_jax.ops.checked',

@@ -7,12 +7,11 @@ import pytest
 
 from lstm_jax.lab.data import _sounds
 from lstm_jax.lab.data.esc10 import esc10
-from lstm_jax.lab.data.files import prepared as prepared_lib
 from lstm_jax.lab.data.files.errors import BadData, Source
 from lstm_jax.lab.data.urban_sound import urban_sound
 from lstm_jax.lab.plan import catalog
-from tests import tiny_sets
-from tests.sound_collection import CLASSES, OPTIONS, Collection, longer
+from tests import sound_collection, tiny_sets
+from tests.sound_collection import CLASSES, OPTIONS, longer
 
 DATA = os.environ.get('LSTM_JAX_DATA')
 real_data = pytest.mark.skipif(not DATA, reason='LSTM_JAX_DATA is not set')
@@ -20,16 +19,8 @@ real_data = pytest.mark.skipif(not DATA, reason='LSTM_JAX_DATA is not set')
 
 @pytest.fixture
 def use(monkeypatch, tmp_path):
-  """Makes the loader give a collection."""
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-
-  def of(**options):
-    held = Collection(**options)
-    monkeypatch.setattr(prepared_lib, 'load', lambda *args, **kwargs: held)
-    return held
-
-  of()
-  return of
+  return sound_collection.loader(monkeypatch)
 
 
 def test_inputs_are_the_stretches_and_zeros_past_them(use):

@@ -4,24 +4,16 @@ import numpy as np
 import pytest
 
 from lstm_jax.lab.data import _folds, _sounds
-from lstm_jax.lab.data.files import prepared as prepared_lib
 from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.data.urban_sound import urban_sound
-from tests.sound_collection import OPTIONS, RATE, Collection, longer
+from tests import sound_collection
+from tests.sound_collection import OPTIONS, RATE, longer
 
 
 @pytest.fixture
 def use(monkeypatch, tmp_path):
-  """Makes the loader give a collection."""
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-
-  def of(**options):
-    held = Collection(**options)
-    monkeypatch.setattr(prepared_lib, 'load', lambda *args, **kwargs: held)
-    return held
-
-  of()
-  return of
+  return sound_collection.loader(monkeypatch)
 
 
 def known(**changes):

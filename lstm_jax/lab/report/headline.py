@@ -11,7 +11,7 @@ in `headline_means`.
 
 from collections.abc import Iterable
 
-from lstm_jax.lab.report import headline_means, statistics
+from lstm_jax.lab.report import headline_means, two_samples
 from lstm_jax.lab.report.summaries import Summary, order, parts, shown
 from lstm_jax.ops.intervals import wilson
 
@@ -172,7 +172,7 @@ def _difference(counts):
   """Says whether the extremes of some shares differ by more than chance."""
   pairs = len(counts) * (len(counts) - 1) // 2
   ranked = sorted(counts, key=lambda one: one[0] / one[1])
-  p = min(1.0, pairs * statistics.same_share(*ranked[-1], *ranked[0]))
+  p = min(1.0, pairs * two_samples.same_share(*ranked[-1], *ranked[0]))
   shown_p = f'p = {p:.2g}' if p >= 1e-4 else 'p < 0.0001'
   return shown_p if p < LEVEL else f'no difference shown, {shown_p}'
 

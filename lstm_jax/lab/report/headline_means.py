@@ -7,7 +7,7 @@ two-sided and multiplied by the number of pairs, says so at 5 %.
 
 import math
 
-from lstm_jax.lab.report import further_run, statistics
+from lstm_jax.lab.report import further_run, two_samples
 from lstm_jax.lab.report.measures import JUDGED
 from lstm_jax.lab.report.summaries import Summary, parts, shown
 from lstm_jax.lab.store.metrics import BY_NAME
@@ -116,7 +116,7 @@ def _difference(samples):
   if len({*first}) == len({*last}) == 1:
     return ''  # no scatter, no test
   pairs = len(samples) * (len(samples) - 1) // 2
-  p = min(1.0, pairs * statistics.same_mean(first, last))
+  p = min(1.0, pairs * two_samples.same_mean(first, last))
   if not math.isfinite(p):
     return ''
   said = f'p = {p:.2g}' if p >= 1e-4 else 'p < 0.0001'

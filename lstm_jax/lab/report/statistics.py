@@ -9,33 +9,27 @@ Three questions are asked of a setting's trials, and each has its own answer:
                               counts as infinity
   how long a solver takes     `mean_interval`, of the solved trials only
 
-Two more compare them with somebody else's trials, of which a mean and a count
-are all that is known: `mean_of_others` and `same_share`; `same_mean` compares
-two settings of ours.
+Trials are compared with others in `two_samples`.
 
-What is promised about the intervals is simulated in the tests. SciPy is
-imported where it is used, and of it no more than is used: `scipy.stats` takes
-the better part of a second, which every table would wait for.
+What is promised about the intervals is simulated in the tests.
 """
 
-import functools
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
-from lstm_jax.lab.store import machine
+from lstm_jax.lab.report import scipy_parts
 from lstm_jax.ops.intervals import Interval, check_level
 
 # Simulated coverage of the bootstrap intervals falls below 90 % for fewer.
 _FEWEST = 10
 _SEED = 1997
-# Up to so many trials, rows of coins and tables are counted one by one: 2^n is
-# a float up to 1023 of them.
+# Up to so many trials, rows of coins are counted one by one: 2^n is a float up
+# to 1023 of them.
 _EXACT = 1000
 _MANY = 10_000
-# Bytes of address space that SciPy takes, with half as much again.
-_SCIPY = 300 * 2**20
 
 
 def median(values: Sequence[float]) -> float:
@@ -162,7 +156,7 @@ def mean_interval(
   """
   check_level(level)
   _check_resamples(resamples)
-  x = _finite(values)
+  x = finite(values)
   n = x.shape[-1]
   if n < _FEWEST:
     return None
@@ -173,7 +167,7 @@ def mean_interval(
   constant = np.ptp(x, axis=-1) == 0
   # BCa divides by the spread; the offsets of a constant sample are unused.
   spread = np.where(constant[..., None], np.arange(n), x)
-  stats = _stats()
+  stats = scipy_parts.stats()
   expanded = 1 - 2 * stats.norm.sf(math.sqrt(n / (n - 1)) * quantile)
   found = stats.bootstrap(
     (spread,),
@@ -187,137 +181,12 @@ def mean_interval(
   ).confidence_interval
   low = np.where(constant, x[..., 0], found.low)
   high = np.where(constant, x[..., 0], found.high)
-  return Interval(low[()], high[()])
+  return Interval(cast(float, low[()]), cast(float, high[()]))
 
 
 def student(level: float, freedom: float) -> float:
   """The t that Student's |t| exceeds with probability 1 - `level`."""
-  return float(-_special().stdtrit(freedom, (1 - level) / 2))
-
-
-def mean_of_others(
-  values: Sequence[float], count: int, level: float = 0.95
-) -> Interval | None:
-  """Predicts the mean of `count` further trials of the same kind.
-
-  With m the mean of the n values, the mean of the others lies in
-
-    [m / r, m r],  log r = t_{n-1} c sqrt(1/n + 1/count),
-
-  t_{n-1} Student's quantile and c the larger of two estimates of how much one
-  trial scatters on the log scale: the standard deviation of the logarithms,
-  and standard deviation over mean. The two agree where the scatter is small.
-  Where it is not, the first is too small for means of skewed times, and the
-  second scatters itself. On the log scale because a published mean that is
-  k times ours and one that is a k-th of it are equally far off.
-
-  Simulated coverage at level 0.95, n and count 10 or 30: 94 % or more for
-  lognormal times of log sd up to 0.5, 93 % at 0.8 to 1, 97 % for exponential
-  ones.
-
-  Args:
-    values: `[..., n]` finite numbers above 0, of solved trials.
-    count: trials in the other mean.
-    level: nominal coverage.
-
-  Returns:
-    The interval (with `[...]` arrays if there are leading axes), or None for
-    n < 2.
-
-  Raises:
-    ValueError: a value is not finite or not above 0, count below 1, or level
-      not in (0, 1).
-  """
-  check_level(level)
-  if count < 1:
-    raise ValueError(f'count must be at least 1, got {count}.')
-  x = _finite(values)
-  if np.any(x <= 0):
-    raise ValueError('values must be above 0.')
-  n = x.shape[-1]
-  if n < 2:
-    return None
-  mean = x.mean(-1)
-  scatter = np.maximum(np.log(x).std(-1, ddof=1), x.std(-1, ddof=1) / mean)
-  # Of equal values the scatter is rounding.
-  scatter = np.where(np.ptp(x, axis=-1) == 0, 0.0, scatter)
-  quantile = student(level, n - 1)
-  ratio = np.exp(quantile * scatter * math.sqrt(1 / n + 1 / count))
-  return Interval((mean / ratio)[()], (mean * ratio)[()])
-
-
-def same_share(k: int, n: int, other_k: int, other_n: int) -> float:
-  """Tells how surprising two counts are if one probability stands behind both.
-
-  Args:
-    k: successes, 0 <= k <= n.
-    n: trials, at least 1.
-    other_k: successes of the others.
-    other_n: trials of the others.
-
-  Returns:
-    p of Fisher's two-sided exact test.
-
-  Raises:
-    ValueError: k is not in 0..n, or n below 1, of either.
-  """
-  for successes, trials in ((k, n), (other_k, other_n)):
-    if trials < 1 or not 0 <= successes <= trials:
-      raise ValueError(
-        f'successes must be in 0..trials, trials 1 or more, got {successes} '
-        f'of {trials}.'
-      )
-  if n + other_n > _EXACT:
-    table = [[k, n - k], [other_k, other_n - other_k]]
-    return float(_stats().fisher_exact(table).pvalue)
-  # In how many ways so many successes fall on both, by those of the first.
-  found = range(max(0, k + other_k - other_n), min(n, k + other_k) + 1)
-  ways = [math.comb(n, i) * math.comb(other_n, k + other_k - i) for i in found]
-  here = ways[k - found[0]]
-  return sum(way for way in ways if way <= here) / sum(ways)
-
-
-def same_mean(values: Sequence[float], other: Sequence[float]) -> float:
-  """The probability that means differ so much by chance, were they the same.
-
-  Welch's t-test, which takes no scatter to be the other's.
-
-  Args:
-    values: two or more of one kind of trial.
-    other: two or more of another kind.
-
-  Returns:
-    p, two-sided; nan where neither scatters.
-
-  Source: B. L. Welch, Biometrika 34 (1947), 28-35.
-  """
-  samples = np.asarray(values, float), np.asarray(other, float)
-  errors = [x.var(ddof=1) / len(x) for x in samples]
-  if not sum(errors):
-    return math.nan
-  t = abs(samples[0].mean() - samples[1].mean()) / math.sqrt(sum(errors))
-  freedom = sum(errors) ** 2 / sum(
-    error**2 / (len(x) - 1) for error, x in zip(errors, samples, strict=True)
-  )
-  return float(2 * _special().stdtr(freedom, -t))
-
-
-@functools.cache
-def _special():
-  """`scipy.special`, loaded where it is used."""
-  machine.check_room(_SCIPY, 'SciPy')
-  from scipy import special
-
-  return special
-
-
-@functools.cache
-def _stats():
-  """`scipy.stats`, loaded where it is used: it takes four times as long."""
-  machine.check_room(_SCIPY, 'SciPy')
-  from scipy import stats
-
-  return stats
+  return float(-scipy_parts.special().stdtrit(freedom, (1 - level) / 2))
 
 
 def _medians_of_many(x, draw, resamples):
@@ -344,7 +213,7 @@ def _rank(n, level):
       tail += math.comb(n, rank)
       rank += 1
     return rank
-  stats = _stats()
+  stats = scipy_parts.stats()
   # The least r with P(at most r heads) >= q: with r + 1 that is too many.
   return int(stats.binom.ppf((1 - level) / 2, n, 0.5))
 
@@ -359,8 +228,12 @@ def _sorted(values):
   return x
 
 
-def _finite(values):
-  """Float array `[..., n]` of finite numbers."""
+def finite(values: Sequence[float]) -> np.ndarray:
+  """Float array `[..., n]` of finite numbers.
+
+  Raises:
+    ValueError: one is not.
+  """
   x = np.asarray(values, float)
   if not np.all(np.isfinite(x)):
     raise ValueError('values must be finite: give those of solved trials only.')

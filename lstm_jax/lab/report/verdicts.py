@@ -9,7 +9,7 @@ its text are the constants that the code uses, so the two cannot drift apart.
 import math
 from collections.abc import Mapping, Sequence
 
-from lstm_jax.lab.report import further_run, statistics
+from lstm_jax.lab.report import further_run, two_samples
 from lstm_jax.lab.report.verdict_words import (
   NONE,
   NOT,
@@ -144,11 +144,11 @@ def verdict_of_means(
     ratio = math.fsum(sequences) / solved / mean
   found = None
   if solved > 1:
-    found = statistics.mean_of_others(sequences, of, LEVEL)
+    found = two_samples.mean_of_others(sequences, of, LEVEL)
   if found:
     reach = math.sqrt(found.high / found.low)
   if successes is not None and trials:
-    p = statistics.same_share(solved, trials, successes, of)
+    p = two_samples.same_share(solved, trials, successes, of)
   word, reason = _word(solved, trials, missing, mean, successes, of, reach, p)
   if word is None:
     word, reason = _compared(ratio, reach)

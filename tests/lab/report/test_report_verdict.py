@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lstm_jax.lab.report import statistics, verdict_words, verdicts
+from lstm_jax.lab.report import two_samples, verdict_words, verdicts
 from lstm_jax.lab.report.verdict_words import NONE, NOT, REPRODUCED, UNDER
 from lstm_jax.lab.report.verdicts import verdict_of_means as verdict
 
@@ -94,9 +94,9 @@ def test_the_numbers_are_those_of_the_rule():
   sequences = list(times(30, 1_100))
   found = verdict(sequences, 32, 0, FIGURES)
   assert found.ratio == pytest.approx(1.1)
-  expected = statistics.mean_of_others(sequences, 10)
+  expected = two_samples.mean_of_others(sequences, 10)
   assert found.reach == pytest.approx(expected.high / 1_100)
-  assert found.p == statistics.same_share(30, 32, 10, 10)
+  assert found.p == two_samples.same_share(30, 32, 10, 10)
   # Ten published trials are assumed where none are given.
   assert verdict(sequences, 32, 0, {'success_after': 1_000}) == found
 
@@ -104,7 +104,7 @@ def test_the_numbers_are_those_of_the_rule():
 def test_the_verdict_changes_at_the_ends_of_the_interval():
   sequences = list(times(20))
   for end, step in zip(
-    statistics.mean_of_others(sequences, 10), (1, -1), strict=True
+    two_samples.mean_of_others(sequences, 10), (1, -1), strict=True
   ):
     inside = verdict(sequences, 20, 0, {**FIGURES, 'success_after': end + step})
     outside = verdict(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lstm_jax.lab.report import statistics
+from lstm_jax.lab.report import statistics, two_samples
 from lstm_jax.ops import intervals
 
 EXPERIMENTS = 2_000
@@ -175,7 +175,7 @@ def others(sigma):
 )
 def test_mean_of_others_covers(times, least, most, n, count):
   draw = np.random.default_rng(n)
-  low, high = statistics.mean_of_others(times(draw, (20_000, n)), count)
+  low, high = two_samples.mean_of_others(times(draw, (20_000, n)), count)
   mean = times(draw, (20_000, count)).mean(-1)
   assert least <= np.mean((low <= mean) & (mean <= high)) <= most
 
@@ -188,21 +188,21 @@ def test_mean_of_others_is_its_formula():
   scatter = max(spread(logs), spread(values) / mean)
   t = 4.302652729749464  # 97.5 % of Student's distribution, 2 degrees
   ratio = math.exp(t * scatter * math.sqrt(1 / 3 + 1 / 10))
-  found = statistics.mean_of_others(values, 10)
+  found = two_samples.mean_of_others(values, 10)
   assert found == pytest.approx((mean / ratio, mean * ratio))
-  scaled = statistics.mean_of_others([7 * v for v in values], 10)
+  scaled = two_samples.mean_of_others([7 * v for v in values], 10)
   assert scaled == pytest.approx([7 * end for end in found])
-  assert statistics.mean_of_others([5.0], 10) is None
-  assert statistics.mean_of_others([0.1] * 12, 10) == pytest.approx((0.1, 0.1))
+  assert two_samples.mean_of_others([5.0], 10) is None
+  assert two_samples.mean_of_others([0.1] * 12, 10) == pytest.approx((0.1, 0.1))
 
 
 def test_same_share_is_a_sum_of_hypergeometric_chances():
   # 5 of 10 against 10 of 10: C(20, 5) ways to place the 5 failures.
   one_sided = math.comb(10, 5) / math.comb(20, 5)
-  assert statistics.same_share(5, 10, 10, 10) == pytest.approx(2 * one_sided)
-  assert statistics.same_share(10, 10, 5, 10) == pytest.approx(2 * one_sided)
-  assert statistics.same_share(10, 10, 30, 30) == 1
-  assert statistics.same_share(0, 10, 10, 10) < 1e-4
+  assert two_samples.same_share(5, 10, 10, 10) == pytest.approx(2 * one_sided)
+  assert two_samples.same_share(10, 10, 5, 10) == pytest.approx(2 * one_sided)
+  assert two_samples.same_share(10, 10, 30, 30) == 1
+  assert two_samples.same_share(0, 10, 10, 10) < 1e-4
   random = np.random.default_rng(0)
   # Few and many trials are counted in two ways.
   for most in [30] * 40 + [1000] * 10:
@@ -210,7 +210,7 @@ def test_same_share_is_a_sum_of_hypergeometric_chances():
     k, other_k = random.integers(0, [n + 1, other_n + 1]).tolist()
     table = [[k, n - k], [other_k, other_n - other_k]]
     expected = stats.fisher_exact(table).pvalue
-    found = statistics.same_share(k, n, other_k, other_n)
+    found = two_samples.same_share(k, n, other_k, other_n)
     assert found == pytest.approx(expected, rel=1e-9)
 
 
@@ -234,11 +234,11 @@ def test_mean_interval_few_constant_and_seeded():
     (lambda: statistics.mean_interval([1.0] * 20 + [math.inf]), 'finite'),
     (lambda: statistics.mean_interval([1.0] * 20, resamples=0), 'least 1'),
     (lambda: statistics.median_bootstrap([1.0], resamples=0), 'least 1, got 0'),
-    (lambda: statistics.mean_of_others([1.0, 0.0], 10), 'above 0'),
-    (lambda: statistics.mean_of_others([1.0, 2.0], 0), 'count .* got 0'),
-    (lambda: statistics.mean_of_others([1.0, math.inf], 9), 'finite'),
-    (lambda: statistics.same_share(3, 2, 1, 1), 'got 3 of 2'),
-    (lambda: statistics.same_share(0, 0, 1, 1), 'got 0 of 0'),
+    (lambda: two_samples.mean_of_others([1.0, 0.0], 10), 'above 0'),
+    (lambda: two_samples.mean_of_others([1.0, 2.0], 0), 'count .* got 0'),
+    (lambda: two_samples.mean_of_others([1.0, math.inf], 9), 'finite'),
+    (lambda: two_samples.same_share(3, 2, 1, 1), 'got 3 of 2'),
+    (lambda: two_samples.same_share(0, 0, 1, 1), 'got 0 of 0'),
   ],
 )
 def test_errors_name_the_argument(call, words):
@@ -259,11 +259,11 @@ def test_many_trials(count):
   for k in (0, 1, count // 2, count):
     found = intervals.wilson(k, count)
     assert 0 <= found.low <= k / count <= found.high <= 1
-    assert 0 <= statistics.same_share(k, count, count - k, count) <= 1
+    assert 0 <= two_samples.same_share(k, count, count - k, count) <= 1
   finite = values[: count // 2]
   found = statistics.mean_interval(finite, resamples=200)
   assert found.low < finite.mean() < found.high
-  assert statistics.mean_of_others(finite, 30).low > 0
+  assert two_samples.mean_of_others(finite, 30).low > 0
 
 
 def test_the_rank_is_the_same_by_both_ways():
@@ -287,6 +287,6 @@ def test_means_are_compared_without_taking_scatters_for_equal():
   random = np.random.default_rng(0)
   values, other = random.normal(0, 5, 4), random.normal(2, 0.5, 12)
   expected = stats.ttest_ind(values, other, equal_var=False).pvalue
-  assert abs(statistics.same_mean(values, other) - expected) < 1e-12
-  assert statistics.same_mean(values, values + 100) < 1e-4
-  assert math.isnan(statistics.same_mean([1, 1], [2, 2]))
+  assert abs(two_samples.same_mean(values, other) - expected) < 1e-12
+  assert two_samples.same_mean(values, values + 100) < 1e-4
+  assert math.isnan(two_samples.same_mean([1, 1], [2, 2]))

@@ -12,6 +12,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from lstm_jax import public
+from lstm_jax.ops.conditions import holds
 from lstm_jax.ops.prng import Key
 from lstm_jax.testing.broken import must_be
 from lstm_jax.testing.numeric import key_of
@@ -115,7 +116,7 @@ def _claims_exactness(
   parameters = inspect.signature(factory).parameters.values()
   full = {one.name: one.default for one in parameters} | dict(options)
   condition = provides['exact_gradient'] if isinstance(provides, dict) else {}
-  return all(full[name] == value for name, value in condition.items())
+  return holds(condition, full)
 
 
 def _default_task() -> Task:

@@ -27,7 +27,8 @@ import jaxlib
 SOURCES = (
   'ffi_calls.cc', 'arrays.h', 'backward.h', 'cells.h', 'checks.h', 'forward.h',
   'matmul.h', 'packing.h', 'simd.h', 'squashing.h', 'thread_pool.h',
-  'truncated.h', 'truncated_call.h', 'weight_gradient.h',
+  'truncated.h', 'truncated_call.h', 'truncated_lane.h', 'truncated_net.h',
+  'weight_gradient.h',
 )  # fmt: skip
 CALLS = ('forward', 'forward_kept', 'backward', 'truncated')
 FLAGS = (

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <type_traits>
+#include <utility>
 #if defined(__AVX__)
 #include <immintrin.h>
 #endif
@@ -73,6 +75,21 @@ using Vec = typename Kind<F>::V;
 template <class F>
 constexpr int kLanes = kBytes / int(sizeof(F));
 
+// Of a vector of any size: the type of an entry, and vectors of integers.
+template <class V>
+using Scalar = std::decay_t<decltype(std::declval<V&>()[0])>;
+template <class F, int bytes>
+struct Sized {
+  typedef F V __attribute__((vector_size(bytes)));
+};
+template <class V>
+using Bits = typename Sized<typename Kind<Scalar<V>>::Int, sizeof(V)>::V;
+
+template <class V>
+LSTM_JAX_INLINE V each_entry(Scalar<V> s) {
+  return s - V{};  // s + 0 would not be s where s is -0
+}
+
 template <class F>
 LSTM_JAX_INLINE Vec<F> load(const F* from) {
   Vec<F> v;
@@ -87,7 +104,7 @@ LSTM_JAX_INLINE void store(F* to, Vec<F> v) {
 
 template <class F>
 LSTM_JAX_INLINE Vec<F> splat(F s) {
-  return s - Vec<F>{};  // s + 0 would not be s where s is -0
+  return each_entry<Vec<F>>(s);
 }
 
 // The first `count` of up to 2 half - 1 entries. A copy of a number of bytes
@@ -186,74 +203,76 @@ LSTM_JAX_INLINE Vec<F> quotient(Vec<F> a, Vec<F> b) {
   return a / b;
 }
 
-// x, but not below `least`; nan stays nan.
-template <class F>
-LSTM_JAX_INLINE Vec<F> above(Vec<F> x, F least) {
-  const Vec<F> low = splat<F>(least);
-  // Of these the second operand is taken where one is nan.
+// The larger or smaller of two entries, by the processor's own instruction.
 #if defined(__AVX512F__)
-  if constexpr (sizeof(F) == 4) {
-    return (Vec<F>)_mm512_max_ps((__m512)low, (__m512)x);
-  } else {
-    return (Vec<F>)_mm512_max_pd((__m512d)low, (__m512d)x);
-  }
-#elif defined(__AVX__)
-  if constexpr (sizeof(F) == 4) {
-    return (Vec<F>)_mm256_max_ps((__m256)low, (__m256)x);
-  } else {
-    return (Vec<F>)_mm256_max_pd((__m256d)low, (__m256d)x);
-  }
+#define LSTM_JAX_OF_64(name, V, a, b)                                       \
+  if constexpr (sizeof(V) == 64)                                            \
+    return sizeof(Scalar<V>) == 4                                           \
+               ? (V)_mm512_##name##_ps((__m512)(a), (__m512)(b))            \
+               : (V)_mm512_##name##_pd((__m512d)(a), (__m512d)(b));
+#else
+#define LSTM_JAX_OF_64(name, V, a, b)
+#endif
+#define LSTM_JAX_OF_TWO(name, V, a, b)                                      \
+  LSTM_JAX_OF_64(name, V, a, b)                                             \
+  if constexpr (sizeof(V) == 32)                                            \
+    return sizeof(Scalar<V>) == 4                                           \
+               ? (V)_mm256_##name##_ps((__m256)(a), (__m256)(b))            \
+               : (V)_mm256_##name##_pd((__m256d)(a), (__m256d)(b));         \
+  if constexpr (sizeof(V) == 16)                                            \
+    return sizeof(Scalar<V>) == 4                                           \
+               ? (V)_mm_##name##_ps((__m128)(a), (__m128)(b))               \
+               : (V)_mm_##name##_pd((__m128d)(a), (__m128d)(b));
+
+// x, but not below `least`; nan stays nan.
+template <class V>
+LSTM_JAX_INLINE V above(V x, Scalar<V> least) {
+  const V low = each_entry<V>(least);
+#if defined(__AVX__)
+  // Of these the second operand is taken where one is nan.
+  LSTM_JAX_OF_TWO(max, V, low, x)
 #else
   return x < low ? low : x;
 #endif
 }
 
 // x, but not above `most`; nan stays nan.
-template <class F>
-LSTM_JAX_INLINE Vec<F> below(Vec<F> x, F most) {
-  const Vec<F> high = splat<F>(most);
-#if defined(__AVX512F__)
-  if constexpr (sizeof(F) == 4) {
-    return (Vec<F>)_mm512_min_ps((__m512)high, (__m512)x);
-  } else {
-    return (Vec<F>)_mm512_min_pd((__m512d)high, (__m512d)x);
-  }
-#elif defined(__AVX__)
-  if constexpr (sizeof(F) == 4) {
-    return (Vec<F>)_mm256_min_ps((__m256)high, (__m256)x);
-  } else {
-    return (Vec<F>)_mm256_min_pd((__m256d)high, (__m256d)x);
-  }
+template <class V>
+LSTM_JAX_INLINE V below(V x, Scalar<V> most) {
+  const V high = each_entry<V>(most);
+#if defined(__AVX__)
+  LSTM_JAX_OF_TWO(min, V, high, x)
 #else
   return x > high ? high : x;
 #endif
 }
 
 // x, but within [-most, most]; nan stays nan.
-template <class F>
-LSTM_JAX_INLINE Vec<F> within(Vec<F> x, F most) {
-  return below<F>(above<F>(x, -most), most);
+template <class V>
+LSTM_JAX_INLINE V within(V x, Scalar<V> most) {
+  return below(above(x, -most), most);
 }
 
 // -|x|.
-template <class F>
-LSTM_JAX_INLINE Vec<F> below_zero(Vec<F> x) {
-  typename Kind<F>::I bits;
-  std::memcpy(&bits, &x, kBytes);
-  bits |= std::numeric_limits<typename Kind<F>::Int>::min();
-  std::memcpy(&x, &bits, kBytes);
+template <class V>
+LSTM_JAX_INLINE V below_zero(V x) {
+  Bits<V> bits;
+  std::memcpy(&bits, &x, sizeof x);
+  bits |= std::numeric_limits<typename Kind<Scalar<V>>::Int>::min();
+  std::memcpy(&x, &bits, sizeof x);
   return x;
 }
 
 // |y| with the sign of x.
-template <class F>
-LSTM_JAX_INLINE Vec<F> signed_as(Vec<F> x, Vec<F> y) {
-  constexpr auto sign = std::numeric_limits<typename Kind<F>::Int>::min();
-  typename Kind<F>::I of_x, of_y;
-  std::memcpy(&of_x, &x, kBytes);
-  std::memcpy(&of_y, &y, kBytes);
+template <class V>
+LSTM_JAX_INLINE V signed_as(V x, V y) {
+  constexpr auto sign =
+      std::numeric_limits<typename Kind<Scalar<V>>::Int>::min();
+  Bits<V> of_x, of_y;
+  std::memcpy(&of_x, &x, sizeof x);
+  std::memcpy(&of_y, &y, sizeof y);
   of_y = (of_y & ~sign) | (of_x & sign);
-  std::memcpy(&y, &of_y, kBytes);
+  std::memcpy(&y, &of_y, sizeof y);
   return y;
 }
 
@@ -307,7 +326,7 @@ LSTM_JAX_INLINE Exponential<F> exponential(Vec<F> x) {
 template <class F>
 LSTM_JAX_INLINE Vec<F> logistic(Vec<F> x) {
   const Exponential<F> e =
-      exponential<F, 1>(above<F>(below_zero<F>(x), -Kind<F>::kMost));
+      exponential<F, 1>(above(below_zero(x), -Kind<F>::kMost));
   const Vec<F> small = e.power * (e.even + e.odd);
   const Vec<F> q = quotient<F>(small, (e.even - e.odd) + small);
   return x < F(0) ? q : F(1) - q;
@@ -317,7 +336,7 @@ LSTM_JAX_INLINE Vec<F> logistic(Vec<F> x) {
 // even.
 template <class F>
 LSTM_JAX_INLINE Vec<F> hyperbolic(Vec<F> x) {
-  const Exponential<F> e = exponential<F, 2>(within<F>(x, F(20)));
+  const Exponential<F> e = exponential<F, 2>(within(x, F(20)));
   constexpr F flat = Kind<F>::kFlat;
   const Vec<F> less = e.power - F(1), more = e.power + F(1);
   const Vec<F> y = quotient<F>(rounded(less * e.even) + more * e.odd,

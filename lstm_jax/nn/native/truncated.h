@@ -10,44 +10,12 @@
 
 #include "arrays.h"
 #include "squashing.h"
+#include "truncated_net.h"
 
 // A part of a step, compiled once for all that has it.
 #define LSTM_JAX_APART __attribute__((noinline))
 
 namespace lstm_jax {
-
-// Sources of a hidden unit are, in this order: 1, the input lines, and of the
-// activations of one step ago, [gates and] cells, the last `heard`.
-struct Net {
-  int64_t inputs, cells, in_gates, out_gates, block, heard;
-  bool forgets;
-  int64_t g, h;  // ranges of the squashing functions
-  int64_t gates() const { return forgets ? 0 : in_gates + out_gates; }
-  // Activations that one step hands to the next.
-  int64_t activations() const { return gates() + cells; }
-  int64_t units() const { return forgets ? 4 * cells : gates() + cells; }
-  int64_t sources() const { return 1 + inputs + heard; }
-  // Kinds of units that act on an internal state, a trace each: g, y_in, y_f.
-  int64_t kinds() const { return forgets ? 3 : in_gates ? 2 : 1; }
-  // Where among 1, inputs and all activations a source is.
-  int64_t place(int64_t source) const {
-    return source <= inputs ? source : source + activations() - heard;
-  }
-  int64_t places() const { return 1 + inputs + activations(); }
-};
-
-// Arrays of all lanes, `lanes` last.
-template <class F>
-struct RuleArrays {
-  int64_t lanes;
-  const F* w;  // [U, S]
-  int64_t given;  // inputs, L
-  const F* xs;  // [I, L]
-  const int32_t* begin;  // the step that is the lane's first
-  const F *s_0, *y_0, *traces_0;  // [C], [Y], [kinds C, S]
-  F *s, *y, *traces;  // the same, after the steps
-  F* net;  // [U] net inputs of the step that is next, where its input is given
-};
 
 // Calls `some(first, count)`, `count` a constant: 8, where `Most` is, 4, 2 or 1.
 template <int Most, class Some>
@@ -335,16 +303,16 @@ class TruncatedLoop {
     if (n_.forgets) {
       forgetting<Some>(at);
       first_inputs(i + 1, t + 1, at + 1);
-      return outputs<Bent<F, 2, 1>, Some>(at);
+      return outputs<Bent<2, 1>, Some>(at);
     }
     gates<Some>(at);
-    if (n_.g == 0) states<Bent<F, 1, 2>, Some>(at);
-    if (n_.g == 1) states<Bent<F, 1, 1>, Some>(at);
-    if (n_.g == 2) states<Gate<F>, Some>(at);
+    if (n_.g == 0) states<Bent<1, 2>, Some>(at);
+    if (n_.g == 1) states<Bent<1, 1>, Some>(at);
+    if (n_.g == 2) states<Gate, Some>(at);
     first_inputs(i + 1, t + 1, at + 1);
-    if (n_.h == 0) outputs<Bent<F, 1, 1>, Some>(at);
-    if (n_.h == 1) outputs<Bent<F, 1, 2>, Some>(at);
-    if (n_.h == 2) outputs<Identity<F>, Some>(at);
+    if (n_.h == 0) outputs<Bent<1, 1>, Some>(at);
+    if (n_.h == 1) outputs<Bent<1, 2>, Some>(at);
+    if (n_.h == 2) outputs<Identity, Some>(at);
   }
 
   // Stores what a lane that runs has made; the others keep what they had.
@@ -363,7 +331,7 @@ class TruncatedLoop {
     // A store may be one to a member, for all that the compiler knows.
     F *const net = net_, *const slopes = slopes_;
     in_pieces<kAbreast>(n_.gates(), [&](int64_t k, auto some) LSTM_JAX_INLINED {
-      const auto gate = Gate<F>::both(several<some.value>(net + k * lanes));
+      const auto gate = Gate::both(several<some.value>(net + k * lanes));
 #pragma GCC unroll 8
       for (int n = 0; n < some.value; ++n) {
         store(slopes + (k + n) * lanes, gate.slope.v[n]);
@@ -414,7 +382,7 @@ class TruncatedLoop {
     F *const net = net_, *const states = s_, *const slopes = slopes_;
     F *const in = gates_, *const keep = in + size, *const out = keep + size;
     in_pieces<kAbreast>(2 * C, [&](int64_t k, auto some) LSTM_JAX_INLINED {
-      const auto gate = Gate<F>::both(several<some.value>(net + k * lanes));
+      const auto gate = Gate::both(several<some.value>(net + k * lanes));
 #pragma GCC unroll 8
       for (int n = 0; n < some.value; ++n) {
         store(in + (k + n) * lanes, gate.y.v[n]);
@@ -423,7 +391,7 @@ class TruncatedLoop {
     });
     in_pieces<kAbreast>(C, [&](int64_t c, auto some) LSTM_JAX_INLINED {
       const auto g =
-          Bent<F, 2, 1>::both(several<some.value>(net + 2 * size + c * lanes));
+          Bent<2, 1>::both(several<some.value>(net + 2 * size + c * lanes));
 #pragma GCC unroll 8
       for (int n = 0; n < some.value; ++n) {
         const int64_t own = (c + n) * lanes;
@@ -439,7 +407,7 @@ class TruncatedLoop {
     });
     in_pieces<kAbreast>(C, [&](int64_t c, auto some) LSTM_JAX_INLINED {
       const auto gate =
-          Gate<F>::value(several<some.value>(net + 3 * size + c * lanes));
+          Gate::value(several<some.value>(net + 3 * size + c * lanes));
 #pragma GCC unroll 8
       for (int n = 0; n < some.value; ++n)
         store(out + (c + n) * lanes, gate.v[n]);
@@ -471,8 +439,8 @@ class TruncatedLoop {
   }
 
   template <int N>
-  static LSTM_JAX_INLINE Pack<F, N> several(const F* from) {
-    return each<F, N>(
+  static LSTM_JAX_INLINE Pack<Vec<F>, N> several(const F* from) {
+    return each<Vec<F>, N>(
         [&](int i) LSTM_JAX_INLINED { return load(from + i * kLanes<F>); });
   }
 

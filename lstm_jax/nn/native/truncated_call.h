@@ -3,7 +3,7 @@
 #define LSTM_JAX_NN_NATIVE_TRUNCATED_CALL_H_
 
 #include "checks.h"
-#include "truncated.h"
+#include "truncated_lane.h"
 
 namespace lstm_jax {
 
@@ -31,8 +31,7 @@ void run_truncated(const Net& n, const RuleCall& call) {
   const int32_t* range = static_cast<const int32_t*>(call.range.untyped_data());
   a.given = dims_of(call.xs)[1];
   const int64_t steps = std::min<int64_t>(std::max(range[1], 0), a.given);
-  for (int64_t lane = 0; lane < a.lanes; lane += kLanes<F>)
-    TruncatedLoop<F>(n, a, lane).run(range[0], steps);
+  run_lanes<F>(n, a, range[0], steps);
 }
 
 // The numbers of a net against each other: each counts rows of some array, so

@@ -92,6 +92,31 @@ class Sequence(NamedTuple):
   length: Array
 
 
+class Drawn(NamedTuple):
+  """The inputs of a sequence drawn by position, for code outside XLA.
+
+  Line 0 of step t is `scale` times element t of the key's uniform numbers and
+  `shift`, the other lines are 0; or, with `symbols`, one line is on, that of
+  this number and the leading `bits` of element t of the key's words. Then the
+  events, in their order, each at one step: of numbers it sets a line to its
+  value, of symbols the line is the one that is on.
+
+  Attributes:
+    key: words, `[*]` each.
+    events: of each the step `[*]`, negative for never, the line `[*]` and the
+      value.
+    scale, shift: of numbers.
+    symbols, bits: of symbols; None: numbers.
+  """
+
+  key: KeyData
+  events: tuple[tuple[Array, Array, float], ...]
+  scale: float = 1.0
+  shift: float = 0.0
+  symbols: int | None = None
+  bits: int = 1
+
+
 class Stream(NamedTuple):
   """A sequence as functions of the time step: nothing is stored.
 
@@ -104,12 +129,14 @@ class Stream(NamedTuple):
     input_at: `t -> x_t [I, *]`, or a `OneHot` of size I.
     target_at: `t -> [K, *]`.
     scored_at: `t -> bool [*]`, whether the error of this step counts.
+    drawn: what `input_at` does, where code outside XLA can do it; else None.
   """
 
   length: Array
   input_at: Callable[[Array], Source]
   target_at: Callable[[Array], Array]
   scored_at: Callable[[Array], Array]
+  drawn: Drawn | None = None
 
 
 class Connection(NamedTuple):

@@ -12,7 +12,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from lstm_jax.ops.prng import KeyData, integer_at
-from lstm_jax.types import Array, Stream
+from lstm_jax.types import Array, Drawn, Stream
 
 # Positions of the sequence's random numbers. The value of step t is at t;
 # these lie past every t.
@@ -76,6 +76,8 @@ def stream(
   episode: Episode,
   value_at: Callable[[KeyData, Array], Array],
   at_start: float | None,
+  scale: float,
+  shift: float,
 ) -> Stream:
   """The sequence of an `Episode`, inputs `[2, *]`.
 
@@ -84,11 +86,18 @@ def stream(
     value_at: as in `draw`.
     at_start: what the input has for the value of the first pair where it is
       marked; None: the value that was drawn.
+    scale, shift: of a uniform number, which make a value of it.
 
   Returns:
     The `Stream`; one output, scored at the last step.
   """
   last = episode.length - 1
+  start, marker = 0 * last, 0 * last + 1
+  events = [(start, marker, -1.0), (last, marker, -1.0)]
+  events += [(episode.first, marker, 1.0), (episode.second, marker, 1.0)]
+  if at_start is not None:
+    at_once = (episode.first == 0) | (episode.second == 0)
+    events.append((jnp.where(at_once, 0, -1), start, at_start))
 
   def input_at(t):
     marked = (t == episode.first) | (t == episode.second)
@@ -109,6 +118,7 @@ def stream(
     input_at=input_at,
     target_at=lambda t: episode.target[None],
     scored_at=lambda t: t == last,
+    drawn=Drawn(episode.key, tuple(events), scale, shift),
   )
 
 

@@ -129,7 +129,7 @@ def adding(
     return _marked.draw(key, length, _value_at, 0, _target, both_early)
 
   def stream(episode):
-    return _marked.stream(episode, _value_at, shown)
+    return _marked.stream(episode, _value_at, shown, 2.0, -1.0)
 
   def correct(episode, t, y_k):
     return jnp.all(jnp.abs(y_k - episode.target[None]) < tolerance, axis=0)

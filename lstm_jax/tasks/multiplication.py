@@ -106,7 +106,7 @@ def multiplication(
     return _marked.draw(key, length, uniform_at, 1, _target)
 
   def stream(episode):
-    return _marked.stream(episode, uniform_at, shown)
+    return _marked.stream(episode, uniform_at, shown, 1.0, 0.0)
 
   def correct(episode, t, y_k):
     return jnp.all(jnp.abs(y_k - episode.target[None]) <= tolerance, axis=0)

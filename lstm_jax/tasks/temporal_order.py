@@ -29,7 +29,7 @@ from lstm_jax.ops.checked import Positive, checked, shared
 from lstm_jax.ops.prng import bits_at, integer_at
 from lstm_jax.tasks._outputs import Output, output_unit
 from lstm_jax.tasks._stop_rules.streak import streak as right_streak
-from lstm_jax.types import Array, Stream, Task
+from lstm_jax.types import Array, Drawn, Stream, Task
 
 NUMBERS = {'length': 100}
 SHORTEST = 20
@@ -148,6 +148,9 @@ def temporal_order(
 
   def stream(episode):
     last = episode.length - 1
+    informative = zip(episode.positions, episode.is_y, strict=True)
+    events = [(position, _X + is_y, 1.0) for position, is_y in informative]
+    events += [(0 * last, 0 * last + _E, 1.0), (last, 0 * last + _B, 1.0)]
 
     def input_at(t):
       # The two leading bits of a word: one of four, exactly uniform.
@@ -164,6 +167,7 @@ def temporal_order(
       input_at=input_at,
       target_at=lambda t: _one_hot(episode.target, classes),
       scored_at=lambda t: t == last,
+      drawn=Drawn(episode.key, tuple(events), symbols=_A, bits=2),
     )
 
   def correct(episode, t, y_k):

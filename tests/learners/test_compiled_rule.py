@@ -15,6 +15,7 @@ from lstm_jax.learners.truncated1997 import streaming_gradient, truncated1997
 from lstm_jax.nn.native import library, truncated
 from lstm_jax.ops.prng import Key
 from lstm_jax.tasks.adding import adding
+from lstm_jax.tasks.multiplication import multiplication
 from lstm_jax.tasks.reber import reber
 from lstm_jax.tasks.temporal_order import temporal_order
 from lstm_jax.tasks.trigger import trigger
@@ -177,6 +178,39 @@ def test_a_million_steps_are_those_of_float64(x64, input_bias):
     # Beside a held value each is rounded to the last bit of that.
     assert np.all(np.abs(added - exact) < 3e-4 + 1e-4 * np.abs(exact))
     assert np.all(np.isfinite(traces))
+
+
+@pytest.mark.parametrize(
+  ('task', 'lanes'),
+  [
+    (adding(), (21,)),
+    (adding(marks='first_ten', first_marked='zero_target_only'), (1,)),
+    (multiplication(), ()),
+    (temporal_order(), (3,)),
+    (temporal_order(symbols=3), (1,)),
+  ],
+)
+def test_inputs_drawn_in_it_are_those_of_the_task(task, lanes):
+  """Numbers and symbols, of more steps than are drawn at once: the same bits."""
+  cell = lstm1997(task.num_inputs, task.num_outputs)
+  params = jax.tree.map(np.float32, random_net(cell, 0, lanes))
+  stream = lambda e: task.stream(e)._replace(drawn=None)
+
+  @cheap_jit
+  def both(params, key, length):
+    episode = task.draw(key, length, ())
+    return [
+      compiled.compiled_gradient(cell, t, params, episode)
+      for t in (task, task._replace(stream=stream))
+    ]
+
+  for seed in range(4):
+    key = Key(jnp.full(lanes, seed, jnp.uint32), jnp.zeros(lanes, jnp.uint32))
+    if lanes:
+      key = key._replace(low=jnp.arange(lanes[0], dtype=jnp.uint32))
+    for length in (20, 600):
+      drawn, given = both(params, key, jnp.full(lanes, length, jnp.int32))
+      assert distance(drawn, given) == 0 and largest(drawn[0]) > 0
 
 
 def trained(task, form, sequences=40):

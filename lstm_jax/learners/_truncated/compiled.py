@@ -114,6 +114,16 @@ def _before_last(cell, task, params, episode, m, packing):
     jnp.zeros(packing.of_traces, dtype),
   )
   begin = packing.flat(m.num_steps - stream.length)
+  if stream.drawn is not None:
+    drawn = jax.tree.map(
+      lambda a: a if isinstance(a, (int, float)) else packing.flat(a),
+      stream.drawn,
+    )
+    none = jnp.zeros((cell.num_inputs, 0, w.shape[-1]), dtype)
+    return truncated.steps(
+      rule, packing.heard, w, none, begin, jnp.int32(0), m.num_steps - 1, state,
+      drawn,
+    )  # fmt: skip
 
   def draw(i):
     x = jax.vmap(lambda i: dense(stream.input_at(m.clock(i)), dtype))(i)

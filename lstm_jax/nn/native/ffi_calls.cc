@@ -373,6 +373,36 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_truncated,
                                   .Ret<Arg>()
                                   .Ret<Arg>());
 
+// w, xs, begin, range, s_0, y_0, traces_0, key, events, values.
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_truncated_drawn,
+                              lstm_jax::run_drawn_steps,
+                              ffi::Ffi::Bind()
+                                  .Attr<bool>("forgets")
+                                  .Attr<int64_t>("in_gates")
+                                  .Attr<int64_t>("out_gates")
+                                  .Attr<int64_t>("block")
+                                  .Attr<int64_t>("heard")
+                                  .Attr<int64_t>("g")
+                                  .Attr<int64_t>("h")
+                                  .Attr<int64_t>("symbols")
+                                  .Attr<int64_t>("bits")
+                                  .Attr<double>("scale")
+                                  .Attr<double>("shift")
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>());
+
 extern "C" int lstm_jax_vector_bytes() { return lstm_jax::kBytes; }
 
 #pragma GCC visibility pop

@@ -27,10 +27,12 @@ import jaxlib
 SOURCES = (
   'ffi_calls.cc', 'arrays.h', 'backward.h', 'cells.h', 'checks.h', 'forward.h',
   'matmul.h', 'packing.h', 'simd.h', 'squashing.h', 'thread_pool.h',
-  'truncated.h', 'truncated_call.h', 'truncated_lane.h', 'truncated_net.h',
-  'weight_gradient.h',
+  'truncated.h', 'truncated_call.h', 'truncated_draw.h', 'truncated_lane.h',
+  'truncated_net.h', 'weight_gradient.h',
 )  # fmt: skip
-CALLS = ('forward', 'forward_kept', 'backward', 'truncated')
+CALLS = (
+  'forward', 'forward_kept', 'backward', 'truncated', 'truncated_drawn'
+)  # fmt: skip
 FLAGS = (
   '-std=c++17', '-O3', '-march=native', '-fPIC', '-shared', '-pthread',
   '-fno-math-errno', '-fvisibility=hidden',

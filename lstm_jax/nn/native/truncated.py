@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.nn.native import library
-from lstm_jax.types import Array, CompiledRule
+from lstm_jax.types import Array, CompiledRule, Drawn
 
 # Kinds of units that act on an internal state, in the order of their traces.
 KINDS = ('g', 'y_in', 'y_f')
@@ -41,6 +41,7 @@ def steps(
   first: Array,
   count: Array,
   state: State,
+  drawn: Drawn | None = None,
 ) -> tuple[State, Array]:
   """Some steps of a net and its traces, one sequence a lane.
 
@@ -55,6 +56,8 @@ def steps(
     first: int32, number of the first of these steps.
     count: int32, how many are taken, 0 to N.
     state: before them.
+    drawn: how their inputs are drawn, its arrays `[L]`; of `xs` the size I
+      alone counts then, and all inputs are given. None: they are those of `xs`.
 
   Returns:
     `(state, net)`: the state after them and, where the input of the step that
@@ -65,10 +68,23 @@ def steps(
   """
   library.load()
   shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (*state, w[:, 0])]
+  name, more, numbers = 'lstm_jax_truncated', (), {}
+  if drawn is not None:
+    name += '_drawn'
+    at = [jnp.stack(event[:2]) for event in drawn.events]
+    more = (
+      jnp.stack(tuple(drawn.key)).astype(jnp.uint32),
+      jnp.stack(at).astype(jnp.int32),
+      np.array([value for *_, value in drawn.events], np.float32),
+    )
+    numbers = {
+      'symbols': np.int64(-1 if drawn.symbols is None else drawn.symbols),
+      'bits': np.int64(drawn.bits),
+      'scale': np.float64(drawn.scale),
+      'shift': np.float64(drawn.shift),
+    }
   call = jax.ffi.ffi_call(
-    'lstm_jax_truncated',
-    shapes,
-    input_output_aliases={4: 0, 5: 1, 6: 2},
+    name, shapes, input_output_aliases={4: 0, 5: 1, 6: 2}
   )
   span = jnp.stack([first, count]).astype(jnp.int32)
   *after, net = call(
@@ -77,6 +93,7 @@ def steps(
     begin.astype(jnp.int32),
     span,
     *state,
+    *more,
     forgets=np.bool_(rule.forgets),
     in_gates=np.int64(rule.in_gates),
     out_gates=np.int64(rule.out_gates),
@@ -84,5 +101,6 @@ def steps(
     heard=np.int64(heard),
     g=np.int64(rule.g),
     h=np.int64(rule.h),
+    **numbers,
   )
   return State(*after), net

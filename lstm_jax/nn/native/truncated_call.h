@@ -3,6 +3,7 @@
 #define LSTM_JAX_NN_NATIVE_TRUNCATED_CALL_H_
 
 #include "checks.h"
+#include "truncated_draw.h"
 #include "truncated_lane.h"
 
 namespace lstm_jax {
@@ -13,7 +14,11 @@ struct RuleCall {
   bool forgets;
   int64_t in_gates, out_gates, block, heard, g, h;
   ffi::AnyBuffer w, xs, begin, range, s_0, y_0, traces_0, s, y, traces, net;
+  const Draws* draws = nullptr;  // else the inputs are those of `xs`
 };
+
+// Steps whose inputs are drawn at once: they stay in the second cache.
+constexpr int64_t kDrawn = 256;
 
 template <class F>
 void run_truncated(const Net& n, const RuleCall& call) {
@@ -31,7 +36,21 @@ void run_truncated(const Net& n, const RuleCall& call) {
   const int32_t* range = static_cast<const int32_t*>(call.range.untyped_data());
   a.given = dims_of(call.xs)[1];
   const int64_t steps = std::min<int64_t>(std::max(range[1], 0), a.given);
-  run_lanes<F>(n, a, range[0], steps);
+  if (!call.draws) return run_lanes<F>(n, a, range[0], steps);
+  // One more than is run: of the step that is next, the net inputs.
+  const int64_t all = std::max(range[1], 0);
+  Scratch<F> xs(n.inputs * (kDrawn + 1) * a.lanes);
+  const Drawing<F> drawing(*call.draws, n.inputs, a.lanes, a.begin);
+  a.xs = xs;
+  int64_t done = 0;
+  do {
+    const int64_t count = std::min(all - done, kDrawn);
+    a.given = count + 1;
+    drawing.draw(range[0] + done, a.given, xs);
+    run_lanes<F>(n, a, range[0] + done, count);
+    done += count;
+    a.s_0 = a.s, a.y_0 = a.y, a.traces_0 = a.traces;
+  } while (done < all);
 }
 
 // The numbers of a net against each other: each counts rows of some array, so
@@ -109,6 +128,48 @@ inline ffi::Error run_truncated_steps(
     return truncated_of({forgets, in_gates, out_gates, block, heard, g, h, w,
                          xs, begin, range, s_0, y_0, traces_0, *s, *y, *traces,
                          *net});
+  });
+}
+
+// The same with inputs that are drawn here; `xs` has their number alone.
+inline ffi::Error run_drawn_steps(
+    bool forgets, int64_t in_gates, int64_t out_gates, int64_t block,
+    int64_t heard, int64_t g, int64_t h, int64_t symbols, int64_t bits,
+    double scale, double shift, ffi::AnyBuffer w, ffi::AnyBuffer xs,
+    ffi::AnyBuffer begin, ffi::AnyBuffer range, ffi::AnyBuffer s_0,
+    ffi::AnyBuffer y_0, ffi::AnyBuffer traces_0, ffi::AnyBuffer key,
+    ffi::AnyBuffer events, ffi::AnyBuffer values, ffi::Result<ffi::AnyBuffer> s,
+    ffi::Result<ffi::AnyBuffer> y, ffi::Result<ffi::AnyBuffer> traces,
+    ffi::Result<ffi::AnyBuffer> net) {
+  return guarded("lstm_jax_truncated_drawn", [&]() -> ffi::Error {
+    const Dims state = dims_of(s_0), at = dims_of(events), x = dims_of(xs);
+    const int64_t lanes = state.empty() ? 0 : state.back();
+    const int64_t count = at.empty() ? 0 : at[0];
+    if (key.element_type() != ffi::U32 || dims_of(key) != Dims{2, lanes})
+      return wrong("key is " + written(key.element_type(), dims_of(key)) +
+                   ", must be uint32" + written({2, lanes}));
+    if (events.element_type() != ffi::S32 || at != Dims{count, 2, lanes})
+      return wrong("events is " + written(events.element_type(), at) +
+                   ", must be int32" + written({count, 2, lanes}));
+    if (values.element_type() != ffi::F32 || dims_of(values) != Dims{count})
+      return wrong("values is " +
+                   written(values.element_type(), dims_of(values)) +
+                   ", must be float32" + written({count}));
+    if (x.empty() || x[0] < 1 || symbols < -1 || symbols > kMost || bits < 1 ||
+        bits > 31)
+      return wrong("no inputs have symbols=" + std::to_string(symbols) +
+                   ", bits=" + std::to_string(bits) + ", xs=" + written(x));
+    const Draws draws = {symbols,
+                         bits,
+                         scale,
+                         shift,
+                         count,
+                         static_cast<const uint32_t*>(key.untyped_data()),
+                         static_cast<const int32_t*>(events.untyped_data()),
+                         static_cast<const float*>(values.untyped_data())};
+    return truncated_of({forgets, in_gates, out_gates, block, heard, g, h, w,
+                         xs, begin, range, s_0, y_0, traces_0, *s, *y, *traces,
+                         *net, &draws});
   });
 }
 

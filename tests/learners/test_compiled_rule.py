@@ -191,7 +191,7 @@ def test_a_million_steps_are_those_of_float64(x64, input_bias):
   ],
 )
 def test_inputs_drawn_in_it_are_those_of_the_task(task, lanes):
-  """Numbers and symbols, of more steps than are drawn at once: the same bits."""
+  """The same bits, of more steps than are drawn at once."""
   cell = lstm1997(task.num_inputs, task.num_outputs)
   params = jax.tree.map(np.float32, random_net(cell, 0, lanes))
   stream = lambda e: task.stream(e)._replace(drawn=None)

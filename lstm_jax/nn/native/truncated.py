@@ -83,9 +83,7 @@ def steps(
       'scale': np.float64(drawn.scale),
       'shift': np.float64(drawn.shift),
     }
-  call = jax.ffi.ffi_call(
-    name, shapes, input_output_aliases={4: 0, 5: 1, 6: 2}
-  )
+  call = jax.ffi.ffi_call(name, shapes, input_output_aliases={4: 0, 5: 1, 6: 2})
   span = jnp.stack([first, count]).astype(jnp.int32)
   *after, net = call(
     w,

@@ -283,12 +283,15 @@ NUMBERS = {
 }
 
 
-def call(given, made, numbers, forgets=False):
+def call(given, made, numbers, forgets=False, name='lstm_jax_truncated'):
   """The foreign call as anybody can make it, with zeros."""
   library.load()
   types = [jax.ShapeDtypeStruct(*kind) for kind in made.values()]
-  run = jax.ffi.ffi_call('lstm_jax_truncated', types, has_side_effect=True)
-  numbers = {k: np.int64(v) for k, v in numbers.items()}
+  run = jax.ffi.ffi_call(name, types, has_side_effect=True)
+  numbers = {
+    k: np.float64(v) if isinstance(v, float) else np.int64(v)
+    for k, v in numbers.items()
+  }
   zeros = [np.zeros(*kind) for kind in given.values()]
   run = functools.partial(run, forgets=np.bool_(forgets), **numbers)
   return jax.block_until_ready(jax.jit(run)(*zeros))
@@ -312,3 +315,23 @@ def test_a_call_that_does_not_fit_is_an_error():
     for value in values:
       with pytest.raises(jax.errors.JaxRuntimeError, match=f'{name}={value}'):
         call(GIVEN, MADE, NUMBERS | {name: value})
+
+
+def test_a_drawing_that_does_not_fit_is_an_error():
+  """Of keys, events and values; an event beyond the lines is passed over."""
+  more = {
+    'key': ((2, 3), 'uint32'), 'events': ((4, 2, 3), 'int32'),
+    'values': ((4,), 'float32'),
+  }  # fmt: skip
+  numbers = {'symbols': -1, 'bits': 2, 'scale': 1.0, 'shift': 0.0}
+  drawn = functools.partial(call, name='lstm_jax_truncated_drawn')
+  drawn(GIVEN | more, MADE, NUMBERS | numbers)
+  drawn(GIVEN | more, MADE, NUMBERS | numbers | {'symbols': 2**24})
+  for name, (shape, dtype) in more.items():
+    for other in (((*shape, 1), dtype), (shape[:-1], dtype), (shape, 'int16')):
+      with pytest.raises(jax.errors.JaxRuntimeError, match=f'{name} is .*must'):
+        drawn(GIVEN | more | {name: other}, MADE, NUMBERS | numbers)
+  for name, values in {'bits': (0, 32), 'symbols': (-2, 2**62)}.items():
+    for value in values:
+      with pytest.raises(jax.errors.JaxRuntimeError, match=f'{name}={value}'):
+        drawn(GIVEN | more, MADE, NUMBERS | numbers | {name: value})

@@ -189,8 +189,8 @@ def _told(project, where, name=''):
   """Raises what somebody else's code raises as `Broken`, with its line."""
   try:
     yield
-  except Exception as error:
-    if machine.fault(error):
+  except (Exception, SystemExit) as error:
+    if isinstance(error, Exception) and machine.fault(error):
       raise  # says nothing about the code
     what = f'{type(error).__name__}: {error}'
     place = _line(project, error) or where

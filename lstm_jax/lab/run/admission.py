@@ -46,6 +46,10 @@ def admit(
     check(*args)
   except Broken:
     raise
+  except SystemExit as error:
+    # The process would end here, with that code and without a word.
+    name = args[0] if args else check.__name__
+    raise Broken(f'{name}: its code ends the process (SystemExit)') from error
   except Exception:  # of the code that is looked at, or no memory for a look
     return
 

@@ -107,7 +107,9 @@ def _inputs(name, path, data, dataset):
     if path.suffix == '.npy':
       found = np.load(io.BytesIO(data), allow_pickle=False)
     else:
-      found = np.loadtxt(io.StringIO(data.decode()), delimiter=',', ndmin=2)
+      found = np.loadtxt(
+        io.StringIO(data.decode('utf-8-sig')), delimiter=',', ndmin=2
+      )
     found = np.asarray(found, np.float32)
   except (ValueError, TypeError, EOFError, UnicodeDecodeError) as why:
     said = str(why).splitlines()[0] if str(why) else 'not readable'

@@ -264,13 +264,13 @@ def tree(root: str | Path, endings: str | tuple[str, ...]) -> list[Path]:
 
 
 def read_text(path: str | Path, limit: int = LARGEST) -> str:
-  """The text of a regular file in UTF-8; raises as `read`.
+  """The text of a regular file in UTF-8, its mark taken off; raises as `read`.
 
   Raises:
     Corrupt: it is no UTF-8, too.
   """
   try:
-    return read(path, limit).decode('utf-8')
+    return read(path, limit).decode('utf-8-sig')
   except UnicodeDecodeError as error:
     raise Corrupt(f'{faults.clean(path)}: not UTF-8: {error}') from None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lstm_jax import testing
 from lstm_jax.lab.commands import sweep
 from lstm_jax.lab.plan import (
   catalog,
@@ -21,7 +22,8 @@ from lstm_jax.lab.plan import (
   programs,
   values,
 )
-from lstm_jax.lab.store import sources
+from lstm_jax.lab.run import admission
+from lstm_jax.lab.store import files, sources
 from lstm_jax.lab.store.catalog_entry import Reference
 from lstm_jax.lab.store.setting import trial_id
 from tests.children import ROOT
@@ -246,6 +248,7 @@ BROKEN = {
   'both.py:f': 'init_range is an option and among NUMBERS',
   'imports.py:f': "imports.py, line 2: ModuleNotFoundError: No module named ",
   'inner.py:f': 'inside.py, line 1: ZeroDivisionError',
+  'ends.py:f': 'ends.py, line 2: SystemExit: 3',
   '=x.py:f': 'does not begin with one of',
 }  # fmt: skip
 SOURCES = {
@@ -258,6 +261,7 @@ SOURCES = {
   'imports.py': 'x = 1\nfrom no_such_package import f\n',
   'inner.py': 'from inside import f\n',
   'inside.py': '1 / 0\n',
+  'ends.py': 'import sys\nsys.exit(3)\nfrom inside import f\n',
   '=x.py': 'def f(a, b): pass',
 }
 
@@ -272,12 +276,17 @@ def test_what_cannot_be_found_or_read_is_one_line(name):
 
 RAISING = {
   'raises.py:f': 'raises.py, line 3: f raises KeyError: ',
+  'ends.py:f': 'ends.py, line 3: f raises SystemExit: 0',
+  'guarded.py:f': 'guarded.py, line 4: f raises SystemExit: ',
   'other.py:f': 'other.py: f returns a dict, must return a Cell',
   'unsaid.py:make': 'the numbers of the cell are init_range, NUMBERS of its '
   'module names none',
 }  # fmt: skip
 MADE = {
   'raises.py': 'def f(a, b):\n  x = 1\n  raise KeyError(x)\n',
+  'ends.py': 'import sys\ndef f(a, b):\n  sys.exit(0)\n',
+  'guarded.py': 'def f(a, b):\n  try:\n    1 / 0\n  except ArithmeticError:'
+  ' raise SystemExit\n',
   'other.py': 'def f(num_inputs, num_outputs):\n  return {}\n',
   'unsaid.py': CELL.replace("NUMBERS = {'init_range': 0.1}", ''),
 }
@@ -291,6 +300,26 @@ def test_what_is_no_cell_when_it_is_made_is_one_line(name):
   with pytest.raises(catalog.Broken) as error:
     catalog.build('cells', entry, 2, 1)
   assert RAISING[name] in str(error.value) and '\n' not in str(error.value)
+
+
+def test_code_that_ends_the_process_in_a_step_is_one_line():
+  """It would end a sweep with that code, 0 too, and without a word."""
+
+  def check(name, cell):
+    raise SystemExit(0)
+
+  with pytest.raises(testing.Broken, match='ends.py:f: its code ends the'):
+    admission.admit(set(), 'key', check, 'ends.py:f', None)
+
+
+def test_a_mark_of_utf8_is_no_part_of_a_file():
+  """Editors on Windows write one; Python and TOML of the others read it."""
+  mark = '\ufeff'
+  written('mark.py', mark + CELL)
+  (entry,) = cells('--cell=mark.py:make').values()
+  assert catalog.build('cells', entry, 2, 1).num_inputs == 2
+  written('mark.txt', mark + 'a')
+  assert files.read_text('mark.txt') == 'a'
 
 
 def test_two_modules_of_one_name_are_refused():

@@ -277,7 +277,7 @@ def test_what_cannot_be_found_or_read_is_one_line(name):
 RAISING = {
   'raises.py:f': 'raises.py, line 3: f raises KeyError: ',
   'ends.py:f': 'ends.py, line 3: f raises SystemExit: 0',
-  'guarded.py:f': 'guarded.py, line 4: f raises SystemExit: ',
+  'guarded.py:f': 'guarded.py, line 4: f raises SystemExit:',
   'other.py:f': 'other.py: f returns a dict, must return a Cell',
   'unsaid.py:make': 'the numbers of the cell are init_range, NUMBERS of its '
   'module names none',

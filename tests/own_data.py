@@ -294,6 +294,13 @@ def bad_tables():
     'semicolons': (
       [line.replace(',', ';') for line in good], 'is its separator a comma'
     ),
+    'tabs': (
+      [line.replace(',', '\t') for line in good], r"parted by '\t' (is its"
+    ),
+    'semicolons and decimal commas': (
+      [line.replace(',', ';').replace('.', ',') for line in good],
+      "line 1 is one column, parted by ';'",
+    ),
     'no label': (edit(0, 'label', 'class'), 'it takes one of label, target'),
     'two kinds of targets': (edit(0, 'y', 'target'), 'has target and label'),
     'no feature': (

@@ -25,6 +25,7 @@ from lstm_jax.lab.store import files
 from lstm_jax.lab.store.faults import StoreError
 
 LARGEST = 2**28  # bytes; what is more goes faster as arrays
+_SEPARATORS = ';\t|'  # of other tables
 _ASKED = ('label', 'target', 'step_label', 'step_target')
 
 
@@ -124,6 +125,12 @@ def _table(path):
     heads = [head.strip() for head in next(reader, [])]
     if not any(heads):
       raise BadData(f'{name}: is empty, it has no line with columns')
+    other = [one for one in _SEPARATORS if one in heads[0]]
+    if other and len(heads) == 1:
+      raise BadData(
+        f'{name}: line 1 is one column, parted by {other[0]!r} (is its '
+        'separator a comma?)'
+      )
     for row in reader:
       if not row:
         continue

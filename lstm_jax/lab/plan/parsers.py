@@ -186,6 +186,9 @@ def read(defined: flags.FlagValues, argv: Sequence[str]) -> list[str]:
     raise values.Refused(
       f'--{error.flagname}: no such flag; {near or "see --help"}'
     ) from None
+  except flags.CantOpenFlagFileError as error:
+    line = str(error).removeprefix('ERROR:: ')
+    raise values.Refused(f'--flagfile: {" ".join(line.split())}') from None
   except (flags.Error, ValueError) as error:
     line = str(error).rpartition(_WHOLE)[2]
     raise values.Refused(' '.join(line.split()).removeprefix('flag ')) from None

@@ -49,7 +49,7 @@ BAD = {
   '--grid=table7 --grid=table9': ['--grid', '2 times'],
   '--list=maybe': ['--list=maybe', 'boolean'],
   '--nolist=3': ['--nolist=3'],
-  '--flagfile=missing.txt': ['missing.txt'],
+  '--flagfile=missing.txt': ['--flagfile: Unable to open', 'missing.txt'],
   # Lists.
   '--length=': ['--length=', 'empty'],
   '--length=10,': ['--length=10,', 'empty item'],

@@ -121,6 +121,10 @@ def train(
 def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
   """The seeds, each once."""
   refuse_traced('seeds', seeds)
+  if isinstance(seeds, jax.Array) and jax.dtypes.issubdtype(
+    seeds.dtype, jax.dtypes.prng_key
+  ):
+    raise ValueError('seeds is a key of JAX; must be a count, or integers')
   if isinstance(seeds, np.ndarray | jax.Array):
     seeds = np.asarray(seeds)[()]
   if isinstance(seeds, int | np.integer):

@@ -84,7 +84,7 @@ class TrialProgram:
       ValueError: a name that neither cell nor learner has, another shape, a
         rate that is no positive number, or one too many.
     """
-    given = dict(numbers or {})
+    given = _mapping('numbers', numbers)
     if learning_rate is not None:
       if self.has_own_rate:
         raise ValueError(
@@ -170,7 +170,7 @@ def _wanted(
   role: str, value: object, options: Mapping[str, object] | None
 ) -> Wanted:
   """A `Wanted`; what a `functools.partial` holds are options too."""
-  given = dict(options or {})
+  given = _mapping(f'{role}_options', options)
   if isinstance(value, functools.partial) and not value.args:
     return _wanted(role, value.func, {**value.keywords, **given})
   kind = {'task': Task, 'cell': Cell, 'learner': Learner}[role]
@@ -186,7 +186,38 @@ def _wanted(
       f'{role} is a {type(value).__name__}; must be a {kind.__name__}, or a '
       'function that makes one'
     )
+  else:
+    _check_options(role, value, given)
   return _with_options(value, given)
+
+
+def _mapping(name, value):
+  """A dictionary of names, empty for None."""
+  if value is None:
+    return {}
+  if not isinstance(value, Mapping):
+    raise ValueError(
+      f'{name} is a {type(value).__name__}; must be a dictionary by name'
+    )
+  return dict(value)
+
+
+def _check_options(role, factory, options):
+  """Raises ValueError for a keyword that a factory does not take."""
+  try:
+    parameters = list(inspect.signature(factory).parameters.values())
+  except (TypeError, ValueError):  # one that does not say
+    return
+  if any(p.kind is p.VAR_KEYWORD for p in parameters):
+    return
+  handed = {'task': 0, 'cell': 2, 'learner': 2}[role]
+  known = tuple(p.name for p in parameters[handed:])
+  for name in options:
+    if name not in known:
+      raise ValueError(
+        f'{role}_options: {name!r} is no option of {Wanted(factory).name}: '
+        f'{unknown(str(name), known)}'
+      )
 
 
 def _with_options(value, options):

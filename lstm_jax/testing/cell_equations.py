@@ -22,8 +22,8 @@ def check_equations(cell: Cell) -> None:
   composed = step_lib.step_of(cell.equations, cell.num_outputs)
   require_same(
     'equations give another step than step',
-    composed(params, carry, x_t),
-    cell.step(params, carry, x_t),
+    jax.jit(composed)(params, carry, x_t),
+    jax.jit(cell.step)(params, carry, x_t),
   )
 
 
@@ -39,15 +39,19 @@ def check_internal(cell: Cell) -> None:
     return
   name = cell.internal.field
   params, carry, x_t = _arguments(cell)
-  w, b = step_lib.hidden_weights(equations, params)
-  z = step_lib.hidden_sources(equations, carry, x_t)
-  net = step_lib.net_input((w, b), z)
 
   def internal(state, net):
     before = carry._replace(**{name: state})
     return getattr(step_lib.advance(equations, before, net), name)
 
-  by_state, by_net = jax.jacobian(internal, (0, 1))(getattr(carry, name), net)
+  @jax.jit
+  def slopes(params, carry, x_t):
+    w, b = step_lib.hidden_weights(equations, params)
+    z = step_lib.hidden_sources(equations, carry, x_t)
+    net = step_lib.net_input((w, b), z)
+    return jax.jacobian(internal, (0, 1))(getattr(carry, name), net)
+
+  by_state, by_net = map(np.asarray, slopes(params, carry, x_t))
   diagonal = np.diag(by_state)
   if np.any(by_state != np.diag(diagonal)):
     raise Broken(
@@ -62,7 +66,7 @@ def check_internal(cell: Cell) -> None:
   serving = np.zeros(by_net.shape, bool)
   for rows in cell.internal.unit_of_cell.values():
     serving[np.arange(len(by_state)), rows] = True
-  if np.any((np.asarray(by_net) != 0) != serving):
+  if np.any((by_net != 0) != serving):
     raise Broken(
       f'internal.unit_of_cell does not name the rows of the net input that act '
       f'on {name}'

@@ -165,10 +165,11 @@ def _alone(of):
         nets[t, ..., i],
         net,
       )
+  first_step = jax.jit(functools.partial(_first_step, cell))
   for lanes, shared in (((2, 2), False), ((2,), True)):
     params = weights_of(cell, () if shared else lanes)
     x_t = _inputs(cell, lanes)[0]
-    together = _first_step(cell, params, x_t)
+    together = first_step(params, x_t)
     for at in np.ndindex(*lanes):
       own = params if shared else lane(params, *at)
       require_same(
@@ -176,13 +177,12 @@ def _alone(of):
         + ' that share their weights' * shared
         + f' is not that of lane {list(at)} alone',
         lane(together, *at),
-        _first_step(cell, own, x_t[..., *at]),
+        first_step(own, x_t[..., *at]),
       )
 
 
 def _first_step(cell, params, x_t):
-  """The step of inputs [I, *], not compiled, from the initial carry."""
-  params, x_t = jax.tree.map(jnp.asarray, (params, x_t))
+  """The step of inputs [I, *] from the initial carry."""
   return cell.step(params, cell.initial_carry(x_t.shape[1:], x_t.dtype), x_t)
 
 
@@ -276,16 +276,17 @@ def _weights(of):
 
 def _one_hot(of):
   cell, lanes = of.cell, (_LANES,)
-  params = jax.tree.map(jnp.asarray, weights_of(cell, lanes))
+  step = jax.jit(cell.step)
+  params = weights_of(cell, lanes)
   carry = cell.initial_carry(lanes, np.float64)
-  index = jnp.arange(_LANES) % cell.num_inputs
+  index = np.arange(_LANES) % cell.num_inputs
   one_hot = OneHot(index, cell.num_inputs)
-  dense = jnp.asarray(np.eye(cell.num_inputs)[:, np.asarray(index)])
+  dense = np.eye(cell.num_inputs)[:, index]
   require_same(
     'a step of one-hot inputs (types.OneHot) is not that of the same inputs '
     'written out',
-    cell.step(params, carry, one_hot),
-    cell.step(params, carry, dense),
+    step(params, carry, one_hot),
+    step(params, carry, dense),
   )
 
 

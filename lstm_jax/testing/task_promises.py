@@ -32,6 +32,7 @@ class _Subject(NamedTuple):
   name: str
   task: Task
   length: int
+  draw: Callable[..., object]
   plain: dict[str, Callable[..., dict[str, Array]]]
   compiled: dict[str, Callable[..., dict[str, Array]]]
 
@@ -83,6 +84,7 @@ def check_task(
     name,
     task,
     length,
+    jax.jit(functions['draw']),
     {how: _look(task, function) for how, function in functions.items()},
     {how: jax.jit(_look(task, of)) for how, of in functions.items()},
   )
@@ -234,10 +236,10 @@ def _next_symbol(of):
 def _tolerance(of):
   """Wrong outputs are wrong at one of the steps that count, at least."""
   scored, (episode, _) = _seen(of)['scored_at'], _episode(of)
+  correct = jax.jit(jax.vmap(of.task.correct, (None, 0, None)))
   for words, value in (('outputs of 1,000,000', 1e6), ('nan', np.nan)):
     with jax.enable_x64(False):
       y_k = jnp.full((of.task.num_outputs, _LANES), value)
-      correct = jax.vmap(of.task.correct, (None, 0, None))
       right = correct(episode, _clocks(of), y_k)
     if np.all(np.asarray(right) | ~scored):
       raise Broken(f'correct takes {words} for right')
@@ -249,13 +251,13 @@ def _episode(of):
   at = np.take_along_axis(_clocks(of), first[None], axis=0)[0]
   key, length, _ = _given(of)
   with jax.enable_x64(False):
-    data = of.task.prepare(key, length)
-    return of.task.draw(key, length, data), jnp.asarray(at)
+    return of.draw(key, length), jnp.asarray(at)
 
 
 def _loss(of):
   """The derivative of the loss is its slope, and far out it is finite."""
   task, h = of.task, 1e-6
+  loss = jax.jit(task.loss)
   random = np.random.default_rng(1)
   episode, at = _episode(of)
   with jax.enable_x64(False):
@@ -263,9 +265,10 @@ def _loss(of):
   net = jnp.asarray(random.normal(size=(task.num_outputs, _LANES)))
   target = jnp.asarray(target)
   total = lambda net: jnp.sum(task.loss(net, target))
-  grads = jax.grad(total)(net)
+  slope_of = jax.jit(jax.grad(total))
+  grads = slope_of(net)
   direction = random.normal(size=net.shape)
-  moved = [task.loss(net + sign * h * direction, target) for sign in (1, -1)]
+  moved = [loss(net + sign * h * direction, target) for sign in (1, -1)]
   slope = (moved[0] - moved[1]) / (2 * h)
   predicted = np.sum(np.asarray(grads) * direction, axis=0)
   require_slope(
@@ -275,7 +278,7 @@ def _loss(of):
     far = jnp.full_like(net, size)
     require_finite(
       f'outputs of net inputs of {size:g}',
-      (task.output(far), task.loss(far, target), jax.grad(total)(far)),
+      (jax.jit(task.output)(far), loss(far, target), slope_of(far)),
     )
 
 

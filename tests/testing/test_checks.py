@@ -56,14 +56,22 @@ def test_what_breaks_a_promise_is_rejected_with_its_message(kind, promise):
   subject, words = wrong.WRONG[promise]
   others = [one.name for one in promises if one.name != promise]
   how = {'exact': True} if promise == 'exact' else {}
-  (failure,) = check(subject, name='mine', without=others, raises=False, **how)
-  assert failure.promise == promise
-  assert re.search(words, failure.message), failure.message
-  assert failure.message.startswith(f'{kind} mine: ')
-  (where,) = [one.where for one in promises if one.name == promise]
-  assert failure.message.endswith(f'({where})')
-  with pytest.raises(testing.Broken, match=words):
+  with pytest.raises(testing.Broken, match=words) as error:
     check(subject, name='mine', without=others, **how)
+  message = str(error.value)
+  assert message.startswith(f'{kind} mine: ') and '\n' not in message
+  (where,) = [one.where for one in promises if one.name == promise]
+  assert message.endswith(f'({where})')
+
+
+@pytest.mark.parametrize('kind', CHECKS)
+def test_a_failure_is_raised_or_returned(kind):
+  check, promises, wrong = CHECKS[kind]
+  first, *others = (one.name for one in promises)
+  subject, words = wrong.WRONG[first]
+  (failure,) = check(subject, name='mine', without=others, raises=False)
+  assert failure.promise == first
+  assert re.search(words, failure.message), failure.message
 
 
 def test_a_rate_of_zero_is_one_for_good():

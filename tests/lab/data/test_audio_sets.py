@@ -106,14 +106,20 @@ def test_progress_is_said(use, capsys):
   assert 'features of 48 of 48 sounds' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('features', ['same_band', 'log_mel'])
-def test_levels_tell_a_hum_from_a_hiss(use, features):
-  for factory in (urban_sound, esc10):
-    data = factory(**OPTIONS | {'features': features})
-    levels = data.levels(data.pool(0))
-    assert levels['majority class']['accuracy'] == 0.5
-    assert levels['time-averaged spectrum']['accuracy'] == 1
-  assert levels['5 nearest time-averaged spectra'] == {'accuracy': 1}
+@pytest.mark.parametrize(
+  ('factory', 'features'),
+  [
+    *((urban_sound, 'same_band'), (urban_sound, 'log_mel')),
+    *((esc10, 'log_mel'), (esc10, 'same_band')),
+  ],
+)
+def test_levels_tell_a_hum_from_a_hiss(use, factory, features):
+  data = factory(**OPTIONS | {'features': features})
+  levels = data.levels(data.pool(0))
+  assert levels['majority class']['accuracy'] == 0.5
+  assert levels['time-averaged spectrum']['accuracy'] == 1
+  if factory is esc10:
+    assert levels['5 nearest time-averaged spectra'] == {'accuracy': 1}
 
 
 def test_facts(use):

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import signal
+import sys
 
 import jax
 import numpy as np
@@ -27,15 +28,15 @@ HOW = {
   'cell': lj.srn,
   'learner': 'elman',
   'length': 4,
-  'hidden': [3, 4],
-  'learning_rate': 0.2,
+  'hidden': 4,
+  'learning_rate': [0.19, 0.2],  # two rows of one program
   'set': EASY,
   'seeds': 3,
   'budget': 60,
 }
 WORDS = (
   '--task=adding', '--cell=srn', '--learner=elman', '--length=4',
-  '--hidden=3,4', '--learning_rate=0.2', '--seeds=3', '--budget=60',
+  '--hidden=4', '--learning_rate=0.19,0.2', '--seeds=3', '--budget=60',
   *(f'--set={name}={value}' for name, value in EASY.items()),
 )  # fmt: skip
 
@@ -50,12 +51,17 @@ def run(tmp_path_factory):
   out = tmp_path_factory.mktemp('python') / 'run'
   before = dict(os.environ), dict(jax.config.values), handlers()
   said = io.StringIO()
-  with contextlib.redirect_stderr(said):
+  with (
+    contextlib.redirect_stderr(said),
+    pytest.MonkeyPatch.context() as patch,
+  ):
+    patch.setitem(sys.modules, 'matplotlib', None)
     rows = lj.sweep(out=out, progress='plain', **HOW)
   assert (dict(os.environ), dict(jax.config.values), handlers()) == before
   return rows, out, said.getvalue()
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_it_is_the_run_of_the_command(run, tmp_path):
   """The same trials, the same numbers in every record."""
   _, ours, said = run
@@ -74,7 +80,7 @@ def test_it_is_the_run_of_the_command(run, tmp_path):
 
 def test_rows_are_records(run):
   rows, out, _ = run
-  assert [row.settings['cell.hidden'] for row in rows] == [3, 4]
+  assert [row.settings['learning_rate'] for row in rows] == [0.19, 0.2]
   for row in rows:
     assert (row.trials, row.missing, row.length) == (3, 0, 4)
     assert 0 < row.solved <= 3 and row.folder == out
@@ -117,10 +123,13 @@ def test_a_network_is_loaded_with_its_cell(run):
   )  # fmt: skip
   for a, b in zip(kept.params, again.params[0], strict=True):
     np.testing.assert_array_equal(a, b)
-  with pytest.raises(ValueError, match='^row=nothing: choose from .*hidden=3'):
+  with pytest.raises(
+    ValueError, match='^row=nothing: choose from .*_rate=0.19'
+  ):
     lj.load(out, 'nothing')
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_a_supervised_run_is_loaded_with_its_model(tmp_path):
   out = tmp_path / 'run'
   (row,) = lj.sweep(
@@ -210,6 +219,7 @@ def test_a_factory_that_no_run_finds_again_is_refused():
     lj.sweep(cell=lambda i, o: lj.srn(i, o))
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_ctrl_c_saves_and_stops_and_the_call_goes_on(tmp_path, monkeypatch):
   from lstm_jax.lab.run import recorder
 
@@ -231,6 +241,7 @@ def test_ctrl_c_saves_and_stops_and_the_call_goes_on(tmp_path, monkeypatch):
   assert sum(row.trials for row in rows) == 6
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_trials_that_failed_by_an_error_are_counted_and_warned_of(
   tmp_path, monkeypatch
 ):
@@ -245,7 +256,7 @@ def test_trials_that_failed_by_an_error_are_counted_and_warned_of(
     '  return made._replace(update=update)\n',
     'utf-8',
   )
-  how = HOW | {'hidden': 3, 'learner': 'broken.py:broken', 'seeds': 2}
+  how = HOW | {'learning_rate': 0.2, 'learner': 'broken.py:broken', 'seeds': 2}
   how |= {'set': {k: v for k, v in EASY.items() if k[:5] != 'learn'}}
   with pytest.warns(UserWarning, match='2 of 2 trials failed: ValueError: no'):
     (row,) = lj.sweep(out='run', progress='none', **how)

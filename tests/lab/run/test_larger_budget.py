@@ -17,13 +17,16 @@ LINE = (
 SMALL, LARGE = 70, 190
 
 
+pytestmark = pytest.mark.usefixtures('all_undrawn')
+
+
 def run(out, budget):
   words = [*LINE.split(), f'--budget={budget}', f'--out={out}']
   return sweep.main(['sweep', *words])
 
 
 @pytest.fixture(scope='module')
-def small(tmp_path_factory):
+def small(all_undrawn, tmp_path_factory):
   """A folder of trials that have spent their budget."""
   out = tmp_path_factory.mktemp('small') / 'run'
   assert run(out, SMALL) == 0
@@ -31,7 +34,7 @@ def small(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def reference(tmp_path_factory):
+def reference(all_undrawn, tmp_path_factory):
   """A folder of the larger budget in one piece."""
   out = tmp_path_factory.mktemp('large') / 'run'
   assert run(out, LARGE) == 0

@@ -44,6 +44,7 @@ def ended(tmp_path_factory):
   (path / 'own' / 'inside.py').write_text('VALUE = 1\n')
   with pytest.MonkeyPatch.context() as patch:
     patch.chdir(path)
+    patch.setitem(sys.modules, 'matplotlib', None)
     assert sweep.run([*WORDS, '--out=run']) == 0
   yield path
   forget(path)
@@ -77,6 +78,7 @@ def test_the_plan_has_the_source_and_no_path_of_the_machine(ended):
   )
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_the_same_source_elsewhere_is_the_same_code(place, capsys):
   """Ids and code know neither the folder nor the machine: nothing runs."""
   (place / 'moved').mkdir()
@@ -87,6 +89,7 @@ def test_the_same_source_elsewhere_is_the_same_code(place, capsys):
   assert not (place / 'moved' / 'own' / 'mingru.py.imported').exists()
 
 
+@pytest.mark.usefixtures('undrawn')
 @pytest.mark.parametrize('file', ['mingru.py', 'inside.py'])
 def test_other_code_is_refused_with_its_file(place, file, capsys):
   path = place / 'own' / file

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -16,12 +15,6 @@ from tests import children, own_data, prepared_sets
 
 # Of everything the least: programs are shared by all tests of this file.
 SMALL = '--budget=2 --hidden=2 --set=learner.kernel=xla'.split()
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-  """Without figures, which are another test's."""
-  monkeypatch.setitem(sys.modules, 'matplotlib', None)
 
 
 def run(task, out, *more, seeds=2):

@@ -3,7 +3,6 @@
 import csv
 import os
 import signal
-import sys
 
 import numpy as np
 import pytest
@@ -197,6 +196,7 @@ def test_a_missing_data_set_is_one_line(capsys, tmp_path, monkeypatch):
   assert not out.exists()
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_a_bad_file_stops_a_run_or_is_counted_in_it(
   capsys, tmp_path, monkeypatch
 ):
@@ -238,11 +238,11 @@ def test_steps_of_an_epoch_are_known(name):
   assert steps(one) > 0
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_faults_failures_and_seeds_that_come_later(
   tmp_path, monkeypatch, capsys
 ):
   """No memory is no result, an error is one; more seeds change no bit."""
-  monkeypatch.setitem(sys.modules, 'matplotlib', None)
   words = '--task=noisy_sine --cell=srn --hidden=3 --budget=2 --window=4'
   words += ' --learning_rate=0.03 --set=learner.kernel=xla --devices=1'
 
@@ -275,8 +275,8 @@ def test_faults_failures_and_seeds_that_come_later(
   assert [row['status'] for row in table(tmp_path / 'a')] == ['budget'] * 3
 
 
-def test_a_checkpoint_of_an_older_form_is_named(tmp_path, monkeypatch, capsys):
-  monkeypatch.setitem(sys.modules, 'matplotlib', None)
+@pytest.mark.usefixtures('undrawn')
+def test_a_checkpoint_of_an_older_form_is_named(tmp_path, capsys):
   words = [
     w for w in PLAN if not w.startswith(('--w', '--l', '--seeds', '--b'))
   ]

@@ -7,6 +7,7 @@ that the 1997 paper trains by RTRL, BPTT and Elman's rule are instances of it.
 from typing import Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.cells import _build
@@ -17,6 +18,20 @@ PROVIDES = {'inputs_to_outputs': {'outputs_see_inputs': True}, 'readout': {}}
 
 # Traced numbers and their defaults.
 NUMBERS = {'init_range': 0.1}
+REFUSES = (
+  (
+    {'recurrence': 'none', 'recurrent_init': 'identity'},
+    'recurrent_init=identity needs units that hear themselves',
+  ),
+  (
+    {'recurrence': 'none', 'recurrent_init': 'orthogonal'},
+    'recurrent_init=orthogonal needs units that hear each other',
+  ),
+  (
+    {'recurrence': 'self', 'recurrent_init': 'orthogonal'},
+    'recurrent_init=orthogonal needs units that hear each other',
+  ),
+)
 
 _ACTIVATIONS = {
   'tanh': activations.tanh,
@@ -53,6 +68,7 @@ def srn(
   outputs_see_inputs: bool = False,
   hidden_bias: bool = True,
   output_bias: bool = True,
+  recurrent_init: Literal['uniform', 'orthogonal', 'identity'] = 'uniform',
 ) -> Cell:
   r"""Simple recurrent network: hidden units connected to each other.
 
@@ -74,8 +90,12 @@ def srn(
     outputs_see_inputs: direct connections from input lines to output units.
     hidden_bias: whether hidden units have a bias weight.
     output_bias: whether output units have a bias weight.
+    recurrent_init: how W_h starts: uniform like all weights, a random
+      orthogonal matrix, or the identity (with relu units: Le, Jaitly & Hinton,
+      2015).
 
-  Numbers of `init`: `init_range` r, all weights and biases uniform in [-r, r].
+  Numbers of `init`: `init_range` r, all weights and biases uniform in [-r, r],
+  but for a W_h that starts otherwise.
 
   Returns:
     The cell. Its carry is `Carry`, its params `Params`.
@@ -91,6 +111,9 @@ def srn(
     >>> cell.mask.w_x.shape, sorted(cell.numbers)
     ((8, 3), ['init_range'])
   """
+  for options, reason in REFUSES:
+    if options == {'recurrence': recurrence, 'recurrent_init': recurrent_init}:
+      raise ValueError(f'recurrence={recurrence}: {reason}')
   exist = {'full': True, 'self': np.eye(hidden, dtype=bool), 'none': False}
   f = _ACTIVATIONS[activation]
   mask = Params(
@@ -107,6 +130,36 @@ def srn(
     recurrent=() if recurrence == 'none' else (Connection('w_h', 'h'),),
     compiled_loop=f'srn_{activation}' if recurrence == 'full' else None,
   )
+
+  def place(params, numbers):
+    if recurrent_init == 'identity':
+      return params._replace(w_h=jnp.eye(hidden, dtype=params.w_h.dtype))
+    w_h = _orthogonal(params.w_h / numbers['init_range'])
+    return params._replace(w_h=w_h)
+
   return _build.build(
     num_inputs, num_outputs, mask, Carry, {'h': hidden}, equations, NUMBERS,
+    place=None if recurrent_init == 'uniform' else place,
   )  # fmt: skip
+
+
+def _orthogonal(uniform):
+  """A random orthogonal matrix, of numbers `[C, C]` uniform in [-1, 1].
+
+  Rows of normal numbers made orthonormal one by one: every rotation is as
+  likely as any other. Products alone, whose bits no library of the machine
+  decides.
+  """
+  most = 1 - np.float32(2.0**-20)
+  normal = jax.scipy.special.erfinv(jnp.clip(uniform, -most, most))
+
+  def add(i, rows):
+    row = normal[i]
+    for _ in range(2):  # the second time for what rounding has left
+      row = row - jnp.sum(
+        jnp.sum(rows * row[None], axis=1)[:, None] * rows, axis=0
+      )
+      row = row / jnp.sqrt(jnp.sum(row**2))
+    return rows.at[i].set(row)
+
+  return jax.lax.fori_loop(0, len(normal), add, jnp.zeros_like(normal))

@@ -9,21 +9,25 @@ import csv
 import dataclasses
 import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+import numpy as np
 from absl import flags
 
 from lstm_jax.lab.plan import own_data, parsers, programs, values
 from lstm_jax.lab.plan.text_columns import aligned
-from lstm_jax.lab.run import command, kept, mains
-from lstm_jax.lab.run.predict_request import Request
+from lstm_jax.lab.run import command, kept, mains, xla_flags
+from lstm_jax.lab.run.predict_request import FEW, Request
 from lstm_jax.lab.store import (
   faults,
   files,
   folder,
+  network_file,
   sources,
   trial_records,
 )
+from lstm_jax.lab.store.setting import Setting, trial_id
 
 _HELP = """\
 Shows what the networks that a run has kept answer.
@@ -33,8 +37,12 @@ Shows what the networks that a run has kept answer.
                                       by its validation
   lstm-jax predict FOLDER --net=ID    another one; if none has
                                       that name they are listed
+  lstm-jax predict FILE.safetensors   one that --keep has written: how it does
+                                      at its own T and at ten times that
 
-  --count=N         sequences or examples to show (5)
+  --count=N         sequences or examples to show (5), or of each length (256)
+  --length=N,...    of a task: how many fresh sequences of these lengths the
+                    network has right, whatever it was trained on
   --seed=N          of the fresh sequences of a task (0)
   --data=FILE       instead of the test part of a data set: a sound for a set
                     of sounds, a text (.txt) for imdb; .npy or .csv of numbers
@@ -44,6 +52,8 @@ Shows what the networks that a run has kept answer.
   --data_dir=FOLDER where data sets are (see lstm-jax data --help), or data of
                     your own (the working folder)
   --out=FILE        write every answer as .csv
+  --keep=FILE       write the network, with what it is of, as one .safetensors
+                    file that needs no folder
 
 Of a task: target and answer of each step that is judged. Of a data set: the
 figures of its test part, then the first targets and answers. Cells and tasks
@@ -65,6 +75,8 @@ def define() -> flags.FlagValues:
   for name, kind, function, words in (
     ('net', 'string', parsers.text, 'of which network: the id of its trial'),
     ('count', 'int', count, 'sequences or examples to show (5)'),
+    ('length', 'ints', _lengths, 'lengths of fresh sequences of a task'),
+    ('keep', 'place', values.place, 'write the network to this file'),
     ('seed', 'int', seed, 'of the fresh sequences of a task (0)'),
     ('data', 'place', values.place, 'file of inputs'),
     ('data_dir', 'place', values.place, 'where data sets are'),
@@ -75,8 +87,16 @@ def define() -> flags.FlagValues:
   return defined
 
 
+def _lengths(text, source):
+  """Whole numbers above 0."""
+  lengths = parsers.integers(text, source)
+  if wrong := [length for length in lengths if length < 1]:
+    raise values.Refused(f'{source}: {wrong[0]} must be at least 1')
+  return lengths
+
+
 def _read(defined, words):
-  """`(request, open folder, id of the trial, params of its network)`."""
+  """`(request, `_Network`, the open folder or None)`."""
   if len(words) != 1:
     raise values.Refused(
       f'{len(words)} folders: give one run folder, or --help'
@@ -84,27 +104,61 @@ def _read(defined, words):
   known = {field.name for field in dataclasses.fields(Request)}
   given = {n: defined[n].value for n in known & {*parsers.given(defined)}}
   asked = Request(words[0], **given)
-  opened = folder.open_folder(values.place(asked.folder, 'folder'))
-  return asked, opened, *kept.choose(opened, asked.net)
+  place = values.place(asked.folder, 'folder')
+  if place.endswith(network_file.ENDING):
+    if asked.net or asked.keep:
+      raise values.Refused(
+        f'{asked.folder}: --net and --keep are for run folders, not files'
+      )
+    setting, metrics, params = network_file.load(place)
+    network = _Network(trial_id(setting), setting, metrics, {}, params)
+    return asked, network, None
+  opened = folder.open_folder(place)
+  name, params = kept.choose(opened, asked.net)
+  record = trial_records.read_records(opened)[0].get(name)
+  metrics, details = (
+    (record['metrics'], record['details']) if record else ({}, {})
+  )
+  network = _Network(name, opened.trials[name], metrics, details, params)
+  return asked, network, opened
+
+
+class _Network(NamedTuple):
+  """A network and its trial."""
+
+  name: str
+  setting: Setting
+  metrics: Mapping[str, object]
+  details: Mapping[str, object]
+  params: Mapping[str, np.ndarray]
 
 
 def _act(request):
-  asked, opened, name, params = request
-  setting = opened.trials[name]
-  _say_imports(opened, name)
-  record = trial_records.read_records(opened)[0].get(name)
-  details = record['details'] if record else {}
-  head, table = _answers_of(setting)(setting, params, asked, details)
+  asked, network, opened = request
+  setting = network.setting
+  if opened:
+    _say_imports(opened, network.name)
+  by_length = bool(asked.length) or opened is None
+  head, table = _answers_of(setting, by_length)(
+    setting, network.params, asked, network.details
+  )
   print(
     f'{setting.task}, {setting.cell}, {setting.learner}: '
-    f'row {setting.row}, seed {setting.seed} ({name})'
+    f'row {setting.row}, seed {setting.seed} ({network.name})'
   )
   for line in head:
     print(line)
   print()
-  print('\n'.join(aligned(table[: 1 + asked.count])))
-  if len(table) > 1 + asked.count:
-    print(f'... {len(table) - 1 - asked.count:,} more')
+  count = len(table) if by_length else asked.count or FEW
+  print('\n'.join(aligned(table[: 1 + count])))
+  if len(table) > 1 + count:
+    print(f'... {len(table) - 1 - count:,} more')
+  if asked.keep:
+    try:
+      network_file.save(asked.keep, setting, network.metrics, network.params)
+    except ValueError as error:
+      raise values.Refused(f'--keep={error}') from error
+    mains.tell('', f'The network: {asked.keep}')
   if asked.out:
     text = io.StringIO()
     csv.writer(text, lineterminator='\n').writerows(table)
@@ -139,10 +193,23 @@ def _say_imports(opened, name):
     )
 
 
-def _answers_of(setting):
+def _answers_of(setting, by_length):
   """Returns what asks the networks of this kind of learner."""
-  from lstm_jax.lab.run import predict_data, predict_own, predict_task
+  xla_flags.set_flags()
+  from lstm_jax.lab.run import (
+    predict_data,
+    predict_lengths,
+    predict_own,
+    predict_task,
+  )
 
+  is_task = programs.learner_of(setting).kind == 'learners'
+  if by_length and not is_task:
+    raise values.Refused(
+      f'--length is for tasks that draw their sequences; {setting.task} is data'
+    )
+  if by_length:
+    return predict_lengths.answers
   if own_data.factory_of(setting.task):
     return predict_own.answers
   by_kind = {

@@ -6,7 +6,7 @@ import numpy as np
 
 from lstm_jax.lab.plan import values
 from lstm_jax.lab.report import trace
-from lstm_jax.lab.run.predict_request import Request
+from lstm_jax.lab.run.predict_request import FEW, Request
 from lstm_jax.lab.store.setting import Setting
 
 
@@ -39,7 +39,8 @@ def answers(
   ]
   right = 0
   follow = trace.tracer(setting, params)
-  for i in range(asked.count):
+  count = asked.count or FEW
+  for i in range(count):
     arrays = follow(asked.seed + i)
     judged = np.flatnonzero(arrays['mask'])
     errors = np.abs(arrays['outputs'] - arrays['targets'])[judged].max(axis=1)
@@ -58,7 +59,7 @@ def answers(
   head = []
   if tolerance:
     head.append(
-      f'{right}/{asked.count} fresh sequences right: every output within '
+      f'{right}/{count} fresh sequences right: every output within '
       f'{tolerance:g} of its target.'
     )
   return head, rows

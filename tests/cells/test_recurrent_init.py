@@ -1,4 +1,4 @@
-"""How the recurrent weights of a simple network start."""
+"""Tests how the recurrent weights of a simple network start."""
 
 import jax
 import jax.numpy as jnp

@@ -6,6 +6,7 @@ import importlib
 import numpy as np
 import pytest
 
+import lstm_jax as lj
 from experiments import predict
 from lstm_jax.lab.run import predict_lengths
 from lstm_jax.lab.run.predict_request import Request
@@ -72,6 +73,20 @@ def test_a_network_goes_into_a_file_and_is_asked_again(
   assert capsys.readouterr().out.splitlines()[2:] == out.splitlines()[2:]
 
 
+def test_a_file_is_loaded_as_a_folder_is(solved, tmp_path):
+  path, there = tmp_path / 'net.safetensors', lj.load(solved.path)
+  params = nets.load(solved)['abcdef012345']
+  network_file.save(path, there.setting, {}, params)
+  ours = lj.load(path)
+  assert ours.setting == there.setting and ours.cell == there.cell
+  for one, other in zip(ours.params, there.params, strict=True):
+    np.testing.assert_array_equal(one, other)
+  with pytest.raises(ValueError, match='one network, of no folder'):
+    lj.load(path, 'adding')
+  with pytest.raises(ValueError, match='there is no such file'):
+    lj.load(tmp_path / 'none.safetensors')
+
+
 def test_what_a_file_cannot_do_is_refused(solved, tmp_path, capsys):
   path = tmp_path / 'net.safetensors'
   network_file.save(path, solved.trials['abcdef012345'], {}, {})
@@ -79,6 +94,7 @@ def test_what_a_file_cannot_do_is_refused(solved, tmp_path, capsys):
   for words, said in (
     ([str(path), '--net=x'], '--net and --keep are for run folders'),
     ([folder, '--length=0'], '--length=0'),
+    (['none.safetensors'], 'there is no such file'),
     ([folder, '--length=3'], '--length=3: '),
     ([folder, '--keep=net'], '--keep=net: the name must end in .safetensors'),
     ([folder, '--length=9', '--data=x'], 'adding draws its own sequences'),

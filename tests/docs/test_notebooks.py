@@ -50,8 +50,9 @@ def drawn(monkeypatch, tmp_path):
   matplotlib.use(backend)
 
 
-def test_there_are_three():
-  assert [path.stem for path in NOTEBOOKS] == ['layer', 'own_cell', 'paper_row']
+def test_there_are_four():
+  names = ['lag_law', 'layer', 'own_cell', 'paper_row']
+  assert [path.stem for path in NOTEBOOKS] == names
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,10 @@ def _read(defined, words):
       raise values.Refused(
         f'{asked.folder}: --net and --keep are for run folders, not files'
       )
-    setting, metrics, params = network_file.load(place)
+    try:
+      setting, metrics, params = network_file.load(place)
+    except FileNotFoundError as error:
+      raise values.Refused(f'{place}: there is no such file') from error
     network = _Network(trial_id(setting), setting, metrics, {}, params)
     return asked, network, None
   opened = folder.open_folder(place)

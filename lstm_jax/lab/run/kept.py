@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lstm_jax.lab.plan import flags, own_data, programs, values
-from lstm_jax.lab.store import faults, folder, nets, trial_records
+from lstm_jax.lab.store import (
+  faults,
+  folder,
+  nets,
+  network_file,
+  trial_records,
+)
 from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.setting import Setting
@@ -50,7 +56,8 @@ def load(
   that the folder names is imported.
 
   Args:
-    path: the run folder.
+    path: the run folder, or a `.safetensors` file that `predict --keep` has
+      written, without its record.
     row: the row, as `SweepRow.row` or the report calls it, or the first letters
       of a trial's id; None: the first of the folder, of data sets the best by
       its validation.
@@ -71,6 +78,8 @@ def load(
     ValueError: .../no-such-folder: no run here, it has no plan.json
   """
   try:
+    if str(path).endswith(network_file.ENDING):
+      return _of_file(path, row)
     opened = folder.open_folder(values.place(str(path), 'folder'))
     name, params = choose(opened, row or '', 'row=')
   except faults.StoreError as error:
@@ -89,6 +98,20 @@ def load(
       f'row {setting.row}: its setting is another one in this version: {error}'
     ) from error
   return Kept(cell, net, setting, record, task)
+
+
+def _of_file(path, row):
+  """A `Kept` of a network's own file."""
+  from lstm_jax.lab.report import trace
+
+  if row:
+    raise values.Refused(f'row={row}: {path} holds one network, of no folder')
+  try:
+    setting, _, params = network_file.load(path)
+  except FileNotFoundError as error:
+    raise values.Refused(f'{path}: there is no such file') from error
+  task, cell = trace.parts_of(setting)
+  return Kept(cell, trace.net_of(cell, params), setting, None, task)
 
 
 def _supervised(setting, params, record, data_dir):

@@ -1,4 +1,4 @@
-"""How a network of a task does on fresh sequences, also longer than its own."""
+"""Tests a network of a task on fresh sequences, also longer than its own."""
 
 from collections.abc import Mapping
 

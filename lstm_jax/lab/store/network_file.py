@@ -19,7 +19,7 @@ _KIND = 'network'
 
 
 class NetworkFile(NamedTuple):
-  """What such a file holds.
+  """The content of such a file.
 
   Attributes:
     setting: of the trial.

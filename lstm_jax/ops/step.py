@@ -110,19 +110,32 @@ def step_of(
   """`Cell.step`: `(params, carry_tm1, x_t) -> (carry_t, net_k)`."""
 
   def step(params, carry_tm1, x_t):
-    w, b = hidden_weights(equations, params)
-    z = hidden_sources(equations, carry_tm1, x_t)
-    if equations.separate_nets:
-      nets = [net_input((w[:1], b), z[:1]), _sum_of_products(w[1:], z[1:])]
-    else:
-      nets = [net_input((w, b), z)]
-    carry_t, _ = equations.advance(equations.extra(params), carry_tm1, *nets)
+    carry_t, _, first = _advanced(equations, params, carry_tm1, x_t)
     if not equations.readout:
-      return carry_t, nets[0][:num_outputs]
+      return carry_t, first[:num_outputs]
     z_k = output_sources(equations, carry_t, x_t)
     return carry_t, net_input(output_weights(equations, params), z_k)
 
   return step
+
+
+def gates_of(
+  equations: Equations, params: Params, carry_tm1: Carry, x_t: Source
+) -> dict[str, Array]:
+  """The activations inside a step of a cell, name -> `[n, *]`."""
+  return _advanced(equations, params, carry_tm1, x_t)[1]
+
+
+def _advanced(equations, params, carry_tm1, x_t):
+  """`(carry_t, gates, the first of the net inputs)`."""
+  w, b = hidden_weights(equations, params)
+  z = hidden_sources(equations, carry_tm1, x_t)
+  if equations.separate_nets:
+    nets = [net_input((w[:1], b), z[:1]), _sum_of_products(w[1:], z[1:])]
+  else:
+    nets = [net_input((w, b), z)]
+  carry_t, gates = equations.advance(equations.extra(params), carry_tm1, *nets)
+  return carry_t, gates, nets[0]
 
 
 # The products of a layer.

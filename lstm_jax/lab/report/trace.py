@@ -11,7 +11,7 @@ from lstm_jax.lab.store import memory
 from lstm_jax.lab.store.setting import Setting
 
 if TYPE_CHECKING:
-  from lstm_jax.types import Cell, Params, Task
+  from lstm_jax.types import Array, Carry, Cell, Params, Source, Task
 
 
 class Trace(TypedDict, total=False):
@@ -22,7 +22,8 @@ class Trace(TypedDict, total=False):
     mask: `[T]`, 1 where the error counts.
     carry: field -> `[T, n]`; of lstm1997 `s_c`, `y_c` and `y_gates`, input
       gates first.
-    gates: how many of the gates are input and how many are output gates.
+    gates: 'input', 'forget', 'output', 'reset', 'update' -> `[T, n]`, of those
+      that the cell has.
     names: 'inputs' and 'outputs' -> names of the lines.
   """
 
@@ -31,11 +32,15 @@ class Trace(TypedDict, total=False):
   outputs: np.ndarray
   mask: np.ndarray
   carry: dict[str, np.ndarray]
-  gates: tuple[int, int]
+  gates: dict[str, np.ndarray]
   names: dict[str, list[str]]
 
 
-_GATES = ('input_gates', 'output_gates')
+# Their names in `Equations` -> kinds of gates.
+_GATES = {
+  'y_in': 'input', 'y_f': 'forget', 'y_out': 'output',
+  'r': 'reset', 'z': 'update',
+}  # fmt: skip
 
 
 def trace(
@@ -76,7 +81,7 @@ def follower(
 
   Returns:
     From the params of a network (path -> array) and the seed of a sequence to
-    its `Trace`; `gates` is `(0, 0)` for other cells than lstm1997.
+    its `Trace`.
 
   Raises:
     Machine: this process may have too little memory for JAX.
@@ -89,12 +94,7 @@ def follower(
   from lstm_jax.ops.arrays import cast, dense
 
   task, cell = parts_of(setting)
-  cell_options = dict(setting.cell_options)
   length = jnp.int32(setting.length or 1)
-  gates = tuple(
-    cell_options.get('blocks', 0) if cell_options.get(kind) else 0
-    for kind in _GATES
-  )
 
   @jax.jit
   def steps(key):
@@ -113,6 +113,7 @@ def follower(
         'outputs': task.output(net_k),
         'mask': stream.scored_at(t).astype(jnp.float32),
         'carry': carry_t._asdict(),
+        'gates': gates_of(cell, net, carry_tm1, x_t),
       }
       return carry_t, record
 
@@ -127,9 +128,26 @@ def follower(
     net = net_of(cell, params)
     record = records(net, key, 1 << (count - 1).bit_length())
     record = jax.tree.map(lambda rows: np.asarray(rows)[:count], record)
-    return record | {'gates': gates}
+    return record | {'gates': in_order(record['gates'])}
 
   return follow
+
+
+def gates_of(
+  cell: 'Cell', params: 'Params', carry_tm1: 'Carry', x_t: 'Source'
+) -> 'dict[str, Array]':
+  """The gates of a step, kind -> `[n]`; {} of a cell that does not say them."""
+  from lstm_jax.ops import step
+
+  if cell.equations is None:
+    return {}
+  inside = step.gates_of(cell.equations, params, carry_tm1, x_t)
+  return {_GATES[name]: gate for name, gate in inside.items() if name in _GATES}
+
+
+def in_order(gates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Gates by kind in the order in which figures show them."""
+  return {kind: gates[kind] for kind in _GATES.values() if kind in gates}
 
 
 def parts_of(setting: Setting) -> 'tuple[Task, Cell]':

@@ -155,18 +155,12 @@ def _panels(inside):
   panels = [
     ('inputs', _input_traces(np.asarray(trace['inputs'])), False, False)
   ]
-  carry = dict(trace['carry'])
-  gates = carry.pop('y_gates', None)
-  if gates is not None:
-    begin = 0
-    for kind, number in zip(('input', 'output'), trace['gates'], strict=True):
-      if number:
-        part = np.asarray(gates)[:, begin : begin + number]
-        panels.append((f'{kind} gates', _lines(part, 'gate'), True, False))
-      begin += number
-  for field, values in carry.items():
+  for kind, values in trace['gates'].items():
+    lines = _lines(np.asarray(values), 'gate')
+    panels.append((f'{kind} gates', lines, True, False))
+  for field, values in trace['carry'].items():
     values = np.asarray(values)
-    if values.ndim == 2 and values.shape[1]:
+    if values.ndim == 2 and values.shape[1] and field != 'y_gates':
       title = _TITLES.get(field) or field
       panels.append((title, _lines(values, field), False, False))
   panels.append(('outputs, targets as rings', _outputs(trace), False, False))

@@ -76,10 +76,11 @@ def panels(inside: Inside) -> list[Panel]:
   """
   trace = inside.trace
   stack = [_inputs(np.asarray(trace['inputs']))]
-  carry = dict(trace['carry'])
-  gates = carry.pop('y_gates', None)
-  if gates is not None and np.asarray(gates).shape[1]:
-    stack += _gates(np.asarray(gates), trace['gates'])
+  carry = trace['carry']
+  stack += [
+    Panel(f'{kind}\ngates', np.asarray(values))
+    for kind, values in trace['gates'].items()
+  ]
   for field in ('s_c', 'c', 'h'):
     if field in carry:
       stack.append(Panel(_TITLES[field], np.asarray(carry[field])))
@@ -281,13 +282,6 @@ def _inputs(inputs):
     return Panel('inputs', inputs)
   symbols = np.where(inputs.any(1), inputs.argmax(1) + 1.0, np.nan)
   return Panel('input\nsymbol', symbols[:, None], dots=True)
-
-
-def _gates(values, counts):
-  """A panel for the input gates, and one for the output gates."""
-  of_input, of_output = np.split(values, [counts[0]], axis=1)
-  kinds = (('input\ngates', of_input), ('output\ngates', of_output))
-  return [Panel(title, part) for title, part in kinds if part.shape[1]]
 
 
 def _outputs(trace):

@@ -182,18 +182,25 @@ def trace(steps, inputs, outputs, every=False, **carry):
     'outputs': draw.random((steps, outputs)),
     'mask': (np.arange(steps) == steps - 1) | every,
     'carry': {name: draw.random((steps, n)) for name, n in carry.items()},
-    'gates': (0, 0),
+    'gates': {},
   }
+
+
+def with_gates(made, *counts):
+  """The trace with gates of these numbers, input gates first."""
+  parts = np.split(made['carry']['y_gates'], np.cumsum(counts)[:-1], axis=1)
+  kinds = ('input', 'output')
+  return {**made, 'gates': dict(zip(kinds, parts, strict=False))}
 
 
 CASES = {
   'adding': (
-    {**trace(105, 2, 1, s_c=4, y_c=4, y_gates=4), 'gates': (2, 2)},
+    with_gates(trace(105, 2, 1, s_c=4, y_c=4, y_gates=4), 2, 2),
     ['input 1', 'input 2', 'input gates', 'output gates', 'internal states']
     + ['cell outputs', 'outputs, targets'],
   ),
   'first symbol': (
-    {**trace(100, 101, 101, True, s_c=1, y_c=1, y_gates=1), 'gates': (1, 0)},
+    with_gates(trace(100, 101, 101, True, s_c=1, y_c=1, y_gates=1), 1),
     ['input symbol', 'input gates', 'internal states', 'cell outputs']
     + ['output (largest)'],
   ),
@@ -202,7 +209,7 @@ CASES = {
     ['input symbol', 'internal states', 'cell outputs', 'outputs, targets'],
   ),
   'three blocks, long': (
-    {**trace(1_090, 1, 1, s_c=3, y_c=3, y_gates=6), 'gates': (3, 3)},
+    with_gates(trace(1_090, 1, 1, s_c=3, y_c=3, y_gates=6), 3, 3),
     ['input 1', 'input gates', 'output gates', 'internal states']
     + ['cell outputs', 'outputs, targets'],
   ),

@@ -12,6 +12,8 @@ from lstm_jax.lab.report import trace
 from lstm_jax.lab.serve import figures, inside, tables
 from lstm_jax.lab.serve.watching import Watch
 from lstm_jax.ops import prng
+from tests.gradients import random_net
+from tests.lab.plan.test_plan import made
 
 
 @pytest.fixture(scope='module')
@@ -46,6 +48,38 @@ def test_it_is_the_trace_and_the_error_of_the_rule(followed):
         errors[steps - 2 - q], getattr(by_lag, name)[q], rtol=1e-5, atol=1e-12
       )
   assert np.abs(held.errors['s_c'][0]).max() > 0 == held.errors['y_c'][0].max()
+
+
+def test_gates_are_those_of_the_cell(followed):
+  _, _, held = followed
+  gates = held.trace['gates']
+  assert list(gates) == ['input', 'output']
+  np.testing.assert_array_equal(
+    np.concatenate([*gates.values()], axis=1), held.trace['carry']['y_gates']
+  )
+
+
+@pytest.mark.parametrize(
+  'cell, kinds',
+  [('lstm', ['input', 'forget', 'output']), ('gru', ['reset', 'update'])],
+)
+def test_gates_that_are_no_state_are_seen_too(cell, kinds):
+  (setting,) = made(
+    f'--task=adding --length=5 --cell={cell} --learner=bptt --hidden=2 '
+    '--seeds=1'
+  ).trials
+  task, built = trace.parts_of(setting)
+  params = random_net(built, 0)._asdict()
+  held = trace.trace(setting, params, seed=1)
+  assert list(held['gates']) == kinds
+  if cell == 'lstm':  # s_c(t) = y_f s_c(t-1) + y_in g, and y_c = y_out tanh(s)
+    carry, gates = held['carry'], held['gates']
+    np.testing.assert_allclose(
+      carry['y_c'], gates['output'] * np.tanh(carry['s_c']), rtol=1e-5
+    )
+  assert [t for t, *_ in figures._panels(inside.Inside(held, {}, (), 0.0))][
+    1 : 1 + len(kinds)
+  ] == [f'{kind} gates' for kind in kinds]
 
 
 def test_networks_share_a_program_and_seeds_do(followed, unfinished):

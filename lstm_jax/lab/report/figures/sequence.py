@@ -39,9 +39,9 @@ def draw_sequence(
   Args:
     trace: dict with `inputs` [T, I], `outputs` [T, K], `targets` [T, K],
       `mask` [T] (1 where the error counts), `carry` (field -> [T, n]; of memory
-      cells `s_c`, `y_c` and `y_gates`, input gates first), `gates` (how many
-      input and output gates `y_gates` holds) and perhaps `names` ('inputs' and
-      'outputs' -> names of the lines).
+      cells `s_c`, `y_c` and `y_gates`, input gates first), perhaps `gates`
+      (kind -> [T, n]) and `names` ('inputs' and 'outputs' -> names of the
+      lines).
     title: of the figure.
     blocks: number of memory blocks; None: as many as there are gates of a
       kind, or one a unit.
@@ -84,16 +84,12 @@ def _panels(trace, blocks):
   names = trace.get('names', {})
   panels = _input_panels(inputs, names.get('inputs'))
   carry = {name: np.asarray(values) for name, values in trace['carry'].items()}
-  kinds = tuple(trace.get('gates', (0, 0)))
-  count = blocks or max(kinds)
-  gates = carry.pop('y_gates', None)
-  if gates is not None:
-    begin = 0
-    for kind, number in zip(('input', 'output'), kinds, strict=True):
-      if number:
-        held = gates[:, begin : begin + number]
-        panels.append((0.8, f'{kind}\ngates', _lines(held, number, unit=True)))
-      begin += number
+  gates = {kind: np.asarray(v) for kind, v in trace.get('gates', {}).items()}
+  count = blocks or max((v.shape[1] for v in gates.values()), default=0)
+  carry.pop('y_gates', None)
+  for kind, values in gates.items():
+    draw = _lines(values, values.shape[1], unit=True)
+    panels.append((0.8, f'{kind}\ngates', draw))
   for field, values in carry.items():
     if values.ndim == 2 and values.shape[1]:
       name = _TITLES.get(field, field)

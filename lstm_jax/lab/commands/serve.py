@@ -26,6 +26,8 @@ Shows run folders in a browser, as they are while trials run.
   --host=NAME   who may connect: 127.0.0.1, this machine alone; 0.0.0.0,
                 everybody who can reach it. What is sent is not encrypted:
                 rather go through ssh -L
+  --data_dir=FOLDER  where data sets are, or data of your own (the working
+                folder): networks of a run on data are shown on what it held out
 
 The page has rows as they fill, time to go, learning curves, and one network on
 one sequence: inputs, gates, cell states, outputs and the error that flows back,
@@ -52,6 +54,9 @@ def define() -> flags.FlagValues:
   parsers.define(
     defined, 'host', 'string', parsers.text, 'who may connect', _HOST
   )
+  parsers.define(
+    defined, 'data_dir', 'place', values.place, 'where data sets are'
+  )
   parsers.switch(
     defined,
     page_process.UNTIL_STDIN_ENDS,
@@ -62,14 +67,14 @@ def define() -> flags.FlagValues:
 
 
 def _read(defined, words):
-  """(folders, host, port or None, whether a process has started it)."""
+  """(folders, host, port, data_dir, whether a process has started it)."""
   paths: dict[str, str] = {}
   for word in words:
     path = values.place(word, 'folder')
     paths.setdefault(os.path.realpath(path), path)
   if not paths:
     raise values.Refused('no folder: give one run folder or more, or --help')
-  names = ('host', 'port', page_process.UNTIL_STDIN_ENDS)
+  names = ('host', 'port', 'data_dir', page_process.UNTIL_STDIN_ENDS)
   return [*paths.values()], *(defined[name].value for name in names)
 
 
@@ -85,11 +90,12 @@ def _act(request):
   return int(faults.Exit.OK)
 
 
-def _server(paths, host, port):
+def _server(paths, host, port, data_dir):
   """The server, listening, and the address of the page."""
   import jax
   import waitress
 
+  from lstm_jax.lab.run import inside_data
   from lstm_jax.lab.serve import guard, page
   from lstm_jax.lab.serve.watching import Watch
 
@@ -100,7 +106,8 @@ def _server(paths, host, port):
     with contextlib.suppress(OSError):
       os.nice(10)
   listening, number = _listening(host, port)
-  app = page.build([Watch(path) for path in paths])
+  follower = inside_data.followers(data_dir or '')
+  app = page.build([Watch(path) for path in paths], follower=follower)
   server = waitress.create_server(
     app.server, sockets=[listening], threads=8, ident=None
   )

@@ -4,6 +4,7 @@ Nothing here imports JAX before the plan is made: a wrong flag is answered in a
 fraction of a second.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,7 +59,11 @@ def _act(asked):
   how = request.run
   if not how.serve:
     return engine.run(sweep_plan, how, signals.current())
-  with page_process.beside(Path(how.out or sweep_plan.out)) as legacy:
+  # Data of one's own lie where the command says, others in one folder.
+  own = [os.path.dirname(path) for path in sweep_plan.paths.values()]
+  data_dir = how.data_dir or next(iter(own), '')
+  path = Path(how.out or sweep_plan.out)
+  with page_process.beside(path, data_dir) as legacy:
     return engine.run(sweep_plan, how, signals.current(), legacy)
 
 

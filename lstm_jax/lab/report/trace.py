@@ -41,6 +41,7 @@ _GATES = {
   'y_in': 'input', 'y_f': 'forget', 'y_out': 'output',
   'r': 'reset', 'z': 'update',
 }  # fmt: skip
+_KINDS = tuple(_GATES.values())
 
 
 def trace(
@@ -146,8 +147,17 @@ def gates_of(
 
 
 def in_order(gates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Gates by kind in the order in which figures show them."""
-  return {kind: gates[kind] for kind in _GATES.values() if kind in gates}
+  """Gates in the order in which figures show them, layer by layer.
+
+  Args:
+    gates: kind, or 'layer 2: ' and the kind, -> values.
+  """
+
+  def place(name):
+    layer, _, kind = name.rpartition(': ')
+    return layer, _KINDS.index(kind)
+
+  return {name: gates[name] for name in sorted(gates, key=place)}
 
 
 def parts_of(setting: Setting) -> 'tuple[Task, Cell]':

@@ -39,7 +39,9 @@ class _Page(NamedTuple):
 
 @contextlib.contextmanager
 def beside(
-  folder: Path, environ: MutableMapping[str, str] = os.environ
+  folder: Path,
+  data_dir: str = '',
+  environ: MutableMapping[str, str] = os.environ,
 ) -> Iterator[parts.Legacy]:
   """A page of a run folder while the context lasts.
 
@@ -47,13 +49,14 @@ def beside(
 
   Args:
     folder: the run folder, which may not be there yet.
+    data_dir: where its data are; '': the usual place.
     environ: the environment, in which a part before this one has left its page;
       that is taken out.
 
   Yields:
     What the next part needs to go on with the page.
   """
-  page = _left(environ.pop(_PAGE, '')) or _started(folder)
+  page = _left(environ.pop(_PAGE, '')) or _started(folder, data_dir)
   try:
     yield parts.Legacy({_PAGE: f'{page.pid},{page.pipe}'}, (page.pipe,))
     if sys.stdin is not None and sys.stdin.isatty() and not _has_ended(page):
@@ -70,9 +73,10 @@ def beside(
       os.close(page.pipe)
 
 
-def _started(folder):
+def _started(folder, data_dir):
   process = subprocess.Popen(
     [sys.executable, '-c', _START, 'serve', str(folder)]
+    + [f'--data_dir={data_dir}'] * bool(data_dir)
     + [f'--{UNTIL_STDIN_ENDS}'],
     stdin=subprocess.PIPE,
     start_new_session=True,  # Ctrl-C is the run's

@@ -58,7 +58,9 @@ def answers(
     names = data.names or tuple(map(str, range(len(inputs))))
     head = [f'{len(inputs)} sequences of {asked.data}.']
     return head, _table(form, names, lengths, outputs)
-  where = _at_hand(setting, asked.data_dir)
+  where = at_hand(
+    setting, asked.data_dir, ', or --data=FILE for other sequences'
+  )
   how = flags.Run(paths=((setting.task, where),))
   dataset, trainer = groups.builder(how)(setting)
   pool = dataset.pool(setting.seed)
@@ -77,11 +79,16 @@ def answers(
   return head, _table(form, names, lengths, outputs, targets)
 
 
-def _at_hand(setting, data_dir):
-  """The path of the file that was trained on.
+def at_hand(setting: Setting, data_dir: str, otherwise: str = '') -> str:
+  """The path of the file that a trial was trained on.
+
+  Args:
+    setting: of the trial.
+    data_dir: the folder where it is looked for; '': the working folder.
+    otherwise: what a message says that can be done instead.
 
   Raises:
-    Refused: it is not in the folder where it is looked for.
+    Refused: it is not there.
   """
   place = Path(data_dir or '.')
   name = own_data.as_flag(setting.task)
@@ -103,7 +110,7 @@ def _at_hand(setting, data_dir):
     )
   raise values.Refused(
     f'{Path(name).name} is not in {place}: say --data_dir=FOLDER of the file '
-    'that was trained on, or --data=FILE for other sequences'
+    f'that was trained on{otherwise}'
   )
 
 

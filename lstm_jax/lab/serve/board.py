@@ -10,8 +10,9 @@ from lstm_jax.lab.plan import estimate
 from lstm_jax.lab.plan.programs import unit_of
 from lstm_jax.lab.report.measures import JUDGED
 from lstm_jax.lab.report.summaries import parts
+from lstm_jax.lab.serve.look import Look
 from lstm_jax.lab.serve.under_way import Curves
-from lstm_jax.lab.serve.watching import Look, Watch
+from lstm_jax.lab.serve.watching import Watch
 from lstm_jax.lab.store import seal
 from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.setting import Setting
@@ -178,7 +179,8 @@ def seconds_left(look: Look, now: float) -> float | None:
   if look.began is None or not look.trials:
     return None
   ended = {
-    name: int(_seen(record) or 0) for name, record in look.records.items()
+    name: int(_seen(record, look.trials[name]) or 0)
+    for name, record in look.records.items()
   }
   running = {name: one.seen for name, one in look.under_way.items()}
   try:
@@ -285,7 +287,8 @@ def _trial_line(look, name, is_kept):
   if record is not None:
     status, reason = record['status'], record.get('reason') or ''
     to_success = record['metrics'].get('sequences_to_success')
-    seconds, seen = record.get('seconds'), _seen(record)
+    seconds = record.get('seconds')
+    seen = _seen(record, look.trials[name])
   elif begun is not None:
     seen = begun.seen
   return TrialLine(
@@ -294,8 +297,12 @@ def _trial_line(look, name, is_kept):
   )  # fmt: skip
 
 
-def _seen(record: Record):
-  return record['metrics'].get('sequences_seen')
+def _seen(record: Record, setting: Setting):
+  """Training sequences, or epochs, of a trial that has ended."""
+  seen = record['metrics'].get('sequences_seen')
+  if seen is None or unit_of(setting) == 'sequences':
+    return seen
+  return setting.budget
 
 
 def digest(values: object) -> str:

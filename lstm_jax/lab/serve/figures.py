@@ -1,87 +1,29 @@
-"""Figures of plotly: learning curves, and the inside of a network.
+"""Figures of plotly: the inside of a network, and the style of all.
 
 They need nothing but the data they are given, so that a notebook and a site
 show the pictures of the page.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from lstm_jax.lab.report.style import COLOURS
-from lstm_jax.lab.serve.board import Curve
 from lstm_jax.lab.serve.inside import Inside
 
 INK = '#767f8a'  # to be read on light and dark; a page gives its own
 _GRID = 'rgba(128,134,145,0.25)'
-_DASHES = ('solid', 'dash', 'dot', 'dashdot')
-# How a trial ended -> the mark at the end of its line.
-_MARKS = {
-  'solved': 'circle', 'under way': 'circle-open', 'budget': 'x',
-  'given_up': 'x-thin-open', 'diverged': 'diamond-open', 'failed': 'diamond',
-}  # fmt: skip
+DASHES = ('solid', 'dash', 'dot', 'dashdot')
 _TITLES = {
   's_c': 'cell states', 'y_c': 'cell outputs', 'h': 'hidden units',
   'c': 'cell states',
 }  # fmt: skip
 _SYMBOLS_FROM = 4  # one-hot inputs of so many lines are drawn as symbols
 _MOST_LINES = 8  # outputs beyond are a heat map
+_MOST_UNITS = 12  # lines of a panel beyond are a heat map
 _LINE_PANEL, _ERROR_PANEL = 95, 120  # pixels
-
-
-def learning(curves: Sequence[Curve], names: Sequence[str]) -> go.Figure:
-  """Learning curves of a row: how much is right above, the error below.
-
-  Args:
-    curves: of `board.curves`, of one row or several side by side.
-    names: of these; of several each has a colour, of one each seed has.
-  """
-  figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.08)
-  legend: set[str] = set()
-  for curve in curves:
-    several = len(names) > 1
-    colour = curve.side if several else curve.seed
-    who = names[curve.side] if several else f'seed {curve.seed}'
-    for name, values in curve.curves.items():
-      panel = 1 if _is_share(name) else 2
-      held_out = name.startswith(('valid', 'test'))
-      scale = 100 if panel == 1 else 1
-      y = [None if v is None else scale * v for v in values]
-      dash = 'dash' if held_out else _DASHES[(curve.seed // len(COLOURS)) % 4]
-      figure.add_scatter(
-        x=list(curve.x)[: len(y)],
-        y=y,
-        mode='lines+markers',
-        line={
-          'color': COLOURS[colour % len(COLOURS)],
-          'width': 1.8,
-          'dash': dash,
-        },
-        marker={
-          'symbol': _MARKS.get(curve.status, 'circle-open'),
-          'size': [0] * (len(y) - 1) + [9],
-        },
-        name=who,
-        legendgroup=who,
-        showlegend=who not in legend,
-        hovertemplate=(
-          f'{who}, seed {curve.seed}, {curve.status}<br>{name} %{{y:.4g}}'
-          '<br>%{x:,}<extra></extra>'
-        ),
-        row=panel,
-        col=1,
-      )
-      legend.add(who)
-  counts_sequences = any(curve.unit == 'sequences' for curve in curves)
-  figure.update_yaxes(title_text='right (%)', range=[-3, 103], row=1, col=1)
-  figure.update_yaxes(title_text='error', rangemode='tozero', row=2, col=1)
-  unit = 'training sequences' if counts_sequences else 'epoch'
-  kind = 'log' if counts_sequences else 'linear'
-  figure.update_xaxes(type=kind)
-  figure.update_xaxes(title_text=unit, row=2, col=1)
-  return _styled(figure, 430, legend=True)
 
 
 def network(inside: Inside, step: int | None = None) -> go.Figure:
@@ -121,7 +63,7 @@ def network(inside: Inside, step: int | None = None) -> go.Figure:
   figure.update_xaxes(range=[0.5, steps + 0.5])
   figure.update_xaxes(title_text='step', row=len(panels), col=1)
   figure.update_layout(shapes=cursor(step))
-  return _styled(figure, whole + 70)
+  return styled(figure, whole + 70)
 
 
 def cursor(step: int | None) -> list[dict[str, object]]:
@@ -156,13 +98,18 @@ def _panels(inside):
     ('inputs', _input_traces(np.asarray(trace['inputs'])), False, False)
   ]
   for kind, values in trace['gates'].items():
-    lines = _lines(np.asarray(values), 'gate')
-    panels.append((f'{kind} gates', lines, True, False))
+    values = np.asarray(values)
+    is_map = values.shape[1] > _MOST_UNITS
+    panels.append(
+      (f'{kind} gates', _units(values, 'gate', (0, 1)), not is_map, False)
+    )
   for field, values in trace['carry'].items():
     values = np.asarray(values)
-    if values.ndim == 2 and values.shape[1] and field != 'y_gates':
-      title = _TITLES.get(field) or field
-      panels.append((title, _lines(values, field), False, False))
+    if values.ndim == 2 and values.shape[1] and not field.endswith('y_gates'):
+      title = _title(field)
+      most = float(np.nanmax(np.abs(values))) or 1.0
+      traces = _units(values, field, (-most, most))
+      panels.append((title, traces, False, False))
   panels.append(('outputs, targets as rings', _outputs(trace), False, False))
   if inside.errors:
     sizes = _error_sizes(inside.errors)
@@ -170,6 +117,12 @@ def _panels(inside):
     if sizes:
       panels.append((title, sizes, False, True))
   return panels
+
+
+def _title(field):
+  """Names a field of the carry; of several layers, in which it is."""
+  layer, sep, name = field.rpartition(': ')
+  return layer + sep + _TITLES.get(name, name)
 
 
 def _input_traces(inputs):
@@ -190,6 +143,23 @@ def _input_traces(inputs):
   ]
 
 
+def _units(values, noun, limits):
+  """A line a unit, or a heat map where these are too many to be followed."""
+  if values.shape[1] <= _MOST_UNITS:
+    return _lines(values, noun)
+  low, high = limits
+  return [
+    go.Heatmap(
+      x=np.arange(1, 1 + len(values)), y=np.arange(1, 1 + values.shape[1]),
+      z=np.float32(np.nan_to_num(values.T)), zmin=low, zmax=high,
+      colorscale='Cividis' if low == 0 else 'PuOr', showscale=False,
+      hovertemplate=(
+        f'{noun} %{{y}}, step %{{x}}: %{{z:.4g}}<extra></extra>'
+      ),
+    )
+  ]  # fmt: skip
+
+
 def _lines(values, noun):
   """A line a unit; the colours come round with other dashes."""
   return [
@@ -204,7 +174,7 @@ def _line(values, i, name):
     mode='lines' if len(values) > 1 else 'markers',
     line={
       'color': COLOURS[i % len(COLOURS)],
-      'dash': _DASHES[i // len(COLOURS) % len(_DASHES)],
+      'dash': DASHES[i // len(COLOURS) % len(DASHES)],
       'width': 1.6,
     },
     name=name,
@@ -233,7 +203,10 @@ def _outputs(trace):
       ),
       *right,
     ]  # fmt: skip
-  traces = _lines(outputs, 'output')
+  names = trace.get('names', {}).get('outputs', [])
+  if len(names) != outputs.shape[1]:
+    names = [f'output {i + 1}' for i in range(outputs.shape[1])]
+  traces = [_line(outputs[:, i], i, name) for i, name in enumerate(names)]
   for i in range(outputs.shape[1]):
     traces.append(
       go.Scatter(
@@ -257,7 +230,7 @@ def _error_sizes(errors: Mapping[str, np.ndarray]):
     size = np.sqrt(np.sum(np.square(values), axis=1))
     size = np.where(size > 0, size, np.nan)
     if np.isfinite(size).any():
-      line = _line(size, i, _TITLES.get(field, field))
+      line = _line(size, i, _title(field))
       traces.append(line.update(showlegend=True))
   return traces
 
@@ -271,11 +244,8 @@ def _plain(values):
   return [x if ok else None for x, ok in zip(values, finite, strict=True)]
 
 
-def _is_share(name):
-  return name.endswith(('right', 'accuracy'))
-
-
-def _styled(figure, height, legend=False):
+def styled(figure: go.Figure, height: int, legend: bool = False) -> go.Figure:
+  """The figure in the style of the page, of a height in pixels."""
   figure.update_layout(
     template='none',
     height=height,

@@ -32,12 +32,20 @@ class Inside(NamedTuple):
       not entered the recurrence yet. {} for very long sequences.
     cut: fields through which the learning rule lets no error pass.
     loss: mean absolute error where the error counts.
+    words: on a sequence of a data set: which it is, what is asked for at its
+      end, what the network answers; '' of a task.
   """
 
   trace: Trace
   errors: Mapping[str, np.ndarray]
   cut: tuple[str, ...]
   loss: float
+  words: str = ''
+
+
+# From the params of a network (path -> array) and the number of a sequence, of
+# a task the seed that it is drawn from, to what goes on inside.
+Follower = Callable[[Mapping[str, np.ndarray], int], Inside]
 
 
 class Closed(ValueError):
@@ -46,15 +54,14 @@ class Closed(ValueError):
 
 def why_closed(setting: Setting) -> str:
   """Says why the networks of a trial cannot be followed; '' where they can."""
-  for role, kinds in (('task', 'tasks'), ('cell', 'cells')):
+  roles = [('task', ('tasks', 'datasets')), ('cell', ('cells',))]
+  if catalog.kind_of('task', setting.task) == 'datasets':
+    # The rule of a trial on data says what its network is made of.
+    roles.append(('learner', ('trainers',)))
+  for role, kinds in roles:
     name = getattr(setting, role)
     is_ours = role not in setting.outside
-    if is_ours and role == 'task' and catalog.kind_of(role, name) == 'datasets':
-      return (
-        f'{name} is a data set: its networks are not followed here; '
-        'the command predict shows what they answer'
-      )
-    if not is_ours or name not in catalog.names(kinds):
+    if not is_ours or catalog.kind_of(role, name) not in kinds:
       return (
         f'the {role} {name} is not part of this package: code that a folder '
         'names is never imported, so nothing inside its networks is shown'
@@ -62,17 +69,14 @@ def why_closed(setting: Setting) -> str:
   return ''
 
 
-def follower(
-  setting: Setting,
-) -> Callable[[Mapping[str, np.ndarray], int], Inside]:
-  """Looks inside networks of a trial.
+def follower(setting: Setting) -> Follower:
+  """Looks inside networks of a trial on a task.
 
   Args:
     setting: of the trial.
 
   Returns:
-    From the params of a network (path -> array) and the seed of a sequence to
-    what goes on inside. Networks of trials that differ in the seed share it.
+    The `Follower`. Networks of trials that differ in the seed share it.
 
   Raises:
     Closed: the networks cannot be followed.
@@ -80,6 +84,8 @@ def follower(
   """
   if reason := why_closed(setting):
     raise Closed(reason)
+  if catalog.kind_of('task', setting.task) == 'datasets':
+    raise Closed(f'{setting.task} is a data set: no sequences are drawn of it')
   return _follower(dataclasses.replace(setting, seed=0))
 
 

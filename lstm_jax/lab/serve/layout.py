@@ -29,6 +29,7 @@ legend,label{font-weight:600;font-size:.9rem}
 .js-plotly-plot .plotly text{fill:var(--text)!important}
 .js-plotly-plot .hoverlayer text{fill:#fff!important}
 .numbers{max-width:none}
+.matrix{max-width:46rem}
 dl.numbers dd{font-variant-numeric:tabular-nums}
 input[type=number]{font:inherit;width:8rem;background:var(--page);
 color:var(--text);border:1px solid var(--soft);border-radius:.3rem;
@@ -45,7 +46,7 @@ INDEX = f"""<!DOCTYPE html>
 </html>"""
 
 
-_FIRST = 'The network is being followed; the first time takes some seconds.'
+FIRST = 'The network is being followed; the first time takes some seconds.'
 NO_GRAPH = {'display': 'none'}
 
 
@@ -67,7 +68,7 @@ def page(most: int, every: float) -> html.Main:
     html.Div(
       [
         html.H3('', id=f'inside-name-{i}'),
-        html.P(_FIRST if i == 0 else '', id=f'inside-said-{i}', role='status'),
+        html.P(FIRST if i == 0 else '', id=f'inside-said-{i}', role='status'),
         html.Div(
           dcc.Graph(id=f'inside-{i}', config=graph, responsive=True),
           id=f'inside-graph-{i}', role='img', style=NO_GRAPH,
@@ -106,6 +107,7 @@ def page(most: int, every: float) -> html.Main:
             id='learning-graph', role='img', style=NO_GRAPH,
             **named('Learning curves of the row, one line a trial'),
           ),
+          html.P(id='learning-said', className='soft'),
           # What scrolls or opens stays when what is in it is another.
           html.Div(
             [
@@ -119,6 +121,9 @@ def page(most: int, every: float) -> html.Main:
               for i in range(most)
             ],
             id='trials', className='sides',
+          ),
+          html.Div(
+            [_confusion(i, graph) for i in range(most)], className='sides'
           ),
         ],
         id='of-row', hidden=True, **named('The chosen row'),
@@ -138,6 +143,23 @@ def page(most: int, every: float) -> html.Main:
         id='of-network', hidden=True, **named('Inside a network'),
       ),
     ]
+  )  # fmt: skip
+
+
+def _confusion(i, graph):
+  """The place of a confusion matrix."""
+  return html.Details(
+    [
+      html.Summary(id=f'confusion-name-{i}'),
+      html.P(id=f'confusion-said-{i}', className='soft'),
+      html.Div(
+        dcc.Graph(id=f'confusion-{i}', config=graph, responsive=True),
+        id=f'confusion-graph-{i}', role='img', style=NO_GRAPH,
+        className='matrix',
+        **{'aria-labelledby': f'confusion-said-{i}'},
+      ),
+    ],
+    open=True, hidden=True, id=f'confusion-of-{i}',
   )  # fmt: skip
 
 
@@ -165,7 +187,7 @@ def _controls():
       html.Fieldset(
         [
           html.Legend('Sequence'),
-          html.Label('drawn from seed ', htmlFor='seed'),
+          html.Label('number ', htmlFor='seed'),
           dcc.Input(
             id='seed', type='number', min=0, step=1, value=0, debounce=True
           ),

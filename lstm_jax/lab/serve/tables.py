@@ -83,8 +83,13 @@ def rows(
     return html.P('No trials to show.')
   several = len(names) > 1
   heads = ['Row', 'Task, cell, rule']
+  lines = [line for of in folder_lines for line in of]
+  solved = {line.solved is not None for line in lines}
+  result = (
+    'Result' if len(solved) > 1 else 'Solved' if True in solved else 'Test'
+  )
   for name in names:
-    heads.append(f'{name}: solved' if several else 'Solved')
+    heads.append(f'{name}: {result.lower()}' if several else result)
     heads += [] if several else ['Ended', 'Under way', 'Median sequences']
   heads += [] if several else ['Of the plan']
   body = [
@@ -179,10 +184,15 @@ def _judged(line):
 def trials(lines: Sequence[TrialLine], side: Side, chosen: Shown) -> html.Table:
   """The trials of a row in one folder, with links to their networks."""
   unit = unit_of(side.line.setting).capitalize()
-  heads = ('Seed', 'Trial', 'Status', f'{unit} seen', 'To success', 'Seconds')
+  is_counted = unit == 'Sequences'
+  heads = ['Seed', 'Trial', 'Status', f'{unit} seen']
+  heads += [*['To success'] * is_counted, 'Seconds']
   body = []
   for one in lines:
     word, kind = _STATUS.get(one.status, (one.status, ''))
+    if one.status == 'budget' and not is_counted:
+      word = 'trained'
+    counts = [one.seen, *[one.to_success] * is_counted, one.seconds]
     others = (name for name in chosen.trials if name not in side.line.trials)
     asked = chosen._replace(trials=(*others, one.trial), seen=None)
     href = links.written(asked) + '#inside'
@@ -199,12 +209,15 @@ def trials(lines: Sequence[TrialLine], side: Side, chosen: Shown) -> html.Table:
             else one.trial
           ),
           html.Td(status),
-          *(html.Td(_number(v), className='n') for v in one[3:6]),
+          *(html.Td(_number(v), className='n') for v in counts),
         ],
         **({'aria-current': 'true'} if one.trial == side.trial else {}),
       )
     )
-  head = [html.Th(text, scope='col') for text in heads]
+  head = [
+    html.Th(text, scope='col', className='n' if i > 2 else '')
+    for i, text in enumerate(heads)
+  ]
   return html.Table([html.Thead(html.Tr(head)), html.Tbody(body)])
 
 

@@ -1,13 +1,15 @@
 """The network of each folder that is looked at, and what is seen of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lstm_jax.lab.serve.board import Line
-from lstm_jax.lab.serve.inside import Closed, Inside, follower
+from lstm_jax.lab.serve.inside import Closed, Follower, Inside
 from lstm_jax.lab.serve.links import Shown
-from lstm_jax.lab.serve.watching import Look, Watch
+from lstm_jax.lab.serve.look import Look
+from lstm_jax.lab.serve.watching import Watch
 from lstm_jax.lab.store import faults
+from lstm_jax.lab.store.setting import Setting
 
 # A folder as it is, and its rows.
 Board = tuple[Look, list[Line]]
@@ -42,14 +44,21 @@ class View(NamedTuple):
   inside: Inside | None = None
 
 
-def view(watch: Watch, trial: str, at: int, seed: int) -> View:
+def view(
+  watch: Watch,
+  trial: str,
+  at: int,
+  seed: int,
+  follower: Callable[[Setting], Follower],
+) -> View:
   """The newest network of a trial that had seen no more than so much.
 
   Args:
     watch: of the folder.
     trial: its id, '' for none.
-    at: training sequences.
-    seed: of the sequence that it is followed over.
+    at: training sequences, or epochs.
+    seed: number of the sequence that it is followed over.
+    follower: of a setting, see `inside.follower`.
   """
   if not trial:
     return View('No network of this row is kept here.')
@@ -65,11 +74,14 @@ def view(watch: Watch, trial: str, at: int, seed: int) -> View:
     return View(str(error))
   cut = ', '.join(inside.cut)
   flow = f' The rule lets no error pass through {cut}.' if cut else ''
-  return View(
-    f'Trial {trial} after {seen:,} training sequences: mean error '
-    f'{inside.loss:.3g} on this sequence.{flow}',
-    inside,
-  )
+  if inside.words:
+    words = f'Trial {trial} after {seen:,} epochs, {inside.words}'
+  else:
+    words = (
+      f'Trial {trial} after {seen:,} training sequences: mean error '
+      f'{inside.loss:.3g} on this sequence'
+    )
+  return View(f'{words}.{flow}', inside)
 
 
 def sides(
@@ -111,7 +123,7 @@ def _chosen(look, line, shown):
 
 
 def counts(watch: Watch, trial: str) -> list[int]:
-  """Counts of sequences that the kept networks of a trial had seen."""
+  """Counts of what the kept networks of a trial had seen."""
   try:
     return [seen for seen, _ in watch.networks(trial)] if trial else []
   except faults.StoreError:

@@ -10,11 +10,11 @@ import datetime
 import os
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
+from lstm_jax.lab.plan.programs import unit_of
 from lstm_jax.lab.serve import under_way
+from lstm_jax.lab.serve.look import Look
 from lstm_jax.lab.serve.under_way import Curves, Networks, UnderWay
 from lstm_jax.lab.store import (
   checkpoints,
@@ -25,43 +25,14 @@ from lstm_jax.lab.store import (
   nets,
   trial_records,
 )
-from lstm_jax.lab.store.documents import Record
+from lstm_jax.lab.store.documents import Details, Record
 from lstm_jax.lab.store.folder import Folder, open_folder
-from lstm_jax.lab.store.setting import Setting
 
 _EVERY = 1.0  # seconds between two looks at a folder
 _CHECKPOINTS_EVERY = 5.0  # and at its checkpoints, which are large
 _LARGEST = 2**27  # bytes of checkpoints that are read while trials run
-_CURVES = 256  # trials whose curves are kept in memory
+_RESULTS = 256  # trials whose curves are kept in memory
 _NETWORKS = 8  # trials whose networks are kept in memory
-
-
-class Look(NamedTuple):
-  """A run folder at a moment.
-
-  Attributes:
-    path: of the folder.
-    trials: id -> setting, in the order of the plan.
-    records: id -> record without curves and details, of trials that have ended.
-    ended: id -> when its record was written, seconds since the epoch.
-    under_way: id -> `UnderWay`.
-    holders: the processes that work on the folder.
-    began: when the first of these began, seconds since the epoch; None: nobody.
-    kept: ids of the trials whose networks are kept.
-    problems: what is wrong, one line each.
-    stamp: a word that is another one whenever anything above is.
-  """
-
-  path: str
-  trials: Mapping[str, Setting] = {}
-  records: Mapping[str, Record] = {}
-  ended: Mapping[str, float] = {}
-  under_way: Mapping[str, UnderWay] = {}
-  holders: tuple[lock.Holder, ...] = ()
-  began: float | None = None
-  kept: tuple[str, ...] = ()
-  problems: tuple[str, ...] = ()
-  stamp: str = ''
 
 
 class Watch:
@@ -82,7 +53,7 @@ class Watch:
       str, tuple[int, object, Record | faults.Corrupt]
     ] = {}
     self._begun: tuple[object, dict[str, UnderWay], list[str]] = (None, {}, [])
-    self._curves: dict[str, Curves] = {}
+    self._large: dict[str, Record] = {}
     self._networks: dict[str, tuple[object, Networks]] = {}
 
   def look(self) -> Look:
@@ -101,15 +72,29 @@ class Watch:
       if trial not in look.records:
         begun = look.under_way.get(trial)
         return begun.curves if begun else {}
-      if trial not in self._curves:
-        try:
-          record = trial_records.read(self._folder(), self._record_path(trial))
-        except (faults.StoreError, FileNotFoundError):
-          return {}
-        while len(self._curves) >= _CURVES:
-          del self._curves[next(iter(self._curves))]
-        self._curves[trial] = record['curves']
-      return self._curves[trial]
+      return self._results(trial).get('curves', {})
+
+  def details(self, trial: str) -> Details:
+    """The confusion matrix of a trial and its classes, of those that it has."""
+    with self._turn:
+      self.look()
+      return self._results(trial).get('details', {})
+
+  def _results(self, trial):
+    """Parts of a trial's record that are large; {} where it cannot be read."""
+    if trial not in self._large:
+      try:
+        record = trial_records.read(self._folder(), self._record_path(trial))
+      except (faults.StoreError, FileNotFoundError):
+        return Record()
+      while len(self._large) >= _RESULTS:
+        del self._large[next(iter(self._large))]
+      details = Details()
+      if counts := record['details'].get('confusion'):
+        details['confusion'] = counts
+        details['classes'] = record['details'].get('classes', [])
+      self._large[trial] = Record(curves=record['curves'], details=details)
+    return self._large[trial]
 
   def networks(self, trial: str) -> Networks:
     """The networks of a trial, from its start to its end or as far as it is.
@@ -139,8 +124,11 @@ class Watch:
     if way := nets.load_way(opened, trial):
       return tuple(way)
     last = nets.load_one(opened, trial)
-    seen = look.records.get(trial, Record()).get('metrics', {})
-    return ((int(seen.get('sequences_seen') or 0), last),) if last else ()
+    metrics = look.records.get(trial, Record()).get('metrics', {})
+    seen = metrics.get('sequences_seen')
+    if unit_of(look.trials[trial]) == 'epochs':
+      seen = metrics.get('best_epoch') or look.trials[trial].budget
+    return ((int(seen or 0), last),) if last else ()
 
   def _record_path(self, trial):
     return self._path / 'records' / f'{trial}.json'
@@ -219,7 +207,7 @@ class Watch:
         content = record | {'curves': {}, 'details': {}}
       except faults.Corrupt as error:
         content = error
-      self._curves.pop(path.stem, None)
+      self._large.pop(path.stem, None)
       known = self._record_files[path.name] = (written, signature, content)
     if isinstance(known[2], faults.Corrupt):
       raise known[2]

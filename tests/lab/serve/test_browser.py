@@ -336,3 +336,40 @@ def test_the_page_of_a_mixed_plan_stays_at_one_address(browser, tmp_path):
     sweep.communicate()
     os.close(terminal)
     os.close(stdin)
+
+
+def test_a_row_on_data_has_its_matrix_and_its_networks(browser, tmp_path):
+  draw = np.random.default_rng(0)
+  data = tmp_path / 'mine.npz'
+  names = np.array(['bird', 'cat', 'dog'])
+  inputs = draw.normal(size=(60, 9, 2)).astype(np.float32)
+  np.savez(data, inputs=inputs, targets=names[np.arange(60) % 3])
+  words = ('--cell=lstm', '--seeds=2', '--budget=3', '--progress=none')
+  run = tmp_path / 'run'
+  ended(
+    start('-m', 'experiments.sweep', f'--task={data}', *words, f'--out={run}')
+  )
+  with (
+    serving(run, f'--data_dir={tmp_path}') as address,
+    opened(browser, address) as page,
+  ):
+    page.locator('#rows a').first.click()
+    page.locator('#confusion-0 .main-svg').first.wait_for()
+    assert (
+      'Test part, 2 trials' in page.locator('#confusion-said-0').inner_text()
+    )
+    page.locator('#inside-0 .main-svg').first.wait_for()
+    said = page.locator('#inside-said-0').inner_text()
+    assert 'sequence 0 of' in said and 'held out: it is' in said
+    assert page.locator('#stage-name').inner_text() == 'Training: epochs seen'
+    page.get_by_text('Step 9 of 9').wait_for()
+    page.locator('#step [role=slider]').focus()
+    page.keyboard.press('ArrowLeft')
+    page.get_by_text('Step 8 of 9').wait_for()
+    page.locator('#seed').fill('1')
+    page.keyboard.press('Enter')
+    page.get_by_text('sequence 1 of').wait_for()
+  data.unlink()
+  with serving(run) as address, opened(browser, address) as page:
+    page.locator('#rows a').first.click()
+    page.get_by_text('mine.npz is not in').wait_for()

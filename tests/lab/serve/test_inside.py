@@ -135,11 +135,10 @@ def test_code_of_others_is_not_imported(followed, role, tmp_path, monkeypatch):
     inside.follower(strange)
 
 
-def test_networks_of_data_sets_are_left_to_predict(followed):
-  setting, *_ = followed
-  name = catalog.names('datasets')[0]
-  said = inside.why_closed(dataclasses.replace(setting, task=name))
-  assert 'predict' in said
+def test_no_sequences_are_drawn_of_a_data_set():
+  (setting,) = made('--task=noisy_sine --cell=gru --seeds=1').trials
+  with pytest.raises(inside.Closed, match='data set'):
+    inside.follower(setting)
 
 
 def test_a_network_that_does_not_fit_is_said(followed):

@@ -6,7 +6,7 @@ import re
 import flask
 import pytest
 
-from lstm_jax.lab.serve import board, figures, guard, links, page
+from lstm_jax.lab.serve import board, guard, learning, links, page
 from lstm_jax.lab.serve.links import Shown
 from lstm_jax.lab.serve.watching import Watch
 from tests.lab.serve.conftest import CURVES
@@ -148,13 +148,13 @@ def test_curves_of_one_row_are_told_apart_by_seed(unfinished):
   look = watch.look()
   line = board.lines(look)[0]
   curves = board.curves(watch, look, line, 0)
-  figure = figures.learning(curves, [''])
+  figure = learning.figure(curves, [''])
   assert len({one.line.color for one in figure.data}) == 3
   for one in figure.data:
     scale = 100 if one.yaxis in (None, 'y') else 1
     name = 'train_right' if scale == 100 else 'train_error'
     assert list(one.y) == [scale * v for v in CURVES[name]][: len(one.y)]
   beside = board.curves(watch, look, line, 1)
-  several = figures.learning([*curves, *beside], ['a', 'b'])
+  several = learning.figure([*curves, *beside], ['a', 'b'])
   assert {one.name for one in several.data} == {'a', 'b'}
   assert len({one.line.color for one in several.data}) == 2

@@ -110,9 +110,9 @@ def step_of(
   """`Cell.step`: `(params, carry_tm1, x_t) -> (carry_t, net_k)`."""
 
   def step(params, carry_tm1, x_t):
-    carry_t, _, first = _advanced(equations, params, carry_tm1, x_t)
+    carry_t, _, nets = _advanced(equations, params, carry_tm1, x_t)
     if not equations.readout:
-      return carry_t, first[:num_outputs]
+      return carry_t, nets[0][:num_outputs]
     z_k = output_sources(equations, carry_t, x_t)
     return carry_t, net_input(output_weights(equations, params), z_k)
 
@@ -127,7 +127,7 @@ def gates_of(
 
 
 def _advanced(equations, params, carry_tm1, x_t):
-  """`(carry_t, gates, the first of the net inputs)`."""
+  """`(carry_t, gates, net inputs)`."""
   w, b = hidden_weights(equations, params)
   z = hidden_sources(equations, carry_tm1, x_t)
   if equations.separate_nets:
@@ -135,7 +135,7 @@ def _advanced(equations, params, carry_tm1, x_t):
   else:
     nets = [net_input((w, b), z)]
   carry_t, gates = equations.advance(equations.extra(params), carry_tm1, *nets)
-  return carry_t, gates, nets[0]
+  return carry_t, gates, nets
 
 
 # The products of a layer.

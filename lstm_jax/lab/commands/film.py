@@ -12,8 +12,9 @@ from lstm_jax.lab.serve import film, inside
 from lstm_jax.lab.serve.watching import Watch
 from lstm_jax.lab.store import faults, files
 
-# Ending of a file -> what Pillow calls it.
-_KINDS = {'.gif': 'GIF', '.webp': 'WEBP'}
+# Ending of a file -> the kind of film.
+_KINDS = {'.gif': 'GIF', '.webp': 'WEBP', '.mp4': 'MP4', '.webm': 'WEBM'}
+_VIDEOS = ('.mp4', '.webm')
 
 _HELP = """\
 Makes a film of a network over one sequence, before, during and after learning.
@@ -23,7 +24,7 @@ Makes a film of a network over one sequence, before, during and after learning.
 FOLDER is a run folder, whose first trial of each row keeps the networks on its
 way; ROW is a row, or the id of a trial.
 
-  --out=FILE    .gif or .webp
+  --out=FILE    .gif or .webp; .mp4 or .webm where ffmpeg is installed
   --seed=N      of the sequence (0)
   --name=WORDS  title, instead of the row's task
 
@@ -42,7 +43,7 @@ def define() -> flags.FlagValues:
   defined = flags.FlagValues()
   seed = functools.partial(values.integer, low=0)
   for name, kind, function, words in (
-    ('out', 'place', values.place, 'where the film goes, .gif or .webp'),
+    ('out', 'place', values.place, 'where the film goes, .gif or another'),
     ('seed', 'int', seed, 'of the sequence (0)'),
     ('name', 'string', parsers.text, "title, instead of the row's task"),
   ):
@@ -61,6 +62,11 @@ def _read(defined, words):
   if out.suffix not in _KINDS:
     raise values.Refused(
       f'--out={out}: a film is {" or ".join(_KINDS)}, by its ending'
+    )
+  if out.suffix in _VIDEOS and not film.has_ffmpeg():
+    raise values.Refused(
+      f'--out={out}: needs ffmpeg, which is not installed (apt-get install '
+      'ffmpeg); a .gif or a .webp does not'
     )
   setting, networks = _networks(values.place(words[0], 'folder'), words[1])
   if reason := inside.why_closed(setting):

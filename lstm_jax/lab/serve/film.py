@@ -4,11 +4,14 @@ Every network that was kept on the way is a scene. In the first, one in the
 middle and the last the sequence runs through; the others are seen at its end.
 Axes are those of all scenes, so that what moves is the network.
 
-matplotlib draws, Pillow writes; the same networks give the same bytes.
+matplotlib draws, Pillow writes; the same networks give the same bytes. Videos
+are written by ffmpeg, where that is installed.
 """
 
 import io
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,6 +19,7 @@ import numpy as np
 from lstm_jax.lab.report.figures.scales import drawn_in
 from lstm_jax.lab.report.style import COLOURS, GREY
 from lstm_jax.lab.serve.inside import Inside
+from lstm_jax.lab.store import files
 
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
@@ -31,6 +35,8 @@ _STYLE = {
 _SIZE, _DPI = (6.0, 4.8), 90  # inches, dots an inch
 _RUNNING = 12  # pictures of a scene in which the sequence runs through
 _STEP, _HOLD, _END = 110, 700, 2200  # milliseconds a picture stands
+_FRAMES = 20  # of a video, a second
+_CODECS = {'MP4': 'libx264', 'WEBM': 'libvpx-vp9'}
 _DASHES = ('-', '--', ':', '-.')
 _SYMBOLS_FROM = 4  # one-hot inputs of so many lines are drawn as symbols
 _MOST_RINGS = 20  # targets; more are a pale band
@@ -147,12 +153,14 @@ def film(scenes: Sequence[Scene], kind: str, name: str = '') -> bytes:
 
   Args:
     scenes: from the start of training to its end, of one sequence.
-    kind: 'GIF' or 'WEBP'.
+    kind: 'GIF', 'WEBP', 'MP4' or 'WEBM'; the last two where `has_ffmpeg`.
     name: of the task, for the title.
 
   Raises:
     ImportError: matplotlib or Pillow is not installed.
   """
+  if kind in _CODECS:
+    return _video(scenes, kind, name)
   from PIL import Image
 
   palette = _palette()
@@ -172,6 +180,38 @@ def film(scenes: Sequence[Scene], kind: str, name: str = '') -> bytes:
     data, kind, save_all=True, append_images=rest, duration=times, loop=0, **how
   )
   return data.getvalue()
+
+
+def has_ffmpeg() -> bool:
+  """Tells whether videos can be written: matplotlib finds ffmpeg."""
+  from matplotlib.animation import FFMpegWriter
+
+  return FFMpegWriter.isAvailable()
+
+
+def _video(scenes, kind, name):
+  """The film as a video: a picture stands as many frames as it takes."""
+  from matplotlib.animation import FFMpegWriter
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+  writer = FFMpegWriter(fps=_FRAMES, codec=_CODECS[kind], bitrate=-1)
+  # What every browser plays, and plays before it has all of it.
+  writer.extra_args = ['-pix_fmt', 'yuv420p', '-movflags', '+faststart']
+  with tempfile.TemporaryDirectory() as folder:
+    place = f'{folder}/film.{kind.lower()}'
+    is_begun = False
+    for scene, step, milliseconds in _cuts(scenes):
+      figure = picture(scene, step, name, scenes)
+      FigureCanvasAgg(figure)
+      if not is_begun:
+        writer.setup(figure, place, _DPI)
+        is_begun = True
+      writer.fig = figure
+      with drawn_in(_STYLE):
+        for _ in range(round(milliseconds * _FRAMES / 1000)):
+          writer.grab_frame()
+    writer.finish()
+    return files.read(Path(place))
 
 
 def _cuts(scenes: Sequence[Scene]) -> Iterator[tuple[Scene, int, int]]:

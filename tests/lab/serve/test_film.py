@@ -1,7 +1,9 @@
 """A film shows every kept network of a trial, and the sequence in three."""
 
 import io
+import sys
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -51,6 +53,37 @@ def test_a_film_is_small_and_stays_the_same(scenes, kind, monkeypatch):
     assert film.film(scenes, kind, 'adding') == data
 
 
+FFMPEG = """#!{python}
+import sys
+open(sys.argv[-1], 'wb').write(sys.stdin.buffer.read())
+"""
+
+
+def test_a_video_has_every_picture_for_its_time(scenes, monkeypatch, tmp_path):
+  # What stands in for ffmpeg keeps the frames as they come.
+  program = tmp_path / 'ffmpeg'
+  program.write_text(FFMPEG.format(python=sys.executable))
+  program.chmod(0o755)
+  monkeypatch.setattr(film, '_RUNNING', 2)
+  with matplotlib.rc_context({'animation.ffmpeg_path': str(program)}):
+    assert film.has_ffmpeg()
+    data = film.film(scenes[:2], 'MP4', 'adding')
+  pixels = np.prod([film._DPI * inches for inches in film._SIZE])
+  times = [milliseconds for *_, milliseconds in film._cuts(scenes[:2])]
+  frames = sum(round(one * film._FRAMES / 1000) for one in times)
+  assert len(data) == 4 * pixels * frames
+
+
+def test_a_video_without_ffmpeg_is_refused_in_a_line(
+  unfinished, capsys, tmp_path
+):
+  with matplotlib.rc_context({'animation.ffmpeg_path': str(tmp_path / 'no')}):
+    words = [str(unfinished.path), 'row', f'--out={tmp_path / "film.mp4"}']
+    assert command.main(['film', *words]) == 2
+  said = capsys.readouterr().err
+  assert 'needs ffmpeg' in said and said.count('\n') == 1
+
+
 def test_axes_hold_all_scenes(scenes):
   figures = [film.picture(one, 3, 'adding', scenes) for one in scenes]
   limits = {
@@ -75,7 +108,7 @@ def test_the_command_makes_it(unfinished, tmp_path, capsys, monkeypatch):
   [
     ('{run}', '1 words'),
     ('{run} x', 'no --out'),
-    ('{run} x --out=a.mp4', 'by its ending'),
+    ('{run} x --out=a.avi', 'by its ending'),
     ('{run} x --out=a.gif', 'ROW=x: no networks'),
     ('{run}/nothing x --out=a.gif', 'no run here'),
   ],

@@ -153,6 +153,12 @@ def bad_arrays():
     'targets that are all the same': (
       {'targets': 0.5 + 0 * x[:, 0, 0]}, 'is 0.5 everywhere'
     ),
+    'classes as rows of a single 1': (
+      {'targets': np.eye(3)[np.arange(len(x)) % 3]}, 'a single 1 among 0s'
+    ),
+    'classes as such rows at every step': (
+      {'targets': np.eye(2)[(x[..., 0] > 0).astype(int)]}, 'argmax(-1)'
+    ),
     'a target that is nan': (
       {'targets': _changed(x[:, 0, 0], 4, np.nan)}, 'sequence 4 is nan'
     ),

@@ -105,8 +105,8 @@ def checked(name: str, data: Sequences) -> Sequences:
 
   Raises:
     BadData: too few or too long sequences; an input or target that is no finite
-      number; targets that are all the same; a class without an example; a part
-      without a sequence, or without one of a class.
+      number; targets that are all the same, or each a 1 among 0s; a class
+      without an example; a part without a sequence, or without one of a class.
   """
   count = len(data.lengths)
   if count < FEWEST:
@@ -184,6 +184,13 @@ def _check_numbers(name, data):
     raise BadData(
       f'{name}: the target of {where} is {data.targets[bad][0]}; targets must '
       'be finite numbers of float32'
+    )
+  ones = data.targets == 1
+  singles = ones.shape[1] > 1 and np.all(ones.sum(axis=1) == 1)
+  if singles and not data.targets[~ones].any():
+    raise BadData(
+      f'{name}: each target is a single 1 among 0s, a class as numbers; '
+      'classes are whole numbers or words: targets.argmax(-1), or a label'
     )
   same = np.ptp(data.targets, axis=0) == 0
   if same.any():

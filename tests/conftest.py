@@ -49,6 +49,8 @@ MORE = {
   'test_in_and_out_again': 99,
   # Both sets of sounds, and both kinds of features.
   'test_levels_tell_a_hum_from_a_hiss': 2,
+  # Of wrong cells, learners, tasks and data sets every third.
+  'test_what_breaks_a_promise_is_rejected_with_its_message': 15,
   # Cells of each learner, learners of each cell.
   'test_what_is_planned_can_be_built_and_the_rest_is_refused': 27,
   # Of cells, learners and tasks; seven meet seven learners.

@@ -29,7 +29,8 @@ settings.load_profile('unhurried')
 # A run of whole folders leaves out what is marked `slow`. Of the tests in the
 # files that compile it takes one case each: of the first test of a file the
 # first, of the next one the second, and so on around, so that a file's tests
-# meet different cells. Of those named in MORE it takes so many, evenly spaced.
+# meet different cells. Of those named in MORE (a test, or file/test) it takes so
+# many, evenly spaced.
 # What is named on the command line (a file, a node id, -k, -m) runs whole, and
 # `--all` runs everything.
 MORE = {
@@ -53,8 +54,9 @@ MORE = {
   'test_what_breaks_a_promise_is_rejected_with_its_message': 15,
   # Cells of each learner, learners of each cell.
   'test_what_is_planned_can_be_built_and_the_rest_is_refused': 27,
-  # Of cells, learners and tasks; seven meet seven learners.
+  # Of cells and tasks; of learners, each of which has a file of its own.
   'test_it_keeps_its_promises': 7,
+  'learner_catalog/test_it_keeps_its_promises': 5,
   'test_it_teaches_what_the_array_teaches': 4,
   'test_it_goes_on_to_the_same_bits': 1,
   'test_refusals': 99,
@@ -127,7 +129,8 @@ def pytest_collection_modifyitems(config, items):
       groups.setdefault((item.path, name), []).append(item)
   places = collections.Counter()
   for (path, name), held in groups.items():
-    most = min(MORE.get(name, 1), len(held))
+    here = f'{path.stem.removeprefix("test_")}/{name}'
+    most = min(MORE.get(here, MORE.get(name, 1)), len(held))
     first = 0 if name in MORE else places[path]
     places[path] += 1
     left_out |= set(held) - {

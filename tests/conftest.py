@@ -29,8 +29,8 @@ settings.load_profile('unhurried')
 # A run of whole folders leaves out what is marked `slow`. Of the tests in the
 # files that compile it takes one case each: of the first test of a file the
 # first, of the next one the second, and so on around, so that a file's tests
-# meet different cells. Of those named in MORE (a test, or file/test) it takes so
-# many, evenly spaced.
+# meet different cells. Of those named in MORE (a test, or file/test) it takes
+# so many, evenly spaced.
 # What is named on the command line (a file, a node id, -k, -m) runs whole, and
 # `--all` runs everything.
 MORE = {

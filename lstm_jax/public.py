@@ -122,11 +122,11 @@ def value_of(name: str) -> object:
       f'module {__package__!r} has no attribute {name!r}: '
       f'{unknown(name, ("__version__", *NAMES))}'
     )
-  module, _, inside = NAMES[name].partition(':')
+  module, _, attribute = NAMES[name].partition(':')
   try:
     if not module:
       return importlib.import_module(f'{__package__}.{name}')
-    whole = importlib.import_module(f'{__package__}.{module}')
+    content = importlib.import_module(f'{__package__}.{module}')
   except ModuleNotFoundError as error:
     from lstm_jax.extras import advice
 
@@ -134,4 +134,4 @@ def value_of(name: str) -> object:
     if line is None:
       raise
     raise ModuleNotFoundError(line, name=error.name) from error
-  return getattr(whole, inside or name)
+  return getattr(content, attribute or name)

@@ -302,12 +302,12 @@ class Cell(NamedTuple):
     return not self == other
 
 
-def _same_arrays(one: object, other: object) -> bool:
+def _same_arrays(tree: object, other: object) -> bool:
   """Tells whether two trees of plain arrays are the same; nan is itself."""
-  if one is other:
+  if tree is other:
     return True
-  leaves, others = (map(np.asarray, jax.tree.leaves(t)) for t in (one, other))
-  return len({jax.tree.structure(tree) for tree in (one, other)}) == 1 and all(
+  leaves, others = (map(np.asarray, jax.tree.leaves(t)) for t in (tree, other))
+  return len({jax.tree.structure(tree) for tree in (tree, other)}) == 1 and all(
     a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
     for a, b in zip(leaves, others, strict=True)
   )
@@ -327,7 +327,7 @@ class Judgement(NamedTuple):
   squared: Array
 
 
-class Shown(NamedTuple):
+class Evidence(NamedTuple):
   """A sequence that lanes were shown, as a stop rule is told of it.
 
   Attributes:
@@ -387,7 +387,7 @@ class StopRule(NamedTuple):
   """
 
   init: Callable[[tuple[int, ...], DTypeLike], object]
-  update: Callable[[object, Shown], tuple[object, Verdict]]
+  update: Callable[[object, Evidence], tuple[object, Verdict]]
   evaluating: Callable[[object], Array | np.bool_] = lambda state: np.False_
   next_key: Callable[[object, KeyData, KeyData], KeyData] = (
     lambda state, key, training: training

@@ -130,7 +130,8 @@ MUTANTS = (
   ),
   Mutant(
     'snap1_counts_repeats', 'learners/snap1.py',
-    'return carry_t, jnp.where(here, now, 0)', 'return carry_t, now',
+    'return carry_t, jnp.where(is_kept, entries_t, 0)',
+    'return carry_t, entries_t',
     ('snap1',),
   ),
   Mutant(
@@ -141,7 +142,7 @@ MUTANTS = (
   ),
   Mutant(
     'elman_moves_where_nothing_is_scored', 'learners/elman.py',
-    'state = select(scored, move(state, grads, squared), state)',
+    'state = select(counts, move(state, grads, squared), state)',
     'state = move(state, grads, squared)',
     ('elman', 'every_step', 'optimizers'),
   ),
@@ -164,8 +165,8 @@ MUTANTS = (
   ),
   Mutant(
     'shards_shut_each_other_out', 'lab/store/lock.py',
-    "_hold(held, folder, 'lock', fcntl.LOCK_SH)",
-    "_hold(held, folder, 'lock', fcntl.LOCK_EX)",
+    "_hold(stack, folder, 'lock', fcntl.LOCK_SH)",
+    "_hold(stack, folder, 'lock', fcntl.LOCK_EX)",
     ('lock',),
   ),
   Mutant(
@@ -176,7 +177,7 @@ MUTANTS = (
   ),
   Mutant(
     'number_of_a_damaged_checkpoint_used_again', 'lab/store/checkpoints.py',
-    'max([0, *generations, *taken])', 'max([0, *generations])',
+    'max([0, *generations, *bad_generations])', 'max([0, *generations])',
     ('checkpoints', 'results_damage'),
   ),
   Mutant(
@@ -198,7 +199,7 @@ MUTANTS = (
   ),
   Mutant(
     'layer_state_runs_on_past_the_end', 'nn/_scan.py',
-    'carry = select(step.active, carry, before)', 'pass',
+    'carry = select(step.active, carry, carry_before)', 'pass',
     ('layer',),
   ),
   Mutant(
@@ -226,14 +227,14 @@ MUTANTS = (
   ),
   Mutant(
     'layernorm_gains_exchanged', 'cells/lstm_layernorm.py',
-    'scaled(net_h, alpha_1) + scaled(net_x, alpha_2)',
-    'scaled(net_h, alpha_2) + scaled(net_x, alpha_1)',
+    'scale(net_h, alpha_1) + scale(net_x, alpha_2)',
+    'scale(net_h, alpha_2) + scale(net_x, alpha_1)',
     ('layernorm_cell', 'cells'),
   ),
   Mutant(
     'layernorm_state_of_the_other_form', 'cells/lstm_layernorm.py',
-    "if norm == 'per_gate':\n      s_c = seen",
-    "if norm == 'separate':\n      s_c = seen",
+    "if norm == 'per_gate':\n      s_c = s_norm",
+    "if norm == 'separate':\n      s_c = s_norm",
     ('layernorm_cell', 'cells'),
   ),
   Mutant(
@@ -243,8 +244,8 @@ MUTANTS = (
   ),
   Mutant(
     'growth_trains_what_waits', 'learners/_descend.py',
-    'grads = select(state.grown, grads, held)',
-    'grads = select(state.grown, held, grads)',
+    'grads = select(state.grown, grads, mask)',
+    'grads = select(state.grown, mask, grads)',
     ('growth',),
   ),
   Mutant(
@@ -261,13 +262,13 @@ MUTANTS = (
   ),
   Mutant(
     'kf_forgets_measurements_before', 'learners/kf.py',
-    'surprise = error - jnp.sum(h_k * (mean - around), axis=0)',
+    'surprise = error - jnp.sum(h_k * (mean - weights), axis=0)',
     'surprise = error',
     ('kf',),
   ),
   Mutant(
     'guess_keeps_its_failures', 'learners/guess.py',
-    'wrong=jnp.where(failed, 0, wrong)', 'wrong=wrong',
+    'mistakes=jnp.where(fails, 0, mistakes)', 'mistakes=mistakes',
     ('guess',),
   ),
   Mutant(
@@ -277,7 +278,7 @@ MUTANTS = (
   ),
   Mutant(
     'thinned_drops_the_rest', 'ops/arrays.py',
-    'return w + getattr(thin, name)', 'return w',
+    'return w + getattr(columns, name)', 'return w',
     ('one_hot', 'layernorm_cell'),
   ),
   Mutant(
@@ -299,7 +300,8 @@ MUTANTS = (
   ),
   Mutant(
     'setting_forgets_what_tuples_were', 'lab/store/setting.py',
-    'return tuple(map(_frozen, value)) if isinstance(value, list) else value',
+    'return tuple(map(_as_tuples, value)) if isinstance(value, list) else '
+    'value',
     'return value',
     ('run_folder',),
   ),
@@ -373,8 +375,8 @@ MUTANTS = (
   # The door, and what is looked at through it.
   Mutant(
     'public_names_count_as_code', 'lab/store/sources.py',
-    'if module in seen or module in (_OURS, public.__name__):',
-    'if module in seen:',
+    'if module in visited or module in (_PACKAGE, public.__name__):',
+    'if module in visited:',
     ('sources',),
   ),
   Mutant(

@@ -6,14 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.ops.prng import Key
-from lstm_jax.types import Judgement, Shown
+from lstm_jax.types import Evidence, Judgement
 
 _MOST = 20_001  # sequences of an evaluation, and between two
 
 
 def shown(judgement, seen=1, first_passed=0):
   """What a rule is told of a sequence of which only this matters."""
-  return Shown(
+  return Evidence(
     judgement, np.True_, seen, first_passed, None, None, None, None, None
   )
 
@@ -50,14 +50,14 @@ def asked(rule, mean_error=np.inf):
     return rule.update(state, shown(right, seen, first_passed))
 
   counts = np.arange(1, _MOST + 1)
-  begins = np.asarray(after(_MOST, seen=counts)[0].now)
+  begins = np.asarray(after(_MOST, seen=counts)[0].is_running)
   every = int(np.argmax(begins)) + 1
   np.testing.assert_array_equal(begins, counts % every == 0)
   sits = np.full(_MOST, True)
-  _, verdict = after(_MOST, now=sits, n=counts - 1)
+  _, verdict = after(_MOST, is_running=sits, n=counts - 1)
   sequences = int(np.argmax(verdict.passed)) + 1
-  last = {'now': sits, 'n': np.full(_MOST, sequences - 1)}
-  passed = np.asarray(after(_MOST, wrong=counts - 1, **last)[1].passed)
+  last = {'is_running': sits, 'n': np.full(_MOST, sequences - 1)}
+  passed = np.asarray(after(_MOST, num_wrong=counts - 1, **last)[1].passed)
   most_wrong = int(passed.sum()) - 1
   assert passed[: most_wrong + 1].all()
   bound = np.float32(min(mean_error * sequences, 1e38))
@@ -66,7 +66,7 @@ def asked(rule, mean_error=np.inf):
   solved = np.asarray(after(2, **beside)[1].solved).tolist()
   holds = solved == [True, mean_error == np.inf]
   numbers = rule.init((2,), jnp.float32)._replace(
-    now=np.full(2, True), number=np.array([1, 2])
+    is_running=np.full(2, True), number=np.array([1, 2])
   )
   key = Key(*np.full((2, 2), 5, np.uint32))
   high, _ = rule.next_key(numbers, key, key)
@@ -79,6 +79,6 @@ def asked(rule, mean_error=np.inf):
 def evaluation_draw(task, key, length, n, data=()):
   """Sequence `n` of an evaluation of the task."""
   state = task.stop_rule.init(jnp.shape(length), jnp.float32)
-  state = state._replace(now=state.n == 0, n=n)
+  state = state._replace(is_running=state.n == 0, n=n)
   training = task.draw(key, length, data)
   return task.stop_rule.next_episode(state, training, key, length, data)

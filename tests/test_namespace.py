@@ -5,7 +5,9 @@ import doctest
 import importlib
 import inspect
 import os
+import re
 import sys
+import textwrap
 
 import pytest
 
@@ -115,3 +117,40 @@ def test_a_public_function_has_an_example_that_is_right(name, monkeypatch):
     example, out=said.append
   )
   assert not ended.failed, ''.join(said)
+
+
+def says_what_it_raises(function):
+  """Tells whether `Raises:` stands where a function raises or checks."""
+  source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
+  raises = hasattr(function, '__wrapped__') or any(
+    isinstance(node, ast.Raise) for node in ast.walk(ast.parse(source))
+  )
+  return not raises or '\nRaises:\n' in inspect.getdoc(function)
+
+
+@pytest.mark.parametrize('name', public_functions())
+def test_a_public_function_says_what_it_raises(name):
+  assert says_what_it_raises(public_functions()[name])
+
+
+def test_a_function_that_does_not_say_what_it_raises_is_found():
+  def half(n):
+    """Half of an even number."""
+    if n % 2:
+      raise ValueError(f'n={n} must be even')
+    return n // 2
+
+  assert not says_what_it_raises(half)
+  half.__doc__ = 'Half of an even number.\n\nRaises:\n  ValueError: odd.'
+  assert says_what_it_raises(half)
+
+
+@pytest.mark.parametrize(
+  'name',
+  [n for kind in ('cells', 'tasks', 'learners') for n in catalog.names(kind)],
+)
+def test_a_cell_a_task_and_a_learner_name_their_source(name):
+  """A publication's year stands in the docstring or in that of the module."""
+  factory = getattr(lj, name)
+  texts = inspect.getdoc(factory), sys.modules[factory.__module__].__doc__
+  assert re.search(r'\b(19|20)\d\d\b', ' '.join(texts))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import lstm_jax as lj
-from lstm_jax.ops.arrays import cast, dense
+from lstm_jax.ops.arrays import cast, to_dense
 
 NUMBERS = {'learning_rate': 0.1}
 NEEDS = {
@@ -55,7 +55,7 @@ def rflo(cell: lj.Cell, task: lj.Task, *, feedback_seed: int = 0) -> lj.Learner:
 
     def body(t, held):
       total, owed, carry_tm1 = held
-      x_t = dense(cast(stream.input_at(t), dtype))
+      x_t = to_dense(cast(stream.input_at(t), dtype))
       state_of = lambda params, h: getattr(
         cell.step(params, carry_tm1._replace(**{name: h}), x_t)[0], name
       )

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops.arrays import dense
+from lstm_jax.ops.arrays import to_dense
 from lstm_jax.types import (
   Array,
   Episode,
@@ -38,16 +38,16 @@ def probed(task: Task, num_steps: int) -> Task:
   """
 
   def stream(episode):
-    given = task.stream(episode)
+    stream_of_task = task.stream(episode)
 
     def input_at(t):
-      x_t = given.input_at(t)
-      x_t = dense(x_t) if isinstance(x_t, OneHot) else x_t
+      x_t = stream_of_task.input_at(t)
+      x_t = to_dense(x_t) if isinstance(x_t, OneHot) else x_t
       row = jnp.reshape(jnp.arange(num_steps), (-1,) + (1,) * t.ndim)
       return jnp.concatenate([x_t, (row == t[None]).astype(x_t.dtype)])
 
-    return given._replace(
-      input_at=input_at, scored_at=lambda t: t == given.length - 1
+    return stream_of_task._replace(
+      input_at=input_at, scored_at=lambda t: t == stream_of_task.length - 1
     )
 
   return task._replace(
@@ -63,10 +63,10 @@ def widened(params: Params, mask: Params) -> Params:
     mask: that of the same cell with more input lines.
   """
 
-  def widen(w, wide):
-    lanes = w.ndim - np.ndim(wide)
-    more = [b - a for a, b in zip(w.shape, np.shape(wide), strict=False)]
-    return jnp.pad(w, [(0, n) for n in more] + [(0, 0)] * lanes)
+  def widen(w, target):
+    lanes = w.ndim - np.ndim(target)
+    extents = [b - a for a, b in zip(w.shape, np.shape(target), strict=False)]
+    return jnp.pad(w, [(0, n) for n in extents] + [(0, 0)] * lanes)
 
   return jax.tree.map(widen, params, mask)
 
@@ -94,10 +94,10 @@ def by_lag(
     zeros past the length. In units of the learner's step: only ratios between
     lags can be compared between learners.
   """
-  after, _ = learner.update(state, episode)
-  w_x, before = (s.params._asdict()['w_x'] for s in (after, state))
-  moved = w_x - before
-  sizes = jnp.sqrt(jnp.sum(moved[:, -num_steps:] ** 2, axis=0))
+  state_t, _ = learner.update(state, episode)
+  w_x, w_x_tm1 = (s.params._asdict()['w_x'] for s in (state_t, state))
+  change = w_x - w_x_tm1
+  sizes = jnp.sqrt(jnp.sum(change[:, -num_steps:] ** 2, axis=0))
   length = task.stream(episode).length
   lags = jnp.reshape(jnp.arange(num_steps), (-1,) + (1,) * length.ndim)
   t = length[None] - 1 - lags

@@ -53,9 +53,9 @@ def factory(make: Callable[Options, Cell]) -> Callable[Options, Cell]:
       hash((sizes, *options.values()))
     except TypeError:
       return make(*sizes, **options)  # says itself what is wrong with it
-    made = remembered(*sizes, **options)
-    return made._replace(
-      numbers={name: np.copy(value) for name, value in made.numbers.items()}
+    result = remembered(*sizes, **options)
+    return result._replace(
+      numbers={name: np.copy(value) for name, value in result.numbers.items()}
     )
 
   return cell
@@ -68,13 +68,13 @@ def _sized(make):
 
   @functools.wraps(make)
   def cell(*args, **options):
-    given = signature.bind(*args, **options).arguments
+    arguments = signature.bind(*args, **options).arguments
     for name in names:
-      if name in given:
-        _check_size(name, given[name])
-    made = make(*args, **options)
-    made.step.__qualname__ = f'{make.__qualname__}.step'  # for messages
-    return made._replace(init=_checked_init(made))
+      if name in arguments:
+        _check_size(name, arguments[name])
+    result = make(*args, **options)
+    result.step.__qualname__ = f'{make.__qualname__}.step'  # for messages
+    return result._replace(init=_checked_init(result))
 
   return cell
 
@@ -83,20 +83,20 @@ def _checked_init(cell):
   """`init` of a cell, whose numbers are checked and filled up first."""
   # One program: what it does one thing after another would each be compiled for
   # every new size.
-  drawn, defaults = jax.jit(cell.init), cell.numbers
+  init_program, defaults = jax.jit(cell.init), cell.numbers
 
   def init(key: Array, numbers: Mapping[str, ArrayLike] | None = None):
-    return drawn(key, check_numbers(numbers, defaults))
+    return init_program(key, check_numbers(numbers, defaults))
 
   return init
 
 
 def _check_size(name, size):
-  least = 0 if name == 'num_outputs' else 1
+  minimum = 0 if name == 'num_outputs' else 1
   if isinstance(size, bool) or not isinstance(size, int | np.integer):
-    raise ValueError(f'{name}={size!r} must be an integer, at least {least}')
-  if size < least:
-    raise ValueError(f'{name}={size} must be at least {least}')
+    raise ValueError(f'{name}={size!r} must be an integer, at least {minimum}')
+  if size < minimum:
+    raise ValueError(f'{name}={size} must be at least {minimum}')
 
 
 def build(
@@ -146,11 +146,11 @@ def build(
     ...   {'init_range': 0.1})
     >>> lj.testing.admit_cell('mine', cell)
   """
-  present = mask._asdict()
+  masks = mask._asdict()
   readout = tuple(
     name
     for name in ('w_out', 'w_out_x')
-    if name in present and (name == 'w_out' or np.any(present[name]))
+    if name in masks and (name == 'w_out' or np.any(masks[name]))
   )
   equations = equations._replace(readout=readout)
   defaults = {
@@ -207,37 +207,37 @@ def draw_weights(key: Array, mask: Params, init_range: ArrayLike) -> Params:
   arrays, structure = jax.tree.flatten(mask)
   r = jnp.asarray(init_range)
   ends = np.cumsum([exists.size for exists in arrays])
-  drawn = jax.random.uniform(key, (ends[-1],), r.dtype, -r, r)
+  values = jax.random.uniform(key, (ends[-1],), r.dtype, -r, r)
   weights = (
-    drawn[end - exists.size : end].reshape(exists.shape)
+    values[end - exists.size : end].reshape(exists.shape)
     * jnp.asarray(exists, r.dtype)
     for end, exists in zip(ends, arrays, strict=True)
   )
   return jax.tree.unflatten(structure, weights)
 
 
-def set_biases(drawn: Array, *parts: Array | np.ndarray | int) -> Array:
-  """Biases `[U]`: drawn ones, with numbers in their places.
+def set_biases(biases: Array, *parts: Array | np.ndarray | int) -> Array:
+  """Biases `[U]`: random ones, with numbers in their places.
 
-  A nan stands for the drawn one. It is put aside before anything is computed:
+  A nan stands for the random one. It is put aside before anything is computed:
   JAX's search for nan (`jax_debug_nans`) must not find a mark.
 
   Args:
-    drawn: `[U]`.
-    *parts: one behind the other, numbers `[n]`, or how many stay as drawn.
+    biases: `[U]`.
+    *parts: one behind the other, numbers `[n]`, or how many stay random.
   """
-  made, at = [], 0
+  pieces, at = [], 0
   for part in parts:
     if isinstance(part, int):
-      made.append(drawn[at : at + part])
+      pieces.append(biases[at : at + part])
     else:
-      rows = drawn[at : at + len(part)]
+      rows = biases[at : at + len(part)]
       np_ = np if isinstance(part, np.ndarray) else jnp
-      given = np_.logical_not(np_.isnan(part))
-      number = np_.where(given, part, 0).astype(drawn.dtype)
-      made.append(jnp.where(given, number, rows))
-    at += len(made[-1])
-  return jnp.concatenate(made)
+      is_set = np_.logical_not(np_.isnan(part))
+      number = np_.where(is_set, part, 0).astype(biases.dtype)
+      pieces.append(jnp.where(is_set, number, rows))
+    at += len(pieces[-1])
+  return jnp.concatenate(pieces)
 
 
 def gate_biases(
@@ -247,12 +247,12 @@ def gate_biases(
 
   `input_gate_bias`, `forget_bias`, `output_gate_bias` `[C]`; g keeps the drawn.
   """
-  drawn = params._asdict()['b']
+  biases = params._asdict()['b']
   b = set_biases(
-    drawn,
+    biases,
     numbers['input_gate_bias'],
     numbers['forget_bias'],
-    len(drawn) // 4,
+    len(biases) // 4,
     numbers['output_gate_bias'],
   )
   return params._replace(b=b)

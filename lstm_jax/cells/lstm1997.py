@@ -241,13 +241,13 @@ def _mask(
   )
   biased = np.where(is_gate, bias != 'none', bias in ('all', 'hidden'))
 
-  def full(columns, exists):
+  def block(columns, exists):
     return _build.ones(len(rows), columns, exist=exists)
 
   return Params(
-    w_x=full(num_inputs, True),
-    w_gates=full(num_gates, hears_gates),
-    w_cells=full(num_cells, hears_cells),
+    w_x=block(num_inputs, True),
+    w_gates=block(num_gates, hears_gates),
+    w_cells=block(num_cells, hears_cells),
     b=_build.ones(len(rows), exist=biased[:, 0]),
     w_out=_build.ones(num_outputs, num_cells),
     w_out_x=_build.ones(num_outputs, num_inputs, exist=outputs_see_inputs),

@@ -148,7 +148,7 @@ def lstm_layernorm(
       beta_3=jnp.zeros_like(params.beta_3),
     )
 
-  def scaled(z, gain, parts=1):
+  def scale(z, gain, parts=1):
     z = _normalised(z, parts, epsilon)
     return spread(gain, z) * z
 
@@ -160,19 +160,19 @@ def lstm_layernorm(
     b, alpha_1, alpha_2, alpha_3, beta_3 = extra
     if norm == 'separate':
       net_x, net_h = nets
-      net = scaled(net_h, alpha_1) + scaled(net_x, alpha_2)
+      net = scale(net_h, alpha_1) + scale(net_x, alpha_2)
     else:
       (net_sum,) = nets
-      net = scaled(net_sum, alpha_1, parts=4)
+      net = scale(net_sum, alpha_1, parts=4)
     i, f, g, o = jnp.split(net + spread(b, net), 4)
     y_in, y_f, g, y_out = logistic(i), logistic(f), tanh(g), logistic(o)
     s_c = y_f * carry_tm1.s_c + y_in * g
-    seen = scaled(s_c, alpha_3)
-    seen = seen + spread(beta_3, seen)
+    s_norm = scale(s_c, alpha_3)
+    s_norm = s_norm + spread(beta_3, s_norm)
     if norm == 'per_gate':
-      s_c = seen
+      s_c = s_norm
     gates = {'y_in': y_in, 'y_f': y_f, 'g': g, 'y_out': y_out}
-    return Carry(s_c, y_out * tanh(seen)), gates
+    return Carry(s_c, y_out * tanh(s_norm)), gates
 
   equations = Equations(
     advance,
@@ -194,7 +194,7 @@ def _normalised(z, parts, epsilon):
 
   Up to `epsilon`, added to the variance.
   """
-  some = z.reshape(parts, -1, *z.shape[1:])
-  some = some - jnp.mean(some, axis=1, keepdims=True)
-  variance = jnp.mean(some * some, axis=1, keepdims=True)
-  return (some * jax.lax.rsqrt(variance + epsilon)).reshape(z.shape)
+  centred = z.reshape(parts, -1, *z.shape[1:])
+  centred = centred - jnp.mean(centred, axis=1, keepdims=True)
+  variance = jnp.mean(centred * centred, axis=1, keepdims=True)
+  return (centred * jax.lax.rsqrt(variance + epsilon)).reshape(z.shape)

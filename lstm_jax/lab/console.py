@@ -89,9 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
   if name == '--version':
     return show(f'{PROGRAM} {public.VERSION}')
   if name not in SUBCOMMANDS:
-    what = 'flag' if name.startswith('-') else 'subcommand'
+    kind = 'flag' if name.startswith('-') else 'subcommand'
     choices = (*SUBCOMMANDS, '--help', '--version')
-    mains.say(PROGRAM, f'{name}: no such {what}; {unknown(name, choices)}')
+    mains.say(PROGRAM, f'{name}: no such {kind}; {unknown(name, choices)}')
     return int(faults.Exit.USAGE)
   return subcommand(name)([f'{PROGRAM} {name}', *words])
 

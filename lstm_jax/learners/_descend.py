@@ -15,10 +15,10 @@ from lstm_jax.learners._optimizer import (
   transformation,
 )
 from lstm_jax.ops.arrays import (
+  add_column,
   differentiable,
-  plus_thinned,
+  gather_column,
   select,
-  thinned,
 )
 from lstm_jax.ops.initial import initial_params
 from lstm_jax.types import (
@@ -129,8 +129,8 @@ def stepper(
     rate = state.learning_rate
     grads = jax.tree.map(_existing, grads, cell.mask)
     if first is not None:
-      held = jax.tree.map(_existing, grads, first)
-      grads = select(state.grown, grads, held)
+      mask = jax.tree.map(_existing, grads, first)
+      grads = select(state.grown, grads, mask)
 
     # optax knows no lanes; mapped over them its step counts are a lane's own.
     def step(grads, moments, params, norm):
@@ -146,8 +146,8 @@ def stepper(
     params = optax.apply_updates(state.params, jax.tree.map(scale, updates))
     # Arrays without a single weight are ignored: for a thousand input lines,
     # adding nothing to each is a tenth of an update.
-    kept = lambda new, old, mask: new if np.any(mask) else old
-    params = jax.tree.map(kept, params, state.params, cell.mask)
+    keep = lambda new, old, mask: new if np.any(mask) else old
+    params = jax.tree.map(keep, params, state.params, cell.mask)
     return State(params, moments, rate, state.grown)
 
   return init, move
@@ -190,17 +190,19 @@ def scored_step(
   if total is None:
     total = jax.tree.map(jnp.zeros_like, params)
   x_t = differentiable(x_t, jax.tree.leaves(params)[0].dtype)
-  own, seen = params, x_t
+  weights, x = params, x_t
   if isinstance(x_t, OneHot):
-    own, seen = thinned(params, x_t)
+    weights, x = gather_column(params, x_t)
 
-  def error(params, kept):
-    carry = carry_tm1._replace(**kept)
-    _, net_k = cell.step(params, carry, seen)
+  def error(params, fields):
+    carry = carry_tm1._replace(**fields)
+    _, net_k = cell.step(params, carry, x)
     return jnp.sum(weight * task.loss(net_k, target)), net_k
 
-  kept = {name: getattr(carry_tm1, name) for name in keep}
-  (grads, e), net_k = jax.grad(error, argnums=(0, 1), has_aux=True)(own, kept)
+  fields = {name: getattr(carry_tm1, name) for name in keep}
+  (grads, e), net_k = jax.grad(error, argnums=(0, 1), has_aux=True)(
+    weights, fields
+  )
   if isinstance(x_t, OneHot):
-    return plus_thinned(total, grads, x_t), e, net_k
+    return add_column(total, grads, x_t), e, net_k
   return jax.tree.map(jnp.add, total, grads), e, net_k

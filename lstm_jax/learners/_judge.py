@@ -58,19 +58,19 @@ def tally_step(
 
   Steps outside the sequence and steps that are not scored change nothing.
   """
-  scored = (t >= 0) & (t < stream.length) & stream.scored_at(t)
+  counts = (t >= 0) & (t < stream.length) & stream.scored_at(t)
   y_k = task.output(net_k)
   error = stream.target_at(t).astype(y_k.dtype) - y_k
-  add = lambda total, new: total + jnp.where(scored, new, 0)
+  add = lambda total, new: total + jnp.where(counts, new, 0)
   return Tally(
-    tally.right & (task.correct(episode, t, y_k) | ~scored),
+    tally.right & (task.correct(episode, t, y_k) | ~counts),
     add(tally.absolute, jnp.mean(jnp.abs(error), axis=0)),
     add(tally.squared, jnp.mean(error * error, axis=0)),
     add(tally.steps, 1.0),
   )
 
 
-def judged(tally: Tally) -> Judgement:
+def judgement_of(tally: Tally) -> Judgement:
   """The judgement of a finished tally."""
   steps = jnp.maximum(tally.steps, 1)
   return Judgement(tally.right, tally.absolute / steps, tally.squared / steps)
@@ -88,7 +88,7 @@ def judge_sequence(
 
   start = no_tally(stream.length.shape, nets.dtype)
   tally, _ = jax.lax.scan(body, start, (jnp.arange(len(nets)), nets))
-  return judged(tally)
+  return judgement_of(tally)
 
 
 def judge_forward(
@@ -134,4 +134,4 @@ def judge_forward(
   carry, tally = jax.lax.fori_loop(0, num_steps - 1, body, start)
   t = stream.length - 1
   _, net_k = cell.step(params, carry, input_at(t))
-  return judged(tally_step(tally, task, stream, episode, t, net_k))
+  return judgement_of(tally_step(tally, task, stream, episode, t, net_k))

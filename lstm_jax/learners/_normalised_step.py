@@ -92,14 +92,14 @@ def normalised_step(
   def update(updates, state, params=None, *, error_norm: ArrayLike, **others):
     del params, others
     num_updates = state.num_updates + 1
-    seen = jnp.asarray(error_norm) > 0
-    along = _SCALE / jnp.where(seen, error_norm, 1)
+    has_error = jnp.asarray(error_norm) > 0
+    along = _SCALE / jnp.where(has_error, error_norm, 1)
     mean = jax.tree.map(
       lambda m, g: mean_decay * m + (1 - mean_decay) * g, state.mean, updates
     )
     square = jax.tree.map(
       lambda v, g: jnp.where(
-        seen, square_decay * v + (1 - square_decay) * (g * along) ** 2, v
+        has_error, square_decay * v + (1 - square_decay) * (g * along) ** 2, v
       ),
       state.square,
       updates,
@@ -109,9 +109,9 @@ def normalised_step(
     def move(m, v):
       n = num_updates.astype(m.dtype)
       size = jnp.sqrt(jnp.where(v > 0, v, 1) / (1 - square_decay**n))
-      moved = -rate * (m / (1 - mean_decay**n)) / size
+      step_by = -rate * (m / (1 - mean_decay**n)) / size
       # A weight that the output does not depend on stays.
-      return jnp.where(v > 0, moved, 0)
+      return jnp.where(v > 0, step_by, 0)
 
     return jax.tree.map(move, mean, square), NormalisedState(
       num_updates, mean, square

@@ -30,7 +30,7 @@ class Restarting(NamedTuple):
     inner: the learner's state.
     key: `[2, *]` uint32, what later weights are drawn from.
     numbers: those of the trial, `[..., *]`, 0 where they are nan.
-    given: like them bool, False where they are nan: drawn like other weights.
+    is_set: like them bool, False where they are nan: drawn like other weights.
     num_restarts: `[*]` int32.
     n: `[*]` int32, sequences of this period.
     error: `[*]` sum of squared errors over its second half.
@@ -40,7 +40,7 @@ class Restarting(NamedTuple):
   inner: LearnerState
   key: Array
   numbers: dict[str, Array]
-  given: dict[str, Array]
+  is_set: dict[str, Array]
   num_restarts: Array
   n: Array
   error: Array
@@ -82,24 +82,24 @@ def restarting(
   def init(key, numbers):
     inner = learner.init(key, numbers)
     zero = jnp.zeros((), jax.tree.leaves(inner.params)[0].dtype)
-    none = jnp.zeros((), jnp.int32)
+    num_zero = jnp.zeros((), jnp.int32)
     targets = jnp.zeros(task.num_outputs, zero.dtype)
-    given = {name: ~jnp.isnan(value) for name, value in numbers.items()}
+    is_set = {name: ~jnp.isnan(value) for name, value in numbers.items()}
     return Restarting(
       inner,
       # Of any kind of key.
       jax.random.bits(jax.random.fold_in(key, 0), (2,), 'uint32'),
-      {name: jnp.where(given[name], numbers[name], 0) for name in given},
-      given,
-      num_restarts=none,
-      n=none,
+      {name: jnp.where(is_set[name], numbers[name], 0) for name in is_set},
+      is_set,
+      num_restarts=num_zero,
+      n=num_zero,
       error=zero,
       target=targets,
       target_square=targets,
     )
 
-  def anew(key, numbers, given, restarts):
-    numbers = {n: jnp.where(given[n], numbers[n], jnp.nan) for n in given}
+  def anew(key, numbers, is_set, restarts):
+    numbers = {n: jnp.where(is_set[n], numbers[n], jnp.nan) for n in is_set}
     key = jax.random.wrap_key_data(key, impl='threefry2x32')
     return learner.init(jax.random.fold_in(key, restarts), numbers)
 
@@ -116,25 +116,27 @@ def restarting(
     over = n >= sequences
     half = sequences // 2
     variance = jnp.mean(squares / half - (targets / half) ** 2, axis=0)
-    due = over & (error / half > ratio * variance)
-    num_restarts = state.num_restarts + due
+    restarts_now = over & (error / half > ratio * variance)
+    num_restarts = state.num_restarts + restarts_now
 
-    def started(i, inner):
+    def restarted(i, inner):
       make = anew
       # Plus 0: the compiler would draw weights after every sequence.
       key = state.key + i.astype(state.key.dtype)
       for _ in n.shape:
         make = jax.vmap(make, in_axes=-1, out_axes=-1)
-      new = make(key, state.numbers, state.given, num_restarts)
-      return select(due, new, inner)
+      new = make(key, state.numbers, state.is_set, num_restarts)
+      return select(restarts_now, new, inner)
 
-    inner = jax.lax.fori_loop(0, jnp.any(due).astype(jnp.int32), started, inner)
+    inner = jax.lax.fori_loop(
+      0, jnp.any(restarts_now).astype(jnp.int32), restarted, inner
+    )
     clear = lambda x: jnp.where(over, 0, x)
     return Restarting(
       inner,
       state.key,
       state.numbers,
-      state.given,
+      state.is_set,
       num_restarts,
       clear(n),
       clear(error),

@@ -124,7 +124,7 @@ def cascade(
     >>> sorted(learner._fields)
     ['extra_weights', 'init', 'judge', 'update']
   """
-  how = phases.Settings(
+  settings = phases.Settings(
     candidates, patience, output_change, candidate_change, most_epochs,
     candidate_rate, mu, decay,
   )  # fmt: skip
@@ -134,46 +134,48 @@ def cascade(
     params = initial_params(cell, key, numbers)
     zeros = jax.tree.map(jnp.zeros_like, params)
     rate = jnp.asarray(numbers['learning_rate'])
-    none = jnp.zeros(rate.shape, jnp.int32)
+    num_zero = jnp.zeros(rate.shape, jnp.int32)
     words = jax.random.bits(jax.random.fold_in(key, 1), (2,), jnp.uint32)
     key = Key(words[0], words[1])
     init_range = jnp.asarray(numbers['init_range'])
     pool = jax.tree.map(
       jnp.zeros_like,
       candidate_pool.draw_pool(
-        key, none, cell.mask, candidates, init_range, none
+        key, num_zero, cell.mask, candidates, init_range, num_zero
       ),
     )
-    drawn = params._asdict()
-    readout = epoch_pass.Readout(zeros.w_out, drawn['w_out_x'], drawn['b_out'])
+    arrays = params._asdict()
+    readout = epoch_pass.Readout(
+      zeros.w_out, arrays['w_out_x'], arrays['b_out']
+    )
     return phases.State(
       params=zeros._replace(**readout._asdict()),
       learning_rate=rate,
       init_range=init_range,
       key=key,
-      installed=none,
-      phase=none + phases.OUTPUTS,
-      n=none,
-      epoch=none,
-      quit=none,
+      installed=num_zero,
+      phase=num_zero + phases.OUTPUTS,
+      n=num_zero,
+      epoch=num_zero,
+      quit=num_zero,
       level=zeros.w_out[0, 0],
       memory=quickprop.nothing(readout),
       pool=pool,
       pool_memory=quickprop.nothing(pool),
       aim=candidate_pool.no_aim(pool, cell.num_outputs),
       sums=epoch_pass.no_sums(pool, readout),
-      kept=training_set.empty(task, epoch_sequences)
+      training_set=training_set.empty_set(task, epoch_sequences)
       if epochs == 'same'
       else (),
-      filled=none > 0,
+      filled=num_zero > 0,
     )
 
   def update(state, episode):
     if epochs == 'same':
-      kept, taught = training_set.shown(
-        state.kept, state.filled, state.n, episode
+      pool_set, taught = training_set.show(
+        state.training_set, state.filled, state.n, episode
       )
-      state = state._replace(kept=kept)
+      state = state._replace(training_set=pool_set)
     else:
       taught = episode
     sums, judgement = run(state, taught)
@@ -184,7 +186,7 @@ def cascade(
     # Most sequences end no epoch in any lane.
     state = jax.lax.cond(
       jnp.any(over),
-      lambda s: select(over, phases.turned(how, cell.mask, s), s),
+      lambda s: select(over, phases.turned(settings, cell.mask, s), s),
       lambda s: s,
       state,
     )

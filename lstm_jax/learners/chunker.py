@@ -116,11 +116,11 @@ def chunker(
     >>> sorted(learner._fields)
     ['extra_weights', 'init', 'judge', 'update']
   """
-  above = cell
+  upper_cell = cell
   if upper_outputs == 'see_hidden':
-    above = net_step.without_direct_links(cell)
+    upper_cell = net_step.without_direct_links(cell)
   form = Form(
-    cell, above, task, failure, predicts, rule, upper_rule,
+    cell, upper_cell, task, failure, predicts, rule, upper_rule,
     online=update == 'every_step',
   )  # fmt: skip
 
@@ -138,15 +138,15 @@ def chunker(
       if net_step.of_outputs(name)
     }
     for i, (name, exists) in enumerate(rows.items()):
-      drawn = jax.random.uniform(
+      values = jax.random.uniform(
         jax.random.fold_in(of_rows, i), exists.shape, rate.dtype, -r, r
       )
-      rows[name] = drawn * exists
+      rows[name] = values * exists
     return State(
       params=params,
       predictor=rows,
       upper=jax.tree.map(
-        jnp.multiply, initial_params(cell, of_c, numbers), above.mask
+        jnp.multiply, initial_params(cell, of_c, numbers), upper_cell.mask
       ),
       learning_rate=rate,
       upper_learning_rate=jnp.where(jnp.isnan(upper_rate), rate, upper_rate),

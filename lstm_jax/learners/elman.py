@@ -88,16 +88,16 @@ def elman(
       t = stream.length - 1
       grads, net_k = score(state.params, carry, t, 1.0)
       tally = _judge.tally_step(tally, task, stream, episode, t, net_k)
-      judgement = _judge.judged(tally)
+      judgement = _judge.judgement_of(tally)
       return move(state, grads, judgement.squared), judgement
 
     def body(i, c):
       state, total, carry_tm1, tally = c
       t = clock(i)
-      scored = (t >= 0) & stream.scored_at(t)
+      counts = (t >= 0) & stream.scored_at(t)
       so_far = total if update == 'sequence' else None
       grads, net_k = score(
-        state.params, carry_tm1, t, scored.astype(dtype), so_far
+        state.params, carry_tm1, t, counts.astype(dtype), so_far
       )
       tally = _judge.tally_step(tally, task, stream, episode, t, net_k)
       carry_t = forward(i, state.params, carry_tm1)
@@ -105,7 +105,7 @@ def elman(
         # An optimizer with a memory must not move at steps without an error.
         target = stream.target_at(t).astype(dtype)
         squared = _judge.squared_error(task, target, net_k)
-        state = select(scored, move(state, grads, squared), state)
+        state = select(counts, move(state, grads, squared), state)
       else:
         total = grads
       return state, total, carry_t, tally
@@ -114,7 +114,7 @@ def elman(
     state, total, _, tally = jax.lax.fori_loop(
       0, num_steps, body, (state, total, carry, tally)
     )
-    judgement = _judge.judged(tally)
+    judgement = _judge.judgement_of(tally)
     if update == 'sequence':
       state = move(state, total, judgement.squared)
     return state, judgement

@@ -33,14 +33,14 @@ class State(NamedTuple):
     guess_range: `[*]`, r.
     guesses: `[*]` int32, nets drawn so far, the present one included; it is
       number `guesses - 1`.
-    wrong: `[*]` int32, sequences that the present one got wrong.
+    mistakes: `[*]` int32, sequences that the present one got wrong.
   """
 
   params: Params
   key: Key
   guess_range: Array
   guesses: Array
-  wrong: Array
+  mistakes: Array
 
 
 @checked
@@ -87,13 +87,13 @@ def guess(cell: Cell, task: Task, *, most_wrong: Whole = 0) -> Learner:
 
   def update(state, episode):
     judgement = judge(state.params, episode)
-    wrong = state.wrong + ~judgement.right
-    failed = wrong > most_wrong
+    mistakes = state.mistakes + ~judgement.right
+    fails = mistakes > most_wrong
     new = draw_net(cell.mask, state.key, state.guesses, state.guess_range)
     return state._replace(
-      params=select(failed, new, state.params),
-      guesses=state.guesses + failed,
-      wrong=jnp.where(failed, 0, wrong),
+      params=select(fails, new, state.params),
+      guesses=state.guesses + fails,
+      mistakes=jnp.where(fails, 0, mistakes),
     ), judgement
 
   def judge(params, episode):
@@ -118,12 +118,12 @@ def draw_net(mask: Params, key: prng.KeyData, n: Array, r: Array) -> Params:
   arrays, structure = jax.tree.flatten(mask)
   lanes = (1,) * r.ndim
   key = Key(*(word[None] for word in prng.fold_in(key, n)))
-  drawn = []
+  parts = []
   end = 0
   for exists in arrays:
     place = np.arange(end, end + exists.size).reshape(-1, *lanes)
     end += exists.size
     u = prng.uniform_at(key, place).astype(r.dtype)
     w = (r[None] * (2 * u - 1)).reshape(*exists.shape, *r.shape)
-    drawn.append(w * exists.reshape(*exists.shape, *lanes))
-  return jax.tree.unflatten(structure, drawn)
+    parts.append(w * exists.reshape(*exists.shape, *lanes))
+  return jax.tree.unflatten(structure, parts)

@@ -123,24 +123,24 @@ def kf(
   def measure(params, carry_tm1, influence, x_t):
     """`(y_k [K, *], net_k, h [K, W, *])` of the step to come."""
 
-    def outputs(params, kept):
-      _, net_k = cell.step(params, carry_tm1._replace(**kept), x_t)
+    def outputs(params, fields):
+      _, net_k = cell.step(params, carry_tm1._replace(**fields), x_t)
       return task.output(net_k), net_k
 
-    kept = {name: getattr(carry_tm1, name) for name in past.fields}
-    y_k, back, net_k = jax.vjp(outputs, params, kept, has_aux=True)
+    fields = {name: getattr(carry_tm1, name) for name in past.fields}
+    y_k, back, net_k = jax.vjp(outputs, params, fields, has_aux=True)
 
     def sight(e_k):
       grads, e = back(e_k)
       e = influence_matrix.pack(past.fields, e)
-      before = past.weights.tree(rule.credit(influence, e))
-      return weights.flat(jax.tree.map(jnp.add, grads, before))
+      recurrent = past.weights.tree(rule.credit(influence, e))
+      return weights.flat(jax.tree.map(jnp.add, grads, recurrent))
 
-    each = _diagonal(len(y_k), jnp.ones_like(y_k[0]))
-    return y_k, net_k, jax.vmap(sight)(each)
+    basis = _diagonal(len(y_k), jnp.ones_like(y_k[0]))
+    return y_k, net_k, jax.vmap(sight)(basis)
 
   def learn(state, episode):
-    def filtered(sight, carry_tm1, influence, x_t, target, scored):
+    def filter_step(sight, carry_tm1, influence, x_t, target, scored):
       y_k, net_k, h = measure(sight.params, carry_tm1, influence, x_t)
       rate = jnp.where(scored, state.learning_rate, 0)
       mean, covariance = assimilate(
@@ -153,14 +153,14 @@ def kf(
       return covariance + _diagonal(weights.size, by)
 
     def at_once(sight, *step):
-      sight, net_k = filtered(sight, *step)
+      sight, net_k = filter_step(sight, *step)
       noise = jnp.where(step[-1], state.process_noise, 0)
       return Sight(
         weights.tree(sight.mean), sight.mean, drift(sight.covariance, noise)
       ), net_k
 
     sight = Sight(state.params, weights.flat(state.params), state.covariance)
-    absorb = at_once if update == 'every_step' else filtered
+    absorb = at_once if update == 'every_step' else filter_step
     sight, judgement = loop.through(task, past, rule, sight, episode, absorb)
     covariance = sight.covariance
     if update == 'sequence':
@@ -178,7 +178,7 @@ def kf(
 def assimilate(
   mean: Array,
   covariance: Array,
-  around: Array,
+  weights: Array,
   h: Array,
   error: Array,
   rate: Array,
@@ -188,7 +188,7 @@ def assimilate(
   Args:
     mean: `[W, *]`.
     covariance: P `[W, W, *]`.
-    around: `[W, *]`, the weights at which `h` and `error` were taken.
+    weights: `[W, *]`, the weights at which `h` and `error` were taken.
     h: `[K, W, *]`, derivatives of the outputs.
     error: `[K, *]`, targets minus outputs.
     rate: `[*]`, 1 over the variance of each; 0 measures nothing.
@@ -201,21 +201,21 @@ def assimilate(
   # once, and changed once: what those before took from P takes from P h too.
   directions = influence_matrix.product(h, covariance)  # P is symmetric
 
-  def one(belief, measurement):
+  def add_measurement(belief, measurement):
     mean, directions = belief
     h_k, error, k = measurement
     direction = jax.lax.dynamic_index_in_dim(directions, k, keepdims=False)
     # Not below 0, where rounding may bring it.
     variance = jnp.maximum(jnp.sum(h_k * direction, axis=0), 0)
     gain = rate / (1 + rate * variance)
-    surprise = error - jnp.sum(h_k * (mean - around), axis=0)
+    surprise = error - jnp.sum(h_k * (mean - weights), axis=0)
     mean = mean + direction * (gain * surprise)[None]
     share = gain[None] * jnp.sum(h * direction[None], axis=1)
     directions = directions - share[:, None] * direction[None]
     return (mean, directions), (direction, gain)
 
   (mean, _), (directions, gains) = jax.lax.scan(
-    one, (mean, directions), (h, error, jnp.arange(len(h)))
+    add_measurement, (mean, directions), (h, error, jnp.arange(len(h)))
   )
   # Products of a vector with itself stay symmetric to the last bit.
   squares = directions[:, :, None] * directions[:, None]

@@ -75,7 +75,7 @@ def snap1(
   """
   past = influence_matrix.past(cell)
   init, learn, judge = loop.descend(cell, task, past, update, optimizer)
-  rule = sparse(past, pattern(cell, past, reach))
+  rule = sparse_rule(past, pattern(cell, past, reach))
 
   def update_once(state, episode):
     return learn(state, episode, rule)
@@ -104,22 +104,22 @@ def pattern(cell: Cell, past: influence_matrix.Past, reach: int) -> np.ndarray:
   moves, touches = (
     np.any(np.asarray(a) != 0, axis=-1) for a in (by_carry, by_weights)
   )
-  kept = touches
+  entries = touches
   for _ in range(min(reach, past.size) - 1):
-    kept = touches | (moves.astype(int) @ kept > 0)
-  return kept
+    entries = touches | (moves.astype(int) @ entries > 0)
+  return entries
 
 
-def sparse(
-  past: influence_matrix.Past, kept: np.ndarray
+def sparse_rule(
+  past: influence_matrix.Past, entries: np.ndarray
 ) -> influence_matrix.Rule:
-  """The `Rule` that carries the entries of S where `kept` `[n, W]` holds."""
+  """The `Rule` that carries the entries of S where `entries` `[n, W]` holds."""
   # Row a of `rows` holds each weight's a-th entry; weights that have fewer
   # repeat one, which then counts for nothing.
-  m = max(int(np.max(np.sum(kept, axis=0))), 1)
-  rows = np.argsort(~kept, axis=0, kind='stable')[:m]
+  m = max(int(np.max(np.sum(entries, axis=0))), 1)
+  rows = np.argsort(~entries, axis=0, kind='stable')[:m]
   column = np.arange(past.weights.size)
-  counts = kept[rows, column]
+  counts = entries[rows, column]
 
   def start(lanes, dtype):
     return jnp.zeros((*rows.shape, *lanes), dtype)
@@ -130,9 +130,11 @@ def sparse(
       past, params, carry_tm1, x_t
     )
     links = by_carry[rows[:, None], rows[None]]
-    now = jnp.sum(links * influence[None], axis=1) + by_weights[rows, column]
-    here = counts.reshape(*rows.shape, *(1,) * (now.ndim - 2))
-    return carry_t, jnp.where(here, now, 0)
+    entries_t = (
+      jnp.sum(links * influence[None], axis=1) + by_weights[rows, column]
+    )
+    is_kept = counts.reshape(*rows.shape, *(1,) * (entries_t.ndim - 2))
+    return carry_t, jnp.where(is_kept, entries_t, 0)
 
   def credit(influence, e):
     return jnp.sum(e[rows] * influence, axis=0)

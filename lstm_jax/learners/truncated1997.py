@@ -185,15 +185,15 @@ def batched_gradient(
   Returns:
     As `streaming_gradient`.
   """
-  stream, (equations, internal) = task.stream(episode), carousel.known(cell)
+  stream, (equations, internal) = task.stream(episode), carousel.parts_of(cell)
   weights = step.hidden_weights(equations, params)
   dtype = weights[1].dtype
   lanes = stream.length.shape
   sequence = _steps.materialise(task, stream, num_steps, dtype)
   carry = cell.initial_carry(lanes, dtype)
 
-  def forward(carry_tm1, now):
-    t, x_t = now
+  def forward(carry_tm1, inputs):
+    t, x_t = inputs
     z = step.hidden_sources(equations, carry_tm1, x_t)
     carry_t, factors, decay = carousel.eligibility(
       cell, carry_tm1, step.net_input(weights, z)
@@ -227,7 +227,7 @@ def batched_gradient(
       last, x_t, stream.target_at(t).astype(dtype), jnp.ones(lanes, dtype)
     )
     tally = _judge.no_tally(lanes, dtype)
-    judgement = _judge.judged(
+    judgement = _judge.judgement_of(
       _judge.tally_step(tally, task, stream, episode, t, e.net_k)
     )
     z_last = step.hidden_sources(equations, last, x_t)
@@ -261,17 +261,17 @@ def batched_gradient(
   return step.gather(equations, params, hidden, output), judgement
 
 
-def _gather_errors(later, decay):
+def _gather_errors(errors, decay):
   """dE/ds_c(t) `[T, C, *]` from what the step after t alone sends back."""
   if decay is None:
-    return jnp.flip(jnp.cumsum(jnp.flip(later, 0), axis=0), 0)
+    return jnp.flip(jnp.cumsum(jnp.flip(errors, 0), axis=0), 0)
   # e(t) = later(t) + J(t+1) e(t+1): a linear recurrence, log-depth.
   decay = jnp.concatenate([decay[1:], jnp.zeros_like(decay[:1])])
 
   def combine(right, left):
     return right[0] * left[0], left[1] + left[0] * right[1]
 
-  _, e = jax.lax.associative_scan(combine, (decay, later), reverse=True)
+  _, e = jax.lax.associative_scan(combine, (decay, errors), reverse=True)
   return e
 
 

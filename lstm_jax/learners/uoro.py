@@ -98,8 +98,8 @@ def uoro(
     # Not the key itself, from which the weights are drawn.
     words = jax.random.bits(jax.random.fold_in(key, 1), (2,), jnp.uint32)
     inner = start(key, numbers)
-    none = jnp.zeros(inner.learning_rate.shape, jnp.int32)
-    return State(inner, Key(words[0], words[1]), none)
+    num_zero = jnp.zeros(inner.learning_rate.shape, jnp.int32)
+    return State(inner, Key(words[0], words[1]), num_zero)
 
   def step(state, episode):
     rule = rank_one(past, prng.fold_in(state.key, state.sequences))

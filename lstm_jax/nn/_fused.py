@@ -34,17 +34,17 @@ def loop(
   Returns:
     `(ys, last)`, `[T, B, C]` and a carry.
   """
-  single = xs.ndim == 2
-  if single:
+  is_single = xs.ndim == 2
+  if is_single:
     xs, start = xs[:, None], jax.tree.map(lambda a: a[None], start)
   num_steps, batch, _ = xs.shape
   begin = start
   if lengths is None:
-    some, lengths = None, num_steps
+    is_begun, lengths = None, num_steps
   else:
     # A state that no step reads puts no nan, by 0 nan, into a gradient.
-    some = jnp.broadcast_to(lengths, (batch,))[:, None] > 0
-    start = jax.tree.map(lambda a: jnp.where(some, a, 0), start)
+    is_begun = jnp.broadcast_to(lengths, (batch,))[:, None] > 0
+    start = jax.tree.map(lambda a: jnp.where(is_begun, a, 0), start)
   lengths = jnp.broadcast_to(jnp.asarray(lengths, jnp.int32), (batch,))
   weights = matrices(equations, params)
   h_0 = getattr(start, equations.output)
@@ -54,21 +54,21 @@ def loop(
     weights.w_x, weights.w_h, jnp.concatenate((weights.b, *weights.extra)), xs,
     h_0, c_0, lengths,
   )  # fmt: skip
-  plain = functools.partial(_plain, equations, type(start), reverse)
+  by_xla = functools.partial(_by_xla, equations, type(start), reverse)
   assert equations.compiled_loop is not None  # `dispatch` has seen to it.
   plan = _whole_loop.Plan(
-    CODES[kernel], equations.compiled_loop, reverse, plain
+    CODES[kernel], equations.compiled_loop, reverse, by_xla
   )
   outputs = _whole_loop.loop(plan, inputs)
   last = _carry(equations, type(start), outputs.h, outputs.c)
-  if some is not None:
-    last = jax.tree.map(lambda a, b: jnp.where(some, a, b), last, begin)
-  if single:
+  if is_begun is not None:
+    last = jax.tree.map(lambda a, b: jnp.where(is_begun, a, b), last, begin)
+  if is_single:
     return outputs.ys[:, 0], jax.tree.map(lambda a: a[0], last)
   return outputs.ys, last
 
 
-def _plain(equations, carry, reverse, inputs):
+def _by_xla(equations, carry, reverse, inputs):
   """The same loop by XLA, for what the code outside it cannot do."""
   first = lambda a: jnp.moveaxis(a, -1, 0)
   start = _carry(equations, carry, first(inputs.h_0), first(inputs.c_0))
@@ -149,29 +149,31 @@ def _cudnn_keeps(cell, inputs):
   )
 
 
-def _cudnn_backward(cell, reverse, with_xs, inputs, ys, kept, cotangents):
+def _cudnn_backward(
+  cell, reverse, with_xs, inputs, ys, saved_arrays, cotangents
+):
   del cell, reverse
   from jax.experimental import rnn
 
-  def given(inputs):
+  def inputs_as_given(inputs):
     return _cudnn_call(inputs._replace(lengths=lengths))[0][:-1]
 
   lengths = inputs.lengths
   inputs_alone = inputs._replace(lengths=None)
   arrays, sizes = _cudnn_call(inputs)
-  (reserve,) = kept
-  raw = jnp.moveaxis(ys, 1, 0)
+  (reserve,) = saved_arrays
+  ys_batch_first = jnp.moveaxis(ys, 1, 0)
   _, pull_outputs = jax.vjp(
     lambda inputs, *out: _cudnn_outputs(inputs._replace(lengths=lengths), *out),
-    inputs_alone, raw, cotangents.h[None], cotangents.c[None],
+    inputs_alone, ys_batch_first, cotangents.h[None], cotangents.c[None],
   )  # fmt: skip
   ct_inputs, *ct_outputs = pull_outputs(cotangents)
-  known = (*sizes, (*arrays, raw, reserve), tuple(ct_outputs))
-  *ct_arrays, _ = rnn.lstm_bwd(*known)
-  _, pull_inputs = jax.vjp(given, inputs_alone)
-  (more,) = pull_inputs(tuple(ct_arrays))
-  found = jax.tree.map(jnp.add, ct_inputs, more)
-  return found if with_xs else found._replace(xs=None)
+  residuals = (*sizes, (*arrays, ys_batch_first, reserve), tuple(ct_outputs))
+  *ct_arrays, _ = rnn.lstm_bwd(*residuals)
+  _, pull_inputs = jax.vjp(inputs_as_given, inputs_alone)
+  (ct_more,) = pull_inputs(tuple(ct_arrays))
+  gradients = jax.tree.map(jnp.add, ct_inputs, ct_more)
+  return gradients if with_xs else gradients._replace(xs=None)
 
 
 CODES = {

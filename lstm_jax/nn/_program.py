@@ -68,19 +68,25 @@ def program(
   if not plan.batch_first or xs.ndim == 2:
     return _time_first(plan, params, masks, *arrays)
   turn = lambda tree: jax.tree.map(lambda a: jnp.swapaxes(a, 0, 1), tree)
-  ran = _time_first(
+  result = _time_first(
     plan, params, masks, turn(xs), lengths, state, initial, turn(reset), noise
   )
-  return Run(turn(ran.ys), ran.last, turn(ran.states), turn(ran.gates))
+  return Run(
+    turn(result.ys), result.last, turn(result.states), turn(result.gates)
+  )
 
 
 def _time_first(plan, params, masks, xs, lengths, state, initial, reset, noise):
   """`program` where the first axis is time."""
-  single = xs.ndim == 2
+  is_single = xs.ndim == 2
   num_steps, *lanes = xs.shape[:-1]
   lanes = tuple(lanes)
-  last_first = (lambda a: a) if single else (lambda a: jnp.moveaxis(a, -1, 0))
-  first_last = (lambda a: a) if single else (lambda a: jnp.moveaxis(a, 0, -1))
+  last_first = (
+    (lambda a: a) if is_single else (lambda a: jnp.moveaxis(a, -1, 0))
+  )
+  first_last = (
+    (lambda a: a) if is_single else (lambda a: jnp.moveaxis(a, 0, -1))
+  )
 
   weights, structure = jax.tree.flatten(params)
   existing = [
@@ -96,10 +102,10 @@ def _time_first(plan, params, masks, xs, lengths, state, initial, reset, noise):
   if initial is None:
     initial = zero
   else:
-    wide = lambda a, like: jnp.broadcast_to(
+    broadcast = lambda a, like: jnp.broadcast_to(
       jnp.reshape(a, a.shape + (1,) * len(lanes)), like.shape
     )
-    initial = placed(jax.tree.map(wide, initial, zero), -1)
+    initial = placed(jax.tree.map(broadcast, initial, zero), -1)
   start = initial if state is None else jax.tree.map(first_last, state)
   params, xs, lengths, start, initial, reset, noise = same_axes(
     (params, xs, lengths, start, initial, reset, noise)
@@ -137,14 +143,14 @@ def _time_first(plan, params, masks, xs, lengths, state, initial, reset, noise):
     else placed(jnp.broadcast_to(cut, (num_steps, *lanes)), 1),
     keep=placed(_keep(noise.keep, num_steps, lanes), -1),
   )
-  heard = None
+  recurrent_noise = None
   if noise.heard is not None:
-    heard = noise.heard.T
-    if heard.ndim < 1 + len(lanes):
-      heard = heard[:, None]
+    recurrent_noise = noise.heard.T
+    if recurrent_noise.ndim < 1 + len(lanes):
+      recurrent_noise = recurrent_noise[:, None]
   last, (ys, all_states, all_gates) = _scan.loop(
     plan.equations, plan.options, plan.backward, plan.checkpoint_every, params,
-    start, initial, heard, steps,
+    start, initial, recurrent_noise, steps,
   )  # fmt: skip
   features_last = lambda a: jnp.moveaxis(a, 1, -1)
   return Run(
@@ -158,15 +164,19 @@ def _time_first(plan, params, masks, xs, lengths, state, initial, reset, noise):
 def _where_read(noise, lengths, active):
   """Masks of each sequence, 0 at steps that do not count."""
   lanes = lengths.ndim
-  some = (lengths > 0)[..., None]
-  pick = lambda mask, read: (
-    mask if mask is None or mask.ndim < 1 + lanes else jnp.where(read, mask, 0)
+  has_steps = (lengths > 0)[..., None]
+  pick = lambda mask, is_read: (
+    mask
+    if mask is None or mask.ndim < 1 + lanes
+    else jnp.where(is_read, mask, 0)
   )
   keep = noise.keep
   if keep is not None and keep.ndim == 2 + lanes:
-    read = active if len(keep) == len(active) else (lengths > 0)[None]
-    keep = jnp.where(read[..., None], keep, 0)
-  return Noise(pick(noise.inputs, some), pick(noise.heard, some), keep)
+    is_read = active if len(keep) == len(active) else (lengths > 0)[None]
+    keep = jnp.where(is_read[..., None], keep, 0)
+  return Noise(
+    pick(noise.inputs, has_steps), pick(noise.heard, has_steps), keep
+  )
 
 
 def _placed(xs, tree, axis):
@@ -174,15 +184,17 @@ def _placed(xs, tree, axis):
 
   As they are, where the type of `xs` says nothing of a mesh.
   """
-  own = jax.typeof(xs).sharding
-  if not any(own.spec) or xs.ndim == 2:
+  sharding = jax.typeof(xs).sharding
+  if not any(sharding.spec) or xs.ndim == 2:
     return tree
 
   def place(a):
     spec = [None] * a.ndim
-    spec[axis] = own.spec[1]
+    spec[axis] = sharding.spec[1]
     spec = jax.sharding.PartitionSpec(*spec)
-    return jax.sharding.reshard(a, jax.sharding.NamedSharding(own.mesh, spec))
+    return jax.sharding.reshard(
+      a, jax.sharding.NamedSharding(sharding.mesh, spec)
+    )
 
   return jax.tree.map(place, tree)
 
@@ -193,5 +205,5 @@ def _keep(keep, num_steps, lanes):
     return None
   if keep.ndim == 2 and lanes:
     keep = keep[:, None]
-  wide = jnp.broadcast_to(keep, (num_steps, *lanes, keep.shape[-1]))
-  return jnp.moveaxis(wide, -1, 1)
+  factors = jnp.broadcast_to(keep, (num_steps, *lanes, keep.shape[-1]))
+  return jnp.moveaxis(factors, -1, 1)

@@ -19,7 +19,7 @@ from lstm_jax.ops.step import Matrices, matrices, recurrent_input
 from lstm_jax.types import Array, Carry, Equations, Params
 
 # Of all steps: outputs, states, gates; None where they are not asked for.
-Kept = tuple[Array | None, Carry | None, dict[str, Array] | None]
+KeptArrays = tuple[Array | None, Carry | None, dict[str, Array] | None]
 
 
 class Steps(NamedTuple):
@@ -49,9 +49,9 @@ def loop(
   params: Params,
   start: Carry,
   initial: Carry,
-  heard: Array | None,
+  recurrent_noise: Array | None,
   steps: Steps,
-) -> tuple[Carry, Kept]:
+) -> tuple[Carry, KeptArrays]:
   """All steps of a layer.
 
   Args:
@@ -60,7 +60,8 @@ def loop(
     backward, every: `backward` and `checkpoint_every` of `layer.run`.
     params: of the cell.
     start, initial: carries `[C, *]`.
-    heard: factors on what the recurrent weights multiply, `[S, *]`, or None.
+    recurrent_noise: factors on what the recurrent weights multiply, `[S, *]`,
+      or None.
     steps: a `Steps`.
 
   Returns:
@@ -71,19 +72,19 @@ def loop(
   else:
     # The cell's own step: there are no matrices.
     weights, backward = Matrices._make((None, None, None, params)), 'autodiff'
-  some = functools.partial(through, equations, options, backward)
+  run_part = functools.partial(through, equations, options, backward)
   if every is None:
-    return some(weights, start, initial, heard, steps)
+    return run_part(weights, start, initial, recurrent_noise, steps)
 
   num_steps = len(steps.x)
-  short = -num_steps % every
-  if short:
+  missing_steps = -num_steps % every
+  if missing_steps:
     # Steps past every end: they change nothing and are thrown away.
     active = steps.active
     if active is None:
       active = jnp.ones_like(steps.x[:, 0], bool)
     steps = jax.tree.map(
-      lambda a: jnp.pad(a, [(0, short)] + [(0, 0)] * (a.ndim - 1)),
+      lambda a: jnp.pad(a, [(0, missing_steps)] + [(0, 0)] * (a.ndim - 1)),
       steps._replace(active=active),
     )
   parts = jax.tree.map(
@@ -92,11 +93,11 @@ def loop(
 
   @jax.checkpoint
   def part(carry, steps):
-    return some(weights, carry, initial, heard, steps)
+    return run_part(weights, carry, initial, recurrent_noise, steps)
 
-  last, kept = jax.lax.scan(part, start, parts, reverse=options.reverse)
-  whole = lambda a: a.reshape(a.shape[0] * every, *a.shape[2:])[:num_steps]
-  return last, jax.tree.map(whole, kept)
+  last, arrays = jax.lax.scan(part, start, parts, reverse=options.reverse)
+  unpadded = lambda a: a.reshape(a.shape[0] * every, *a.shape[2:])[:num_steps]
+  return last, jax.tree.map(unpadded, arrays)
 
 
 def through(
@@ -106,22 +107,24 @@ def through(
   weights: Matrices,
   start: Carry,
   initial: Carry,
-  heard: Array | None,
+  recurrent_noise: Array | None,
   steps: Steps,
-) -> tuple[Carry, Kept]:
+) -> tuple[Carry, KeptArrays]:
   """`loop` for a `Matrices`, without checkpoints."""
   run = _forward if backward == 'autodiff' else _with_products
-  return run(equations, options, weights, start, initial, heard, steps)
+  return run(
+    equations, options, weights, start, initial, recurrent_noise, steps
+  )
 
 
-def _together(equations, weights):
+def _joint_weights(equations, weights):
   """`[W_x W_h]` where one product gives the net inputs, or None."""
   if equations.separate_nets or not equations.products:
     return None
   return jnp.concatenate((weights.w_x, weights.w_h), axis=1)
 
 
-def _nets(equations, weights, together, x, z):
+def _nets(equations, weights, joint, x, z):
   """Net inputs of one step: a tuple that `_advance` takes.
 
   Computed in the loop, also what the inputs give: an array of them for all
@@ -130,9 +133,9 @@ def _nets(equations, weights, together, x, z):
   if not equations.products:
     return (x,)
   b = weights.b.reshape((-1,) + (1,) * (x.ndim - 1))
-  if together is None:
+  if joint is None:
     return affine(weights.w_x, x) + b, affine(weights.w_h, z)
-  return (affine(together, jnp.concatenate((x, z))) + b,)
+  return (affine(joint, jnp.concatenate((x, z))) + b,)
 
 
 def _product(w, x):
@@ -147,9 +150,9 @@ def _begin(carry, initial, step):
   return carry if step.fresh is None else select(step.fresh, initial, carry)
 
 
-def _recurrent_input(equations, start, heard):
+def _recurrent_input(equations, start, recurrent_noise):
   z = recurrent_input(equations, start)
-  return z if heard is None else z * heard
+  return z if recurrent_noise is None else z * recurrent_noise
 
 
 def _advance(equations, extra, start, nets, keep):
@@ -164,43 +167,54 @@ def _advance(equations, extra, start, nets, keep):
 
 
 def _forward(
-  equations, options, weights, start, initial, heard, steps, keep_starts=False
+  equations,
+  options,
+  weights,
+  start,
+  initial,
+  recurrent_noise,
+  steps,
+  keep_starts=False,
 ):
   """The loop as it is written down: `(carry, (ys, states, gates))`.
 
   With `keep_starts` the states that steps start from are a fourth thing kept.
   """
-  together = _together(equations, weights)
+  joint = _joint_weights(equations, weights)
 
-  def body(before, step):
-    start = _begin(before, initial, step)
+  def body(carry_before, step):
+    start = _begin(carry_before, initial, step)
     if step.active is not None:
       # A step that does not count is one of zeros: it puts no nan, by 0 nan,
       # into a gradient.
       nothing = jax.tree.map(jnp.zeros_like, start)
       start = select(step.active, start, nothing)
-    z = _recurrent_input(equations, start, heard)
-    nets = _nets(equations, weights, together, step.x, z)
+    z = _recurrent_input(equations, start, recurrent_noise)
+    nets = _nets(equations, weights, joint, step.x, z)
     carry, gates = _advance(equations, weights.extra, start, nets, step.keep)
     y = getattr(carry, equations.output)
     if step.active is not None:
-      carry = select(step.active, carry, before)
+      carry = select(step.active, carry, carry_before)
       y, gates = select(
         step.active, (y, gates), jax.tree.map(jnp.zeros_like, (y, gates))
       )
-    kept = (
+    arrays = (
       y if options.outputs else None,
       carry if options.states else None,
       gates if options.gates else None,
     )
-    return carry, (*kept, start) if keep_starts else kept
+    return carry, (*arrays, start) if keep_starts else arrays
 
   return jax.lax.scan(body, start, steps, reverse=options.reverse)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _with_products(equations, options, weights, start, initial, heard, steps):
-  return _forward(equations, options, weights, start, initial, heard, steps)
+def _with_products(
+  equations, options, weights, start, initial, recurrent_noise, steps
+):
+  return _forward(
+    equations, options, weights, start, initial, recurrent_noise, steps
+  )
 
 
 @functools.partial(_with_products.defjvp, symbolic_zeros=True)
@@ -212,9 +226,16 @@ def _pushed(equations, options, primals, tangents):
   weights and inputs add to the net inputs is computed for all steps before the
   loop; transposed, that is one product over all steps for each matrix.
   """
-  weights, start, initial, heard, steps = primals
-  last, (*kept, starts) = _forward(
-    equations, options, weights, start, initial, heard, steps, keep_starts=True
+  weights, start, initial, recurrent_noise, steps = primals
+  last, (*arrays, starts) = _forward(
+    equations,
+    options,
+    weights,
+    start,
+    initial,
+    recurrent_noise,
+    steps,
+    keep_starts=True,
   )
   d_weights, d_start, d_initial, _, d_steps = tangents
   d_extra, d_start, d_initial = jax.tree.map(
@@ -223,8 +244,8 @@ def _pushed(equations, options, primals, tangents):
     (weights.extra, start, initial),
   )
   zeros = functools.partial(jax.tree.map, jnp.zeros_like)
-  z_of = lambda start: _recurrent_input(equations, start, heard)
-  together = _together(equations, weights)
+  z_of = lambda start: _recurrent_input(equations, start, recurrent_noise)
+  joint = _joint_weights(equations, weights)
   # Transposed once: in the backward pass it is then a plain product each step.
   back_h = weights.w_h.T
   d_nets = _from_changes(
@@ -241,7 +262,7 @@ def _pushed(equations, options, primals, tangents):
     if step.fresh is not None:
       d_start = select(step.fresh, d_initial, d_start)
     z, d_z = jax.jvp(z_of, (start,), (d_start,))
-    nets = _nets(equations, weights, together, step.x, z)
+    nets = _nets(equations, weights, joint, step.x, z)
     d_nets = (*d_nets[:-1], d_nets[-1] + jnp.tensordot(back_h, d_z, (0, 0)))
     _, (d_carry, d_gates) = jax.jvp(
       lambda extra, start, nets: _advance(
@@ -263,7 +284,7 @@ def _pushed(equations, options, primals, tangents):
   d_made = jax.lax.scan(
     body, d_start, (starts, steps, d_nets), reverse=options.reverse
   )
-  return (last, tuple(kept)), d_made
+  return (last, tuple(arrays)), d_made
 
 
 def _from_changes(equations, weights, d_weights, x, d_x, z):

@@ -13,20 +13,22 @@ import numpy as np
 from lstm_jax.types import Array
 
 _Inputs = ParamSpec('_Inputs')
-_Made = TypeVar('_Made')
+_Result = TypeVar('_Result')
 
 
 def renamed(
   **names: str,
-) -> Callable[[Callable[_Inputs, _Made]], Callable[_Inputs, _Made]]:
+) -> Callable[[Callable[_Inputs, _Result]], Callable[_Inputs, _Result]]:
   """Decorates a function whose keywords had other names: old name -> new one.
 
   They are read under the old name too, with a warning that says the new one.
   """
 
-  def decorate(function: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
+  def decorate(
+    function: Callable[_Inputs, _Result],
+  ) -> Callable[_Inputs, _Result]:
     @functools.wraps(function)
-    def reading(*args: _Inputs.args, **options: _Inputs.kwargs) -> _Made:
+    def reading(*args: _Inputs.args, **options: _Inputs.kwargs) -> _Result:
       for old, new in names.items():
         if old in options and new not in options:
           warnings.warn(
@@ -56,7 +58,7 @@ def check_count(name: str, value: object) -> None:
     raise ValueError(f'{name}={value} must be at least 1')
 
 
-def as_array(name: str, value: object, wanted: str) -> Array:
+def as_array(name: str, value: object, form: str) -> Array:
   """`value` as an array of JAX; ValueError for what is none."""
   if isinstance(value, jax.Array):
     return value
@@ -68,12 +70,12 @@ def as_array(name: str, value: object, wanted: str) -> Array:
     kind = words_of(value)
     if isinstance(value, np.ndarray):
       kind += f' of dtype {value.dtype}'
-    raise ValueError(f'{name} is {kind}; must be {wanted}') from None
+    raise ValueError(f'{name} is {kind}; must be {form}') from None
 
 
-def as_real(name: str, value: object, wanted: str) -> Array:
+def as_real(name: str, value: object, form: str) -> Array:
   """`_array` of real numbers."""
-  array = as_array(name, value, wanted)
+  array = as_array(name, value, form)
   kinds = jnp.floating, jnp.integer, jnp.bool_
   if not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
     raise ValueError(f'{name} has dtype {array.dtype}; must be real numbers')

@@ -57,13 +57,13 @@ class Plan(NamedTuple):
     code: a `Code`.
     cell: one of `native.loops.CELLS`.
     reverse: whether steps are taken from the last to the first.
-    plain: the same function of `Inputs` in JAX.
+    by_xla: the same function of `Inputs` in JAX.
   """
 
   code: Code
   cell: str
   reverse: bool
-  plain: Callable[[Inputs], Outputs]
+  by_xla: Callable[[Inputs], Outputs]
 
 
 def loop(plan: Plan, inputs: Inputs) -> Outputs:
@@ -73,7 +73,7 @@ def loop(plan: Plan, inputs: Inputs) -> Outputs:
   left to XLA.
   """
   if any(any(jax.typeof(a).sharding.spec) for a in inputs):
-    return plan.plain(inputs)
+    return plan.by_xla(inputs)
   return Outputs(*_bind(_loop, inputs, plan=plan))
 
 
@@ -94,15 +94,18 @@ def _bind(primitive, arrays, **params):
 def _nets(arrays, axes):
   """Sizes of the axes in front, for arrays with so many of one network."""
   return jnp.broadcast_shapes(
-    *(a.shape[: a.ndim - own] for a, own in zip(arrays, axes, strict=True))
+    *(
+      a.shape[: a.ndim - num_axes]
+      for a, num_axes in zip(arrays, axes, strict=True)
+    )
   )
 
 
 def _one_net(arrays, axes):
   """Shapes of one network's part of arrays."""
   return [
-    jax.ShapeDtypeStruct(a.shape[a.ndim - own :], a.dtype)
-    for a, own in zip(arrays, axes, strict=True)
+    jax.ShapeDtypeStruct(a.shape[a.ndim - num_axes :], a.dtype)
+    for a, num_axes in zip(arrays, axes, strict=True)
   ]
 
 
@@ -112,35 +115,35 @@ def _over_nets(function, arrays, axes):
     return function(*arrays)
   inner = lambda *arrays: _over_nets(function, arrays, axes)
   shared = [a.shape[0] == 1 for a in arrays]
-  given = [a[0] if s else a for a, s in zip(arrays, shared, strict=True)]
+  arguments = [a[0] if s else a for a, s in zip(arrays, shared, strict=True)]
   if all(shared):
-    return jax.tree.map(lambda a: a[None], inner(*given))
-  return jax.vmap(inner, [None if s else 0 for s in shared])(*given)
+    return jax.tree.map(lambda a: a[None], inner(*arguments))
+  return jax.vmap(inner, [None if s else 0 for s in shared])(*arguments)
 
 
 def _kept_shapes(plan, inputs):
-  one = Inputs(*_one_net(inputs, _INPUTS))
-  return tuple(plan.code.keeps(plan.cell, one))
+  one_net = Inputs(*_one_net(inputs, _INPUTS))
+  return tuple(plan.code.keeps(plan.cell, one_net))
 
 
-def _split(arrays, plan, more=()):
+def _split(arrays, plan, others_after=()):
   """Arguments in their groups: inputs, ys, kept, and what else there is."""
-  inputs, rest = arrays[: len(_INPUTS)], arrays[len(_INPUTS) :]
+  inputs, others = arrays[: len(_INPUTS)], arrays[len(_INPUTS) :]
   end = 1 + len(_kept_shapes(plan, inputs))
-  return Inputs(*inputs), rest[0], rest[1:end], rest[end:]
+  return Inputs(*inputs), others[0], others[1:end], others[end:]
 
 
-def _axes(plan, arrays, others):
+def _axes(plan, arrays, other_axes):
   """Axes of one network of inputs, ys, what is kept and other arrays."""
-  kept = _kept_shapes(plan, arrays[: len(_INPUTS)])
-  return (*_INPUTS, _OUTPUTS[0], *(len(a.shape) for a in kept), *others)
+  shapes = _kept_shapes(plan, arrays[: len(_INPUTS)])
+  return (*_INPUTS, _OUTPUTS[0], *(len(a.shape) for a in shapes), *other_axes)
 
 
 def _changing(with_xs):
   """Axes of the inputs that may change, in their order."""
   return tuple(
-    own
-    for name, own in zip(Inputs._fields, _INPUTS, strict=True)
+    num_axes
+    for name, num_axes in zip(Inputs._fields, _INPUTS, strict=True)
     if name != 'lengths' and (with_xs or name != 'xs')
   )
 
@@ -150,9 +153,9 @@ def _changes(inputs, changes, with_xs):
   fields = [f for f in Inputs._fields if f != 'lengths']
   if not with_xs:
     fields.remove('xs')
-  given = dict(zip(fields, changes, strict=True))
-  given.setdefault('xs', jnp.zeros_like(inputs.xs))
-  return Inputs(**given, lengths=None)
+  tangents = dict(zip(fields, changes, strict=True))
+  tangents.setdefault('xs', jnp.zeros_like(inputs.xs))
+  return Inputs(**tangents, lengths=None)
 
 
 def _without_lengths(plain, lengths):
@@ -164,18 +167,18 @@ def _without_lengths(plain, lengths):
 
 
 def _loop_by_xla(*arrays, plan):
-  return tuple(plan.plain(Inputs(*arrays)))
+  return tuple(plan.by_xla(Inputs(*arrays)))
 
 
 def _kept_by_xla(*arrays, plan):
   # What is kept is for foreign code; XLA's backward pass begins from nothing.
-  kept = (jnp.zeros(a.shape, a.dtype) for a in _kept_shapes(plan, arrays))
-  return (*plan.plain(Inputs(*arrays)), *kept)
+  zeros = (jnp.zeros(a.shape, a.dtype) for a in _kept_shapes(plan, arrays))
+  return (*plan.by_xla(Inputs(*arrays)), *zeros)
 
 
 def _change_by_xla(*arrays, plan, with_xs):
   inputs, _, _, changes = _split(arrays, plan)
-  function = _without_lengths(plan.plain, inputs.lengths)
+  function = _without_lengths(plan.by_xla, inputs.lengths)
   changes = _changes(inputs, changes, with_xs)
   return tuple(
     jax.jvp(function, (inputs._replace(lengths=None),), (changes,))[1]
@@ -184,7 +187,7 @@ def _change_by_xla(*arrays, plan, with_xs):
 
 def _bwd_by_xla(*arrays, plan, with_xs):
   inputs, _, _, cotangents = _split(arrays, plan)
-  function = _without_lengths(plan.plain, inputs.lengths)
+  function = _without_lengths(plan.by_xla, inputs.lengths)
   _, pullback = jax.vjp(function, inputs._replace(lengths=None))
   return _listed(pullback(Outputs(*cotangents))[0], with_xs)
 
@@ -208,14 +211,20 @@ def _loop_by_code(*arrays, plan):
 
 def _kept_by_code(*arrays, plan):
   inputs = Inputs(*arrays)
-  outputs, kept = plan.code.forward_kept(plan.cell, plan.reverse, inputs)
-  return (*outputs, *kept)
+  outputs, arrays_kept = plan.code.forward_kept(plan.cell, plan.reverse, inputs)
+  return (*outputs, *arrays_kept)
 
 
 def _bwd_by_code(*arrays, plan, with_xs):
-  inputs, ys, kept, cotangents = _split(arrays, plan)
+  inputs, ys, arrays_kept, cotangents = _split(arrays, plan)
   gradient = plan.code.backward(
-    plan.cell, plan.reverse, with_xs, inputs, ys, kept, Outputs(*cotangents)
+    plan.cell,
+    plan.reverse,
+    with_xs,
+    inputs,
+    ys,
+    arrays_kept,
+    Outputs(*cotangents),
   )
   return _listed(gradient, with_xs)
 
@@ -233,8 +242,8 @@ def _loop_shapes(*arrays, plan):
 
 
 def _kept_all_shapes(*arrays, plan):
-  kept = _kept_shapes(plan, arrays)
-  return _made_shapes(arrays) + [a.shape for a in kept]
+  shapes = _kept_shapes(plan, arrays)
+  return _made_shapes(arrays) + [a.shape for a in shapes]
 
 
 def _change_shapes(*arrays, plan, with_xs):
@@ -262,72 +271,77 @@ def _bwd_axes(arrays, plan, with_xs):
 
 
 def _loop_jvp(primals, tangents, *, plan):
-  outputs, kept, changes = _jvp(primals, tangents, plan)
-  del kept
+  outputs, arrays_kept, changes = _jvp(primals, tangents, plan)
+  del arrays_kept
   return outputs, changes
 
 
 def _kept_jvp(primals, tangents, *, plan):
-  outputs, kept, changes = _jvp(primals, tangents, plan)
+  outputs, arrays_kept, changes = _jvp(primals, tangents, plan)
   # A function of the inputs alone; derivatives of what reads it count them.
-  none = [ad.Zero(jax.typeof(a).to_tangent_aval()) for a in kept]
-  return [*outputs, *kept], [*changes, *none]
+  zeros = [ad.Zero(jax.typeof(a).to_tangent_aval()) for a in arrays_kept]
+  return [*outputs, *arrays_kept], [*changes, *zeros]
 
 
 def _jvp(primals, tangents, plan):
-  found = _bind(_kept, primals, plan=plan)
-  outputs, kept = found[: len(_OUTPUTS)], found[len(_OUTPUTS) :]
+  results = _bind(_kept, primals, plan=plan)
+  outputs, arrays_kept = results[: len(_OUTPUTS)], results[len(_OUTPUTS) :]
   with_xs = not isinstance(Inputs(*tangents).xs, ad.Zero)
   nets = _nets(primals, _INPUTS)
   changes = []
-  for name, own, value, change in zip(
+  for name, num_axes, value, change in zip(
     Inputs._fields, _INPUTS, primals, tangents, strict=True
   ):
     if name == 'lengths' or (name == 'xs' and not with_xs):
       continue
     if isinstance(change, ad.Zero):
       change = jnp.zeros_like(value)
-    own_shape = value.shape[value.ndim - own :]
+    own_shape = value.shape[value.ndim - num_axes :]
     # Of each net its own, also where nets share what changes.
     changes.append(jnp.broadcast_to(change, (*nets, *own_shape)))
   changes = _bind(
-    _change, (*primals, outputs[0], *kept, *changes), plan=plan, with_xs=with_xs
+    _change,
+    (*primals, outputs[0], *arrays_kept, *changes),
+    plan=plan,
+    with_xs=with_xs,
   )
-  return outputs, kept, changes
+  return outputs, arrays_kept, changes
 
 
 def _jvp_by_xla(primitive, by_xla, axes):
   """The rule of what is differentiated no further by hand."""
 
   def rule(primals, tangents, **params):
-    found = _bind(primitive, primals, **params)
+    results = _bind(primitive, primals, **params)
     changing = [i for i, t in enumerate(tangents) if not isinstance(t, ad.Zero)]
 
-    def function(*given):
+    def function(*varied):
       arrays = list(primals)
-      for i, a in zip(changing, given, strict=True):
+      for i, a in zip(changing, varied, strict=True):
         arrays[i] = a
-      one = functools.partial(by_xla, **params)
-      return _over_nets(one, arrays, axes(primals, **params))
+      one_net = functools.partial(by_xla, **params)
+      return _over_nets(one_net, arrays, axes(primals, **params))
 
     _, changes = jax.jvp(
       function,
       tuple(primals[i] for i in changing),
       tuple(tangents[i] for i in changing),
     )
-    return found, list(changes)
+    return results, list(changes)
 
   return rule
 
 
 def _change_transposed(cotangents, *arrays, plan, with_xs):
   changing = len(_changing(with_xs))
-  known, changes = arrays[:-changing], arrays[-changing:]
+  residuals, changes = arrays[:-changing], arrays[-changing:]
   cotangents = map(ad.instantiate_zeros, cotangents)
-  found = _bind(_bwd, (*known, *cotangents), plan=plan, with_xs=with_xs)
-  return [None] * len(known) + [
+  cotangents_of = _bind(
+    _bwd, (*residuals, *cotangents), plan=plan, with_xs=with_xs
+  )
+  return [None] * len(residuals) + [
     e if ad.is_undefined_primal(c) else None
-    for e, c in zip(found, changes, strict=True)
+    for e, c in zip(cotangents_of, changes, strict=True)
   ]
 
 
@@ -342,16 +356,16 @@ def _mapped(primitive, axes, linear):
     size = next(
       a.shape[i] for a, i in zip(arrays, where, strict=True) if i is not None
     )
-    full = len(arrays) - linear(**params)
-    given = []
+    num_nonlinear = len(arrays) - linear(**params)
+    operands = []
     for i, (a, axis) in enumerate(zip(arrays, where, strict=True)):
       if axis is not None:
         a = jnp.moveaxis(a, axis, 0)
       else:
-        a = jnp.broadcast_to(a, ((size if i >= full else 1), *a.shape))
-      given.append(a)
-    found = _bind(primitive, given, **params)
-    return found, [0] * len(found)
+        a = jnp.broadcast_to(a, ((size if i >= num_nonlinear else 1), *a.shape))
+      operands.append(a)
+    results = _bind(primitive, operands, **params)
+    return results, [0] * len(results)
 
   return rule
 
@@ -365,13 +379,13 @@ def _operation(name, shapes, axes, by_xla, by_code):
     nets = _nets(arrays, axes(arrays, **params))
     xs = arrays[Inputs._fields.index('xs')]
     mesh = xs.sharding.mesh
-    found = []
+    avals = []
     for shape in shapes(*arrays, **params):
-      whole = (*nets, *shape)
-      spec = jax.sharding.PartitionSpec(*(None,) * len(whole))
+      full_shape = (*nets, *shape)
+      spec = jax.sharding.PartitionSpec(*(None,) * len(full_shape))
       sharding = jax.sharding.NamedSharding(mesh, spec)
-      found.append(xs.update(shape=whole, sharding=sharding))
-    return found
+      avals.append(xs.update(shape=full_shape, sharding=sharding))
+    return avals
 
   def at_once(*arrays, **params):
     # Without a program around it, also where JAX is told to make none.
@@ -379,9 +393,9 @@ def _operation(name, shapes, axes, by_xla, by_code):
       return jax.jit(functools.partial(primitive.bind, **params))(*arrays)
 
   def lowered(context, *arrays, plan, **params):
-    plain = functools.partial(by_xla, plan=plan, **params)
+    by_xla_plan = functools.partial(by_xla, plan=plan, **params)
     mapped = lambda *arrays: tuple(
-      _over_nets(plain, arrays, axes(arrays, plan=plan, **params))
+      _over_nets(by_xla_plan, arrays, axes(arrays, plan=plan, **params))
     )
     nets = _nets(context.avals_in, axes(context.avals_in, plan=plan, **params))
     if (

@@ -54,7 +54,7 @@ def choose(
   kernel: str,
   cell: Cell,
   dtype: DTypeLike,
-  used: Collection[str],
+  arguments: Collection[str],
   spread: bool = False,
 ) -> Choice:
   """The code that runs a layer.
@@ -64,7 +64,7 @@ def choose(
       can run.
     cell: of the layer.
     dtype: of its parameters.
-    used: names of the arguments of `layer.run` that were given, those of a
+    arguments: names of the arguments of `layer.run` that were given, those of a
       noise as 'noise.heard'.
     spread: whether the inputs are known to be spread over devices.
 
@@ -80,7 +80,7 @@ def choose(
   reasons = {
     name: reason
     for name in ('cudnn', 'native')
-    if (reason := _why_not(name, cell, dtype, used)) is not None
+    if (reason := _why_not(name, cell, dtype, arguments)) is not None
   }
   if kernel != 'auto':
     if kernel in reasons:
@@ -110,14 +110,14 @@ def spread(xs: ArrayLike) -> bool:
   return len(xs.sharding.device_set) > 1
 
 
-def _why_not(kernel, cell, dtype, used):
+def _why_not(kernel, cell, dtype, arguments):
   """The reason why a fused kernel cannot run a layer; None: it can."""
   if equations_of(cell).compiled_loop not in _LOOPS[kernel]:
     return f'the cell is not {_CELLS[kernel]}'
   for name in _ONLY_XLA:
-    if name in used:
+    if name in arguments:
       return f'it has no {name}'
-  if 'autodiff' in used:
+  if 'autodiff' in arguments:
     return "it has a backward pass of its own, backward='products'"
   dtype = jnp.dtype(dtype)
   backend = jax.default_backend()
@@ -134,6 +134,6 @@ def _why_not(kernel, cell, dtype, used):
     return f'it runs on NVIDIA GPUs; the device is {kind}'
   if dtype != jnp.float32:
     return f'it computes in float32, not in {dtype}'
-  if 'reverse' in used:
+  if 'reverse' in arguments:
     return 'alone it runs forward only'
   return None

@@ -92,12 +92,12 @@ def draw_noise(
   def factors(key, rate, size):
     if not rate:
       return None
-    kept = jax.random.bernoulli(key, 1 - rate, (*lanes, size))
-    return kept.astype(dtype) / (1 - rate)
+    is_kept = jax.random.bernoulli(key, 1 - rate, (*lanes, size))
+    return is_kept.astype(dtype) / (1 - rate)
 
   return Noise(
     factors(keys[0], inputs, cell.num_inputs),
-    factors(keys[1], heard, heard and _heard_size(cell)),
+    factors(keys[1], heard, heard and _recurrent_size(cell)),
     jax.random.bernoulli(keys[2], zoneout, (num_steps, *lanes, size)).astype(
       dtype
     )
@@ -136,7 +136,7 @@ def expected_noise(
   return Noise(keep=jnp.full((1, output_size(cell)), zoneout, dtype))
 
 
-def _heard_size(cell):
+def _recurrent_size(cell):
   """S, sources that the recurrent weights multiply."""
-  heard = lambda carry: recurrent_input(equations_of(cell), carry)
-  return jax.eval_shape(heard, state_of(cell)).shape[0]
+  input_of = lambda carry: recurrent_input(equations_of(cell), carry)
+  return jax.eval_shape(input_of, state_of(cell)).shape[0]

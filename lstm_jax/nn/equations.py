@@ -40,13 +40,13 @@ def equations_of(cell: Cell) -> Equations:
       f'cell {name}: its carry is a {type(carry).__name__}; must be a '
       'NamedTuple of arrays'
     )
-  known = [field for field in _OUTPUTS if field in fields]
-  if len(fields) > 1 and len(known) != 1:
+  output_fields = [field for field in _OUTPUTS if field in fields]
+  if len(fields) > 1 and len(output_fields) != 1:
     raise ValueError(
       f'cell {name} does not say which field of its carry ({", ".join(fields)})'
       ' a layer puts out: give it Equations, or call one of them y'
     )
-  output = known[0] if known else fields[0]
+  output = output_fields[0] if output_fields else fields[0]
   return _by_step(cell.step, output)
 
 
@@ -77,10 +77,10 @@ def _by_step(step, output):
   """`Equations` that are a cell's step, the same for the same step."""
 
   def advance(params, carry, x):
-    one = lambda carry, x: step(params, carry, x)[0]
+    next_carry = lambda carry, x: step(params, carry, x)[0]
     for _ in range(x.ndim - 1):
-      one = jax.vmap(one, in_axes=-1, out_axes=-1)
+      next_carry = jax.vmap(next_carry, in_axes=-1, out_axes=-1)
     keep_dtype = lambda new, old: new.astype(old.dtype)
-    return jax.tree.map(keep_dtype, one(carry, x), carry), {}
+    return jax.tree.map(keep_dtype, next_carry(carry, x), carry), {}
 
   return Equations(advance, output, products=False)

@@ -40,8 +40,8 @@ class LinenRecurrent(linen.Module):
   numbers: Mapping[str, ArrayLike | None] | None = None
 
   @linen.compact
-  def __call__(self, xs: ArrayLike, **how: object) -> Run:
-    """`layer.run` over `xs`; `how` are its arguments."""
+  def __call__(self, xs: ArrayLike, **arguments: object) -> Run:
+    """`layer.run` over `xs`; `arguments` are its arguments."""
     if not callable(self.cell):
       raise ValueError(
         f'cell is of type {type(self.cell).__name__}; must be a function of '
@@ -49,8 +49,8 @@ class LinenRecurrent(linen.Module):
       )
     cell = self.cell(jnp.shape(xs)[-1])
     numbers = check_numbers(self.numbers, cell.numbers)
-    held = self.param('cell', lambda key: _held(cell.init(key, numbers)))
-    return _run(cell, held, xs, **how)
+    arrays = self.param('cell', lambda key: _nonempty(cell.init(key, numbers)))
+    return _run(cell, arrays, xs, **arguments)
 
 
 class NnxRecurrent(nnx.Module):
@@ -73,34 +73,34 @@ class NnxRecurrent(nnx.Module):
   ) -> None:
     equations_of(cell)  # A cell that no layer can run is refused here.
     params = cell.init(rngs.params(), check_numbers(numbers, cell.numbers))
-    held = _held(params)
-    self.names = tuple(held)
-    for name, value in held.items():
+    arrays = _nonempty(params)
+    self.names = tuple(arrays)
+    for name, value in arrays.items():
       setattr(self, name, nnx.Param(value))
     # A function, which is compared by identity; a cell holds arrays.
     self.run = functools.partial(_run, cell)
 
-  def __call__(self, xs: ArrayLike, **how: object) -> Run:
-    """`layer.run` over `xs`; `how` are its arguments."""
-    held = {name: getattr(self, name)[...] for name in self.names}
-    return self.run(held, xs, **how)
+  def __call__(self, xs: ArrayLike, **arguments: object) -> Run:
+    """`layer.run` over `xs`; `arguments` are its arguments."""
+    arrays = {name: getattr(self, name)[...] for name in self.names}
+    return self.run(arrays, xs, **arguments)
 
 
-def _run(cell, held, xs, **how):
-  return run(cell, _whole(cell, held), xs, **how)
+def _run(cell, arrays, xs, **arguments):
+  return run(cell, _all_params(cell, arrays), xs, **arguments)
 
 
-def _held(params):
+def _nonempty(params):
   """The arrays that have elements: checkpoints of orbax take no others."""
   return {name: w for name, w in params._asdict().items() if w.size}
 
 
-def _whole(cell, held):
+def _all_params(cell, arrays):
   """Params of the cell, with the empty arrays that a module does not hold."""
-  dtype = next(iter(held.values())).dtype
-  empty = {
+  dtype = next(iter(arrays.values())).dtype
+  empty_arrays = {
     name: jnp.zeros(mask.shape, dtype)
     for name, mask in cell.mask._asdict().items()
     if not mask.size
   }
-  return cell.mask._replace(**held, **empty)
+  return cell.mask._replace(**arrays, **empty_arrays)

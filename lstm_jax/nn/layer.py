@@ -110,7 +110,7 @@ def run(
     cell, params, xs, lengths=lengths, state=state, initial=initial,
     reset=reset, noise=noise, batch_first=bool(batch_first),
   )  # fmt: skip
-  used = _used(
+  used_names = _used_names(
     reset=reset, reverse=reverse, noise=noise, cut_every=cut_every,
     states=states, gates=gates, checkpoint_every=checkpoint_every,
     backward=backward,
@@ -119,7 +119,7 @@ def run(
   plan = Plan(
     equations=equations,
     initial_carry=cell.initial_carry,
-    kernel=dispatch.choose(kernel, cell, xs.dtype, used, spread).kernel,
+    kernel=dispatch.choose(kernel, cell, xs.dtype, used_names, spread).kernel,
     options=_scan.LoopOptions(*map(bool, (outputs, states, gates, reverse))),
     cut_every=None if cut_every is None else operator.index(cut_every),
     checkpoint_every=(
@@ -142,7 +142,7 @@ def which_kernel(
   xs: ArrayLike,
   *,
   kernel: str = 'auto',
-  **how: object,
+  **arguments: object,
 ) -> dispatch.Choice:
   """Tells which code `run` would take with these arguments, and why not others.
 
@@ -165,31 +165,35 @@ def which_kernel(
     >>> choice.kernel, choice.why_not['native']
     ('xla', 'it has no gates')
   """
-  given = inspect.signature(run).bind(cell, params, xs, **how)
-  given.apply_defaults()
-  arrays, options = {}, dict(given.arguments)
+  bound_arguments = inspect.signature(run).bind(cell, params, xs, **arguments)
+  bound_arguments.apply_defaults()
+  arrays, options = {}, dict(bound_arguments.arguments)
   for name in ('kernel', 'cell', 'params', 'xs'):
     del options[name]
   for name in ('lengths', 'state', 'initial', 'reset', 'noise'):
     arrays[name] = options.pop(name)
   layer_checks.check_options(cell, **options)
-  checked = layer_checks.check_arrays(
+  checked_arrays = layer_checks.check_arrays(
     cell, params, xs, batch_first=bool(options['batch_first']), **arrays
   )
   return dispatch.choose(
-    kernel, cell, checked.xs.dtype, _used(**how), dispatch.spread(xs)
+    kernel,
+    cell,
+    checked_arrays.xs.dtype,
+    _used_names(**arguments),
+    dispatch.spread(xs),
   )
 
 
-def _used(noise=None, backward='products', **how):
+def _used_names(noise=None, backward='products', **arguments):
   """Names of what is asked for, as `dispatch.choose` reads them."""
-  used = {
+  names_used = {
     name
-    for name, value in how.items()
+    for name, value in arguments.items()
     if value is not None and value is not False
   }
   noise = Noise() if noise is None else noise
-  used |= {
+  names_used |= {
     f'noise.{n}' for n, mask in noise._asdict().items() if mask is not None
   }
-  return used | ({'autodiff'} if backward == 'autodiff' else set())
+  return names_used | ({'autodiff'} if backward == 'autodiff' else set())

@@ -72,11 +72,11 @@ def check_arrays(
   equations = equations_of(cell)
   params = check_params(cell, params)
   dtype = jax.tree.leaves(params)[0].dtype
-  both = 'B, T' if batch_first else 'T, B'
-  wanted = f'[{both}, {cell.num_inputs}] or [T, {cell.num_inputs}]'
-  xs = as_real('xs', xs, wanted)
+  axes_first = 'B, T' if batch_first else 'T, B'
+  form = f'[{axes_first}, {cell.num_inputs}] or [T, {cell.num_inputs}]'
+  xs = as_real('xs', xs, form)
   if xs.ndim not in (2, 3) or xs.shape[-1] != cell.num_inputs:
-    raise ValueError(f'xs has shape {xs.shape}; must be {wanted}')
+    raise ValueError(f'xs has shape {xs.shape}; must be {form}')
   axes = xs.shape[:-1]
   num_steps, *lanes = axes[::-1] if batch_first else axes
   lanes = tuple(lanes)
@@ -179,20 +179,20 @@ def check_params(cell: Cell, params: object) -> Params:
 def _other_structure(mask, names, params):
   """The message for params that are no tree like the mask."""
   fields = getattr(mask, '_fields', None)
-  wanted = ', '.join(fields or [name.lstrip('.') for name in names])
+  form = ', '.join(fields or [name.lstrip('.') for name in names])
   have = getattr(params, '_fields', None)
   if have is None and isinstance(params, dict):
     have = tuple(map(str, params))
   if fields is None or have is None or set(have) == set(fields):
     return (
       f'params is {words_of(params)}; must be {type(mask).__name__} of the '
-      f'cell: {wanted}'
+      f'cell: {form}'
     )
-  missing = [name for name in fields if name not in have]
-  more = [name for name in have if name not in fields]
-  parts = [f'no {", ".join(missing)}'] if missing else []
-  parts += [f'{", ".join(more)} besides the cell'] if more else []
-  return f'params has {" and ".join(parts)}; must be {wanted}'
+  missing_names = [name for name in fields if name not in have]
+  extra_names = [name for name in have if name not in fields]
+  parts = [f'no {", ".join(missing_names)}'] if missing_names else []
+  parts += [f'{", ".join(extra_names)} besides the cell'] if extra_names else []
+  return f'params has {" and ".join(parts)}; must be {form}'
 
 
 def _check_lengths(lengths, num_steps, lanes):
@@ -207,16 +207,16 @@ def _check_lengths(lengths, num_steps, lanes):
     raise ValueError(f'lengths has dtype {array.dtype}; must be integers')
   if not isinstance(array, jax.core.Tracer):
     # Of what was given: an array of JAX may hold fewer bits.
-    held = np.asarray(lengths)
-    wrong = held[(held < 0) | (held > num_steps)]
-    if wrong.size:
+    values = np.asarray(lengths)
+    outside = values[(values < 0) | (values > num_steps)]
+    if outside.size:
       raise ValueError(
-        f'lengths has {wrong.ravel()[0]}; must be from 0 to T = {num_steps}'
+        f'lengths has {outside.ravel()[0]}; must be from 0 to T = {num_steps}'
       )
     return array.astype(int)
-  most = min(num_steps, jnp.iinfo(array.dtype).max)
-  within = jnp.clip(array, array.dtype.type(0), array.dtype.type(most))
-  return within.astype(int)
+  maximum = min(num_steps, jnp.iinfo(array.dtype).max)
+  clipped = jnp.clip(array, array.dtype.type(0), array.dtype.type(maximum))
+  return clipped.astype(int)
 
 
 def _check_reset(reset, shape):
@@ -237,16 +237,16 @@ def _check_state(name, state, carry, lanes, dtype):
   if state is None:
     return None
   fields = carry._fields
-  wanted = ', '.join(fields)
+  form = ', '.join(fields)
   if not isinstance(state, tuple | list):
     raise ValueError(
-      f'{name} is {words_of(state)}; must be a tuple of fields: {wanted}'
+      f'{name} is {words_of(state)}; must be a tuple of fields: {form}'
     )
   have = getattr(state, '_fields', fields)
   if len(state) != len(fields):
-    raise ValueError(f'{name} has {len(state)} fields; must be {wanted}')
+    raise ValueError(f'{name} has {len(state)} fields; must be {form}')
   if have != fields:
-    raise ValueError(f'{name} has fields {", ".join(have)}; must be {wanted}')
+    raise ValueError(f'{name} has fields {", ".join(have)}; must be {form}')
   arrays = []
   for field, like, value in zip(fields, carry, state, strict=True):
     shape = (*lanes, *like.shape)
@@ -266,15 +266,17 @@ def _check_noise(cell, equations, noise, carry, num_steps, lanes, dtype):
     raise ValueError(f'noise is {words_of(noise)}; must be a Noise of masks')
   if noise.heard is not None and not equations.products:
     raise ValueError('noise.heard: the cell has no Equations that hear it')
-  heard = jax.eval_shape(
+  recurrent_shape = jax.eval_shape(
     lambda carry: recurrent_input(equations, carry), carry
   ).shape
   size = getattr(carry, equations.output).shape
   shapes = {
     'inputs': ((cell.num_inputs,), (*lanes, cell.num_inputs)),
-    'heard': (heard, (*lanes, *heard)),
+    'heard': (recurrent_shape, (*lanes, *recurrent_shape)),
     'keep': [
-      (steps, *some, *size) for steps in (num_steps, 1) for some in ((), lanes)
+      (steps, *lanes_of, *size)
+      for steps in (num_steps, 1)
+      for lanes_of in ((), lanes)
     ],
   }
   masks = {}

@@ -105,19 +105,21 @@ def layer_step(
     True
   """
   equations_of(cell)
-  wanted = f'[B, {cell.num_inputs}] or [{cell.num_inputs}]'
-  x = as_real('x', x, wanted)
+  form = f'[B, {cell.num_inputs}] or [{cell.num_inputs}]'
+  x = as_real('x', x, form)
   if x.ndim not in (1, 2) or x.shape[-1] != cell.num_inputs:
-    raise ValueError(f'x has shape {x.shape}; must be {wanted}')
+    raise ValueError(f'x has shape {x.shape}; must be {form}')
   if reset is not None:
     reset = as_array('reset', reset, f'bool of shape {x.shape[:-1]}')
     if reset.shape != x.shape[:-1]:
       raise ValueError(f'reset has shape {reset.shape}; must be {x.shape[:-1]}')
     reset = reset[None]
-  ran = run(
+  result = run(
     cell, params, x[None], state=state, initial=initial, reset=reset,
     noise=noise, gates=gates,
   )  # fmt: skip
-  assert ran.ys is not None  # they were asked for
-  of_step = ran.gates and {name: gate[0] for name, gate in ran.gates.items()}
-  return StepRun(ran.ys[0], ran.last, of_step)
+  assert result.ys is not None  # they were asked for
+  of_step = result.gates and {
+    name: gate[0] for name, gate in result.gates.items()
+  }
+  return StepRun(result.ys[0], result.last, of_step)

@@ -130,8 +130,8 @@ def init_stack(
   def init(cells, key):
     keys = jax.random.split(key, max(len(cells), 1))
     return tuple(
-      cell.init(own, check_numbers(numbers, cell.numbers))
-      for cell, own in zip(cells, keys, strict=False)
+      cell.init(cell_key, check_numbers(numbers, cell.numbers))
+      for cell, cell_key in zip(cells, keys, strict=False)
     )
 
   first, second = jax.random.split(key)
@@ -217,20 +217,23 @@ def run_stack(
       raise ValueError(f'layer {way}[{i}]: {error}') from None
 
   ways = [way for way in StackParams._fields if getattr(stack, way)]
-  found: dict[str, list[Run]] = {way: [] for way in StackParams._fields}
+  runs: dict[str, list[Run]] = {way: [] for way in StackParams._fields}
   ys = dict.fromkeys(ways, xs)
   for i in range(len(stack.forward)):
     for way in ways:
-      found[way].append(layer(way, i, ys[way]))
-    ys = {way: y for way in ways if (y := found[way][i].ys) is not None}
-    joined = jnp.concatenate(tuple(ys.values()), axis=-1) if ys else None
-    if stack.wiring == 'each_layer' and joined is not None:
-      ys = dict.fromkeys(ways, joined)
+      runs[way].append(layer(way, i, ys[way]))
+    ys = {way: y for way in ways if (y := runs[way][i].ys) is not None}
+    ys_joined = jnp.concatenate(tuple(ys.values()), axis=-1) if ys else None
+    if stack.wiring == 'each_layer' and ys_joined is not None:
+      ys = dict.fromkeys(ways, ys_joined)
   of_each = lambda name: StackParams(
-    *(tuple(getattr(made, name) for made in own) for own in found.values())
+    *(
+      tuple(getattr(a_run, name) for a_run in runs_of_way)
+      for runs_of_way in runs.values()
+    )
   )
   return StackRun(
-    joined,
+    ys_joined,
     of_each('last'),
     of_each('states') if states else None,
     of_each('gates') if gates else None,
@@ -247,12 +250,14 @@ def check_parts(stack: Stack, **parts: StackParams | None) -> None:
         f'{name} is of type {type(part).__name__}; must be a StackParams: one '
         'part for each layer'
       )
-    for way, own in part._asdict().items():
-      if not isinstance(own, tuple | list):
+    for way, layers in part._asdict().items():
+      if not isinstance(layers, tuple | list):
         raise ValueError(f'{name}.{way} must be a tuple, one part a layer')
       want = len(getattr(stack, way))
-      if len(own) != want:
-        raise ValueError(f'{name}.{way} has {len(own)} layers; must be {want}')
+      if len(layers) != want:
+        raise ValueError(
+          f'{name}.{way} has {len(layers)} layers; must be {want}'
+        )
 
 
 def check_stack(stack: Stack) -> None:

@@ -46,13 +46,15 @@ def import_stack(
     )
   params = StackParams((), ())._asdict()
   for i, layer in enumerate(layers):
-    for way, own in zip(ways, layer, strict=True):
+    for way, weights_of_way in zip(ways, layer, strict=True):
       cell = getattr(stack, way)[i]
       try:
-        one = convert.import_weights(library, kind, cell, own)
+        cell_params = convert.import_weights(
+          library, kind, cell, weights_of_way
+        )
       except ValueError as error:
         raise ValueError(f'layer {way}[{i}]: {error}') from None
-      params[way] += (one,)
+      params[way] += (cell_params,)
   return StackParams(**params)
 
 
@@ -82,30 +84,30 @@ def export_stack(
   check_parts(stack, params=params)
   ways = [way for way in StackParams._fields if getattr(stack, way)]
   layers = [
-    [_exported(library, kind, stack, params, way, i) for way in ways]
+    [_export_layer(library, kind, stack, params, way, i) for way in ways]
     for i in range(len(stack.forward))
   ]
   if library == 'torch':
     return {
       f'{name}_l{i}{"_reverse" * way}': array
       for i, layer in enumerate(layers)
-      for way, own in enumerate(layer)
-      for name, array in own.items()
+      for way, arrays in enumerate(layer)
+      for name, array in arrays.items()
     }
   if library == 'keras':
     return [sum(layer, []) for layer in layers]
   if library == 'flax' and len(ways) == 2:
     return [
       {
-        f'{way}_rnn': {'cell': own}
-        for way, own in zip(ways, layer, strict=True)
+        f'{way}_rnn': {'cell': arrays}
+        for way, arrays in zip(ways, layer, strict=True)
       }
       for layer in layers
     ]
   return [layer[0] if len(ways) == 1 else tuple(layer) for layer in layers]
 
 
-def _exported(library, kind, stack, params, way, i):
+def _export_layer(library, kind, stack, params, way, i):
   """The weights of a layer in one direction."""
-  cell, own = getattr(stack, way)[i], getattr(params, way)[i]
-  return convert.export_weights(library, kind, cell, own)
+  cell, cell_params = getattr(stack, way)[i], getattr(params, way)[i]
+  return convert.export_weights(library, kind, cell, cell_params)

@@ -27,7 +27,7 @@ _INVERSE_FACTORIALS = (
   (1 / 720, 1 / 5040),
 )
 # The power of two nearest to e^x is 0 below, and finite above.
-_MOST = np.float32(88.0)
+_LIMIT = np.float32(88.0)
 # Moves the nearest integer to the lowest bits.
 _MAGIC = np.float32(1.5 * 2**23)
 _LOG2_E = np.float32(1.4426950408889634)
@@ -71,8 +71,8 @@ def logistic_of_lanes(x: jax.Array) -> jax.Array:
 
 def _widened(function, x):
   """`function(x)`; of 16 bits computed with 32."""
-  wide = jnp.promote_types(x.dtype, jnp.float32)
-  return function(x.astype(wide)).astype(x.dtype)
+  dtype = jnp.promote_types(x.dtype, jnp.float32)
+  return function(x.astype(dtype)).astype(x.dtype)
 
 
 @jax.custom_jvp
@@ -96,7 +96,7 @@ def _slope(x):
 
 @jax.custom_jvp
 def _logistic_of_lanes(x):
-  q = _smaller(x)
+  q = _falling(x)
   return jnp.where(x < 0, q, 1 - q)
 
 
@@ -108,7 +108,7 @@ def _logistic_of_lanes_jvp(primals, tangents):
 
 @jax.custom_jvp
 def _slope_of_lanes(x):
-  q = _smaller(x)
+  q = _falling(x)
   return q * (1 - q)
 
 
@@ -127,22 +127,22 @@ def _power_of_minus(x):
   """e^-x, held within what has a reciprocal."""
   if x.dtype != jnp.float32:
     return jnp.exp(jnp.clip(-x, -709, 709))
-  power, r = _parts(jnp.clip(-x, -_MOST, _MOST))
+  power, r = _parts(jnp.clip(-x, -_LIMIT, _LIMIT))
   r2 = r * r
   pairs = [c + r * d for c, d in np.array(_INVERSE_FACTORIALS, np.float32)]
   return power * (pairs[0] + r2 * (pairs[1] + r2 * (pairs[2] + r2 * pairs[3])))
 
 
-def _smaller(x):
+def _falling(x):
   """f(-|x|) = 1 / (1 + e^|x|), by one division, which no one recomputes."""
   x = -jnp.abs(x)
   if x.dtype != jnp.float32:
     power = jnp.exp(x)
     return power / (1 + power)
-  power, r = _parts(jnp.where(x < -_MOST, -_MOST, x))
+  power, r = _parts(jnp.where(x < -_LIMIT, -_LIMIT, x))
   even, odd = _quotient(r)
-  above = power * (even + odd)
-  return above / (above + (even - odd))
+  numerator = power * (even + odd)
+  return numerator / (numerator + (even - odd))
 
 
 def _parts(x):
@@ -163,7 +163,7 @@ def _half_tanh(x):
   if x.dtype != jnp.float32:
     return jnp.tanh(0.5 * x)
   power, r = _parts(
-    jnp.where(x < -_MOST, -_MOST, jnp.where(x > _MOST, _MOST, x))
+    jnp.where(x < -_LIMIT, -_LIMIT, jnp.where(x > _LIMIT, _LIMIT, x))
   )
   even, odd = _quotient(r)
   # (e^x - 1) / (e^x + 1); near 0, where `power` is 1, it is odd / even.

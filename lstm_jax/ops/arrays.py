@@ -8,7 +8,7 @@ from jax.typing import DTypeLike
 from lstm_jax.types import Array, Fields, OneHot, Source, Tree
 
 # Lines up to which writing a one-hot input out costs less than a scatter.
-_FEW = 16
+_MAX_DENSE = 16
 
 
 def affine(w: Array, x: Source) -> Array:
@@ -70,7 +70,7 @@ def cast(x: Source, dtype: DTypeLike) -> Source:
   return x if isinstance(x, OneHot) else x.astype(dtype)
 
 
-def dense(x: Source, dtype: DTypeLike = jnp.float32) -> Array:
+def to_dense(x: Source, dtype: DTypeLike = jnp.float32) -> Array:
   """A source written out: `[size, *]` of a `OneHot`, anything else as it is."""
   if not isinstance(x, OneHot):
     return x.astype(dtype)
@@ -85,10 +85,12 @@ def differentiable(x: Source, dtype: DTypeLike) -> Source:
   a scatter, which XLA:CPU runs one element at a time and outside the compiled
   loop.
   """
-  return dense(x, dtype) if isinstance(x, OneHot) and x.size <= _FEW else x
+  return (
+    to_dense(x, dtype) if isinstance(x, OneHot) and x.size <= _MAX_DENSE else x
+  )
 
 
-def thinned(params: Fields, x: OneHot) -> tuple[Fields, Array]:
+def gather_column(params: Fields, x: OneHot) -> tuple[Fields, Array]:
   """The same step with the column of a `OneHot` alone.
 
   Args:
@@ -99,22 +101,22 @@ def thinned(params: Fields, x: OneHot) -> tuple[Fields, Array]:
   Returns:
     `(params, x)`: those fields `[R, 1, *]`, and the array `[1, *]` of ones.
   """
-  thin = {
+  columns = {
     name: _column(w, x.index)[:, None]
     for name, w in params._asdict().items()
     if name.endswith('_x')
   }
   dtype = jax.tree.leaves(params)[0].dtype
-  return params._replace(**thin), jnp.ones((1, *x.index.shape), dtype)
+  return params._replace(**columns), jnp.ones((1, *x.index.shape), dtype)
 
 
-def plus_thinned(total: Fields, thin: Fields, x: OneHot) -> Fields:
-  """`total + thin`, `thin` a tree like the params of `thinned`."""
+def add_column(total: Fields, columns: Fields, x: OneHot) -> Fields:
+  """`total + columns`, `columns` a tree like the params of `gather_column`."""
 
   def add(name, w):
     if not name.endswith('_x'):
-      return w + getattr(thin, name)
-    return add_outer(w, getattr(thin, name)[:, 0], x)
+      return w + getattr(columns, name)
+    return add_outer(w, getattr(columns, name)[:, 0], x)
 
   return total._replace(**{n: add(n, w) for n, w in total._asdict().items()})
 
@@ -169,17 +171,17 @@ def select(keep: Array, new: Tree, old: Tree) -> Tree:
   return jax.tree.map(pick, new, old)
 
 
-def settle(values: Tree, true: Array) -> Tree:
+def settle(values: Tree, flag: Array) -> Tree:
   """`values` unchanged, computed once and stored.
 
   XLA:CPU fuses cheap producers into every consumer and computes them again for
   each element there; an optimization barrier does not stop it, the edge of a
-  loop does. `true` is a traced bool that holds: the loop runs once, and the
+  loop does. `flag` is a traced bool that holds: the loop runs once, and the
   compiler cannot know it.
   """
   start = jax.tree.map(jnp.zeros_like, values)
-  once = jnp.asarray(true).astype(jnp.int32)
-  return jax.lax.fori_loop(0, once, lambda i, _: values, start)
+  trips = jnp.asarray(flag).astype(jnp.int32)
+  return jax.lax.fori_loop(0, trips, lambda i, _: values, start)
 
 
 def add_exactly(total: Array, rest: Array, term: Array) -> tuple[Array, Array]:

@@ -12,13 +12,13 @@ import numpy as np
 from lstm_jax.ops import conditions, parts
 
 _Inputs = ParamSpec('_Inputs')
-_Made = TypeVar('_Made')
+_Product = TypeVar('_Product')
 
 
 class Bound(NamedTuple):
   """The smallest number that is allowed; `is_open`: itself is not."""
 
-  least: float
+  minimum: float
   is_open: bool = False
 
 
@@ -29,7 +29,9 @@ Amount = Annotated[float, Bound(0)]
 Positive = Annotated[float, Bound(0, is_open=True)]
 
 
-def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
+def checked(
+  factory: Callable[_Inputs, _Product],
+) -> Callable[_Inputs, _Product]:
   """Decorates a factory: arguments are held to what their annotations allow.
 
   A parameter that is annotated as `Literal[...]` takes one of these words or
@@ -81,49 +83,49 @@ def checked(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
   ]
   rules, bounds = {}, {}
   for name, parameter in signature.parameters.items():
-    choices, optional, classes = _choices(parameter.annotation)
+    choices, allows_none, classes = _choices(parameter.annotation)
     one = parameter.kind not in (
       parameter.VAR_POSITIONAL,
       parameter.VAR_KEYWORD,
     )
     if choices and one:
-      rules[name] = choices, optional, classes
+      rules[name] = choices, allows_none, classes
     if bound := _bound(parameter.annotation):
       bounds[name] = bound
 
   @functools.wraps(factory)
-  def checking(*args: _Inputs.args, **options: _Inputs.kwargs) -> _Made:
+  def checking(*args: _Inputs.args, **options: _Inputs.kwargs) -> _Product:
     try:
-      given = signature.bind(*args, **options).arguments
+      arguments = signature.bind(*args, **options).arguments
     except TypeError:
       return factory(*args, **options)  # says itself what is wrong
-    for name in rules.keys() & given.keys():
-      _check(name, given[name], *rules[name])
-    for name in bounds.keys() & given.keys():
-      _check_bound(name, given[name], bounds[name])
-    full = {**defaults, **given}
+    for name in rules.keys() & arguments.keys():
+      _check(name, arguments[name], *rules[name])
+    for name in bounds.keys() & arguments.keys():
+      _check_bound(name, arguments[name], bounds[name])
+    full = {**defaults, **arguments}
     for names, reason in conditions.refused(refuses, full):
       words = ' with '.join(f'{name}={full[name]}' for name in names)
       raise ValueError(f'{words}: {reason}')
     for argument, mine, known in needs:
-      if argument in given:
-        _check_parts(factory.__name__, given[argument], mine, known, full)
+      if argument in arguments:
+        _check_parts(factory.__name__, arguments[argument], mine, known, full)
     return factory(*args, **options)
 
   return checking
 
 
-def shared(factory: Callable[_Inputs, _Made]) -> Callable[_Inputs, _Made]:
+def shared(factory: Callable[_Inputs, _Product]) -> Callable[_Inputs, _Product]:
   """Decorates a pure factory: equal arguments give the same value.
 
   JAX knows a program by the functions that it was made of: what is made anew at
   every call would be compiled anew.
   """
   remember = functools.lru_cache(maxsize=64, typed=True)
-  remembered = typing.cast(Callable[_Inputs, _Made], remember(factory))
+  remembered = typing.cast(Callable[_Inputs, _Product], remember(factory))
 
   @functools.wraps(factory)
-  def sharing(*args: _Inputs.args, **options: _Inputs.kwargs) -> _Made:
+  def sharing(*args: _Inputs.args, **options: _Inputs.kwargs) -> _Product:
     try:
       hash((args, *options.values()))
     except TypeError:
@@ -166,8 +168,8 @@ def _choices(
 def _bound(annotation: object) -> Bound | None:
   """The bound in an annotation, also in one part of a union."""
   if typing.get_origin(annotation) is Annotated:
-    held = (x for x in typing.get_args(annotation) if isinstance(x, Bound))
-    return next(held, None)
+    bounds = (x for x in typing.get_args(annotation) if isinstance(x, Bound))
+    return next(bounds, None)
   if typing.get_origin(annotation) in (typing.Union, types.UnionType):
     return next(filter(None, map(_bound, typing.get_args(annotation))), None)
   return None
@@ -176,11 +178,11 @@ def _bound(annotation: object) -> Bound | None:
 def _check_bound(name, value, bound):
   if value is None:
     return
-  least, is_open = bound
-  if is_open and not value > least:
-    raise ValueError(f'{name}={value} must be above {least:g}')
-  if not is_open and not value >= least:  # nor nan
-    raise ValueError(f'{name}={value} must be at least {least:g}')
+  minimum, is_open = bound
+  if is_open and not value > minimum:
+    raise ValueError(f'{name}={value} must be above {minimum:g}')
+  if not is_open and not value >= minimum:  # nor nan
+    raise ValueError(f'{name}={value} must be at least {minimum:g}')
 
 
 def _check_parts(factory, value, needs, known, options):
@@ -190,8 +192,8 @@ def _check_parts(factory, value, needs, known, options):
     raise ValueError(f'{factory}: {reason}')
 
 
-def _check(name, value, choices, optional, classes):
-  if (value is None and optional) or isinstance(value, classes):
+def _check(name, value, choices, allows_none, classes):
+  if (value is None and allows_none) or isinstance(value, classes):
     return
   if all(isinstance(choice, bool) for choice in choices):
     if not isinstance(value, bool | np.bool_):
@@ -203,7 +205,7 @@ def _check(name, value, choices, optional, classes):
     bool in kinds or not isinstance(value, bool)
   )
   if not fits or value not in choices:
-    allowed = (None, *choices) if optional else choices
-    words = ', '.join(str(choice) for choice in allowed)
+    alternatives = (None, *choices) if allows_none else choices
+    words = ', '.join(str(choice) for choice in alternatives)
     words += ''.join(f', or a {kind.__name__}' for kind in classes)
     raise ValueError(f'{name}={value!r} must be one of {words}')

@@ -37,11 +37,11 @@ def holds(
   )
 
 
-def _is(value, asked):
-  if asked is ...:
+def _is(value, condition):
+  if condition is ...:
     return value is not None
   # True is no 1.
-  return (type(value) is bool, value) == (type(asked) is bool, asked)
+  return (type(value) is bool, value) == (type(condition) is bool, condition)
 
 
 def needs_of(literal: object) -> tuple[Need, ...]:

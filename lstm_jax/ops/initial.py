@@ -52,8 +52,10 @@ def initial_params(
   cell: Cell, key: Array, numbers: Mapping[str, ArrayLike]
 ) -> Params:
   """Initial params by those of the numbers of a trial that are the cell's."""
-  own = {name: numbers[name] for name in cell.numbers if name in numbers}
-  return cell.init(key, own)
+  cell_numbers = {
+    name: numbers[name] for name in cell.numbers if name in numbers
+  }
+  return cell.init(key, cell_numbers)
 
 
 def _number(name, value, default):
@@ -61,31 +63,29 @@ def _number(name, value, default):
   if value is None and is_bias:
     value = np.float32(np.nan)
   shape = np.shape(default)
-  wanted = f'a number or an array of shape {shape}' if shape else 'a number'
+  kind = f'a number or an array of shape {shape}' if shape else 'a number'
   try:
     array = value if isinstance(value, jax.Array) else np.asarray(value)
   except ValueError:
     array = np.asarray(None)
-  whole = jnp.issubdtype(array.dtype, jnp.integer)
-  if not whole and not jnp.issubdtype(array.dtype, jnp.floating):
-    raise ValueError(f'numbers: {name}={value!r} must be {wanted}')
+  is_integer = jnp.issubdtype(array.dtype, jnp.integer)
+  if not is_integer and not jnp.issubdtype(array.dtype, jnp.floating):
+    raise ValueError(f'numbers: {name}={value!r} must be {kind}')
   if array.shape not in ((), shape):
-    raise ValueError(
-      f'numbers: {name} has shape {array.shape}; must be {wanted}'
-    )
+    raise ValueError(f'numbers: {name} has shape {array.shape}; must be {kind}')
   if not isinstance(array, jax.core.Tracer):
     # Of numpy: a nan is a mark here, which JAX's search for nan must not see.
     array = np.asarray(array)
-    held = array.astype(np.float64)
-    fits = np.isfinite(held) | (is_bias & np.isnan(held))
+    values = array.astype(np.float64)
+    fits = np.isfinite(values) | (is_bias & np.isnan(values))
     if name.endswith('_range'):
-      fits &= held >= 0
+      fits &= values >= 0
     if not fits.all():
       raise ValueError(
-        f'numbers: {name} has {held[~fits].ravel()[0]:g}; must be finite'
+        f'numbers: {name} has {values[~fits].ravel()[0]:g}; must be finite'
         + (' (nan: drawn like the weights)' if is_bias else ' and not below 0')
       )
-  if whole:
+  if is_integer:
     array = jnp.asarray(array).astype(float)
   broadcast = (
     jnp.broadcast_to if isinstance(array, jax.Array) else np.broadcast_to

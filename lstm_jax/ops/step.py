@@ -48,10 +48,10 @@ def _sum_of_products(weights, sources):
 
 def hidden_weights(equations: Equations, params: Params) -> Weights:
   """`(tuple of [U, S_i, *], bias [U, *])`, those of the input lines first."""
-  own = params._asdict()
-  w = (own[c.weights][: c.rows] for c in equations.recurrent)
-  bias = own['b'] if equations.bias else jnp.zeros_like(own['w_x'][:, 0])
-  return (own['w_x'], *w), bias
+  arrays = params._asdict()
+  w = (arrays[c.weights][: c.rows] for c in equations.recurrent)
+  bias = arrays['b'] if equations.bias else jnp.zeros_like(arrays['w_x'][:, 0])
+  return (arrays['w_x'], *w), bias
 
 
 def hidden_sources(
@@ -64,8 +64,8 @@ def hidden_sources(
 
 def output_weights(equations: Equations, params: Params) -> Weights:
   """`(tuple of [K, S_i, *], bias [K, *])` of the output units."""
-  own = params._asdict()
-  return tuple(own[name] for name in equations.readout), own['b_out']
+  arrays = params._asdict()
+  return tuple(arrays[name] for name in equations.readout), arrays['b_out']
 
 
 def output_sources(
@@ -92,8 +92,8 @@ def gather(
   """
   (w, b), (w_out, b_out) = hidden, output
   names = 'w_x', *(c.weights for c in equations.recurrent), *equations.readout
-  found = dict(zip(names, (*w, *w_out), strict=True), b=b, b_out=b_out)
-  return jax.tree.map(jnp.zeros_like, params)._replace(**found)
+  arrays = dict(zip(names, (*w, *w_out), strict=True), b=b, b_out=b_out)
+  return jax.tree.map(jnp.zeros_like, params)._replace(**arrays)
 
 
 def advance(equations: Equations, carry_tm1: Carry, net: Array) -> Carry:

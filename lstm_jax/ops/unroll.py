@@ -21,10 +21,10 @@ def detach(carry: Fields, cut: Collection[str]) -> Fields:
   Raises:
     ValueError: a name in `cut` that is not a field of the carry.
   """
-  unknown = set(cut) - set(carry._fields)
-  if unknown:
+  names = set(cut) - set(carry._fields)
+  if names:
     raise ValueError(
-      f'cut={sorted(unknown)} names no field of the carry; '
+      f'cut={sorted(names)} names no field of the carry; '
       f'the fields are {", ".join(carry._fields)}'
     )
   return carry._replace(
@@ -86,17 +86,17 @@ def unroll(
   steps = jnp.arange(num_steps)
   end = num_steps if length is None else length
 
-  def body(before, step):
+  def body(carry_before, step):
     t, x_t = step
-    carry_tm1 = detach(before, cut)
+    carry_tm1 = detach(carry_before, cut)
     if window is not None:
       # Counted from the end of each lane's own sequence.
-      fresh = jnp.broadcast_to((end - t) % window == 0, lanes)
-      carry_tm1 = select(fresh, jax.lax.stop_gradient(carry_tm1), carry_tm1)
+      is_cut = jnp.broadcast_to((end - t) % window == 0, lanes)
+      carry_tm1 = select(is_cut, jax.lax.stop_gradient(carry_tm1), carry_tm1)
     carry_t, net_t = cell.step(params, carry_tm1, x_t)
     if length is not None:
       active = t < length
-      carry_t = select(active, carry_t, before)
+      carry_t = select(active, carry_t, carry_before)
       net_t = select(active, net_t, jnp.zeros_like(net_t))
     return carry_t, net_t
 

@@ -17,7 +17,7 @@ from lstm_jax.types import Array
 
 SYMBOLS = 'BTSXVPE'
 STRINGS = 256  # in each of the two sets
-MOST = 64  # symbols of a string
+MAX_SYMBOLS = 64  # symbols of a string
 # The sets of symbols that may come next. A symbol of a string is kept as four
 # bits: three for the set it was chosen from, one for which of the set it is.
 _SETS = ('B', 'TP', 'SX', 'TV', 'PV', 'E', 'T', 'P')
@@ -40,7 +40,7 @@ _NODES = (
 )
 _SET = np.array([_SETS.index(s) for s, *_ in _NODES], np.int32)
 _FORKS = np.array([len(s) - 1 for s, *_ in _NODES], np.int32)
-_NEXT = np.array([n[1:] for n in _NODES], np.int32).ravel()
+_SUCCESSORS = np.array([n[1:] for n in _NODES], np.int32).ravel()
 
 
 def _words_of(test):
@@ -104,8 +104,8 @@ def prepare(
   """
   shape = (2 * STRINGS, *jnp.shape(length))
   n = jnp.arange(shape[0]).reshape((-1,) + (1,) * jnp.ndim(length))
-  wide = lambda a: jnp.broadcast_to(a, shape)
-  keys = fold_in(Key(wide(key[0]), wide(key[1])), wide(n))
+  broadcast = lambda a: jnp.broadcast_to(a, shape)
+  keys = fold_in(Key(broadcast(key[0]), broadcast(key[1])), broadcast(n))
   half = lambda *ends: Key(*(word[slice(*ends)] for word in keys))
   training = draw_strings(half(STRINGS), distinct=distinct)
   test = draw_strings(half(STRINGS, None), training, distinct)
@@ -114,7 +114,7 @@ def prepare(
 
 
 def draw_strings(
-  keys: Key, taken: Strings | None = None, distinct: bool = False
+  keys: Key, taken_strings: Strings | None = None, distinct: bool = False
 ) -> Strings:
   """A string of the grammar for each of the keys `[N, *]`, or `[*]`.
 
@@ -122,7 +122,7 @@ def draw_strings(
 
   Args:
     keys: `draw.Key`s.
-    taken: `Strings` `[M, *]` that may not be drawn.
+    taken_strings: `Strings` `[M, *]` that may not be drawn.
     distinct: no string may be drawn twice. The N strings are then the first N
       different ones of a row of draws: a round's draws count in the order of
       the keys, after those of the rounds before.
@@ -130,33 +130,33 @@ def draw_strings(
   Returns:
     The `Strings`.
   """
-  none = jnp.zeros(keys[0].shape, jnp.int32)
+  zeros = jnp.zeros(keys[0].shape, jnp.int32)
 
   def again(state):
-    strings, drawn, attempt = state
-    new = walk(fold_in(keys, none + attempt))
-    good = new.symbols <= MOST
-    if taken is not None:
-      good &= ~jnp.any(_equal(taken, new), axis=0)
+    strings, is_drawn, attempt = state
+    new = walk(fold_in(keys, zeros + attempt))
+    is_good = new.symbols <= MAX_SYMBOLS
+    if taken_strings is not None:
+      is_good &= ~jnp.any(_equal_pairs(taken_strings, new), axis=0)
     if distinct:
       # Of this round, too, one that is drawn before: whatever refused that one
       # refuses this one.
-      first = np.triu(np.ones((len(none),) * 2, bool), 1)
-      first = first.reshape(first.shape + (1,) * (none.ndim - 1))
-      before = drawn[:, None] & _equal(strings, new)
-      beside = ~drawn[:, None] & first & _equal(new, new)
-      good &= ~jnp.any(before | beside, axis=0)
-    return select(drawn, strings, new), drawn | good, attempt + 1
+      first = np.triu(np.ones((len(zeros),) * 2, bool), 1)
+      first = first.reshape(first.shape + (1,) * (zeros.ndim - 1))
+      is_repeat = is_drawn[:, None] & _equal_pairs(strings, new)
+      is_twin = ~is_drawn[:, None] & first & _equal_pairs(new, new)
+      is_good &= ~jnp.any(is_repeat | is_twin, axis=0)
+    return select(is_drawn, strings, new), is_drawn | is_good, attempt + 1
 
   nothing = jax.tree.map(jnp.zeros_like, jax.eval_shape(walk, keys))
-  start = nothing, none > 0, jnp.int32(0)
+  start = nothing, zeros > 0, jnp.int32(0)
   return jax.lax.while_loop(lambda state: ~jnp.all(state[1]), again, start)[0]
 
 
-def _equal(strings, others):
+def _equal_pairs(strings, other_strings):
   """bool `[N, M, *]`: whether string n is the same as other m."""
-  pairs = zip(choices(strings), choices(others), strict=True)
-  low, high = (one[:, None] == other[None] for one, other in pairs)
+  pairs = zip(choices(strings), choices(other_strings), strict=True)
+  low, high = (mine_bits[:, None] == other[None] for mine_bits, other in pairs)
   return low & high
 
 
@@ -169,9 +169,9 @@ def walk(bits: Key) -> Strings:
   Returns:
     The string `[...]`; `symbols` is 65 where it is longer than 64.
   """
-  nodes, forks, leads = (jnp.asarray(a) for a in (_SET, _FORKS, _NEXT))
+  nodes, forks, leads = (jnp.asarray(a) for a in (_SET, _FORKS, _SUCCESSORS))
   look = lambda table, index: jnp.take(table, index, mode='clip')
-  none = jnp.zeros(bits[0].shape, jnp.int32)
+  zeros = jnp.zeros(bits[0].shape, jnp.int32)
 
   def eight_symbols(state, i):
     node, second, symbols = state
@@ -179,17 +179,17 @@ def walk(bits: Key) -> Strings:
     word = jnp.zeros_like(half)
     for j in range(8):
       bit = (half >> (8 * (i % 4) + j).astype(jnp.uint32)).astype(jnp.int32) & 1
-      which = bit & look(forks, node)
-      second = jnp.where(node == _SECOND, which, second)
+      branch = bit & look(forks, node)
+      second = jnp.where(node == _SECOND, branch, second)
       chosen_from = look(nodes, node) + jnp.where(node == _AGAIN, second, 0)
-      code = jnp.where(node == _END, 0, 2 * chosen_from + which)
+      code = jnp.where(node == _END, 0, 2 * chosen_from + branch)
       word = word | (code << (4 * j)).astype(jnp.uint32)
       symbols = symbols + (node != _END)
-      node = look(leads, 2 * node + which)
+      node = look(leads, 2 * node + branch)
     return (node, second, symbols), word
 
   (node, _, symbols), words = jax.lax.scan(
-    eight_symbols, (none, none, none), jnp.arange(MOST // 8)
+    eight_symbols, (zeros, zeros, zeros), jnp.arange(MAX_SYMBOLS // 8)
   )
   return Strings(words, symbols + (node != _END))
 
@@ -200,7 +200,7 @@ def choices(strings: Strings) -> tuple[Array, Array]:
   They hold which of its set each symbol is. Of two different strings neither
   begins with the other, so they differ where both make a choice.
   """
-  which = strings.words & np.uint32(0x11111111)
-  low = which[0] | which[1] << 1 | which[2] << 2 | which[3] << 3
-  high = which[4] | which[5] << 1 | which[6] << 2 | which[7] << 3
+  branches = strings.words & np.uint32(0x11111111)
+  low = branches[0] | branches[1] << 1 | branches[2] << 2 | branches[3] << 3
+  high = branches[4] | branches[5] << 1 | branches[6] << 2 | branches[7] << 3
   return low, high

@@ -16,7 +16,7 @@ from lstm_jax.types import Array, Drawn, Stream
 
 # Positions of the sequence's random numbers. The value of step t is at t;
 # these lie past every t.
-_EARLY = 10  # pairs of which one has the first mark
+_EARLY_PAIRS = 10  # pairs of which one has the first mark
 _LENGTH, _FIRST, _SECOND = np.uint32(2**31) + np.arange(3, dtype=np.uint32)
 
 
@@ -54,9 +54,11 @@ def draw(
   """
   length = jnp.asarray(length).astype(jnp.int32)
   half = length // 2
-  early = jnp.minimum(half, _EARLY)
-  first = integer_at(key, _FIRST, 0, early)
-  unmarked = integer_at(key, _SECOND, 0, (early if both_early else half) - 1)
+  num_early = jnp.minimum(half, _EARLY_PAIRS)
+  first = integer_at(key, _FIRST, 0, num_early)
+  unmarked = integer_at(
+    key, _SECOND, 0, (num_early if both_early else half) - 1
+  )
   second = unmarked + (unmarked >= first)
   x1, x2 = (
     jnp.where(position == 0, at_start, value_at(key, position))
@@ -65,7 +67,7 @@ def draw(
   return Episode(
     key=key,
     length=integer_at(key, _LENGTH, length, length + length // 10 + 1)
-    + (early if both_early else 0),
+    + (num_early if both_early else 0),
     first=first,
     second=second,
     target=combine(x1, x2),
@@ -100,17 +102,17 @@ def stream(
     events.append((jnp.where(at_once, 0, -1), start, at_start))
 
   def input_at(t):
-    marked = (t == episode.first) | (t == episode.second)
+    is_marked = (t == episode.first) | (t == episode.second)
     value = value_at(episode.key, t)
     if at_start is not None:
-      value = jnp.where(marked & (t == 0), at_start, value)
+      value = jnp.where(is_marked & (t == 0), at_start, value)
     edge = jnp.where((t == 0) | (t == last), np.float32(-1), np.float32(0))
-    marker = jnp.where(marked, 1, edge)
+    marker = jnp.where(is_marked, 1, edge)
     # A sum of padded rows: a select by row would draw the value in both rows
     # (measured: 5-6 ns a lane-step against 3).
-    others = ((0, 0),) * value.ndim
-    return jnp.pad(value[None], ((0, 1), *others)) + jnp.pad(
-      marker[None], ((1, 0), *others)
+    other_axes = ((0, 0),) * value.ndim
+    return jnp.pad(value[None], ((0, 1), *other_axes)) + jnp.pad(
+      marker[None], ((1, 0), *other_axes)
     )
 
   return Stream(
@@ -128,5 +130,5 @@ def longest(
   """Steps of the longest sequence for a length T; refuses those too short."""
   if length < shortest:
     raise ValueError(f'length={length} must be at least {shortest} for {name}')
-  more = min(length // 2, _EARLY) if both_early else 0
-  return length + length // 10 + more
+  num_more = min(length // 2, _EARLY_PAIRS) if both_early else 0
+  return length + length // 10 + num_more

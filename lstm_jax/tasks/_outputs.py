@@ -69,8 +69,10 @@ def output_unit(output: Output) -> OutputUnit:
     return OutputUnit(lambda net: net, lambda net, t: _half_square(t - net))
   if output == 'logistic_without_derivative':
     return OutputUnit(logistic, _cross_entropy)
-  wide = lambda net: 2 * half_tanh(net)
-  return OutputUnit(wide, lambda net, t: _half_square(t - wide(net)))
+  activation = lambda net: 2 * half_tanh(net)
+  return OutputUnit(
+    activation, lambda net, t: _half_square(t - activation(net))
+  )
 
 
 def _half_square(error):

@@ -122,14 +122,14 @@ def adding(
   unit = output_unit(output)
 
   both_early = marks == 'first_ten'
-  shown = 0 if first_marked == 'zero_input_and_target' else None
+  start_value = 0 if first_marked == 'zero_input_and_target' else None
 
   def draw(key, length, data=()):
     del data
     return _marked.draw(key, length, _value_at, 0, _target, both_early)
 
   def stream(episode):
-    return _marked.stream(episode, _value_at, shown, 2.0, -1.0)
+    return _marked.stream(episode, _value_at, start_value, 2.0, -1.0)
 
   def correct(episode, t, y_k):
     return jnp.all(jnp.abs(y_k - episode.target[None]) < tolerance, axis=0)

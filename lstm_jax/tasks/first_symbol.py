@@ -146,10 +146,10 @@ def first_symbol(
       usual = 'never' if name == 'blind_sequences' else 'the usual'
       raise ValueError(f'{name}={value} must be at least 1, or 0 for {usual}')
   unit = output_unit(output)
-  fixed = middle == 'fixed'
+  is_fixed = middle == 'fixed'
   size = symbols + 1
 
-  draw, examine, probe = _draws(fixed, symbols)
+  draw, examine, probe = _draws(is_fixed, symbols)
 
   def outer(episode):
     """Row of the last symbol, and of the first where it is no probe."""
@@ -157,7 +157,7 @@ def first_symbol(
 
   def between(episode, t):
     """Row of the middle symbol that is shown at step t."""
-    if fixed:
+    if is_fixed:
       return t.astype(jnp.int32) - 1
     return integer_at(episode.key, t, 0, symbols - 1)
 
@@ -183,16 +183,16 @@ def first_symbol(
     )
 
   def correct(episode, t, y_k):
-    if fixed:
+    if is_fixed:
       error = jnp.abs(y_k - stream(episode).target_at(t))
       return jnp.all(error < tolerance, axis=0)
     error = jnp.abs(y_k - _one_hot(outer(episode), size))
-    before = t < episode.length - 1
-    return before | jnp.all(error < tolerance, axis=0)
+    is_before_last = t < episode.length - 1
+    return is_before_last | jnp.all(error < tolerance, axis=0)
 
   rule = evaluation(
-    every=exam_every or (100 if fixed else 1000),
-    sequences=exam_sequences or (2 if fixed else 10_000),
+    every=exam_every or (100 if is_fixed else 1000),
+    sequences=exam_sequences or (2 if is_fixed else 10_000),
     draw=examine,
     fresh=exam_set == 'fresh',
   )
@@ -205,7 +205,7 @@ def first_symbol(
     draw=draw,
     fresh=draw,
     stream=stream,
-    longest=functools.partial(_longest, fixed, symbols),
+    longest=functools.partial(_longest, is_fixed, symbols),
     error_at_end=scored == 'end',
     output=unit.output,
     loss=unit.loss,
@@ -215,11 +215,11 @@ def first_symbol(
   )
 
 
-def _longest(fixed, symbols, length):
+def _longest(is_fixed, symbols, length):
   """Steps of the longest sequence for a length T; refuses those it cannot have.
 
   Args:
-    fixed: whether the middle is.
+    is_fixed: whether the middle is.
     symbols: p.
     length: T.
   """
@@ -227,7 +227,7 @@ def _longest(fixed, symbols, length):
     raise ValueError(
       f'length={length} must be at least {SHORTEST} for first_symbol'
     )
-  if fixed and length != symbols:
+  if is_fixed and length != symbols:
     raise ValueError(
       f'length={length} must be symbols={symbols} where middle=fixed '
       '(any length goes with middle=random)'
@@ -235,12 +235,12 @@ def _longest(fixed, symbols, length):
   return length
 
 
-def _draws(fixed, symbols):
+def _draws(is_fixed, symbols):
   """Returns the draws of a training sequence, of an evaluation, of a probe."""
 
   def make(key, length, is_y):
     length = jnp.asarray(length).astype(jnp.int32)
-    steps = jnp.full_like(length, symbols) if fixed else length
+    steps = jnp.full_like(length, symbols) if is_fixed else length
     return Episode(key, steps, is_y)
 
   def draw(key, length, data=()):
@@ -250,14 +250,14 @@ def _draws(fixed, symbols):
 
   def examine(key, length, n, data):
     del data
-    if not fixed:
+    if not is_fixed:
       return draw(key, length)
     is_y = (jnp.asarray(n) % 2).astype(jnp.int32)
     return make(key, length, jnp.broadcast_to(is_y, jnp.shape(length)))
 
-  def probe(key, length, which):
-    asked = jnp.zeros(jnp.shape(length), jnp.int32)
-    return make(key, length, asked)._replace(starts_with_y=asked + which)
+  def probe(key, length, symbol):
+    zeros = jnp.zeros(jnp.shape(length), jnp.int32)
+    return make(key, length, zeros)._replace(starts_with_y=zeros + symbol)
 
   return draw, examine, probe
 

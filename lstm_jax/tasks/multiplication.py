@@ -99,14 +99,14 @@ def multiplication(
   if not 1 <= n_seq <= recent:
     raise ValueError(f'n_seq={n_seq} must be from 1 to recent={recent}')
   unit = output_unit(output)
-  shown = 1 if first_marked == 'one_input_and_target' else None
+  start_value = 1 if first_marked == 'one_input_and_target' else None
 
   def draw(key, length, data=()):
     del data
     return _marked.draw(key, length, uniform_at, 1, _target)
 
   def stream(episode):
-    return _marked.stream(episode, uniform_at, shown, 1.0, 0.0)
+    return _marked.stream(episode, uniform_at, start_value, 1.0, 0.0)
 
   def correct(episode, t, y_k):
     return jnp.all(jnp.abs(y_k - episode.target[None]) <= tolerance, axis=0)

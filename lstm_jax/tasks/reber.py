@@ -127,8 +127,8 @@ def reber(
 
   def correct(episode, t, y_k):
     legal = _grammar.rows(_grammar.LEGAL, _grammar.code_at(episode, t + 1)) > 0
-    least = jnp.min(jnp.where(legal, y_k, jnp.inf), axis=0)
-    return least > jnp.max(jnp.where(legal, -jnp.inf, y_k), axis=0)
+    least_legal = jnp.min(jnp.where(legal, y_k, jnp.inf), axis=0)
+    return least_legal > jnp.max(jnp.where(legal, -jnp.inf, y_k), axis=0)
 
   return Task(
     num_inputs=len(_grammar.SYMBOLS),
@@ -136,7 +136,7 @@ def reber(
     draw=draw,
     fresh=fresh,
     stream=stream,
-    longest=lambda length: _grammar.MOST - 1,
+    longest=lambda length: _grammar.MAX_SYMBOLS - 1,
     error_at_end=False,
     output=unit.output,
     loss=unit.loss,

@@ -125,11 +125,11 @@ def trigger(
     del data
     length = jnp.asarray(length).astype(jnp.int32)
     # 1 - u is exact, at least 2**-23.
-    more = jnp.log(1 - uniform_at(key, _LENGTH)) * (1 / log_continue)
+    num_more = jnp.log(1 - uniform_at(key, _LENGTH)) * (1 / log_continue)
     # The bound holds whatever the rounding of the logarithm.
-    more = jnp.minimum(jnp.floor(more).astype(jnp.int32), most_more)
+    num_more = jnp.minimum(jnp.floor(num_more).astype(jnp.int32), most_more)
     is_y = (bits_at(key, _CLASS) >> np.uint32(31)).astype(jnp.int32)
-    return Episode(key, length + 3 + more, is_y)
+    return Episode(key, length + 3 + num_more, is_y)
 
   def stream(episode):
     last = episode.length - 1

@@ -52,7 +52,11 @@ TRIVIAL = (
   ),
 )
 # Of an evaluation: tolerance, wrong sequences it may have, bound on its error.
-_CLEAN, _SIGNAL, _TARGET = (0.2, 0, 0.01), (0.2, 5, 0.04), (0.1, 0, 0.015)
+_CLEAN_BOUNDS, _SIGNAL, _TARGET = (
+  (0.2, 0, 0.01),
+  (0.2, 5, 0.04),
+  (0.1, 0, 0.015),
+)
 # Positions of the sequence's random numbers. The noise of step t is at t; these
 # lie past every t.
 _LENGTH, _CLASS, _NOISE = np.uint32(2**31) + np.arange(3, dtype=np.uint32)
@@ -129,7 +133,7 @@ def two_sequence(
     (1, 1, 110)
   """
   kinds = ((_SIGNAL, noisy_signal), (_TARGET, noisy_target))
-  bounds = [bounds for bounds, noisy in kinds if noisy] or [_CLEAN]
+  bounds = [bounds for bounds, noisy in kinds if noisy] or [_CLEAN_BOUNDS]
   usual = [max(pair) for pair in zip(*bounds, strict=True)]
   tolerance = usual[0] if tolerance is None else tolerance
   most_wrong = int(usual[1]) if most_wrong is None else most_wrong
@@ -138,15 +142,15 @@ def two_sequence(
   first_class, second_class = (0.2, 0.8) if noisy_target else (1.0, 0.0)
 
   def longest(length):
-    least = max(SHORTEST, informative)
-    if length < least:
+    minimum = max(SHORTEST, informative)
+    if length < minimum:
       raise ValueError(
-        f'length={length} must be at least {least} for two_sequence with '
+        f'length={length} must be at least {minimum} for two_sequence with '
         f'informative={informative}'
       )
     return length + length // 10
 
-  def clean(key, length, data=()):
+  def draw_clean(key, length, data=()):
     del data
     length = jnp.asarray(length).astype(jnp.int32)
     first = bits_at(key, _CLASS) < np.uint32(2**31)
@@ -162,15 +166,15 @@ def two_sequence(
 
   def noisy(key, length, data=()):
     del data
-    episode = clean(key, length)
-    noise = _rounded(target_variance**0.5 * _gaussian_at(key, _NOISE))
+    episode = draw_clean(key, length)
+    noise = _round_product(target_variance**0.5 * _gaussian_at(key, _NOISE))
     return episode._replace(taught=episode.target + noise)
 
   def stream(episode):
     last = episode.length - 1
 
     def input_at(t):
-      noise = _rounded(variance**0.5 * _gaussian_at(episode.key, t))
+      noise = _round_product(variance**0.5 * _gaussian_at(episode.key, t))
       shown = episode.sign + noise if noisy_signal else episode.sign
       return jnp.where(t < informative, shown, noise)[None]
 
@@ -187,8 +191,8 @@ def two_sequence(
   return Task(
     num_inputs=1,
     num_outputs=1,
-    draw=noisy if noisy_target else clean,
-    fresh=clean,
+    draw=noisy if noisy_target else draw_clean,
+    fresh=draw_clean,
     stream=stream,
     longest=longest,
     error_at_end=True,
@@ -198,7 +202,7 @@ def two_sequence(
     stop_rule=evaluation(
       every=exam_every,
       sequences=exam_sequences,
-      draw=lambda key, length, n, data: clean(key, length),
+      draw=lambda key, length, n, data: draw_clean(key, length),
       most_wrong=most_wrong,
       mean_error=mean_error,
       fresh=exam_set == 'fresh',
@@ -214,7 +218,7 @@ def _gaussian_at(key, t):
   No value lies beyond sqrt(64 log 2) = 6.66, where the normal distribution has
   3e-11 of its mass; values are exact to 6e-6, and to 3e-4 for the one in a
   million with the smallest radii. Every CPU program computes the same bits (see
-  `_rounded`).
+  `_round_product`).
 
   Measured on a CPU at 16 lanes, in ns a lane-step: 5.4, half of it the call of
   the generator; 5.3 with `jnp.log` and no rounding; with `jax.lax.erf_inv` 11,
@@ -228,8 +232,10 @@ def _gaussian_at(key, t):
   halvings = (31 - (bits >> 23)).astype(jnp.float32)
   mantissa = (bits & 0x7FFFFF) + _SQRT_HALF
   x = bitcast_convert_type(mantissa, jnp.float32) - 1
-  log = x - _rounded(x * x * (0.5 - _rounded(x * _polynomial(_LOG, x))))
-  square = _rounded(2 * math.log(2) * halvings) - 2 * log
+  log = x - _round_product(
+    x * x * (0.5 - _round_product(x * _polynomial(_LOG, x)))
+  )
+  square = _round_product(2 * math.log(2) * halvings) - 2 * log
   turn = bitcast_convert_type(angle, jnp.int32).astype(jnp.float32) * 2.0**-31
   b = jnp.abs(turn) - 0.5  # uniform on [-1/2, 1/2]
   # At u = 1 rounding could leave the square below 0.
@@ -238,11 +244,11 @@ def _gaussian_at(key, t):
 
 def _polynomial(c, x):
   """c[0] + c[1] x + c[2] x**2 + c[3] x**3, by pairs."""
-  low, high = (c[i] + _rounded(c[i + 1] * x) for i in (0, 2))
-  return low + _rounded(x * x * high)
+  low, high = (c[i] + _round_product(c[i + 1] * x) for i in (0, 2))
+  return low + _round_product(x * x * high)
 
 
-def _rounded(product):
+def _round_product(product):
   """`product` to 23 bits; a sum with it is the same in every program.
 
   XLA:CPU contracts a product and a sum to one operation without rounding

@@ -11,33 +11,31 @@ class Broken(ValueError):
 
 
 def same(
-  who: str,
-  what: str,
-  found: object,
+  title: str,
+  part: str,
+  tree: object,
   whose: str,
   expected: object,
   dtypes: bool = True,
 ) -> None:
   """Raises `Broken` unless two trees agree in structure, shapes, dtypes."""
-  if len({*map(jax.tree.structure, (found, expected))}) > 1:
+  if len({*map(jax.tree.structure, (tree, expected))}) > 1:
     names = [
-      ', '.join(at for at, _ in leaves(tree)) for tree in (found, expected)
+      ', '.join(at for at, _ in leaves(tree)) for tree in (tree, expected)
     ]
-    raise Broken(f'{who}: {what}: {names[0]}, {whose} has {names[1]}')
-  for (at, leaf), (_, like) in zip(
-    leaves(found), leaves(expected), strict=True
-  ):
+    raise Broken(f'{title}: {part}: {names[0]}, {whose} has {names[1]}')
+  for (at, leaf), (_, like) in zip(leaves(tree), leaves(expected), strict=True):
     if leaf.shape != like.shape or (dtypes and leaf.dtype != like.dtype):
       raise Broken(
-        f'{who}: {what}: {at.lstrip(".")} is {words(leaf)}, {whose} has '
+        f'{title}: {part}: {at.lstrip(".")} is {words(leaf)}, {whose} has '
         f'{words(like)}'
       )
 
 
 def leaves(tree: object) -> list[tuple[str, jax.Array]]:
   """`(name, leaf)` of a tree."""
-  found = jax.tree_util.tree_flatten_with_path(tree)[0]
-  return [(jax.tree_util.keystr(path), leaf) for path, leaf in found]
+  pairs = jax.tree_util.tree_flatten_with_path(tree)[0]
+  return [(jax.tree_util.keystr(path), leaf) for path, leaf in pairs]
 
 
 def words(array: Shaped) -> str:
@@ -45,11 +43,11 @@ def words(array: Shaped) -> str:
   return f'{array.dtype}{list(array.shape)}'
 
 
-def must_be(who: str, value: object, kind: type[object]) -> None:
+def must_be(title: str, value: object, kind: type[object]) -> None:
   """Raises `Broken` unless a value is of a type."""
   if not isinstance(value, kind):
     raise Broken(
-      f'{who}: is a {type(value).__name__}, must be a {kind.__name__}'
+      f'{title}: is a {type(value).__name__}, must be a {kind.__name__}'
     )
 
 

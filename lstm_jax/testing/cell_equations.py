@@ -41,8 +41,8 @@ def check_internal(cell: Cell) -> None:
   params, carry, x_t = _arguments(cell)
 
   def internal(state, net):
-    before = carry._replace(**{name: state})
-    return getattr(step_lib.advance(equations, before, net), name)
+    carry_before = carry._replace(**{name: state})
+    return getattr(step_lib.advance(equations, carry_before, net), name)
 
   @jax.jit
   def slopes(params, carry, x_t):

@@ -22,12 +22,12 @@ from lstm_jax.testing.numeric import (
   structs,
   weights_of,
 )
-from lstm_jax.testing.promises import Failure, Promise, built, hold
+from lstm_jax.testing.promises import Failure, Promise, build, hold
 from lstm_jax.types import Array, Cell, OneHot, Params
 
 _STEPS = 200
 _LANES = 3
-_EAGER = 4  # steps that are taken one by one
+_EAGER_STEPS = 4  # steps that are taken one by one
 
 
 class _Subject(NamedTuple):
@@ -81,7 +81,7 @@ def check_cell(
   """
   name = name or getattr(factory, '__name__', 'cell')
   cell, again = (
-    built(
+    build(
       factory, Cell, f'cell {name}', num_inputs, num_outputs, **options or {}
     )
     for _ in range(2)
@@ -126,8 +126,8 @@ def _dtypes(of):
         )
     params = structs(cell.mask, () if shared else lanes, dtype)
     x_t = jax.ShapeDtypeStruct((cell.num_inputs, *lanes), dtype)
-    after, net = jax.eval_shape(cell.step, params, carry, x_t)
-    same(f'step {words}', 'carry after it', after, 'initial_carry', carry)
+    carry_t, net = jax.eval_shape(cell.step, params, carry, x_t)
+    same(f'step {words}', 'carry after it', carry_t, 'initial_carry', carry)
     same(
       f'step {words}', 'outputs', net, 'it',
       jax.ShapeDtypeStruct((cell.num_outputs, *lanes), dtype),
@@ -139,26 +139,26 @@ def _purity(of):
   params, x_t = weights_of(cell), _inputs(cell)[0]
   start = lambda: cell.initial_carry((), np.float64)
   init = lambda: cell.init(key_of(0), dict(cell.numbers))
-  for what, call in (
+  for call_words, call in (
     ('init', init),
     ('initial_carry', start),
     ('step', lambda: cell.step(params, start(), x_t)),
   ):
     require_same(
-      f'{what} is not pure: called twice with the same', call(), call(), 0
+      f'{call_words} is not pure: called twice with the same', call(), call(), 0
     )
 
 
-def _alone(of):
+def _check_alone(of):
   """The compiled scan of lanes against steps of one network, one by one."""
   cell, lanes = of.cell, (_LANES,)
   params, inputs = weights_of(cell, lanes), _inputs(cell, lanes)
   (_, (_, _, nets)), _ = of.learn(params, inputs)
   for i in range(_LANES):
-    carry, own = cell.initial_carry((), np.float64), lane(params, i)
-    own = jax.tree.map(jnp.asarray, own)
-    for t in range(_EAGER):
-      carry, net = cell.step(own, carry, jnp.asarray(inputs[t, :, i]))
+    carry, params_i = cell.initial_carry((), np.float64), lane(params, i)
+    params_i = jax.tree.map(jnp.asarray, params_i)
+    for t in range(_EAGER_STEPS):
+      carry, net = cell.step(params_i, carry, jnp.asarray(inputs[t, :, i]))
       require_same(
         f'step {t} of lane {i} of a compiled scan is not that of the network '
         'alone: outputs',
@@ -169,15 +169,15 @@ def _alone(of):
   for lanes, shared in (((2, 2), False), ((2,), True)):
     params = weights_of(cell, () if shared else lanes)
     x_t = _inputs(cell, lanes)[0]
-    together = first_step(params, x_t)
+    outputs = first_step(params, x_t)
     for at in np.ndindex(*lanes):
-      own = params if shared else lane(params, *at)
+      params_i = params if shared else lane(params, *at)
       require_same(
         f'a step of lanes {list(lanes)}'
         + ' that share their weights' * shared
         + f' is not that of lane {list(at)} alone',
-        lane(together, *at),
-        first_step(own, x_t[..., *at]),
+        lane(outputs, *at),
+        first_step(params_i, x_t[..., *at]),
       )
 
 
@@ -189,14 +189,14 @@ def _first_step(cell, params, x_t):
 def _lanes(of):
   """Nothing in lane 1 changes lanes 0 and 2, to the bit."""
   lanes = (_LANES,)
-  given = weights_of(of.cell, lanes), _inputs(of.cell, lanes)
+  arguments = weights_of(of.cell, lanes), _inputs(of.cell, lanes)
   other = jax.tree.map(
-    lambda a: np.stack([a[..., 0], -a[..., 2], a[..., 2]], axis=-1), given
+    lambda a: np.stack([a[..., 0], -a[..., 2], a[..., 2]], axis=-1), arguments
   )
-  ours, theirs = of.learn(*given), of.learn(*other)
+  result, other_result = of.learn(*arguments), of.learn(*other)
   for i in (0, 2):
-    (_, aux), grads = ours
-    (_, their_aux), their_grads = theirs
+    (_, aux), grads = result
+    (_, their_aux), their_grads = other_result
     require_same(
       f'lanes meet: what is in lane 1 changes lane {i}',
       lane((aux, grads), i),
@@ -208,27 +208,27 @@ def _lanes(of):
 def _gradient(of):
   """Central differences in a random direction, of weights and of inputs."""
   cell, lanes, h = of.cell, (_LANES,), 1e-6
-  given = weights_of(cell, lanes), _inputs(cell, lanes)
-  (_, _), grads = of.learn(*given)
+  arguments = weights_of(cell, lanes), _inputs(cell, lanes)
+  (_, _), grads = of.learn(*arguments)
   random = np.random.default_rng(2)
   exist = cell.mask, np.ones((cell.num_inputs,))
-  for what, which in (('the weights', 0), ('the inputs', 1)):
-    drawn = _direction(given[which], exist[which], random)
+  for words_of, place in (('the weights', 0), ('the inputs', 1)):
+    direction = _direction(arguments[place], exist[place], random)
     errors = []
     for step in (h, -h):
-      moved = list(given)
-      moved[which] = _moved(given[which], drawn, step)
-      (_, (error, _, _)), _ = of.learn(*moved)
+      shifted = list(arguments)
+      shifted[place] = _shift(arguments[place], direction, step)
+      (_, (error, _, _)), _ = of.learn(*shifted)
       errors.append(error)
     slope = (errors[0] - errors[1]) / (2 * h)
     predicted = sum(
       np.sum(np.reshape(g * d, (-1, _LANES)), axis=0)
       for g, d in zip(
-        jax.tree.leaves(grads[which]), jax.tree.leaves(drawn), strict=True
+        jax.tree.leaves(grads[place]), jax.tree.leaves(direction), strict=True
       )
     )
     require_slope(
-      f'the gradient by {what} over {_STEPS} steps is not the slope',
+      f'the gradient by {words_of} over {_STEPS} steps is not the slope',
       predicted,
       slope,
       1e-8,
@@ -242,7 +242,7 @@ def _direction(tree, exist, random):
   )
 
 
-def _moved(tree, direction, step):
+def _shift(tree, direction, step):
   return jax.tree.map(lambda a, d: a + step * d, tree, direction)
 
 
@@ -251,10 +251,10 @@ def _finite(of):
   params, inputs = weights_of(of.cell, lanes), _inputs(of.cell, lanes)
   for size in (1, 1e3):
     (_, (error, carry, nets)), grads = of.learn(params, size * inputs)
-    what = f'after {_STEPS} steps of inputs of size {size:g}'
-    require_finite(f'the carry {what}', carry)
-    require_finite(f'an output {what}', (error, nets))
-    require_finite(f'the gradient {what}', grads)
+    occasion = f'after {_STEPS} steps of inputs of size {size:g}'
+    require_finite(f'the carry {occasion}', carry)
+    require_finite(f'an output {occasion}', (error, nets))
+    require_finite(f'the gradient {occasion}', grads)
 
 
 def _weights(of):
@@ -281,12 +281,12 @@ def _one_hot(of):
   carry = cell.initial_carry(lanes, np.float64)
   index = np.arange(_LANES) % cell.num_inputs
   one_hot = OneHot(index, cell.num_inputs)
-  dense = np.eye(cell.num_inputs)[:, index]
+  columns = np.eye(cell.num_inputs)[:, index]
   require_same(
     'a step of one-hot inputs (types.OneHot) is not that of the same inputs '
     'written out',
     step(params, carry, one_hot),
-    step(params, carry, dense),
+    step(params, carry, columns),
   )
 
 
@@ -311,7 +311,7 @@ CELL_PROMISES: tuple[Promise[_Subject], ...] = (
   Promise('shapes', 'see lstm_jax.types.Cell', _shapes),
   Promise('dtypes', 'see Cell.step, Cell.initial_carry', _dtypes),
   Promise('purity', 'a function keeps nothing between calls', _purity),
-  Promise('alone', 'see Cell.step: lanes last, jax.lax in loops', _alone),
+  Promise('alone', 'see Cell.step: lanes last, jax.lax in loops', _check_alone),
   Promise('lanes', 'see Cell.step: nothing sums over trailing axes', _lanes),
   Promise(
     'gradient', 'see Cell.step: custom derivatives, stop_gradient', _gradient

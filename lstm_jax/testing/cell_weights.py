@@ -35,9 +35,9 @@ def check_init(cell: Cell) -> None:
     for name, value in numbers.items()
   }
   keys = jnp.stack([key_of(3), key_of(4)])
-  both = jax.vmap(cell.init, in_axes=-1, out_axes=-1)(keys, stacked)
+  networks = jax.vmap(cell.init, in_axes=-1, out_axes=-1)(keys, stacked)
   same(
-    'init, mapped over keys and numbers', 'params', both, 'two networks',
+    'init, mapped over keys and numbers', 'params', networks, 'two networks',
     jax.tree.map(lambda a: np.stack([a, a], axis=-1), params),
   )  # fmt: skip
 
@@ -54,11 +54,13 @@ def check_numbers(cell: Cell) -> None:
       raise Broken(
         f'numbers[{name!r}] is a {type(value).__name__}, must be a numpy array'
       )
-  before = cell.init(key_of(0), numbers)
+  params_before = cell.init(key_of(0), numbers)
   for name, value in numbers.items():
-    moved = np.where(np.isnan(value), 3.0, value * 0.37 + 0.211)
-    after = cell.init(key_of(0), {**numbers, name: moved})
-    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
+    value_moved = np.where(np.isnan(value), 3.0, value * 0.37 + 0.211)
+    params_after = cell.init(key_of(0), {**numbers, name: value_moved})
+    pairs = zip(
+      jax.tree.leaves(params_before), jax.tree.leaves(params_after), strict=True
+    )
     if all(np.array_equal(a, b) for a, b in pairs):
       raise Broken(f'the number {name} does nothing: init does not read it')
 

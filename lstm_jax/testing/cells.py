@@ -35,20 +35,20 @@ def admit_cell(name: str, cell: Cell, layer: bool = False) -> None:
       in structure, shape or dtype, outputs of another size; where `layer`,
       several fields of which none is said to be the output of the layer.
   """
-  who = f'cell {name}'
-  must_be(who, cell, Cell)
-  _check_arrays(who, 'mask', cell.mask)
+  title = f'cell {name}'
+  must_be(title, cell, Cell)
+  _check_arrays(title, 'mask', cell.mask)
   for at, exists in leaves(cell.mask):
     if not np.isin(exists, (0, 1)).all():
-      raise Broken(f'{who}: mask{at} must hold nothing but 0 and 1')
-  must_be(f'{who}: numbers', cell.numbers, Mapping)
-  _check_arrays(who, 'numbers', dict(cell.numbers))
+      raise Broken(f'{title}: mask{at} must hold nothing but 0 and 1')
+  must_be(f'{title}: numbers', cell.numbers, Mapping)
+  _check_arrays(title, 'numbers', dict(cell.numbers))
   key = jax.eval_shape(lambda: jax.random.key(0))
-  made = jax.eval_shape(cell.init, key, dict(cell.numbers))
-  same(who, 'params of init', made, 'its mask', cell.mask, dtypes=False)
-  for at, leaf in leaves(made):
+  params = jax.eval_shape(cell.init, key, dict(cell.numbers))
+  same(title, 'params of init', params, 'its mask', cell.mask, dtypes=False)
+  for at, leaf in leaves(params):
     if not jnp.issubdtype(leaf.dtype, jnp.floating):
-      raise Broken(f'{who}: init gives params{at} {leaf.dtype}, not numbers')
+      raise Broken(f'{title}: init gives params{at} {leaf.dtype}, not numbers')
   if layer:
     try:
       equations_of(cell)
@@ -56,19 +56,19 @@ def admit_cell(name: str, cell: Cell, layer: bool = False) -> None:
       raise Broken(str(error)) from error
   for lanes in _LANES:
     try:
-      _check_step(who, cell, made, lanes, layer)
+      _check_step(title, cell, params, lanes, layer)
     except jax.errors.ConcretizationTypeError:
       raise  # nothing that a shape could mend
     except (TypeError, ValueError) as error:
-      said = ' '.join(str(error).split())
-      if isinstance(error, Broken) or not re.search('shape|dimension', said):
+      message = ' '.join(str(error).split())
+      if isinstance(error, Broken) or not re.search('shape|dimension', message):
         raise
       raise Broken(
-        f'{who}: a step of its params, carry and {cell.num_inputs} inputs '
-        f'cannot be taken: {said}'
+        f'{title}: a step of its params, carry and {cell.num_inputs} inputs '
+        f'cannot be taken: {message}'
       ) from error
   if not (layer and cell.equations):
-    _check_sources(who, cell)
+    _check_sources(title, cell)
 
 
 def _check_arrays(who, what, tree):
@@ -81,55 +81,55 @@ def _check_arrays(who, what, tree):
       )
 
 
-def _check_step(who, cell, made, lanes, layer):
+def _check_step(title, cell, params_shapes, lanes, layer):
   """A step of networks side by side, or of one."""
   struct = lambda *shape: jax.ShapeDtypeStruct((*shape, *lanes), jnp.float32)
-  before = jax.eval_shape(lambda: cell.initial_carry(lanes, jnp.float32))
-  if not hasattr(before, '_fields'):
+  carry = jax.eval_shape(lambda: cell.initial_carry(lanes, jnp.float32))
+  if not hasattr(carry, '_fields'):
     raise Broken(
-      f'{who}: initial_carry gives {type(before).__name__}, must be a '
+      f'{title}: initial_carry gives {type(carry).__name__}, must be a '
       'NamedTuple'
     )
-  for at, leaf in leaves(before):
+  for at, leaf in leaves(carry):
     if leaf.dtype != jnp.float32 or leaf.shape[leaf.ndim - len(lanes) :] != (
       lanes
     ):
       raise Broken(
-        f'{who}: initial_carry{at} is {words(leaf)} for lanes {lanes} and '
+        f'{title}: initial_carry{at} is {words(leaf)} for lanes {lanes} and '
         f'float32; must be float32 with the lanes last'
       )
   x_t = struct(cell.num_inputs)
   if cell.equations is not None:
-    _check_equations(who, cell, made, before, x_t)
+    _check_equations(title, cell, params_shapes, carry, x_t)
   if layer and (cell.equations is not None or lanes):
     return  # not what runs: a layer takes a step of one sequence at a time
-  nets = jax.tree.map(lambda leaf: struct(*leaf.shape), made)
-  outcome = jax.eval_shape(cell.step, nets, before, x_t)
-  must_be_pair(f'{who}: step', outcome, '(carry, outputs)')
-  after, net = outcome
-  same(who, 'carry after a step', after, 'initial_carry', before)
-  expected = struct(cell.num_outputs)
-  if (net.shape, net.dtype) != (expected.shape, expected.dtype):
+  nets = jax.tree.map(lambda leaf: struct(*leaf.shape), params_shapes)
+  outcome = jax.eval_shape(cell.step, nets, carry, x_t)
+  must_be_pair(f'{title}: step', outcome, '(carry, outputs)')
+  carry_t, net = outcome
+  same(title, 'carry after a step', carry_t, 'initial_carry', carry)
+  output = struct(cell.num_outputs)
+  if (net.shape, net.dtype) != (output.shape, output.dtype):
     raise Broken(
-      f'{who}: step gives outputs {words(net)}, must be {words(expected)} '
+      f'{title}: step gives outputs {words(net)}, must be {words(output)} '
       f'with num_outputs={cell.num_outputs} and lanes {lanes}'
     )
 
 
-def _check_sources(who, cell):
+def _check_sources(title, cell):
   """No two inputs, nor two units heard, share one column of weights.
 
   A column that is missing is broadcast in silence. What is looked at are cells
   with arrays of one column, `[U, 1]`, where more are heard than one.
   """
-  thin = [
+  names = [
     at.lstrip('.')
     for at, exists in leaves(cell.mask)
     if exists.ndim > 1
     and exists.shape[1] == 1
     and not (cell.num_inputs == 1 and at.endswith('_x'))
   ]
-  if not thin:
+  if not names:
     return
   random = np.random.default_rng(0)
   # So small that no unit is driven to an end, where every slope is 0.
@@ -147,46 +147,48 @@ def _check_sources(who, cell):
 
   slopes = jax.jit(jax.jacfwd(state, (0, 1)))(draw(cell.num_inputs), carry)
   for by_x, by_carry in slopes:
-    for what, slope in (('inputs', by_x), *by_carry._asdict().items()):
+    for source, slope in (('inputs', by_x), *by_carry._asdict().items()):
       slope = np.array(slope).reshape(-1, slope.shape[-1])
-      if slope.shape[1] < (2 if what == 'inputs' else 3):
+      if slope.shape[1] < (2 if source == 'inputs' else 3):
         continue
-      if what != 'inputs' and len(slope) == slope.shape[1]:
+      if source != 'inputs' and len(slope) == slope.shape[1]:
         np.fill_diagonal(slope, np.nan)  # what a unit keeps of its own state
-      least, most = np.nanmin(slope, 1), np.nanmax(slope, 1)
-      if most.any() and np.allclose(least, most, rtol=1e-6, atol=0):
+      smallest, largest = np.nanmin(slope, 1), np.nanmax(slope, 1)
+      if largest.any() and np.allclose(smallest, largest, rtol=1e-6, atol=0):
         raise Broken(
-          f'{who}: all {slope.shape[1]} {what} act through one column of '
-          f'weights; {", ".join(thin)} of its mask has 1, must have one each'
+          f'{title}: all {slope.shape[1]} {source} act through one column of '
+          f'weights; {", ".join(names)} of its mask has 1, must have one each'
         )
 
 
-def _check_equations(who, cell, made, before, x_t):
+def _check_equations(title, cell, params_shapes, carry, x_t):
   """Checks that what equations name is there, and products are of one size."""
-  of, params, fields = cell.equations, cell.mask._fields, before._fields
-  for what, name, known in (
+  of, params, fields = cell.equations, cell.mask._fields, carry._fields
+  for field, name, names in (
     ('output', of.output, fields),
     *(('recurrent', c.weights, params) for c in of.recurrent),
     *(('recurrent', c.activations, fields) for c in of.recurrent),
   ):
-    if name not in known:
+    if name not in names:
       raise Broken(
-        f'{who}: equations.{what} is {name!r}, must be one of '
-        + ', '.join(known)
+        f'{title}: equations.{field} is {name!r}, must be one of '
+        + ', '.join(names)
       )
   lanes = x_t.shape[1:]
-  weights = jax.eval_shape(lambda made: matrices(of, made), made)
-  z = jax.eval_shape(lambda carry: recurrent_input(of, carry), before)
+  weights = jax.eval_shape(
+    lambda params_shapes: matrices(of, params_shapes), params_shapes
+  )
+  z = jax.eval_shape(lambda carry: recurrent_input(of, carry), carry)
   nets = [weights.w_x, weights.w_h][: 1 + of.separate_nets]
-  for what, found, expected in (
+  for field, shape, target in (
     ('W_x', weights.w_x.shape, (nets[0].shape[0], x_t.shape[0])),
     ('b', weights.b.shape, weights.w_x.shape[:1]),
     ('W_h', weights.w_h.shape, (nets[-1].shape[0], z.shape[0])),
   ):
-    if found != expected:
+    if shape != target:
       raise Broken(
-        f'{who}: equations: {what} is {list(found)}, must be {list(expected)}'
+        f'{title}: equations: {field} is {list(shape)}, must be {list(target)}'
       )
   nets = [jax.ShapeDtypeStruct((len(w), *lanes), jnp.float32) for w in nets]
-  after, _ = jax.eval_shape(of.advance, weights.extra, before, *nets)
-  same(who, 'carry after its advance', after, 'initial_carry', before)
+  carry_t, _ = jax.eval_shape(of.advance, weights.extra, carry, *nets)
+  same(title, 'carry after its advance', carry_t, 'initial_carry', carry)

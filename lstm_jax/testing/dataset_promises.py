@@ -7,7 +7,7 @@ import numpy as np
 
 from lstm_jax.testing.broken import Broken
 from lstm_jax.testing.pools import admit_dataset
-from lstm_jax.testing.promises import Failure, Promise, built, hold
+from lstm_jax.testing.promises import Failure, Promise, build, hold
 from lstm_jax.training.examples import Dataset
 
 
@@ -51,7 +51,7 @@ def check_dataset(
     ()
   """
   name = name or getattr(factory, '__name__', 'data set')
-  dataset = built(factory, Dataset, f'data set {name}', **options or {})
+  dataset = build(factory, Dataset, f'data set {name}', **options or {})
   subject = _Subject(name, dataset, tuple(seeds))
   return hold(f'data set {name}', DATASET_PROMISES, subject, without, raises)
 
@@ -63,20 +63,20 @@ def _examples(of):
 def _seeds(of):
   """The same seed has the same examples, to the bit."""
   for seed in of.seeds:
-    one, again = (of.dataset.pool(seed) for _ in range(2))
+    pool, again = (of.dataset.pool(seed) for _ in range(2))
     for name, a, b in zip(
-      one.examples._fields, one.examples, again.examples, strict=True
+      pool.examples._fields, pool.examples, again.examples, strict=True
     ):
-      if (a is None) != (b is None) or not (a is b or _equal(a, b)):
+      if (a is None) != (b is None) or not (a is b or _same_arrays(a, b)):
         raise Broken(f'pool({seed}) gives other {name} when it is asked again')
-    for part in one.parts:
-      if not np.array_equal(one.parts[part], again.parts.get(part, ())):
+    for part in pool.parts:
+      if not np.array_equal(pool.parts[part], again.parts.get(part, ())):
         raise Broken(
           f'pool({seed}) gives another part {part!r} when asked again'
         )
 
 
-def _equal(a, b):
+def _same_arrays(a, b):
   kind = np.asarray(a).dtype.kind
   return np.array_equal(a, b, equal_nan=kind == 'f')
 

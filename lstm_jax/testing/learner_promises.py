@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops.arrays import dense
+from lstm_jax.ops.arrays import to_dense
 from lstm_jax.ops.prng import Key
 from lstm_jax.ops.unroll import unroll
 from lstm_jax.testing.broken import Broken
 from lstm_jax.testing.learner_subject import (
   LANES,
   RATES,
-  SHORTER,
+  SHORTENED_BY,
   Subject,
   drawer,
   episodes_of,
@@ -102,9 +102,9 @@ def _state(of):
 def _finite(of):
   state = states_of(of)
   for _ in range(_ROUNDS):
-    state, judged, _ = of.run(state, episodes_of(of))
+    state, judgement, _ = of.run(state, episodes_of(of))
     require_finite('the state after updates at rates of 0 to 0.5', state)
-    require_finite('a judgement', judged)
+    require_finite('a judgement', judgement)
 
 
 def _learns(of):
@@ -114,13 +114,13 @@ def _learns(of):
   """
   first = state = states_of(of)
   for seed in range(_ROUNDS):
-    state, judged, _ = of.run(state, episodes_of(of, 7 + seed))
-    _check_moved(of, first.params, state.params, judged, seed + 1)
+    state, judgement, _ = of.run(state, episodes_of(of, 7 + seed))
+    _check_moved(of, first.params, state.params, judgement, seed + 1)
 
 
 def _check_moved(of, before, after, judged, updates):
   """Checks which lanes have moved, and that no error is below 0."""
-  rated = 'learning_rate' in of.own
+  rated = 'learning_rate' in of.own_numbers
   often = 'an update' if updates == 1 else f'{updates} updates'
   for i, rate in enumerate(RATES):
     pairs = zip(arrays(lane(before, i)), arrays(lane(after, i)), strict=True)
@@ -136,14 +136,14 @@ def _check_moved(of, before, after, judged, updates):
 
 def _mask(of):
   state = states_of(of)
-  missing = sum(int(np.sum(m == 0)) for m in of.cell.mask)
+  num_missing = sum(int(np.sum(m == 0)) for m in of.cell.mask)
   for _ in range(_ROUNDS):
     state, *_ = of.run(state, episodes_of(of))
   pairs = zip(state.params._fields, state.params, of.cell.mask, strict=True)
   for name, w, exists in pairs:
     if np.any(np.where(exists[..., None] == 0, w, 0)):
       raise Broken(
-        f'update gives {name} a weight where the mask has none ({missing} '
+        f'update gives {name} a weight where the mask has none ({num_missing} '
         'weights do not exist in this cell)'
       )
 
@@ -151,31 +151,31 @@ def _mask(of):
 def _judged_first(of):
   state = states_of(of)
   for _ in range(2):
-    after, judged, alone = of.run(state, episodes_of(of))
+    state_t, judgement, judgement_alone = of.run(state, episodes_of(of))
     require_same(
       'the judgement of update is not that of the outputs before it (judge)',
-      judged,
-      alone,
+      judgement,
+      judgement_alone,
     )
-    state = after
+    state = state_t
 
 
 def _lanes(of):
   state, episode = states_of(of), episodes_of(of)
-  after, judged, _ = of.run(state, episode)
+  state_t, judgement, _ = of.run(state, episode)
   for i in (2,):
-    own, verdict = of.alone(lane(state, i), lane(episode, i))
+    state_alone, verdict = of.run_alone(lane(state, i), lane(episode, i))
     words = f'lanes meet: lane {i} is not what it is alone: '
-    require_same(f'{words}state', lane(after, i), own)
-    require_same(f'{words}judgement', lane(judged, i), verdict)
+    require_same(f'{words}state', lane(state_t, i), state_alone)
+    require_same(f'{words}judgement', lane(judgement, i), verdict)
   # Neighbours that have gone wrong.
-  bad = jax.tree.map(_with_nan, state)
-  spoiled, _, _ = of.run(bad, episode)
+  with_nan = jax.tree.map(_with_nan, state)
+  state_spoiled, _, _ = of.run(with_nan, episode)
   for i in (0, 2):
     require_same(
       f'lanes meet: nan in lane 1 changes lane {i}',
-      lane(spoiled.params, i),
-      lane(after.params, i),
+      lane(state_spoiled.params, i),
+      lane(state_t.params, i),
     )
 
 
@@ -185,23 +185,23 @@ def _with_nan(a):
   return np.concatenate([a[..., :1], a[..., 1:2] * np.nan, a[..., 2:]], axis=-1)
 
 
-def _once(of):
+def _check_compiled_once(of):
   state = states_of(of)
-  before = len(of.traced)
+  num_before = len(of.traces)
   for seed in (7, 8):
     state, *_ = of.run(state, episodes_of(of, seed))
-  if len(of.traced) - before > (before == 0):
+  if len(of.traces) - num_before > (num_before == 0):
     raise Broken('a second call with the same shapes is compiled again')
 
 
 def _compiled(of):
   state = lane(states_of(of), 0)
-  length = np.int32(max(1, of.length - max(SHORTER)))
+  length = np.int32(max(1, of.length - max(SHORTENED_BY)))
   episode = drawer(of.task.fresh)(_key(np.uint32(3), np.uint32(4)), length)
   with jax.disable_jit():
-    plain = of.learner.update(state, episode)
-  compiled = of.alone(state, episode)
-  require_same('compiled it learns something else', compiled, plain)
+    by_step = of.learner.update(state, episode)
+  compiled = of.run_alone(state, episode)
+  require_same('compiled it learns something else', compiled, by_step)
 
 
 def _purity(of):
@@ -212,27 +212,27 @@ def _purity(of):
 
 def _keys(of):
   numbers = numbers_of(of, 0.5)
-  one, again, other = (of.learner.init(key_of(k), numbers) for k in (0, 0, 1))
-  require_same('init is not pure: called twice with one key', one, again, 0)
-  pairs = zip(arrays(one.params), arrays(other.params), strict=True)
+  state, again, other = (of.learner.init(key_of(k), numbers) for k in (0, 0, 1))
+  require_same('init is not pure: called twice with one key', state, again, 0)
+  pairs = zip(arrays(state.params), arrays(other.params), strict=True)
   if all(np.array_equal(a, b) for a, b in pairs):
     raise Broken('init gives the same weights for every key')
 
 
-def _exact(of):
-  if not of.exact:
+def _check_exact(of):
+  if not of.is_exact:
     return
   state, episode = states_of(of), episodes_of(of)
-  after, *_ = of.run(state, episode)
+  state_t, *_ = of.run(state, episode)
   steps = of.task.longest(of.length)
   stream = of.task.stream(episode)
   times = np.broadcast_to(np.arange(steps)[:, None], (steps, *LANES))
-  seen = lambda function: jax.vmap(function)(times)
+  at_times = lambda function: jax.vmap(function)(times)
   inputs, targets = (
-    seen(lambda t: dense(stream.input_at(t))),
-    seen(stream.target_at),
+    at_times(lambda t: to_dense(stream.input_at(t))),
+    at_times(stream.target_at),
   )
-  scored = seen(stream.scored_at) & (times < np.asarray(stream.length))
+  counts = at_times(stream.scored_at) & (times < np.asarray(stream.length))
 
   @jax.jit
   def gradient(params):
@@ -241,13 +241,13 @@ def _exact(of):
         of.cell, params, inputs.astype(np.float64), stream.length
       )
       losses = jax.vmap(of.task.loss)(nets, targets.astype(np.float64))
-      return jnp.sum(jnp.where(scored, losses, 0))
+      return jnp.sum(jnp.where(counts, losses, 0))
 
     return jax.grad(error)(params)
 
   grads = gradient(state.params)
   rate = np.asarray(RATES)
-  expected = jax.tree.map(
+  target_params = jax.tree.map(
     lambda w, g, m: w - rate * g * m[..., None],
     state.params,
     jax.tree.map(np.asarray, grads),
@@ -256,8 +256,8 @@ def _exact(of):
   require_same(
     'its update is not that of the exact gradient (back-propagation through '
     'the whole sequence)',
-    after.params,
-    expected,
+    state_t.params,
+    target_params,
   )
 
 
@@ -268,9 +268,9 @@ LEARNER_PROMISES: tuple[Promise[Subject], ...] = (
   Promise('mask', 'see Learner.update, Cell.mask', _mask),
   Promise('judged_first', 'see Learner.update, Learner.judge', _judged_first),
   Promise('lanes', 'see Learner.update: lanes last, each by itself', _lanes),
-  Promise('once', 'see Learner.update: static shapes', _once),
+  Promise('once', 'see Learner.update: static shapes', _check_compiled_once),
   Promise('compiled', 'see Learner.update', _compiled),
   Promise('purity', 'a function keeps nothing between calls', _purity),
   Promise('keys', 'see Learner.init', _keys),
-  Promise('exact', 'see PROVIDES of its module', _exact),
+  Promise('exact', 'see PROVIDES of its module', _check_exact),
 )

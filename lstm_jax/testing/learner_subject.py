@@ -16,7 +16,7 @@ from lstm_jax.ops.conditions import holds
 from lstm_jax.ops.prng import Key
 from lstm_jax.testing.broken import must_be
 from lstm_jax.testing.numeric import key_of
-from lstm_jax.testing.promises import built
+from lstm_jax.testing.promises import build
 from lstm_jax.types import (
   Cell,
   Episode,
@@ -30,7 +30,7 @@ from lstm_jax.types import (
 RATES = (0.5, 0.0, 0.25)
 LANES = (len(RATES),)
 # Asked for in each lane: sequences of different lengths side by side.
-SHORTER = (0, 3, 1)
+SHORTENED_BY = (0, 3, 1)
 
 
 class Subject(NamedTuple):
@@ -41,11 +41,11 @@ class Subject(NamedTuple):
     cell, task: what it trains, and what that learns.
     length: T.
     numbers: name -> default, of the learner and of the cell.
-    own: names of those of the learner.
-    exact: whether an update goes down the full gradient.
-    traced: an entry for each time that `run` was compiled.
+    own_numbers: names of those of the learner.
+    is_exact: whether an update goes down the full gradient.
+    traces: an entry for each time that `run` was compiled.
     run: `(state, episode) -> (state, judgement of update, of judge)`.
-    alone: `update`, compiled apart.
+    run_alone: `update`, compiled apart.
   """
 
   learner: Learner
@@ -53,11 +53,11 @@ class Subject(NamedTuple):
   task: Task
   length: int
   numbers: dict[str, np.ndarray]
-  own: tuple[str, ...]
-  exact: bool
-  traced: list[int]
+  own_numbers: tuple[str, ...]
+  is_exact: bool
+  traces: list[int]
   run: Callable[..., tuple[LearnerState, Judgement, Judgement]]
-  alone: Callable[..., tuple[LearnerState, Judgement]]
+  run_alone: Callable[..., tuple[LearnerState, Judgement]]
 
 
 def subject_of(
@@ -83,26 +83,26 @@ def subject_of(
   module = sys.modules.get(getattr(factory, '__module__', ''))
   task = _default_task() if task is None else task
   cell = _default_cell(task) if cell is None else cell
-  own = numbers or getattr(module, 'NUMBERS', {'learning_rate': 0.1})
-  how = dict(options)
+  own_numbers = numbers or getattr(module, 'NUMBERS', {'learning_rate': 0.1})
+  options_of = dict(options)
   if 'length' in getattr(module, 'STATIC', ()):
-    how.setdefault('length', length)
+    options_of.setdefault('length', length)
   if exact is None:
-    exact = _claims_exactness(factory, module, how)
-  learner = built(factory, Learner, f'learner {name}', cell, task, **how)
+    exact = _claims_exactness(factory, module, options_of)
+  learner = build(factory, Learner, f'learner {name}', cell, task, **options_of)
   must_be(f'learner {name}', learner, Learner)
-  traced: list[int] = []
+  traces: list[int] = []
 
   @jax.jit
   def run(state, episode):
-    traced.append(1)
+    traces.append(1)
     return *learner.update(state, episode), learner.judge(state.params, episode)
 
-  all_numbers = {**own, **dict(cell.numbers)}
+  all_numbers = {**own_numbers, **dict(cell.numbers)}
   return Subject(
     learner, cell, task, length,
     {n: np.asarray(v, np.float64) for n, v in all_numbers.items()},
-    tuple(own), exact, traced, run, jax.jit(learner.update),
+    tuple(own_numbers), exact, traces, run, jax.jit(learner.update),
   )  # fmt: skip
 
 
@@ -114,9 +114,11 @@ def _claims_exactness(
   if 'exact_gradient' not in provides or not callable(factory):
     return False
   parameters = inspect.signature(factory).parameters.values()
-  full = {one.name: one.default for one in parameters} | dict(options)
+  values = {
+    parameter.name: parameter.default for parameter in parameters
+  } | dict(options)
   condition = provides['exact_gradient'] if isinstance(provides, dict) else {}
-  return holds(condition, full)
+  return holds(condition, values)
 
 
 def _default_task() -> Task:
@@ -154,11 +156,11 @@ def states_of(subject: Subject) -> LearnerState:
 def episodes_of(subject: Subject, seed: int = 7) -> Episode:
   """Sequences of the task, a lane each, of different lengths."""
   words = np.arange(2 * LANES[0], dtype=np.uint32).reshape(2, *LANES) + seed
-  lengths = (subject.length - np.array(SHORTER)).astype(np.int32)
+  lengths = (subject.length - np.array(SHORTENED_BY)).astype(np.int32)
   return drawer(subject.task.fresh)(Key(*words), lengths)
 
 
 @functools.lru_cache(maxsize=8)
-def drawer(fresh: Callable[..., Episode]) -> Callable[..., Episode]:
+def drawer(draw: Callable[..., Episode]) -> Callable[..., Episode]:
   """`Task.fresh`, compiled once a task, however many learners meet it."""
-  return jax.jit(fresh)
+  return jax.jit(draw)

@@ -41,81 +41,84 @@ def structs(tree: object, lanes: tuple[int, ...], dtype: DTypeLike) -> object:
 
 
 def require_same(
-  what: str, one: object, other: object, tolerance: float = TOLERANCE
+  sentence: str, tree: object, other: object, tolerance: float = TOLERANCE
 ) -> None:
   """Raises `Broken` unless two trees hold the same numbers.
 
   Args:
-    what: the sentence that is wrong then; the place of the largest difference
+    sentence: the one that is wrong then; the place of the largest difference
       follows it.
-    one, other: the trees, of one structure.
+    tree, other: the trees, of one structure.
     tolerance: absolute and relative, 0 for the same bits.
   """
-  pairs = list(zip(leaves(one), leaves(other), strict=True))
+  pairs = list(zip(leaves(tree), leaves(other), strict=True))
   for (at, a), (_, b) in pairs:
     a, b = (np.asarray(x, np.float64) for x in (a, b))
     if a.shape != b.shape:
       raise Broken(
-        f'{what}: {at or "it"} is {list(a.shape)} and {list(b.shape)}'
+        f'{sentence}: {at or "it"} is {list(a.shape)} and {list(b.shape)}'
       )
-    bad = ~np.isclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
-    if bad.any():
-      place = tuple(np.argwhere(bad)[0])
+    differs = ~np.isclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+    if differs.any():
+      place = tuple(np.argwhere(differs)[0])
       words = '' if not place else f' at {list(map(int, place))}'
       raise Broken(
-        f'{what}: {at.lstrip(".") or "it"}{words} is {a[place]:.6g} and '
+        f'{sentence}: {at.lstrip(".") or "it"}{words} is {a[place]:.6g} and '
         f'{b[place]:.6g}'
       )
 
 
 def require_slope(
-  what: str, by_grad: np.ndarray, by_differences: np.ndarray, tolerance: float
+  sentence: str,
+  by_grad: np.ndarray,
+  by_differences: np.ndarray,
+  tolerance: float,
 ) -> None:
   """Raises `Broken` unless derivatives are slopes.
 
   Args:
-    what: the sentence that is wrong then.
+    sentence: the sentence that is wrong then.
     by_grad: derivatives in a direction, a lane each.
     by_differences: slopes in that direction, by finite differences.
     tolerance: absolute; the relative one is 1e-5.
   """
   if not np.allclose(by_grad, by_differences, rtol=1e-5, atol=tolerance):
     raise Broken(
-      f'{what}: {by_grad[0]:.6g} by jax.grad, {by_differences[0]:.6g} by '
+      f'{sentence}: {by_grad[0]:.6g} by jax.grad, {by_differences[0]:.6g} by '
       'finite differences'
     )
 
 
 def require_pure(
-  what: str, function: Callable[..., object], *args: object
+  name: str, function: Callable[..., object], *args: object
 ) -> None:
   """Raises `Broken` unless a function traced twice is one program.
 
   Whatever it keeps between calls, or draws by itself, stands in its program.
 
   Args:
-    what: the function, for the message.
+    name: the function, for the message.
     function: of arrays.
     *args: arrays.
   """
   texts = []
   for _ in range(2):
     # Another function each time: JAX remembers what it has traced.
-    traced = jax.make_jaxpr(lambda *given: function(*given))(*args)
-    constants = [np.asarray(c).tobytes() for c in traced.consts]
-    texts.append((re.sub('0x[0-9a-f]+', '', str(traced)), constants))
+    program = jax.make_jaxpr(lambda *given: function(*given))(*args)
+    constants = [np.asarray(c).tobytes() for c in program.consts]
+    texts.append((re.sub('0x[0-9a-f]+', '', str(program)), constants))
   if texts[0] != texts[1]:
-    raise Broken(f'{what} is not pure: called twice it is another function')
+    raise Broken(f'{name} is not pure: called twice it is another function')
 
 
-def require_finite(what: str, tree: object) -> None:
+def require_finite(name: str, tree: object) -> None:
   """Raises `Broken` unless all numbers of a tree are finite."""
   for at, leaf in leaves(tree):
-    bad = ~np.isfinite(np.asarray(leaf, np.float64))
-    if bad.any():
+    is_bad = ~np.isfinite(np.asarray(leaf, np.float64))
+    if is_bad.any():
       raise Broken(
-        f'{what}: {at.lstrip(".") or "it"} has {int(bad.sum()):,} of '
-        f'{bad.size:,} that are no finite numbers'
+        f'{name}: {at.lstrip(".") or "it"} has {int(is_bad.sum()):,} of '
+        f'{is_bad.size:,} that are no finite numbers'
       )
 
 

@@ -39,10 +39,10 @@ class Failure(NamedTuple):
   message: str
 
 
-def built(
+def build(
   factory: Callable[..., Kind] | Kind,
   kind: type[Kind],
-  who: str,
+  title: str,
   /,
   *args: object,
   **options: object,
@@ -52,7 +52,7 @@ def built(
   Args:
     factory: one of the kind, or what makes one.
     kind: `Cell`, `Learner`, `Task` or `Dataset`.
-    who: for the message.
+    title: of the checked part, for the message.
     *args: of the factory.
     **options: of the factory.
 
@@ -62,12 +62,12 @@ def built(
   if isinstance(factory, kind):
     return factory
   if inspect.isclass(factory) or not callable(factory):
-    must_be(who, factory, kind)
+    must_be(title, factory, kind)
   return cast('Callable[..., Kind]', factory)(*args, **options)
 
 
 def hold(
-  who: str,
+  title: str,
   promises: Sequence[Promise[Subject]],
   subject: Subject,
   without: Collection[str],
@@ -79,7 +79,7 @@ def hold(
   looked at.
 
   Args:
-    who: for messages.
+    title: of the checked part, for messages.
     promises: what is looked at.
     subject: what the promises are of.
     without: names of promises that are left out.
@@ -101,8 +101,10 @@ def hold(
     for i, promise in enumerate(promises):
       if promise.name in without:
         continue
-      if said := _broken(promise, subject):
-        message = f'{who}: {said.removeprefix(f"{who}: ")} ({promise.where})'
+      if fault := _fault_of(promise, subject):
+        message = (
+          f'{title}: {fault.removeprefix(f"{title}: ")} ({promise.where})'
+        )
         failures.append(Failure(promise.name, message))
         if i == 0:
           break
@@ -112,20 +114,20 @@ def hold(
   return tuple(failures)
 
 
-def _broken(promise, subject):
+def _fault_of(promise, subject):
   """One line on what breaks a promise; '' where it is kept."""
   try:
     promise.check(subject)
     return ''
   except Broken as error:
-    said = str(error)
+    fault = str(error)
   except jax.errors.ConcretizationTypeError as error:
-    said = (
+    fault = (
       'cannot be compiled: Python looks at values that are known only when the '
       f'program runs: {str(error).partition(chr(10))[0]}'
     )
   except jax.errors.UnexpectedTracerError:
-    said = 'keeps what it computed in one call for another: it is not pure'
+    fault = 'keeps what it computed in one call for another: it is not pure'
   except Exception as error:  # of the code that is looked at
-    said = f'raises {type(error).__name__}: {error}'
-  return ' '.join(said.split())[:600]
+    fault = f'raises {type(error).__name__}: {error}'
+  return ' '.join(fault.split())[:600]

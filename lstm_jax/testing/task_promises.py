@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.ops.arrays import dense
+from lstm_jax.ops.arrays import to_dense
 from lstm_jax.ops.prng import Key
 from lstm_jax.testing.broken import Broken, same
 from lstm_jax.testing.numeric import (
@@ -18,9 +18,9 @@ from lstm_jax.testing.numeric import (
   require_same,
   require_slope,
 )
-from lstm_jax.testing.promises import Failure, Promise, built, hold
+from lstm_jax.testing.promises import Failure, Promise, build, hold
 from lstm_jax.testing.tasks import admit_task
-from lstm_jax.types import Array, Judgement, Shown, Task
+from lstm_jax.types import Array, Evidence, Judgement, Task
 
 _LANES = 8
 _MOST_STEPS = 64  # looked at of a sequence
@@ -33,7 +33,7 @@ class _Subject(NamedTuple):
   task: Task
   length: int
   draw: Callable[..., object]
-  plain: dict[str, Callable[..., dict[str, Array]]]
+  functions: dict[str, Callable[..., dict[str, Array]]]
   compiled: dict[str, Callable[..., dict[str, Array]]]
 
 
@@ -77,7 +77,7 @@ def check_task(
   name = name or getattr(factory, '__name__', 'task')
   if length is None:
     length = _length(factory)
-  task = built(factory, Task, f'task {name}', **options or {})
+  task = build(factory, Task, f'task {name}', **options or {})
   draw = lambda key, length: task.draw(key, length, task.prepare(key, length))
   functions = {'draw': draw, 'fresh': task.fresh}
   subject = _Subject(
@@ -85,8 +85,8 @@ def check_task(
     task,
     length,
     jax.jit(functions['draw']),
-    {how: _look(task, function) for how, function in functions.items()},
-    {how: jax.jit(_look(task, of)) for how, of in functions.items()},
+    {drawing: _look(task, function) for drawing, function in functions.items()},
+    {drawing: jax.jit(_look(task, of)) for drawing, of in functions.items()},
   )
   return hold(f'task {name}', TASK_PROMISES, subject, without, raises)
 
@@ -98,7 +98,7 @@ def _look(task, draw):
     episode = draw(key, length)
     stream = task.stream(episode)
     at = lambda t: {
-      'input_at': dense(stream.input_at(t)),
+      'input_at': to_dense(stream.input_at(t)),
       'target_at': stream.target_at(t),
       'scored_at': stream.scored_at(t),
     }
@@ -126,25 +126,25 @@ def _clocks(of):
   return np.where(np.arange(_LANES) % 2, steps, steps[::-1])
 
 
-def _given(of):
+def _keys_of(of):
   return _keys(), np.full(_LANES, of.length, np.int32), _clocks(of)
 
 
-def _seen(of, how='draw'):
+def _draw_masked(of, drawing='draw'):
   """Sequences as lanes see them, 0 where nothing counts."""
   with jax.enable_x64(False):
-    return _masked(of.compiled[how](*_given(of)), _clocks(of))
+    return _mask(of.compiled[drawing](*_keys_of(of)), _clocks(of))
 
 
-def _masked(seen, clocks):
+def _mask(sequences, clocks):
   """Sequences as seen, 0 past the end of sequences and where nothing counts."""
-  seen = {name: np.asarray(value) for name, value in seen.items()}
-  within = clocks < seen['length']
-  scored = within & seen['scored_at']
+  sequences = {name: np.asarray(value) for name, value in sequences.items()}
+  is_step = clocks < sequences['length']
+  scored = is_step & sequences['scored_at']
   return {
-    'length': seen['length'],
-    'input_at': np.where(np.expand_dims(within, 1), seen['input_at'], 0),
-    'target_at': np.where(np.expand_dims(scored, 1), seen['target_at'], 0),
+    'length': sequences['length'],
+    'input_at': np.where(np.expand_dims(is_step, 1), sequences['input_at'], 0),
+    'target_at': np.where(np.expand_dims(scored, 1), sequences['target_at'], 0),
     'scored_at': scored,
   }
 
@@ -155,45 +155,45 @@ def _sequences(of):
 
 
 def _longest(of):
-  found = [of.task.longest(of.length + n) for n in range(4)]
-  for steps in found:
+  lengths = [of.task.longest(of.length + n) for n in range(4)]
+  for steps in lengths:
     if not isinstance(steps, int) or isinstance(steps, bool):
       raise Broken(
         f'longest gives {steps!r}, a {type(steps).__name__}; must be an int'
       )
-  if sorted(found) != found:
-    raise Broken(f'longest falls as the length grows: {found}')
+  if sorted(lengths) != lengths:
+    raise Broken(f'longest falls as the length grows: {lengths}')
 
 
 def _keys_decide(of):
-  for how in of.compiled:
-    seen = _seen(of, how)
+  for drawing in of.compiled:
+    sequences = _draw_masked(of, drawing)
     lanes = {
       b''.join(
-        seen[name][..., i].tobytes() for name in ('input_at', 'target_at')
+        sequences[name][..., i].tobytes() for name in ('input_at', 'target_at')
       )
       for i in range(0, _LANES, 2)
     }
     if len(lanes) == 1:
       raise Broken(
-        f'{how} gives one sequence whatever the key: {_LANES // 2} keys were '
-        'tried'
+        f'{drawing} gives one sequence whatever the key: {_LANES // 2} keys '
+        'were tried'
       )
 
 
 def _purity(of):
   with jax.enable_x64(False):
-    for how, look in of.plain.items():
-      require_pure(how, look, *_given(of))
+    for drawing, look in of.functions.items():
+      require_pure(drawing, look, *_keys_of(of))
 
 
 def _lanes(of):
   """Each lane is the sequence of its key alone, without being compiled."""
-  together = _seen(of)
-  keys, lengths, clocks = _given(of)
+  sequences = _draw_masked(of)
+  keys, lengths, clocks = _keys_of(of)
   for i in (0, 1):
     with jax.enable_x64(False):
-      own = of.plain['draw'](
+      sequence = of.functions['draw'](
         Key(*(jnp.asarray(word[i]) for word in keys)),
         jnp.asarray(lengths[i]),
         jnp.asarray(clocks[:, i]),
@@ -201,8 +201,8 @@ def _lanes(of):
     require_same(
       f'the sequence of lane {i} is another one when it is alone, and not '
       'compiled',
-      lane(together, i),
-      _masked(own, clocks[:, i]),
+      lane(sequences, i),
+      _mask(sequence, clocks[:, i]),
       1e-6,
     )
 
@@ -210,8 +210,8 @@ def _lanes(of):
 def _end(of):
   if not of.task.error_at_end:
     return
-  seen = _seen(of)
-  if np.any(seen['scored_at'] & (_clocks(of) != seen['length'] - 1)):
+  sequences = _draw_masked(of)
+  if np.any(sequences['scored_at'] & (_clocks(of) != sequences['length'] - 1)):
     raise Broken(
       'error_at_end is True, and a step before the last one is scored'
     )
@@ -220,7 +220,7 @@ def _end(of):
 def _next_symbol(of):
   if not of.task.next_symbol:
     return
-  seen, clocks = _seen(of), _clocks(of)
+  seen, clocks = _draw_masked(of), _clocks(of)
   for i in range(_LANES):
     order = np.argsort(clocks[:, i])[: int(seen['length'][i])]
     inputs, targets = (
@@ -235,21 +235,21 @@ def _next_symbol(of):
 
 def _tolerance(of):
   """Wrong outputs are wrong at one of the steps that count, at least."""
-  scored, (episode, _) = _seen(of)['scored_at'], _episode(of)
+  counts, (episode, _) = _draw_masked(of)['scored_at'], _episode(of)
   correct = jax.jit(jax.vmap(of.task.correct, (None, 0, None)))
   for words, value in (('outputs of 1,000,000', 1e6), ('nan', np.nan)):
     with jax.enable_x64(False):
       y_k = jnp.full((of.task.num_outputs, _LANES), value)
       right = correct(episode, _clocks(of), y_k)
-    if np.all(np.asarray(right) | ~scored):
+    if np.all(np.asarray(right) | ~counts):
       raise Broken(f'correct takes {words} for right')
 
 
 def _episode(of):
   """`(episode, step)` of lanes, at a step that is scored."""
-  first = np.argmax(_seen(of)['scored_at'], axis=0)
+  first = np.argmax(_draw_masked(of)['scored_at'], axis=0)
   at = np.take_along_axis(_clocks(of), first[None], axis=0)[0]
-  key, length, _ = _given(of)
+  key, length, _ = _keys_of(of)
   with jax.enable_x64(False):
     return of.draw(key, length), jnp.asarray(at)
 
@@ -268,17 +268,17 @@ def _loss(of):
   slope_of = jax.jit(jax.grad(total))
   grads = slope_of(net)
   direction = random.normal(size=net.shape)
-  moved = [loss(net + sign * h * direction, target) for sign in (1, -1)]
-  slope = (moved[0] - moved[1]) / (2 * h)
+  losses = [loss(net + sign * h * direction, target) for sign in (1, -1)]
+  slope = (losses[0] - losses[1]) / (2 * h)
   predicted = np.sum(np.asarray(grads) * direction, axis=0)
   require_slope(
     'the derivative of the loss is not its slope', predicted, slope, 1e-7
   )
   for size in (-1e3, 1e3):
-    far = jnp.full_like(net, size)
+    net_far = jnp.full_like(net, size)
     require_finite(
       f'outputs of net inputs of {size:g}',
-      (jax.jit(task.output)(far), loss(far, target), slope_of(far)),
+      (jax.jit(task.output)(net_far), loss(net_far, target), slope_of(net_far)),
     )
 
 
@@ -286,21 +286,21 @@ def _stop_rule(of):
   rule, lanes = of.task.stop_rule, (_LANES,)
   zeros = jnp.zeros(lanes, jnp.float32)
   with jax.enable_x64(False):
-    judged = Judgement(jnp.ones(lanes, bool), zeros, zeros)
+    judgement = Judgement(jnp.ones(lanes, bool), zeros, zeros)
     state = rule.init(lanes, jnp.float32)
-    shown = Shown(
-      judgement=judged,
+    evidence = Evidence(
+      judgement=judgement,
       learned=jnp.ones(lanes, bool),
       seen=jnp.ones(lanes, jnp.int32),
       first_passed=jnp.zeros(lanes, jnp.int32),
       length=jnp.full(lanes, of.length, jnp.int32),
       key=_keys(),
       next_key=_keys(seed=1),
-      params=judged,
-      judge=lambda params, episode: judged,
+      params=judgement,
+      judge=lambda params, episode: judgement,
     )
-    after, verdict = jax.eval_shape(lambda s: rule.update(s, shown), state)
-    same('stop_rule.update', 'state', after, 'stop_rule.init', state)
+    state_t, verdict = jax.eval_shape(lambda s: rule.update(s, evidence), state)
+    same('stop_rule.update', 'state', state_t, 'stop_rule.init', state)
     for name, value in verdict._asdict().items():
       shape, dtype = np.shape(value), value.dtype
       if np.dtype(dtype).kind != 'b' or shape not in ((), lanes):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from lstm_jax.learners._steps import materialise
 from lstm_jax.ops import prng
-from lstm_jax.ops.arrays import dense
+from lstm_jax.ops.arrays import to_dense
 from lstm_jax.ops.prng import Key
 from lstm_jax.training.trial_program import length_of
 from lstm_jax.types import OneHot, Sequence, Task
@@ -48,5 +48,5 @@ def draw_sequence(
   sequence = materialise(task, stream, steps, jnp.float32)
   inputs = sequence.inputs
   if isinstance(inputs, OneHot):
-    inputs = jax.vmap(dense)(inputs)
+    inputs = jax.vmap(to_dense)(inputs)
   return sequence._replace(inputs=inputs.astype(jnp.float32))

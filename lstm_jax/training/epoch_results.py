@@ -79,7 +79,7 @@ class Best(TypedDict, total=False):
   test: dict[str, float]
 
 
-class Trained(NamedTuple):
+class TrainedNet(NamedTuple):
   """A network after its last epoch.
 
   Attributes:
@@ -112,15 +112,17 @@ def measured_piece(
   judge: Judge, part: str, params: object, at: int
 ) -> tuple[Sums, bool]:
   """`(Sums, whether it was the last)` of the at-th piece of a part."""
-  made = [
+  orders = [
     in_batches(pool.parts[part], _EVALUATION_BATCH, _EVALUATION_BATCHES)
     for pool in judge.pools
   ]
-  order, weights = (np.stack(a) for a in zip(*made, strict=True))
-  some = slice(at * _EVALUATION_BATCHES, (at + 1) * _EVALUATION_BATCHES)
-  sums = judge.measure(params, judge.examples, order[:, some], weights[:, some])
+  order, weights = (np.stack(a) for a in zip(*orders, strict=True))
+  piece = slice(at * _EVALUATION_BATCHES, (at + 1) * _EVALUATION_BATCHES)
+  sums = judge.measure(
+    params, judge.examples, order[:, piece], weights[:, piece]
+  )
   sums = jax.tree.map(lambda a: np.asarray(a, np.float64), sums)
-  return sums, some.stop >= order.shape[1]
+  return sums, piece.stop >= order.shape[1]
 
 
 def score_of(judge: Judge, nets: Nets) -> np.ndarray:
@@ -132,14 +134,14 @@ def score_of(judge: Judge, nets: Nets) -> np.ndarray:
   return np.nan_to_num(score, nan=-np.inf)
 
 
-def trained_of(judge: Judge, nets: Nets) -> list[Trained]:
-  """A `Trained` of each lane."""
-  test = _tested(judge, nets.state.params)
-  best = _tested(judge, nets.best) if judge.validates else []
+def trained_of(judge: Judge, nets: Nets) -> list[TrainedNet]:
+  """A `TrainedNet` of each lane."""
+  test = _test_scores(judge, nets.state.params)
+  best = _test_scores(judge, nets.best) if judge.validates else []
   # Lanes are taken apart here: on the device each size is one more program.
   last = jax.tree.map(np.asarray, nets.state.params)
-  kept = jax.tree.map(np.asarray, nets.best) if judge.validates else last
-  found = []
+  nets_kept = jax.tree.map(np.asarray, nets.best) if judge.validates else last
+  trained_nets = []
   for i, pool in enumerate(judge.pools):
     curves = {
       name: curve[i].tolist()
@@ -148,10 +150,10 @@ def trained_of(judge: Judge, nets: Nets) -> list[Trained]:
     }
     params = jax.device_put(jax.tree.map(lambda a, i=i: a[i], last))
     confusion = _confusion(judge, params, pool)
-    after = {}
+    statistics = {}
     if judge.dataset.after is not None:
       predict = lambda xs, p=params: np.asarray(judge.outputs(p, xs))
-      after = judge.dataset.after(predict, pool)
+      statistics = judge.dataset.after(predict, pool)
     best_of = None
     if judge.validates:
       epoch = int(np.argmax(score_of(judge, nets)[i]))
@@ -162,44 +164,44 @@ def trained_of(judge: Judge, nets: Nets) -> list[Trained]:
         best_of['valid_accuracy'] = curves['valid_accuracy'][epoch]
     finite = np.all(np.isfinite(nets.curves['train_loss'][i]))
     finite = finite and np.isfinite(test[i]['loss'])
-    found.append(
-      Trained(
+    trained_nets.append(
+      TrainedNet(
         curves,
         test[i],
         best_of,
         confusion,
-        after,
+        statistics,
         bool(finite),
         nets.seconds / len(nets.jobs),
-        {name: np.asarray(leaf[i]) for name, leaf in named(kept)},
+        {name: np.asarray(leaf[i]) for name, leaf in named(nets_kept)},
       )
     )
-  return found
+  return trained_nets
 
 
-def metrics_of(trained: Trained, dataset: Dataset) -> dict[str, float | None]:
-  """The numbers of a `Trained`, by the names that records have for them."""
-  test, total = trained.test, trained.test['total']
-  found: dict[str, float | None] = {
+def metrics_of(net: TrainedNet, dataset: Dataset) -> dict[str, float | None]:
+  """The numbers of a `TrainedNet`, by the names that records have for them."""
+  test, total = net.test, net.test['total']
+  metrics: dict[str, float | None] = {
     'test_loss': test['loss'],
     'test_total': total,
   }
   if 'right' in test:
-    found['test_accuracy'] = test['accuracy']
-    found['test_wrong'] = total - test['right']
+    metrics['test_accuracy'] = test['accuracy']
+    metrics['test_wrong'] = total - test['right']
   if dataset.loss == 'squared':
-    found['test_squared'] = test['loss']
-  if trained.best:
-    found['best_epoch'] = trained.best['epoch']
-    found |= {
-      f'best_test_{name}': trained.best['test'][name]
+    metrics['test_squared'] = test['loss']
+  if net.best:
+    metrics['best_epoch'] = net.best['epoch']
+    metrics |= {
+      f'best_test_{name}': net.best['test'][name]
       for name in ('loss', 'accuracy')
-      if name in trained.best['test']
+      if name in net.best['test']
     }
-  return found | {name: curve[-1] for name, curve in trained.curves.items()}
+  return metrics | {name: curve[-1] for name, curve in net.curves.items()}
 
 
-def _tested(judge, params):
+def _test_scores(judge, params):
   """{'loss', ...} of each lane on its test part."""
   total, last = measured_piece(judge, 'test', params, 0)
   at = 1
@@ -207,13 +209,13 @@ def _tested(judge, params):
     sums, last = measured_piece(judge, 'test', params, at)
     total = jax.tree.map(np.add, total, sums)
     at += 1
-  found = []
+  scores = []
   for loss, right, count in zip(*total, strict=True):
-    one = {'loss': float(loss / count), 'total': int(count)}
+    score = {'loss': float(loss / count), 'total': int(count)}
     if judge.counts_right:
-      one |= {'accuracy': float(right / count), 'right': int(right)}
-    found.append(one)
-  return found
+      score |= {'accuracy': float(right / count), 'right': int(right)}
+    scores.append(score)
+  return scores
 
 
 def _confusion(judge, params, pool):
@@ -224,15 +226,25 @@ def _confusion(judge, params, pool):
   counts = np.zeros((classes, classes), int)
   order, _ = in_batches(test, _EVALUATION_BATCH)
   for at, index in enumerate(order):
-    some = jax.tree.map(lambda a, index=index: a[index], pool.examples)
-    made = np.asarray(judge.outputs(params, some.inputs, some.lengths))
-    one = made.shape[-1] == 1
-    told = made[..., 0] > 0.5 if one else np.argmax(made, -1)
+    examples = jax.tree.map(lambda a, index=index: a[index], pool.examples)
+    outputs = np.asarray(
+      judge.outputs(params, examples.inputs, examples.lengths)
+    )
+    is_binary = outputs.shape[-1] == 1
+    predictions = outputs[..., 0] > 0.5 if is_binary else np.argmax(outputs, -1)
     left = min(len(test) - at * _EVALUATION_BATCH, _EVALUATION_BATCH)
-    asked = np.arange(len(told)) < left
+    counts_in = np.arange(len(predictions)) < left
     if judge.dataset.every_step:
-      steps = np.arange(told.shape[1])
-      ends = told.shape[1] if some.lengths is None else some.lengths[:, None]
-      asked = asked[:, None] & (steps < ends)
-    np.add.at(counts, (some.targets[asked], told[asked].astype(int)), 1)
+      steps = np.arange(predictions.shape[1])
+      ends = (
+        predictions.shape[1]
+        if examples.lengths is None
+        else examples.lengths[:, None]
+      )
+      counts_in = counts_in[:, None] & (steps < ends)
+    np.add.at(
+      counts,
+      (examples.targets[counts_in], predictions[counts_in].astype(int)),
+      1,
+    )
   return counts.tolist()

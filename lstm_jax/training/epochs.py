@@ -16,7 +16,7 @@ from lstm_jax.training.batches import order_of
 from lstm_jax.training.epoch_results import (
   Judge,
   Nets,
-  Trained,
+  TrainedNet,
   measured_piece,
   metrics_of,
   score_of,
@@ -55,7 +55,7 @@ def train(
   pools: Sequence[Pool],
   lanes: Sequence[Lane],
   epochs: int,
-) -> list[Trained]:
+) -> list[TrainedNet]:
   """Trains networks side by side, from the beginning to the end.
 
   Args:
@@ -66,7 +66,7 @@ def train(
     epochs: to train, at least 1.
 
   Returns:
-    One `Trained` a lane.
+    One `TrainedNet` a lane.
 
   Raises:
     ValueError: `epochs` below 1; pools whose parts differ in size.
@@ -79,7 +79,7 @@ def train(
   nets = group.start(jobs, {})
   while nets.epoch < epochs:
     nets, _ = group.advance(nets, _EVERYTHING)
-  return group.trained(nets)
+  return group.trained_nets(nets)
 
 
 def loop_of(
@@ -107,7 +107,7 @@ def loop_of(
   Returns:
     The loop. Its updates are batches, what was `seen` of a trial are epochs.
     An outcome has the status 'budget', or 'diverged' where an error was not
-    finite; its details are 'confusion' and 'after' of its `Trained`.
+    finite; its details are 'confusion' and 'after' of its `TrainedNet`.
 
   Raises:
     ValueError: `epochs` below 1; pools whose parts differ in size; from
@@ -115,7 +115,7 @@ def loop_of(
   """
   group = _group_of(trainer, dataset, pools, epochs, device, words, steps)
 
-  def here(function):
+  def on_device(function):
     """Places on the device what a function computes without saying where."""
 
     @functools.wraps(function)
@@ -125,20 +125,20 @@ def loop_of(
 
     return placed
 
-  def charge(nets, spent):
-    return nets._replace(seconds=nets.seconds + spent)
+  def charge(nets, seconds):
+    return nets._replace(seconds=nets.seconds + seconds)
 
-  def refuse(nets, jobs, begun):
-    del nets, begun
+  def refuse(nets, jobs, states):
+    del nets, states
     raise ValueError(f'{len(jobs)} more networks: lanes start together')
 
   return Loop(
-    start=here(group.start),
-    advance=here(group.advance),
+    start=on_device(group.start),
+    advance=on_device(group.advance),
     charge=charge,
     snapshot=group.snapshot,
-    results=here(group.results),
-    free=lambda nets: 0,
+    results=on_device(group.results),
+    num_free=lambda nets: 0,
     join=refuse,
   )
 
@@ -166,9 +166,9 @@ class _Group:
     self._epochs, self._words, self._steps = epochs, words, steps
     self._put = functools.partial(jax.device_put, device=device)
     shared = all(
-      mine is first
+      array is first
       for pool in pools
-      for mine, first in zip(pool.examples, pools[0].examples, strict=True)
+      for array, first in zip(pool.examples, pools[0].examples, strict=True)
     )
     self._start, self._advance, measure, outputs = _compiled(
       trainer, None if shared else 0
@@ -181,7 +181,9 @@ class _Group:
     self._examples = self._put(examples)
     self._judge = Judge(dataset, pools, self._examples, measure, outputs)
 
-  def start(self, jobs: Sequence[Job], begun: Mapping[str, TrialState]) -> Nets:
+  def start(
+    self, jobs: Sequence[Job], states: Mapping[str, TrialState]
+  ) -> Nets:
     """Initial weights, or those of snapshots where every lane has one."""
     count = len(jobs)
     params = [self._trainer.model.init(jax.random.key(j.seed)) for j in jobs]
@@ -200,16 +202,16 @@ class _Group:
       0.0,
       None,
     )
-    held = [begun[job.id] for job in jobs if job.id in begun]
-    if len(held) == count and len({*map(_place, held)}) == 1:
+    snapshots = [states[job.id] for job in jobs if job.id in states]
+    if len(snapshots) == count and len({*map(_place, snapshots)}) == 1:
       leaves = {
-        name: np.stack([one.leaves[name] for one in held])
-        for name in held[0].leaves
+        name: np.stack([snapshot.leaves[name] for snapshot in snapshots])
+        for name in snapshots[0].leaves
       }
       tree = {'state': nets.state, 'best': nets.best, 'curves': nets.curves}
       nets = Nets._make({**nets._asdict(), **restored(tree, leaves)}.values())
-      epoch, batch = _place(held[0])
-      seconds = sum(one.seconds for one in held)
+      epoch, batch = _place(snapshots[0])
+      seconds = sum(snapshot.seconds for snapshot in snapshots)
       nets = nets._replace(epoch=epoch, batch=batch, seconds=seconds)
     return nets._replace(state=self._put(nets.state), best=self._put(nets.best))
 
@@ -229,18 +231,18 @@ class _Group:
   def advance(self, nets: Nets, updates: int) -> tuple[Nets, Advanced]:
     """So many batches of an epoch, or a piece of its validation."""
     if nets.epoch == self._epochs:
-      return nets, self._advanced(nets, nets, whole=False)
+      return nets, self._advanced(nets, nets, is_complete=False)
     feed = nets.feed
     if feed is None or feed[0] != nets.epoch:
-      made = [
+      orders = [
         order_of(job.seed, nets.epoch, pool.parts['train'], self._trainer.batch)
         for job, pool in zip(nets.jobs, self._pools, strict=True)
       ]
-      arrays = self._put([np.stack(a) for a in zip(*made, strict=True)])
+      arrays = self._put([np.stack(a) for a in zip(*orders, strict=True)])
       feed = nets.epoch, *arrays
       nets = nets._replace(feed=feed)
     _, order, weights = feed
-    before, batches = nets, order.shape[1]
+    nets_before, batches = nets, order.shape[1]
     if nets.batch < batches:
       end = min(nets.batch + updates, batches)
       state = jax.block_until_ready(
@@ -260,22 +262,24 @@ class _Group:
       nets = nets._replace(valid=(at + 1, total))
       if at_last:
         nets = self._ended_epoch(nets, total)
-    made = nets.batch - before.batch
-    return nets, self._advanced(before, nets, whole=made == updates)
+    orders = nets.batch - nets_before.batch
+    return nets, self._advanced(
+      nets_before, nets, is_complete=orders == updates
+    )
 
-  def _advanced(self, before, nets, whole):
-    at = self._seen(nets)
-    steps = self._steps * len(nets.jobs) * (at - self._seen(before))
+  def _advanced(self, nets_before, nets, is_complete):
+    at = self._num_seen(nets)
+    steps = self._steps * len(nets.jobs) * (at - self._num_seen(nets_before))
     return Advanced(
       seen={job.id: at for job in nets.jobs},
-      ended=nets.epoch == self._epochs,
-      whole=whole,
+      has_ended=nets.epoch == self._epochs,
+      is_complete=is_complete,
       useful=steps,
       executed=steps,
       note=self._note(nets),
     )
 
-  def _seen(self, nets):
+  def _num_seen(self, nets):
     """Epochs so far, with a fraction."""
     if nets.feed is None or nets.feed[0] != nets.epoch:
       return float(nets.epoch)
@@ -284,15 +288,15 @@ class _Group:
   def _note(self, nets):
     """The errors of the last whole epoch, means over the lanes."""
     at = min(nets.epoch + 1, self._epochs)
-    said = f'{self._words}: epoch {at}/{self._epochs}'
+    note = f'{self._words}: epoch {at}/{self._epochs}'
     for name, word in (
       ('train_loss', 'training loss'),
       ('valid_accuracy', 'validation accuracy'),
     ):
       values = nets.curves[name][:, nets.epoch - 1] if nets.epoch else None
       if values is not None and np.isfinite(values).all():
-        said += f', {word} {values.mean():.4g}'
-    return said
+        note += f', {word} {values.mean():.4g}'
+    return note
 
   def _ended_epoch(self, nets, valid):
     """The epoch noted in the curves, and the best kept."""
@@ -318,26 +322,26 @@ class _Group:
     if self._judge.counts_right:
       right = np.asarray(sums.right, np.float64)
       values[f'{part}_accuracy'] = right / count
-    found = {}
+    copies = {}
     for name, value in values.items():
-      found[name] = curves[name].copy()
-      found[name][:, epoch] = value
-    return found
+      copies[name] = curves[name].copy()
+      copies[name][:, epoch] = value
+    return copies
 
   def _best(self, nets):
     """The params of the best epochs, with this one's where it is better."""
     score = score_of(self._judge, nets)[:, : nets.epoch + 1]
-    better = np.argmax(score, axis=1) == nets.epoch  # the first of equals
-    if not better.any():
+    is_better = np.argmax(score, axis=1) == nets.epoch  # the first of equals
+    if not is_better.any():
       return nets.best
     pick = lambda new, old: np.where(
-      better.reshape(-1, *[1] * (new.ndim - 1)),
+      is_better.reshape(-1, *[1] * (new.ndim - 1)),
       np.asarray(new),
       np.asarray(old),
     )
     return self._put(jax.tree.map(pick, nets.state.params, nets.best))
 
-  def trained(self, nets: Nets) -> list[Trained]:
+  def trained_nets(self, nets: Nets) -> list[TrainedNet]:
     """Returns what the networks have come to, one a lane."""
     return trained_of(self._judge, nets)
 
@@ -348,28 +352,28 @@ class _Group:
     outcomes = [
       Outcome(
         job.id,
-        'budget' if one.finite else 'diverged',
+        'budget' if net.finite else 'diverged',
         self._epochs,
-        one.seconds,
+        net.seconds,
         {
           'weights': self._trainer.model.weights,
           'sequences_seen': len(pool.parts['train']) * self._epochs,
-          **metrics_of(one, self._judge.dataset),
+          **metrics_of(net, self._judge.dataset),
         },
-        one.curves,
-        {'confusion': one.confusion, 'after': one.after},
-        net=one.params if one.finite else None,
+        net.curves,
+        {'confusion': net.confusion, 'after': net.after},
+        net=net.params if net.finite else None,
       )
-      for job, pool, one in zip(
-        nets.jobs, self._pools, self.trained(nets), strict=True
+      for job, pool, net in zip(
+        nets.jobs, self._pools, self.trained_nets(nets), strict=True
       )
     ]
     return nets._replace(jobs=()), outcomes
 
 
-def _place(begun):
+def _place(state):
   """`(epoch, batch)` of a `TrialState`."""
-  return int(begun.leaves['epoch']), int(begun.leaves['batch'])
+  return int(state.leaves['epoch']), int(state.leaves['batch'])
 
 
 @functools.lru_cache(maxsize=32)

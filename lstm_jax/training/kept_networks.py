@@ -22,34 +22,34 @@ def first(weights: Weights) -> Networks:
   return ((0, weights),) if size <= MOST_WEIGHTS else ()
 
 
-def is_due(kept: Networks, seen: int) -> bool:
+def is_due(networks: Networks, seen: int) -> bool:
   """Tells whether the network after so many sequences is to be kept."""
-  return bool(kept) and seen >= max(2 * kept[-1][0], 1)
+  return bool(networks) and seen >= max(2 * networks[-1][0], 1)
 
 
-def with_network(kept: Networks, seen: int, weights: Weights) -> Networks:
+def with_network(networks: Networks, seen: int, weights: Weights) -> Networks:
   """The networks and that of now; of too many every other one goes."""
-  start, between = kept[:1], kept[1:]
+  start, between = networks[:1], networks[1:]
   if len(between) == BETWEEN:
     between = between[1::2]
   return (*start, *between, (seen, weights))
 
 
-def with_last(kept: Networks, seen: int, weights: Weights) -> Networks:
+def with_last(earlier: Networks, seen: int, weights: Weights) -> Networks:
   """The networks and that of the end, where any are kept.
 
   What is not finite is left out: a trial that has diverged has no last one.
   """
-  networks = (*kept, (seen, weights)) if kept else ()
+  networks = (*earlier, (seen, weights)) if earlier else ()
   finite = lambda net: all(np.isfinite(a).all() for a in net.values())
   return tuple((n, net) for n, net in networks if finite(net))
 
 
-def leaves_of(kept: Networks) -> dict[str, np.ndarray]:
+def leaves_of(networks: Networks) -> dict[str, np.ndarray]:
   """Networks as leaves of a `TrialState`."""
   return {
     f'{_LEAF}/{seen}/{path}': array
-    for seen, weights in kept
+    for seen, weights in networks
     for path, array in weights.items()
   }
 
@@ -58,12 +58,12 @@ def taken_from(
   leaves: Mapping[str, np.ndarray],
 ) -> tuple[dict[str, np.ndarray], Networks]:
   """The leaves of a `TrialState` without those of its networks, and these."""
-  others: dict[str, np.ndarray] = {}
-  found: dict[int, dict[str, np.ndarray]] = {}
+  other_leaves: dict[str, np.ndarray] = {}
+  by_count: dict[int, dict[str, np.ndarray]] = {}
   for name, array in leaves.items():
-    head, *rest = name.split('/', 2)
+    head, *tail = name.split('/', 2)
     if head == _LEAF:
-      found.setdefault(int(rest[0]), {})[rest[1]] = array
+      by_count.setdefault(int(tail[0]), {})[tail[1]] = array
     else:
-      others[name] = array
-  return others, tuple(sorted(found.items()))
+      other_leaves[name] = array
+  return other_leaves, tuple(sorted(by_count.items()))

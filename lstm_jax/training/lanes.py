@@ -73,9 +73,9 @@ class Lanes(NamedTuple):
     structure: an `online.Trials`, for its tree.
     networks: of each, those kept along its way; () where none are.
     seconds: `[n]` device time of each.
-    ended: `[n]` bool.
+    has_ended: `[n]` bool.
     width: lanes of the program that runs.
-    spent: device time since the start.
+    seconds_spent: device time since the start.
   """
 
   jobs: tuple[Job, ...]
@@ -84,9 +84,9 @@ class Lanes(NamedTuple):
   structure: online.Trials | None
   networks: tuple[kept_networks.Networks, ...]
   seconds: np.ndarray
-  ended: np.ndarray
+  has_ended: np.ndarray
   width: int
-  spent: float
+  seconds_spent: float
 
 
 def loop_of(
@@ -105,38 +105,40 @@ def loop_of(
     widths: lane widths that may be compiled, ascending.
     tests: fresh sequences of the test after success, at least; 0: none.
   """
-  some = functools.partial(_join, name, build, compiled, widths)
+  join = functools.partial(_join, name, build, compiled, widths)
   nothing = Lanes(
     (), (), None, None, (), np.zeros(0), np.zeros(0, bool), 0, 0.0
   )
   return Loop(
-    start=functools.partial(some, nothing),
+    start=functools.partial(join, nothing),
     advance=functools.partial(_advance, name, build, compiled, widths),
     charge=_charge,
     snapshot=_snapshot,
     results=functools.partial(_results, name, build, compiled, tests),
-    free=_free,
-    join=some,
+    num_free=_num_free,
+    join=join,
     first=16,
   )
 
 
-def _free(lanes):
+def _num_free(lanes):
   return max(lanes.width - len(lanes.jobs), 0)
 
 
 def _snapshot(lanes):
   """Job id -> `TrialState`, with the networks that are kept."""
   return {
-    job.id: _with_networks(column, kept)
-    for job, column, kept in zip(
+    job.id: _with_networks(column, nets_kept)
+    for job, column, nets_kept in zip(
       lanes.jobs, _columns(lanes), lanes.networks, strict=True
     )
   }
 
 
-def _with_networks(column, kept):
-  return column._replace(leaves=column.leaves | kept_networks.leaves_of(kept))
+def _with_networks(column, nets_kept):
+  return column._replace(
+    leaves=column.leaves | kept_networks.leaves_of(nets_kept)
+  )
 
 
 def _going_on(leaves):
@@ -152,8 +154,8 @@ def _columns(lanes):
   return tuple(columns_of(lanes.trials, lanes.seconds))
 
 
-def _join(name, build, compiled, widths, lanes, jobs, begun):
-  """More trials: those that go on from `begun`, the others from the start."""
+def _join(name, build, compiled, widths, lanes, jobs, states):
+  """More trials: those that go on from `states`, the others from the start."""
   columns, structure = first_trials(
     compiled, name, build.program, build.numbers, jobs, widths[-1]
   )
@@ -162,18 +164,18 @@ def _join(name, build, compiled, widths, lanes, jobs, begun):
     for job, column in zip(jobs, columns, strict=True)
   ]
   for i, job in enumerate(jobs):
-    if job.id in begun:
-      leaves, networks[i] = kept_networks.taken_from(begun[job.id].leaves)
-      columns[i] = begun[job.id]._replace(leaves=_going_on(leaves))
-  spent = np.array([column.seconds for column in columns])
+    if job.id in states:
+      leaves, networks[i] = kept_networks.taken_from(states[job.id].leaves)
+      columns[i] = states[job.id]._replace(leaves=_going_on(leaves))
+  durations = np.array([column.seconds for column in columns])
   return lanes._replace(
     jobs=(*lanes.jobs, *jobs),
     columns=(*_columns(lanes), *columns),
     trials=None,
     structure=structure,
     networks=(*lanes.networks, *networks),
-    seconds=np.concatenate((lanes.seconds, spent)),
-    ended=np.concatenate((lanes.ended, np.zeros(len(jobs), bool))),
+    seconds=np.concatenate((lanes.seconds, durations)),
+    has_ended=np.concatenate((lanes.has_ended, np.zeros(len(jobs), bool))),
   )
 
 
@@ -181,31 +183,35 @@ def _advance(name, build, compiled, widths, lanes, updates):
   """At most so many training sequences of each trial."""
   count, width, trials = len(lanes.jobs), lanes.width, lanes.trials
   # A program of another width is compiled: that has to be earned.
-  if lanes.spent > NARROW_AFTER_SECONDS or count > width:
+  if lanes.seconds_spent > NARROW_AFTER_SECONDS or count > width:
     width = width_for(widths, count)
   if trials is None or width != lanes.width:
     trials = stack(_columns(lanes), lanes.structure, width)
-  (trials, work), fresh = compiled(
+  (trials, work), has_compiled = compiled(
     name, build.program.advance, trials, np.int32(updates)
   )
-  ended = np.asarray(trials.status)[:count] != online.RUNNING
+  has_ended = np.asarray(trials.status)[:count] != online.RUNNING
   seen = np.asarray(trials.seen)[:count].tolist()
   networks = tuple(
-    kept
-    if done or not kept_networks.is_due(kept, n)
-    else kept_networks.with_network(kept, n, net_in(trials, i))
-    for i, (kept, n, done) in enumerate(
-      zip(lanes.networks, seen, ended, strict=True)
+    nets_kept
+    if is_over or not kept_networks.is_due(nets_kept, n)
+    else kept_networks.with_network(nets_kept, n, net_in(trials, i))
+    for i, (nets_kept, n, is_over) in enumerate(
+      zip(lanes.networks, seen, has_ended, strict=True)
     )
   )
   lanes = lanes._replace(
-    columns=None, trials=trials, networks=networks, ended=ended, width=width
+    columns=None,
+    trials=trials,
+    networks=networks,
+    has_ended=has_ended,
+    width=width,
   )
   return lanes, Advanced(
     seen={job.id: n for job, n in zip(lanes.jobs, seen, strict=True)},
-    ended=bool(ended.any()),
-    whole=not ended.any(),
-    fresh=fresh,
+    has_ended=bool(has_ended.any()),
+    is_complete=not has_ended.any(),
+    has_compiled=has_compiled,
     sequences=float(work.sequences),
     useful=float(work.useful),
     executed=float(work.executed),
@@ -213,9 +219,9 @@ def _advance(name, build, compiled, widths, lanes, updates):
 
 
 def _charge(lanes, seconds):
-  each = seconds / max(len(lanes.jobs), 1)
+  share = seconds / max(len(lanes.jobs), 1)
   return lanes._replace(
-    seconds=lanes.seconds + each, spent=lanes.spent + seconds
+    seconds=lanes.seconds + share, seconds_spent=lanes.seconds_spent + seconds
   )
 
 
@@ -244,8 +250,8 @@ def outcomes_now(loop: Loop, state: object) -> list[Outcome]:
     state: its state.
   """
   lanes = cast(Lanes, state)
-  ended = np.ones(len(lanes.jobs), bool)
-  return loop.results(lanes._replace(ended=ended))[1]
+  has_ended = np.ones(len(lanes.jobs), bool)
+  return loop.results(lanes._replace(has_ended=has_ended))[1]
 
 
 def _results(name, build, compiled, tests, lanes):
@@ -256,30 +262,28 @@ def _results(name, build, compiled, tests, lanes):
   )
   outcomes = [
     outcome_of(lanes.jobs[i], columns[i], lanes.networks[i])
-    for i in np.flatnonzero(lanes.ended)
+    for i in np.flatnonzero(lanes.has_ended)
   ]
-  stay = np.flatnonzero(~lanes.ended)
+  stay = np.flatnonzero(~lanes.has_ended)
   lanes = lanes._replace(
     jobs=tuple(lanes.jobs[i] for i in stay),
     columns=tuple(columns[i] for i in stay),
     trials=None,
     networks=tuple(lanes.networks[i] for i in stay),
     seconds=lanes.seconds[stay],
-    ended=lanes.ended[stay],
+    has_ended=lanes.has_ended[stay],
   )
   return lanes, outcomes
 
 
-def _outcome(name, build, compiled, tests, structure, job, column, kept):
+def _outcome(name, build, compiled, tests, structure, job, column, nets_kept):
   """The outcome of a trial that has ended, with its test if it was solved."""
   trial = trial_of(column, structure)
   status, seen = online.STATUS[int(trial.status)], int(trial.seen)
   net = {path: np.asarray(w) for path, w in named(trial.learner.params)}
-  tested = None
+  score = None
   if status == 'solved' and tests:
-    tested = fresh_score(
-      compiled, name, build.program, column, structure, tests
-    )
+    score = fresh_score(compiled, name, build.program, column, structure, tests)
   metrics = {
     'weights': build.weights,
     'sequences_to_success': seen if status == 'solved' else None,
@@ -287,8 +291,8 @@ def _outcome(name, build, compiled, tests, structure, job, column, kept):
     'first_passed': int(trial.first_passed) or None,
     'train_absolute': float(trial.error.absolute),
   }
-  if tested:
-    metrics |= {f'test_{k}': value for k, value in tested._asdict().items()}
+  if score:
+    metrics |= {f'test_{k}': value for k, value in score._asdict().items()}
   return Outcome(
     job.id,
     status,
@@ -297,6 +301,8 @@ def _outcome(name, build, compiled, tests, structure, job, column, kept):
     metrics,
     learning_curve.lists(trial.curve),
     net=net,
-    networks=kept_networks.with_last(kept, seen, net),
-    spent=_with_networks(column, kept) if status == 'budget' else None,
+    networks=kept_networks.with_last(nets_kept, seen, net),
+    final_state=_with_networks(column, nets_kept)
+    if status == 'budget'
+    else None,
   )

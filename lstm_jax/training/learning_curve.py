@@ -26,7 +26,7 @@ class LearningCurve(NamedTuple):
   Attributes:
     width: `[*]` int32, sequences of an interval.
     points: `[*]` int32, complete intervals.
-    taken: `[*]` int32, sequences of the one that is not.
+    in_point: `[*]` int32, sequences of the one that is not.
     right: `[*]` int32, how many of these were right.
     error: `[*]` sum of their mean absolute errors.
     rights, errors: `[POINTS, *]` the same of the complete ones.
@@ -34,7 +34,7 @@ class LearningCurve(NamedTuple):
 
   width: Array
   points: Array
-  taken: Array
+  in_point: Array
   right: Array
   error: Array
   rights: Array
@@ -43,12 +43,12 @@ class LearningCurve(NamedTuple):
 
 def start(lanes: tuple[int, ...], dtype: DTypeLike) -> LearningCurve:
   """The `LearningCurve` of lanes that have not learned from anything."""
-  none = jnp.zeros(lanes, jnp.int32)
+  zeros = jnp.zeros(lanes, jnp.int32)
   return LearningCurve(
     width=jnp.full(lanes, _FIRST, jnp.int32),
-    points=none,
-    taken=none,
-    right=none,
+    points=zeros,
+    in_point=zeros,
+    right=zeros,
     error=jnp.zeros(lanes, dtype),
     rights=jnp.zeros((POINTS, *lanes), jnp.int32),
     errors=jnp.zeros((POINTS, *lanes), dtype),
@@ -56,56 +56,58 @@ def start(lanes: tuple[int, ...], dtype: DTypeLike) -> LearningCurve:
 
 
 def add(
-  curve: LearningCurve, judgement: Judgement, learned: Array
+  curve: LearningCurve, judgement: Judgement, has_learned: Array
 ) -> LearningCurve:
   """The curve with one sequence more.
 
   Args:
     curve: the curve.
     judgement: of the sequence.
-    learned: `[*]` bool, the lanes that have learned from it.
+    has_learned: `[*]` bool, the lanes that have learned from it.
   """
   error = judgement.absolute.astype(curve.error.dtype)
   curve = curve._replace(
-    taken=curve.taken + learned,
-    right=curve.right + (learned & judgement.right),
-    error=curve.error + jnp.where(learned, error, 0),
+    in_point=curve.in_point + has_learned,
+    right=curve.right + (has_learned & judgement.right),
+    error=curve.error + jnp.where(has_learned, error, 0),
   )
-  due = jnp.any(curve.taken == curve.width).astype(jnp.int32)
-  return jax.lax.fori_loop(0, due, lambda i, c: _with_point(c), curve)
+  any_full = jnp.any(curve.in_point == curve.width).astype(jnp.int32)
+  return jax.lax.fori_loop(0, any_full, lambda i, c: _with_point(c), curve)
 
 
 def _with_point(curve):
   """The curve with the intervals that are complete among its points."""
-  due = curve.taken == curve.width
-  row = jnp.arange(POINTS).reshape((-1,) + (1,) * due.ndim)
-  here = due[None] & (row == curve.points[None])
-  empty = lambda x: jnp.where(due, 0, x)
+  is_full = curve.in_point == curve.width
+  row = jnp.arange(POINTS).reshape((-1,) + (1,) * is_full.ndim)
+  at_row = is_full[None] & (row == curve.points[None])
+  clear = lambda x: jnp.where(is_full, 0, x)
   curve = LearningCurve(
     width=curve.width,
-    points=curve.points + due,
-    taken=empty(curve.taken),
-    right=empty(curve.right),
-    error=empty(curve.error),
-    rights=jnp.where(here, curve.right[None], curve.rights),
-    errors=jnp.where(here, curve.error[None], curve.errors),
+    points=curve.points + is_full,
+    in_point=clear(curve.in_point),
+    right=clear(curve.right),
+    error=clear(curve.error),
+    rights=jnp.where(at_row, curve.right[None], curve.rights),
+    errors=jnp.where(at_row, curve.error[None], curve.errors),
   )
-  full = jnp.any(curve.points == POINTS).astype(jnp.int32)
-  return jax.lax.fori_loop(0, full, lambda i, c: _merged(c), curve)
+  any_complete = jnp.any(curve.points == POINTS).astype(jnp.int32)
+  return jax.lax.fori_loop(
+    0, any_complete, lambda i, c: _merge_points(c), curve
+  )
 
 
-def _merged(curve):
+def _merge_points(curve):
   """The curve with pairs of neighbours as one where all points are taken."""
   pairs = lambda x: jnp.concatenate(
     (x[0::2] + x[1::2], jnp.zeros_like(x[1::2]))
   )
-  merged = curve._replace(
+  halved = curve._replace(
     width=2 * curve.width,
     points=curve.points // 2,
     rights=pairs(curve.rights),
     errors=pairs(curve.errors),
   )
-  return select(curve.points == POINTS, merged, curve)
+  return select(curve.points == POINTS, halved, curve)
 
 
 def lists(curve: LearningCurve) -> dict[str, list[float]]:
@@ -116,15 +118,15 @@ def lists(curve: LearningCurve) -> dict[str, list[float]]:
     error over it, and 'train_right', the share of sequences that were right.
   """
   points = int(curve.points)
-  unfinished = slice(0, 1 if curve.taken else 0)
-  joined = lambda complete, last: np.concatenate(
-    (complete[:points], np.atleast_1d(last)[unfinished])
+  unfinished = slice(0, 1 if curve.in_point else 0)
+  join = lambda points_so_far, last: np.concatenate(
+    (points_so_far[:points], np.atleast_1d(last)[unfinished])
   )
-  count = joined(np.full(points, curve.width), curve.taken)
+  count = join(np.full(points, curve.width), curve.in_point)
   return {
     'sequences': np.cumsum(count).tolist(),
     'train_error': (
-      joined(curve.errors, curve.error).astype(np.float64) / count
+      join(curve.errors, curve.error).astype(np.float64) / count
     ).tolist(),
-    'train_right': (joined(curve.rights, curve.right) / count).tolist(),
+    'train_right': (join(curve.rights, curve.right) / count).tolist(),
   }

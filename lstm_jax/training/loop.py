@@ -81,8 +81,8 @@ class Outcome(NamedTuple):
       epoch that was best; None of a failed one.
     networks: (training sequences seen, path in the params -> array) each, from
       the start to the end, where the job says `keep`.
-    spent: its state, where it has spent its budget and would go on from there
-      under a larger one with the bits that it has in one piece.
+    final_state: where it has spent its budget: it would go on from there under
+      a larger one with the bits that it has in one piece.
   """
 
   id: str
@@ -95,7 +95,7 @@ class Outcome(NamedTuple):
   reason: str = ''
   net: Mapping[str, np.ndarray] | None = None
   networks: Sequence[tuple[int, Mapping[str, np.ndarray]]] = ()
-  spent: TrialState | None = None
+  final_state: TrialState | None = None
 
 
 class Advanced(NamedTuple):
@@ -103,19 +103,19 @@ class Advanced(NamedTuple):
 
   Attributes:
     seen: job id -> updates so far: training sequences, epochs.
-    ended: whether some trial has ended.
-    whole: whether all updates asked for were made. What was cut short does not
-      say that there is time for more.
-    fresh: whether a program was compiled, which is no training.
+    has_ended: whether some trial has ended.
+    is_complete: whether all updates asked for were made. What was cut short
+      does not say that there is time for more.
+    has_compiled: whether a program was compiled, which is no training.
     sequences: training sequences shown.
     useful, executed: time steps of running trials, and of all lanes.
     note: words on how it goes; '' for none.
   """
 
   seen: Mapping[str, float]
-  ended: bool
-  whole: bool
-  fresh: bool = False
+  has_ended: bool
+  is_complete: bool
+  has_compiled: bool = False
   sequences: float = 0.0
   useful: float = 0.0
   executed: float = 0.0
@@ -133,8 +133,8 @@ class Loop(NamedTuple):
     charge: `(state, seconds) -> state`: device time that the last updates took.
     snapshot: `state -> {id: TrialState}` of all that `results` has not taken.
     results: `(state) -> (state, outcomes)`: takes out what has ended.
-    free: `state -> int`: how many more trials it could take now.
-    join: `(state, jobs, begun) -> state` with more trials, at most `free`.
+    num_free: `state -> int`: how many more trials it could take now.
+    join: `(state, jobs, begun) -> state` with more trials, at most `num_free`.
     first: updates of the first advance, before anything is known of its pace.
   """
 
@@ -143,7 +143,7 @@ class Loop(NamedTuple):
   charge: Callable[[object, float], object]
   snapshot: Callable[[object], dict[str, TrialState]]
   results: Callable[[object], tuple[object, list[Outcome]]]
-  free: Callable[[object], int]
+  num_free: Callable[[object], int]
   join: Callable[[object, Sequence[Job], Mapping[str, TrialState]], object]
   first: int = 1
 
@@ -165,10 +165,10 @@ def restored(tree: Tree, leaves: Mapping[str, np.ndarray]) -> Tree:
   Raises:
     ValueError: a leaf is missing or of another shape.
   """
-  own = named(tree)
-  for name, leaf in own:
+  named_leaves = named(tree)
+  for name, leaf in named_leaves:
     if name not in leaves or leaves[name].shape != leaf.shape:
       raise ValueError(f'a snapshot of another network: {name} does not fit')
   return jax.tree.unflatten(
-    jax.tree.structure(tree), [leaves[name] for name, _ in own]
+    jax.tree.structure(tree), [leaves[name] for name, _ in named_leaves]
   )

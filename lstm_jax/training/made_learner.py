@@ -37,16 +37,16 @@ def check_made_for(
     ValueError: another network, another task, a length that it cannot see.
   """
   key = jax.random.key(0, impl='threefry2x32')
-  drawn = {
+  values = {
     name: np.full_like(value, _SLOW) if name == 'learning_rate' else value
     for name, value in numbers.items()
   }
-  state = learner.init(key, drawn)
-  own, wanted = (_shapes(tree) for tree in (state.params, cell.mask))
-  if own != wanted:
+  state = learner.init(key, values)
+  shapes, must = (_shapes(tree) for tree in (state.params, cell.mask))
+  if shapes != must:
     raise ValueError(
-      f'learner was made for another cell: its network has {own}, that of '
-      f'this cell {wanted}; {_ADVICE}'
+      f'learner was made for another cell: its network has {shapes}, that of '
+      f'this cell {must}; {_ADVICE}'
     )
   # Its own weights need not be finite: a number may have no default.
   state = _with_params(state, initial_params(cell, key, cell.numbers))
@@ -54,27 +54,27 @@ def check_made_for(
   @jax.jit
   def judgements(state, key, t):
     episode = task.draw(key, t, task.prepare(key, t))
-    _, learned = learner.update(state, episode)
-    judged = learner.judge(state.params, episode)
-    return judge_forward(cell, task, state.params, episode), judged, learned
+    _, by_update = learner.update(state, episode)
+    by_judge = learner.judge(state.params, episode)
+    return judge_forward(cell, task, state.params, episode), by_judge, by_update
 
   words = Key(*map(jnp.asarray, prng.key_of(0)))
   try:
-    direct, judged, learned = judgements(state, words, jnp.int32(length))
+    direct, by_judge, by_update = judgements(state, words, jnp.int32(length))
   except (AttributeError, LookupError, TypeError, ValueError) as error:
     why = str(error).partition('\n')[0]
     raise ValueError(
       'learner was made for another cell or task, it fails on a sequence of '
       f'this one: {type(error).__name__}: {why}; {_ADVICE}'
     ) from error
-  if not _agree(direct, judged):
+  if not _agree(direct, by_judge):
     raise ValueError(
       'learner was made for another cell or task: it judges a sequence of this '
       f'one otherwise than they do; {_ADVICE}'
     )
   # A rule that learns within a sequence judges what it has learned by then.
-  stands = 'learning_rate' in numbers or not np.any(learned.absolute)
-  if stands and not _agree(direct, learned):
+  stands = 'learning_rate' in numbers or not np.any(by_update.absolute)
+  if stands and not _agree(direct, by_update):
     raise ValueError(
       f'learner was made for another length: of a sequence of length={length} '
       f'it learns from another error than there is; {_ADVICE}'
@@ -94,13 +94,13 @@ def _shapes(tree):
   )
 
 
-def _agree(one, other):
+def _agree(judgement, other):
   """Tells whether two judgements are one, but for rounding, where finite."""
   return all(
     np.allclose(a, b, rtol=1e-3, atol=1e-5)
     for a, b in (
-      (one.absolute, other.absolute),
-      (one.squared, other.squared),
+      (judgement.absolute, other.absolute),
+      (judgement.squared, other.squared),
     )
     if np.all(np.isfinite([a, b]))
   )

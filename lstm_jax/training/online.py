@@ -20,7 +20,14 @@ from lstm_jax.ops import prng
 from lstm_jax.ops.arrays import select, settle
 from lstm_jax.ops.prng import Key
 from lstm_jax.training import learning_curve
-from lstm_jax.types import Array, Judgement, Learner, LearnerState, Shown, Task
+from lstm_jax.types import (
+  Array,
+  Evidence,
+  Judgement,
+  Learner,
+  LearnerState,
+  Task,
+)
 
 # What a lane is doing, and how a trial ended.
 IDLE, RUNNING, SOLVED, BUDGET, DIVERGED, FUTILE = range(6)
@@ -31,7 +38,7 @@ _WEIGHTS, _TRAINING, _TEST, _EVALUATION, _DATA = range(5)
 
 # Weights of an array that are looked at after every sequence: a pass over the
 # input weights of a thousand symbols would cost as much as the sequence.
-_FEW = 1024
+_MAX_CHECKED = 1024
 
 # Sequences over which the recorded training error fades out.
 _MEMORY = 100
@@ -175,12 +182,12 @@ def _advance(task, learner, trials, num_sequences):
 
   def body(c):
     i, trials, work = c
-    trials, more = _one_sequence(task, learner, trials)
-    return i + 1, trials, jax.tree.map(jnp.add, work, more)
+    trials, work_more = _one_sequence(task, learner, trials)
+    return i + 1, trials, jax.tree.map(jnp.add, work, work_more)
 
-  none = Work(jnp.float32(0), jnp.float32(0), jnp.float32(0))
+  no_work = Work(jnp.float32(0), jnp.float32(0), jnp.float32(0))
   _, trials, work = jax.lax.while_loop(
-    unfinished, body, (jnp.int32(0), trials, none)
+    unfinished, body, (jnp.int32(0), trials, no_work)
   )
   return trials, work
 
@@ -201,10 +208,12 @@ def _one_sequence(task, learner, trials):
   # arrays of many weights when it ends (while they are not, the outputs say).
   running = trials.status == RUNNING
   params, lanes = trials.learner.params, trials.status.shape
-  finite = jnp.isfinite(judgement.squared) & _finite(params, lanes, _FEW)
+  finite = jnp.isfinite(judgement.squared) & _finite(
+    params, lanes, _MAX_CHECKED
+  )
   trains = running & ~rule.evaluating(trials.stop)
   seen = trials.seen + trains
-  shown = Shown(
+  evidence = Evidence(
     judgement=judgement,
     learned=trains & finite,
     seen=seen,
@@ -215,12 +224,12 @@ def _one_sequence(task, learner, trials):
     params=learner_t.params,
     judge=learner.judge,
   )
-  stop_t, verdict = rule.update(trials.stop, shown)
+  stop_t, verdict = rule.update(trials.stop, evidence)
   spent = (seen >= trials.budget) & ~rule.evaluating(stop_t)
-  ended = running & (verdict.solved | verdict.futile | spent)
+  has_ended = running & (verdict.solved | verdict.futile | spent)
   # The update waits for the look: the compiler would otherwise copy all
   # weights before every sequence, as both read the old ones.
-  finite &= ~ended | _all_finite(params, ended)
+  finite &= ~has_ended | _all_finite(params, has_ended)
   keep = running & finite
   learns = keep & trains
   status = jnp.select(
@@ -228,7 +237,7 @@ def _one_sequence(task, learner, trials):
     [trials.status, DIVERGED, SOLVED, BUDGET, FUTILE],
     RUNNING,
   )
-  next_key = rule.next_key(stop_t, shown.key, shown.next_key)
+  next_key = rule.next_key(stop_t, evidence.key, evidence.next_key)
   first = keep & verdict.passed & (trials.first_passed == 0)
   error = _faded(trials.error, judgement, seen)
   trials = trials._replace(
@@ -258,14 +267,15 @@ def _faded(mean, judgement, seen):
   return jax.tree.map(fade, mean, new)
 
 
-def _all_finite(params, ended):
+def _all_finite(params, has_ended):
   """`_finite` of all weights, looked at only where a lane has ended."""
+  lanes = has_ended.shape
   return jax.lax.fori_loop(
-    0, jnp.any(ended).astype(jnp.int32),
+    0, jnp.any(has_ended).astype(jnp.int32),
     # Plus 0: the compiler would move what does not depend on i out of the
     # loop, and look at all weights after every sequence.
-    lambda i, _: _finite(jax.tree.map(lambda p: p + i, params), ended.shape),
-    jnp.ones(ended.shape, bool),
+    lambda i, _: _finite(jax.tree.map(lambda p: p + i, params), lanes),
+    jnp.ones(lanes, bool),
   )  # fmt: skip
 
 
@@ -283,19 +293,19 @@ def _test(task, learner, length, key, params, rounds):
 
   dtype = jax.tree.leaves(params)[0].dtype
   zeros = jnp.zeros(length.shape, dtype)
-  none = Judgement(jnp.zeros(length.shape, jnp.int32), zeros, zeros)
-  total = jax.lax.fori_loop(0, rounds, body, none)
+  no_judgement = Judgement(jnp.zeros(length.shape, jnp.int32), zeros, zeros)
+  total = jax.lax.fori_loop(0, rounds, body, no_judgement)
   return Judgement(total.right, total.absolute / rounds, total.squared / rounds)
 
 
-def _finite(params, lanes, most=math.inf):
+def _finite(params, lanes, max_weights=math.inf):
   """`lanes`-shaped bool: whether every weight of a lane is a finite number.
 
-  Arrays with more than `most` weights a lane are not looked at.
+  Arrays with more than `max_weights` weights a lane are not looked at.
   """
   ok = jnp.ones(lanes, bool)
   for leaf in jax.tree.leaves(params):
-    own = tuple(range(leaf.ndim - len(lanes)))
-    if math.prod(leaf.shape[: len(own)]) <= most:
-      ok &= jnp.all(jnp.isfinite(leaf), axis=own)
+    weight_axes = tuple(range(leaf.ndim - len(lanes)))
+    if math.prod(leaf.shape[: len(weight_axes)]) <= max_weights:
+      ok &= jnp.all(jnp.isfinite(leaf), axis=weight_axes)
   return ok

@@ -132,35 +132,37 @@ def make_model(
   def apply(params, inputs, lengths=None):
     inputs = jnp.moveaxis(inputs, 0, 1)
     xs = inputs if params.embedding is None else params.embedding[inputs]
-    for i, (cell, own) in enumerate(zip(cells, params.layers, strict=True)):
+    for i, (cell, cell_params) in enumerate(
+      zip(cells, params.layers, strict=True)
+    ):
       last = i == layers - 1
-      ran = layer.run(
+      result = layer.run(
         cell,
-        own,
+        cell_params,
         xs,
         lengths=lengths,
         outputs=not last or every_step or reads == 'mean',
         kernel=kernel,
       )
-      if ran.ys is not None:
-        xs = ran.ys
+      if result.ys is not None:
+        xs = result.ys
     if every_step:
       return jnp.moveaxis(_affine(xs, params), 0, 1)
     if reads == 'mean':
       steps = len(inputs) if lengths is None else jnp.maximum(lengths, 1)
       steps = jnp.asarray(steps, xs.dtype)
-      read = jnp.sum(xs, 0) / steps.reshape(-1, 1)
+      features = jnp.sum(xs, 0) / steps.reshape(-1, 1)
     else:
-      read = getattr(ran.last, read_field)
-    return _affine(read, params)
+      features = getattr(result.last, read_field)
+    return _affine(features, params)
 
-  def which():
+  def kernels():
     xs = jnp.zeros((1, 1, first.num_inputs))
     return layer.which_kernel(first, first.mask, xs, kernel=kernel).kernel
 
   count = sum(int(np.sum(m)) for c in cells for m in jax.tree.leaves(c.mask))
   count += vocabulary * embedding + (size + 1) * num_outputs
-  return Model(init, apply, count, which)
+  return Model(init, apply, count, kernels)
 
 
 def _affine(x, params):

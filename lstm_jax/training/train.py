@@ -169,7 +169,7 @@ def _run(
   state = loop.start(jobs[: widths[-1]], {})
   while len(outcomes) < len(jobs):
     state, advanced = loop.advance(state, every)
-    state, ended = loop.results(state) if advanced.ended else (state, [])
+    state, ended = loop.results(state) if advanced.has_ended else (state, [])
     outcomes |= {outcome.id: outcome for outcome in ended}
     for job, count in advanced.seen.items():
       seen[place[job]] = count
@@ -182,8 +182,8 @@ def _run(
       callback(_progress(seen, error, outcomes))
     ):
       outcomes |= _stopped(loop, state, waiting, widths[-1])
-    elif waiting and loop.free(state):
-      free = loop.free(state)
+    elif waiting and loop.num_free(state):
+      free = loop.num_free(state)
       state = loop.join(state, waiting[:free], {})
       waiting = waiting[free:]
   return [outcomes[job.id] for job in jobs]

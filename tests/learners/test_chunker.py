@@ -11,7 +11,7 @@ from lstm_jax.lab.plan import catalog
 from lstm_jax.learners._chunker import net_step
 from lstm_jax.learners.chunker import State, chunker
 from lstm_jax.ops import prng
-from lstm_jax.ops.arrays import dense
+from lstm_jax.ops.arrays import to_dense
 from tests.array_task import Arrays, array_task
 from tests.gradients import cheap_jit, distance, random_net
 
@@ -499,7 +499,7 @@ def test_a_task_that_promises_the_next_symbol_keeps_it():
 
       def at(t):
         now = jnp.full(4, t)
-        x = dense(stream.input_at(now + 1))
+        x = to_dense(stream.input_at(now + 1))
         return stream.target_at(now), x, stream.scored_at(now)
 
       return stream.length, jax.vmap(at)(jnp.arange(task.longest(100)))

@@ -158,7 +158,7 @@ def test_a_net_is_kept_while_it_is_right(most_wrong):
         kept += 1
     assert distance(state.params, expected) == 0
     assert state.guesses.tolist() == [n + 1 for n in number]
-    assert state.wrong.tolist() == wrong
+    assert state.mistakes.tolist() == wrong
   assert kept > 15 and dropped > 5
 
 

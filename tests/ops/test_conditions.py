@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from lstm_jax.lab.plan import catalog, resolve, values
-from lstm_jax.lab.plan.resolve import Given
+from lstm_jax.lab.plan.resolve import RawValue
 from lstm_jax.ops import conditions, parts
 from lstm_jax.ops.checked import checked
 
@@ -79,14 +79,14 @@ def test_a_cell_or_a_task_has_the_parts_that_its_module_names(kind, name):
 def planned(learner, how, cell, of_cell, task, of_task):
   """Reasons of a plan against a learner for this cell and this task."""
   given = {
-    'learner': Given(learner, '--learner'),
-    'cell': Given(cell, '--cell'),
-    'task': Given(task, '--task'),
+    'learner': RawValue(learner, '--learner'),
+    'cell': RawValue(cell, '--cell'),
+    'task': RawValue(task, '--task'),
   }
   for role, options in (('learner', how), ('cell', of_cell), ('task', of_task)):
     for name, value in options.items():
-      given[f'{role}.{name}'] = Given(
-        values.written(name, value), f'--set={role}.{name}'
+      given[f'{role}.{name}'] = RawValue(
+        values.text_of(name, value), f'--set={role}.{name}'
       )
   try:
     resolve.setting(given, lambda **fields: fields)

@@ -256,7 +256,7 @@ def test_affine_picks_the_column(x64, lanes, shared):
   @cheap_jit
   def run(w, index, array):
     x = one_hot(index)
-    dense = arrays.dense(x, np.float64)
+    dense = arrays.to_dense(x, np.float64)
     return arrays.affine(w, x), arrays.affine(w, array), dense
 
   found, want, dense = run(w, np.asarray(index), written_out(index))
@@ -267,11 +267,11 @@ def test_affine_picks_the_column(x64, lanes, shared):
 
 def test_an_array_is_left_as_it_is():
   x = np.arange(6, dtype=np.float32).reshape(3, 2)
-  np.testing.assert_array_equal(arrays.dense(x), x)
+  np.testing.assert_array_equal(arrays.to_dense(x), x)
   assert arrays.cast(x, np.float16).dtype == np.float16
   sparse = one_hot(np.array([1, 2], np.int32))
   assert arrays.cast(sparse, np.float16) is sparse
-  assert arrays.dense(sparse, np.float16).dtype == np.float16
+  assert arrays.to_dense(sparse, np.float16).dtype == np.float16
   assert (sparse.size, sparse.index.dtype) == (SIZE, np.int32)
 
 

@@ -141,7 +141,7 @@ def test_test_strings_are_as_likely_as_the_grammar_has_them():
 
 def test_strings_that_are_too_long_are_drawn_again(monkeypatch):
   # 3e-8 are longer than 64 symbols: seen with room for fewer.
-  monkeypatch.setattr(_grammar, 'MOST', 16)
+  monkeypatch.setattr(_grammar, 'MAX_SYMBOLS', 16)
   task, size = reber(), 2**14
   assert task.longest(1) == 15
   episodes = jax.jit(task.fresh)(keys_of((size,), 5), np.ones(size, np.int32))

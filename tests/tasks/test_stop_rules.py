@@ -213,9 +213,9 @@ def test_recent_is_a_queue_by_hand(rights, ring):
     expected = recent_by_hand(right[:, lane], *ring)
     assert met[:, lane].tolist() == expected
     last = right[-ring[0] :, lane]
-    assert int(state.wrong[lane]) == np.sum(~last)
+    assert int(state.num_wrong[lane]) == np.sum(~last)
   bits = np.unpackbits(state.ring.view(np.uint8), axis=0)
-  assert bits.sum() == state.wrong.sum()
+  assert bits.sum() == state.num_wrong.sum()
 
 
 def test_the_two_thousand_last_sequences_decide():
@@ -252,10 +252,10 @@ def test_recent_has_the_paper_s_numbers_and_follows_the_lanes(x64):
     assert met.shape == lanes
   for wrong, met in ((139, True), (140, False)):
     state = rule.init((), jnp.float32)
-    state = state._replace(wrong=np.int32(wrong))
+    state = state._replace(num_wrong=np.int32(wrong))
     right = Judgement(np.array(True), np.float32(0), np.float32(0))
     for seen, expected in ((1998, False), (1999, met)):
-      before = state._replace(seen=np.int32(seen))
+      before = state._replace(num_seen=np.int32(seen))
       assert bool(says(rule, before, right)[1]) == expected
 
 

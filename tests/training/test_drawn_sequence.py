@@ -7,7 +7,7 @@ import pytest
 import lstm_jax as lj
 from lstm_jax.lab.plan import catalog
 from lstm_jax.ops import prng
-from lstm_jax.ops.arrays import dense
+from lstm_jax.ops.arrays import to_dense
 
 
 @pytest.mark.parametrize('name', catalog.names('tasks'))
@@ -25,7 +25,7 @@ def test_it_is_the_stream_of_the_task(name):
   for t in {0, steps // 2, steps - 1}:
     at = jnp.int32(t)
     np.testing.assert_array_equal(
-      sequence.inputs[t], dense(stream.input_at(at))
+      sequence.inputs[t], to_dense(stream.input_at(at))
     )
     if sequence.mask[t]:
       np.testing.assert_array_equal(sequence.targets[t], stream.target_at(at))

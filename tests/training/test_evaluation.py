@@ -233,8 +233,9 @@ def moments(trials):
   """The `Moment` of every lane."""
   state = trials.stop
   fields = (
-    trials.status, trials.seen, trials.first_passed, state.now, state.number,
-    state.n, state.wrong, state.absolute, trials.learner.params[0],
+    trials.status, trials.seen, trials.first_passed, state.is_running,
+    state.number, state.n, state.num_wrong, state.absolute,
+    trials.learner.params[0],
   )  # fmt: skip
   return [Moment(*m) for m in zip(*map(np.asarray, fields), strict=True)]
 

@@ -20,7 +20,7 @@ from lstm_jax.tasks._stop_rules.futility import futility
 from lstm_jax.tasks.first_symbol import first_symbol
 from lstm_jax.training import online
 from lstm_jax.training.online import BUDGET, DIVERGED, FUTILE, RUNNING, SOLVED
-from lstm_jax.types import Judgement, Learner, Shown
+from lstm_jax.types import Evidence, Judgement, Learner
 from tests import scripted
 
 EVERY, LIMIT = 3, 6
@@ -215,7 +215,7 @@ def test_probes_differ_in_the_first_symbol_alone(middle):
     with jax.disable_jit():
       (_, count), verdict = task.stop_rule.update(
         (state[0], jnp.array([0, 3000, 4000])),
-        Shown(
+        Evidence(
           Judgement(jnp.full(3, True), *jnp.ones((2, 3))),
           jnp.full(3, True), np.full(3, seen), np.zeros(3), lengths,
           Key(*key), Key(*key), (), judge,

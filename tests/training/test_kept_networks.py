@@ -32,7 +32,7 @@ def outcomes(loop, state, chunk=16):
   found = {}
   while loop.snapshot(state):
     state, done = loop.advance(state, chunk)
-    if done.ended:
+    if done.has_ended:
       state, ended = loop.results(state)
       found |= {outcome.id: outcome for outcome in ended}
   return found

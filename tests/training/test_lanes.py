@@ -35,16 +35,16 @@ def test_what_is_a_trials_own_goes_with_it():
     },
   )
   assert loop.snapshot(state)['b'].seconds == 3.0
-  assert loop.free(state) == 0  # of no width yet: nothing has run
+  assert loop.num_free(state) == 0  # of no width yet: nothing has run
   ended = False
   while not ended:
     state, done = loop.advance(state, 1)
-    ended = done.ended
+    ended = done.has_ended
   state = loop.charge(state, 2.0)
   assert loop.snapshot(state).keys() == {'a', 'b'}  # until it is taken out
   state, (outcome,) = loop.results(state)
   assert (outcome.id, outcome.status, outcome.seconds) == ('a', 'solved', 1.0)
-  assert loop.free(state) == 1
+  assert loop.num_free(state) == 1
   state = loop.join(state, [joins], begun)
   held = loop.snapshot(state)
   assert {name: one.seconds for name, one in held.items()} == {

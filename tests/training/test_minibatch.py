@@ -238,14 +238,14 @@ def test_it_goes_on_to_the_same_bits(at):
   state = one.start(jobs, {})
   for _ in range(at):
     state, done = one.advance(state, 1)
-    assert not done.ended and one.results(state)[1] == []
+    assert not done.has_ended and one.results(state)[1] == []
   begun = one.snapshot(state)
   assert begun.keys() == {job.id for job in jobs}
   state = other.start(jobs, begun)
   ended = False
   while not ended:
     state, done = other.advance(state, 2)
-    ended = done.ended
+    ended = done.has_ended
   outcomes = other.results(state)[1]
   for outcome, one_whole in zip(outcomes, whole, strict=True):
     assert outcome.curves == one_whole.curves

@@ -65,14 +65,14 @@ def measure(
       best: dict[str, float] = {}
       for _ in range(turns):
         for library in LIBRARIES:
-          said = _turn(name, kind, library)
-          best[library] = min(best.get(library, 1e9), said)
+          seconds = _turn(name, kind, library)
+          best[library] = min(best.get(library, 1e9), seconds)
       updates = -(-SIZES[name].examples // SIZES[name].batch)
       lines = [['', 'ms an update', 's an epoch', 'ours is faster by']]
       for library, update in best.items():
         epoch = update * updates
-        what = {'comparison': name, 'cell': kind, 'library': library}
-        figures.append(what | {'epoch_s': epoch})
+        labels = {'comparison': name, 'cell': kind, 'library': library}
+        figures.append(labels | {'epoch_s': epoch})
         ratio = '' if library == 'ours' else f'{update / best["ours"]:.2f}'
         lines.append([library, f'{1e3 * update:.3g}', f'{epoch:.3g}', ratio])
       print(f'{name}, {kind}:', *aligned(lines), '', sep='\n', flush=True)
@@ -84,16 +84,16 @@ def _turn(name, kind, library):
   environ = dict(os.environ) | {'KERAS_BACKEND': 'jax'}
   if library == 'ours':
     xla_flags.set_flags('none', devices=1, environ=environ)
-  done = subprocess.run(
+  process = subprocess.run(
     [sys.executable, '-m', 'lstm_jax.lab.bench.epochs', name, kind, library],
     env=environ,
     capture_output=True,
     text=True,
     check=False,
   )
-  if done.returncode:
-    raise RuntimeError(f'{name}, {library}: {done.stderr[-2000:]}')
-  return json.loads(done.stdout.splitlines()[-1])
+  if process.returncode:
+    raise RuntimeError(f'{name}, {library}: {process.stderr[-2000:]}')
+  return json.loads(process.stdout.splitlines()[-1])
 
 
 def _data(size, updates):
@@ -137,12 +137,12 @@ def ours(
   advance = jax.jit(trainer.advance)
   examples = jax.device_put(examples)
   part = np.arange(len(inputs))
-  held = [state]
+  states = [state]
 
   def call():
     order, weights = batches.order_of(0, 0, part, size.batch)
-    held[0] = jax.block_until_ready(
-      advance(held[0], examples, order, weights, 0, len(order))
+    states[0] = jax.block_until_ready(
+      advance(states[0], examples, order, weights, 0, len(order))
     )
 
   return call
@@ -203,13 +203,13 @@ def torch(
     if size.vocabulary
     else torch.optim.Adam(net.parameters())
   )
-  xs, wanted = torch.tensor(inputs), torch.tensor(targets)
-  wanted = wanted.float()[:, None] if two else wanted
+  xs, targets_torch = torch.tensor(inputs), torch.tensor(targets)
+  targets_torch = targets_torch.float()[:, None] if two else targets_torch
 
   def call():
     for index in torch.randperm(len(xs)).split(size.batch):
       optimizer.zero_grad()
-      error(net(xs[index]), wanted[index]).backward()
+      error(net(xs[index]), targets_torch[index]).backward()
       optimizer.step()
 
   return call

@@ -54,7 +54,7 @@ def measure(
   length: int,
   lanes: Sequence[int],
   pace: bench_rows.Pace,
-  long: bool,
+  times_long: bool,
 ) -> bench_rows.Figure:
   """Times all forms on one device, one on all of them, and long sequences.
 
@@ -63,19 +63,19 @@ def measure(
     length: T.
     lanes: numbers of trials.
     pace: a `bench_rows.Pace`.
-    long: whether sequences of up to a million steps are timed too.
+    times_long: whether sequences of up to a million steps are timed too.
 
   Returns:
     The figures, as the record holds them.
   """
   figures = {
     'one device': _forms(devices[0], length, lanes, pace),
-    'all devices': _together(devices, length, pace),
+    'all devices': _time_together(devices, length, pace),
   }
-  if long:
-    figures['long'] = _long(devices[0], pace, 'streaming')
-    if _missing('native') is None:
-      figures['long, native'] = _long(devices[0], pace, 'native')
+  if times_long:
+    figures['long'] = _time_long(devices[0], pace, 'streaming')
+    if _reason_missing('native') is None:
+      figures['long, native'] = _time_long(devices[0], pace, 'native')
   # The targets are for 64 lanes or more, their limits seen against 16.
   if 16 in lanes and max(lanes) >= 64:
     _verdict(figures, devices)
@@ -158,7 +158,7 @@ def _forms(device, length, all_lanes, pace):
   )
   figures = []
   for form in FORMS:
-    if reason := _missing(form):
+    if reason := _reason_missing(form):
       print(f'{form:10} {reason}')
       continue
     for lanes in all_lanes:
@@ -174,7 +174,7 @@ def _forms(device, length, all_lanes, pace):
   return figures
 
 
-def _together(devices, length, pace):
+def _time_together(devices, length, pace):
   """The streaming form on every device at once, a thread each."""
   import jax
 
@@ -182,29 +182,30 @@ def _together(devices, length, pace):
 
   width = widths_of(devices[0])[-1]
   build = _program('streaming', length)
-  loops, begun = [], []
+  loops, trials_of = [], []
   for device in devices:
     trials = _begin(build, width, length, device)
     loops.append(_compile_advance(build, trials)[0])
-    begun.append(trials)
-  count, _ = bench_rows.warm(loops[0], begun[0], pace)
+    trials_of.append(trials)
+  count, _ = bench_rows.warm(loops[0], trials_of[0], pace)
   best, useful = float('inf'), 0.0
 
-  def go(i, done):
-    _, work = jax.block_until_ready(loops[i](begun[i], np.int32(count)))
-    done.append(float(work.useful))
+  def go(i, useful):
+    _, work = jax.block_until_ready(loops[i](trials_of[i], np.int32(count)))
+    useful.append(float(work.useful))
 
   for _ in range(pace.repeats):
-    done: list[float] = []
+    useful_steps: list[float] = []
     threads = [
-      threading.Thread(target=go, args=(i, done)) for i in range(len(devices))
+      threading.Thread(target=go, args=(i, useful_steps))
+      for i in range(len(devices))
     ]
     start = time.monotonic()
     for thread in threads:
       thread.start()
     for thread in threads:
       thread.join()
-    best, useful = min(best, time.monotonic() - start), sum(done)
+    best, useful = min(best, time.monotonic() - start), sum(useful_steps)
   ns = best / useful * 1e9
   print(
     f'{len(devices)} devices at once, {width} lanes each: {ns:.1f} ns per'
@@ -213,14 +214,14 @@ def _together(devices, length, pace):
   return {'devices': len(devices), 'lanes': width * len(devices), 'ns': ns}
 
 
-def _missing(form):
+def _reason_missing(form):
   """Says why a form cannot be timed here; None: it can."""
   from lstm_jax.nn.native import library
 
   return library.why_not() if form == 'native' else None
 
 
-def _long(device, pace, form):
+def _time_long(device, pace, form):
   """Sequences of 10^3 to 10^6 steps in one program: cost and memory a step."""
   import jax
 
@@ -253,14 +254,14 @@ def _long(device, pace, form):
 
 def _verdict(figures, devices):
   """The figures against the targets, and what limits them."""
-  many = [
+  one_device = [
     f
     for f in figures['one device']
     if f['form'] == 'streaming' and f['lanes'] >= 64
   ]
-  one = min(f['ns'] for f in many)
-  folded = all(f['folded'] and not f['library_calls'] for f in many)
-  rows = [('one core', one)]
+  fastest = min(f['ns'] for f in one_device)
+  is_folded = all(f['folded'] and not f['library_calls'] for f in one_device)
+  rows = [('one core', fastest)]
   if len(devices) == 2:
     rows.append(('two cores', figures['all devices']['ns']))
   for name, ns in rows:
@@ -274,7 +275,7 @@ def _verdict(figures, devices):
     'The loop over time is '
     + (
       'one native function.'
-      if folded
+      if is_folded
       else 'NOT one native function: lstm_jax.lab.run.xla_flags has the flags.'
     )
   )
@@ -283,8 +284,8 @@ def _verdict(figures, devices):
   alone = next(f for f in figures['one device'] if f['lanes'] == 16)
   print(
     f'16 lanes take {alone["step_us"]:.2f} us a step and each further lane'
-    f' {(many[0]["step_us"] - alone["step_us"]) / 48 * 1e3:.0f} ns: the first'
-    ' is waiting (chains of a product, a sum and a division within one'
+    f' {(one_device[0]["step_us"] - alone["step_us"]) / 48 * 1e3:.0f} ns: the '
+    'first is waiting (chains of a product, a sum and a division within one'
     ' squashing), the second loads and stores (weights and traces,'
     ' 0.7 kB a lane).'
   )

@@ -38,9 +38,9 @@ SIZES = {
 KINDS = ('lstm', 'gru', 'srn')
 _GATES = {'lstm': 4, 'gru': 3, 'srn': 1}
 PROFILES = ('default', 'small loops')
-OURS = ('ours', 'ours, native', 'ours, autodiff')
-_SMALL = 256  # states up to which the flags for small loops are of use
-_LONG = 4.0  # seconds of a call that is not repeated
+OWN_LIBRARIES = ('ours', 'ours, native', 'ours, autodiff')
+_MAX_SMALL = 256  # states up to which the flags for small loops are of use
+_LONG_SECONDS = 4.0  # seconds of a call that is not repeated
 _SIDE = 1024  # of the matrices whose product is the peak
 
 
@@ -51,11 +51,11 @@ def compile_loops() -> None:
   it says why, and the benchmark goes on without them.
   """
   print('Compiled loops (made in a minute, once):', end=' ', flush=True)
-  done = subprocess.run(
+  process = subprocess.run(
     [sys.executable, '-m', 'lstm_jax.nn.native'],
     capture_output=True, text=True, check=False,
   )  # fmt: skip
-  print(*(done.stdout + done.stderr).splitlines()[-1:])
+  print(*(process.stdout + process.stderr).splitlines()[-1:])
 
 
 def measure(kind: str, sizes: Iterable[str], pace: Pace) -> list[Figure]:
@@ -74,23 +74,27 @@ def measure(kind: str, sizes: Iterable[str], pace: Pace) -> list[Figure]:
   """
   figures = []
   for size in sizes:
-    here = []
-    for profile in PROFILES if _states(size) <= _SMALL else PROFILES[:1]:
+    figures_here = []
+    for profile in PROFILES if _states(size) <= _MAX_SMALL else PROFILES[:1]:
       words = [kind, size, profile, str(pace.repeats), str(pace.seconds)]
       environ = dict(os.environ)
       environ['KERAS_BACKEND'] = 'jax'
       if profile != 'default':
         xla_flags.set_flags(environ=environ)
-      done = subprocess.run(
+      process = subprocess.run(
         [sys.executable, '-m', 'lstm_jax.lab.bench.layers', *words],
         env=environ, capture_output=True, text=True, check=False,
       )  # fmt: skip
-      if done.returncode:
-        raise RuntimeError(f'{size}, {profile}: {done.stderr[-2000:]}')
-      here += json.loads(done.stdout.splitlines()[-1])
-    print(f'{kind} (T, B, I, H) = ({size})', _table(kind, size, here), sep='\n')
+      if process.returncode:
+        raise RuntimeError(f'{size}, {profile}: {process.stderr[-2000:]}')
+      figures_here += json.loads(process.stdout.splitlines()[-1])
+    print(
+      f'{kind} (T, B, I, H) = ({size})',
+      _table(kind, size, figures_here),
+      sep='\n',
+    )
     print(flush=True)
-    figures += here
+    figures += figures_here
   return figures
 
 
@@ -111,9 +115,9 @@ def _table(kind, size, figures):
   work = _work(kind, size)
   timed = [figure for figure in figures if 'both_ms' in figure]
   names = list(dict.fromkeys(figure['library'] for figure in timed))
-  others = [name for name in names if name not in OURS]
+  other_libraries = [name for name in names if name not in OWN_LIBRARIES]
 
-  def least(field, names, profiles=PROFILES):
+  def fastest(field, names, profiles=PROFILES):
     return min(
       (f[field], f['library']) for f in timed
       if f['library'] in names and f['profile'] in profiles
@@ -122,47 +126,50 @@ def _table(kind, size, figures):
   head = 'forward ms', 'GFLOP/s', 'both ms', 'GFLOP/s', 'compile s'
   lines = [['', *head, 'small loops']]
   for name in names:
-    forward, _ = least('forward_ms', [name], PROFILES[:1])
-    both, _ = least('both_ms', [name], PROFILES[:1])
-    small = [
+    forward, _ = fastest('forward_ms', [name], PROFILES[:1])
+    both_ms, _ = fastest('both_ms', [name], PROFILES[:1])
+    small_loops = [
       f'{f["forward_ms"]:.3g}, {f["both_ms"]:.3g} ms' for f in timed
       if f['library'] == name and f['profile'] != PROFILES[0]
     ]  # fmt: skip
-    compiling, _ = least('compile_s', [name], PROFILES[:1])
+    compiling, _ = fastest('compile_s', [name], PROFILES[:1])
     lines.append(
       [
         name,
         f'{forward:.3g}',
         f'{work / forward:.3g}',
-        f'{both:.3g}',
-        f'{3 * work / both:.3g}',
+        f'{both_ms:.3g}',
+        f'{3 * work / both_ms:.3g}',
         f'{compiling:.1f}',
-        *(small or '-'),
+        *(small_loops or '-'),
       ]
     )
-  said = [f'{f["library"]}: {f["why"]}' for f in figures if 'why' in f]
+  sentences = [f'{f["library"]}: {f["why"]}' for f in figures if 'why' in f]
   for words, field in (('Forward', 'forward_ms'), ('Both ways', 'both_ms')):
-    ours, name = least(field, OURS)
-    came, best = least(field, others, PROFILES[:1])
-    any_, too = least(field, others)
-    said.append(
-      f'{words}: {name} {ours:.3g} ms; {came / ours:.2f} times as fast as'
-      f' {best} as it comes, {any_ / ours:.2f} as {too} with the better flags.'
+    own_ms, name = fastest(field, OWN_LIBRARIES)
+    other_ms, best = fastest(field, other_libraries, PROFILES[:1])
+    any_ms, too = fastest(field, other_libraries)
+    sentences.append(
+      f'{words}: {name} {own_ms:.3g} ms; {other_ms / own_ms:.2f} times as fast '
+      f'as {best} as it comes, {any_ms / own_ms:.2f} as {too} with the better '
+      'flags.'
     )
-  said.append(_limits(size, work, least('both_ms', OURS), figures))
-  return '\n'.join([*aligned(lines), *dict.fromkeys(said)])
+  sentences.append(
+    _limits(size, work, fastest('both_ms', OWN_LIBRARIES), figures)
+  )
+  return '\n'.join([*aligned(lines), *dict.fromkeys(sentences)])
 
 
-def _limits(size, work, ours, figures):
+def _limits(size, work, own_best, figures):
   """Says what the time of our fastest layer could be at least."""
   num_steps, batch, inputs, hidden, models = SIZES[size]
   peak = max(f['peak'] for f in figures if 'peak' in f)
   in_row = max(f['sustained'] for f in figures if 'sustained' in f)
   speed = max(f['copied'] for f in figures if 'copied' in f)
-  both, name = ours
+  both_ms, name = own_best
   # xs is read twice; ys and states are written and read, errors of ys read.
-  moved = 4e-9 * models * num_steps * batch * (2 * inputs + 5 * hidden)
-  product, memory = 3 * work / peak / both, 1e3 * moved / speed / both
+  gigabytes = 4e-9 * models * num_steps * batch * (2 * inputs + 5 * hidden)
+  product, memory = 3 * work / peak / both_ms, 1e3 * gigabytes / speed / both_ms
   limit = 'products' if product > 0.5 else 'memory' if memory > 0.5 else ''
   if not limit:
     limit = 'neither: a step is short, and squashing, waiting and calls count'
@@ -171,8 +178,8 @@ def _limits(size, work, ours, figures):
     f' {peak:.0f} GFLOP/s (a product of {_SIDE} at its best),'
     f' {product * peak / in_row:.0%} at {in_row:.0f} (as many of them in a row'
     ' as the arithmetic of a call makes), its least traffic'
-    f' {memory:.0%} at {speed:.1f} GB/s (a copy); {1e3 * both / num_steps:.3g}'
-    ' us a step.\n'
+    f' {memory:.0%} at {speed:.1f} GB/s (a copy); '
+    f'{1e3 * both_ms / num_steps:.3g} us a step.\n'
     f'Limited by: {limit}.'
   )
 
@@ -188,57 +195,62 @@ def _child(kind, size, profile, repeats, seconds, *only):
   rng = np.random.default_rng(0)
   xs = rng.normal(size=(num_steps, batch, inputs)).astype(np.float32)
   figures, loops = [], []
-  for name, (make, kinds) in libraries.chosen(models, OURS).items():
-    what = {'kind': kind, 'size': size, 'profile': profile, 'library': name}
-    figures.append(what)
+  for name, (make, kinds) in libraries.libraries_for(
+    models, OWN_LIBRARIES
+  ).items():
+    figure = {'kind': kind, 'size': size, 'profile': profile, 'library': name}
+    figures.append(figure)
     if only and name not in only:
-      what['why'] = 'not asked for'
+      figure['why'] = 'not asked for'
       continue
     if kind not in kinds:
-      what['why'] = f'has no {kind}'
+      figure['why'] = f'has no {kind}'
       continue
     if name == 'ours, native' and library.why_not() is not None:
-      what['why'] = library.why_not()
+      figure['why'] = library.why_not()
       continue
     try:
-      forward, both = make(kind, xs, hidden, models)
+      forward, forward_backward = make(kind, xs, hidden, models)
     except ImportError as missing:
-      what['why'] = str(missing)
+      figure['why'] = str(missing)
       continue
     began = time.monotonic()
-    both()
-    what['compile_s'] = time.monotonic() - began
+    forward_backward()
+    figure['compile_s'] = time.monotonic() - began
     forward()
-    loops += [(what, 'forward_ms', forward), (what, 'both_ms', both)]
+    loops += [
+      (figure, 'forward_ms', forward),
+      (figure, 'both_ms', forward_backward),
+    ]
   multiply, copy = jax.jit(jnp.matmul), jax.jit(lambda a: a + 1)
-  a, long = jnp.ones((_SIDE, _SIDE)), jnp.ones(2**24)
+  a, vector = jnp.ones((_SIDE, _SIDE)), jnp.ones(2**24)
   products, rows, copies = [], [], []
-  many = max(round(1e6 * 3 * _work(kind, size) / (2 * _SIDE**3)), 1)
+  repetitions = max(round(1e6 * 3 * _work(kind, size) / (2 * _SIDE**3)), 1)
   for turn in range(repeats):
     # What calls are held against is taken when they are: hosts are shared. A
     # long call meets what one product can miss: a row of them does as well.
     products.append(_quickest(multiply, a, a))
     began = time.monotonic()
-    for _ in range(many):
+    for _ in range(repetitions):
       jax.block_until_ready(multiply(a, a))
-    rows.append((time.monotonic() - began) / many)
-    copies.append(_quickest(copy, long))
-    for what, field, call in loops:
-      if turn and what[field] > 1e3 * _LONG:
+    rows.append((time.monotonic() - began) / repetitions)
+    copies.append(_quickest(copy, vector))
+    for figure, field, call in loops:
+      if turn and figure[field] > 1e3 * _LONG_SECONDS:
         continue
-      count, spent = 0, 0.0
-      while spent < seconds / repeats or not count:
+      count, total = 0, 0.0
+      while total < seconds / repeats or not count:
         began = time.monotonic()
         call()
-        once = time.monotonic() - began
-        spent, count = spent + once, count + 1
-        what[field] = min(what.get(field, 1e9), 1e3 * once)
+        seconds_once = time.monotonic() - began
+        total, count = total + seconds_once, count + 1
+        figure[field] = min(figure.get(field, 1e9), 1e3 * seconds_once)
   compiled = library.why_not() is None
   figures.append(
     {'kind': kind, 'size': size, 'profile': profile, 'library': 'peak',
      'peak': 2e-9 * _SIDE**3 / min(products),
      'sustained': 2e-9 * _SIDE**3 / min(rows),
-     'copied': 2e-9 * long.nbytes / min(copies),
+     'copied': 2e-9 * vector.nbytes / min(copies),
      'vector_bytes': library.load().vector_bytes if compiled else None}
   )  # fmt: skip
   print(json.dumps(figures))

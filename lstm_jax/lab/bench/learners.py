@@ -44,35 +44,35 @@ def plan(
   Raises:
     Refused: a learner that does not exist.
   """
-  known = catalog.names('learners')
+  choices = catalog.names('learners')
   if 'all' in learners:
-    learners = known
+    learners = choices
   for learner in learners:
-    if learner not in known:
+    if learner not in choices:
       raise values.Refused(
-        f'--learners={learner}: {catalog.unknown(learner, (*known, "all"))}'
+        f'--learners={learner}: {catalog.unknown(learner, (*choices, "all"))}'
       )
   return {learner: _settings(learner, sizes) for learner in learners}
 
 
 def _settings(learner, sizes):
-  found, refused = {}, ''
+  by_size, refusal = {}, ''
   for axes, options in _WHERE:
     for size in sizes:
-      more = {'learner': learner, 'length': _LENGTH, 'hidden': size}
-      request = from_values.request_of(axes | more, options, seeds=1)
+      size_axes = {'learner': learner, 'length': _LENGTH, 'hidden': size}
+      request = from_values.request_of(axes | size_axes, options, seeds=1)
       try:
-        (found[size],) = plans.expand(request).trials
+        (by_size[size],) = plans.expand(request).trials
       except values.Refused as why:
-        refused = refused or ' '.join(why.args[0].split())
+        refusal = refusal or ' '.join(why.args[0].split())
         continue
-    if found:
-      return {size: found.get(size, refused) for size in sizes}
-  return dict.fromkeys(sizes, refused)
+    if by_size:
+      return {size: by_size.get(size, refusal) for size in sizes}
+  return dict.fromkeys(sizes, refusal)
 
 
 def measure(
-  chosen: Mapping[str, Mapping[int, Setting | str]],
+  settings: Mapping[str, Mapping[int, Setting | str]],
   device: 'jax.Device',
   widths: Iterable[int],
   pace: rows.Pace,
@@ -80,7 +80,7 @@ def measure(
   """Times every learner at every size.
 
   Args:
-    chosen: of `plan`.
+    settings: of `plan`.
     device: where.
     widths: numbers of trials side by side.
     pace: a `bench_rows.Pace`.
@@ -92,26 +92,32 @@ def measure(
   """
   figures = []
   for lanes in widths:
-    mine = []
-    for learner, by_size in chosen.items():
-      late = ''
+    figures_of_learner = []
+    for learner, by_size in settings.items():
+      reason_late = ''
       for size, setting in by_size.items():
-        what = {'learner': learner, 'lanes': lanes, 'hidden': size}
-        why = setting if isinstance(setting, str) else late
+        figure = {'learner': learner, 'lanes': lanes, 'hidden': size}
+        why = setting if isinstance(setting, str) else reason_late
         if not (isinstance(setting, str) or why):
-          what |= {'task': setting.task, 'cell': setting.cell}
+          figure |= {'task': setting.task, 'cell': setting.cell}
           try:
-            ns, weights, scratch, late = _time(setting, device, lanes, pace)
-            what |= {'weights': weights, 'ns': ns, 'ns_a_weight': ns / weights}
-            what |= {'bytes': scratch}
+            ns, weights, scratch, reason_late = _time(
+              setting, device, lanes, pace
+            )
+            figure |= {
+              'weights': weights,
+              'ns': ns,
+              'ns_a_weight': ns / weights,
+            }
+            figure |= {'bytes': scratch}
           except ValueError as refused:
             why = str(refused)
-        mine.append(what | ({'why': why} if why else {}))
-        cost = f'{what["ns"]:,.4g} ns a lane-step' if 'ns' in what else why
+        figures_of_learner.append(figure | ({'why': why} if why else {}))
+        cost = f'{figure["ns"]:,.4g} ns a lane-step' if 'ns' in figure else why
         print(f'{learner}, {size} units, {lanes} lanes: {cost}', flush=True)
-    print('', _table(mine, lanes), '', sep='\n', flush=True)
-    print(_memory(mine, lanes), '', sep='\n', flush=True)
-    figures += mine
+    print('', _table(figures_of_learner, lanes), '', sep='\n', flush=True)
+    print(_memory(figures_of_learner, lanes), '', sep='\n', flush=True)
+    figures += figures_of_learner
   return figures
 
 
@@ -130,15 +136,15 @@ def _time(setting, device, lanes, pace):
   scratch = memory.temp_size_in_bytes / lanes if memory else math.nan
   start = time.monotonic()
   _, work = jax.block_until_ready(advance(trials, np.int32(1)))
-  spent = time.monotonic() - start
-  if spent > pace.seconds:
+  duration = time.monotonic() - start
+  if duration > pace.seconds:
     # One sequence is longer than a repeat.
-    late = f'a sequence of the network before took {spent:.0f} s'
+    reason_late = f'a sequence of the network before took {duration:.0f} s'
     return (
-      spent / float(work.executed) * 1e9,
+      duration / float(work.executed) * 1e9,
       build.weights,
       scratch,
-      late if spent > _PATIENCE / 16 else '',
+      reason_late if duration > _PATIENCE / 16 else '',
     )
   count, trials = rows.warm(advance, trials, pace)
   best = math.inf
@@ -167,8 +173,14 @@ def _table(figures, lanes):
   lines = _lines(figures, head, 'ns', 1e-3)
   lines[0].append('ns a weight at the last')
   for line in lines[1:]:
-    mine = [f for f in figures if f['learner'] == line[0] and 'ns' in f]
-    line.append(f'{mine[-1]["ns_a_weight"]:.3g}' if mine else '-')
+    figures_of_learner = [
+      f for f in figures if f['learner'] == line[0] and 'ns' in f
+    ]
+    line.append(
+      f'{figures_of_learner[-1]["ns_a_weight"]:.3g}'
+      if figures_of_learner
+      else '-'
+    )
   return '\n'.join(aligned(lines))
 
 
@@ -178,15 +190,20 @@ def _memory(figures, lanes):
   return '\n'.join(aligned(_lines(figures, head, 'bytes', 1e-3)))
 
 
-def _lines(figures, head, what, scale):
+def _lines(figures, head, field, scale):
   """Learner, one of its figures at each size, and how that grows."""
   sizes = list(dict.fromkeys(f['hidden'] for f in figures))
   lines = [[head, *map(str, sizes), 'grows as']]
   for learner in dict.fromkeys(f['learner'] for f in figures):
-    mine = [f for f in figures if f['learner'] == learner]
-    known = [f for f in mine if what in f]
-    cells = [f'{f[what] * scale:,.3g}' if what in f else '-' for f in mine]
-    power = growth([f['hidden'] for f in known], [f[what] for f in known])
+    figures_of_learner = [f for f in figures if f['learner'] == learner]
+    with_field = [f for f in figures_of_learner if field in f]
+    cells = [
+      f'{f[field] * scale:,.3g}' if field in f else '-'
+      for f in figures_of_learner
+    ]
+    power = growth(
+      [f['hidden'] for f in with_field], [f[field] for f in with_field]
+    )
     cells.append('-' if math.isnan(power) else f'n^{power:.1f}')
     lines.append([learner, *cells])
   return lines

@@ -26,14 +26,14 @@ def _jax_calls(run, params, xs, models):
   over = jax.vmap(run, (0, None)) if models > 1 else run
   xs = jnp.asarray(xs)
   forward = jax.jit(over)
-  both = jax.jit(jax.grad(lambda p, xs: jnp.sum(over(p, xs) ** 2)))
+  forward_backward = jax.jit(jax.grad(lambda p, xs: jnp.sum(over(p, xs) ** 2)))
   return (
     lambda: jax.block_until_ready(forward(params, xs)),
-    lambda: jax.block_until_ready(both(params, xs)),
+    lambda: jax.block_until_ready(forward_backward(params, xs)),
   )
 
 
-def _ours(kind, xs, hidden, models, **how):
+def _own_layer(kind, xs, hidden, models, **options):
   import jax
 
   from lstm_jax.lab.plan import catalog
@@ -41,7 +41,7 @@ def _ours(kind, xs, hidden, models, **how):
 
   cell = catalog.build('cells', kind, xs.shape[-1], 0, hidden=hidden)
   params = cell.init(jax.random.key(0), cell.numbers)
-  go = lambda params, xs: run(cell, params, xs, **how).ys
+  go = lambda params, xs: run(cell, params, xs, **options).ys
   return _jax_calls(go, params, xs, models)
 
 
@@ -108,10 +108,10 @@ def _equinox(kind, xs, hidden, models):
 
   make = {'lstm': eqx.nn.LSTMCell, 'gru': eqx.nn.GRUCell}[kind]
   cell = make(xs.shape[-1], hidden, key=jax.random.key(0))
-  params, rest = eqx.partition(cell, eqx.is_array)
+  params, static = eqx.partition(cell, eqx.is_array)
 
   def run(params, xs):
-    cell = eqx.combine(params, rest)
+    cell = eqx.combine(params, static)
 
     def step(state, x):
       state = jax.vmap(cell)(x, state)
@@ -157,12 +157,12 @@ def _torch(kind, xs, hidden, models):
       for _ in range(models):
         layer(x)
 
-  def both():
+  def forward_backward():
     for _ in range(models):
       layer.zero_grad()
       (layer(x)[0] ** 2).sum().backward()
 
-  return forward, both
+  return forward, forward_backward
 
 
 def _one_by_one(make, kind, xs, hidden, models):
@@ -177,37 +177,40 @@ def _one_by_one(make, kind, xs, hidden, models):
 
 def versions() -> dict[str, str | None]:
   """Package -> version, None where it is not installed."""
-  found: dict[str, str | None] = {}
+  by_package: dict[str, str | None] = {}
   for package in ('torch', 'keras', 'flax', 'dm-haiku', 'equinox'):
     try:
-      found[package] = metadata.version(package)
+      by_package[package] = metadata.version(package)
     except metadata.PackageNotFoundError:
-      found[package] = None
-  return found
+      by_package[package] = None
+  return by_package
 
 
-def chosen(models: int, ours: Sequence[str]) -> dict[str, Layer]:
+def libraries_for(models: int, own_names: Sequence[str]) -> dict[str, Layer]:
   """`LIBRARIES`, and where there are many models those not ours in turn."""
   if models == 1:
     return LIBRARIES
-  more = {
+  in_turn = {
     f'{name}, one by one': (functools.partial(_one_by_one, make), kinds)
     for name, (make, kinds) in LIBRARIES.items()
-    if name not in (*ours, 'torch')
+    if name not in (*own_names, 'torch')
   }
-  return LIBRARIES | more
+  return LIBRARIES | in_turn
 
 
-_ALL = ('lstm', 'gru', 'srn')
+_ALL_KINDS = ('lstm', 'gru', 'srn')
 # Name -> the layer, and the kinds that there are of it.
 LIBRARIES: dict[str, Layer] = {
-  'ours': (_ours, _ALL),
-  'ours, native': (functools.partial(_ours, kernel='native'), _ALL),
-  'ours, autodiff': (functools.partial(_ours, backward='autodiff'), _ALL),
+  'ours': (_own_layer, _ALL_KINDS),
+  'ours, native': (functools.partial(_own_layer, kernel='native'), _ALL_KINDS),
+  'ours, autodiff': (
+    functools.partial(_own_layer, backward='autodiff'),
+    _ALL_KINDS,
+  ),
   'scan by hand': (_scan, ('lstm',)),
-  'torch': (_torch, _ALL),
-  'flax': (_flax, _ALL),
-  'haiku': (_haiku, _ALL),
+  'torch': (_torch, _ALL_KINDS),
+  'flax': (_flax, _ALL_KINDS),
+  'haiku': (_haiku, _ALL_KINDS),
   'equinox': (_equinox, ('lstm', 'gru')),
-  'keras': (_keras, _ALL),
+  'keras': (_keras, _ALL_KINDS),
 }

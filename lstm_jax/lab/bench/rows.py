@@ -55,9 +55,9 @@ def warm(
   while True:
     start = time.monotonic()
     trials, _ = jax.block_until_ready(advance(trials, np.int32(count)))
-    spent = time.monotonic() - start
-    if spent > 0.2 * pace.seconds or count > 10**6:
-      return max(1, int(count * pace.seconds / spent)), trials
+    duration = time.monotonic() - start
+    if duration > 0.2 * pace.seconds or count > 10**6:
+      return max(1, int(count * pace.seconds / duration)), trials
     count *= 4
 
 
@@ -72,7 +72,7 @@ def settings(grid: str) -> list[Setting]:
 
 
 def measure(
-  chosen: Iterable[Setting],
+  settings: Iterable[Setting],
   device: 'jax.Device',
   pace: Pace,
   compiles: int = 1,
@@ -80,7 +80,7 @@ def measure(
   """Times the rows on one device with as many lanes as the engine gives them.
 
   Args:
-    chosen: of `settings`.
+    settings: of `settings`.
     device: where.
     pace: repeats are rounds, seconds those of each row in a round.
     compiles: programs of each row.
@@ -92,45 +92,49 @@ def measure(
   import jax
 
   loops = []
-  for setting in chosen:
+  for setting in settings:
     build, trials = begin(setting, device)
     start = time.monotonic()
-    made = [_compile(build.program.advance, trials)]
+    loops_compiled = [_compile(build.program.advance, trials)]
     compile_s = time.monotonic() - start
-    made += [
+    loops_compiled += [
       _compile(build.program.advance, trials) for _ in range(compiles - 1)
     ]
-    count, warmed = warm(made[0], trials, pace)
-    loops.append((setting, made, warmed, count, compile_s))
+    count, warmed = warm(loops_compiled[0], trials, pace)
+    loops.append((setting, loops_compiled, warmed, count, compile_s))
   best = [[float('inf')] * compiles for _ in loops]
   for _ in range(pace.repeats):
     for c in range(compiles):
-      for i, (_, made, trials, count, _) in enumerate(loops):
+      for i, (_, loops_compiled, trials, count, _) in enumerate(loops):
         start = time.monotonic()
-        _, work = jax.block_until_ready(made[c](trials, np.int32(count)))
+        _, work = jax.block_until_ready(
+          loops_compiled[c](trials, np.int32(count))
+        )
         ns = (time.monotonic() - start) / float(work.executed) * 1e9
         best[i][c] = min(best[i][c], ns)
-  found = []
-  width = max(len(setting.row) for setting in chosen)
+  figures = []
+  width = max(len(setting.row) for setting in settings)
   print(f'{"row":{width}}  ns/lane-step  compile s  folded  scatters')
-  for (setting, made, _, _, compile_s), each in zip(loops, best, strict=True):
-    text = made[0].as_text()
-    found.append(
+  for (setting, loops_compiled, _, _, compile_s), times in zip(
+    loops, best, strict=True
+  ):
+    text = loops_compiled[0].as_text()
+    figures.append(
       {
         'row': setting.row,
-        'ns': min(each),
-        'ns_each': each,
+        'ns': min(times),
+        'ns_each': times,
         'compile_s': compile_s,
         'folded': text.count('xla_cpu_small_call'),
         'scatters': text.count(' scatter('),
       }
     )
     print(
-      f'{setting.row:{width}} {min(each):13.1f} {compile_s:10.1f}'
-      f' {found[-1]["folded"]:7} {found[-1]["scatters"]:9}'
+      f'{setting.row:{width}} {min(times):13.1f} {compile_s:10.1f}'
+      f' {figures[-1]["folded"]:7} {figures[-1]["scatters"]:9}'
     )
   print()
-  return found
+  return figures
 
 
 def _compile(advance, trials):

@@ -42,7 +42,7 @@ Times this checkout against another, in turn, and prints the ratios of
 
   python -m lstm_jax.lab.bench.turns --before=../lstm_jax_before
 """
-_HERE = Path(__file__).parents[3]
+_ROOT = Path(__file__).parents[3]
 _LAYERS = (
   ('lstm', '1000,1,2,8', 'small loops'),
   ('lstm', '100,32,2,30', 'default'),
@@ -50,7 +50,7 @@ _LAYERS = (
   ('srn', '100,32,2,30', 'default'),
   ('lstm', '1000,64,2,128', 'default'),
 )
-_OURS = ('ours', 'ours, native')
+_OWN_LIBRARIES = ('ours', 'ours, native')
 
 
 class Failed(Exception):
@@ -59,11 +59,11 @@ class Failed(Exception):
 
 def define() -> flags.FlagValues:
   """The flags, at their defaults."""
-  defined = flags.FlagValues()
-  several = functools.partial(values.integer, low=2)
+  flag_values = flags.FlagValues()
+  at_least_two = functools.partial(values.integer, low=2)
   for name, kind, function, default, words in (
     ('before', 'place', values.place, None, 'folder of the other checkout'),
-    ('turns', 'int', several, 7, 'turns of both'),
+    ('turns', 'int', at_least_two, 7, 'turns of both'),
     (
       'compiles', 'int', values.integer, 5,
       'compilations of each program in a turn; the best counts',
@@ -74,69 +74,71 @@ def define() -> flags.FlagValues:
       'also write the figures to this JSON file',
     ),
   ):  # fmt: skip
-    parsers.define(defined, name, kind, function, words, default)
-  parsers.switch(defined, 'help', 'print this')
-  return defined
+    parsers.define(flag_values, name, kind, function, words, default)
+  parsers.switch(flag_values, 'help', 'print this')
+  return flag_values
 
 
 def usage() -> str:
   """The text of `--help`."""
-  lines, defined = [_HELP], define()
-  for name in defined:
-    lines += item(f'--{name}', defined[name].help)
+  lines, flag_values = [_HELP], define()
+  for name in flag_values:
+    lines += item(f'--{name}', flag_values[name].help)
   return '\n'.join([*lines, '', faults.EXIT_CODES])
 
 
-def _read(defined, words):
+def _read(flag_values, words):
   parsers.no_words(words)
-  given = types.SimpleNamespace(**{n: defined[n].value for n in define()})
-  before = Path(given.before or '').resolve()
-  if not given.before or not list(before.glob('experiments/bench*')):
+  options = types.SimpleNamespace(**{n: flag_values[n].value for n in define()})
+  checkout = Path(options.before or '').resolve()
+  if not options.before or not list(checkout.glob('experiments/bench*')):
     raise values.Refused(
-      f'--before={given.before or ""}: no checkout of lstm_jax'
+      f'--before={options.before or ""}: no checkout of lstm_jax'
     )
-  given.before = before
-  return given
+  options.before = checkout
+  return options
 
 
-def _act(given):
+def _act(options):
   """Prints the ratios; returns the exit code."""
   try:
-    taken = _turns(given.before, given.only, given.turns, given.compiles)
+    turns = _turns(
+      options.before, options.only, options.turns, options.compiles
+    )
   except Failed as failed:
     mains.say('bench_turns', str(failed))
     return 3
-  rows = [_ratio(what, taken) for what in taken[0]['before']]
+  rows = [_ratio(name, turns) for name in turns[0]['before']]
   print(_table(rows))
-  if given.record:
+  if options.record:
     made_by = provenance.provenance()
     figures = {
       'provenance': made_by,
-      'turns': given.turns,
-      'compiles': given.compiles,
-      'before': _commit(given.before),
-      'after': _commit(_HERE),
+      'turns': options.turns,
+      'compiles': options.compiles,
+      'before': _commit(options.before),
+      'after': _commit(_ROOT),
       'rows': rows,
     }
     text = json.dumps(figures, indent=1) + '\n'
-    files.write(given.record, text.encode())
+    files.write(options.record, text.encode())
   return 0
 
 
-def _turns(before, only, turns, compiles):
+def _turns(checkout, words, turns, compiles):
   """One dict a turn: 'before' and 'after' -> what -> figure."""
-  places = {'before': before, 'after': _HERE}
-  taken = []
+  places = {'before': checkout, 'after': _ROOT}
+  turn_list = []
   for turn in range(turns):
     # Who comes second may find another machine: by turns.
     names = list(places) if turn % 2 else list(places)[::-1]
-    found: dict[str, dict[str, float]] = {name: {} for name in places}
-    for word in only:
+    by_place: dict[str, dict[str, float]] = {name: {} for name in places}
+    for word in words:
       for name in names:
-        found[name] |= _MEASURES[word](places[name], compiles)
-    taken.append(found)
+        by_place[name] |= _MEASURES[word](places[name], compiles)
+    turn_list.append(by_place)
     print(f'turn {turn + 1} of {turns}', file=sys.stderr, flush=True)
-  return taken
+  return turn_list
 
 
 def _forms(place, compiles):
@@ -145,8 +147,8 @@ def _forms(place, compiles):
   best: dict[str, float] = {}
   for _ in range(compiles):
     for figure in _recorded(place, words)['one device']:
-      what = f'forms, {figure["form"]}, ns'
-      best[what] = min(best.get(what, math.inf), figure['ns'])
+      name = f'forms, {figure["form"]}, ns'
+      best[name] = min(best.get(name, math.inf), figure['ns'])
   return best
 
 
@@ -154,8 +156,8 @@ def _rows(place, compiles):
   """ns a lane-step of the quick start's rows."""
   words = ['--grid=quickstart', f'--compiles={compiles}']
   words += ['--repeats=3', '--seconds=0.2']
-  found = _recorded(place, words)['rows']
-  return {f'rows, {figure["row"]}, ns': figure['ns'] for figure in found}
+  rows = _recorded(place, words)['rows']
+  return {f'rows, {figure["row"]}, ns': figure['ns'] for figure in rows}
 
 
 def _recorded(place, words):
@@ -174,13 +176,13 @@ def _layers(place, compiles):
     if profile != 'default':
       xla_flags.set_flags(environ=environ)
     for _ in range(compiles):
-      words = [kind, size, profile, '3', '0.3', *_OURS]
-      said = _run(place, 'bench.layers', *words, environ=environ)
-      for figure in json.loads(said.splitlines()[-1]):
+      words = [kind, size, profile, '3', '0.3', *_OWN_LIBRARIES]
+      output = _run(place, 'bench.layers', *words, environ=environ)
+      for figure in json.loads(output.splitlines()[-1]):
         for way in ('forward_ms', 'both_ms'):
           if way in figure:
-            what = f'layers, {kind} {size}, {figure["library"]}, {way[:-3]}, ms'
-            best[what] = min(best.get(what, math.inf), figure[way])
+            name = f'layers, {kind} {size}, {figure["library"]}, {way[:-3]}, ms'
+            best[name] = min(best.get(name, math.inf), figure[way])
   return best
 
 
@@ -206,26 +208,28 @@ def _run(place, name, *words, environ=None):
     module = module.replace('experiments.bench.', 'lstm_jax.lab.bench.')
   elif not (place / 'experiments/bench').is_dir():
     module = module.replace('bench.', 'bench_').replace('.nn.', '.')
-  done = subprocess.run(
+  process = subprocess.run(
     [sys.executable, '-m', module, *words],
     cwd=place, env=environ, capture_output=True, text=True, check=False,
   )  # fmt: skip
-  if done.returncode:
-    raise Failed(f'{module} in {place}: {done.stderr[-2000:]}')
-  return done.stdout
+  if process.returncode:
+    raise Failed(f'{module} in {place}: {process.stderr[-2000:]}')
+  return process.stdout
 
 
-def _ratio(what, taken):
+def _ratio(name, turns):
   """The ratio of a figure, after over before, with its 95 % interval."""
-  pairs = [(turn['before'][what], turn['after'][what]) for turn in taken]
-  logs = [math.log(after / before) for before, after in pairs]
+  pairs = [(turn['before'][name], turn['after'][name]) for turn in turns]
+  logs = [
+    math.log(value_after / value_before) for value_before, value_after in pairs
+  ]
   mean = sum(logs) / len(logs)
   scatter = sum((log - mean) ** 2 for log in logs) / (len(logs) - 1)
   half = stats.t.ppf(0.975, len(logs) - 1) * math.sqrt(scatter / len(logs))
   return {
-    'what': what,
-    'before': min(before for before, _ in pairs),
-    'after': min(after for _, after in pairs),
+    'what': name,
+    'before': min(value_before for value_before, _ in pairs),
+    'after': min(value_after for _, value_after in pairs),
     'ratio': math.exp(mean),
     'interval': [math.exp(mean - half), math.exp(mean + half)],
     'turns': pairs,
@@ -245,11 +249,11 @@ def _table(rows):
 
 
 def _commit(place):
-  done = subprocess.run(
+  process = subprocess.run(
     ['git', '-C', str(place), 'rev-parse', 'HEAD'],
     capture_output=True, text=True, check=False,
   )  # fmt: skip
-  return done.stdout.strip() or None
+  return process.stdout.strip() or None
 
 
 _COMMAND = command.Command('bench_turns', define, usage, _read, _act)

@@ -36,8 +36,8 @@ _PLACEHOLDERS = {'int': 'N', 'float': 'X', 'switch': 'true|false'}
 
 def define() -> flags.FlagValues:
   """The flags in a new `FlagValues`."""
-  defined = flags.FlagValues()
-  number, several = values.integer, parsers.integers
+  flag_values = flags.FlagValues()
+  number, integers = values.integer, parsers.integers
   seconds = functools.partial(values.real, positive=True)
   kinds = parsers.words(bench_layers.KINDS)
   for name, kind, function, default, words in (
@@ -45,7 +45,7 @@ def define() -> flags.FlagValues:
     ('repeats', 'int', number, 5, 'timed repeats; the best counts'),
     ('seconds', 'float', seconds, 0.5, 'length of one repeat'),
     (
-      'lanes', 'list', several, None,
+      'lanes', 'list', integers, None,
       'numbers of trials (1,16,64,256; with --learners 1,16)',
     ),
     (
@@ -74,7 +74,7 @@ def define() -> flags.FlagValues:
       'with --epochs: layers (lstm, gru, srn)',
     ),
     (
-      'sizes', 'list', several, (4, 8, 16, 32, 64, 128),
+      'sizes', 'list', integers, (4, 8, 16, 32, 64, 128),
       'with --learners: hidden units',
     ),
     (
@@ -82,20 +82,20 @@ def define() -> flags.FlagValues:
       'also write the figures to this JSON file',
     ),
   ):  # fmt: skip
-    parsers.define(defined, name, kind, function, words, default)
+    parsers.define(flag_values, name, kind, function, words, default)
   flags.DEFINE_boolean(
     'long', True, 'also sequences of up to a million steps',
-    flag_values=defined,
+    flag_values=flag_values,
   )  # fmt: skip
-  parsers.switch(defined, 'help', 'print this')
-  return defined
+  parsers.switch(flag_values, 'help', 'print this')
+  return flag_values
 
 
 def usage() -> str:
   """The text of `--help`."""
-  lines, defined = [_HELP], define()
-  for name in defined:
-    flag = defined[name]
+  lines, flag_values = [_HELP], define()
+  for name in flag_values:
+    flag = flag_values[name]
     kind = 'switch' if flag.boolean else flag.flag_type()
     value = 'WORD,...' if kind == 'list' else _PLACEHOLDERS.get(kind, 'WORD')
     head = '--help' if name == 'help' else f'--{name}={value}'
@@ -108,25 +108,27 @@ def run(argv: Sequence[str] | None = None) -> int:
   return command.run(_COMMAND, argv)
 
 
-def _read(defined, words):
+def _read(flag_values, words):
   parsers.no_words(words)
-  given = {name: defined[name].value for name in define()}
-  given['plans'] = learners.plan(given['learners'], given['sizes'])
-  given['settings'] = rows.settings(given['grid']) if given['grid'] else []
-  return types.SimpleNamespace(**given)
+  options = {name: flag_values[name].value for name in define()}
+  options['plans'] = learners.plan(options['learners'], options['sizes'])
+  options['settings'] = (
+    rows.settings(options['grid']) if options['grid'] else []
+  )
+  return types.SimpleNamespace(**options)
 
 
-def _act(asked):
-  pace = rows.Pace(asked.repeats, asked.seconds)
+def _act(options):
+  pace = rows.Pace(options.repeats, options.seconds)
   # Each in processes of its own, with flags of their own.
-  if asked.layers:
+  if options.layers:
     bench_layers.compile_loops()
   layers = [
     figure
-    for kind in asked.layers
+    for kind in options.layers
     for figure in bench_layers.measure(kind, bench_layers.SIZES, pace)
   ]
-  epochs = bench_epochs.measure(asked.epochs, 2, asked.cells)
+  epochs = bench_epochs.measure(options.epochs, 2, options.cells)
   xla_flags.set_flags()
   devices = xla_flags.devices()
   made_by = provenance.provenance(devices[0].device_kind, len(devices))
@@ -139,22 +141,26 @@ def _act(asked):
     figures |= {'libraries': libraries.versions(), 'layers': layers}
   elif epochs:
     figures['epochs'] = epochs
-  elif asked.settings:
+  elif options.settings:
     figures['rows'] = rows.measure(
-      asked.settings, devices[0], pace, asked.compiles
+      options.settings, devices[0], pace, options.compiles
     )
-  elif asked.plans:
+  elif options.plans:
     figures['learners'] = learners.measure(
-      asked.plans, devices[0], asked.lanes or [1, 16], pace
+      options.plans, devices[0], options.lanes or [1, 16], pace
     )
   else:
     figures |= forms.measure(
-      devices, asked.length, asked.lanes or [1, 16, 64, 256], pace, asked.long
+      devices,
+      options.length,
+      options.lanes or [1, 16, 64, 256],
+      pace,
+      options.long,
     )
-  if asked.record:
+  if options.record:
     text = json.dumps(figures, indent=1) + '\n'
-    files.write(asked.record, text.encode())
-    mains.tell(f'Recorded in {asked.record}')
+    files.write(options.record, text.encode())
+    mains.tell(f'Recorded in {options.record}')
   return 0
 
 

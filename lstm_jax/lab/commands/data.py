@@ -14,7 +14,7 @@ from lstm_jax.lab.plan.catalog import unknown
 from lstm_jax.lab.plan.text_columns import aligned, item, show
 from lstm_jax.lab.run import command, mains
 from lstm_jax.lab.store import faults
-from lstm_jax.lab.store.faults import Exit, StoreError, clean
+from lstm_jax.lab.store.faults import Exit, StoreError, printable
 
 _HELP = """\
 Prepares data sets once, and prints what each holds.
@@ -45,13 +45,13 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def define() -> flags.FlagValues:
   """The flags in a new `FlagValues`."""
-  defined = flags.FlagValues()
+  flag_values = flags.FlagValues()
   for name, (placeholder, text) in _FLAGS.items():
     if placeholder is None:
-      parsers.switch(defined, name, text)
+      parsers.switch(flag_values, name, text)
     else:
-      parsers.define(defined, name, 'place', values.place, text)
-  return defined
+      parsers.define(flag_values, name, 'place', values.place, text)
+  return flag_values
 
 
 class Request(NamedTuple):
@@ -70,17 +70,17 @@ class Request(NamedTuple):
   skip_bad: bool
 
 
-def _read(defined, words):
+def _read(flag_values, words):
   for name in words:
     if name not in PUBLISHED:
       near = unknown(name, prepared.NAMES)
       raise values.Refused(f'{name}: no such data set; {near}')
-  place = defined['data_dir'].value
+  place = flag_values['data_dir'].value
   return Request(
     tuple(words),
     sources.default_folder() if place is None else Path(place),
-    defined['list'].value,
-    defined['skip_bad'].value,
+    flag_values['list'].value,
+    flag_values['skip_bad'].value,
   )
 
 
@@ -88,7 +88,7 @@ def _act(request):
   names = request.names or prepared.NAMES
   if request.list:
     return show(listing(names, request.data_dir))
-  codes = [_one(name, request.data_dir, request.skip_bad) for name in names]
+  codes = [_prepare(name, request.data_dir, request.skip_bad) for name in names]
   if not request.names and Exit.OK in codes:
     # What is not there was not asked for.
     codes = [code for code in codes if code != Exit.NO_DATA]
@@ -113,48 +113,51 @@ def listing(names: Iterable[str], data_dir: Path) -> str:
   """
   lines = []
   for name in names:
-    published = PUBLISHED[name]
-    path = sources.find(published, data_dir)
+    source = PUBLISHED[name]
+    path = sources.find(source, data_dir)
     lines += [
-      f'{name}: {published.title}',
+      f'{name}: {source.title}',
       f'  {"in " + str(path) if path else "not in " + str(data_dir)}',
-      f'  get {published.page}',
-      *item('  put', published.layout, 0, 8),
-      f'  licence: {published.licence}',
-      *item('  cite', published.citation, 0, 8),
+      f'  get {source.page}',
+      *item('  put', source.layout, 0, 8),
+      f'  licence: {source.licence}',
+      *item('  cite', source.citation, 0, 8),
       '',
     ]
   return '\n'.join(lines[:-1])
 
 
-def described(held: prepared.Prepared) -> str:
+def described(dataset: prepared.Prepared) -> str:
   """Describes what a data set holds, for a terminal.
 
   Args:
-    held: the data set.
+    dataset: the data set.
 
   Returns:
     Text: counts a split and class, seconds, terms, what was left out.
   """
-  rows = [('', *held.counts, 'all')]
-  for label, word in enumerate(held.classes):
-    counts = [split[label] for split in held.counts.values()]
+  rows = [('', *dataset.counts, 'all')]
+  for label, word in enumerate(dataset.classes):
+    counts = [split[label] for split in dataset.counts.values()]
     rows.append((word, *(f'{n:,}' for n in (*counts, sum(counts)))))
-  totals = [sum(split) for split in held.counts.values()]
+  totals = [sum(split) for split in dataset.counts.values()]
   rows.append(('all', *(f'{n:,}' for n in (*totals, sum(totals)))))
-  seconds = list(held.seconds.values())
+  seconds = list(dataset.seconds.values())
   if any(seconds):
     rows.append(('seconds', *(f'{s:,.0f}' for s in (*seconds, sum(seconds)))))
-  lines = [f'{held.name}: {PUBLISHED[held.name].title}', *aligned(rows)]
-  lines += [f'licence: {held.licence}', *item('cite:', held.citation, 0, 9)]
-  lines.append(f'checksum: {held.checksum}')
-  if held.left_out:
-    lines.append(f'left out: {len(held.left_out):,}')
-    lines += [f'  {line}' for line in held.left_out]
+  lines = [f'{dataset.name}: {PUBLISHED[dataset.name].title}', *aligned(rows)]
+  lines += [
+    f'licence: {dataset.licence}',
+    *item('cite:', dataset.citation, 0, 9),
+  ]
+  lines.append(f'checksum: {dataset.checksum}')
+  if dataset.left_out:
+    lines.append(f'left out: {len(dataset.left_out):,}')
+    lines += [f'  {line}' for line in dataset.left_out]
   return '\n'.join(lines)
 
 
-def _one(name, data_dir, skip_bad):
+def _prepare(name, data_dir, skip_bad):
   """Prepares and prints one data set; returns the exit code."""
   try:
     text = described(prepared.load(name, data_dir, skip_bad=skip_bad))
@@ -165,7 +168,7 @@ def _one(name, data_dir, skip_bad):
     return _say(f'{error}{hint}', Exit.BAD_DATA)
   except StoreError as error:
     return _say(error, error.exit_code)
-  show(clean(text, keep='\n') + '\n')
+  show(printable(text, keep='\n') + '\n')
   return Exit.OK
 
 

@@ -40,25 +40,25 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def define() -> flags.FlagValues:
   """The flags in a new `FlagValues`."""
-  defined = flags.FlagValues()
+  flag_values = flags.FlagValues()
   seed = functools.partial(values.integer, low=0)
   for name, kind, function, words in (
     ('out', 'place', values.place, 'where the film goes, .gif or another'),
     ('seed', 'int', seed, 'of the sequence (0)'),
     ('name', 'string', parsers.text, "title, instead of the row's task"),
   ):
-    parsers.define(defined, name, kind, function, words)
-  parsers.switch(defined, 'help', 'print this')
-  return defined
+    parsers.define(flag_values, name, kind, function, words)
+  parsers.switch(flag_values, 'help', 'print this')
+  return flag_values
 
 
-def _read(defined, words):
+def _read(flag_values, words):
   """(setting, networks, where the film goes, seed, title)."""
   if len(words) != 2:
     raise values.Refused(f'{len(words)} words: give FOLDER and ROW, or --help')
-  if not defined['out'].value:
+  if not flag_values['out'].value:
     raise values.Refused('no --out: say where the film goes, --out=FILE.gif')
-  out = Path(defined['out'].value)
+  out = Path(flag_values['out'].value)
   if out.suffix not in _KINDS:
     raise values.Refused(
       f'--out={out}: a film is {" or ".join(_KINDS)}, by its ending'
@@ -71,8 +71,8 @@ def _read(defined, words):
   setting, networks = _networks(values.place(words[0], 'folder'), words[1])
   if reason := inside.why_closed(setting):
     raise values.Refused(reason)
-  name = defined['name'].value or setting.task.replace('_', ' ')
-  return setting, networks, out, defined['seed'].value or 0, name
+  name = flag_values['name'].value or setting.task.replace('_', ' ')
+  return setting, networks, out, flag_values['seed'].value or 0, name
 
 
 def _networks(folder, row):
@@ -81,12 +81,14 @@ def _networks(folder, row):
   look = watch.look()
   if not look.trials:
     raise values.Refused(look.problems[0])
-  kept = [name for name in look.trials if len(watch.networks(name)) > 1]
-  fitting = [name for name in kept if row in (name, look.trials[name].row)] or [
-    name for name in kept if look.trials[name].row_name == row
-  ]
+  trials_kept = [name for name in look.trials if len(watch.networks(name)) > 1]
+  fitting = [
+    name for name in trials_kept if row in (name, look.trials[name].row)
+  ] or [name for name in trials_kept if look.trials[name].row_name == row]
   if not fitting:
-    rows = ', '.join(look.trials[name].row for name in kept[:8]) or 'none'
+    rows = (
+      ', '.join(look.trials[name].row for name in trials_kept[:8]) or 'none'
+    )
     raise values.Refused(
       f'ROW={row}: no networks of its way are kept; those of rows: {rows}'
     )

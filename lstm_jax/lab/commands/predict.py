@@ -69,7 +69,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def define() -> flags.FlagValues:
   """The flags in a new `FlagValues`."""
-  defined = flags.FlagValues()
+  flag_values = flags.FlagValues()
   count = functools.partial(values.integer, high=10_000)
   seed = functools.partial(values.integer, low=0)
   for name, kind, function, words in (
@@ -82,9 +82,9 @@ def define() -> flags.FlagValues:
     ('data_dir', 'place', values.place, 'where data sets are'),
     ('out', 'place', values.place, 'write every answer as .csv'),
   ):
-    parsers.define(defined, name, kind, function, words)
-  parsers.switch(defined, 'help', 'print this')
-  return defined
+    parsers.define(flag_values, name, kind, function, words)
+  parsers.switch(flag_values, 'help', 'print this')
+  return flag_values
 
 
 def _lengths(text, source):
@@ -95,35 +95,38 @@ def _lengths(text, source):
   return lengths
 
 
-def _read(defined, words):
+def _read(flag_values, words):
   """`(request, `_Network`, the open folder or None)`."""
   if len(words) != 1:
     raise values.Refused(
       f'{len(words)} folders: give one run folder, or --help'
     )
-  known = {field.name for field in dataclasses.fields(Request)}
-  given = {n: defined[n].value for n in known & {*parsers.given(defined)}}
-  asked = Request(words[0], **given)
-  place = values.place(asked.folder, 'folder')
+  fields = {field.name for field in dataclasses.fields(Request)}
+  options = {
+    n: flag_values[n].value
+    for n in fields & {*parsers.given_names(flag_values)}
+  }
+  request = Request(words[0], **options)
+  place = values.place(request.folder, 'folder')
   if place.endswith(network_file.ENDING):
-    if asked.net or asked.keep:
+    if request.net or request.keep:
       raise values.Refused(
-        f'{asked.folder}: --net and --keep are for run folders, not files'
+        f'{request.folder}: --net and --keep are for run folders, not files'
       )
     try:
       setting, metrics, params = network_file.load(place)
     except FileNotFoundError as error:
       raise values.Refused(f'{place}: there is no such file') from error
     network = _Network(trial_id(setting), setting, metrics, {}, params)
-    return asked, network, None
+    return request, network, None
   opened = folder.open_folder(place)
-  name, params = kept.choose(opened, asked.net)
+  name, params = kept.choose(opened, request.net)
   record = trial_records.read_records(opened)[0].get(name)
   metrics, details = (
     (record['metrics'], record['details']) if record else ({}, {})
   )
   network = _Network(name, opened.trials[name], metrics, details, params)
-  return asked, network, opened
+  return request, network, opened
 
 
 class _Network(NamedTuple):
@@ -137,13 +140,13 @@ class _Network(NamedTuple):
 
 
 def _act(request):
-  asked, network, opened = request
+  options, network, opened = request
   setting = network.setting
   if opened:
     _say_imports(opened, network.name)
-  by_length = bool(asked.length) or opened is None
+  by_length = bool(options.length) or opened is None
   head, table = _answers_of(setting, by_length)(
-    setting, network.params, asked, network.details
+    setting, network.params, options, network.details
   )
   print(
     f'{setting.task}, {setting.cell}, {setting.learner}: '
@@ -152,21 +155,21 @@ def _act(request):
   for line in head:
     print(line)
   print()
-  count = len(table) if by_length else asked.count or FEW
+  count = len(table) if by_length else options.count or FEW
   print('\n'.join(aligned(table[: 1 + count])))
   if len(table) > 1 + count:
     print(f'... {len(table) - 1 - count:,} more')
-  if asked.keep:
+  if options.keep:
     try:
-      network_file.save(asked.keep, setting, network.metrics, network.params)
+      network_file.save(options.keep, setting, network.metrics, network.params)
     except ValueError as error:
       raise values.Refused(f'--keep={error}') from error
-    mains.tell('', f'The network: {asked.keep}')
-  if asked.out:
+    mains.tell('', f'The network: {options.keep}')
+  if options.out:
     text = io.StringIO()
     csv.writer(text, lineterminator='\n').writerows(table)
-    files.write(asked.out, text.getvalue().encode())
-    mains.tell('', f'All answers: {asked.out}')
+    files.write(options.out, text.getvalue().encode())
+    mains.tell('', f'All answers: {options.out}')
   return int(faults.Exit.OK)
 
 
@@ -182,17 +185,19 @@ def _say_imports(opened, name):
     return
   mains.note('predict', f'imports {", ".join(sorted(places))}')
   record = trial_records.read_records(opened)[0].get(name, {})
-  then = opened.plan.get('sources', {}).get(record.get('code') or '', {})
-  now = {
+  files_then = opened.plan.get('sources', {}).get(record.get('code') or '', {})
+  files_now = {
     file: digest
     for place in places
     for file, digest in sources.of_place(place).items()
-    if file in then
+    if file in files_then
   }
-  if changed := [file for file in now if now[file] != then[file]]:
+  if changes := [
+    file for file in files_now if files_now[file] != files_then[file]
+  ]:
     mains.note(
       'predict',
-      f'not the code that trained the network: {", ".join(sorted(changed))}',
+      f'not the code that trained the network: {", ".join(sorted(changes))}',
     )
 
 

@@ -58,20 +58,20 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def define() -> flags.FlagValues:
   """The flags in a new `FlagValues`."""
-  defined = flags.FlagValues()
+  flag_values = flags.FlagValues()
   for name, words in (
     ('run', 'run folder of the quick start'),
     ('paper', 'run folder of --grid=paper1997'),
   ):
-    parsers.define(defined, name, 'place', values.place, words)
-  parsers.switch(defined, 'check', 'change nothing')
-  parsers.switch(defined, 'help', 'print this')
-  return defined
+    parsers.define(flag_values, name, 'place', values.place, words)
+  parsers.switch(flag_values, 'check', 'change nothing')
+  parsers.switch(flag_values, 'help', 'print this')
+  return flag_values
 
 
-def _read(defined, words):
+def _read(flag_values, words):
   parsers.no_words(words)
-  return [defined[name].value for name in ('run', 'paper', 'check')]
+  return [flag_values[name].value for name in ('run', 'paper', 'check')]
 
 
 def _act(request):
@@ -79,7 +79,7 @@ def _act(request):
   if run_folder:
     _write(ROOT / _QUICKSTART, quickstart_of(Path(run_folder)))
   if paper_folder:
-    _write(ROOT / _PAPER, reproduction.kept(Path(paper_folder)))
+    _write(ROOT / _PAPER, reproduction.markdown_kept(Path(paper_folder)))
   code = faults.Exit.OK
   for page, makers in PAGES.items():
     old = files.read(ROOT / page).decode()
@@ -108,22 +108,22 @@ def filled(
     Refused: a block of a file that none is made from.
   """
 
-  def block(found):
-    if found[2] not in makers:
-      raise faults.Refused(f'no block of a page is made from {found[2]}')
-    rows = csv.DictReader(io.StringIO(files.read(root / found[2]).decode()))
-    return f'{found[1]}{makers[found[2]](list(rows))}{found[3]}'
+  def block(match):
+    if match[2] not in makers:
+      raise faults.Refused(f'no block of a page is made from {match[2]}')
+    rows = csv.DictReader(io.StringIO(files.read(root / match[2]).decode()))
+    return f'{match[1]}{makers[match[2]](list(rows))}{match[3]}'
 
   return _BLOCK.sub(block, text)
 
 
 def quickstart(rows: Sequence[Mapping[str, str]]) -> str:
   """Writes what the quick start prints, and the sentence that it shows."""
-  found = summaries.summarize(rows)
-  said = terminal.text(found, _WIDTH).split('\n\n')
+  summary = summaries.summarize(rows)
+  parts = terminal.text(summary, _WIDTH).split('\n\n')
   # Without the head on what is common and the legend: --help has room for it.
-  body = '\n\n'.join(part for part in said if not _aside(part))
-  shows = '\n'.join(textwrap.wrap(headline.sentence(found), _WIDTH))
+  body = '\n\n'.join(part for part in parts if not _aside(part))
+  shows = '\n'.join(textwrap.wrap(headline.sentence(summary), _WIDTH))
   return f'```\n{body}\n\n{shows}\n```\n'
 
 
@@ -137,11 +137,11 @@ def paper(rows: Sequence[Mapping[str, str]]) -> str:
     '| row | reading | published | ours: solved, mean | verdict |',
     '|---|---|---:|---:|---|',
   ]
-  seen = set()
+  keys = set()
   for row in rows:
-    if (key := (row['source'], row['verdict'])) in seen:
+    if (key := (row['source'], row['verdict'])) in keys:
       continue
-    seen.add(key)
+    keys.add(key)
     mean = f', {float(row["mean"]):,.0f}' if row['mean'] else ''
     lines.append(
       f'| {row["source"]}, {row["line"]} | {row["reading"]} '

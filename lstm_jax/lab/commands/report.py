@@ -42,16 +42,16 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def define() -> flags.FlagValues:
   """The flags in a new `FlagValues`."""
-  defined = flags.FlagValues()
+  flag_values = flags.FlagValues()
   words = "where the report goes; made if missing, no other run's folder"
-  parsers.define(defined, 'out', 'place', values.place, words)
-  parsers.switch(defined, 'help', 'print this')
-  return defined
+  parsers.define(flag_values, 'out', 'place', values.place, words)
+  parsers.switch(flag_values, 'help', 'print this')
+  return flag_values
 
 
-def _read(defined, words):
+def _read(flag_values, words):
   """`(open folders, each once, and where the report goes)`."""
-  out, paths = defined['out'].value, dict[str, str]()
+  out, paths = flag_values['out'].value, dict[str, str]()
   for word in words:
     path = values.place(word, 'folder')
     paths.setdefault(os.path.realpath(path), path)
@@ -66,9 +66,11 @@ def _read(defined, words):
 
 def _act(request):
   opened, out = request
-  written = write.pages(opened, out)
-  mains.tell(*written[:2], written[-1])
-  problems = [p for one in opened for p in trial_records.read_records(one)[1]]
+  paths = write.pages(opened, out)
+  mains.tell(*paths[:2], paths[-1])
+  problems = [
+    p for folder_ in opened for p in trial_records.read_records(folder_)[1]
+  ]
   for problem in problems:
     mains.say('report', problem.reason)
   return int(faults.Exit.FAILED if problems else faults.Exit.OK)

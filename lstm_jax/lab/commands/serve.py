@@ -48,25 +48,25 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def define() -> flags.FlagValues:
   """The flags in a new `FlagValues`."""
-  defined = flags.FlagValues()
+  flag_values = flags.FlagValues()
   port = functools.partial(values.integer, low=0, high=65535)
-  parsers.define(defined, 'port', 'int', port, 'port of the page')
+  parsers.define(flag_values, 'port', 'int', port, 'port of the page')
   parsers.define(
-    defined, 'host', 'string', parsers.text, 'who may connect', _HOST
+    flag_values, 'host', 'string', parsers.text, 'who may connect', _HOST
   )
   parsers.define(
-    defined, 'data_dir', 'place', values.place, 'where data sets are'
+    flag_values, 'data_dir', 'place', values.place, 'where data sets are'
   )
   parsers.switch(
-    defined,
+    flag_values,
     page_process.UNTIL_STDIN_ENDS,
     'end where the standard input does',
   )
-  parsers.switch(defined, 'help', 'print this')
-  return defined
+  parsers.switch(flag_values, 'help', 'print this')
+  return flag_values
 
 
-def _read(defined, words):
+def _read(flag_values, words):
   """(folders, host, port, data_dir, whether a process has started it)."""
   paths: dict[str, str] = {}
   for word in words:
@@ -75,7 +75,7 @@ def _read(defined, words):
   if not paths:
     raise values.Refused('no folder: give one run folder or more, or --help')
   names = ('host', 'port', 'data_dir', page_process.UNTIL_STDIN_ENDS)
-  return [*paths.values()], *(defined[name].value for name in names)
+  return [*paths.values()], *(flag_values[name].value for name in names)
 
 
 def _act(request):
@@ -113,9 +113,9 @@ def _server(paths, host, port, data_dir):
   )
   token = guard.new_token()
   guard.install(app.server, token, number, (host,))
-  shown = _HOST if host in ('0.0.0.0', '::', '') else host
-  shown = f'[{shown}]' if ':' in shown else shown
-  return server, f'http://{shown}:{number}/?token={token}'
+  host_text = _HOST if host in ('0.0.0.0', '::', '') else host
+  host_text = f'[{host_text}]' if ':' in host_text else host_text
+  return server, f'http://{host_text}:{number}/?token={token}'
 
 
 def _listening(host, port):

@@ -34,20 +34,24 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def define() -> flags.FlagValues:
   """The flags in a new `FlagValues`."""
-  defined = flags.FlagValues()
+  flag_values = flags.FlagValues()
   every = functools.partial(values.integer, low=1, high=86_400)
-  parsers.switch(defined, 'watch', 'again and again')
-  parsers.define(defined, 'every', 'int', every, 'seconds between two looks')
-  parsers.switch(defined, 'help', 'print this')
-  return defined
+  parsers.switch(flag_values, 'watch', 'again and again')
+  parsers.define(
+    flag_values, 'every', 'int', every, 'seconds between two looks'
+  )
+  parsers.switch(flag_values, 'help', 'print this')
+  return flag_values
 
 
-def _read(defined, words):
+def _read(flag_values, words):
   """(watches, seconds between two looks; None: one look)."""
   if not words:
     raise values.Refused('no folder: give one run folder or more, or --help')
   paths = [values.place(word, 'folder') for word in words]
-  every = (defined['every'].value or 10) if defined['watch'].value else None
+  every = (
+    (flag_values['every'].value or 10) if flag_values['watch'].value else None
+  )
   return [Watch(path) for path in dict.fromkeys(paths)], every
 
 
@@ -56,9 +60,9 @@ def _act(request):
   while True:
     looks = [watch.look() for watch in watches]
     names = board.names_of([look.path for look in looks])
-    now = time.time()
+    clock = time.time()
     states = [
-      board.state(look, name, now)
+      board.state(look, name, clock)
       for look, name in zip(looks, names, strict=True)
     ]
     for state in states:

@@ -34,37 +34,37 @@ def run(argv: Sequence[str] | None = None) -> int:
   return command.run(_COMMAND, argv)
 
 
-def _read(defined, words):
+def _read(flag_values, words):
   """`(request, plan)`; None in the place of a plan that nobody asks for."""
   parsers.no_words(words)
-  request = flags.request(defined)
+  request = flags.request(flag_values)
   if request.run.serve:
     serve.check_packages()
   sweep_plan = None if request.action == 'list' else plan.expand(request)
-  if sweep_plan and defined['only_check_args'].value:
+  if sweep_plan and flag_values['only_check_args'].value:
     from lstm_jax.lab.run import verifying
 
     verifying.check_folder(sweep_plan, request.run)
   return request, sweep_plan
 
 
-def _act(asked):
-  request, sweep_plan = asked
+def _act(request_and_plan):
+  request, sweep_plan = request_and_plan
   if request.action == 'list':
     return text_columns.show(listing.everything())
   if request.action == 'dry_run':
     return text_columns.show(listing.plan(sweep_plan))
   from lstm_jax.lab.run import engine
 
-  how = request.run
-  if not how.serve:
-    return engine.run(sweep_plan, how, signals.current())
+  options = request.run
+  if not options.serve:
+    return engine.run(sweep_plan, options, signals.current_stop())
   # Data of one's own lie where the command says, others in one folder.
   own = [os.path.dirname(path) for path in sweep_plan.paths.values()]
-  data_dir = how.data_dir or next(iter(own), '')
-  path = Path(how.out or sweep_plan.out)
+  data_dir = options.data_dir or next(iter(own), '')
+  path = Path(options.out or sweep_plan.out)
   with page_process.beside(path, data_dir) as legacy:
-    return engine.run(sweep_plan, how, signals.current(), legacy)
+    return engine.run(sweep_plan, options, signals.current_stop(), legacy)
 
 
 _COMMAND = command.Command('sweep', flags.define, usage.text, _read, _act)

@@ -32,12 +32,12 @@ from lstm_jax.lab.store.setting import Setting
 # The nets of the default run: of Experiment 4 at T = 100 the reading that is
 # learned soonest (table7, T100-cells), and a simple net of logistic units.
 _CELLS = 'srn,lstm1997'
-_Given = tuple[dict[str, Values], dict[str, Values]]  # axes, options
-_TASK: _Given = (
+_Choices = tuple[dict[str, Values], dict[str, Values]]  # axes, options
+_TASK: _Choices = (
   {'task': 'adding', 'length': 100},
   {'task.output': 'linear'},
 )
-_NETS: dict[str, _Given] = {
+_NETS: dict[str, _Choices] = {
   'srn': ({'hidden': 8}, {'cell.activation': 'logistic'}),
   'lstm1997': (
     {'learning_rate': 0.5},
@@ -51,7 +51,7 @@ _NETS: dict[str, _Given] = {
 _SEQUENCES, _SEEDS = 50_000, 16
 # What a learner in the place of another cannot take over from it.
 _LEARNERS_OWN = re.compile('learner|learning_rate|window')
-_OWN = {
+_OWN_FLAGS = {
   'sequences': ('N', f'training sequences of a network ({_SEQUENCES:,})'),
   'learners': ('NAMES|all', 'also how far back these learners look'),
   'out': ('FOLDER', 'where vanishing.csv, .svg and .png go (runs/vanishing)'),
@@ -64,7 +64,9 @@ _KINDS: dict[str, tuple[str, Callable[[str, str], object]]] = {
 _LABEL = 'size of the error, relative to q = 0'
 _SIGNAL = 'size of the error signal used, relative to q = 0'
 _TRAIN = next(iter(GROUPS.values()))
-_FLAGS = {name: _TRAIN[name] for name in _TRAIN if name != 'budget'} | _OWN
+_FLAGS = {
+  name: _TRAIN[name] for name in _TRAIN if name != 'budget'
+} | _OWN_FLAGS
 
 _HELP = """\
 Measures the error that flows back: its size q steps before the end of a
@@ -115,12 +117,12 @@ def _act(request):
 
   networks, signals = {}, {}
   for name, settings in request.nets.items():
-    trained = vanishing_nets.train(name, settings)
-    networks[name] = vanishing_nets.measure(trained)
+    networks_trained = vanishing_nets.train(name, settings)
+    networks[name] = vanishing_nets.measure(networks_trained)
     print(networks[name].summary, flush=True)
     if request.learners[name]:
       signals[name] = vanishing_learners.measure(
-        name, trained, request.learners[name]
+        name, networks_trained, request.learners[name]
       )
       print(signals[name].summary, flush=True)
   print(*request.refused, '', curves.table(networks), sep='\n')
@@ -136,12 +138,14 @@ def _act(request):
 
 def define() -> absl_flags.FlagValues:
   """The flags in a new `FlagValues`: those of the sweep, and its own."""
-  defined = flags.define([name for name in _FLAGS if name not in _OWN])
-  for name, (_, words) in _OWN.items():
+  flag_values = flags.define(
+    [name for name in _FLAGS if name not in _OWN_FLAGS]
+  )
+  for name, (_, words) in _OWN_FLAGS.items():
     kind, function = _KINDS[name]
-    parsers.define(defined, name, kind, function, words)
-  parsers.switch(defined, 'help', 'print this')
-  return defined
+    parsers.define(flag_values, name, kind, function, words)
+  parsers.switch(flag_values, 'help', 'print this')
+  return flag_values
 
 
 def usage() -> str:
@@ -165,59 +169,63 @@ def parse(arguments: Iterable[str]) -> Request:
     Refused: an unknown flag, a value that no plan can have, a setting that no
       cell has.
   """
-  defined = define()
-  return _read(defined, parsers.read(defined, ['vanishing', *arguments]))
+  flag_values = define()
+  return _read(
+    flag_values, parsers.read(flag_values, ['vanishing', *arguments])
+  )
 
 
-def _read(defined, rest):
-  parsers.no_words(rest)
+def _read(flag_values, leftovers):
+  parsers.no_words(leftovers)
   # A Slurm array job has no part in this.
-  given = flags.request(defined, environ={})
-  axes = tuple(axis for axis in given.axes if axis.name != 'cell')
-  cells = defined['cell'].value or values.split(_CELLS, '--cell')
-  known = catalog.names('cells')
+  request = flags.request(flag_values, environ={})
+  axes = tuple(axis for axis in request.axes if axis.name != 'cell')
+  cells = flag_values['cell'].value or values.split(_CELLS, '--cell')
+  choices = catalog.names('cells')
   for cell in cells:
-    if cell not in known:
-      raise values.Refused(f'--cell={cell}: {catalog.unknown(cell, known)}')
-  asked, learners = defined['learners'].value, ()
-  if asked:
+    if cell not in choices:
+      raise values.Refused(f'--cell={cell}: {catalog.unknown(cell, choices)}')
+  learner_text, learners = flag_values['learners'].value, ()
+  if learner_text:
     from lstm_jax.lab.vanishing import learners as vanishing_learners
 
-    learners = vanishing_learners.choose(asked)
+    learners = vanishing_learners.choose(learner_text)
   nets: dict[str, list[Setting]] = {}
-  theirs: dict[str, dict[str, Setting]] = {}
-  refused = []
+  by_network: dict[str, dict[str, Setting]] = {}
+  refusals = []
   for cell in cells:
     concerns = functools.partial(_concerns, cell=cell, cells=cells)
-    if axes or given.sets:
-      mine = given._replace(
+    if axes or request.sets:
+      own_request = request._replace(
         axes=tuple(filter(concerns, axes)),
-        sets=tuple(filter(concerns, given.sets)),
+        sets=tuple(filter(concerns, request.sets)),
       )
     else:
       own_axes, own_options = _NETS.get(cell, ({}, {}))
-      mine = from_values.request_of(_TASK[0] | own_axes, _TASK[1] | own_options)
-    mine = mine._replace(
-      axes=(Axis('cell', (cell,), '--cell'), *mine.axes),
+      own_request = from_values.request_of(
+        _TASK[0] | own_axes, _TASK[1] | own_options
+      )
+    own_request = own_request._replace(
+      axes=(Axis('cell', (cell,), '--cell'), *own_request.axes),
       grid=None,
-      seeds=given.seeds or values.seeds(_SEEDS, '--seeds'),
-      budget=defined['sequences'].value or _SEQUENCES,
+      seeds=request.seeds or values.seeds(_SEEDS, '--seeds'),
+      budget=flag_values['sequences'].value or _SEQUENCES,
     )
-    for name, setting in _expanded(mine, cell):
+    for name, setting in _expanded(own_request, cell):
       nets.setdefault(name, []).append(setting)
     for learner in learners:
       try:
-        for name, setting in _expanded(_of_learner(mine, learner), cell):
-          theirs.setdefault(name, {})[learner] = setting
+        for name, setting in _expanded(_of_learner(own_request, learner), cell):
+          by_network.setdefault(name, {})[learner] = setting
       except values.Refused as why:
-        if asked != 'all':
+        if learner_text != 'all':
           raise
-        refused += [f'left out: {" ".join(w.split())}' for w in why.args]
+        refusals += [f'left out: {" ".join(w.split())}' for w in why.args]
   return Request(
     {name: tuple(settings) for name, settings in nets.items()},
-    defined['out'].value or 'runs/vanishing',
-    {name: theirs.get(_without_learner(name), {}) for name in nets},
-    tuple(refused),
+    flag_values['out'].value or 'runs/vanishing',
+    {name: by_network.get(_without_learner(name), {}) for name in nets},
+    tuple(refusals),
   )
 
 
@@ -231,8 +239,8 @@ def _expanded(request, cell):
 def _of_learner(request, learner):
   """The request with another learner, without what was the first one's."""
   axes, sets = (
-    tuple(axis for axis in some if not axis.name.startswith('learner'))
-    for some in (request.axes, request.sets)
+    tuple(axis for axis in axes if not axis.name.startswith('learner'))
+    for axes in (request.axes, request.sets)
   )
   axes += (Axis('learner', (learner,), '--learner'),)
   return request._replace(axes=axes, sets=sets)

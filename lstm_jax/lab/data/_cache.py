@@ -92,7 +92,7 @@ def _stored(stem, settings):
     held = cast(
       _Held, seal.unseal_json('features', files.read(path, _LONGEST), path)
     )
-    if held['settings'] != seal.plain(settings):
+    if held['settings'] != seal.to_plain(settings):
       return None
     arrays = {}
     for each, facts in held['arrays'].items():
@@ -123,7 +123,7 @@ def _mapped(path, dtype, shape):
 
 def _store(stem, arrays, settings):
   files.make_directory(stem.parent)
-  files.clean(stem.parent)
+  files.remove_temporary(stem.parent)
   listed = {}
   for each, array in arrays.items():
     data = memoryview(array.reshape(-1)).cast('B')
@@ -133,7 +133,7 @@ def _store(stem, arrays, settings):
       'shape': list(array.shape),
       'crc32': zlib.crc32(data),
     }
-  held = {'settings': seal.plain(settings), 'arrays': listed}
+  held = {'settings': seal.to_plain(settings), 'arrays': listed}
   files.publish(
     f'{stem}.json', seal.seal_json('features', held), overwrite=True
   )

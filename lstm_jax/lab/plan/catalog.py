@@ -43,7 +43,7 @@ __all__ = [
   'find',
   'kind_of',
   'module_of',
-  'named',
+  'name_of',
   'names',
   'of',
   'readable',
@@ -75,23 +75,23 @@ def names(kind: str, root: Path = _ROOT) -> tuple[str, ...]:
     raise ValueError(f'kind={kind!r} must be one of {", ".join(KINDS)}')
   folder = root / FOLDERS[kind]
   try:
-    changed = folder.stat().st_mtime_ns
+    mtime = folder.stat().st_mtime_ns
   except OSError:
-    changed = None  # `files` says why
-  return _names_in(folder, changed)
+    mtime = None  # `files` says why
+  return _names_in(folder, mtime)
 
 
 @functools.lru_cache(maxsize=64)
-def _names_in(folder, changed):
+def _names_in(folder, mtime):
   """`names` of a folder as it was at a time: a plan asks for them often."""
-  del changed
-  found = [
+  del mtime
+  stems = [
     name.removesuffix('.py')
     for name in files.names(folder, '.py')
     if (folder / name).is_file()
   ]
   # What editors and systems leave beside them can be no name of a module.
-  return tuple(name for name in found if name.isidentifier() and name[0] != '_')
+  return tuple(name for name in stems if name.isidentifier() and name[0] != '_')
 
 
 def module_of(kind: str, name: str) -> str:
@@ -113,7 +113,7 @@ def kind_of(role: str, name: str | Reference, root: Path = _ROOT) -> str | None:
   return next((k for k in ROLES[role] if name in names(k, root)), None)
 
 
-def named(value: object) -> str | Reference:
+def name_of(value: object) -> str | Reference:
   """A value of a plan's axis as the name that it is."""
   return value if isinstance(value, Reference) else str(value)
 
@@ -129,8 +129,8 @@ def find(role: str, name: str | Reference) -> Entry:
     return outside.describe(ROLES[role], name)
   kind = kind_of(role, name)
   if kind is None:
-    known = [n for kind in ROLES[role] for n in names(kind)]
-    raise ValueError(f'{role} {name!r} is unknown: {unknown(name, known)}')
+    choices = [n for kind in ROLES[role] for n in names(kind)]
+    raise ValueError(f'{role} {name!r} is unknown: {unknown(name, choices)}')
   return describe(kind, name)
 
 
@@ -168,9 +168,11 @@ def describe(kind: str, name: str, root: Path = _ROOT) -> Entry:
     where = f'{FOLDERS[kind]}/own/{factory}.py'
     entry = factory_source.entry(kind, factory, _ROOT / where, where)
     return entry._replace(name=name)
-  known = names(kind, root)
-  if name not in known:
-    raise ValueError(f'{kind[:-1]} {name!r} is unknown: {unknown(name, known)}')
+  choices = names(kind, root)
+  if name not in choices:
+    raise ValueError(
+      f'{kind[:-1]} {name!r} is unknown: {unknown(name, choices)}'
+    )
   where = f'{FOLDERS[kind]}/{name}.py'
   return factory_source.entry(kind, name, root / where, where)
 
@@ -236,8 +238,10 @@ def build(
   if kind == 'datasets' and own_data.factory_of(name):
     paths = cast(Mapping[str, str], options.pop('paths'))
     return own_data.build(name, paths, **options)
-  known = names(kind)
-  if name not in known:
-    raise ValueError(f'{kind[:-1]} {name!r} is unknown: {unknown(name, known)}')
+  choices = names(kind)
+  if name not in choices:
+    raise ValueError(
+      f'{kind[:-1]} {name!r} is unknown: {unknown(name, choices)}'
+    )
   module = importlib.import_module(module_of(kind, name))
   return getattr(module, name)(*args, **options)

@@ -29,14 +29,14 @@ _LENGTHS = {'lstm1997': 20, 'srn': 5, 'fully_recurrent': 5, 'cascaded': 5}
 _INIT_RANGES = {'cascaded': 0.5}
 
 
-def budget_of(collected: bool, own: bool) -> int:
+def budget_of(collected: bool, is_own_data: bool) -> int:
   """The budget of a plan made of flags alone.
 
   Args:
     collected: whether its tasks are data sets.
-    own: whether they are data of one's own.
+    is_own_data: whether they are data of one's own.
   """
-  if own:
+  if is_own_data:
     return OWN_EPOCHS
   return EPOCHS if collected else BUDGET
 
@@ -65,12 +65,12 @@ def of(
     for role, name in zip(catalog.ROLES, (task, cell, learner), strict=True)
   ]
   if own_data.factory_of(entries[0].name):
-    own: dict[str, Value] = {
+    values_of_row: dict[str, Value] = {
       'cell.hidden': OWN_HIDDEN, 'learner.learning_rate': RATE
     }  # fmt: skip
     return {
       name: value
-      for name, value in own.items()
+      for name, value in values_of_row.items()
       if name not in flag_values
       and (name != 'cell.hidden' or 'hidden' in entries[1].options)
     }

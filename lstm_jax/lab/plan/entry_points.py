@@ -12,7 +12,7 @@ from typing import NamedTuple
 GROUP = 'lstm_jax.{}'
 
 
-class Declared(NamedTuple):
+class EntryPoint(NamedTuple):
   """A name that a package has declared.
 
   Attributes:
@@ -27,10 +27,10 @@ class Declared(NamedTuple):
 
 
 @functools.cache
-def declared(kind: str) -> tuple[Declared, ...]:
+def entry_points_of(kind: str) -> tuple[EntryPoint, ...]:
   """Names that packages declare of a kind, sorted; each once."""
   names = {
-    Declared(point.name, point.value.replace(' ', ''), _package(point))
+    EntryPoint(point.name, point.value.replace(' ', ''), _package(point))
     for point in importlib.metadata.entry_points(group=GROUP.format(kind))
   }
   return tuple(sorted(names))

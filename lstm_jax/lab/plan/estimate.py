@@ -26,7 +26,7 @@ _NS |= {'minibatch': 12.0}
 _NS_OTHER = 100.0
 # Seconds of an epoch besides its steps: the calls of its batches and of what is
 # measured after it. Most of an epoch of forty windows of a sine.
-_EACH = {'epochs': 9e-3}
+_PER_UPDATE = {'epochs': 9e-3}
 _REFERENCE_WEIGHTS = 93
 # Imports and the report at the end; a program for both workers, and its test.
 _START, _COMPILE = 10.0, 10.0
@@ -43,8 +43,8 @@ _INPUTS = 3
 
 def sequences(setting: Setting) -> float:
   """Training sequences that a trial of this setting is expected to see."""
-  published = dict(setting.published).get('success_after', setting.budget)
-  return min(setting.budget, setting.expected_sequences or float(published))
+  budget = dict(setting.published).get('success_after', setting.budget)
+  return min(setting.budget, setting.expected_sequences or float(budget))
 
 
 def steps_to_come(
@@ -66,20 +66,20 @@ def steps_to_come(
   """
   alike = lambda name: (settings[name].row, settings[name].length)
   took: dict[tuple[str, int | None], list[int]] = {}
-  late = set()
+  overdue = set()
   for name, seen in ended.items():
     if seen:
       took.setdefault(alike(name), []).append(seen)
   for name, seen in running.items():
     if seen > sequences(settings[name]):
-      late.add(alike(name))
+      overdue.add(alike(name))
   total = 0.0
   for name, setting in settings.items():
     if name in ended:
       continue
-    if known := took.get(alike(name)):
-      expected = sum(known) / len(known)
-    elif alike(name) in late:
+    if durations := took.get(alike(name)):
+      expected = sum(durations) / len(durations)
+    elif alike(name) in overdue:
       expected = setting.budget
     else:
       expected = sequences(setting)
@@ -100,7 +100,7 @@ def seconds(
   """
   counts = list(counts)
   lanes = sum(count for _, count in counts)
-  if all(learner_of(one).unit == 'epochs' for one, _ in counts):
+  if all(learner_of(setting).unit == 'epochs' for setting, _ in counts):
     lanes = num_cores * _FULL_LANES  # a batch fills the vector unit alone
   work = sum(count * _trial_seconds(setting) for setting, count in counts)
   idle = max(1.0, _FULL_LANES * num_cores / max(lanes, 1))
@@ -114,18 +114,18 @@ def slowness() -> float:
   import numpy as np  # not for a plan alone
 
   x = np.linspace(-2, 2, 2048, dtype=np.float32)
-  square, rest = np.empty_like(x), np.empty_like(x)
+  square, quotient = np.empty_like(x), np.empty_like(x)
   best = 1.0
   for _ in range(100):
     began = time.perf_counter()
     for _ in range(10):
       # x <- 1.5 x (27 + x^2) / (27 + 9 x^2), which stays where it is.
       np.multiply(x, x, out=square)
-      np.add(square, 27, out=rest)
-      np.multiply(rest, x, out=rest)
+      np.add(square, 27, out=quotient)
+      np.multiply(quotient, x, out=quotient)
       np.multiply(square, 9, out=square)
       np.add(square, 27, out=square)
-      np.divide(rest, square, out=x)
+      np.divide(quotient, square, out=x)
       np.multiply(x, 1.5, out=x)
     best = min(best, time.perf_counter() - began)
   return best / 10 / _REFERENCE_LOOP
@@ -143,8 +143,8 @@ def words(amount: float) -> str:
 def _trial_seconds(setting):
   if setting.expected_trial_seconds:
     # Measured to the end of its trials: a smaller budget takes its share.
-    whole = dataclasses.replace(setting, budget=10**12)
-    share = sequences(setting) / sequences(whole)
+    unlimited = dataclasses.replace(setting, budget=10**12)
+    share = sequences(setting) / sequences(unlimited)
     return setting.expected_trial_seconds * share
   options = dict(setting.cell_options)
   if 'blocks' in options:
@@ -153,5 +153,5 @@ def _trial_seconds(setting):
     units = options.get('hidden', 1) * _GATES.get(setting.cell, 4)
   weights = units * (units + _INPUTS)
   ns = _NS.get(setting.learner, _NS_OTHER) * weights / _REFERENCE_WEIGHTS
-  each = _EACH.get(learner_of(setting).unit, 0.0)
-  return sequences(setting) * (steps(setting) * ns * 1e-9 + each)
+  per_update = _PER_UPDATE.get(learner_of(setting).unit, 0.0)
+  return sequences(setting) * (steps(setting) * ns * 1e-9 + per_update)

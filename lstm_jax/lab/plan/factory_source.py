@@ -55,7 +55,7 @@ from lstm_jax.lab.store.faults import StoreError
 from lstm_jax.ops.conditions import needs_of
 
 # What an option takes: plain types, words, and whether None.
-Taken = tuple[tuple[str, ...], tuple[str, ...], bool]
+Types = tuple[tuple[str, ...], tuple[str, ...], bool]
 TYPES = ('bool', 'int', 'float')
 # Where annotations of options and literals have names.
 _ALIASES = (
@@ -111,7 +111,7 @@ def entry(kind: str, name: str, path: Path, where: str) -> Entry:
     MemoryError, OSError: the machine is at fault, not the file.
   """
   with readable(where):
-    module = parsed(path, where)
+    module = parse(path, where)
     factory = function(module, name)
     if factory is None:
       raise ValueError(f'{where} has no function {name}')
@@ -172,10 +172,10 @@ def assigned(module: ast.Module) -> dict[str, ast.expr]:
       ):
         expressions[title] = value
       case ast.ImportFrom(module=str(of), names=aliases) if of in _ALIASES:
-        theirs = _aliases_in(of)
+        other_aliases = _aliases_in(of)
         for alias in aliases:
-          if alias.name in theirs:
-            expressions[alias.asname or alias.name] = theirs[alias.name]
+          if alias.name in other_aliases:
+            expressions[alias.asname or alias.name] = other_aliases[alias.name]
   return expressions
 
 
@@ -190,7 +190,7 @@ def _aliases_in(module):
   return assigned(ast.parse(files.read_text(path, _LONGEST), module))
 
 
-def parsed(path: Path, where: str) -> ast.Module:
+def parse(path: Path, where: str) -> ast.Module:
   """The syntax tree of a file, which messages call `where`."""
   return ast.parse(files.read_text(path, _LONGEST), where)
 
@@ -282,19 +282,19 @@ def _option(argument, default, names, where):
     return None
   if default is None:
     raise ValueError(f'{where}: option {argument.arg} has no default')
-  types, choices, optional = kinds
+  types, choices, allows_none = kinds
   return Option(
     argument.arg,
     _literal(default, f'{where}: default of {argument.arg}'),
     types,
     choices,
-    optional,
+    allows_none,
   )
 
 
 def annotation(
   node: ast.expr | None, names: Mapping[str, ast.expr]
-) -> Taken | None:
+) -> Types | None:
   """`(types, choices, optional)` of an annotation, None for any other."""
   match node:
     case ast.Name(id=name) if name in TYPES:

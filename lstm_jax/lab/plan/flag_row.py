@@ -7,7 +7,7 @@ from lstm_jax.lab.plan import points as points_lib
 from lstm_jax.lab.plan.flags import Request
 from lstm_jax.lab.plan.grid import AXES, Axis
 from lstm_jax.lab.plan.points import Point
-from lstm_jax.lab.plan.resolve import Given
+from lstm_jax.lab.plan.resolve import RawValue
 
 # What a plan made of flags alone starts from.
 _DEFAULTS = {'task': 'adding', 'cell': 'lstm1997'}
@@ -19,8 +19,8 @@ def row_of(request: Request) -> grid.Row:
   """The row that flags alone make; the rest follows from its cells."""
   axes = {axis.name: axis for axis in (*request.axes, *request.sets)}
   tasks = axes['task'].values if 'task' in axes else ()
-  own = bool(tasks) and all(map(own_data.factory_of, tasks))
-  if own:
+  is_own_data = bool(tasks) and all(map(own_data.factory_of, tasks))
+  if is_own_data:
     axes.setdefault('cell', Axis('cell', own_data.CELLS, '--cell'))
   for name, value in _DEFAULTS.items():
     axes.setdefault(name, Axis(name, (value,), f'--{name}'))
@@ -32,11 +32,11 @@ def row_of(request: Request) -> grid.Row:
   needs = {need.part for need in needs if not need.when}
   trainable = all(
     needs <= set(catalog.find('cell', cell).provides)
-    for cell in map(catalog.named, axes['cell'].values)
+    for cell in map(catalog.name_of, axes['cell'].values)
     if _is_readable('cell', cell)
   )
-  plain = trainable and 'learner.window' not in axes
-  learner = _LEARNER if plain else _LEARNER_FOR_ALL
+  default_only = trainable and 'learner.window' not in axes
+  learner = _LEARNER if default_only else _LEARNER_FOR_ALL
   axes.setdefault('learner', Axis('learner', (learner,), '--learner'))
   order = {name: i for i, name in enumerate(AXES.values())}
   seeds, budget = request.seeds, request.budget
@@ -50,7 +50,7 @@ def row_of(request: Request) -> grid.Row:
     axes=tuple(sorted(axes.values(), key=lambda a: order.get(a.name, 99))),
     seeds=seeds
     or tuple(range(defaults.TRAINER_SEEDS if collected else defaults.SEEDS)),
-    budget=budget or defaults.budget_of(collected, own),
+    budget=budget or defaults.budget_of(collected, is_own_data),
     expected_sequences=0.0,
     expected_trial_seconds=0.0,
     published=(),
@@ -58,7 +58,7 @@ def row_of(request: Request) -> grid.Row:
 
 
 def _kind(role, value):
-  return catalog.kind_of(role, catalog.named(value))
+  return catalog.kind_of(role, catalog.name_of(value))
 
 
 def _is_readable(role, name):
@@ -71,15 +71,17 @@ def _is_readable(role, name):
 
 def completed(point: Point) -> Point:
   """A point with the defaults of a first try for what no flag says."""
-  names = [catalog.named(point.given[one].value) for one in catalog.ROLES]
+  names = [
+    catalog.name_of(point.raw_values[role].value) for role in catalog.ROLES
+  ]
   if not all(map(_is_readable, catalog.ROLES, names)):
     return point  # a name that does not exist is refused elsewhere
-  words = {name: given.value for name, given in point.given.items()}
-  more = {
-    name: Given(value, f'--{points_lib.FLAG_OF.get(name, f"set={name}")}')
+  words = {name: raw.value for name, raw in point.raw_values.items()}
+  extra_words = {
+    name: RawValue(value, f'--{points_lib.FLAG_OF.get(name, f"set={name}")}')
     for name, value in defaults.of(names[0], names[1], names[2], words).items()
   }
-  return point._replace(given=point.given | more)
+  return point._replace(raw_values=point.raw_values | extra_words)
 
 
 def one_length(
@@ -88,16 +90,17 @@ def one_length(
   """The points with one default length, the longest: cells are compared."""
   if 'task.length' in flag_names:
     return points
-  lengths: dict[object, Given] = {}
+  lengths: dict[object, RawValue] = {}
   for point in points:
-    if length := point.given.get('task.length'):
-      task = point.given['task'].value
+    if length := point.raw_values.get('task.length'):
+      task = point.raw_values['task'].value
       lengths[task] = max(lengths.get(task, length), length)
   return [
     point._replace(
-      given=point.given | {'task.length': lengths[point.given['task'].value]}
+      raw_values=point.raw_values
+      | {'task.length': lengths[point.raw_values['task'].value]}
     )
-    if 'task.length' in point.given
+    if 'task.length' in point.raw_values
     else point
     for point in points
   ]
@@ -105,17 +108,17 @@ def one_length(
 
 def left_open(request: Request, row: grid.Row, points: Iterable[Point]) -> str:
   """Returns what flags do not say, as the flags that would."""
-  said = {axis.name for axis in (*request.axes, *request.sets)}
-  held: dict[str, dict[str, Given]] = {}
+  names = {axis.name for axis in (*request.axes, *request.sets)}
+  by_name: dict[str, dict[str, RawValue]] = {}
   for point in points:
-    for name, given in point.given.items():
-      if name not in said:
-        held.setdefault(name, {})[str(given)] = given
-  found = [
-    f'{next(iter(one.values())).source}='
-    + '|'.join(str(given.value) for given in one.values())
-    for one in held.values()
+    for name, raw in point.raw_values.items():
+      if name not in names:
+        by_name.setdefault(name, {})[str(raw)] = raw
+  flags_left = [
+    f'{next(iter(choices.values())).source}='
+    + '|'.join(str(raw.value) for raw in choices.values())
+    for choices in by_name.values()
   ]
-  found += [f'--seeds={len(row.seeds)}'] * (request.seeds is None)
-  found += [f'--budget={row.budget}'] * (request.budget is None)
-  return ' '.join(found)
+  flags_left += [f'--seeds={len(row.seeds)}'] * (request.seeds is None)
+  flags_left += [f'--budget={row.budget}'] * (request.budget is None)
+  return ' '.join(flags_left)

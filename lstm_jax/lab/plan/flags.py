@@ -86,26 +86,32 @@ def define(names: Collection[str] = ()) -> flags.FlagValues:
   Args:
     names: of the flags; () for all.
   """
-  defined = flags.FlagValues()
+  flag_values = flags.FlagValues()
   for group in GROUPS.values():
     for name, (placeholder, text) in group.items():
       if names and name not in names:
         continue
       if placeholder is None:
-        parsers.switch(defined, name, text)
+        parsers.switch(flag_values, name, text)
       elif name == 'set':
         parsers.define(
-          defined, name, 'setting', _set, text, repeated=True, written=_setting
+          flag_values,
+          name,
+          'setting',
+          _set,
+          text,
+          is_repeated=True,
+          writer_of=_setting,
         )
       elif name == 'shard':
-        parsers.define(defined, name, 'part', _shard, text, written=_part)
+        parsers.define(flag_values, name, 'part', _shard, text, writer_of=_part)
       else:
         kind, function = _reader(name)
-        parsers.define(defined, name, kind, function, text)
+        parsers.define(flag_values, name, kind, function, text)
   for flags_of, reason in _CONTRADICTIONS:
     if not names or {*flags_of} <= {*names}:
-      parsers.forbid(defined, flags_of, reason)
-  return defined
+      parsers.forbid(flag_values, flags_of, reason)
+  return flag_values
 
 
 def parse(
@@ -125,47 +131,53 @@ def parse(
     Refused: an unknown flag, a value that no plan can have, flags that
       contradict each other.
   """
-  defined = define()
-  parsers.no_words(parsers.read(defined, argv))
-  return request(defined, environ)
+  flag_values = define()
+  parsers.no_words(parsers.read(flag_values, argv))
+  return request(flag_values, environ)
 
 
 def request(
-  defined: flags.FlagValues, environ: Mapping[str, str] = os.environ
+  flag_values: flags.FlagValues, environ: Mapping[str, str] = os.environ
 ) -> Request:
   """The request of flags that have been read.
 
   Args:
-    defined: flags of `define`, and any others.
+    flag_values: flags of `define`, and any others.
     environ: the environment, read for the index of a Slurm array job.
 
   Raises:
     Refused: a Slurm array job whose environment makes no sense.
   """
-  given = _given(defined)
-  actions = [name for name in ('help', 'list', 'dry_run') if given.get(name)]
+  values_by_flag = _values_by_flag(flag_values)
+  actions = [
+    name for name in ('help', 'list', 'dry_run') if values_by_flag.get(name)
+  ]
   axes = tuple(
-    Axis(AXES[flag], given[flag], f'--{flag}') for flag in AXES if flag in given
+    Axis(AXES[flag], values_by_flag[flag], f'--{flag}')
+    for flag in AXES
+    if flag in values_by_flag
   )
-  sets = tuple(given.get('set', ()))
-  grid = given.get('grid')
+  sets = tuple(values_by_flag.get('set', ()))
+  grid = values_by_flag.get('grid')
   if grid is None and not (axes or sets):
     grid = 'quickstart'
   return Request(
     axes=axes,
     sets=sets,
     grid=grid,
-    rows=given.get('row', ()),
-    seeds=given.get('seeds'),
-    budget=given.get('budget'),
-    yes=bool(given.get('yes')),
+    rows=values_by_flag.get('row', ()),
+    seeds=values_by_flag.get('seeds'),
+    budget=values_by_flag.get('budget'),
+    yes=bool(values_by_flag.get('yes')),
     action=actions[0] if actions else 'run',
-    run=_run(given, environ),
+    run=_run(values_by_flag, environ),
   )
 
 
-def _given(defined):
-  return {name: defined[name].value for name in parsers.given(defined)}
+def _values_by_flag(flag_values):
+  return {
+    name: flag_values[name].value for name in parsers.given_names(flag_values)
+  }
 
 
 def _reader(name):
@@ -190,7 +202,7 @@ def _reader(name):
 
 def _setting(axis):
   """The text of an axis of `--set`."""
-  return f'{axis.name}={parsers.listed(axis.values)}'
+  return f'{axis.name}={parsers.comma_list(axis.values)}'
 
 
 def _part(shard):
@@ -198,8 +210,8 @@ def _part(shard):
   return '/'.join(map(str, shard))
 
 
-def _two_actions(given):
-  if given['list'] and given['dry_run'] and not given['help']:
+def _two_actions(flag_set):
+  if flag_set['list'] and flag_set['dry_run'] and not flag_set['help']:
     return '--list with --dry_run: two things to print; choose one of them'
   return ''
 
@@ -246,18 +258,18 @@ def dotted(name: str, source: str) -> None:
     )
 
 
-def _row_alone(given):
-  return row_alone(given['row'] or (), given['grid'])
+def _row_alone(flag_set):
+  return row_alone(flag_set['row'] or (), flag_set['grid'])
 
 
-def _two_values(given):
+def _two_values(flag_set):
   """Refuses what `--set` says again, or what a flag of its own says too."""
-  names = [axis.name for axis in given['set']]
-  axes = [flag for flag in AXES if given[flag]]
-  for axis in given['set']:
+  names = [axis.name for axis in flag_set['set']]
+  axes = [flag for flag in AXES if flag_set[flag]]
+  for axis in flag_set['set']:
     if names.count(axis.name) > 1:
       return f'{axis.source} is given twice; write it once'
-    if line := two_values(axis.name, axes, given.get('grid')):
+    if line := two_values(axis.name, axes, flag_set.get('grid')):
       return line
   return ''
 
@@ -277,9 +289,11 @@ def _set(text, source):
   return Axis(name, values.split(value, source), source)
 
 
-def _run(given, environ):
+def _run(values_by_flag, environ):
   """The `Run` of flags that are given; others have their defaults."""
-  fields = {name: given[name] for name in Run._fields if name in given}
+  fields = {
+    name: values_by_flag[name] for name in Run._fields if name in values_by_flag
+  }
   return Run(**{'shard': _array_job(environ), **fields})
 
 
@@ -299,8 +313,8 @@ def _array_job(environ):
   if f'{prefix}ID' not in environ:
     return Run().shard
   index, count, low, step = (
-    values.integer(environ.get(prefix + name, other), prefix + name, least)
-    for name, other, least in (
+    values.integer(environ.get(prefix + name, other), prefix + name, minimum)
+    for name, other, minimum in (
       ('ID', '', 0),
       ('COUNT', '', 1),
       ('MIN', '0', 0),

@@ -55,7 +55,7 @@ def request_of(
     flags.dotted(name, f'--set={name}')
     if line := flags.two_values(name, axes, grid):
       raise values.Refused(line)
-  rows = () if row is None else tuple(map(str, _several(row)))
+  rows = () if row is None else tuple(map(str, _items(row)))
   if line := flags.row_alone(rows, grid):
     raise values.Refused(line)
   if not (grid or axes or options):
@@ -71,8 +71,8 @@ def request_of(
       if flag in axes
     ),
     sets=tuple(
-      _axis(name, given, f'--set={name}', blocks=True)
-      for name, given in options.items()
+      _axis(name, value, f'--set={name}', blocks=True)
+      for name, value in options.items()
     ),
     grid=grid,
     rows=rows,
@@ -83,40 +83,40 @@ def request_of(
   )
 
 
-def _axis(name, given, source, blocks=False):
+def _axis(name, value, source, blocks=False):
   """The `Axis` of a value or several."""
-  several = (given,) if blocks and isinstance(given, tuple) else _several(given)
-  listed = tuple(_plain(name, value, source) for value in several)
-  if not listed:
+  items = (value,) if blocks and isinstance(value, tuple) else _items(value)
+  plain_items = tuple(_plain_value(name, value, source) for value in items)
+  if not plain_items:
     raise values.Refused(f'{source}=: the list is empty; write {source}=A,B,C')
-  values.check_once(listed, f'{source}={",".join(map(str, listed))}')
-  return Axis(name, listed, source)
+  values.check_once(plain_items, f'{source}={",".join(map(str, plain_items))}')
+  return Axis(name, plain_items, source)
 
 
-def _several(given):
-  if isinstance(given, str) or not isinstance(given, Iterable):
-    return (given,)
-  return tuple(given)
+def _items(value):
+  if isinstance(value, str) or not isinstance(value, Iterable):
+    return (value,)
+  return tuple(value)
 
 
-def _plain(name, value, source):
+def _plain_value(name, value, source):
   """A value as a grid has it: text, or a plain number."""
   if hasattr(value, 'item') and not isinstance(value, str):
     value = value.item()  # of numpy
   if callable(value):
     return _place(value, source)
   if value is None or isinstance(value, tuple | list):
-    return values.written(name.partition('.')[2], value)
+    return values.text_of(name.partition('.')[2], value)
   # Its text is what the command line says, and what a message says of it.
-  return values.written('', value)
+  return values.text_of('', value)
 
 
 def _place(factory, source):
   """The name by which a factory is found again."""
   module = getattr(factory, '__module__', '') or ''
   name = getattr(factory, '__qualname__', type(factory).__name__)
-  own = f'{public.__package__}.{public.NAMES.get(name, "")}'
-  if module == own and getattr(sys.modules[module], name) is factory:
+  public_place = f'{public.__package__}.{public.NAMES.get(name, "")}'
+  if module == public_place and getattr(sys.modules[module], name) is factory:
     return name
   if module in ('', '__main__') or not name.isidentifier():
     raise values.Refused(

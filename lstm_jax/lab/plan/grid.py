@@ -85,13 +85,13 @@ class Grid(NamedTuple):
 
 def names(folder: Path = _FOLDER) -> tuple[str, ...]:
   """The names of all grids, sorted."""
-  found = [
+  stems = [
     name.removesuffix('.toml')
     for name in files.names(folder, '.toml')
     if (folder / name).is_file()
   ]
   # What editors and systems leave beside them is named otherwise.
-  return tuple(name for name in found if _NAME.fullmatch(name))
+  return tuple(name for name in stems if _NAME.fullmatch(name))
 
 
 def load(name: str, folder: Path = _FOLDER) -> Grid:
@@ -112,24 +112,26 @@ def load(name: str, folder: Path = _FOLDER) -> Grid:
         f'--grid={name}: a grid of your own is called by its file; name that '
         'by letters, digits, - and _, and not as one of --list'
       )
-    table = _read(path, f'--grid={name}')
+    table = _table_of(path, f'--grid={name}')
     where, home = str(name), path.parent
   else:
-    known = names(folder)
-    if name not in known:
+    choices = names(folder)
+    if name not in choices:
       raise values.Refused(
-        f'--grid={name}: {unknown(name, known)}; or the path of a file .toml'
+        f'--grid={name}: {unknown(name, choices)}; or the path of a file .toml'
       )
     where, home = f'grids/{name}.toml', folder
     path = folder / f'{name}.toml'
-    table = _read(path, where)
+    table = _table_of(path, where)
   _refuse(grid_check.mistakes(table, where))
   rows = _rows(table, where, home)
-  listed = [row.name for row in rows]
-  twice = sorted({name for name in listed if listed.count(name) > 1})
-  if twice or not listed:
-    which = f'; twice: {", ".join(twice)}' if twice else '; there is none'
-    raise values.Refused(f'{where}: rows must have names of their own{which}')
+  row_names = [row.name for row in rows]
+  duplicates = sorted({name for name in row_names if row_names.count(name) > 1})
+  if duplicates or not row_names:
+    fault = (
+      f'; twice: {", ".join(duplicates)}' if duplicates else '; there is none'
+    )
+    raise values.Refused(f'{where}: rows must have names of their own{fault}')
   return Grid(
     path.stem,
     table['title'],
@@ -144,15 +146,15 @@ def _is_path(name):
   return '/' in name or name.endswith('.toml')
 
 
-def _read(path, where):
+def _table_of(path, where):
   """Reads a TOML file."""
   try:
     return tomllib.loads(files.read_text(path, _LONGEST))
   except FileNotFoundError:
     raise values.Refused(f'{where}: no such file') from None
   except (ValueError, RecursionError, StoreError) as error:
-    said = 'nested too deeply' if isinstance(error, RecursionError) else error
-    raise values.Refused(f'{where}: {said}') from None
+    reason = 'nested too deeply' if isinstance(error, RecursionError) else error
+    raise values.Refused(f'{where}: {reason}') from None
 
 
 def _refuse(reasons):
@@ -166,22 +168,22 @@ def _rows(table, where, home):
     return _own_rows(table, where, home)
   rows = _included(table['include'], table.get('include_role'), home, where)
   if 'try' in table:
-    rows = [new for row in rows for new in _tried(row, table['try'], where)]
+    rows = [new for row in rows for new in _reading(row, table['try'], where)]
   if 'seeds' in table:
     seeds = values.seeds(table['seeds'], f'{where}: seeds')
     rows = [row._replace(seeds=seeds) for row in rows]
   return rows
 
 
-def _included(others, role, home, where):
+def _included(names_of_others, role, home, where):
   """The rows of other grids, or those with a role, under names of their own.
 
   A name is a grid beside this one, else one of the program's; a path is taken
   from the folder of this one.
   """
   rows = []
-  for name in others:
-    here = f'{where}: include={name}'
+  for name in names_of_others:
+    place = f'{where}: include={name}'
     if _is_path(name):
       path = home / Path(name).expanduser()
     elif name in names(home):
@@ -190,29 +192,29 @@ def _included(others, role, home, where):
       path = _FOLDER / f'{name}.toml'
     else:
       raise values.Refused(
-        f'{here}: {unknown(name, names(home))}; or a grid of --list'
+        f'{place}: {unknown(name, names(home))}; or a grid of --list'
       )
-    table = _read(path, here)
+    table = _table_of(path, place)
     if 'include' in table:
-      raise values.Refused(f'{here}: it includes others')
-    _refuse(grid_check.mistakes(table, here))
+      raise values.Refused(f'{place}: it includes others')
+    _refuse(grid_check.mistakes(table, place))
     rows += [
       row._replace(name=f'{path.stem}.{row.name}')
-      for row in _own_rows(table, here, path.parent)
+      for row in _own_rows(table, place, path.parent)
       if role is None or role in row.roles
     ]
   return rows
 
 
-def _tried(row, readings, where):
+def _reading(row, readings, where):
   """A row under each of the readings that are meant for its source."""
   for reading in readings:
-    here = f'{where}, try {reading["name"]}'
+    place = f'{where}, try {reading["name"]}'
     if row.source not in reading.get('sources', (row.source,)):
       continue
     axes = {axis.name: axis for axis in row.axes}
     for name, value in _dotted(reading['set']).items():
-      axes[name] = Axis(name, _listed(value), f'{here}: set.{name}')
+      axes[name] = Axis(name, _as_list(value), f'{place}: set.{name}')
     yield row._replace(
       name=f'{row.name}+{reading["name"]}',
       reading=reading['reading'],
@@ -237,32 +239,32 @@ def _own_rows(table, where, home):
 
 
 def _row(defaults, row, where, home):
-  merged = defaults | row
+  keys = defaults | row
   settings = _dotted(defaults.get('set', {})) | _dotted(row.get('set', {}))
   axes = [
     references.of_axis(
-      Axis(name, _listed(merged[flag]), f'{where}: {flag}'), home
+      Axis(name, _as_list(keys[flag]), f'{where}: {flag}'), home
     )
     for flag, name in AXES.items()
-    if flag in merged
+    if flag in keys
   ]
   axes += [
-    Axis(name, _listed(value), f'{where}: set.{name}')
+    Axis(name, _as_list(value), f'{where}: set.{name}')
     for name, value in settings.items()
   ]
   return Row(
-    name=merged['name'],
-    line=merged.get('line', merged['name']),
-    source=merged['source'],
-    reading=merged.get('reading', ''),
-    roles=tuple(merged.get('roles', ())),
-    tried=merged.get('tried', 0),
+    name=keys['name'],
+    line=keys.get('line', keys['name']),
+    source=keys['source'],
+    reading=keys.get('reading', ''),
+    roles=tuple(keys.get('roles', ())),
+    tried=keys.get('tried', 0),
     axes=tuple(axes),
-    seeds=values.seeds(merged['seeds'], f'{where}: seeds'),
-    budget=values.integer(merged['budget'], f'{where}: budget'),
-    expected_sequences=float(merged.get('expected_sequences', 0)),
-    expected_trial_seconds=float(merged.get('expected_trial_seconds', 0)),
-    published=tuple(sorted(merged.get('published', {}).items())),
+    seeds=values.seeds(keys['seeds'], f'{where}: seeds'),
+    budget=values.integer(keys['budget'], f'{where}: budget'),
+    expected_sequences=float(keys.get('expected_sequences', 0)),
+    expected_trial_seconds=float(keys.get('expected_trial_seconds', 0)),
+    published=tuple(sorted(keys.get('published', {}).items())),
   )
 
 
@@ -275,5 +277,5 @@ def _dotted(table):
   }
 
 
-def _listed(value):
+def _as_list(value):
   return tuple(value) if isinstance(value, list) else (value,)

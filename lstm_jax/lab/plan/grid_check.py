@@ -40,7 +40,7 @@ _GRID = {
   'groups': _TABLE,
   'row': 'tables, written as [[row]]',
 }
-_NEEDED = ('title', 'source', 'command', 'expected_seconds')
+_REQUIRED_KEYS = ('title', 'source', 'command', 'expected_seconds')
 _TRY = {'name': 'name', 'reading': _TEXT, 'sources': _NAMES, 'set': 'set'}
 _ROW = {
   'name': 'name',
@@ -58,7 +58,7 @@ _ROW = {
   'published': 'published',
 } | dict.fromkeys(AXES, 'axis')
 _ROW_NEEDED = ('name', *ROLES, 'seeds', 'budget')
-_PUBLISHED = {
+_PUBLISHED_KEYS = {
   'success_after': _NUMBER,
   'success_percent': 'a number from 0, or text as <1',
   'trials': _COUNT,
@@ -91,28 +91,30 @@ def mistakes(table: Mapping[str, object], where: str) -> list[str]:
     A list, empty where everything is of the kind that it must be. Whether
     tasks, cells and their options exist is not looked at.
   """
-  found = list(_keys(table, _GRID, where))
-  found += [
-    f'{where}: the key {key} is missing' for key in _NEEDED if key not in table
+  faults = list(_keys(table, _GRID, where))
+  faults += [
+    f'{where}: the key {key} is missing'
+    for key in _REQUIRED_KEYS
+    if key not in table
   ]
   if ('include' in table) == ('row' in table):
-    found.append(f'{where}: write either rows or include')
+    faults.append(f'{where}: write either rows or include')
   for key in ('try', 'include_role', 'seeds'):
     if key in table and 'include' not in table:
-      found.append(f'{where}: {key}: only a grid that includes others has it')
+      faults.append(f'{where}: {key}: only a grid that includes others has it')
   readings = table.get('try')
   if isinstance(readings, list) and _is_tables(readings):
     for i, reading in enumerate(readings):
-      here = f'{where}, try {_name(reading, i)}'
-      found += _keys(reading, _TRY, here)
-      found += [
-        f'{here}: the key {key} is missing'
+      place = f'{where}, try {_name(reading, i)}'
+      faults += _keys(reading, _TRY, place)
+      faults += [
+        f'{place}: the key {key} is missing'
         for key in ('name', 'reading', 'set')
         if key not in reading
       ]
   if 'row' in table:
-    found += _rows(table, where)
-  return found
+    faults += _rows(table, where)
+  return faults
 
 
 def _rows(table, where):
@@ -120,24 +122,24 @@ def _rows(table, where):
   if isinstance(table.get('groups'), dict):
     groups |= table['groups']
   for name, group in groups.items():
-    here = f'{where}, {f"groups.{name}" if name else "defaults"}'
+    place = f'{where}, {f"groups.{name}" if name else "defaults"}'
     if isinstance(group, dict):
-      yield from _keys(group, _ROW, here)
+      yield from _keys(group, _ROW, place)
     elif name:
-      yield f'{here} must be a table'
+      yield f'{place} must be a table'
   if not _is_tables(table['row']):
     return
   for i, row in enumerate(table['row']):
-    here = f'{where}, row {_name(row, i)}'
-    yield from _keys(row, _ROW, here)
+    place = f'{where}, row {_name(row, i)}'
+    yield from _keys(row, _ROW, place)
     group = row.get('group', '')
     if group not in groups if isinstance(group, str) else False:
-      known = tuple(filter(None, groups))
-      yield f'{here}: group={group}: {unknown(group, known)}'
+      group_names = tuple(filter(None, groups))
+      yield f'{place}: group={group}: {unknown(group, group_names)}'
     elif isinstance(group, str) and isinstance(groups[group], dict):
       for key in _ROW_NEEDED:
         if key not in row and key not in groups[group]:
-          yield f'{here}: the key {key} is missing'
+          yield f'{place}: the key {key} is missing'
 
 
 def _keys(table, kinds, where):
@@ -150,31 +152,31 @@ def _keys(table, kinds, where):
 
 def _value(key, value, kind, where):
   """The lines on one key whose value is not of its kind."""
-  here = f'{where}: {key}'
+  place = f'{where}: {key}'
   if kind == 'set':
     yield from _set(value, where)
   elif kind == 'published':
     if isinstance(value, dict):
-      yield from _keys(value, _PUBLISHED, f'{where}, published')
+      yield from _keys(value, _PUBLISHED_KEYS, f'{where}, published')
     else:
-      yield f'{here} has the wrong type: {value!r}; write a table'
+      yield f'{place} has the wrong type: {value!r}; write a table'
   elif kind == 'axis':
-    yield from _axis(value, here)
+    yield from _axis(value, place)
   elif kind == 'name':
-    yield from _named(value, where)
+    yield from _name_of(value, where)
   elif kind in ('seeds', 'budget'):
-    read = values.seeds if kind == 'seeds' else values.integer
+    reader = values.seeds if kind == 'seeds' else values.integer
     try:
       if isinstance(value, bool) or not isinstance(
         value, int | str if kind == 'seeds' else int
       ):
-        yield f'{here} has the wrong type: {value!r}'
+        yield f'{place} has the wrong type: {value!r}'
       else:
-        read(value, here)
+        reader(value, place)
     except values.Refused as refused:
       yield from refused.args
   elif not _is(value, kind):
-    yield f'{here} has the wrong type: {value!r}; write {kind}'
+    yield f'{place} has the wrong type: {value!r}; write {kind}'
 
 
 def _is(value, kind):
@@ -199,7 +201,7 @@ def _is_tables(value):
   return isinstance(value, list) and all(isinstance(v, dict) for v in value)
 
 
-def _named(value, where):
+def _name_of(value, where):
   if not isinstance(value, str):
     yield f'{where}: name has the wrong type: {value!r}; write text'
   elif not value or not value.isprintable() or set(value) & set(', '):
@@ -219,13 +221,13 @@ def _named(value, where):
     )
 
 
-def _axis(value, here):
+def _axis(value, place):
   items = value if isinstance(value, list) else [value]
   if not items or not all(map(_is_scalar, items)):
-    yield f'{here}: must be a value or a list of values, got {value!r}'
+    yield f'{place}: must be a value or a list of values, got {value!r}'
   for i, item in enumerate(items):
     if item in items[:i]:
-      yield f'{here}: {item} is listed twice'
+      yield f'{place}: {item} is listed twice'
 
 
 def _is_scalar(value):

@@ -19,10 +19,10 @@ def everything() -> str:
   """All tasks, cells, learners and grids, with their options and numbers."""
   lines = []
   roles = [
-    (one, kind) for one, kinds in catalog.ROLES.items() for kind in kinds
+    (role, kind) for role, kinds in catalog.ROLES.items() for kind in kinds
   ]
-  for one, kind in roles:
-    lines.append(f'{kind} (--{one})')
+  for role, kind in roles:
+    lines.append(f'{kind} (--{role})')
     for name in catalog.names(kind):
       try:
         entry = catalog.describe(kind, name)
@@ -30,17 +30,17 @@ def everything() -> str:
         lines += item(name, f'broken: {why}')
         continue
       lines += item(name, entry.summary)
-      lines += _options(one, entry)
+      lines += _options(role, entry)
       for number, default in entry.numbers.items():
-        what = 'a number' if number != 'length' else 'an integer'
+        type_words = 'a number' if number != 'length' else 'an integer'
         if number.endswith('_bias'):
-          what = 'a number, one a block as -3:-6, or none (drawn)'
+          type_words = 'a number, one a block as -3:-6, or none (drawn)'
         lines += item(
-          f'  {one}.{number}={values.written(number, default)}', what, 4
+          f'  {role}.{number}={values.text_of(number, default)}', type_words, 4
         )
-    lines += _declared(one, kind)
+    lines += _from_packages(role, kind)
     if kind == 'datasets':
-      lines += _own_data(one, kind)
+      lines += _own_data(role, kind)
     lines.append('')
   lines += [
     'Also path/to/file.py:factory and package.module:factory, see '
@@ -62,30 +62,30 @@ def everything() -> str:
   return '\n'.join(lines)
 
 
-def _declared(role, kind):
+def _from_packages(role, kind):
   """Lines on what packages declare of a kind."""
   lines = []
-  declared = entry_points.declared(kind)
-  names = [one.name for one in declared]
-  for one in declared:
-    ours = catalog.kind_of(role, one.name) is not None
-    alone = not ours and names.count(one.name) == 1
-    head = one.name if alone else one.place
+  points = entry_points.entry_points_of(kind)
+  names = [point.name for point in points]
+  for point in points:
+    is_builtin = catalog.kind_of(role, point.name) is not None
+    is_only_one = not is_builtin and names.count(point.name) == 1
+    head = point.name if is_only_one else point.place
     try:
-      reference = catalog.Reference(one.place, one.place)
+      reference = catalog.Reference(point.place, point.place)
       text = outside.summary((kind,), reference)
     except catalog.Broken as why:
       text = f'broken: {why}'
-    lines += item(head, f'{text} (of {one.package})')
+    lines += item(head, f'{text} (of {point.package})')
   return lines
 
 
 def _options(role, entry):
   lines = []
   for option in entry.options.values():
-    default = values.written(option.name, option.default)
+    default = values.text_of(option.name, option.default)
     lines += item(
-      f'  {role}.{option.name}={default}', values.allowed(option), 4
+      f'  {role}.{option.name}={default}', values.choices_text(option), 4
     )
   return lines
 
@@ -99,44 +99,48 @@ def _own_data(role, kind):
   return lines
 
 
-def plan(made: Plan) -> str:
+def plan(plan_: Plan) -> str:
   """The plan: its rows, and how many trials, programs and seconds."""
-  source = f' ({made.source})' if made.source else ''
-  lines = [f'{made.grid}: {made.title}{source}', '']
+  source = f' ({plan_.source})' if plan_.source else ''
+  lines = [f'{plan_.grid}: {plan_.title}{source}', '']
   rows: dict[tuple[str, int], list[Setting]] = {}
-  for setting in made.trials:
+  for setting in plan_.trials:
     rows.setdefault((setting.row, setting.budget), []).append(setting)
   words = {key: changed_words(settings[0]) for key, settings in rows.items()}
   shared = set.intersection(*map(set, words.values()))
   table = [('row', 'trials', 'budget', 'published', 'setting')]
   for key, settings in rows.items():
-    one = settings[0]
-    published = dict(one.published).get('success_after')
-    what = [one.task, one.cell, one.learner]
-    if one.length is not None:
-      what.append(f'T={one.length}')
+    setting_0 = settings[0]
+    goal = dict(setting_0.published).get('success_after')
+    parts = [setting_0.task, setting_0.cell, setting_0.learner]
+    if setting_0.length is not None:
+      parts.append(f'T={setting_0.length}')
     table.append(
       (
-        one.row,
+        setting_0.row,
         f'{len(settings):,}',
-        f'{one.budget:,}',
-        '' if published is None else f'{published:,}',
-        ' '.join((*what, *(word for word in words[key] if word not in shared))),
+        f'{setting_0.budget:,}',
+        '' if goal is None else f'{goal:,}',
+        ' '.join(
+          (*parts, *(word for word in words[key] if word not in shared))
+        ),
       )
     )
   lines += aligned(table)
   if shared:
     lines += ['', f'All rows: {" ".join(sorted(shared))}']
-  sequences = sum(setting.budget for setting in made.trials)
-  expected = sum(map(estimate.sequences, made.trials))
-  unit = ' and '.join({learner_of(one).unit: '' for one in made.trials})
-  again = f', {made.duplicates} duplicates left out' * bool(made.duplicates)
+  sequences = sum(setting.budget for setting in plan_.trials)
+  steps = sum(map(estimate.sequences, plan_.trials))
+  unit = ' and '.join(
+    {learner_of(setting_0).unit: '' for setting_0 in plan_.trials}
+  )
+  again = f', {plan_.duplicates} duplicates left out' * bool(plan_.duplicates)
   lines += [
     '',
-    f'{len(made.trials):,} trials{again}, {len(programs(made.trials))} '
-    f'programs, {expected:,.0f} {unit} expected, {sequences:,} at most.',
-    f'Estimated time: {estimate.words(made.seconds * estimate.slowness())} on '
-    f'{made.cores} of these cores; an estimate, not a measurement.',
-    f'Run folder: {made.out}. Nothing was run or written.',
+    f'{len(plan_.trials):,} trials{again}, {len(programs(plan_.trials))} '
+    f'programs, {steps:,.0f} {unit} expected, {sequences:,} at most.',
+    f'Estimated time: {estimate.words(plan_.seconds * estimate.slowness())} on '
+    f'{plan_.cores} of these cores; an estimate, not a measurement.',
+    f'Run folder: {plan_.out}. Nothing was run or written.',
   ]
   return '\n'.join(lines)

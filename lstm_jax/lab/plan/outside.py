@@ -30,8 +30,8 @@ def describe(kinds: Sequence[str], reference: Reference) -> Entry:
   """
   project = _project(reference.place)
   file = project.path
-  changed = file and file.stat()
-  stamp = changed and (changed.st_mtime_ns, changed.st_size)
+  stat = file and file.stat()
+  stamp = stat and (stat.st_mtime_ns, stat.st_size)
   return _described(tuple(kinds), reference, project, stamp)
 
 
@@ -47,7 +47,7 @@ def _described(kinds, reference, project, stamp):
   except outside_source.Untold:
     module = _load(project, where)
     value = _attribute(module, factory, where)
-    entry = outside_source.asked(kinds, factory, value, module, where)
+    entry = outside_source.entry_of(kinds, factory, value, module, where)
   return entry._replace(name=reference.name, place=reference.place)
 
 
@@ -89,7 +89,7 @@ def make(entry: Entry, *args: object, **options: object) -> object:
     and 'source' not in inspect.signature(factory).parameters
   ):
     del options['source']
-  with _told(project, where, name):
+  with _reraise(project, where, name):
     product = factory(*args, **options)
   _check(entry, product, options, where)
   return product
@@ -104,11 +104,11 @@ def _project(place):
   project = projects.project_of(place)
   if project is None:
     module = place.rpartition(':')[0]
-    what = 'file' if projects.is_file(place) else 'module'
+    place_kind = 'file' if projects.is_file(place) else 'module'
     where = f'; {Path.cwd()} is the working folder' * (
-      what == 'file' and not module.startswith(('/', '~'))
+      place_kind == 'file' and not module.startswith(('/', '~'))
     )
-    raise Broken(f'{module}: there is no such {what}{where}')
+    raise Broken(f'{module}: there is no such {place_kind}{where}')
   return project
 
 
@@ -125,7 +125,7 @@ def _load(project, where):
     if root not in sys.path:
       sys.path.append(root)
   importlib.invalidate_caches()
-  with _told(project, where):
+  with _reraise(project, where):
     if project.path is None or project.package:
       return importlib.import_module(project.module)
     return _load_file(project.path)
@@ -159,14 +159,14 @@ def _check_names(project, where):
     return
   tops = {project.package} if project.package else _own_tops(project)
   for top in sorted(tops):
-    own, other = project.file_of(top), projects.library_of(top)
-    loaded = getattr(sys.modules.get(top), '__file__', None)
-    other = Path(loaded).resolve() if loaded else other
-    if own and other and not _same(own, other):
+    project_file, other = project.file_of(top), projects.library_of(top)
+    loaded_file = getattr(sys.modules.get(top), '__file__', None)
+    other = Path(loaded_file).resolve() if loaded_file else other
+    if project_file and other and not _same_place(project_file, other):
       origin = 'a module of Python' if projects.is_python(top) else str(other)
       raise Broken(
-        f'{where}: imports {top}, which is {origin} and not {own}: two modules '
-        'of one name; rename one'
+        f'{where}: imports {top}, which is {origin} and not {project_file}: '
+        'two modules of one name; rename one'
       )
 
 
@@ -178,27 +178,27 @@ def _own_tops(project):
   } - {project.module}
 
 
-def _same(own, other):
+def _same_place(path, other):
   """Tells whether two paths are of one module; a package may be its folder."""
-  bare = lambda p: p.parent if p.name == '__init__.py' else p
-  return bare(own.resolve()) == bare(other)
+  folder_of = lambda p: p.parent if p.name == '__init__.py' else p
+  return folder_of(path.resolve()) == folder_of(other)
 
 
 @contextlib.contextmanager
-def _told(project, where, name=''):
+def _reraise(project, where, name=''):
   """Raises what somebody else's code raises as `Broken`, with its line."""
   try:
     yield
   except (Exception, SystemExit) as error:
     if isinstance(error, Exception) and machine.fault(error):
       raise  # says nothing about the code
-    what = f'{type(error).__name__}: {error}'
+    message = f'{type(error).__name__}: {error}'
     place = _line(project, error) or where
     if isinstance(error, SyntaxError):
-      what = error.msg
+      message = error.msg
     elif name:
-      what = f'{name} raises {what}'
-    raise Broken(' '.join(f'{place}: {what}'.split())[:500]) from error
+      message = f'{name} raises {message}'
+    raise Broken(' '.join(f'{place}: {message}'.split())[:500]) from error
 
 
 def _line(project, error):
@@ -225,15 +225,15 @@ _PARTS: Mapping[str, Mapping[str, Callable[..., bool]]] = {
 
 def _check(entry, product, options, where):
   """Refuses what is not what the factory is said to make."""
-  expected = _type_of(entry.kind)
-  if not isinstance(product, expected):
+  type_needed = _type_of(entry.kind)
+  if not isinstance(product, type_needed):
     raise Broken(
       f'{where}: {entry.place.rpartition(":")[2]} returns a '
-      f'{type(product).__name__}, must return a {expected.__name__}'
+      f'{type(product).__name__}, must return a {type_needed.__name__}'
     )
-  full = {n: o.default for n, o in entry.options.items()} | options
+  values = {n: o.default for n, o in entry.options.items()} | options
   for part, is_there in _PARTS.get(entry.kind, {}).items():
-    if entry.has(part, full) and not is_there(product):
+    if entry.has(part, values) and not is_there(product):
       raise Broken(
         f'{where}: PROVIDES names {part}, and the '
         f'{type(product).__name__.lower()} does not have it'

@@ -35,7 +35,7 @@ _KINDS = {
   'Learner': 'learners',
   'Trainer': 'trainers',
 }
-_OURS = 'lstm_jax'
+_PACKAGE = 'lstm_jax'
 _SOURCE = 'source'  # where data lie: of data sets, no option
 
 
@@ -58,20 +58,22 @@ def read(kinds: Sequence[str], name: str, path: Path, where: str) -> Entry:
       that such a factory cannot have.
   """
   with factory_source.readable(where):
-    module = factory_source.parsed(path, where)
+    module = factory_source.parse(path, where)
     factory = factory_source.function(module, name)
     names = factory_source.assigned(module)
     if factory is None:
       if name in names or _brings(module, name):
         raise Untold
-      known = [n.name for n in module.body if isinstance(n, ast.FunctionDef)]
-      raise ValueError(f'{where} has no {name}; {unknown(name, known)}')
-    if not all(_is_ours(one, module) for one in factory.decorator_list):
+      choices = [n.name for n in module.body if isinstance(n, ast.FunctionDef)]
+      raise ValueError(f'{where} has no {name}; {unknown(name, choices)}')
+    if not all(
+      _is_ours(decorator, module) for decorator in factory.decorator_list
+    ):
       raise Untold
     of = factory.args
-    plain = [*of.posonlyargs, *of.args]
-    nothing = [None] * (len(plain) - len(of.defaults))
-    arguments = [*plain, *of.kwonlyargs]
+    positional = [*of.posonlyargs, *of.args]
+    nothing = [None] * (len(positional) - len(of.defaults))
+    arguments = [*positional, *of.kwonlyargs]
     defaults = [*nothing, *of.defaults, *of.kw_defaults]
     literal = functools.partial(_literal, names)
     returns = factory.returns and ast.unparse(factory.returns)
@@ -82,17 +84,17 @@ def read(kinds: Sequence[str], name: str, path: Path, where: str) -> Entry:
       ast.get_docstring(factory) or '',
       [
         (
-          one.arg,
+          decorator.arg,
           default is not None,
-          functools.partial(_told, one, default, names),
+          functools.partial(_option_from, decorator, default, names),
         )
-        for one, default in zip(arguments, defaults, strict=True)
+        for decorator, default in zip(arguments, defaults, strict=True)
       ],
       literal,
     )
 
 
-def asked(
+def entry_of(
   kinds: Sequence[str],
   name: str,
   factory: Callable[..., object],
@@ -116,33 +118,39 @@ def asked(
   with factory_source.readable(where):
     if not callable(factory):
       raise ValueError(f'{name} is a {type(factory).__name__}, no function')
-    bare = inspect.unwrap(factory)
-    bare = getattr(bare, 'func', bare)
+    function = inspect.unwrap(factory)
+    function = getattr(function, 'func', function)
     try:
       signature = inspect.signature(factory, eval_str=True)
     except NameError:
       signature = inspect.signature(factory)
-    home = inspect.getmodule(bare)
+    home = inspect.getmodule(function)
 
     def literal(title, default):
-      own = getattr(module, title, None)
-      return getattr(home, title, default) if own is None else own
+      value = getattr(module, title, None)
+      return getattr(home, title, default) if value is None else value
 
-    empty = inspect.Parameter.empty
+    no_annotation = inspect.Parameter.empty
     returns = signature.return_annotation
     parameters = [
-      one
-      for one in signature.parameters.values()
-      if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+      parameter
+      for parameter in signature.parameters.values()
+      if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
     return _entry(
       kinds,
-      None if returns is empty else getattr(returns, '__name__', str(returns)),
+      None
+      if returns is no_annotation
+      else getattr(returns, '__name__', str(returns)),
       name,
       inspect.getdoc(factory) or '',
       [
-        (one.name, one.default is not empty, functools.partial(_option_of, one))
-        for one in parameters
+        (
+          parameter.name,
+          parameter.default is not no_annotation,
+          functools.partial(_option_of, parameter),
+        )
+        for parameter in parameters
       ],
       literal,
     )
@@ -154,19 +162,25 @@ def _entry(kinds, returns, name, docstring, arguments, literal):
   if kind not in kinds:
     words = ' or '.join(_type_of(one) for one in kinds)
     raise ValueError(f'{name} returns a {_type_of(kind)}, must return {words}')
-  needed = ARGUMENTS[kind]
+  arguments_needed = ARGUMENTS[kind]
   static = literal('STATIC', ())
-  ignored = {*static} | ({_SOURCE} if kind == 'datasets' else set())
-  rest = [one for one in arguments[len(needed) :] if one[0] not in ignored]
-  if len(arguments) < len(needed) or not all(has for _, has, _ in rest):
-    without = [name for name, has, _ in rest if not has]
+  names_ignored = {*static} | ({_SOURCE} if kind == 'datasets' else set())
+  options_only = [
+    one
+    for one in arguments[len(arguments_needed) :]
+    if one[0] not in names_ignored
+  ]
+  if len(arguments) < len(arguments_needed) or not all(
+    has for _, has, _ in options_only
+  ):
+    without = [name for name, has, _ in options_only if not has]
     tail = f'{without[0]} has none' if without else 'it takes fewer'
     raise ValueError(
-      f'{name} must take {", ".join(needed) or "nothing"} and options with '
-      f'defaults; {tail}'
+      f'{name} must take {", ".join(arguments_needed) or "nothing"} and '
+      f'options with defaults; {tail}'
     )
   entry = factory_source.described(
-    kind, name, docstring, [option() for _, _, option in rest], literal
+    kind, name, docstring, [option() for _, _, option in options_only], literal
   )
   if kind == 'trainers':
     entry = entry._replace(
@@ -203,36 +217,36 @@ def _check(entry):
     raise ValueError(f'MEAN_STEPS={steps!r} must be two numbers')
 
 
-def _told(argument, default, names):
+def _option_from(argument, default, names):
   """The `Option` of an argument in a source; None: text cannot express it."""
   hint = argument.annotation
-  taken = factory_source.annotation(hint, names)
+  types = factory_source.annotation(hint, names)
   try:
     value = ast.literal_eval(default)
   except ValueError:
-    if taken is None and hint is not None:
+    if types is None and hint is not None:
       return None
     raise Untold from None
   if hint is None:
     return _option(argument.arg, value, _taken_by(value))
-  if taken is None and isinstance(hint, ast.Name) and hint.id not in names:
+  if types is None and isinstance(hint, ast.Name) and hint.id not in names:
     if hint.id not in ('str', 'tuple', 'list', 'dict', 'object'):
       raise Untold  # an alias from elsewhere
-  return _option(argument.arg, value, taken)
+  return _option(argument.arg, value, types)
 
 
 def _option_of(parameter):
-  """The `Option` of a parameter of a signature; None as of `_told`."""
+  """The `Option` of a parameter of a signature; None as of `_option_from`."""
   hint, value = parameter.annotation, parameter.default
   if hint is parameter.empty:
     return _option(parameter.name, value, _taken_by(value))
-  return _option(parameter.name, value, _taken(hint))
+  return _option(parameter.name, value, _types_of(hint))
 
 
-def _option(name, default, taken):
-  if taken is None or not isinstance(default, bool | int | float | str | None):
+def _option(name, default, types):
+  if types is None or not isinstance(default, bool | int | float | str | None):
     return None
-  return Option(name, default, *taken)
+  return Option(name, default, *types)
 
 
 def _taken_by(value):
@@ -241,7 +255,7 @@ def _taken_by(value):
   return ((kind,), (), False) if kind in factory_source.TYPES else None
 
 
-def _taken(hint):
+def _types_of(hint):
   """`(types, choices, optional)` of an annotation, None for any other."""
   if hint in (bool, int, float):
     return (hint.__name__,), (), False
@@ -249,16 +263,16 @@ def _taken(hint):
     return (), (), True
   origin, inner = typing.get_origin(hint), typing.get_args(hint)
   if origin is typing.Annotated:
-    return _taken(inner[0])
+    return _types_of(inner[0])
   if origin is typing.Literal:
     choices = tuple(word for word in inner if word is not None)
     return (), choices, None in inner
   if origin in (types.UnionType, typing.Union):
     # What text cannot express may stand beside what it can.
-    parts = [part for part in map(_taken, inner) if part is not None]
-    kinds, words, optional = zip(*parts, strict=True) if parts else ((),) * 3
-    taken = sum(kinds, ()), sum(words, ()), any(optional)
-    return taken if taken[0] or taken[1] else None
+    parts = [part for part in map(_types_of, inner) if part is not None]
+    kinds, words, allows_none = zip(*parts, strict=True) if parts else ((),) * 3
+    result = sum(kinds, ()), sum(words, ()), any(allows_none)
+    return result if result[0] or result[1] else None
   return None
 
 
@@ -288,13 +302,13 @@ def _brings(module, name):
 def _bound(node):
   """All names that are bound anywhere within a statement."""
   names: set[str] = set()
-  for one in ast.walk(node):
-    if isinstance(one, ast.FunctionDef | ast.ClassDef):
-      names.add(one.name)
-    elif isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):
-      names.add(one.id)
-    elif isinstance(one, ast.alias):
-      names.add(one.asname or one.name)
+  for node_ in ast.walk(node):
+    if isinstance(node_, ast.FunctionDef | ast.ClassDef):
+      names.add(node_.name)
+    elif isinstance(node_, ast.Name) and isinstance(node_.ctx, ast.Store):
+      names.add(node_.id)
+    elif isinstance(node_, ast.alias):
+      names.add(node_.asname or node_.name)
   return names
 
 
@@ -305,7 +319,8 @@ def _is_ours(decorator, module):
     for node in module.body
     if isinstance(node, ast.Import | ast.ImportFrom)
     for alias in node.names
-    if (getattr(node, 'module', None) or alias.name).partition('.')[0] == _OURS
+    if (getattr(node, 'module', None) or alias.name).partition('.')[0]
+    == _PACKAGE
   }
   node = decorator
   while isinstance(node, ast.Attribute):

@@ -207,10 +207,10 @@ def _name(text, prefix=''):
   Raises:
     ValueError: there is none.
   """
-  plain = re.sub(r'[^\w./:-]', '_', text.removeprefix(prefix))
-  if len(plain) > _LONGEST or not re.match(r'\w', plain):
+  ascii_name = re.sub(r'[^\w./:-]', '_', text.removeprefix(prefix))
+  if len(ascii_name) > _LONGEST or not re.match(r'\w', ascii_name):
     raise ValueError(
       f'a name of a letter or digit and at most {_LONGEST} characters is '
       'needed: rename it'
     )
-  return prefix + plain
+  return prefix + ascii_name

@@ -15,7 +15,7 @@ from lstm_jax.lab.plan.catalog import unknown
 
 T = TypeVar('T')
 # Before the message of a validator: absl writes all values in front of it.
-_WHOLE = '\x1f'
+_LINE_MARK = '\x1f'
 
 
 class Reader(flags.ArgumentParser[T], Generic[T]):
@@ -71,45 +71,45 @@ class Writer(flags.ArgumentSerializer[T], Generic[T]):
     return self._function(value)
 
 
-def listed(value: object) -> str:
+def comma_list(value: object) -> str:
   """A value as text; the items of a tuple with commas between them."""
   return ','.join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def define(
-  defined: flags.FlagValues,
+  flag_values: flags.FlagValues,
   name: str,
   kind: str,
   function: Callable[[str, str], T],
   words: str,
   default: T | None = None,
-  repeated: bool = False,
-  written: Callable[[T], str] = listed,
+  is_repeated: bool = False,
+  writer_of: Callable[[T], str] = comma_list,
 ) -> None:
   """Defines a flag.
 
   Args:
-    defined: where.
+    flag_values: where.
     name: of the flag.
     kind: what `--helpxml` calls the type.
     function: `(text, source) -> value`, or a `Refused`.
     words: for `--help`.
     default: the value where the flag is not given.
-    repeated: the flag may be given more than once; its value is a list.
-    written: value -> text.
+    is_repeated: the flag may be given more than once; its value is a list.
+    writer_of: value -> text.
   """
-  reader, writer = Reader(name, kind, function), Writer(written)
-  if repeated:
-    flags.DEFINE_multi(reader, writer, name, [], words, flag_values=defined)
+  reader, writer = Reader(name, kind, function), Writer(writer_of)
+  if is_repeated:
+    flags.DEFINE_multi(reader, writer, name, [], words, flag_values=flag_values)
   else:
     flags.DEFINE(
-      reader, name, default, words, flag_values=defined, serializer=writer
+      reader, name, default, words, flag_values=flag_values, serializer=writer
     )
 
 
-def switch(defined: flags.FlagValues, name: str, words: str) -> None:
+def switch(flag_values: flags.FlagValues, name: str, words: str) -> None:
   """Defines a flag that is given or not."""
-  flags.DEFINE_boolean(name, False, words, flag_values=defined)
+  flags.DEFINE_boolean(name, False, words, flag_values=flag_values)
 
 
 def text(value: str, source: str) -> str:
@@ -131,10 +131,10 @@ def word(choices: Collection[str]) -> Callable[[str, str], str]:
 
 def words(choices: Collection[str]) -> Callable[[str, str], tuple[str, ...]]:
   """A reader of a comma list of some words."""
-  one = word(choices)
+  parser = word(choices)
 
   def function(value, source):
-    return tuple(one(item, source) for item in values.split(value, source))
+    return tuple(parser(item, source) for item in values.split(value, source))
 
   return function
 
@@ -147,42 +147,44 @@ def integers(value: str, source: str) -> tuple[int, ...]:
 
 
 def forbid(
-  defined: flags.FlagValues,
+  flag_values: flags.FlagValues,
   names: Sequence[str],
   reason: Callable[[dict[str, object]], str],
 ) -> None:
   """Has flags that contradict each other refused, as absl validates them.
 
   Args:
-    defined: where the flags are.
+    flag_values: where the flags are.
     names: of the flags that are looked at.
     reason: name -> value to the one line that says what is wrong, or to ''.
   """
 
-  def check(given):
-    if line := reason(given):
-      raise flags.ValidationError(_WHOLE + line)
+  def check(flag_set):
+    if line := reason(flag_set):
+      raise flags.ValidationError(_LINE_MARK + line)
     return True
 
-  flags.register_multi_flags_validator(list(names), check, flag_values=defined)
+  flags.register_multi_flags_validator(
+    list(names), check, flag_values=flag_values
+  )
 
 
-def read(defined: flags.FlagValues, argv: Sequence[str]) -> list[str]:
+def read(flag_values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
   """Reads a command line into the flags; returns the words that are none.
 
   Args:
-    defined: flags, as they were defined.
+    flag_values: flags, as they were defined.
     argv: the program's name and its arguments.
 
   Raises:
     Refused: an unknown flag, a value that it cannot have, a flag given twice,
       flags that contradict each other.
   """
-  defined.set_gnu_getopt(True)
+  flag_values.set_gnu_getopt(True)
   try:
-    rest = defined(list(argv))[1:]
+    leftovers = flag_values(list(argv))[1:]
   except flags.UnrecognizedFlagError as error:
-    near = unknown(error.flagname, tuple(defined)).partition('; ')[2]
+    near = unknown(error.flagname, tuple(flag_values)).partition('; ')[2]
     raise values.Refused(
       f'--{error.flagname}: no such flag; {near or "see --help"}'
     ) from None
@@ -190,27 +192,28 @@ def read(defined: flags.FlagValues, argv: Sequence[str]) -> list[str]:
     line = str(error).removeprefix('ERROR:: ')
     raise values.Refused(f'--flagfile: {" ".join(line.split())}') from None
   except (flags.Error, ValueError) as error:
-    line = str(error).rpartition(_WHOLE)[2]
+    line = str(error).rpartition(_LINE_MARK)[2]
     raise values.Refused(' '.join(line.split()).removeprefix('flag ')) from None
-  for name in defined:
-    flag = defined[name]
+  for name in flag_values:
+    flag = flag_values[name]
     if flag.present > 1 and not isinstance(flag, flags.MultiFlag):
-      listed = isinstance(flag.parser, Reader) and flag.flag_type() == 'list'
+      is_list = isinstance(flag.parser, Reader) and flag.flag_type() == 'list'
       raise values.Refused(
         f'--{name} is given {flag.present} times; write it once'
-        + ', with a comma list' * listed
+        + ', with a comma list' * is_list
       )
-  return rest
+  return leftovers
 
 
-def no_words(rest: Sequence[str]) -> None:
+def no_words(leftovers: Sequence[str]) -> None:
   """Refuses words that are no flags."""
-  if rest:
+  if leftovers:
     raise values.Refused(
-      f'{rest[0]}: not a flag; write --NAME=VALUE without spaces, see --help'
+      f'{leftovers[0]}: not a flag; write --NAME=VALUE without spaces, see '
+      '--help'
     )
 
 
-def given(defined: flags.FlagValues) -> list[str]:
+def given_names(flag_values: flags.FlagValues) -> list[str]:
   """Names of the flags that a command line has."""
-  return [name for name in defined if defined[name].present]
+  return [name for name in flag_values if flag_values[name].present]

@@ -131,8 +131,8 @@ def _from_grid(name, request, cores, partial=False):
   )
   request = request._replace(axes=tuple(map(rename, request.axes)))
   rows = [row._replace(axes=tuple(map(rename, row.axes))) for row in table.rows]
-  points = own = points_lib.points_of(rows, request.yes)
-  settings = original = points_lib.settings_of(points)
+  points = own_points = points_lib.points_of(rows, request.yes)
+  settings = own_settings = points_lib.settings_of(points)
   _check_distinct(settings, points)
   scale = _scale(table, settings, points)
   title = table.title
@@ -145,19 +145,21 @@ def _from_grid(name, request, cores, partial=False):
     except values.Refused as refused:
       raise values.Refused(refused.args[0] + _ELSEWHERE) from None
   else:
-    chosen = selection.selected(points, settings, request, table)
-    points = [points[i] for i in chosen]
-    settings = [settings[i] for i in chosen]
+    indices = selection.indices_of(points, settings, request, table)
+    points = [points[i] for i in indices]
+    settings = [settings[i] for i in indices]
     points = selection.overridden(points, settings, request.sets, request)
     settings = points_lib.settings_of(points)
   trials, duplicates = _trials(name, settings, points)
-  whole_plan, repeated = _trials(name, original, own, like=trials)
-  whole = whole_plan.keys() == trials.keys()
-  if whole:
-    points, settings, title = own, original, table.title
-    trials, duplicates = whole_plan, repeated
-  if lost := _without_trials(trials, points):
-    title += f'; left out, as other rows have their settings: {lost}'
+  whole_plan, own_duplicates = _trials(
+    name, own_settings, own_points, like=trials
+  )
+  is_whole = whole_plan.keys() == trials.keys()
+  if is_whole:
+    points, settings, title = own_points, own_settings, table.title
+    trials, duplicates = whole_plan, own_duplicates
+  if labels := _without_trials(trials, points):
+    title += f'; left out, as other rows have their settings: {labels}'
   return Plan(
     grid=name,
     title=title,
@@ -166,7 +168,7 @@ def _from_grid(name, request, cores, partial=False):
     duplicates=duplicates,
     seconds=scale * _formula(settings, points, cores),
     cores=cores,
-    out=f'runs/{name}' if whole else _folder(name, trials),
+    out=f'runs/{name}' if is_whole else _folder(name, trials),
     paths=_paths(points),
   )
 
@@ -175,7 +177,7 @@ def _with_places(axis, data_dir):
   """An axis of tasks with the folders of those that TFDS has prepared."""
   if axis.name != 'task':
     return axis
-  places = (own_data.place_of(one, data_dir) for one in axis.values)
+  places = (own_data.place_of(value, data_dir) for value in axis.values)
   return axis._replace(values=tuple(places))
 
 
@@ -186,13 +188,14 @@ def _paths(points):
     Refused: two files of one name are not one.
   """
   paths: dict[str, str] = {}
-  for given in dict.fromkeys(point.given['task'] for point in points):
-    if own_data.factory_of(given.value):
-      own = own_data.located(str(given.value))
-      before = paths.setdefault(own.name, str(own.path))
-      if before != str(own.path):
+  for raw_value in dict.fromkeys(point.raw_values['task'] for point in points):
+    if own_data.factory_of(raw_value.value):
+      place = own_data.located(str(raw_value.value))
+      earlier = paths.setdefault(place.name, str(place.path))
+      if earlier != str(place.path):
         raise values.Refused(
-          f'{given}: {before} is called {own.name} as well; rename one of them'
+          f'{raw_value}: {earlier} is called {place.name} as well; rename one '
+          'of them'
         )
   return paths
 
@@ -216,8 +219,8 @@ def _check_distinct(settings, points):
 
 def _without_trials(trials, points):
   """Labels of the points of which all trials count for others, as text."""
-  kept = {trial.row for trial in trials.values()}
-  return ', '.join(p.label for p in points if p.label not in kept)
+  rows = {trial.row for trial in trials.values()}
+  return ', '.join(p.label for p in points if p.label not in rows)
 
 
 def _folder(name, trials):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lstm_jax.lab.plan import grid, resolve, values
 from lstm_jax.lab.plan.grid import AXES
-from lstm_jax.lab.plan.resolve import Given
+from lstm_jax.lab.plan.resolve import RawValue
 from lstm_jax.lab.store.setting import Setting
 
 MAX_TRIALS = 10_000_000
@@ -22,12 +22,12 @@ class Point(NamedTuple):
   Attributes:
     row: the row.
     words: dotted name -> what the label says of it; of axes that vary.
-    given: dotted name -> what was given.
+    raw_values: dotted name -> what was given.
   """
 
   row: grid.Row
   words: dict[str, str]
-  given: dict[str, Given]
+  raw_values: dict[str, RawValue]
 
   @property
   def label(self) -> str:
@@ -44,12 +44,12 @@ def points_of(rows: Sequence[grid.Row], yes: bool) -> list[Point]:
   points = []
   for row in rows:
     for combination in itertools.product(*(a.values for a in row.axes)):
-      given, words = {}, {}
+      raw_values, words = {}, {}
       for axis, value in zip(row.axes, combination, strict=True):
-        given[axis.name] = Given(value, axis.source)
+        raw_values[axis.name] = RawValue(value, axis.source)
         if len(axis.values) > 1:
           words[axis.name] = f'{FLAG_OF.get(axis.name, axis.name)}={value}'
-      points.append(Point(row, words, given))
+      points.append(Point(row, words, raw_values))
   return points
 
 
@@ -72,7 +72,7 @@ def settings_of(points: Iterable[Point]) -> list[Setting]:
     try:
       settings.append(
         resolve.setting(
-          point.given,
+          point.raw_values,
           functools.partial(
             Setting,
             grid='',

@@ -40,8 +40,8 @@ def unit_of(
 
 def steps(setting: Setting) -> float:
   """Mean steps of one of its sequences; of a data set, of an epoch."""
-  if own := own_data.epoch_steps(dict(setting.task_options)):
-    return own
+  if count := own_data.epoch_steps(dict(setting.task_options)):
+    return count
   a, b = catalog.of(setting, 'task').mean_steps
   return a * (setting.length or 0) + b
 
@@ -78,14 +78,14 @@ def programs(settings: Sequence[Setting]) -> dict[str, list[int]]:
   return shared
 
 
-def changed(setting: Setting) -> dict[str, str]:
+def changes(setting: Setting) -> dict[str, str]:
   """Options and numbers that are not at their defaults: name -> text of each.
 
   Both as `--set` writes them, sorted; the axes that have a column of their own
   (window, learning rate) are among them. What the catalog of this version does
   not know has no default.
   """
-  found: dict[str, str] = {}
+  words: dict[str, str] = {}
   numbers = dict(setting.numbers)
   for role in catalog.ROLES:
     held = dict(getattr(setting, f'{role}_options'))
@@ -96,14 +96,14 @@ def changed(setting: Setting) -> dict[str, str]:
       held |= {n: numbers[n] for n in entry.numbers if n in numbers}
     except ValueError:
       defaults = {}
-    found |= {
-      f'{role}.{name}': values.written(name, value)
+    words |= {
+      f'{role}.{name}': values.text_of(name, value)
       for name, value in held.items()
       if name not in defaults or value != defaults[name]
     }
-  return dict(sorted(found.items()))
+  return dict(sorted(words.items()))
 
 
 def changed_words(setting: Setting) -> list[str]:
-  """`changed` as words, `cell.hidden=3`."""
-  return [f'{name}={text}' for name, text in changed(setting).items()]
+  """`changes` as words, `cell.hidden=3`."""
+  return [f'{name}={text}' for name, text in changes(setting).items()]

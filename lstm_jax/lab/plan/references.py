@@ -50,7 +50,9 @@ def of_axis(axis: Axis, home: Path | None = None) -> Axis:
   """
   if axis.name not in catalog.ROLES:
     return axis
-  references = (of(axis.name, one, axis.source, home) for one in axis.values)
+  references = (
+    of(axis.name, value, axis.source, home) for value in axis.values
+  )
   return axis._replace(values=tuple(references))
 
 
@@ -76,7 +78,7 @@ def of(
   if ':' not in value:
     if '/' in value or value.endswith('.py'):
       raise values.Refused(f'{source}={value}: names no factory; {_FORMS}')
-    return _declared(role, value, source)
+    return _from_package(role, value, source)
   module, _, factory = value.rpartition(':')
   if not module or not factory.isidentifier() or not value.isprintable():
     raise values.Refused(f'{source}={value}: is no name; {_FORMS}')
@@ -87,19 +89,19 @@ def of(
         f'{source}={value}: the name of a file does not begin with one of '
         f'{" ".join(FORMULA)}, which a spreadsheet takes for a formula'
       )
-    return Reference(f'{path.name}:{factory}', f'{_written(path)}:{factory}')
+    return Reference(f'{path.name}:{factory}', f'{_short_path(path)}:{factory}')
   if not all(map(str.isidentifier, module.split('.'))):
     raise values.Refused(f'{source}={value}: {module} is no module; {_FORMS}')
   return Reference(value, value)
 
 
-def _declared(role, name, source):
+def _from_package(role, name, source):
   """The `Reference` of a name that one package declares."""
   packages = {
-    one.place: one.package
+    point.place: point.package
     for kind in catalog.ROLES[role]
-    for one in entry_points.declared(kind)
-    if one.name == name
+    for point in entry_points.entry_points_of(kind)
+    if point.name == name
   }
   if len(packages) > 1:
     words = ' or '.join(f'{place} ({of})' for place, of in packages.items())
@@ -115,11 +117,11 @@ def _path(text, source, home):
   return Path(os.path.abspath(path))
 
 
-def _written(path):
+def _short_path(path):
   """A path as a plan stores it: from the working folder, or from the home."""
-  here, home = Path.cwd(), Path(os.path.expanduser('~'))
-  if path.is_relative_to(here):
-    text = path.relative_to(here).as_posix()
+  cwd, home = Path.cwd(), Path(os.path.expanduser('~'))
+  if path.is_relative_to(cwd):
+    text = path.relative_to(cwd).as_posix()
     return text if text.endswith('.py') else f'./{text}'
   if path.is_relative_to(home):
     return f'~/{path.relative_to(home).as_posix()}'
@@ -137,24 +139,26 @@ def told_apart(axes: Iterable[Axis]) -> Callable[[Axis], Axis]:
     paths before the file as it takes.
   """
   alike: dict[str, set[Reference]] = {}
-  for one in (value for axis in axes for value in axis.values):
-    if isinstance(one, Reference):
-      alike.setdefault(one.name, set()).add(one)
-  longer: dict[object, Reference] = {}
+  for value in (value for axis in axes for value in axis.values):
+    if isinstance(value, Reference):
+      alike.setdefault(value.name, set()).add(value)
+  new_names: dict[object, Reference] = {}
   for references in alike.values():
-    paths = {one: Path(one.place).expanduser().absolute() for one in references}
+    paths = {
+      value: Path(value.place).expanduser().absolute() for value in references
+    }
     depth = 1
     while len({p.parts[-depth:] for p in paths.values()}) < len(paths):
       depth += 1
     if depth > 1:
-      for one, path in paths.items():
-        longer[one] = one._replace(name='/'.join(path.parts[-depth:]))
+      for value, path in paths.items():
+        new_names[value] = value._replace(name='/'.join(path.parts[-depth:]))
 
   def renamed(axis):
     return axis._replace(
       values=tuple(
-        longer.get(one, one) if isinstance(one, Reference) else one
-        for one in axis.values
+        new_names.get(value, value) if isinstance(value, Reference) else value
+        for value in axis.values
       )
     )
 

@@ -11,7 +11,7 @@ from lstm_jax.ops import conditions
 _ROLE = {kind: one for one, kinds in catalog.ROLES.items() for kind in kinds}
 
 
-class Given(NamedTuple):
+class RawValue(NamedTuple):
   """A value as written, and who wrote it: a flag, or a file and its key."""
 
   value: object
@@ -22,13 +22,13 @@ class Given(NamedTuple):
 
 
 def setting(
-  given: Mapping[str, Given], make: Callable[..., Setting]
+  raw_values: Mapping[str, RawValue], make: Callable[..., Setting]
 ) -> Setting:
   """One setting.
 
   Args:
-    given: dotted name -> `Given`; 'task', 'cell' and 'learner' must be among
-      the names, anything else is e.g. 'cell.blocks'.
+    raw_values: dotted name -> `RawValue`; 'task', 'cell' and 'learner' must be
+      among the names, anything else is e.g. 'cell.blocks'.
     make: `Setting` with the fields that need no checking.
 
   Returns:
@@ -51,7 +51,10 @@ def setting(
 
   entries = {}
   for one, kinds in catalog.ROLES.items():
-    name, source = catalog.named(given[one].value), given[one].source
+    name, source = (
+      catalog.name_of(raw_values[one].value),
+      raw_values[one].source,
+    )
     if catalog.kind_of(one, name):
       try:
         entries[one] = catalog.find(one, name)
@@ -59,11 +62,11 @@ def setting(
         place = getattr(name, 'place', name)
         reasons.append(f'{source}={place}: {why}')
     else:
-      known = tuple(n for kind in kinds for n in catalog.names(kind))
-      words = catalog.unknown(str(name), known)
+      choices = tuple(n for kind in kinds for n in catalog.names(kind))
+      words = catalog.unknown(str(name), choices)
       reasons.append(f'{source}={name}: {words}')
   stop_if_refused()
-  reasons.extend(_mismatched(given, entries))
+  reasons.extend(_mismatched(raw_values, entries))
   stop_if_refused()
 
   options = {
@@ -71,8 +74,8 @@ def setting(
     for one, entry in entries.items()
   }
   numbers = {one: dict(entry.numbers) for one, entry in entries.items()}
-  following: dict[tuple[str, str], Given] = {}
-  for dotted, (value, source) in given.items():
+  following: dict[tuple[str, str], RawValue] = {}
+  for dotted, (value, source) in raw_values.items():
     one, _, name = whose(dotted, entries).partition('.')
     if not name:
       continue
@@ -80,11 +83,11 @@ def setting(
       option = entries[one].options[name]
       options[one][name] = attempt(values.option, option, value, source)
     elif name in numbers[one] and _follows_lag(name, value):
-      following[one, name] = given[dotted]
+      following[one, name] = raw_values[dotted]
     elif name in numbers[one]:
       numbers[one][name] = attempt(values.number, name, value, source)
     else:
-      reasons.append(_absent(entries[one], name, given[dotted]))
+      reasons.append(_absent(entries[one], name, raw_values[dotted]))
   stop_if_refused()
   for (one, name), written in following.items():
     if isinstance(length := numbers['task'].get('length'), int):
@@ -92,12 +95,12 @@ def setting(
     else:
       reasons.append(f'{written}: task {entries["task"].name} has no length')
   stop_if_refused()
-  reasons.extend(_conflicts(given, entries, options, numbers))
+  reasons.extend(_conflicts(raw_values, entries, options, numbers))
   stop_if_refused()
   length = numbers['task'].pop('length', None)
   task = entries['task'].name
-  if own_data.factory_of(given['task'].value):
-    own = attempt(_located, given['task'])
+  if own_data.factory_of(raw_values['task'].value):
+    own = attempt(_located, raw_values['task'])
     stop_if_refused()
     task, options['task'] = own.name, options['task'] | dict(own.digests)
   return make(
@@ -109,18 +112,18 @@ def setting(
     cell_options=tuple(sorted(options['cell'].items())),
     learner_options=tuple(sorted(options['learner'].items())),
     numbers=tuple(
-      sorted(pair for mine in numbers.values() for pair in mine.items())
+      sorted(pair for pairs in numbers.values() for pair in pairs.items())
     ),
     outside={one: entry for one, entry in entries.items() if entry.place},
   )
 
 
-def _located(given):
+def _located(raw_values):
   """Data of one's own, read."""
   try:
-    return own_data.located(str(given.value))
+    return own_data.located(str(raw_values.value))
   except ValueError as why:
-    raise values.Refused(f'{given}: {why}') from None
+    raise values.Refused(f'{raw_values}: {why}') from None
 
 
 def _follows_lag(name, value):
@@ -144,22 +147,22 @@ def whose(dotted: str, entries: Mapping[str, catalog.Entry]) -> str:
   return dotted
 
 
-def _mismatched(given, entries):
+def _mismatched(raw_values, entries):
   """Refuses what a data set cannot have: a learner of tasks, two windows."""
   task, learner = entries['task'], entries['learner']
-  window = given.get('learner.window')
-  if task.kind == 'datasets' and window and 'task.window' in given:
+  window = raw_values.get('learner.window')
+  if task.kind == 'datasets' and window and 'task.window' in raw_values:
     yield (
-      f'{window} with {given["task.window"]}: two values for one thing; '
+      f'{window} with {raw_values["task.window"]}: two values for one thing; '
       'choose one of them'
     )
   collected, batches = task.kind == 'datasets', learner.kind == 'trainers'
   if collected == batches:
     return
   fit = catalog.names('trainers' if collected else 'learners')
-  what = 'is a data set' if collected else 'draws its sequences'
+  reason = 'is a data set' if collected else 'draws its sequences'
   yield (
-    f'{given["learner"]}: cannot learn task {task.name}, which {what}; '
+    f'{raw_values["learner"]}: cannot learn task {task.name}, which {reason}; '
     f'choose from {", ".join(fit)}'
   )
 
@@ -167,52 +170,56 @@ def _mismatched(given, entries):
 def _absent(entry, name, written):
   """Says why an entry has no such option, and which one has."""
   one = _ROLE[entry.kind]
-  others = catalog.readable(entry.kind)
-  having = [o.name for o in others if name in o.options or name in o.numbers]
-  if having:
-    tail = f'{one}s with one: {", ".join(having)}'
+  entries = catalog.readable(entry.kind)
+  names_having = [
+    o.name for o in entries if name in o.options or name in o.numbers
+  ]
+  if names_having:
+    tail = f'{one}s with one: {", ".join(names_having)}'
   else:
     tail = catalog.unknown(name, (*entry.options, *entry.numbers))
   return f'{written}: {one} {entry.name} has no {name}; {tail}'
 
 
-def _conflicts(given, entries, options, numbers):
+def _conflicts(raw_values, entries, options, numbers):
   """Reasons why values that are each allowed do not go together."""
   length = numbers['task'].get('length')
   if length is not None:
-    yield from _too_short(given, entries['task'], options['learner'], length)
-  yield from _unmet(given, entries, options)
+    yield from _too_short(
+      raw_values, entries['task'], options['learner'], length
+    )
+  yield from _unmet(raw_values, entries, options)
   for name, value in numbers['cell'].items():
     if isinstance(value, tuple):
-      yield from _miscounted(given, name, value, options['cell'])
+      yield from _miscounted(raw_values, name, value, options['cell'])
   for name in numbers['cell'].keys() & numbers['learner'].keys():
     yield (
-      f'{given["cell"]} with {given["learner"]}: both have a number {name}; '
-      'they reach a trial under one name, so rename one'
+      f'{raw_values["cell"]} with {raw_values["learner"]}: both have a number '
+      f'{name}; they reach a trial under one name, so rename one'
     )
   for one, entry in entries.items():
-    mine = options[one] | numbers[one]
-    for names, reason in conditions.refused(entry.refuses, mine):
+    values = options[one] | numbers[one]
+    for names, reason in conditions.refused(entry.refuses, values):
       words = ' with '.join(
-        str(given.get(f'{one}.{name}', f'{name}={mine[name]}'))
+        str(raw_values.get(f'{one}.{name}', f'{name}={values[name]}'))
         for name in names
       )
       yield f'{words}: {one} {entry.name}: {reason}'
 
 
-def _too_short(given, task, options, length):
-  written = given.get('task.length', f'length={length}')
+def _too_short(raw_values, task, options, length):
+  written = raw_values.get('task.length', f'length={length}')
   if length < task.shortest:
     yield f'{written}: task {task.name} needs at least {task.shortest}'
   window = options.get('window')
   if window is not None and window > length:
-    source = given.get('learner.window', f'window={window}')
+    source = raw_values.get('learner.window', f'window={window}')
     yield (
       f'{source}: is more than {written}; for the whole sequence write full'
     )
 
 
-def _unmet(given, entries, all_options):
+def _unmet(raw_values, entries, all_options):
   learner = entries['learner']
   for one, verb, needs in (
     ('cell', 'train', learner.needs),
@@ -223,7 +230,7 @@ def _unmet(given, entries, all_options):
     all_parts = {n.part for n in needs if conditions.holds(n.when, options)}
     for part, reason in conditions.unmet(needs, options, has):
       yield (
-        f'{given["learner"]}: cannot {verb} {one} {entries[one].name}: '
+        f'{raw_values["learner"]}: cannot {verb} {one} {entries[one].name}: '
         f'{reason}; {_having(entries[one], part, all_parts)}'
       )
 
@@ -237,15 +244,15 @@ def _having(entry, part, all_parts):
     fit = [other.name for other in others if other.provides.keys() >= all_parts]
     return f'{kind} with {what}: {", ".join(fit) or "(none)"}'
   words = (
-    f'{name}={values.written(name, value)}' for name, value in condition.items()
+    f'{name}={values.text_of(name, value)}' for name, value in condition.items()
   )
   return f'{one} {entry.name} has {what} with {", ".join(words)}'
 
 
-def _miscounted(given, name, value, options):
+def _miscounted(raw_values, name, value, options):
   for size in ('blocks', 'hidden'):
     if size in options:
       if options[size] != len(value):
-        source = given.get(f'cell.{name}', f'{name}={value}')
+        source = raw_values.get(f'cell.{name}', f'{name}={value}')
         yield f'{source}: {len(value)} values for {size}={options[size]}'
       return

@@ -7,17 +7,17 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-_WIDE = 110  # columns where nothing says how wide a line may be
+_DEFAULT_WIDTH = 110  # columns where nothing says how wide a line may be
 _NARROWEST = 40
 
 
 def width() -> int:
   """Columns of the terminal, or of COLUMNS; 110 where there is neither."""
-  columns = shutil.get_terminal_size((_WIDE, 24)).columns
+  columns = shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns
   return max(columns, _NARROWEST)
 
 
-def wrapped(text: str) -> str:
+def wrap(text: str) -> str:
   """A text in lines that the terminal is wide enough for."""
   return '\n'.join(textwrap.wrap(text, width()))
 
@@ -78,7 +78,7 @@ def parted(
   body = zip(*(cells for _, cells in columns.values()), strict=True)
   lines = [line(columns), '  '.join('─' * w for w in widths.values())]
   pairs = zip(headings, body, strict=True)
-  parts = itertools.groupby(pairs, lambda one: one[0])
+  parts = itertools.groupby(pairs, lambda pair: pair[0])
   for i, (heading, part) in enumerate(parts):
     lines += [''] * (i > 0) + [heading] * bool(heading)
     lines += [line(cells) for _, cells in part]
@@ -103,9 +103,9 @@ def fitted(
   for name in give_up:
     if _width(lines) <= width:
       break
-    shorter = make([*left_out, name])
-    if _width(shorter) < _width(lines):
-      left_out, lines = [*left_out, name], shorter
+    candidate = make([*left_out, name])
+    if _width(candidate) < _width(lines):
+      left_out, lines = [*left_out, name], candidate
   return lines, left_out
 
 

@@ -22,7 +22,7 @@ MAX_SEEDS = 1_000_000
 # Options that size a net: past `MAX_SIZE` it fits into no memory.
 _SIZES = ('hidden', 'blocks', 'block_size')
 # How None is written; the plain word where a meaning has a better one.
-_NONE = {'window': 'full'}
+_NONE_WORDS = {'window': 'full'}
 
 
 _INTEGER = re.compile('-?[0-9]{1,20}')
@@ -47,33 +47,33 @@ def split(text: object, source: str) -> tuple[str, ...]:
     items = [item.strip(' ') for item in items]
   items = tuple(items)
   if '' in items:
-    what = 'is empty' if len(items) == 1 else 'has an empty item'
-    raise Refused(f'{source}={text}: the list {what}; write {source}=A,B,C')
+    reason = 'is empty' if len(items) == 1 else 'has an empty item'
+    raise Refused(f'{source}={text}: the list {reason}; write {source}=A,B,C')
   check_once(items, f'{source}={text}')
   return items
 
 
-def check_once(items: Sequence[object], written: str) -> None:
-  """Refuses a list that has something twice; `written` is how it stands."""
+def check_once(items: Sequence[object], text: str) -> None:
+  """Refuses a list that has something twice; `text` is how it stands."""
   for i, item in enumerate(items):
     if item in items[:i]:
-      raise Refused(f'{written}: {item} is listed twice')
+      raise Refused(f'{text}: {item} is listed twice')
 
 
 def integer(
   value: object, source: str, low: int = 1, high: int = MAX_INT
 ) -> int:
   """An integer from `low` to `high`, from text or an int."""
-  allowed = f'must be {_integers(low, high)}'
+  requirement = f'must be {_integers(low, high)}'
   number = value
   if isinstance(value, str):
     # Not what `int` takes as well: digits of other scripts, 1_0, +1, blanks.
     number = int(value) if _INTEGER.fullmatch(value) else None
   if not isinstance(number, int) or isinstance(number, bool):
-    raise Refused(f'{source}={value}: {allowed}')
+    raise Refused(f'{source}={value}: {requirement}')
   if not low <= number <= high:
     limit = f', at most {high}' * (number > high == MAX_INT)
-    raise Refused(f'{source}={value}: {allowed}{limit}')
+    raise Refused(f'{source}={value}: {requirement}{limit}')
   return number
 
 
@@ -99,7 +99,9 @@ def place(text: str, source: str) -> str:
 
 def real(value: object, source: str, positive: bool = False) -> float:
   """A finite float, above 0 where `positive`, from text or a number."""
-  allowed = 'must be a ' + ('finite number above 0' if positive else 'number')
+  requirement = 'must be a ' + (
+    'finite number above 0' if positive else 'number'
+  )
   number = math.nan
   if isinstance(value, str):
     number = float(value) if _REAL.fullmatch(value) else math.nan
@@ -108,14 +110,14 @@ def real(value: object, source: str, positive: bool = False) -> float:
       number = float(value)
   # The figures are float32 in the trial: 1e39 is infinite there, 1e-50 zero.
   if not abs(number) < 3e38 or (positive and number < 1e-30):
-    raise Refused(f'{source}={value}: {allowed}')
+    raise Refused(f'{source}={value}: {requirement}')
   return number + 0.0  # -0.0 becomes 0.0: one setting, one identity
 
 
 def seeds(value: object, source: str) -> tuple[int, ...]:
   """Seeds: an integer n for 0, ..., n - 1, or items such as `3,5-9`."""
   written = f'{source}={value}'
-  how = 'write a count (10) or a list (3,5-9), seeds from 0 to 2147483647'
+  hint = 'write a count (10) or a list (3,5-9), seeds from 0 to 2147483647'
   text = str(value)
   if text.isascii() and text.isdigit():
     return tuple(range(integer(text, source, 1, MAX_SEEDS)))
@@ -124,24 +126,24 @@ def seeds(value: object, source: str) -> tuple[int, ...]:
   for item in items if len(items) == 1 else [i.strip(' ') for i in items]:
     ends = item.split('-')
     if not all(end.isascii() and end.isdigit() for end in ends):
-      raise Refused(f'{written}: {item.strip() or "an empty item"}? {how}')
+      raise Refused(f'{written}: {item.strip() or "an empty item"}? {hint}')
     # Python refuses to read an integer of thousands of digits.
     low, high = (int(end[-20:]) for end in (ends[0], ends[-1]))
-    long = max(map(len, ends)) > 20
-    if long or len(ends) > 2 or high > MAX_INT or low > high:
-      raise Refused(f'{written}: {item.strip()} is no range; {how}')
+    is_long = max(map(len, ends)) > 20
+    if is_long or len(ends) > 2 or high > MAX_INT or low > high:
+      raise Refused(f'{written}: {item.strip()} is no range; {hint}')
     spans.append((low, high))
   if sum(high - low + 1 for low, high in spans) > MAX_SEEDS:
     raise Refused(f'{written}: more than {MAX_SEEDS} seeds')
-  listed = tuple(s for low, high in spans for s in range(low, high + 1))
-  ordered = sorted(listed)
-  for one, other in itertools.pairwise(ordered):
-    if one == other:
-      raise Refused(f'{written}: seed {one} is listed twice')
-  return listed
+  seed_list = tuple(s for low, high in spans for s in range(low, high + 1))
+  ordered = sorted(seed_list)
+  for seed, other in itertools.pairwise(ordered):
+    if seed == other:
+      raise Refused(f'{written}: seed {seed} is listed twice')
+  return seed_list
 
 
-def allowed(option: Option) -> str:
+def choices_text(option: Option) -> str:
   """Says what an option takes."""
   words = [str(choice) for choice in option.choices]
   if 'bool' in option.types:
@@ -152,13 +154,13 @@ def allowed(option: Option) -> str:
     low, high = _limits(option)
     words.append(_integers(low, high))
   if option.optional:
-    words.append(_NONE.get(option.name, 'none'))
+    words.append(_NONE_WORDS.get(option.name, 'none'))
   return ', '.join(words)
 
 
 def option(option: Option, value: object, source: str) -> Value:
   """The value of a factory's option from text or TOML."""
-  if option.optional and value == _NONE.get(option.name, 'none'):
+  if option.optional and value == _NONE_WORDS.get(option.name, 'none'):
     return None
   for choice in option.choices:
     if type(value) is type(choice) and value == choice:
@@ -180,7 +182,9 @@ def option(option: Option, value: object, source: str) -> Value:
   words = tuple(map(str, option.choices))
   near = unknown(str(value), words).partition('; ')[2] if words else ''
   tail = f'; {near}' if near else ''
-  raise Refused(f'{source}={value}: must be one of {allowed(option)}{tail}')
+  raise Refused(
+    f'{source}={value}: must be one of {choices_text(option)}{tail}'
+  )
 
 
 def bias_of_lag(length: int) -> float:
@@ -217,14 +221,14 @@ def number(name: str, value: object, source: str) -> Number:
   return real(value, source, positive=name.endswith(('_rate', '_range')))
 
 
-def written(name: str, value: object) -> str:
+def text_of(name: str, value: object) -> str:
   """A value as text that reads back as itself."""
   if value is None:
-    return _NONE.get(name, 'none')
+    return _NONE_WORDS.get(name, 'none')
   if isinstance(value, bool):
     return str(value).lower()
   if isinstance(value, tuple | list):
-    return ':'.join(written(name, v) for v in value)
+    return ':'.join(text_of(name, v) for v in value)
   return str(value).removesuffix('.0')
 
 

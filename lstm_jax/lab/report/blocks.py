@@ -62,7 +62,9 @@ class Facts(NamedTuple):
 Block = Heading | Paragraph | Points | Pictures | Commands | Facts | Table
 
 
-def shown(blocks: Iterable[Block], pictures: Iterable[str]) -> list[Block]:
+def filtered_blocks(
+  blocks: Iterable[Block], pictures: Iterable[str]
+) -> list[Block]:
   """The blocks that hold something, with the names of figures that are there.
 
   Args:
@@ -70,22 +72,22 @@ def shown(blocks: Iterable[Block], pictures: Iterable[str]) -> list[Block]:
     pictures: names of the figures that were drawn.
   """
   names = list(pictures)
-  held: list[Block] = []
+  blocks_left: list[Block] = []
   for block in blocks:
     if isinstance(block, Pictures):
       block = Pictures(
         [
           name
-          for asked in block.names
+          for pattern in block.names
           for name in names
-          if name == asked
-          or (asked.endswith('*') and name.startswith(asked[:-1]))
+          if name == pattern
+          or (pattern.endswith('*') and name.startswith(pattern[:-1]))
         ]
       )
     if isinstance(block, Pictures | Points) and not any(block):
       # Nor is there a heading of nothing.
-      if held and isinstance(held[-1], Heading):
-        held.pop()
+      if blocks_left and isinstance(blocks_left[-1], Heading):
+        blocks_left.pop()
       continue
-    held.append(block)
-  return held
+    blocks_left.append(block)
+  return blocks_left

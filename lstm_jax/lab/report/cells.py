@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from lstm_jax.lab.report import further_run, verdict_words, verdicts
-from lstm_jax.lab.report.measures import JUDGED, Measure
+from lstm_jax.lab.report.measures import METRIC_WORDS, Measure
 from lstm_jax.lab.report.readings import Reading
 from lstm_jax.lab.report.summaries import TESTS
 from lstm_jax.lab.store.documents import Figures
@@ -15,7 +15,7 @@ MARKS = {
   verdict_words.REPRODUCED: '✓',
   verdict_words.NOT: '✗',
   verdict_words.UNDER: '?',
-  verdict_words.NONE: EMPTY,
+  verdict_words.NO_VERDICT: EMPTY,
 }
 
 
@@ -83,7 +83,7 @@ def verdict(reading: Reading) -> Cell:
   return Cell(f'{MARKS[word]} {word}')
 
 
-def solved(reading: Reading) -> Cell:
+def solved_cell(reading: Reading) -> Cell:
   """k/n and its interval, and how many trials are missing."""
   if reading.unit != 'sequences':
     return Cell(EMPTY)
@@ -93,7 +93,7 @@ def solved(reading: Reading) -> Cell:
   return Cell(f'{reading.solved:,}/{reading.trials:,}', minor)
 
 
-def finished(reading: Reading) -> Cell:
+def finished_cell(reading: Reading) -> Cell:
   """Seeds trained to the end, of all that ended."""
   if reading.unit == 'sequences':
     return Cell(EMPTY)
@@ -109,19 +109,19 @@ def median(reading: Reading) -> Cell:
   """Median of all trials; beyond every budget it is not known."""
   if reading.unit != 'sequences':
     return Cell(EMPTY)
-  found = reading.median_interval
+  bounds = reading.median_interval
   # Of nothing solved the interval says no more than the median does.
-  minor = interval(found) if found and math.isfinite(found.low) else ''
+  minor = interval(bounds) if bounds and math.isfinite(bounds.low) else ''
   return Cell(count(reading.median), minor)
 
 
 def ratio(reading: Reading) -> Cell:
   """Our mean over the published one."""
-  found = reading.verdict
-  if found.ratio is None:
+  verdict = reading.verdict
+  if verdict.ratio is None:
     return Cell(EMPTY)
-  reach = '' if found.reach is None else f'×÷ {factor(found.reach)}'
-  return Cell(factor(found.ratio), reach)
+  reach = '' if verdict.reach is None else f'×÷ {factor(verdict.reach)}'
+  return Cell(factor(verdict.ratio), reach)
 
 
 def mean_of(name: str, measure: Measure | None) -> Cell:
@@ -129,23 +129,23 @@ def mean_of(name: str, measure: Measure | None) -> Cell:
   if measure is None:
     return Cell(EMPTY)
   return Cell(
-    further_run.shown(measure.mean, name),
+    further_run.metric_text(measure.mean, name),
     further_run.span(measure.interval, name),
   )
 
 
-def ours(reading: Reading) -> Cell:
+def our_figures(reading: Reading) -> Cell:
   """Returns what a reading has reached, as an overview says it."""
   if reading.unit == 'sequences':
     return Cell(count(reading.mean('sequences_to_success')))
   name = further_run.metric_of(reading.setting.figures)
   name = name if name in reading.measures else reading.metric
   cell = mean_of(name, reading.measures.get(name))
-  kind = '' if name == 'test_accuracy' else JUDGED.get(name, 'validation')
+  kind = '' if name == 'test_accuracy' else METRIC_WORDS.get(name, 'validation')
   return Cell(cell.main, ', '.join(filter(None, (kind, cell.minor))))
 
 
-def published(figures: Figures) -> Cell:
+def published_figures(figures: Figures) -> Cell:
   """The published figure that is compared, as an overview says it."""
   metric = further_run.metric_of(figures)
   if not metric:

@@ -13,7 +13,7 @@ from lstm_jax.lab.report.cells import EMPTY, Cell, Table
 from lstm_jax.lab.report.measures import Measure
 from lstm_jax.lab.report.readings import Reading, data
 from lstm_jax.lab.report.rows import Row, heading
-from lstm_jax.lab.report.summaries import TESTS, shown
+from lstm_jax.lab.report.summaries import TESTS, shown_text
 from lstm_jax.lab.store.documents import Figures
 from lstm_jax.ops.intervals import Interval
 
@@ -70,15 +70,17 @@ def table_of(row: Row) -> tuple[Table, dict[str, str]]:
   if row.figures:
     paper = [column.paper(row.figures) for column in columns[1:]]
     add((Cell('published'), *paper), '', 'paper')
-  marked = bool(row.figures) and len(row.readings) > 1
-  for same in (list(some) for _, some in itertools.groupby(row.readings, data)):
-    for reading in same:
-      best = 'best' * (marked and reading is row.best)
+  has_best = bool(row.figures) and len(row.readings) > 1
+  for readings_of_data in (
+    list(group) for _, group in itertools.groupby(row.readings, data)
+  ):
+    for reading in readings_of_data:
+      best = 'best' * (has_best and reading is row.best)
       add((c.cell(reading) for c in columns), reading.anchor, best)
-    for name, level in _levels(same).items():
-      found = [column.level(level) for column in columns[1:]]
-      add((Cell(f'level: {name}'), *found), '', 'level')
-  made = Table(
+    for name, level in _levels(readings_of_data).items():
+      level_cells = [column.level(level) for column in columns[1:]]
+      add((Cell(f'level: {name}'), *level_cells), '', 'level')
+  table = Table(
     tuple(column.heading for column in columns),
     tuple(column.right for column in columns),
     tuple(body),
@@ -86,16 +88,16 @@ def table_of(row: Row) -> tuple[Table, dict[str, str]]:
     tuple(kinds),
     heading(row),
   )
-  return made, {c.heading: c.meaning for c in columns if c.meaning}
+  return table, {c.heading: c.meaning for c in columns if c.meaning}
 
 
 def _levels(readings):
   """Predictor -> levels, as the first reading that knows it has them."""
-  found: dict[str, dict[str, float]] = {}
+  by_name: dict[str, dict[str, float]] = {}
   for reading in readings:
     for name, level in reading.levels.items():
-      found.setdefault(name, level)
-  return found
+      by_name.setdefault(name, level)
+  return by_name
 
 
 def _name(r):
@@ -115,16 +117,16 @@ def _mean(name):
 
 
 def _level(name):
-  return lambda level: Cell(further_run.shown(level.get(name), name))
+  return lambda level: Cell(further_run.metric_text(level.get(name), name))
 
 
 def _one_run(name):
   """The published cell of a metric of one run."""
 
   def cell(figures):
-    said = further_run.published_text(figures, name)
-    of = figures.get('of') if name == 'test_accuracy' and said else None
-    return Cell(said, f'of {of:,}' if of else '')
+    text = further_run.published_text(figures, name)
+    of = figures.get('of') if name == 'test_accuracy' and text else None
+    return Cell(text, f'of {of:,}' if of else '')
 
   return cell
 
@@ -133,44 +135,44 @@ def _number(name, form):
   return _of_sequences(lambda r: Cell(cells.number(r.mean(name), form)))
 
 
-def _unsolved(r):
+def _unsolved_share(r):
   error = r.mean('train_absolute')
   beside = '' if None in (error, r.trivial) else f'of {r.trivial:.3g}'
   return Cell(cells.number(error, '.3g'), beside)
 
 
 def _weights(r):
-  held: Measure | None = r.measures.get('weights')
+  measure: Measure | None = r.measures.get('weights')
   hidden = r.setting.hidden
-  units = f'{shown(hidden)} units' if isinstance(hidden, int) else ''
-  return Cell(cells.count(held.values[0] if held else None), units)
+  units = f'{shown_text(hidden)} units' if isinstance(hidden, int) else ''
+  return Cell(cells.count(measure.values[0] if measure else None), units)
 
 
 def _range(r):
-  held = r.measures.get(r.metric)
-  if held is None or len(held.values) < 2:
+  measure = r.measures.get(r.metric)
+  if measure is None or len(measure.values) < 2:
     return Cell(EMPTY)
-  return Cell(further_run.span(Interval(held.low, held.high), r.metric))
+  return Cell(further_run.span(Interval(measure.low, measure.high), r.metric))
 
 
 def _best(r):
   name = f'best_{r.metric}'
-  held, epoch = r.measures.get(name), r.measures.get('best_epoch')
-  if held is None:
+  measure, epoch = r.measures.get(name), r.measures.get('best_epoch')
+  if measure is None:
     return Cell(EMPTY)
   at = '' if epoch is None else f'epoch {epoch.median:g}'
-  return Cell(further_run.shown(held.mean, name), at)
+  return Cell(further_run.metric_text(measure.mean, name), at)
 
 
-def _above(r):
+def _above_level(r):
   if r.level is None:
     return Cell(EMPTY)
   return Cell(f'{r.level.above}/{r.trials}', r.level.name)
 
 
 def _epochs(r):
-  counted = r.unit == 'epochs'
-  return Cell(cells.count(r.setting.budget) if counted else EMPTY)
+  is_counted = r.unit == 'epochs'
+  return Cell(cells.count(r.setting.budget) if is_counted else EMPTY)
 
 
 COLUMNS = (
@@ -190,7 +192,7 @@ COLUMNS = (
   Column(
     'solved',
     'of all trials that ended, with Wilson 95 % interval',
-    cells.solved,
+    cells.solved_cell,
     cells.published_share,
   ),
   Column(
@@ -242,7 +244,7 @@ COLUMNS = (
     'error unsolved',
     'mean absolute training error at the end of the trials that did not solve, '
     'and what a predictor without memory reaches',
-    _of_sequences(_unsolved),
+    _of_sequences(_unsolved_share),
   ),
   Column(
     'mean sq. error', 'on those sequences', _number('test_squared', '.3g')
@@ -262,12 +264,12 @@ COLUMNS = (
     _level('test_accuracy'),
   ),
   Column('of the seeds', 'their range, of what they are judged by', _range),
-  Column('seeds', 'trained to the end / all that ended', cells.finished),
+  Column('seeds', 'trained to the end / all that ended', cells.finished_cell),
   Column(
     'above level',
     'seeds that are better than the best predictor without recurrence, of all '
     'that ended',
-    _above,
+    _above_level,
   ),
   Column(
     'at best epoch',

@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 from lstm_jax.lab.plan import catalog, defaults, own_data
 from lstm_jax.lab.plan.grid import AXES
-from lstm_jax.lab.plan.programs import changed
-from lstm_jax.lab.plan.values import written
+from lstm_jax.lab.plan.programs import changes
+from lstm_jax.lab.plan.values import text_of
 from lstm_jax.lab.store.setting import Setting
 
 _SWEEP = 'lstm-jax sweep'
@@ -34,12 +34,12 @@ def command(setting: Setting, seeds: Collection[int]) -> str:
 def _flags(setting):
   """Returns the flags that make a row: all that is not at its default."""
   roles = ('task', 'cell', 'learner')
-  outside = setting.outside
+  entries = setting.outside
   flags = [
     f'--{name}='
     + (
-      outside[name].place
-      if name in outside
+      entries[name].place
+      if name in entries
       else own_data.as_flag(getattr(setting, name))
     )
     for name in roles
@@ -53,19 +53,20 @@ def _flags(setting):
   }
   for name, value in numbers.items():
     if value is not None:
-      flags.append(f'--{name}={written(name, value)}')
+      flags.append(f'--{name}={text_of(name, value)}')
   # What is at the catalog's default need not be at that of the flags.
   try:
     task, cell, learner = (catalog.of(setting, name) for name in roles)
-    own = defaults.of(task, cell, learner)
+    defaults_of_row = defaults.of(task, cell, learner)
   except ValueError:
-    own = ()  # of another version: its file is gone, or cannot be read
+    # Of another version: its file is gone, or cannot be read.
+    defaults_of_row = ()
   options = setting.options
   words = {
-    name: written(name, options.get(name, options.get(name.partition('.')[2])))
-    for name in own
+    name: text_of(name, options.get(name, options.get(name.partition('.')[2])))
+    for name in defaults_of_row
   }
-  words |= changed(setting)
+  words |= changes(setting)
   # The window of a data set is its own, and stands in --window already.
   other_flags = {*AXES.values(), 'task.window'}
   other_flags |= {

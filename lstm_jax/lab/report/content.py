@@ -25,7 +25,7 @@ from lstm_jax.lab.report.blocks import (
 from lstm_jax.lab.report.columns import table_of
 from lstm_jax.lab.report.naming import place, source_of
 from lstm_jax.lab.report.notes import notes
-from lstm_jax.lab.report.rows import Row, heading, published_rows, tried
+from lstm_jax.lab.report.rows import Row, heading, published_rows, tried_words
 from lstm_jax.lab.report.summaries import parts
 from lstm_jax.lab.store import reruns
 from lstm_jax.lab.store.documents import Figures, Record
@@ -50,44 +50,44 @@ class Report(NamedTuple):
   others: list[Row]
 
 
-def made(held: Sequence[runs.Run]) -> Report:
+def report_of(run_list: Sequence[runs.Run]) -> Report:
   """The report of one or several runs, as far as they have come.
 
   Args:
-    held: of `runs.read`.
+    run_list: of `runs.read`.
   """
-  joined = runs.join(held)
-  rows = published_rows(joined.trials, joined.records)
+  merged = runs.join(run_list)
+  rows = published_rows(merged.trials, merged.records)
   summed_up = summaries.summarize(
-    joined.rows,
-    published_figures(joined.trials),
-    planned(joined.trials),
-    joined.levels,
+    merged.rows,
+    published_figures(merged.trials),
+    planned_counts(merged.trials),
+    merged.levels,
   )
-  published = [row for row in rows if row.figures]
-  others = [row for row in rows if not row.figures]
-  title, subtitle = headings(joined.trials)
-  warnings = [*missing_or_wrong(joined.trials, joined.rows), *joined.warnings]
+  rows_published = [row for row in rows if row.figures]
+  rows_unpublished = [row for row in rows if not row.figures]
+  title, subtitle = headings(merged.trials)
+  warnings = [*missing_or_wrong(merged.trials, merged.rows), *merged.warnings]
   blocks = [
     Paragraph(subtitle, 'soft'),
     Paragraph(headline.sentence(summed_up), 'lead'),
-    Paragraph(_lead(published, others)),
-    *_pointer(published),
+    Paragraph(_lead(rows_published, rows_unpublished)),
+    *_pointer(rows_published),
     *(Paragraph(words, 'warn') for words in warnings),
     Pictures(('lengths', 'windows')),
-    *_overview(published),
+    *_overview(rows_published),
     Pictures(('task-*', 'scaling:*')),
-    *(block for row in published for block in _section(row)),
+    *(block for row in rows_published for block in _section(row)),
     Heading('Inside a solved net', 2, 'inside'),
     Pictures(('sequence:*',)),
-    *_others(others),
+    *_unpublished(rows_unpublished),
     *_data(rows),
-    *_rules(published),
+    *_rules(rows_published),
     Heading('The columns', 2, 'columns'),
     Points(_legend(rows)),
-    *_of_runs(held),
+    *_of_runs(run_list),
   ]
-  return Report(title, blocks, summed_up, published, others)
+  return Report(title, blocks, summed_up, rows_published, rows_unpublished)
 
 
 def with_warning(report: Report, words: str) -> Report:
@@ -95,7 +95,7 @@ def with_warning(report: Report, words: str) -> Report:
   if not words:
     return report
   blocks = list(report.blocks)
-  at = next(i for i, one in enumerate(blocks) if isinstance(one, Pictures))
+  at = next(i for i, block in enumerate(blocks) if isinstance(block, Pictures))
   return report._replace(
     blocks=[*blocks[:at], Paragraph(words, 'warn'), *blocks[at:]]
   )
@@ -105,36 +105,36 @@ def published_figures(
   trials: Mapping[str, Setting],
 ) -> dict[str, dict[str, Figures]]:
   """Grid -> row -> the published figures that a plan has for it."""
-  found: dict[str, dict[str, Figures]] = {}
+  by_grid: dict[str, dict[str, Figures]] = {}
   for setting in trials.values():
     if setting.figures:
-      found.setdefault(setting.grid, {})[setting.row] = setting.figures
-  return found
+      by_grid.setdefault(setting.grid, {})[setting.row] = setting.figures
+  return by_grid
 
 
-def planned(trials: Mapping[str, Setting]) -> dict[str, dict[str, int]]:
+def planned_counts(trials: Mapping[str, Setting]) -> dict[str, dict[str, int]]:
   """Grid -> row -> how many trials of it a plan has."""
-  found: dict[str, dict[str, int]] = {}
+  by_grid: dict[str, dict[str, int]] = {}
   for setting in trials.values():
-    counts = found.setdefault(setting.grid, {})
+    counts = by_grid.setdefault(setting.grid, {})
     counts[setting.row] = counts.get(setting.row, 0) + 1
-  return found
+  return by_grid
 
 
 def headings(trials: Mapping[str, Setting]) -> tuple[str, str]:
   """Title and subtitle: what the grids of some plans say of themselves."""
   names = list(parts(trials.values(), lambda setting: setting.grid))
-  known = [table for table in map(_grid, names) if table]
+  grid_tables = [table for table in map(_grid, names) if table]
   heads = [f'grid {name}' for name in names]
-  heads += parts(filter(None, (table.source for table in known)), str)
-  titles = [table.title for table in known]
+  heads += parts(filter(None, (table.source for table in grid_tables)), str)
+  titles = [table.title for table in grid_tables]
   if len(names) > 2:
     titles = [f'{len(names)} grids beside what was published']
   return '; '.join(titles) or 'Settings from flags', ', '.join(heads)
 
 
 # A budget's unit -> what becomes of trials without a result.
-_COUNTED = {
+_UNIT_WORDS = {
   'sequences': 'count as not solved',
   'epochs': 'count among the seeds, but are in no mean',
 }
@@ -149,46 +149,49 @@ def missing_or_wrong(
     trials: of the plans, id -> setting.
     rows: of `results.csv`.
   """
-  said = []
-  missing = len(trials) - len(rows)
-  if missing:
-    said.append(
-      f'{missing:,} of {len(trials):,} trials are still to come; what follows '
-      'is of those that have ended.'
+  sentences = []
+  num_missing = len(trials) - len(rows)
+  if num_missing:
+    sentences.append(
+      f'{num_missing:,} of {len(trials):,} trials are still to come; what '
+      'follows is of those that have ended.'
     )
   for status, word in (
     ('failed', 'failed'),
     ('diverged', 'diverged'),
     ('given_up', 'were given up early'),
   ):
-    held = [row for row in rows if row['status'] == status]
-    for unit, some in parts(
-      held, lambda row: programs.unit_of(str(row['learner']), row)
+    rows_of_status = [row for row in rows if row['status'] == status]
+    for unit, rows_of_unit in parts(
+      rows_of_status, lambda row: programs.unit_of(str(row['learner']), row)
     ).items():
-      said.append(
-        f'{len(some):,} of {len(rows):,} trials {word}; they {_COUNTED[unit]}.'
+      sentences.append(
+        f'{len(rows_of_unit):,} of {len(rows):,} trials {word}; they '
+        f'{_UNIT_WORDS[unit]}.'
       )
-    if held and status == 'failed':
+    if rows_of_status and status == 'failed':
       reasons = reruns.failures(
-        {str(row['trial']): cast(Record, row) for row in held}
+        {str(row['trial']): cast(Record, row) for row in rows_of_status}
       )
-      said += (f'{of:,} failed by {why}' for why, of in reasons.most_common())
+      sentences += (
+        f'{of:,} failed by {why}' for why, of in reasons.most_common()
+      )
   if any(row.get('drift') for row in rows):
-    said.append(
+    sentences.append(
       'Some trials were run by other versions or on another machine than the '
       'plan names (column drift of results.csv).'
     )
-  published = [setting for setting in trials.values() if setting.figures]
-  for first, *others in parts(published, place).values():
-    if any(other.figures != first.figures for other in others):
-      said.append(
+  settings = [setting for setting in trials.values() if setting.figures]
+  for first, *other_settings in parts(settings, place).values():
+    if any(other.figures != first.figures for other in other_settings):
+      sentences.append(
         f'{source_of(first)}, {first.line or first.row}: the plans '
         'give different published figures; the first count.'
       )
-  return said
+  return sentences
 
 
-def _changed(setting: Setting) -> str:
+def _changes(setting: Setting) -> str:
   """Options of a setting that are not at their defaults."""
   return ' '.join(programs.changed_words(setting)) or 'all at their defaults'
 
@@ -200,23 +203,25 @@ def _grid(name):
     return None  # flags, or a grid of another version
 
 
-def _lead(published, others):
-  if not (published or others):
+def _lead(rows_published, rows_unpublished):
+  if not (rows_published or rows_unpublished):
     return 'The plan holds no trial.'
-  if not published:
+  if not rows_published:
     return 'No setting of this run is compared with a published figure.'
-  said = verdict_words.summed([row.best.verdict.word for row in published])
-  count = len(published)
-  most = max(len(row.readings) for row in published)
+  sentence = verdict_words.summed(
+    [row.best.verdict.word for row in rows_published]
+  )
+  count = len(rows_published)
+  most = max(len(row.readings) for row in rows_published)
   by = ', each by the best of its readings' if most > 1 else ''
-  left = sum(len(row.readings) for row in others)
+  left = sum(len(row.readings) for row in rows_unpublished)
   more = f'; {left} more without a published figure' * bool(left)
   rows = 'row' if count == 1 else 'rows'
-  return f'{count} published {rows}: {said}{by}{more}.'
+  return f'{count} published {rows}: {sentence}{by}{more}.'
 
 
-def _pointer(published):
-  if published:
+def _pointer(rows):
+  if rows:
     yield Paragraph(
       'Verdicts follow a rule fixed in advance; what the columns mean is said '
       'below.',
@@ -224,17 +229,17 @@ def _pointer(published):
     )
 
 
-def _overview(published):
-  if not published:
+def _overview(rows):
+  if not rows:
     return
   yield Heading('Overview', 2, 'overview')
-  yield over_all.overview(published)
+  yield over_all.overview(rows)
   yield Pictures(('overview',))
-  if found := over_all.matrices(published):
+  if by_source := over_all.matrices(rows):
     yield Heading('Readings across rows', 3, 'matrix')
     yield Paragraph(over_all.MATRIX)
-    for name, matrix in found.items():
-      if len(found) > 1:
+    for name, matrix in by_source.items():
+      if len(by_source) > 1:
         yield Heading(name, 4)
       yield matrix
 
@@ -244,44 +249,44 @@ def _section(row: Row, level=2):
   yield Heading(heading(row), level, row.anchor)
   if row.figures:
     best = f'{row.best.letter}, {row.best.name}'
-    yield Paragraph(f'{tried(row)}. Best: {best}.')
+    yield Paragraph(f'{tried_words(row)}. Best: {best}.')
   table, _ = table_of(row)
   yield table
-  if said := notes(row):
-    yield Points(said)
+  if sentences := notes(row):
+    yield Points(sentences)
   yield Pictures((f'row:{row.anchor}', f'learning:{row.anchor}'))
   for reading in row.readings:
     yield Pictures((f'curves:{reading.anchor}', f'confusion:{reading.anchor}'))
   yield Commands(
     [
-      Command(r.anchor, r.letter, r.name, _changed(r.setting), r.command)
+      Command(r.anchor, r.letter, r.name, _changes(r.setting), r.command)
       for r in row.readings
     ]
   )
 
 
-def _others(others):
-  if others:
+def _unpublished(rows):
+  if rows:
     yield Heading('Settings without a published figure', 2, 'others')
-  for row in others:
+  for row in rows:
     yield from _section(row, 3)
 
 
 def _data(rows):
   """The facts of the data of each task; where trials differ, each wording."""
-  for task, held in parts(rows, lambda row: row.task).items():
-    found: dict[str, dict[str, None]] = {}
-    for reading in (r for row in held for r in row.readings):
+  for task, rows_of_task in parts(rows, lambda row: row.task).items():
+    facts: dict[str, dict[str, None]] = {}
+    for reading in (r for row in rows_of_task for r in row.readings):
       for name, words in reading.facts.items():
-        found.setdefault(name, {}).update(dict.fromkeys(words))
-    if found:
+        facts.setdefault(name, {}).update(dict.fromkeys(words))
+    if facts:
       yield Heading(f'The data of {task}', 3)
-      yield Facts({name: '; '.join(words) for name, words in found.items()})
+      yield Facts({name: '; '.join(words) for name, words in facts.items()})
 
 
-def _rules(published):
+def _rules(rows):
   """Each rule by which a row was judged, once."""
-  rules = list(parts(published, lambda row: verdicts.rule_of(row.figures)))
+  rules = list(parts(rows, lambda row: verdicts.rule_of(row.figures)))
   if rules:
     yield Heading('The rule' if len(rules) == 1 else 'The rules', 2, 'rule')
   yield from map(Points, rules)
@@ -289,14 +294,14 @@ def _rules(published):
 
 def _legend(rows):
   """Says what each column of the report's tables means, one line each."""
-  found: dict[str, str] = {}
+  meanings: dict[str, str] = {}
   for row in rows:
     for name, meaning in table_of(row)[1].items():
-      found.setdefault(name, meaning)
-  return [f'{name}: {meaning}.' for name, meaning in found.items()]
+      meanings.setdefault(name, meaning)
+  return [f'{name}: {meaning}.' for name, meaning in meanings.items()]
 
 
-def _of_runs(held):
-  for title, found in runs.facts(held).items():
+def _of_runs(run_list):
+  for title, facts in runs.facts(run_list).items():
     yield Heading(title)
-    yield Facts(found)
+    yield Facts(facts)

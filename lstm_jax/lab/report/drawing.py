@@ -16,7 +16,7 @@ from lstm_jax.lab.report.figures.confusion import confusion
 from lstm_jax.lab.report.figures.curves import learning_curves
 from lstm_jax.lab.report.figures.free_run import free_runs
 from lstm_jax.lab.report.figures.learning import learning
-from lstm_jax.lab.report.figures.scales import Drawn, drawn_in
+from lstm_jax.lab.report.figures.scales import TitledFigure, drawn_in
 from lstm_jax.lab.report.style import COLOURS, INK, PAPER
 from lstm_jax.lab.report.summaries import parts
 from lstm_jax.lab.report.trace import Trace
@@ -68,16 +68,16 @@ _RUN = (
 
 
 # (title, trace, blocks) of a solved net, see `sequence.draw_sequence`.
-Traced = tuple[str, Trace, int | None]
+TitledTrace = tuple[str, Trace, int | None]
 
 
 def draw_all(
-  report: Report, traces: Iterable[Traced] = ()
+  report: Report, traces: Iterable[TitledTrace] = ()
 ) -> dict[str, tuple[str, str]]:
   """Every figure of a report.
 
   Args:
-    report: of `content.made`.
+    report: of `content.report_of`.
     traces: of solved nets.
 
   Returns:
@@ -95,12 +95,12 @@ def draw_all(
 
 
 def rendered(
-  drawn: Iterable[tuple[str, Drawn | None]],
+  figures: Iterable[tuple[str, TitledFigure | None]],
 ) -> dict[str, tuple[str, str]]:
   """Figures as SVG, drawn in the style of a report.
 
   Args:
-    drawn: an iterator of `(name, (caption, figure))`, or `(name, None)` for
+    figures: an iterator of `(name, (caption, figure))`, or `(name, None)` for
       what cannot be drawn. It must draw each figure when it is asked for it.
 
   Returns:
@@ -110,13 +110,13 @@ def rendered(
     ImportError: matplotlib is not installed.
   """
 
-  found: dict[str, tuple[str, str]] = {}
+  svgs: dict[str, tuple[str, str]] = {}
   with drawn_in(_STYLE):
-    for name, made in drawn:
-      if made is not None:
-        caption, figure = made
-        found[name] = caption, _svg(figure, f'f{len(found)}')
-  return found
+    for name, titled in figures:
+      if titled is not None:
+        caption, figure = titled
+        svgs[name] = caption, _svg(figure, f'f{len(svgs)}')
+  return svgs
 
 
 def _figures(report, traces):
@@ -133,10 +133,12 @@ def _figures(report, traces):
       yield f'curves:{reading.anchor}', learning_curves(reading)
       yield f'confusion:{reading.anchor}', confusion(reading)
   readings = [reading for row in rows for reading in row.readings]
-  for task, held in parts(readings, lambda one: one.setting.task).items():
+  for task, readings_of_task in parts(
+    readings, lambda reading: reading.setting.task
+  ).items():
     for name in AXES:
-      yield f'task-{task}:{name}', against(held, name)
-    for i, drawn in enumerate(free_runs(held)):
+      yield f'task-{task}:{name}', against(readings_of_task, name)
+    for i, drawn in enumerate(free_runs(readings_of_task)):
       yield f'task-{task}:free_run-{i}', drawn
   tables = parts(report.published, lambda row: row.source)
   for number, rows in enumerate(tables.values()):
@@ -180,8 +182,8 @@ def _svg(figure, prefix):
   svg = re.sub(r'<metadata>.*?</metadata>\s*', '', svg, flags=re.DOTALL)
   svg = re.sub(r'<!--.*?-->\s*', '', svg, flags=re.DOTALL)
   # Hundredths of a point are enough, and half the size.
-  shorter = lambda path: re.sub(r'(\.\d\d)\d+', r'\1', path[0])
-  svg = re.sub(r' d="[^"]*"', shorter, svg)
+  shorten = lambda path: re.sub(r'(\.\d\d)\d+', r'\1', path[0])
+  svg = re.sub(r' d="[^"]*"', shorten, svg)
   svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
   svg = re.sub(r'url\(#', f'url(#{prefix}-', svg)
   svg = re.sub(r'href="#', f'href="#{prefix}-', svg)

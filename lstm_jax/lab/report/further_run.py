@@ -14,7 +14,7 @@ from lstm_jax.lab.report.measures import (
   reach_of,
 )
 from lstm_jax.lab.report.verdict_words import (
-  NONE,
+  NO_VERDICT,
   NOT,
   REPRODUCED,
   UNDER,
@@ -69,7 +69,7 @@ def metric_of(figures: Figures) -> str:
   )
 
 
-def published(figures: Figures, metric: str) -> float | None:
+def published_value(figures: Figures, metric: str) -> float | None:
   """The published figure of a metric in the unit of records, or None.
 
   In published figures an accuracy is in percent, in records a fraction.
@@ -89,18 +89,20 @@ def published_text(figures: Figures, metric: str) -> str:
   return f'{value:g} %' if is_share(metric) else f'{value:g}'
 
 
-def one_more(values: Sequence[float], more: float = 0.0) -> Interval | None:
+def one_more(
+  values: Sequence[float], extra_variance: float = 0.0
+) -> Interval | None:
   """The prediction interval at `LEVEL` for one more run.
 
   Args:
     values: one number a seed.
-    more: variance of the other run beyond that of ours.
+    extra_variance: variance of the other run beyond that of ours.
 
   Returns:
     mean ± t sqrt(s^2 (1 + 1/n) + more), not cut at 0 or 1; None for n < 2.
   """
   mean = math.fsum(values) / len(values)
-  reach = reach_of(values, 1 + 1 / len(values), more)
+  reach = reach_of(values, 1 + 1 / len(values), extra_variance)
   return None if reach is None else Interval(mean - reach, mean + reach)
 
 
@@ -119,39 +121,43 @@ def verdict(
       `loss`, `of` (test examples); each may be missing.
   """
   metric = metric_of(figures)
-  value = published(figures, metric)
+  value = published_value(figures, metric)
   if value is None:
-    return Verdict(NONE, 'the source gives no figure to compare')
-  ours = list(values.get(metric, ()))
+    return Verdict(NO_VERDICT, 'the source gives no figure to compare')
+  values_of_metric = list(values.get(metric, ()))
   if metric == 'test_loss':
     # Nothing is held out where there is no test part.
-    ours = [x for x in ours or values.get('train_loss', ()) if x > 0]
-  count = len(ours)
+    values_of_metric = [
+      x for x in values_of_metric or values.get('train_loss', ()) if x > 0
+    ]
+  count = len(values_of_metric)
   tests = next(iter(values.get('test_total', ())), None)
-  expected = _expected(ours, metric, figures, tests) if count > 1 else None
-  if missing:
-    said = f'{missing:,} trial{"s" * (missing != 1)} still to come'
-    return Verdict(UNDER, said, expected=expected)
-  if count < FEWEST or expected is None:
-    seeds = f'{count} seed{"s" * (count != 1)} trained to the end'
-    said = f'{seeds}, the rule asks for {FEWEST}'
-    return Verdict(UNDER, said, expected=expected)
-  said = (
-    f'published {shown(value, metric)}; {100 * LEVEL:g} % of further runs are '
-    f'expected in {span(expected, metric)}'
+  interval = (
+    _interval(values_of_metric, metric, figures, tests) if count > 1 else None
   )
-  if not expected.low <= value <= expected.high:
-    return Verdict(NOT, said, expected=expected)
-  if _is_wide(expected, metric):
-    most = f'a factor of {WIDEST_FACTOR:g}'
+  if missing:
+    sentence = f'{missing:,} trial{"s" * (missing != 1)} still to come'
+    return Verdict(UNDER, sentence, expected=interval)
+  if count < FEWEST or interval is None:
+    seeds = f'{count} seed{"s" * (count != 1)} trained to the end'
+    sentence = f'{seeds}, the rule asks for {FEWEST}'
+    return Verdict(UNDER, sentence, expected=interval)
+  sentence = (
+    f'published {metric_text(value, metric)}; {100 * LEVEL:g} % of further '
+    f'runs are expected in {span(interval, metric)}'
+  )
+  if not interval.low <= value <= interval.high:
+    return Verdict(NOT, sentence, expected=interval)
+  if _is_wide(interval, metric):
+    limit = f'a factor of {WIDEST_FACTOR:g}'
     if is_share(metric):
-      most = f'{WIDEST:g} points'
-    said += f', which reaches further than {most}'
-    return Verdict(UNDER, said, expected=expected)
-  return Verdict(REPRODUCED, said, expected=expected)
+      limit = f'{WIDEST:g} points'
+    sentence += f', which reaches further than {limit}'
+    return Verdict(UNDER, sentence, expected=interval)
+  return Verdict(REPRODUCED, sentence, expected=interval)
 
 
-def shown(value: float | None, metric: str, digits: int = 2) -> str:
+def metric_text(value: float | None, metric: str, digits: int = 2) -> str:
   """A figure as text: an accuracy in percent, a loss with three digits."""
   if value is None:
     return '–'
@@ -160,32 +166,32 @@ def shown(value: float | None, metric: str, digits: int = 2) -> str:
   return f'{value:.3g}'
 
 
-def span(found: Interval | None, metric: str) -> str:
+def span(interval: Interval | None, metric: str) -> str:
   """Both ends of an interval as text, as far as they are possible values."""
-  if found is None:
+  if interval is None:
     return ''
-  low, high = found
+  low, high = interval
   if is_share(metric):
     return f'{100 * max(low, 0):.1f}–{100 * min(high, 1):.1f} %'
   return f'{max(low, 0):.3g}–{high:.3g}'
 
 
-def _expected(ours, metric, figures, tests):
+def _interval(values, metric, figures, tests):
   if not is_share(metric):
-    found = one_more([math.log(value) for value in ours])
-    if found is None:
+    log_interval = one_more([math.log(value) for value in values])
+    if log_interval is None:
       return None
     # Two seeds a long way apart reach beyond the largest number.
-    return Interval(*(math.exp(min(max(x, -700), 700)) for x in found))
-  of, share = figures.get('of'), published(figures, metric)
-  more = 0.0
+    return Interval(*(math.exp(min(max(x, -700), 700)) for x in log_interval))
+  of, share = figures.get('of'), published_value(figures, metric)
+  extra_variance = 0.0
   if metric == 'test_accuracy' and of and tests and share is not None:
-    more = max(0.0, share * (1 - share) * (1 / of - 1 / tests))
-  return one_more(ours, more)
+    extra_variance = max(0.0, share * (1 - share) * (1 / of - 1 / tests))
+  return one_more(values, extra_variance)
 
 
-def _is_wide(expected, metric):
-  low, high = expected
+def _is_wide(interval, metric):
+  low, high = interval
   if is_share(metric):
     return 100 * (high - low) / 2 > WIDEST
   return math.sqrt(high / low) > WIDEST_FACTOR

@@ -14,7 +14,7 @@ _BADGES = {
     (verdict_words.REPRODUCED, 'good'),
     (verdict_words.NOT, 'bad'),
     (verdict_words.UNDER, 'open'),
-    (verdict_words.NONE, 'soft'),
+    (verdict_words.NO_VERDICT, 'soft'),
   )
 }
 _MARKS = {text[0]: kind for text, kind in _BADGES.items()}
@@ -28,12 +28,12 @@ def page(
   """The whole page.
 
   Args:
-    report: of `content.made`.
+    report: of `content.report_of`.
     pictures: of `drawing.draw_all`.
     made_from: hash of what it was made from, see `key`.
   """
   parts = [f'<h1>{escape(report.title)}</h1>']
-  for block in blocks.shown(report.blocks, pictures):
+  for block in blocks.filtered_blocks(report.blocks, pictures):
     parts.append(_WRITERS[type(block)](block, pictures))
   return document(report.title, parts, made_from)
 
@@ -69,9 +69,9 @@ def _heading(block, pictures):
 def _paragraph(block, pictures):
   del pictures
   words = escape(block.words)
-  for said, anchor in block.links.items():
+  for phrase, anchor in block.links.items():
     words = words.replace(
-      escape(said), f'<a href="#{escape(anchor)}">{escape(said)}</a>', 1
+      escape(phrase), f'<a href="#{escape(anchor)}">{escape(phrase)}</a>', 1
     )
   mark = f' class="{block.kind}"' if block.kind else ''
   return f'<p{mark}>{words}</p>'
@@ -79,11 +79,11 @@ def _paragraph(block, pictures):
 
 def _points(block, pictures):
   del pictures
-  items = (f'<li>{_led(sentence)}</li>' for sentence in block.sentences)
+  items = (f'<li>{_with_lead(sentence)}</li>' for sentence in block.sentences)
   return f'<ul>{"".join(items)}</ul>'
 
 
-def _led(text):
+def _with_lead(text):
   """A sentence whose words before the first colon or full stop lead it."""
   for mark in (': ', '. '):
     end = text.find(mark) + 1
@@ -102,44 +102,44 @@ def _pictures(block, pictures):
 
 def _commands(block, pictures):
   del pictures
-  held = '\n'.join(
-    f'<p id="{one.anchor}"><b>{one.letter}</b> {escape(one.name)} '
-    f'<small>{escape(one.changed)}</small></p>\n'
-    f'<pre>{escape(one.command)}</pre>'
-    for one in block.commands
+  body = '\n'.join(
+    f'<p id="{command.anchor}"><b>{command.letter}</b> {escape(command.name)} '
+    f'<small>{escape(command.changed)}</small></p>\n'
+    f'<pre>{escape(command.command)}</pre>'
+    for command in block.commands
   )
-  return f'<details><summary>Commands and options</summary>\n{held}\n</details>'
+  return f'<details><summary>Commands and options</summary>\n{body}\n</details>'
 
 
 def _facts(block, pictures):
   del pictures
   lines = (
-    f'<dt>{escape(name)}</dt><dd>{escape(said)}</dd>'
-    for name, said in block.pairs.items()
+    f'<dt>{escape(name)}</dt><dd>{escape(text)}</dd>'
+    for name, text in block.pairs.items()
   )
   return f'<dl>{"".join(lines)}</dl>'
 
 
-def _table(found, pictures):
+def _table(table, pictures):
   """A table in a box that scrolls."""
   del pictures
   heads = (
     f'<th scope="col"{" class=n" * right}>{escape(heading)}</th>'
-    for heading, right in zip(found.headings, found.right, strict=True)
+    for heading, right in zip(table.headings, table.right, strict=True)
   )
-  kinds = found.kinds or ('',) * len(found.lines)
+  kinds = table.kinds or ('',) * len(table.lines)
   lines = []
-  for line, anchor, kind in zip(found.lines, found.anchors, kinds, strict=True):
+  for line, anchor, kind in zip(table.lines, table.anchors, kinds, strict=True):
     cells = ''.join(
       _cell(cell, right, head=not i, link=f'#{anchor}' if anchor else '')
-      for i, (cell, right) in enumerate(zip(line, found.right, strict=True))
+      for i, (cell, right) in enumerate(zip(line, table.right, strict=True))
     )
-    marked = f' class="{kind}"' if kind else ''
-    lines.append(f'<tr{marked}>{cells}</tr>')
+    class_ = f' class="{kind}"' if kind else ''
+    lines.append(f'<tr{class_}>{cells}</tr>')
   # With tabindex the box can be scrolled by keys.
   return (
     f'<div class="scroll" tabindex="0" role="region" '
-    f'aria-label="{escape(found.label)}">'
+    f'aria-label="{escape(table.label)}">'
     f'<table><thead><tr>{"".join(heads)}</tr></thead>\n'
     f'<tbody>{"".join(lines)}</tbody></table></div>'
   )
@@ -152,10 +152,10 @@ def _cell(cell: Cell, right, head=False, link=''):
     main = f'<span class="badge {kind}">{main}</span>'
   if head and link:
     main = f'<a href="{escape(link)}"><b>{main}</b></a>'
-  small = f'<small>{minor}</small>' if minor else ''
+  aside = f'<small>{minor}</small>' if minor else ''
   if head:
-    return f'<th scope="row" class="name">{main}{small}</th>'
-  return f'<td{" class=n" * right}>{main}{small}</td>'
+    return f'<th scope="row" class="name">{main}{aside}</th>'
+  return f'<td{" class=n" * right}>{main}{aside}</td>'
 
 
 _WRITERS = {

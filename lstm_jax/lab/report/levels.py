@@ -6,7 +6,7 @@ from typing import TypedDict, cast
 from lstm_jax.lab.plan import catalog
 from lstm_jax.ops import conditions
 
-_SHORT = 50  # steps below which the levels of T = 100 do not hold
+_SHORT_LENGTH = 50  # steps below which the levels of T = 100 do not hold
 
 
 class Trivial(TypedDict, total=False):
@@ -38,12 +38,12 @@ def trivial(
     known.
   """
   try:
-    known = catalog.describe('tasks', task)
+    entry = catalog.describe('tasks', task)
   except ValueError:
     return None  # a task of another version
   fitting = (
     levels
-    for condition, levels in known.trivial
+    for condition, levels in entry.trivial
     if conditions.holds(condition, options)
   )
   levels = cast(Trivial | None, next(fitting, None))
@@ -51,7 +51,7 @@ def trivial(
     return None
   if task == 'adding' and length and length != 100:
     return {**levels, 'absolute': _of_adding(length)}
-  if task == 'multiplication' and (length or 0) < _SHORT:
+  if task == 'multiplication' and (length or 0) < _SHORT_LENGTH:
     return None
   return levels
 

@@ -12,17 +12,17 @@ def document(report: Report, pictures: Mapping[str, tuple[str, str]]) -> str:
   """The whole document, ending with a newline.
 
   Args:
-    report: of `content.made`.
+    report: of `content.report_of`.
     pictures: name -> (caption, file relative to the document); the names are
       those of `drawing.draw_all`.
   """
-  lines = [f'# {escaped(report.title)}', '']
-  for block in blocks.shown(report.blocks, pictures):
+  lines = [f'# {escape(report.title)}', '']
+  for block in blocks.filtered_blocks(report.blocks, pictures):
     lines += [*_WRITERS[type(block)](block, pictures), '']
   return '\n'.join(lines).rstrip() + '\n'
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
   """Text that Markdown shows as it is."""
   return re.sub(r'([\\`*_\[\]<>#|~])', r'\\\1', ' '.join(text.split()))
 
@@ -31,52 +31,52 @@ def _heading(block, pictures):
   del pictures
   if block.anchor:
     yield from (f'<a id="{block.anchor}"></a>', '')
-  yield f'{"#" * block.level} {escaped(block.words)}'
+  yield f'{"#" * block.level} {escape(block.words)}'
 
 
 def _paragraph(block, pictures):
   del pictures
-  words = escaped(block.words)
-  for said, anchor in block.links.items():
-    words = words.replace(escaped(said), f'[{escaped(said)}](#{anchor})', 1)
+  words = escape(block.words)
+  for phrase, anchor in block.links.items():
+    words = words.replace(escape(phrase), f'[{escape(phrase)}](#{anchor})', 1)
   mark = {'lead': '**', 'warn': '> '}.get(block.kind, '')
   yield f'{mark}{words}{mark if mark == "**" else ""}'
 
 
 def _points(block, pictures):
   del pictures
-  return [f'* {escaped(sentence)}' for sentence in block.sentences]
+  return [f'* {escape(sentence)}' for sentence in block.sentences]
 
 
 def _pictures(block, pictures):
   for i, name in enumerate(block.names):
     caption, file = pictures[name]
     yield from [''] * bool(i)
-    yield f'![{escaped(caption)}]({file})'
+    yield f'![{escape(caption)}]({file})'
 
 
 def _commands(block, pictures):
   del pictures
-  yield ' '.join(f'<a id="{one.anchor}"></a>' for one in block.commands)
+  yield ' '.join(f'<a id="{command.anchor}"></a>' for command in block.commands)
   yield from ('', '```sh')
-  for one in block.commands:
-    yield f'# {one.letter}: {one.changed}'
-    yield one.command
+  for command in block.commands:
+    yield f'# {command.letter}: {command.changed}'
+    yield command.command
   yield '```'
 
 
 def _facts(block, pictures):
   del pictures
-  return [f'* {name}: {escaped(said)}' for name, said in block.pairs.items()]
+  return [f'* {name}: {escape(text)}' for name, text in block.pairs.items()]
 
 
-def _table(found, pictures):
+def _table(table, pictures):
   del pictures
-  yield _line(map(escaped, found.headings))
-  yield _line('---:' if right else '---' for right in found.right)
-  for line, anchor in zip(found.lines, found.anchors, strict=True):
-    first, *rest = map(_cell, line)
-    yield _line([f'[{first}](#{anchor})' if anchor else first, *rest])
+  yield _line(map(escape, table.headings))
+  yield _line('---:' if right else '---' for right in table.right)
+  for line, anchor in zip(table.lines, table.anchors, strict=True):
+    first, *cells = map(_cell, line)
+    yield _line([f'[{first}](#{anchor})' if anchor else first, *cells])
 
 
 def _line(cells):
@@ -84,7 +84,7 @@ def _line(cells):
 
 
 def _cell(cell):
-  main, minor = escaped(cell.main), escaped(cell.minor)
+  main, minor = escape(cell.main), escape(cell.minor)
   return f'{main} ({minor})' if main and minor else main or minor
 
 

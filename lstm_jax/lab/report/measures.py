@@ -14,16 +14,16 @@ from lstm_jax.lab.store.metrics import BY_NAME
 from lstm_jax.ops.intervals import Interval
 
 LEVEL = 0.95
-_Ended = TypeVar('_Ended', bound=Mapping[str, object])
-_FINISHED = ('budget', 'solved')  # trained to the end
+_Record = TypeVar('_Record', bound=Mapping[str, object])
+_FINISHED_STATUS = ('budget', 'solved')  # trained to the end
 _OVER = {
   'solved': lambda status: status == 'solved',
   'unsolved': lambda status: status != 'solved',
-  'finished': lambda status: status in _FINISHED,
+  'finished': lambda status: status in _FINISHED_STATUS,
   'all': lambda status: True,
 }
 # What seeds that count epochs are judged by, the first that some of them have.
-JUDGED = {
+METRIC_WORDS = {
   'test_accuracy': 'test accuracy',
   'test_loss': 'test loss',
   'train_loss': 'training loss',
@@ -73,7 +73,7 @@ def measures_of(
   Args:
     trials: `(status, name -> number or None)` of those that have ended.
   """
-  found = {}
+  by_name = {}
   for name in dict.fromkeys(name for _, metrics in trials for name in metrics):
     over = _OVER[BY_NAME[name].over if name in BY_NAME else 'finished']
     values = [
@@ -84,10 +84,10 @@ def measures_of(
     if values:
       interval = t_interval(values)
       mean = math.fsum(values) / len(values)
-      found[name] = Measure(
+      by_name[name] = Measure(
         tuple(values), mean, interval, min(values), max(values)
       )
-  return found
+  return by_name
 
 
 def t_interval(values: Sequence[float]) -> Interval | None:
@@ -98,7 +98,7 @@ def t_interval(values: Sequence[float]) -> Interval | None:
 
 
 def reach_of(
-  values: Sequence[float], factor: float, more: float = 0.0
+  values: Sequence[float], factor: float, extra_variance: float = 0.0
 ) -> float | None:
   """t sqrt(factor s^2 + more), None for fewer than two values."""
   count = len(values)
@@ -106,7 +106,9 @@ def reach_of(
     return None
   mean = math.fsum(values) / count
   variance = math.fsum((v - mean) ** 2 for v in values) / (count - 1)
-  return student(LEVEL, count - 1) * math.sqrt(factor * variance + more)
+  return student(LEVEL, count - 1) * math.sqrt(
+    factor * variance + extra_variance
+  )
 
 
 def share_wrong(solved: Iterable[Mapping[str, float | None]]) -> float | None:
@@ -120,8 +122,8 @@ def share_wrong(solved: Iterable[Mapping[str, float | None]]) -> float | None:
 
 
 def metric_of(measures: Mapping[str, Measure]) -> str:
-  """Of `JUDGED`; '' where no seed has trained to the end."""
-  return next((name for name in JUDGED if name in measures), '')
+  """Of `METRIC_WORDS`; '' where no seed has trained to the end."""
+  return next((name for name in METRIC_WORDS if name in measures), '')
 
 
 def is_share(metric: str) -> bool:
@@ -142,16 +144,16 @@ def ends(measure: Measure, metric: str) -> tuple[float, float]:
 
 def levels_of(details: Sequence[Details]) -> dict[str, dict[str, float]]:
   """Predictor -> metric of the test part -> mean over those that have it."""
-  held: dict[str, dict[str, list[float]]] = {}
-  for one in details:
-    for name, level in (one.get('levels') or {}).items():
+  by_level: dict[str, dict[str, list[float]]] = {}
+  for detail in details:
+    for name, level in (detail.get('levels') or {}).items():
       for metric, value in level.items():
         if value is not None:
-          of = held.setdefault(name, {}).setdefault(f'test_{metric}', [])
+          of = by_level.setdefault(name, {}).setdefault(f'test_{metric}', [])
           of.append(value)
   return {
     name: {metric: math.fsum(v) / len(v) for metric, v in level.items()}
-    for name, level in held.items()
+    for name, level in by_level.items()
   }
 
 
@@ -161,50 +163,50 @@ def best_level(
 ) -> Level | None:
   """The best predictor by what seeds are judged by, None without any."""
   metric = metric_of(measures)
-  known = {
+  values = {
     name: level[metric] for name, level in levels.items() if metric in level
   }
-  if not known:
+  if not values:
     return None
-  better = BY_NAME[metric].better
-  name = max(known, key=lambda one: better * known[one])
-  value = known[name]
-  above = sum(better * (x - value) > 0 for x in measures[metric].values)
-  return Level(name, value, above)
+  sign = BY_NAME[metric].better
+  name = max(values, key=lambda name: sign * values[name])
+  value = values[name]
+  num_above = sum(sign * (x - value) > 0 for x in measures[metric].values)
+  return Level(name, value, num_above)
 
 
 def confusion_of(
   details: Sequence[Details],
 ) -> tuple[tuple[float, ...], ...] | None:
   """Mean over trials of the shares of each true class, None without any."""
-  held = [one.get('confusion') for one in details]
-  held = [counts for counts in held if counts]
-  held = [counts for counts in held if len(counts) == len(held[0])]
-  if not held:
+  matrices = [detail.get('confusion') for detail in details]
+  matrices = [counts for counts in matrices if counts]
+  matrices = [counts for counts in matrices if len(counts) == len(matrices[0])]
+  if not matrices:
     return None
   shares = [
     [[count / max(sum(row), 1) for count in row] for row in counts]
-    for counts in held
+    for counts in matrices
   ]
   return tuple(
     # A class that a test part lacks says nothing of that trial.
     tuple(
-      math.fsum(cells) / max(1, sum(any(row) for row in same))
-      for cells in zip(*same, strict=True)
+      math.fsum(cells) / max(1, sum(any(row) for row in rows))
+      for cells in zip(*rows, strict=True)
     )
-    for same in zip(*shares, strict=True)
+    for rows in zip(*shares, strict=True)
   )
 
 
 def facts_of(details: Sequence[Details]) -> dict[str, tuple[str, ...]]:
   """Name -> what the records say under it, each wording once."""
-  found: dict[str, dict[str, None]] = {}
-  for one in details:
-    for name, words in (one.get('facts') or {}).items():
-      found.setdefault(name, {})[str(words)] = None
-  return {name: tuple(words) for name, words in found.items()}
+  by_name: dict[str, dict[str, None]] = {}
+  for detail in details:
+    for name, words in (detail.get('facts') or {}).items():
+      by_name.setdefault(name, {})[str(words)] = None
+  return {name: tuple(words) for name, words in by_name.items()}
 
 
-def finished(records: Sequence[_Ended]) -> list[_Ended]:
+def finished_records(records: Sequence[_Record]) -> list[_Record]:
   """The trials that trained to the end."""
-  return [record for record in records if record['status'] in _FINISHED]
+  return [record for record in records if record['status'] in _FINISHED_STATUS]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from lstm_jax.lab.plan.values import written
+from lstm_jax.lab.plan.values import text_of
 from lstm_jax.lab.report.summaries import FIELDS, parts
 from lstm_jax.lab.store import seal
 from lstm_jax.lab.store.setting import Setting, resolved
@@ -23,7 +23,7 @@ class Trial(NamedTuple):
 
 def alike(setting: Setting) -> str:
   """Returns what the trials of one reading share: all but seed and origin."""
-  return seal.canonical(seal.plain({**resolved(setting), 'seed': 0}))
+  return seal.canonical(seal.to_plain({**resolved(setting), 'seed': 0}))
 
 
 def place(setting: Setting) -> tuple[object, ...]:
@@ -33,9 +33,10 @@ def place(setting: Setting) -> tuple[object, ...]:
     return setting.grid, setting.task, None
   if setting.line:
     return source_of(setting), setting.line, setting.length
-  said = sorted((name, repr(value)) for name, value in figures.items())
+  figure_words = sorted((name, repr(value)) for name, value in figures.items())
   return (
-    source_of(setting), setting.task, setting.learner, setting.length, *said,
+    source_of(setting), setting.task, setting.learner, setting.length,
+    *figure_words,
   )  # fmt: skip
 
 
@@ -50,14 +51,14 @@ def groups(trials: Mapping[str, Setting]) -> list[list[Trial]]:
     then all others in the order in which they come.
   """
   places: dict[str, tuple[object, ...]] = {}
-  found: dict[tuple[object, ...], list[Trial]] = {}
-  given = [Trial(*pair) for pair in trials.items()]
-  for trial in sorted(given, key=lambda one: not one.setting.figures):
+  by_place: dict[tuple[object, ...], list[Trial]] = {}
+  all_trials = [Trial(*pair) for pair in trials.items()]
+  for trial in sorted(all_trials, key=lambda trial: not trial.setting.figures):
     setting = trial.setting
     first = places.setdefault(alike(setting), place(setting))
-    there = place(setting) if setting.figures else first
-    found.setdefault(there, []).append(trial)
-  return sorted(found.values(), key=_order)
+    place_of_trial = place(setting) if setting.figures else first
+    by_place.setdefault(place_of_trial, []).append(trial)
+  return sorted(by_place.values(), key=_order)
 
 
 def named_readings(group: list[Trial]) -> list[tuple[str, list[Trial]]]:
@@ -70,15 +71,17 @@ def named_readings(group: list[Trial]) -> list[tuple[str, list[Trial]]]:
     `(name, trials)` pairs, no two of one name: where two would have the same,
     what their settings differ in is part of it.
   """
-  held = list(parts(group, lambda one: alike(one.setting)).values())
-  settings = [one.setting for one, *_ in held]
-  names = [one.reading or one.row for one in settings]
-  made = []
-  for name, setting, trials in zip(names, settings, held, strict=True):
-    others = [o for n, o in zip(names, settings, strict=True) if n == name]
-    words = differences(setting, others)
-    made.append((f'{name} ({words})' if words else name, trials))
-  return made
+  trial_groups = list(parts(group, lambda trial: alike(trial.setting)).values())
+  settings = [trial.setting for trial, *_ in trial_groups]
+  names = [trial.reading or trial.row for trial in settings]
+  pairs = []
+  for name, setting, trials in zip(names, settings, trial_groups, strict=True):
+    other_settings = [
+      o for n, o in zip(names, settings, strict=True) if n == name
+    ]
+    words = differences(setting, other_settings)
+    pairs.append((f'{name} ({words})' if words else name, trials))
+  return pairs
 
 
 def source_of(setting: Setting) -> str:
@@ -88,43 +91,43 @@ def source_of(setting: Setting) -> str:
 
 def row_names(groups: list[list[Trial]]) -> list[str]:
   """A name for each group that tells it from the others of its table."""
-  short = [_short_name(group) for group in groups]
+  short_names = [_short_name(group) for group in groups]
   tables = [source_of(group[0].setting) for group in groups]
-  places = list(zip(tables, short, strict=True))
+  places = list(zip(tables, short_names, strict=True))
   return [
     name if places.count(place) == 1 else group[0].setting.row
-    for name, place, group in zip(short, places, groups, strict=True)
+    for name, place, group in zip(short_names, places, groups, strict=True)
   ]
 
 
 def _short_name(group):
   """The line of a group, or what its row names begin with in whole words."""
-  one = group[0].setting
-  if one.figures and one.line:
-    return one.line
+  setting = group[0].setting
+  if setting.figures and setting.line:
+    return setting.line
   rows = list(parts(group, lambda trial: trial.setting.row))
-  if not one.figures:
-    return one.task if len(rows) > 1 else rows[0]
+  if not setting.figures:
+    return setting.task if len(rows) > 1 else rows[0]
   if len(rows) == 1:
     return rows[0]
   words = [re.findall(r'[^-_ ]+[-_ ]*', row) for row in rows]
-  kept = []
-  for same in zip(*words, strict=False):
-    bare = {word.rstrip('-_ ') for word in same}
-    if len(bare) > 1:
+  characters = []
+  for column in zip(*words, strict=False):
+    stripped = {word.rstrip('-_ ') for word in column}
+    if len(stripped) > 1:
       break
-    kept.append(same[0])
-  return ''.join(kept).rstrip('-_ ') or rows[0]
+    characters.append(column[0])
+  return ''.join(characters).rstrip('-_ ') or rows[0]
 
 
-def anchor(text: str, used: Collection[str]) -> str:
+def anchor(text: str, anchors: Collection[str]) -> str:
   """A name for links that is not among those used."""
-  made = re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-') or 'row'
+  name = re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-') or 'row'
   number = 2
-  plain = made
-  while made in used:
-    made, number = f'{plain}-{number}', number + 1
-  return made
+  stem = name
+  while name in anchors:
+    name, number = f'{stem}-{number}', number + 1
+  return name
 
 
 def _order(group):
@@ -139,17 +142,19 @@ def _order(group):
 
 def differences(setting: Setting, others: list[Setting]) -> str:
   """Says what a setting has that not all of those like it have."""
-  mine, *held = map(_flat, (setting, *others))
-  names = dict.fromkeys(name for one in held for name in one)
+  values, *other_values = map(_flatten, (setting, *others))
+  names = dict.fromkeys(
+    name for values_of_one in other_values for name in values_of_one
+  )
   return ', '.join(
-    f'{name}={mine[name]}' if name in mine else f'no {name}'
+    f'{name}={values[name]}' if name in values else f'no {name}'
     for name in names
-    if len({one.get(name) for one in held}) > 1
+    if len({values_of_one.get(name) for values_of_one in other_values}) > 1
   )
 
 
-def _flat(setting) -> dict[str, object]:
+def _flatten(setting) -> dict[str, object]:
   """Name -> text of everything that a setting has."""
-  found = {name: getattr(setting, name) for name in (*FIELDS, 'budget')}
-  found |= setting.options
-  return {name: written(name, value) for name, value in found.items()}
+  values = {name: getattr(setting, name) for name in (*FIELDS, 'budget')}
+  values |= setting.options
+  return {name: text_of(name, value) for name, value in values.items()}

@@ -1,10 +1,10 @@
 """Notes on a row, below its table."""
 
 from lstm_jax.lab.report import further_run, verdict_words, verdicts
-from lstm_jax.lab.report.measures import JUDGED
+from lstm_jax.lab.report.measures import METRIC_WORDS
 from lstm_jax.lab.report.readings import Reading
 from lstm_jax.lab.report.rows import Row
-from lstm_jax.lab.report.summaries import shown
+from lstm_jax.lab.report.summaries import shown_text
 from lstm_jax.lab.store.metrics import BY_NAME
 
 # Keys of `published` that have a place in the columns.
@@ -15,30 +15,32 @@ _PLACED |= {'accuracy', 'valid_accuracy', 'loss', 'epochs'}
 
 def notes(row: Row) -> list[str]:
   """Returns the notes on a row, one sentence each."""
-  said = []
+  sentences = []
   for r in row.readings:
     head = f'{r.letter}: ' * (len(row.readings) > 1 or r.unit == 'sequences')
     if row.figures:
-      said.append(f'{head}{r.verdict.word}: {r.verdict.reason}.')
-    found = [*_of_sequences(r), *_of_seeds(r)]
-    said += [f'{head}{sentence}' for sentence in found]
+      sentences.append(f'{head}{r.verdict.word}: {r.verdict.reason}.')
+    sentences_of = [*_of_sequences(r), *_of_seeds(r)]
+    sentences += [f'{head}{sentence}' for sentence in sentences_of]
   if not row.figures:
-    return said
+    return sentences
   words = {r.verdict.word for r in row.readings}
   if verdict_words.REPRODUCED not in words:
-    more = ' so far' if verdict_words.UNDER in words else ''
-    said.insert(0, f'No reading reproduces this row{more}.')
+    tail = ' so far' if verdict_words.UNDER in words else ''
+    sentences.insert(0, f'No reading reproduces this row{tail}.')
   of_one_run = further_run.metric_of(row.figures)
   if not (of_one_run or row.figures.get('trials')):
-    said.append(
+    sentences.append(
       'The number of published trials is not given; '
       f'{verdicts.TRIALS} are assumed.'
     )
-  rest = {k: v for k, v in row.figures.items() if k not in _PLACED}
-  if rest:
-    words = ', '.join(f'{name} {shown(value)}' for name, value in rest.items())
-    said.append(f'Also published: {words}.')
-  return said
+  figures_left = {k: v for k, v in row.figures.items() if k not in _PLACED}
+  if figures_left:
+    words = ', '.join(
+      f'{name} {shown_text(value)}' for name, value in figures_left.items()
+    )
+    sentences.append(f'Also published: {words}.')
+  return sentences
 
 
 def _of_sequences(r: Reading):
@@ -78,24 +80,25 @@ def _of_seeds(r: Reading):
   """Of trials that are trained to their end."""
   if r.unit == 'sequences':
     return
-  if held := r.measures.get(r.metric):
-    low, high = (further_run.shown(x, r.metric) for x in (held.low, held.high))
-    words = (
-      f'{JUDGED[r.metric].capitalize()} of the seeds: from {low} to {high}'
+  if measure := r.measures.get(r.metric):
+    low, high = (
+      further_run.metric_text(x, r.metric) for x in (measure.low, measure.high)
     )
+    name = METRIC_WORDS[r.metric].capitalize()
+    words = f'{name} of the seeds: from {low} to {high}'
     if r.level:
       words += (
         f'; {r.level.above} of {r.trials} better than the best predictor '
         f'without recurrence, {r.level.name} '
-        f'({further_run.shown(r.level.value, r.metric)})'
+        f'({further_run.metric_text(r.level.value, r.metric)})'
       )
     yield f'{words}.'
-  for name, one in r.measures.items():
+  for name, measure_ in r.measures.items():
     if name not in BY_NAME:
-      words = further_run.span(one.interval, name)
+      words = further_run.span(measure_.interval, name)
       interval = f' [{words}]' if words else ''
       name = name.replace('_', ' ')
-      yield f'{name}: {one.mean:.3g}{interval}, mean of the seeds.'
+      yield f'{name}: {measure_.mean:.3g}{interval}, mean of the seeds.'
   for status in ('diverged', 'failed'):
     if number_of := getattr(r, status):
       yield (

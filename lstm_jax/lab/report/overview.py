@@ -17,18 +17,18 @@ def overview(rows: list[Row]) -> Table:
 
   Columns that hold nothing are left out.
   """
-  several = len({row.source for row in rows}) > 1
+  has_sources = len({row.source for row in rows}) > 1
   columns = (
-    ('row', False, lambda r: Cell(heading(r) if several else title(r))),
+    ('row', False, lambda r: Cell(heading(r) if has_sources else title(r))),
     ('verdict', False, lambda r: cells.verdict(r.best)),
-    ('published', True, lambda r: cells.published(r.figures)),
-    ('our mean', True, lambda r: cells.ours(r.best)),
+    ('published', True, lambda r: cells.published_figures(r.figures)),
+    ('our mean', True, lambda r: cells.our_figures(r.best)),
     ('ours / published', True, lambda r: cells.ratio(r.best)),
-    ('solved', True, lambda r: cells.solved(r.best)),
-    ('seeds', True, lambda r: cells.finished(r.best)),
-    ('above level', True, _above),
+    ('solved', True, lambda r: cells.solved_cell(r.best)),
+    ('seeds', True, lambda r: cells.finished_cell(r.best)),
+    ('above level', True, _above_cell),
     ('best reading', False, lambda r: Cell(r.best.letter, r.best.name)),
-    ('readings tried', False, _tried),
+    ('readings tried', False, _tried_cell),
   )
   columns = [
     column
@@ -44,14 +44,14 @@ def overview(rows: list[Row]) -> Table:
   )
 
 
-def _above(row):
+def _above_cell(row):
   level = row.best.level
   if level is None:
     return Cell(EMPTY)
   return Cell(f'{level.above}/{row.best.trials}', level.name)
 
 
-def _tried(row):
+def _tried_cell(row):
   words = ''
   if len(row.readings) > 1:
     words = verdict_words.summed([r.verdict.word for r in row.readings])
@@ -67,24 +67,26 @@ def matrices(rows: list[Row]) -> dict[str, Table]:
     name of a source -> table, where some reading was tried on several rows.
   """
   sources = parts(rows, lambda row: row.source)
-  found = {name: _matrix(held) for name, held in sources.items()}
-  return {name: table for name, table in found.items() if table}
+  by_source = {
+    name: _matrix(rows_of_source) for name, rows_of_source in sources.items()
+  }
+  return {name: table for name, table in by_source.items() if table}
 
 
 def _matrix(rows):
   names = list(parts([x for r in rows for x in r.readings], lambda x: x.name))
-  held: dict[str, dict[str, Reading]] = {name: {} for name in names}
+  by_reading: dict[str, dict[str, Reading]] = {name: {} for name in names}
   for row in rows:
     for reading in row.readings:
-      held[reading.name][row.anchor] = reading
-  if max(map(len, held.values()), default=0) < 2:
+      by_reading[reading.name][row.anchor] = reading
+  if max(map(len, by_reading.values()), default=0) < 2:
     return None
   headings = ['reading', *(row.name for row in rows)]
   lines = []
-  for name, found in held.items():
+  for name, readings_by_row in by_reading.items():
     cells = [Cell(name)]
     for row in rows:
-      reading = found.get(row.anchor)
+      reading = readings_by_row.get(row.anchor)
       cells.append(_mark(reading) if reading else Cell(''))
     lines.append(tuple(cells))
   right = (False,) * len(headings)
@@ -95,7 +97,7 @@ def _matrix(rows):
 
 def _mark(reading):
   mark = MARKS[reading.verdict.word]
-  found = reading.verdict.ratio
-  if found is None:
+  ratio = reading.verdict.ratio
+  if ratio is None:
     return Cell(mark, f'{reading.solved}/{reading.trials}')
-  return Cell(mark, f'×{factor(found)}')
+  return Cell(mark, f'×{factor(ratio)}')

@@ -27,8 +27,8 @@ def directory(folders: Sequence[Folder], out: str | Path | None) -> Path:
     return folders[0].path
   out = Path(out)
   real = os.path.realpath
-  own = len(folders) == 1 and real(out) == real(folders[0].path)
-  if os.path.lexists(out / 'plan.json') and not own:
+  is_own = len(folders) == 1 and real(out) == real(folders[0].path)
+  if os.path.lexists(out / 'plan.json') and not is_own:
     raise faults.Refused(
       f'{out}: holds a run, whose own report would be lost; name another --out'
     )
@@ -36,11 +36,11 @@ def directory(folders: Sequence[Folder], out: str | Path | None) -> Path:
   return out
 
 
-def key(held: object) -> str:
+def key(content: object) -> str:
   """Hash of all that a report is made from.
 
   Args:
-    held: plain values: what was read of the run folders. The sources, and
+    content: plain values: what was read of the run folders. The sources, and
       whether figures can be drawn, are added.
   """
   sources = [
@@ -48,31 +48,34 @@ def key(held: object) -> str:
     for path in files.tree(Path(public.__file__).parent, ('.py', '.toml'))
   ]
   made_from = [
-    held,
+    content,
     can_draw(),
     sources,
   ]
-  return seal.digest(seal.plain(made_from))
+  return seal.digest(seal.to_plain(made_from))
 
 
-def there(out: Path, made_from: str) -> list[Path]:
+def published_files(out: Path, made_from: str) -> list[Path]:
   """The files of a report made from the same, html first, or none.
 
   None either where one of them is not what was written: edited, cut, gone.
   """
   try:
-    page, mark, listed = files.read(out / 'report.html').rpartition(_MARK)
+    page, mark, digest_text = files.read(out / 'report.html').rpartition(_MARK)
     if not mark or html_page.key(made_from).encode() not in page:
       return []
-    made = json.loads(listed.partition(b' -->')[0])
-    names = ['report.html', *(name for name in made if name != 'report.html')]
+    digests = json.loads(digest_text.partition(b' -->')[0])
+    names = [
+      'report.html',
+      *(name for name in digests if name != 'report.html'),
+    ]
     data = {name: files.read(out / name) for name in names[1:]}
-    same = _digests({'report.html': page} | data) == made
+    is_same = _digests({'report.html': page} | data) == digests
   except (
     OSError, faults.StoreError, ValueError, TypeError, RecursionError
   ):  # fmt: skip
     return []
-  return [out / name for name in names] if same else []
+  return [out / name for name in names] if is_same else []
 
 
 def _digests(contents):
@@ -110,18 +113,18 @@ def publish(
   Returns:
     The files, report.html and report.md first.
   """
-  linked, drawn = {}, {}
+  linked, svg_files = {}, {}
   for name, (caption, svg) in pictures.items():
     file = f'figures/report-{name.replace(":", "-")}.svg'
     linked[name] = caption, file
-    drawn[file] = drawing.standalone(svg)
+    svg_files[file] = drawing.standalone(svg)
   contents = {
     'report.html': page.encode(),
     'report.md': document(linked).encode(),
-    **drawn,
+    **svg_files,
   }
-  listed = json.dumps(_digests(contents)).encode()
-  contents['report.html'] += _MARK + listed + b' -->\n'
+  digest_text = json.dumps(_digests(contents)).encode()
+  contents['report.html'] += _MARK + digest_text + b' -->\n'
   for name, data in contents.items():
     files.write(out / name, data, disk)
   return [out / name for name in contents]

@@ -44,7 +44,8 @@ class Reading(NamedTuple):
       finished are those that trained to the end.
     rate: Wilson 95 % interval of the share solved.
     measures: of `measures.measures_of`.
-    metric: what its seeds are judged by, of `measures.JUDGED`; '' for nothing.
+    metric: what its seeds are judged by, of `measures.METRIC_WORDS`; '' for
+      nothing.
     sequences: to success, of the solved trials, ascending.
     stopped: sequences seen by each trial that did not solve, ascending.
     mean_interval: of the sequences to success; None where too few.
@@ -109,8 +110,8 @@ class Reading(NamedTuple):
 
   def mean(self, metric: str) -> float | None:
     """Mean of a metric over the trials that it is summed up over."""
-    held = self.measures.get(metric)
-    return held.mean if held else None
+    measure = self.measures.get(metric)
+    return measure.mean if measure else None
 
 
 def reading_of(
@@ -129,21 +130,27 @@ def reading_of(
   """
   setting = trials[0].setting
   unit = unit_of(setting)
-  found = [records[one.id] for one in trials if one.id in records]
-  held = measures.measures_of([(r['status'], r['metrics']) for r in found])
-  solved = [r['metrics'] for r in found if r['status'] == 'solved']
-  unsolved = [r['metrics'] for r in found if r['status'] != 'solved']
-  wrong = measures.share_wrong(solved)
-  values = {metric: one.values for metric, one in held.items()}
+  records_found = [records[trial.id] for trial in trials if trial.id in records]
+  measures_of_all = measures.measures_of(
+    [(r['status'], r['metrics']) for r in records_found]
+  )
+  metrics_solved = [
+    r['metrics'] for r in records_found if r['status'] == 'solved'
+  ]
+  metrics_unsolved = [
+    r['metrics'] for r in records_found if r['status'] != 'solved'
+  ]
+  share = measures.share_wrong(metrics_solved)
+  values = {metric: trial.values for metric, trial in measures_of_all.items()}
   sequences = sorted(values.get('sequences_to_success', ()))
-  waits = [*sequences, *[math.inf] * len(unsolved)]
-  missing = len(trials) - len(found)
+  waits = [*sequences, *[math.inf] * len(metrics_unsolved)]
+  missing = len(trials) - len(records_found)
   counts = {
-    status: sum(r['status'] == status for r in found)
+    status: sum(r['status'] == status for r in records_found)
     for status in ('given_up', 'diverged', 'failed')
   }
-  finished = measures.finished(found)
-  details = [record['details'] for record in found]
+  finished = measures.finished_records(records_found)
+  details = [record['details'] for record in records_found]
   predictors = measures.levels_of(details)
   level = levels.trivial(
     setting.task, dict(setting.task_options), setting.length
@@ -154,16 +161,18 @@ def reading_of(
     anchor='',
     setting=setting,
     unit=unit,
-    trials=len(found),
+    trials=len(records_found),
     missing=missing,
-    solved=len(solved),
+    solved=len(metrics_solved),
     finished=len(finished),
     **counts,
-    rate=wilson(len(solved), len(found)),
-    measures=held,
-    metric=measures.metric_of(held),
+    rate=wilson(len(metrics_solved), len(records_found)),
+    measures=measures_of_all,
+    metric=measures.metric_of(measures_of_all),
     sequences=tuple(sequences),
-    stopped=tuple(sorted(m.get('sequences_seen') or 0 for m in unsolved))
+    stopped=tuple(
+      sorted(m.get('sequences_seen') or 0 for m in metrics_unsolved)
+    )
     if unit == 'sequences'
     else (),
     mean_interval=statistics.mean_interval(sequences, resamples=RESAMPLES),
@@ -171,14 +180,14 @@ def reading_of(
     median_interval=(
       statistics.median_bootstrap(waits, resamples=RESAMPLES) if waits else None
     ),
-    wrong=None if wrong is None else TESTS * wrong,
+    wrong=None if share is None else TESTS * share,
     predictor=level.get('predictor', '') if level else '',
     trivial=level['absolute'] if level else None,
-    constant=_at_level(unsolved, 'train_absolute', level),
-    weak=_at_level(solved, 'test_absolute', level),
+    constant=_at_level(metrics_unsolved, 'train_absolute', level),
+    weak=_at_level(metrics_solved, 'test_absolute', level),
     levels=predictors,
-    level=measures.best_level(predictors, held),
-    curves=_curves(found),
+    level=measures.best_level(predictors, measures_of_all),
+    curves=_curves(records_found),
     confusion=measures.confusion_of([r['details'] for r in finished]),
     classes=next(
       (tuple(d['classes']) for d in details if d.get('classes')), ()
@@ -188,29 +197,33 @@ def reading_of(
     ),
     facts=measures.facts_of(details),
     kernels={
-      kernel: len(some)
-      for kernel, some in parts(details, lambda d: d.get('kernel')).items()
+      kernel: len(details_of_kernel)
+      for kernel, details_of_kernel in parts(
+        details, lambda d: d.get('kernel')
+      ).items()
       if kernel
     },
-    seconds=math.fsum(r.get('seconds') or 0 for r in found),
-    command=commands.command(setting, [one.setting.seed for one in trials]),
-    verdict=verdicts.verdict(values, len(found), missing, figures),
+    seconds=math.fsum(r.get('seconds') or 0 for r in records_found),
+    command=commands.command(setting, [trial.setting.seed for trial in trials]),
+    verdict=verdicts.verdict(values, len(records_found), missing, figures),
   )
 
 
 def _curves(records):
   """Name -> the curves of that name, one a trial that has one."""
-  held = [(name, curve) for r in records for name, curve in r['curves'].items()]
+  pairs = [
+    (name, curve) for r in records for name, curve in r['curves'].items()
+  ]
   return {
-    name: tuple(curve for _, curve in some if curve)
-    for name, some in parts(held, lambda pair: pair[0]).items()
+    name: tuple(curve for _, curve in pairs_of_name if curve)
+    for name, pairs_of_name in parts(pairs, lambda pair: pair[0]).items()
   }
 
 
 def _at_level(trials, metric, level):
   if not level:
     return 0
-  errors = (one.get(metric) for one in trials)
+  errors = (metrics.get(metric) for metrics in trials)
   return sum(
     e is not None and e >= _CONSTANT * level['absolute'] for e in errors
   )

@@ -21,7 +21,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def kept(path: Path) -> str:
+def markdown_kept(path: Path) -> str:
   """The text of docs/paper1997.csv for a run folder.
 
   Raises:
@@ -43,7 +43,7 @@ def kept(path: Path) -> str:
 
 def _line(row):
   best, figures = row.best, row.figures
-  solved = best.sequences
+  sequences = best.sequences
   low, high = best.mean_interval or (None, None)
   # One that half the trials or more did not reach is infinite: no figure.
   median = best.median if best.solved * 2 > best.trials else None
@@ -55,27 +55,27 @@ def _line(row):
     'trials_published': figures.get('trials'),
     'solved': best.solved,
     'trials': best.trials,
-    'mean': _rounded(best.mean('sequences_to_success')),
-    'mean_low': _rounded(low),
-    'mean_high': _rounded(high),
-    'median': _rounded(median),
-    'shortest': _rounded(solved[0]) if solved else None,
-    'longest': _rounded(solved[-1]) if solved else None,
-    'ratio': _rounded(best.verdict.ratio, 3),
-    'chance_factor': _rounded(best.verdict.reach, 3),
+    'mean': _round(best.mean('sequences_to_success')),
+    'mean_low': _round(low),
+    'mean_high': _round(high),
+    'median': _round(median),
+    'shortest': _round(sequences[0]) if sequences else None,
+    'longest': _round(sequences[-1]) if sequences else None,
+    'ratio': _round(best.verdict.ratio, 3),
+    'chance_factor': _round(best.verdict.reach, 3),
     'verdict': best.verdict.word,
-    'test_wrong': _rounded(best.wrong, 2),
-    'test_absolute': _rounded(best.mean('test_absolute'), 4),
-    'test_squared': _rounded(best.mean('test_squared'), 6),
+    'test_wrong': _round(best.wrong, 2),
+    'test_absolute': _round(best.mean('test_absolute'), 4),
+    'test_squared': _round(best.mean('test_squared'), 6),
     'weights': best.measures['weights'].values[0]
     if 'weights' in best.measures
     else None,
     'weights_published': figures.get('weights'),
-    'device_seconds': _rounded(best.seconds),
+    'device_seconds': _round(best.seconds),
   }
 
 
-def _rounded(number, digits=None):
+def _round(number, digits=None):
   return None if number is None else round(number, digits)
 
 

@@ -24,7 +24,7 @@ from lstm_jax.lab.report import (
   verdict_words,
 )
 from lstm_jax.lab.report.readings import Reading, data, reading_of
-from lstm_jax.lab.report.summaries import parts, shown
+from lstm_jax.lab.report.summaries import parts, shown_text
 from lstm_jax.lab.store.documents import Figures, Record
 from lstm_jax.lab.store.setting import Setting
 
@@ -70,12 +70,12 @@ def published_rows(
     counts.
   """
   groups = naming.groups(trials)
-  made = []
+  rows = []
   anchors: set[str] = set()
   for name, group in zip(naming.row_names(groups), groups, strict=True):
-    one = group[0].setting
-    figures = one.figures
-    source = naming.source_of(one)
+    setting = group[0].setting
+    figures = setting.figures
+    source = naming.source_of(setting)
     anchors.add(anchor := naming.anchor(f'{source}-{name}', anchors))
     readings = _lettered(
       [
@@ -84,34 +84,34 @@ def published_rows(
       ],
       anchor,
     )
-    made.append(
+    rows.append(
       Row(
         name=name,
         anchor=anchor,
         source=source,
-        task=one.task,
-        length=_common([trial.setting.length for trial in group]),
+        task=setting.task,
+        length=_common_value([trial.setting.length for trial in group]),
         figures=figures,
         readings=readings,
         best=min(readings, key=_place),
       )
     )
-  return made
+  return rows
 
 
-def tried(row: Row) -> str:
+def tried_words(row: Row) -> str:
   """Says how many readings of a row were tried, and what became of them."""
   count = len(row.readings)
-  said = verdict_words.summed([r.verdict.word for r in row.readings])
-  return f'{count} reading{"s" * (count != 1)} tried: {said}'
+  words = verdict_words.summed([r.verdict.word for r in row.readings])
+  return f'{count} reading{"s" * (count != 1)} tried: {words}'
 
 
 def _lettered(readings, anchor):
   """Readings with letters; those that see the same data stand together where
   predictors without recurrence are known, which belong to the data."""
   if any(reading.levels for reading in readings):
-    same = parts(readings, data).values()
-    readings = [reading for held in same for reading in held]
+    by_data = parts(readings, data).values()
+    readings = [reading for group in by_data for reading in group]
   letters = map(_letter, range(len(readings)))
   return tuple(
     reading._replace(letter=letter, anchor=f'{anchor}-{letter}')
@@ -119,7 +119,7 @@ def _lettered(readings, anchor):
   )
 
 
-def _common(values):
+def _common_value(values):
   return values[0] if len(set(values)) == 1 else None
 
 
@@ -143,7 +143,7 @@ def title(row: Row) -> str:
   """A row in a few words: name, task, and length if the name has it not."""
   words = [] if row.task in row.name else [row.task]
   if row.length is not None and str(row.length) not in _numbers(row.name):
-    words.append(f'T = {shown(row.length)}')
+    words.append(f'T = {shown_text(row.length)}')
   return f'{row.name}: {", ".join(words)}' if words else row.name
 
 

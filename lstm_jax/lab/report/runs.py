@@ -17,7 +17,7 @@ from lstm_jax.lab.store.setting import Setting
 _COMPARED = tuple(
   name for name in trial_records.RESULT_COLUMNS if name not in ('grid', 'row')
 )
-_NAMED = 3  # trials that a warning names
+_MAX_NAMED = 3  # trials that a warning names
 
 
 class Run(NamedTuple):
@@ -42,7 +42,7 @@ class Run(NamedTuple):
   nets: tuple[str, ...]
 
 
-class Joined(NamedTuple):
+class Merged(NamedTuple):
   """The trials of one or several runs, each once.
 
   Attributes:
@@ -80,18 +80,18 @@ def read(opened: Folder) -> Run:
   )
 
 
-def join(runs: Sequence[Run]) -> Joined:
+def join(runs: Sequence[Run]) -> Merged:
   """Every trial once, with setting and row of the first that has one."""
   trials: dict[str, Setting] = {}
   records: dict[str, Record] = {}
   rows: dict[str, Mapping[str, object]] = {}
-  others: dict[str, str] = {}
+  changed_rows: dict[str, str] = {}
   for run in runs:
     trials = trials | {k: v for k, v in run.trials.items() if k not in trials}
     records = {**run.records, **records}
     for name, row in run.rows.items():
-      if said := _changes(rows.setdefault(name, row), row):
-        others.setdefault(name, said)
+      if change := _changes(rows.setdefault(name, row), row):
+        changed_rows.setdefault(name, change)
   warnings = []
   if number := sum(run.problems for run in runs):
     # Their reasons name files of this machine: the sweep prints them.
@@ -99,15 +99,18 @@ def join(runs: Sequence[Run]) -> Joined:
       f'{number:,} files in records/ do not count: damaged, or a second '
       'result that disagrees with the first.'
     )
-  if others:
-    said = [f'{name}: {said}' for name, said in list(others.items())[:_NAMED]]
-    said += ['...'] * (len(others) > _NAMED)
-    noun = 'trial' if len(others) == 1 else 'trials'
+  if changed_rows:
+    change = [
+      f'{name}: {change}'
+      for name, change in list(changed_rows.items())[:_MAX_NAMED]
+    ]
+    change += ['...'] * (len(changed_rows) > _MAX_NAMED)
+    noun = 'trial' if len(changed_rows) == 1 else 'trials'
     warnings.append(
-      f'A later run has other results of {len(others):,} {noun}; the first '
-      f'counts. {"; ".join(said)}.'
+      f'A later run has other results of {len(changed_rows):,} {noun}; the '
+      f'first counts. {"; ".join(change)}.'
     )
-  return Joined(
+  return Merged(
     trials,
     {name: records[name] for name in trials if name in records},
     [rows[name] for name in trials if name in rows],
@@ -128,57 +131,61 @@ def levels_of(
 
 def facts(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
   """Heading -> name -> value: counts, versions and device of each run."""
-  found = {}
-  seen: set[str] = set()
+  by_heading = {}
+  ids: set[str] = set()
   for number, run in enumerate(runs, 1):
     grids = ', '.join(
       parts(run.trials.values(), lambda setting: f'grid {setting.grid}')
     )
     heading = 'The run' if len(runs) == 1 else f'Run {number}: {grids}'
-    found[heading] = _facts(run, len(seen & run.trials.keys()))
-    seen |= run.trials.keys()
-  return found
+    by_heading[heading] = _facts(run, len(ids & run.trials.keys()))
+    ids |= run.trials.keys()
+  return by_heading
 
 
 def _facts(run, shared):
-  made = run.provenance
+  provenance = run.provenance
   packages = ('python', 'jax', 'jaxlib', 'numpy')
-  versions = [f'{name} {made[name]}' for name in packages if made.get(name)]
+  versions = [
+    f'{name} {provenance[name]}' for name in packages if provenance.get(name)
+  ]
   seconds = sum(row.get('seconds') or 0 for row in run.rows.values())
   kernels = parts(
     run.records.values(), lambda record: record['details'].get('kernel')
   )
-  ended = f'{len(run.rows):,} of {len(run.trials):,} ended'
-  if {unit_of(one) for one in run.trials.values()} != {'epochs'}:
-    solved = sum(row['status'] == 'solved' for row in run.rows.values())
-    ended += f', {solved:,} solved'
-  devices, kind = made.get('device_count'), made.get('device_kind')
-  said = {
-    'trials': ended,
+  ended_text = f'{len(run.rows):,} of {len(run.trials):,} ended'
+  if {unit_of(setting) for setting in run.trials.values()} != {'epochs'}:
+    num_solved = sum(row['status'] == 'solved' for row in run.rows.values())
+    ended_text += f', {num_solved:,} solved'
+  devices, kind = provenance.get('device_count'), provenance.get('device_kind')
+  texts = {
+    'trials': ended_text,
     'shared': f'{shared:,} of the trials are in a run above, too'
     if shared
     else None,
     'kernel': ', '.join(
-      f'{name} ({len(some):,})' for name, some in kernels.items() if name
+      f'{name} ({len(rows_of_kernel):,})'
+      for name, rows_of_kernel in kernels.items()
+      if name
     ),
     'device time': f'{seconds:,.0f} s, summed over trials',
     'device': f'{devices} × {kind}' if devices and kind else kind,
-    'processor': made.get('cpu'),
+    'processor': provenance.get('cpu'),
     'versions': ', '.join(versions),
-    'commit': made.get('commit'),
+    'commit': provenance.get('commit'),
     'changes': 'the sources differed from the commit'
-    if made.get('changes')
+    if provenance.get('changes')
     else None,
     'plan': run.identity[:16],
   }
-  return {name: str(value) for name, value in said.items() if value}
+  return {name: str(value) for name, value in texts.items() if value}
 
 
-def _changes(one, other):
+def _changes(row, other):
   """The result columns in which two rows of a trial differ, as text."""
   # As text: 0.0 equals -0.0 and 1 equals 1.0 as numbers.
   pairs = [
-    (name, seal.canonical(one[name]), seal.canonical(other[name]))
+    (name, seal.canonical(row[name]), seal.canonical(other[name]))
     for name in _COMPARED
   ]
   return ', '.join(f'{name} {a} and {b}' for name, a, b in pairs if a != b)

@@ -28,8 +28,8 @@ _FEWEST = 10
 _SEED = 1997
 # Up to so many trials, rows of coins are counted one by one: 2^n is a float up
 # to 1023 of them.
-_EXACT = 1000
-_MANY = 10_000
+_MAX_EXACT = 1000
+_MAX_BOOTSTRAP = 10_000
 
 
 def median(values: Sequence[float]) -> float:
@@ -40,7 +40,7 @@ def median(values: Sequence[float]) -> float:
   Raises:
     ValueError: there are no values, or one is NaN.
   """
-  return float(np.median(_sorted(values)))
+  return float(np.median(_sorted_values(values)))
 
 
 def median_interval(
@@ -71,7 +71,7 @@ def median_interval(
   Source: H. A. David, H. N. Nagaraja, Order Statistics, 3rd ed., section 7.1.
   """
   check_level(level)
-  x = _sorted(values)
+  x = _sorted_values(values)
   n = len(x)
   rank = _rank(n, level)
   if rank == 0:
@@ -102,12 +102,12 @@ def median_bootstrap(
   """
   check_level(level)
   _check_resamples(resamples)
-  x = _sorted(values)
+  x = _sorted_values(values)
   n = len(x)
   if n < _FEWEST:
     return None
   draw = np.random.default_rng(_SEED)
-  if n > _EXACT:
+  if n > _MAX_EXACT:
     medians = _medians_of_many(x, draw, resamples)
   else:
     medians = []
@@ -116,8 +116,8 @@ def median_bootstrap(
     rows = draw.integers(0, n, (min(100, resamples - len(medians)), n))
     medians.extend(np.median(x[rows], axis=-1))
   tail = (1 - level) / 2
-  found = np.quantile(medians, (tail, 1 - tail), method='inverted_cdf')
-  return Interval(*map(float, found))
+  ends = np.quantile(medians, (tail, 1 - tail), method='inverted_cdf')
+  return Interval(*map(float, ends))
 
 
 def mean_interval(
@@ -161,7 +161,7 @@ def mean_interval(
   if n < _FEWEST:
     return None
   quantile = student(level, n - 1)
-  if n > _MANY:
+  if n > _MAX_BOOTSTRAP:
     half = quantile * x.std(-1, ddof=1) / n**0.5
     return Interval((x.mean(-1) - half)[()], (x.mean(-1) + half)[()])
   constant = np.ptp(x, axis=-1) == 0
@@ -169,7 +169,7 @@ def mean_interval(
   spread = np.where(constant[..., None], np.arange(n), x)
   stats = scipy_parts.stats()
   expanded = 1 - 2 * stats.norm.sf(math.sqrt(n / (n - 1)) * quantile)
-  found = stats.bootstrap(
+  bootstrap = stats.bootstrap(
     (spread,),
     np.mean,
     axis=-1,
@@ -179,8 +179,8 @@ def mean_interval(
     method='BCa',
     rng=np.random.default_rng(_SEED),
   ).confidence_interval
-  low = np.where(constant, x[..., 0], found.low)
-  high = np.where(constant, x[..., 0], found.high)
+  low = np.where(constant, x[..., 0], bootstrap.low)
+  high = np.where(constant, x[..., 0], bootstrap.high)
   return Interval(cast(float, low[()]), cast(float, high[()]))
 
 
@@ -207,7 +207,7 @@ def _medians_of_many(x, draw, resamples):
 
 def _rank(n, level):
   """The largest r with P(fewer than r heads of n) <= (1 - level) / 2."""
-  if n <= _EXACT:
+  if n <= _MAX_EXACT:
     rank, tail = 0, 0  # tail: in how many of 2^n rows fewer than `rank` heads
     while 2 * (tail + math.comb(n, rank)) <= (1 - level) * 2**n:
       tail += math.comb(n, rank)
@@ -218,7 +218,7 @@ def _rank(n, level):
   return int(stats.binom.ppf((1 - level) / 2, n, 0.5))
 
 
-def _sorted(values):
+def _sorted_values(values):
   """Ascending float array `[n]` of at least one number."""
   x = np.sort(np.asarray(values, float))
   if x.size == 0:

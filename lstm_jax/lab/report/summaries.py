@@ -18,7 +18,7 @@ from lstm_jax.lab.report.measures import (
   Level,
   Measure,
   best_level,
-  finished,
+  finished_records,
   levels_of,
   measures_of,
   metric_of,
@@ -66,7 +66,8 @@ class Summary(NamedTuple):
     published: the paper's figures, among them `success_after` (mean sequences
       to success) and `trials`; empty where nothing was published.
     measures: of `measures.measures_of`.
-    metric: what its seeds are judged by, of `measures.JUDGED`; '' for nothing.
+    metric: what its seeds are judged by, of `measures.METRIC_WORDS`; '' for
+      nothing.
     level: the best predictor without recurrence, None where none is known.
     place: of its row in the plan, 0 where that is not known.
   """
@@ -100,7 +101,7 @@ class Summary(NamedTuple):
 def summarize(
   rows: Iterable[Mapping[str, object]],
   published: Mapping[str, Mapping[str, Figures]] | None = None,
-  planned: Mapping[str, Mapping[str, int]] | None = None,
+  planned_counts: Mapping[str, Mapping[str, int]] | None = None,
   levels: Mapping[str, Levels] | None = None,
 ) -> list[Summary]:
   """Groups trials by setting.
@@ -111,7 +112,8 @@ def summarize(
       JSON text. `window` is a number, `full`, or missing where the learner has
       none.
     published: grid -> row -> figures, as in `Summary.published`.
-    planned: grid -> row -> trials of the plan; those in `rows` where missing.
+    planned_counts: grid -> row -> trials of the plan; those in `rows` where
+      missing.
     levels: trial -> what predictors without recurrence reach on its data.
 
   Returns:
@@ -131,8 +133,12 @@ def summarize(
     groups.setdefault(key, []).append(
       (setting, _result(row) | {'levels': level})
     )
-  found = []
-  places = [(g, row) for g, held in (planned or {}).items() for row in held]
+  summaries = []
+  places = [
+    (g, row)
+    for g, row_counts in (planned_counts or {}).items()
+    for row in row_counts
+  ]
   for group in groups.values():
     setting = group[0][0]
     of = setting.get('grid'), setting.get('row')
@@ -140,11 +146,11 @@ def summarize(
     grid, name = str(setting.get('grid')), str(setting.get('row'))
     figures = (published or {}).get(grid, {}).get(name, Figures())
     trials = [result for _, result in group]
-    trials.sort(key=lambda one: order(one['seed']))
-    count = (planned or {}).get(grid, {}).get(name, len(trials))
-    missing = count - len(trials)
-    found.append(_summary(setting, trials, missing, figures, place))
-  return sorted(found, key=_place)
+    trials.sort(key=lambda trial: order(trial['seed']))
+    count = (planned_counts or {}).get(grid, {}).get(name, len(trials))
+    num_missing = count - len(trials)
+    summaries.append(_summary(setting, trials, num_missing, figures, place))
+  return sorted(summaries, key=_place)
 
 
 def varying(summaries: list[Summary]) -> list[str]:
@@ -154,34 +160,37 @@ def varying(summaries: list[Summary]) -> list[str]:
   different values for one task, cell and learner. Other options, and
   `ORIGINS`, are named only if they are needed to tell two settings apart.
   """
-  flat = [s.setting for s in summaries]
+  settings = [s.setting for s in summaries]
   options = option_names(summaries)
   groups: dict[tuple[object, ...], list[Mapping[str, object]]] = {}
-  for one in flat:
-    alike = tuple(one.get(name) for name in ('task', 'cell', 'learner'))
-    groups.setdefault(alike, []).append(one)
-  free = [
+  for setting in settings:
+    alike = tuple(setting.get(name) for name in ('task', 'cell', 'learner'))
+    groups.setdefault(alike, []).append(setting)
+  free_names = [
     name
     for name in options
     if any(
-      len({shown(one.get(name)) for one in group}) > 1
+      len({shown_text(setting.get(name)) for setting in group}) > 1
       for group in groups.values()
     )
   ]
   names: list[str] = []
-  for known, nothing_counts in (
-    ((*FIELDS, *free), False),
+  for names_known, nothing_counts in (
+    ((*FIELDS, *free_names), False),
     ((*FIELDS, *options), False),
     ((*FIELDS, *options), True),
     ((*FIELDS, *options, *ORIGINS), True),
   ):
     names = []
-    for name in known:
-      values = {shown(one.get(name)) for one in flat}
-      if len(values if nothing_counts else values - {shown(None)}) > 1:
+    for name in names_known:
+      values = {shown_text(setting.get(name)) for setting in settings}
+      if len(values if nothing_counts else values - {shown_text(None)}) > 1:
         names.append(name)
-    labels = {tuple(shown(one.get(name)) for name in names) for one in flat}
-    if len(labels) == len(flat):
+    labels = {
+      tuple(shown_text(setting.get(name)) for name in names)
+      for setting in settings
+    }
+    if len(labels) == len(settings):
       break
   return names
 
@@ -191,14 +200,14 @@ def option_names(summaries: list[Summary]) -> list[str]:
   return sorted({n for s in summaries for n in s.setting} - {*FIELDS, *ORIGINS})
 
 
-def shown(value: object) -> str:
+def shown_text(value: object) -> str:
   """A value as text: 0.5, 1,000 (whole numbers), words; - for nothing."""
   if value is None:
     return '-'
   if isinstance(value, float):
     return str(value)
   if isinstance(value, list | tuple):
-    return ':'.join(map(shown, value))
+    return ':'.join(map(shown_text, value))
   return f'{value:,}' if type(value) is int else str(value)
 
 
@@ -207,39 +216,39 @@ def _setting(row):
   options = row.get('options') or {}
   if isinstance(options, str):
     options = json.loads(options)
-  found = {name: _number(row.get(name)) for name in (*FIELDS, *ORIGINS)}
-  found |= {name: row.get(name) for name in ('grid', 'row')}
+  values = {name: _number(row.get(name)) for name in (*FIELDS, *ORIGINS)}
+  values |= {name: row.get(name) for name in ('grid', 'row')}
   return {
-    k: v for k, v in (found | _flat(options)).items() if v not in (None, '')
+    k: v for k, v in (values | _flatten(options)).items() if v not in (None, '')
   }
 
 
-def _flat(options):
+def _flatten(options):
   """Nested options as one dict with dotted names."""
-  found: dict[str, object] = {}
+  values: dict[str, object] = {}
   for name, value in options.items():
     if isinstance(value, Mapping):
-      found |= {f'{name}.{k}': v for k, v in _flat(value).items()}
+      values |= {f'{name}.{k}': v for k, v in _flatten(value).items()}
     else:
-      found[name] = value
-  return found
+      values[name] = value
+  return values
 
 
 def _result(row):
   """Reads what came out of a trial, numbers as numbers, None where missing."""
-  found = {name: _number(row.get(name)) for name in _NUMBERS}
-  found = {k: None if v == '' else v for k, v in found.items()}
+  values = {name: _number(row.get(name)) for name in _NUMBERS}
+  values = {k: None if v == '' else v for k, v in values.items()}
   status, trial = row.get('status'), row.get('trial')
   if status not in STATUSES:
     raise ValueError(
       f'status of trial {trial} must be one of {", ".join(STATUSES)}; '
       f'got {status!r}.'
     )
-  if status == 'solved' and found['sequences_to_success'] is None:
+  if status == 'solved' and values['sequences_to_success'] is None:
     raise ValueError(f'sequences_to_success of solved trial {trial} is empty.')
-  seconds = found.pop('seconds')
+  seconds = values.pop('seconds')
   seed = _number(row.get('seed'))
-  return {'status': status, 'seed': seed, 'seconds': seconds, 'metrics': found}
+  return {'status': status, 'seed': seed, 'seconds': seconds, 'metrics': values}
 
 
 def _number(value):
@@ -253,12 +262,12 @@ def _number(value):
 
 
 def _summary(setting, trials, missing, figures, place):
-  held = measures_of([(t['status'], t['metrics']) for t in trials])
-  solved = [t['metrics'] for t in trials if t['status'] == 'solved']
-  sequences = [m['sequences_to_success'] for m in solved]
+  measures = measures_of([(t['status'], t['metrics']) for t in trials])
+  metrics_solved = [t['metrics'] for t in trials if t['status'] == 'solved']
+  sequences = [m['sequences_to_success'] for m in metrics_solved]
   waits = sequences + [math.inf] * (len(trials) - len(sequences))
-  wrong = share_wrong(solved)
-  mean = lambda name: held[name].mean if name in held else None
+  share = share_wrong(metrics_solved)
+  mean = lambda name: measures[name].mean if name in measures else None
   counts = {
     status: sum(t['status'] == status for t in trials)
     for status in ('given_up', 'diverged', 'failed')
@@ -272,7 +281,7 @@ def _summary(setting, trials, missing, figures, place):
     ),
     trials=len(trials),
     solved=len(sequences),
-    finished=len(finished(trials)),
+    finished=len(finished_records(trials)),
     **counts,
     rate=wilson(len(sequences), len(trials)),
     median=statistics.median(waits),
@@ -283,12 +292,12 @@ def _summary(setting, trials, missing, figures, place):
     sequences=tuple(sorted(sequences)),
     error=mean('train_absolute'),
     missing=missing,
-    wrong=None if wrong is None else TESTS * wrong,
+    wrong=None if share is None else TESTS * share,
     seconds=math.fsum(t['seconds'] or 0 for t in trials),
     published=figures,
-    measures=held,
-    metric=metric_of(held),
-    level=best_level(levels, held),
+    measures=measures,
+    metric=metric_of(measures),
+    level=best_level(levels, measures),
     place=place,
   )
 
@@ -297,18 +306,18 @@ def parts(
   items: Iterable[_Item], key: Callable[[_Item], _Key]
 ) -> dict[_Key, list[_Item]]:
   """Key -> items that have it; keys in the order in which they first come."""
-  found: dict[_Key, list[_Item]] = {}
+  groups: dict[_Key, list[_Item]] = {}
   for item in items:
-    found.setdefault(key(item), []).append(item)
-  return found
+    groups.setdefault(key(item), []).append(item)
+  return groups
 
 
 def order(value: object) -> tuple[int, float, str]:
   """Sort key of a setting's value: numbers by size, words, `full`, nothing."""
   if isinstance(value, int | float):
     return (0, value, '')
-  late = 3 if value is None else 2 if value == 'full' else 1
-  return (late, 0, shown(value))
+  rank = 3 if value is None else 2 if value == 'full' else 1
+  return (rank, 0, shown_text(value))
 
 
 def _place(summary):

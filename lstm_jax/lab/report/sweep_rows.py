@@ -87,15 +87,15 @@ def rows_of(folders: Sequence[Folder]) -> tuple[SweepRow, ...]:
   Args:
     folders: of `folder.open_folder`; a trial that two hold counts once.
   """
-  joined = runs.join([runs.read(opened) for opened in folders])
+  merged = runs.join([runs.read(opened) for opened in folders])
   place = {
-    (one.grid, one.row): opened.path
+    (opened_run.grid, opened_run.row): opened.path
     for opened in reversed(folders)
-    for one in opened.trials.values()
+    for opened_run in opened.trials.values()
   }
   return tuple(
     _row(row, reading, place[reading.setting.grid, reading.setting.row])
-    for row in report_rows.published_rows(joined.trials, joined.records)
+    for row in report_rows.published_rows(merged.trials, merged.records)
     for reading in row.readings
   )
 
@@ -108,7 +108,7 @@ def _row(row, reading, path):
     for role in roles
     for name, value in getattr(setting, f'{role}_options')
   }
-  counted = reading.unit == 'sequences'
+  is_counted = reading.unit == 'sequences'
   return SweepRow(
     folder=path,
     row=setting.row,
@@ -123,10 +123,10 @@ def _row(row, reading, path):
     missing=reading.missing,
     failed=reading.failed,
     interval=reading.rate,
-    median=reading.median if counted else None,
-    median_interval=reading.median_interval if counted else None,
+    median=reading.median if is_counted else None,
+    median_interval=reading.median_interval if is_counted else None,
     mean=reading.mean('sequences_to_success'),
-    metrics={name: one.mean for name, one in reading.measures.items()},
+    metrics={name: measure.mean for name, measure in reading.measures.items()},
     published=dict(row.figures),
     verdict=reading.verdict.word,
     reason=reading.verdict.reason,

@@ -10,11 +10,11 @@ from lstm_jax.lab.report import (
   verdict_words,
 )
 from lstm_jax.lab.report import summaries as summaries_lib
-from lstm_jax.lab.report.summaries import Summary, shown
+from lstm_jax.lab.report.summaries import Summary, shown_text
 from lstm_jax.lab.report.terminal_seeds import legend, verdict
 
 _NOTHING = 'No trial has finished yet.'
-_SHORT = {'learning_rate': 'rate'}
+_SHORT_NAMES = {'learning_rate': 'rate'}
 _LEGEND = {
   'solved': 'k/n of all trials, with Wilson 95 % interval',
   'median': 'sequences to success of all trials, an unsolved one counts as '
@@ -70,7 +70,10 @@ def text(summaries: list[Summary], width: int | None = None) -> str:
     return _NOTHING
   width = width or text_columns.width()
   units = summaries_lib.parts(summaries, lambda s: s.unit)
-  return '\n\n'.join(_TEXTS[unit](held, width) for unit, held in units.items())
+  return '\n\n'.join(
+    _TEXTS[unit](summaries_of_unit, width)
+    for unit, summaries_of_unit in units.items()
+  )
 
 
 def _of_tasks(summaries, width):
@@ -119,7 +122,10 @@ def markdown(summaries: list[Summary]) -> str:
   ]
   heads = zip(('All: ', 'Options: '), _shared(summaries), strict=True)
   head = [
-    line for name, said in heads if said for line in (f'{name}{said}.', '')
+    line
+    for name, text_of_head in heads
+    if text_of_head
+    for line in (f'{name}{text_of_head}.', '')
   ]
   return '\n'.join([*head, *lines, '', legend(columns, _LEGEND)]) + '\n'
 
@@ -128,16 +134,16 @@ def _shared(summaries):
   """Says what all settings have in common: (fields, options), a line each."""
   first = summaries[0].setting
 
-  def said(names):
+  def words_of(names):
     return ', '.join(
-      f'{_SHORT.get(name, name)} {shown(first[name])}'
+      f'{_SHORT_NAMES.get(name, name)} {shown_text(first[name])}'
       for name in names
       if name in first
       and all(s.setting.get(name) == first[name] for s in summaries)
     )
 
-  options = said(summaries_lib.option_names(summaries))
-  return said(summaries_lib.FIELDS), options
+  options = words_of(summaries_lib.option_names(summaries))
+  return words_of(summaries_lib.FIELDS), options
 
 
 def _columns(summaries, left_out):
@@ -153,25 +159,25 @@ def _columns(summaries, left_out):
   in_columns = (*summaries_lib.FIELDS, *summaries_lib.ORIGINS)
   options = [name for name in names if name not in in_columns]
   for name in (name for name in names if name in in_columns):
-    held = [s.setting.get(name) for s in summaries]
-    align = '>' if any(isinstance(v, int | float) for v in held) else '<'
-    add(_SHORT.get(name, name), map(shown, held), align)
+    values = [s.setting.get(name) for s in summaries]
+    align = '>' if any(isinstance(v, int | float) for v in values) else '<'
+    add(_SHORT_NAMES.get(name, name), map(shown_text, values), align)
   if options:
     add('options', (_options(s, options) for s in summaries), '<')
   bounds = 'interval of solved' not in left_out
   heading = 'solved [95 %]' if bounds else 'solved'
-  add(heading, (_solved(s, bounds) for s in summaries), '<')
-  published = _is_published(summaries)
-  if published:
+  add(heading, (_solved_text(s, bounds) for s in summaries), '<')
+  has_published = _is_published(summaries)
+  if has_published:
     _add_mean(summaries, left_out, add)
-    add('published', map(_published, summaries), '<')
+    add('published', map(_published_text, summaries), '<')
     add('verdict', map(verdict, summaries), '<')
   if 'median' not in left_out:
     bounds = 'interval of the median' not in left_out
     bounds = bounds and any(s.interval for s in summaries)
     heading = 'median [95 %]' if bounds else 'median'
     add(heading, (_median(s, bounds) for s in summaries), '<')
-  if not published:
+  if not has_published:
     _add_mean(summaries, left_out, add)
   if 'error' not in left_out and any(s.error is not None for s in summaries):
     add('error', map(_error, summaries), '<')
@@ -213,11 +219,11 @@ def _lines(summaries, left_out):
 
 
 def _options(s, names):
-  said = (f'{n}={shown(s.setting[n])}' for n in names if n in s.setting)
-  return ' '.join(said) or '-'
+  words = (f'{n}={shown_text(s.setting[n])}' for n in names if n in s.setting)
+  return ' '.join(words) or '-'
 
 
-def _solved(s, bounds):
+def _solved_text(s, bounds):
   low, high = (round(100 * bound) for bound in s.rate)
   return f'{s.solved}/{s.trials}' + f' [{low}–{high} %]' * bounds
 
@@ -227,14 +233,14 @@ def _count(value, s):
   if math.isfinite(value):
     return f'{value:,.0f}'
   budget = s.setting.get('budget')
-  return 'unsolved' if budget is None else f'> {shown(budget)}'
+  return 'unsolved' if budget is None else f'> {shown_text(budget)}'
 
 
 def _median(s, bounds):
-  said = _count(s.median, s)
+  text = _count(s.median, s)
   if not bounds or s.interval is None or math.isinf(s.interval.low):
-    return said
-  return f'{said} [{s.interval.low:,.0f}–{_count(s.interval.high, s)}]'
+    return text
+  return f'{text} [{s.interval.low:,.0f}–{_count(s.interval.high, s)}]'
 
 
 def _mean(s, bounds):
@@ -261,7 +267,7 @@ def _error(s):
   return f'{s.error:.3g}{beside}'
 
 
-def _published(s):
+def _published_text(s):
   if not s.published.get('success_after'):
     return ''
   trials = s.published.get('trials')

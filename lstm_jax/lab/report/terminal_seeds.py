@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from lstm_jax.lab.plan import text_columns
 from lstm_jax.lab.report import further_run, verdicts
-from lstm_jax.lab.report.summaries import Summary, parts, shown
+from lstm_jax.lab.report.summaries import Summary, parts, shown_text
 
 _LEGEND = {
   'seeds': 'trained to the end / all that ended, diverged and failed ones '
@@ -41,7 +41,9 @@ def table(summaries: list[Summary], width: int) -> str:
   """The table of networks that are trained to their end."""
   summaries = sorted(summaries, key=lambda s: s.place)
   by_task = parts(summaries, lambda s: s.setting['task'])
-  summaries = [s for held in by_task.values() for s in held]
+  summaries = [
+    s for summaries_of_task in by_task.values() for s in summaries_of_task
+  ]
   tasks = [str(s.setting['task']) for s in summaries]
   names = _row_names(summaries)
   lines, left_out = text_columns.fitted(
@@ -62,27 +64,27 @@ def table(summaries: list[Summary], width: int) -> str:
 def legend(columns: Iterable[str], meanings: Mapping[str, str]) -> str:
   """The meanings of those headings that stand in a table."""
   heads = {column.partition(' [')[0] for column in columns}
-  said = [
+  sentences = [
     f'{name}: {words}' for name, words in meanings.items() if name in heads
   ]
-  return '. '.join(said) + '.'
+  return '. '.join(sentences) + '.'
 
 
 def verdict(s: Summary) -> str:
   """The word of the report's rule, of what has ended so far."""
   if not s.published:
     return ''
-  values = {name: held.values for name, held in s.measures.items()}
+  values = {name: measure.values for name, measure in s.measures.items()}
   return verdicts.verdict(values, s.trials, s.missing, s.published).word
 
 
 def _row_names(summaries):
   """A name for each setting that no other of its task has."""
   of = [s.setting for s in summaries]
-  short = [(one['task'], one.get('row', '')) for one in of]
+  pairs = [(setting['task'], setting.get('row', '')) for setting in of]
   return [
-    row if short.count((task, row)) == 1 else f'{one.get("grid")}.{row}'
-    for (task, row), one in zip(short, of, strict=True)
+    row if pairs.count((task, row)) == 1 else f'{setting.get("grid")}.{row}'
+    for (task, row), setting in zip(pairs, of, strict=True)
   ]
 
 
@@ -101,9 +103,12 @@ def _seed_columns(summaries, names, left_out):
   add('cell', (s.setting['cell'] for s in summaries), '<')
   add(
     'weights',
-    (shown(int(held.values[0]) if held else None) for held in weights),
+    (
+      shown_text(int(measure.values[0]) if measure else None)
+      for measure in weights
+    ),
   )
-  add('epochs', (shown(s.setting['budget']) for s in summaries))
+  add('epochs', (shown_text(s.setting['budget']) for s in summaries))
   add('seeds', map(_seeds, summaries), '<')
   heading = 'result [95 %]' if bounds else 'result'
   add(heading, (_result(s, bounds) for s in summaries), '<')
@@ -121,33 +126,37 @@ def _seeds(s):
 
 
 def _result(s, bounds):
-  held = s.measures.get(s.metric)
-  if held is None:
+  measure = s.measures.get(s.metric)
+  if measure is None:
     return '-'
-  said = _KIND.get(s.metric, '') + further_run.shown(held.mean, s.metric)
-  if bounds and held.interval:
-    span = further_run.span(held.interval, s.metric).removesuffix(' %')
-    said += f' [{span}]'
-  return said
+  text = _KIND.get(s.metric, '') + further_run.metric_text(
+    measure.mean, s.metric
+  )
+  if bounds and measure.interval:
+    span = further_run.span(measure.interval, s.metric).removesuffix(' %')
+    text += f' [{span}]'
+  return text
 
 
 def _best(s):
-  held, epoch = (s.measures.get(n) for n in (f'best_{s.metric}', 'best_epoch'))
-  if held is None:
+  measure, epoch = (
+    s.measures.get(n) for n in (f'best_{s.metric}', 'best_epoch')
+  )
+  if measure is None:
     return '-'
   at = '' if epoch is None else f' ({epoch.median:g})'
-  return further_run.shown(held.mean, s.metric) + at
+  return further_run.metric_text(measure.mean, s.metric) + at
 
 
 def _published_run(s):
   metric = further_run.metric_of(s.published)
   if not metric:
     return ''
-  value = further_run.published(s.published, metric)
-  return _KIND.get(metric, '') + further_run.shown(value, metric)
+  value = further_run.published_value(s.published, metric)
+  return _KIND.get(metric, '') + further_run.metric_text(value, metric)
 
 
 def _level(s):
   if s.level is None:
     return '-'
-  return f'{s.level.name} {further_run.shown(s.level.value, s.metric)}'
+  return f'{s.level.name} {further_run.metric_text(s.level.value, s.metric)}'

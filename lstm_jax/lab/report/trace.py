@@ -92,7 +92,7 @@ def follower(
   import jax.numpy as jnp
 
   from lstm_jax.ops import prng
-  from lstm_jax.ops.arrays import cast, dense
+  from lstm_jax.ops.arrays import cast, to_dense
 
   task, cell = parts_of(setting)
   length = jnp.int32(setting.length or 1)
@@ -109,7 +109,7 @@ def follower(
       x_t = stream.input_at(t)
       carry_t, net_k = cell.step(net, carry_tm1, cast(x_t, jnp.float32))
       record = {
-        'inputs': dense(x_t),
+        'inputs': to_dense(x_t),
         'targets': stream.target_at(t),
         'outputs': task.output(net_k),
         'mask': stream.scored_at(t).astype(jnp.float32),

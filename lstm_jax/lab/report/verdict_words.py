@@ -5,8 +5,8 @@ from typing import NamedTuple
 from lstm_jax.ops.intervals import Interval
 
 REPRODUCED, NOT, UNDER = 'reproduced', 'not reproduced', 'under-powered'
-NONE = 'no verdict'
-WORDS = (REPRODUCED, UNDER, NOT, NONE)  # best first
+NO_VERDICT = 'no verdict'
+WORDS = (REPRODUCED, UNDER, NOT, NO_VERDICT)  # best first
 WIDEST = 2.0  # factor that an interval may reach from our mean
 
 

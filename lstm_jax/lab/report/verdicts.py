@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from lstm_jax.lab.report import further_run, two_samples
 from lstm_jax.lab.report.verdict_words import (
-  NONE,
+  NO_VERDICT,
   NOT,
   REPRODUCED,
   UNDER,
@@ -136,28 +136,30 @@ def verdict_of_means(
   """
   mean = published_mean(figures)
   successes, of = published_successes(figures), published_trials(figures)
-  solved = len(sequences)
+  num_solved = len(sequences)
   if mean is None and successes is None:
-    return Verdict(NONE, 'the paper gives no figure to compare')
+    return Verdict(NO_VERDICT, 'the paper gives no figure to compare')
   ratio = reach = p = None
-  if mean and solved:
-    ratio = math.fsum(sequences) / solved / mean
-  found = None
-  if solved > 1:
-    found = two_samples.mean_of_others(sequences, of, LEVEL)
-  if found:
-    reach = math.sqrt(found.high / found.low)
+  if mean and num_solved:
+    ratio = math.fsum(sequences) / num_solved / mean
+  mean_interval = None
+  if num_solved > 1:
+    mean_interval = two_samples.mean_of_others(sequences, of, LEVEL)
+  if mean_interval:
+    reach = math.sqrt(mean_interval.high / mean_interval.low)
   if successes is not None and trials:
-    p = two_samples.same_share(solved, trials, successes, of)
-  word, reason = _word(solved, trials, missing, mean, successes, of, reach, p)
+    p = two_samples.same_share(num_solved, trials, successes, of)
+  word, reason = _word(
+    num_solved, trials, missing, mean, successes, of, reach, p
+  )
   if word is None:
     word, reason = _compared(ratio, reach)
   if word == REPRODUCED and p is not None:
-    low, high = wilson(solved, trials, LEVEL)
+    low, high = wilson(num_solved, trials, LEVEL)
     if high - low > WIDEST_SHARE:
       word = UNDER
       reason = (
-        f'no contradiction, but {solved} of {trials} leaves the share open '
+        f'no contradiction, but {num_solved} of {trials} leaves the share open '
         f'from {100 * low:.0f} to {100 * high:.0f} %'
       )
     elif ratio:
@@ -165,22 +167,22 @@ def verdict_of_means(
   return Verdict(word, reason, ratio, reach, p)
 
 
-def _word(solved, trials, missing, mean, successes, of, reach, p):
+def _word(num_solved, trials, missing, mean, successes, of, reach, p):
   """(word, reason) as far as counts decide; word None where means must."""
   if missing:
     return UNDER, f'{missing:,} of {trials + missing:,} trials still to come'
   if trials < FEWEST:
     return UNDER, f'{_trials(trials)}, the rule asks for {FEWEST}'
-  if not solved and successes != 0:
+  if not num_solved and successes != 0:
     return NOT, f'none of {_trials(trials)} solved the task'
   if p is not None and p < ALPHA:
     return NOT, (
-      f'{solved} of {trials} solved, published {successes} of {of} '
+      f'{num_solved} of {trials} solved, published {successes} of {of} '
       f'(p = {p:.2g})'
     )
   if mean is None:
     return REPRODUCED, (
-      f'{solved} of {trials} solved, published {successes} of {of} '
+      f'{num_solved} of {trials} solved, published {successes} of {of} '
       f'(p = {p:.2g}); no mean to compare'
     )
   if reach is None:

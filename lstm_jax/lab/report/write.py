@@ -44,15 +44,15 @@ def write(
     StorageError, Unusable: the disk.
   """
   out = publishing.directory(folders, out)
-  held = [runs.read(opened) for opened in folders]
+  run_list = [runs.read(opened) for opened in folders]
   key = publishing.key(
-    [[run.identity, run.records, run.problems, run.nets] for run in held]
+    [[run.identity, run.records, run.problems, run.nets] for run in run_list]
   )
-  there = publishing.there(out, key)
-  if there:
-    return there
+  files_there = publishing.published_files(out, key)
+  if files_there:
+    return files_there
   drawable = publishing.can_draw()
-  report = content.made(held)
+  report = content.report_of(run_list)
   left_out = '' if drawable else publishing.LEFT_OUT
   pictures = {}
   if drawable:
@@ -82,22 +82,22 @@ def pages(
   Raises:
     ValueError, Refused, StorageError, Unusable: as `write` does.
   """
-  written = write(folders, out)
+  page_files = write(folders, out)
   table = Path(out or folders[0].path) / 'results.csv'
   trial_records.write_joined(folders, table, folders[0].disk)
-  return [*written, table]
+  return [*page_files, table]
 
 
 def _traces(folders, report):
   """(title, trace, blocks) of a solved network a task; why some are missing."""
   # What is alike -> (setting, net) of each kept net.
-  held: dict[str, list[tuple[Setting, dict[str, np.ndarray]]]] = {}
+  nets_by_setting: dict[str, list[tuple[Setting, dict[str, np.ndarray]]]] = {}
   for opened in folders:
     for name, params in nets.load(opened).items():
       if setting := opened.trials.get(name):
-        kept = setting, params
-        held.setdefault(naming.alike(setting), []).append(kept)
-  found, tasks, trouble = [], set(), {}
+        pair = setting, params
+        nets_by_setting.setdefault(naming.alike(setting), []).append(pair)
+  traces, tasks, trouble = [], set(), {}
   rows = [*report.published, *report.others]
   readings = [(row, row.best) for row in rows]
   readings += [(row, reading) for row in rows for reading in row.readings]
@@ -106,22 +106,26 @@ def _traces(folders, report):
     if row.task in tasks or reading.unit != 'sequences':
       continue
     words = f'{heading(row)}, {reading.name}: one fresh sequence'
-    for setting, params in held.get(naming.alike(reading.setting), ()):
+    for setting, params in nets_by_setting.get(
+      naming.alike(reading.setting), ()
+    ):
       blocks = dict(setting.cell_options).get('blocks')
-      theirs = [setting.outside.get(one) for one in ('task', 'cell')]
-      if names := ' and '.join(entry.name for entry in theirs if entry):
+      entries = [setting.outside.get(role) for role in ('task', 'cell')]
+      if names := ' and '.join(entry.name for entry in entries if entry):
         trouble[row.task] = (
           f'No picture of a net of {row.task}: a report does not run {names}, '
           'code that a folder names; `lstm-jax predict` does.'
         )
         continue
       try:
-        found.append((words, trace.trace(setting, params), blocks))
+        traces.append((words, trace.trace(setting, params), blocks))
       except (ValueError, TypeError, KeyError) as error:
         # A net of another version: the report can do without.
         trouble[row.task] = f'No picture of a net of {row.task}: {error}.'
         continue
       tasks.add(row.task)
       break
-  missing = [said for task, said in trouble.items() if task not in tasks]
-  return found, ' '.join(missing)
+  sentences = [
+    sentence for task, sentence in trouble.items() if task not in tasks
+  ]
+  return traces, ' '.join(sentences)

@@ -23,7 +23,7 @@ from lstm_jax.types import Cell, Learner, Task
 
 
 def admit(
-  checked: set[Hashable],
+  keys_done: set[Hashable],
   key: Hashable,
   check: Callable[..., None],
   *args: object,
@@ -31,7 +31,7 @@ def admit(
   """Calls a check of `testing`, once for a key.
 
   Args:
-    checked: keys of what has been looked at; added to.
+    keys_done: keys of what has been looked at; added to.
     key: what is looked at, hashable.
     check: the function.
     *args: its arguments.
@@ -39,9 +39,9 @@ def admit(
   Raises:
     Broken: the reason.
   """
-  if key in checked:
+  if key in keys_done:
     return
-  checked.add(key)
+  keys_done.add(key)
   try:
     check(*args)
   except Broken:
@@ -55,17 +55,17 @@ def admit(
 
 
 def of_task(
-  checked: set[Hashable], setting: Setting, task: Task, cell: Cell
+  keys_done: set[Hashable], setting: Setting, task: Task, cell: Cell
 ) -> None:
   """Looks at the task and the cell of a setting; see `admit`."""
   of = setting.task, setting.task_options
-  admit(checked, of, admit_task, setting.task, task, setting.length or 1)
+  admit(keys_done, of, admit_task, setting.task, task, setting.length or 1)
   of = setting.cell, setting.cell_options, cell.num_inputs, cell.num_outputs
-  admit(checked, of, admit_cell, setting.cell, cell)
+  admit(keys_done, of, admit_cell, setting.cell, cell)
 
 
 def of_rule(
-  checked: set[Hashable],
+  keys_done: set[Hashable],
   setting: Setting,
   learner: Learner,
   cell: Cell,
@@ -75,7 +75,7 @@ def of_rule(
   """Looks at the learner of a setting; see `admit`.
 
   Args:
-    checked: of `admit`.
+    keys_done: of `admit`.
     setting: what it is of.
     learner: the learner, made for the cell and the task.
     cell, task: what it trains.
@@ -86,18 +86,18 @@ def of_rule(
     setting.cell_options, setting.task, setting.task_options, setting.length,
   )  # fmt: skip
   admit(
-    checked, of, admit_learner, setting.learner, learner, cell, task, numbers
+    keys_done, of, admit_learner, setting.learner, learner, cell, task, numbers
   )
 
 
-def of_layer(checked: set[Hashable], setting: Setting, cell: Cell) -> None:
+def of_layer(keys_done: set[Hashable], setting: Setting, cell: Cell) -> None:
   """Looks at a cell that is to run as a layer; see `admit`."""
   of = setting.cell, setting.cell_options, cell.num_inputs
-  admit(checked, of, admit_cell, setting.cell, cell, True)
+  admit(keys_done, of, admit_cell, setting.cell, cell, True)
 
 
 def of_dataset(
-  checked: set[Hashable],
+  keys_done: set[Hashable],
   setting: Setting,
   dataset: Dataset,
   seeds: tuple[int, ...],
@@ -109,6 +109,6 @@ def of_dataset(
   """
   of = setting.task, id(dataset), seeds
   try:
-    admit(checked, of, admit_dataset, setting.task, dataset, seeds)
+    admit(keys_done, of, admit_dataset, setting.task, dataset, seeds)
   except Broken as error:
     raise BadData(str(error)) from error

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
   from lstm_jax.types import Cell
 
 # What runs besides the modules that a setting names.
-_HERE = 'lstm_jax.lab.run.builds'
+_MODULE = 'lstm_jax.lab.run.builds'
 _LOOP = {
   'learners': ('lstm_jax.lab.run.scheduler', 'lstm_jax.training.lanes'),
   'trainers': ('lstm_jax.lab.run.scheduler', 'lstm_jax.training.epochs'),
@@ -56,28 +56,28 @@ class Programs(NamedTuple):
 
 
 def on_line(
-  trials: Mapping[str, Setting], how: Run, device: 'jax.Device'
+  trials: Mapping[str, Setting], options: Run, device: 'jax.Device'
 ) -> Programs:
   """The programs of trials on-line.
 
   Args:
     trials: id -> setting.
-    how: a `flags.Run`.
+    options: a `flags.Run`.
     device: of the kind that runs them.
   """
   from lstm_jax.training.compilation import widths_of
 
-  del how
+  del options
   names, settings = list(trials), list(trials.values())
   members = {
     key: [names[i] for i in where] for key, where in programs(settings).items()
   }
   makers, reasons = {}, []
-  checked: set[Hashable] = set()
+  keys_done: set[Hashable] = set()
   for key, of in members.items():
     setting = trials[of[0]]
     try:
-      makers[key] = build(setting, checked)
+      makers[key] = build(setting, keys_done)
     except ValueError as why:
       reasons.append(f'row {setting.row}: {why}')
   native = any(map(_is_native, settings)) and not reasons
@@ -105,13 +105,14 @@ def native_compiler() -> str | None:
 
 
 def build(
-  setting: Setting, checked: set[Hashable] | None = None
+  setting: Setting, keys_done: set[Hashable] | None = None
 ) -> 'lanes.Build':
   """The `lanes.Build` of a setting's program.
 
   Args:
     setting: one of the program's.
-    checked: of `admission.of_task`; None: its task and cell are not looked at.
+    keys_done: of `admission.of_task`; None: its task and cell are not looked
+      at.
   """
   import jax
   import numpy as np
@@ -130,8 +131,8 @@ def build(
     task.num_outputs,
     **dict(setting.cell_options),
   )
-  if checked is not None:
-    admission.of_task(checked, setting, task, cell)
+  if keys_done is not None:
+    admission.of_task(keys_done, setting, task, cell)
   static = {'length': setting.length} if length_is_static(setting) else {}
   learner = catalog.build(
     'learners',
@@ -145,8 +146,8 @@ def build(
   numbers = dict.fromkeys(of_rule, np.full((), np.nan, np.float32)) | dict(
     cell.numbers
   )
-  if checked is not None:
-    admission.of_rule(checked, setting, learner, cell, task, numbers)
+  if keys_done is not None:
+    admission.of_rule(keys_done, setting, learner, cell, task, numbers)
   weights = sum(int(np.sum(mask)) for mask in jax.tree.leaves(cell.mask))
   weights += learner.extra_weights
   carry = jax.eval_shape(lambda: cell.initial_carry((), np.float32))
@@ -181,8 +182,8 @@ def trainer(
 def compiler_of(library: Path) -> str | None:
   """Names the compiler of a library, as it says itself; None if it does not."""
   pattern = rb'(GCC: \([^)\0]*\) [\d.]+|clang version [\d.]+)'
-  found = re.findall(pattern, files.read(library))
-  return ', '.join(sorted({name.decode() for name in found})) or None
+  names = re.findall(pattern, files.read(library))
+  return ', '.join(sorted({name.decode() for name in names})) or None
 
 
 def code(
@@ -197,24 +198,24 @@ def code(
     trials: id -> setting.
     is_native: whether compiled loops run the layers of a setting.
   """
-  known: dict[str, sources.Module | None] = {}
-  found, made = {}, {}
+  cache: dict[str, sources.Module | None] = {}
+  by_trial, by_setting = {}, {}
   for name, setting in trials.items():
     native = is_native(setting)
     key = (setting.task, setting.cell, setting.learner, native)
-    if key not in made:
+    if key not in by_setting:
       entries = [catalog.of(setting, role) for role in catalog.ROLES]
       modules = (
         *_LOOP[learner_of(setting).kind],
         *(catalog.module_of(e.kind, e.name) for e in entries if not e.place),
       )
-      files = sources.of_modules(modules, known)
+      files = sources.of_modules(modules, cache)
       for entry in entries:
         if entry.place:
-          theirs = sources.of_place(entry.place, known)
-          files = sources.joined(files, theirs, entry.name)
-      made[key] = files | sources.of_module(_HERE, known)
+          outside_files = sources.of_place(entry.place, cache)
+          files = sources.join(files, outside_files, entry.name)
+      by_setting[key] = files | sources.of_module(_MODULE, cache)
       if native:
-        made[key] |= sources.of_native()
-    found[name] = made[key]
-  return found
+        by_setting[key] |= sources.of_native()
+    by_trial[name] = by_setting[key]
+  return by_trial

@@ -63,15 +63,15 @@ def run(command: Command[T], argv: Sequence[str] | None = None) -> int:
     argv: the program's name and its arguments; None for those of the process.
   """
   argv = list(sys.argv if argv is None else argv)
-  defined = _with_common(command.define(), argv[0])
-  parser = functools.partial(_request, command, defined)
+  flag_values = _with_common(command.define(), argv[0])
+  parser = functools.partial(_request, command, flag_values)
   try:
     if mains.is_process():
       _log_in_lines()
       app.run(command.act, argv=argv, flags_parser=parser)  # ends by an exit
-    with _as_before(defined):
+    with _as_before(flag_values):
       request = parser(argv)
-      return 0 if defined['only_check_args'].value else command.act(request)
+      return 0 if flag_values['only_check_args'].value else command.act(request)
   except SystemExit as end:
     return end.code if isinstance(end.code, int) else bool(end.code)
   except (values.Refused, catalog.Broken) as refused:
@@ -81,12 +81,12 @@ def run(command: Command[T], argv: Sequence[str] | None = None) -> int:
     return int(Exit.USAGE)
 
 
-def _with_common(own, program):
+def _with_common(own_flags, program):
   """A command's flags, those that all have, and absl's."""
-  common = flags.FlagValues()
+  common_flags = flags.FlagValues()
   for name, words in _HELPS.items():
-    parsers.switch(common, name, words)
-  defined = flags.FlagValues()
+    parsers.switch(common_flags, name, words)
+  flag_values = flags.FlagValues()
   by_module = flags.FLAGS.flags_by_module_dict()
   adopted = [
     (module, flag)
@@ -94,53 +94,57 @@ def _with_common(own, program):
     for flag in by_module.get(module, ())
     if flag.name not in ('help', *_HELPS, 'only_check_flags')
   ]
-  mine = [own[name] for name in own] + [common[name] for name in common]
-  for module, flag in [*((program, flag) for flag in mine), *adopted]:
-    defined[flag.name] = flag
-    defined.register_flag_by_module(module, flag)
-  for flag in mine:
-    defined.register_key_flag_for_module(program, flag)
-  return defined
+  flag_list = [own_flags[name] for name in own_flags] + [
+    common_flags[name] for name in common_flags
+  ]
+  for module, flag in [*((program, flag) for flag in flag_list), *adopted]:
+    flag_values[flag.name] = flag
+    flag_values.register_flag_by_module(module, flag)
+  for flag in flag_list:
+    flag_values.register_key_flag_for_module(program, flag)
+  return flag_values
 
 
-def _request(command, defined, argv):
+def _request(command, flag_values, argv):
   """The request of a command line; ends the program where it asks for help."""
-  words = parsers.read(defined, argv)
+  words = parsers.read(flag_values, argv)
   text = None
-  if defined['help'].value or defined['h'].value:
+  if flag_values['help'].value or flag_values['h'].value:
     text = f'{command.usage()}\n{_FOOTER}'
-  elif defined['helpshort'].value:
-    text = defined.module_help(argv[0])
-  elif defined['helpfull'].value:
-    text = defined.get_help()
-  elif defined['version'].value:
+  elif flag_values['helpshort'].value:
+    text = flag_values.module_help(argv[0])
+  elif flag_values['helpfull'].value:
+    text = flag_values.get_help()
+  elif flag_values['version'].value:
     text = f'lstm-jax {public.VERSION}'
-  elif defined['helpxml'].value:
-    defined.write_help_in_xml_format(sys.stdout)
+  elif flag_values['helpxml'].value:
+    flag_values.write_help_in_xml_format(sys.stdout)
     text = ''
   if text is not None:
     show(text)
     raise SystemExit(0)
-  request = command.read(defined, words)
+  request = command.read(flag_values, words)
   if mains.is_process():
     _set_up_logging(command.name)
   return request
 
 
 @contextlib.contextmanager
-def _as_before(defined: flags.FlagValues) -> Iterator[None]:
+def _as_before(flag_values: flags.FlagValues) -> Iterator[None]:
   """A context after which absl's own flags are what they were."""
   shared = [
-    flag for flag in map(defined.__getitem__, defined) if _is_absls(flag)
+    flag
+    for flag in map(flag_values.__getitem__, flag_values)
+    if _is_absls(flag)
   ]
-  before = [(f, f.value, f.present, f.using_default_value) for f in shared]
+  states = [(f, f.value, f.present, f.using_default_value) for f in shared]
   for flag in shared:
     flag.present = 0
   try:
     yield
   finally:
-    for flag, value, present, is_default in before:
-      flag.value, flag.present = value, present
+    for flag, value, is_present, is_default in states:
+      flag.value, flag.present = value, is_present
       flag.using_default_value = is_default
 
 
@@ -170,16 +174,18 @@ def _log_in_lines():
 
 def _set_up_logging(name):
   """Does what absl's flags say of messages; warnings and errors by default."""
-  given = flags.FLAGS
-  if given['verbosity'].using_default_value:
+  absl_flags = flags.FLAGS
+  if absl_flags['verbosity'].using_default_value:
     # Else `app.run` has INFO of all that is imported.
     logging.set_verbosity(logging.WARNING)
-  if not given.log_dir:
+  if not absl_flags.log_dir:
     return
-  folder = values.place(given.log_dir, '--log_dir')
+  folder = values.place(absl_flags.log_dir, '--log_dir')
   if not Path(folder).is_dir():
-    raise values.Refused(f'--log_dir={given.log_dir}: there is no such folder')
+    raise values.Refused(
+      f'--log_dir={absl_flags.log_dir}: there is no such folder'
+    )
   logging.get_absl_handler().use_absl_log_file(f'lstm-jax-{name}', folder)
-  if given['stderrthreshold'].using_default_value:
+  if absl_flags['stderrthreshold'].using_default_value:
     # What is wrong is said on stderr in any case.
     logging.set_stderrthreshold('warning')

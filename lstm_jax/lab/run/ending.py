@@ -32,20 +32,25 @@ def show(opened: Folder) -> int:
   records, problems = write_tables(opened)
   print()
   rows = trial_records.rows(opened, records)
-  published = content.published_figures(opened.trials)
-  found = summaries.summarize(
-    rows, published, content.planned(opened.trials), runs.levels_of(records)
+  figures = content.published_figures(opened.trials)
+  summary = summaries.summarize(
+    rows,
+    figures,
+    content.planned_counts(opened.trials),
+    runs.levels_of(records),
   )
-  print(terminal.text(found))
-  print('\n' + text_columns.wrapped(headline.sentence(found)))
-  if said := terminal.verdict_line(found):
-    print(text_columns.wrapped(said))
-  drawn = of_run.draw_all(rows, opened.path / 'figures', published)
-  pictures = [str(p) for p in drawn if p.suffix == '.png']
+  print(terminal.text(summary))
+  print('\n' + text_columns.wrap(headline.sentence(summary)))
+  if verdict := terminal.verdict_line(summary):
+    print(text_columns.wrap(verdict))
+  paths = of_run.draw_all(rows, opened.path / 'figures', figures)
+  pictures = [str(p) for p in paths if p.suffix == '.png']
   print()
-  missing = len(opened.trials) - len(records)
-  if missing:
-    print(f'{missing:,} of {len(opened.trials):,} trials are still to come.')
+  num_missing = len(opened.trials) - len(records)
+  if num_missing:
+    print(
+      f'{num_missing:,} of {len(opened.trials):,} trials are still to come.'
+    )
   mains.tell(f'Trials: {opened.path / "results.csv"}')
   page, *_ = write.write([opened])
   mains.tell(f'Report: {page}')

@@ -54,7 +54,7 @@ _ABORTED = (
 
 def run(
   plan: Plan,
-  how: Run,
+  options: Run,
   stop: signals.Stop,
   legacy: parts.Legacy = parts.NOTHING,
 ) -> int:
@@ -62,7 +62,7 @@ def run(
 
   Args:
     plan: a `plan.Plan`.
-    how: a `flags.Run`.
+    options: a `flags.Run`.
     stop: a `signals.Stop`, which holds once a signal has come.
     legacy: what the next part of the plan is left, if it runs in parts.
 
@@ -71,26 +71,26 @@ def run(
     refuses is named before anything is written.
   """
   try:
-    return complete(plan, how, stop, ending.show, legacy)
+    return complete_run(plan, options, stop, ending.show, legacy)
   except faults.StoreError as error:
     # A line for each setting that is refused.
     mains.say('sweep', *str(error).split('\n'))
     return int(error.exit_code)
   except (errors.Missing, errors.BadData) as error:
     mains.say('sweep', error)
-    missing = isinstance(error, errors.Missing)
-    return int(faults.Exit.NO_DATA if missing else faults.Exit.BAD_DATA)
+    is_missing = isinstance(error, errors.Missing)
+    return int(faults.Exit.NO_DATA if is_missing else faults.Exit.BAD_DATA)
   except signals.Stopped as stopped:
-    if not stopped.said:
-      path = Path(how.out or plan.out)
-      print(recorder.stopped(len(plan.trials) - remaining.ended(path)))
-      stopped.said = True
+    if not stopped.is_told:
+      path = Path(options.out or plan.out)
+      print(recorder.stop_line(len(plan.trials) - remaining.num_records(path)))
+      stopped.is_told = True
     raise
 
 
-def complete(
+def complete_run(
   plan: Plan,
-  how: Run,
+  options: Run,
   stop: signals.Stop,
   end: Callable[[Folder], Ending],
   legacy: parts.Legacy = parts.NOTHING,
@@ -98,29 +98,29 @@ def complete(
   """Runs what is left of a plan.
 
   Args:
-    plan, how, stop: as of `run`.
+    plan, options, stop: as of `run`.
     end: called with the open folder when all has ended.
     legacy: as of `run`.
 
   Returns:
-    What `end` returns; where `how` asks to verify the folder, an exit code.
+    What `end` returns; where `options` asks to verify the folder, an exit code.
 
   Raises:
     StoreError, Missing, BadData: a setting that is refused, a folder of another
       plan, the data, the disk, the machine.
     Stopped: at a signal, after saving.
   """
-  path = Path(how.out or plan.out)
-  how = how._replace(paths=tuple(plan.paths.items()))
+  path = Path(options.out or plan.out)
+  options = options._replace(paths=tuple(plan.paths.items()))
   trials = {trial_id(s): s for s in plan.trials}
-  stored = [entry_of(setting) for setting in trials.values()]
+  entries = [entry_of(setting) for setting in trials.values()]
   try:
-    if how.verify:
-      now = builds.code(trials)
-      return verifying.verify(path, how, trials, stored, now)
-    finished = remaining.finished(path, how, trials, stored)
+    if options.verify:
+      code_now = builds.code(trials)
+      return verifying.verify(path, options, trials, entries, code_now)
+    finished = remaining.finished_folder(path, options, trials, entries)
     if finished is None:
-      return end(_run(plan, how, stop, path, trials, stored, legacy))
+      return end(_run(plan, options, stop, path, trials, entries, legacy))
     mains.tell(f'Nothing left to do in {path}.')
     remaining.tidy(finished)
     return end(finished)
@@ -136,21 +136,23 @@ def complete(
     ) from error
 
 
-def _run(plan, how, stop, path, trials, stored, legacy):
-  part = parts.next_part(plan.trials, how.xla_profile, mains.is_process())
+def _run(plan, options, stop, path, trials, entries, legacy):
+  part = parts.next_part(plan.trials, options.xla_profile, mains.is_process())
   if part.ended:
-    how = how._replace(retry_failed=False)  # which an earlier part has done
+    options = options._replace(
+      retry_failed=False
+    )  # which an earlier part has done
   else:
     mains.tell(plan.title, f'{len(trials):,} trials in {path}')
   environ = dict(os.environ)
-  xla_flags.set_flags(part.profile, how.devices)
+  xla_flags.set_flags(part.profile, options.devices)
   with stop.polled():  # an import is no place for an exception
     devices = xla_flags.devices()
     jax_options.pin()
     if mains.is_process():
       aborts.arm(int(faults.Exit.STOPPED), _ABORTED)
-  if how.devices:
-    devices = devices[: how.devices]
+  if options.devices:
+    devices = devices[: options.devices]
   names = list(trials)
   shared = {
     key: [names[i] for i in where]
@@ -160,21 +162,22 @@ def _run(plan, how, stop, path, trials, stored, legacy):
   for name, setting in trials.items():
     by_kind[learner_of(setting).kind][name] = setting
   prepared = [
-    _PREPARE[kind](some, how, devices[0]) for kind, some in by_kind.items()
+    _PREPARE[kind](trials_of_kind, options, devices[0])
+    for kind, trials_of_kind in by_kind.items()
   ]
   reasons = [reason for work in prepared for reason in work.reasons]
   if reasons:
     raise faults.Refused('\n'.join(reasons))
-  now: dict[str, dict[str, str]] = {}
+  code_now: dict[str, dict[str, str]] = {}
   facts: provenance.Facts = {}
-  for work, some in zip(prepared, by_kind.values(), strict=True):
-    now |= builds.code(some, work.is_native)
+  for work, trials_of_kind in zip(prepared, by_kind.values(), strict=True):
+    code_now |= builds.code(trials_of_kind, work.is_native)
     facts |= work.provenance
   opened = folder.create_or_open(
     path,
     {
       'flags': {'grid': plan.grid, 'out': str(path.name)},
-      'trials': stored,
+      'trials': entries,
       'programs': {**shared},
       'outside': outside_of(trials.values()),
       'provenance': provenance.provenance(
@@ -189,17 +192,19 @@ def _run(plan, how, stop, path, trials, stored, legacy):
         **facts,
       ),
     },
-    how.allow_drift,
-    sources=now,
+    options.allow_drift,
+    sources=code_now,
   )
-  mains.note('sweep', *opened.said)
-  shard, shards = how.shard
+  mains.note('sweep', *opened.notes)
+  shard, shards = options.shard
   folder_lock = lock.lock(opened, None if shards == 1 else (shard, shards))
   with stop.polled(), folder_lock:
-    remaining.clean(opened)
-    opened, records, saved = remaining.what_counts(opened, how, trials, now)
+    remaining.remove_leftovers(opened)
+    opened, records, saved = remaining.what_counts(
+      opened, options, trials, code_now
+    )
     state = _train(
-      opened, how, trials, prepared, part, records, saved, devices, stop
+      opened, options, trials, prepared, part, records, saved, devices, stop
     )
     records, _ = ending.write_tables(opened)
     if len(records) == len(opened.trials):
@@ -208,9 +213,9 @@ def _run(plan, how, stop, path, trials, stored, legacy):
     if stop():
       state.say_stopped()
       ending.say_failures(records)
-      raise signals.Stopped(stop.exit_code, said=True)
-    checkpoints.drop(opened, recorder.checkpoint_name(how))
-  mine = {name for unit in _units(prepared, how) for name in unit}
+      raise signals.Stopped(stop.exit_code, is_told=True)
+    checkpoints.drop(opened, recorder.checkpoint_name(options))
+  mine = {name for unit in _units(prepared, options) for name in unit}
   left = [trials[name] for name in mine if name not in records]
   if part.all_profiles and not parts.is_last(part, left):
     parts.execute_anew(part, environ, legacy)
@@ -223,11 +228,13 @@ def _units(prepared, how):
   return [unit for work in prepared for unit in work.units[shard::shards]]
 
 
-def _train(opened, how, trials, prepared, part, records, saved, devices, stop):
+def _train(
+  opened, options, trials, prepared, part, records, saved_trials, devices, stop
+):
   """Runs what is left of this shard and part; returns its `RunState`."""
   from lstm_jax.lab.run import scheduler
 
-  units = _units(prepared, how)
+  units = _units(prepared, options)
   left = [
     name
     for unit in units
@@ -238,14 +245,14 @@ def _train(opened, how, trials, prepared, part, records, saved, devices, stop):
   makers, members, widths = (
     {
       key: value
-      for made in prepared
-      for key, value in getattr(made, of).items()
+      for program in prepared
+      for key, value in getattr(program, of).items()
     }
     for of in ('makers', 'members', 'widths')
   )
-  mine = [name for unit in units for name in unit]
+  names = [name for unit in units for name in unit]
   state = recorder.RunState(
-    opened, how, trials, members, mine, records, devices
+    opened, options, trials, members, names, records, devices
   )
   if left and not stop():
     scheduler.run(
@@ -253,9 +260,9 @@ def _train(opened, how, trials, prepared, part, records, saved, devices, stop):
       makers.__getitem__,
       devices,
       scheduler.Hooks(state.outcome, state.progress, state.save, stop),
-      columns=state.columns(left, saved),
+      columns=state.columns(left, saved_trials),
       widths=widths,
-      save_seconds=how.checkpoint_seconds,
+      save_seconds=options.checkpoint_seconds,
     )
   state.save_spent()
   state.display.close()

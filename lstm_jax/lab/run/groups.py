@@ -56,14 +56,16 @@ def builder(
   def dataset(entry, options):
     key = entry.name, options
     if key not in datasets:
-      more: dict[str, object] = {'source': source}
+      source_options: dict[str, object] = {'source': source}
       if own_data.factory_of(entry.name):
-        more = {'paths': dict(how.paths)}
-      datasets[key] = catalog.build('datasets', entry, **more, **dict(options))
+        source_options = {'paths': dict(how.paths)}
+      datasets[key] = catalog.build(
+        'datasets', entry, **source_options, **dict(options)
+      )
     return datasets[key]
 
   @functools.cache
-  def made(setting):
+  def make(setting):
     options = dict(setting.task_options)
     if setting.length is not None:
       options['length'] = setting.length
@@ -73,19 +75,19 @@ def builder(
     return data, builds.trainer(setting, make_cell, data)
 
   # The numbers and the seed of a trial are not part of its program.
-  return lambda setting: made(
+  return lambda setting: make(
     dataclasses.replace(setting, seed=0, numbers=(), row='', axes=())
   )
 
 
 def supervised(
-  trials: Mapping[str, Setting], how: Run, device: 'jax.Device'
+  trials: Mapping[str, Setting], options: Run, device: 'jax.Device'
 ) -> builds.Programs:
   """The programs of supervised runs: reads the data and makes the networks.
 
   Args:
     trials: id -> setting.
-    how: a `flags.Run`.
+    options: a `flags.Run`.
     device: of the kind that runs them.
 
   Raises:
@@ -93,28 +95,28 @@ def supervised(
   """
   from lstm_jax.lab.run import admission
 
-  checked: set[Hashable] = set()
-  build = builder(how, functools.partial(admission.of_layer, checked))
+  keys_done: set[Hashable] = set()
+  build = builder(options, functools.partial(admission.of_layer, keys_done))
   reasons, data = [], {}
   kernels: dict[str, str] = {}
   settings = list(trials.values())
   for where in programs(settings).values():
     setting = settings[where[0]]
     try:
-      held, trainer = build(setting)
+      dataset, trainer = build(setting)
       seeds = tuple(sorted({settings[i].seed for i in where}))
-      admission.of_dataset(checked, setting, held, seeds)
+      admission.of_dataset(keys_done, setting, dataset, seeds)
       kernels.setdefault(setting.cell, trainer.model.kernel())
     except ValueError as why:
       reasons.append(f'row {setting.row}: {why}')
       continue
-    if held.checksum:
-      data[setting.task] = held.checksum
-  more: Facts = {'data': data, 'layer_code': kernels}
+    if dataset.checksum:
+      data[setting.task] = dataset.checksum
+  facts: Facts = {'data': data, 'layer_code': kernels}
   if 'native' in kernels.values():
-    more['compiler'] = builds.native_compiler()
+    facts['compiler'] = builds.native_compiler()
   if reasons:
-    return builds.Programs(provenance=more, reasons=tuple(reasons))
+    return builds.Programs(provenance=facts, reasons=tuple(reasons))
   groups = groups_of(trials, build, lanes_of(device))
   levels = levels_of()
   return builds.Programs(
@@ -123,7 +125,7 @@ def supervised(
     {group.key: (len(group.names),) for group in groups},
     # A group is trained whole: its lanes have the bits of their program.
     tuple(group.names for group in groups),
-    more,
+    facts,
     lambda setting: build(setting)[1].model.kernel() == 'native',
   )
 
@@ -162,23 +164,23 @@ class Build(NamedTuple):
     from lstm_jax.training import epochs
 
     del name, widths, tests  # of trials on-line
-    one = self.group.settings[0]
-    dataset, trainer = self.build(one)
+    setting = self.group.settings[0]
+    dataset, trainer = self.build(setting)
     pools = [dataset.pool(setting.seed) for setting in self.group.settings]
     loop = epochs.loop_of(
       trainer,
       dataset,
       pools,
-      one.budget,
+      setting.budget,
       device=compiled.device,
-      words=f'{one.task} {one.cell}',
-      steps=steps(one),
+      words=f'{setting.task} {setting.cell}',
+      steps=steps(setting),
     )
 
     def results(nets):
       nets, outcomes = loop.results(nets)
       return nets, [
-        _measured(
+        _with_levels(
           outcome,
           dataset,
           trainer,
@@ -196,7 +198,7 @@ def levels_of() -> (
   'Callable[[Dataset, int, Pool], dict[str, dict[str, float]]]'
 ):
   """`(dataset, seed, pool) -> Dataset.levels`, computed once for each data."""
-  held = {}
+  by_key = {}
 
   def levels(dataset, seed, pool):
     if dataset.levels is None:
@@ -204,25 +206,25 @@ def levels_of() -> (
     # Where parts are all that a seed decides, seeds may have the same.
     parts = tuple(at.tobytes() for at in pool.parts.values())
     key = (id(dataset), parts if dataset.parts else seed)
-    if key not in held:
-      held[key] = dataset.levels(pool)
-    return held[key]
+    if key not in by_key:
+      by_key[key] = dataset.levels(pool)
+    return by_key[key]
 
   return levels
 
 
-def _measured(outcome, dataset, trainer, levels):
+def _with_levels(outcome, dataset, trainer, levels):
   """An outcome with what its record holds of the data besides the network."""
   details = dict(outcome.details)
-  after = details.pop('after', {})
-  numbers = {k: v for k, v in after.items() if isinstance(v, float)}
+  statistics = details.pop('after', {})
+  numbers = {k: v for k, v in statistics.items() if isinstance(v, float)}
   return outcome._replace(
     metrics={**outcome.metrics, **numbers},
     details={
       **{key: details[key] for key in ('confusion',) if key in details},
       'classes': list(dataset.classes),
       'levels': levels,
-      'after': {k: v for k, v in after.items() if k not in numbers},
+      'after': {k: v for k, v in statistics.items() if k not in numbers},
       'facts': dict(dataset.facts),
       'kernel': trainer.model.kernel(),
     },
@@ -250,30 +252,30 @@ def groups_of(
       setting = settings[i]
       dataset = build(setting)[0]
       seed, parts = setting.seed, dataset.parts
-      found = parts(seed) if parts else dataset.pool(seed).parts
-      sizes = tuple((part, len(at)) for part, at in found.items())
+      parts_of_seed = parts(seed) if parts else dataset.pool(seed).parts
+      sizes = tuple((part, len(at)) for part, at in parts_of_seed.items())
       alike.setdefault((key, setting.budget, sizes), []).append(i)
   groups = []
   for where in alike.values():
-    for some in split(where, lanes):
-      ids = tuple(names[i] for i in some)
+    for indices in split(where, lanes):
+      ids = tuple(names[i] for i in indices)
       groups.append(
-        Group(seal.digest(ids)[:12], ids, tuple(settings[i] for i in some))
+        Group(seal.digest(ids)[:12], ids, tuple(settings[i] for i in indices))
       )
   return groups
 
 
-def split(members: Sequence[int], most: int = LANES) -> list[Sequence[int]]:
-  """Parts of at most `most`, of one size if a few more parts make it so.
+def split(members: Sequence[int], max_size: int = LANES) -> list[Sequence[int]]:
+  """Parts of at most `max_size`, of one size if a few more parts make it so.
 
   Each size is a program to compile.
 
   Args:
     members: a list.
-    most: of a part.
+    max_size: of a part.
   """
-  least = -(-len(members) // most)
-  counts = range(least, 2 * least + 1)
-  count = next((n for n in counts if len(members) % n == 0), least)
+  min_parts = -(-len(members) // max_size)
+  counts = range(min_parts, 2 * min_parts + 1)
+  count = next((n for n in counts if len(members) % n == 0), min_parts)
   ends = [len(members) * i // count for i in range(count + 1)]
   return [members[a:b] for a, b in itertools.pairwise(ends)]

@@ -21,7 +21,7 @@ from lstm_jax.lab.store import faults, folder, reruns, trial_records
 
 # What the caller can mend; the rest is the disk's, another's or the machine's.
 _MENDABLE = (faults.Corrupt, faults.Refused, faults.Unusable)
-_OURS = (
+_OWN_ERRORS = (
   values.Refused, catalog.Broken, errors.Missing, errors.BadData, *_MENDABLE,
 )  # fmt: skip
 
@@ -105,13 +105,13 @@ def sweep(
       ...
     ValueError: --cell=lsmt: choose from ...; did you mean lstm?
   """
-  given = {
+  keywords = {
     'task': task, 'cell': cell, 'learner': learner, 'length': length,
     'window': window, 'hidden': hidden, 'blocks': blocks,
     'block_size': block_size, 'learning_rate': learning_rate,
   }  # fmt: skip
   try:
-    how = flags.Run(
+    options = flags.Run(
       out=values.place(str(out), '--out') if out is not None else '',
       shard=_shard(shard),
       checkpoint_seconds=values.real(
@@ -126,23 +126,23 @@ def sweep(
       skip_bad=skip_bad,
     )
     request = from_values.request_of(
-      {name: value for name, value in given.items() if value is not None},
+      {name: value for name, value in keywords.items() if value is not None},
       dict(set or {}),
       grid=None if grid is None else str(grid),
       row=row,
       seeds=seeds,
       budget=budget,
       yes=yes,
-      how=how,
+      how=options,
     )
-    opened = _completed(plan.expand(request), how)
+    opened = _complete(plan.expand(request), options)
     _warn_of_failures(opened)
     return sweep_rows.rows_of([opened])
-  except _OURS as error:
+  except _OWN_ERRORS as error:
     raise ValueError(_lines(error)) from error
 
 
-def _completed(sweep_plan, how):
+def _complete(sweep_plan, options):
   """The open folder of a plan that was run to its end."""
   # They import what takes a while, and JAX at that.
   from lstm_jax.lab.run import engine, jax_options
@@ -151,10 +151,10 @@ def _completed(sweep_plan, how):
     signals.interruptible() as stop,
     jax_options.as_before(),
     contextlib.redirect_stdout(_Nowhere())
-    if how.progress == 'none'
+    if options.progress == 'none'
     else contextlib.nullcontext(),
   ):
-    return engine.complete(sweep_plan, how, stop, lambda opened: opened)
+    return engine.complete_run(sweep_plan, options, stop, lambda opened: opened)
 
 
 def _warn_of_failures(opened):
@@ -219,17 +219,18 @@ def report(
       ...
     ValueError: 2 folders: say where their report goes, out=FOLDER
   """
-  listed = [folders] if isinstance(folders, str | Path) else list(folders)
-  if not listed:
+  folder_list = [folders] if isinstance(folders, str | Path) else list(folders)
+  if not folder_list:
     raise ValueError('folders: give one run folder or more')
-  if len(listed) > 1 and out is None:
+  if len(folder_list) > 1 and out is None:
     raise ValueError(
-      f'{len(listed)} folders: say where their report goes, out=FOLDER'
+      f'{len(folder_list)} folders: say where their report goes, out=FOLDER'
     )
   try:
     opened = [
-      folder.open_folder(values.place(str(path), 'folder')) for path in listed
+      folder.open_folder(values.place(str(path), 'folder'))
+      for path in folder_list
     ]
     return write.pages(opened, out)
-  except _OURS as error:
+  except _OWN_ERRORS as error:
     raise ValueError(_lines(error)) from error

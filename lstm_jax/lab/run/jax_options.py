@@ -86,11 +86,11 @@ def recorded(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
   import jax
 
   # Not every version has all of them.
-  held = jax.config.values
-  found = {
-    name.removeprefix('jax_'): str(held[name])
+  jax_values = jax.config.values
+  options = {
+    name.removeprefix('jax_'): str(jax_values[name])
     for name in _RECORDED
-    if name in held
+    if name in jax_values
   }
-  found |= {name: environ[name] for name in _ENVIRONMENT if name in environ}
-  return found
+  options |= {name: environ[name] for name in _ENVIRONMENT if name in environ}
+  return options

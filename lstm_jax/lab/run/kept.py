@@ -134,13 +134,13 @@ def _supervised(setting, params, record, data_dir):
 
 
 def choose(
-  opened: Folder, wanted: str, source: str = '--net='
+  opened: Folder, row_or_id: str, source: str = '--net='
 ) -> tuple[str, dict[str, np.ndarray]]:
   """The id of a trial and the weights of its kept network.
 
   Args:
     opened: the run folder.
-    wanted: a row, or the first letters of an id; '' for the best.
+    row_or_id: a row, or the first letters of an id; '' for the best.
     source: what a message calls it.
 
   Returns:
@@ -149,8 +149,8 @@ def choose(
   Raises:
     Refused: no network is kept, none of that name.
   """
-  kept = nets.load(opened)
-  ids = [name for name in opened.trials if name in kept]
+  nets_kept = nets.load(opened)
+  ids = [name for name in opened.trials if name in nets_kept]
   # The best first; of those without a score, as solved ones, the plan's.
   records, _ = trial_records.read_records(opened)
   ids.sort(key=lambda name: score(records.get(name)), reverse=True)
@@ -161,13 +161,13 @@ def choose(
       'setting'
     )
   row_of = lambda name: opened.trials[name].row
-  fit = [name for name in ids if row_of(name) == wanted]
-  fit = fit or [name for name in ids if name.startswith(wanted)]
+  fit = [name for name in ids if row_of(name) == row_or_id]
+  fit = fit or [name for name in ids if name.startswith(row_or_id)]
   if not fit:
-    listed = ', '.join(f'{i} ({row_of(i)})' for i in ids[:8])
-    more = f' and {len(ids) - 8} more' if len(ids) > 8 else ''
-    raise values.Refused(f'{source}{wanted}: choose from {listed}{more}')
-  return fit[0], kept[fit[0]]
+    id_list = ', '.join(f'{i} ({row_of(i)})' for i in ids[:8])
+    tail = f' and {len(ids) - 8} more' if len(ids) > 8 else ''
+    raise values.Refused(f'{source}{row_or_id}: choose from {id_list}{tail}')
+  return fit[0], nets_kept[fit[0]]
 
 
 def score(record: Record | None) -> float:
@@ -181,7 +181,7 @@ def score(record: Record | None) -> float:
     ('train_loss', -1),
   ):
     if values_of := curves.get(name):
-      whole = isinstance(at, int) and 0 < at <= len(values_of)
-      value = values_of[int(at or 0) - 1 if whole else -1]
+      is_index = isinstance(at, int) and 0 < at <= len(values_of)
+      value = values_of[int(at or 0) - 1 if is_index else -1]
       return -math.inf if value is None else sign * value
   return 0.0

@@ -28,7 +28,7 @@ from lstm_jax.extras import advice
 from lstm_jax.lab.data.files import errors
 from lstm_jax.lab.run import aborts, signals
 from lstm_jax.lab.store import files, machine
-from lstm_jax.lab.store.faults import DEBUG, Exit, StoreError, clean
+from lstm_jax.lab.store.faults import DEBUG, Exit, StoreError, printable
 from lstm_jax.lab.store.messages import note, say
 
 __all__ = [
@@ -49,7 +49,7 @@ _ROOM = 600 * 2**20
 _NO_MEMORY = ('RESOURCE_EXHAUSTED', 'failed to map segment')
 # Takes the words of the command line, or None for those of the process.
 Main = Callable[..., int]
-_PLAIN = str.maketrans('–—─│·×…≥≤█░“”‘’', '---|.x.><#."' + '"' + "''")
+_ASCII = str.maketrans('–—─│·×…≥≤█░“”‘’', '---|.x.><#."' + '"' + "''")
 
 
 def listen() -> None:
@@ -92,7 +92,7 @@ def _hear():
 def run(main: Main) -> NoReturn:
   """Runs a main as this process and ends it with the main's exit code."""
   _hear()
-  stop = signals.current()
+  stop = signals.current_stop()
   sys.stdout, sys.stderr = Output(sys.stdout, 1), Output(sys.stderr, 2)
   try:
     code = main()
@@ -104,8 +104,10 @@ def run(main: Main) -> NoReturn:
     stream.flush()
   if stop.exit_code is not None:
     code = stop.exit_code
-  busy = [one for one in threading.enumerate() if one.name != signals.THREAD]
-  if busy != [threading.main_thread()]:
+  threads = [
+    thread for thread in threading.enumerate() if thread.name != signals.THREAD
+  ]
+  if threads != [threading.main_thread()]:
     # Not sys.exit: a thread may be inside the compiler, which cannot be
     # interrupted and would abort; everything that counts is on disk.
     os._exit(code)
@@ -122,7 +124,7 @@ def guarded(name: str) -> Callable[[Main], Callable[..., int]]:
 
   def decorate(main):
     @functools.wraps(main)
-    def safe(argv=None):
+    def guarded_main(argv=None):
       try:
         with signals.listening():
           return int(main(argv))
@@ -130,15 +132,15 @@ def guarded(name: str) -> Callable[[Main], Callable[..., int]]:
         code, line = _ending(error)
         say(name, line)
       except KeyboardInterrupt as error:
-        stopped = error
-        if not isinstance(stopped, signals.Stopped):
-          stopped = signals.Stopped(Exit.SIGINT)
-        code = stopped.exit_code
-        if not stopped.said:
-          say(name, str(stopped))
+        interrupt = error
+        if not isinstance(interrupt, signals.Stopped):
+          interrupt = signals.Stopped(Exit.SIGINT)
+        code = interrupt.exit_code
+        if not interrupt.is_told:
+          say(name, str(interrupt))
       return int(code)
 
-    return safe
+    return guarded_main
 
   return decorate
 
@@ -146,7 +148,7 @@ def guarded(name: str) -> Callable[[Main], Callable[..., int]]:
 def tell(*lines: object) -> None:
   """Prints lines on stdout, paths in them written as a terminal bears them."""
   for line in lines:
-    print(clean(line), flush=True)
+    print(printable(line), flush=True)
 
 
 def _ending(error):
@@ -158,28 +160,28 @@ def _ending(error):
   if isinstance(error, StoreError):
     return error.exit_code, str(error)
   if isinstance(error, errors.BadData | errors.Missing):
-    missing = isinstance(error, errors.Missing)
-    return Exit.NO_DATA if missing else Exit.BAD_DATA, str(error)
+    is_missing = isinstance(error, errors.Missing)
+    return Exit.NO_DATA if is_missing else Exit.BAD_DATA, str(error)
   if isinstance(error, MemoryError) or any(
     word in str(error) for word in _NO_MEMORY
   ):
-    said = str(error)[:200] if isinstance(error, MemoryError) else ''
+    message = str(error)[:200] if isinstance(error, MemoryError) else ''
     return Exit.STOPPED, (
-      f'out of memory{said and f": {said}"}{_where(error)}; what was saved is '
-      'safe: make room and run the same command again'
+      f'out of memory{message and f": {message}"}{_where(error)}; what was '
+      'saved is safe: make room and run the same command again'
     )
   if isinstance(error, ImportError) and (line := advice(error, 'this')):
     return Exit.USAGE, line
   if isinstance(error, BrokenPipeError):
     return Exit.OK, 'nobody reads what is printed'
   if isinstance(error, OSError) and error.errno is not None:
-    known = files.fault(error, error.filename or 'input or output')
-    return known.exit_code, f'{known}{_where(error)}'
+    fault = files.fault(error, error.filename or 'input or output')
+    return fault.exit_code, f'{fault}{_where(error)}'
   if isinstance(error, RuntimeError) and 'initialize backend' in str(error):
     return Exit.USAGE, str(error).partition('\n')[0]
-  what = f'{type(error).__name__}: {error}'
+  message_ = f'{type(error).__name__}: {error}'
   return Exit.SOFTWARE, (
-    f'{what[:500]}{_where(error)}; this is a fault of the program: '
+    f'{message_[:500]}{_where(error)}; this is a fault of the program: '
     f'{DEBUG}=1 shows where it comes from'
   )
 
@@ -190,9 +192,9 @@ def _where(error):
   while trace:
     path = trace.tb_frame.f_code.co_filename
     for package in ('experiments', 'lstm_jax'):
-      _, found, rest = path.rpartition(f'{os.sep}{package}{os.sep}')
-      if found and not path.endswith('mains.py'):
-        place = f' ({package}/{rest}:{trace.tb_lineno})'
+      _, separator, tail = path.rpartition(f'{os.sep}{package}{os.sep}')
+      if separator and not path.endswith('mains.py'):
+        place = f' ({package}/{tail}:{trace.tb_lineno})'
     trace = trace.tb_next
   return place
 
@@ -230,8 +232,8 @@ class Output:
       try:
         self._stream.write(text)
       except UnicodeEncodeError:
-        plain = text.translate(_PLAIN).encode(self.encoding, 'replace')
-        self._try(self._stream.write, plain.decode(self.encoding))
+        encoded = text.translate(_ASCII).encode(self.encoding, 'replace')
+        self._try(self._stream.write, encoded.decode(self.encoding))
       except (OSError, ValueError) as error:
         self._give_up(error)
     return len(text)

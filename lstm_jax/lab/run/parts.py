@@ -16,7 +16,7 @@ from typing import NamedTuple, NoReturn
 from lstm_jax.lab.plan.programs import learner_of
 from lstm_jax.lab.store.setting import Setting
 
-_ENDED = 'LSTM_JAX_ENDED_PARTS'
+_ENDED_VARIABLE = 'LSTM_JAX_ENDED_PARTS'
 # Their words in `Entry.xla_profile`, in the order in which parts run: what
 # ends soon comes first.
 _ORDER = ('auto', 'none')
@@ -55,7 +55,7 @@ class Part(NamedTuple):
 
 def next_part(
   settings: Iterable[Setting],
-  wanted: str,
+  profile: str,
   is_process: bool,
   environ: MutableMapping[str, str] = os.environ,
 ) -> Part:
@@ -63,20 +63,22 @@ def next_part(
 
   Args:
     settings: of the plan.
-    wanted: the profile that the user asks for, 'auto' or 'none'.
+    profile: the profile that the user asks for, 'auto' or 'none'.
     is_process: whether the command has this process for itself.
     environ: the environment, in which the parts before have left their names;
       they are taken out.
   """
   names = {learner_of(setting).xla_profile for setting in settings}
   profiles = tuple(name for name in _ORDER if name in names)
-  ended = tuple(
-    name for name in environ.pop(_ENDED, '').split(',') if name in profiles
+  ended_profiles = tuple(
+    name
+    for name in environ.pop(_ENDED_VARIABLE, '').split(',')
+    if name in profiles
   )
-  if wanted == 'none' or len(profiles) == 1 or not is_process:
-    return Part(wanted if profiles == ('auto',) else 'none', profiles)
-  first = next((p for p in profiles if p not in ended), profiles[-1])
-  return Part(first, (first,), profiles, ended)
+  if profile == 'none' or len(profiles) == 1 or not is_process:
+    return Part(profile if profiles == ('auto',) else 'none', profiles)
+  first = next((p for p in profiles if p not in ended_profiles), profiles[-1])
+  return Part(first, (first,), profiles, ended_profiles)
 
 
 def of_part(part: Part, setting: Setting) -> bool:
@@ -86,8 +88,10 @@ def of_part(part: Part, setting: Setting) -> bool:
 
 def is_last(part: Part, left: Iterable[Setting]) -> bool:
   """Tells whether no part that is still to come has trials that are left."""
-  gone = {*part.ended, *part.profiles}
-  return all(learner_of(setting).xla_profile in gone for setting in left)
+  ended_profiles = {*part.ended, *part.profiles}
+  return all(
+    learner_of(setting).xla_profile in ended_profiles for setting in left
+  )
 
 
 def execute_anew(
@@ -102,8 +106,8 @@ def execute_anew(
   """
   for stream in (sys.stdout, sys.stderr):
     stream.flush()
-  ended = ','.join((*part.ended, *part.profiles))
+  ended_profiles = ','.join((*part.ended, *part.profiles))
   for descriptor in legacy.descriptors:
     os.set_inheritable(descriptor, True)
-  environ = {**environ, **legacy.environ, _ENDED: ended}
+  environ = {**environ, **legacy.environ, _ENDED_VARIABLE: ended_profiles}
   os.execve(sys.executable, list(sys.orig_argv), environ)

@@ -21,7 +21,7 @@ _MOST_BYTES = 1 << 28
 def answers(
   setting: Setting,
   params: Mapping[str, np.ndarray],
-  asked: Request,
+  request: Request,
   details: Mapping[str, object],
 ) -> tuple[list[str], list[tuple[str, ...]]]:
   """Answers to the test part of the data set, or to a file.
@@ -29,7 +29,7 @@ def answers(
   Args:
     setting: of the trial.
     params: path -> array.
-    asked: what is asked for.
+    request: what is asked for.
     details: of the record; not looked at.
 
   Returns:
@@ -42,22 +42,22 @@ def answers(
   import jax
 
   del details
-  how = flags.Run(data_dir=asked.data_dir)
+  options = flags.Run(data_dir=request.data_dir)
   try:
-    dataset, trainer = groups.builder(how)(setting)
+    dataset, trainer = groups.builder(options)(setting)
   except (ValueError, TypeError) as why:
     raise values.Refused(
       f'row {setting.row}: its setting is another one in this version: {why}'
     ) from None
-  own = trainer.model.init(jax.random.key(0))
+  params_like = trainer.model.init(jax.random.key(0))
   try:
-    net = restored(own, params)
+    net = restored(params_like, params)
   except ValueError as why:
     raise values.Refused(f'row {setting.row}: {why}') from None
-  if asked.data:
-    inputs, lengths = _read(asked.data, dataset, setting.seed)
+  if request.data:
+    inputs, lengths = _one_example(request.data, dataset, setting.seed)
     outputs = np.asarray(trainer.outputs(net, inputs, lengths))
-    return [f'{len(inputs)} sequences of {asked.data}.'], _table(
+    return [f'{len(inputs)} sequences of {request.data}.'], _table(
       dataset, outputs
     )
   pool = dataset.pool(setting.seed)
@@ -67,11 +67,11 @@ def answers(
   run = jax.jit(trainer.outputs)
   outputs = [np.asarray(run(net, *_batch(examples, index))) for index in order]
   outputs = np.concatenate(outputs)[: len(test)]
-  same = ' (which it was trained on: nothing is held out)' * (
+  note = ' (which it was trained on: nothing is held out)' * (
     test is pool.parts['train'] or set(test) == set(pool.parts['train'])
   )
   head = [
-    f'Test part, {len(test):,} examples{same}: '
+    f'Test part, {len(test):,} examples{note}: '
     + _figures(dataset, outputs, examples.targets)
   ]
   return head, _table(dataset, outputs, examples.targets)
@@ -83,7 +83,7 @@ def _batch(examples, index):
   return examples.inputs[index], examples.lengths[index]
 
 
-def _read(name, dataset, seed):
+def _one_example(name, dataset, seed):
   """Inputs `[N, T, I]`, or tokens `[1, T]`, and lengths or None of a file."""
   path = Path(name).expanduser()
   encoder = dataset.encoder
@@ -105,37 +105,37 @@ def _inputs(name, path, data, dataset):
   """`[N, T, I]` from the bytes of a file."""
   try:
     if path.suffix == '.npy':
-      found = np.load(io.BytesIO(data), allow_pickle=False)
+      array = np.load(io.BytesIO(data), allow_pickle=False)
     else:
-      found = np.loadtxt(
+      array = np.loadtxt(
         io.StringIO(data.decode('utf-8-sig')), delimiter=',', ndmin=2
       )
-    found = np.asarray(found, np.float32)
+    array = np.asarray(array, np.float32)
   except (ValueError, TypeError, EOFError, UnicodeDecodeError) as why:
-    said = str(why).splitlines()[0] if str(why) else 'not readable'
-    raise values.Refused(f'--data={name}: {said}') from None
-  if found.ndim == 2:
-    found = found[None]
-  if found.ndim != 3 or found.shape[2] != dataset.num_inputs or not found.size:
+    reason = str(why).splitlines()[0] if str(why) else 'not readable'
+    raise values.Refused(f'--data={name}: {reason}') from None
+  if array.ndim == 2:
+    array = array[None]
+  if array.ndim != 3 or array.shape[2] != dataset.num_inputs or not array.size:
     raise values.Refused(
-      f'--data={name}: has shape {list(found.shape)}; the network takes '
+      f'--data={name}: has shape {list(array.shape)}; the network takes '
       f'{dataset.num_inputs} numbers a step: [T, {dataset.num_inputs}] or '
       f'[N, T, {dataset.num_inputs}]'
     )
-  if not np.isfinite(found).all():
+  if not np.isfinite(array).all():
     raise values.Refused(f'--data={name}: holds what is no finite number')
-  return found
+  return array
 
 
 def _figures(dataset, outputs, targets):
   """Accuracy, or the mean squared error."""
   if dataset.loss == 'squared':
     error = np.abs(outputs - targets)
-    said = f'mean squared error {np.mean(error**2):.4g}'
+    sentence = f'mean squared error {np.mean(error**2):.4g}'
     if dataset.tolerance:
       near = error.reshape(len(error), -1).max(axis=1) < dataset.tolerance
-      said += f', {near.mean():.1%} within {dataset.tolerance:g}'
-    return f'{said}.'
+      sentence += f', {near.mean():.1%} within {dataset.tolerance:g}'
+    return f'{sentence}.'
   return f'{np.mean(_classes(outputs) == targets):.1%} right.'
 
 
@@ -151,15 +151,15 @@ def _table(dataset, outputs, targets=None):
   for i, output in enumerate(outputs):
     words = [] if targets is None else [targets[i]]
     if dataset.loss == 'squared':
-      shown = [
-        ' '.join(f'{x:.4f}' for x in np.atleast_2d(one)[-1])
-        for one in (*words, output)
+      cells = [
+        ' '.join(f'{x:.4f}' for x in np.atleast_2d(values_)[-1])
+        for values_ in (*words, output)
       ]
     else:
-      picked = [*words, _classes(output[None])[0]]
-      shown = [
+      columns = [*words, _classes(output[None])[0]]
+      cells = [
         dataset.classes[int(c)] if dataset.classes else str(int(c))
-        for c in picked
+        for c in columns
       ]
-    rows.append((str(i), *shown))
+    rows.append((str(i), *cells))
   return rows

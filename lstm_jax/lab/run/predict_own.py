@@ -29,7 +29,7 @@ Table = list[tuple[str, ...]]
 def answers(
   setting: Setting,
   params: Mapping[str, np.ndarray],
-  asked: Request,
+  request: Request,
   details: Mapping[str, object],
 ) -> tuple[list[str], Table]:
   """Answers to the test part, or to a file.
@@ -37,7 +37,7 @@ def answers(
   Args:
     setting: of the trial.
     params: path -> array.
-    asked: what is asked for.
+    request: what is asked for.
     details: of the trial's record.
 
   Returns:
@@ -49,27 +49,27 @@ def answers(
     BadData: the file, and what is wrong with it.
   """
   form = form_of(setting, details)
-  if asked.data:
-    path = Path(asked.data)
+  if request.data:
+    path = Path(request.data)
     data = fresh.read(path, form)
     inputs, lengths = fresh.scaled(data, form)
     _, trainer, net = trained(setting, params, form)
     outputs = _outputs(trainer, net, inputs, lengths)
     names = data.names or tuple(map(str, range(len(inputs))))
-    head = [f'{len(inputs)} sequences of {asked.data}.']
+    head = [f'{len(inputs)} sequences of {request.data}.']
     return head, _table(form, names, lengths, outputs)
   where = at_hand(
-    setting, asked.data_dir, ', or --data=FILE for other sequences'
+    setting, request.data_dir, ', or --data=FILE for other sequences'
   )
-  how = flags.Run(paths=((setting.task, where),))
-  dataset, trainer = groups.builder(how)(setting)
+  options = flags.Run(paths=((setting.task, where),))
+  dataset, trainer = groups.builder(options)(setting)
   pool = dataset.pool(setting.seed)
   test = pool.parts['test']
   inputs, targets = pool.examples.inputs[test], pool.examples.targets[test]
   lengths = np.full(len(inputs), inputs.shape[1], np.int32)
   if pool.examples.lengths is not None:
     lengths = pool.examples.lengths[test]
-  net = _restored(setting, trainer, params)
+  net = _restore(setting, trainer, params)
   outputs = _outputs(trainer, net, inputs, lengths)
   head = [
     f'Test part, {len(test):,} sequences: '
@@ -161,17 +161,17 @@ def trained(
     raise values.Refused(
       f'row {setting.row}: its setting is another one in this version: {why}'
     ) from None
-  return dataset, trainer, _restored(setting, trainer, params)
+  return dataset, trainer, _restore(setting, trainer, params)
 
 
 def _no_pool(seed):
   raise ValueError(f'seed {seed}: the examples are not here')
 
 
-def _restored(setting, trainer, params):
-  own = trainer.model.init(jax.random.key(0))
+def _restore(setting, trainer, params):
+  params_like = trainer.model.init(jax.random.key(0))
   try:
-    return restored(own, params)
+    return restored(params_like, params)
   except ValueError as why:
     raise values.Refused(f'row {setting.row}: {why}') from None
 
@@ -189,8 +189,8 @@ def _outputs(
 def _figures(form, lengths, outputs, targets):
   """Accuracy, or the mean squared error in the unit of the file, squared."""
   if form.every_step:
-    inside = np.arange(outputs.shape[1]) < lengths[:, None]
-    outputs, targets = outputs[inside], targets[inside]
+    is_step = np.arange(outputs.shape[1]) < lengths[:, None]
+    outputs, targets = outputs[is_step], targets[is_step]
   if form.classes:
     return f'{np.mean(np.argmax(outputs, -1) == targets):.1%} right.'
   error = form.targets.restored(outputs) - form.targets.restored(targets)

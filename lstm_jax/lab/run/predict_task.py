@@ -13,7 +13,7 @@ from lstm_jax.lab.store.setting import Setting
 def answers(
   setting: Setting,
   params: Mapping[str, np.ndarray],
-  asked: Request,
+  request: Request,
   details: Mapping[str, object],
 ) -> tuple[list[str], list[tuple[str, ...]]]:
   """Draws sequences and follows the network over them.
@@ -21,7 +21,7 @@ def answers(
   Args:
     setting: of the trial.
     params: path -> array.
-    asked: what is asked for.
+    request: what is asked for.
     details: of the record; not looked at.
 
   Returns:
@@ -29,9 +29,9 @@ def answers(
     each judged step of each sequence).
   """
   del details
-  if asked.data:
+  if request.data:
     raise values.Refused(
-      f'--data={asked.data}: {setting.task} draws its own sequences'
+      f'--data={request.data}: {setting.task} draws its own sequences'
     )
   tolerance = dict(setting.task_options).get('tolerance')
   rows: list[tuple[str, ...]] = [
@@ -39,20 +39,22 @@ def answers(
   ]
   right = 0
   follow = trace.tracer(setting, params)
-  count = asked.count or FEW
+  count = request.count or FEW
   for i in range(count):
-    arrays = follow(asked.seed + i)
-    judged = np.flatnonzero(arrays['mask'])
-    errors = np.abs(arrays['outputs'] - arrays['targets'])[judged].max(axis=1)
+    arrays = follow(request.seed + i)
+    judged_steps = np.flatnonzero(arrays['mask'])
+    errors = np.abs(arrays['outputs'] - arrays['targets'])[judged_steps].max(
+      axis=1
+    )
     right += bool(tolerance) and bool(errors.max() < tolerance)
-    for t, error in zip(judged, errors, strict=True):
+    for t, error in zip(judged_steps, errors, strict=True):
       rows.append(
         (
-          str(asked.seed + i),
+          str(request.seed + i),
           str(t + 1),
           str(len(arrays['mask'])),
-          _shown(arrays['targets'][t]),
-          _shown(arrays['outputs'][t]),
+          _text_of(arrays['targets'][t]),
+          _text_of(arrays['outputs'][t]),
           f'{error:.3f}',
         )
       )
@@ -65,5 +67,5 @@ def answers(
   return head, rows
 
 
-def _shown(numbers):
+def _text_of(numbers):
   return ' '.join(f'{x:.2f}' for x in numbers)

@@ -64,8 +64,8 @@ def clock_text(seconds: float | None) -> str:
   """Seconds as h:mm:ss; -:--:-- where they are not known."""
   if seconds is None or not 0 <= seconds < 1e9:
     return '-:--:--'
-  minutes, rest = divmod(round(seconds), 60)
-  return f'{minutes // 60}:{minutes % 60:02}:{rest:02}'
+  minutes, seconds_left = divmod(round(seconds), 60)
+  return f'{minutes // 60}:{minutes % 60:02}:{seconds_left:02}'
 
 
 def line(
@@ -86,48 +86,50 @@ def line(
   Returns:
     The line, without a newline.
   """
-  done = snapshot.get('done', 0)
-  count = f'{done:,}/{total:,} trials'
+  num_done = snapshot.get('done', 0)
+  count = f'{num_done:,}/{total:,} trials'
   left = f'{clock_text(snapshot.get("eta_seconds"))} left'
   rate, share = snapshot.get('sequences_per_second'), snapshot.get('lane_share')
-  solved = snapshot.get('solved', 0)
-  diverged, running = snapshot.get('diverged'), snapshot.get('running')
-  sequences, what = snapshot.get('sequences'), snapshot.get('compiling')
-  compiling = what if isinstance(what, str) else '' if not what else 'a program'
+  num_solved = snapshot.get('solved', 0)
+  diverged, num_running = snapshot.get('diverged'), snapshot.get('running')
+  sequences, program = snapshot.get('sequences'), snapshot.get('compiling')
+  compiling = (
+    program if isinstance(program, str) else '' if not program else 'a program'
+  )
   compiling = compiling and f'compiling {" ".join(compiling.split())}'
   # (need, fact) in the order shown; no two needs are equal.
   facts = [
     (9, count),
-    (6, '' if solved is None else f'{solved:,} solved'),
+    (6, '' if num_solved is None else f'{num_solved:,} solved'),
     (4, snapshot.get('note', '')),
     (3, f'{diverged:,} diverged' if diverged else ''),
-    (2, f'{running:,} running' if running else ''),
+    (2, f'{num_running:,} running' if num_running else ''),
     (5, '' if rate is None else f'{rate:,.0f} seq/s'),
     (1, '' if share is None else f'lanes {100 * share:.0f} %'),
-    (7, left if done < total else ''),
+    (7, left if num_done < total else ''),
     (8, compiling),
     (0, f'{sequences:,} sequences' if sequences else ''),
   ]
-  joint = ' · ' if unicode else ', '
+  separator = ' · ' if unicode else ', '
   room = math.inf
   if width is not None:
     room = width if width < _BAR_FROM else width - _SHORTEST_BAR - 3
-  kept: set[int] = set()
+  ranks: set[int] = set()
   for rank, fact in sorted(facts, reverse=True):
-    size = len(fact) + len(joint) * bool(kept)
-    if fact and (not kept or size <= room):
-      kept.add(rank)
+    size = len(fact) + len(separator) * bool(ranks)
+    if fact and (not ranks or size <= room):
+      ranks.add(rank)
       room -= size
-  text = joint.join(fact for rank, fact in facts if rank in kept)
+  text = separator.join(fact for rank, fact in facts if rank in ranks)
   if not unicode:
     text = text.encode('ascii', 'replace').decode()
   if width is None:
     return text
   room = min(_LONGEST_BAR, width - len(text) - 3)
   if room >= _SHORTEST_BAR:
-    full = room * min(done, total) // total if total else room
+    num_full = room * min(num_done, total) // total if total else room
     marks = '█░' if unicode else '#.'
-    return f'[{marks[0] * full}{marks[1] * (room - full)}] {text}'
+    return f'[{marks[0] * num_full}{marks[1] * (room - num_full)}] {text}'
   return text[: max(width, 0)]
 
 
@@ -172,15 +174,15 @@ class Progress:
     """Shows a snapshot, unless the one before was only just shown."""
     if self._mode == 'none':
       return
-    now = self._clock()
-    ended = snapshot.get('done', 0) >= self._total
+    clock_now = self._clock()
+    is_over = snapshot.get('done', 0) >= self._total
     compiling = snapshot.get('compiling')
     if self._last is not None:
-      then, had_ended, compiled = self._last
-      new = (ended and not had_ended) or (compiling and compiling != compiled)
-      if now - then < self._every and not new:
+      clock_then, had_ended, compiled = self._last
+      new = (is_over and not had_ended) or (compiling and compiling != compiled)
+      if clock_now - clock_then < self._every and not new:
         return
-    self._last = (now, ended, compiling)
+    self._last = (clock_now, is_over, compiling)
     if self._mode == 'plain':
       self._write(line(snapshot, self._total, None, self._unicode) + '\n')
       return

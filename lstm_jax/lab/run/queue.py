@@ -86,9 +86,9 @@ class Shared:
       self._waiting.setdefault(pool, collections.deque()).append(job)
 
   def claim(
-    self, worker: int, pool: Pool | None = None, most: int = 0
+    self, worker: int, pool: Pool | None = None, max_jobs: int = 0
   ) -> tuple[Pool | None, list[Job]]:
-    """Takes jobs: at most `most` of `pool`, or lanes full of one waiting.
+    """Takes jobs: at most `max_jobs` of `pool`, or lanes full of one waiting.
 
     Returns:
       `(pool, jobs)`; no jobs when nothing is waiting.
@@ -101,10 +101,10 @@ class Shared:
         # A pool that nobody runs comes first: its jobs then share one worker's
         # lanes and wait for them, and only one worker compiles the program.
         pool = next((p for p in pools if p not in self._pools), pools[0])
-        most = self.widths[pool[0]][-1]
+        max_jobs = self.widths[pool[0]][-1]
       self._pools[worker] = pool
       jobs = self._waiting[pool]
-      return pool, [jobs.popleft() for _ in range(min(most, len(jobs)))]
+      return pool, [jobs.popleft() for _ in range(min(max_jobs, len(jobs)))]
 
   def begun_before(self, jobs: Iterable[Job]) -> dict[str, TrialState]:
     """Job id -> `TrialState`, of the jobs that continue."""
@@ -159,11 +159,15 @@ class Shared:
     return columns
 
   def tell(
-    self, worker: int, seen: Mapping[str, float], note: str = '', **work: float
+    self,
+    worker: int,
+    updates: Mapping[str, float],
+    note: str = '',
+    **work: float,
   ) -> None:
     """A worker's trials (id -> updates seen), and what it has done more."""
     with self._lock:
-      self._seen[worker] = seen
+      self._seen[worker] = updates
       self._note = note
       tally = self._tallies[worker]
       for key, amount in work.items():

@@ -51,38 +51,40 @@ class RunState:
   def __init__(
     self,
     opened: Folder,
-    how: Run,
+    options: Run,
     trials: Mapping[str, Setting],
     shared: Mapping[str, Iterable[str]],
-    mine: Sequence[str],
+    names: Sequence[str],
     records: Mapping[str, Record],
     devices: 'Sequence[jax.Device]',
   ) -> None:
-    self._folder, self._how = opened, how
+    self._folder, self._how = opened, options
     self._trials = trials
     self._program = {name: key for key, of in shared.items() for name in of}
-    self._mine = mine
-    self._status = {n: records[n]['status'] for n in mine if n in records}
+    self._mine = names
+    self._status = {n: records[n]['status'] for n in names if n in records}
     # Updates: of a data set they are epochs, and all were seen.
     self._seen_by = {
-      name: min(_seen(records[name]['metrics']), trials[name].budget)
+      name: min(_updates_of(records[name]['metrics']), trials[name].budget)
       for name in self._status
     }
     # Rows that have a net kept, for the picture of a sequence.
-    kept = [trials[name] for name in nets.names(opened) if name in trials]
-    self._nets = {(setting.grid, setting.row) for setting in kept}
+    settings_kept = [
+      trials[name] for name in nets.names(opened) if name in trials
+    ]
+    self._nets = {(setting.grid, setting.row) for setting in settings_kept}
     self._device = devices[0].device_kind
-    self._checkpoint_name = checkpoint_name(how)
+    self._checkpoint_name = checkpoint_name(options)
     self._spent: dict[str, TrialState] = {}
     self._spent_bytes = 0
     self._saved_spent: frozenset[str] = frozenset()
-    mode = how.progress
+    mode = options.progress
     if mode == 'auto':
       mode = choose_mode(sys.stderr)
-    self.display = Progress(len(mine), sys.stderr, mode)
+    self.display = Progress(len(names), sys.stderr, mode)
     # Of epochs there are no sequences to success.
     self._counts_sequences = 'sequences' in {
-      learner_of(trials[name]).unit for name in mine
+      learner_of(trials[name]).unit for name in names
     }
     self._began = time.monotonic()
     self._last: queue.Progress | None = None
@@ -119,19 +121,19 @@ class RunState:
     ]
 
   def columns(
-    self, left: Collection[str], saved: Iterable[Checkpoint]
+    self, left: Collection[str], saved_trials: Iterable[Checkpoint]
   ) -> 'dict[str, TrialState]':
     """The trials left that have begun.
 
     Args:
       left: their ids.
-      saved: the checkpoints, of `checkpoints.load`.
+      saved_trials: the checkpoints, of `checkpoints.load`.
     """
     from lstm_jax.training.loop import TrialState
 
     columns: dict[str, TrialState] = {}
     successor = renewal.successors(self._folder)
-    for kind, meta, name, seconds, leaves in checkpoints.trials(saved):
+    for kind, meta, name, seconds, leaves in checkpoints.trials(saved_trials):
       new = successor.get(name, name)
       if not renewal.is_of(self._folder, self._how, meta, name, new):
         continue
@@ -145,8 +147,10 @@ class RunState:
         name = new
         column.leaves['budget'][...] = self._trials[name].budget
       # Two shards may both know a trial; the one further on is right.
-      known = columns.get(name)
-      if name in left and (known is None or _place(known) < _place(column)):
+      column_known = columns.get(name)
+      if name in left and (
+        column_known is None or _place(column_known) < _place(column)
+      ):
         columns[name] = column
     self._saved_spent = frozenset(self._spent)
     return columns
@@ -181,8 +185,8 @@ class RunState:
           [column.leaves[leaf] for _, column in pairs], axis=-1
         )
     code = {name: self._folder.code.get(name) for name in columns}
-    found: Meta = {'form': FORM, 'programs': meta, 'code': code}
-    checkpoints.save(self._folder, checkpoint, arrays, found)
+    meta_: Meta = {'form': FORM, 'programs': meta, 'code': code}
+    checkpoints.save(self._folder, checkpoint, arrays, meta_)
 
   def outcome(self, outcome: 'Outcome') -> None:
     """Seals the record of a trial."""
@@ -192,9 +196,9 @@ class RunState:
     setting = self._trials[outcome.id]
     row = self._row(outcome.id)
     # Of a row that is counted in sequences one network shows how it works.
-    counted = learner_of(setting).unit == 'sequences'
+    is_counted = learner_of(setting).unit == 'sequences'
     shows = outcome.status == 'solved' and row not in self._nets
-    if outcome.net and (shows or not counted):
+    if outcome.net and (shows or not is_counted):
       self._nets.add(row)
       nets.save(self._folder, outcome.id, outcome.net)
     if outcome.networks:
@@ -206,7 +210,7 @@ class RunState:
         'status': outcome.status,
         # Where it failed no one has counted more than its updates.
         'metrics': {
-          **({'sequences_seen': int(outcome.seen)} if counted else {}),
+          **({'sequences_seen': int(outcome.seen)} if is_counted else {}),
           **outcome.metrics,
         },
         'curves': {k: list(v) for k, v in outcome.curves.items()},
@@ -218,8 +222,8 @@ class RunState:
     )
     if disagreement:
       self.display.say(f'sweep: {disagreement}')
-    if outcome.spent:
-      self._keep_spent(outcome.id, outcome.spent)
+    if outcome.final_state:
+      self._keep_spent(outcome.id, outcome.final_state)
     self._status[outcome.id] = outcome.status
     self._seen_by[outcome.id] = min(outcome.seen, setting.budget)
 
@@ -235,7 +239,7 @@ class RunState:
     self._last = progress
     status = list(self._status.values())
     elapsed = time.monotonic() - self._began
-    shown: Snapshot = {
+    snapshot: Snapshot = {
       'done': len(status),
       'solved': None,
       'diverged': status.count('diverged'),
@@ -247,21 +251,21 @@ class RunState:
       ),
     }
     if self._counts_sequences:
-      shown |= {
+      snapshot |= {
         'solved': status.count('solved'),
         'sequences': int(progress.sequences),
         'sequences_per_second': progress.sequences / max(elapsed, 1e-9),
         'lane_share': progress.useful / max(progress.executed, 1.0),
       }
-    self.display.update(shown)
+    self.display.update(snapshot)
 
   def _time_left(self, progress, elapsed):
     """Seconds: steps that the trials left are expected to take, at the pace
     so far."""
     if progress.useful < 1e5:
       return None
-    mine = {name: self._trials[name] for name in self._mine}
-    to_come = estimate.steps_to_come(mine, self._seen_by, progress.seen)
+    trials = {name: self._trials[name] for name in self._mine}
+    to_come = estimate.steps_to_come(trials, self._seen_by, progress.seen)
     return to_come / (progress.useful / elapsed)
 
   def say_work(self) -> None:
@@ -277,10 +281,10 @@ class RunState:
 
   def say_stopped(self) -> None:
     """Prints one line where a run was stopped."""
-    print(stopped(len(self._mine) - len(self._status)))
+    print(stop_line(len(self._mine) - len(self._status)))
 
 
-def _seen(metrics):
+def _updates_of(metrics):
   return metrics.get('sequences_seen') or 0
 
 
@@ -292,13 +296,13 @@ def _place(state):
   )
 
 
-def checkpoint_name(how: Run) -> str:
+def checkpoint_name(options: Run) -> str:
   """The name of the checkpoints of a run or of its shard."""
-  shard, parts = how.shard
+  shard, parts = options.shard
   return 'state' if parts == 1 else f'state-{shard}-of-{parts}'
 
 
-def stopped(left: int) -> str:
+def stop_line(left: int) -> str:
   """Returns the line of a run that was stopped."""
   return (
     f'Stopped with {left:,} trials to go; all is saved. '

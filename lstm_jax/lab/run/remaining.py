@@ -22,19 +22,19 @@ from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.setting import Setting
 
 
-def finished(
+def finished_folder(
   path: Path,
-  how: Run,
+  options: Run,
   trials: Mapping[str, Setting],
-  stored: Sequence[Entry],
+  entries: Sequence[Entry],
 ) -> Folder | None:
   """The open folder if every trial of a plan has ended in it, or None.
 
   Args:
     path: of the folder.
-    how: a `flags.Run`.
+    options: a `flags.Run`.
     trials: id -> setting, all of the plan.
-    stored: the same as plan.json has them.
+    entries: the same as plan.json has them.
 
   Raises:
     Refused: its results are of other code.
@@ -43,74 +43,75 @@ def finished(
     opened = folder.open_folder(path)
   except faults.StoreError:
     return None  # absent or strange: whoever opens it to run will say
-  known = {entry['id']: entry for entry in opened.plan['trials']}
-  if [known.get(name) for name in trials] != stored:
+  old_entries = {entry['id']: entry for entry in opened.plan['trials']}
+  if [old_entries.get(name) for name in trials] != entries:
     return None
   records, problems = trial_records.read_records(opened)
   if problems or not records.keys() >= trials.keys():
     return None
-  again = renewal.plan(opened, how, records, {}, builds.code(trials))
+  again = renewal.plan(opened, options, records, {}, builds.code(trials))
   if again.trials:
     return None  # and whoever runs them says so
-  mains.note('sweep', *again.said)
+  mains.note('sweep', *again.lines)
   return opened
 
 
 def what_counts(
   opened: Folder,
-  how: Run,
+  options: Run,
   trials: Iterable[str],
-  now: Mapping[str, dict[str, str]],
+  code_now: Mapping[str, dict[str, str]],
 ) -> tuple[Folder, dict[str, Record], list[Checkpoint]]:
   """Sets aside what does not count or runs again.
 
   Args:
     opened: the run folder.
-    how: a `flags.Run`.
+    options: a `flags.Run`.
     trials: ids, all of the plan.
-    now: trial -> file -> digest, the code of each as it is.
+    code_now: trial -> file -> digest, the code of each as it is.
 
   Returns:
     `(opened, records, saved)`: the folder with its drift, the records that
     count, and the checkpoints, as `checkpoints.load` has them.
   """
-  shard, shards = how.shard
-  mine = set(list(trials)[shard::shards])
-  taken, spent = reruns.take_over(opened)
-  nets.take_over(opened, taken)
+  shard, shards = options.shard
+  shard_names = set(list(trials)[shard::shards])
+  heirs, spenders = reruns.take_over(opened)
+  nets.take_over(opened, heirs)
   records, problems = trial_records.read_records(opened)
   mains.note('sweep', *(problem.reason for problem in problems))
-  if any(problem.damaged for problem in problems):
+  if any(problem.is_damaged for problem in problems):
     trial_records.repair(opened)
     records, _ = trial_records.read_records(opened)
-  saved, lines = checkpoints.load(opened)
+  trials_saved, lines = checkpoints.load(opened)
   mains.note('sweep', *lines)
-  whole = [one for one in saved if one[1].get('form') == recorder.FORM]
-  if len(whole) < len(saved):
+  current = [one for one in trials_saved if one[1].get('form') == recorder.FORM]
+  if len(current) < len(trials_saved):
     mains.note(
       'sweep',
       'a checkpoint has the form of an older version, which is not read any '
       'more: what it holds begins again',
     )
-  if taken or spent:
-    going_on = len(renewal.going_on(opened, how, whole, spent))
+  if heirs or spenders:
+    going_on = len(renewal.going_on(opened, options, current, spenders))
     mains.note(
       'sweep',
-      f'a larger budget: {len(taken):,} trials had ended within the smaller '
+      f'a larger budget: {len(heirs):,} trials had ended within the smaller '
       f'one and keep their results; of those that had spent it {going_on:,} go '
-      f'on from there, {len(spent) - going_on:,} run again from the beginning',
+      f'on from there, {len(spenders) - going_on:,} run again from the '
+      'beginning',
     )
-  begun = renewal.begun(whole)
-  renewed = renewal.plan(opened, how, records, begun, now)
-  mains.note('sweep', *renewed.said)
+  code_begun = renewal.code_of_begun(current)
+  renewed = renewal.plan(opened, options, records, code_begun, code_now)
+  mains.note('sweep', *renewed.lines)
   for name, why in renewed.trials.items():
-    if name in mine:
+    if name in shard_names:
       reruns.set_aside(opened, [name], why)
       del records[name]
   return (
     dataclasses.replace(opened, drifted=renewed.drifted),
     records,
-    whole,
+    current,
   )
 
 
@@ -119,16 +120,16 @@ def tidy(opened: Folder) -> None:
   # Of a folder that nobody may write to, it stays.
   with contextlib.suppress(faults.StoreError):
     checkpoints.drop_all(opened, but=recorder.SPENT)
-    clean(opened)
+    remove_leftovers(opened)
 
 
-def clean(opened: Folder) -> None:
+def remove_leftovers(opened: Folder) -> None:
   """Removes temporary files of writers that are gone."""
   for part in ('', 'records', 'checkpoints', 'nets', 'figures'):
-    files.clean(opened.path / part, opened.disk)
+    files.remove_temporary(opened.path / part, opened.disk)
 
 
-def ended(path: Path) -> int:
+def num_records(path: Path) -> int:
   """The number of trials that have a record in the folder."""
   try:
     return len(trial_records.read_records(folder.open_folder(path))[0])

@@ -81,12 +81,12 @@ def run(
   """
   usual = widths if isinstance(widths, tuple) and widths else None
   usual = usual or widths_of(devices[0])
-  each = widths if isinstance(widths, Mapping) else {}
+  widths_by_program = widths if isinstance(widths, Mapping) else {}
   shared = Shared(
     jobs,
     build,
     dict(columns or {}),
-    {job.program: each.get(job.program, usual) for job in jobs},
+    {job.program: widths_by_program.get(job.program, usual) for job in jobs},
     test_sequences,
     len(devices),
   )
@@ -94,40 +94,42 @@ def run(
     threading.Thread(target=_work, args=(shared, i, device), daemon=True)
     for i, device in enumerate(devices)
   ]
-  ended = set()
+  ended_ids = set()
 
   def take_outcomes(timeout):
     try:
       while True:
         outcome = shared.outcomes.get(timeout=timeout)
         hooks.outcome(outcome)
-        ended.add(outcome.id)
+        ended_ids.add(outcome.id)
         timeout = 0
     except queue.Empty:
       pass
 
   def save():
-    begun = shared.begun()
-    hooks.save({k: c for k, c in begun.items() if k not in ended})
+    states = shared.begun()
+    hooks.save({k: c for k, c in states.items() if k not in ended_ids})
 
-  saved, asked, stopped = time.monotonic(), None, False
+  last_save, request_time, is_stopping = time.monotonic(), None, False
   try:
     for thread in threads:
       thread.start()
     while any(thread.is_alive() for thread in threads):
       take_outcomes(0.1)
       hooks.progress(shared.progress())
-      stopped = hooks.stopping()
-      if stopped or shared.broken():
+      is_stopping = hooks.stopping()
+      if is_stopping or shared.broken():
         break
-      now = time.monotonic()
-      if asked is None and now - saved >= save_seconds:
+      clock = time.monotonic()
+      if request_time is None and clock - last_save >= save_seconds:
         shared.ask()
-        asked = now
+        request_time = clock
       # A worker that compiles answers late; its last columns are good.
-      if asked is not None and (shared.answered() or now - asked > 5):
+      if request_time is not None and (
+        shared.answered() or clock - request_time > 5
+      ):
         save()
-        saved, asked = time.monotonic(), None
+        last_save, request_time = time.monotonic(), None
   finally:
     shared.stop.set()
     end = time.monotonic() + _STOP_SECONDS
@@ -136,10 +138,10 @@ def run(
         thread.join(max(0.0, end - time.monotonic()))
   take_outcomes(0)
   hooks.progress(shared.progress())
-  if len(ended) == len(jobs):
+  if len(ended_ids) == len(jobs):
     return True
   save()
-  if not stopped:
+  if not is_stopping:
     raise shared.fault()
   return False
 
@@ -166,8 +168,10 @@ def _work(shared, worker, device):
       # One program that cannot run must not take the others with it. The
       # traceback of an error within jax ends with a note, not the error.
       reason = f'{type(error).__name__}: {error}\n{traceback.format_exc()}'
-      for job_id, seen in unfinished.items():
-        shared.outcomes.put(Outcome(job_id, 'failed', seen, 0.0, reason=reason))
+      for job_id, updates in unfinished.items():
+        shared.outcomes.put(
+          Outcome(job_id, 'failed', updates, 0.0, reason=reason)
+        )
     shared.tell(worker, {})
   shared.answer(worker)
 
@@ -184,45 +188,49 @@ def _run_pool(shared, worker, compiled, pool, jobs, unfinished):
   state, chunk = loop.start(jobs, shared.begun_before(jobs)), loop.first
   while unfinished:
     clock = time.monotonic()
-    state, done = loop.advance(state, chunk)
-    spent = time.monotonic() - clock
-    unfinished.update(done.seen)
+    state, advanced = loop.advance(state, chunk)
+    seconds = time.monotonic() - clock
+    unfinished.update(advanced.seen)
     shared.tell(
       worker,
-      done.seen,
-      done.note,
-      sequences=done.sequences,
-      useful=done.useful,
-      executed=done.executed,
+      advanced.seen,
+      advanced.note,
+      sequences=advanced.sequences,
+      useful=advanced.useful,
+      executed=advanced.executed,
     )
-    if not done.fresh:
-      state = loop.charge(state, spent)
-      chunk = next_chunk(chunk, spent, done.whole)
+    if not advanced.has_compiled:
+      state = loop.charge(state, seconds)
+      chunk = next_chunk(chunk, seconds, advanced.is_complete)
     # Tests of what has ended take a while: a stop meanwhile must find it.
-    if done.ended or shared.asked[worker].is_set() or shared.stop.is_set():
+    if (
+      advanced.has_ended
+      or shared.asked[worker].is_set()
+      or shared.stop.is_set()
+    ):
       shared.answer(worker, loop.snapshot(state))
     if shared.stop.is_set():
       return
-    if done.ended:
+    if advanced.has_ended:
       state, outcomes = loop.results(state)
       for outcome in outcomes:
         shared.outcomes.put(outcome)
         del unfinished[outcome.id]
-      _, jobs = shared.claim(worker, pool, loop.free(state))
+      _, jobs = shared.claim(worker, pool, loop.num_free(state))
       if jobs:
         unfinished.update({job.id: 0 for job in jobs})
         state = loop.join(state, jobs, shared.begun_before(jobs))
 
 
-def next_chunk(chunk: int, spent: float, whole: bool) -> int:
+def next_chunk(chunk: int, seconds: float, whole: bool) -> int:
   """Updates of the next chunk.
 
   Args:
     chunk: updates of the last one.
-    spent: seconds that it took.
+    seconds: seconds that it took.
     whole: whether it ran to its end. One that a lane's end cut short does not
       say that there is time for more: sixteen in a row that end one after
       another would else make a chunk of minutes.
   """
-  pace = np.clip(_CHUNK_SECONDS / max(spent, 1e-3), 0.25, 4 if whole else 1)
+  pace = np.clip(_CHUNK_SECONDS / max(seconds, 1e-3), 0.25, 4 if whole else 1)
   return int(np.clip(chunk * pace, 1, 10**6))

@@ -38,7 +38,7 @@ from lstm_jax.lab.store.faults import Exit
 GRACE = 8.0  # seconds
 THREAD = 'signals'  # the name of our threads, which may be left alone
 # `timeout` and batch systems send to the process and to its group: one signal.
-_ONE = 0.02  # seconds
+_SAME_SIGNAL_SECONDS = 0.02  # seconds
 # Terminals, init systems and batch systems: Slurm warns by SIGUSR1 or SIGTERM,
 # LSF and SGE by SIGUSR1, SIGUSR2 or SIGXCPU.
 _NAMES = {
@@ -67,9 +67,9 @@ class Stopped(KeyboardInterrupt):
     said: whether somebody has told the user.
   """
 
-  def __init__(self, exit_code: int, said: bool = False) -> None:
+  def __init__(self, exit_code: int, is_told: bool = False) -> None:
     super().__init__('stopped; the same command goes on or starts again')
-    self.exit_code, self.said = exit_code, said
+    self.exit_code, self.is_told = exit_code, is_told
 
 
 class Stop:
@@ -144,19 +144,19 @@ class Stop:
   def _thread(self, function, *arguments):
     threading.Thread(None, function, THREAD, arguments, daemon=True).start()
 
-  def _watch(self, heard):
+  def _watch(self, pipe):
     """Ends the process at the second signal, or `GRACE` after the first."""
     code, since = None, 0.0
-    while numbers := os.read(heard, 1):
+    while numbers := os.read(pipe, 1):
       if numbers[0] not in _EXITS:
         continue
-      now = time.monotonic()
+      clock = time.monotonic()
       if code is None:
-        code, since = int(_EXITS[numbers[0]]), now
+        code, since = int(_EXITS[numbers[0]]), clock
         self._thread(self._out, code)
-      elif now - since > _ONE:
+      elif clock - since > _SAME_SIGNAL_SECONDS:
         os._exit(code)
-    os.close(heard)
+    os.close(pipe)
 
   def _out(self, code):
     """Ends the process once it has had `GRACE` seconds outside of `polled`."""
@@ -177,12 +177,14 @@ def listen(is_ours: bool = True) -> Stop:
   Args:
     is_ours: whether a second signal may end the process.
   """
-  stop = current()
+  stop = current_stop()
   if threading.current_thread() is threading.main_thread():
     for number in _EXITS:
       handler = signal.getsignal(number)
-      ignored = handler is signal.SIG_IGN
-      if not (ignored and _NAMES[signal.Signals(number).name] == Exit.SIGHUP):
+      is_ignored = handler is signal.SIG_IGN
+      if not (
+        is_ignored and _NAMES[signal.Signals(number).name] == Exit.SIGHUP
+      ):
         signal.signal(number, stop.on_signal)
     if is_ours:
       stop.start()
@@ -200,14 +202,14 @@ def listening() -> Iterator[Stop]:
     stop.begun = True
     yield stop
     return
-  before = {number: signal.getsignal(number) for number in _EXITS}
+  handlers = {number: signal.getsignal(number) for number in _EXITS}
   stop = listen(is_ours=False)
   stop.begun = True
   try:
     yield stop
   finally:
     if _listener() is stop:
-      for number, handler in before.items():
+      for number, handler in handlers.items():
         signal.signal(number, handler)
       stop.end()
 
@@ -227,20 +229,20 @@ def interruptible() -> Iterator[Stop]:
     yield stop
     return
   stop.begun = True
-  before = signal.getsignal(signal.SIGINT)
+  handler = signal.getsignal(signal.SIGINT)
 
   def on_signal(number, frame):
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, handler)
     stop.on_signal(number, frame)
 
   signal.signal(signal.SIGINT, on_signal)
   try:
     yield stop
   finally:
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, handler)
 
 
-def current() -> Stop:
+def current_stop() -> Stop:
   """The `Stop` that gets this process's signals; else one that gets none."""
   return _listener() or Stop()
 

@@ -16,26 +16,26 @@ from lstm_jax.lab.store import (
   seal,
   trial_records,
 )
-from lstm_jax.lab.store.differences import shown
+from lstm_jax.lab.store.differences import first_lines
 from lstm_jax.lab.store.documents import Entry, Plan
 from lstm_jax.lab.store.setting import entry_of, trial_id
 
 
 def verify(
   path: str | Path,
-  how: Run,
+  options: Run,
   trials: Iterable[str],
-  stored: Sequence[Entry],
-  now: Mapping[str, dict[str, str]],
+  entries: Sequence[Entry],
+  code_now: Mapping[str, dict[str, str]],
 ) -> int:
   """Prints what is good, what is not, and what becomes of it.
 
   Args:
     path: the folder.
-    how: a `flags.Run`.
+    options: a `flags.Run`.
     trials: ids of what the command asks for.
-    stored: their entries in a plan.
-    now: trial -> the files that run it.
+    entries: their entries in a plan.
+    code_now: trial -> the files that run it.
 
   Returns:
     The exit code: 0 where nothing is amiss, 2 where the folder is of another
@@ -44,43 +44,47 @@ def verify(
   try:
     opened = folder.open_folder(path)
   except (faults.Corrupt, faults.Unusable) as error:
-    mains.say('sweep', str(error), _lost(path, trials))
+    mains.say('sweep', str(error), _check_lost(path, trials))
     return int(faults.Exit.FAILED)
-  after, lines = _after(opened, stored)
+  merged, lines = _merged_plan(opened, entries)
   if lines:
-    mains.say('sweep', f'{path} holds another plan:\n{shown(lines)}')
+    mains.say('sweep', f'{path} holds another plan:\n{first_lines(lines)}')
     return int(faults.Exit.USAGE)
   mains.tell(f'{path}: plan.json is whole.')
-  more = len(after['trials']) - len(opened.trials)
-  if more:
-    print(f'This command adds {more:,} trials to it.')
+  num_more = len(merged['trials']) - len(opened.trials)
+  if num_more:
+    print(f'This command adds {num_more:,} trials to it.')
   records, problems = trial_records.read_records(opened)
   print(f'{len(records):,} of {len(opened.trials):,} trials have ended.')
   for problem in problems:
-    fate = 'it is set aside and its trial runs again' if problem.damaged else ''
+    fate = (
+      'it is set aside and its trial runs again' if problem.is_damaged else ''
+    )
     mains.say('sweep', '; '.join(filter(None, (problem.reason, fate))))
   for reason, count in reruns.failures(records).most_common():
     mains.say('sweep', f'{count:,} trials failed: {reason}')
   try:
-    mains.say('sweep', *renewal.plan(opened, how, records, {}, now).said)
+    mains.say(
+      'sweep', *renewal.plan(opened, options, records, {}, code_now).lines
+    )
   except faults.Refused as refused:
     mains.say('sweep', str(refused))
     return int(refused.exit_code)
   return int(faults.Exit.FAILED if problems else faults.Exit.OK)
 
 
-def check_folder(plan: plans.Plan, how: Run) -> None:
+def check_folder(plan: plans.Plan, options: Run) -> None:
   """Refuses a plan whose folder holds another one, or results of other code.
 
   Args:
     plan: of the command.
-    how: a `flags.Run`.
+    options: a `flags.Run`.
 
   Raises:
     Refused: in the words of the run that would be refused.
     Unusable, StorageError: the folder cannot be read.
   """
-  path = Path(how.out or plan.out)
+  path = Path(options.out or plan.out)
   if 'plan.json' not in files.names(path):
     return
   try:
@@ -88,35 +92,36 @@ def check_folder(plan: plans.Plan, how: Run) -> None:
   except faults.Corrupt:
     return  # a run makes it again from the command, or says what to do
   trials = {trial_id(setting): setting for setting in plan.trials}
-  _, lines = _after(opened, [entry_of(s) for s in plan.trials])
+  _, lines = _merged_plan(opened, [entry_of(s) for s in plan.trials])
   if lines:
-    raise faults.Refused(f'{path} holds another plan:\n{shown(lines)}')
+    raise faults.Refused(f'{path} holds another plan:\n{first_lines(lines)}')
   records, _ = trial_records.read_records(opened)
-  renewal.plan(opened, how, records, {}, builds.code(trials))
+  renewal.plan(opened, options, records, {}, builds.code(trials))
 
 
-def _after(opened: folder.Folder, stored: Sequence[Entry]):
+def _merged_plan(opened: folder.Folder, entries: Sequence[Entry]):
   """The plan of a folder with the trials asked for, and what differs."""
-  asked: Plan = {
+  new_plan: Plan = {
     **opened.plan,
-    'trials': list(map(seal.plain, stored)),
+    'trials': list(map(seal.to_plain, entries)),
     'programs': {},
   }
-  return growth.grown(opened.plan, asked)
+  return growth.merged_plan(opened.plan, new_plan)
 
 
-def _lost(path, trials):
+def _check_lost(path, trials):
   """Says what becomes of a folder whose plan is lost."""
-  known, _ = lost.recorded(path)
-  strange = known - set(trials)
+  recorded_ids, _ = lost.recorded(path)
+  strange = recorded_ids - set(trials)
   if strange:
     return (
-      f'of its {len(known):,} records {len(strange):,} are of trials that this '
-      'command does not ask for: give the command that made the folder'
+      f'of its {len(recorded_ids):,} records {len(strange):,} are of trials '
+      'that this command does not ask for: give the command that made the '
+      'folder'
     )
-  if known:
+  if recorded_ids:
     return (
-      f'its {len(known):,} records are of this command: without --verify it '
-      'makes the plan again and goes on'
+      f'its {len(recorded_ids):,} records are of this command: without '
+      '--verify it makes the plan again and goes on'
     )
   return 'there are no records: without --verify the command begins'

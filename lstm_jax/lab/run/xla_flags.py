@@ -42,16 +42,16 @@ def cpu_flags(environ: Mapping[str, str] = os.environ) -> str:
 
 def flags_of(profile: str, environ: Mapping[str, str] = os.environ) -> str:
   """Returns what XLA_FLAGS is under a profile, see `set_flags`."""
-  given = environ.get('XLA_FLAGS', '')
+  xla_flags = environ.get('XLA_FLAGS', '')
   if profile == 'none':
-    return given
-  named = {word.partition('=')[0] for word in given.split()}
-  ours = [
+    return xla_flags
+  names = {word.partition('=')[0] for word in xla_flags.split()}
+  own_flags = [
     f'{name}={value}'
     for name, value in _flags(environ).items()
-    if name not in named
+    if name not in names
   ]
-  return ' '.join([*ours, given]).strip()
+  return ' '.join([*own_flags, xla_flags]).strip()
 
 
 def set_flags(
@@ -127,12 +127,14 @@ def devices(environ: Mapping[str, str] = os.environ) -> 'list[jax.Device]':
   except (RuntimeError, AssertionError, ValueError, ImportError) as error:
     if machine.fault(error):
       raise  # what was asked for is there, and cannot be had now
-    asked = [f'{k}={v}' for k, v in environ.items() if k.startswith('JAX_')]
-    ours = 'JAX_NUM_CPU_DEVICES='
-    asked = [word for word in asked if not word.startswith(ours)] or asked
+    variables = [f'{k}={v}' for k, v in environ.items() if k.startswith('JAX_')]
+    cpu_variable = 'JAX_NUM_CPU_DEVICES='
+    variables = [
+      word for word in variables if not word.startswith(cpu_variable)
+    ] or variables
     lines = str(error).splitlines() or ['no such device on this machine']
     raise NoDevice(
-      f'{" ".join(asked) or "jax"}: {lines[0][:300]}; unset it or choose '
+      f'{" ".join(variables) or "jax"}: {lines[0][:300]}; unset it or choose '
       'another, as JAX_PLATFORMS=cpu'
     ) from error
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lstm_jax.lab.plan import estimate
 from lstm_jax.lab.plan.programs import unit_of
-from lstm_jax.lab.report.measures import JUDGED
+from lstm_jax.lab.report.measures import METRIC_WORDS
 from lstm_jax.lab.report.summaries import parts
 from lstm_jax.lab.serve.look import Look
 from lstm_jax.lab.serve.under_way import Curves
@@ -139,17 +139,19 @@ def key_of(setting: Setting) -> str:
   return f'{setting.grid}/{setting.row}'
 
 
-def state(look: Look, name: str, now: float) -> State:
+def state(look: Look, name: str, clock: float) -> State:
   """A folder as a whole.
 
   Args:
     look: at the folder.
     name: how a page calls it.
-    now: seconds since the epoch.
+    clock: seconds since the epoch.
   """
   status = [record['status'] for record in look.records.values()]
-  failed = parts(
-    [one for one in look.records.values() if one['status'] == 'failed'],
+  failures = parts(
+    [
+      record for record in look.records.values() if record['status'] == 'failed'
+    ],
     lambda record: (record.get('reason') or 'no reason').partition('\n')[0],
   )
   return State(
@@ -159,54 +161,54 @@ def state(look: Look, name: str, now: float) -> State:
     ended=len(look.records),
     solved=status.count('solved'),
     under_way=len(look.under_way),
-    failed={why: len(of) for why, of in failed.items()},
+    failed={why: len(of) for why, of in failures.items()},
     working=bool(look.holders),
-    seconds_left=seconds_left(look, now),
+    seconds_left=seconds_left(look, clock),
     problems=look.problems,
   )
 
 
-def seconds_left(look: Look, now: float) -> float | None:
+def seconds_left(look: Look, clock: float) -> float | None:
   """Expected time to go, at the pace since the process at work began.
 
   Args:
     look: at a folder.
-    now: seconds since the epoch.
+    clock: seconds since the epoch.
 
   Returns:
     Seconds; None where nobody works on it or nothing is known yet.
   """
   if look.began is None or not look.trials:
     return None
-  ended = {
-    name: int(_seen(record, look.trials[name]) or 0)
+  updates = {
+    name: int(_updates_of(record, look.trials[name]) or 0)
     for name, record in look.records.items()
   }
-  running = {name: one.seen for name, one in look.under_way.items()}
+  updates_running = {name: trial.seen for name, trial in look.under_way.items()}
   try:
     steps = {name: estimate.steps(look.trials[name]) for name in look.trials}
-    to_come = estimate.steps_to_come(look.trials, ended, running)
+    to_come = estimate.steps_to_come(look.trials, updates, updates_running)
   except ValueError:
     return None  # a task that this version does not know
   work = sum(
-    seen * steps[name]
-    for name, seen in ended.items()
+    count * steps[name]
+    for name, count in updates.items()
     if look.ended[name] >= look.began
   )
-  work += sum(seen * steps[name] for name, seen in running.items())
-  if work < _LEAST_WORK or now <= look.began:
+  work += sum(count * steps[name] for name, count in updates_running.items())
+  if work < _LEAST_WORK or clock <= look.began:
     return None
-  return to_come / (work / (now - look.began))
+  return to_come / (work / (clock - look.began))
 
 
 def trial_lines(look: Look, line: Line) -> list[TrialLine]:
   """The trials of a row, by seed."""
   rows = [_trial_line(look, name, name in line.kept) for name in line.trials]
-  return sorted(rows, key=lambda one: one.seed)
+  return sorted(rows, key=lambda line: line.seed)
 
 
 def curves(
-  watch: Watch, look: Look, line: Line, side: int, most: int = 24
+  watch: Watch, look: Look, line: Line, side: int, max_trials: int = 24
 ) -> list[Curve]:
   """The learning curves of a row's trials, of at most so many.
 
@@ -215,22 +217,26 @@ def curves(
     look: at the folder.
     line: the row.
     side: which of those side by side it is.
-    most: trials.
+    max_trials: trials.
   """
-  drawn: list[Curve] = []
+  curve_list: list[Curve] = []
   unit = unit_of(line.setting)
-  for one in trial_lines(look, line):
-    series = dict(watch.curves(one.trial)) if one.status != 'to come' else {}
+  for trial_line in trial_lines(look, line):
+    series = (
+      dict(watch.curves(trial_line.trial))
+      if trial_line.status != 'to come'
+      else {}
+    )
     longest = max((len(values) for values in series.values()), default=0)
     x = series.pop('sequences', None) or range(1, longest + 1)
-    if series and len(drawn) < most:
-      drawn.append(
+    if series and len(curve_list) < max_trials:
+      curve_list.append(
         Curve(
-          side, one.trial, one.seed, one.status,
+          side, trial_line.trial, trial_line.seed, trial_line.status,
           [n or 0 for n in x], unit, series,
         )
       )  # fmt: skip
-  return drawn
+  return curve_list
 
 
 def _line(key, trials, look):
@@ -256,19 +262,19 @@ def _line(key, trials, look):
       if word in status
     },
     median=statistics.median(waits) if waits and is_counted else None,
-    judged=None if is_counted else _judged(records),
+    judged=None if is_counted else _metric_mean(records),
     kept=tuple(name for name in trials if _is_kept(look, name)),
   )
 
 
 def _is_kept(look, trial):
-  begun = look.under_way.get(trial)
-  return trial in look.kept or bool(begun and begun.networks)
+  state_of_trial = look.under_way.get(trial)
+  return trial in look.kept or bool(state_of_trial and state_of_trial.networks)
 
 
-def _judged(records):
+def _metric_mean(records):
   """(metric, its mean over the records that have it)."""
-  for name in JUDGED:
+  for name in METRIC_WORDS:
     numbers = [
       float(value)
       for record in records
@@ -281,23 +287,23 @@ def _judged(records):
 
 
 def _trial_line(look, name, is_kept):
-  record, begun = look.records.get(name), look.under_way.get(name)
-  status = 'to come' if begun is None else 'under way'
+  record, trial_state = look.records.get(name), look.under_way.get(name)
+  status = 'to come' if trial_state is None else 'under way'
   seen, to_success, reason, seconds = None, None, '', None
   if record is not None:
     status, reason = record['status'], record.get('reason') or ''
     to_success = record['metrics'].get('sequences_to_success')
     seconds = record.get('seconds')
-    seen = _seen(record, look.trials[name])
-  elif begun is not None:
-    seen = begun.seen
+    seen = _updates_of(record, look.trials[name])
+  elif trial_state is not None:
+    seen = trial_state.seen
   return TrialLine(
     name, look.trials[name].seed, status, seen, to_success, seconds,
     reason.partition('\n')[0], is_kept,
   )  # fmt: skip
 
 
-def _seen(record: Record, setting: Setting):
+def _updates_of(record: Record, setting: Setting):
   """Training sequences, or epochs, of a trial that has ended."""
   seen = record['metrics'].get('sequences_seen')
   if seen is None or unit_of(setting) == 'sequences':

@@ -28,7 +28,7 @@ def keep_controls(page: Page) -> None:
     prevent_initial_call=True,
   )
   def show(_, search, stages, stage):
-    shown = links.read(search or '')
+    shown = links.selection_of(search or '')
     boards = page.looked()
     sides = views.sides(boards, shown, page.names)
     chosen = [[one.folder, one.trial, one.name] for one in sides]
@@ -68,7 +68,7 @@ def keep_network(page: Page) -> None:
     del stamp
     return views.view(page.watches[i], trial, at, seed, page.follower)
 
-  for i in range(views.MOST):
+  for i in range(views.MAX_VIEWS):
     outputs += [
       Output(f'inside-name-{i}', 'children'),
       Output(f'inside-{i}', 'figure'),
@@ -90,9 +90,9 @@ def keep_network(page: Page) -> None:
       text = layout.FIRST  # what is seen until a row's networks are there
       if stages and stages['sides']:
         text = 'No network of this row is kept, or none yet.'
-      others = _nothing() * (views.MOST - 1)
+      others = _nothing() * (views.MAX_VIEWS - 1)
       return [*[no_update] * 4, True, *_nothing(text), *others]
-    shown = links.read(stages['search'] or '')
+    shown = links.selection_of(stages['search'] or '')
     changed = {one['prop_id'] for one in dash.ctx.triggered}
     if 'stages.data' in changed and stages['is_new']:
       step, seed = shown.step, shown.seed
@@ -109,7 +109,7 @@ def keep_network(page: Page) -> None:
     step = longest if not step else min(max(int(step), 1), longest)
     is_step_alone = changed == {'step.value'}
     last = stages['all'][-1]
-    address = links.written(
+    address = links.query_of(
       shown._replace(seed=seed, step=step, seen=None if at == last else at)
     )
     sides = [
@@ -117,7 +117,7 @@ def keep_network(page: Page) -> None:
       for view, (_, _, name) in zip(network_views, stages['sides'], strict=True)
       for part in (name, *_side(view, step, is_step_alone))
     ]
-    sides += _nothing() * (views.MOST - len(network_views))
+    sides += _nothing() * (views.MAX_VIEWS - len(network_views))
     nothing_inside = not any(view.inside for view in network_views)
     return [1, longest, step, address, nothing_inside, *sides]
 

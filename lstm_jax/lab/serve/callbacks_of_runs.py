@@ -58,7 +58,9 @@ def keep_rows(page: Page) -> None:
   )
   def show(stamp, search):
     folders = [lines for _, lines in page.looked()]
-    return tables.rows(folders, page.names, links.read(search or '')), stamp
+    return tables.rows(
+      folders, page.names, links.selection_of(search or '')
+    ), stamp
 
 
 def keep_row(page: Page) -> None:
@@ -73,7 +75,7 @@ def keep_row(page: Page) -> None:
     Output('row-stamp', 'data'),
     *(
       Output(f'trials-{place}', what)
-      for i in range(views.MOST)
+      for i in range(views.MAX_VIEWS)
       for place, what in (
         (f'of-{i}', 'hidden'),
         (f'name-{i}', 'children'),
@@ -85,7 +87,7 @@ def keep_row(page: Page) -> None:
     prevent_initial_call=True,
   )
   def show(stamp, search):
-    shown = links.read(search or '')
+    shown = links.selection_of(search or '')
     boards = page.looked()
     sides = views.sides(boards, shown, page.names)
     if not sides:
@@ -93,7 +95,7 @@ def keep_row(page: Page) -> None:
       if shown.rows:
         missing = f'There is no row {", ".join(shown.rows)} in these folders.'
         warning = html.P(missing, className='warn')
-      hidden = (True, '', None) * views.MOST
+      hidden = (True, '', None) * views.MAX_VIEWS
       is_none = not shown.rows
       return warning, no_update, layout.NO_GRAPH, '', is_none, stamp, *hidden
     curves, of_sides = [], []
@@ -103,7 +105,7 @@ def keep_row(page: Page) -> None:
       table = tables.trials(board.trial_lines(look, side.line), side, shown)
       name = f'Trials of {side.name}' if side.name else 'Trials'
       of_sides += [False, name, table]
-    of_sides += [True, '', None] * (views.MOST - len(sides))
+    of_sides += [True, '', None] * (views.MAX_VIEWS - len(sides))
     heading = tables.heading([side.line for side in sides])
     if not curves:
       heading.append(html.P('No trial of it has a learning curve yet.'))
@@ -120,7 +122,7 @@ def keep_confusion(page: Page) -> None:
   @page.callback(
     *(
       Output(f'confusion-{place}', what)
-      for i in range(views.MOST)
+      for i in range(views.MAX_VIEWS)
       for place, what in (
         (f'of-{i}', 'hidden'),
         (f'name-{i}', 'children'),
@@ -134,7 +136,7 @@ def keep_confusion(page: Page) -> None:
     prevent_initial_call=True,
   )
   def show(_, search):
-    shown = links.read(search or '')
+    shown = links.selection_of(search or '')
     parts = []
     for side in views.sides(page.looked(), shown, page.names):
       answers = confusion.of_row(page.watches[side.folder], side.line)
@@ -147,7 +149,7 @@ def keep_confusion(page: Page) -> None:
         False, name or 'Confusion matrix', figure, layout.height_of(figure),
         confusion.words(answers),
       ]  # fmt: skip
-    missing = views.MOST - len(parts) // len(_NO_CONFUSION)
+    missing = views.MAX_VIEWS - len(parts) // len(_NO_CONFUSION)
     return parts + missing * _NO_CONFUSION
 
 

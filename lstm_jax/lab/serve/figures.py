@@ -39,18 +39,18 @@ def network(inside: Inside, step: int | None = None) -> go.Figure:
   panels = _panels(inside)
   heights = [_ERROR_PANEL if log else _LINE_PANEL for *_, log in panels]
   gap = 26
-  whole = sum(heights) + gap * (len(panels) - 1)
+  total_height = sum(heights) + gap * (len(panels) - 1)
   figure = make_subplots(
     len(panels),
     1,
     shared_xaxes=True,
-    vertical_spacing=gap / whole if len(panels) > 1 else 0,
+    vertical_spacing=gap / total_height if len(panels) > 1 else 0,
     row_heights=[height / sum(heights) for height in heights],
     subplot_titles=[title for title, *_ in panels],
   )
   for i, (_, traces, is_unit, is_log) in enumerate(panels, 1):
-    for one in traces:
-      figure.add_trace(one, row=i, col=1)
+    for figure_trace in traces:
+      figure.add_trace(figure_trace, row=i, col=1)
     if is_unit:
       figure.update_yaxes(range=[-0.08, 1.08], tickvals=[0, 1], row=i, col=1)
     if is_log:
@@ -63,7 +63,7 @@ def network(inside: Inside, step: int | None = None) -> go.Figure:
   figure.update_xaxes(range=[0.5, steps + 0.5])
   figure.update_xaxes(title_text='step', row=len(panels), col=1)
   figure.update_layout(shapes=cursor(step))
-  return styled(figure, whole + 70)
+  return styled(figure, total_height + 70)
 
 
 def cursor(step: int | None) -> list[dict[str, object]]:
@@ -81,7 +81,11 @@ def cursor(step: int | None) -> list[dict[str, object]]:
 
 def _log_axis(traces):
   """An axis of whole powers of ten around what is drawn, two at least."""
-  logs = np.log10(np.concatenate([np.asarray(one.y, float) for one in traces]))
+  logs = np.log10(
+    np.concatenate(
+      [np.asarray(figure_trace.y, float) for figure_trace in traces]
+    )
+  )
   low, high = np.floor(np.nanmin(logs)), np.ceil(np.nanmax(logs))
   if high - low < 2:
     low, high = low - 1, low + 1
@@ -170,7 +174,7 @@ def _lines(values, noun):
 def _line(values, i, name):
   return go.Scatter(
     x=np.arange(1, len(values) + 1),
-    y=_plain(values),
+    y=_as_list(values),
     mode='lines' if len(values) > 1 else 'markers',
     line={
       'color': COLOURS[i % len(COLOURS)],
@@ -210,7 +214,7 @@ def _outputs(trace):
   for i in range(outputs.shape[1]):
     traces.append(
       go.Scatter(
-        x=steps + 1, y=_plain(targets[steps, i]), mode='markers',
+        x=steps + 1, y=_as_list(targets[steps, i]), mode='markers',
         marker={
           'symbol': 'circle-open', 'size': 8, 'line': {'width': 2},
           'color': COLOURS[i % len(COLOURS)],
@@ -235,7 +239,7 @@ def _error_sizes(errors: Mapping[str, np.ndarray]):
   return traces
 
 
-def _plain(values):
+def _as_list(values):
   """Numbers of three bytes' worth of digits, None where there is none."""
   values = np.asarray(values, np.float64)
   finite = np.isfinite(values)

@@ -33,7 +33,7 @@ _STYLE = {
   'axes.spines.right': False,
 }
 _SIZE, _DPI = (6.0, 4.8), 90  # inches, dots an inch
-_RUNNING = 12  # pictures of a scene in which the sequence runs through
+_STEPS_SHOWN = 12  # pictures of a scene in which the sequence runs through
 _STEP, _HOLD, _END = 110, 700, 2200  # milliseconds a picture stands
 _FRAMES = 20  # of a video, a second
 _CODECS = {'MP4': 'libx264', 'WEBM': 'libvpx-vp9'}
@@ -99,9 +99,9 @@ def panels(inside: Inside) -> list[Panel]:
   if sizes:
     size = np.stack(sizes, axis=1)
     size = np.where(size > 0, size, np.nan)
-    drawn = size[:, np.isfinite(size).any(axis=0)]
-    if drawn.shape[1]:
-      stack.append(Panel('error\nflowing\nback', drawn, is_log=True))
+    sizes_shown = size[:, np.isfinite(size).any(axis=0)]
+    if sizes_shown.shape[1]:
+      stack.append(Panel('error\nflowing\nback', sizes_shown, is_log=True))
   return stack
 
 
@@ -109,7 +109,7 @@ def picture(
   scene: Scene,
   step: int,
   name: str = '',
-  others: Sequence[Scene] = (),
+  other_scenes: Sequence[Scene] = (),
 ) -> 'Figure':
   """A matplotlib figure of a network at a step of its sequence.
 
@@ -117,13 +117,13 @@ def picture(
     scene: the network.
     step: how far the sequence has come, from 1; what follows is pale.
     name: of the task, for the title.
-    others: scenes whose values the axes must hold too.
+    other_scenes: scenes whose values the axes must hold too.
   """
   from matplotlib.figure import Figure
   from matplotlib.ticker import MaxNLocator
 
   stack = panels(scene.inside)
-  limits = _limits([scene, *others])
+  limits = _limits([scene, *other_scenes])
   with drawn_in(_STYLE):
     figure = Figure(_SIZE, dpi=_DPI)
     # A layout that is searched for would take most of the time.
@@ -170,14 +170,20 @@ def film(scenes: Sequence[Scene], kind: str, name: str = '') -> bytes:
     pictures.append(image.quantize(palette=palette, dither=Image.Dither.NONE))
     times.append(milliseconds)
   data = io.BytesIO()
-  first, *rest = pictures
-  how: Mapping[str, object] = (
+  first, *later_pictures = pictures
+  options: Mapping[str, object] = (
     {'optimize': True, 'disposal': 1}
     if kind == 'GIF'
     else {'lossless': True, 'method': 4, 'minimize_size': True}
   )
   first.save(
-    data, kind, save_all=True, append_images=rest, duration=times, loop=0, **how
+    data,
+    kind,
+    save_all=True,
+    append_images=later_pictures,
+    duration=times,
+    loop=0,
+    **options,
   )
   return data.getvalue()
 
@@ -216,11 +222,11 @@ def _video(scenes, kind, name):
 
 def _cuts(scenes: Sequence[Scene]) -> Iterator[tuple[Scene, int, int]]:
   """`(scene, step, milliseconds)` of every picture."""
-  running = {0, len(scenes) // 2, len(scenes) - 1}
+  scene_numbers = {0, len(scenes) // 2, len(scenes) - 1}
   for i, scene in enumerate(scenes):
     steps = len(scene.inside.trace['mask'])
-    if i in running:
-      for at in np.unique(np.linspace(1, steps, _RUNNING).round())[:-1]:
+    if i in scene_numbers:
+      for at in np.unique(np.linspace(1, steps, _STEPS_SHOWN).round())[:-1]:
         yield scene, int(at), _STEP
     is_last = i == len(scenes) - 1
     yield scene, steps, _END if is_last else _HOLD
@@ -262,7 +268,7 @@ def _palette() -> 'Image':
 def _limits(scenes):
   """Title -> limits of the axis that hold the values of all scenes."""
   limits = {}
-  for row in zip(*(panels(one.inside) for one in scenes), strict=False):
+  for row in zip(*(panels(scene.inside) for scene in scenes), strict=False):
     every = [np.asarray(p.values, np.float64).reshape(-1) for p in row]
     every += [p.rings.reshape(-1) for p in row if p.rings is not None]
     values = np.concatenate(every)
@@ -332,9 +338,11 @@ def _outputs(trace):
   # Of many symbols: what the right one gets, and the largest of the others.
   right = targets.argmax(1)[:, None]
   of_right = np.take_along_axis(outputs, right, axis=1)
-  others = outputs.copy()
-  np.put_along_axis(others, right, -np.inf, axis=1)
-  values = np.concatenate([of_right, others.max(1, keepdims=True)], axis=1)
+  other_outputs = outputs.copy()
+  np.put_along_axis(other_outputs, right, -np.inf, axis=1)
+  values = np.concatenate(
+    [of_right, other_outputs.max(1, keepdims=True)], axis=1
+  )
   rings = np.full(values.shape, np.nan)
   rings[:, :1] = np.take_along_axis(targets, right, axis=1)
   return Panel(

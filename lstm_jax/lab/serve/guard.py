@@ -47,23 +47,27 @@ def install(
       name of this machine.
   """
   cookie = f'lstm_jax_{port}'
-  known = {'localhost', socket.gethostname().lower(), *map(str.lower, hosts)}
+  host_names = {
+    'localhost',
+    socket.gethostname().lower(),
+    *map(str.lower, hosts),
+  }
 
   @server.before_request
   def check():
-    if not _is_known(flask.request.host, known):
-      return _refused('this host is not known here')
-    asked = flask.request.args.get('token')
-    if asked is not None:
-      if not _is_same(asked, token):
-        return _refused('wrong token')
+    if not _is_known(flask.request.host, host_names):
+      return _refusal('this host is not known here')
+    token_given = flask.request.args.get('token')
+    if token_given is not None:
+      if not _is_same(token_given, token):
+        return _refusal('wrong token')
       response = flask.redirect(_without_token(flask.request))
       response.set_cookie(
         cookie, token, max_age=_YEAR, httponly=True, samesite='Lax'
       )
       return response
     if not _is_same(flask.request.cookies.get(cookie, ''), token):
-      return _refused('no token')
+      return _refusal('no token')
     return None
 
   @server.after_request
@@ -72,13 +76,13 @@ def install(
     return response
 
 
-def _is_known(host, known):
+def _is_known(host, host_names):
   """Tells whether a Host header is this machine's, whatever the port."""
   try:
     name = urllib.parse.urlsplit(f'//{host}').hostname or ''
   except ValueError:
     return False
-  if name in known:
+  if name in host_names:
     return True
   try:
     ipaddress.ip_address(name)
@@ -87,8 +91,8 @@ def _is_known(host, known):
   return True
 
 
-def _is_same(asked, token):
-  return secrets.compare_digest(asked.encode(), token.encode())
+def _is_same(token_given, token):
+  return secrets.compare_digest(token_given.encode(), token.encode())
 
 
 def _without_token(request):
@@ -105,7 +109,7 @@ def _without_token(request):
   return f'{path}?{query}' if query else path
 
 
-def _refused(reason):
+def _refusal(reason):
   return flask.Response(
     f'403: {reason}. Open the link that the command has printed.\n',
     403,

@@ -55,11 +55,11 @@ def height_of(figure: Figure) -> dict[str, str]:
   return {'height': f'{figure.layout.height}px'}
 
 
-def page(most: int, every: float) -> html.Main:
+def page(max_networks: int, every: float) -> html.Main:
   """The page before anything is known of the folders.
 
   Args:
-    most: networks that stand side by side.
+    max_networks: networks that stand side by side.
     every: seconds between two looks at them.
   """
   graph: dict[str, object] = {'displaylogo': False}
@@ -78,7 +78,7 @@ def page(most: int, every: float) -> html.Main:
       ],
       className='side',
     )
-    for i in range(most)
+    for i in range(max_networks)
   ]  # fmt: skip
   return html.Main(
     [
@@ -88,16 +88,16 @@ def page(most: int, every: float) -> html.Main:
       dcc.Store(id='row-stamp'),
       dcc.Store(id='stages'), dcc.Store(id='address'), dcc.Store(id='refocus'),
       html.H1('Trials of lstm_jax'),
-      html.Section(id='state', className='sides', **named('The runs')),
+      html.Section(id='state', className='sides', **labelled('The runs')),
       html.Section(
         [
           html.H2('Rows'),
           html.Div(
             id='rows', className='scroll', tabIndex=0, role='region',
-            **named('Table of rows'),
+            **labelled('Table of rows'),
           ),
         ],
-        **named('Rows'),
+        **labelled('Rows'),
       ),
       html.Section(
         [
@@ -105,7 +105,7 @@ def page(most: int, every: float) -> html.Main:
           html.Div(
             dcc.Graph(id='learning', config=graph, responsive=True),
             id='learning-graph', role='img', style=NO_GRAPH,
-            **named('Learning curves of the row, one line a trial'),
+            **labelled('Learning curves of the row, one line a trial'),
           ),
           html.P(id='learning-said', className='soft'),
           # What scrolls or opens stays when what is in it is another.
@@ -118,15 +118,15 @@ def page(most: int, every: float) -> html.Main:
                 ],
                 open=True, hidden=True, id=f'trials-of-{i}',
               )
-              for i in range(most)
+              for i in range(max_networks)
             ],
             id='trials', className='sides',
           ),
           html.Div(
-            [_confusion(i, graph) for i in range(most)], className='sides'
+            [_confusion(i, graph) for i in range(max_networks)], className='sides'
           ),
         ],
-        id='of-row', hidden=True, **named('The chosen row'),
+        id='of-row', hidden=True, **labelled('The chosen row'),
       ),
       html.Section(
         [
@@ -140,7 +140,7 @@ def page(most: int, every: float) -> html.Main:
           html.Div(sides, className='sides'),
           html.P(html.A('Link to what is shown', id='link', href='')),
         ],
-        id='of-network', hidden=True, **named('Inside a network'),
+        id='of-network', hidden=True, **labelled('Inside a network'),
       ),
     ]
   )  # fmt: skip
@@ -199,12 +199,12 @@ def _controls():
   )
 
 
-def marks(seen: Sequence[int]) -> Mapping[int, str]:
+def marks(counts: Sequence[int]) -> Mapping[int, str]:
   """The marks of the slider through training, short enough for ten."""
-  return {i: _short(number) for i, number in enumerate(seen)}
+  return {i: _short_number(number) for i, number in enumerate(counts)}
 
 
-def _short(number):
+def _short_number(number):
   """A count in five letters: 352, 1.4k, 17k, 2.5M."""
   for size, letter in ((10**6, 'M'), (10**3, 'k')):
     if number >= size:
@@ -212,6 +212,6 @@ def _short(number):
   return str(number)
 
 
-def named(words: str) -> dict[str, str]:
+def labelled(words: str) -> dict[str, str]:
   """The keyword by which a component has a name for who does not see it."""
   return {'aria-label': words}

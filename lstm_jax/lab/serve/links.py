@@ -11,7 +11,7 @@ from typing import NamedTuple
 _LARGEST = 2**31 - 1
 
 
-class Shown(NamedTuple):
+class Selection(NamedTuple):
   """Everything about a page that can be chosen.
 
   Attributes:
@@ -31,7 +31,7 @@ class Shown(NamedTuple):
   step: int | None = None
 
 
-def read(query: str) -> Shown:
+def selection_of(query: str) -> Selection:
   """Reads what a query asks for; what it says wrongly counts as not said.
 
   >>> read('?row=flags/a&row=flags/b&seed=3&step=x')
@@ -39,28 +39,28 @@ def read(query: str) -> Shown:
   """
   fields = urllib.parse.parse_qs(query.removeprefix('?'))
   number = lambda name: _number(fields.get(name, [''])[-1])
-  several = lambda name: tuple(dict.fromkeys(fields.get(name, [])))
-  return Shown(
-    rows=several('row'),
-    trials=several('trial'),
+  values_of = lambda name: tuple(dict.fromkeys(fields.get(name, [])))
+  return Selection(
+    rows=values_of('row'),
+    trials=values_of('trial'),
     seen=number('seen'),
     seed=number('seed') or 0,
     step=number('step'),
   )
 
 
-def written(shown: Shown) -> str:
+def query_of(selection: Selection) -> str:
   """The query that asks for this; what is as usual is left out.
 
   >>> written(Shown(rows=('flags/a b',), seed=3))
   '?row=flags%2Fa%20b&seed=3'
   """
-  pairs = [('row', key) for key in shown.rows]
-  pairs += [('trial', trial) for trial in shown.trials]
+  pairs = [('row', key) for key in selection.rows]
+  pairs += [('trial', trial) for trial in selection.trials]
   pairs += [
     (name, str(value))
     for name in ('seen', 'seed', 'step')
-    if (value := getattr(shown, name)) != getattr(Shown(), name)
+    if (value := getattr(selection, name)) != getattr(Selection(), name)
   ]
   return '?' + urllib.parse.urlencode(
     pairs, quote_via=urllib.parse.quote, safe=''

@@ -66,7 +66,7 @@ def build(
     ],
   )
   app.index_string = layout.INDEX
-  app.layout = layout.page(views.MOST, every)
+  app.layout = layout.page(views.MAX_VIEWS, every)
   page = Page(
     app,
     watches,
@@ -121,14 +121,14 @@ def _in_turn(app, lock):
   Python's parser, which reads the catalog, bear two threads at once.
   """
 
-  def callback(*places, **how):
+  def callback(*places, **options):
     def decorate(answer):
       @functools.wraps(answer)
       def answer_in_turn(*args):
         with lock:
           return answer(*args)
 
-      return app.callback(*places, **how)(answer_in_turn)
+      return app.callback(*places, **options)(answer_in_turn)
 
     return decorate
 

@@ -8,12 +8,12 @@ from dash import dcc, html
 
 from lstm_jax.lab.plan.estimate import words
 from lstm_jax.lab.plan.programs import unit_of
-from lstm_jax.lab.report.summaries import shown
+from lstm_jax.lab.report.summaries import shown_text
 from lstm_jax.lab.serve import links
 from lstm_jax.lab.serve.board import Line, State, TrialLine
 from lstm_jax.lab.serve.inside import Inside
-from lstm_jax.lab.serve.layout import named
-from lstm_jax.lab.serve.links import Shown
+from lstm_jax.lab.serve.layout import labelled
+from lstm_jax.lab.serve.links import Selection
 from lstm_jax.lab.serve.views import Side
 
 _MOST_ROWS = 400
@@ -43,7 +43,7 @@ def state(status: State) -> html.Div:
       html.P(', '.join(phrases), className='lead'),
       html.Progress(
         value=str(status.ended), max=str(status.planned),
-        **named(f'{status.ended} of {status.planned} trials ended'),
+        **labelled(f'{status.ended} of {status.planned} trials ended'),
       ),
       html.P(_time(status), className='soft'),
     ]  # fmt: skip
@@ -72,7 +72,9 @@ def _time(status):
 
 
 def rows(
-  folder_lines: Sequence[Sequence[Line]], names: Sequence[str], chosen: Shown
+  folder_lines: Sequence[Sequence[Line]],
+  names: Sequence[str],
+  selection: Selection,
 ) -> html.Table:
   """The table of rows, those of several folders side by side."""
   by_key: dict[str, dict[int, Line]] = {}
@@ -81,7 +83,7 @@ def rows(
       by_key.setdefault(line.key, {})[i] = line
   if not by_key:
     return html.P('No trials to show.')
-  several = len(names) > 1
+  has_folders = len(names) > 1
   heads = ['Row', 'Task, cell, rule']
   lines = [line for of in folder_lines for line in of]
   solved = {line.solved is not None for line in lines}
@@ -89,21 +91,21 @@ def rows(
     'Result' if len(solved) > 1 else 'Solved' if True in solved else 'Test'
   )
   for name in names:
-    heads.append(f'{name}: {result.lower()}' if several else result)
-    heads += [] if several else ['Ended', 'Under way', 'Median sequences']
-  heads += [] if several else ['Of the plan']
+    heads.append(f'{name}: {result.lower()}' if has_folders else result)
+    heads += [] if has_folders else ['Ended', 'Under way', 'Median sequences']
+  heads += [] if has_folders else ['Of the plan']
   body = [
     html.Tr(
       [
-        _row_head(key, of, chosen),
+        _row_head(key, of, selection),
         html.Td(_about(next(iter(of.values()))), className='wide'),
         *(
           cell
           for i in range(len(names))
-          for cell in _numbers(of.get(i), several)
+          for cell in _numbers(of.get(i), has_folders)
         ),
       ],
-      **({'aria-current': 'true'} if key in chosen.rows else {}),
+      **({'aria-current': 'true'} if key in selection.rows else {}),
     )
     for key, of in list(by_key.items())[:_MOST_ROWS]
   ]
@@ -111,22 +113,26 @@ def rows(
     html.Th(name, scope='col', className='wide' if i == 1 else 'n' if i else '')
     for i, name in enumerate(heads)
   ]
-  more = len(by_key) - _MOST_ROWS
+  num_more = len(by_key) - _MOST_ROWS
   captions = (
-    [html.Caption(f'{more:,} rows more are not shown.')] if more > 0 else []
+    [html.Caption(f'{num_more:,} rows more are not shown.')]
+    if num_more > 0
+    else []
   )
   return html.Table([*captions, html.Thead(html.Tr(head)), html.Tbody(body)])
 
 
-def _row_head(key, of, chosen):
+def _row_head(key, of, selection):
   """A row's name, a link to it, and one that puts it beside those chosen."""
   row = next(iter(of.values())).setting.row
-  parts = [dcc.Link(row, href=links.written(Shown(rows=(key,))))]
-  others = tuple(one for one in chosen.rows if one != key)
-  if others:
-    is_chosen = key in chosen.rows
-    rows = others if is_chosen else (*others, key)
-    href = links.written(chosen._replace(rows=rows, trials=(), seen=None))
+  parts = [dcc.Link(row, href=links.query_of(Selection(rows=(key,))))]
+  other_rows = tuple(
+    key_of_row for key_of_row in selection.rows if key_of_row != key
+  )
+  if other_rows:
+    is_chosen = key in selection.rows
+    rows = other_rows if is_chosen else (*other_rows, key)
+    href = links.query_of(selection._replace(rows=rows, trials=(), seen=None))
     word = 'remove' if is_chosen else 'compare'
     parts.append(html.Small(dcc.Link(word, href=href, title=f'{word} {row}')))
   return html.Th(parts, scope='row', className='name')
@@ -135,32 +141,38 @@ def _row_head(key, of, chosen):
 def _about(line):
   setting = line.setting
   text = f'{setting.task}, {setting.cell}, {setting.learner}'
-  return text + (f', T = {shown(setting.length)}' if setting.length else '')
+  return text + (
+    f', T = {shown_text(setting.length)}' if setting.length else ''
+  )
 
 
-def _numbers(line, several):
+def _numbers(line, has_folders):
   if line is None:
-    return [html.Td('-', className='n')] * (1 if several else 5)
+    return [html.Td('-', className='n')] * (1 if has_folders else 5)
   if line.solved is not None:
     result = f'{line.solved:,}/{line.ended:,}'
   else:
-    result = _judged(line)
-  others = ', '.join(
+    result = _metric_text(line)
+  other_counts = ', '.join(
     f'{count} {_STATUS[word][0]}' for word, count in line.others.items()
   )
-  ended = f'{line.ended:,} of {line.planned:,}'
-  small = [html.Small(others)] if others else []
+  ended_text = f'{line.ended:,} of {line.planned:,}'
+  asides = [html.Small(other_counts)] if other_counts else []
   median = _median(line)
-  if several:
-    more = f'{ended} ended' + (
+  if has_folders:
+    more_text = f'{ended_text} ended' + (
       f', {line.under_way:,} under way' if line.under_way else ''
     )
     median = f'; median {median}' if median else ''
-    return [html.Td([result, html.Small(more + median), *small], className='n')]
+    return [
+      html.Td([result, html.Small(more_text + median), *asides], className='n')
+    ]
   bar = html.Progress(
-    value=str(line.ended), max=str(line.planned), **named(f'{ended} ended')
+    value=str(line.ended),
+    max=str(line.planned),
+    **labelled(f'{ended_text} ended'),
   )
-  cells = [[result, *small], ended, f'{line.under_way:,}', median, bar]
+  cells = [[result, *asides], ended_text, f'{line.under_way:,}', median, bar]
   return [html.Td(cell, className='n') for cell in cells]
 
 
@@ -173,7 +185,7 @@ def _median(line):
   return f'{line.median:,.0f}'
 
 
-def _judged(line):
+def _metric_text(line):
   if line.judged is None:
     return '-'
   name, mean = line.judged
@@ -181,37 +193,41 @@ def _judged(line):
   return f'{name.replace("_", " ")} {value}'
 
 
-def trials(lines: Sequence[TrialLine], side: Side, chosen: Shown) -> html.Table:
+def trials(
+  lines: Sequence[TrialLine], side: Side, selection: Selection
+) -> html.Table:
   """The trials of a row in one folder, with links to their networks."""
   unit = unit_of(side.line.setting).capitalize()
   is_counted = unit == 'Sequences'
   heads = ['Seed', 'Trial', 'Status', f'{unit} seen']
   heads += [*['To success'] * is_counted, 'Seconds']
   body = []
-  for one in lines:
-    word, kind = _STATUS.get(one.status, (one.status, ''))
-    if one.status == 'budget' and not is_counted:
+  for line in lines:
+    word, kind = _STATUS.get(line.status, (line.status, ''))
+    if line.status == 'budget' and not is_counted:
       word = 'trained'
-    counts = [one.seen, *[one.to_success] * is_counted, one.seconds]
-    others = (name for name in chosen.trials if name not in side.line.trials)
-    asked = chosen._replace(trials=(*others, one.trial), seen=None)
-    href = links.written(asked) + '#inside'
+    counts = [line.seen, *[line.to_success] * is_counted, line.seconds]
+    other_trials = (
+      name for name in selection.trials if name not in side.line.trials
+    )
+    link = selection._replace(trials=(*other_trials, line.trial), seen=None)
+    href = links.query_of(link) + '#inside'
     status = [html.Span(word, className=f'badge {kind}')]
-    if one.reason:
-      status.append(html.Small(one.reason))
+    if line.reason:
+      status.append(html.Small(line.reason))
     body.append(
       html.Tr(
         [
-          html.Th(str(one.seed), scope='row'),
+          html.Th(str(line.seed), scope='row'),
           html.Td(
-            dcc.Link(f'{one.trial}: look inside', href=href)
-            if one.is_kept
-            else one.trial
+            dcc.Link(f'{line.trial}: look inside', href=href)
+            if line.is_kept
+            else line.trial
           ),
           html.Td(status),
           *(html.Td(_number(v), className='n') for v in counts),
         ],
-        **({'aria-current': 'true'} if one.trial == side.trial else {}),
+        **({'aria-current': 'true'} if line.trial == side.trial else {}),
       )
     )
   head = [
@@ -223,7 +239,9 @@ def trials(lines: Sequence[TrialLine], side: Side, chosen: Shown) -> html.Table:
 
 def _number(value):
   return (
-    '' if value is None else shown(round(value, 1) if value % 1 else int(value))
+    ''
+    if value is None
+    else shown_text(round(value, 1) if value % 1 else int(value))
   )
 
 
@@ -244,19 +262,19 @@ def numbers(inside: Inside, step: int) -> html.Dl:
     [
       part
       for name, values in fields.items()
-      for part in (html.Dt(name), html.Dd(_written(values)))
+      for part in (html.Dt(name), html.Dd(_numbers_text(values)))
     ],
     className='numbers',
   )
 
 
-def _written(values):
+def _numbers_text(values):
   values = np.asarray(values).reshape(-1)
   if not np.isfinite(values).all():
     return 'none at the last step'
   text = '  '.join(f'{value:.3g}' for value in values[:_MOST_NUMBERS])
-  more = len(values) - _MOST_NUMBERS
-  return text + (f'  and {more} more' if more > 0 else '')
+  num_more = len(values) - _MOST_NUMBERS
+  return text + (f'  and {num_more} more' if num_more > 0 else '')
 
 
 def heading(lines: Sequence[Line]) -> list[object]:

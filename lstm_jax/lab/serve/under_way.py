@@ -26,14 +26,14 @@ class UnderWay(NamedTuple):
   networks: Networks
 
 
-def trials_of(saved: Iterable[Checkpoint]) -> dict[str, UnderWay]:
+def trials_of(saved_trials: Iterable[Checkpoint]) -> dict[str, UnderWay]:
   """Id -> `UnderWay`, of what `checkpoints.load` has read."""
-  begun: dict[str, UnderWay] = {}
-  for saved_trial in checkpoints.trials(saved):
+  states: dict[str, UnderWay] = {}
+  for saved_trial in checkpoints.trials(saved_trials):
     trial, state = saved_trial.trial, _trial(saved_trial.leaves)
-    if trial not in begun or begun[trial].seen < state.seen:
-      begun[trial] = state
-  return begun
+    if trial not in states or states[trial].seen < state.seen:
+      states[trial] = state
+  return states
 
 
 def _trial(leaves):
@@ -46,18 +46,18 @@ def _trial(leaves):
   if all(f'curve/{name}' in leaves for name in fields):
     arrays = (leaves[f'curve/{name}'] for name in fields)
     curves = learning_curve.lists(learning_curve.LearningCurve._make(arrays))
-  seen = leaves.get('seen', leaves.get('epoch', 0))
+  count = leaves.get('seen', leaves.get('epoch', 0))
   for name, array in leaves.items():
     if name.startswith('curves/'):  # of epochs, NaN where not known yet
-      curves[name.removeprefix('curves/')] = array[: int(seen)].tolist()
+      curves[name.removeprefix('curves/')] = array[: int(count)].tolist()
   if networks:
     prefix = 'learner/params/'
-    now = {
+    params = {
       name.removeprefix(prefix): np.array(array)
       for name, array in leaves.items()
       if name.startswith(prefix)
     }
     last, weights = networks[-1]
-    if now.keys() == weights.keys() and int(seen) > last:
-      networks = (*networks, (int(seen), now))
-  return UnderWay(int(seen), curves, networks)
+    if params.keys() == weights.keys() and int(count) > last:
+      networks = (*networks, (int(count), params))
+  return UnderWay(int(count), curves, networks)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from lstm_jax.lab.serve.board import Line
 from lstm_jax.lab.serve.inside import Closed, Follower, Inside
-from lstm_jax.lab.serve.links import Shown
+from lstm_jax.lab.serve.links import Selection
 from lstm_jax.lab.serve.look import Look
 from lstm_jax.lab.serve.watching import Watch
 from lstm_jax.lab.store import faults
@@ -13,7 +13,7 @@ from lstm_jax.lab.store.setting import Setting
 
 # A folder as it is, and its rows.
 Board = tuple[Look, list[Line]]
-MOST = 4  # that stand side by side
+MAX_VIEWS = 4  # that stand side by side
 
 
 class Side(NamedTuple):
@@ -65,67 +65,69 @@ def view(
   setting = watch.look().trials.get(trial)
   try:
     networks = watch.networks(trial)
-    fitting = [one for one in networks if one[0] <= at] or list(networks[:1])
+    fitting = [network for network in networks if network[0] <= at] or list(
+      networks[:1]
+    )
     if setting is None or not fitting:
       return View('No network of this trial is kept.')
-    seen, params = fitting[-1]
+    count, params = fitting[-1]
     inside = follower(setting)(params, seed)
   except (Closed, faults.StoreError, faults.Machine) as error:
     return View(str(error))
   cut = ', '.join(inside.cut)
   flow = f' The rule lets no error pass through {cut}.' if cut else ''
   if inside.words:
-    words = f'Trial {trial} after {seen:,} epochs, {inside.words}'
+    words = f'Trial {trial} after {count:,} epochs, {inside.words}'
   else:
     words = (
-      f'Trial {trial} after {seen:,} training sequences: mean error '
+      f'Trial {trial} after {count:,} training sequences: mean error '
       f'{inside.loss:.3g} on this sequence'
     )
   return View(f'{words}.{flow}', inside)
 
 
 def sides(
-  boards: Sequence[Board], shown: Shown, names: Sequence[str]
+  boards: Sequence[Board], selection: Selection, names: Sequence[str]
 ) -> list[Side]:
   """The rows that are looked at, side by side, each in every folder with it.
 
   Args:
     boards: of the folders.
-    shown: what is asked for.
+    selection: what is asked for.
     names: of the folders.
   """
   matches = [
     (i, look, line)
-    for key in shown.rows
+    for key in selection.rows
     for i, (look, lines) in enumerate(boards)
     for line in lines
     if line.key == key
-  ][:MOST]
+  ][:MAX_VIEWS]
   rows = {line.key for _, _, line in matches}
   folders = {i for i, _, _ in matches}
-  named = []
+  side_list = []
   for i, look, line in matches:
     words = [line.setting.row] if len(rows) > 1 else []
     words += [names[i]] if len(folders) > 1 else []
-    trial = _chosen(look, line, shown)
-    named.append(Side(i, line, ', '.join(words), trial))
-  return named
+    trial = _trial_of(look, line, selection)
+    side_list.append(Side(i, line, ', '.join(words), trial))
+  return side_list
 
 
-def _chosen(look, line, shown):
+def _trial_of(look, line, selection):
   """The trial of a row whose networks are shown; '' for none."""
-  solved = [
+  solved_trials = [
     name for name in line.kept
     if name in look.records and look.records[name]['status'] == 'solved'
   ]  # fmt: skip
-  asked = [name for name in line.kept if name in shown.trials]
-  return next(iter((*asked, *solved, *line.kept)), '')
+  chosen_trials = [name for name in line.kept if name in selection.trials]
+  return next(iter((*chosen_trials, *solved_trials, *line.kept)), '')
 
 
 def counts(watch: Watch, trial: str) -> list[int]:
   """Counts of what the kept networks of a trial had seen."""
   try:
-    return [seen for seen, _ in watch.networks(trial)] if trial else []
+    return [count for count, _ in watch.networks(trial)] if trial else []
   except faults.StoreError:
     return []
 

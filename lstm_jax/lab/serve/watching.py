@@ -59,8 +59,8 @@ class Watch:
   def look(self) -> Look:
     """Returns the folder as it is now, or was at most a second ago."""
     with self._turn:
-      now = time.monotonic()
-      if self._look is None or now - self._looked >= _EVERY:
+      clock = time.monotonic()
+      if self._look is None or clock - self._looked >= _EVERY:
         self._look = self._now()
         self._looked = time.monotonic()
       return self._look
@@ -70,8 +70,8 @@ class Watch:
     with self._turn:
       look = self.look()
       if trial not in look.records:
-        begun = look.under_way.get(trial)
-        return begun.curves if begun else {}
+        trial_state = look.under_way.get(trial)
+        return trial_state.curves if trial_state else {}
       return self._results(trial).get('curves', {})
 
   def details(self, trial: str) -> Details:
@@ -142,15 +142,18 @@ class Watch:
     problems: list[str] = []
     records: dict[str, Record] = {}
     try:
-      records, bad = trial_records.read_records(opened, self._read_record)
-      problems += [problem.reason for problem in bad]
+      records, problems_of_records = trial_records.read_records(
+        opened, self._read_record
+      )
+      problems += [problem.reason for problem in problems_of_records]
     except faults.StoreError as error:
       problems.append(str(error))
-    begun, lines = self._under_way(opened)
+    states, lines = self._under_way(opened)
     problems += lines
     holders = self._holders(opened)
-    kept = {
-      name.partition('.')[0] for name in _listed(opened.path / 'nets', problems)
+    trials_kept = {
+      name.partition('.')[0]
+      for name in _entries(opened.path / 'nets', problems)
     }
     # A trial of a larger budget may have taken over from one of a smaller.
     look = Look(
@@ -161,13 +164,13 @@ class Watch:
         trial: self._record_files[f'{trial}.json'][0] / 1e9 for trial in records
       },
       under_way={
-        trial: one
-        for trial, one in begun.items()
+        trial: state
+        for trial, state in states.items()
         if trial in opened.trials and trial not in records
       },
       holders=tuple(holders),
-      began=min((_seconds(one.since) for one in holders), default=None),
-      kept=tuple(trial for trial in opened.trials if trial in kept),
+      began=min((_seconds(state.since) for state in holders), default=None),
+      kept=tuple(trial for trial in opened.trials if trial in trials_kept),
       problems=tuple(problems),
     )
     return look._replace(stamp=self._stamp(look))
@@ -198,9 +201,9 @@ class Watch:
   def _read_record(self, opened, path):
     """The record in a file, read once as long as the file stays."""
     signature = _signature(path), opened.identity
-    known = self._record_files.get(path.name)
-    if known is None or known[1] != signature:
-      written = signature[0][2] if signature[0] else 0
+    entry = self._record_files.get(path.name)
+    if entry is None or entry[1] != signature:
+      write_time = signature[0][2] if signature[0] else 0
       try:
         record = trial_records.read(opened, path)
         # What is large of it is read when it is asked for.
@@ -208,23 +211,23 @@ class Watch:
       except faults.Corrupt as error:
         content = error
       self._large.pop(path.stem, None)
-      known = self._record_files[path.name] = (written, signature, content)
-    if isinstance(known[2], faults.Corrupt):
-      raise known[2]
-    return known[2]
+      entry = self._record_files[path.name] = (write_time, signature, content)
+    if isinstance(entry[2], faults.Corrupt):
+      raise entry[2]
+    return entry[2]
 
   def _under_way(self, opened):
     """(id -> `UnderWay`, lines on what is damaged) of the checkpoints."""
     place = opened.path / 'checkpoints'
     problems: list[str] = []
-    names = _listed(place, problems)
+    names = _entries(place, problems)
     signatures = [(name, _signature(place / name)) for name in names]
-    sizes = sum(one[1] for _, one in signatures if one)
-    now = time.monotonic()
-    is_early = now - self._read_checkpoints < _CHECKPOINTS_EVERY
+    sizes = sum(signature[1] for _, signature in signatures if signature)
+    clock = time.monotonic()
+    is_early = clock - self._read_checkpoints < _CHECKPOINTS_EVERY
     if self._begun[0] == signatures or (is_early and names):
       return self._begun[1], self._begun[2]
-    begun: dict[str, UnderWay] = {}
+    states: dict[str, UnderWay] = {}
     if sizes > _LARGEST:
       problems.append(
         f'{place}: {sizes:,} bytes of checkpoints, which are not read while '
@@ -232,13 +235,13 @@ class Watch:
       )
     else:
       try:
-        saved, lines = checkpoints.load(opened, repair=False)
+        saved_trials, lines = checkpoints.load(opened, repair=False)
         problems += lines
-        begun = under_way.trials_of(saved)
+        states = under_way.trials_of(saved_trials)
       except (faults.StoreError, ValueError, KeyError, TypeError) as error:
         problems.append(f'{place}: {error}')
-    self._begun, self._read_checkpoints = (signatures, begun, problems), now
-    return begun, problems
+    self._begun, self._read_checkpoints = (signatures, states, problems), clock
+    return states, problems
 
   def _holders(self, opened):
     try:
@@ -255,13 +258,13 @@ class Watch:
           look.holders,
           look.kept,
           look.problems,
-          *((name, one.seen) for name, one in look.under_way.items()),
+          *((name, state.seen) for name, state in look.under_way.items()),
         )
       )
     )
 
 
-def _listed(place, problems):
+def _entries(place, problems):
   """The names in a part of a folder; what hinders is added to `problems`."""
   try:
     return files.names(place)

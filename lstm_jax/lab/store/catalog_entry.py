@@ -88,13 +88,13 @@ class Entry(NamedTuple):
     return part in self.provides and holds(self.provides[part], options)
 
 
-def plain(entry: Entry) -> dict[str, object]:
+def to_plain(entry: Entry) -> dict[str, object]:
   """Returns what a plan stores of an entry: all that a report looks at."""
   return {
     'kind': entry.kind,
     'place': entry.place,
     'summary': entry.summary,
-    'options': {name: one.default for name, one in entry.options.items()},
+    'options': {name: option.default for name, option in entry.options.items()},
     'numbers': dict(entry.numbers),
     'unit': entry.unit,
     'xla_profile': entry.xla_profile,
@@ -103,34 +103,34 @@ def plain(entry: Entry) -> dict[str, object]:
   }
 
 
-def of_plain(name: str, stored: Mapping[str, object]) -> Entry:
+def from_plain(name: str, fields: Mapping[str, object]) -> Entry:
   """The entry that a plan has stored; what it has not stored is empty."""
-  options = cast(Mapping[str, Value], stored['options'])
-  numbers = cast(Mapping[str, Number], stored['numbers'])
-  a, b = cast(tuple[float, float], stored['mean_steps'])
+  options = cast(Mapping[str, Value], fields['options'])
+  numbers = cast(Mapping[str, Number], fields['numbers'])
+  a, b = cast(tuple[float, float], fields['mean_steps'])
   return Entry(
-    kind=str(stored['kind']),
+    kind=str(fields['kind']),
     name=name,
-    summary=str(stored['summary']),
+    summary=str(fields['summary']),
     options={
-      title: Option(title, _frozen(default), (), (), False)
+      title: Option(title, _as_tuples(default), (), (), False)
       for title, default in options.items()
     },
-    numbers={title: _frozen(value) for title, value in numbers.items()},
+    numbers={title: _as_tuples(value) for title, value in numbers.items()},
     provides={},
     needs=(),
     task_needs=(),
     static={},
-    shortest=cast(int, stored['shortest']),
+    shortest=cast(int, fields['shortest']),
     mean_steps=(a, b),
     trivial=(),
     refuses=(),
-    unit=str(stored['unit']),
-    xla_profile=str(stored['xla_profile']),
-    place=str(stored['place']),
+    unit=str(fields['unit']),
+    xla_profile=str(fields['xla_profile']),
+    place=str(fields['place']),
   )
 
 
-def _frozen(value):
+def _as_tuples(value):
   """A plain value with tuples for its lists, as entries have them."""
-  return tuple(map(_frozen, value)) if isinstance(value, list) else value
+  return tuple(map(_as_tuples, value)) if isinstance(value, list) else value

@@ -26,7 +26,7 @@ from lstm_jax.lab.store.folder import Folder
 _LENGTH = struct.Struct('<Q')
 # (name, meta, arrays)
 Checkpoint = tuple[str, Meta, dict[str, np.ndarray]]
-KEPT = 2
+GENERATIONS = 2
 _AXES = 32
 
 
@@ -69,12 +69,12 @@ def save(
   """
   seal.check_name(name, 'checkpoint')
   generations = _generations(folder).get(name, [])
-  taken = _generations(folder, bad=True).get(name, [])
-  generation = 1 + max([0, *generations, *taken])
+  bad_generations = _generations(folder, is_bad=True).get(name, [])
+  generation = 1 + max([0, *generations, *bad_generations])
   data = _encode(folder, name, generation, arrays, meta)
   path = _path(folder, name, generation)
   files.publish(path, data, disk=folder.disk)
-  for old in generations[: 1 - KEPT]:
+  for old in generations[: 1 - GENERATIONS]:
     _remove(folder, name, old)
 
 
@@ -97,7 +97,7 @@ def load(
   Raises:
     Refused: a checkpoint is whole, but of another schema version.
   """
-  found, problems = [], []
+  loaded, problems = [], []
   for name, generations in sorted(_generations(folder).items()):
     for generation in reversed(generations):
       path = _path(folder, name, generation)
@@ -105,17 +105,17 @@ def load(
         meta, arrays = _decode(
           folder, name, generation, files.read(path, start=seal.MAGIC)
         )
-        found.append((name, meta, arrays))
+        loaded.append((name, meta, arrays))
         break
       except faults.Corrupt as error:
         line = str(error)
         if repair:
-          bad = files.set_aside(path, folder.disk)
-          line = f'{line}; set aside as {bad.name}'
+          bad_path = files.set_aside(path, folder.disk)
+          line = f'{line}; set aside as {bad_path.name}'
         problems.append(line)
       except FileNotFoundError:
         pass  # its process has saved a newer one and dropped this one
-  return found, problems
+  return loaded, problems
 
 
 def trials(saved: Iterable[Checkpoint]) -> Iterator[SavedTrial]:
@@ -164,15 +164,15 @@ def _remove(folder, name, generation):
     folder.disk.unlink(path)
 
 
-def _generations(folder, bad=False):
-  """name -> generations on disk, ascending; of `*.bad` files if `bad`."""
-  found: dict[str, list[int]] = {}
+def _generations(folder, is_bad=False):
+  """name -> generations on disk, ascending; of `*.bad` files if `is_bad`."""
+  by_name: dict[str, list[int]] = {}
   for name in files.names(folder.path / 'checkpoints'):
-    name, _, rest = name.partition('.')
-    number, _, ending = rest.partition('.')
-    if name and number.isdecimal() and ending.startswith('bad') == bad:
-      found.setdefault(name, []).append(int(number))
-  return {name: sorted(numbers) for name, numbers in found.items()}
+    name, _, ending_ = name.partition('.')
+    number, _, ending = ending_.partition('.')
+    if name and number.isdecimal() and ending.startswith('bad') == is_bad:
+      by_name.setdefault(name, []).append(int(number))
+  return {name: sorted(numbers) for name, numbers in by_name.items()}
 
 
 def _encode(folder, name, generation, arrays, meta):
@@ -180,7 +180,7 @@ def _encode(folder, name, generation, arrays, meta):
     'name': name,
     'generation': generation,
     'plan': folder.identity,
-    'meta': seal.plain(meta),
+    'meta': seal.to_plain(meta),
     'arrays': [],
   }
   body = []
@@ -233,27 +233,27 @@ def _decode(folder, name, generation, data):
   arrays = {}
   for key, dtype, sizes in kinds:
     count = math.prod(sizes)
-    flat = np.frombuffer(payload, dtype, count, at)
+    values = np.frombuffer(payload, dtype, count, at)
     # The copy is aligned, writable and does not keep the whole file alive.
     try:
-      arrays[key] = flat.astype(dtype.newbyteorder('=')).reshape(sizes)
+      arrays[key] = values.astype(dtype.newbyteorder('=')).reshape(sizes)
     except ValueError as error:  # an empty array of more than numpy counts to
       raise faults.Corrupt(f'{path}: {key}: {error}') from error
     at += dtype.itemsize * count
   return meta, arrays
 
 
-def _dtype(name, what, error):
+def _dtype(name, subject, error):
   """The numpy dtype of this name if arrays of it are plain numbers."""
   if not isinstance(name, str) or len(name) > 1000:
-    raise error(f'{what}: names no dtype')
+    raise error(f'{subject}: names no dtype')
   try:
     dtype = np.dtype(name)
   except (TypeError, ValueError, SyntaxError) as reason:
-    raise error(f'{what}: {reason}') from reason
+    raise error(f'{subject}: {reason}') from reason
   if dtype.kind not in 'biufc':
     raise error(
-      f'{what}: dtype {dtype} is not stored; allowed are bool, int, uint,'
+      f'{subject}: dtype {dtype} is not stored; allowed are bool, int, uint,'
       ' float and complex'
     )
   return dtype

@@ -13,16 +13,18 @@ def write(opened: Folder, records: Mapping[str, Record]) -> None:
   Of trials in epochs `epoch` counts from 1; of others the curve `sequences`
   says where a point is.
   """
-  curves = {trial: one['curves'] for trial, one in records.items()}
-  names = list(dict.fromkeys(name for held in curves.values() for name in held))
+  curves = {trial: record['curves'] for trial, record in records.items()}
+  names = list(
+    dict.fromkeys(name for curve in curves.values() for name in curve)
+  )
   if not names:
     return
   lines = [','.join(('trial', 'epoch', *names))]
-  for trial, held in curves.items():
-    for at in range(max(map(len, held.values()), default=0)):
-      epoch = '' if 'sequences' in held else str(at + 1)
-      told = [_word(held.get(name, ()), at) for name in names]
-      lines.append(','.join((trial, epoch, *told)))
+  for trial, curve in curves.items():
+    for at in range(max(map(len, curve.values()), default=0)):
+      epoch = '' if 'sequences' in curve else str(at + 1)
+      cells = [_word(curve.get(name, ()), at) for name in names]
+      lines.append(','.join((trial, epoch, *cells)))
   data = ('\n'.join(lines) + '\n').encode()
   files.write(opened.path / 'curves.csv', data, opened.disk)
 

@@ -9,24 +9,26 @@ from lstm_jax.lab.store import seal
 from lstm_jax.lab.store.documents import Entry, Plan
 from lstm_jax.lab.store.provenance import COMPARED
 
-SHOWN = 10
+MAX_LINES = 10
 WIDTH = 100
 # Ids follow from the rest.
 _IDS = ('trials.id:',)
 
 
-def drift_of(there: Plan, asked: Plan) -> dict[str, tuple[object, object]]:
-  """The compared provenance that differs: name -> (there, asked).
+def drift_of(
+  old_plan: Plan, new_plan: Plan
+) -> dict[str, tuple[object, object]]:
+  """The compared provenance that differs: name -> (old, new).
 
   What has parts, as JAX's options have, is compared part by part.
 
   Args:
-    there: the plan in the folder.
-    asked: the new plan.
+    old_plan: the plan in the folder.
+    new_plan: the new plan.
   """
   drift: dict[str, tuple[object, object]] = {}
   for key in COMPARED:
-    a, b = (plan['provenance'].get(key) for plan in (there, asked))
+    a, b = (plan['provenance'].get(key) for plan in (old_plan, new_plan))
     if isinstance(a, dict) and isinstance(b, dict):
       parts = {f'{key}.{part}': part for part in sorted({**a, **b})}
       pairs = {name: (a.get(part), b.get(part)) for name, part in parts.items()}
@@ -36,25 +38,25 @@ def drift_of(there: Plan, asked: Plan) -> dict[str, tuple[object, object]]:
   return drift
 
 
-def shown(lines: Sequence[str]) -> str:
+def first_lines(lines: Sequence[str]) -> str:
   """The first lines, indented, and how many more there are."""
-  more = len(lines) - SHOWN
-  rest = [f'{more} more'] if more > 0 else []
-  return '\n'.join(f'  {line}' for line in [*lines[:SHOWN], *rest])
+  num_more = len(lines) - MAX_LINES
+  tail = [f'{num_more} more'] if num_more > 0 else []
+  return '\n'.join(f'  {line}' for line in [*lines[:MAX_LINES], *tail])
 
 
-def change(name: str, there: object, asked: object) -> str:
+def change(name: str, old: object, new: object) -> str:
   """One difference; of two long lists only the items that are not in both."""
   if (
-    isinstance(there, list)
-    and isinstance(asked, list)
-    and len(seal.canonical([there, asked])) > WIDTH
+    isinstance(old, list)
+    and isinstance(new, list)
+    and len(seal.canonical([old, new])) > WIDTH
   ):
-    there, asked = (
-      [item for item in there if item not in asked] or there,
-      [item for item in asked if item not in there] or asked,
+    old, new = (
+      [item for item in old if item not in new] or old,
+      [item for item in new if item not in old] or new,
     )
-  return f'{name}: {_text(there)} in the folder, {_text(asked)} asked for'
+  return f'{name}: {_text(old)} in the folder, {_text(new)} asked for'
 
 
 def _text(value):
@@ -62,57 +64,58 @@ def _text(value):
   return text if len(text) <= WIDTH else f'{text[:WIDTH]}...'
 
 
-def lines_of(name: str, there: object, asked: object) -> Iterator[str]:
+def lines_of(name: str, old: object, new: object) -> Iterator[str]:
   """One line a leaf in which two plain values differ."""
-  if isinstance(there, dict) and isinstance(asked, dict):
-    for key in {**there, **asked}:
-      yield from lines_of(f'{name}.{key}', there.get(key), asked.get(key))
-  elif (
-    isinstance(there, list)
-    and isinstance(asked, list)
-    and len(there) == len(asked)
-  ):
-    for i, pair in enumerate(zip(there, asked, strict=True)):
+  if isinstance(old, dict) and isinstance(new, dict):
+    for key in {**old, **new}:
+      yield from lines_of(f'{name}.{key}', old.get(key), new.get(key))
+  elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+    for i, pair in enumerate(zip(old, new, strict=True)):
       yield from lines_of(f'{name}[{i}]', *pair)
-  elif seal.canonical(there) != seal.canonical(asked):
-    yield change(name, there, asked)
+  elif seal.canonical(old) != seal.canonical(new):
+    yield change(name, old, new)
 
 
 def trial_lines(
-  there: Sequence[Entry], asked: Sequence[Entry], total: int
+  old_trials: Sequence[Entry], new_trials: Sequence[Entry], total: int
 ) -> Iterator[str]:
   """One line a field and change; the trials it happens in are counted.
 
   Args:
-    there, asked: settings of trials that are in one plan only, or all.
+    old_trials, new_trials: settings of trials that are in one plan only, or
+      all.
     total: trials in the folder.
   """
-  if len(there) != len(asked):
-    yield change('number of trials', len(there), len(asked))
-    fields = dict.fromkeys(key for one in (*there, *asked) for key in one)
+  if len(old_trials) != len(new_trials):
+    yield change('number of trials', len(old_trials), len(new_trials))
+    fields = dict.fromkeys(
+      key for old_trial in (*old_trials, *new_trials) for key in old_trial
+    )
     for field in fields:
-      a, b = (_values(trials, field) for trials in (there, asked))
+      a, b = (_values(trials, field) for trials in (old_trials, new_trials))
       if field != 'id' and a != b:
         yield change(field, a, b)
     return
   counts = collections.Counter(
     line
-    for one, other in zip(there, asked, strict=True)
-    for line in lines_of('trials', one, other)
-    if not line.startswith(_IDS) or _without_id(one, other)
+    for old_trial, other in zip(old_trials, new_trials, strict=True)
+    for line in lines_of('trials', old_trial, other)
+    if not line.startswith(_IDS) or _without_id(old_trial, other)
   )
   for line, count in counts.items():
     # As `--set` names it: cell.hidden, or learning_rate.
-    named = re.sub(r'^trials\.(numbers\.|(\w+)_options(?=\.))?', r'\2', line)
-    yield f'{named} ({count} of {total} trials)'
+    line_of_trial = re.sub(
+      r'^trials\.(numbers\.|(\w+)_options(?=\.))?', r'\2', line
+    )
+    yield f'{line_of_trial} ({count} of {total} trials)'
 
 
 def _values(trials, field):
   """The values of a field, each once, in order."""
-  texts = dict.fromkeys(seal.canonical(one.get(field)) for one in trials)
+  texts = dict.fromkeys(seal.canonical(trial.get(field)) for trial in trials)
   return [json.loads(text) for text in texts]
 
 
-def _without_id(one, other):
+def _without_id(trial, other):
   """Tells whether two settings are equal but for their ids."""
-  return {**one, 'id': None} == {**other, 'id': None}
+  return {**trial, 'id': None} == {**other, 'id': None}

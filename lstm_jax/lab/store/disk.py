@@ -68,7 +68,7 @@ def fault(
 ) -> StorageError | Unusable:
   """The `StorageError` or `Unusable` that an OSError on `path` comes to."""
   reason = os.strerror(error.errno) if error.errno else str(error)
-  owner, path = _owner(path), faults.clean(path)
+  owner, path = _owner(path), faults.printable(path)
   if error.errno in _PLACE:
     return Unusable(f'{path}: {reason}{owner}')
   return StorageError(
@@ -96,7 +96,7 @@ def _owner(path):
     with contextlib.suppress(OSError):
       facts = place.stat()
       return (
-        f' ({faults.clean(place)} belongs to uid {facts.st_uid}, mode'
+        f' ({faults.printable(place)} belongs to uid {facts.st_uid}, mode'
         f' {facts.st_mode & 0o7777:04o}; this process is uid {os.geteuid()})'
       )
   return ''

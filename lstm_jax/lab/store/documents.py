@@ -56,7 +56,7 @@ class Plan(TypedDict, total=False):
   began_in_schema: int  # where it is of an older one
   sources: dict[str, dict[str, str]]  # code -> file -> digest
   replaced: dict[str, str]  # trial -> the one of a smaller budget
-  outside: dict[str, dict[str, object]]  # name -> `catalog_entry.plain`
+  outside: dict[str, dict[str, object]]  # name -> `catalog_entry.to_plain`
 
 
 class Meta(TypedDict, total=False):

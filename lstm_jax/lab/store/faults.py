@@ -36,7 +36,7 @@ and 143 stopped by SIGHUP, SIGINT and SIGTERM: what was saved is safe, run
 again to continue. What cannot be printed changes no code: work goes on."""
 
 
-def clean(text: object, keep: str = '') -> str:
+def printable(text: object, keep: str = '') -> str:
   """Text with everything that a terminal would act on written as an escape.
 
   Args:
@@ -52,7 +52,7 @@ def clean(text: object, keep: str = '') -> str:
 _PATH = re.compile(
   r'"(/[^"\n]+)"|(?<![\w.~/:-])(~?/[^\s"\'<>:;,()\[\]/][^\s"\'<>:;,()\[\]]*)'
 )
-_INSIDE = re.compile(r'.*/((?:lstm_jax|experiments)/.*)')
+_IN_PACKAGE = re.compile(r'.*/((?:lstm_jax|experiments)/.*)')
 _PACKAGE = re.compile(r'.*/(?:site|dist)-packages/(.*)')
 
 
@@ -61,11 +61,15 @@ def without_places(text: str) -> str:
 
   def relative(match):
     path = match[1] or match[2]
-    for known in (_PACKAGE, _INSIDE):
-      if found := known.fullmatch(path):
+    for pattern in (_PACKAGE, _IN_PACKAGE):
+      if path_match := pattern.fullmatch(path):
         break
-    short = found[1] if found else f'.../{path.rstrip("/").rpartition("/")[2]}'
-    return f'"{short}"' if match[1] else short
+    short_path = (
+      path_match[1]
+      if path_match
+      else f'.../{path.rstrip("/").rpartition("/")[2]}'
+    )
+    return f'"{short_path}"' if match[1] else short_path
 
   return _PATH.sub(relative, text)
 

@@ -42,8 +42,8 @@ def write_temporary(
   """Writes `data` beside `path` under a hidden name; returns (fd, name).
 
   The writer holds a `flock` on the open file, which the kernel drops when the
-  process ends: `clean` knows by it which files nobody will publish any more.
-  The caller closes `fd`.
+  process ends: `remove_temporary` knows by it which files nobody will publish
+  any more. The caller closes `fd`.
   """
   path = Path(path)
   while True:
@@ -51,11 +51,12 @@ def write_temporary(
     fd = disk.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
       fcntl.flock(fd, fcntl.LOCK_EX)
-      # `clean` of another process may come between the open and the lock.
+      # `remove_temporary` of another process may come between the open and the
+      # lock.
       if os.fstat(fd).st_nlink:
-        rest = memoryview(data)
-        while rest:
-          rest = rest[disk.write(fd, rest) :]
+        unwritten = memoryview(data)
+        while unwritten:
+          unwritten = unwritten[disk.write(fd, unwritten) :]
         return fd, name
     except BaseException as error:
       os.close(fd)
@@ -118,7 +119,7 @@ def _link(source, target, disk):
     disk.unlink(source)
 
 
-def clean(directory: str | Path, disk: Disk = DISK) -> None:
+def remove_temporary(directory: str | Path, disk: Disk = DISK) -> None:
   """Removes temporary files of writers that are gone."""
   for temporary in Path(directory).glob('.*.tmp'):
     gone_or_foreign = FileNotFoundError, PermissionError
@@ -138,14 +139,16 @@ def set_aside(path: str | Path, disk: Disk = DISK, ending: str = 'bad') -> Path:
   path = Path(path)
   number = 1
   while True:
-    bad = path.with_name(f'{path.name}.{ending}{number if number > 1 else ""}')
-    if not os.path.lexists(bad):
+    aside = path.with_name(
+      f'{path.name}.{ending}{number if number > 1 else ""}'
+    )
+    if not os.path.lexists(aside):
       break
     number += 1
   with storage(path):
-    disk.rename(path, bad)
+    disk.rename(path, aside)
     disk.fsync_directory(path.parent)
-  return bad
+  return aside
 
 
 def write(path: str | Path, data: bytes, disk: Disk = DISK) -> None:
@@ -167,7 +170,7 @@ def write(path: str | Path, data: bytes, disk: Disk = DISK) -> None:
     make_directory(path.parent, disk)
   except (Corrupt, Unusable):
     pass  # something else stands there: it is replaced, or that is the error
-  clean(path.parent, disk)
+  remove_temporary(path.parent, disk)
   publish(path, data, overwrite=True, disk=disk)
 
 
@@ -190,9 +193,9 @@ def make_directory(path: str | Path, disk: Disk = DISK) -> None:
         disk.fsync_directory(path.parent)
     # Asked again: another process may have made it since.
     if not path.is_dir():
-      what = 'a link to nothing' if path.is_symlink() else 'not a directory'
+      reason = 'a link to nothing' if path.is_symlink() else 'not a directory'
       raise Unusable(
-        f'{faults.clean(path)}: {what}; remove it or name another place'
+        f'{faults.printable(path)}: {reason}; remove it or name another place'
       )
 
 
@@ -212,7 +215,7 @@ def read(
     Unusable, StorageError: it cannot be read.
     Corrupt: it is no regular file, larger than `limit` or begins otherwise.
   """
-  name = faults.clean(path)
+  name = faults.printable(path)
   # A FIFO that nobody writes to must not hold us up.
   flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
   try:
@@ -223,14 +226,16 @@ def read(
     raise
   except OSError as error:
     if error.errno in _NO_FILE:
-      what = _NO_FILE[error.errno]
-      raise Corrupt(f'{name}: {what}, not a regular file; remove it') from error
+      reason = _NO_FILE[error.errno]
+      raise Corrupt(
+        f'{name}: {reason}, not a regular file; remove it'
+      ) from error
     raise fault(error, path) from error
   with file, storage(path):
     facts = os.fstat(file.fileno())
     if not stat.S_ISREG(facts.st_mode):
-      what = 'a FIFO' if stat.S_ISFIFO(facts.st_mode) else 'a device'
-      raise Corrupt(f'{name}: {what}, not a regular file; remove it')
+      reason = 'a FIFO' if stat.S_ISFIFO(facts.st_mode) else 'a device'
+      raise Corrupt(f'{name}: {reason}, not a regular file; remove it')
     size = facts.st_size
     if size <= limit:
       head = file.read(skip + len(start))
@@ -252,15 +257,15 @@ def tree(root: str | Path, endings: str | tuple[str, ...]) -> list[Path]:
 
   What an editor leaves (`.#x.py`, links to nothing) is not among them.
   """
-  found = []
-  for directory, below, inside in os.walk(root):
-    below[:] = [name for name in below if not name.startswith('.')]
-    found += [
+  paths = []
+  for directory, folders, file_names in os.walk(root):
+    folders[:] = [name for name in folders if not name.startswith('.')]
+    paths += [
       Path(directory, name)
-      for name in inside
+      for name in file_names
       if name.endswith(endings) and not name.startswith('.')
     ]
-  return sorted(path for path in found if path.is_file())
+  return sorted(path for path in paths if path.is_file())
 
 
 def read_text(path: str | Path, limit: int = LARGEST) -> str:
@@ -272,7 +277,7 @@ def read_text(path: str | Path, limit: int = LARGEST) -> str:
   try:
     return read(path, limit).decode('utf-8-sig')
   except UnicodeDecodeError as error:
-    raise Corrupt(f'{faults.clean(path)}: not UTF-8: {error}') from None
+    raise Corrupt(f'{faults.printable(path)}: not UTF-8: {error}') from None
 
 
 def names(directory: str | Path, ending: str = '') -> list[str]:
@@ -285,13 +290,15 @@ def names(directory: str | Path, ending: str = '') -> list[str]:
   """
   try:
     with storage(directory):
-      found = os.listdir(directory)
+      entries = os.listdir(directory)
   except Unusable as error:
     if isinstance(error.__cause__, FileNotFoundError):
       return []
     raise
   return sorted(
-    name for name in found if name.endswith(ending) and not name.startswith('.')
+    name
+    for name in entries
+    if name.endswith(ending) and not name.startswith('.')
   )
 
 
@@ -313,9 +320,9 @@ def folders_with(
     if folders := [folder for folder in level if (folder / name).is_file()]:
       return folders
     level = [
-      folder / one
+      folder / name
       for folder in level
       if folder.is_dir()
-      for one in names(folder)
+      for name in names(folder)
     ]
   return []

@@ -30,14 +30,14 @@ from lstm_jax.lab.store import (
   seal,
   shape,
 )
-from lstm_jax.lab.store.differences import change, drift_of, shown
+from lstm_jax.lab.store.differences import change, drift_of, first_lines
 from lstm_jax.lab.store.documents import Plan
-from lstm_jax.lab.store.growth import grown
+from lstm_jax.lab.store.growth import merged_plan
 from lstm_jax.lab.store.provenance import COMPARED
 from lstm_jax.lab.store.setting import Setting, setting_of
 from lstm_jax.lab.store.sources import code_of
 
-_OURS = (
+_OWN_NAMES = (
   'records', 'checkpoints', 'results.csv', 'log', 'curves.csv', 'figures',
   'nets', 'report.html', 'report.md',
 )  # fmt: skip
@@ -58,7 +58,7 @@ class Folder:
     disk: the calls that change the disk.
     code: trial -> `sources.code_of` what runs it in this process, where known.
     drifted: trial -> files that are not those of its program's results.
-    said: lines for whoever opened it.
+    notes: lines for whoever opened it.
   """
 
   path: Path
@@ -69,7 +69,7 @@ class Folder:
   disk: files.Disk = files.DISK
   code: Mapping[str, str] = dataclasses.field(default_factory=dict)
   drifted: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
-  said: tuple[str, ...] = ()
+  notes: tuple[str, ...] = ()
 
 
 def create_or_open(
@@ -103,7 +103,7 @@ def create_or_open(
     Refused: the folder holds another plan; the message is the difference.
     Unusable, StorageError: the folder cannot be written to.
   """
-  path, plan = Path(path), seal.plain(plan)
+  path, plan = Path(path), seal.to_plain(plan)
   _by_id(plan)
   code, table = _codes(sources or {})
   if table:
@@ -112,33 +112,33 @@ def create_or_open(
     plan.pop('outside', None)
   files.make_directory(path, disk)
   name = path / 'plan.json'
-  damaged = None
+  fault = None
   try:
-    is_new = _stored(path) is None
+    is_new = _plan_of(path) is None
   except faults.Corrupt as error:
-    is_new, damaged = True, error
+    is_new, fault = True, error
   if is_new:
     plan = {**plan, 'identity': _identity(plan)}
-    made, said = lost.made(path, plan, allow_drift, damaged)
-    if not said:
+    new_plan, lines = lost.plan_again(path, plan, allow_drift, fault)
+    if not lines:
       _check_vacant(path)
   else:
-    said = ()
+    lines = ()
     _matching(path, plan, allow_drift, disk)
   places = (path, path / 'records', path / 'checkpoints')
   for place in places:
     files.make_directory(place, disk)
-    files.clean(place, disk)
+    files.remove_temporary(place, disk)
     _try_to_write(place, disk)
   if is_new:
-    if damaged is not None:
+    if fault is not None:
       files.set_aside(name, disk)
     # Where another process comes first, its plan decides.
     with contextlib.suppress(FileExistsError):
-      files.publish(name, seal.seal_json('plan', made), disk=disk)
+      files.publish(name, seal.seal_json('plan', new_plan), disk=disk)
   folder = _matching(path, plan, allow_drift, disk)
-  if folder.plan != _stored(path):
-    with _alone(path, disk):
+  if folder.plan != _plan_of(path):
+    with _sole_holder(path, disk):
       # Read once more: two processes may each have something to add.
       folder = _matching(path, plan, allow_drift, disk)
       content = seal.seal_json('plan', folder.plan)
@@ -147,7 +147,7 @@ def create_or_open(
   for place in places:
     with files.storage(place):
       disk.fsync_directory(place)
-  return dataclasses.replace(folder, code=code, said=said)
+  return dataclasses.replace(folder, code=code, notes=lines)
 
 
 def open_folder(path: str | Path, disk: files.Disk = files.DISK) -> Folder:
@@ -158,7 +158,7 @@ def open_folder(path: str | Path, disk: files.Disk = files.DISK) -> Folder:
     Corrupt, Refused: its plan is damaged, or of another schema.
   """
   path = Path(path)
-  plan = _stored(path)
+  plan = _plan_of(path)
   if plan is None:
     again = ''
     if (path / 'records').is_dir():
@@ -169,17 +169,17 @@ def open_folder(path: str | Path, disk: files.Disk = files.DISK) -> Folder:
 
 def note(folder: Folder, line: str) -> None:
   """Appends a line to the log, for a reader; never fails, never read back."""
-  now = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
+  timestamp = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
   with contextlib.suppress(OSError):
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
     fd = folder.disk.open(folder.path / 'log', flags, 0o666)
     try:
-      folder.disk.write(fd, f'{now} {line}\n'.encode())
+      folder.disk.write(fd, f'{timestamp} {line}\n'.encode())
     finally:
       os.close(fd)
 
 
-def _stored(path):
+def _plan_of(path):
   """The plan on disk, None where there is none.
 
   Raises:
@@ -198,41 +198,41 @@ def _stored(path):
 def _matching(path, plan, allow_drift, disk):
   """The folder in `path`, grown by `plan`, if that may be."""
   folder = open_folder(path, disk)
-  after, lines = grown(folder.plan, plan)
+  new_plan, lines = merged_plan(folder.plan, plan)
   if lines:
     raise faults.Refused(
-      f'{path} holds another plan:\n{shown(lines)}\nname another --out, or'
-      ' give the settings of this folder'
+      f'{path} holds another plan:\n{first_lines(lines)}\nname another --out, '
+      'or give the settings of this folder'
     )
   drift = drift_of(folder.plan, plan)
   if drift and not allow_drift:
     lines = [change(f'provenance.{key}', *pair) for key, pair in drift.items()]
     raise faults.Refused(
       f'{path} was begun by another program or on another machine:\n'
-      f'{shown(lines)}\nname another --out, or go on with --allow_drift,'
+      f'{first_lines(lines)}\nname another --out, or go on with --allow_drift,'
       ' which marks the records made from now on'
     )
   return dataclasses.replace(
     folder,
-    plan=after,
-    trials=_settings(after),
-    drift={key: asked for key, (_, asked) in drift.items()},
+    plan=new_plan,
+    trials=_settings(new_plan),
+    drift={key: new_value for key, (_, new_value) in drift.items()},
   )
 
 
 def _codes(sources):
   """trial -> code, and code -> files, of trial -> files."""
   names, code, table = {}, {}, {}
-  for trial, held in sources.items():
-    if id(held) not in names:  # most trials share theirs
-      names[id(held)] = code_of(held)
-      table[names[id(held)]] = dict(held)
-    code[trial] = names[id(held)]
+  for trial, files_of_trial in sources.items():
+    if id(files_of_trial) not in names:  # most trials share theirs
+      names[id(files_of_trial)] = code_of(files_of_trial)
+      table[names[id(files_of_trial)]] = dict(files_of_trial)
+    code[trial] = names[id(files_of_trial)]
   return code, table
 
 
 @contextlib.contextmanager
-def _alone(path, disk):
+def _sole_holder(path, disk):
   """Waits until no other process changes the plan."""
   with files.storage(path / 'lock-plan'):
     fd = disk.open(path / 'lock-plan', os.O_RDWR | os.O_CREAT, 0o666)
@@ -250,9 +250,9 @@ def _identity(plan):
 
 def _by_id(plan):
   """id -> entry; raises ValueError where ids are wrong or not unique."""
-  missing = {'trials', 'programs', 'provenance'} - plan.keys()
-  if missing:
-    raise ValueError(f'plan: {", ".join(sorted(missing))} missing')
+  missing_keys = {'trials', 'programs', 'provenance'} - plan.keys()
+  if missing_keys:
+    raise ValueError(f'plan: {", ".join(sorted(missing_keys))} missing')
   trials = {}
   for trial in plan['trials']:
     seal.check_name(trial['id'], 'trial id')
@@ -264,12 +264,13 @@ def _by_id(plan):
 
 def _settings(plan):
   """id -> `Setting` of a plan's trials."""
-  outside = {
-    name: catalog_entry.of_plain(name, stored)
-    for name, stored in plan.get('outside', {}).items()
+  outside_entries = {
+    name: catalog_entry.from_plain(name, fields)
+    for name, fields in plan.get('outside', {}).items()
   }
   return {
-    name: setting_of(entry, outside) for name, entry in _by_id(plan).items()
+    name: setting_of(entry, outside_entries)
+    for name, entry in _by_id(plan).items()
   }
 
 
@@ -278,13 +279,15 @@ def _check_vacant(path):
   names = files.names(path)
   if 'plan.json' in names:
     return  # another process has made it a run folder since it was looked for
-  foreign = [
-    name for name in names if name not in _OURS and not name.startswith('lock')
+  strange_names = [
+    name
+    for name in names
+    if name not in _OWN_NAMES and not name.startswith('lock')
   ]
-  if foreign:
+  if strange_names:
     raise faults.Unusable(
-      f'{path}: holds {sorted(foreign)[0]} and no plan.json, so it is not a run'
-      ' folder; name a new or empty directory'
+      f'{path}: holds {sorted(strange_names)[0]} and no plan.json, so it is '
+      'not a run folder; name a new or empty directory'
     )
 
 

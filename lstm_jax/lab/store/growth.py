@@ -15,27 +15,27 @@ _LABELS = (
   'grid', 'row', 'axes', 'line', 'source', 'reading', 'tried', 'published',
   'expected_sequences', 'expected_trial_seconds',
 )  # fmt: skip
-_OWN = ('id', 'seed', 'budget')
+_OWN_KEYS = ('id', 'seed', 'budget')
 
 
-def grown(there: Plan, asked: Plan) -> tuple[Plan, list[str]]:
+def merged_plan(old_plan: Plan, new_plan: Plan) -> tuple[Plan, list[str]]:
   """The plan of a folder after a command.
 
   Args:
-    there: the plan in the folder.
-    asked: the plan of the command.
+    old_plan: the plan in the folder.
+    new_plan: the plan of the command.
 
   Returns:
-    `(plan, lines)`: `there` with what `asked` adds to it, the same dict where
-    that is nothing; and one line for each reason why it cannot be, first the
-    flags that led to it. 'replaced' of the plan says which trial one of a
+    `(plan, lines)`: `old_plan` with what `new_plan` adds to it, the same dict
+    where that is nothing; and one line for each reason why it cannot be, first
+    the flags that led to it. 'replaced' of the plan says which trial one of a
     larger budget has replaced, id by id.
   """
-  lines = list(_obstacles(there, asked))
+  lines = list(_obstacles(old_plan, new_plan))
   if lines:
-    flags = [plan.get('flags', {}) for plan in (there, asked)]
-    return there, [*lines_of('flags', *flags), *lines]
-  old, new = _by_id(there), _by_id(asked)
+    flags = [plan.get('flags', {}) for plan in (old_plan, new_plan)]
+    return old_plan, [*lines_of('flags', *flags), *lines]
+  old, new = _by_id(old_plan), _by_id(new_plan)
   places = {_place(trial): name for name, trial in new.items()}
   successor = {
     name: places[_place(trial)]
@@ -46,43 +46,48 @@ def grown(there: Plan, asked: Plan) -> tuple[Plan, list[str]]:
   if len(new) > len(names) and new.keys() >= set(names):
     names = list(new)  # as if all had been asked for at once
   labels: dict[str, dict[str, object]] = {}
-  for trial in asked['trials']:
-    found = {key: trial[key] for key in _LABELS if key in trial}
-    same = labels.setdefault(_setting(trial), found) == found
-    if not same:
+  for trial in new_plan['trials']:
+    labels_of_trial = {key: trial[key] for key in _LABELS if key in trial}
+    is_same = (
+      labels.setdefault(_setting(trial), labels_of_trial) == labels_of_trial
+    )
+    if not is_same:
       labels[_setting(trial)] = {}
   trials = [
     new.get(name) or {**old[name], **labels[_setting(old[name])]}
     for name in dict.fromkeys([*names, *new])
   ]
   plan: Plan = {
-    **there,
+    **old_plan,
     'trials': trials,
-    'programs': _joined(there['programs'], asked['programs'], successor),
+    'programs': _merge(old_plan['programs'], new_plan['programs'], successor),
   }
-  if successor or 'replaced' in there:
+  if successor or 'replaced' in old_plan:
     old_ids = {new_name: name for name, new_name in successor.items()}
-    plan['replaced'] = {**there.get('replaced', {}), **old_ids}
-  if asked.get('sources') or 'sources' in there:
-    plan['sources'] = {**there.get('sources', {}), **asked.get('sources', {})}
-  if asked.get('outside'):  # it may have moved since
-    plan['outside'] = {**there.get('outside', {}), **asked['outside']}
-  return (there if plan == there else plan), []
+    plan['replaced'] = {**old_plan.get('replaced', {}), **old_ids}
+  if new_plan.get('sources') or 'sources' in old_plan:
+    plan['sources'] = {
+      **old_plan.get('sources', {}),
+      **new_plan.get('sources', {}),
+    }
+  if new_plan.get('outside'):  # it may have moved since
+    plan['outside'] = {**old_plan.get('outside', {}), **new_plan['outside']}
+  return (old_plan if plan == old_plan else plan), []
 
 
-def _obstacles(there, asked):
+def _obstacles(old_plan, new_plan):
   """Lines on what is in one of two plans and cannot be in the other."""
-  old, new = _by_id(there), _by_id(asked)
+  old, new = _by_id(old_plan), _by_id(new_plan)
   left = [trial for name, trial in old.items() if name not in new]
-  more = [trial for name, trial in new.items() if name not in old]
+  new_trials = [trial for name, trial in new.items() if name not in old]
   if {*map(_setting, old.values())} != {*map(_setting, new.values())}:
-    same_count = left and len(left) == len(more)
+    same_count = left and len(left) == len(new_trials)
     if not same_count:
-      left, more = there['trials'], asked['trials']
-    yield from trial_lines(left, more, len(old))
+      left, new_trials = old_plan['trials'], new_plan['trials']
+    yield from trial_lines(left, new_trials, len(old))
     return
-  places = {_place(trial): trial for trial in more}
-  budgets = [_budgets(plan) for plan in (there, asked)]
+  places = {_place(trial): trial for trial in new_trials}
+  budgets = [_budgets(plan) for plan in (old_plan, new_plan)]
   for trial in left:
     other = places.get(_place(trial))
     a, b = (of[_setting(trial)] for of in budgets)
@@ -94,9 +99,9 @@ def _obstacles(there, asked):
         ' the folder at once'
       )
       return
-  shared = there['programs'].keys() & asked['programs'].keys()
+  shared = old_plan['programs'].keys() & new_plan['programs'].keys()
   for key in sorted(shared):
-    values = [_listless(plan['programs'][key]) for plan in (there, asked)]
+    values = [_listless(plan['programs'][key]) for plan in (old_plan, new_plan)]
     yield from lines_of(f'programs.{key}', *values)
 
 
@@ -106,8 +111,8 @@ def _by_id(plan):
 
 def _setting(trial):
   """Returns what a trial shares with the other seeds, as text."""
-  rest = {k: v for k, v in trial.items() if k not in (*_LABELS, *_OWN)}
-  return seal.canonical(rest)
+  fields = {k: v for k, v in trial.items() if k not in (*_LABELS, *_OWN_KEYS)}
+  return seal.canonical(fields)
 
 
 def _place(trial):
@@ -120,28 +125,28 @@ def _budget(trial):
 
 def _budgets(plan):
   """Setting -> budgets that its trials have in a plan, ascending."""
-  found: dict[str, set[int]] = {}
+  by_setting: dict[str, set[int]] = {}
   for trial in plan['trials']:
-    found.setdefault(_setting(trial), set()).add(_budget(trial))
-  return {setting: sorted(budgets) for setting, budgets in found.items()}
+    by_setting.setdefault(_setting(trial), set()).add(_budget(trial))
+  return {setting: sorted(budgets) for setting, budgets in by_setting.items()}
 
 
-def _joined(there, asked, gone):
+def _merge(old, new, dropped_names):
   """Two values of 'programs', their lists without what is gone.
 
   Either may be None, where the other has a program more.
   """
-  given = there if asked is None else asked
-  if isinstance(given, dict):
-    there, asked = there or {}, asked or {}
+  value = old if new is None else new
+  if isinstance(value, dict):
+    old, new = old or {}, new or {}
     return {
-      key: _joined(there.get(key), asked.get(key), gone)
-      for key in {**there, **asked}
+      key: _merge(old.get(key), new.get(key), dropped_names)
+      for key in {**old, **new}
     }
-  if isinstance(given, list):
-    both = dict.fromkeys([*(there or []), *(asked or [])])
-    return [name for name in both if name not in gone]
-  return given
+  if isinstance(value, list):
+    names = dict.fromkeys([*(old or []), *(new or [])])
+    return [name for name in names if name not in dropped_names]
+  return value
 
 
 def _listless(value):

@@ -53,33 +53,39 @@ def lock(
     Busy: somebody else holds it; the message says who and since when.
     StorageError, Unusable: the lock file cannot be made.
   """
-  with contextlib.ExitStack() as held:
+  with contextlib.ExitStack() as stack:
     if shard is None:
-      _hold(held, folder, 'lock', fcntl.LOCK_EX)
+      _hold(stack, folder, 'lock', fcntl.LOCK_EX)
     else:
       i, n = shard
-      _hold(held, folder, 'lock', fcntl.LOCK_SH)
-      _hold(held, folder, f'lock-{i}-of-{n}', fcntl.LOCK_EX)
+      _hold(stack, folder, 'lock', fcntl.LOCK_SH)
+      _hold(stack, folder, f'lock-{i}-of-{n}', fcntl.LOCK_EX)
     yield
 
 
-def _hold(held, folder, name, kind):
+def _hold(stack, folder, name, kind):
   path = folder.path / name
   with files.storage(path):
     fd = folder.disk.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    held.callback(os.close, fd)
+    stack.callback(os.close, fd)
     try:
       fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError as error:
       raise faults.Busy(_message(folder)) from error
   if kind == fcntl.LOCK_EX:
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
-    who = {'pid': os.getpid(), 'host': socket.gethostname(), 'since': now}
+    timestamp = datetime.datetime.now(datetime.UTC).isoformat(
+      timespec='seconds'
+    )
+    holder = {
+      'pid': os.getpid(),
+      'host': socket.gethostname(),
+      'since': timestamp,
+    }
     # A full disk must not stop a process that has its lock.
     with contextlib.suppress(OSError):
       os.ftruncate(fd, 0)
-      folder.disk.write(fd, json.dumps(who).encode())
-    held.callback(_forget, fd)
+      folder.disk.write(fd, json.dumps(holder).encode())
+    stack.callback(_forget, fd)
 
 
 def _forget(fd):
@@ -96,22 +102,24 @@ def holders(folder: Folder) -> list[Holder]:
   """
   processes = []
   for name in files.names(folder.path):
-    wrong = OSError, ValueError, KeyError, TypeError, RecursionError
-    with contextlib.suppress(*wrong, faults.StoreError):
+    errors = OSError, ValueError, KeyError, TypeError, RecursionError
+    with contextlib.suppress(*errors, faults.StoreError):
       if not name.startswith('lock'):
         continue
-      who = json.loads(files.read(folder.path / name, _LONGEST))
-      if who['host'] != socket.gethostname() or _alive(who['pid']):
+      fields = json.loads(files.read(folder.path / name, _LONGEST))
+      if fields['host'] != socket.gethostname() or _is_alive(fields['pid']):
         shard = name.removeprefix('lock').strip('-').replace('-', ' ')
-        processes.append(Holder(who['pid'], who['host'], who['since'], shard))
+        processes.append(
+          Holder(fields['pid'], fields['host'], fields['since'], shard)
+        )
   return processes
 
 
 def _message(folder):
   holding = [
-    f'process {one.pid} on {one.host} since {one.since}'
-    + (f' (shard {one.shard})' if one.shard else '')
-    for one in holders(folder)
+    f'process {holder.pid} on {holder.host} since {holder.since}'
+    + (f' (shard {holder.shard})' if holder.shard else '')
+    for holder in holders(folder)
   ]
   return (
     f'{folder.path} is in use by {"; ".join(holding) or "another process"};'
@@ -120,7 +128,7 @@ def _message(folder):
   )
 
 
-def _alive(pid):
+def _is_alive(pid):
   try:
     os.kill(pid, 0)
   except ProcessLookupError:

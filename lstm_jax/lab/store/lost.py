@@ -12,11 +12,11 @@ from lstm_jax.lab.store import faults, files, schema_1, seal
 from lstm_jax.lab.store.documents import Plan
 
 
-def made(
+def plan_again(
   path: Path,
   plan: Plan,
   allow_drift: bool,
-  damaged: faults.Corrupt | None,
+  fault: faults.Corrupt | None,
 ) -> tuple[Plan, tuple[str, ...]]:
   """The plan of a folder that has none, or a damaged one.
 
@@ -24,7 +24,7 @@ def made(
     path: the folder.
     plan: of the command, with its 'identity'.
     allow_drift: take records that another program or machine made.
-    damaged: the fault of the plan file, None where there is none.
+    fault: the fault of the plan file, None where there is none.
 
   Returns:
     (plan to store, lines that say what was lost, none where the run is new).
@@ -34,28 +34,28 @@ def made(
   """
   identity = plan['identity']
   trials, identities = recorded(path)
-  said = ()
-  if damaged is not None or trials:
-    what = 'there is no plan.json' if damaged is None else str(damaged)
-    said = (f'{what}; it is made again from the command',)
+  lines = ()
+  if fault is not None or trials:
+    reason = 'there is no plan.json' if fault is None else str(fault)
+    lines = (f'{reason}; it is made again from the command',)
   strange = trials - {trial['id'] for trial in plan['trials']}
   if strange:
     raise faults.Refused(
-      f'{what}, and the records are of {len(strange)} trials'
+      f'{reason}, and the records are of {len(strange)} trials'
       f' ({sorted(strange)[0]}, ...) that this command does not ask for: give'
       ' the command that made the folder, or name another --out'
     )
   if identities and identity not in identities:
     if not allow_drift:
       raise faults.Refused(
-        f'{what}, and its {len(trials)} records were made by another program or'
-        ' on another machine: go on with --allow_drift, which marks the records'
-        ' made from now on, or name another --out'
+        f'{reason}, and its {len(trials)} records were made by another program '
+        'or on another machine: go on with --allow_drift, which marks the '
+        'records made from now on, or name another --out'
       )
     identity = identities.most_common(1)[0][0]
     # What they were made by is not known any more: all of it has drifted.
     plan = {**plan, 'identity': identity, 'provenance': {}}
-  return plan, said
+  return plan, lines
 
 
 def recorded(path: Path) -> tuple[set[str], collections.Counter[str]]:

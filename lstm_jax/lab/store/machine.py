@@ -43,15 +43,15 @@ def cores() -> int:
   return os.cpu_count() or 1
 
 
-def check_room(needed: int, what: str) -> None:
+def check_room(num_bytes: int, library: str) -> None:
   """Refuses to load a library for which there is too little address space.
 
   NumPy's and SciPy's OpenBLAS ask, as they are loaded, for memory again and
   again until they get it: under `ulimit -v` a process would never end.
 
   Args:
-    needed: bytes.
-    what: the library, as the message names it.
+    num_bytes: bytes.
+    library: the library, as the message names it.
 
   Raises:
     MemoryError: this process may have less besides what it has.
@@ -64,10 +64,10 @@ def check_room(needed: int, what: str) -> None:
   except OSError:
     pages = 0
   left = limit - pages * resource.getpagesize()
-  if left < needed:
+  if left < num_bytes:
     raise MemoryError(
-      f'{what} needs {needed >> 20} MiB of address space, {max(left, 0) >> 20} '
-      'are left (ulimit -v)'
+      f'{library} needs {num_bytes >> 20} MiB of address space, '
+      f'{max(left, 0) >> 20} are left (ulimit -v)'
     )
 
 
@@ -77,9 +77,9 @@ def fault(error: BaseException) -> str | None:
   Args:
     error: what was raised; what it came from is looked at too.
   """
-  seen = set()
-  while error is not None and id(error) not in seen:
-    seen.add(id(error))
+  ids = set()
+  while error is not None and id(error) not in ids:
+    ids.add(id(error))
     if line := _fault(error):
       return line
     error = error.__cause__ or error.__context__

@@ -7,7 +7,7 @@ through it; elsewhere they are printed. Nothing is said where stderr is closed.
 import contextlib
 import sys
 
-from lstm_jax.lab.store.faults import clean
+from lstm_jax.lab.store.faults import printable
 
 # A formatter of absl's handler that has this writes lines as they are.
 WRITES_LINES = 'writes_lines'
@@ -15,21 +15,21 @@ WRITES_LINES = 'writes_lines'
 
 def say(name: str, *lines: object) -> None:
   """Says what is wrong, each line behind the name of the command."""
-  _log('error', [f'{name}: {_cleaned(line)}' for line in lines])
+  _log('error', [f'{name}: {_printable(line)}' for line in lines])
 
 
 def note(name: str, *lines: object) -> None:
   """Says what is worth knowing, as `say`; `--verbosity=-2` hides it."""
-  _log('warning', [f'{name}: {_cleaned(line)}' for line in lines])
+  _log('warning', [f'{name}: {_printable(line)}' for line in lines])
 
 
 def tell(*lines: object) -> None:
   """Says how far a thing is, or what it goes without; hidden as `note`."""
-  _log('warning', [_cleaned(line) for line in lines])
+  _log('warning', [_printable(line) for line in lines])
 
 
-def _cleaned(line):
-  return clean(line, keep='\n')
+def _printable(line):
+  return printable(line, keep='\n')
 
 
 def _log(level, lines):
@@ -38,10 +38,10 @@ def _log(level, lines):
     return
   absl = sys.modules.get('absl.logging')
   handler = absl and absl.get_absl_handler().python_handler
-  ours = hasattr(getattr(handler, 'formatter', None), WRITES_LINES)
+  is_own = hasattr(getattr(handler, 'formatter', None), WRITES_LINES)
   for line in lines:
     with contextlib.suppress(OSError, ValueError):
-      if absl and ours:
+      if absl and is_own:
         log = getattr(absl.get_absl_logger(), level)
         log('%s', line, extra={'is_line': True})
       else:

@@ -18,8 +18,8 @@ from lstm_jax.lab.store.folder import Folder
 
 # Endings of the files of a trial, those of earlier versions last.
 NETWORK, WAY = '.safetensors', '.way.safetensors'
-_EARLIER, _EARLIER_WAY = '.json', '.way'
-ENDINGS = (NETWORK, _EARLIER, WAY, _EARLIER_WAY)
+_OLD_NETWORK, _OLD_WAY = '.json', '.way'
+ENDINGS = (NETWORK, _OLD_NETWORK, WAY, _OLD_WAY)
 # Array path -> array, of a network.
 Arrays = dict[str, np.ndarray]
 
@@ -50,15 +50,15 @@ def save_way(
     trial: the trial's id.
     networks: `(sequences seen, path -> array)` each, ascending.
   """
-  listed = list(networks)
+  pairs = list(networks)
   facts = {
     'trial': trial,
     'plan': opened.identity,
-    'sequences': [seen for seen, _ in listed],
+    'sequences': [seen for seen, _ in pairs],
   }
   arrays = {
     f'{seen}/{name}': array
-    for seen, params in listed
+    for seen, params in pairs
     for name, array in _float(params).items()
   }
   _publish(opened, trial + WAY, tensors.sealed('way', facts, arrays))
@@ -74,17 +74,17 @@ def load_way(opened: Folder, trial: str) -> list[tuple[int, Arrays]]:
   try:
     facts, arrays = tensors.unsealed('way', tensors.read(path), path)
   except FileNotFoundError:
-    return _earlier_way(_folder(opened) / (trial + _EARLIER_WAY))
+    return _earlier_way(_folder(opened) / (trial + _OLD_WAY))
   counts = facts.get('sequences')
   networks: dict[int, Arrays] = {}
   try:
     networks = {int(seen): {} for seen in cast(list[int], counts)}
     for name, array in arrays.items():
-      seen, _, inside = name.partition('/')
-      networks[int(seen)][inside] = array
+      seen, _, leaf = name.partition('/')
+      networks[int(seen)][leaf] = array
   except (TypeError, ValueError, KeyError) as error:
     raise faults.Corrupt(
-      f'{faults.clean(path)}: not written by lstm_jax: {error!r}'
+      f'{faults.printable(path)}: not written by lstm_jax: {error!r}'
     ) from error
   return list(networks.items())
 
@@ -97,26 +97,28 @@ def _earlier_way(path):
     return []
   content = cast(Way, seal.unseal_json('net', data, path))
   shape.check_way(content, path)
-  return [(one['sequences'], _arrays(one)) for one in content['networks']]
+  return [
+    (network['sequences'], _arrays(network)) for network in content['networks']
+  ]
 
 
-def take_over(opened: Folder, taken: Mapping[str, str]) -> None:
+def take_over(opened: Folder, heirs: Mapping[str, str]) -> None:
   """Gives trials the networks of those whose results they have taken over.
 
   Args:
     opened: the run folder.
-    taken: trial -> the other, of `reruns.take_over`.
+    heirs: trial -> the other, of `reruns.take_over`.
   """
-  held = load(opened) if taken else {}
-  for trial, old in taken.items():
-    if old in held:
-      save(opened, trial, held[old])
-      _set_aside(opened, old, NETWORK, _EARLIER)
+  nets_by_trial = load(opened) if heirs else {}
+  for trial, old in heirs.items():
+    if old in nets_by_trial:
+      save(opened, trial, nets_by_trial[old])
+      _set_aside(opened, old, NETWORK, _OLD_NETWORK)
     # One that is damaged is nobody's loss but the eye's.
     with contextlib.suppress(faults.Corrupt):
       if networks := load_way(opened, old):
         save_way(opened, trial, networks)
-        _set_aside(opened, old, WAY, _EARLIER_WAY)
+        _set_aside(opened, old, WAY, _OLD_WAY)
 
 
 def _set_aside(opened, trial, *endings):
@@ -132,7 +134,7 @@ def names(opened: Folder) -> list[str]:
   return sorted(
     {
       name.removesuffix(ending)
-      for ending in (NETWORK, _EARLIER)
+      for ending in (NETWORK, _OLD_NETWORK)
       for name in file_names
       if name.endswith(ending) and not name.endswith(WAY)
     }
@@ -151,31 +153,31 @@ def load(opened: Folder) -> dict[str, Arrays]:
 def load_one(opened: Folder, trial: str) -> Arrays:
   """Path -> array of a trial's network; {} where none is kept or whole."""
   try:
-    return _loaded(opened, trial)
+    return _load(opened, trial)
   except (faults.StoreError, FileNotFoundError):
     return {}
 
 
-def _loaded(opened, trial):
+def _load(opened, trial):
   """`load_one`; raises for what is damaged or another's."""
   path = _folder(opened) / (trial + NETWORK)
   try:
     facts, arrays = tensors.unsealed('net', tensors.read(path), path)
   except FileNotFoundError:
-    path = path.with_name(trial + _EARLIER)
+    path = path.with_name(trial + _OLD_NETWORK)
     data = files.read(path, start=b'{')
     content = cast(Network, seal.unseal_json('net', data, path))
     shape.check_net(content, path)
     facts, arrays = {**content}, _arrays(content)
   if facts.get('trial') != trial or facts.get('plan') != opened.identity:
-    raise faults.Corrupt(f'{faults.clean(path)}: of another trial or plan')
+    raise faults.Corrupt(f'{faults.printable(path)}: of another trial or plan')
   return arrays
 
 
 def _publish(opened, name, data):
   path = _folder(opened) / name
   files.make_directory(path.parent, opened.disk)
-  files.clean(path.parent, opened.disk)
+  files.remove_temporary(path.parent, opened.disk)
   try:
     files.publish(path, data, disk=opened.disk)
   except FileExistsError:
@@ -194,7 +196,7 @@ def _arrays(content):
       name: np.asarray(values, np.float32)
       for name, values in content['params'].items()
     }
-  if not all(np.isfinite(one).all() for one in arrays.values()):
+  if not all(np.isfinite(array).all() for array in arrays.values()):
     raise faults.Corrupt('a weight is not finite')
   try:
     return {

@@ -75,6 +75,6 @@ def load(path: str | Path) -> NetworkFile:
     metrics = dict(cast(Mapping[str, object], facts['metrics']))
   except (KeyError, TypeError, ValueError, AttributeError) as error:
     raise faults.Corrupt(
-      f'{faults.clean(path)}: not written by lstm_jax: {error!r}'
+      f'{faults.printable(path)}: not written by lstm_jax: {error!r}'
     ) from error
   return NetworkFile(setting, metrics, params)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from lstm_jax.lab.store.faults import Unusable, clean
+from lstm_jax.lab.store.faults import Unusable, printable
 
 
 def expanded(path: str | Path) -> Path:
@@ -17,8 +17,8 @@ def expanded(path: str | Path) -> Path:
     return Path(path).expanduser()
   except (RuntimeError, KeyError):
     raise Unusable(
-      f'{clean(path)}: there is no such home folder; write the path out, or '
-      'set HOME'
+      f'{printable(path)}: there is no such home folder; write the path out, '
+      'or set HOME'
     ) from None
 
 
@@ -30,6 +30,6 @@ def cache(environ: Mapping[str, str] = os.environ) -> Path:
   Raises:
     Unusable: neither is there.
   """
-  given = environ.get('XDG_CACHE_HOME', '')
-  root = Path(given) if os.path.isabs(given) else expanded('~/.cache')
+  xdg_home = environ.get('XDG_CACHE_HOME', '')
+  root = Path(xdg_home) if os.path.isabs(xdg_home) else expanded('~/.cache')
   return root / 'lstm_jax'

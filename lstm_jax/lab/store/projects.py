@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-_OURS = 'lstm_jax'
+_PACKAGE = 'lstm_jax'
 _INSTALLED = ('site-packages', 'dist-packages')
 
 
@@ -37,21 +37,21 @@ class Project(NamedTuple):
     None where the project has no such module; a package without a file of its
     own is given as its folder.
     """
-    first, *rest = module.split('.')
-    if first != self.package and (self.package or first == _OURS):
+    first, *parts = module.split('.')
+    if first != self.package and (self.package or first == _PACKAGE):
       return None
     for root in self.roots:
-      path = _within(root, first)
+      path = _module_file(root, first)
       if path == root / first and library_of(first) not in (
         None,
         path.resolve(),
       ):
         continue  # a folder that is called as a module is no module then
-      for part in rest:
+      for part in parts:
         if path is None:
           break
         folder = path.parent if path.name == '__init__.py' else path
-        path = _within(folder, part) if folder.is_dir() else None
+        path = _module_file(folder, part) if folder.is_dir() else None
       if path is not None:
         return path
     return None
@@ -68,20 +68,20 @@ def is_file(place: str) -> bool:
   return '/' in module or module.endswith('.py')
 
 
-def project_of(place: str, here: Path | None = None) -> Project | None:
+def project_of(place: str, cwd: Path | None = None) -> Project | None:
   """The project of a place; None where nothing is found there.
 
   Args:
     place: of a `Reference`; a path counts from the working folder.
-    here: the working folder; None: that of the process.
+    cwd: the working folder; None: that of the process.
   """
-  here = here or Path.cwd()
+  cwd = cwd or Path.cwd()
   module = place.rpartition(':')[0]
   if is_file(place):
-    path = here / Path(module).expanduser()
-    return _of_file(path.resolve(), here) if path.is_file() else None
+    path = cwd / Path(module).expanduser()
+    return _of_file(path.resolve(), cwd) if path.is_file() else None
   top = module.partition('.')[0]
-  spec = _spec(top, here)
+  spec = _spec(top, cwd)
   if spec is None:
     return None
   folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
@@ -89,7 +89,7 @@ def project_of(place: str, here: Path | None = None) -> Project | None:
     path = Path(spec.origin or '')
     if path.suffix != '.py' or '.' in module:
       return Project(module, None, (), top)
-    roots = (path.parent,) if _installed(path) else (path.parent, here)
+    roots = (path.parent,) if _installed(path) else (path.parent, cwd)
     return Project(module, path, roots, top if _installed(path) else '')
   project = Project(module, None, tuple(f.parent for f in folders), top)
   path = project.file_of(module)
@@ -100,19 +100,19 @@ def project_of(place: str, here: Path | None = None) -> Project | None:
   return project._replace(path=path)
 
 
-def _of_file(path, here):
+def _of_file(path, cwd):
   """The `Project` of a file that is there."""
   root, module = path.parent, [path.stem] * (path.name != '__init__.py')
   while (root / '__init__.py').is_file() and root.name.isidentifier():
     module.insert(0, root.name)
     root = root.parent
   if root == path.parent or not all(map(str.isidentifier, module)):
-    roots = dict.fromkeys((path.parent, here.resolve()))
+    roots = dict.fromkeys((path.parent, cwd.resolve()))
     return Project(path.stem, path, tuple(roots), '')
   return Project('.'.join(module), path, (root,), module[0])
 
 
-def _within(folder, name):
+def _module_file(folder, name):
   """A module of a folder: its file, or the folder of a package without one."""
   for path in (folder / name / '__init__.py', folder / f'{name}.py'):
     if path.is_file():
@@ -135,15 +135,15 @@ def library_of(module: str) -> Path | None:
   return Path(folders[0]).resolve() if folders else Path(spec.origin or module)
 
 
-def _spec(top, here):
+def _spec(top, cwd):
   """The spec of a top module, which importlib finds without importing it."""
   try:
     spec = importlib.util.find_spec(top)
   except (ImportError, ValueError):
     spec = None
-  if spec is None and here is not None:
+  if spec is None and cwd is not None:
     # A console command does not look into the working folder by itself.
-    spec = importlib.machinery.PathFinder.find_spec(top, [str(here)])
+    spec = importlib.machinery.PathFinder.find_spec(top, [str(cwd)])
   return spec
 
 

@@ -106,7 +106,7 @@ def _cpu():
   try:
     text = Path('/proc/cpuinfo').read_text()
   except OSError:  # not Linux: macOS has it elsewhere
-    name = _printed('sysctl', '-n', 'machdep.cpu.brand_string')
+    name = _output_of('sysctl', '-n', 'machdep.cpu.brand_string')
     return (name and name.decode().strip()) or platform.processor() or None
   if match := re.search(r'^model name\s*:\s*(.*)$', text, re.MULTILINE):
     return match[1]
@@ -132,12 +132,20 @@ def _xla_flags(text):
 
 def _checkout():
   """(commit, hash of the changes) of the git checkout this file belongs to."""
-  here = Path(__file__)
-  if _git(here.parent, 'ls-files', '--error-unmatch', here.name) is None:
+  this_file = Path(__file__)
+  if (
+    _git(this_file.parent, 'ls-files', '--error-unmatch', this_file.name)
+    is None
+  ):
     return None, None  # no git, no checkout, or somebody else's
-  commit = _git(here.parent, 'rev-parse', 'HEAD')
+  commit = _git(this_file.parent, 'rev-parse', 'HEAD')
   changes = _git(
-    here.parent, 'diff', 'HEAD', '--binary', '--no-ext-diff', '--no-textconv'
+    this_file.parent,
+    'diff',
+    'HEAD',
+    '--binary',
+    '--no-ext-diff',
+    '--no-textconv',
   )
   return (
     commit.decode().strip() if commit else None,
@@ -147,13 +155,13 @@ def _checkout():
 
 def _git(directory, *arguments):
   """Returns what git prints, or None where it fails."""
-  return _printed('git', '-C', str(directory), *arguments)
+  return _output_of('git', '-C', str(directory), *arguments)
 
 
-def _printed(*words):
+def _output_of(*words):
   """Returns what a program prints, or None where it fails."""
   try:
-    done = subprocess.run(
+    process = subprocess.run(
       words,
       capture_output=True,
       check=True,
@@ -161,4 +169,4 @@ def _printed(*words):
     )
   except (OSError, subprocess.SubprocessError):
     return None
-  return done.stdout
+  return process.stdout

@@ -19,19 +19,19 @@ from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.folder import Folder, note
 
 # How a trial ends that a larger budget would not have changed.
-_FINAL = ('solved', 'given_up', 'diverged')
+_FINAL_STATUS = ('solved', 'given_up', 'diverged')
 
 
-def changed(
+def changed_trials(
   folder: Folder,
-  made: Mapping[str, str | None],
+  old_codes: Mapping[str, str | None],
   now: Mapping[str, dict[str, str]],
 ) -> dict[str, tuple[str, ...]]:
   """The trials whose code is not the code of now.
 
   Args:
     folder: the run folder.
-    made: trial -> code, as its record or checkpoint has it; None: unknown.
+    old_codes: trial -> code, as its record or checkpoint has it; None: unknown.
     now: trial -> what `sources.of_modules` finds of it.
 
   Returns:
@@ -40,33 +40,37 @@ def changed(
   """
   table = folder.plan.get('sources', {})
   answers: dict[tuple[str, int], tuple[str, ...] | None] = {}
-  found = {}
-  for trial, code in made.items():
+  by_trial = {}
+  for trial, code in old_codes.items():
     if code is None or trial not in now:
       continue
     key = (code, id(now[trial]))  # most trials share theirs
     if key not in answers:
-      then, files_now = table.get(code), now[trial]
-      if then is not None and sources.is_native(then):
+      old_files, files_now = table.get(code), now[trial]
+      if old_files is not None and sources.is_native(old_files):
         # Before the nets are made it is not known which code runs layers.
         files_now = files_now | sources.of_native()
-      same = sources.code_of(files_now) == code
-      differ = sources.differing(then, files_now) if then and not same else ()
-      answers[key] = None if same else tuple(differ)
+      is_same = sources.code_of(files_now) == code
+      differ = (
+        sources.differing(old_files, files_now)
+        if old_files and not is_same
+        else ()
+      )
+      answers[key] = None if is_same else tuple(differ)
     if (names := answers[key]) is not None:
-      found[trial] = names
-  return found
+      by_trial[trial] = names
+  return by_trial
 
 
-def counted(found: Mapping[str, Collection[str]]) -> list[str]:
-  """Lines on what `changed` has found: a file, and how many trials it is of."""
+def lines_of(changes: Mapping[str, Collection[str]]) -> list[str]:
+  """Lines on the changes: a file, and the number of trials that it is of."""
   counts = collections.Counter(
-    name for names in found.values() for name in names
+    name for names in changes.values() for name in names
   )
-  unknown = sum(not names for names in found.values())
+  num_unknown = sum(not names for names in changes.values())
   lines = [f'{name} ({of} trials)' for name, of in sorted(counts.items())]
-  if unknown:
-    lines.append(f'files that are not known any more ({unknown} trials)')
+  if num_unknown:
+    lines.append(f'files that are not known any more ({num_unknown} trials)')
   return lines
 
 
@@ -101,7 +105,7 @@ def take_over(folder: Folder) -> tuple[dict[str, str], list[str]]:
     `(taken, spent)`: trial -> the one whose result it has taken over, and the
     ids that those trials had that had spent their budget.
   """
-  taken, spent = {}, []
+  heirs, spenders = {}, []
   replaced = folder.plan.get('replaced', {})
   for trial in folder.trials:
     old = replaced.get(trial)
@@ -112,16 +116,16 @@ def take_over(folder: Folder) -> tuple[dict[str, str], list[str]]:
       except (faults.Corrupt, FileNotFoundError):
         old = replaced.get(old)  # a smaller budget still
         continue
-      if record['status'] in _FINAL:
+      if record['status'] in _FINAL_STATUS:
         data = seal.seal_json('record', {**record, 'trial': trial})
         try:
           target = path.with_name(f'{trial}.json')
           files.publish(target, data, disk=folder.disk)
-          taken[trial] = old
+          heirs[trial] = old
         except FileExistsError:
           pass
       else:
-        spent.append(old)
+        spenders.append(old)
         _set_aside(folder, old, 'nets')
       try:
         files.set_aside(path, folder.disk, 'old')
@@ -129,7 +133,7 @@ def take_over(folder: Folder) -> tuple[dict[str, str], list[str]]:
         if path.exists():
           raise  # else the process of another shard has done it
       break
-  return taken, spent
+  return heirs, spenders
 
 
 def failures(records: Mapping[str, Record]) -> collections.Counter[str]:

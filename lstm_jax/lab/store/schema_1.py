@@ -9,7 +9,7 @@ from collections.abc import Mapping
 # Learners of that time that trained on data sets: there a window is the data's.
 _TRAINERS = ('minibatch',)
 _ROLES = ('task', 'cell', 'learner')
-_KEPT = (
+_KEPT_KEYS = (
   'id', 'grid', 'row', *_ROLES, 'length', 'seed', 'budget', 'line', 'source',
   'reading', 'tried', 'published',
 )  # fmt: skip
@@ -26,21 +26,21 @@ _OF_LAST = ('train_loss', 'train_accuracy', 'valid_loss', 'valid_accuracy')
 
 def plan(content: Mapping[str, object]) -> dict[str, object]:
   """A plan's content in today's form, marked as one that began in this."""
-  trials = [entry(one) for one in _stored(content, 'trials')]
+  trials = [entry(trial) for trial in _list_of(content, 'trials')]
   return {**content, 'trials': trials, 'began_in_schema': 1}
 
 
 def entry(old: Mapping[str, object]) -> dict[str, object]:
   """A trial of a plan: dotted options and words become those of its parts."""
-  made = {name: old[name] for name in _KEPT if name in old}
+  fields = {name: old[name] for name in _KEPT_KEYS if name in old}
   options: dict[str, dict[str, object]] = {
     f'{role}_options': {} for role in _ROLES
   }
   numbers = {}
-  for name, value in _stored(old, 'options').items():
-    role, dot, own = name.partition('.')
+  for name, value in _list_of(old, 'options').items():
+    role, dot, option = name.partition('.')
     if dot and role in _ROLES:
-      options[f'{role}_options'][own] = value
+      options[f'{role}_options'][option] = value
     else:
       numbers[name] = value
   hidden, window = old.get('hidden'), old.get('window')
@@ -53,13 +53,13 @@ def entry(old: Mapping[str, object]) -> dict[str, object]:
     options['cell_options']['hidden'] = hidden
   if window is not None:
     whose = 'task' if old.get('learner') in _TRAINERS else 'learner'
-    given = None if window == 'full' else window
-    options[f'{whose}_options']['window'] = given
+    window_ = None if window == 'full' else window
+    options[f'{whose}_options']['window'] = window_
   if old.get('learning_rate') is not None:
     numbers['learning_rate'] = old['learning_rate']
   # A label was the row's name and the axes that vary in it.
   _, *axes = str(old.get('row', '')).split(' ')
-  return {**made, **options, 'numbers': numbers, 'axes': axes}
+  return {**fields, **options, 'numbers': numbers, 'axes': axes}
 
 
 def record(old: Mapping[str, object]) -> dict[str, object]:
@@ -81,22 +81,24 @@ def record(old: Mapping[str, object]) -> dict[str, object]:
       for name in _OF_LAST
       if isinstance(curves.get(name), list) and curves[name]
     }
-  after = _part(old, 'after')
-  metrics |= {k: v for k, v in after.items() if isinstance(v, float)}
-  moved = {*_METRICS, *_DETAILS, 'curves', 'test', 'best'}
+  statistics = _part(old, 'after')
+  metrics |= {k: v for k, v in statistics.items() if isinstance(v, float)}
+  moved_keys = {*_METRICS, *_DETAILS, 'curves', 'test', 'best'}
   details = {name: old[name] for name in _DETAILS if old.get(name) is not None}
-  if after:
-    rest = {k: v for k, v in after.items() if not isinstance(v, float)}
-    details['after'] = rest
+  if statistics:
+    other_details = {
+      k: v for k, v in statistics.items() if not isinstance(v, float)
+    }
+    details['after'] = other_details
   return {
-    **{name: value for name, value in old.items() if name not in moved},
+    **{name: value for name, value in old.items() if name not in moved_keys},
     'metrics': metrics,
     'curves': curves,
     'details': details,
   }
 
 
-def _stored(old, name):
+def _list_of(old, name):
   """Returns what every plan of that time has; KeyError where one has not."""
   return old[name]
 

@@ -49,14 +49,14 @@ def unseal(data: bytes, name: str | Path, schema: int = SCHEMA) -> bytes:
     data[_HEAD.size : start],
     data[start:],
   )
-  magic, found, length = _HEAD.unpack(head)
+  magic, schema_found, length = _HEAD.unpack(head)
   if magic != MAGIC:
     raise Corrupt(f'{name}: not a file of lstm_jax')
   if length != len(payload):
     raise Corrupt(f'{name}: {len(payload)} bytes where it says {length}')
   if hashlib.sha256(head + payload).digest() != digest:
     raise Corrupt(f'{name}: the checksum does not match')
-  check_schema(found, schema, name)
+  check_schema(schema_found, schema, name)
   return payload
 
 
@@ -70,7 +70,7 @@ def seal_json(kind: str, content: object, schema: int | None = None) -> bytes:
 
   Args:
     kind: what the file is, e.g. 'record'.
-    content: a dict of plain values, see `plain`.
+    content: a dict of plain values, see `to_plain`.
     schema: version; None: that of today.
   """
   schema = schema_of(kind) if schema is None else schema
@@ -100,18 +100,18 @@ def unseal_json(
   """
   try:
     document = json.loads(bytes(data).decode('utf-8'))
-    found, content = document['schema'], document['content']
-    same = seal_json(kind, content, found) == bytes(data)
+    schema_found, content = document['schema'], document['content']
+    is_canonical = seal_json(kind, content, schema_found) == bytes(data)
   except (ValueError, KeyError, TypeError, RecursionError) as error:
     raise Corrupt(f'{name}: not a {kind} of lstm_jax: {error!r}') from error
-  if not same:
+  if not is_canonical:
     raise Corrupt(f'{name}: the checksum does not match: damaged or edited')
-  if older is not None and found in older:
+  if older is not None and schema_found in older:
     try:
-      return older[found](content)
+      return older[schema_found](content)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
       raise Corrupt(f'{name}: not a {kind} of lstm_jax: {error!r}') from error
-  check_schema(found, schema_of(kind), name)
+  check_schema(schema_found, schema_of(kind), name)
   return content
 
 
@@ -137,18 +137,18 @@ def digest(value: object) -> str:
 
 
 @overload
-def plain(
+def to_plain(
   value: _Dict, reasons: dict[str, str] | None = ..., at: str = ...
 ) -> _Dict: ...
 
 
 @overload
-def plain(
+def to_plain(
   value: object, reasons: dict[str, str] | None = ..., at: str = ...
 ) -> object: ...
 
 
-def plain(
+def to_plain(
   value: object, reasons: dict[str, str] | None = None, at: str = ''
 ) -> object:
   """`value` as strict JSON can hold it: dict, list, str, numbers, None.
@@ -165,15 +165,15 @@ def plain(
   Raises:
     ValueError: a value has no JSON form, or is not finite.
   """
-  below = lambda key: f'{at}/{key}' if at else str(key)
+  path_of = lambda key: f'{at}/{key}' if at else str(key)
   if hasattr(value, 'tolist'):
     value = value.tolist()
   if isinstance(value, dict):
     if not all(isinstance(key, str) for key in value):
       raise ValueError(f'{at or "value"}: keys must be strings, got {value!r}')
-    return {k: plain(v, reasons, below(k)) for k, v in value.items()}
+    return {k: to_plain(v, reasons, path_of(k)) for k, v in value.items()}
   if isinstance(value, list | tuple):
-    return [plain(v, reasons, below(i)) for i, v in enumerate(value)]
+    return [to_plain(v, reasons, path_of(i)) for i, v in enumerate(value)]
   if isinstance(value, float) and not math.isfinite(value):
     if reasons is None:
       raise ValueError(f'{at or "value"}: {value} is not finite')
@@ -187,9 +187,9 @@ def plain(
   )
 
 
-def check_name(name: str, what: str) -> None:
+def check_name(name: str, subject: str) -> None:
   """Raises ValueError unless `name` is safe as part of a file name."""
   if not re.fullmatch(r'[A-Za-z0-9_][A-Za-z0-9_-]{0,99}', name):
     raise ValueError(
-      f'{what} {name!r}: allowed are 1 to 100 letters, digits, - and _'
+      f'{subject} {name!r}: allowed are 1 to 100 letters, digits, - and _'
     )

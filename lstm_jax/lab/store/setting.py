@@ -17,7 +17,7 @@ _PAIRS = (
   'task_options', 'cell_options', 'learner_options', 'numbers', 'published',
 )  # fmt: skip
 # What has a column of its own, not among the options.
-_SHOWN = ('length', 'window', 'hidden', 'blocks', 'block_size')
+_FIRST_OPTIONS = ('length', 'window', 'hidden', 'blocks', 'block_size')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,14 +113,14 @@ class Setting:
   @property
   def options(self) -> dict[str, Value]:
     """All further options, by dotted name, and numbers, by name."""
-    found = {
+    leading = {
       f'{role}.{name}': value
       for role in ('task', 'cell', 'learner')
       for name, value in getattr(self, f'{role}_options')
-      if name not in _SHOWN
+      if name not in _FIRST_OPTIONS
     }
-    rest = {k: v for k, v in self.numbers if k != 'learning_rate'}
-    return found | rest
+    others = {k: v for k, v in self.numbers if k != 'learning_rate'}
+    return leading | others
 
 
 _FIELDS = tuple(
@@ -157,7 +157,7 @@ def entry_of(setting: Setting) -> Entry:
   """A trial as a plan stores it: its id, and the fields of its setting."""
   fields = {name: getattr(setting, name) for name in _FIELDS}
   fields |= {name: dict(fields[name]) for name in _PAIRS}
-  return seal.plain({'id': trial_id(setting), **fields})
+  return seal.to_plain({'id': trial_id(setting), **fields})
 
 
 def outside_of(settings: Iterable[Setting]) -> dict[str, dict[str, object]]:
@@ -167,32 +167,34 @@ def outside_of(settings: Iterable[Setting]) -> dict[str, dict[str, object]]:
     for setting in settings
     for entry in setting.outside.values()
   }
-  return {name: catalog_entry.plain(entry) for name, entry in entries.items()}
+  return {
+    name: catalog_entry.to_plain(entry) for name, entry in entries.items()
+  }
 
 
 def setting_of(
-  entry: Entry, outside: Mapping[str, catalog_entry.Entry] | None = None
+  entry: Entry, outside_entries: Mapping[str, catalog_entry.Entry] | None = None
 ) -> Setting:
   """The setting that a plan has stored, read back.
 
   Args:
     entry: of `entry_of`.
-    outside: name -> what the plan has stored of somebody else's.
+    outside_entries: name -> what the plan has stored of somebody else's.
   """
-  fields = {name: _frozen(entry[name]) for name in _FIELDS if name in entry}
+  fields = {name: _as_tuples(entry[name]) for name in _FIELDS if name in entry}
   pairs = {name: _pairs(entry[name]) for name in _PAIRS if name in entry}
   roles = {
-    role: outside[str(entry[role])]
+    role: outside_entries[str(entry[role])]
     for role in ('task', 'cell', 'learner')
-    if outside and str(entry[role]) in outside
+    if outside_entries and str(entry[role]) in outside_entries
   }
   return Setting(**fields | pairs, outside=roles)
 
 
 def _pairs(mapping):
-  return tuple((name, _frozen(mapping[name])) for name in sorted(mapping))
+  return tuple((name, _as_tuples(mapping[name])) for name in sorted(mapping))
 
 
-def _frozen(value):
+def _as_tuples(value):
   """A plain value with tuples for its lists, as settings have them."""
-  return tuple(map(_frozen, value)) if isinstance(value, list) else value
+  return tuple(map(_as_tuples, value)) if isinstance(value, list) else value

@@ -8,9 +8,9 @@ import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from lstm_jax.lab.store.faults import Corrupt, clean
+from lstm_jax.lab.store.faults import Corrupt, printable
 
-_MOST = 2**63
+_MAX_INT = 2**63
 _LONGEST = 10_000
 _DEEPEST = 8
 _NAME = frozenset(
@@ -33,7 +33,7 @@ def _number(value):
     isinstance(value, int | float)
     and not isinstance(value, bool)
     and math.isfinite(value if isinstance(value, float) else 0)
-    and abs(value) <= (_MOST if isinstance(value, int) else math.inf)
+    and abs(value) <= (_MAX_INT if isinstance(value, int) else math.inf)
   )
 
 
@@ -47,13 +47,15 @@ def _dict(value):
 
 def _depth(value):
   """Levels of containers; stops counting at one too many."""
-  level, here = 0, [value]
-  while here and level <= _DEEPEST:
-    here = [
+  level, containers = 0, [value]
+  while containers and level <= _DEEPEST:
+    containers = [
       inner
-      for one in here
-      if isinstance(one, dict | list)
-      for inner in (one.values() if isinstance(one, dict) else one)
+      for container in containers
+      if isinstance(container, dict | list)
+      for inner in (
+        container.values() if isinstance(container, dict) else container
+      )
     ]
     level += 1
   return level
@@ -63,7 +65,7 @@ def _either(*kinds):
   return lambda value: any(kind(value) for kind in kinds)
 
 
-def _none(value):
+def _is_none(value):
   return value is None
 
 
@@ -71,7 +73,7 @@ def _words(value):
   return isinstance(value, list) and all(map(_text, value))
 
 
-def _published(value):
+def _is_published(value):
   kinds = _either(_text, _number)
   return isinstance(value, dict) and all(map(kinds, value.values()))
 
@@ -84,16 +86,16 @@ _SETTING = {
   ),
   'axes': _words,
   'tried': _count,
-  'length': _either(_count, _none),
+  'length': _either(_count, _is_none),
   **dict.fromkeys(
     ('task_options', 'cell_options', 'learner_options', 'numbers'), _dict
   ),
   'seed': _count,
   'budget': _count,
-  'published': _published,
+  'published': _is_published,
   **dict.fromkeys(('expected_sequences', 'expected_trial_seconds'), _number),
 }
-_OUTSIDE = {
+_OUTSIDE_KEYS = {
   **dict.fromkeys(('kind', 'place', 'summary', 'unit', 'xla_profile'), _text),
   **dict.fromkeys(('options', 'numbers'), _dict),
   'mean_steps': lambda value: (
@@ -101,7 +103,7 @@ _OUTSIDE = {
   ),
   'shortest': _count,
 }
-_NEEDED = (
+_REQUIRED_KEYS = (
   'grid', 'row', 'task', 'cell', 'learner', 'length', 'task_options',
   'cell_options', 'learner_options', 'numbers', 'seed', 'budget',
 )  # fmt: skip
@@ -110,12 +112,12 @@ _RECORD = {
   'metrics': _dict,
   'curves': _dict,
   'details': _dict,
-  'seconds': _either(_number, _none),
-  'reason': _either(_lines, _none),
-  'device': _either(_lines, _none),
-  'drift': _either(_lines, _none),
+  'seconds': _either(_number, _is_none),
+  'reason': _either(_lines, _is_none),
+  'device': _either(_lines, _is_none),
+  'drift': _either(_lines, _is_none),
 }
-_DETAILS = dict.fromkeys(('levels', 'facts', 'after'), _either(_dict, _none))
+_DETAILS = dict.fromkeys(('levels', 'facts', 'after'), _either(_dict, _is_none))
 
 
 def check_plan(plan: object, name: str | Path) -> None:
@@ -125,27 +127,27 @@ def check_plan(plan: object, name: str | Path) -> None:
     plan: the content of plan.json.
     name: the file, for the message.
   """
-  content = _held(plan, isinstance(plan, dict), name, 'content')
+  content = _part(plan, isinstance(plan, dict), name, 'content')
   for key, kind in (('trials', list), ('programs', dict), ('provenance', dict)):
     _require(isinstance(content.get(key), kind), name, key)
   _require(isinstance(content.get('identity'), str), name, 'identity')
-  seen = set()
+  ids = set()
   for i, trial in enumerate(content['trials']):
     at = f'trials/{i}'
     _require(isinstance(trial, dict), name, at)
-    _require(_is_name(trial.get('id')) and trial['id'] not in seen, name, at)
-    seen.add(trial['id'])
-    for key in _NEEDED:
+    _require(_is_name(trial.get('id')) and trial['id'] not in ids, name, at)
+    ids.add(trial['id'])
+    for key in _REQUIRED_KEYS:
       _require(key in trial, name, f'{at}/{key}')
     _check(trial, _SETTING, name, f'{at}/')
-  outside = content.get('outside', {})
-  _require(isinstance(outside, dict), name, 'outside')
-  for title, stored in outside.items():
+  entries = content.get('outside', {})
+  _require(isinstance(entries, dict), name, 'outside')
+  for title, fields in entries.items():
     at = f'outside/{title}'
-    _require(_text(title) and isinstance(stored, dict), name, at)
-    for key in _OUTSIDE:
-      _require(key in stored, name, f'{at}/{key}')
-    _check(stored, _OUTSIDE, name, f'{at}/')
+    _require(_text(title) and isinstance(fields, dict), name, at)
+    for key in _OUTSIDE_KEYS:
+      _require(key in fields, name, f'{at}/{key}')
+    _check(fields, _OUTSIDE_KEYS, name, f'{at}/')
   replaced = content.get('replaced', {})
   _require(isinstance(replaced, dict), name, 'replaced')
   for new, old in replaced.items():
@@ -167,7 +169,7 @@ def check_record(
     statuses: those that a trial can end with.
     name: the file, for the message.
   """
-  content = _held(record, isinstance(record, dict), name, 'content')
+  content = _part(record, isinstance(record, dict), name, 'content')
   _require(isinstance(content.get('trial'), str), name, 'trial')
   _require(content.get('status') in statuses, name, 'status')
   for part in ('metrics', 'curves', 'details'):
@@ -196,7 +198,7 @@ def check_checkpoint(
     shapes: key of an array -> its shape.
     name: the file, for the message.
   """
-  content = _held(meta, _dict(meta), name, 'meta')
+  content = _part(meta, _dict(meta), name, 'meta')
   for kind in ('programs', 'groups'):
     _require(isinstance(content.get(kind, {}), dict), name, f'meta/{kind}')
   for key, trials in content.get('programs', {}).items():
@@ -218,7 +220,7 @@ def check_checkpoint(
 
 def check_net(net: object, name: str | Path) -> None:
   """Raises `Corrupt` unless a kept network holds arrays of numbers, by name."""
-  content = _held(net, isinstance(net, dict), name, 'content')
+  content = _part(net, isinstance(net, dict), name, 'content')
   for key in ('trial', 'plan'):
     _require(isinstance(content.get(key), str), name, key)
   _require(_dict(content.get('params')), name, 'params')
@@ -228,13 +230,13 @@ def check_net(net: object, name: str | Path) -> None:
 
 def check_way(way: object, name: str | Path) -> None:
   """Raises `Corrupt` unless kept networks hold arrays of numbers, by name."""
-  content = _held(way, isinstance(way, dict), name, 'content')
+  content = _part(way, isinstance(way, dict), name, 'content')
   _require(isinstance(content.get('networks'), list), name, 'networks')
   whose = {key: content.get(key) for key in ('trial', 'plan')}
-  for one in content['networks']:
-    _require(isinstance(one, dict), name, 'networks')
-    _require(_count(one.get('sequences')), name, 'networks/sequences')
-    check_net({**whose, **one}, name)
+  for network in content['networks']:
+    _require(isinstance(network, dict), name, 'networks')
+    _require(_count(network.get('sequences')), name, 'networks/sequences')
+    check_net({**whose, **network}, name)
 
 
 def _extent(values):
@@ -259,7 +261,7 @@ def _is_name(value):
   )
 
 
-def _held(value, holds, name, key):
+def _part(value, holds, name, key):
   """The value, where it is what it must be."""
   _require(holds, name, key)
   return value
@@ -268,6 +270,6 @@ def _held(value, holds, name, key):
 def _require(holds, name, key):
   if not holds:
     raise Corrupt(
-      f'{clean(name)}: {clean(key)} is missing or not what it must be: not '
-      'written by lstm_jax'
+      f'{printable(name)}: {printable(key)} is missing or not what it must be: '
+      'not written by lstm_jax'
     )

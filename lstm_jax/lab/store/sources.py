@@ -28,9 +28,9 @@ from lstm_jax.lab.store.files import read
 from lstm_jax.lab.store.projects import Project, project_of
 from lstm_jax.lab.store.provenance import PACKAGES
 
-_OURS = public.__package__
+_PACKAGE = public.__package__
 _INSTALLED = ('site-packages', 'dist-packages')
-_NATIVE = f'{_OURS}/nn/native/'
+_NATIVE = f'{_PACKAGE}/nn/native/'
 # What a parser says of the text alone, and not of what it does.
 _IDLE = ('ctx', 'kind', 'type_comment')
 
@@ -51,57 +51,63 @@ class Module(NamedTuple):
 
 
 def of_modules(
-  modules: Iterable[str], known: dict[str, Module | None] | None = None
+  modules: Iterable[str], cache: dict[str, Module | None] | None = None
 ) -> dict[str, str]:
   """File -> digest of the modules that these import, themselves included.
 
   Args:
     modules: dotted names.
-    known: a dict that keeps what was read, for the next call.
+    cache: a dict that keeps what was read, for the next call.
   """
-  known = {} if known is None else known
-  waiting = [part for module in modules for part in _above(module)]
-  return _followed(waiting, known, _read)
+  cache = {} if cache is None else cache
+  queue = [part for module in modules for part in _packages_above(module)]
+  return _follow(queue, cache, _read_module)
 
 
-def _followed(waiting, known, read_module):
+def _follow(queue, cache, read_module):
   """File -> digest of modules and of all that they import."""
-  seen, found = set(), {}
-  while waiting:
-    module = waiting.pop()
+  visited, digests = set(), {}
+  while queue:
+    module = queue.pop()
     # The table of public names decides nothing: another name in it is no other
     # code of a trial.
-    if module in seen or module in (_OURS, public.__name__):
+    if module in visited or module in (_PACKAGE, public.__name__):
       continue
-    seen.add(module)
-    if module not in known:
-      known[module] = read_module(module)
-    if read_one := known[module]:
-      found[read_one.name] = read_one.digest
-      waiting += read_one.imports
-  return dict(sorted(found.items()))
+    visited.add(module)
+    if module not in cache:
+      cache[module] = read_module(module)
+    if read_one := cache[module]:
+      digests[read_one.name] = read_one.digest
+      queue += read_one.imports
+  return dict(sorted(digests.items()))
 
 
 def of_place(
-  place: str, known: dict[str, Module | None] | None = None
+  place: str, cache: dict[str, Module | None] | None = None
 ) -> dict[str, str]:
   """File -> digest of what somebody else's factory runs; {} if it is gone.
 
   Args:
     place: where it is, see `projects`.
-    known: as for `of_modules`.
+    cache: as for `of_modules`.
   """
   project = project_of(place)
   if project is None or project.path is None:
     return {}
-  own = _own(project)
-  libraries = [module for module, one in own.items() if one is None]
-  files = {one.name: one.digest for one in own.values() if one}
-  return of_modules(libraries, known) | dict(sorted(files.items()))
+  modules_of_project = _modules_of(project)
+  libraries = [
+    module for module, one in modules_of_project.items() if one is None
+  ]
+  files = {
+    module.name: module.digest
+    for module in modules_of_project.values()
+    if module
+  }
+  return of_modules(libraries, cache) | dict(sorted(files.items()))
 
 
-def joined(
-  files: Mapping[str, str], more: Mapping[str, str], whose: str
+def join(
+  files: Mapping[str, str], other_files: Mapping[str, str], whose: str
 ) -> dict[str, str]:
   """Both, where another file of one name is called by whose it is, too."""
   return {
@@ -110,17 +116,21 @@ def joined(
       name
       if files.get(name, digest) == digest
       else f'{name} of {whose}': digest
-      for name, digest in more.items()
+      for name, digest in other_files.items()
     },
   }
 
 
 def own_files(project: Project) -> tuple[str, ...]:
   """Names within a project of the files that its module runs, itself first."""
-  return tuple(dict.fromkeys(one.name for one in _own(project).values() if one))
+  return tuple(
+    dict.fromkeys(
+      module.name for module in _modules_of(project).values() if module
+    )
+  )
 
 
-def _own(project):
+def _modules_of(project):
   """Module -> `Module` of a project, and of all that it imports: None."""
 
   def read_module(module):
@@ -130,30 +140,30 @@ def _own(project):
     return _module(path, project.name_of(path), module)
 
   first = _module(project.path, project.name_of(project.path), project.module)
-  own: dict[str, Module | None] = {project.module: first}
-  _followed(_above(project.module), own, read_module)
-  return own
+  modules: dict[str, Module | None] = {project.module: first}
+  _follow(_packages_above(project.module), modules, read_module)
+  return modules
 
 
-def of_module(module: str, known: dict[str, Module | None]) -> dict[str, str]:
+def of_module(module: str, cache: dict[str, Module | None]) -> dict[str, str]:
   """File -> digest of one module, without what it imports."""
-  if module not in known:
-    known[module] = _read(module)
-  read_one = known[module]
+  if module not in cache:
+    cache[module] = _read_module(module)
+  read_one = cache[module]
   return {read_one.name: read_one.digest} if read_one else {}
 
 
 def of_native() -> dict[str, str]:
   """File -> digest of the C++ sources of the compiled loops."""
   folder = Path(public.__file__).parent / 'nn' / 'native'
-  waiting, found = ['ffi_calls.cc'], {}
-  while waiting:
-    name = waiting.pop()
-    if _NATIVE + name not in found and (folder / name).is_file():
+  queue, digests = ['ffi_calls.cc'], {}
+  while queue:
+    name = queue.pop()
+    if _NATIVE + name not in digests and (folder / name).is_file():
       data = read(folder / name)
-      found[_NATIVE + name] = hashlib.sha256(data).hexdigest()[:16]
-      waiting += re.findall(r'#include "([^"]+)"', data.decode())
-  return found
+      digests[_NATIVE + name] = hashlib.sha256(data).hexdigest()[:16]
+      queue += re.findall(r'#include "([^"]+)"', data.decode())
+  return digests
 
 
 def code_of(files: Mapping[str, str]) -> str:
@@ -161,10 +171,10 @@ def code_of(files: Mapping[str, str]) -> str:
   return seal.digest(dict(files))[:16]
 
 
-def differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def differing(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
   """The files that are not in both, or not the same in both, sorted."""
   return sorted(
-    name for name in {**then, **now} if then.get(name) != now.get(name)
+    name for name in {**old, **new} if old.get(name) != new.get(name)
   )
 
 
@@ -173,18 +183,18 @@ def is_native(files: Mapping[str, str]) -> bool:
   return f'{_NATIVE}ffi_calls.cc' in files
 
 
-def _read(module):
+def _read_module(module):
   """The `Module` of a dotted name; None where there is nothing to read."""
-  top, *rest = module.split('.')
+  top, *parts = module.split('.')
   if top in sys.stdlib_module_names:
     return None
   path, root = _place(top)
   if path is None:
     return None
-  if top != _OURS and any(part in path.parts for part in _INSTALLED):
+  if top != _PACKAGE and any(part in path.parts for part in _INSTALLED):
     version = None if top in PACKAGES else _version(top)
     return version and Module(f'package {top}', version, ())
-  for part in rest:
+  for part in parts:
     folder = path.parent if path.name == '__init__.py' else path
     choices = (folder / f'{part}.py', folder / part / '__init__.py')
     path = next((c for c in choices if c.is_file()), folder / part)
@@ -203,16 +213,16 @@ def _module(path, name, module):
   except (SyntaxError, ValueError):
     # Whoever imports it will say what is wrong.
     return Module(name, hashlib.sha256(source).hexdigest()[:16], ())
-  inside = module if path.name == '__init__.py' else module.rpartition('.')[0]
-  imports = dict.fromkeys(_imports(tree, inside.split('.')))
-  text = json.dumps(_plain(tree), separators=(',', ':'))
+  package = module if path.name == '__init__.py' else module.rpartition('.')[0]
+  imports = dict.fromkeys(_imports(tree, package.split('.')))
+  text = json.dumps(_is_plain(tree), separators=(',', ':'))
   digest = hashlib.sha256(text.encode()).hexdigest()[:16]
   return Module(name, digest, tuple(imports))
 
 
 def _place(top):
   """(file or folder, folder that its name counts from) of a top module."""
-  if top == _OURS:
+  if top == _PACKAGE:
     path = Path(public.__file__).with_name('__init__.py')
     return path, path.parent.parent
   try:
@@ -238,28 +248,28 @@ def _version(package):
 
 def _imports(tree, package):
   """Dotted names of all that is imported, the packages above included."""
-  yield from _public(tree)
+  yield from _public_names(tree)
   for node in _walk_what_runs(tree):
     if isinstance(node, ast.Import):
       for alias in node.names:
-        yield from _above(alias.name)
+        yield from _packages_above(alias.name)
     elif isinstance(node, ast.ImportFrom):
       base = package[: len(package) + 1 - node.level] if node.level else []
       name = '.'.join([*base, *(node.module or '').split('.')]).strip('.')
-      yield from _above(name)
+      yield from _packages_above(name)
       yield from (f'{name}.{alias.name}' for alias in node.names)
-      if name == _OURS:
-        yield from (one for a in node.names for one in _where(a.name))
+      if name == _PACKAGE:
+        yield from (name for a in node.names for name in _where(a.name))
 
 
-def _public(tree):
+def _public_names(tree):
   """Modules of ours whose public names are used as attributes, `lj.gru`."""
   names = {
     alias.asname or alias.name
     for node in ast.walk(tree)
     if isinstance(node, ast.Import)
     for alias in node.names
-    if alias.name == _OURS
+    if alias.name == _PACKAGE
   }
   for node in ast.walk(tree):
     match node:
@@ -271,7 +281,7 @@ def _where(name):
   """The module of ours that has a public name, with the packages above."""
   if name in public.NAMES:
     module = public.NAMES[name].partition(':')[0] or name
-    yield from _above(f'{_OURS}.{module}')
+    yield from _packages_above(f'{_PACKAGE}.{module}')
 
 
 def _walk_what_runs(node):
@@ -291,15 +301,15 @@ def _is_for_types(test):
   return name == 'TYPE_CHECKING'
 
 
-def _above(name):
+def _packages_above(name):
   parts = name.split('.')
   return ['.'.join(parts[:n]) for n in range(1, len(parts) + 1)]
 
 
-def _plain(node):
+def _is_plain(node):
   """A syntax tree as lists, without docstrings; equal for all Pythons."""
   if isinstance(node, list):
-    return [_plain(item) for item in node]
+    return [_is_plain(item) for item in node]
   if not isinstance(node, ast.AST):
     return repr(node)
   fields = dict(ast.iter_fields(node))
@@ -309,7 +319,7 @@ def _plain(node):
   return [
     type(node).__name__,
     *(
-      [name, _plain(value)]
+      [name, _is_plain(value)]
       for name, value in fields.items()
       if value not in (None, []) and name not in _IDLE
     ),

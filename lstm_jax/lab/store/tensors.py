@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from lstm_jax.lab.store import files, seal
-from lstm_jax.lab.store.faults import Corrupt, clean
+from lstm_jax.lab.store.faults import Corrupt, printable
 
 LARGEST = 2**31  # bytes of a file
 _HEADER = 2**24  # and of what it says before its arrays
@@ -73,7 +73,7 @@ def unsealed(
     Corrupt: the file was damaged or edited, or says what cannot be.
     Refused: the file is whole, but of another schema version.
   """
-  name = clean(path)
+  name = printable(path)
   size = int.from_bytes(data[:8], 'little')
   if not 0 < size <= min(_HEADER, len(data) - 8):
     raise Corrupt(f'{name}: not a {kind} of lstm_jax: cut short, or no header')
@@ -102,10 +102,10 @@ def _arrays(data, names, path):
   from safetensors.numpy import load
 
   try:
-    loaded = load(data)
-    if not isinstance(names, list) or sorted(names) != sorted(loaded):
+    tensors = load(data)
+    if not isinstance(names, list) or sorted(names) != sorted(tensors):
       raise ValueError('its names are not those of its arrays')
-    arrays = {name: loaded[name] for name in names}
+    arrays = {name: tensors[name] for name in names}
     for name, array in arrays.items():
       if array.dtype != np.float32:
         raise ValueError(f'{name} has dtype {array.dtype}')

@@ -57,13 +57,13 @@ class Problem(NamedTuple):
   Attributes:
     path: the file.
     reason: one line, with the path.
-    damaged: True where it is no record of this plan (`repair` sets it aside),
-      False for a second result that disagrees with the first.
+    is_damaged: True where it is no record of this plan (`repair` sets it
+      aside), False for a second result that disagrees with the first.
   """
 
   path: Path
   reason: str
-  damaged: bool
+  is_damaged: bool
 
 
 def write_record(folder: Folder, record: Record) -> str | None:
@@ -89,7 +89,7 @@ def write_record(folder: Folder, record: Record) -> str | None:
     StorageError, Unusable: the disk refused; run the trial again.
   """
   reasons: dict[str, str] = {}
-  record = seal.plain(record, reasons)
+  record = seal.to_plain(record, reasons)
   if reason := record.get('reason'):
     record['reason'] = faults.without_places(reason)
   _check(folder, record)
@@ -112,8 +112,8 @@ def write_record(folder: Folder, record: Record) -> str | None:
       files.publish(target, data, disk=folder.disk)
       break
     except FileExistsError:
-      there = read(folder, target)
-    if not _changes(folder, there, record):
+      old_record = read(folder, target)
+    if not _changes(folder, old_record, record):
       break
     number += 1
     target = first.with_name(f'{first.stem}.conflict-{number}.json')
@@ -175,15 +175,15 @@ def read(
   content = seal.unseal_json('record', data, path, {1: schema_1.record})
   record = cast(Record, content)
   shape.check_record(record, STATUSES, path)
-  trial, _, rest = path.stem.partition('.')
+  trial, _, suffix = path.stem.partition('.')
   if record.get('trial') != trial or (
-    rest and not rest.startswith('conflict-')
+    suffix and not suffix.startswith('conflict-')
   ):
     raise faults.Corrupt(
       f'{path}: holds trial {record.get("trial")}, misplaced'
     )
-  known = trial in (folder.trials if trials is None else trials)
-  if not known or record.get('plan') != folder.identity:
+  is_known = trial in (folder.trials if trials is None else trials)
+  if not is_known or record.get('plan') != folder.identity:
     raise faults.Corrupt(f'{path}: a record of another plan')
   return record
 
@@ -197,11 +197,13 @@ def repair(folder: Folder) -> list[Problem]:
   Returns:
     The list of `Problem` that was set aside.
   """
-  damaged = [problem for problem in read_records(folder)[1] if problem.damaged]
-  for problem in damaged:
-    bad = files.set_aside(problem.path, folder.disk)
-    note(folder, f'{problem.reason}; set aside as {bad.name}')
-  return damaged
+  damaged_files = [
+    problem for problem in read_records(folder)[1] if problem.is_damaged
+  ]
+  for problem in damaged_files:
+    aside = files.set_aside(problem.path, folder.disk)
+    note(folder, f'{problem.reason}; set aside as {aside.name}')
+  return damaged_files
 
 
 def rows(
@@ -250,11 +252,11 @@ def write_joined(
     path: of the table.
     disk: the calls that change the disk.
   """
-  joined: dict[object, dict[str, object]] = {}
+  rows_by_trial: dict[object, dict[str, object]] = {}
   for folder in folders:
     for row in rows(folder, read_records(folder)[0]):
-      joined.setdefault(row['trial'], row)
-  data = _table(joined.values())
+      rows_by_trial.setdefault(row['trial'], row)
+  data = _table(rows_by_trial.values())
   if not path.is_file() or files.read(path) != data:
     files.publish(path, data, overwrite=True, disk=disk)
 
@@ -275,9 +277,11 @@ def _check(folder, record):
       f'record {trial}: status {record.get("status")!r}; allowed are'
       f' {", ".join(STATUSES)}'
     )
-  missing = [name for name in _PARTS if not isinstance(record.get(name), dict)]
-  if missing:
-    raise ValueError(f'record {trial}: {", ".join(missing)} missing')
+  missing_parts = [
+    name for name in _PARTS if not isinstance(record.get(name), dict)
+  ]
+  if missing_parts:
+    raise ValueError(f'record {trial}: {", ".join(missing_parts)} missing')
 
 
 def _row(setting, record):
@@ -288,10 +292,10 @@ def _row(setting, record):
   return {name: values.get(name) for name, _ in COLUMNS}
 
 
-def _changes(folder, one, other):
+def _changes(folder, record, other):
   """The result columns in which two records of a trial differ, as text."""
-  setting = folder.trials[one['trial']]
-  a, b = (_row(setting, record) for record in (one, other))
+  setting = folder.trials[record['trial']]
+  a, b = (_row(setting, record) for record in (record, other))
   # As text: 0.0 equals -0.0 and 1 equals 1.0 as numbers.
   pairs = [
     (name, seal.canonical(a[name]), seal.canonical(b[name]))

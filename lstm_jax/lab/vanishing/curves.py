@@ -40,33 +40,35 @@ class Net(NamedTuple):
 
 
 def curves_of(logs: Mapping[str, np.ndarray]) -> dict[tuple[str, str], Curve]:
-  """The curves of a `Net` from what -> `[Q, 2 L]`, lanes as in `Trained`."""
+  """The curves of a `Net` from what -> `[Q, 2 L]`, lanes of `TrainedNets`."""
   curves = {}
   for i, when in enumerate(WHEN):
-    for what, of_both in logs.items():
-      mine = np.split(of_both, len(WHEN), axis=1)[i]
+    for name, of_both in logs.items():
+      values = np.split(of_both, len(WHEN), axis=1)[i]
       # Not interpolated: what lies below the smallest number is -inf.
-      low, high = np.quantile(mine, (0.25, 0.75), axis=1, method='inverted_cdf')
-      curves[what, when] = Curve(np.mean(mine, axis=1), low, high)
+      low, high = np.quantile(
+        values, (0.25, 0.75), axis=1, method='inverted_cdf'
+      )
+      curves[name, when] = Curve(np.mean(values, axis=1), low, high)
   return curves
 
 
-def table(networks: Mapping[str, Net], what: str = 'factor') -> str:
+def table(networks: Mapping[str, Net], word: str = 'factor') -> str:
   """The factors of all networks as text, a line a curve.
 
   Args:
     networks: name -> `Net`.
-    what: the word for what is measured.
+    word: the word for what is measured.
   """
   last = min(
     len(c.mean) for net in networks.values() for c in net.curves.values()
   )
   lags = sorted({q for q in _LAGS if q < last} | {last - 1})
-  lines = [[f'{what} after q steps, q =', '', *map(str, lags), '']]
+  lines = [[f'{word} after q steps, q =', '', *map(str, lags), '']]
   for name, net in networks.items():
-    for (what, when), curve in net.curves.items():
+    for (word, when), curve in net.curves.items():
       factors = [_factor(curve.mean[q]) for q in lags]
-      lines.append([f'{name}, {what}', when, *factors, ''])
+      lines.append([f'{name}, {word}', when, *factors, ''])
   return '\n'.join(aligned(lines))
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LINES = {'before': '--', 'after': '-'}
 _COLOURS = (*COLOURS, '#5b6470', '#8c6d1f', '#7a3db8')
 # With more lines than this the legend stands below the axes.
-_INSIDE = 6
+_MAX_LEGEND_INSIDE = 6
 
 
 def pictures(
@@ -61,22 +61,26 @@ def draw(networks: Mapping[str, 'Net'], label: str) -> 'Figure':
   """
   from matplotlib.figure import Figure
 
-  most = max(len(net.curves) for net in networks.values())
-  height = 5.5 + (0.15 * most if most > _INSIDE else 0)
+  max_curves = max(len(net.curves) for net in networks.values())
+  height = 5.5 + (0.15 * max_curves if max_curves > _MAX_LEGEND_INSIDE else 0)
   size = max(8, 5.5 * len(networks)), height
   figure = Figure(figsize=size, layout='constrained')
   line_of_axes = figure.subplots(1, len(networks), squeeze=False, sharey=True)[
     0
   ]
-  drawn = []
-  whats = (what for net in networks.values() for what, _ in net.curves)
-  colours = dict.fromkeys(what for what in whats if what != 'bound')
+  means = []
+  whats = (name for net in networks.values() for name, _ in net.curves)
+  colours = dict.fromkeys(name for name in whats if name != 'bound')
   colours = dict(zip(colours, itertools.cycle(_COLOURS), strict=False))
   for (name, net), axes in zip(networks.items(), line_of_axes, strict=True):
     # Curves that lie on one another are seen as wide, less wide and thin.
-    mine = [what for what in colours if any(what == c for c, _ in net.curves)]
-    widths = np.linspace(5, 1.2, len(mine)) if len(mine) > 1 else (2,)
-    widths = dict(zip(mine, widths, strict=True))
+    names_here = [
+      name for name in colours if any(name == c for c, _ in net.curves)
+    ]
+    widths = (
+      np.linspace(5, 1.2, len(names_here)) if len(names_here) > 1 else (2,)
+    )
+    widths = dict(zip(names_here, widths, strict=True))
     for (what, when), curve in net.curves.items():
       lags = np.arange(len(curve.mean))
       colour = colours.get(what, '#8a8f98')
@@ -86,15 +90,19 @@ def draw(networks: Mapping[str, 'Net'], label: str) -> 'Figure':
       axes.plot(lags, mean, _LINES[when], color=colour, lw=width, label=words)
       if what in colours:
         axes.fill_between(lags, low, high, color=colour, alpha=0.2, lw=0)
-        drawn.append(mean)
+        means.append(mean)
     axes.set_title(name)
-    many = len(net.curves) > _INSIDE
-    below = {'loc': 'upper center', 'bbox_to_anchor': (0.5, -0.08), 'ncols': 2}
+    is_outside = len(net.curves) > _MAX_LEGEND_INSIDE
+    legend_place = {
+      'loc': 'upper center',
+      'bbox_to_anchor': (0.5, -0.08),
+      'ncols': 2,
+    }
     axes.legend(
       fontsize=10, frameon=False, title=f'factor at q = {lags[-1]}',
-      **(below if many else {}),
+      **(legend_place if is_outside else {}),
     )  # fmt: skip
-  values = np.concatenate(drawn)
+  values = np.concatenate(means)
   low, high = np.nanmin(values), np.nanmax(values)
   room = 0.05 * (high - low) + 0.3
   line_of_axes[0].set_ylim(low - room, high + room)

@@ -8,11 +8,11 @@ from lstm_jax.lab.plan import catalog, values
 from lstm_jax.lab.plan.programs import length_is_static
 from lstm_jax.lab.store.setting import Setting
 from lstm_jax.lab.vanishing.curves import Net, curves_of
-from lstm_jax.lab.vanishing.nets import Trained
+from lstm_jax.lab.vanishing.nets import TrainedNets
 from lstm_jax.ops import prng
 
 # Sequences that each net is measured on.
-_MEASURED = 4
+_SEQUENCES = 4
 NO_SIGNAL = {
   'cascade': 'each of its units is trained alone and then left as it is',
   'chunker': 'it has two nets, and the upper one has a clock of its own',
@@ -32,28 +32,28 @@ def choose(names: str) -> tuple[str, ...]:
   Raises:
     Refused: a learner that does not exist, or that sends no error back.
   """
-  known = catalog.names('learners')
+  choices = catalog.names('learners')
   if names == 'all':
-    return tuple(name for name in known if name not in NO_SIGNAL)
-  chosen = values.split(names, '--learners')
-  for name in chosen:
-    if name not in known:
+    return tuple(name for name in choices if name not in NO_SIGNAL)
+  learners = values.split(names, '--learners')
+  for name in learners:
+    if name not in choices:
       raise values.Refused(
-        f'--learners={name}: {catalog.unknown(name, (*known, "all"))}'
+        f'--learners={name}: {catalog.unknown(name, (*choices, "all"))}'
       )
     if name in NO_SIGNAL:
       raise values.Refused(f'--learners={name}: {NO_SIGNAL[name]}')
-  return tuple(chosen)
+  return tuple(learners)
 
 
 def measure(
-  name: str, trained: Trained, settings: Mapping[str, Setting]
+  name: str, networks: TrainedNets, settings: Mapping[str, Setting]
 ) -> Net:
   """The error signals that learners have in the same networks.
 
   Args:
     name: what the nets are called.
-    trained: of `vanishing_nets.train`.
+    networks: of `vanishing_nets.train`.
     settings: learner -> its setting on this cell and task.
 
   Returns:
@@ -64,15 +64,15 @@ def measure(
 
   from lstm_jax.analysis import credit
 
-  num_nets = jax.tree.leaves(trained.params)[0].shape[-1]
-  num_steps = trained.task.longest(trained.setting.length or 1)
-  task = credit.probed(trained.task, num_steps)
+  num_nets = jax.tree.leaves(networks.params)[0].shape[-1]
+  num_steps = networks.task.longest(networks.setting.length or 1)
+  task = credit.probed(networks.task, num_steps)
   cell = catalog.build(
     'cells',
-    trained.setting.cell,
+    networks.setting.cell,
     task.num_inputs,
     task.num_outputs,
-    **dict(trained.setting.cell_options),
+    **dict(networks.setting.cell_options),
   )
 
   def net_of(key, numbers):
@@ -82,28 +82,30 @@ def measure(
   cell = cell._replace(init=net_of, numbers={'net': np.zeros(())})
   logs, left_out = {}, []
   with jax.enable_x64(True):  # signals of 1e-200 are numbers
-    params = jax.tree.map(lambda w: np.asarray(w, np.float64), trained.params)
+    params = jax.tree.map(lambda w: np.asarray(w, np.float64), networks.params)
     params = credit.widened(params, cell.mask)
-    length = jnp.full(num_nets, trained.setting.length or 1, jnp.int32)
+    length = jnp.full(num_nets, networks.setting.length or 1, jnp.int32)
     key = prng.Key(*(jnp.full(num_nets, w) for w in prng.key_of(0)))
     keys = jax.random.split(jax.random.key(0), num_nets)
     for learner_name, setting in settings.items():
-      how = dict(setting.learner_options)
+      options = dict(setting.learner_options)
       if length_is_static(setting):
-        how['length'] = setting.length
+        options['length'] = setting.length
       # The signal is read from an update, which is to be the gradient itself.
       if 'optimizer' in catalog.describe('learners', setting.learner).options:
-        how['optimizer'] = 'sgd'
+        options['optimizer'] = 'sgd'
       try:
-        learner = catalog.build('learners', setting.learner, cell, task, **how)
+        learner = catalog.build(
+          'learners', setting.learner, cell, task, **options
+        )
       except ValueError as refused:
         left_out.append(str(refused))
         continue
-      mine = catalog.describe('learners', setting.learner).numbers
+      number_names = catalog.describe('learners', setting.learner).numbers
       given = dict(setting.numbers)
       numbers = {
         n: np.asarray(np.nan if given[n] is None else given[n], np.float64)
-        for n in mine
+        for n in number_names
       }
 
       def begin(key, net, learner=learner, numbers=numbers):
@@ -118,7 +120,7 @@ def measure(
         return credit.by_lag(learner, state, task, episode, num_steps), steps
 
       logarithms = []
-      for n in range(_MEASURED):
+      for n in range(_SEQUENCES):
         size, steps = sizes(state, prng.fold_in(key, np.full(num_nets, n)))
         shortest = int(np.min(steps))
         with np.errstate(divide='ignore'):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
   from lstm_jax.types import Cell, Task
 
 # Sequences that each net is measured on: a child of key 0 that no trial uses.
-_MEASURED, _CHILD = 32, 7
+_SEQUENCES, _CHILD = 32, 7
 # Nets whose units are all logistic: their recurrent weights, and where.
 _LOGISTIC = {
   'srn': ('w_h', {'activation': 'logistic'}),
@@ -28,7 +28,7 @@ _LOGISTIC = {
 }
 
 
-class Trained(NamedTuple):
+class TrainedNets(NamedTuple):
   """Nets of one setting, as lanes: those before training, then those after.
 
   Attributes:
@@ -45,7 +45,7 @@ class Trained(NamedTuple):
   summary: str
 
 
-def train(name: str, settings: Sequence[Setting]) -> Trained:
+def train(name: str, settings: Sequence[Setting]) -> TrainedNets:
   """Trains the networks of one setting.
 
   Args:
@@ -53,7 +53,7 @@ def train(name: str, settings: Sequence[Setting]) -> Trained:
     settings: those of its trials, which differ in the seed alone.
 
   Returns:
-    The `Trained`.
+    The `TrainedNets`.
 
   Raises:
     Refused: every network has diverged.
@@ -74,41 +74,44 @@ def train(name: str, settings: Sequence[Setting]) -> Trained:
     task.num_outputs,
     **dict(setting.cell_options),
   )
-  nets, status = _trained(build, settings)
-  kept = status != online.DIVERGED
-  if not kept.any():
+  nets, status = _train(build, settings)
+  is_finite = status != online.DIVERGED
+  if not is_finite.any():
     raise values.Refused(f'{name}: every network has diverged in training')
   # Both moments side by side as lanes: one program.
-  both = jax.tree.map(
-    lambda *w: np.concatenate([one[..., kept] for one in w], axis=-1), *nets
+  params = jax.tree.map(
+    lambda *w: np.concatenate(
+      [moment[..., is_finite] for moment in w], axis=-1
+    ),
+    *nets,
   )
   summary = (
     f'{name}: {len(settings)} nets by {setting.learner}, '
     f'{setting.budget:,} sequences at most, '
     f'{int(np.sum(status == online.SOLVED))} solved'
   )
-  if not kept.all():
-    summary += f', {int(np.sum(~kept))} diverged and left out'
-  return Trained(setting, task, cell, both, summary)
+  if not is_finite.all():
+    summary += f', {int(np.sum(~is_finite))} diverged and left out'
+  return TrainedNets(setting, task, cell, params, summary)
 
 
-def measure(trained: Trained) -> Net:
+def measure(networks: TrainedNets) -> Net:
   """Measures the errors of networks by lag.
 
   Args:
-    trained: of `train`.
+    networks: of `train`.
 
   Returns:
     The `Net`.
   """
-  curves = curves_of(_by_lag(trained))
-  summary = trained.summary
+  curves = curves_of(_by_lag(networks))
+  summary = networks.summary
   if (BOUND, 'before') not in curves:
     summary += '; no bound: not all of its units are logistic'
   return Net(curves, summary)
 
 
-def _trained(build, settings):
+def _train(build, settings):
   """`((params before, params after), status)`, one lane `[..., L]` a seed."""
   import jax
 
@@ -132,49 +135,54 @@ def _trained(build, settings):
   _, trials = first_trials(
     compiled, 'net', build.program, build.numbers, jobs, len(jobs)
   )
-  before = jax.tree.map(np.asarray, trials.learner.params)
+  params_before = jax.tree.map(np.asarray, trials.learner.params)
   # It returns whenever a lane has ended.
   while np.any(np.asarray(trials.status) == online.RUNNING):
     (trials, _), _ = compiled(
       'net', build.program.advance, trials, np.int32(2**30)
     )
-  after = jax.tree.map(np.asarray, trials.learner.params)
-  return (before, after), np.asarray(trials.status)
+  params_after = jax.tree.map(np.asarray, trials.learner.params)
+  return (params_before, params_after), np.asarray(trials.status)
 
 
-def _by_lag(trained):
+def _by_lag(networks):
   """Returns what -> `[Q, 2 L]` log10 of factors, the mean over sequences."""
   import jax
   import jax.numpy as jnp
 
   from lstm_jax.analysis import gradient_flow
 
-  setting, task, cell, params, _ = trained
+  setting, task, cell, params, _ = networks
   num_nets = jax.tree.leaves(params)[0].shape[-1]
   with jax.enable_x64(True):  # errors of 1e-200 are numbers
     words = prng.key_of(0)
 
     @jax.jit
-    def drawn(n):
+    def draw(n):
       key = prng.Key(*(jnp.full(n.shape, word) for word in words))
       key = prng.fold_in(prng.fold_in(key, jnp.full_like(n, _CHILD)), n)
       length = jnp.full(n.shape, setting.length or 1, jnp.int32)
       return task.fresh(key, length)
 
-    episode = drawn(np.tile(np.arange(_MEASURED), num_nets))
+    episode = draw(np.tile(np.arange(_SEQUENCES), num_nets))
     steps = np.asarray(task.stream(episode).length)
     params = jax.tree.map(lambda w: np.asarray(w, np.float64), params)
-    wide = jax.tree.map(lambda w: np.repeat(w, _MEASURED, axis=-1), params)
+    params_wide = jax.tree.map(
+      lambda w: np.repeat(w, _SEQUENCES, axis=-1), params
+    )
 
     # What -> the fields that count and those that are cut.
-    asked: dict[str, tuple[tuple[str, ...] | None, tuple[str, ...]]] = {
+    paths: dict[str, tuple[tuple[str, ...] | None, tuple[str, ...]]] = {
       'all fields': (None, ())
     }
     if cell.internal is not None:
-      kept = cell.internal.field
-      others = set(cell.initial_carry()._fields) - {kept}
-      asked[f'{kept} alone'] = (kept,), ()
-      asked[f'{kept}, rule of 1997'] = (kept,), tuple(sorted(others))
+      state_field = cell.internal.field
+      other_fields = set(cell.initial_carry()._fields) - {state_field}
+      paths[f'{state_field} alone'] = (state_field,), ()
+      paths[f'{state_field}, rule of 1997'] = (
+        (state_field,),
+        tuple(sorted(other_fields)),
+      )
 
     @jax.jit
     def sizes(params, episode):
@@ -185,12 +193,12 @@ def _by_lag(trained):
           ),
           fields,
         )
-        for what, (fields, cut) in asked.items()
+        for what, (fields, cut) in paths.items()
       }
 
     # In the order asked for; JAX sorts names.
-    magnitudes = sizes(wide, episode)
-    magnitudes = {what: np.asarray(magnitudes[what]) for what in asked}
+    magnitudes = sizes(params_wide, episode)
+    magnitudes = {what: np.asarray(magnitudes[what]) for what in paths}
     field, where = _LOGISTIC.get(setting.cell, (None, {}))
     bound = None
     if field and conditions.holds(where, dict(setting.cell_options)):
@@ -202,7 +210,7 @@ def _by_lag(trained):
     logs = {
       # As far as the shortest sequence reaches.
       what: np.log10(size[: steps.min()] / size[:1])
-      .reshape(-1, num_nets, _MEASURED)
+      .reshape(-1, num_nets, _SEQUENCES)
       .mean(axis=2)
       for what, size in magnitudes.items()
     }

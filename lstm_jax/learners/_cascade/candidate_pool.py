@@ -85,19 +85,19 @@ def draw_pool(
   key = Key(*(word[None] for word in fold_in(key, n)))
   count = num * (inputs + units + 2)
   index = jnp.arange(count).reshape((-1,) + (1,) * len(lanes))
-  drawn = uniform_at(key, jnp.broadcast_to(index, (count, *lanes)))
-  drawn = (2 * drawn.astype(dtype) - 1) * init_range[None]
-  drawn = drawn.reshape(num, -1, *lanes)
+  weights = uniform_at(key, jnp.broadcast_to(index, (count, *lanes)))
+  weights = (2 * weights.astype(dtype) - 1) * init_range[None]
+  weights = weights.reshape(num, -1, *lanes)
   bias = float(exists['b'][0])
   return Pool(
-    w_x=drawn[:, :inputs],
-    w_h=drawn[:, inputs:-2] * present(units, installed, dtype)[None],
-    w_s=drawn[:, -2],
-    b=drawn[:, -1] * bias,
+    w_x=weights[:, :inputs],
+    w_h=weights[:, inputs:-2] * unit_flags(units, installed, dtype)[None],
+    w_s=weights[:, -2],
+    b=weights[:, -1] * bias,
   )
 
 
-def present(units: int, installed: Array, dtype: DTypeLike) -> Array:
+def unit_flags(units: int, installed: Array, dtype: DTypeLike) -> Array:
   """`[units, *]`: 1 for the installed units, 0 for those still to come."""
   index = jnp.arange(units).reshape((-1,) + (1,) * installed.ndim)
   return (index < installed[None]).astype(dtype)
@@ -111,8 +111,8 @@ def no_trace(pool: Pool) -> Trace:
 
 def no_aim(pool: Pool, outputs: int) -> Aim:
   """Nothing known yet, for `outputs` output units."""
-  none = no_products(pool, outputs).product
-  return Aim(none, none[0], none[0, 0])
+  zeros = no_products(pool, outputs).product
+  return Aim(zeros, zeros[0], zeros[0, 0])
 
 
 def no_products(pool: Pool, outputs: int) -> Products:
@@ -146,15 +146,15 @@ def advance(
   Returns:
     The trace of now.
   """
-  before = trace.value
+  value_tm1 = trace.value
   net = affine(pool.w_x, x_t) + affine(pool.w_h, h_t)
-  net = net + pool.b + pool.w_s * before
+  net = net + pool.b + pool.w_s * value_tm1
   value, prime = jax.jvp(f, (net,), (jnp.ones_like(net),))
   back = prime * pool.w_s
   slope = Pool(
     w_x=add_outer(back[:, None] * trace.slope.w_x, prime, x_t),
     w_h=add_outer(back[:, None] * trace.slope.w_h, prime, h_t),
-    w_s=back * trace.slope.w_s + prime * before,
+    w_s=back * trace.slope.w_s + prime * value_tm1,
     b=back * trace.slope.b + prime * bias,
   )
   return select(active, Trace(value, slope), trace)
@@ -187,11 +187,11 @@ def gather(
       push.shape[:1] + (1,) * (slope.ndim - push.ndim) + push.shape[1:]
     )
   )
-  counted = scored[None] * trace.value
+  value = scored[None] * trace.value
   return Products(
     slope=jax.tree.map(add, products.slope, trace.slope),
-    value=products.value + counted,
-    product=products.product + counted[:, None] * residual[None],
+    value=products.value + value,
+    product=products.product + value[:, None] * residual[None],
   )
 
 
@@ -217,8 +217,8 @@ def best(correlation: Array) -> tuple[Array, Array]:
   # Steps that double every epoch may overflow.
   scores = jnp.where(jnp.isfinite(scores), scores, 0)
   index = jnp.arange(len(scores)).reshape((-1,) + (1,) * (scores.ndim - 1))
-  chosen = index == jnp.argmax(scores, axis=0)[None]
-  return chosen, jnp.max(scores, axis=0)
+  winner = index == jnp.argmax(scores, axis=0)[None]
+  return winner, jnp.max(scores, axis=0)
 
 
 def install(
@@ -229,11 +229,11 @@ def install(
   Its incoming weights are the candidate's; each output unit reads it with the
   weight minus its correlation with that unit's error.
   """
-  chosen, _ = best(correlation)
+  winner, _ = best(correlation)
 
   def of_best(array):
-    fits = chosen.reshape(
-      chosen.shape[:1] + (1,) * (array.ndim - chosen.ndim) + chosen.shape[1:]
+    fits = winner.reshape(
+      winner.shape[:1] + (1,) * (array.ndim - winner.ndim) + winner.shape[1:]
     )
     return jnp.sum(jnp.where(fits, array, 0), axis=0)
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from lstm_jax.learners import _judge, _steps
 from lstm_jax.learners._cascade import candidate_pool
-from lstm_jax.ops.arrays import add_outer, dense, select, spread
+from lstm_jax.ops.arrays import add_outer, select, spread, to_dense
 from lstm_jax.types import Array, Cell, Judgement, Task
 
 
@@ -66,7 +66,7 @@ def runner(
   def add(sums, trace, aim, x_t, h_t, net_k, target, scored):
     difference, signal = errors(net_k, target)
     error = difference if residual == 'difference' else signal
-    counted, slope = scored[None] * signal, sums.slope
+    signal_k, slope = scored[None] * signal, sums.slope
     total = lambda values: scored * jnp.sum(values * values, axis=0)
     return Sums(
       steps=sums.steps + scored,
@@ -74,9 +74,9 @@ def runner(
       error=sums.error + scored[None] * error,
       square=sums.square + total(error),
       slope=Readout(
-        w_out=add_outer(slope.w_out, counted, h_t),
-        w_out_x=add_outer(slope.w_out_x, counted, x_t),
-        b_out=slope.b_out + counted * spread(mask['b_out'], counted),
+        w_out=add_outer(slope.w_out, signal_k, h_t),
+        w_out_x=add_outer(slope.w_out_x, signal_k, x_t),
+        b_out=slope.b_out + signal_k * spread(mask['b_out'], signal_k),
       ),
       products=candidate_pool.gather(sums.products, trace, error, aim, scored),
     )
@@ -85,16 +85,16 @@ def runner(
     stream, params, pool = task.stream(episode), state.params, state.pool
     lanes, dtype = stream.length.shape, params.b.dtype
     num_steps, clock = _steps.clocks(stream)
-    there = candidate_pool.present(len(params.b), state.installed, dtype)
+    units = candidate_pool.unit_flags(len(params.b), state.installed, dtype)
 
     def body(i, c):
       carry_tm1, trace, sums, tally = c
       t = clock(i)
       active = t >= 0
-      x_t = dense(stream.input_at(t), dtype)
+      x_t = to_dense(stream.input_at(t), dtype)
       target = stream.target_at(t).astype(dtype)
       carry_t, net_k = cell.step(params, carry_tm1, x_t)
-      h_t = there * carry_t._asdict()['h']
+      h_t = units * carry_t._asdict()['h']
       trace = candidate_pool.advance(f, pool, trace, x_t, h_t, bias, active)
       scored = (active & stream.scored_at(t)).astype(dtype)
       sums = add(sums, trace, state.aim, x_t, h_t, net_k, target, scored)
@@ -108,7 +108,7 @@ def runner(
       _judge.no_tally(lanes, dtype),
     )
     _, _, sums, tally = jax.lax.fori_loop(0, num_steps, body, start)
-    return sums, _judge.judged(tally)
+    return sums, _judge.judgement_of(tally)
 
   return run
 

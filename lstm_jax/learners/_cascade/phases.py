@@ -32,7 +32,7 @@ class State(NamedTuple):
     pool_memory: of Quickprop, a `Pool`.
     aim: what the epoch before says to the candidates.
     sums: of this epoch.
-    kept: the sequences of the first epoch, `[N, ..., *]`.
+    training_set: the sequences of the first epoch, `[N, ..., *]`.
     filled: `[*]` bool, whether they are complete.
   """
 
@@ -51,7 +51,7 @@ class State(NamedTuple):
   pool_memory: quickprop.Memory[candidate_pool.Pool]
   aim: candidate_pool.Aim
   sums: epoch_pass.Sums
-  kept: Episode | tuple[()]
+  training_set: Episode | tuple[()]
   filled: Array
 
 
@@ -78,22 +78,22 @@ def turned(settings: Settings, mask: Params, state: State) -> State:
   """
   sums, phase = state.sums, state.phase
   training, pooled = phase == OUTPUTS, phase == CANDIDATES
-  readout, memory, pool, pool_memory = _moved(settings, state)
+  readout, memory, pool, pool_memory = _descended(settings, state)
   correlation = candidate_pool.correlations(
     sums.products, sums.error, sums.square, sums.steps
   )
-  epoch, quit, level, done = _patience(settings, state, correlation)
+  epoch, quit, level, is_over = _patience(settings, state, correlation)
 
   installed = state.installed
-  full = installed >= len(state.params._asdict()['b'])
-  joins = done & pooled
-  begins = done & training & ~full
+  is_full = installed >= len(state.params._asdict()['b'])
+  joins = is_over & pooled
+  begins = is_over & training & ~is_full
   goes_on = ~joins & ~begins & (phase != MEASURE)
   phase = jnp.where(begins, MEASURE, jnp.where(joins, OUTPUTS, phase))
   phase = jnp.where(state.phase == MEASURE, CANDIDATES, phase)
   params = state.params._replace(**readout._asdict())
   grown = candidate_pool.install(params, pool, correlation, installed)
-  fresh = candidate_pool.draw_pool(
+  new_pool = candidate_pool.draw_pool(
     state.key, installed, mask, settings.candidates, state.init_range, installed
   )
   mean = sums.error / jnp.maximum(sums.steps, 1)[None]
@@ -109,16 +109,16 @@ def turned(settings: Settings, mask: Params, state: State) -> State:
     quit=quit,
     level=level,
     memory=memory,
-    pool=select(begins, fresh, pool),
+    pool=select(begins, new_pool, pool),
     pool_memory=select(begins, quickprop.nothing(pool), pool_memory),
     aim=candidate_pool.Aim(correlation, mean, sums.square),
     sums=jax.tree.map(jnp.zeros_like, sums),
-    kept=state.kept,
+    training_set=state.training_set,
     filled=jnp.ones_like(state.filled),
   )
 
 
-def _moved(settings, state):
+def _descended(settings, state):
   """`(readout, memory, pool, pool_memory)` after the step of the phase."""
   sums = state.sums
   training, pooled = state.phase == OUTPUTS, state.phase == CANDIDATES
@@ -126,15 +126,15 @@ def _moved(settings, state):
   readout = epoch_pass.Readout(
     *(getattr(state.params, n) for n in epoch_pass.Readout._fields)
   )
-  moved = quickprop.move(
+  update = quickprop.move(
     readout, state.memory, sums.slope, epsilon, settings.mu, settings.decay
   )
-  readout, memory = select(training, moved, (readout, state.memory))
-  moved = quickprop.move(
+  readout, memory = select(training, update, (readout, state.memory))
+  update = quickprop.move(
     state.pool, state.pool_memory, sums.products.slope,
     settings.candidate_rate * epsilon, settings.mu, 0.0,
   )  # fmt: skip
-  pools = select(pooled, moved, (state.pool, state.pool_memory))
+  pools = select(pooled, update, (state.pool, state.pool_memory))
   return readout, memory, *pools
 
 
@@ -149,11 +149,13 @@ def _patience(settings, state, correlation):
   )
   change = change.astype(value.dtype) * state.level
   first = epoch == 1
-  changed = ~first & (jnp.abs(value - state.level) > change)
+  improves = ~first & (jnp.abs(value - state.level) > change)
   quit = jnp.where(first & training, settings.patience, state.quit)
   quit = jnp.where(first & pooled, settings.most_epochs, quit)
-  quit = jnp.where(changed, epoch + settings.patience, quit)
-  stale = ~first & ~changed & (epoch >= quit)
-  done = stale | (epoch >= settings.most_epochs) | (state.phase == MEASURE)
-  level = jnp.where(first | changed, value, state.level)
-  return epoch, quit, level, done
+  quit = jnp.where(improves, epoch + settings.patience, quit)
+  is_stale = ~first & ~improves & (epoch >= quit)
+  is_over = (
+    is_stale | (epoch >= settings.most_epochs) | (state.phase == MEASURE)
+  )
+  level = jnp.where(first | improves, value, state.level)
+  return epoch, quit, level, is_over

@@ -56,26 +56,26 @@ def move(
     `(weights, memory)` after the step.
   """
 
-  def one(w, d, p, s):
+  def update(w, d, p, s):
     rate = epsilon.reshape((1,) * (w.ndim - epsilon.ndim) + epsilon.shape)
     s = s + decay * w
     # Both slopes as seen in the direction of the last step, downhill positive.
     ahead, behind = -jnp.sign(d) * s, -jnp.sign(d) * p
     # Without a slope there is nowhere to go, however flat it was before.
-    far = (ahead > 0) & (ahead >= mu / (1 + mu) * behind)
-    secant = s / jnp.where(far | (s == p), 1, p - s)
-    step = d * jnp.where(far, mu, secant)
+    jumps = (ahead > 0) & (ahead >= mu / (1 + mu) * behind)
+    secant = s / jnp.where(jumps | (s == p), 1, p - s)
+    step = d * jnp.where(jumps, mu, secant)
     step = step - jnp.where((ahead > 0) | (d == 0), rate * s, 0)
     return w + step, step, s
 
   leaves, structure = jax.tree.flatten(weights)
-  moved = [
-    one(*each)
+  updates = [
+    update(*each)
     for each in zip(
       leaves, *map(jax.tree.leaves, (*memory, slopes)), strict=True
     )
   ]
   weights, steps, slopes = (
-    jax.tree.unflatten(structure, each) for each in zip(*moved, strict=True)
+    jax.tree.unflatten(structure, each) for each in zip(*updates, strict=True)
   )
   return weights, Memory(steps, slopes)

@@ -7,7 +7,7 @@ from lstm_jax.ops.prng import Key
 from lstm_jax.types import Array, Episode, Task
 
 
-def empty(task: Task, sequences: int) -> Episode:
+def empty_set(task: Task, sequences: int) -> Episode:
   """Room for so many sequences of the task, `[sequences, ...]`."""
   word = jax.ShapeDtypeStruct((), jnp.uint32)
   key = Key._make((word, word))
@@ -19,37 +19,37 @@ def empty(task: Task, sequences: int) -> Episode:
   )
 
 
-def shown(
-  kept: Episode, complete: Array, n: Array, episode: Episode
+def show(
+  training_set: Episode, is_full: Array, n: Array, episode: Episode
 ) -> tuple[Episode, Episode]:
   """Sequence number `n` of the training set; `episode` while it grows.
 
   Args:
-    kept: the training set, `[N, ..., *]`.
-    complete: `[*]` bool, whether it takes no more.
+    training_set: the training set, `[N, ..., *]`.
+    is_full: `[*]` bool, whether it takes no more.
     n: `[*]` integers below N.
     episode: the sequence that comes.
 
   Returns:
-    `(kept, sequence)`.
+    `(training_set, sequence)`.
   """
   lanes = n.ndim
 
-  def fill(kept, episode):
-    row = jnp.arange(len(kept)).reshape((-1,) + (1,) * lanes)
-    here = (row == n[None]) & ~complete[None]
-    between = (1,) * (kept.ndim - here.ndim)
-    here = here.reshape(here.shape[:1] + between + n.shape)
-    return jnp.where(here, episode[None], kept)
+  def fill(training_set, episode):
+    row = jnp.arange(len(training_set)).reshape((-1,) + (1,) * lanes)
+    place = (row == n[None]) & ~is_full[None]
+    between = (1,) * (training_set.ndim - place.ndim)
+    place = place.reshape(place.shape[:1] + between + n.shape)
+    return jnp.where(place, episode[None], training_set)
 
-  def pick(kept):
-    index = jnp.reshape(n, (1,) * (kept.ndim - lanes) + n.shape)
-    index = jnp.broadcast_to(index, (1, *kept.shape[1:]))
-    return jnp.take_along_axis(kept, index, axis=0, mode='clip')[0]
+  def pick(training_set):
+    index = jnp.reshape(n, (1,) * (training_set.ndim - lanes) + n.shape)
+    index = jnp.broadcast_to(index, (1, *training_set.shape[1:]))
+    return jnp.take_along_axis(training_set, index, axis=0, mode='clip')[0]
 
-  kept = jax.lax.cond(
-    jnp.all(complete),
-    lambda: kept,
-    lambda: jax.tree.map(fill, kept, episode),
+  training_set = jax.lax.cond(
+    jnp.all(is_full),
+    lambda: training_set,
+    lambda: jax.tree.map(fill, training_set, episode),
   )
-  return kept, jax.tree.map(pick, kept)
+  return training_set, jax.tree.map(pick, training_set)

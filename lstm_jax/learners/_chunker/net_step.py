@@ -50,12 +50,12 @@ def of_inputs(name: str) -> bool:
 
 def without_direct_links(cell: Cell) -> Cell:
   """The cell with no weights from input lines to output units in its mask."""
-  gone = {
+  zeros = {
     name: np.zeros_like(exists)
     for name, exists in cell.mask._asdict().items()
     if of_outputs(name) and of_inputs(name)
   }
-  return cell._replace(mask=cell.mask._replace(**gone))
+  return cell._replace(mask=cell.mask._replace(**zeros))
 
 
 def column(weights: Mapping[str, Array], index: Array) -> Weights:
@@ -76,7 +76,8 @@ def column(weights: Mapping[str, Array], index: Array) -> Weights:
 def wider(weights: Weights, rows: Weights) -> Weights:
   """`weights` with more output units: field -> rows below its own."""
   return weights | {
-    name: jnp.concatenate((weights[name], more)) for name, more in rows.items()
+    name: jnp.concatenate((weights[name], rows_below))
+    for name, rows_below in rows.items()
   }
 
 
@@ -92,11 +93,11 @@ def step(cell: Cell, weights: Weights, carry_tm1: Carry) -> Moment:
   Returns:
     The `Moment`.
   """
-  one = jnp.ones((1, *carry_tm1[0].shape[1:]), carry_tm1[0].dtype)
+  bias_input = jnp.ones((1, *carry_tm1[0].shape[1:]), carry_tm1[0].dtype)
 
   def forward(weights, carry_tm1):
     params = cell.mask._replace(**weights)
-    carry_t, net_k = cell.step(params, carry_tm1, one)
+    carry_t, net_k = cell.step(params, carry_tm1, bias_input)
     return net_k, carry_t
 
   net_k, back, carry_t = jax.vjp(forward, weights, carry_tm1, has_aux=True)
@@ -123,7 +124,7 @@ def plus(
       have one.
   """
 
-  def one(name, w):
+  def plus_direct(name, w):
     exists = getattr(cell.mask, name)
     if of_outputs(name):
       # Output units beside the cell's own have the weights that those have.
@@ -139,4 +140,4 @@ def plus(
       change = change * jnp.take(exists, index, axis=1, mode='clip')
     return add_outer(jnp.asarray(w), change, OneHot(index, w.shape[1]))
 
-  return {name: one(name, w) for name, w in total.items()}
+  return {name: plus_direct(name, w) for name, w in total.items()}

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from lstm_jax.learners import _judge, _steps
 from lstm_jax.learners._chunker import net_step
 from lstm_jax.learners._forward import influence_matrix
-from lstm_jax.ops.arrays import dense, select
+from lstm_jax.ops.arrays import select, to_dense
 from lstm_jax.types import (
   Array,
   Carry,
@@ -31,14 +31,14 @@ class Form(NamedTuple):
 
   Attributes:
     cell: the form of both nets.
-    above: the same with C's weights in its mask.
+    upper_cell: the same with C's weights in its mask.
     task: the task.
     failure, predicts, rule, upper_rule: of `chunker`.
     online: whether weights move at every step, or once a sequence.
   """
 
   cell: Cell
-  above: Cell
+  upper_cell: Cell
   task: Task
   failure: str
   predicts: str
@@ -84,7 +84,7 @@ class Upper(NamedTuple):
     influence: of its weights on it before its last input; () for Elman's rule.
     began: `[*]` bool, whether it has had one.
     carry_t: its carry after it.
-    heard: `[Q, *]`, what A has to predict of it.
+    recurrent_input: `[Q, *]`, what A has to predict of it.
   """
 
   carry_tm1: Carry
@@ -92,7 +92,7 @@ class Upper(NamedTuple):
   influence: influence_matrix.Memory
   began: Array
   carry_t: Carry
-  heard: Array
+  recurrent_input: Array
 
 
 class Lower(NamedTuple):
@@ -111,7 +111,7 @@ class Lower(NamedTuple):
   surprise: Array
 
 
-class Here(NamedTuple):
+class Context(NamedTuple):
   """Parts that do not change within a sequence."""
 
   form: Form
@@ -120,7 +120,7 @@ class Here(NamedTuple):
   episode: Episode
   stream: Stream
   past: influence_matrix.Past  # what links a net's steps
-  exact: influence_matrix.Rule
+  rtrl_rule: influence_matrix.Rule
 
 
 def listen(form: Form, carry: Carry, net_k: Array) -> Array:
@@ -152,7 +152,7 @@ def one_sequence(
   first = Weights(
     state.params._asdict(), state.predictor, state.upper._asdict()
   )
-  here = Here(
+  context = Context(
     form, state, first, episode, stream, past, influence_matrix.full(past)
   )
   # One iteration more than steps: the last symbol is a target of A's and may
@@ -162,24 +162,26 @@ def one_sequence(
   def body(i, loop):
     weights, c, a, tally = loop
     t = clock(i)
-    weights, c = _see(here, weights, c, a, t)
-    weights, a, tally = _predict(here, weights, c, a, t, tally)
+    weights, c = _see(context, weights, c, a, t)
+    weights, a, tally = _predict(context, weights, c, a, t, tally)
     return weights, c, a, tally
 
   carry = form.cell.initial_carry(lanes, dtype)
-  none = jnp.zeros(lanes, bool)
-  nothing = lambda how: here.exact.start(lanes, dtype) if how == 'rtrl' else ()
+  no_lane = jnp.zeros(lanes, bool)
+  nothing = lambda rule: (
+    context.rtrl_rule.start(lanes, dtype) if rule == 'rtrl' else ()
+  )
   symbol = _index(stream.input_at(jnp.zeros_like(stream.length)))
   rows = next(iter(state.predictor.values()))
   c = Upper(
     carry_tm1=carry,
     symbol=jnp.zeros(lanes, jnp.int32),
     influence=nothing(form.upper_rule),
-    began=none,
+    began=no_lane,
     carry_t=carry,
-    heard=jnp.zeros((len(rows), *lanes), dtype),
+    recurrent_input=jnp.zeros((len(rows), *lanes), dtype),
   )
-  a = Lower(carry, nothing(form.rule), symbol.astype(jnp.int32), ~none)
+  a = Lower(carry, nothing(form.rule), symbol.astype(jnp.int32), ~no_lane)
   start = first if form.online else jax.tree.map(jnp.zeros_like, first)
   tally = _judge.no_tally(lanes, dtype)
   weights, _, _, tally = jax.lax.fori_loop(
@@ -191,108 +193,122 @@ def one_sequence(
     params=state.params._replace(**weights.lower),
     predictor=weights.predictor,
     upper=state.upper._replace(**weights.upper),
-  ), _judge.judged(tally)
+  ), _judge.judgement_of(tally)
 
 
-def _see(here, weights, c, a, t):
+def _see(context, weights, c, a, t):
   """C learns to predict A's next symbol and takes it, where A failed."""
-  form, task, cell = here.form, here.form.task, here.form.cell
+  form, task, cell = context.form, context.form.task, context.form.cell
   up = (t >= 0) & a.surprise
   learns = up & c.began
-  now = weights.upper if form.online else here.first.upper
-  moment = net_step.step(cell, net_step.column(now, c.symbol), c.carry_tm1)
-  target = dense(
-    OneHot(a.symbol, task.num_outputs), here.state.learning_rate.dtype
+  weights_upper = weights.upper if form.online else context.first.upper
+  moment = net_step.step(
+    cell, net_step.column(weights_upper, c.symbol), c.carry_tm1
+  )
+  target = to_dense(
+    OneHot(a.symbol, task.num_outputs), context.state.learning_rate.dtype
   )
   error = jax.grad(lambda n: jnp.sum(task.loss(n, target)))(moment.net_k)
-  direct, past = _gradient(here, form.upper_rule, moment, error, c.influence)
+  direct, past = _gradient(context, form.upper_rule, moment, error, c.influence)
   upper = net_step.plus(
-    form.above, weights.upper, direct, c.symbol,
-    jnp.where(learns, -here.state.upper_learning_rate, 0), past,
+    form.upper_cell, weights.upper, direct, c.symbol,
+    jnp.where(learns, -context.state.upper_learning_rate, 0), past,
   )  # fmt: skip
   influence = _remembered(
-    here, form.upper_rule, now, c.carry_tm1, c.symbol, t, c.influence
+    context,
+    form.upper_rule,
+    weights_upper,
+    c.carry_tm1,
+    c.symbol,
+    t,
+    c.influence,
   )
-  now = upper if form.online else here.first.upper
+  weights_upper = upper if form.online else context.first.upper
   carry_tm1, symbol = select(up, (c.carry_t, a.symbol), (c.carry_tm1, c.symbol))
-  after = net_step.step(cell, net_step.column(now, symbol), carry_tm1)
+  moment_t = net_step.step(
+    cell, net_step.column(weights_upper, symbol), carry_tm1
+  )
   return weights._replace(upper=upper), Upper(
     carry_tm1=carry_tm1,
     symbol=symbol,
     influence=select(learns, influence, c.influence),
     began=c.began | up,
-    carry_t=select(up, after.carry_t, c.carry_t),
-    heard=select(up, listen(form, after.carry_t, after.net_k), c.heard),
+    carry_t=select(up, moment_t.carry_t, c.carry_t),
+    recurrent_input=select(
+      up, listen(form, moment_t.carry_t, moment_t.net_k), c.recurrent_input
+    ),
   )
 
 
-def _predict(here, weights, c, a, t, tally):
+def _predict(context, weights, c, a, t, tally):
   """A takes its next symbol, learns to predict the one after it and C."""
-  form, state, stream = here.form, here.state, here.stream
+  form, state, stream = context.form, context.state, context.stream
   cell, task = form.cell, form.task
   size = task.num_outputs
   active = (t >= 0) & (t < stream.length)
-  now = weights if form.online else here.first
-  wide = net_step.wider(
-    net_step.column(now.lower, a.symbol),
-    net_step.column(now.predictor, a.symbol),
+  weights_now = weights if form.online else context.first
+  weights_wide = net_step.wider(
+    net_step.column(weights_now.lower, a.symbol),
+    net_step.column(weights_now.predictor, a.symbol),
   )
-  moment = net_step.step(cell, wide, a.carry_tm1)
-  target = stream.target_at(t).astype(here.state.learning_rate.dtype)
+  moment = net_step.step(cell, weights_wide, a.carry_tm1)
+  target = stream.target_at(t).astype(context.state.learning_rate.dtype)
 
   def error(net):
     next_symbol = task.loss(net[:size], target)
-    return jnp.sum(next_symbol + task.loss(net[size:], c.heard))
+    return jnp.sum(next_symbol + task.loss(net[size:], c.recurrent_input))
 
   error = jax.grad(error)(moment.net_k)
-  direct, past = _gradient(here, form.rule, moment, error, a.influence)
-  rows = {name: direct[name][size:] for name in now.predictor}
-  own = direct | {name: direct[name][:size] for name in rows}
+  direct, past = _gradient(context, form.rule, moment, error, a.influence)
+  rows = {name: direct[name][size:] for name in weights_now.predictor}
+  gradient = direct | {name: direct[name][:size] for name in rows}
   factor = jnp.where(active, -state.learning_rate, 0)
   weights = weights._replace(
-    lower=net_step.plus(cell, weights.lower, own, a.symbol, factor, past),
+    lower=net_step.plus(cell, weights.lower, gradient, a.symbol, factor, past),
     predictor=net_step.plus(cell, weights.predictor, rows, a.symbol, factor),
   )
   net_k = moment.net_k[:size]
-  tally = _judge.tally_step(tally, task, stream, here.episode, t, net_k)
+  tally = _judge.tally_step(tally, task, stream, context.episode, t, net_k)
   influence = _remembered(
-    here, form.rule, now.lower, a.carry_tm1, a.symbol, t, a.influence
+    context, form.rule, weights_now.lower, a.carry_tm1, a.symbol, t, a.influence
   )
-  after = Lower(
+  lower = Lower(
     carry_tm1=moment.carry_t,
     influence=influence,
     symbol=jnp.argmax(target, axis=0).astype(jnp.int32),
-    surprise=_failed(form, task.output(net_k), target, state),
+    surprise=_failures(form, task.output(net_k), target, state),
   )
-  return weights, select(active, after, a), tally
+  return weights, select(active, lower, a), tally
 
 
-def _gradient(here, how, moment, error, influence):
+def _gradient(context, rule, moment, error, influence):
   """`(direct, past)`: dE/dw at constant carry, and through the carry."""
   direct, e = moment.back(error)
-  if how == 'elman':
+  if rule == 'elman':
     return direct, {}
-  e = influence_matrix.pack(here.past.fields, e)
-  past = here.past.weights.tree(here.exact.credit(influence, e))._asdict()
+  e = influence_matrix.pack(context.past.fields, e)
+  past = context.past.weights.tree(
+    context.rtrl_rule.credit(influence, e)
+  )._asdict()
   return direct, {k: g for k, g in past.items() if not net_step.of_outputs(k)}
 
 
-def _remembered(here, how, now, carry_tm1, symbol, t, influence):
+def _remembered(context, rule, weights, carry_tm1, symbol, t, influence):
   """The influence of the weights on a carry, a step on."""
-  if how == 'elman':
+  if rule == 'elman':
     return influence
-  params = here.state.params._replace(**now)
-  x_t = OneHot(symbol, here.form.task.num_outputs)
-  return here.exact.advance(params, carry_tm1, x_t, t, influence)[1]
+  params = context.state.params._replace(**weights)
+  x_t = OneHot(symbol, context.form.task.num_outputs)
+  return context.rtrl_rule.advance(params, carry_tm1, x_t, t, influence)[1]
 
 
-def _failed(form, y_k, target, state):
+def _failures(form, y_k, target, state):
   """`[*]` bool, whether outputs `[K, *]` fail to predict a symbol."""
   if form.failure == 'error':
-    worst = jnp.max(jnp.abs(y_k - target), axis=0)
-    return worst > state.failure_threshold
-  others = jnp.max(jnp.where(target > 0, -jnp.inf, y_k), axis=0)
-  return ~(jnp.sum(y_k * target, axis=0) > others)
+    largest_error = jnp.max(jnp.abs(y_k - target), axis=0)
+    return largest_error > state.failure_threshold
+  rivals = jnp.max(jnp.where(target > 0, -jnp.inf, y_k), axis=0)
+  return ~(jnp.sum(y_k * target, axis=0) > rivals)
 
 
 def _index(x):

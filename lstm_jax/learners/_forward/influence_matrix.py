@@ -28,7 +28,7 @@ from jax.typing import DTypeLike
 
 from lstm_jax.learners._forward import sparsity
 from lstm_jax.learners._forward.weight_vector import Vector, vector
-from lstm_jax.ops.arrays import dense
+from lstm_jax.ops.arrays import to_dense
 from lstm_jax.types import Array, Carry, Cell, Params, Source
 
 # Numbers of a row of a matrix that are multiplied at once, and rows.
@@ -92,14 +92,14 @@ def past(cell: Cell, cut: Collection[str] = ()) -> Past:
   x_t = np.zeros(cell.num_inputs, np.float32)
   program = jax.make_jaxpr(cell.step)(cell.mask, carry, x_t).jaxpr
   num_leaves, names = len(jax.tree.leaves(cell.mask)), carry._fields
-  read = _reached(program, program.outvars)[num_leaves:]
-  kept = [name not in cut for name in names]
+  is_read = _reached(program, program.outvars)[num_leaves:]
+  is_carried = [name not in cut for name in names]
   # Those that no later step reads carry nothing on. Where none is read, the
   # influence on any of them will do.
-  used = [k and r for k, r in zip(kept, read, strict=False)]
-  used = used if any(used) else kept
-  fields = tuple(name for name, u in zip(names, used, strict=True) if u)
-  ends = [out for out, u in zip(program.outvars, used, strict=False) if u]
+  is_used = [k and r for k, r in zip(is_carried, is_read, strict=False)]
+  is_used = is_used if any(is_used) else is_carried
+  fields = tuple(name for name, u in zip(names, is_used, strict=True) if u)
+  ends = [out for out, u in zip(program.outvars, is_used, strict=False) if u]
   weights = vector(cell.mask, _reached(program, ends)[:num_leaves])
   sizes = [len(getattr(carry, name)) for name in fields]
 
@@ -109,11 +109,11 @@ def past(cell: Cell, cut: Collection[str] = ()) -> Past:
   def step(params, carry_tm1, x_t):
     # Written out: the derivative of picking a column is a scatter, which
     # XLA:CPU runs one element at a time.
-    x_t = dense(x_t, jax.tree.leaves(params)[0].dtype)
+    x_t = to_dense(x_t, jax.tree.leaves(params)[0].dtype)
 
     def move(s_tm1, params):
-      before = carry_tm1._replace(**unpack(s_tm1))
-      carry_t, _ = cell.step(params, before, x_t)
+      carry = carry_tm1._replace(**unpack(s_tm1))
+      carry_t, _ = cell.step(params, carry, x_t)
       return pack(fields, carry_t), carry_t
 
     s_tm1 = pack(fields, carry_tm1)
@@ -123,8 +123,8 @@ def past(cell: Cell, cut: Collection[str] = ()) -> Past:
       return jax.jvp(lambda p: move(p, params)[0], (s_tm1,), (s,))[1]
 
     def pull(e):
-      before, grads = back(e)
-      return before, weights.flat(grads)
+      e_tm1, grads = back(e)
+      return e_tm1, weights.flat(grads)
 
     return carry_t, push, pull
 
@@ -137,11 +137,11 @@ def past(cell: Cell, cut: Collection[str] = ()) -> Past:
 
 def _reached(program, ends):
   """Tells which inputs of a jaxpr have a part in one of the outputs `ends`."""
-  needed = set(map(id, ends))
+  ids = set(map(id, ends))
   for equation in reversed(program.eqns):
-    if not needed.isdisjoint(map(id, equation.outvars)):
-      needed.update(map(id, equation.invars))
-  return [id(v) in needed for v in program.invars]
+    if not ids.isdisjoint(map(id, equation.outvars)):
+      ids.update(map(id, equation.invars))
+  return [id(v) in ids for v in program.invars]
 
 
 def pack(fields: Collection[str], carry: Carry | Mapping[str, Array]) -> Array:
@@ -165,19 +165,19 @@ def jacobians(
   group = sparsity.groups(touches)
   number = np.arange(max(group, default=0) + 1)
 
-  def each(rows):
+  def expand(rows):
     """`[rows, n, *]` errors from a table of 0 and 1."""
     rows = rows.astype(dtype).reshape(*rows.shape, *(1,) * len(lanes))
     return jnp.broadcast_to(rows, (*rows.shape[:2], *lanes))
 
-  by_carry = jax.vmap(lambda e: pull(e)[0])(each(np.eye(past.size)))
+  by_carry = jax.vmap(lambda e: pull(e)[0])(expand(np.eye(past.size)))
   # Entries that share no weight in one pass; n of them one by one would make
   # n W numbers of which nearly all are 0.
-  together = jax.vmap(lambda e: pull(e)[1])(each(number[:, None] == group))
+  columns = jax.vmap(lambda e: pull(e)[1])(expand(number[:, None] == group))
   shape = (*touches.shape, *(1,) * len(lanes))
   by_weights = sum(
     jnp.where((touches & (group == g)[:, None]).reshape(shape), part[None], 0)
-    for g, part in zip(number, together, strict=True)
+    for g, part in zip(number, columns, strict=True)
   )
   return carry_t, by_carry, jnp.asarray(by_weights)
 
@@ -188,14 +188,16 @@ def product(a: Array, b: Array) -> Array:
   if num_rows <= _ROWS:
     return _few_rows(a, b)
 
-  def body(i, found):
+  def body(i, total):
     # The last rows begin where there are still enough; some were added before.
     start = jnp.minimum(i * _ROWS, num_rows - _ROWS)
     new = start + jnp.arange(_ROWS) >= i * _ROWS
-    some = jax.lax.dynamic_slice_in_dim(a, start, _ROWS, axis=1)
-    some = jnp.where(new.reshape(1, -1, *(1,) * (a.ndim - 2)), some, 0)
+    rows_of_a = jax.lax.dynamic_slice_in_dim(a, start, _ROWS, axis=1)
+    rows_of_a = jnp.where(
+      new.reshape(1, -1, *(1,) * (a.ndim - 2)), rows_of_a, 0
+    )
     rows = jax.lax.dynamic_slice_in_dim(b, start, _ROWS)
-    return found + _few_rows(some, rows)
+    return total + _few_rows(rows_of_a, rows)
 
   shape = (a.shape[0], *b.shape[1:])
   return jax.lax.fori_loop(
@@ -210,12 +212,12 @@ def _few_rows(a, b):
   width = b.shape[1]
   block = min(width, max(1, _BLOCK // math.prod(b.shape[2:])))
 
-  def body(i, found):
+  def body(i, total):
     # The last block begins where it still has its width.
     start = jnp.minimum(i * block, width - block)
     part = jax.lax.dynamic_slice_in_dim(b, start, block, axis=1)
-    some = sum(a[:, i, None] * row[None] for i, row in enumerate(part))
-    return jax.lax.dynamic_update_slice_in_dim(found, some, start, axis=1)
+    row = sum(a[:, i, None] * row[None] for i, row in enumerate(part))
+    return jax.lax.dynamic_update_slice_in_dim(total, row, start, axis=1)
 
   shape = (a.shape[0], *b.shape[1:])
   return jax.lax.fori_loop(

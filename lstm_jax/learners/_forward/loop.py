@@ -62,15 +62,15 @@ def through(
   tally = _judge.no_tally(lanes, dtype)
   start = past.initial(lanes, dtype), rule.start(lanes, dtype)
 
-  def advance(params, i, before):
+  def advance(params, i, memory_tm1):
     t = clock(i)
-    carry_tm1, memory = before
-    after = rule.advance(params, carry_tm1, input_at(t), t, memory)
-    return select(t >= 0, after, before)
+    carry_tm1, memory = memory_tm1
+    memory_t = rule.advance(params, carry_tm1, input_at(t), t, memory)
+    return select(t >= 0, memory_t, memory_tm1)
 
-  def score(state, before, t, scored, tally):
+  def score(state, memory_tm1, t, scored, tally):
     target = stream.target_at(t).astype(dtype)
-    state, net_k = absorb(state, *before, input_at(t), target, scored)
+    state, net_k = absorb(state, *memory_tm1, input_at(t), target, scored)
     return state, _judge.tally_step(tally, task, stream, episode, t, net_k)
 
   if task.error_at_end:
@@ -79,7 +79,7 @@ def through(
     )
     scored = jnp.ones(lanes, bool)
     state, tally = score(state, before, stream.length - 1, scored, tally)
-    return state, _judge.judged(tally)
+    return state, _judge.judgement_of(tally)
 
   def body(i, c):
     state, before, tally = c
@@ -89,7 +89,7 @@ def through(
     return moved, advance(state.params, i, before), tally
 
   state, _, tally = jax.lax.fori_loop(0, num_steps, body, (state, start, tally))
-  return state, _judge.judged(tally)
+  return state, _judge.judgement_of(tally)
 
 
 def descend(
@@ -131,10 +131,10 @@ def descend(
         cell, task, params, carry_tm1, x_t, target,
         scored.astype(target.dtype), past.fields, total,
       )  # fmt: skip
-      before = past.weights.tree(
+      recurrent = past.weights.tree(
         rule.credit(memory, influence_matrix.pack(past.fields, e))
       )
-      return jax.tree.map(jnp.add, total, before), net_k
+      return jax.tree.map(jnp.add, total, recurrent), net_k
 
     def at_once(state, *step):
       grads, net_k = gradient(state.params, step)
@@ -142,15 +142,15 @@ def descend(
       squared = _judge.squared_error(task, step[-2], net_k)
       return select(step[-1], move(state, grads, squared), state), net_k
 
-    def later(state, *step):
+    def postpone(state, *step):
       total, net_k = gradient(state.params, step, state.total)
       return state._replace(total=total), net_k
 
     if update == 'every_step' and not task.error_at_end:
       return through(task, past, rule, state, episode, at_once)
     nothing = Sum(state.params, jax.tree.map(jnp.zeros_like, state.params))
-    done, judgement = through(task, past, rule, nothing, episode, later)
-    return move(state, done.total, judgement.squared), judgement
+    end, judgement = through(task, past, rule, nothing, episode, postpone)
+    return move(state, end.total, judgement.squared), judgement
 
   def judge(params, episode):
     return _judge.judge_forward(cell, task, params, episode)

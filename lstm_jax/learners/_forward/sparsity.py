@@ -42,20 +42,20 @@ def touched(
     return np.asarray(rng.normal(size=(*np.shape(like), lanes)), np.float32)
 
   @jax.jit
-  def spoiled(at, params, carry, x_t):
+  def spoil(at, params, carry, x_t):
     here = jnp.arange(weights.size)[:, None] == at[None]
     nan = weights.tree(jnp.where(here, jnp.float32(jnp.nan), 0))
     carry_t, _ = cell.step(jax.tree.map(jnp.add, params, nan), carry, x_t)
     return jnp.isnan(entries(carry_t))
 
-  found = []
+  blocks = []
   # Also where a learner is made or run while something else is traced, and
   # where JAX is told to stop at a nan: these are meant.
   with jax.ensure_compile_time_eval(), jax.debug_nans(False):
     for start in range(0, weights.size, lanes):
       at = np.minimum(start + np.arange(lanes), weights.size - 1)
-      seen = [
-        spoiled(
+      is_nan = [
+        spoil(
           at,
           jax.tree.map(draw, cell.mask),
           jax.tree.map(draw, cell.initial_carry()),
@@ -63,8 +63,8 @@ def touched(
         )
         for _ in range(_TIMES)
       ]
-      found.append(np.any(seen, axis=0)[:, : weights.size - start])
-  return np.concatenate(found, axis=1)
+      blocks.append(np.any(is_nan, axis=0)[:, : weights.size - start])
+  return np.concatenate(blocks, axis=1)
 
 
 def groups(touches: np.ndarray) -> np.ndarray:
@@ -76,12 +76,16 @@ def groups(touches: np.ndarray) -> np.ndarray:
   Returns:
     `[n]` integers from 0 on, the group of each entry.
   """
-  taken: list[np.ndarray] = []
+  patterns: list[np.ndarray] = []
   group = np.zeros(len(touches), int)
   for i in np.argsort(-np.sum(touches, axis=1), kind='stable'):
-    free = (g for g, held in enumerate(taken) if not np.any(held & touches[i]))
-    group[i] = next(free, len(taken))
-    if group[i] == len(taken):
-      taken.append(np.zeros_like(touches[i]))
-    taken[group[i]] |= touches[i]
+    candidates = (
+      g
+      for g, pattern in enumerate(patterns)
+      if not np.any(pattern & touches[i])
+    )
+    group[i] = next(candidates, len(patterns))
+    if group[i] == len(patterns):
+      patterns.append(np.zeros_like(touches[i]))
+    patterns[group[i]] |= touches[i]
   return group

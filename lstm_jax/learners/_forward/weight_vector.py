@@ -24,32 +24,34 @@ class Vector(NamedTuple):
   tree: Callable[[Array], Params]
 
 
-def vector(mask: Params, chosen: Sequence[bool] | None = None) -> Vector:
-  """The `Vector` of the leaves of a mask for which `chosen` holds.
+def vector(mask: Params, selection: Sequence[bool] | None = None) -> Vector:
+  """The `Vector` of the leaves of a mask for which `selection` holds.
 
   Args:
     mask: pytree of numpy arrays, 1 where a weight exists.
-    chosen: a bool for each leaf; None: all of them.
+    selection: a bool for each leaf; None: all of them.
   """
   leaves, structure = jax.tree.flatten(mask)
-  chosen = [True] * len(leaves) if chosen is None else chosen
-  mine = [leaf for leaf, take in zip(leaves, chosen, strict=True) if take]
-  exists = np.concatenate([np.ravel(leaf) for leaf in mine]) != 0
-  present = np.flatnonzero(exists)
+  selection = [True] * len(leaves) if selection is None else selection
+  leaves_of_mask = [
+    leaf for leaf, take in zip(leaves, selection, strict=True) if take
+  ]
+  exists = np.concatenate([np.ravel(leaf) for leaf in leaves_of_mask]) != 0
+  places = np.flatnonzero(exists)
   # Absent weights are read from a zero behind the last.
-  place = np.where(exists, np.cumsum(exists) - 1, len(present))
-  ends = np.cumsum([leaf.size for leaf in mine])
+  place = np.where(exists, np.cumsum(exists) - 1, len(places))
+  ends = np.cumsum([leaf.size for leaf in leaves_of_mask])
 
   def flat(tree):
     values = [
       value.reshape(leaf.size, *value.shape[leaf.ndim :])
       for value, leaf, take in zip(
-        jax.tree.leaves(tree), leaves, chosen, strict=True
+        jax.tree.leaves(tree), leaves, selection, strict=True
       )
       if take
     ]
     values = jnp.concatenate(values)
-    return values if np.all(exists) else values[present]
+    return values if np.all(exists) else values[places]
 
   def tree(values):
     lanes = values.shape[1:]
@@ -63,8 +65,8 @@ def vector(mask: Params, chosen: Sequence[bool] | None = None) -> Vector:
         next(parts).reshape(*leaf.shape, *lanes)
         if take
         else jnp.zeros((*leaf.shape, *lanes), values.dtype)
-        for leaf, take in zip(leaves, chosen, strict=True)
+        for leaf, take in zip(leaves, selection, strict=True)
       ),
     )
 
-  return Vector(len(present), flat, tree)
+  return Vector(len(places), flat, tree)

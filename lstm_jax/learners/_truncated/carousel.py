@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.ops import step
-from lstm_jax.ops.arrays import add_outer, dense, spread
+from lstm_jax.ops.arrays import add_outer, spread, to_dense
 from lstm_jax.types import (
   Array,
   Carry,
@@ -40,7 +40,7 @@ class Errors(NamedTuple):
   net_k: Array  # [K, *]
 
 
-def known(cell: Cell) -> tuple[Equations, InternalState]:
+def parts_of(cell: Cell) -> tuple[Equations, InternalState]:
   """The equations of a cell and its internal state.
 
   Raises:
@@ -70,7 +70,7 @@ def errors(
     target: `[K, *]`.
     weight: `[*]`, factor on the error: 0 where the step is not scored.
   """
-  equations, (field, *_) = known(cell)
+  equations, (field, *_) = parts_of(cell)
 
   def outputs(net, s_tm1):
     carry = carry_tm1._replace(**{field: s_tm1})
@@ -127,7 +127,7 @@ def plus_columns(
       return p
     if in_place:
       return add_outer(p, error, s)
-    return p + jnp.where(dense(s, bool)[None], error[:, None], 0)
+    return p + jnp.where(to_dense(s, bool)[None], error[:, None], 0)
 
   w, b = total
   return tuple(map(add, w, z)), b
@@ -150,7 +150,7 @@ def eligibility(
     unit of that kind that serves the cell; `decay` `[C, *]` is J, or None for
     a carousel, where it is the constant 1.
   """
-  equations, (field, units, carousel, _) = known(cell)
+  equations, (field, units, carousel, _) = parts_of(cell)
 
   def internal(s_tm1, net):
     carry = carry_tm1._replace(**{field: s_tm1})
@@ -182,10 +182,10 @@ def to_units(
   if np.array_equal(rows, first + np.arange(len(rows)) // shared):
     # Units in a row, each with as many cells in a row.
     blocks = len(rows) // shared
-    grouped = per_cell.reshape(blocks, shared, *per_cell.shape[1:])
-    sums = jnp.sum(grouped, axis=1) if shared > 1 else per_cell
-    around = ((first, num_units - first - len(sums)),)
-    return jnp.pad(sums, around + ((0, 0),) * (per_cell.ndim - 1))
-  serves = (np.arange(num_units)[:, None] == rows).astype(per_cell.dtype)
+    blocks_of = per_cell.reshape(blocks, shared, *per_cell.shape[1:])
+    sums = jnp.sum(blocks_of, axis=1) if shared > 1 else per_cell
+    padding = ((first, num_units - first - len(sums)),)
+    return jnp.pad(sums, padding + ((0, 0),) * (per_cell.ndim - 1))
+  links = (np.arange(num_units)[:, None] == rows).astype(per_cell.dtype)
   # A product and a sum rather than a scatter, which XLA:CPU runs one by one.
-  return jnp.sum(spread(serves, per_cell[None]) * per_cell[None], axis=1)
+  return jnp.sum(spread(links, per_cell[None]) * per_cell[None], axis=1)

@@ -15,7 +15,7 @@ import numpy as np
 from lstm_jax.learners._truncated import carousel, traces
 from lstm_jax.nn.native import library, truncated
 from lstm_jax.ops import step
-from lstm_jax.ops.arrays import cast, dense
+from lstm_jax.ops.arrays import cast, to_dense
 from lstm_jax.types import (
   Array,
   Carry,
@@ -35,9 +35,9 @@ _BLOCK = 512
 _LINES = 16
 # Steps that are drawn at once: a sequence draws no more than it has, up to
 # these.
-_DRAWN = 32
+_INPUTS_A_BLOCK = 32
 # Input lines up to which each is drawn by itself.
-_FEW = 2
+_MAX_INPUTS = 2
 
 
 def refusal(task: Task) -> str | None:
@@ -72,20 +72,20 @@ def compiled_gradient(
   Returns:
     As `streaming_gradient`.
   """
-  stream, (equations, _) = task.stream(episode), carousel.known(cell)
+  stream, (equations, _) = task.stream(episode), carousel.parts_of(cell)
   lanes, dtype = stream.length.shape, jax.tree.leaves(params)[0].dtype
   m = traces.machine(cell, task, episode, dtype)
-  packing, before = _Packing(cell, lanes), cell.initial_carry(lanes, dtype)
+  packing, carry_0 = _Packing(cell, lanes), cell.initial_carry(lanes, dtype)
   state_and_net = _before_last(cell, task, params, episode, m, packing)
 
   def end(i, _):
     # Plus 0: what does not depend on i is moved out of the loop.
     state, net = jax.tree.map(lambda a: a + i, state_and_net)
-    carry = packing.carry(before, state)
+    carry = packing.carry(carry_0, state)
     x_t = cast(stream.input_at(stream.length - 1), dtype)
     loop = traces.Loop(
       carry_tm1=carry,
-      net=packing.own(net),
+      net=packing.unflatten(net),
       z=step.hidden_sources(equations, carry, x_t),
       x_tp1=x_t,
       traces=packing.traces(state.traces),
@@ -101,7 +101,7 @@ def compiled_gradient(
 
 def _before_last(cell, task, params, episode, m, packing):
   """`(state, net)` of `truncated.steps` before the last step."""
-  stream, (equations, internal) = task.stream(episode), carousel.known(cell)
+  stream, (equations, internal) = task.stream(episode), carousel.parts_of(cell)
   weights = step.hidden_weights(equations, params)
   dtype, lanes = weights[1].dtype, stream.length.shape
   carry = cell.initial_carry(lanes, dtype)
@@ -109,14 +109,14 @@ def _before_last(cell, task, params, episode, m, packing):
   assert rule is not None
   w = packing.weights(weights)
   state = truncated.State(
-    packing.flat(getattr(carry, internal.field)),
-    packing.flat(jnp.concatenate(packing.activations(carry))),
+    packing.flatten(getattr(carry, internal.field)),
+    packing.flatten(jnp.concatenate(packing.activations(carry))),
     jnp.zeros(packing.of_traces, dtype),
   )
-  begin = packing.flat(m.num_steps - stream.length)
+  begin = packing.flatten(m.num_steps - stream.length)
   if stream.drawn is not None:
     drawn = jax.tree.map(
-      lambda a: a if isinstance(a, (int, float)) else packing.flat(a),
+      lambda a: a if isinstance(a, (int, float)) else packing.flatten(a),
       stream.drawn,
     )
     none = jnp.zeros((cell.num_inputs, 0, w.shape[-1]), dtype)
@@ -126,24 +126,27 @@ def _before_last(cell, task, params, episode, m, packing):
     )  # fmt: skip
 
   def draw(i):
-    x = jax.vmap(lambda i: dense(stream.input_at(m.clock(i)), dtype))(i)
-    return packing.flat(jnp.moveaxis(x, 1, 0))
+    x = jax.vmap(lambda i: to_dense(stream.input_at(m.clock(i)), dtype))(i)
+    return packing.flatten(jnp.moveaxis(x, 1, 0))
 
   def block(b, c):
     state, _, xs = c
     first = b * _BLOCK
     left = jnp.minimum(m.num_steps - first, _BLOCK)
 
-    def some(lines, j, xs):
-      at = j * _DRAWN
-      drawn = draw(first + at + jnp.arange(_DRAWN))[lines]
+    def inputs_block(lines, j, xs):
+      at = j * _INPUTS_A_BLOCK
+      drawn = draw(first + at + jnp.arange(_INPUTS_A_BLOCK))[lines]
       zero = jnp.zeros_like(at)
       place = zero + (lines.start or 0), at, zero
       return jax.lax.dynamic_update_slice(xs, drawn, place)
 
     for lines in packing.lines():
       xs = jax.lax.fori_loop(
-        0, -(-left // _DRAWN), functools.partial(some, lines), xs
+        0,
+        -(-left // _INPUTS_A_BLOCK),
+        functools.partial(inputs_block, lines),
+        xs,
       )
     count = jnp.minimum(m.num_steps - 1 - first, _BLOCK)
     state, net = truncated.steps(
@@ -160,18 +163,18 @@ class _Packing:
   """The places of a cell's arrays in those of the compiled steps."""
 
   def __init__(self, cell: Cell, lanes: tuple[int, ...]) -> None:
-    equations, self.internal = carousel.known(cell)
-    mask, one = cell.mask._asdict(), cell.initial_carry((), np.float32)
+    equations, self.internal = carousel.parts_of(cell)
+    mask, carry = cell.mask._asdict(), cell.initial_carry((), np.float32)
     self.lanes = lanes
     self.names = [c.activations for c in equations.recurrent]
-    self.sizes = [len(getattr(one, name)) for name in self.names]
+    self.sizes = [len(getattr(carry, name)) for name in self.names]
     # Those that some unit hears, and all behind them.
     any_of = [bool(np.any(mask[c.weights])) for c in equations.recurrent]
     self.silent = any_of.index(True) if any(any_of) else len(any_of)
     self.heard = sum(self.sizes[self.silent :])
     self.inputs = cell.num_inputs
     self.kinds = [k for k in truncated.KINDS if k in self.internal.unit_of_cell]
-    self.cells = len(getattr(one, self.internal.field))
+    self.cells = len(getattr(carry, self.internal.field))
     sources = 1 + self.inputs + self.heard
     self.of_traces = (
       len(self.kinds) * self.cells, sources, math.prod(lanes)
@@ -183,16 +186,16 @@ class _Packing:
     Few are drawn one by one, in loops of their own: the compiler would else
     draw each number once a line.
     """
-    if self.inputs > _FEW:
+    if self.inputs > _MAX_INPUTS:
       return [slice(None)]
     return [slice(k, k + 1) for k in range(self.inputs)]
 
-  def flat(self, array: Array) -> Array:
+  def flatten(self, array: Array) -> Array:
     """Joins the axes of the lanes."""
-    own = array.shape[: array.ndim - len(self.lanes)]
-    return array.reshape(*own, math.prod(self.lanes))
+    axes = array.shape[: array.ndim - len(self.lanes)]
+    return array.reshape(*axes, math.prod(self.lanes))
 
-  def own(self, array: Array) -> Array:
+  def unflatten(self, array: Array) -> Array:
     """Gives the lanes their own axes back."""
     return array.reshape(*array.shape[:-1], *self.lanes)
 
@@ -204,25 +207,27 @@ class _Packing:
     """Weights side by side, as `truncated.steps` takes them."""
     (w_x, *w), b = weights
     parts = b[:, None], w_x, *w[self.silent :]
-    return self.flat(jnp.concatenate(parts, axis=1))
+    return self.flatten(jnp.concatenate(parts, axis=1))
 
   def carry(self, carry: Carry, state: truncated.State) -> Carry:
     """The carry of a state."""
     ends = np.cumsum(self.sizes)[:-1]
-    parts = zip(self.names, jnp.split(self.own(state.y), ends), strict=True)
-    fields = {self.internal.field: self.own(state.s), **dict(parts)}
+    parts = zip(
+      self.names, jnp.split(self.unflatten(state.y), ends), strict=True
+    )
+    fields = {self.internal.field: self.unflatten(state.s), **dict(parts)}
     return carry._replace(**fields)
 
   def traces(self, array: Array) -> dict[str, step.Weights]:
     """Traces as `Loop` has them, zeros for what nobody hears."""
     by_kind = {}
-    parts = jnp.split(self.own(array), len(self.kinds))
+    parts = jnp.split(self.unflatten(array), len(self.kinds))
     for kind, part in zip(self.kinds, parts, strict=True):
       ends = np.cumsum([self.inputs, *self.sizes[self.silent :]])[:-1]
-      x, *heard = jnp.split(part[:, 1:], ends, axis=1)
+      x, *recurrent = jnp.split(part[:, 1:], ends, axis=1)
       silent = [
         jnp.zeros((self.cells, size, *self.lanes), part.dtype)
         for size in self.sizes[: self.silent]
       ]
-      by_kind[kind] = (x, *silent, *heard), part[:, 0]
+      by_kind[kind] = (x, *silent, *recurrent), part[:, 0]
     return by_kind

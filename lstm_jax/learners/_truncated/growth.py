@@ -29,14 +29,15 @@ class Growing(NamedTuple):
     reserve: the initial weights.
     n: `[*]` int32, sequences of the present run.
     total: `[*]` sum of their errors.
-    before: `[*]` mean error of the run before, the largest number at first.
+    mean_before: `[*]` mean error of the previous run; the largest number at
+      first.
   """
 
   inner: _descend.State
   reserve: Params
   n: Array
   total: Array
-  before: Array
+  mean_before: Array
 
   @property
   def params(self) -> Params:
@@ -45,7 +46,7 @@ class Growing(NamedTuple):
 
 def first_net(cell: Cell) -> Params:
   """1 for weights from input lines to output units, like the cell's mask."""
-  (equations, _), mask = carousel.known(cell), cell.mask
+  (equations, _), mask = carousel.parts_of(cell), cell.mask
   zeros = jax.tree.map(np.zeros_like, mask)
   weights, b_out = step.output_weights(equations, mask)
   w_cells, *w_inputs = weights
@@ -92,7 +93,7 @@ def at_plateau(
       reserve=state.params,
       n=zeros.astype(jnp.int32),
       total=zeros,
-      before=jnp.full_like(zeros, jnp.finfo(zeros.dtype).max),
+      mean_before=jnp.full_like(zeros, jnp.finfo(zeros.dtype).max),
     )
 
   def update(state, episode):
@@ -102,20 +103,18 @@ def at_plateau(
     total = state.total + judgement.squared.astype(state.total.dtype)
     over = n >= sequences
     mean = total / n
-    now = over & (mean > ratio * state.before) & ~grown
-    waiting = jax.tree.map(
-      jnp.subtract, state.reserve, only_first(state.reserve)
-    )
+    grows = over & (mean > ratio * state.mean_before) & ~grown
+    steps = jax.tree.map(jnp.subtract, state.reserve, only_first(state.reserve))
     params = select(
-      now, jax.tree.map(jnp.add, inner.params, waiting), inner.params
+      grows, jax.tree.map(jnp.add, inner.params, steps), inner.params
     )
-    inner = inner._replace(params=params, grown=grown | now)
+    inner = inner._replace(params=params, grown=grown | grows)
     return Growing(
       inner=inner,
       reserve=state.reserve,
       n=jnp.where(over, 0, n),
       total=jnp.where(over, 0, total),
-      before=jnp.where(over, mean, state.before),
+      mean_before=jnp.where(over, mean, state.mean_before),
     ), judgement
 
   return Learner(start, update, judge)

@@ -67,7 +67,7 @@ def machine(
   cell: Cell, task: Task, episode: Episode, dtype: DTypeLike
 ) -> Machine:
   """The streaming loop of a cell on one episode a lane."""
-  stream, (equations, internal) = task.stream(episode), carousel.known(cell)
+  stream, (equations, internal) = task.stream(episode), carousel.parts_of(cell)
   lanes = stream.length.shape
   num_steps, clock = _steps.clocks(stream)
   input_at = lambda i: cast(stream.input_at(clock(i)), dtype)
@@ -110,22 +110,22 @@ def machine(
 
   def errors(i, params, loop, weight):
     target = stream.target_at(clock(i)).astype(dtype)
-    found = carousel.errors(
+    error = carousel.errors(
       cell, task, step.output_weights(equations, params), loop.carry_tm1,
       loop.net, loop.z[0], target, weight,
     )  # fmt: skip
-    past = _from_traces(cell, found.e_s, loop, one_hot=False)
+    past = _from_traces(cell, error.e_s, loop, one_hot=False)
     # Stored before it is added: where a sum of products over cells and kinds
     # meets the compiler as one expression, which product is fused with an
     # addition depends on the number of lanes, and with it the last bit. Single
     # products may be fused: their order is that of the additions.
-    found, past = settle((found, past), num_steps > 0)
+    error, past = settle((error, past), num_steps > 0)
     parts = (
       past,
-      carousel.products(found.e_net, loop.z),
-      carousel.products(found.e_k, found.z_k),
+      carousel.products(error.e_net, loop.z),
+      carousel.products(error.e_k, error.z_k),
     )
-    return found, parts
+    return error, parts
 
   def add(total, e, parts, loop, in_place=True):
     hidden, output = total
@@ -157,7 +157,7 @@ def streaming_gradient(
     `(grads, judgement)`: dE/dw, E the sum of `task.loss` over scored steps,
     and the judgement of the outputs.
   """
-  stream, (equations, _) = task.stream(episode), carousel.known(cell)
+  stream, (equations, _) = task.stream(episode), carousel.parts_of(cell)
   lanes = stream.length.shape
   dtype = jax.tree.leaves(params)[0].dtype
   m = machine(cell, task, episode, dtype)
@@ -171,7 +171,7 @@ def streaming_gradient(
 
   def body(i, c):
     loop, total, tally = c
-    (e, parts), tally = _scored(
+    (e, parts), tally = _score_step(
       m, task, stream, episode, tally, i, params, loop
     )
     total = m.add(total, e, parts, loop)
@@ -179,7 +179,7 @@ def streaming_gradient(
 
   start = loop, _nothing(cell, params), _judge.no_tally(lanes, dtype)
   _, total, tally = jax.lax.fori_loop(0, m.num_steps, body, start)
-  return step.gather(equations, params, *total), _judge.judged(tally)
+  return step.gather(equations, params, *total), _judge.judgement_of(tally)
 
 
 def gradient_at_end(
@@ -197,7 +197,7 @@ def gradient_at_end(
     cell, task, params, episode: as there.
     loop: of `m`, before the last step.
   """
-  stream, (equations, _) = task.stream(episode), carousel.known(cell)
+  stream, (equations, _) = task.stream(episode), carousel.parts_of(cell)
   lanes, dtype = stream.length.shape, loop.net.dtype
   e, parts = m.errors(m.num_steps - 1, params, loop, jnp.ones(lanes, dtype))
   # Once a sequence there is nothing to gain by fusing its products either.
@@ -207,7 +207,7 @@ def gradient_at_end(
     e.net_k,
   )  # fmt: skip
   total = m.add(_nothing(cell, params), e, parts, loop, in_place=False)
-  return step.gather(equations, params, *total), _judge.judged(tally)
+  return step.gather(equations, params, *total), _judge.judgement_of(tally)
 
 
 def streaming_updates(
@@ -231,14 +231,14 @@ def streaming_updates(
   Returns:
     `(state, judgement)`.
   """
-  stream, (equations, _) = task.stream(episode), carousel.known(cell)
+  stream, (equations, _) = task.stream(episode), carousel.parts_of(cell)
   lanes = stream.length.shape
   dtype = jax.tree.leaves(state.params)[0].dtype
   m = machine(cell, task, episode, dtype)
 
   def body(i, c):
     state, loop, tally = c
-    (e, parts), tally = _scored(
+    (e, parts), tally = _score_step(
       m, task, stream, episode, tally, i, state.params, loop
     )
     total = m.add(_nothing(cell, state.params), e, parts, loop)
@@ -246,16 +246,16 @@ def streaming_updates(
     target = stream.target_at(t).astype(dtype)
     squared = _judge.squared_error(task, target, e.net_k)
     grads = step.gather(equations, state.params, *total)
-    moved = move(state, grads, squared)
-    state = select((t >= 0) & stream.scored_at(t), moved, state)
+    update = move(state, grads, squared)
+    state = select((t >= 0) & stream.scored_at(t), update, state)
     return state, m.step(i, state.params, loop), tally
 
   start = state, m.start(state.params), _judge.no_tally(lanes, dtype)
   state, _, tally = jax.lax.fori_loop(0, m.num_steps, body, start)
-  return state, _judge.judged(tally)
+  return state, _judge.judgement_of(tally)
 
 
-def _scored(m, task, stream, episode, tally, i, params, loop):
+def _score_step(m, task, stream, episode, tally, i, params, loop):
   """`(errors, tally)` of the step to come, errors 0 where it is not scored."""
   t = m.clock(i)
   weight = (t >= 0) & stream.scored_at(t)

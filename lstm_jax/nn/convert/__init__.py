@@ -84,7 +84,7 @@ def import_weights(
     >>> params.w_x.shape, float(params.b[0])  # both biases added
     ((8, 3), 2.0)
   """
-  before = _check(library, kind, cell)
+  resets_before = _check(library, kind, cell)
   weights = directions(library, weights)
   if len(weights) != 1 or len(weights[0]) != 1:
     count = sum(map(len, weights))
@@ -97,13 +97,13 @@ def import_weights(
     weights[0][0],
     cell.num_inputs,
     cell.mask._asdict()['w_h'].shape[1],
-    before,
+    resets_before,
   )
-  found = dict(zip(('w_x', 'w_h', 'b', 'b_hn'), rows, strict=True))
+  arrays = dict(zip(('w_x', 'w_h', 'b', 'b_hn'), rows, strict=True))
   dtype = jax.dtypes.canonicalize_dtype(w_x.dtype)
   params = {}
   for name, mask in cell.mask._asdict().items():
-    value = found.get(name)
+    value = arrays.get(name)
     value = np.zeros(mask.shape) if value is None else value
     if np.any(value[mask == 0]):
       raise ValueError(
@@ -128,23 +128,26 @@ def directions(library: str, weights: object) -> list[list[object]]:
     For each layer a list of the weights of its directions, forward first.
   """
   if library == 'torch':
-    found = _others.torch_layers(weights)
-    layers = sorted({layer for layer, _ in found})
+    by_place = _others.torch_layers(weights)
+    layers = sorted({layer for layer, _ in by_place})
     return [
-      [found[layer, way] for way in (0, 1) if (layer, way) in found]
+      [by_place[layer, way] for way in (0, 1) if (layer, way) in by_place]
       for layer in layers
     ]
-  several = weights if isinstance(weights, list | tuple) else [weights]
+  layers_given = weights if isinstance(weights, list | tuple) else [weights]
   if library == 'keras':
-    nested = any(
-      isinstance(one, list | tuple) or hasattr(one, 'get_weights')
-      for one in several
+    is_nested = any(
+      isinstance(layer, list | tuple) or hasattr(layer, 'get_weights')
+      for layer in layers_given
     )
-    return list(map(_others.keras_directions, several if nested else [weights]))
+    return list(
+      map(_others.keras_directions, layers_given if is_nested else [weights])
+    )
   if library == 'flax':
-    return list(map(_flax.directions, several))
+    return list(map(_flax.directions, layers_given))
   return [
-    list(one) if isinstance(one, list | tuple) else [one] for one in several
+    list(layer) if isinstance(layer, list | tuple) else [layer]
+    for layer in layers_given
   ]
 
 
@@ -170,7 +173,7 @@ def export_weights(
     >>> [array.shape for array in weights]  # kernel, recurrent kernel, bias
     [(3, 32), (8, 32), (32,)]
   """
-  before = _check(library, kind, cell)
+  resets_before = _check(library, kind, cell)
   if len({*map(jax.tree.structure, (params, cell.mask))}) > 1:
     raise ValueError(
       f'params are of type {type(params).__name__}; must be those of the cell'
@@ -187,7 +190,7 @@ def export_weights(
   )  # fmt: skip
   b_hn = np.asarray(params._asdict()['b_hn']) if kind == 'gru' else None
   if library == 'keras':
-    return _others.to_keras(kind, w_x, w_h, b, b_hn, before)
+    return _others.to_keras(kind, w_x, w_h, b, b_hn, resets_before)
   return _EXPORT[library](kind, w_x, w_h, b, b_hn)
 
 
@@ -201,9 +204,9 @@ def _check(library, kind, cell):
       raise ValueError(f'{name}={value!r} must be one of {", ".join(choices)}')
   if (library, kind) == ('equinox', 'srn'):
     raise ValueError('equinox has no simple recurrent cell')
-  found = _kind_of(cell)
-  if found != kind:
-    raise ValueError(f'kind={kind!r}: the cell is {found}')
+  cell_kind = _kind_of(cell)
+  if cell_kind != kind:
+    raise ValueError(f'kind={kind!r}: the cell is {cell_kind}')
   activation = cell.equations.compiled_loop if kind == 'srn' else None
   known = _ACTIVATIONS.get(library)
   if activation and known and activation not in known:
@@ -212,14 +215,18 @@ def _check(library, kind, cell):
       f"{library}'s simple net has the activation {names}; the cell does not: "
       f'make it with activation={known[0].removeprefix("srn_")!r}'
     )
-  before = kind == 'gru' and not np.any(cell.mask.b_hn)
-  if kind == 'gru' and library != 'keras' and before != (library == 'haiku'):
-    which = 'before' if library == 'haiku' else 'after'
+  resets_before = kind == 'gru' and not np.any(cell.mask.b_hn)
+  if (
+    kind == 'gru'
+    and library != 'keras'
+    and resets_before != (library == 'haiku')
+  ):
+    reset = 'before' if library == 'haiku' else 'after'
     raise ValueError(
-      f"{library}'s GRU resets {which} the recurrent product; the cell does "
-      f'not: make it with reset={which!r}'
+      f"{library}'s GRU resets {reset} the recurrent product; the cell does "
+      f'not: make it with reset={reset!r}'
     )
-  return before
+  return resets_before
 
 
 def kind_of(cell: Cell) -> str | None:

@@ -12,7 +12,7 @@ _WAYS = ('forward_rnn', 'backward_rnn')
 
 def directions(weights: object) -> list[object]:
   """The weights of each direction: one, or both of a `Bidirectional`."""
-  tree = _unwrapped(_tree(weights))
+  tree = _unwrap(_tree(weights))
   if any(way in tree for way in _WAYS):
     if set(tree) != set(_WAYS):
       raise ValueError(
@@ -23,21 +23,23 @@ def directions(weights: object) -> list[object]:
 
 
 def from_flax(
-  kind: str, weights: object, num_inputs: int, size: int, before: bool
+  kind: str, weights: object, num_inputs: int, size: int, resets_before: bool
 ) -> Rows:
   """`(w_x, w_h, b, b_hn)` of one cell."""
-  del before
-  tree = _unwrapped(_tree(weights))
-  flat = {
+  del resets_before
+  tree = _unwrap(_tree(weights))
+  leaves = {
     f'{part}.{name}': leaf
-    for part, own in tree.items()
-    for name, leaf in (own.items() if isinstance(own, Mapping) else ())
+    for part, branch in tree.items()
+    for name, leaf in (branch.items() if isinstance(branch, Mapping) else ())
   }
-  more = [part for part, own in tree.items() if not isinstance(own, Mapping)]
-  flat |= {part: tree[part] for part in more}
+  names = [
+    part for part, branch in tree.items() if not isinstance(branch, Mapping)
+  ]
+  leaves |= {part: tree[part] for part in names}
   if 'dense_i' in tree or 'dense_h' in tree:
-    return _from_dense(kind, flat, num_inputs, size)
-  flat = {name.replace('if_.', 'if.'): leaf for name, leaf in flat.items()}
+    return _from_dense(kind, leaves, num_inputs, size)
+  leaves = {name.replace('if_.', 'if.'): leaf for name, leaf in leaves.items()}
   gates = GATES.get(kind, ('',))
   spec: dict[str, tuple[str, tuple[int, ...]]] = {}
   for gate in gates:
@@ -47,7 +49,7 @@ def from_flax(
     spec[f'{way}{gate}.bias'] = 'b', (size,)
   if kind == 'gru':
     spec['hn.bias'] = 'b_hn', (size,)
-  found = read('flax', flat, spec, [n for n in spec if n.endswith('.bias')])
+  found = read('flax', leaves, spec, [n for n in spec if n.endswith('.bias')])
   way = 'h' if kind == 'lstm' else 'i'
   join = lambda side: np.concatenate(
     [found[f'{side}{g}.kernel'] for g in gates]
@@ -56,7 +58,7 @@ def from_flax(
   return join('i'), join('h'), b, found.get('hn.bias')
 
 
-def _from_dense(kind, flat, num_inputs, size):
+def _from_dense(kind, leaves, num_inputs, size):
   """Of the cells of nnx that have one matrix for all gates."""
   rows = len(GATES.get(kind, 'h')) * size
   spec = {
@@ -65,8 +67,8 @@ def _from_dense(kind, flat, num_inputs, size):
     'dense_i.bias': ('b', (rows,)),
     'dense_h.bias': ('b', (rows,)),
   }
-  found = read('flax', flat, spec, ('dense_i.bias', 'dense_h.bias'))
-  w_x, w_h, b_i, b_h = found.values()
+  arrays = read('flax', leaves, spec, ('dense_i.bias', 'dense_h.bias'))
+  w_x, w_h, b_i, b_h = arrays.values()
   if kind != 'gru':
     return w_x, w_h, b_i + b_h, None
   b = np.concatenate([(b_i + b_h)[: 2 * size], b_i[2 * size :]])
@@ -104,19 +106,21 @@ def _tree(weights):
   if getattr(weights, 'residual', False):
     raise ValueError('flax: residual=True: a cell that adds its state again')
   names = ('forward_rnn', 'backward_rnn', 'cell', 'kernel', 'bias')
-  own = [name for name in names if getattr(weights, name, None) is not None]
-  if not own:
-    own = [
+  present_names = [
+    name for name in names if getattr(weights, name, None) is not None
+  ]
+  if not present_names:
+    present_names = [
       name
       for name, child in getattr(weights, '__dict__', {}).items()
       if hasattr(child, 'kernel')
     ]
-  if own:
-    return {name: _tree(getattr(weights, name)) for name in own}
+  if present_names:
+    return {name: _tree(getattr(weights, name)) for name in present_names}
   return weights
 
 
-def _unwrapped(tree):
+def _unwrap(tree):
   """The dictionary inside of those with one entry that hold another."""
   while isinstance(tree, Mapping) and len(tree) == 1:
     (inner,) = tree.values()

@@ -26,22 +26,22 @@ def torch_layers(weights: object) -> dict[tuple[int, int], dict[str, object]]:
     )
   layers: dict[tuple[int, int], dict[str, object]] = {}
   for name, value in weights.items():
-    found = re.fullmatch(
+    match = re.fullmatch(
       r'(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(?:_l(\d+)(_reverse)?)?',
       str(name),
     )
-    if found is None:
+    if match is None:
       raise ValueError(
         f'torch: {name} is no weight of a recurrent layer; choose from '
         f'{", ".join(_TORCH)}, with _l0, _l1, ... and _reverse'
       )
-    plain, layer, reverse = found.groups()
-    if plain == 'weight_hr':
+    name_in_layer, layer, reverse = match.groups()
+    if name_in_layer == 'weight_hr':
       raise ValueError(
         f'torch: {name}: proj_size: no cell here has projections'
       )
     place = int(layer or 0), int(reverse is not None)
-    layers.setdefault(place, {})[plain] = value
+    layers.setdefault(place, {})[name_in_layer] = value
   return layers
 
 
@@ -50,10 +50,10 @@ def from_torch(
   weights: Mapping[str, object],
   num_inputs: int,
   size: int,
-  before: bool,
+  resets_before: bool,
 ) -> Rows:
   """`(w_x, w_h, b, b_hn)` of one layer in one direction."""
-  del before
+  del resets_before
   count = _rows_of(kind) * size
   spec = {
     'weight_ih': ('w_x', (count, num_inputs)),
@@ -61,8 +61,8 @@ def from_torch(
     'bias_ih': ('b', (count,)),
     'bias_hh': ('b', (count,)),
   }
-  found = read('torch', weights, spec, ('bias_ih', 'bias_hh'))
-  w_x, w_h, b_ih, b_hh = found.values()
+  arrays = read('torch', weights, spec, ('bias_ih', 'bias_hh'))
+  w_x, w_h, b_ih, b_hh = arrays.values()
   if kind != 'gru':
     return w_x, w_h, b_ih + b_hh, None
   b = np.concatenate([(b_ih + b_hh)[: 2 * size], b_ih[2 * size :]])
@@ -101,13 +101,17 @@ def keras_directions(weights: object) -> list[object]:
 
 
 def from_keras(
-  kind: str, weights: Sequence[object], num_inputs: int, size: int, before: bool
+  kind: str,
+  weights: Sequence[object],
+  num_inputs: int,
+  size: int,
+  resets_before: bool,
 ) -> Rows:
   """`(w_x, w_h, b, b_hn)` of one layer in one direction."""
   names = ('kernel', 'recurrent_kernel', 'bias')
   weights = dict(zip(names, weights, strict=False))
   count, order = _rows_of(kind) * size, _KERAS[kind]
-  two = kind == 'gru' and not before
+  two = kind == 'gru' and not resets_before
   spec = {
     'kernel': ('w_x', (count, num_inputs)),
     'recurrent_kernel': ('w_h', (count, size)),
@@ -116,10 +120,10 @@ def from_keras(
   if kind == 'gru' and 'bias' in weights:
     shape = as_numpy('keras: bias', weights['bias']).shape
     if shape in ((count,), (2, count)) and shape != spec['bias'][1]:
-      which = 'before' if len(shape) == 1 else 'after'
+      reset = 'before' if len(shape) == 1 else 'after'
       raise ValueError(
-        f"keras's GRU(reset_after={which == 'after'}) resets {which} the "
-        f'recurrent product; the cell does not: make it with reset={which!r}'
+        f"keras's GRU(reset_after={reset == 'after'}) resets {reset} the "
+        f'recurrent product; the cell does not: make it with reset={reset!r}'
       )
   w_x, w_h, bias = read('keras', weights, spec, ('bias',)).values()
   b_hn = np.zeros(size, w_x.dtype) if kind == 'gru' else None
@@ -138,12 +142,12 @@ def to_keras(
   w_h: np.ndarray,
   b: np.ndarray,
   b_hn: np.ndarray | None,
-  before: bool,
+  resets_before: bool,
 ) -> list[np.ndarray]:
   """`[kernel, recurrent_kernel, bias]`."""
   order = _KERAS[kind]  # each is its own inverse
   bias = rows(b, order)
-  if b_hn is not None and not before:
+  if b_hn is not None and not resets_before:
     b_h = np.zeros_like(b)
     b_h[-len(b_hn) :] = b_hn
     bias = np.stack([bias, rows(b_h, order)])
@@ -151,10 +155,10 @@ def to_keras(
 
 
 def from_haiku(
-  kind: str, weights: object, num_inputs: int, size: int, before: bool
+  kind: str, weights: object, num_inputs: int, size: int, resets_before: bool
 ) -> Rows:
   """`(w_x, w_h, b, b_hn)` of one core; also with the names of its modules."""
-  del before
+  del resets_before
   order, count = _HAIKU[kind], _rows_of(kind) * size
   w_x = 'w_x', (count, num_inputs)
   w_h = 'w_h', (count, size)
@@ -172,24 +176,24 @@ def from_haiku(
     if not isinstance(inner, Mapping):
       break
     tree = dict(inner)
-  flat: dict[str, object] = {}
-  for part, own in tree.items():
-    if isinstance(own, Mapping):
+  leaves: dict[str, object] = {}
+  for part, branch in tree.items():
+    if isinstance(branch, Mapping):
       last = str(part).rpartition('/')[2]
-      flat |= {f'{last}.{name}': leaf for name, leaf in own.items()}
+      leaves |= {f'{last}.{name}': leaf for name, leaf in branch.items()}
     else:
-      flat[part] = own
-  found = read('haiku', flat, spec)
+      leaves[part] = branch
+  arrays = read('haiku', leaves, spec)
   if kind == 'srn':
     return (
-      found['linear.w'], found['linear_1.w'],
-      found['linear.b'] + found['linear_1.b'], None,
+      arrays['linear.w'], arrays['linear_1.w'],
+      arrays['linear.b'] + arrays['linear_1.b'], None,
     )  # fmt: skip
-  b = rows(found['b'], order)
+  b = rows(arrays['b'], order)
   if kind == 'gru':
-    turned = [rows(found[name], order) for name in ('w_i', 'w_h')]
+    turned = [rows(arrays[name], order) for name in ('w_i', 'w_h')]
     return turned[0], turned[1], b, np.zeros(size, b.dtype)
-  w = rows(found['w'], order)
+  w = rows(arrays['w'], order)
   b[size : 2 * size] += 1
   return w[:, :-size], w[:, -size:], b, None
 
@@ -220,10 +224,10 @@ def to_haiku(
 
 
 def from_equinox(
-  kind: str, weights: object, num_inputs: int, size: int, before: bool
+  kind: str, weights: object, num_inputs: int, size: int, resets_before: bool
 ) -> Rows:
   """`(w_x, w_h, b, b_hn)` of a cell or of its fields."""
-  del before
+  del resets_before
   count = _rows_of(kind) * size
   spec = {
     'weight_ih': ('w_x', (count, num_inputs)),
@@ -232,10 +236,10 @@ def from_equinox(
   }
   if kind == 'gru':
     spec['bias_n'] = 'b_hn', (size,)
-  given = as_mapping('equinox', weights, (*spec, 'bias_n'))
-  found = read('equinox', given, spec, ('bias', 'bias_n'))
-  w_x, w_h, b = (found[name] for name in ('weight_ih', 'weight_hh', 'bias'))
-  return w_x, w_h, b, found.get('bias_n')
+  mapping = as_mapping('equinox', weights, (*spec, 'bias_n'))
+  arrays = read('equinox', mapping, spec, ('bias', 'bias_n'))
+  w_x, w_h, b = (arrays[name] for name in ('weight_ih', 'weight_hh', 'bias'))
+  return w_x, w_h, b, arrays.get('bias_n')
 
 
 def to_equinox(

@@ -13,18 +13,19 @@ Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
 
 def read(
   library: str,
-  given: Mapping[str, object],
+  arrays_given: Mapping[str, object],
   spec: Spec,
-  optional: Collection[str] = (),
+  optional_names: Collection[str] = (),
 ) -> dict[str, np.ndarray]:
   """The arrays of one layer in one direction, by their names.
 
   Args:
     library: for messages.
-    given: name -> array of that library; None: not there.
+    arrays_given: name -> array of that library; None: not there.
     spec: name -> `(our name, shape)`, the shape that the array has here: a
       matrix of a library that multiplies from the left is transposed.
-    optional: names that may be absent; the first of `spec` is none of them.
+    optional_names: names that may be absent; the first of `spec` is none of
+      them.
 
   Returns:
     name -> array of numpy, zeros where it is absent.
@@ -32,26 +33,34 @@ def read(
   Raises:
     ValueError: missing or superfluous names, another shape, no numbers.
   """
-  given = {name: value for name, value in given.items() if value is not None}
-  missing = [name for name in spec if name not in (*given, *optional)]
-  more = [str(name) for name in given if name not in spec]
-  if missing or more:
-    parts = [f'has no {", ".join(missing)}'] if missing else []
-    parts += [f'has {", ".join(more)} that the cell lacks'] if more else []
+  arrays_given = {
+    name: value for name, value in arrays_given.items() if value is not None
+  }
+  missing_names = [
+    name for name in spec if name not in (*arrays_given, *optional_names)
+  ]
+  extra_names = [str(name) for name in arrays_given if name not in spec]
+  if missing_names or extra_names:
+    parts = [f'has no {", ".join(missing_names)}'] if missing_names else []
+    parts += (
+      [f'has {", ".join(extra_names)} that the cell lacks']
+      if extra_names
+      else []
+    )
     raise ValueError(
       f'{library}: {" and ".join(parts)}; must be {", ".join(spec)}'
     )
   arrays = {}
-  for name, value in given.items():
-    ours, shape = spec[name]
+  for name, value in arrays_given.items():
+    field, shape = spec[name]
     array = as_numpy(f'{library}: {name}', value)
     turned = library in ('keras', 'flax', 'haiku') and array.ndim == 2
     if turned and len(shape) == 2 and name != 'bias':
       array = array.T
     if array.shape != shape:
       raise ValueError(
-        f'{library}: {name}, here {ours} has shape {array.shape}; the cell has '
-        f'{shape}'
+        f'{library}: {name}, here {field} has shape {array.shape}; '
+        f'the cell has {shape}'
       )
     arrays[name] = array
   dtype = arrays[next(iter(spec))].dtype
@@ -83,13 +92,13 @@ def as_mapping(
   """A dictionary of the weights, from one or from the fields of an object."""
   if isinstance(weights, Mapping):
     return dict(weights)
-  found = {n: getattr(weights, n) for n in names if hasattr(weights, n)}
-  if not found:
+  attributes = {n: getattr(weights, n) for n in names if hasattr(weights, n)}
+  if not attributes:
     raise ValueError(
       f'{library}: weights are of type {type(weights).__name__}; must be a '
       f'dictionary of {", ".join(names)}'
     )
-  return found
+  return attributes
 
 
 def rows(a: np.ndarray, order: Sequence[int]) -> np.ndarray:

@@ -65,7 +65,7 @@ def path() -> Path:
       'there is no home folder for its cache: set XDG_CACHE_HOME'
     ) from None
   except OSError as error:
-    raise RuntimeError(_said(error)) from None
+    raise RuntimeError(_error_text(error)) from None
 
 
 def why_not() -> str | None:
@@ -88,7 +88,7 @@ def build() -> Path:
   try:
     return _build(path())
   except OSError as error:
-    raise RuntimeError(_said(error)) from None
+    raise RuntimeError(_error_text(error)) from None
 
 
 @functools.cache
@@ -132,17 +132,20 @@ def _build(target):
       fcntl.flock(lock, fcntl.LOCK_EX)
     if _fault_of(target) is None:
       return target
-    made = Path(folder) / target.name
-    _compile(compiler, made)
-    _try_out(compiler, made)
-    content, sealed = made.read_bytes(), made.with_suffix('.sealed')
+    library_file = Path(folder) / target.name
+    _compile(compiler, library_file)
+    _try_out(compiler, library_file)
+    content, sealed = (
+      library_file.read_bytes(),
+      library_file.with_suffix('.sealed'),
+    )
     sealed.write_bytes(content + _seal(content))
     os.replace(sealed, target)
   return target
 
 
-def _compile(compiler, made):
-  """Compiles the sources to the file `made`."""
+def _compile(compiler, output_file):
+  """Compiles the sources to the file `output_file`."""
   source = Path(__file__).parent / SOURCES[0]
   for machine in _INSTEAD:
     flags = [
@@ -152,23 +155,25 @@ def _compile(compiler, made):
     ]
     words = [
       compiler, *flags, f'-isystem{jax.ffi.include_dir()}', str(source),
-      '-o', str(made),
+      '-o', str(output_file),
     ]  # fmt: skip
-    done = subprocess.run(
+    process = subprocess.run(
       words, capture_output=True, text=True, check=False, errors='replace'
     )
-    said = done.stderr.strip().splitlines()
-    if not done.returncode:
+    messages = process.stderr.strip().splitlines()
+    if not process.returncode:
       return
-    if not any('=native' in line for line in said):
+    if not any('=native' in line for line in messages):
       break
-  wrong = [line for line in said if 'error' in line] + said[-1:] + ['nothing']
+  errors = (
+    [line for line in messages if 'error' in line] + messages[-1:] + ['nothing']
+  )
   raise RuntimeError(
-    f'{compiler} ended with {done.returncode} and said: {wrong[0].strip()}'
+    f'{compiler} ended with {process.returncode} and said: {errors[0].strip()}'
   )
 
 
-def _try_out(compiler, made):
+def _try_out(compiler, library_file):
   """Loads the file in a process that may die of it."""
   calls = [f'lstm_jax_{name}' for name in CALLS]
   code = (
@@ -177,13 +182,15 @@ def _try_out(compiler, made):
     '[getattr(library, name) for name in sys.argv[2:]]\n'
     'library.lstm_jax_vector_bytes()'
   )
-  done = subprocess.run(
-    [sys.executable, '-I', '-c', code, str(made), *calls],
+  process = subprocess.run(
+    [sys.executable, '-I', '-c', code, str(library_file), *calls],
     capture_output=True, text=True, check=False, errors='replace',
   )  # fmt: skip
-  if done.returncode:
-    said = done.stderr.strip().splitlines()[-1:] or [str(done.returncode)]
-    raise RuntimeError(f'what {compiler} made cannot be loaded: {said[0]}')
+  if process.returncode:
+    messages = process.stderr.strip().splitlines()[-1:] or [
+      str(process.returncode)
+    ]
+    raise RuntimeError(f'what {compiler} made cannot be loaded: {messages[0]}')
 
 
 def _fault_of(target):
@@ -194,7 +201,7 @@ def _fault_of(target):
   except FileNotFoundError:
     return f'not compiled for this machine and source: run `{_COMMAND}` once'
   except OSError as error:
-    return f'{_said(error)}: set XDG_CACHE_HOME to a folder of yours'
+    return f'{_error_text(error)}: set XDG_CACHE_HOME to a folder of yours'
 
 
 @functools.lru_cache(maxsize=16)
@@ -236,12 +243,12 @@ def _processor():
     with contextlib.suppress(OSError):
       name = subprocess.run(words, capture_output=True, text=True).stdout
     return f'{platform.machine()} {platform.processor()} {name.strip()}'
-  wanted = ('model name', 'flags', 'Features', 'CPU part')
-  seen = {line for line in lines if line.startswith(wanted)}
-  return '\n'.join(sorted(seen))
+  prefixes = ('model name', 'flags', 'Features', 'CPU part')
+  distinct_lines = {line for line in lines if line.startswith(prefixes)}
+  return '\n'.join(sorted(distinct_lines))
 
 
-def _said(error):
+def _error_text(error):
   """An error of the system in one line, with its file."""
-  what = error.strerror or str(error)
-  return f'{error.filename}: {what}' if error.filename else what
+  reason = error.strerror or str(error)
+  return f'{error.filename}: {reason}' if error.filename else reason

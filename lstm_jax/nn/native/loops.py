@@ -73,13 +73,13 @@ def forward_kept(
 ) -> tuple[Outputs, tuple[Array, Array]]:
   """`forward`, and what the backward pass needs of every step."""
   nets = _nets(inputs)
-  kept = (
+  kept_shapes = (
     jax.ShapeDtypeStruct((*nets, *a.shape), a.dtype)
     for a in keeps(cell, _of_one_net(inputs))
   )
-  shapes = (*_outputs(inputs), *kept)
-  *outputs, inside, gates = _call('forward_kept', shapes, inputs, cell, reverse)
-  return Outputs(*outputs), (inside, gates)
+  shapes = (*_outputs(inputs), *kept_shapes)
+  *outputs, states, gates = _call('forward_kept', shapes, inputs, cell, reverse)
+  return Outputs(*outputs), (states, gates)
 
 
 def backward(
@@ -88,7 +88,7 @@ def backward(
   with_xs: bool,
   inputs: Inputs,
   ys: Array,
-  kept: tuple[Array, Array],
+  arrays_kept: tuple[Array, Array],
   cotangents: Outputs,
 ) -> Inputs:
   """The gradient by `Inputs`; None for lengths, empty by xs if not wanted.
@@ -99,11 +99,11 @@ def backward(
     ys, kept: of `forward_kept`.
     cotangents: those of the `Outputs`.
   """
-  arrays = (*inputs, ys, *kept, *cotangents)
+  arrays = (*inputs, ys, *arrays_kept, *cotangents)
   nets = _nets((*inputs, *cotangents), _AXES + _OUTPUT_AXES)
   shape = lambda a: jax.ShapeDtypeStruct((*nets, *a.shape), a.dtype)
-  one = _of_one_net(inputs)
-  shapes = one._replace(lengths=None)
+  one_net = _of_one_net(inputs)
+  shapes = one_net._replace(lengths=None)
   if not with_xs:
     shapes = shapes._replace(xs=jax.ShapeDtypeStruct((0, 0, 0), ys.dtype))
   shapes = tuple(map(shape, shapes[:-1]))
@@ -119,23 +119,26 @@ _OUTPUT_AXES = (3, 2, 2)
 def _nets(arrays, axes=_AXES):
   """Sizes of the axes in front."""
   return jnp.broadcast_shapes(
-    *(a.shape[: a.ndim - own] for a, own in zip(arrays, axes, strict=True))
+    *(
+      a.shape[: a.ndim - num_axes]
+      for a, num_axes in zip(arrays, axes, strict=True)
+    )
   )
 
 
 def _of_one_net(inputs):
   return Inputs._make(
-    jax.ShapeDtypeStruct(a.shape[a.ndim - own :], a.dtype)
-    for a, own in zip(inputs, _AXES, strict=True)
+    jax.ShapeDtypeStruct(a.shape[a.ndim - num_axes :], a.dtype)
+    for a, num_axes in zip(inputs, _AXES, strict=True)
   )
 
 
 def _outputs(inputs):
-  nets, one = _nets(inputs), _of_one_net(inputs)
-  num_steps, batch, _ = one.xs.shape
-  dtype = one.xs.dtype
-  state = jax.ShapeDtypeStruct((*nets, *one.h_0.shape), dtype)
-  cells = one.h_0.shape[-1]
+  nets, one_net = _nets(inputs), _of_one_net(inputs)
+  num_steps, batch, _ = one_net.xs.shape
+  dtype = one_net.xs.dtype
+  state = jax.ShapeDtypeStruct((*nets, *one_net.h_0.shape), dtype)
+  cells = one_net.h_0.shape[-1]
   ys = jax.ShapeDtypeStruct((*nets, num_steps, batch, cells), dtype)
   return ys, state, state
 
@@ -158,15 +161,18 @@ def keeps(
   cells = inputs.h_0.shape[-1]
   states, gates = LOOPS[cell]
   lanes = load().vector_bytes // dtype.itemsize
-  wide = -(-cells // lanes) * lanes
-  size = 4 * num_steps * batch * wide * dtype.itemsize
+  padded_cells = -(-cells // lanes) * lanes
+  size = 4 * num_steps * batch * padded_cells * dtype.itemsize
   again = any(
-    size > least and num_inputs + cells <= most for least, most in _AGAIN
+    size > min_bytes and num_inputs + cells <= max_rows
+    for min_bytes, max_rows in _AGAIN
   )
-  kept = wide if gates and not again else 0
+  gate_cells = padded_cells if gates and not again else 0
   return (
-    jax.ShapeDtypeStruct((num_steps, batch, wide if states else 0), dtype),
-    jax.ShapeDtypeStruct((num_steps, batch, 4, kept), dtype),
+    jax.ShapeDtypeStruct(
+      (num_steps, batch, padded_cells if states else 0), dtype
+    ),
+    jax.ShapeDtypeStruct((num_steps, batch, 4, gate_cells), dtype),
   )
 
 

@@ -85,7 +85,7 @@ def steps(
     }
   call = jax.ffi.ffi_call(name, shapes, input_output_aliases={4: 0, 5: 1, 6: 2})
   span = jnp.stack([first, count]).astype(jnp.int32)
-  *after, net = call(
+  *state_arrays, net = call(
     w,
     xs,
     begin.astype(jnp.int32),
@@ -101,4 +101,4 @@ def steps(
     h=np.int64(rule.h),
     **numbers,
   )
-  return State(*after), net
+  return State(*state_arrays), net

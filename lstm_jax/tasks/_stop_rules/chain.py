@@ -17,14 +17,16 @@ def chain(*rules: StopRule) -> StopRule:
     The stop rule; its state is the tuple of theirs.
   """
 
-  def update(states, shown):
+  def update(states, evidence):
     updated, verdict = [], Verdict()
     for rule, state in zip(rules, states, strict=True):
-      state, said = rule.update(state, shown)
+      state, rule_verdict = rule.update(state, evidence)
       updated.append(state)
-      verdict = Verdict(*(a | b for a, b in zip(verdict, said, strict=True)))
-      key = rule.next_key(state, shown.key, shown.next_key)
-      shown = shown._replace(next_key=key)
+      verdict = Verdict(
+        *(a | b for a, b in zip(verdict, rule_verdict, strict=True))
+      )
+      key = rule.next_key(state, evidence.key, evidence.next_key)
+      evidence = evidence._replace(next_key=key)
     return tuple(updated), verdict
 
   def evaluating(states):

@@ -20,10 +20,10 @@ from lstm_jax.types import Array, Episode, StopRule, Verdict
 class EvalState(NamedTuple):
   """The evaluations of a lane so far; `[*]` each."""
 
-  now: Array  # bool, whether it is being evaluated
+  is_running: Array  # bool, whether it is being evaluated
   number: Array  # int32, evaluations begun
   n: Array  # int32, sequences of this one taken
-  wrong: Array  # int32, of these
+  num_wrong: Array  # int32, of these
   absolute: Array  # sum of their mean absolute errors
 
 
@@ -56,37 +56,39 @@ def evaluation(
   bound = mean_error * sequences
 
   def init(lanes, dtype):
-    none = jnp.zeros(lanes, jnp.int32)
-    return EvalState(none != 0, none, none, none, jnp.zeros(lanes, dtype))
+    zeros = jnp.zeros(lanes, jnp.int32)
+    return EvalState(zeros != 0, zeros, zeros, zeros, jnp.zeros(lanes, dtype))
 
-  def update(state, shown):
-    judgement = shown.judgement
+  def update(state, evidence):
+    judgement = evidence.judgement
     n = state.n + 1
-    wrong = state.wrong + ~judgement.right
+    num_wrong = state.num_wrong + ~judgement.right
     absolute = state.absolute + judgement.absolute.astype(state.absolute.dtype)
-    complete = state.now & (n >= sequences)
-    passed = complete & (wrong <= most_wrong)
-    solved = passed & (absolute < bound)
+    is_complete = state.is_running & (n >= sequences)
+    is_passed = is_complete & (num_wrong <= most_wrong)
+    is_solved = is_passed & (absolute < bound)
     # No sequence more once it cannot be passed, nor add to what is known.
-    known = shown.first_passed > 0
-    hopeless = (wrong > most_wrong) | (known & (absolute >= bound))
-    goes_on = state.now & ~complete & ~hopeless
-    begins = ~state.now & (shown.seen % every == 0)
+    has_passed = evidence.first_passed > 0
+    hopeless = (num_wrong > most_wrong) | (has_passed & (absolute >= bound))
+    goes_on = state.is_running & ~is_complete & ~hopeless
+    begins = ~state.is_running & (evidence.seen % every == 0)
     state = EvalState(
-      now=goes_on | begins,
+      is_running=goes_on | begins,
       number=state.number + begins,
       n=jnp.where(goes_on, n, 0),
-      wrong=jnp.where(goes_on, wrong, 0),
+      num_wrong=jnp.where(goes_on, num_wrong, 0),
       absolute=jnp.where(goes_on, absolute, 0),
     )
-    return state, Verdict(solved, passed=passed)
+    return state, Verdict(is_solved, passed=is_passed)
 
   def next_key(state, key, training):
     again = state.number if fresh else jnp.zeros_like(state.number)
-    own = prng.fold_in(prng.fold_in(key, again), state.n)
-    return select(state.now, own, training)
+    evaluation_key = prng.fold_in(prng.fold_in(key, again), state.n)
+    return select(state.is_running, evaluation_key, training)
 
   def next_episode(state, training, key, length, data):
-    return select(state.now, draw(key, length, state.n, data), training)
+    return select(state.is_running, draw(key, length, state.n, data), training)
 
-  return StopRule(init, update, attrgetter('now'), next_key, next_episode)
+  return StopRule(
+    init, update, attrgetter('is_running'), next_key, next_episode
+  )

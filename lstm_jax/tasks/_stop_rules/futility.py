@@ -38,21 +38,27 @@ def futility(
     del dtype
     return jnp.zeros(lanes, jnp.int32)
 
-  def update(blind, shown):
-    def same(i, _):
+  def update(num_blind, evidence):
+    def probe_twice(i, _):
       # Plus 0: the compiler would move what does not depend on i out of the
       # loop and look after every sequence.
-      held = jax.tree.map(lambda p: p + i, shown.params)
-      one, other = (
-        shown.judge(held, probe(shown.next_key, shown.length, which))
-        for which in (0, 1)
+      params = jax.tree.map(lambda p: p + i, evidence.params)
+      first_outcome, other = (
+        evidence.judge(
+          params, probe(evidence.next_key, evidence.length, symbol)
+        )
+        for symbol in (0, 1)
       )
-      return (one.absolute == other.absolute) & (one.squared == other.squared)
+      return (first_outcome.absolute == other.absolute) & (
+        first_outcome.squared == other.squared
+      )
 
-    due = shown.learned & (shown.seen % every == 0)
-    looks = jnp.any(due).astype(jnp.int32)
-    found = jax.lax.fori_loop(0, looks, same, jnp.zeros_like(due))
-    blind = jnp.where(due, jnp.where(found, blind + every, 0), blind)
-    return blind, Verdict(futile=blind >= sequences)
+    is_due = evidence.learned & (evidence.seen % every == 0)
+    looks = jnp.any(is_due).astype(jnp.int32)
+    is_blind = jax.lax.fori_loop(0, looks, probe_twice, jnp.zeros_like(is_due))
+    num_blind = jnp.where(
+      is_due, jnp.where(is_blind, num_blind + every, 0), num_blind
+    )
+    return num_blind, Verdict(futile=num_blind >= sequences)
 
   return StopRule(init, update)

@@ -12,8 +12,8 @@ class Recent(NamedTuple):
   """The last sequences: which of them were wrong."""
 
   ring: Array  # [W, *] uint32, a bit a sequence, 1 where it was wrong
-  wrong: Array  # [*] int32, ones in the ring
-  seen: Array  # [*] int32, sequences
+  num_wrong: Array  # [*] int32, ones in the ring
+  num_seen: Array  # [*] int32, sequences
 
 
 def recent(sequences: int = 2000, wrong: int = 140) -> StopRule:
@@ -42,22 +42,24 @@ def recent(sequences: int = 2000, wrong: int = 140) -> StopRule:
 
   def init(lanes, dtype):
     del dtype
-    none = jnp.zeros(lanes, jnp.int32)
-    return Recent(jnp.zeros((words, *lanes), jnp.uint32), none, none)
+    zeros = jnp.zeros(lanes, jnp.int32)
+    return Recent(jnp.zeros((words, *lanes), jnp.uint32), zeros, zeros)
 
-  def update(state, shown):
-    place = state.seen % sequences
+  def update(state, evidence):
+    place = state.num_seen % sequences
     row = jnp.arange(words).reshape((words,) + (1,) * place.ndim)
     bit = np.uint32(1) << (place % 32).astype(jnp.uint32)
     # All zeros but for the one bit of this place, in its word.
-    here = jnp.where(row == place[None] // 32, bit[None], np.uint32(0))
-    before = jnp.any((state.ring & here) != 0, axis=0)
-    now = ~shown.judgement.right
+    bit_at = jnp.where(row == place[None] // 32, bit[None], np.uint32(0))
+    was_wrong = jnp.any((state.ring & bit_at) != 0, axis=0)
+    is_wrong = ~evidence.judgement.right
     state = Recent(
-      ring=jnp.where(now[None], state.ring | here, state.ring & ~here),
-      wrong=state.wrong + now - before,
-      seen=state.seen + 1,
+      ring=jnp.where(is_wrong[None], state.ring | bit_at, state.ring & ~bit_at),
+      num_wrong=state.num_wrong + is_wrong - was_wrong,
+      num_seen=state.num_seen + 1,
     )
-    return state, Verdict((state.seen >= sequences) & (state.wrong < wrong))
+    return state, Verdict(
+      (state.num_seen >= sequences) & (state.num_wrong < wrong)
+    )
 
   return StopRule(init, update)

@@ -59,8 +59,8 @@ def streak(
     zeros = jnp.zeros(lanes, dtype)
     return Streak(jnp.zeros(lanes, jnp.int32), zeros, zeros)
 
-  def update(state, shown):
-    judgement = shown.judgement
+  def update(state, evidence):
+    judgement = evidence.judgement
     error = getattr(judgement, training_error).astype(state.total.dtype)
     add = error - state.excess
     total = state.total + add
@@ -68,7 +68,7 @@ def streak(
     keep = lambda value: jnp.where(judgement.right, value, 0)
     state = Streak(keep(state.run + 1), keep(total), keep(excess))
     bound = mean_error * state.run.astype(state.total.dtype)
-    solved = (state.run >= sequences) & (state.total < bound)
-    return state, Verdict(solved)
+    is_solved = (state.run >= sequences) & (state.total < bound)
+    return state, Verdict(is_solved)
 
   return StopRule(init, update)

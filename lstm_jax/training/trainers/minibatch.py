@@ -80,9 +80,9 @@ def minibatch(
     return State(params, transform.init(params), learning_rate, no_sums())
 
   def sums_of(params, examples, index, weight):
-    some = jax.tree.map(lambda a: a[index], examples)
-    net = model.apply(params, some.inputs, some.lengths)
-    loss, right, count = judge(net, some.targets, some.lengths)
+    batch_of = jax.tree.map(lambda a: a[index], examples)
+    net = model.apply(params, batch_of.inputs, batch_of.lengths)
+    loss, right, count = judge(net, batch_of.targets, batch_of.lengths)
     return Sums(
       jnp.sum(weight * loss),
       jnp.sum(weight * right),
@@ -108,11 +108,11 @@ def minibatch(
     return jax.lax.fori_loop(first, end, update, state)
 
   def measure(params, examples: Examples, order, weights):
-    def some(sums, batch):
-      more = sums_of(params, examples, *batch)
-      return jax.tree.map(jnp.add, sums, more), None
+    def add_batch(sums, batch):
+      batch_sums = sums_of(params, examples, *batch)
+      return jax.tree.map(jnp.add, sums, batch_sums), None
 
-    return jax.lax.scan(some, no_sums(), (order, weights))[0]
+    return jax.lax.scan(add_batch, no_sums(), (order, weights))[0]
 
   def outputs(params, inputs, lengths=None):
     return _OUTPUT_UNITS[dataset.loss](model.apply(params, inputs, lengths))
@@ -139,11 +139,11 @@ def _judge(dataset):
   def squared(net, targets, lengths):
     error = net - targets
     if dataset.every_step and lengths is not None:
-      within = jnp.all(jnp.abs(error) <= dataset.tolerance, -1)
-      return _over_steps(jnp.mean(error**2, -1), within, lengths)
+      is_near = jnp.all(jnp.abs(error) <= dataset.tolerance, -1)
+      return _over_steps(jnp.mean(error**2, -1), is_near, lengths)
     axes = tuple(range(1, error.ndim))
-    within = jnp.all(jnp.abs(error) <= dataset.tolerance, axes)
-    return jnp.mean(error**2, axes), within.astype(error.dtype), None
+    is_near = jnp.all(jnp.abs(error) <= dataset.tolerance, axes)
+    return jnp.mean(error**2, axes), is_near.astype(error.dtype), None
 
   def softmax(net, targets, lengths):
     del lengths
@@ -153,12 +153,12 @@ def _judge(dataset):
   def sigmoid(net, targets, lengths):
     del lengths
     net = net[:, 0]
-    wanted = targets.astype(net.dtype)
-    loss = optax.sigmoid_binary_cross_entropy(net, wanted)
+    classes = targets.astype(net.dtype)
+    loss = optax.sigmoid_binary_cross_entropy(net, classes)
     return loss, ((net > 0) == (targets > 0)).astype(net.dtype), None
 
-  known = {'squared': squared, 'softmax': softmax, 'sigmoid': sigmoid}
-  return known[dataset.loss]
+  losses = {'squared': squared, 'softmax': softmax, 'sigmoid': sigmoid}
+  return losses[dataset.loss]
 
 
 def _softmax_at_steps(net, targets, lengths):
@@ -174,6 +174,6 @@ def _over_steps(loss, right, lengths):
   """
   if lengths is None:
     lengths = jnp.full(loss.shape[:1], loss.shape[1])
-  inside = jnp.arange(loss.shape[1])[None] < lengths[:, None]
-  sums = (jnp.sum(jnp.where(inside, a, 0), 1) for a in (loss, right))
+  is_step = jnp.arange(loss.shape[1])[None] < lengths[:, None]
+  sums = (jnp.sum(jnp.where(is_step, a, 0), 1) for a in (loss, right))
   return *(a.astype(loss.dtype) for a in sums), lengths.astype(loss.dtype)

@@ -100,7 +100,7 @@ def test_every_library_runs_its_layers(monkeypatch, capsys):
   with jax.numpy_rank_promotion('allow'):  # theirs does
     layers._child('gru', 'tiny', 'default', 1, 0.0)
   *figures, peak = json.loads(capsys.readouterr().out.splitlines()[-1])
-  libraries = bench_libraries.chosen(2, layers.OURS)
+  libraries = bench_libraries.libraries_for(2, layers.OWN_LIBRARIES)
   assert [f['library'] for f in figures] == [*libraries]
   assert 'flax, one by one' in libraries
   assert 'ours, one by one' not in libraries

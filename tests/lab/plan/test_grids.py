@@ -327,5 +327,5 @@ def test_the_page_on_grids_names_every_key():
   kinds = (grid_check._GRID, grid_check._ROW, grid_check._TRY)
   for key in {key for table in kinds for key in table}:
     assert f'`{key}' in text or key == 'set', key
-  for key in grid_check._PUBLISHED:
+  for key in grid_check._PUBLISHED_KEYS:
     assert f'`{key}`' in text, key

@@ -384,9 +384,9 @@ def declared(monkeypatch):
     'entry_points',
     lambda group: [one for one in points if one.group == group],
   )
-  entry_points.declared.cache_clear()
+  entry_points.entry_points_of.cache_clear()
   yield
-  entry_points.declared.cache_clear()
+  entry_points.entry_points_of.cache_clear()
 
 
 def test_what_a_package_declares_has_a_name(declared):

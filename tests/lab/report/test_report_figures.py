@@ -286,7 +286,7 @@ def test_symbols_lie_at_their_steps():
 def test_of_very_many_steps_the_extremes_stay():
   values = np.zeros(20_000)
   values[[7_001, 12_345]] = 5, -3
-  steps, thin = sequence._thin(values)
+  steps, thin = sequence._envelope(values)
   assert len(steps) == len(thin) <= 2_000
   assert (thin.max(), thin.min()) == (5, -3)
   near = steps[thin.argmax()], steps[thin.argmin()]

@@ -293,7 +293,7 @@ def test_one_folder_listed_twice_is_one(tmp_path, no_figures):
 
 def test_bad_arguments(tmp_path, capsys, monkeypatch):
   a, b = (make(tmp_path / n, reading('linear', n=1)).path for n in 'ab')
-  monkeypatch.setattr(content, 'made', None)  # never comes to that
+  monkeypatch.setattr(content, 'report_of', None)  # never comes to that
   (tmp_path / 'file').write_text('mine')
   out = f'--out={tmp_path / "out"}'
   place = int(faults.Exit.UNUSABLE)

@@ -11,7 +11,7 @@ from lstm_jax.lab.plan import flags, plan
 from lstm_jax.lab.report import blocks, content, runs
 from lstm_jax.lab.report.commands import command, seeds_text
 from lstm_jax.lab.report.notes import notes
-from lstm_jax.lab.report.rows import _letter, published_rows, tried
+from lstm_jax.lab.report.rows import _letter, published_rows, tried_words
 from lstm_jax.lab.store import folder, trial_records
 from lstm_jax.lab.store.setting import trial_id
 from tests import flat
@@ -146,7 +146,7 @@ def table7():
 
 
 def report_of(*folders):
-  return content.made([runs.read(opened) for opened in folders])
+  return content.report_of([runs.read(opened) for opened in folders])
 
 
 def facts_of(report):
@@ -193,7 +193,9 @@ def test_the_figures_of_a_reading(tmp_path):
   assert second.best is linear and third.best.name == 'linear output'
   part = third.readings[1]
   assert (part.trials, part.missing) == (6, 4)
-  assert tried(third) == ('2 readings tried: 1 reproduced, 1 under-powered')
+  assert tried_words(third) == (
+    '2 readings tried: 1 reproduced, 1 under-powered'
+  )
 
 
 def test_trials_given_up_are_failures_and_the_rule_is_said(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from lstm_jax.lab.report import two_samples, verdict_words, verdicts
-from lstm_jax.lab.report.verdict_words import NONE, NOT, REPRODUCED, UNDER
+from lstm_jax.lab.report.verdict_words import NO_VERDICT, NOT, REPRODUCED, UNDER
 from lstm_jax.lab.report.verdicts import verdict_of_means as verdict
 
 FIGURES = {'success_after': 1_000, 'trials': 10}
@@ -80,8 +80,8 @@ def times(n, mean=1_000, sigma=0.3):
       {'success_after': 5_000_000, 'success_percent': 0, 'trials': 18},
       *(NOT, '18 of 18 solved, published 0 of 18'),
     ),
-    (times(30), 30, 0, {'weights': 93}, NONE, 'no figure to compare'),
-    (times(30), 30, 0, {}, NONE, 'no figure to compare'),
+    (times(30), 30, 0, {'weights': 93}, NO_VERDICT, 'no figure to compare'),
+    (times(30), 30, 0, {}, NO_VERDICT, 'no figure to compare'),
   ],
 )
 def test_cases(sequences, trials, missing, figures, word, reason):

@@ -112,7 +112,7 @@ def table_of(path, pairs, width):
     summaries.summarize(
       rows,
       content.published_figures(opened.trials),
-      content.planned(opened.trials),
+      content.planned_counts(opened.trials),
       runs.levels_of(records),
     ),
     width,

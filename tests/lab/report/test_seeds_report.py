@@ -225,7 +225,7 @@ def test_all_figures_are_there(written, page):
 def test_twice_the_same_bytes_and_nothing_touched(opened, written, monkeypatch):
   before = {path: path.stat().st_mtime_ns for path in write.write([opened])}
   again = {path: path.read_bytes() for path in written.values()}
-  monkeypatch.setattr(content, 'made', None)
+  monkeypatch.setattr(content, 'report_of', None)
   assert set(write.write([opened])) == set(before)
   monkeypatch.undo()
   # Made again, and not only found to be there.

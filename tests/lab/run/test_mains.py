@@ -97,7 +97,7 @@ def test_a_phase_that_polls_ends_itself():
 
   @mains.guarded('try')
   def main(argv=None):
-    stop = signals.current()
+    stop = signals.current_stop()
     with stop.polled():
       signal.raise_signal(signal.SIGTERM)
       assert stop()

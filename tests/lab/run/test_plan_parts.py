@@ -62,7 +62,7 @@ def test_the_parts_of_a_mixed_plan_in_order(trials):
   assert [parts.of_part(first, s) for s in trials] == [True] * 2 + [False] * 2
   assert not parts.is_last(first, trials)
   assert parts.is_last(first, trials[:2])
-  environ = {parts._ENDED: 'auto'}
+  environ = {parts._ENDED_VARIABLE: 'auto'}
   second = parts.next_part(trials, 'auto', True, environ)
   assert second == parts.Part('none', ('none',), ('auto', 'none'), ('auto',))
   assert parts.is_last(second, trials)
@@ -96,7 +96,11 @@ def test_a_part_leaves_to_the_next_what_is_to_go_on(monkeypatch):
     legacy = parts.Legacy({'LSTM_JAX_PAGE': f'1,{writer}'}, (writer,))
     parts.execute_anew(part, {'HOME': '/'}, legacy)
     [(_, _, environ)] = calls
-    assert environ == {'HOME': '/', parts._ENDED: 'auto', **legacy.environ}
+    assert environ == {
+      'HOME': '/',
+      parts._ENDED_VARIABLE: 'auto',
+      **legacy.environ,
+    }
     assert os.get_inheritable(writer) and not os.get_inheritable(reader)
   finally:
     os.close(reader)

@@ -102,8 +102,8 @@ def results(record):
   """The outcomes but for what depends on the clock, nan-proof."""
 
   def without_seconds(outcome):
-    spent = outcome.spent and outcome.spent._replace(seconds=0.0)
-    return repr(outcome._replace(seconds=0.0, spent=spent))
+    spent = outcome.final_state and outcome.final_state._replace(seconds=0.0)
+    return repr(outcome._replace(seconds=0.0, final_state=spent))
 
   return {
     key: without_seconds(outcome) for key, outcome in record.outcomes.items()

@@ -43,7 +43,7 @@ def test_the_panels_are_what_goes_on_inside(scenes):
 
 @pytest.mark.parametrize('kind', ['GIF', 'WEBP'])
 def test_a_film_is_small_and_stays_the_same(scenes, kind, monkeypatch):
-  monkeypatch.setattr(film, '_RUNNING', 2)
+  monkeypatch.setattr(film, '_STEPS_SHOWN', 2)
   scenes = scenes[:2]
   data = film.film(scenes, kind, 'adding')
   assert len(data) < 400_000
@@ -64,7 +64,7 @@ def test_a_video_has_every_picture_for_its_time(scenes, monkeypatch, tmp_path):
   program = tmp_path / 'ffmpeg'
   program.write_text(FFMPEG.format(python=sys.executable))
   program.chmod(0o755)
-  monkeypatch.setattr(film, '_RUNNING', 2)
+  monkeypatch.setattr(film, '_STEPS_SHOWN', 2)
   with matplotlib.rc_context({'animation.ffmpeg_path': str(program)}):
     assert film.has_ffmpeg()
     data = film.film(scenes[:2], 'MP4', 'adding')
@@ -94,7 +94,7 @@ def test_axes_hold_all_scenes(scenes):
 
 
 def test_the_command_makes_it(unfinished, tmp_path, capsys, monkeypatch):
-  monkeypatch.setattr(film, '_RUNNING', 2)
+  monkeypatch.setattr(film, '_STEPS_SHOWN', 2)
   row = next(iter(unfinished.trials.values())).row
   out = tmp_path / 'adding.gif'
   assert command.main(['film', str(unfinished.path), row, f'--out={out}']) == 0

@@ -7,7 +7,7 @@ import flask
 import pytest
 
 from lstm_jax.lab.serve import board, guard, learning, links, page
-from lstm_jax.lab.serve.links import Shown
+from lstm_jax.lab.serve.links import Selection
 from lstm_jax.lab.serve.watching import Watch
 from tests.lab.serve.conftest import CURVES
 
@@ -93,7 +93,7 @@ def test_what_is_new_waits_for_what_was_new_before(client):
 
 
 def test_a_row_has_its_curves_and_trials(client, row):
-  search = links.written(Shown(rows=(row,)))
+  search = links.query_of(Selection(rows=(row,)))
   answer = asked(client, 'learning.figure', place__search=search)
   drawn = answer['learning.figure']['data']
   assert len(drawn) == 6  # two curves of three trials
@@ -108,7 +108,7 @@ def test_a_row_that_is_not_there_is_said(client):
 
 
 def test_a_network_is_stepped_through(client, row):
-  search = links.written(Shown(rows=(row,), seen=16, seed=2, step=3))
+  search = links.query_of(Selection(rows=(row,), seen=16, seed=2, step=3))
   told = asked(client, 'stages.data', place__search=search)
   stages = told['stages.data']
   assert stages['all'] == [0, 16, 60] and told['stage.value'] == 1
@@ -119,7 +119,9 @@ def test_a_network_is_stepped_through(client, row):
   assert answer['step.value'] == 3
   assert 'after 16 training sequences' in answer['inside-said-0.children']
   # The link that is shown restores the same.
-  assert links.read(answer['address.data']) == links.read(search)
+  assert links.selection_of(answer['address.data']) == links.selection_of(
+    search
+  )
 
 
 def test_nothing_of_the_page_is_fetched_from_elsewhere(client):

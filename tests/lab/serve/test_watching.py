@@ -59,7 +59,7 @@ def test_rows_count_what_the_records_say(unfinished):
   assert other.median is None
   assert one.kept == (look.kept[0], next(iter(look.under_way)))
   assert (other.planned, other.ended, other.under_way) == (3, 0, 0)
-  state = board.state(look, 'run', now=0)
+  state = board.state(look, 'run', clock=0)
   assert (state.planned, state.ended, state.solved) == (6, 2, 1)
   assert state.under_way == 1 and not state.working
   assert state.seconds_left is None  # nobody works on it

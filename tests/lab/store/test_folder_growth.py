@@ -143,10 +143,10 @@ def test_a_lost_plan_is_made_again(tmp_path, how):
     (path / 'plan.json').write_bytes(lost[how])
   folder = create_or_open(path, plan_of(0, 1, 2))
   assert folder.plan == before and open_folder(path).plan == before
-  (said,) = folder.said
+  (said,) = folder.notes
   assert 'made again from the command' in said
   assert (path / 'plan.json.bad').exists() == (how != 'gone')
-  assert sweep(path, plan=plan_of(0, 1, 2)).said == () and table(path) == rows
+  assert sweep(path, plan=plan_of(0, 1, 2)).notes == () and table(path) == rows
   assert trial_records.read_records(folder)[1] == []
 
 
@@ -183,13 +183,13 @@ def test_results_of_other_code_are_found(tmp_path):
   records, _ = trial_records.read_records(folder)
   made = {name: one['code'] for name, one in records.items()}
   now = sources_of(plan, FILES)
-  assert reruns.changed(folder, made, now) == {}
+  assert reruns.changed_trials(folder, made, now) == {}
   edited = sources_of(
     plan, {**FILES, 'lstm_jax/cells/a.py': '3', 'new.py': '4'}
   )
-  found = reruns.changed(open_folder(folder.path), made, edited)
+  found = reruns.changed_trials(open_folder(folder.path), made, edited)
   assert set(found.values()) == {('lstm_jax/cells/a.py', 'new.py')}
-  assert reruns.counted(found) == [
+  assert reruns.lines_of(found) == [
     'lstm_jax/cells/a.py (2 trials)',
     'new.py (2 trials)',
   ]
@@ -199,8 +199,8 @@ def test_results_of_other_code_are_found(tmp_path):
   # Where its table is lost, a code is still known to be another.
   (folder.path / 'plan.json').unlink()
   lost = create_or_open(folder.path, plan, sources=edited)
-  found = reruns.changed(lost, made, edited)
-  assert reruns.counted(found) == [
+  found = reruns.changed_trials(lost, made, edited)
+  assert reruns.lines_of(found) == [
     'files that are not known any more (2 trials)'
   ]
   reruns.set_aside(lost, [list(plan_ids(plan))[1]], 'a reason')

@@ -87,7 +87,7 @@ def test_a_writer_whose_file_is_cleaned_away_begins_again(tmp_path):
   def open_then_clean(path, flags, mode):
     fd = os.open(path, flags, mode)
     if not opened:
-      files.clean(tmp_path)
+      files.remove_temporary(tmp_path)
     opened.append(path)
     return fd
 

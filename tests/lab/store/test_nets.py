@@ -14,7 +14,7 @@ from lstm_jax.lab.report import trace
 from lstm_jax.lab.store import faults, nets, seal, tensors
 from lstm_jax.lab.store.folder import create_or_open, open_folder
 from lstm_jax.ops import prng
-from lstm_jax.ops.arrays import dense
+from lstm_jax.ops.arrays import to_dense
 from lstm_jax.ops.prng import Key
 from lstm_jax.ops.unroll import unroll
 from tests.fake_sweep import QUICK, make_plan
@@ -107,7 +107,7 @@ def test_a_net_comes_back_and_is_followed(opened, name):
   # The sequence.
   at = jax.jit(
     lambda t: (
-      dense(stream.input_at(t)), stream.scored_at(t), stream.target_at(t)
+      to_dense(stream.input_at(t)), stream.scored_at(t), stream.target_at(t)
     )
   )  # fmt: skip
   for t in range(steps):

@@ -69,14 +69,14 @@ def test_changed_trials_run_again_or_drift(made):
   # The failed one runs again all the same, and is marked.
   assert set(kept.trials) == {names[2]}
   assert set(kept.drifted) == set(names[:3])
-  assert any('--allow_drift' in line for line in kept.said)
+  assert any('--allow_drift' in line for line in kept.lines)
 
 
 def test_failed_trials_run_again_when_mended_or_asked_for(made):
   folder, names = made
   mended = planned(folder, now_of(names, a=THEN, b={**OTHER, 'x.py': '1'}))
   assert set(mended.trials) == {names[3]}
-  assert 'x.py (1 trials)' in mended.said[0]
+  assert 'x.py (1 trials)' in mended.lines[0]
   asked = planned(folder, now_of(names, a=THEN), retry_failed=True)
   assert set(asked.trials) == set(names[2:])
   records, _ = trial_records.read_records(folder)
@@ -121,7 +121,7 @@ def test_older_records_are_taken_with_a_word(tmp_path):
   trial_records.write_record(folder, record(folder))
   (name, *_) = folder.trials
   kept = planned(folder, {name: NOW})
-  assert kept.trials == {} and 'do not say by which code' in kept.said[0]
+  assert kept.trials == {} and 'do not say by which code' in kept.lines[0]
 
 
 def test_what_acts_on_results_is_pinned_or_recorded():

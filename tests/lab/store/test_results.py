@@ -110,7 +110,7 @@ def test_records_are_never_overwritten(folder):
   assert found[path.stem]['seconds'] == 1.0
   names = [f'{path.stem}.conflict-{n}.json' for n in (1, 2)]
   assert [problem.path.name for problem in problems] == names
-  assert not any(problem.damaged for problem in problems)
+  assert not any(problem.is_damaged for problem in problems)
   assert trial_records.repair(folder) == []
   path.unlink()
   assert 'bad or gone' in trial_records.read_records(folder)[1][0].reason
@@ -196,7 +196,7 @@ def test_table_is_what_was_sealed(tmp_path):
       assert float(row[name]) == held[name]
     assert row['train_absolute'] == row['window'] == row['reason'] == ''
     assert int(row['seed']) == setting.seed and row['row'] == setting.row
-    assert json.loads(row['options']) == seal.plain(setting.options)
+    assert json.loads(row['options']) == seal.to_plain(setting.options)
   # Nobody's edit survives, no record's loss is hidden.
   (folder.path / 'results.csv').write_text('edited')
   trial_records.write_csv(folder)

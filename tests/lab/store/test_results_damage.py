@@ -29,7 +29,7 @@ def test_every_damage_to_a_record_is_seen(clean, tmp_path):
     file.write_bytes(data)
     found, problems = trial_records.read_records(folder)
     assert len(found) == 2 and [p.path for p in problems] == [file]
-    assert problems[0].damaged and str(file) in problems[0].reason
+    assert problems[0].is_damaged and str(file) in problems[0].reason
   trial_records.write_csv(folder)
   assert trial.encode() not in table(path)
   assert [p.path for p in trial_records.repair(folder)] == [file]
@@ -64,7 +64,7 @@ def test_records_swapped_in_from_elsewhere(clean, tmp_path):
   shutil.copy(two, path / 'records' / f'{two.stem} (copy).json')
   found, problems = trial_records.read_records(folder)
   assert list(found) == [two.stem]
-  assert len(problems) == 3 and all(problem.damaged for problem in problems)
+  assert len(problems) == 3 and all(problem.is_damaged for problem in problems)
   trial_records.repair(folder)
   sweep(path, QUICK)
   assert table(path) == table(clean)

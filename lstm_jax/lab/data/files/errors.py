@@ -2,14 +2,14 @@
 
 from typing import NamedTuple
 
-from lstm_jax.lab.store.faults import clean
+from lstm_jax.lab.store.faults import printable
 
 
 class Missing(Exception):
   """A data set is not on this machine; the message says how to get it."""
 
   def __init__(self, message: str) -> None:
-    super().__init__(clean(message))
+    super().__init__(printable(message))
 
 
 class BadData(Exception):
@@ -19,7 +19,7 @@ class BadData(Exception):
   """
 
   def __init__(self, message: str) -> None:
-    super().__init__(clean(message))
+    super().__init__(printable(message))
 
 
 class Source(NamedTuple):

@@ -7,7 +7,7 @@ A fault is one line, `file: reason`. Whoever finds faults gives all of them to a
 from collections.abc import Callable, Sequence
 
 from lstm_jax.lab.data.files.errors import BadData
-from lstm_jax.lab.store.faults import clean
+from lstm_jax.lab.store.faults import printable
 
 Report = Callable[[Sequence[str]], None]
 
@@ -33,4 +33,4 @@ def stop(faults: Sequence[str]) -> None:
 
 def collector(left_out: list[str]) -> Report:
   """The `Report` that goes on, with every fault added to `left_out`."""
-  return lambda faults: left_out.extend(map(clean, faults))
+  return lambda faults: left_out.extend(map(printable, faults))

@@ -14,7 +14,7 @@ from lstm_jax.lab.data.files.errors import BadData, Missing
 from lstm_jax.lab.data.files.opened import VERSION, Whole
 from lstm_jax.lab.data.files.published import IMDB_ARCHIVE, PUBLISHED
 from lstm_jax.lab.store import files, seal
-from lstm_jax.lab.store.faults import StorageError, StoreError, clean
+from lstm_jax.lab.store.faults import StorageError, StoreError, printable
 
 # What libraries say where a disk is full.
 _FULL = ('No space left', 'Disk quota', 'File too large', 'ENOSPC', 'EFBIG')
@@ -78,7 +78,7 @@ def make(
 ) -> Whole:
   """Prepares `source`; returns what `whole.json` says."""
   home = folder / name / VERSION
-  say(f'{name}: preparing {clean(source)} in {clean(folder)}')
+  say(f'{name}: preparing {printable(source)} in {printable(folder)}')
   making = Path(tempfile.mkdtemp(prefix=f'.{name}.', dir=folder))
   making.chmod(folder.stat().st_mode & 0o777)  # others may read what is made
   try:
@@ -92,8 +92,8 @@ def make(
   except BadData as error:
     if (home / 'whole.json').exists():
       raise BadData(
-        f'{error}; what was prepared before is kept in {clean(home)}, and used '
-        f'where {clean(source)} is gone'
+        f'{error}; what was prepared before is kept in {printable(home)}, and '
+        f'used where {printable(source)} is gone'
       ) from error
     raise
   except (Missing, StoreError, OSError, MemoryError):
@@ -113,8 +113,8 @@ def _of_tfds(error, folder):
   else:
     what = 'cannot be prepared'
   return StorageError(
-    f'{clean(folder)}: {what} ({type(error).__name__}: {said[:200]}); what was '
-    'prepared before is safe: make room and run the same command again'
+    f'{printable(folder)}: {what} ({type(error).__name__}: {said[:200]}); what '
+    'was prepared before is safe: make room and run the same command again'
   )
 
 

@@ -11,7 +11,7 @@ from lstm_jax.lab.data.files import faults, sources
 from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.data.files.published import PUBLISHED
 from lstm_jax.lab.store import files, machine, seal
-from lstm_jax.lab.store.faults import StoreError, clean
+from lstm_jax.lab.store.faults import StoreError, printable
 
 VERSION = '1.0.0'  # as the builders have it: of what is stored, and how
 _SMALL = 2**20  # bytes of files whose checksum is looked at before any use
@@ -48,7 +48,7 @@ class Records:
         raise  # no memory, no descriptors: says nothing of the file
       said = ' '.join(str(error).split())
       raise BadData(
-        f'{clean(self.home)}: record {index} cannot be read ({said}); '
+        f'{printable(self.home)}: record {index} cannot be read ({said}); '
         + _remedy(self.home)
       ) from error
 
@@ -147,12 +147,15 @@ def _check_file(path, facts, most=float('inf')):
     found = error.strerror
   if found != size:
     reason = f'{found:,} bytes of {size:,}' if isinstance(found, int) else found
-    raise BadData(f'{clean(path)}: damaged: {reason}; {_remedy(path.parent)}')
+    raise BadData(
+      f'{printable(path)}: damaged: {reason}; {_remedy(path.parent)}'
+    )
 
 
 def _remedy(home):
   return (
-    f'delete {clean(home)} and run the same command again: it is prepared again'
+    f'delete {printable(home)} and run the same command again: it is prepared '
+    'again'
   )
 
 
@@ -169,7 +172,7 @@ def opened(name: str, folder: Path, state: Whole) -> Prepared:
       raise  # no memory, no descriptors: says nothing of the file
     said = ' '.join(str(error).split())
     raise BadData(
-      f'{clean(home)}: cannot be read ({said}); {_remedy(home)}'
+      f'{printable(home)}: cannot be read ({said}); {_remedy(home)}'
     ) from error
   return Prepared(
     name,

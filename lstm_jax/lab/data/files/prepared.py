@@ -23,7 +23,7 @@ from lstm_jax.lab.data.files import making, sources
 from lstm_jax.lab.data.files.opened import Prepared, opened, state_of
 from lstm_jax.lab.data.files.published import PUBLISHED
 from lstm_jax.lab.store import files, messages, places
-from lstm_jax.lab.store.faults import Unusable, clean
+from lstm_jax.lab.store.faults import Unusable, printable
 
 NAMES = tuple(PUBLISHED)
 
@@ -90,7 +90,7 @@ def prepare(
     try:
       folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-      raise Unusable(f'{clean(folder)}: is a file, not a folder') from None
+      raise Unusable(f'{printable(folder)}: is a file, not a folder') from None
   with files.storage(folder), making.alone(folder / f'{name}.lock', say):
     making.tidy(name, folder)
     state, why = state_of(name, folder, path, skip_bad)

@@ -1,14 +1,14 @@
 """Figure of a reading: which class was taken for which."""
 
-from lstm_jax.lab.report.figures.scales import Drawn
+from lstm_jax.lab.report.figures.scales import TitledFigure
 from lstm_jax.lab.report.readings import Reading
 from lstm_jax.lab.report.style import COLOURS
 
 _DEEPEST = 0.6  # opacity: what is written in a cell must be read
-_MOST = 16  # classes whose cells have their share written in
+_MAX_LABELLED = 16  # classes whose cells have their share written in
 
 
-def confusion(reading: Reading) -> Drawn | None:
+def confusion(reading: Reading) -> TitledFigure | None:
   """Shares of each true class, darker where larger.
 
   Returns:
@@ -21,9 +21,9 @@ def confusion(reading: Reading) -> Drawn | None:
   if shares is None:
     return None
   count = len(shares)
-  known = len(reading.classes) == count
-  names = [str(c) for c in (reading.classes if known else range(count))]
-  size = 0.42 if count <= _MOST else 0.2
+  has_names = len(reading.classes) == count
+  names = [str(c) for c in (reading.classes if has_names else range(count))]
+  size = 0.42 if count <= _MAX_LABELLED else 0.2
   figure = Figure((size * count + 2.6, size * count + 2), layout='constrained')
   axes = figure.add_subplot()
   for i, row in enumerate(shares):
@@ -38,7 +38,7 @@ def confusion(reading: Reading) -> Drawn | None:
         )
       )
       percent = f'{100 * share:.0f}'
-      if count <= _MOST and percent != '0':
+      if count <= _MAX_LABELLED and percent != '0':
         axes.text(
           j,
           i,

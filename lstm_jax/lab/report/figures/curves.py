@@ -3,7 +3,7 @@
 import math
 
 from lstm_jax.lab.report import further_run
-from lstm_jax.lab.report.figures.scales import Drawn, scale_y
+from lstm_jax.lab.report.figures.scales import TitledFigure, scale_y
 from lstm_jax.lab.report.measures import ends
 from lstm_jax.lab.report.readings import Reading
 from lstm_jax.lab.report.style import COLOURS, GREY, INK
@@ -13,11 +13,13 @@ _PARTS = (
   ('valid', 'validation', COLOURS[1]),
 )
 _TEST = COLOURS[2]
-_MOST = 200  # epochs of a line; of more every second, third, ... is drawn
-_APART = 0.055  # of the height of a panel, between two names at its right
+_MAX_POINTS = 200  # epochs of a line; of more every second, third, ... is drawn
+_NAME_DISTANCE = (
+  0.055  # of the height of a panel, between two names at its right
+)
 
 
-def learning_curves(reading: Reading) -> Drawn | None:
+def learning_curves(reading: Reading) -> TitledFigure | None:
   """Accuracy and loss of every epoch, each seed thin and their mean thick.
 
   Lines across: what was published, and the levels of predictors without
@@ -44,8 +46,8 @@ def learning_curves(reading: Reading) -> Drawn | None:
     'the mean of those '
     'that are left at an epoch, thick.'
   )
-  held = {key for level in reading.levels.values() for key in level}
-  if held & {f'test_{m}' for m in metrics}:
+  level_names = {key for level in reading.levels.values() for key in level}
+  if level_names & {f'test_{m}' for m in metrics}:
     caption += ' Dotted: predictors without recurrence on the test part.'
   if reading.setting.figures:
     caption += ' Dashed: what was published.'
@@ -62,16 +64,16 @@ def _panel(axes, reading, metric):
       for curve in reading.curves.get(f'{prefix}_{metric}', ())
     ]
     for curve in curves:
-      values += _drawn(
+      values += _draw_curve(
         axes, curve, budget, color=colour, linewidth=0.7, alpha=0.4
       )
     if len(curves) > 1:
-      _drawn(axes, _mean(curves), budget, color=colour, linewidth=2.2)
-  across = []  # (height, name)
-  held = reading.measures.get(f'test_{metric}')
-  if held:
-    mean = scale * held.mean
-    reach = [scale * end for end in ends(held, f'test_{metric}')]
+      _draw_curve(axes, _mean(curves), budget, color=colour, linewidth=2.2)
+  lines_across = []  # (height, name)
+  measure = reading.measures.get(f'test_{metric}')
+  if measure:
+    mean = scale * measure.mean
+    reach = [scale * end for end in ends(measure, f'test_{metric}')]
     axes.plot([budget] * 2, reach, color=_TEST, linewidth=1.6, zorder=4)
     axes.plot([budget], [mean], 'D', color=_TEST, markersize=6, zorder=5)
     values.append(mean)
@@ -79,18 +81,20 @@ def _panel(axes, reading, metric):
     (f'test_{metric}', 'published'),
     (f'valid_{metric}', 'published, validation'),
   ):
-    value = further_run.published(reading.setting.figures, key)
+    value = further_run.published_value(reading.setting.figures, key)
     if value is not None:
-      across.append((scale * value, name))
+      lines_across.append((scale * value, name))
       axes.axhline(
         scale * value, color=INK, linestyle='--', linewidth=1.1, zorder=3
       )
   for name, level in reading.levels.items():
     if (height := level.get(f'test_{metric}')) is not None:
-      across.append((scale * height, name))
+      lines_across.append((scale * height, name))
       axes.axhline(scale * height, color=GREY, linestyle=':', linewidth=1.4)
-  scale_y(axes, f'test_{metric}', [*values, *(height for height, _ in across)])
-  _name(axes, across)
+  scale_y(
+    axes, f'test_{metric}', [*values, *(height for height, _ in lines_across)]
+  )
+  _name(axes, lines_across)
   axes.set_xlim(1 - 0.02 * budget, budget + 0.03 * budget)
   axes.xaxis.get_major_locator().set_params(integer=True)
   axes.set_xlabel('epoch')
@@ -108,38 +112,38 @@ def _curves(reading, metric):
   )
 
 
-def _drawn(axes, curve, budget, **style):
+def _draw_curve(axes, curve, budget, **style):
   """Draws a curve that may have gaps; returns its numbers."""
   step = _step(budget)
-  kept = [i for i in range(len(curve)) if (i + 1) % step == 0 or not i]
-  y = [math.nan if curve[i] is None else curve[i] for i in kept]
+  epochs = [i for i in range(len(curve)) if (i + 1) % step == 0 or not i]
+  y = [math.nan if curve[i] is None else curve[i] for i in epochs]
   # A line of one point is not seen.
   marker = '.' if len(curve) < 3 else None
-  axes.plot([i + 1 for i in kept], y, marker=marker, **style)
+  axes.plot([i + 1 for i in epochs], y, marker=marker, **style)
   return [value for value in y if not math.isnan(value)]
 
 
 def _step(epochs):
-  return -(-epochs // _MOST)
+  return -(-epochs // _MAX_POINTS)
 
 
 def _mean(curves):
   """Mean at each epoch over the curves that have a number there."""
-  found = []
+  means = []
   for i in range(max(map(len, curves))):
-    held = [c[i] for c in curves if i < len(c) and c[i] is not None]
-    found.append(math.fsum(held) / len(held) if held else None)
-  return found
+    values = [c[i] for c in curves if i < len(c) and c[i] is not None]
+    means.append(math.fsum(values) / len(values) if values else None)
+  return means
 
 
-def _name(axes, across):
+def _name(axes, lines_across):
   """Names at the right of lines across, none upon another."""
   place = axes.transData + axes.transAxes.inverted()
   at = lambda height: place.transform((axes.get_xlim()[0], height))[1]
   last = -math.inf
-  for height, name in sorted(across):
+  for height, name in sorted(lines_across):
     # A level far outside of what was drawn has its name at the edge.
-    last = max(min(max(at(height), 0), 1), last + _APART)
+    last = max(min(max(at(height), 0), 1), last + _NAME_DISTANCE)
     axes.text(
       *(1.01, last, name),
       transform=axes.transAxes,

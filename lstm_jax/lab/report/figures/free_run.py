@@ -9,15 +9,15 @@ its own outputs, from index `start` of the series on.
 import math
 from collections.abc import Sequence
 
-from lstm_jax.lab.report.figures.scales import Drawn
+from lstm_jax.lab.report.figures.scales import TitledFigure
 from lstm_jax.lab.report.readings import Reading
 from lstm_jax.lab.report.style import COLOURS, GREY, INK
 from lstm_jax.lab.report.summaries import parts
 
-_MOST = 8  # panels of a figure
+_MAX_PANELS = 8  # panels of a figure
 
 
-def free_runs(readings: list[Reading]) -> list[Drawn]:
+def free_runs(readings: list[Reading]) -> list[TitledFigure]:
   """The series and what each network made of its continuation, a panel a row.
 
   Args:
@@ -27,10 +27,11 @@ def free_runs(readings: list[Reading]) -> list[Drawn]:
     `(caption, figure)` pairs, of at most eight rows each; none where no net ran
     free.
   """
-  held = [reading for reading in readings if _runs(reading)]
-  cells = list(parts(held, lambda reading: reading.setting.cell))
+  readings_with_runs = [reading for reading in readings if _runs(reading)]
+  cells = list(parts(readings_with_runs, lambda reading: reading.setting.cell))
   return [
-    _figure(held[i : i + _MOST], cells) for i in range(0, len(held), _MOST)
+    _figure(readings_with_runs[i : i + _MAX_PANELS], cells)
+    for i in range(0, len(readings_with_runs), _MAX_PANELS)
   ]
 
 
@@ -40,16 +41,16 @@ def _figure(readings, cells):
 
   figure = Figure((9, 0.9 + 1.7 * len(readings)), layout='constrained')
   axes = figure.subplots(len(readings), 1, squeeze=False)[:, 0]
-  for one, reading in zip(axes, readings, strict=True):
+  for panel, reading in zip(axes, readings, strict=True):
     colour = COLOURS[cells.index(reading.setting.cell) % len(COLOURS)]
-    _panel(one, reading, colour)
+    _panel(panel, reading, colour)
   axes[-1].set_xlabel('x')
-  shown = dict.fromkeys(reading.setting.cell for reading in readings)
+  cells_of_panels = dict.fromkeys(reading.setting.cell for reading in readings)
   handles = [
     Line2D([], [], color=INK, marker='.', linestyle='none', label='data'),
     Line2D([], [], color=GREY, linewidth=1.2, label='without noise'),
   ]
-  for cell in shown:
+  for cell in cells_of_panels:
     colour = COLOURS[cells.index(cell) % len(COLOURS)]
     handles.append(Line2D([], [], color=colour, linewidth=2, label=cell))
   figure.legend(
@@ -63,7 +64,7 @@ def _figure(readings, cells):
 
 
 def _panel(axes, reading, colour):
-  first, *others = _runs(reading)
+  first, *other_runs = _runs(reading)
   x = _places(first)
   fitted = first.get('fitted')
   if fitted:
@@ -75,8 +76,8 @@ def _panel(axes, reading, colour):
     values = first.get(name) or ()
     size = 5 if len(values) < 100 else 2.5
     axes.plot(*_curve(values, 0, x), markersize=size, **style)
-  for i, run in enumerate([*others, first]):
-    is_first = i == len(others)
+  for i, run in enumerate([*other_runs, first]):
+    is_first = i == len(other_runs)
     axes.plot(
       *_curve(run['free_run'], run.get('start') or 0, x),
       color=colour,

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lstm_jax.lab.report.figures.scales import Drawn
+from lstm_jax.lab.report.figures.scales import TitledFigure
 from lstm_jax.lab.report.readings import Reading
 from lstm_jax.lab.report.rows import Row
 from lstm_jax.lab.report.style import COLOURS
 
-_MOST = len(COLOURS)  # readings of a figure
+_MAX_READINGS = len(COLOURS)  # readings of a figure
 _POINTS = 80  # of a line
 
 
-def learning(row: Row) -> Drawn | None:
+def learning(row: Row) -> TitledFigure | None:
   """Draws the share of right training sequences against those shown.
 
   A line is the mean over the trials of a reading; a trial that has ended stands
@@ -27,7 +27,7 @@ def learning(row: Row) -> Drawn | None:
 
   lines = [
     (reading, line)
-    for reading in row.readings[:_MOST]
+    for reading in row.readings[:_MAX_READINGS]
     if (line := _line(reading)) is not None
   ]
   if not lines:
@@ -43,18 +43,20 @@ def learning(row: Row) -> Drawn | None:
   axes.set_ylabel('right (%)')
   axes.grid(alpha=0.18)
   figure.legend(loc='outside lower center', ncols=2, frameon=False)
-  more = f' The first {_MOST} readings.' * (len(row.readings) > _MOST)
+  tail = f' The first {_MAX_READINGS} readings.' * (
+    len(row.readings) > _MAX_READINGS
+  )
   return (
     f'{row.task}: training sequences that were right, as training went on; '
-    f'mean over the trials, each from its end on as it ended.{more}'
+    f'mean over the trials, each from its end on as it ended.{tail}'
   ), figure
 
 
 def _line(reading: Reading):
   """`(x, y)` of a reading, None where no trial has a curve."""
   curves = [
-    ([x or 0.0 for x in seen], [x or 0.0 for x in rights])
-    for seen, rights in zip(
+    ([x or 0.0 for x in sequences], [x or 0.0 for x in rights])
+    for sequences, rights in zip(
       reading.curves.get('sequences', ()),
       reading.curves.get('train_right', ()),
       strict=True,
@@ -62,13 +64,15 @@ def _line(reading: Reading):
   ]
   if not curves:
     return None
-  first = min(seen[0] for seen, _ in curves)
-  last = max(seen[-1] for seen, _ in curves)
+  first = min(sequences[0] for sequences, _ in curves)
+  last = max(sequences[-1] for sequences, _ in curves)
   x = np.unique(np.geomspace(first, last, _POINTS).round())
   y = [np.mean([_at(n, *curve) for curve in curves]) for n in x]
   return x, np.array(y)
 
 
-def _at(shown: float, ends: Sequence[float], values: Sequence[float]) -> float:
+def _at(
+  sequences: float, ends: Sequence[float], values: Sequence[float]
+) -> float:
   """The share in the interval that holds this sequence, or in the last one."""
-  return values[min(bisect.bisect_left(ends, shown), len(ends) - 1)]
+  return values[min(bisect.bisect_left(ends, sequences), len(ends) - 1)]

@@ -9,21 +9,23 @@ from lstm_jax.lab.report import headline
 from lstm_jax.lab.report import summaries as summaries_lib
 from lstm_jax.lab.report.figures.scales import Dashes, LineStyle
 from lstm_jax.lab.report.style import COLOURS
-from lstm_jax.lab.report.summaries import Summary, parts, shown
+from lstm_jax.lab.report.summaries import Summary, parts, shown_text
 
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
 
 _MARKERS = 'osD^vPX<>'
 _DASHES: tuple[Dashes, ...] = ('-', '--', ':', '-.')
-_PUBLISHED = 'published mean'
+_PUBLISHED_LABEL = 'published mean'
 _STAR: LineStyle = {
   'marker': '*', 'color': '#F0E442', 'markeredgecolor': 'black',
   'linestyle': 'none', 'markersize': 17,
 }  # fmt: skip
 _MOST_COUNTED = 10  # lines whose counts all stand above a panel
-_MANY = 10  # ratio of largest to smallest from which an axis is logarithmic
-_SHORT = {'learning_rate': 'rate'}
+_LOG_RATIO = (
+  10  # ratio of largest to smallest from which an axis is logarithmic
+)
+_SHORT_NAMES = {'learning_rate': 'rate'}
 
 
 def sequences_to_success(summaries: list[Summary]) -> 'Figure | None':
@@ -50,25 +52,26 @@ def sequences_to_success(summaries: list[Summary]) -> 'Figure | None':
   styles = _styles(summaries, names)
   columns = len(tasks) if len(tasks) < 4 else 2 if len(tasks) == 4 else 3
   height = math.ceil(len(tasks) / columns)
-  counted = {
-    task: {_label(s, names) for s in inside} for task, inside in tasks.items()
+  labels = {
+    task: {_label(s, names) for s in summaries_of_task}
+    for task, summaries_of_task in tasks.items()
   }
-  said = 'Above a panel: trials solved / all.'
-  if max(map(len, counted.values())) > _MOST_COUNTED:
-    said = 'Above a panel: trials solved / all, where not all solved.'
-    counted = {
-      task: {_label(s, names) for s in inside if s.solved < s.trials}
-      for task, inside in tasks.items()
+  note = 'Above a panel: trials solved / all.'
+  if max(map(len, labels.values())) > _MOST_COUNTED:
+    note = 'Above a panel: trials solved / all, where not all solved.'
+    labels = {
+      task: {_label(s, names) for s in summaries_of_task if s.solved < s.trials}
+      for task, summaries_of_task in tasks.items()
     }
   # Inches: every strip has the height of the fullest, so that panels align.
-  most = max(1, *(len(of) for of in counted.values()), 0)
-  strip_height = 0.22 * most
+  max_labels = max(1, *(len(of) for of in labels.values()), 0)
+  strip_height = 0.22 * max_labels
   size = (12, max(8, (4 + strip_height) * height))
   figure = Figure(figsize=size, layout='constrained')
-  figure.suptitle(titled(summaries, f'Sequences to success. {said}'))
+  figure.suptitle(titled(summaries, f'Sequences to success. {note}'))
   places = figure.add_gridspec(height, columns)
-  for i, (task, inside) in enumerate(tasks.items()):
-    lines = parts(inside, lambda s: _label(s, names))
+  for i, (task, summaries_of_task) in enumerate(tasks.items()):
+    lines = parts(summaries_of_task, lambda s: _label(s, names))
     ratios = (strip_height, size[1] / height - strip_height - 1)
     inner = places[i].subgridspec(2, 1, height_ratios=ratios)
     strip = figure.add_subplot(inner[0])
@@ -76,14 +79,14 @@ def sequences_to_success(summaries: list[Summary]) -> 'Figure | None':
     _draw_lines(axes, lines, styles)
     _draw_strip(
       strip,
-      {k: of for k, of in lines.items() if k in counted[task]},
+      {k: of for k, of in lines.items() if k in labels[task]},
       styles,
-      most,
+      max_labels,
     )
-    strip.set_title(shown(task), loc='left', fontweight='bold')
+    strip.set_title(shown_text(task), loc='left', fontweight='bold')
   handles = [Line2D([], [], label=label, **of) for label, of in styles.items()]
   if any(_star(s) for s in summaries):
-    handles.append(Line2D([], [], label=_PUBLISHED, **_STAR))
+    handles.append(Line2D([], [], label=_PUBLISHED_LABEL, **_STAR))
   longest = max(len(str(handle.get_label())) for handle in handles)
   columns = max(1, min(len(handles), int(12 / (0.1 * longest + 0.7))))
   figure.legend(
@@ -92,10 +95,10 @@ def sequences_to_success(summaries: list[Summary]) -> 'Figure | None':
   return figure
 
 
-def titled(summaries: list[Summary], below: str, width: int = 100) -> str:
+def titled(summaries: list[Summary], note: str, width: int = 100) -> str:
   """The title of a figure: what the run shows, and what is drawn."""
   shows = (textwrap.wrap(c, width) for c in headline.clauses(summaries))
-  return '\n'.join([*itertools.chain(*shows), below])
+  return '\n'.join([*itertools.chain(*shows), note])
 
 
 def colours(summaries: list[Summary]) -> dict[object, str]:
@@ -120,7 +123,10 @@ def _line_names(summaries):
   )
 
   def lines(names):
-    return [len({_label(s, names) for s in held}) for held in at.values()]
+    return [
+      len({_label(s, names) for s in summaries_at})
+      for summaries_at in at.values()
+    ]
 
   # Options first: what follows from the rest need not be said.
   for name in [n for n in reversed(names) if n not in ('cell', 'learner')]:
@@ -132,29 +138,31 @@ def _line_names(summaries):
 
 def _label(s, names):
   """Names a line."""
-  said = []
+  words = []
   for name in names:
     if name not in s.setting:
       continue
-    value = shown(s.setting[name])
+    value = shown_text(s.setting[name])
     if name in summaries_lib.FIELDS:
-      plain = name in ('cell', 'learner')
-      said.append(value if plain else f'{_SHORT.get(name, name)} {value}')
+      is_plain = name in ('cell', 'learner')
+      words.append(
+        value if is_plain else f'{_SHORT_NAMES.get(name, name)} {value}'
+      )
     else:
-      said.append(f'{name}={value}')
-  return ', '.join(said) or 'all trials'
+      words.append(f'{name}={value}')
+  return ', '.join(words) or 'all trials'
 
 
 def _styles(summaries, names):
   """Label -> line style: the colour of its cell, the shape of all the rest."""
   hues = colours(summaries)
   styles: dict[str, LineStyle] = {}
-  taken: dict[str, int] = {}
+  shapes: dict[str, int] = {}
   for label, (first, *_) in parts(
     summaries, lambda s: _label(s, names)
   ).items():
-    rest = [name for name in names if name != 'cell']
-    shape = taken.setdefault(_label(first, rest), len(taken))
+    other_names = [name for name in names if name != 'cell']
+    shape = shapes.setdefault(_label(first, other_names), len(shapes))
     styles[label] = {
       'color': hues[first.setting.get('cell')],
       'marker': _MARKERS[shape % len(_MARKERS)],
@@ -173,35 +181,39 @@ def _draw_lines(axes, lines, styles):
   """Medians, their intervals and the published means of one task."""
   from matplotlib.transforms import ScaledTranslation
 
-  inside = list(itertools.chain(*lines.values()))
-  stars = sorted({_star(s) for s in inside} - {None})
-  solved = [s for s in inside if math.isfinite(s.median)]
-  ends = [end for s in solved for end in (s.median, *(s.interval or ()))]
+  all_summaries = list(itertools.chain(*lines.values()))
+  stars = sorted({_star(s) for s in all_summaries} - {None})
+  with_median = [s for s in all_summaries if math.isfinite(s.median)]
+  ends = [end for s in with_median for end in (s.median, *(s.interval or ()))]
   heights = [h for h in (*ends, *(y for _, y in stars)) if math.isfinite(h)]
   top = max(heights, default=1)
   middle = (len(lines) - 1) / 2
   gap = min(4, 24 / len(lines))  # points
-  for i, (label, held) in enumerate(lines.items()):
+  for i, (label, line_summaries) in enumerate(lines.items()):
     # Side by side: bars of several lines would hide each other.
     aside = ScaledTranslation(
       gap * (i - middle) / 72, 0, axes.get_figure(root=True).dpi_scale_trans
     )
     transform = axes.transData + aside
     style = {**styles[label], 'transform': transform, 'label': label}
-    lengths = [s.setting['length'] for s in held]
-    medians = [s.median if math.isfinite(s.median) else math.nan for s in held]
+    lengths = [s.setting['length'] for s in line_summaries]
+    medians = [
+      s.median if math.isfinite(s.median) else math.nan for s in line_summaries
+    ]
     axes.plot(lengths, medians, linewidth=1.8, markersize=7, **style)
-    missing = [s.setting['length'] for s in held if math.isinf(s.median)]
-    empty = {**styles[label], 'linestyle': 'none', 'markerfacecolor': 'none'}
+    lengths_unsolved = [
+      s.setting['length'] for s in line_summaries if math.isinf(s.median)
+    ]
+    hollow = {**styles[label], 'linestyle': 'none', 'markerfacecolor': 'none'}
     axes.plot(
-      missing,
-      [0.965] * len(missing),
+      lengths_unsolved,
+      [0.965] * len(lengths_unsolved),
       markersize=7,
       label=f'_{label}',
       transform=axes.get_xaxis_transform() + aside,
-      **empty,
+      **hollow,
     )
-    for length, s in zip(lengths, held, strict=True):
+    for length, s in zip(lengths, line_summaries, strict=True):
       if s.interval is None or math.isinf(s.median):
         continue
       ends = (s.interval.low, min(s.interval.high, top))
@@ -210,17 +222,17 @@ def _draw_lines(axes, lines, styles):
       if math.isinf(s.interval.high):
         axes.plot([length], [top], marker='^', markersize=5, **style)
   for length, value in stars:
-    axes.plot([length], [value], zorder=5, label=_PUBLISHED, **_STAR)
-  lengths = sorted({s.setting['length'] for s in inside})
+    axes.plot([length], [value], zorder=5, label=_PUBLISHED_LABEL, **_STAR)
+  lengths = sorted({s.setting['length'] for s in all_summaries})
   # Limits by hand: what is drawn aside does not count as data.
   pad = 0.1 * (lengths[-1] - lengths[0]) or 1
   axes.set_xlim(lengths[0] - pad, lengths[-1] + pad)
-  if lengths[-1] >= _MANY * lengths[0]:
+  if lengths[-1] >= _LOG_RATIO * lengths[0]:
     pad = (lengths[-1] / lengths[0]) ** 0.1
     axes.set_xscale('log')
     axes.set_xlim(lengths[0] / pad, lengths[-1] * pad)
   axes.set_ylim(0, 1.15 * top)
-  if heights and top >= _MANY * min(heights):
+  if heights and top >= _LOG_RATIO * min(heights):
     axes.set_yscale('log')
     axes.set_ylim(min(heights) / 1.3, 1.6 * top)
     axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
@@ -235,9 +247,9 @@ def _draw_lines(axes, lines, styles):
       transform=axes.transAxes,
     )
   if len(lengths) <= 8:
-    axes.set_xticks(lengths, map(shown, lengths))
+    axes.set_xticks(lengths, map(shown_text, lengths))
   axes.minorticks_off()
-  if any(math.isinf(s.median) for s in inside):
+  if any(math.isinf(s.median) for s in all_summaries):
     axes.annotate(
       'unsolved by half or more',
       (1, 0.965),
@@ -253,14 +265,14 @@ def _draw_lines(axes, lines, styles):
   axes.set_ylabel('sequences to success (median)')
 
 
-def _draw_strip(strip, lines, styles, most):
+def _draw_strip(strip, lines, styles, max_labels):
   """Trials solved, k/n: a row a line, a column a length."""
-  strip.set_ylim(len(lines) - 0.5, len(lines) - most - 0.5)
+  strip.set_ylim(len(lines) - 0.5, len(lines) - max_labels - 0.5)
   strip.set_yticks([])
   strip.tick_params(bottom=False, labelbottom=False)
   for side in ('left', 'bottom'):
     strip.spines[side].set_visible(False)
-  for i, (label, held) in enumerate(lines.items()):
+  for i, (label, line_summaries) in enumerate(lines.items()):
     style = {**styles[label], 'linestyle': 'none', 'markersize': 6}
     strip.plot(
       [-0.02],
@@ -269,7 +281,7 @@ def _draw_strip(strip, lines, styles, most):
       clip_on=False,
       **style,
     )
-    for s in held:
+    for s in line_summaries:
       strip.text(
         s.setting['length'],
         i,

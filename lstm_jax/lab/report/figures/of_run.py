@@ -33,29 +33,29 @@ STYLE = {
 }
 
 # Lines that a legend below the panels has room for.
-_MOST = 40
+_MAX_LINES = 40
 
 
 def draw_all(
   rows: Iterable[Mapping[str, object]],
   out_dir: str | Path,
-  published: Mapping[str, Mapping[str, Figures]] | None = None,
+  figures: Mapping[str, Mapping[str, Figures]] | None = None,
 ) -> list[Path]:
   """Draws every figure of a run as PNG and SVG.
 
   Args:
     rows: as for `summaries.summarize`.
     out_dir: folder, made if it is not there.
-    published: grid -> row -> figures, as for `summaries.summarize`.
+    figures: grid -> row -> figures, as for `summaries.summarize`.
 
   Returns:
     The files written: none for a run without a task that has lengths, where
     more is compared than a legend can name, or where matplotlib is missing (a
     line on stderr says so).
   """
-  summaries = summaries_lib.summarize(rows, published)
-  drawn = drawable(summaries)
-  if not drawn:
+  summaries = summaries_lib.summarize(rows, figures)
+  summaries_drawn = drawable(summaries)
+  if not summaries_drawn:
     if lines := num_lines(_with_length(summaries)):
       messages.tell(f'No figures of {lines} lines; the report has one a row.')
     return []
@@ -69,9 +69,9 @@ def draw_all(
   paths = []
   with drawn_in(STYLE):
     for draw in (sequences_to_success, success_over_window):
-      figure = draw(drawn)
-      made = as_files(figure, draw.__name__) if figure else {}
-      for name, data in made.items():
+      figure = draw(summaries_drawn)
+      by_file = as_files(figure, draw.__name__) if figure else {}
+      for name, data in by_file.items():
         path = out_dir / name
         files.write(path, data)  # of a finished run that is run again: nothing
         paths.append(path)
@@ -83,15 +83,17 @@ def drawable(summaries: list[Summary]) -> list[Summary]:
 
   Both have the length as an axis; a task without one is in the table alone.
   """
-  found = _with_length(summaries)
-  return found if found and num_lines(found) <= _MOST else []
+  with_length = _with_length(summaries)
+  return (
+    with_length if with_length and num_lines(with_length) <= _MAX_LINES else []
+  )
 
 
 def _with_length(summaries):
   return [
-    one
-    for one in summaries
-    if 'length' in one.setting and one.unit == 'sequences'
+    summary
+    for summary in summaries
+    if 'length' in summary.setting and summary.unit == 'sequences'
   ]
 
 
@@ -103,9 +105,9 @@ def as_files(figure: 'Figure', name: str) -> dict[str, bytes]:
   Returns:
     `name.png` and `name.svg` -> bytes.
   """
-  found = {}
+  by_name = {}
   for kind, metadata in (('png', {'Software': None}), ('svg', {'Date': None})):
     data = io.BytesIO()
     figure.savefig(data, format=kind, metadata=metadata)
-    found[f'{name}.{kind}'] = data.getvalue()
-  return found
+    by_name[f'{name}.{kind}'] = data.getvalue()
+  return by_name

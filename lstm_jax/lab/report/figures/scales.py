@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 # (caption, figure)
-Drawn = tuple[str, 'Figure']
+TitledFigure = tuple[str, 'Figure']
 
 
 @contextlib.contextmanager
@@ -61,14 +61,14 @@ def scale_y(axes: 'Axes', metric: str, values: Sequence[float]) -> None:
     pad = 0.06 * max(high - low, 1)
     axes.set_ylim(max(low - pad, -3), min(high + pad, 103))
     return
-  held = sorted(value for value in values if value > 0)
-  if not held:
+  positive = sorted(value for value in values if value > 0)
+  if not positive:
     return
   axes.set_yscale('log')
   # What a net that is about to diverge reaches would flatten all others.
-  high = min(held[-1], 100 * held[int(0.9 * (len(held) - 1))])
-  axes.set_ylim(held[0] / 1.15, high * 1.15)
-  subs = (1,) if high / held[0] > 300 else (1, 2, 5)
+  high = min(positive[-1], 100 * positive[int(0.9 * (len(positive) - 1))])
+  axes.set_ylim(positive[0] / 1.15, high * 1.15)
+  subs = (1,) if high / positive[0] > 300 else (1, 2, 5)
   axes.yaxis.set_major_locator(LogLocator(subs=subs))
   axes.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f'{x:g}'))
   axes.yaxis.set_minor_formatter(NullFormatter())

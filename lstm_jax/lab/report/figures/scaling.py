@@ -3,18 +3,18 @@
 import math
 
 from lstm_jax.lab.report import verdicts
-from lstm_jax.lab.report.figures.scales import Drawn, LineStyle
+from lstm_jax.lab.report.figures.scales import LineStyle, TitledFigure
 from lstm_jax.lab.report.figures.strips import log_ticks
 from lstm_jax.lab.report.rows import Row
 from lstm_jax.lab.report.style import COLOURS, INK, PAPER
-from lstm_jax.lab.report.summaries import parts, shown
+from lstm_jax.lab.report.summaries import parts, shown_text
 
 _MARKERS = 'osD^vPX<'
 _MEAN = 'sequences_to_success'
 _LENGTH = 'length'
 
 
-def draw_scaling(rows: list[Row]) -> list[Drawn]:
+def draw_scaling(rows: list[Row]) -> list[TitledFigure]:
   """The growth of a published table with its lengths, ours beside the paper's.
 
   Rows of one table that differ in `length` make a figure of two panels at most:
@@ -31,14 +31,16 @@ def draw_scaling(rows: list[Row]) -> list[Drawn]:
     `(caption, figure)` pairs, one for each task, cell and learner with two
     lengths or more.
   """
-  found = []
-  for (task, *_), held in parts(rows, _method).items():
-    held = [
-      row for row in held if row.length and verdicts.published_mean(row.figures)
+  figures = []
+  for (task, *_), rows_of_method in parts(rows, _method).items():
+    rows_of_method = [
+      row
+      for row in rows_of_method
+      if row.length and verdicts.published_mean(row.figures)
     ]
-    if len({row.length for row in held}) > 1:
-      found.append(_figure(task, held))
-  return found
+    if len({row.length for row in rows_of_method}) > 1:
+      figures.append(_figure(task, rows_of_method))
+  return figures
 
 
 def _figure(task, rows):
@@ -47,25 +49,29 @@ def _figure(task, rows):
 
   varying = _varying(rows)
   option, aside = _other_axis(rows, varying)
-  first = [r for r in rows if r not in aside or not _apart(_rest(r, varying))]
+  first = [
+    r
+    for r in rows
+    if r not in aside or not _line_label(_other_values(r, varying))
+  ]
   panels = [(_LENGTH, first)] + [(option, aside)] * (option is not None)
   figure = Figure((4.6 * len(panels) + 0.8, 4.2), layout='constrained')
   names = list(
     parts([reading for row in rows for reading in row.readings], _name)
   )
-  for axes, (x_name, held) in zip(
+  for axes, (x_name, rows_of_panel) in zip(
     figure.subplots(1, len(panels), sharey=True, squeeze=False)[0],
     panels,
     strict=True,
   ):
-    _panel(axes, x_name, held, names, varying)
+    _panel(axes, x_name, rows_of_panel, names, varying)
   axes = figure.axes[0]
   axes.set_ylabel('training sequences to success (mean)')
   log_ticks(axes.yaxis, _heights(rows))
   low, high = axes.get_ylim()
   axes.set_ylim(low, high * 1.3)  # room for the marks at the top
   if option is not None:
-    lag = shown(aside[0].length)
+    lag = shown_text(aside[0].length)
     figure.axes[1].set_title(f'T = {lag}', loc='left')
   handles = [
     Line2D([], [], color=INK, marker='*', markersize=11, linestyle='--')
@@ -92,12 +98,16 @@ def _panel(axes, x_name, rows, names, varying):
   axes.set_xscale('log')
   axes.set_yscale('log')
   at = lambda row: _value(row, x_name)
-  joined = [n for n in varying if n != x_name] if x_name == _LENGTH else []
-  published = [
-    (at(row), verdicts.published_mean(row.figures), _rest(row, joined))
+  line_names = [n for n in varying if n != x_name] if x_name == _LENGTH else []
+  means = [
+    (
+      at(row),
+      verdicts.published_mean(row.figures),
+      _other_values(row, line_names),
+    )
     for row in rows
   ]
-  for _, points in parts(published, lambda point: point[2]).items():
+  for _, points in parts(means, lambda point: point[2]).items():
     points = sorted(points)
     axes.plot(
       [x for x, *_ in points],
@@ -109,7 +119,7 @@ def _panel(axes, x_name, rows, names, varying):
       linewidth=1,
       zorder=5,
     )
-    if joined and (label := _apart(points[-1][2])):
+    if line_names and (label := _line_label(points[-1][2])):
       axes.annotate(
         label,
         points[-1][:2],
@@ -120,19 +130,21 @@ def _panel(axes, x_name, rows, names, varying):
       )
   for i, name in enumerate(names):
     style = style_of(i)
-    held = [
-      (at(row), reading, _rest(row, joined))
+    marks_of_line = [
+      (at(row), reading, _other_values(row, line_names))
       for row in rows
       for reading in row.readings
       if reading.name == name
     ]
-    for _, marks in parts(held, lambda mark: mark[2]).items():
+    for _, marks in parts(marks_of_line, lambda mark: mark[2]).items():
       marks = sorted(marks, key=lambda mark: mark[0])
-      solved = [(x, r) for x, r, _ in marks if r.solved]
+      solved_marks = [(x, r) for x, r, _ in marks if r.solved]
       axes.plot(
-        [x for x, _ in solved], [r.mean(_MEAN) for _, r in solved], **style
+        [x for x, _ in solved_marks],
+        [r.mean(_MEAN) for _, r in solved_marks],
+        **style,
       )
-      for x, r in solved:
+      for x, r in solved_marks:
         if r.mean_interval:
           axes.plot([x, x], r.mean_interval, color=style['color'])
         if r.solved < r.trials:
@@ -147,7 +159,7 @@ def _panel(axes, x_name, rows, names, varying):
             color=style['color'],
             clip_on=False,
           )
-  log_ticks(axes.xaxis, sorted({at(row) for row in rows}), exact=True)
+  log_ticks(axes.xaxis, sorted({at(row) for row in rows}), exact_values=True)
   axes.grid(alpha=0.18)
   axes.set_xlabel('length T (steps)' if x_name == _LENGTH else x_name)
 
@@ -194,12 +206,14 @@ def _value(row, name):
 
 def _varying(rows):
   """Numbers of the task that tell rows of a table apart."""
-  held = [_options(row) for row in rows]
-  names = dict.fromkeys(name for options in held for name in options)
-  return [n for n in names if len({options.get(n) for options in held}) > 1]
+  options_of_rows = [_options(row) for row in rows]
+  names = dict.fromkeys(name for options in options_of_rows for name in options)
+  return [
+    n for n in names if len({options.get(n) for options in options_of_rows}) > 1
+  ]
 
 
-def _rest(row, names):
+def _other_values(row, names):
   """Finds what else tells a row apart; equal to the length is no difference."""
   options = _options(row)
   return tuple(
@@ -208,18 +222,26 @@ def _rest(row, names):
   )
 
 
-def _apart(rest):
-  said = (f'{n} {shown(value)}' for n, value in rest if value != _LENGTH)
-  return ', '.join(said)
+def _line_label(values):
+  words = (
+    f'{n} {shown_text(value)}' for n, value in values if value != _LENGTH
+  )
+  return ', '.join(words)
 
 
 def _other_axis(rows, varying):
   """(option, rows) of the longest list that differs in one option alone."""
   best: tuple[str | None, list[Row]] = (None, [])
-  for held in parts(rows, lambda row: row.length).values():
-    names = [n for n in varying if len({_options(r).get(n) for r in held}) > 1]
-    values = [_options(row).get(name) for name in names for row in held]
-    if len(names) == 1 and len(held) > max(2, len(best[1])):
+  for rows_of_length in parts(rows, lambda row: row.length).values():
+    names = [
+      n
+      for n in varying
+      if len({_options(r).get(n) for r in rows_of_length}) > 1
+    ]
+    values = [
+      _options(row).get(name) for name in names for row in rows_of_length
+    ]
+    if len(names) == 1 and len(rows_of_length) > max(2, len(best[1])):
       if all(value and math.isfinite(value) and value > 0 for value in values):
-        best = (names[0], held)
+        best = (names[0], rows_of_length)
   return best

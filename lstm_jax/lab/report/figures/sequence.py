@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _MOST_STEPS = 1_500  # beyond, a line is drawn as the span of each bin
 _MOST_RINGS = 20  # steps with a target beyond have no rings
 _MOST_LINES = 8  # outputs beyond are drawn as symbols
-_ALONE = 3  # inputs up to this many have panels of their own
+_MAX_PANELS = 3  # inputs up to this many have panels of their own
 _DASHES = ('-', '--', ':', '-.')
 CAPTION = (
   'Colours: blocks; dashes: cells of a block; rings or pale lines: targets '
@@ -108,10 +108,10 @@ def _panels(trace, blocks):
 def _input_panels(inputs, names):
   number = inputs.shape[1]
   names = names or [f'input {i + 1}' for i in range(number)]
-  if number > _ALONE and _is_one_hot(inputs):
+  if number > _MAX_PANELS and _is_one_hot(inputs):
     height = min(2.0, 0.5 + 0.1 * number)
     return [(height, 'input\nsymbol', _symbols(inputs, names))]
-  if number > _ALONE:
+  if number > _MAX_PANELS:
     return [(0.9, 'inputs', _lines(inputs, number))]
   return [
     (0.6, names[i], _lines(inputs[:, i : i + 1], 1, INK)) for i in range(number)
@@ -134,7 +134,7 @@ def _lines(values, blocks, colour=None, unit=False):
     for i in range(number):
       block, cell = divmod(i, max(size, 1))
       axes.plot(
-        *_thin(values[:, i]),
+        *_envelope(values[:, i]),
         color=colour or COLOURS[block % len(COLOURS)],
         linestyle=_DASHES[cell % len(_DASHES)],
         linewidth=1.2 if number < 9 else 0.9,
@@ -146,15 +146,15 @@ def _lines(values, blocks, colour=None, unit=False):
   return draw
 
 
-def _thin(values):
+def _envelope(values):
   """(steps, values); of very many steps the span of each bin."""
   steps = len(values)
   if steps <= _MOST_STEPS:
     return np.arange(steps), values
   size = -(-steps // (_MOST_STEPS // 2))
-  padded = np.pad(values, (0, -steps % size), mode='edge').reshape(-1, size)
-  ends = np.stack([padded.min(1), padded.max(1)], 1).reshape(-1)
-  return np.repeat(np.arange(len(padded)) * size, 2), ends
+  blocks = np.pad(values, (0, -steps % size), mode='edge').reshape(-1, size)
+  ends = np.stack([blocks.min(1), blocks.max(1)], 1).reshape(-1)
+  return np.repeat(np.arange(len(blocks)) * size, 2), ends
 
 
 def _dashes_at(steps, index):
@@ -191,8 +191,8 @@ def _symbols(inputs, names):
     )
     axes.set_ylim(number - 0.4, -0.6)
     if number <= 12:
-      short = [str(name).removeprefix('input ') for name in names]
-      axes.set_yticks(range(number), short, fontsize=7)
+      names_short = [str(name).removeprefix('input ') for name in names]
+      axes.set_yticks(range(number), names_short, fontsize=7)
 
   return draw
 
@@ -228,19 +228,19 @@ def _largest(outputs, targets, mask):
 def _outputs(outputs, targets, mask, names):
   def draw(axes):
     number = outputs.shape[1]
-    few = mask.sum() <= _MOST_RINGS
+    has_rings = mask.sum() <= _MOST_RINGS
     for i in range(number):
       colour = COLOURS[i % len(COLOURS)]
       dash = _DASHES[i // len(COLOURS)]
       name = names[i] if names else f'output {i + 1}'
       axes.plot(
-        *_thin(outputs[:, i]),
+        *_envelope(outputs[:, i]),
         color=colour,
         linestyle=dash,
         linewidth=1.2,
         label=name,
       )
-      if few:
+      if has_rings:
         axes.plot(
           *(np.flatnonzero(mask), targets[mask, i], 'o'),
           color='none',
@@ -249,8 +249,8 @@ def _outputs(outputs, targets, mask, names):
           markeredgewidth=1.5,
         )
       else:
-        held = np.where(mask, targets[:, i], np.nan)
-        axes.plot(*_thin(held), color=colour, alpha=0.35, linewidth=4)
+        values = np.where(mask, targets[:, i], np.nan)
+        axes.plot(*_envelope(values), color=colour, alpha=0.35, linewidth=4)
     if 1 < number:
       axes.legend(
         loc='upper left', bbox_to_anchor=(1, 1.1), fontsize=7, frameon=False

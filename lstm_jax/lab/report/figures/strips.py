@@ -9,7 +9,7 @@ import numpy as np
 
 from lstm_jax.lab.report import verdicts
 from lstm_jax.lab.report.cells import count
-from lstm_jax.lab.report.figures.scales import Drawn
+from lstm_jax.lab.report.figures.scales import TitledFigure
 from lstm_jax.lab.report.rows import Row, heading
 from lstm_jax.lab.report.style import COLOURS, GREY, INK, PAPER
 
@@ -20,12 +20,12 @@ _VERDICTS = {
   verdicts.REPRODUCED: (COLOURS[2], 'o'),
   verdicts.UNDER: (COLOURS[4], 'D'),
   verdicts.NOT: (COLOURS[1], 's'),
-  verdicts.NONE: (GREY, 'o'),
+  verdicts.NO_VERDICT: (GREY, 'o'),
 }
-_MOST = 40  # lines of a figure
+_MAX_LINES = 40  # lines of a figure
 
 
-def distribution(row: Row) -> Drawn | None:
+def distribution(row: Row) -> TitledFigure | None:
   """Sequences to success of every trial, one line a reading.
 
   A dot is a solved trial, a hollow triangle one that was stopped without. The
@@ -37,25 +37,27 @@ def distribution(row: Row) -> Drawn | None:
   """
   from matplotlib.figure import Figure
 
-  held = [r for r in row.readings if any((*r.sequences, *r.stopped))][:_MOST]
-  if not held:
+  readings = [r for r in row.readings if any((*r.sequences, *r.stopped))][
+    :_MAX_LINES
+  ]
+  if not readings:
     return None
-  names = [f'{r.letter}  {_wrapped(r.name)}' for r in held]
+  names = [f'{r.letter}  {_wrap(r.name)}' for r in readings]
   high = 0.42 + 0.14 * max(name.count('\n') for name in names)
-  figure = Figure((8, 1.2 + high * len(held)), layout='constrained')
+  figure = Figure((8, 1.2 + high * len(readings)), layout='constrained')
   axes = figure.add_subplot()
   axes.set_xscale('log')
-  published = verdicts.published_mean(row.figures)
-  if published:
-    axes.axvline(published, color=INK, linestyle='--', linewidth=1.2)
+  mean = verdicts.published_mean(row.figures)
+  if mean:
+    axes.axvline(mean, color=INK, linestyle='--', linewidth=1.2)
     axes.text(
-      *(published, 1.01, f'published mean {count(published)}'),
+      *(mean, 1.01, f'published mean {count(mean)}'),
       transform=axes.get_xaxis_transform(),
       ha='center',
       va='bottom',
       fontsize=9,
     )
-  for i, r in enumerate(held):
+  for i, r in enumerate(readings):
     colour = COLOURS[i % len(COLOURS)]
     _box(axes, i, r, colour)
     aside = _aside(len(r.sequences))
@@ -79,24 +81,24 @@ def distribution(row: Row) -> Drawn | None:
       va='center',
       fontsize=9,
     )
-  axes.set_yticks(range(len(held)), names, multialignment='right')
-  axes.set_ylim(len(held) - 0.4, -0.6)
-  values = [v for r in held for v in (*r.sequences, *r.stopped) if v > 0]
-  log_ticks(axes.xaxis, values + ([published] if published else []))
+  axes.set_yticks(range(len(readings)), names, multialignment='right')
+  axes.set_ylim(len(readings) - 0.4, -0.6)
+  values = [v for r in readings for v in (*r.sequences, *r.stopped) if v > 0]
+  log_ticks(axes.xaxis, values + ([mean] if mean else []))
   axes.grid(axis='x', alpha=0.18)
   axes.tick_params(axis='y', length=0)
   axes.spines['left'].set_visible(False)
   axes.set_xlabel('training sequences')
-  more = len(row.readings) - len(held)
+  num_more = len(row.readings) - len(readings)
   caption = (
     f'{heading(row)}: sequences to success, one dot a solved trial; hollow '
     'triangles were stopped without success. Boxes: quartiles and median of '
     'all trials. At the right: solved / all.'
-  ) + f' {more} more readings are in the table only.' * (more > 0)
+  ) + f' {num_more} more readings are in the table only.' * (num_more > 0)
   return caption, figure
 
 
-def overview(rows: list[Row]) -> Drawn | None:
+def overview(rows: list[Row]) -> TitledFigure | None:
   """Our mean over the published one, a line a row.
 
   Returns:
@@ -118,16 +120,16 @@ def overview(rows: list[Row]) -> Drawn | None:
   axes.axvline(1, color=INK, linestyle='--', linewidth=1.2)
   for i, row in enumerate(rows):
     for reading in row.readings:
-      found = reading.verdict
-      if not found.ratio:
+      verdict = reading.verdict
+      if not verdict.ratio:
         continue
-      colour, marker = _VERDICTS[found.word]
+      colour, marker = _VERDICTS[verdict.word]
       best = reading is row.best
-      if best and found.reach is not None:
-        ends = found.ratio / found.reach, found.ratio * found.reach
+      if best and verdict.reach is not None:
+        ends = verdict.ratio / verdict.reach, verdict.ratio * verdict.reach
         axes.plot(ends, [i, i], color=colour, linewidth=2, zorder=3)
       axes.plot(
-        *([found.ratio], [i]),
+        *([verdict.ratio], [i]),
         marker=marker,
         markersize=8 if best else 5,
         color=colour if best else PAPER,
@@ -176,13 +178,13 @@ def _box(axes, i, reading, colour):
   waits = [*reading.sequences, *[math.inf] * (reading.trials - reading.solved)]
   low, middle, high = np.quantile(waits, (0.25, 0.5, 0.75), method='nearest')
   end = max(*reading.sequences, *reading.stopped, 0)
-  shown = [min(value, end) for value in (low, middle, high)]
+  ends = [min(value, end) for value in (low, middle, high)]
   if math.isinf(low):
     return
   axes.add_patch(
     Rectangle(
-      (shown[0], i - 0.27),
-      shown[2] - shown[0],
+      (ends[0], i - 0.27),
+      ends[2] - ends[0],
       0.54,
       facecolor=colour,
       alpha=0.18,
@@ -198,19 +200,19 @@ def _aside(number):
   return 0.2 * np.sin(2.4 * np.arange(number))
 
 
-def _wrapped(text):
+def _wrap(text):
   return '\n'.join(textwrap.wrap(text, 30, max_lines=3, placeholder=' …'))
 
 
 def log_ticks(
-  axis: 'XAxis | YAxis', values: Sequence[float], exact: bool = False
+  axis: 'XAxis | YAxis', values: Sequence[float], exact_values: bool = False
 ) -> None:
   """Limits and few round ticks of a logarithmic axis.
 
   Args:
     axis: `axes.xaxis` or `axes.yaxis`.
     values: what must lie inside, above 0.
-    exact: whether the values themselves are the ticks.
+    exact_values: whether the values themselves are the ticks.
   """
   low, high = min(values), max(values)
   pad = max((high / low) ** 0.06, 1.15)
@@ -219,12 +221,12 @@ def log_ticks(
   set_limits(low, high)
   ticks = list(values)
   for steps in ((1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
-    if exact:
+    if exact_values:
       break
     ticks = _round_numbers(low, high, steps)
     if len(ticks) <= 8:
       break
-  if len(ticks) < 3 and not exact:
+  if len(ticks) < 3 and not exact_values:
     from matplotlib.ticker import MaxNLocator
 
     even = MaxNLocator(5, steps=(1, 2, 5, 10)).tick_values(low, high)
@@ -241,10 +243,10 @@ def _round_numbers(low, high, steps):
 
 def _ratio_ticks(axes, top):
   for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1,)):
-    above = _round_numbers(1, top, steps)
-    if len(above) <= 5:
+    numbers = _round_numbers(1, top, steps)
+    if len(numbers) <= 5:
       break
-  ticks = [*(1 / tick for tick in above[:0:-1]), *above]
-  names = [f'1/{tick:g}' for tick in above[:0:-1]]
-  axes.set_xticks(ticks, [*names, *(f'{tick:g}' for tick in above)])
+  ticks = [*(1 / tick for tick in numbers[:0:-1]), *numbers]
+  names = [f'1/{tick:g}' for tick in numbers[:0:-1]]
+  axes.set_xticks(ticks, [*names, *(f'{tick:g}' for tick in numbers)])
   axes.minorticks_off()

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from lstm_jax.lab.report import summaries as summaries_lib
 from lstm_jax.lab.report.figures.length import colours, titled
-from lstm_jax.lab.report.summaries import Summary, order, parts, shown
+from lstm_jax.lab.report.summaries import Summary, order, parts, shown_text
 
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
@@ -38,27 +38,30 @@ def success_over_window(summaries: list[Summary]) -> 'Figure | None':
   figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.1))
   grid = figure.subplots(len(tasks), len(cells), squeeze=False)
   pooled, hues = set(), colours(summaries)
-  for (task, inside), line in zip(tasks.items(), grid, strict=True):
+  for (task, summaries_of_task), line in zip(tasks.items(), grid, strict=True):
     windows = parts(
-      sorted(inside, key=_window_order), lambda s: _window(s, windowed)
+      sorted(summaries_of_task, key=_window_order),
+      lambda s: _window(s, windowed),
     )
-    lengths = list(parts(inside, lambda s: s.setting.get('length')))
+    lengths = list(parts(summaries_of_task, lambda s: s.setting.get('length')))
     for cell, axes in zip(cells, line, strict=True):
       places = parts(
-        (s for s in inside if s.setting.get('cell') == cell),
+        (s for s in summaries_of_task if s.setting.get('cell') == cell),
         lambda s: (_window(s, windowed), s.setting.get('length')),
       )
       _draw_heat(axes, places, list(windows), lengths, hues[cell])
-      title = f'{shown(task)}, {shown(cell)}'
+      title = f'{shown_text(task)}, {shown_text(cell)}'
       axes.set_title(title, fontsize=12, color=hues[cell])
       if axes is not line[0]:
         axes.set_yticklabels([])
-      for held in places.values():
-        pooled |= set(summaries_lib.varying(held)) - {*summaries_lib.ORIGINS}
-  below = 'Trials solved / all, by window and length'
+      for summaries_at in places.values():
+        pooled |= set(summaries_lib.varying(summaries_at)) - {
+          *summaries_lib.ORIGINS
+        }
+  note = 'Trials solved / all, by window and length'
   if pooled:
-    below += f' (pooled over {", ".join(sorted(pooled))})'
-  figure.suptitle(titled(summaries, f'{below}.'))
+    note += f' (pooled over {", ".join(sorted(pooled))})'
+  figure.suptitle(titled(summaries, f'{note}.'))
   figure.supxlabel('length T (steps)')
   figure.supylabel('window (steps an error travels back)')
   return figure
@@ -66,10 +69,10 @@ def success_over_window(summaries: list[Summary]) -> 'Figure | None':
 
 def _window(s, windowed):
   """Names the row of a setting."""
-  learner = shown(s.setting.get('learner'))
+  learner = shown_text(s.setting.get('learner'))
   if 'window' not in s.setting:
     return learner
-  window = shown(s.setting['window'])
+  window = shown_text(s.setting['window'])
   return window if len(windowed) == 1 else f'{learner} {window}'
 
 
@@ -77,7 +80,7 @@ def _window_order(s):
   """Windows by size, `full`, then learners that have none."""
   return (
     'window' not in s.setting,
-    shown(s.setting.get('learner')),
+    shown_text(s.setting.get('learner')),
     order(s.setting.get('window')),
   )
 
@@ -88,20 +91,23 @@ def _draw_heat(axes, places, windows, lengths, hue):
   from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
   share = np.full((len(windows), len(lengths)), np.nan)
-  for (window, length), held in places.items():
+  for (window, length), summaries_at in places.items():
     i, j = windows.index(window), lengths.index(length)
-    solved, trials = sum(s.solved for s in held), sum(s.trials for s in held)
-    share[i, j] = solved / trials
+    num_solved, trials = (
+      sum(s.solved for s in summaries_at),
+      sum(s.trials for s in summaries_at),
+    )
+    share[i, j] = num_solved / trials
     axes.text(
       j,
       i,
-      f'{solved}/{trials}',
+      f'{num_solved}/{trials}',
       ha='center',
       va='center',
       fontsize=12 if len(lengths) <= 6 else 9,
-      fontweight='bold' if solved else 'normal',
+      fontweight='bold' if num_solved else 'normal',
     )
-  axes.set_xticks(range(len(lengths)), map(shown, lengths))
+  axes.set_xticks(range(len(lengths)), map(shown_text, lengths))
   axes.set_yticks(range(len(windows)), windows)
   edges = (np.arange(n + 1) - 0.5 for n in reversed(share.shape))
   axes.tick_params(length=0)

@@ -123,7 +123,8 @@ def page(max_networks: int, every: float) -> html.Main:
             id='trials', className='sides',
           ),
           html.Div(
-            [_confusion(i, graph) for i in range(max_networks)], className='sides'
+            [_confusion(i, graph) for i in range(max_networks)],
+            className='sides',
           ),
         ],
         id='of-row', hidden=True, **labelled('The chosen row'),

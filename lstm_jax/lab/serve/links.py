@@ -34,8 +34,8 @@ class Selection(NamedTuple):
 def selection_of(query: str) -> Selection:
   """Reads what a query asks for; what it says wrongly counts as not said.
 
-  >>> read('?row=flags/a&row=flags/b&seed=3&step=x')
-  Shown(rows=('flags/a', 'flags/b'), trials=(), seen=None, seed=3, step=None)
+  >>> tuple(selection_of('?row=flags/a&row=flags/b&seed=3&step=x'))
+  (('flags/a', 'flags/b'), (), None, 3, None)
   """
   fields = urllib.parse.parse_qs(query.removeprefix('?'))
   number = lambda name: _number(fields.get(name, [''])[-1])
@@ -52,7 +52,7 @@ def selection_of(query: str) -> Selection:
 def query_of(selection: Selection) -> str:
   """The query that asks for this; what is as usual is left out.
 
-  >>> written(Shown(rows=('flags/a b',), seed=3))
+  >>> query_of(Selection(rows=('flags/a b',), seed=3))
   '?row=flags%2Fa%20b&seed=3'
   """
   pairs = [('row', key) for key in selection.rows]

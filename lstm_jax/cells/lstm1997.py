@@ -35,6 +35,7 @@ NUMBERS = {
   'input_gate_bias': None,
   'output_gate_bias': None,
 }
+LATER = ('state_sum',)
 REFUSES = (
   ({'input_gates': False, 'input_gate_bias': ...}, 'has no input gates'),
   ({'output_gates': False, 'output_gate_bias': ...}, 'has no output gates'),

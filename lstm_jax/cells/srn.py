@@ -18,6 +18,7 @@ PROVIDES = {'inputs_to_outputs': {'outputs_see_inputs': True}, 'readout': {}}
 
 # Traced numbers and their defaults.
 NUMBERS = {'init_range': 0.1}
+LATER = ('recurrent_init',)
 REFUSES = (
   (
     {'recurrence': 'none', 'recurrent_init': 'identity'},

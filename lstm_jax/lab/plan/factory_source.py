@@ -39,6 +39,10 @@ Besides the factory a module may hold these literals:
   REFUSES = (({name: value, ...}, reason), ...)
       Options and numbers of this module that do not go together; the value
       `...` stands for any value but None.
+  LATER = (name, ...)
+      Options that came after run folders had been written, whose defaults do
+      what was done before. A setting leaves them out at their default, so that
+      its trials keep their ids and such folders go on.
 """
 
 import ast
@@ -242,6 +246,7 @@ def described(
     mean_steps=literal('MEAN_STEPS', (1.0, 0.0)),
     trivial=tuple(literal('TRIVIAL', ())),
     refuses=tuple(literal('REFUSES', ())),
+    later=tuple(literal('LATER', ())),
     unit=literal('UNIT', 'sequences'),
     xla_profile=literal('XLA_PROFILE', 'auto'),
   )

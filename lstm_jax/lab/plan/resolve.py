@@ -32,7 +32,8 @@ def setting(
     make: `Setting` with the fields that need no checking.
 
   Returns:
-    The `Setting`, every option and number at its default unless given.
+    The `Setting`, every option and number at its default unless given; without
+    those options of `LATER` that are at their default.
 
   Raises:
     Refused: with all reasons.
@@ -97,6 +98,10 @@ def setting(
   stop_if_refused()
   reasons.extend(_conflicts(raw_values, entries, options, numbers))
   stop_if_refused()
+  for one, entry in entries.items():
+    for name in entry.later:
+      if options[one][name] == entry.options[name].default:
+        del options[one][name]
   length = numbers['task'].pop('length', None)
   task = entries['task'].name
   if own_data.factory_of(raw_values['task'].value):

@@ -64,6 +64,7 @@ class Entry(NamedTuple):
     xla_profile: the flags of XLA for a learner's programs.
     place: where it is found, of somebody else's: 'folder/file.py:factory' or
       'package.module:factory'; '' for our own.
+    later: options that a setting leaves out at their default.
   """
 
   kind: str
@@ -82,6 +83,7 @@ class Entry(NamedTuple):
   unit: str = 'sequences'
   xla_profile: str = 'auto'
   place: str = ''
+  later: tuple[str, ...] = ()
 
   def has(self, part: str, options: Mapping[str, object]) -> bool:
     """Tells whether it provides a part under these options, name -> value."""

@@ -811,3 +811,22 @@ def test_seconds_are_said_as_people_say_them():
     '10 min',
     '2.0 h',
   ]
+
+
+@pytest.mark.parametrize(
+  'cell, option, other',
+  [
+    ('srn', 'recurrent_init', 'identity'),
+    ('lstm1997', 'state_sum', 'compensated'),
+  ],
+)
+def test_a_later_option_is_left_out_at_its_default(cell, option, other):
+  # An option that is there changes the ids of all trials of a cell.
+  entry = catalog.describe('cells', cell)
+  assert option in entry.later and set(entry.later) <= set(entry.options)
+  default = entry.options[option].default
+  line = f'--task=adding --cell={cell} --set=cell.{option}'
+  for value, there in ((default, {}), (other, {option: other})):
+    (setting,) = made(f'{line}={value} --length=10 --seeds=1').trials
+    options = dict(setting.cell_options)
+    assert {name: options[name] for name in {option} & {*options}} == there

@@ -1,7 +1,6 @@
 """A film shows every kept network of a trial, and the sequence in three."""
 
 import io
-import sys
 
 import matplotlib
 import numpy as np
@@ -53,16 +52,17 @@ def test_a_film_is_small_and_stays_the_same(scenes, kind, monkeypatch):
     assert film.film(scenes, kind, 'adding') == data
 
 
-FFMPEG = """#!{python}
-import sys
-open(sys.argv[-1], 'wb').write(sys.stdin.buffer.read())
+# A script of the shell, as there may be blanks in the path of an interpreter.
+FFMPEG = """#!/bin/sh
+for last; do :; done
+exec cat > "$last"
 """
 
 
 def test_a_video_has_every_picture_for_its_time(scenes, monkeypatch, tmp_path):
   # What stands in for ffmpeg keeps the frames as they come.
   program = tmp_path / 'ffmpeg'
-  program.write_text(FFMPEG.format(python=sys.executable))
+  program.write_text(FFMPEG)
   program.chmod(0o755)
   monkeypatch.setattr(film, '_STEPS_SHOWN', 2)
   with matplotlib.rc_context({'animation.ffmpeg_path': str(program)}):

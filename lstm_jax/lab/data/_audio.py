@@ -99,15 +99,17 @@ def dataset(
     # One unit of 16 bits is no sound.
     spectra = spectra if recipe.log else np.log(spectra + 1)
     spectra = _levels.standardised(spectra, pool.parts['train'])
-    given = sounds.labels, pool.parts, len(prepared.classes)
-    found = {
-      'majority class': _levels.majority(*given),
-      'time-averaged spectrum': _levels.softmax_regression(spectra, *given),
+    labels_and_parts = sounds.labels, pool.parts, len(prepared.classes)
+    by_name = {
+      'majority class': _levels.majority(*labels_and_parts),
+      'time-averaged spectrum': _levels.softmax_regression(
+        spectra, *labels_and_parts
+      ),
     }
     if neighbours:
       name = f'{neighbours} nearest time-averaged spectra'
-      found[name] = _levels.nearest(spectra, *given, neighbours)
-    return found
+      by_name[name] = _levels.nearest(spectra, *labels_and_parts, neighbours)
+    return by_name
 
   def encode(name, content, pool):
     clip = audio.decode(content, name)
@@ -138,9 +140,10 @@ def _facts(prepared, sounds, recipe, usable):
   """Returns what the report is to say of the data."""
   facts = {
     'data': f'{len(sounds.labels):,} sounds, '
-    + _counted(sounds.folds, 'in fold {}'),
-    'channels': _counted(sounds.channels, 'with {}') + '; the first is heard',
-    'rates': _counted(sounds.rates, 'at {:,} Hz')
+    + _count_text(sounds.folds, 'in fold {}'),
+    'channels': _count_text(sounds.channels, 'with {}')
+    + '; the first is heard',
+    'rates': _count_text(sounds.rates, 'at {:,} Hz')
     + f'; features are made at {recipe.rate:,} Hz',
     'left out': '; '.join(prepared.left_out) or 'nothing',
     'licence': prepared.licence,
@@ -161,7 +164,7 @@ def _facts(prepared, sounds, recipe, usable):
   return facts
 
 
-def _counted(values, words):
+def _count_text(values, words):
   """Counts the sounds that have each value, as 'n with v, m with w'."""
   pairs = zip(*np.unique(values, return_counts=True), strict=True)
   return ', '.join(f'{count:,} {words.format(value)}' for value, count in pairs)

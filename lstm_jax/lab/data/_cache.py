@@ -68,38 +68,40 @@ def cached(
     stem = folder() / f'{name}-{key.hexdigest()[:20]}'
   except StoreError as fault:
     return _not_kept(name, make(), fault)
-  found = _stored(stem, settings)
-  if found is not None:
-    return found
-  made = {each: np.ascontiguousarray(array) for each, array in make().items()}
+  stored_arrays = _load(stem, settings)
+  if stored_arrays is not None:
+    return stored_arrays
+  arrays = {
+    name_of: np.ascontiguousarray(array) for name_of, array in make().items()
+  }
   try:
-    _store(stem, made, settings)
+    _store(stem, arrays, settings)
   except StoreError as fault:
-    return _not_kept(name, made, fault)
-  del made  # the mapped ones need no memory
-  return _stored(stem, settings) or dict(make())
+    return _not_kept(name, arrays, fault)
+  del arrays  # the mapped ones need no memory
+  return _load(stem, settings) or dict(make())
 
 
-def _not_kept(name, made, fault):
+def _not_kept(name, arrays, fault):
   messages.tell(f'{name}: made, but not kept for next time: {fault}')
-  return dict(made)
+  return dict(arrays)
 
 
-def _stored(stem, settings):
+def _load(stem, settings):
   """The arrays under a name; None unless all are there, whole."""
   path = Path(f'{stem}.json')
   try:
-    held = cast(
+    document = cast(
       _Held, seal.unseal_json('features', files.read(path, _LONGEST), path)
     )
-    if held['settings'] != seal.to_plain(settings):
+    if document['settings'] != seal.to_plain(settings):
       return None
     arrays = {}
-    for each, facts in held['arrays'].items():
-      array = _mapped(Path(f'{stem}.{each}'), facts['dtype'], facts['shape'])
+    for name_of, facts in document['arrays'].items():
+      array = _mapped(Path(f'{stem}.{name_of}'), facts['dtype'], facts['shape'])
       if zlib.crc32(array) != facts['crc32']:
         return None
-      arrays[each] = array
+      arrays[name_of] = array
     return arrays
   except (StoreError, OSError, ValueError, KeyError, TypeError, AttributeError):
     return None
@@ -124,16 +126,16 @@ def _mapped(path, dtype, shape):
 def _store(stem, arrays, settings):
   files.make_directory(stem.parent)
   files.remove_temporary(stem.parent)
-  listed = {}
-  for each, array in arrays.items():
+  entries = {}
+  for name_of, array in arrays.items():
     data = memoryview(array.reshape(-1)).cast('B')
-    files.publish(f'{stem}.{each}', data, overwrite=True)
-    listed[each] = {
+    files.publish(f'{stem}.{name_of}', data, overwrite=True)
+    entries[name_of] = {
       'dtype': array.dtype.str,
       'shape': list(array.shape),
       'crc32': zlib.crc32(data),
     }
-  held = {'settings': seal.to_plain(settings), 'arrays': listed}
+  document = {'settings': seal.to_plain(settings), 'arrays': entries}
   files.publish(
-    f'{stem}.json', seal.seal_json('features', held), overwrite=True
+    f'{stem}.json', seal.seal_json('features', document), overwrite=True
   )

@@ -67,13 +67,13 @@ def fold_parts(
     BadData: a recording has sounds in two folds.
   """
   folds = np.unique(sounds.folds)
-  there = ', '.join(map(str, folds))
+  numbers = ', '.join(map(str, folds))
   if len(folds) < 3:
     raise ValueError(
-      f'split=official: {name} has the folds {there}; it takes three'
+      f'split=official: {name} has the folds {numbers}; it takes three'
     )
   if fold is not None and fold not in folds:
-    raise ValueError(f'fold={fold} must be one of {there}')
+    raise ValueError(f'fold={fold} must be one of {numbers}')
   pairs = np.unique(np.stack([sounds.groups, sounds.folds]), axis=1)
   recordings, counts = np.unique(pairs[0], return_counts=True)
   if counts.max() > 1:

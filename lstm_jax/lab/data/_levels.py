@@ -34,7 +34,7 @@ def majority(
   counts = np.bincount(labels[parts['train']], minlength=num_classes) + 1.0
   log_p = np.log(counts / counts.sum())
   test = labels[parts['test']]
-  return _judged(np.tile(log_p, (len(test), 1)), test)
+  return _metrics(np.tile(log_p, (len(test), 1)), test)
 
 
 def naive_bayes(
@@ -59,7 +59,7 @@ def naive_bayes(
   frequencies = member.sum(0) + 1.0
   scores = counts[test] @ log_word.T + np.log(frequencies / frequencies.sum())
   log_p = scores - _log_sum(scores)
-  return _judged(log_p, labels[test])
+  return _metrics(log_p, labels[test])
 
 
 def softmax_regression(
@@ -84,19 +84,19 @@ def softmax_regression(
     # a step where other processes keep its threads waiting, these 4.
     x = features[parts['train']]
     features = scipy.sparse.csr_array(features @ np.linalg.eigh(x.T @ x)[1])
-  seen = {part: features[parts[part]] for part in ('train', 'valid', 'test')}
+  by_part = {part: features[parts[part]] for part in ('train', 'valid', 'test')}
   weights = np.zeros((features.shape[1] + 1, num_classes))
   best = np.inf
   for penalty in PENALTIES:
     # From the weights of the stronger penalty on: fewer steps.
-    weights = _fit(seen['train'], labels[parts['train']], penalty, weights)
-    log_p = _log_probabilities(seen['valid'], weights)
-    loss = _judged(log_p, labels[parts['valid']])['loss']
+    weights = _fit(by_part['train'], labels[parts['train']], penalty, weights)
+    log_p = _log_probabilities(by_part['valid'], weights)
+    loss = _metrics(log_p, labels[parts['valid']])['loss']
     if loss > best:
       break  # weaker ones fit the training part alone, and take longest
-    best, chosen = loss, weights
-  return _judged(
-    _log_probabilities(seen['test'], chosen), labels[parts['test']]
+    best, best_weights = loss, weights
+  return _metrics(
+    _log_probabilities(by_part['test'], best_weights), labels[parts['test']]
   )
 
 
@@ -143,24 +143,24 @@ def _fit(x, labels, penalty, start):
   steep = np.append(np.asarray((x * x).mean(0)) / 2 + penalty, 0.5)
   unit = 1 / np.sqrt(steep)[:, None]
 
-  def loss_and_slope(flat):
-    weights = flat.reshape(start.shape) * unit
+  def loss_and_slope(vector):
+    weights = vector.reshape(start.shape) * unit
     log_p = _log_probabilities(x, weights)
     loss = -np.sum(member * log_p) / len(labels)
-    wrong = (np.exp(log_p) - member) / len(labels)
-    slope = np.vstack([x.T @ wrong, wrong.sum(0)])
+    residual = (np.exp(log_p) - member) / len(labels)
+    slope = np.vstack([x.T @ residual, residual.sum(0)])
     slope[:-1] += penalty * weights[:-1]
     loss += penalty / 2 * np.sum(weights[:-1] ** 2)
     return loss, (slope * unit).ravel()
 
-  found = scipy.optimize.minimize(
+  optimum = scipy.optimize.minimize(
     loss_and_slope,
     (start / unit).ravel(),
     jac=True,
     method='L-BFGS-B',
     options={'maxiter': 300},
   )
-  return found.x.reshape(start.shape) * unit
+  return optimum.x.reshape(start.shape) * unit
 
 
 def _log_probabilities(x, weights):
@@ -173,7 +173,7 @@ def _log_sum(scores):
   return highest + np.log(np.exp(scores - highest).sum(1, keepdims=True))
 
 
-def _judged(log_p, labels):
+def _metrics(log_p, labels):
   return {
     'loss': float(-np.mean(np.take_along_axis(log_p, labels[:, None], 1))),
     'accuracy': float(np.mean(log_p.argmax(1) == labels)),

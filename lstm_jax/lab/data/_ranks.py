@@ -59,14 +59,16 @@ def python2_order(keys: Iterable[bytes]) -> list[bytes]:
   """
   hashes = {key: _hash(key) for key in keys}
   places: list[bytes | None] = [None] * 8
-  for used, key in enumerate(hashes, 1):
+  for count, key in enumerate(hashes, 1):
     _put(places, key, hashes)
-    if 3 * used >= 2 * len(places):
-      wanted = used * (2 if used > _GROWS_FAST else 4)
-      larger: list[bytes | None] = [None] * max(8, 1 << wanted.bit_length())
-      for moved in filter(None, places):
-        _put(larger, moved, hashes)
-      places = larger
+    if 3 * count >= 2 * len(places):
+      num_places = count * (2 if count > _GROWS_FAST else 4)
+      new_places: list[bytes | None] = [None] * max(
+        8, 1 << num_places.bit_length()
+      )
+      for old_key in filter(None, places):
+        _put(new_places, old_key, hashes)
+      places = new_places
   return [key for key in places if key is not None]
 
 

@@ -82,7 +82,7 @@ def compute(prepared: Collection, recipe: _spectra.Recipe) -> Sounds:
     for i in range(len(records))
   ]
 
-  def one(place):
+  def features_of(place):
     records, i = place
     record = records[i]
     samples, rate = record['samples'], int(record['rate'])
@@ -93,7 +93,7 @@ def compute(prepared: Collection, recipe: _spectra.Recipe) -> Sounds:
       raise BadData(f'{name}: {error}') from error
     bits16 = samples.dtype == np.int16
     first = samples[:, 0] if bits16 else samples[:, 0] * FULL_SCALE
-    known = (
+    facts = (
       record['label'],
       record['fold'],
       rate,
@@ -101,22 +101,22 @@ def compute(prepared: Collection, recipe: _spectra.Recipe) -> Sounds:
       len(samples) / rate,
       bits16,
     )
-    return _spectra.features(first, rate, recipe), record['group'], known
+    return _spectra.features(first, rate, recipe), record['group'], facts
 
   rows, groups, known = [], [], []
-  began = said = time.monotonic()
+  began = last_line_time = time.monotonic()
   threads = ThreadPoolExecutor(machine.cores())
   try:
-    for found, group, facts in threads.map(one, places):
+    for found, group, facts in threads.map(features_of, places):
       rows.append(found)
       groups.append(group)
       known.append(facts)
-      now = time.monotonic()
-      if now - said > _LINE_EVERY or len(rows) == len(places):
-        said = now
+      clock = time.monotonic()
+      if clock - last_line_time > _LINE_EVERY or len(rows) == len(places):
+        last_line_time = clock
         messages.tell(
           f'{prepared.name}: features of {len(rows):,} of {len(places):,} '
-          f'sounds, {now - began:.0f} s'
+          f'sounds, {clock - began:.0f} s'
         )
   finally:  # a stop waits for the sounds at hand, not for thousands
     threads.shutdown(cancel_futures=True)

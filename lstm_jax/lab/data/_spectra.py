@@ -33,7 +33,7 @@ PUBLISHED_RATE = 44_100
 LOWEST = 100.0  # Hz
 BANDS, MEL_BANDS = 100, 64
 # About what rounding to 16 bits leaves: a power of 1/12 over half the rate, Hz.
-_QUIET = 1e-5
+_FLOOR = 1e-5
 # Finer than the lowest mel band is wide, Hz.
 _MEL_BIN = 25
 
@@ -127,9 +127,9 @@ def features(samples: np.ndarray, rate: int, recipe: Recipe) -> np.ndarray:
   """
   samples = np.asarray(samples, np.result_type(samples, np.float32))
   if rate != recipe.rate:
-    common = math.gcd(rate, recipe.rate)
+    divisor = math.gcd(rate, recipe.rate)
     samples = scipy.signal.resample_poly(
-      samples, recipe.rate // common, rate // common
+      samples, recipe.rate // divisor, rate // divisor
     )
   if len(samples) < recipe.window:
     samples = np.pad(samples, (0, recipe.window - len(samples)))
@@ -140,10 +140,10 @@ def features(samples: np.ndarray, rate: int, recipe: Recipe) -> np.ndarray:
   spectrum = np.abs(scipy.fft.rfft(stretches, recipe.size)) * recipe.scale
   if recipe.log:
     spectrum = spectrum**2
-  found = (recipe.weights @ spectrum.T).T
+  bands = (recipe.weights @ spectrum.T).T
   if recipe.log:
-    found = np.log(found + _QUIET)
-  return np.ascontiguousarray(found, np.float32)
+    bands = np.log(bands + _FLOOR)
+  return np.ascontiguousarray(bands, np.float32)
 
 
 def num_features(kind: Kind) -> int:
@@ -157,7 +157,7 @@ def _slice_weights(window):
   bins = window - 2 * BANDS * n + np.arange(BANDS * n)
   bins = np.minimum(bins, window - bins)  # the mirrored ones, where they are
   feature = np.repeat(np.arange(BANDS), n)
-  return _sparse(1 / n, feature, bins, (BANDS, window // 2 + 1))
+  return _sparse_matrix(1 / n, feature, bins, (BANDS, window // 2 + 1))
 
 
 def _band_weights(window, rate):
@@ -175,8 +175,8 @@ def _band_weights(window, rate):
 
 def _mel_weights(size, rate):
   """Triangles over three neighbouring edges on the mel scale; sums are 1."""
-  least, most = 2595 * np.log10(1 + np.array([LOWEST, rate / 2]) / 700)
-  edges = 700 * (10 ** (np.linspace(least, most, MEL_BANDS + 2) / 2595) - 1)
+  lowest, highest = 2595 * np.log10(1 + np.array([LOWEST, rate / 2]) / 700)
+  edges = 700 * (10 ** (np.linspace(lowest, highest, MEL_BANDS + 2) / 2595) - 1)
   centres = np.arange(size // 2 + 1) * rate / size
   low, middle, high = (edges[i : i + MEL_BANDS, None] for i in range(3))
   rising = (centres - low) / (middle - low)
@@ -186,7 +186,7 @@ def _mel_weights(size, rate):
   return scipy.sparse.csr_array(shares.astype(np.float32))
 
 
-def _sparse(share, rows, columns, shape):
+def _sparse_matrix(share, rows, columns, shape):
   shares = np.full(len(rows), share, np.float32)
   # Two entries at one place add up.
   return scipy.sparse.coo_array((shares, (rows, columns)), shape).tocsr()

@@ -41,8 +41,8 @@ def encode(texts: Sequence[bytes], ranks: Mapping[bytes, int]) -> Reviews:
   """
   ids, lengths = [], []
   for text in texts:
-    found = [ranks[word] for word in words_of(text) if word in ranks]
-    row = np.array([START - OFFSET, *found], np.int32)
+    word_ids = [ranks[word] for word in words_of(text) if word in ranks]
+    row = np.array([START - OFFSET, *word_ids], np.int32)
     ids.append(row + np.int32(OFFSET))
     lengths.append(len(row))
   return Reviews(np.concatenate(ids), np.array(lengths, np.int32))
@@ -82,7 +82,7 @@ def rows(
   """
   ids = np.where(reviews.ids < words, reviews.ids, np.int32(UNKNOWN))
   total = reviews.lengths
-  kept = np.minimum(total, np.int32(length))
+  num_kept = np.minimum(total, np.int32(length))
   # The place of each id in its review, counted from the end that is kept.
   ends = np.cumsum(total, dtype=np.int64)
   if keep == 'first':
@@ -91,9 +91,9 @@ def rows(
     place = np.repeat(ends, total) - 1 - np.arange(len(ids))
   steps = np.arange(length, dtype=np.int32)
   if left_aligned:
-    filled = steps < kept[:, None]
+    filled = steps < num_kept[:, None]
   else:
-    filled = steps >= length - kept[:, None]
+    filled = steps >= length - num_kept[:, None]
   tokens = np.full((len(total), length), FILLED, np.int32)
   tokens[filled] = ids[place < length]
-  return tokens, kept
+  return tokens, num_kept

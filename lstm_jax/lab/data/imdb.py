@@ -71,12 +71,12 @@ def imdb(
     'imdb', source.data_dir, skip_bad=source.skip_bad
   )
   made_of = {'form': _FORM, 'data': prepared.checksum}
-  whole = cached('imdb', made_of, lambda: _encoded(prepared))
+  arrays = cached('imdb', made_of, lambda: _encoded(prepared))
   tokens, lengths = _text.rows(
-    _text.Reviews(whole['ids'], whole['lengths']), words, length, keep, mask
+    _text.Reviews(arrays['ids'], arrays['lengths']), words, length, keep, mask
   )
-  labels = np.asarray(whole['labels'])
-  num_train = int(whole['num_train'][0])
+  labels = np.asarray(arrays['labels'])
+  num_train = int(arrays['num_train'][0])
   fitted = int(num_train * (1 - valid))
   index = np.arange(len(labels))
   pool = Pool(
@@ -90,7 +90,7 @@ def imdb(
 
   def levels(pool):
     options = {'words': words, 'length': length, 'keep': keep, 'valid': valid}
-    found = cached(
+    by_name = cached(
       'imdb-levels',
       made_of | options,
       lambda: {
@@ -100,7 +100,7 @@ def imdb(
     )
     return {
       name: {'loss': float(loss), 'accuracy': float(accuracy)}
-      for name, (loss, accuracy) in found.items()
+      for name, (loss, accuracy) in by_name.items()
     }
 
   @functools.cache
@@ -148,11 +148,11 @@ def _encoded(prepared):
   texts, labels = {}, {}
   for split in ('train', 'test'):
     texts[split], labels[split] = _texts(prepared, split)
-  known = ranks(texts['train'])
+  word_ranks = ranks(texts['train'])
   orders = _text.orders(len(texts['train']), len(texts['test']))
   split = dict(zip(texts, orders, strict=True))
   ordered = [texts[s][i] for s, order in split.items() for i in order]
-  reviews = _text.encode(ordered, known)
+  reviews = _text.encode(ordered, word_ranks)
   return {
     'ids': reviews.ids,
     'lengths': reviews.lengths,

@@ -75,11 +75,13 @@ def marked_product(
       sums = (inputs[..., 0] * inputs[..., 1]).sum(1)
       return sums, pool.examples.targets[index, 0].astype(np.float64)
 
-    (sums, wanted), (sums_test, wanted_test) = part('train'), part('test')
-    ordered = np.sort(wanted)
+    (sums, targets), (sums_test, wanted_test) = part('train'), part('test')
+    ordered = np.sort(targets)
     width = np.searchsorted(ordered, ordered + 2 * tolerance, 'right')
-    most = ordered[np.argmax(width - np.arange(len(ordered)))] + tolerance
-    quadratic = np.polynomial.Polynomial.fit(sums, wanted, 2)
+    most_frequent = (
+      ordered[np.argmax(width - np.arange(len(ordered)))] + tolerance
+    )
+    quadratic = np.polynomial.Polynomial.fit(sums, targets, 2)
 
     def level(predicted):
       error = predicted - wanted_test
@@ -89,8 +91,8 @@ def marked_product(
       }
 
     return {
-      'mean of the targets': level(wanted.mean()),
-      'constant most often right': level(most),
+      'mean of the targets': level(targets.mean()),
+      'constant most often right': level(most_frequent),
       'quadratic in the sum': level(quadratic(sums_test)),
     }
 

@@ -73,11 +73,11 @@ def noisy_sine(
 
   def pool(seed):
     y = series(seed).astype(np.float32)
-    seen = np.lib.stride_tricks.sliding_window_view(y[:-1], window)
-    asked = np.lib.stride_tricks.sliding_window_view(y[1:], window)
+    input_windows = np.lib.stride_tricks.sliding_window_view(y[:-1], window)
+    target_windows = np.lib.stride_tricks.sliding_window_view(y[1:], window)
     examples = Examples(
-      np.ascontiguousarray(seen)[..., None],
-      np.ascontiguousarray(asked)[..., None],
+      np.ascontiguousarray(input_windows)[..., None],
+      np.ascontiguousarray(target_windows)[..., None],
     )
     parts, begin = {}, 0
     for name, end in ends.items():
@@ -97,22 +97,22 @@ def noisy_sine(
     }
 
   def after(predict, pool):
-    seen = pool.examples.inputs[..., 0]
-    values = list(map(float, seen[0]))
+    series = pool.examples.inputs[..., 0]
+    values = list(map(float, series[0]))
     for _ in range(total - window):
-      given = np.asarray(values[-window:], np.float32)[None, :, None]
-      values.append(float(predict(given)[0, -1, 0]))
-    y = np.concatenate([seen[0], pool.examples.targets[:, -1, 0]])
-    clean = np.sin(x)
-    free = np.asarray(values[window:])
+      window_values = np.asarray(values[-window:], np.float32)[None, :, None]
+      values.append(float(predict(window_values)[0, -1, 0]))
+    y = np.concatenate([series[0], pool.examples.targets[:, -1, 0]])
+    sine = np.sin(x)
+    rollout = np.asarray(values[window:])
     return {
       'x': x.tolist(),
       'points': y.astype(float).tolist(),
-      'clean': clean.tolist(),
+      'clean': sine.tolist(),
       'fitted': points,
-      'free_run': free.tolist(),
+      'free_run': rollout.tolist(),
       'start': window,
-      'free_run_rmse': float(np.sqrt(np.mean((free - clean[window:]) ** 2))),
+      'free_run_rmse': float(np.sqrt(np.mean((rollout - sine[window:]) ** 2))),
     }
 
   return Dataset(
@@ -144,9 +144,11 @@ def _autoregression(train, test):
   total = 0.0
   for steps, lags in ((slice(0, 1), 1), (slice(1, None), 2)):
 
-    def table(seen, steps=steps, lags=lags):
-      columns = [np.ones_like(seen[:, steps])]
-      columns += [np.roll(seen, lag, axis=1)[:, steps] for lag in range(lags)]
+    def table(windows, steps=steps, lags=lags):
+      columns = [np.ones_like(windows[:, steps])]
+      columns += [
+        np.roll(windows, lag, axis=1)[:, steps] for lag in range(lags)
+      ]
       return np.stack([c.ravel() for c in columns], axis=-1)
 
     (seen, asked), (seen_test, asked_test) = (

@@ -13,7 +13,7 @@ from tests.tiny_sets import CLIP, MAKERS, load, prepare, records
 
 @pytest.fixture(autouse=True)
 def few_reviews(monkeypatch):
-  monkeypatch.setattr(reviews, 'EACH', 3)
+  monkeypatch.setattr(reviews, 'REVIEWS_OF_CLASS', 3)
 
 
 # Every way in which a set can be bad. Name of the set, what is done to its

@@ -15,7 +15,7 @@ from tests.tiny_sets import load
 
 @pytest.fixture(autouse=True)
 def few_reviews(monkeypatch):
-  monkeypatch.setattr(reviews, 'EACH', 3)
+  monkeypatch.setattr(reviews, 'REVIEWS_OF_CLASS', 3)
 
 
 @pytest.fixture

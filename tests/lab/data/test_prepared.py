@@ -22,7 +22,7 @@ REAL = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def few_reviews(monkeypatch):
-  monkeypatch.setattr(reviews, 'EACH', 3)
+  monkeypatch.setattr(reviews, 'REVIEWS_OF_CLASS', 3)
 
 
 def test_reviews_are_stored_in_the_order_of_their_numbers(tmp_path):
@@ -273,7 +273,7 @@ def test_neither_tensorflow_nor_jax_is_imported():
 
 @REAL
 def test_the_real_reviews(monkeypatch):
-  monkeypatch.setattr(reviews, 'EACH', 12_500)
+  monkeypatch.setattr(reviews, 'REVIEWS_OF_CLASS', 12_500)
   held = load('imdb')
   assert held.counts == {'train': [12_500] * 2, 'test': [12_500] * 2}
   for split, size, unique in (

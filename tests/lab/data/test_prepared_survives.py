@@ -139,7 +139,7 @@ def test_a_prepared_set_in_a_folder_that_is_only_read(
 def test_a_damaged_shard_is_named(damage, home, tmp_path, capsys, monkeypatch):
   shard = next((tmp_path / HOME).glob('*fold2*'))
   if damage == 'bit':
-    monkeypatch.setattr(opened, '_SMALL', 0)  # as of a large one
+    monkeypatch.setattr(opened, '_SMALL_BYTES', 0)  # as of a large one
     flip(shard)
     with pytest.raises(BadData, match='fold2.*wrong checksum; delete .*1.0.0'):
       records(load('urban_sound', tmp_path))

@@ -85,23 +85,25 @@ def opened(
       pieces = _OPENERS.get(file.read(2))
       file.seek(0)
       if pieces:
-        plain = stack.enter_context(tempfile.TemporaryFile(dir=scratch))
-        _decompress(pieces(file), plain, os.fstat(file.fileno()).st_size)
-        file = plain
+        unpacked_file = stack.enter_context(tempfile.TemporaryFile(dir=scratch))
+        _decompress(
+          pieces(file), unpacked_file, os.fstat(file.fileno()).st_size
+        )
+        file = unpacked_file
       members = _members(file)
     except _DAMAGE as error:
       raise BadData(f'{path}: damaged or cut short: {error}') from error
     places: dict[str, tuple[int, int]] = {}
     folded: dict[str, str] = {}
-    bad = []
+    faults = []
     for member in members:
-      name = _plain(member.name)
+      name = _is_plain_name(member.name)
       if reason := _reason(member, places, folded):
-        bad.append(f'{path}: member {member.name[:_LONGEST_NAME]}: {reason}')
+        faults.append(f'{path}: member {member.name[:_LONGEST_NAME]}: {reason}')
       elif member.isreg():
         places[name] = member.offset_data, member.size
         folded[name.casefold()] = name
-    report(bad)
+    report(faults)
 
     def read(name):
       start, size = places[name]
@@ -121,55 +123,56 @@ def opened(
 
 def _unzipped(file):
   """Yields what a gzip file holds, in pieces."""
-  with gzip.open(file) as packed:
-    while piece := packed.read(_PIECE):
+  with gzip.open(file) as compressed:
+    while piece := compressed.read(_PIECE):
       yield piece
 
 
 def _unxzed(file):
   """Yields what an xz file holds; the file says how much memory that takes."""
-  made = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+  decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
   while True:
-    if made.eof:
-      piece = made.unused_data.lstrip(b'\0')  # padding between streams
+    if decompressor.eof:
+      piece = decompressor.unused_data.lstrip(b'\0')  # padding between streams
       while not piece:
-        if not (more := file.read(_PIECE)):
+        if not (piece_more := file.read(_PIECE)):
           return
-        piece = more.lstrip(b'\0')
-      made = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
-    elif made.needs_input:
+        piece = piece_more.lstrip(b'\0')
+      decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+    elif decompressor.needs_input:
       piece = file.read(_PIECE)
       if not piece:
         raise EOFError('ends before its end-of-stream mark')
     else:
       piece = b''  # the rest of what it has been given
-    yield made.decompress(piece, _PIECE)
+    yield decompressor.decompress(piece, _PIECE)
 
 
 _OPENERS = {b'\x1f\x8b': _unzipped, b'\xfd7': _unxzed}
 
 
-def _decompress(pieces, plain, packed):
+def _decompress(pieces, target_file, num_packed):
   """Writes pieces to a file, up to what honest data come to.
 
   Args:
     pieces: iterator of bytes.
-    plain: the file.
-    packed: bytes of the compressed file.
+    target_file: the file.
+    num_packed: bytes of the compressed file.
 
   Raises:
     ValueError: it is more.
   """
-  most = min(_MOST_BYTES, max(_FREE, _RATIO * packed))
-  written = 0
+  limit = min(_MOST_BYTES, max(_FREE, _RATIO * num_packed))
+  num_written = 0
   for piece in pieces:
-    written += len(piece)
-    if written > most:
+    num_written += len(piece)
+    if num_written > limit:
       raise ValueError(
-        f'{packed:,} bytes become more than {most:,}, which no data set does'
+        f'{num_packed:,} bytes become more than {limit:,}, which no data set '
+        'does'
       )
-    plain.write(piece)
-  plain.flush()
+    target_file.write(piece)
+  target_file.flush()
 
 
 def _members(file):
@@ -198,16 +201,16 @@ def _members(file):
   return members
 
 
-def _plain(name):
+def _is_plain_name(name):
   return str(PurePosixPath(name))
 
 
-def _reason(member, seen, folded):
+def _reason(member, earlier_names, folded):
   """Returns why a member is refused, or ''.
 
   Args:
     member: `tarfile.TarInfo`.
-    seen: names of the files before it.
+    earlier_names: names of the files before it.
     folded: these without regard to case -> name.
   """
   if len(member.name) > _LONGEST_NAME:
@@ -227,7 +230,7 @@ def _reason(member, seen, folded):
     return 'a sparse file'
   if member.size > LARGEST:
     return f'{member.size:,} bytes, more than {LARGEST:,}'
-  if str(path) in seen:
+  if str(path) in earlier_names:
     return 'is there twice'
   other = folded.get(str(path).casefold())
   return f'differs from {other} in case alone' if other else ''
@@ -244,10 +247,10 @@ def checked(path: Path, sha256: str, size: int) -> None:
   Raises:
     BadData: it is another file; the message says what differs.
   """
-  found = os.path.getsize(path)
-  if found != size:
+  num_bytes = os.path.getsize(path)
+  if num_bytes != size:
     raise BadData(
-      f'{path}: {found:,} bytes, the published file has {size:,}; '
+      f'{path}: {num_bytes:,} bytes, the published file has {size:,}; '
       'delete it and get it again'
     )
   with open(path, 'rb') as file:

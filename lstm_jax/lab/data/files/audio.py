@@ -79,10 +79,10 @@ def decode(content: bytes, name: str | Path) -> Clip:
     if not len(clip.samples):
       raise ValueError('no samples: a clip of length zero')
     if not np.isfinite(clip.samples).all():
-      wrong = np.argwhere(~np.isfinite(clip.samples))
+      places = np.argwhere(~np.isfinite(clip.samples))
       raise ValueError(
-        f'{len(wrong):,} samples are no numbers (NaN or inf), the first is '
-        f'sample {wrong[0][0]:,}'
+        f'{len(places):,} samples are no numbers (NaN or inf), the first is '
+        f'sample {places[0][0]:,}'
       )
   except ValueError as error:
     raise BadData(f'{name}: {error}') from error
@@ -102,29 +102,29 @@ def _decode(content):
   head = riff.header(content)
   if head.codec not in (riff.PCM, riff.FLOAT):
     return _by_soundfile(content, riff.CODECS[head.codec])
-  flat = np.frombuffer(content, np.uint8, head.size, head.start)
+  content_bytes = np.frombuffer(content, np.uint8, head.size, head.start)
   return Clip(
-    _numbers(flat, head).reshape(-1, head.channels),
+    _numbers(content_bytes, head).reshape(-1, head.channels),
     head.rate,
     head.bits,
     riff.CODECS[head.codec],
   )
 
 
-def _numbers(flat, head):
+def _numbers(content_bytes, head):
   """Bytes of samples as float32."""
   size = head.bits // 8
   if head.codec == riff.FLOAT:
     with np.errstate(over='ignore'):  # what float32 cannot hold is found as inf
-      return flat.view(f'<f{size}').astype(np.float32)
+      return content_bytes.view(f'<f{size}').astype(np.float32)
   if size == 1:  # the one depth that has no sign
-    return (flat.astype(np.float32) - 128) / 128
+    return (content_bytes.astype(np.float32) - 128) / 128
   if size == 3:  # the upper three bytes of 32 bits
-    wide = np.zeros((len(flat) // 3, 4), np.uint8)
-    wide[:, 1:] = flat.reshape(-1, 3)
-    flat, size = wide.reshape(-1), 4
+    quads = np.zeros((len(content_bytes) // 3, 4), np.uint8)
+    quads[:, 1:] = content_bytes.reshape(-1, 3)
+    content_bytes, size = quads.reshape(-1), 4
   scale = np.float32(2.0 ** (1 - 8 * size))
-  return flat.view(f'<i{size}').astype(np.float32) * scale
+  return content_bytes.view(f'<i{size}').astype(np.float32) * scale
 
 
 def _by_soundfile(content, codec):
@@ -136,7 +136,7 @@ def _by_soundfile(content, codec):
     ) from None
   try:
     with soundfile.SoundFile(io.BytesIO(content)) as file:
-      said, rate, kind = file.frames, file.samplerate, file.subtype
+      num_frames, rate, kind = file.frames, file.samplerate, file.subtype
       riff.bounded(rate, file.channels, 0)
       # In pieces: a damaged head may promise more than memory can hold.
       pieces = [file.read(_PIECE, dtype='float32', always_2d=True)]
@@ -150,8 +150,10 @@ def _by_soundfile(content, codec):
     ) from error
   samples = np.concatenate(pieces)
   riff.bounded(rate, samples.shape[1], len(samples))
-  if len(samples) != said:
-    raise ValueError(f'cut short: {len(samples):,} frames, it says {said:,}')
+  if len(samples) != num_frames:
+    raise ValueError(
+      f'cut short: {len(samples):,} frames, it says {num_frames:,}'
+    )
   return Clip(samples, rate, _DEPTHS.get(kind, _LOSSY_BITS), kind)
 
 
@@ -162,12 +164,14 @@ def _check_digest(content, clip):
 
   Source: RFC 9639, section 8.2.
   """
-  said = content[26:42]
-  if clip.bits > 24 or said == bytes(16):  # float32 cannot say; not given
+  digest = content[26:42]
+  if clip.bits > 24 or digest == bytes(16):  # float32 cannot say; not given
     return
-  whole = np.rint(clip.samples * 2.0 ** (clip.bits - 1)).astype('<i4')
-  held = whole.reshape(-1, 1).view(np.uint8)[:, : clip.bits // 8].tobytes()
-  if hashlib.md5(held, usedforsecurity=False).digest() != said:
+  integers = np.rint(clip.samples * 2.0 ** (clip.bits - 1)).astype('<i4')
+  sample_bytes = (
+    integers.reshape(-1, 1).view(np.uint8)[:, : clip.bits // 8].tobytes()
+  )
+  if hashlib.md5(sample_bytes, usedforsecurity=False).digest() != digest:
     raise ValueError('damaged: its samples do not have the checksum it says')
 
 
@@ -190,8 +194,8 @@ def _check_pages(content):
     page = content[at : at + size]
     if len(head) < 27 or len(table) < segments or len(page) < size:
       raise ValueError(f'cut short within the Ogg page at byte {at:,}')
-    said, flags = struct.unpack_from('<I', page, 22)[0], page[5]
-    if said != _ogg_sum(page[:22] + bytes(4) + page[26:]):
+    checksum, flags = struct.unpack_from('<I', page, 22)[0], page[5]
+    if checksum != _ogg_sum(page[:22] + bytes(4) + page[26:]):
       raise ValueError(f'damaged: wrong checksum of the page at byte {at:,}')
     at += size
   if not flags & _LAST_PAGE:

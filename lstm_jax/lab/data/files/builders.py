@@ -194,12 +194,12 @@ def write(
 
   builder = _BUILDERS[name](
     splits={
-      split: Split(given.total, watched(split, given.records))
-      for split, given in splits.items()
+      split: Split(split_of.total, watched(split, split_of.records))
+      for split, split_of in splits.items()
     },
     data_dir=folder,
   )
-  with _quiet(), _owners():
+  with _no_progress_bars(), _owners():
     builder.download_and_prepare(
       # Or TFDS asks a server of its own whether it has the set.
       download_config=tfds.download.DownloadConfig(try_download_gcs=False)
@@ -239,11 +239,11 @@ def fetch(download: Download, folder: Path) -> Path:
     error.close()
     raise
   download_lib = tfds.core.download
-  known = download_lib.checksums.UrlInfo(
+  url_info = download_lib.checksums.UrlInfo(
     download.size, download.sha256, download.name
   )
   manager = download_lib.DownloadManager(
-    download_dir=folder, url_infos={download.url: known}
+    download_dir=folder, url_infos={download.url: url_info}
   )
   try:
     return manager.download(download.url)
@@ -252,13 +252,13 @@ def fetch(download: Download, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     if not isinstance(error, Exception):
       raise  # a stop
-    said = ' '.join(str(error).split())
+    message = ' '.join(str(error).split())
     if isinstance(
       error, download_lib.download_manager.NonMatchingChecksumError
     ):
-      raise BadData(f'{download.url}: wrong checksum: {said}') from error
+      raise BadData(f'{download.url}: wrong checksum: {message}') from error
     if isinstance(error, download_lib.DownloadError):
-      raise ConnectionError(said) from error
+      raise ConnectionError(message) from error
     raise
 
 
@@ -288,10 +288,10 @@ def _ticker(name, total, say):
   def tick():
     nonlocal done, last
     done += 1
-    now = time.monotonic()
-    if now - last >= _EVERY or done == total:
-      last = now
-      say(f'{name}: {done:,} of {total:,} files, {now - start:.0f} s')
+    clock = time.monotonic()
+    if clock - last >= _EVERY or done == total:
+      last = clock
+      say(f'{name}: {done:,} of {total:,} files, {clock - start:.0f} s')
 
   return tick
 
@@ -323,11 +323,11 @@ def _owners():
 
 
 @contextlib.contextmanager
-def _quiet():
+def _no_progress_bars():
   """Without TFDS's bars, a dozen a split."""
-  shown = getattr(tfds.core.utils.tqdm_utils, '_active', True)
+  was_active = getattr(tfds.core.utils.tqdm_utils, '_active', True)
   tfds.display_progress_bar(False)
   try:
     yield
   finally:
-    tfds.display_progress_bar(shown)
+    tfds.display_progress_bar(was_active)

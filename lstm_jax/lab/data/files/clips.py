@@ -87,7 +87,7 @@ def listed(
 def _urban_rows(name, source, table, report):
   """The rows that agree with themselves, and every file name of the table."""
   classes = PUBLISHED[name].classes
-  found, named = tables.read(
+  table_rows, named = tables.read(
     source.read(table),
     f'{source.path}/{table}',
     {
@@ -103,23 +103,23 @@ def _urban_rows(name, source, table, report):
     'slice_file_name',
     report,
   )
-  rows, bad = [], []
-  for row in found:
+  rows, faults = [], []
+  for row in table_rows:
     file = str(row['slice_file_name'])
     label, group, fold, kind = (
       int(row[key]) for key in ('classID', 'fsID', 'fold', 'class')
     )
-    said = _URBAN_NAME.fullmatch(file)
-    said = said and tuple(map(int, said.groups()))
-    if kind == label and said == (group, label):
+    name_match = _URBAN_NAME.fullmatch(file)
+    name_match = name_match and tuple(map(int, name_match.groups()))
+    if kind == label and name_match == (group, label):
       path = f'audio/fold{fold}/{file}'
       rows.append(Row(file, path, fold, label, group))
     else:
-      bad.append(
+      faults.append(
         f'{source.path}/{table}: {file} with fsID {group}, classID {label}, '
         f'class {classes[kind]}: these contradict each other'
       )
-  report(bad)
+  report(faults)
   return rows, named
 
 
@@ -127,7 +127,7 @@ def _esc_rows(name, source, table, report):
   """As `_urban_rows`; of ESC-50 the rows that belong to the set `name`."""
   every = PUBLISHED['esc50'].classes
   targets = ESC10_TARGETS if name == 'esc10' else tuple(range(len(every)))
-  found, named = tables.read(
+  table_rows, named = tables.read(
     source.read(table),
     f'{source.path}/{table}',
     {
@@ -142,14 +142,14 @@ def _esc_rows(name, source, table, report):
     'filename',
     report,
   )
-  rows, bad = [], []
-  for row in found:
+  rows, faults = [], []
+  for row in table_rows:
     file, ten = str(row['filename']), row['esc10']
     target, fold, kind, group = (
       int(row[key]) for key in ('target', 'fold', 'category', 'src_file')
     )
     if kind != target or ten != (target in ESC10_TARGETS):
-      bad.append(
+      faults.append(
         f'{source.path}/{table}: {file} with target {target}, category '
         f'{every[kind]}, esc10 {ten}: these contradict each other'
       )
@@ -157,7 +157,7 @@ def _esc_rows(name, source, table, report):
       label = targets.index(target)
       path = f'audio/{file}'
       rows.append(Row(file, path, fold, label, group))
-  report(bad)
+  report(faults)
   return rows, named
 
 
@@ -206,12 +206,16 @@ def _result(future, report):
 
 def _record(source, row):
   clip = audio.decode(source.read(row.path), f'{source.path}/{row.path}')
-  flat = clip.samples.reshape(-1)
-  narrow = clip.bits <= 16
-  scaled = np.clip(np.rint(flat * 32768), -32768, 32767) if narrow else flat[:0]
+  samples = clip.samples.reshape(-1)
+  is_16_bit = clip.bits <= 16
+  integers = (
+    np.clip(np.rint(samples * 32768), -32768, 32767)
+    if is_16_bit
+    else samples[:0]
+  )
   return {
-    'int16': scaled.astype(np.int16),
-    'float32': flat[:0] if narrow else flat,
+    'int16': integers.astype(np.int16),
+    'float32': samples[:0] if is_16_bit else samples,
     'channels': clip.samples.shape[1],
     'rate': clip.rate,
     'label': row.label,

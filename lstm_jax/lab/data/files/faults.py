@@ -11,7 +11,7 @@ from lstm_jax.lab.store.faults import printable
 
 Report = Callable[[Sequence[str]], None]
 
-_SHOWN = 3
+_MAX_FAULTS = 3
 
 
 def stop(faults: Sequence[str]) -> None:
@@ -25,9 +25,9 @@ def stop(faults: Sequence[str]) -> None:
   """
   if not faults:
     return
-  text = '; '.join(faults[:_SHOWN])
-  if len(faults) > _SHOWN:
-    text += f'; and {len(faults) - _SHOWN:,} more ({len(faults):,} in all)'
+  text = '; '.join(faults[:_MAX_FAULTS])
+  if len(faults) > _MAX_FAULTS:
+    text += f'; and {len(faults) - _MAX_FAULTS:,} more ({len(faults):,} in all)'
   raise BadData(text)
 
 

@@ -17,7 +17,13 @@ from lstm_jax.lab.store import files, seal
 from lstm_jax.lab.store.faults import StorageError, StoreError, printable
 
 # What libraries say where a disk is full.
-_FULL = ('No space left', 'Disk quota', 'File too large', 'ENOSPC', 'EFBIG')
+_FULL_WORDS = (
+  'No space left',
+  'Disk quota',
+  'File too large',
+  'ENOSPC',
+  'EFBIG',
+)
 _LITTLE = 2**16  # bytes left on a disk that is full
 
 Say = Callable[[str], None]
@@ -61,10 +67,10 @@ def tidy(name: str, folder: Path) -> None:
   """
   home = folder / name / VERSION
   for making in leftovers(name, folder):
-    for whole in (making / name / VERSION, making / 'old'):
-      if (whole / 'whole.json').exists() and not home.exists():
+    for complete_set in (making / name / VERSION, making / 'old'):
+      if (complete_set / 'whole.json').exists() and not home.exists():
         home.parent.mkdir(exist_ok=True)
-        whole.rename(home)
+        complete_set.rename(home)
     shutil.rmtree(making, ignore_errors=True)
 
 
@@ -106,15 +112,15 @@ def make(
 
 def _of_tfds(error, folder):
   """The `StorageError` that an error of TFDS comes to."""
-  said = ' '.join(str(error).split())
-  full = any(word in said for word in _FULL)
-  if full or shutil.disk_usage(folder).free < _LITTLE:
-    what = 'the disk is full or a file too large'
+  message = ' '.join(str(error).split())
+  is_full = any(word in message for word in _FULL_WORDS)
+  if is_full or shutil.disk_usage(folder).free < _LITTLE:
+    fault = 'the disk is full or a file too large'
   else:
-    what = 'cannot be prepared'
+    fault = 'cannot be prepared'
   return StorageError(
-    f'{printable(folder)}: {what} ({type(error).__name__}: {said[:200]}); what '
-    'was prepared before is safe: make room and run the same command again'
+    f'{printable(folder)}: {fault} ({type(error).__name__}: {message[:200]}); '
+    'what was prepared before is safe: make room and run the same command again'
   )
 
 
@@ -122,27 +128,29 @@ def _made(name, making, source, path, skip_bad, say):
   """Prepares `source` in the folder `making`; returns its `whole.json`."""
   from lstm_jax.lab.data.files import builders
 
-  published = PUBLISHED[name]
+  source_set = PUBLISHED[name]
   left_out: list[str] = []
   report = faults.collector(left_out) if skip_bad else faults.stop
   # Taken before reading: what changes while it is read is then seen as changed.
-  stamp = sources.stamp(published, source) if path else None
+  stamp = sources.stamp(source_set, source) if path else None
   if source.name == IMDB_ARCHIVE.name:
     archives.checked(source, IMDB_ARCHIVE.sha256, IMDB_ARCHIVE.size)
-  with sources.opened(published, source, making, report) as held:
+  with sources.opened(source_set, source, making, report) as opened_source:
     splits_of = lambda listed, records: {
-      split: builders.Split(len(rows), records(held, rows, report))
+      split: builders.Split(len(rows), records(opened_source, rows, report))
       for split, rows in listed.items()
       if rows
     }
     if name == 'imdb':
-      splits = splits_of(reviews.listed(held, report), reviews.records)
+      splits = splits_of(reviews.listed(opened_source, report), reviews.records)
     else:
-      splits = splits_of(clips.listed(name, held, report), clips.records)
-    written = builders.write(name, making, splits, say) if splits else None
-  if not (written and any(map(any, written.counts.values()))):
+      splits = splits_of(
+        clips.listed(name, opened_source, report), clips.records
+      )
+    result = builders.write(name, making, splits, say) if splits else None
+  if not (result and any(map(any, result.counts.values()))):
     why = f' ({len(left_out):,} left out; {left_out[0]})' if left_out else ''
-    raise BadData(f'{source}: nothing is left of {published.title}{why}')
+    raise BadData(f'{source}: nothing is left of {source_set.title}{why}')
   home = making / name / VERSION
   facts = {}
   for path in sorted(path for path in home.rglob('*') if path.is_file()):
@@ -150,11 +158,11 @@ def _made(name, making, source, path, skip_bad, say):
       os.fsync(file.fileno())
       digest = hashlib.file_digest(file, 'sha256').hexdigest()
     facts[str(path.relative_to(home))] = [path.stat().st_size, digest]
-  before = f'{source.parent}{os.sep}'
+  prefix = f'{source.parent}{os.sep}'
   state = {
     'stamp': stamp,
-    **written._asdict(),
-    'left_out': [line.removeprefix(before) for line in left_out],
+    **result._asdict(),
+    'left_out': [line.removeprefix(prefix) for line in left_out],
     'files': facts,
   }
   files.publish(home / 'whole.json', seal.seal_json('data set', state))

@@ -14,7 +14,9 @@ from lstm_jax.lab.store import files, machine, seal
 from lstm_jax.lab.store.faults import StoreError, printable
 
 VERSION = '1.0.0'  # as the builders have it: of what is stored, and how
-_SMALL = 2**20  # bytes of files whose checksum is looked at before any use
+_SMALL_BYTES = (
+  2**20
+)  # bytes of files whose checksum is looked at before any use
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +48,9 @@ class Records:
     except Exception as error:  # whatever its readers make of a damaged file
       if machine.fault(error):
         raise  # no memory, no descriptors: says nothing of the file
-      said = ' '.join(str(error).split())
+      message = ' '.join(str(error).split())
       raise BadData(
-        f'{printable(self.home)}: record {index} cannot be read ({said}); '
+        f'{printable(self.home)}: record {index} cannot be read ({message}); '
         + _remedy(self.home)
       ) from error
 
@@ -116,7 +118,7 @@ def state_of(
     return None, ''
   try:
     for file, facts in state['files'].items():
-      _check_file(home / file, facts, _SMALL)
+      _check_file(home / file, facts, _SMALL_BYTES)
   except BadData as error:
     if path is None:
       raise
@@ -128,25 +130,25 @@ def state_of(
   return state, ''
 
 
-def _check_file(path, facts, most=float('inf')):
+def _check_file(path, facts, max_bytes=float('inf')):
   """Raises BadData unless a prepared file is as it was written.
 
   Args:
     path: the file.
     facts: its size, or `[size, SHA-256]`.
-    most: bytes of a file whose content is looked at.
+    max_bytes: bytes of a file whose content is looked at.
   """
   size, digest = (facts, None) if isinstance(facts, int) else facts
   try:
-    found = path.stat().st_size
-    if found == size and digest and size <= most:
+    fault = path.stat().st_size
+    if fault == size and digest and size <= max_bytes:
       with open(path, 'rb') as file:
         if hashlib.file_digest(file, 'sha256').hexdigest() != digest:
-          found = 'a wrong checksum'
+          fault = 'a wrong checksum'
   except OSError as error:
-    found = error.strerror
-  if found != size:
-    reason = f'{found:,} bytes of {size:,}' if isinstance(found, int) else found
+    fault = error.strerror
+  if fault != size:
+    reason = f'{fault:,} bytes of {size:,}' if isinstance(fault, int) else fault
     raise BadData(
       f'{printable(path)}: damaged: {reason}; {_remedy(path.parent)}'
     )
@@ -163,26 +165,26 @@ def opened(name: str, folder: Path, state: Whole) -> Prepared:
   """The data set of a folder, whose `whole.json` has been read."""
   from lstm_jax.lab.data.files import builders  # takes a second
 
-  published, home = PUBLISHED[name], folder / name / VERSION
-  read = _review if name == 'imdb' else _clip
+  source_set, home = PUBLISHED[name], folder / name / VERSION
+  reader = _review if name == 'imdb' else _clip
   try:
-    held = builders.sources(name, folder)
+    sources_by_split = builders.sources(name, folder)
   except Exception as error:  # whatever its readers make of a damaged file
     if machine.fault(error):
       raise  # no memory, no descriptors: says nothing of the file
-    said = ' '.join(str(error).split())
+    message = ' '.join(str(error).split())
     raise BadData(
-      f'{printable(home)}: cannot be read ({said}); {_remedy(home)}'
+      f'{printable(home)}: cannot be read ({message}); {_remedy(home)}'
     ) from error
   return Prepared(
     name,
     {
-      split: Records(of, read, _checker(home, split, state['files']), home)
-      for split, of in held.items()
+      split: Records(of, reader, _checker(home, split, state['files']), home)
+      for split, of in sources_by_split.items()
     },
-    published.classes,
-    published.citation,
-    published.licence,
+    source_set.classes,
+    source_set.citation,
+    source_set.licence,
     state['checksum'],
     tuple(state['left_out']),
     state['counts'],
@@ -190,14 +192,14 @@ def opened(name: str, folder: Path, state: Whole) -> Prepared:
   )
 
 
-def _checker(home, split, listed):
+def _checker(home, split, file_facts):
   """A function that checks the files of a split when it is first called."""
-  lock, left = threading.Lock(), [f for f in listed if f'-{split}.' in f]
+  lock, left = threading.Lock(), [f for f in file_facts if f'-{split}.' in f]
 
   def check():
     with lock:
       while left:
-        _check_file(home / left[-1], listed[left[-1]])
+        _check_file(home / left[-1], file_facts[left[-1]])
         left.pop()
 
   return check
@@ -209,7 +211,7 @@ def _review(record):
 
 def _clip(record):
   record = dict(record)
-  narrow, wide = record.pop('int16'), record.pop('float32')
-  samples = narrow if len(narrow) else wide
+  integers, floats = record.pop('int16'), record.pop('float32')
+  samples = integers if len(integers) else floats
   record['samples'] = samples.reshape(-1, record.pop('channels'))
   return record | {'name': record['name'].decode()}

@@ -82,10 +82,10 @@ def prepare(
   Args, returns and raises as `load`.
   """
   folders, path, data_dir = _places(name, data_dir)
-  folder, published = folders[-1], PUBLISHED[name]
+  folder, source_set = folders[-1], PUBLISHED[name]
   if path is None and name != 'imdb' and not making.leftovers(name, folder):
     whys = [state_of(name, place, path, skip_bad)[1] for place in folders]
-    raise sources.missing(name, published, data_dir, max(whys, key=len))
+    raise sources.missing(name, source_set, data_dir, max(whys, key=len))
   with files.storage(folder):
     try:
       folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def prepare(
     state, why = state_of(name, folder, path, skip_bad)
     if state is None:
       if path is None and name != 'imdb':
-        raise sources.missing(name, published, data_dir, why)
+        raise sources.missing(name, source_set, data_dir, why)
       source = path or making.download(name, folder, data_dir, say)
       state = making.make(name, folder, source, path, skip_bad, say)
   return opened(name, folder, state)
@@ -114,8 +114,8 @@ def _places(name, data_dir):
   with files.storage(data_dir):
     path = sources.find(PUBLISHED[name], data_dir)
     folder = data_dir / 'lstm_jax'
-    there = next((p for p in (folder, data_dir) if p.exists()), None)
-  if there is None or os.access(there, os.W_OK):
+    parent = next((p for p in (folder, data_dir) if p.exists()), None)
+  if parent is None or os.access(parent, os.W_OK):
     return (folder,), path, data_dir
   of = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
   return (folder, places.cache() / 'prepared' / of), path, data_dir

@@ -10,7 +10,7 @@ from lstm_jax.lab.data.files.sources import Source
 
 SPLITS = ('train', 'test')
 CLASSES = ('neg', 'pos')
-EACH = 12_500  # reviews of a class in a split
+REVIEWS_OF_CLASS = 12_500  # reviews of a class in a split
 
 _FILE = re.compile(r'(train|test)/(neg|pos)/([^/]+)')
 _NAME = re.compile(r'(\d{1,5})_(\d{1,2})\.txt', re.ASCII)
@@ -49,34 +49,34 @@ def listed(
   Raises:
     BadData: `report` raises it.
   """
-  found: dict[str, list[Review]] = {split: [] for split in SPLITS}
-  bad = []
+  by_split: dict[str, list[Review]] = {split: [] for split in SPLITS}
+  faults = []
   for name in source.sizes:
     if not (place := _FILE.fullmatch(name)):
       continue
     split, kind, file = place.groups()
     parts = _NAME.fullmatch(file)
     if not parts:
-      bad.append(f'{source.path}/{name}: no name of the form ID_RATING.txt')
+      faults.append(f'{source.path}/{name}: no name of the form ID_RATING.txt')
     elif int(parts[2]) not in _RATINGS[kind]:
-      bad.append(
+      faults.append(
         f'{source.path}/{name}: rating {parts[2]} in the folder {kind}'
       )
     else:
-      found[split].append(
+      by_split[split].append(
         Review(split, CLASSES.index(kind), int(parts[1]), name)
       )
-  for split, reviews in found.items():
+  for split, reviews in by_split.items():
     reviews.sort()
     for label, kind in enumerate(CLASSES):
-      held = sum(review.label == label for review in reviews)
-      if held != EACH:
-        bad.append(
-          f'{source.path}/{split}/{kind}: {held:,} reviews, the published '
-          f'folder has {EACH:,}'
+      num_reviews = sum(review.label == label for review in reviews)
+      if num_reviews != REVIEWS_OF_CLASS:
+        faults.append(
+          f'{source.path}/{split}/{kind}: {num_reviews:,} reviews, the '
+          f'published folder has {REVIEWS_OF_CLASS:,}'
         )
-  report(bad)
-  return found
+  report(faults)
+  return by_split
 
 
 def records(

@@ -69,16 +69,18 @@ def header(content: bytes) -> Header:
   """
   if len(content) < 12 or content[:4] != b'RIFF' or content[8:12] != b'WAVE':
     raise ValueError(f'no RIFF WAVE file, it starts with {content[:12]!r}')
-  (said,) = struct.unpack_from('<I', content, 4)
-  found = len(content) - 8
-  if said > found + said % 2:
+  (size_said,) = struct.unpack_from('<I', content, 4)
+  num_bytes = len(content) - 8
+  if size_said > num_bytes + size_said % 2:
     raise ValueError(
-      f'cut short: the header says {said + 8:,} bytes, there are {found + 8:,}'
+      f'cut short: the header says {size_said + 8:,} bytes, there are '
+      f'{num_bytes + 8:,}'
     )
   # Fewer bytes than a chunk's head are leftovers of an editor, no samples.
-  if found - said >= _CHUNK.size:
+  if num_bytes - size_said >= _CHUNK.size:
     raise ValueError(
-      f'wrong length in the header: {said + 8:,} bytes, there are {found + 8:,}'
+      f'wrong length in the header: {size_said + 8:,} bytes, there are '
+      f'{num_bytes + 8:,}'
     )
   fmt, data = None, None
   for name, start, size in _chunks(content):
@@ -88,12 +90,12 @@ def header(content: bytes) -> Header:
       data = start, size
   if fmt is None or data is None:
     raise ValueError(f'no {"fmt" if fmt is None else "data"} chunk')
-  return _checked(Header._make((*fmt, *data)))
+  return _check(Header._make((*fmt, *data)))
 
 
 def _chunks(content):
   """`(name, start, size)` of each chunk; the samples' must be all there."""
-  at, seen = 12, False
+  at, has_data = 12, False
   while len(content) - at >= _CHUNK.size:
     name, size = _CHUNK.unpack_from(content, at)
     if not (name.isascii() and name.decode('ascii', 'replace').isprintable()):
@@ -102,16 +104,16 @@ def _chunks(content):
         f'{name!r}'
       )
     at += _CHUNK.size
-    there = len(content) - at
-    if size > there:
-      if seen:
+    num_left = len(content) - at
+    if size > num_left:
+      if has_data:
         return  # a note after the samples, which are whole
       raise ValueError(
         f'cut short: its {name.decode().strip()} chunk says {size:,} bytes, '
-        f'there are {there:,}'
+        f'there are {num_left:,}'
       )
     yield name, at, size
-    seen = seen or name == b'data'
+    has_data = has_data or name == b'data'
     at += size + size % 2
 
 
@@ -163,20 +165,20 @@ def bounded(rate: int, channels: int, frames: int) -> None:
     )
 
 
-def _checked(head):
+def _check(head):
   """`head` if its numbers agree."""
   # The samples of a coded block are counted where they are decoded.
-  plain = head.codec in (PCM, FLOAT) and head.align
-  frames = head.size // head.align if plain else 0
+  is_pcm = head.codec in (PCM, FLOAT) and head.align
+  frames = head.size // head.align if is_pcm else 0
   bounded(head.rate, head.channels, frames)
   if head.codec not in CODECS:
     raise ValueError(f'unknown codec 0x{head.codec:04x}')
   if head.codec in (PCM, FLOAT):
-    known = (8, 16, 24, 32) if head.codec == PCM else (32, 64)
-    if head.bits not in known:
+    widths = (8, 16, 24, 32) if head.codec == PCM else (32, 64)
+    if head.bits not in widths:
       raise ValueError(
         f'wrong header: {head.bits} bits of {CODECS[head.codec]}, known are '
-        + ', '.join(map(str, known))
+        + ', '.join(map(str, widths))
       )
     if head.align != head.channels * head.bits // 8:
       raise ValueError(

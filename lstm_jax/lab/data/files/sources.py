@@ -108,11 +108,11 @@ def stamp(published: Published, path: Path) -> str:
   facts = []
   if path.is_dir():
     for name, entry in sorted(_walk(published, path)):
-      held = entry.stat()
-      facts.append((name, held.st_size, held.st_mtime_ns))
+      status = entry.stat()
+      facts.append((name, status.st_size, status.st_mtime_ns))
   else:
-    held = path.stat()
-    facts.append((path.name, held.st_size, held.st_mtime_ns))
+    status = path.stat()
+    facts.append((path.name, status.st_size, status.st_mtime_ns))
   return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
@@ -146,7 +146,7 @@ def opened(
     sizes = {
       name.removeprefix(top): size
       for name, size in archive.sizes.items()
-      if name.startswith(top) and _ours(published, name)
+      if name.startswith(top) and _belongs(published, name)
     }
     yield Source(path, sizes, lambda name: archive.read(top + name))
 
@@ -163,13 +163,13 @@ def _read(path):
 def _top(published, path, names):
   """Returns what stands before the names of the set's own folder."""
   for name in names:
-    before, found, _ = name.partition(published.marker)
-    if found and (not before or before.endswith('/')):
-      return before
+    prefix, marker, _ = name.partition(published.marker)
+    if marker and (not prefix or prefix.endswith('/')):
+      return prefix
   raise BadData(f'{path}: holds no {published.marker}: not {published.title}')
 
 
-def _ours(published, name):
+def _belongs(published, name):
   """Tells whether a file is of the set; systems leave hidden ones of theirs."""
   file = name.rpartition('/')[2]
   table = published.marker.rpartition('/')[2]
@@ -178,12 +178,12 @@ def _ours(published, name):
   )
 
 
-def _walk(published, folder, before=''):
+def _walk(published, folder, prefix=''):
   """`(name, entry)` of every file of the set in a folder."""
   with files.storage(folder), os.scandir(folder) as entries:
     for entry in entries:
-      name = before + entry.name
+      name = prefix + entry.name
       if entry.is_dir() and not entry.name.startswith('.'):
         yield from _walk(published, entry.path, f'{name}/')
-      elif entry.is_file() and _ours(published, name):
+      elif entry.is_file() and _belongs(published, name):
         yield name, entry

@@ -35,21 +35,21 @@ def integer(low: int, high: int) -> Callable[[str], int]:
   return convert
 
 
-def choice(known: Mapping[str, int]) -> Callable[[str], int]:
+def choice(numbers: Mapping[str, int]) -> Callable[[str], int]:
   """A column of words, each of which stands for a value."""
 
   def convert(text):
-    if text not in known:
-      raise ValueError(f'{text!r} is not one of {", ".join(known)}')
-    return known[text]
+    if text not in numbers:
+      raise ValueError(f'{text!r} is not one of {", ".join(numbers)}')
+    return numbers[text]
 
   return convert
 
 
 def file_name(text: str) -> str:
   """A column of names of files, without a folder."""
-  bad = not text.isprintable() or set(text) & set('/\\')
-  if bad or text in ('', '.', '..'):
+  is_bad = not text.isprintable() or set(text) & set('/\\')
+  if is_bad or text in ('', '.', '..'):
     raise ValueError(f'{text!r} is no file name')
   return text
 
@@ -96,33 +96,33 @@ def read(
     lines = [(reader.line_num, row) for row in reader if row]
   except csv.Error as error:
     raise BadData(f'{name}: line {reader.line_num:,}: {error}') from error
-  if missing := [column for column in columns if column not in head]:
+  if missing_columns := [column for column in columns if column not in head]:
     raise BadData(
-      f'{name}: line 1 has no column {", ".join(missing)}; '
+      f'{name}: line 1 has no column {", ".join(missing_columns)}; '
       f'it has {", ".join(head)}'
     )
-  twice = [column for column in columns if head.count(column) > 1]
-  if twice:
-    raise BadData(f'{name}: line 1 has {", ".join(twice)} more than once')
-  bad = [
+  duplicates = [column for column in columns if head.count(column) > 1]
+  if duplicates:
+    raise BadData(f'{name}: line 1 has {", ".join(duplicates)} more than once')
+  faults = [
     f'{name}: line 1 has a column {column!r} that is not known'
     for column in head
     if column not in columns
   ]
   rows, at = [], head.index(key)
-  seen: dict[str | int, int] = {}
+  line_of: dict[str | int, int] = {}
   for line, row in lines:
     try:
-      found = _row(head, row, columns)
-      first = seen.setdefault(found[key], line)
+      fields = _row(head, row, columns)
+      first = line_of.setdefault(fields[key], line)
       if first != line:
-        raise ValueError(f'{found[key]} is listed on line {first:,} already')
-      rows.append(found)
+        raise ValueError(f'{fields[key]} is listed on line {first:,} already')
+      rows.append(fields)
     except ValueError as error:
-      bad.append(f'{name}: line {line:,}: {error}')
-  if not (rows or bad):
+      faults.append(f'{name}: line {line:,}: {error}')
+  if not (rows or faults):
     raise BadData(f'{name}: is empty, it has columns but no row')
-  report(bad)
+  report(faults)
   named = frozenset(row[at] for _, row in lines if at < len(row))
   return Table(rows, named)
 
@@ -130,11 +130,11 @@ def read(
 def _row(head, row, columns):
   if len(row) != len(head):
     raise ValueError(f'{len(row)} fields where there are {len(head)} columns')
-  found = {}
+  fields = {}
   for column, text in zip(head, row, strict=True):
     if column in columns:
       try:
-        found[column] = columns[column](text)
+        fields[column] = columns[column](text)
       except ValueError as error:
         raise ValueError(f'{column} {error}') from None
-  return found
+  return fields

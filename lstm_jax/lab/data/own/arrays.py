@@ -30,18 +30,22 @@ def read(path: Path) -> Sequences:
   """
   by_name = arrays(path)
   name = str(path)
-  missing = [one for one in NEEDED if one not in by_name]
-  if missing:
+  missing_names = [
+    array_name for array_name in NEEDED if array_name not in by_name
+  ]
+  if missing_names:
     raise BadData(
-      f'{name}: has no array {" and no ".join(missing)}; it has '
+      f'{name}: has no array {" and no ".join(missing_names)}; it has '
       f'{", ".join(by_name) or "none"}'
     )
   inputs, lengths = steps_of(name, by_name)
   count = len(lengths)
   split = _split(name, by_name.get('split'), count)
-  padded = by_name['inputs'].ndim == 3
-  flat, every_step = _flat(name, by_name, lengths, padded)
-  targets, classes = _targets(name, flat, by_name.get('classes'))
+  is_padded = by_name['inputs'].ndim == 3
+  targets_of_steps, every_step = _flat_targets(
+    name, by_name, lengths, is_padded
+  )
+  targets, classes = _targets(name, targets_of_steps, by_name.get('classes'))
   return checked(
     name,
     Sequences(inputs, lengths, targets, every_step, classes, part=split),
@@ -76,12 +80,13 @@ def steps_of(
       f'{name}: lengths are {lengths.dtype} {list(lengths.shape)}; they must '
       'be whole numbers [N]'
     )
-  most = inputs.shape[1] if inputs.ndim == 3 else len(inputs)
-  bad = (lengths < 1) | (lengths > most)
-  if bad.any():
-    one = int(np.argmax(bad))
+  max_steps = inputs.shape[1] if inputs.ndim == 3 else len(inputs)
+  is_bad = (lengths < 1) | (lengths > max_steps)
+  if is_bad.any():
+    place = int(np.argmax(is_bad))
     raise BadData(
-      f'{name}: length {lengths[one]} of sequence {one} must be 1 to {most:,}'
+      f'{name}: length {lengths[place]} of sequence {place} must be 1 to '
+      f'{max_steps:,}'
     )
   lengths = lengths.astype(np.int64)
   if inputs.ndim == 2:
@@ -90,21 +95,21 @@ def steps_of(
         f'{name}: lengths add up to {lengths.sum():,} where inputs have '
         f'{len(inputs):,} steps'
       )
-    return _plain(inputs), lengths
+    return _as_floats(inputs), lengths
   if len(lengths) != len(inputs):
     raise BadData(
       f'{name}: {len(lengths):,} lengths of {len(inputs):,} sequences'
     )
-  return _plain(_joined(inputs, lengths)), lengths
+  return _as_floats(_without_padding(inputs, lengths)), lengths
 
 
-def _joined(padded, lengths):
+def _without_padding(arrays, lengths):
   """`[N, T, ...]` without what is past each length, as `[S, ...]`."""
-  inside = np.arange(padded.shape[1]) < lengths[:, None]
-  return padded[inside]
+  is_step = np.arange(arrays.shape[1]) < lengths[:, None]
+  return arrays[is_step]
 
 
-def _plain(values):
+def _as_floats(values):
   """Numbers in a type that every later step can bear; not to be written to."""
   if values.dtype.kind != 'f':
     values = values.astype(np.float64)
@@ -115,14 +120,14 @@ def _plain(values):
   return values
 
 
-def _flat(name, by_name, lengths, padded):
+def _flat_targets(name, by_name, lengths, is_padded):
   """Targets `[N, ...]`, or `[S, ...]` and that each step has one."""
   targets = by_name['targets']
   count, steps = len(lengths), int(lengths.sum())
-  longest = by_name['inputs'].shape[1] if padded else None
+  longest = by_name['inputs'].shape[1] if is_padded else None
   shape, floats = targets.shape, targets.dtype.kind == 'f'
   at_end, at_steps = shape[:1] == (count,), False
-  if padded:
+  if is_padded:
     at_steps = shape[:2] == (count, longest)
     at_end &= targets.ndim == 1 or floats and targets.ndim == 2
     if at_end and at_steps:
@@ -138,14 +143,14 @@ def _flat(name, by_name, lengths, padded):
     inner = targets.ndim == 1 or floats and targets.ndim == 2
     at_end, at_steps = at_end and inner, at_steps and inner
   if not (at_end or at_steps):
-    whole = f'[{count}, {longest}]' if padded else f'[{steps}]'
+    shape_text = f'[{count}, {longest}]' if is_padded else f'[{steps}]'
     raise BadData(
       f'{name}: targets are {targets.dtype} {list(shape)}; of {count} '
-      f'sequences they must be [{count}], or {whole} for every step; floats '
-      'may have one axis more'
+      f'sequences they must be [{count}], or {shape_text} for every step; '
+      'floats may have one axis more'
     )
-  if at_steps and padded:
-    targets = _joined(targets, lengths)
+  if at_steps and is_padded:
+    targets = _without_padding(targets, lengths)
   return targets, at_steps
 
 
@@ -158,7 +163,7 @@ def _targets(name, flat, named):
         f'{name}: targets are {flat.dtype}, numbers to be predicted, and '
         'classes names classes: for these store whole numbers'
       )
-    return _plain(flat).reshape(len(flat), -1), ()
+    return _as_floats(flat).reshape(len(flat), -1), ()
   names = None if named is None else words_of(name, 'classes', named)
   if names is not None and len({*names}) != len(names):
     raise BadData(f'{name}: classes has a name twice')
@@ -223,11 +228,11 @@ def part_of(word: str) -> int:
   Raises:
     ValueError: the words there are.
   """
-  plain = word.strip().lower()
-  plain = _WORDS.get(plain, plain)
-  if plain not in PARTS:
+  part_word = word.strip().lower()
+  part_word = _WORDS.get(part_word, part_word)
+  if part_word not in PARTS:
     raise ValueError(f'{word!r} is no part; parts are {", ".join(PARTS)}')
-  return PARTS.index(plain)
+  return PARTS.index(part_word)
 
 
 def _split(name, array, count):

@@ -15,7 +15,7 @@ from lstm_jax.lab.data import _levels
 from lstm_jax.training.examples import Pool
 
 # Steps that a predictor is fitted to.
-_MOST = 50_000
+_MAX_ROWS = 50_000
 
 
 class Rows(NamedTuple):
@@ -47,32 +47,32 @@ def levels(
   if lengths is None:
     lengths = np.full(count, longest)
   if every_step:
-    inside = np.arange(longest) < lengths[:, None]
-    rows = _of_steps(pool, inside, targets)
-    seen = {'a step alone': inputs[inside]}
+    is_step = np.arange(longest) < lengths[:, None]
+    rows = _of_steps(pool, is_step, targets)
+    features = {'a step alone': inputs[is_step]}
   else:
     rows = Rows(targets, dict(pool.parts), 1)
-    seen = {
+    features = {
       'mean and length': np.column_stack(
         [_means(inputs, lengths), np.log(lengths)]
       ),
       'the last step': inputs[np.arange(count), lengths - 1],
     }
   fit = _classes if num_classes else _numbers
-  return fit(rows, seen, num_classes)
+  return fit(rows, features, num_classes)
 
 
-def _of_steps(pool, inside, targets):
-  where = np.cumsum(inside.sum(1)) - inside.sum(1)
+def _of_steps(pool, is_step, targets):
+  where = np.cumsum(is_step.sum(1)) - is_step.sum(1)
   parts = {
     name: np.concatenate(
-      [np.arange(where[i], where[i] + inside[i].sum()) for i in of]
+      [np.arange(where[i], where[i] + is_step[i].sum()) for i in of]
     )
     for name, of in pool.parts.items()
   }
-  every = -(-len(parts['train']) // _MOST)
+  every = -(-len(parts['train']) // _MAX_ROWS)
   parts['train'] = parts['train'][::every]
-  return Rows(targets[inside], parts, every)
+  return Rows(targets[is_step], parts, every)
 
 
 def _means(inputs, lengths):
@@ -85,24 +85,26 @@ def _name(predictor, of, every):
   return f'{predictor} on {of}{fitted}'
 
 
-def _classes(rows, seen, num_classes):
-  given = rows.targets, rows.parts, num_classes
-  levels_by_name = {'majority class': _levels.majority(*given)}
-  for of, features in seen.items():
+def _classes(rows, features_by_name, num_classes):
+  labels_and_parts = rows.targets, rows.parts, num_classes
+  levels_by_name = {'majority class': _levels.majority(*labels_and_parts)}
+  for of, features in features_by_name.items():
     features = _levels.standardised(features, rows.parts['train'])
     name = _name('softmax regression', of, rows.every)
-    levels_by_name[name] = _levels.softmax_regression(features, *given)
+    levels_by_name[name] = _levels.softmax_regression(
+      features, *labels_and_parts
+    )
   return levels_by_name
 
 
-def _numbers(rows, seen, num_classes):
+def _numbers(rows, features_by_name, num_classes):
   del num_classes
   targets = np.asarray(rows.targets, np.float64)
   mean = targets[rows.parts['train']].mean(0)
   levels_by_name = {
     'mean': {'loss': _squared(mean, targets[rows.parts['test']])}
   }
-  for of, features in seen.items():
+  for of, features in features_by_name.items():
     features = _levels.standardised(features, rows.parts['train'])
     name = _name('ridge regression', of, rows.every)
     levels_by_name[name] = {'loss': _ridge(features, targets, rows.parts)}

@@ -12,7 +12,7 @@ from lstm_jax.lab.data.own.sequences import Sequences
 from lstm_jax.training.examples import Dataset, Examples, Pool
 
 Scale = Literal['standard', 'none']
-_SHOWN = 12  # names of features, classes
+_MAX_NAMES = 12  # names of features, classes
 
 
 def check_same(
@@ -28,10 +28,11 @@ def check_same(
   Raises:
     BadData: the file has changed since.
   """
-  for what, now in digests.items():
-    if planned[what] and planned[what] != now:
+  for name_of, digest in digests.items():
+    if planned[name_of] and planned[name_of] != digest:
       raise BadData(
-        f'{name}: has changed: {what} were {planned[what]} and are {now}'
+        f'{name}: has changed: {name_of} were {planned[name_of]} and are '
+        f'{digest}'
       )
 
 
@@ -70,7 +71,7 @@ def dataset(
       'below 1'
     )
   marks = digests or sequences.digests(data)
-  where, how = parts.parts_of(name, data, valid, test, split_seed)
+  where, parts_text = parts.parts_of(name, data, valid, test, split_seed)
   classes = len(data.classes)
   size = data.inputs.shape[1]
   outputs = classes or data.targets.shape[1]
@@ -106,9 +107,11 @@ def dataset(
     levels=lambda pool: baselines.levels(pool, classes, data.every_step),
     after=lambda predict, pool: {'form': form},
     classes=data.classes,
-    checksum='; '.join(f'{what} {one}' for what, one in marks.items()),
+    checksum='; '.join(
+      f'{name_of} {digest}' for name_of, digest in marks.items()
+    ),
     parts=lambda seed: where,
-    facts=_facts(data, how, len(where['test']), scale, of_targets)
+    facts=_facts(data, parts_text, len(where['test']), scale, of_targets)
     | dict(facts or {})
     | dict(marks),
   )
@@ -130,7 +133,7 @@ def _examples(data, of_inputs, of_targets):
   return Examples(inputs, targets, lengths)
 
 
-def _facts(data, how, tested, scale, of_targets):
+def _facts(data, parts_text, num_test, scale, of_targets):
   """Returns what the report is to say of the data."""
   shortest, longest = data.lengths.min(), data.lengths.max()
   steps = (
@@ -140,7 +143,7 @@ def _facts(data, how, tested, scale, of_targets):
   size_text = (
     f'{len(data.lengths):,} sequences of {steps} steps, {len(data.inputs):,} '
     f'in all; {features} feature{"s" * (features != 1)} a step'
-  ) + _listed(data.features)
+  ) + _list_text(data.features)
   when = 'at every step' if data.every_step else 'at the end of a sequence'
   if data.classes:
     counts = np.bincount(data.targets, minlength=len(data.classes))
@@ -148,14 +151,16 @@ def _facts(data, how, tested, scale, of_targets):
       f'{word} ({count:,})'
       for word, count in zip(data.classes, counts, strict=True)
     ]
-    target_text = f'one of {len(data.classes)} classes {when}' + _listed(words)
+    target_text = f'one of {len(data.classes)} classes {when}' + _list_text(
+      words
+    )
   else:
     count = data.targets.shape[1]
     target_text = f'{count} number{"s" * (count != 1)} {when}'
-    target_text += _listed(data.outputs)
-  facts = {'data': size_text, 'asked for': target_text, 'parts': how}
+    target_text += _list_text(data.outputs)
+  facts = {'data': size_text, 'asked for': target_text, 'parts': parts_text}
   if data.classes and not data.every_step:
-    facts['test part'] = _margin(tested)
+    facts['test part'] = _margin(num_test)
   facts['scale'] = 'inputs as they are'
   if scale == 'standard':
     facts['scale'] = 'inputs have mean 0 and deviation 1 over the training part'
@@ -168,14 +173,14 @@ def _facts(data, how, tested, scale, of_targets):
   return facts
 
 
-def _margin(tested):
+def _margin(num_test):
   """Says how much an accuracy owes to which sequences test, whatever the seed.
 
   The 95 % interval of a share of one half, by the normal approximation.
   """
-  points = min(100.0, 98 / np.sqrt(tested))
+  points = min(100.0, 98 / np.sqrt(num_test))
   return (
-    f'{tested:,} sequences: intervals are over seeds alone; which sequences '
+    f'{num_test:,} sequences: intervals are over seeds alone; which sequences '
     f'test moves an accuracy near 50 % by {points:.0f} points either way'
   )
 
@@ -187,14 +192,14 @@ def _units(scale, of_targets):
   words = [f'{mean:.4g} ± {deviation:.4g}' for mean, deviation in pairs]
   return (
     '; targets too'
-    + _listed(words, ' (there ')
+    + _list_text(words, ' (there ')
     + ': a loss of 1 is that of their mean'
   )
 
 
-def _listed(words, before=': '):
+def _list_text(words, prefix=': '):
   if not words:
     return ''
-  more = f', ... ({len(words)})' if len(words) > _SHOWN else ''
-  tail = ')' * before.count('(')
-  return before + ', '.join(words[:_SHOWN]) + more + tail
+  tail_text = f', ... ({len(words)})' if len(words) > _MAX_NAMES else ''
+  tail = ')' * prefix.count('(')
+  return prefix + ', '.join(words[:_MAX_NAMES]) + tail_text + tail

@@ -24,7 +24,7 @@ from lstm_jax.lab.data.own.sequences import FEWEST, MOST_CLASSES, PARTS
 from lstm_jax.lab.store import files
 from lstm_jax.lab.store.faults import StoreError
 
-_MOST = 100_000  # sounds
+_MAX_SOUNDS = 100_000  # sounds
 _DIGITS = 12
 # Bytes a second of a file whose head is not read here, for an estimate.
 _BYTES = 20_000
@@ -103,13 +103,13 @@ def load(path: Path) -> Folder:
     if not name.isprintable() or len(name) > 100:
       raise BadData(f'{path}: {name[:100]!r} is no name of a class')
   sounds = [
-    (*one, i) for i, name in enumerate(classes) for one in by_class[name]
+    (*sound, i) for i, name in enumerate(classes) for sound in by_class[name]
   ]
-  if not FEWEST <= len(sounds) <= _MOST:
+  if not FEWEST <= len(sounds) <= _MAX_SOUNDS:
     raise BadData(
-      f'{path}: {len(sounds):,} sounds; it takes {FEWEST} to {_MOST:,}'
+      f'{path}: {len(sounds):,} sounds; it takes {FEWEST} to {_MAX_SOUNDS:,}'
     )
-  paths = tuple(one for one, _, _ in sounds)
+  paths = tuple(sound for sound, _, _ in sounds)
   part = np.array([at for _, at, _ in sounds])
   labels = np.array([label for *_, label in sounds])
   facts = tuple(map(_stamp, paths))
@@ -141,25 +141,27 @@ def _names(place):
 
 def _parts(path):
   """Pairs of a place in `PARTS` and a folder; one where there are no parts."""
-  known = {}
+  places = {}
   folders = [name for name in _names(path) if (path / name).is_dir()]
   for name in folders:
     try:
-      known[name] = part_of(name)
+      places[name] = part_of(name)
     except ValueError:
       continue
-  if not known:
+  if not places:
     return [(0, path)]
-  if missing := {'train', 'test'} - {PARTS[at] for at in known.values()}:
+  if missing_parts := {'train', 'test'} - {PARTS[at] for at in places.values()}:
     raise BadData(
-      f'{path}: has a folder {next(iter(known))} and none for '
-      f'{" and ".join(sorted(missing))}'
+      f'{path}: has a folder {next(iter(places))} and none for '
+      f'{" and ".join(sorted(missing_parts))}'
     )
-  if odd := [name for name in folders if name not in known]:
-    raise BadData(f'{path}: folder {odd[0]} stands beside those of parts')
-  if len({*known.values()}) < len(known):
-    raise BadData(f'{path}: two folders for one part: {", ".join(known)}')
-  return [(at, path / name) for name, at in known.items()]
+  if strange_folders := [name for name in folders if name not in places]:
+    raise BadData(
+      f'{path}: folder {strange_folders[0]} stands beside those of parts'
+    )
+  if len({*places.values()}) < len(places):
+    raise BadData(f'{path}: two folders for one part: {", ".join(places)}')
+  return [(at, path / name) for name, at in places.items()]
 
 
 def _sounds(place):

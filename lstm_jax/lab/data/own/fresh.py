@@ -64,8 +64,8 @@ def form_of(details: Mapping[str, object]) -> Form:
     ValueError: it says none, or not a whole one.
   """
   try:
-    after = cast(Mapping[str, object], details.get('after') or {})
-    fields = cast(Mapping[str, object], after['form'])
+    statistics = cast(Mapping[str, object], details.get('after') or {})
+    fields = cast(Mapping[str, object], statistics['form'])
     sound = cast('Mapping[str, object] | None', fields.get('sound'))
     form = Form(
       tuple(map(str, cast(list[str], fields['features']))),
@@ -78,9 +78,9 @@ def form_of(details: Mapping[str, object]) -> Form:
     )
   except (KeyError, TypeError, ValueError, AttributeError) as error:
     raise ValueError(f'{type(error).__name__}: {error}') from error
-  asked = len(form.classes) or len(form.targets.mean)
-  if asked != form.num_outputs or form.num_inputs < 1:
-    raise ValueError(f'{asked} classes or numbers of {form.num_outputs}')
+  num_asked = len(form.classes) or len(form.targets.mean)
+  if num_asked != form.num_outputs or form.num_inputs < 1:
+    raise ValueError(f'{num_asked} classes or numbers of {form.num_outputs}')
   return form
 
 
@@ -91,8 +91,10 @@ def _scale(fields, what):
       for name in ('mean', 'deviation')
     )
   )
-  same = scale.mean.ndim == 1 and scale.mean.shape == scale.deviation.shape
-  if not same or not (scale.deviation > 0).all():
+  is_same_shape = (
+    scale.mean.ndim == 1 and scale.mean.shape == scale.deviation.shape
+  )
+  if not is_same_shape or not (scale.deviation > 0).all():
     raise ValueError(f'no {what}mean and deviation')
   with np.errstate(over='ignore'):
     reach = np.abs(scale.mean) + np.abs(scale.mean / scale.deviation)
@@ -130,7 +132,7 @@ def read(path: Path, form: Form) -> Sequences:
     data = _read_sounds(path, form.sound)
   elif ending == '.npz':
     inputs, lengths = _inputs(path)
-    data = _plain(inputs, lengths)
+    data = _unlabelled(inputs, lengths)
   elif ending == '.csv' and form.features:
     data = table.read(path, form.features)
   else:
@@ -146,9 +148,9 @@ def read(path: Path, form: Form) -> Sequences:
   return data
 
 
-def _plain(inputs, lengths, names=()):
-  none = np.zeros((len(lengths), 1))
-  return Sequences(inputs, lengths, none, False, names=names)
+def _unlabelled(inputs, lengths, names=()):
+  zeros = np.zeros((len(lengths), 1))
+  return Sequences(inputs, lengths, zeros, False, names=names)
 
 
 def _inputs(path):
@@ -174,9 +176,11 @@ def _read_sounds(path, recipe):
     )
   if not paths:
     raise BadData(f'{path}: holds no sound ({", ".join(SOUND)})')
-  rows = [spectrum(audio.read(one), recipe) for one in paths]
+  rows = [spectrum(audio.read(path), recipe) for path in paths]
   lengths = np.array([len(row) for row in rows])
-  return _plain(np.concatenate(rows), lengths, tuple(p.name for p in paths))
+  return _unlabelled(
+    np.concatenate(rows), lengths, tuple(p.name for p in paths)
+  )
 
 
 def spectrum(clip: audio.Clip, recipe: _spectra.Recipe) -> np.ndarray:

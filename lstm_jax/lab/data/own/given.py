@@ -48,8 +48,8 @@ def given(
   """
   del source
   data = loading.load(path)
-  planned = {'inputs': inputs, 'targets': targets, 'split': split}
-  dataset_lib.check_same(str(path), sequences.digests(data), planned)
+  planned_digests = {'inputs': inputs, 'targets': targets, 'split': split}
+  dataset_lib.check_same(str(path), sequences.digests(data), planned_digests)
   return dataset_lib.dataset(
     str(path),
     data,

@@ -22,13 +22,13 @@ def load(path: Path) -> Sequences:
   """
   path = Path(path)
   try:
-    inside = files.names(path) if path.is_dir() else ()
-    marks = (path, *(path / name for name in inside))
-    facts = [os.stat(one) for one in marks]
+    file_names = files.names(path) if path.is_dir() else ()
+    marks = (path, *(path / name for name in file_names))
+    facts = [os.stat(stat) for stat in marks]
   except OSError as error:
     raise BadData(f'{path}: {error.strerror}') from error
   stamp = tuple(
-    (one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns) for one in facts
+    (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in facts
   )
   return _loaded(path, stamp)
 

@@ -66,13 +66,13 @@ def _members(archive):
       )
     if title in by_name:
       raise ValueError(f'array {title} is there twice')
-    size, packed = member.file_size, member.compress_size
+    size, num_packed = member.file_size, member.compress_size
     if size > left:
       raise ValueError(f'more than {LARGEST:,} bytes of arrays')
-    if size > max(_FREE, _RATIO * packed):
+    if size > max(_FREE, _RATIO * num_packed):
       raise ValueError(
-        f'array {title} becomes {size:,} bytes of {packed:,}; data that pack '
-        'so well are stored by np.savez, not packed'
+        f'array {title} becomes {size:,} bytes of {num_packed:,}; data that '
+        'pack so well are stored by np.savez, not packed'
       )
     left -= size
     with archive.open(member) as file:
@@ -102,23 +102,25 @@ def _array(title, file, size):
     raise ValueError(f'array {title} is of {dtype}; it must be numbers or text')
   if min(shape, default=1) < 0 or dtype.itemsize == 0:
     raise ValueError(f'array {title} has shape {shape} of {dtype}')
-  wanted = math.prod(shape) * dtype.itemsize
-  if file.tell() + wanted != size:
+  num_bytes = math.prod(shape) * dtype.itemsize
+  if file.tell() + num_bytes != size:
     raise ValueError(
       f'array {title}: {size - file.tell():,} bytes where shape {list(shape)} '
-      f'of {dtype} takes {wanted:,}'
+      f'of {dtype} takes {num_bytes:,}'
     )
-  content = file.read(wanted + 1)
-  if len(content) != wanted:
+  content = file.read(num_bytes + 1)
+  if len(content) != num_bytes:
     raise ValueError(f'array {title}: cut short')
-  flat = np.frombuffer(content, dtype)
-  if dtype.kind == 'U' and not _is_text(flat):
+  values = np.frombuffer(content, dtype)
+  if dtype.kind == 'U' and not _is_text(values):
     raise ValueError(f'array {title} holds what is no text')
-  return flat.reshape(shape, order='F' if fortran else 'C')
+  return values.reshape(shape, order='F' if fortran else 'C')
 
 
-def _is_text(flat):
+def _is_text(values):
   """Tells whether all characters of an array of text are some."""
-  points = flat.view(flat.dtype.str.replace(f'U{flat.itemsize // 4}', 'u4'))
+  points = values.view(
+    values.dtype.str.replace(f'U{values.itemsize // 4}', 'u4')
+  )
   high = points > 0x10FFFF
   return not (high | ((points >= 0xD800) & (points < 0xE000))).any()

@@ -34,19 +34,19 @@ def parts_of(
   if data.part is None:
     part = np.full(len(data.lengths), _TRAIN)
     _draw(name, data, part, {_TEST: test, _VALID: valid}, seed)
-    how = f'drawn, {_stratified(data)}seed {seed}, the same on every machine'
+    words = f'drawn, {_stratified(data)}seed {seed}, the same on every machine'
   elif not (data.part == _VALID).any():
     part = np.array(data.part, int)
     _draw(name, data, part, {_VALID: valid}, seed)
-    how = (
+    words = (
       'test as the file says; the validation part is drawn from what the file '
       f'trains on, {_stratified(data)}seed {seed}, the same on every machine'
     )
   else:
-    part, how = data.part, 'as the file says'
+    part, words = data.part, 'as the file says'
   indices = {word: np.flatnonzero(part == at) for at, word in enumerate(PARTS)}
   sizes = [f'{len(indices[word]):,}' for word in PARTS]
-  summary = '{} to train, {} to validate, {} to test; '.format(*sizes) + how
+  summary = '{} to train, {} to validate, {} to test; '.format(*sizes) + words
   return indices, summary
 
 
@@ -62,39 +62,39 @@ def _draw(name, data, part, shares, seed):
     alike = data.targets
   marks = _marks(data, seed)
   for of in np.unique(alike):
-    mine = np.flatnonzero((alike == of) & (part == _TRAIN))
+    members = np.flatnonzero((alike == of) & (part == _TRAIN))
     whose = f' of class {data.classes[of]}' if alike.any() else ''
-    different: dict[bytes, list[int]] = {}
-    for i in sorted(mine.tolist(), key=lambda i: marks[i]):
-      different.setdefault(marks[i], []).append(i)
-    if len(different) <= len(shares):
+    by_content: dict[bytes, list[int]] = {}
+    for i in sorted(members.tolist(), key=lambda i: marks[i]):
+      by_content.setdefault(marks[i], []).append(i)
+    if len(by_content) <= len(shares):
       raise BadData(
-        f'{name}: {len(different)} different sequences{whose}: to draw '
+        f'{name}: {len(by_content)} different sequences{whose}: to draw '
         f'{" and ".join(PARTS[at] for at in shares)} parts takes '
         f'{len(shares) + 1}; say in the file which part each is in'
       )
-    order, left = iter(different.values()), len(different)
+    order, left = iter(by_content.values()), len(by_content)
     for number, (at, share) in enumerate(shares.items()):
-      wanted, taken = max(1, round(share * len(mine))), 0
+      num_wanted, num_taken = max(1, round(share * len(members))), 0
       # One for each part that is still to come, and one to train.
-      while taken < wanted and left > len(shares) - number:
-        some = next(order)
-        part[some] = at
-        taken, left = taken + len(some), left - 1
+      while num_taken < num_wanted and left > len(shares) - number:
+        places = next(order)
+        part[places] = at
+        num_taken, left = num_taken + len(places), left - 1
 
 
 def _marks(data, seed):
   """`[N]` a hash of the seed and of all that a sequence is."""
   head = f'{seed}/'.encode()
-  wide = '<i8' if data.classes else '<f8'
+  dtype = '<i8' if data.classes else '<f8'
   marks = []
-  for one, (start, length) in enumerate(
+  for number, (start, length) in enumerate(
     zip(data.starts, data.lengths, strict=True)
   ):
     steps = slice(start, start + length)
     mark = hashlib.sha256(head)
     mark.update(plain(data.inputs[steps], '<f8').tobytes())
-    targets = data.targets[steps] if data.every_step else data.targets[one]
-    mark.update(plain(targets, wide).tobytes())
+    targets = data.targets[steps] if data.every_step else data.targets[number]
+    mark.update(plain(targets, dtype).tobytes())
     marks.append(mark.digest())
   return marks

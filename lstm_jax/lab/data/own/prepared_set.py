@@ -67,7 +67,7 @@ def find(name: str, data_dir: str = '') -> Path:
 def home_of(path: Path) -> Path | None:
   """The folder of one version in or below a path, the latest; None without."""
   folders = files.folders_with(path, INFO)
-  return max(folders, key=lambda one: _version(one.name), default=None)
+  return max(folders, key=lambda folder: _version(folder.name), default=None)
 
 
 def name_of(home: Path) -> str:
@@ -102,7 +102,7 @@ def read(home: Path) -> Sequences:
       f'prepare it again with file_format="{_FORMAT}"'
     )
   features = _features(home, _read_json(home / FEATURES))
-  x, y = _chosen(home, features)
+  x, y = _choose_features(home, features)
   splits = [
     str(one.get('name'))
     for one in info.get('splits', ())
@@ -135,19 +135,21 @@ def _features(home, tree):
   inner = tree.get('featuresDict', {}).get('features', {})
   if not isinstance(inner, dict) or not inner:
     raise BadData(f'{where}: records have no features')
-  return {name: _feature(where, one) for name, one in inner.items()}
+  return {
+    name: _feature(where, description) for name, description in inner.items()
+  }
 
 
 def _kind(where, tree):
   name = tree.get('pythonClassName') if isinstance(tree, dict) else None
-  known = str(name).removeprefix(_OURS)
-  if known not in _KINDS or known == name:
+  type_name = str(name).removeprefix(_OURS)
+  if type_name not in _KINDS or type_name == name:
     raise BadData(
       f'{where}: has a feature {str(name)[:80]}, which is not read without '
       'TensorFlow; features are Tensor, Scalar, ClassLabel, Text and Sequence '
       'of them'
     )
-  return _KINDS[known]
+  return _KINDS[type_name]
 
 
 def _feature(where, tree):
@@ -166,7 +168,7 @@ def _feature(where, tree):
   return _Feature(kind, shape, dtype)
 
 
-def _chosen(home, features):
+def _choose_features(home, features):
   """Names of the inputs and of the target."""
   series = [name for name, one in features.items() if _has_steps(one)]
   x = _one(home, 'a step axis', series, ('inputs', 'features', 'series', 'x'))
@@ -229,32 +231,33 @@ def _collected(home, splits, x, y, target):
     part.append(split)
   if not inputs:
     raise BadData(f'{home}: holds no record')
-  lengths = np.array([len(one) for one in inputs])
+  lengths = np.array([len(array) for array in inputs])
   every_step = all(
-    one.ndim and len(one) == n for one, n in zip(targets, lengths, strict=True)
+    array.ndim and len(array) == n
+    for array, n in zip(targets, lengths, strict=True)
   ) and (target.kind == 'sequence' or target.shape[:1] == (None,))
   kind = _plain(target).kind
-  whole = kind == 'class' or targets[0].dtype.kind in 'iub'
+  is_whole = kind == 'class' or targets[0].dtype.kind in 'iub'
   try:
-    flat = np.concatenate(targets) if every_step else np.stack(targets)
+    values = np.concatenate(targets) if every_step else np.stack(targets)
   except ValueError:
     raise BadData(
       f'{home}: targets {y} differ in shape, and are not one at every step'
     ) from None
   classes: tuple[str, ...] = ()
-  if whole:
-    if flat.ndim != 1:
+  if is_whole:
+    if values.ndim != 1:
       raise BadData(f'{home}: {y} is several classes; one is asked for')
-    classes = _class_names(home, y, int(flat.max()) + 1)
-    flat = flat.astype(np.int64)
-    if flat.min() < 0:
-      raise BadData(f'{home}: {y} is {flat.min()}: no class')
+    classes = _class_names(home, y, int(values.max()) + 1)
+    values = values.astype(np.int64)
+    if values.min() < 0:
+      raise BadData(f'{home}: {y} is {values.min()}: no class')
   else:
-    flat = flat.reshape(len(flat), -1).astype(np.float64)
+    values = values.reshape(len(values), -1).astype(np.float64)
   return checked(
     str(home),
     Sequences(
-      np.concatenate(inputs), lengths, flat, every_step, classes,
+      np.concatenate(inputs), lengths, values, every_step, classes,
       part=_part(home, part),
     ),
   )  # fmt: skip

@@ -24,8 +24,8 @@ class Scale(NamedTuple):
 
   def scaled(self, values: np.ndarray) -> np.ndarray:
     """Numbers `[..., F]` in these units, float32."""
-    wide = np.asarray(values, np.float64)
-    return ((wide - self.mean) / self.deviation).astype(np.float32)
+    values_64 = np.asarray(values, np.float64)
+    return ((values_64 - self.mean) / self.deviation).astype(np.float32)
 
   def restored(self, values: np.ndarray) -> np.ndarray:
     """Numbers `[..., F]` as they were before `scaled`, float64."""
@@ -92,6 +92,6 @@ def padded(
   for i, (start, length) in enumerate(
     zip(data.starts, data.lengths, strict=True)
   ):
-    some = rows[start : start + length]
-    out[i, :length] = some if scale is None else scale.scaled(some)
+    steps = rows[start : start + length]
+    out[i, :length] = steps if scale is None else scale.scaled(steps)
   return out

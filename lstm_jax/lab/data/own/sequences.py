@@ -71,8 +71,8 @@ def digests(data: Sequences) -> dict[str, str]:
   kind = f'{len(data.classes)}-classes' if data.classes else 'numbers'
   kind += '-a-step' * data.every_step
   targets = hashlib.sha256(repr((kind, data.classes)).encode())
-  wide = '<i8' if data.classes else '<f8'
-  targets.update(plain(data.targets, wide).tobytes())
+  dtype = '<i8' if data.classes else '<f8'
+  targets.update(plain(data.targets, dtype).tobytes())
   split = 'drawn'
   if data.part is not None:
     content = data.part.astype('u1').tobytes()
@@ -133,9 +133,9 @@ def check_inputs(name: str, data: Sequences) -> None:
     )
   at = 0
   for piece in pieces(data.inputs):
-    bad = ~(np.abs(piece) <= _LARGEST)  # not a number, too
-    if bad.any():
-      step, feature = np.argwhere(bad)[0]
+    is_bad = ~(np.abs(piece) <= _LARGEST)  # not a number, too
+    if is_bad.any():
+      step, feature = np.argwhere(is_bad)[0]
       raise BadData(
         f'{name}: {_feature(data, feature)} of {_place(data, at + step)} is '
         f'{piece[step, feature]}; inputs must be finite numbers of float32'
@@ -149,8 +149,8 @@ def _feature(data, feature):
 
 def _place(data, step):
   """Names the sequence of a step, and the step within it."""
-  one = int(np.searchsorted(data.starts, step, 'right')) - 1
-  return f'{sequence(data, one)}, step {step - data.starts[one]:,}'
+  number = int(np.searchsorted(data.starts, step, 'right')) - 1
+  return f'{sequence(data, number)}, step {step - data.starts[number]:,}'
 
 
 def sequence(data: Sequences, one: int) -> str:
@@ -161,29 +161,29 @@ def sequence(data: Sequences, one: int) -> str:
 def _check_classes(name, data):
   count = len(data.classes)
   if count < 2:
-    only = data.classes[0] if data.classes else 'none'
-    raise BadData(f'{name}: one class ({only}); it takes two')
+    class_name = data.classes[0] if data.classes else 'none'
+    raise BadData(f'{name}: one class ({class_name}); it takes two')
   if count > MOST_CLASSES:
     raise BadData(
       f'{name}: {count:,} classes, at most {MOST_CLASSES:,}; where targets are '
       'numbers to be predicted, store them as floats'
     )
-  there = np.bincount(data.targets, minlength=count)
-  if not there.all():
+  counts = np.bincount(data.targets, minlength=count)
+  if not counts.all():
     raise BadData(
-      f'{name}: class {data.classes[int(np.argmin(there))]} has no example; '
+      f'{name}: class {data.classes[int(np.argmin(counts))]} has no example; '
       f'{count} classes are 0 to {count - 1}, each with some'
     )
 
 
 def _check_numbers(name, data):
-  bad = ~(np.abs(data.targets) <= _LARGEST)
-  if bad.any():
-    row = int(np.argwhere(bad)[0][0])
+  is_bad = ~(np.abs(data.targets) <= _LARGEST)
+  if is_bad.any():
+    row = int(np.argwhere(is_bad)[0][0])
     where = _place(data, row) if data.every_step else sequence(data, row)
     raise BadData(
-      f'{name}: the target of {where} is {data.targets[bad][0]}; targets must '
-      'be finite numbers of float32'
+      f'{name}: the target of {where} is {data.targets[is_bad][0]}; targets '
+      'must be finite numbers of float32'
     )
   ones = data.targets == 1
   singles = ones.shape[1] > 1 and np.all(ones.sum(axis=1) == 1)
@@ -192,12 +192,12 @@ def _check_numbers(name, data):
       f'{name}: each target is a single 1 among 0s, a class as numbers; '
       'classes are whole numbers or words: targets.argmax(-1), or a label'
     )
-  same = np.ptp(data.targets, axis=0) == 0
-  if same.any():
-    which = int(np.argmax(same))
-    words = data.outputs[which] if data.outputs else f'target {which}'
+  is_constant = np.ptp(data.targets, axis=0) == 0
+  if is_constant.any():
+    column = int(np.argmax(is_constant))
+    words = data.outputs[column] if data.outputs else f'target {column}'
     raise BadData(
-      f'{name}: {words} is {data.targets[0, which]:g} everywhere: there is '
+      f'{name}: {words} is {data.targets[0, column]:g} everywhere: there is '
       'nothing to learn'
     )
 
@@ -211,11 +211,11 @@ def _check_parts(name, data):
       raise BadData(f'{name}: split: no sequence is in part {part}')
     if not data.classes or part == 'valid':
       continue
-    there = np.bincount(
+    counts = np.bincount(
       data.targets[of_step == at], minlength=len(data.classes)
     )
-    if not there.all():
+    if not counts.all():
       raise BadData(
         f'{name}: split: part {part} has no example of class '
-        f'{data.classes[int(np.argmin(there))]}'
+        f'{data.classes[int(np.argmin(counts))]}'
       )

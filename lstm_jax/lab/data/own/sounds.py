@@ -74,8 +74,10 @@ def sounds(
     )
   recipe = _spectra.recipe(features, window, hop, rate)
   sound_folder = folder.load(path)
-  planned = {'inputs': inputs, 'targets': targets, 'split': split}
-  dataset_lib.check_same(sound_folder.name, sound_folder.digests, planned)
+  planned_digests = {'inputs': inputs, 'targets': targets, 'split': split}
+  dataset_lib.check_same(
+    sound_folder.name, sound_folder.digests, planned_digests
+  )
   made_of = {
     'form': _FORM,
     'data': sound_folder.digests['inputs'],
@@ -91,15 +93,15 @@ def sounds(
     )
   )
   lengths = np.asarray(spectra.lengths, np.int64)
-  inside = np.arange(spectra.features.shape[1]) < lengths[:, None]
+  is_step = np.arange(spectra.features.shape[1]) < lengths[:, None]
   sequences = Sequences(
-    np.asarray(spectra.features)[inside],
+    np.asarray(spectra.features)[is_step],
     lengths,
     np.asarray(sound_folder.labels, np.int64),
     False,
     sound_folder.classes,
     part=sound_folder.part,
-    names=tuple(one.name for one in sound_folder.paths),
+    names=tuple(path.name for path in sound_folder.paths),
   )
   return dataset_lib.dataset(
     sound_folder.name,

@@ -26,7 +26,7 @@ from lstm_jax.lab.store.faults import StoreError
 
 LARGEST = 2**28  # bytes; what is more goes faster as arrays
 _SEPARATORS = ';\t|'  # of other tables
-_ASKED = ('label', 'target', 'step_label', 'step_target')
+_TARGET_COLUMNS = ('label', 'target', 'step_label', 'step_target')
 
 
 class _Table:
@@ -68,14 +68,14 @@ def read(path: Path, fresh: tuple[str, ...] | None = None) -> Sequences:
       )
   order, lengths, names = _order(table)
   if fresh is not None:
-    if missing := [column for column in fresh if column not in heads]:
+    if missing_columns := [column for column in fresh if column not in heads]:
       raise BadData(
-        f'{table.name}: line 1 has no column {", ".join(missing)}; it has '
-        f'{", ".join(heads)[:200]}'
+        f'{table.name}: line 1 has no column {", ".join(missing_columns)}; it '
+        f'has {", ".join(heads)[:200]}'
       )
     inputs = _numbers(table, fresh)[order]
-    none = np.zeros((len(lengths), 1))
-    return Sequences(inputs, lengths, none, False, features=fresh, names=names)
+    zeros = np.zeros((len(lengths), 1))
+    return Sequences(inputs, lengths, zeros, False, features=fresh, names=names)
   kind, asked = _asked(table)
   features = tuple(
     head for head in heads if head not in ('id', 'time', 'split', *asked)
@@ -85,7 +85,7 @@ def read(path: Path, fresh: tuple[str, ...] | None = None) -> Sequences:
   inputs = _numbers(table, features)[order]
   firsts = order[np.cumsum(lengths) - lengths]
   every_step = kind.startswith('step_')
-  which = order if every_step else firsts
+  lines_of = order if every_step else firsts
   if not every_step:
     for column in asked:
       _check_same(table, column, order, lengths, names)
@@ -93,9 +93,9 @@ def read(path: Path, fresh: tuple[str, ...] | None = None) -> Sequences:
   outputs = asked
   if kind.endswith('label'):
     outputs = ()
-    targets, classes = _classes(table, asked[0], which)
+    targets, classes = _classes(table, asked[0], lines_of)
   else:
-    targets = _numbers(table, asked)[which]
+    targets = _numbers(table, asked)[lines_of]
   part = None
   if 'split' in heads:
     _check_same(table, 'split', order, lengths, names)
@@ -125,7 +125,7 @@ def _table(path):
     heads = [head.strip() for head in next(reader, [])]
     if not any(heads):
       raise BadData(f'{name}: is empty, it has no line with columns')
-    other = [one for one in _SEPARATORS if one in heads[0]]
+    other = [separator for separator in _SEPARATORS if separator in heads[0]]
     if other and len(heads) == 1:
       raise BadData(
         f'{name}: line 1 is one column, parted by {other[0]!r} (is its '
@@ -159,19 +159,20 @@ def _order(table):
   """Lines sequence by sequence, `[S]`; lengths `[N]`; ids."""
   where: dict[str, list[int]] = {}
   for at, text in enumerate(table.columns['id']):
-    one = text.strip()
-    if not one or not one.isprintable() or len(one) > 100:
-      raise table.bad(at, f'id {one[:100]!r} is no name')
-    where.setdefault(one, []).append(at)
+    identity = text.strip()
+    if not identity or not identity.isprintable() or len(identity) > 100:
+      raise table.bad(at, f'id {identity[:100]!r} is no name')
+    where.setdefault(identity, []).append(at)
   times = _times(table)
-  for one, lines in where.items():
-    for before, at in zip(lines, lines[1:], strict=False):
-      if not times[at] > times[before]:
+  for identity, lines in where.items():
+    for line_before, at in zip(lines, lines[1:], strict=False):
+      if not times[at] > times[line_before]:
         texts = table.columns['time']
         raise table.bad(
           at,
-          f'time {texts[at]} of id {one} does not come after {texts[before]} '
-          f'of line {table.lines[before]:,}; is one id used for two sequences?',
+          f'time {texts[at]} of id {identity} does not come after '
+          f'{texts[line_before]} of line {table.lines[line_before]:,}; is one '
+          'id used for two sequences?',
         )
   lengths = np.array([len(lines) for lines in where.values()])
   order = np.concatenate([np.array(lines) for lines in where.values()])
@@ -231,8 +232,10 @@ def _numbers(table, columns):
     for at, text in enumerate(table.columns[column]):
       value = _number(text)
       if value is None:
-        what = repr(text[:100]) if text else 'empty'
-        raise table.bad(at, f'{column} is {what}; it must be a finite number')
+        value_text = repr(text[:100]) if text else 'empty'
+        raise table.bad(
+          at, f'{column} is {value_text}; it must be a finite number'
+        )
       numbers[at, i] = value
   return numbers
 
@@ -241,7 +244,7 @@ def _asked(table):
   """The kind of target that there is, and its columns."""
   kinds: dict[str, list[str]] = {}
   for head in table.columns:
-    for kind in _ASKED:
+    for kind in _TARGET_COLUMNS:
       several = kind.endswith('target') and head.startswith(f'{kind}_')
       if head == kind or several:
         kinds.setdefault(kind, []).append(head)
@@ -249,7 +252,7 @@ def _asked(table):
     which = ' and '.join(c for some in kinds.values() for c in some)
     raise BadData(
       f'{table.name}: line 1 has {which or "no column that is asked for"}; it '
-      f'takes one of {", ".join(_ASKED)}'
+      f'takes one of {", ".join(_TARGET_COLUMNS)}'
     )
   ((kind, columns),) = kinds.items()
   return kind, tuple(columns)
@@ -263,19 +266,19 @@ def _check_same(table, column, order, lengths, names):
     first = texts[order[end]]
     for at in order[end : end + length]:
       if texts[at] != first:
-        more = f'; for one at every step call the column step_{column}'
+        hint = f'; for one at every step call the column step_{column}'
         raise table.bad(
           at,
           f'{column} of id {name} is {texts[at][:100]!r} here and '
-          f'{first[:100]!r} before' + more * (column != 'split'),
+          f'{first[:100]!r} before' + hint * (column != 'split'),
         )
     end += length
 
 
-def _classes(table, column, which):
+def _classes(table, column, lines_of):
   texts = table.columns[column]
-  words = [texts[at].strip() for at in which]
-  for at, word in zip(which, words, strict=True):
+  words = [texts[at].strip() for at in lines_of]
+  for at, word in zip(lines_of, words, strict=True):
     if not word or not word.isprintable() or len(word) > 100:
       raise table.bad(at, f'{column} {word[:100]!r} is no name of a class')
   names = sorted({*words}, key=_class_key)

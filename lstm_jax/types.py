@@ -4,18 +4,19 @@ Everything here is a NamedTuple of pure functions made by a factory, as in
 optax. Axis letters, declared once and used in every docstring:
 
   T  time steps of a sequence
-  I  inputs of the net (external input lines)
-  K  outputs of the net
+  I  inputs of the network (external input lines)
+  K  outputs of the network
   U  units of the hidden layer that have a net input (gates and cells)
   C  memory cells (or plain hidden units) of the hidden layer
   S  sources: what the weights of one hidden unit multiply
-  *  lanes: any number of trailing axes, none for one net on one sequence
+  *  lanes: any number of trailing axes, none for one network on one sequence
 
-**Lanes last.** A function is written for one net and one sequence, features on
-the first axes; every array may carry the same trailing lane axes, one lane a
-trial. `[C, *]` is `[C]` for one net and `[C, 32]` for thirty-two. Lanes never
+**Lanes last.** A function is written for one network and one sequence, features
+on the first axes; every array may carry the same trailing lane axes, one lane a
+trial. `[C, *]` is `[C]` for one network and `[C, 32]` for thirty-two. Lanes
+never
 meet: no function reduces over `*`. The layout is what lets one compiled loop
-fill the vector unit with trials of a net of four cells.
+fill the vector unit with trials of a network of four cells.
 
 Time is in the names: `h_t` is now, `h_tm1` one step ago.
 """
@@ -252,8 +253,8 @@ class Cell(NamedTuple):
   Attributes:
     num_inputs: I.
     num_outputs: K.
-    init: `(key, numbers) -> params` of one net (no lanes). `numbers` maps every
-      name in `numbers` to an array; ours take `key` alone too.
+    init: `(key, numbers) -> params` of one network (no lanes). `numbers` maps
+      every name in `numbers` to an array; ours take `key` alone too.
     initial_carry: `(lanes, dtype) -> carry` at the start of a sequence; a
       NamedTuple of `[C, *lanes]` arrays.
     step: `(params, carry_tm1, x_t [I, *]) -> (carry_t, net_k [K, *])`. `net_k`
@@ -331,7 +332,7 @@ class Evidence(NamedTuple):
   """A sequence that lanes were shown, as a stop rule is told of it.
 
   Attributes:
-    judgement: of the outputs, before the net learned from it.
+    judgement: of the outputs, before the network learned from it.
     learned: `[*]` bool, the lanes that learned from it: they run, their
       numbers are finite, and it was not of an evaluation.
     seen: `[*]` training sequences so far, this one included.
@@ -372,8 +373,8 @@ class Verdict(NamedTuple):
 class StopRule(NamedTuple):
   """A rule that ends a trial before its budget is spent: solved, or futile.
 
-  A rule may take sequences of its own between those of training: the net does
-  not learn from them. One that takes none needs `init` and `update` alone.
+  A rule may take sequences of its own between those of training: the network
+  does not learn from them. One that takes none needs `init` and `update` alone.
 
   Attributes:
     init: `(lanes, dtype) -> state`, arrays `[..., *]`.
@@ -451,7 +452,7 @@ class Learner(NamedTuple):
   """A learning rule or algorithm, applied to a cell on a task.
 
   Attributes:
-    init: `(key, numbers) -> state` of one net; `numbers` holds
+    init: `(key, numbers) -> state` of one network; `numbers` holds
       `learning_rate` and the cell's numbers. The state is a NamedTuple with a
       field `params`.
     update: `(state, episode) -> (state, judgement of the outputs before it)`.

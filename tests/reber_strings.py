@@ -1,4 +1,4 @@
-"""Strings of the embedded Reber grammar as a net sees them, and its graph.
+"""Strings of the embedded Reber grammar as a network sees them, and its graph.
 
 `follow` walks the graph as it is drawn in the paper, for one string, and knows
 nothing of how the task draws or keeps strings.
@@ -94,7 +94,7 @@ def walked(task):
 
 
 def texts(episodes):
-  """The strings that a net would see, with the last target; lanes flat."""
+  """The strings that a network would see, with the last target; lanes flat."""
   words, symbols = map(np.asarray, episodes)
   more = (0, -symbols.size % 512)  # any few are of one program
   flat = Strings(

@@ -1,4 +1,5 @@
-"""Weights that every net of a cell starts with at one value, whatever its key.
+"""Weights that every network of a cell starts with at one value, whatever its
+key.
 
 All others are drawn, or set by a number of the cell.
 """

@@ -3,7 +3,7 @@
 `gradient_flow` asks what the error q steps earlier is; this asks what a learner
 makes of it. Every step of a sequence gets an input line of its own, which is 1
 at that step and 0 at all others, with weights that start at 0. The line changes
-nothing in the net, and its weights are used at that step alone: how far one
+nothing in the network, and its weights are used at that step alone: how far one
 update moves them is the error signal that the learner has for its units, that
 many steps before the error - whatever the learner does inside, and also where
 it has no formula for it.

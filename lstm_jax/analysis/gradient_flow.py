@@ -30,7 +30,7 @@ def error_by_lag(
 
   with E(T) the error of the last step, T, and carry(t) the state after step t.
   The last step starts from carry(T-1), where the error enters the recurrence:
-  e(0). Each lag more is one step travelled back inside the net.
+  e(0). Each lag more is one step travelled back inside the network.
 
   Args:
     cell, task: any cell, any task.

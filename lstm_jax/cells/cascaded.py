@@ -3,7 +3,7 @@
 The architecture of Recurrent Cascade-Correlation, Fahlman, "The recurrent
 cascade-correlation architecture", NIPS 3, 1991; without the self links it is
 that of Fahlman & Lebiere, "The cascade-correlation learning architecture",
-NIPS 2, 1990. The units, not the learning rule: any rule may train the net.
+NIPS 2, 1990. The units, not the learning rule: any rule may train the network.
 """
 
 from typing import Literal, NamedTuple

@@ -66,10 +66,10 @@ def lstm_layernorm(
     LN(z; a) = a (z - m) / sqrt(v + epsilon),  m, v mean and variance of z
     y_in(t), y_f(t), y_out(t) = f(net(t)),  g(t) = tanh(net_g(t))
 
-  with f(x) = 1/(1+e^-x), rows of net in the order y_in, y_f, g, y_out. m and v
-  are those of one net at one step, over units. What is normalised together, and
-  where, differs between published forms (a_1, a_2, a_3, b_3 are `alpha_1`,
-  `alpha_2`, `alpha_3`, `beta_3`):
+  with f(x) = 1/(1+e^-x), rows of net in the order y_in, y_f, g, y_out. m
+  and v are those of one network at one step, over units. What is normalised
+  together, and where, differs between published forms (a_1, a_2, a_3, b_3 are
+  `alpha_1`, `alpha_2`, `alpha_3`, `beta_3`):
 
     'separate'  net(t) = LN(W_h y_c(t-1); a_1) + LN(W_x x(t); a_2) + b
                 s_c(t) = y_f(t) s_c(t-1) + y_in(t) g(t),  s_c(0) = 0
@@ -100,7 +100,7 @@ def lstm_layernorm(
     num_inputs: I.
     num_outputs: K.
     hidden: memory cells (C). With one cell the normalised state is b_3 whatever
-      the state was: such a net remembers nothing, and plans refuse it.
+      the state was: such a network remembers nothing, and plans refuse it.
     norm: where the norms are, see above.
     epsilon: added to each variance. Above 0, since W_h y_c(0) = 0 has none.
       (The paper writes no epsilon; TensorFlow's form has 1e-12 in float32.)

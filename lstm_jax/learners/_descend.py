@@ -174,7 +174,7 @@ def scored_step(
   """Error and gradient of one step, everything before it held constant.
 
   Args:
-    cell, task: the net and the task.
+    cell, task: the network and the task.
     params: `[..., *]`.
     carry_tm1: the carry before the step.
     x_t: `[I, *]` or a `OneHot`.

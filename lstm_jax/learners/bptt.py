@@ -94,7 +94,7 @@ def through_time(
   """The gradient of one sequence by automatic differentiation.
 
   Args:
-    cell, task: the net and the task.
+    cell, task: the network and the task.
     params: `[..., *]`.
     episode: the sequence; the lengths of its stream are `[*]`.
     num_steps: length of the arrays, a Python int not below any length.

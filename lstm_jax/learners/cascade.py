@@ -2,11 +2,12 @@
 
 Fahlman, "The recurrent cascade-correlation architecture", NIPS 3, 1991, after
 Fahlman & Lebiere, "The cascade-correlation learning architecture", NIPS 2,
-1990. The net starts with its output units alone. (1) Quickprop trains the
+1990. The network starts with its output units alone. (1) Quickprop trains the
 weights of the output units on 1/2 sum (t - y)^2 until there is no progress.
-(2) A pool of candidate units is trained, outside the net, to covary with the
-error that remains (see `_candidates`). (3) The best one joins the net with its
-incoming weights frozen, and (1) begins again; when the net is full, for good.
+(2) A pool of candidate units is trained, outside the network, to covary with
+the error that remains (see `_candidates`). (3) The best one joins the network
+with its incoming weights frozen, and (1) begins again; when the network is
+full, for good.
 
 The rules of the phases and their usual values are those of the public programs
 of CMU (Fahlman's of 1990, and of 1995 where it says so):
@@ -101,7 +102,7 @@ def cascade(
       set, or those that are shown in it. The latter makes errors and slopes
       differ from epoch to epoch where nothing else does, and Quickprop and
       patience take that for progress. With the former, a sequence is shown to
-      the net for its judgement and one of the first is learned from.
+      the network for its judgement and one of the first is learned from.
 
   Numbers of `init`: `learning_rate`, Quickprop's epsilon times the steps of an
   epoch; `init_range` r of the cell, also of the candidates.

@@ -101,7 +101,7 @@ def chunker(
   `failure_threshold`.
 
   Returns:
-    The learner. Its judgement is of A's outputs, without the other net.
+    The learner. Its judgement is of A's outputs, without the other network.
 
   Raises:
     ValueError: an option outside its choices; a cell whose output units are in

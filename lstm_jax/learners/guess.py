@@ -48,12 +48,12 @@ def guess(cell: Cell, task: Task, *, most_wrong: Whole = 0) -> Learner:
   """Random weight guessing: a network is kept until it is wrong.
 
   Guess n has all its weights, biases too, uniform in [-r, r], r the number
-  `guess_range` (100 in the papers). A net is shown training sequences as long
-  as it gets them right, by the tolerance of the task, and is then thrown away
-  for guess n + 1. One that is right stays until the task's stop rule ends
-  the trial. A sequence counts as in every trial: the one that a net fails at
-  too. The papers show a net all of a fixed set of a hundred sequences; a net
-  that fails does so at one of the first.
+  `guess_range` (100 in the papers). A network is shown training sequences as
+  long as it gets them right, by the tolerance of the task, and is then thrown
+  away for guess n + 1. One that is right stays until the task's stop rule ends
+  the trial. A sequence counts as in every trial: the one that a network fails
+  at too. The papers show a network all of a fixed set of a hundred sequences; a
+  network that fails does so at one of the first.
 
   The cell's own initial range and biases are not used: the weights are those
   of its mask.
@@ -61,7 +61,7 @@ def guess(cell: Cell, task: Task, *, most_wrong: Whole = 0) -> Learner:
   Args:
     cell: any cell.
     task: the task, for its sequences and what is right.
-    most_wrong: sequences that a net may get wrong before it is thrown away,
+    most_wrong: sequences that a network may get wrong before it is thrown away,
       for tasks whose noise no net is free of.
 
   Returns:

@@ -73,7 +73,7 @@ def kf(
 
   Second-order information for the price of O(K W^2) a scored step and W^2
   numbers, W the weights that exist, beside the O(n^2 W) of the sensitivities:
-  for the nets of 1997, with about a hundred weights, nothing.
+  for the networks of 1997, with about a hundred weights, nothing.
 
   Args:
     cell: any cell with few weights.
@@ -83,7 +83,7 @@ def kf(
       leaves them in place until the end and takes all measurements of the
       sequence as linear in w around one point: a step of Gauss and Newton,
       damped by P. The same where only the last step is scored.
-    most_weights: weights that a net may have; P has their square.
+    most_weights: weights that a network may have; P has their square.
 
   Numbers: `learning_rate` 1/R, `initial_variance` and `process_noise` q. q is
   added once an update: with 'sequence' once a sequence. Without it only the

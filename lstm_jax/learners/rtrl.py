@@ -47,7 +47,7 @@ def rtrl(
 
   With n entries of the carry that later steps read and W weights that reach
   them, a step costs O(n^2 W) time and O(n W) memory: n^4 and n^3 for a fully
-  recurrent layer, however long the sequence is; a net of one self-recurrent
+  recurrent layer, however long the sequence is; a network of one self-recurrent
   unit that sees p + 1 input lines has W = p + 2 or p + 3 sensitivities, however
   many output units read it.
 

@@ -127,8 +127,8 @@ def truncated1997(
     ValueError: a cell without an internal state, an unknown form, update,
       moment of adding cells or optimizer, the batched form without a length or
       with an update at every step, the native form where there is none (and
-      why), cells to be added to a net whose output units do not see the input
-      lines.
+      why), cells to be added to a network whose output units do not see the
+      input lines.
 
   Example:
     >>> import lstm_jax as lj

@@ -77,7 +77,7 @@ def loop(plan: Plan, inputs: Inputs) -> Outputs:
   return Outputs(*_bind(_loop, inputs, plan=plan))
 
 
-# Axes of each array of one net.
+# Axes of each array of one network.
 _INPUTS = (2, 2, 1, 3, 2, 2, 1)
 _OUTPUTS = (3, 2, 2)
 
@@ -163,7 +163,7 @@ def _without_lengths(plain, lengths):
   return lambda inputs: plain(inputs._replace(lengths=lengths))
 
 
-# By XLA, for one net.
+# By XLA, for one network.
 
 
 def _loop_by_xla(*arrays, plan):
@@ -297,7 +297,7 @@ def _jvp(primals, tangents, plan):
     if isinstance(change, ad.Zero):
       change = jnp.zeros_like(value)
     own_shape = value.shape[value.ndim - num_axes :]
-    # Of each net its own, also where nets share what changes.
+    # Of each network its own, also where nets share what changes.
     changes.append(jnp.broadcast_to(change, (*nets, *own_shape)))
   changes = _bind(
     _change,
@@ -348,8 +348,8 @@ def _change_transposed(cotangents, *arrays, plan, with_xs):
 def _mapped(primitive, axes, linear):
   """The rule of `jax.vmap`: one more axis of networks in front of all arrays.
 
-  Arrays that the nets share have size 1 there, but for the last ones, as many
-  as `linear` says: their transposes would not have it.
+  Arrays that the networks share have size 1 there, but for the last ones, as
+  many as `linear` says: their transposes would not have it.
   """
 
   def rule(arrays, where, **params):

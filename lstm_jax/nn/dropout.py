@@ -1,7 +1,7 @@
 """Masks for dropout and zoneout in a layer: drawn once, given as data.
 
 Because a mask is an argument, a run stays a pure function, maps over models and
-seeds, and can be repeated to the bit; without masks it is the net in use.
+seeds, and can be repeated to the bit; without masks it is the network in use.
 """
 
 from typing import NamedTuple

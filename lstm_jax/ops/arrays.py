@@ -15,8 +15,8 @@ def affine(w: Array, x: Source) -> Array:
   """`w x` for weights `[U, S, *]` and sources `[S, *]`, giving `[U, *]`.
 
   Weights without lanes are shared by every lane of `x` (a batch): one matrix
-  product. Weights with lanes are one net a lane: multiply and sum, which XLA
-  compiles into the surrounding loop where a batched product would become a
+  product. Weights with lanes are one network a lane: multiply and sum, which
+  XLA compiles into the surrounding loop where a batched product would become a
   library call. A `OneHot` picks its column.
 
   Raises:

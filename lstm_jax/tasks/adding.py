@@ -1,7 +1,7 @@
 """Experiment 4: the adding problem.
 
 Source: Hochreiter & Schmidhuber (1997), section 5.4 and Table 7. Each element
-of a sequence is a pair (value, marker); at the end the net must give
+of a sequence is a pair (value, marker); at the end the network must give
 0.5 + (X1 + X2)/4, where X1 and X2 are the values of the two marked pairs.
 Choices that the paper leaves open are options or are fixed as said here:
 
@@ -12,7 +12,7 @@ Choices that the paper leaves open are options or are fixed as said here:
 * "One of the first ten pairs" is, below T = 20, one of the first T//2, for
   the same lag; T is at least 4.
 * "If the first pair is marked, X1 is set to 0": whichever of the two draws
-  marked it. `first_marked` says whether the net sees the 0.
+  marked it. `first_marked` says whether the network sees the 0.
 * A first pair that is marked has marker 1 instead of -1.
 * `output`: the text has logistic units throughout; the published figure for
   T = 100 is met by a linear one.

@@ -3,9 +3,9 @@
 Source: Hochreiter & Schmidhuber (1997), section 5.2 (Tasks 2a and 2b, Table 2).
 The alphabet is a_1, ..., a_{p-1}, x, y. A sequence starts with x or y, equally
 probable, goes on with symbols a_i and ends with the symbol it started with; at
-each step the net must name the next symbol. The last symbol is a target only:
-T steps show T symbols, and the first one is asked for T - 1 steps after it was
-shown. Choices that the paper leaves open:
+each step the network must name the next symbol. The last symbol is a target
+only: T steps show T symbols, and the first one is asked for T - 1 steps after
+it was shown. Choices that the paper leaves open:
 
 * `middle='fixed'` is 2a: a_1, ..., a_{p-1} in this order, hence two sequences
   in all and T = p steps. `middle='random'` is 2b: each of the T - 1 symbols

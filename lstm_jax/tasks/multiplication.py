@@ -2,13 +2,13 @@
 
 Source: Hochreiter & Schmidhuber (1997), section 5.5 and Table 8. As the adding
 problem, but the values are uniform on [0, 1), X1 is 1 if the first pair is
-marked, and at the end the net must give X1 X2, not rescaled. Choices that the
-paper leaves open:
+marked, and at the end the network must give X1 X2, not rescaled. Choices that
+the paper leaves open:
 
 * Lengths, the places of the marks and the marker of a marked first pair are as
   in `adding`, whose docstring names the readings.
 * "If the first pair is marked, X1 is set to 1": whichever of the two draws
-  marked it. `first_marked` says whether the net sees the 1.
+  marked it. `first_marked` says whether the network sees the 1.
 * `output`: the text has logistic units throughout; the experiment that this
   one resembles most, `adding`, suggests linear ones.
 * `n_seq`: a trial of the paper is read twice, when fewer than 140 and when

@@ -4,8 +4,9 @@ Source: Hochreiter & Schmidhuber (1997), section 5.1 and Table 1; the grammar is
 that of Cleeremans et al. (1989), the sizes of the sets are Fahlman's (1991). A
 string is B, then T or P, then a string of the Reber grammar, then the second
 symbol again, then E; wherever two symbols may follow, both are equally
-probable. The net sees a string symbol by symbol and names the next symbol at
-each step; the last symbol, E, is a target only. Choices that the paper leaves
+probable. The network sees a string symbol by symbol and names the next symbol
+at each step; the last symbol, E, is a target only. Choices that the paper
+leaves
 open:
 
 * `targets`: the symbol that follows, or all that may follow.

@@ -2,8 +2,8 @@
 
 Source: Hochreiter & Schmidhuber (1997), section 5.6 and Table 9. A sequence of
 symbols starts with E, ends with B and holds distractors a, b, c, d between,
-except for two (6a) or three (6b) symbols X or Y far apart; at the end the net
-must name their order. Choices that the paper leaves open:
+except for two (6a) or three (6b) symbols X or Y far apart; at the end the
+network must name their order. Choices that the paper leaves open:
 
 * Lengths are integers, uniform on T, ..., T + T//10 (100, ..., 110).
 * The informative symbols lie at positions drawn uniformly and independently

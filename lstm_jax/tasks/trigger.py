@@ -4,8 +4,8 @@ Source: Hochreiter & Schmidhuber (1997), section 5.2 (Task 2c, Table 3). The
 alphabet is a_1, ..., a_p (distractors), e (trigger), b, x, y. A sequence starts
 with b, then x or y, equally probable, then q distractors; then each symbol is
 the trigger with probability 1/10, which ends the input, and otherwise one more
-distractor. When the net sees e it must name the symbol that followed b. Choices
-and errors of the paper:
+distractor. When the network sees e it must name the symbol that followed b.
+Choices and errors of the paper:
 
 * The number k of distractors beyond q is geometric: q + k + 3 steps (the
   paper's count of q + k + 4 has the last symbol too, which is a target only),

@@ -3,8 +3,8 @@
 Source: Hochreiter & Schmidhuber (1997), section 5.3 and Tables 4 to 6 (3a is
 from Bengio et al., 1994). One real input. The first N elements are 1 in class 1
 and -1 in class 2, all others Gaussian with mean 0 and variance 0.2; at the end
-the net must name the class. 3b adds the same noise to the first N elements; 3c
-adds Gaussian noise of variance 0.1 to the targets. Choices that the paper
+the network must name the class. 3b adds the same noise to the first N elements;
+3c adds Gaussian noise of variance 0.1 to the targets. Choices that the paper
 leaves open:
 
 * Lengths are integers, uniform on T, ..., T + T//10. Shorter sequences, which

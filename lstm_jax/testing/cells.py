@@ -19,7 +19,7 @@ from lstm_jax.testing.broken import (
 )
 from lstm_jax.types import Cell
 
-_LANES = ((), (3,))  # one net and several
+_LANES = ((), (3,))  # one network and several
 
 
 def admit_cell(name: str, cell: Cell, layer: bool = False) -> None:

@@ -6,9 +6,9 @@ from typing import TypeVar
 import jax
 
 # Lane widths that get compiled. On CPU 16 lanes are one vector, and all that
-# the step of a small net touches stays in the first cache. Where a net carries
-# many numbers from step to step that is so no more: at 64 of them (an LSTM of
-# 32 units, an SRN of 64) one trial after another takes half the time.
+# the step of a small net touches stays in the first cache. Where a network
+# carries many numbers from step to step that is so no more: at 64 of them (an
+# LSTM of 32 units, an SRN of 64) one trial after another takes half the time.
 CPU_WIDTH = 16
 CPU_LARGE = 64
 ACCELERATOR_WIDTHS = (16, 64, 256, 1024, 4096)
@@ -63,7 +63,7 @@ def widths_of(device: jax.Device, carried: int = 0) -> tuple[int, ...]:
 
   Args:
     device: of the kind that runs it.
-    carried: numbers that a net of the program carries from step to step.
+    carried: numbers that a network of the program carries from step to step.
 
   Returns:
     Widths, ascending.

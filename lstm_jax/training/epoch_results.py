@@ -24,7 +24,7 @@ class Judge(NamedTuple):
     pools: of each lane.
     examples: of the pools, on the device; one for all lanes where they share.
     measure: `(params, examples, order, weights) -> Sums` of each lane.
-    outputs: `(params, inputs, lengths) -> outputs` of one net.
+    outputs: `(params, inputs, lengths) -> outputs` of one network.
   """
 
   dataset: Dataset
@@ -87,14 +87,14 @@ class TrainedNet(NamedTuple):
       validation part, no accuracy) are absent.
     test: {'loss', 'accuracy', 'right', 'total'} on the test part; accuracy and
       right are absent where nothing can be right.
-    best: the same of the net of the best epoch by validation, with 'epoch',
+    best: the same of the network of the best epoch by validation, with 'epoch',
       counted from 1; None without a validation part.
     confusion: `[K, K]` counts on the test part, rows the true class; None where
       there are no classes.
     after: of `Dataset.after`; {} without.
     finite: whether every error was.
     seconds: device time, the lane's share.
-    params: of the net of the best epoch, without a validation part of the
+    params: of the network of the best epoch, without a validation part of the
       last: name -> array, see `loop.named`.
   """
 

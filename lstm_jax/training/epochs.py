@@ -62,7 +62,7 @@ def train(
     trainer: a `trainer.Trainer`.
     dataset: the `Dataset`.
     pools: of each lane; parts of the same sizes.
-    lanes: the nets.
+    lanes: the networks.
     epochs: to train, at least 1.
 
   Returns:
@@ -102,7 +102,7 @@ def loop_of(
     epochs: to train, at least 1.
     device: where; None: jax's default.
     words: what is trained, for notes.
-    steps: time steps of an epoch of one net, for the pace.
+    steps: time steps of an epoch of one network, for the pace.
 
   Returns:
     The loop. Its updates are batches, what was `seen` of a trial are epochs.

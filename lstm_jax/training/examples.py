@@ -78,8 +78,8 @@ class Dataset(NamedTuple):
     levels: `Pool -> {name: {metric: value}}`: predictors without recurrence on
       the test part; metrics are 'loss' and 'accuracy' (a fraction).
     after: `(predict, Pool) -> {name: plain value}` what is to be kept of a
-      trained net besides its errors; `predict([n, T, I]) -> [n, ..., K]` gives
-      outputs for inputs of any number and length. None: nothing.
+      trained network besides its errors; `predict([n, T, I]) -> [n, ..., K]`
+      gives outputs for inputs of any number and length. None: nothing.
     classes: their names in the order of the targets.
     facts: name -> words for the report: licence, citation, what part was used,
       what was left out.

@@ -42,8 +42,8 @@ class Build(NamedTuple):
   Attributes:
     program: the program.
     numbers: name -> default of the numbers of one trial.
-    weights: weights that a net has and that are trained.
-    carried: numbers that a net carries from step to step.
+    weights: weights that a network has and that are trained.
+    carried: numbers that a network carries from step to step.
   """
 
   program: online.Program

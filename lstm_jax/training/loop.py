@@ -31,7 +31,7 @@ class Job(NamedTuple):
       those left out have their defaults.
     length: the task's T.
     budget: updates it may see: training sequences, or epochs.
-    keep: whether networks are kept along its way, of a net that is not too
+    keep: whether networks are kept along its way, of a network that is not too
       large (`kept_networks.MOST_WEIGHTS`).
   """
 

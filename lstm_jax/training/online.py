@@ -103,7 +103,7 @@ class Program(NamedTuple):
       sequences for every running lane; returns early when a lane has finished,
       so that its place can be given away.
     test: `(length [L], key, params [..., L], rounds) -> Judgement [L]`: the L
-      lanes, copies of one net and key, take `rounds` fresh sequences each.
+      lanes, copies of one network and key, take `rounds` fresh sequences each.
       `right` is the *number* of right ones, the errors are their means.
   """
 

@@ -30,9 +30,9 @@ class State(NamedTuple):
   """A network in training; of several, every array has a lane axis first.
 
   Attributes:
-    params: of the net.
+    params: of the network.
     optimizer: optax state.
-    learning_rate: of this net.
+    learning_rate: of this network.
     sums: of the epoch under way.
   """
 
@@ -46,7 +46,7 @@ class Trainer(NamedTuple):
   """Training of a network on a data set, as pure functions of one lane.
 
   Attributes:
-    model: the net.
+    model: the network.
     batch: B, examples of an update.
     start: `(params, learning_rate) -> State`.
     advance: `(state, examples, order [n, B], weights [n, B], first, end) ->

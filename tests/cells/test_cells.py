@@ -50,7 +50,8 @@ def is_of_one(case):
 
 
 CASES = [(name, options) for name in NAMES for options in variants(name)]
-# Without the nets of one unit or cell, which are plain cases of the same code.
+# Without the networks of one unit or cell, which are plain cases of the same
+# code.
 SEVERAL = [case for case in CASES if not is_of_one(case)]
 every_name = pytest.mark.parametrize('name', NAMES)
 every_case = pytest.mark.parametrize('case', CASES, ids=label)
@@ -91,8 +92,8 @@ def test_the_catalog_has_the_four_cells():
   assert set(NAMES) >= {'gru', 'lstm', 'lstm1997', 'srn'}
 
 
-# Of a net of one unit only what follows from shapes; of an option what a step
-# is; of the cell as it is everything.
+# Of a network of one unit only what follows from shapes; of an option what a
+# step is; of the cell as it is everything.
 _OF_SHAPES = {'shapes', 'dtypes', 'equations', 'internal'}
 _OF_STEPS = _OF_SHAPES | {'alone', 'lanes', 'gradient', 'finite', 'weights'}
 

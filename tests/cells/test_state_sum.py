@@ -63,7 +63,7 @@ def test_what_a_plain_sum_loses(x64):
 
 
 def moved(optimizer, dtype):
-  """How far a sequence moves the weights of a net whose gates are shut.
+  """How far a sequence moves the weights of a network whose gates are shut.
 
   Weights of gates are 10 and more, derivatives by them some 1e-8.
   """

@@ -1,7 +1,7 @@
 """Run folders with one bad file: damaged, of another kind, or sealed anew.
 
-A folder here holds two trials that have ended, a net of each, one in the form
-of earlier versions, and a checkpoint, made by the store without training.
+A folder here holds two trials that have ended, a network of each, one in the
+form of earlier versions, and a checkpoint, made by the store without training.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ def folder(path):
 
 
 def earlier_net(opened, trial, params):
-  """Keeps a net as earlier versions did."""
+  """Keeps a network as earlier versions did."""
   content = {
     'trial': trial,
     'plan': opened.identity,
@@ -58,7 +58,7 @@ def earlier_net(opened, trial, params):
 
 
 def file_of(opened, kind):
-  """The file of a kind: the plan, a record, a net or a checkpoint."""
+  """The file of a kind: the plan, a record, a network or a checkpoint."""
   name, other = opened.trials
   return {
     'plan': opened.path / 'plan.json',

@@ -214,7 +214,7 @@ def test_both_nets_learn_what_differentiating_says(
 
 
 def hand_made(follows):
-  """A net of links alone: the symbol that each symbol is followed by."""
+  """A network of links alone: the symbol that each symbol is followed by."""
   options = dict(CELLS)['srn']
   cell = net('srn', options)
   state = lane(begin(cell, 'hidden'), 0)

@@ -206,7 +206,7 @@ def test_what_waits_is_zero_and_what_joins_is_as_it_was_drawn(
 
 @functools.cache
 def plain(update, optimizer, grown):
-  """Training as ever, of the whole net or of what there is at first."""
+  """Training as ever, of the whole network or of what there is at first."""
   cell = CELL if grown else CELL._replace(mask=growth.first_net(CELL))
   return cheap_jit(
     truncated1997(cell, TASK, update=update, optimizer=optimizer).update
@@ -286,7 +286,7 @@ def test_the_first_net():
 
 
 def test_a_trial_of_nets_that_grow_can_be_taken_apart():
-  """Its columns have every array, and the net is the one in training."""
+  """Its columns have every array, and the network is the one in training."""
   task = scripted.task()
   program = online.program(task, growing())
   numbers = {

@@ -53,7 +53,8 @@ def begin(learner, cell, params, rate=RATE, noise=NOISE):
 
 
 def textbook(params, episodes):
-  """The filter in loops: joint updates with an inverse, one net of tanh units.
+  """The filter in loops: joint updates with an inverse, one network of tanh
+  units.
 
   Derivatives by the recursion of Williams & Zipser; weights w of the hidden
   units row by row, then those of the output units.

@@ -211,7 +211,7 @@ def test_it_keeps_its_promises(case, request):
   how = resolved('learners', case.learner, case.learner_options)
   claim = catalog.describe('learners', case.learner).provides
   without = set() if is_at_home(case) else {'compiled', 'purity', 'keys'}
-  # What the outputs were worth before the net learned from them.
+  # What the outputs were worth before the network learned from them.
   if not built.task.error_at_end and how.get('update') == 'every_step':
     without.add('judged_first')
   testing.check_learner(

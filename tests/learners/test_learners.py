@@ -29,7 +29,7 @@ def sigmoid(x):
 
 
 def equations_19_to_28(params, sequence, blocks, size):
-  """The paper's appendix A.1 in loops, for one net and one sequence.
+  """The paper's appendix A.1 in loops, for one network and one sequence.
 
   Errors may be injected at any step; each adds its weight changes (alpha = -1,
   so that changes are gradients of E). Written from the equations alone.

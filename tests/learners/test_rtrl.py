@@ -47,7 +47,7 @@ TASKS = [
 
 
 def begin(learner, cell, params, rate=RATE):
-  """A net in training with these weights."""
+  """A network in training with these weights."""
   lanes = np.shape(jax.tree.leaves(params)[0])[2:]
   numbers = {**cell.numbers, 'init_range': 1.0, 'learning_rate': 1.0}
   numbers = {name: np.asarray(n, float) for name, n in numbers.items()}
@@ -239,7 +239,7 @@ def test_it_is_not_the_rule_without_a_past(x64):
 
 
 def test_only_weights_that_reach_the_carry_have_a_past():
-  """The net of 2a: 10,404 weights, of which 103 act on its hidden unit."""
+  """The network of 2a: 10,404 weights, of which 103 act on its hidden unit."""
   one = functools.partial(
     srn, 101, 101, hidden=1, recurrence='self', outputs_see_inputs=True
   )

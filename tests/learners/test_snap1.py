@@ -23,7 +23,7 @@ RATE = 0.5
 
 
 def compare(cell, *learners, lanes=LANES, seed=0):
-  """What each learner makes of the same nets and sequences."""
+  """What each learner makes of the same networks and sequences."""
   params = random_net(cell, seed, lanes)
   episode = random_arrays(seed, NUM_STEPS, I, K, lanes, end=False)
   numbers = {**cell.numbers, 'learning_rate': np.full(lanes, RATE)}

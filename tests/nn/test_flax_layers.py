@@ -78,7 +78,7 @@ def test_linen_trains():
   for _ in range(300):
     params, state, error = step(params, state, *adding(rng))
     errors.append(float(error))
-  # A constant is worth 1/6; so is a net that has learned nothing.
+  # A constant is worth 1/6; so is a network that has learned nothing.
   assert np.mean(errors[:10]) > 0.12
   assert np.mean(errors[-10:]) < 0.06
   again = serialization.from_bytes(params, serialization.to_bytes(params))

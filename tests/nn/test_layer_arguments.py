@@ -33,7 +33,7 @@ def net(factory=lstm):
 
 
 def check(params=None, xs=None, cell=None, **arrays):
-  """`check_arrays` of the net with some arrays replaced."""
+  """`check_arrays` of the network with some arrays replaced."""
   own, weights, inputs = net()
   given = dict.fromkeys(('lengths', 'state', 'initial', 'reset', 'noise'))
   return layer_checks.check_arrays(

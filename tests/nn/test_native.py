@@ -177,7 +177,7 @@ def test_equal_in_float32(kind, sizes):
 
 @pytest.mark.parametrize('kind', ['lstm', 'srn_logistic'])
 def test_many_threads_and_nets(kind):
-  """Enough work to be shared out, weights of each net and of all."""
+  """Enough work to be shared out, weights of each network and of all."""
   with jax.enable_x64(True):
     cell, params, xs, state, lengths, errors = net(
       (30, 37, 3, 30), np.float64, kind=kind

@@ -90,7 +90,7 @@ RULES = [
     if update == 'sequence' or (form, end) == ('streaming', False)
   ),
 ]
-# Their steps of the net are among those above, or in their own tests.
+# Their steps of the network are among those above, or in their own tests.
 ELSEWHERE = {
   'cascade': 'its weights move at the end of an epoch',
   'chunker': 'its task asks for the next symbol',

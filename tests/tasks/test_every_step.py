@@ -80,7 +80,7 @@ def error_of(net):
 
 @functools.cache
 def moving(net, optimizer):
-  """`(start, move)` of optax, for one net of the kind."""
+  """`(start, move)` of optax, for one network of the kind."""
   transform = getattr(optax, optimizer)
   start = cheap_jit(transform(learning_rate=0.0).init)
 
@@ -94,7 +94,7 @@ def moving(net, optimizer):
 
 
 def by_hand(net, optimizer, params, rate, episode):
-  """One sequence for one net, step by step: `(params, outputs)`."""
+  """One sequence for one network, step by step: `(params, outputs)`."""
   outputs = {}
   start, move = moving(net, optimizer)
   moments = start(params)

@@ -1,7 +1,7 @@
 """Giving up early: counted as by hand, moves nothing else, sees the lag alone.
 
-A scripted learner sees or does not see by a table; the nets of experiment 2a
-are then given up or not by what their weights are.
+A scripted learner sees or does not see by a table; the networks of experiment
+2a are then given up or not by what their weights are.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Batch training is what Keras does: the net, the optimizers, the epochs."""
+"""Batch training is what Keras does: network, optimizers, epochs."""
 
 import functools
 
@@ -270,7 +270,7 @@ def test_the_best_epoch_is_chosen_by_validation_alone():
     epoch = int(np.argmax(curve))
     assert found.best['epoch'] == epoch + 1
     assert found.best['valid_accuracy'] == curve[epoch]
-    # The net of that epoch is that of a shorter training.
+    # The network of that epoch is that of a shorter training.
     short = trained(dataset, made, [lane], epoch + 1)[0]
     np.testing.assert_allclose(
       found.best['test']['loss'], short.test['loss'], rtol=1e-5

@@ -288,7 +288,7 @@ def test_the_test_takes_sequences_of_its_own_each_once(plays):
   np.testing.assert_allclose(judged.squared, (u**2).mean(axis=0), rtol=1e-6)
 
 
-# A net that learns. What follows is bit by bit: float32, as in a sweep.
+# A network that learns. What follows is bit by bit: float32, as in a sweep.
 WIDTHS = (1, 4, 16, 32)
 SHOWN = 200
 

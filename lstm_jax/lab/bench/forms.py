@@ -1,7 +1,7 @@
 """The forms of the 1997 rule: what a lane-step costs, and what limits it.
 
-Measured on the net of Experiment 4 (two blocks of two cells, 93 weights) on the
-adding problem.
+Measured on the network of Experiment 4 (two blocks of two cells, 93 weights) on
+the adding problem.
 """
 
 import resource

@@ -1,8 +1,8 @@
 """Shows what the networks of a run answer.
 
 A run folder keeps solved nets of tasks, one a row, and of a run on data sets
-the net of the best epoch of every trial. A task draws fresh sequences; a data
-set has its test part, or a file of yours.
+the network of the best epoch of every trial. A task draws fresh sequences; a
+data set has its test part, or a file of yours.
 """
 
 import csv

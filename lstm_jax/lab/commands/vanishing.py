@@ -29,8 +29,8 @@ from lstm_jax.lab.run import command, mains
 from lstm_jax.lab.store import faults
 from lstm_jax.lab.store.setting import Setting
 
-# The nets of the default run: of Experiment 4 at T = 100 the reading that is
-# learned soonest (table7, T100-cells), and a simple net of logistic units.
+# The networks of the default run: of Experiment 4 at T = 100 the reading that
+# is learned soonest (table7, T100-cells), and a simple net of logistic units.
 _CELLS = 'srn,lstm1997'
 _Choices = tuple[dict[str, Values], dict[str, Values]]  # axes, options
 _TASK: _Choices = (
@@ -93,9 +93,9 @@ class Request(NamedTuple):
   """A command line, read.
 
   Attributes:
-    nets: name of a net -> its settings, which differ in the seed alone.
+    nets: name of a network -> its settings, which differ in the seed alone.
     out: folder for the files.
-    learners: name of a net -> learner -> its setting on the net's cell.
+    learners: name of a network -> learner -> its setting on the net's cell.
     refused: why learners are left out, a line each.
   """
 

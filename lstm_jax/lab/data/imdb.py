@@ -3,7 +3,7 @@
 Data: A. L. Maas et al., "Learning word vectors for sentiment analysis", ACL
 2011. Prepared as Keras's `imdb.load_data` and `pad_sequences` do; that Keras
 keeps the last ids of a long review, where the books that use it say the first,
-and that nets run over the filling, are options here.
+and that networks run over the filling, are options here.
 """
 
 import functools
@@ -43,8 +43,8 @@ def imdb(
     length: T, ids of a row.
     words: size of the vocabulary, the ids 0 to 3 among it.
     keep: which ids of a longer review are kept.
-    mask: whether reviews begin at the first step and the net stops at their
-      end; else they end at the last step and the net runs over the filling
+    mask: whether reviews begin at the first step and the network stops at their
+      end; else they end at the last step and the network runs over the filling
       before them, whose embedding it learns, as Keras does unless told.
     valid: share of the training reviews, the last of Keras's order, that
       validates.
@@ -52,8 +52,8 @@ def imdb(
 
   Returns:
     The `Dataset`: tokens, one logit; every seed has the same arrays. Its levels
-    see the ids that a net sees, without their order: naive Bayes on how often,
-    logistic regression on whether a word occurs.
+    see the ids that a network sees, without their order: naive Bayes on how
+    often, logistic regression on whether a word occurs.
 
   Raises:
     ValueError: an option out of its range.

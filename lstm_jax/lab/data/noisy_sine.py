@@ -1,8 +1,8 @@
 """A sine with noise; its next value is the target at every step.
 
 The lesson that many tutorials share: 50 noisy points of two periods, windows of
-ten of them, a net that gives each window shifted by one. As taught there is no
-held-out data and the net is judged by eye on what it was trained on;
+ten of them, a network that gives each window shifted by one. As taught there is
+no held-out data and the network is judged by eye on what it was trained on;
 `split='continuation'` keeps the end of a longer series for the test.
 """
 
@@ -34,7 +34,7 @@ def noisy_sine(
   noise follows from the seed.
 
   Args:
-    window: steps of an example, how much past the net sees.
+    window: steps of an example, how much past the network sees.
     points: of the series that is trained on; 24.5 are a period.
     noise: standard deviation.
     split: 'none': every window is trained on and there is nothing else, as
@@ -46,8 +46,8 @@ def noisy_sine(
   Returns:
     The `Dataset`: one input, one output, no tolerance. Its levels are
     persistence (the value before) and AR(2), fitted to the training points by
-    least squares. What is kept of a net is its free run: from the first window
-    on its last output is the newest input.
+    least squares. What is kept of a network is its free run: from the first
+    window on its last output is the newest input.
 
   Raises:
     ValueError: a window that leaves no example.

@@ -19,7 +19,7 @@ from lstm_jax.lab.store.documents import Number, Value
 MAX_INT = 2**31 - 1
 MAX_SIZE = 4096
 MAX_SEEDS = 1_000_000
-# Options that size a net: past `MAX_SIZE` it fits into no memory.
+# Options that size a network: past `MAX_SIZE` it fits into no memory.
 _SIZES = ('hidden', 'blocks', 'block_size')
 # How None is written; the plain word where a meaning has a better one.
 _NONE_WORDS = {'window': 'full'}

@@ -90,7 +90,7 @@ def pages(
 
 def _traces(folders, report):
   """(title, trace, blocks) of a solved network a task; why some are missing."""
-  # What is alike -> (setting, net) of each kept net.
+  # What is alike -> (setting, net) of each kept network.
   nets_by_setting: dict[str, list[tuple[Setting, dict[str, np.ndarray]]]] = {}
   for opened in folders:
     for name, params in nets.load(opened).items():
@@ -120,7 +120,7 @@ def _traces(folders, report):
       try:
         traces.append((words, trace.trace(setting, params), blocks))
       except (ValueError, TypeError, KeyError) as error:
-        # A net of another version: the report can do without.
+        # A network of another version: the report can do without.
         trouble[row.task] = f'No picture of a net of {row.task}: {error}.'
         continue
       tasks.add(row.task)

@@ -68,7 +68,7 @@ class RunState:
       name: min(_updates_of(records[name]['metrics']), trials[name].budget)
       for name in self._status
     }
-    # Rows that have a net kept, for the picture of a sequence.
+    # Rows that have a network kept, for the picture of a sequence.
     settings_kept = [
       trials[name] for name in nets.names(opened) if name in trials
     ]
@@ -192,7 +192,7 @@ class RunState:
     """Seals the record of a trial."""
     if outcome.id in self._status:
       return  # ran beside those that had not ended
-    # The net first: a trial that has a record is not run again.
+    # The network first: a trial that has a record is not run again.
     setting = self._trials[outcome.id]
     row = self._row(outcome.id)
     # Of a row that is counted in sequences one network shows how it works.

@@ -48,7 +48,7 @@ def changed_trials(
     if key not in answers:
       old_files, files_now = table.get(code), now[trial]
       if old_files is not None and sources.is_native(old_files):
-        # Before the nets are made it is not known which code runs layers.
+        # Before the networks are made it is not known which code runs layers.
         files_now = files_now | sources.of_native()
       is_same = sources.code_of(files_now) == code
       differ = (

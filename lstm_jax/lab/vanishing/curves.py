@@ -31,7 +31,7 @@ class Net(NamedTuple):
   Attributes:
     curves: (what, when) -> `Curve`; what is 'all fields', the name of the
       internal state, that with the rule of 1997, or `BOUND`.
-    summary: one line: how many nets, how training ended, whether there is a
+    summary: one line: how many networks, how training ended, whether there is a
       bound.
   """
 

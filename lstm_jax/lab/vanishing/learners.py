@@ -11,7 +11,7 @@ from lstm_jax.lab.vanishing.curves import Net, curves_of
 from lstm_jax.lab.vanishing.nets import TrainedNets
 from lstm_jax.ops import prng
 
-# Sequences that each net is measured on.
+# Sequences that each network is measured on.
 _SEQUENCES = 4
 NO_SIGNAL = {
   'cascade': 'each of its units is trained alone and then left as it is',
@@ -52,7 +52,7 @@ def measure(
   """The error signals that learners have in the same networks.
 
   Args:
-    name: what the nets are called.
+    name: what the networks are called.
     networks: of `vanishing_nets.train`.
     settings: learner -> its setting on this cell and task.
 
@@ -76,7 +76,7 @@ def measure(
   )
 
   def net_of(key, numbers):
-    # Its nets are not drawn but given, as the one number that `init` reads.
+    # Its networks are not drawn but given, as the one number that `init` reads.
     return numbers['net']
 
   cell = cell._replace(init=net_of, numbers={'net': np.zeros(())})

@@ -19,7 +19,8 @@ from lstm_jax.ops import conditions, prng
 if TYPE_CHECKING:
   from lstm_jax.types import Cell, Task
 
-# Sequences that each net is measured on: a child of key 0 that no trial uses.
+# Sequences that each network is measured on: a child of key 0 that no trial
+# uses.
 _SEQUENCES, _CHILD = 32, 7
 # Nets whose units are all logistic: their recurrent weights, and where.
 _LOGISTIC = {
@@ -35,7 +36,7 @@ class TrainedNets(NamedTuple):
     setting: that of the first trial.
     task, cell: built.
     params: `[..., 2 L]`, without nets that have diverged.
-    summary: one line: how many nets, how training ended.
+    summary: one line: how many networks, how training ended.
   """
 
   setting: Setting

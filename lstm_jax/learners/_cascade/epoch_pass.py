@@ -45,13 +45,13 @@ def runner(
   """A function that runs a sequence and adds it to the sums.
 
   Args:
-    cell, task: the net and the task.
+    cell, task: the network and the task.
     prime_offset: added to the derivative of the output units.
     residual: 'error_signal' or 'difference', what candidates covary with.
 
   Returns:
-    `(state, episode) -> (sums, judgement)`; of the state it reads the net, the
-    pool, the aim and the sums.
+    `(state, episode) -> (sums, judgement)`; of the state it reads the network,
+    the pool, the aim and the sums.
   """
   f = activation(cell)
   mask = cell.mask._asdict()

@@ -18,10 +18,10 @@ class State(NamedTuple):
   """A network and its pool in training.
 
   Attributes:
-    params: the net; weights of units that are not installed are 0.
+    params: the network; weights of units that are not installed are 0.
     learning_rate, init_range: `[*]`.
     key: of the pools.
-    installed: `[*]` int32, units in the net.
+    installed: `[*]` int32, units in the network.
     phase: `[*]` int32, OUTPUTS, MEASURE or CANDIDATES.
     n: `[*]` int32, sequences of this epoch.
     epoch: `[*]` int32, epochs of this phase.

@@ -51,7 +51,7 @@ class State(NamedTuple):
   """Two networks in training.
 
   Attributes:
-    params: A, as a net of the cell, `[..., *]`.
+    params: A, as a network of the cell, `[..., *]`.
     predictor: A's other output units: field of the params -> rows.
     upper: C, as `params`.
     learning_rate: `[*]`, of A.

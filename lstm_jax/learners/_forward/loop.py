@@ -45,7 +45,7 @@ def through(
     task: the task.
     past: the cell's `Past`.
     rule: what is remembered of the influence.
-    state: anything with `params`: those that the net runs with.
+    state: anything with `params`: those that the network runs with.
     episode: the sequence; the lengths of its stream are `[*]`.
     absorb: `(state, carry_tm1, memory, x_t, target, scored [*]) -> (state,
       net_k)`: what a step's error does. The step itself is then taken under the
@@ -109,7 +109,7 @@ def descend(
   """Gradient descent along what a rule remembers.
 
   Args:
-    cell, task: the net and the task.
+    cell, task: the network and the task.
     past: the cell's `Past`.
     update: 'every_step', after every scored step, or 'sequence', once with the
       sum over the sequence.

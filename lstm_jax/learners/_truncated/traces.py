@@ -48,7 +48,7 @@ class Machine(NamedTuple):
     num_steps: iterations.
     clock: `i -> t [*]`, negative before a lane has started.
     start: `params -> Loop` before the first step.
-    step: `(i, params, loop) -> Loop`, one step of the net and its traces.
+    step: `(i, params, loop) -> Loop`, one step of the network and its traces.
     errors: `(i, params, loop, weight) -> (Errors, parts)` of the step to come.
     add: `(total, errors, parts, loop, in_place) -> total` with dE/dw of that
       step's error added; `total` is `(hidden, output)`, as `step.gather` takes
@@ -149,7 +149,7 @@ def streaming_gradient(
   """The gradient of one sequence by traces carried forward, eqs. (25), (27).
 
   Args:
-    cell, task: the net and the task.
+    cell, task: the network and the task.
     params: `[..., *]`.
     episode: the sequence; the lengths of its stream are `[*]`.
 
@@ -223,7 +223,7 @@ def streaming_updates(
   that runs on.
 
   Args:
-    cell, task: the net and the task.
+    cell, task: the network and the task.
     state: of the learner, with `params` `[..., *]`.
     episode: the sequence.
     move: of `_descend.stepper`.

@@ -145,7 +145,8 @@ def _outputs(inputs):
 
 # Bytes of gate activations, and sources (I + C) up to which it pays to compute
 # them again: pages of a large new array cost more than a small product. The
-# first row is for many nets under `jax.vmap`, whose number is not seen here.
+# first row is for many networks under `jax.vmap`, whose number is not seen
+# here.
 _AGAIN = ((1e6, 64), (16e6, 160))
 
 

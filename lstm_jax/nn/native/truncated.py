@@ -1,4 +1,4 @@
-"""The truncated rule in C++: steps of a net and its traces, `truncated.h`.
+"""The truncated rule in C++: steps of a network and its traces, `truncated.h`.
 
 A call takes a block of steps for all lanes; what it ends with is what the next
 one begins with, and the bits of a lane do not depend on where it is cut or on
@@ -43,7 +43,7 @@ def steps(
   state: State,
   drawn: Drawn | None = None,
 ) -> tuple[State, Array]:
-  """Some steps of a net and its traces, one sequence a lane.
+  """Some steps of a network and its traces, one sequence a lane.
 
   Args:
     rule: the recurrence of the cell.

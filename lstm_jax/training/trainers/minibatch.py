@@ -45,7 +45,7 @@ def minibatch(
 
   Args:
     make_cell: `num_inputs -> Cell` without output units.
-    dataset: what is asked of the net.
+    dataset: what is asked of the network.
     length: T of the data set, which has its sequences already.
     optimizer: 'sgd'; 'adam' with 1e-8 after the bias correction; 'keras_adam'
       with 1e-7 before it; 'keras_rmsprop' with a decay of 0.9 and 1e-7 outside

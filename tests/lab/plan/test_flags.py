@@ -386,7 +386,7 @@ def test_the_command_in_a_grid_runs_that_grid(name):
 
 
 def test_a_setting_that_its_learner_refuses_writes_nothing(tmp_path):
-  """What only the net itself can tell: one line, before the run folder."""
+  """What only the network itself can tell: one line, before the run folder."""
   words = '--task=adding --cell=srn --hidden=64,4 --learner=kf --length=10'
   environ = {'PYTHONPATH': str(ROOT), 'PYTHONDONTWRITEBYTECODE': '1'}
   done = children.python(

@@ -41,7 +41,7 @@ def sound(one, accuracy):
 
 
 def sine(one, loss):
-  """A record of a net that ran free, without accuracies and test."""
+  """A record of a network that ran free, without accuracies and test."""
   x = [0.25 * i for i in range(12)]
   free = [math.sin(v) for v in x[8:]]
   if one['seed'] == 1:

@@ -1,4 +1,4 @@
-"""In the nets of the paper a net has the same bits alone and among 16.
+"""In the networks of the paper a network has the same bits alone and among 16.
 
 No promise rests on it, since the width follows from the plan; but a row's trial
 may then be looked at alone. The compiler may contract a product and a sum, or

@@ -1,4 +1,4 @@
-"""What the nets of a run answer, and what is refused in one line."""
+"""What the networks of a run answer, and what is refused in one line."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from tests.lab.store.test_nets import net
 
 @pytest.fixture(scope='module')
 def solved(tmp_path_factory):
-  """A folder of a task with one net kept."""
+  """A folder of a task with one network kept."""
   (setting,) = made('--task=adding --length=5 --seeds=1').trials
   return kept(tmp_path_factory.mktemp('task') / 'run', setting)
 
@@ -97,7 +97,7 @@ def test_folders_without_a_net(tmp_path, capsys):
 
 @pytest.fixture(scope='module')
 def sine(tmp_path_factory):
-  """A folder of a data set with the net that it would have kept."""
+  """A folder of a data set with the network that it would have kept."""
   import jax
 
   from lstm_jax.lab.plan import flags

@@ -124,7 +124,7 @@ def test_a_net_comes_back_and_is_followed(opened, name):
   assert found['mask'][-1] == 1
   assert (found['mask'].sum() == 1) == task.error_at_end
 
-  # The net: after every number of steps it is where `unroll` gets.
+  # The network: after every number of steps it is where `unroll` gets.
   def run(length):
     carry, net_k = unroll(cell, params, found['inputs'], length)
     return carry, jax.vmap(task.output)(net_k)

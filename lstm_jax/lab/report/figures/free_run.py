@@ -1,9 +1,9 @@
 """Figure of a task: trained networks that go on with a series by themselves.
 
-Of what a data set keeps of a trained net (`Dataset.after`) it reads `points`,
-the series, `clean`, the same without noise, `x` of its points, `fitted`, how
-many of them were trained on, and `free_run`, what the net gave when it was fed
-its own outputs, from index `start` of the series on.
+Of what a data set keeps of a trained network (`Dataset.after`) it reads
+`points`, the series, `clean`, the same without noise, `x` of its points,
+`fitted`, how many of them were trained on, and `free_run`, what the network
+gave when it was fed its own outputs, from index `start` of the series on.
 """
 
 import math

@@ -65,7 +65,7 @@ def scale_y(axes: 'Axes', metric: str, values: Sequence[float]) -> None:
   if not positive:
     return
   axes.set_yscale('log')
-  # What a net that is about to diverge reaches would flatten all others.
+  # What a network that is about to diverge reaches would flatten all others.
   high = min(positive[-1], 100 * positive[int(0.9 * (len(positive) - 1))])
   axes.set_ylim(positive[0] / 1.15, high * 1.15)
   subs = (1,) if high / positive[0] > 300 else (1, 2, 5)

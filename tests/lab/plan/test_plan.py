@@ -518,10 +518,10 @@ def test_flags_give_a_plan_or_reasons(names, figures, sets):
     # What was resolved can be built: names, options, window, needs.
     for role in catalog.ROLES:
       entry = catalog.find(role, getattr(setting, role))
-      held = dict(getattr(setting, f'{role}_options'))
-      assert held.keys() == entry.options.keys()
-      for option in entry.options.values():
-        assert_fits(option, held[option.name])
+      options = dict(getattr(setting, f'{role}_options'))
+      assert options.keys() | {*entry.later} == entry.options.keys()
+      for name, value in options.items():
+        assert_fits(entry.options[name], value)
       for name in entry.numbers:
         assert name == 'length' or name in dict(setting.numbers)
     window = dict(setting.learner_options).get('window')

@@ -35,6 +35,7 @@ settings.load_profile('unhurried')
 # `--all` runs everything.
 MORE = {
   'test_equal': 8,
+  'test_it_is_the_published_equation': 4,
   'test_a_run_is_the_cell_stepped_by_hand': 4,
   'test_both_nets_learn_what_differentiating_says': 1,
   'test_what_is_stored_grows_with_the_length': 1,

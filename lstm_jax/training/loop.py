@@ -56,6 +56,10 @@ class TrialState(NamedTuple):
   seconds: float
 
 
+class OtherSnapshot(ValueError):
+  """A snapshot without the arrays of the program that should go on from it."""
+
+
 class FreshScore(NamedTuple):
   """A network on fresh sequences: how many wrong of how many, mean errors."""
 
@@ -163,12 +167,12 @@ def restored(tree: Tree, leaves: Mapping[str, np.ndarray]) -> Tree:
     leaves: by the paths of `named`.
 
   Raises:
-    ValueError: a leaf is missing or of another shape.
+    OtherSnapshot: a leaf is missing or of another shape.
   """
   named_leaves = named(tree)
   for name, leaf in named_leaves:
     if name not in leaves or leaves[name].shape != leaf.shape:
-      raise ValueError(f'a snapshot of another network: {name} does not fit')
+      raise OtherSnapshot(f'a snapshot of another network: {name} does not fit')
   return jax.tree.unflatten(
     jax.tree.structure(tree), [leaves[name] for name, _ in named_leaves]
   )

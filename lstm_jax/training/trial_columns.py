@@ -11,7 +11,13 @@ import numpy as np
 from lstm_jax.ops import prng
 from lstm_jax.training import online
 from lstm_jax.training.compilation import Compiled
-from lstm_jax.training.loop import FreshScore, Job, TrialState, named
+from lstm_jax.training.loop import (
+  FreshScore,
+  Job,
+  OtherSnapshot,
+  TrialState,
+  named,
+)
 
 _TEST_LANES = 32
 
@@ -38,16 +44,17 @@ def stack(
     width: lanes.
 
   Raises:
-    ValueError: a column of another program.
+    OtherSnapshot: a column of another program.
   """
-  names = [name for name, _ in named(structure)]
+  kinds = {name: (x.shape[:-1], x.dtype) for name, x in named(structure)}
   for column in columns:
-    if set(column.leaves) != set(names):
-      raise ValueError('a column does not have the arrays of this program')
+    of_column = {name: (x.shape, x.dtype) for name, x in column.leaves.items()}
+    if of_column != kinds:
+      raise OtherSnapshot('a column does not have the arrays of this program')
   spare = [columns[0]] * (width - len(columns))
   leaves = [
     np.stack([column.leaves[name] for column in (*columns, *spare)], axis=-1)
-    for name in names
+    for name in kinds
   ]
   trials = jax.tree.unflatten(jax.tree.structure(structure), leaves)
   trials.status[len(columns) :] = online.IDLE

@@ -9,9 +9,15 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from lstm_jax.lab.store import machine
+from lstm_jax.lab.store import faults, machine
 from lstm_jax.training.compilation import Compiled
-from lstm_jax.training.loop import Job, Loop, Outcome, TrialState
+from lstm_jax.training.loop import (
+  Job,
+  Loop,
+  OtherSnapshot,
+  Outcome,
+  TrialState,
+)
 
 
 class Progress(NamedTuple):
@@ -34,6 +40,11 @@ class Progress(NamedTuple):
   note: str = ''
 
 
+_MISFIT = (
+  'trials under way were begun by other code, whose arrays this one does not '
+  'have; they are left as they are: go on with the code that began them, or '
+  'without --allow_drift, by --rerun_changed, from their beginning'
+)
 # A program and a length, which jobs in one worker's lanes share.
 Pool = tuple[str, int]
 
@@ -65,6 +76,7 @@ class Shared:
     self.faults: list[
       tuple[str, BaseException]
     ] = []  # (line, error) of the machine
+    self.misfits: list[OtherSnapshot] = []
     self.stop = threading.Event()
     self.asked = [threading.Event() for _ in range(workers)]
     self.compiling = [False] * workers
@@ -125,8 +137,12 @@ class Shared:
     """Tells whether it is the machine, not one program that is too large."""
     return len(self.faults) > 1
 
-  def fault(self) -> machine.Fault:
-    """The `machine.Fault` of a run that has not come to its end."""
+  def fault(self) -> machine.Fault | faults.Refused:
+    """The error that stood in the way of a run that has not ended."""
+    if self.misfits and not self.faults:
+      refusal = faults.Refused(_MISFIT)
+      refusal.__cause__ = self.misfits[0]
+      return refusal
     line, error = next(iter(self.faults), ('a worker has ended early', None))
     fault = machine.Fault(line)
     fault.__cause__ = error

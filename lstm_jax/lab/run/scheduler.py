@@ -21,7 +21,7 @@ from lstm_jax.lab.run.queue import Maker, Progress, Shared
 from lstm_jax.lab.store import machine
 from lstm_jax.training import lanes as lanes_of
 from lstm_jax.training.compilation import Compiled, widths_of
-from lstm_jax.training.loop import Job, Outcome, TrialState
+from lstm_jax.training.loop import Job, OtherSnapshot, Outcome, TrialState
 
 # A chunk is what runs between two looks at the clock; its length follows the
 # measured speed.
@@ -78,6 +78,8 @@ def run(
   Raises:
     machine.Fault: the machine cannot go on; what had begun was saved, and no
       outcome was made of it.
+    Refused: a column is of other code; all else has ended, and what had begun
+      was saved.
   """
   usual = widths if isinstance(widths, tuple) and widths else None
   usual = usual or widths_of(devices[0])
@@ -160,6 +162,10 @@ def _work(shared, worker, device):
     unfinished = {job.id: 0 for job in jobs}
     try:
       _run_pool(shared, worker, compiled, pool, jobs, unfinished)
+    except OtherSnapshot as error:
+      shared.misfits.append(error)
+      shared.tell(worker, {})
+      continue
     except Exception as error:
       if line := machine.fault(error):
         shared.faults.append((line, error))

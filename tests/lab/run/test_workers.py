@@ -9,9 +9,10 @@ import pytest
 
 from lstm_jax.lab.run import scheduler
 from lstm_jax.lab.run.scheduler import Hooks
+from lstm_jax.lab.store import faults
 from lstm_jax.training import lanes, online
 from lstm_jax.training.compilation import CPU_WIDTH, widths_of
-from lstm_jax.training.loop import Job
+from lstm_jax.training.loop import Job, OtherSnapshot
 from lstm_jax.training.trial_columns import columns_of, stack
 from tests import scripted
 
@@ -329,10 +330,36 @@ def test_a_column_of_another_program_is_refused():
     np.int32([9]),
   )
   (column,) = columns_of(trials, [0.0])
-  leaves = dict(column.leaves)
-  leaves.pop('seen')
-  with pytest.raises(ValueError, match='arrays of this program'):
-    stack([column._replace(leaves=leaves)], trials, 1)
+  without = {k: v for k, v in column.leaves.items() if k != 'seen'}
+  longer = column.leaves | {'seen': np.zeros(2, np.int32)}
+  other_type = column.leaves | {'seen': np.float32(0)}
+  for leaves in (without, longer, other_type):
+    with pytest.raises(OtherSnapshot, match='arrays of this program'):
+      stack([column._replace(leaves=leaves)], trials, 1)
+
+
+def test_a_column_of_other_code_stops_no_other_trial_and_is_no_result():
+  moved = lambda progress: len(progress.seen) == 2
+  _, first = run(endless(2), stop=moved, widths=(4,))
+  columns = first.saved[-1]
+  of_other_code = dict(columns['one0'].leaves)
+  of_other_code.pop('seen')
+  columns['one0'] = columns['one0']._replace(leaves=of_other_code)
+  record = Record()
+  with pytest.raises(faults.Refused, match='begun by other code'):
+    scheduler.run(
+      [*endless(2), job(9, program='two', right_from=500)],
+      build,
+      jax.devices()[:1],
+      record.hooks,
+      widths=(4,),
+      columns=columns,
+    )
+  assert {o.status for o in record.outcomes.values()} == {'solved'}
+  assert set(record.outcomes) == {'two9'}
+  saved = record.saved[-1]
+  assert set(saved) == {'one0', 'one1'}
+  assert saved['one0'].leaves.keys() == of_other_code.keys()
 
 
 def test_a_chunk_takes_about_half_a_second_whoever_ends():

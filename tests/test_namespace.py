@@ -23,8 +23,10 @@ def module_of(name):
 
 
 def public_functions():
-  found = {name: getattr(lj, name) for name in lj.NAMES}
-  return {name: one for name, one in found.items() if inspect.isfunction(one)}
+  public_names = {name: getattr(lj, name) for name in lj.NAMES}
+  return {
+    name: one for name, one in public_names.items() if inspect.isfunction(one)
+  }
 
 
 def test_importing_the_package_imports_nothing_else():

@@ -142,8 +142,8 @@ def net_of(
   column: TrialState, structure: online.Trials
 ) -> dict[str, np.ndarray]:
   """A column's weights: path in the params -> array."""
-  found = named(trial_of(column, structure).learner.params)
-  return {name: np.asarray(leaf) for name, leaf in found}
+  weights = named(trial_of(column, structure).learner.params)
+  return {name: np.asarray(leaf) for name, leaf in weights}
 
 
 def trial_of(column: TrialState, structure: online.Trials) -> online.Trials:

@@ -34,10 +34,10 @@ def test_a_part_of_no_known_name_is_for_plans_alone():
   namespace = {'NEEDS': {'spikes': 'it counts them'}, 'checked': checked}
   exec('@checked\ndef made(cell, task): return cell', namespace)
   assert namespace['made']('a cell', 'a task') == 'a cell'
-  said = list(
+  reasons = list(
     conditions.unmet(conditions.needs_of(('spikes',)), {}, lambda part: False)
   )
-  assert said == [('spikes', 'it needs a spikes')]
+  assert reasons == [('spikes', 'it needs a spikes')]
 
 
 def variants(kind, name, wanted):
@@ -139,9 +139,9 @@ def test_plan_and_factory_refuse_the_same_in_the_same_words(learner):
     ]
     for (cell, of_cell), (task, of_task) in pairs:
       case = learner, how, cell, of_cell, task, of_task
-      reasons, said = planned(*case), refused(*case)
-      assert bool(said) == bool(reasons), (*case, said, reasons)
+      reasons, refusal = planned(*case), refused(*case)
+      assert bool(refusal) == bool(reasons), (*case, refusal, reasons)
       # A factory says the first of what a plan says all of.
-      assert not said or said in reasons[0], case
-      outcomes.add(bool(said))
+      assert not refusal or refusal in reasons[0], case
+      outcomes.add(bool(refusal))
   assert outcomes == {True, False}

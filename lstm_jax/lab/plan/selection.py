@@ -149,6 +149,6 @@ def overridden(
       reading = ', '.join(filter(None, (row.reading, *reading)))
       new = points_lib.Point(row._replace(reading=reading), words, raw_values)
       new_points.setdefault((row.name, new.label), new)
-  found = list(new_points.values())
-  points_lib.check_size((len(p.row.seeds) for p in found), request.yes)
-  return found
+  points = list(new_points.values())
+  points_lib.check_size((len(p.row.seeds) for p in points), request.yes)
+  return points

@@ -92,9 +92,9 @@ def same_share(k: int, n: int, other_k: int, other_n: int) -> float:
     table = [[k, n - k], [other_k, other_n - other_k]]
     return float(scipy_parts.stats().fisher_exact(table).pvalue)
   # In how many ways so many successes fall on both, by those of the first.
-  found = range(max(0, k + other_k - other_n), min(n, k + other_k) + 1)
-  ways = [math.comb(n, i) * math.comb(other_n, k + other_k - i) for i in found]
-  here = ways[k - found[0]]
+  counts = range(max(0, k + other_k - other_n), min(n, k + other_k) + 1)
+  ways = [math.comb(n, i) * math.comb(other_n, k + other_k - i) for i in counts]
+  here = ways[k - counts[0]]
   return sum(way for way in ways if way <= here) / sum(ways)
 
 

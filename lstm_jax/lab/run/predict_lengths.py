@@ -90,12 +90,16 @@ def _asker(setting, params):
       task.longest(length)
     except ValueError as error:
       raise values.Refused(f'--length={length}: {error}') from error
-    found = []
+    judgements = []
     for first in range(0, count, _LANES):
       keys = [prng.key_of(seed + first + i) for i in range(_LANES)]
       words = tuple(np.asarray(w, np.uint32) for w in zip(*keys, strict=True))
-      found.append(jax.tree.map(np.asarray, judge(words, np.int32(length))))
-    judgement, lags = jax.tree.map(lambda *a: np.concatenate(a)[:count], *found)
+      judgements.append(
+        jax.tree.map(np.asarray, judge(words, np.int32(length)))
+      )
+    judgement, lags = jax.tree.map(
+      lambda *a: np.concatenate(a)[:count], *judgements
+    )
     return judgement.right, judgement.absolute, int(lags.min(initial=2**31 - 1))
 
   return ask

@@ -49,13 +49,13 @@ def from_flax(
     spec[f'{way}{gate}.bias'] = 'b', (size,)
   if kind == 'gru':
     spec['hn.bias'] = 'b_hn', (size,)
-  found = read('flax', leaves, spec, [n for n in spec if n.endswith('.bias')])
+  arrays = read('flax', leaves, spec, [n for n in spec if n.endswith('.bias')])
   way = 'h' if kind == 'lstm' else 'i'
   join = lambda side: np.concatenate(
-    [found[f'{side}{g}.kernel'] for g in gates]
+    [arrays[f'{side}{g}.kernel'] for g in gates]
   )
-  b = np.concatenate([found[f'{way}{gate}.bias'] for gate in gates])
-  return join('i'), join('h'), b, found.get('hn.bias')
+  b = np.concatenate([arrays[f'{way}{gate}.bias'] for gate in gates])
+  return join('i'), join('h'), b, arrays.get('hn.bias')
 
 
 def _from_dense(kind, leaves, num_inputs, size):

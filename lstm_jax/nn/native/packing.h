@@ -80,11 +80,11 @@ void pack_backward(const Sizes& n, const F* w, const int (&from)[N],
   for (int64_t first = 0, size; first < padded; first += size) {
     const int64_t block = first / (kVectorsPerBlock * lanes);
     size = half_block(vectors_of<F>(columns, block)) * lanes;
-    const int64_t held = std::min(size, columns - first);
+    const int64_t width = std::min(size, columns - first);
     for (const int rows : from)
       for (int64_t c = 0; c < n.cells; ++c, to += size)
         if (rows >= 0)
-          std::copy_n(w + (rows * n.cells + c) * columns + first, held, to);
+          std::copy_n(w + (rows * n.cells + c) * columns + first, width, to);
   }
 }
 

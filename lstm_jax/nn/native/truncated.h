@@ -62,10 +62,10 @@ void add_products(const Piece<F>& p, int64_t steps, const F* factors,
       const Vec<F> factor = rounded(load(factors + r * kLanes<F>));
 #pragma GCC unroll 4
       for (int k = 0; k < N; ++k) {
-        Vec<F> held = sums[r][k];
+        Vec<F> trace = sums[r][k];
         if constexpr (Decays)
-          held = rounded(load(decays + r * kLanes<F>) * held);
-        sums[r][k] = held + factor * sources[k];
+          trace = rounded(load(decays + r * kLanes<F>) * trace);
+        sums[r][k] = trace + factor * sources[k];
       }
     }
     factors += p.factors, decays += p.decays, z += p.sources;

@@ -35,9 +35,9 @@ void add_tile(const Tile<V>& tile, int64_t steps) {
     if (Decays) std::memcpy(&decay, decays, sizeof(V));
 #pragma GCC unroll 12
     for (int s = 0; s < S; ++s) {
-      V held = sums[s];
-      if constexpr (Decays) held = rounded(decay * held);
-      sums[s] = held + factor * each_entry<V>(z[s]);
+      V trace = sums[s];
+      if constexpr (Decays) trace = rounded(decay * trace);
+      sums[s] = trace + factor * each_entry<V>(z[s]);
     }
     factors += factors_row, decays += factors_row, z += sources_row;
   }

@@ -188,10 +188,10 @@ def test_a_finished_report_costs_nothing_until_something_changes(
   pairs = trials('a', 100, 12, SEVEN[100], missing=1)
   opened = make(tmp_path / 'run', pairs)
   written = write.write([opened])
-  made = content.report_of
+  whole_report = content.report_of
   monkeypatch.setattr(content, 'report_of', None)
   assert sorted(write.write([opened])) == sorted(written)
-  monkeypatch.setattr(content, 'report_of', made)
+  monkeypatch.setattr(content, 'report_of', whole_report)
   kept = flat.record(record(pairs[-1][0], 90))
   trial_records.write_record(opened, kept)
   write.write([opened])

@@ -31,9 +31,9 @@ def test_wilson_is_the_root_of_its_equation(n, share):
 
 
 def test_wilson_level_and_no_trials():
-  found = intervals.wilson(7, 10, level=0.9)
+  interval = intervals.wilson(7, 10, level=0.9)
   expected = stats.binomtest(7, 10).proportion_ci(0.9, method='wilson')
-  assert found == pytest.approx((expected.low, expected.high), abs=1e-15)
+  assert interval == pytest.approx((expected.low, expected.high), abs=1e-15)
   assert intervals.wilson(0, 0) == (0, 1)
 
 
@@ -83,13 +83,13 @@ def coverage_by_enumeration(low_rank, n):
 @pytest.mark.parametrize('n', range(1, 15))
 def test_median_interval_is_the_narrowest_that_holds(n):
   values = [float(10 * i) for i in range(1, n + 1)]
-  found = statistics.median_interval(values[::-1])
+  interval = statistics.median_interval(values[::-1])
   if n < 6:
-    assert found is None
+    assert interval is None
     assert coverage_by_enumeration(1, n) < 0.95
     return
-  rank = round(found.low / 10)
-  assert found.high == values[n - rank]
+  rank = round(interval.low / 10)
+  assert interval.high == values[n - rank]
   assert coverage_by_enumeration(rank, n) >= 0.95
   assert coverage_by_enumeration(rank + 1, n) < 0.95
 
@@ -188,10 +188,10 @@ def test_mean_of_others_is_its_formula():
   scatter = max(spread(logs), spread(values) / mean)
   t = 4.302652729749464  # 97.5 % of Student's distribution, 2 degrees
   ratio = math.exp(t * scatter * math.sqrt(1 / 3 + 1 / 10))
-  found = two_samples.mean_of_others(values, 10)
-  assert found == pytest.approx((mean / ratio, mean * ratio))
+  interval = two_samples.mean_of_others(values, 10)
+  assert interval == pytest.approx((mean / ratio, mean * ratio))
   scaled = two_samples.mean_of_others([7 * v for v in values], 10)
-  assert scaled == pytest.approx([7 * end for end in found])
+  assert scaled == pytest.approx([7 * end for end in interval])
   assert two_samples.mean_of_others([5.0], 10) is None
   assert two_samples.mean_of_others([0.1] * 12, 10) == pytest.approx((0.1, 0.1))
 
@@ -210,8 +210,8 @@ def test_same_share_is_a_sum_of_hypergeometric_chances():
     k, other_k = random.integers(0, [n + 1, other_n + 1]).tolist()
     table = [[k, n - k], [other_k, other_n - other_k]]
     expected = stats.fisher_exact(table).pvalue
-    found = two_samples.same_share(k, n, other_k, other_n)
-    assert found == pytest.approx(expected, rel=1e-9)
+    p_value = two_samples.same_share(k, n, other_k, other_n)
+    assert p_value == pytest.approx(expected, rel=1e-9)
 
 
 def test_mean_interval_few_constant_and_seeded():
@@ -257,12 +257,12 @@ def test_many_trials(count):
   near = statistics.median_bootstrap(values, resamples=2000)
   assert abs(near.low - low) < half / 5 and abs(near.high - high) < half / 5
   for k in (0, 1, count // 2, count):
-    found = intervals.wilson(k, count)
-    assert 0 <= found.low <= k / count <= found.high <= 1
+    interval = intervals.wilson(k, count)
+    assert 0 <= interval.low <= k / count <= interval.high <= 1
     assert 0 <= two_samples.same_share(k, count, count - k, count) <= 1
   finite = values[: count // 2]
-  found = statistics.mean_interval(finite, resamples=200)
-  assert found.low < finite.mean() < found.high
+  interval = statistics.mean_interval(finite, resamples=200)
+  assert interval.low < finite.mean() < interval.high
   assert two_samples.mean_of_others(finite, 30).low > 0
 
 

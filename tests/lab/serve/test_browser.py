@@ -96,8 +96,8 @@ def table(page, place):
 
 def counts(page):
   """(ended, planned) as the page says them."""
-  said = page.locator('#state .lead').inner_text()
-  return tuple(map(int, re.match(r'(\d+) of (\d+) trials', said).groups()))
+  words = page.locator('#state .lead').inner_text()
+  return tuple(map(int, re.match(r'(\d+) of (\d+) trials', words).groups()))
 
 
 def records_of(path):
@@ -183,10 +183,10 @@ def test_a_network_is_stepped_through_with_the_keyboard(browser, killed):
   with serving(killed) as address, opened(browser, address) as page:
     page.locator('#rows a').first.click()
     page.locator('#inside-0 .main-svg').first.wait_for()
-    said = page.locator('#inside-said-0').inner_text()
-    trial = re.match(r'Trial (\w+)', said).group(1)
+    words = page.locator('#inside-said-0').inner_text()
+    trial = re.match(r'Trial (\w+)', words).group(1)
     seen, params = watch.networks(trial)[-1]
-    assert f'after {seen:,} ' in said
+    assert f'after {seen:,} ' in words
     setting = watch.look().trials[trial]
     held = trace.trace(setting, params, seed=0)
     steps = len(held['mask'])
@@ -359,8 +359,8 @@ def test_a_row_on_data_has_its_matrix_and_its_networks(browser, tmp_path):
       'Test part, 2 trials' in page.locator('#confusion-said-0').inner_text()
     )
     page.locator('#inside-0 .main-svg').first.wait_for()
-    said = page.locator('#inside-said-0').inner_text()
-    assert 'sequence 0 of' in said and 'held out: it is' in said
+    words = page.locator('#inside-said-0').inner_text()
+    assert 'sequence 0 of' in words and 'held out: it is' in words
     assert page.locator('#stage-name').inner_text() == 'Training: epochs seen'
     page.get_by_text('Step 9 of 9').wait_for()
     page.locator('#step [role=slider]').focus()

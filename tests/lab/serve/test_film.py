@@ -80,8 +80,8 @@ def test_a_video_without_ffmpeg_is_refused_in_a_line(
   with matplotlib.rc_context({'animation.ffmpeg_path': str(tmp_path / 'no')}):
     words = [str(unfinished.path), 'row', f'--out={tmp_path / "film.mp4"}']
     assert command.main(['film', *words]) == 2
-  said = capsys.readouterr().err
-  assert 'needs ffmpeg' in said and said.count('\n') == 1
+  message = capsys.readouterr().err
+  assert 'needs ffmpeg' in message and message.count('\n') == 1
 
 
 def test_axes_hold_all_scenes(scenes):

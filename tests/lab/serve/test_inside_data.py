@@ -55,12 +55,12 @@ def test_it_answers_and_learns_as_the_trainer_has_it(data):
   dataset, trainer, params = built(setting, data)
   follow = inside_data.followers(str(data.parent))(setting)
   arrays = {name: np.asarray(leaf) for name, leaf in named(params)}
-  held = follow(arrays, 1)
+  view = follow(arrays, 1)
   pool = dataset.pool(setting.seed)
   i = pool.parts['test'][1]
   examples = jax.tree.map(lambda a: a[i : i + 1], pool.examples)
   (steps,) = examples.lengths
-  trace = held.trace
+  trace = view.trace
   np.testing.assert_allclose(
     trace['outputs'][-1],
     trainer.outputs(params, examples.inputs, examples.lengths)[0],
@@ -70,9 +70,9 @@ def test_it_answers_and_learns_as_the_trainer_has_it(data):
   assert trace['targets'][-1].argmax() == examples.targets[0]
   assert list(trace['mask']) == [0] * (steps - 1) + [1]
   assert list(trace['gates']) == ['input', 'forget', 'output']
-  assert f'sequence 1 of {len(pool.parts["test"])} held out' in held.words
-  assert CLASSES[examples.targets[0]] in held.words
-  assert follow(arrays, 1 + len(pool.parts['test'])).words == held.words
+  assert f'sequence 1 of {len(pool.parts["test"])} held out' in view.words
+  assert CLASSES[examples.targets[0]] in view.words
+  assert follow(arrays, 1 + len(pool.parts['test'])).words == view.words
 
   # The error by the state after step t is that of a layer that begins there.
   cell = catalog.build('cells', 'lstm', 2, 0, hidden=3)
@@ -92,7 +92,7 @@ def test_it_answers_and_learns_as_the_trainer_has_it(data):
 
   for name, expected in jax.grad(error)(start)._asdict().items():
     np.testing.assert_allclose(
-      held.errors[name][t - 1], expected[0], rtol=1e-4, atol=1e-7
+      view.errors[name][t - 1], expected[0], rtol=1e-4, atol=1e-7
     )
 
 
@@ -103,23 +103,23 @@ def test_layers_and_every_step():
   )
   dataset, trainer, params = built(setting)
   follow = inside_data.followers()(setting)
-  held = follow({name: np.asarray(leaf) for name, leaf in named(params)}, 4)
+  view = follow({name: np.asarray(leaf) for name, leaf in named(params)}, 4)
   pool = dataset.pool(setting.seed)
   i = pool.parts['test'][4:5]
   np.testing.assert_allclose(
-    held.trace['outputs'],
+    view.trace['outputs'],
     trainer.outputs(params, pool.examples.inputs[i])[0],
     rtol=1e-5,
   )
   np.testing.assert_allclose(
-    held.trace['targets'], pool.examples.targets[i][0], rtol=1e-6
+    view.trace['targets'], pool.examples.targets[i][0], rtol=1e-6
   )
-  assert held.trace['mask'].all()
+  assert view.trace['mask'].all()
   assert (
-    [*held.trace['carry']] == [*held.errors] == ['layer 1: h', 'layer 2: h']
+    [*view.trace['carry']] == [*view.errors] == ['layer 1: h', 'layer 2: h']
   )
-  assert 'trained on, as none is held out' in held.words
-  titles = [note.text for note in figures.network(held).layout.annotations]
+  assert 'trained on, as none is held out' in view.words
+  titles = [note.text for note in figures.network(view).layout.annotations]
   assert 'layer 2: update gates' in titles
 
 
@@ -178,8 +178,8 @@ def test_a_folder_of_data_has_its_confusion_matrix(data, tmp_path):
   np.testing.assert_allclose(
     answers.shares, [[0.5, 0.5, 0], [0, 0.75, 0.25], [0, 0, 1]]
   )
-  said = confusion.words(answers)
-  assert 'bird for cat (50%), cat for dog (25%)' in said
+  sentence = confusion.words(answers)
+  assert 'bird for cat (50%), cat for dog (25%)' in sentence
   (heat,) = confusion.figure(answers).data
   assert list(heat.text[0]) == ['50', '50', '']
   # Trials and networks are counted in epochs.

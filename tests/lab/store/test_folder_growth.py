@@ -187,9 +187,9 @@ def test_results_of_other_code_are_found(tmp_path):
   edited = sources_of(
     plan, {**FILES, 'lstm_jax/cells/a.py': '3', 'new.py': '4'}
   )
-  found = reruns.changed_trials(open_folder(folder.path), made, edited)
-  assert set(found.values()) == {('lstm_jax/cells/a.py', 'new.py')}
-  assert reruns.lines_of(found) == [
+  changes = reruns.changed_trials(open_folder(folder.path), made, edited)
+  assert set(changes.values()) == {('lstm_jax/cells/a.py', 'new.py')}
+  assert reruns.lines_of(changes) == [
     'lstm_jax/cells/a.py (2 trials)',
     'new.py (2 trials)',
   ]
@@ -199,8 +199,8 @@ def test_results_of_other_code_are_found(tmp_path):
   # Where its table is lost, a code is still known to be another.
   (folder.path / 'plan.json').unlink()
   lost = create_or_open(folder.path, plan, sources=edited)
-  found = reruns.changed_trials(lost, made, edited)
-  assert reruns.lines_of(found) == [
+  changes = reruns.changed_trials(lost, made, edited)
+  assert reruns.lines_of(changes) == [
     'files that are not known any more (2 trials)'
   ]
   reruns.set_aside(lost, [list(plan_ids(plan))[1]], 'a reason')

@@ -1,9 +1,10 @@
 """A data set that has been prepared: checked, opened, read record by record."""
 
+import contextlib
 import dataclasses
 import hashlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypedDict, cast
 
@@ -17,6 +18,20 @@ VERSION = '1.0.0'  # as the builders have it: of what is stored, and how
 _SMALL_BYTES = (
   2**20
 )  # bytes of files whose checksum is looked at before any use
+
+
+@contextlib.contextmanager
+def _readable(home: Path, words: str) -> Iterator[None]:
+  """Raises whatever readers make of a damaged file as `BadData`."""
+  try:
+    yield
+  except Exception as error:
+    if machine.fault(error):
+      raise  # no memory, no descriptors: says nothing of the file
+    message = ' '.join(str(error).split())
+    raise BadData(
+      f'{printable(home)}: {words} ({message}); {_remedy(home)}'
+    ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,16 +58,8 @@ class Records:
     if not -len(self) <= index < len(self):
       raise IndexError(f'index {index}: there are {len(self)} records')
     self.check()
-    try:
+    with _readable(self.home, f'record {index} cannot be read'):
       return self.read(self.source[int(index) % len(self)])
-    except Exception as error:  # whatever its readers make of a damaged file
-      if machine.fault(error):
-        raise  # no memory, no descriptors: says nothing of the file
-      message = ' '.join(str(error).split())
-      raise BadData(
-        f'{printable(self.home)}: record {index} cannot be read ({message}); '
-        + _remedy(self.home)
-      ) from error
 
 
 class Whole(TypedDict):
@@ -167,15 +174,8 @@ def opened(name: str, folder: Path, state: Whole) -> Prepared:
 
   source_set, home = PUBLISHED[name], folder / name / VERSION
   reader = _review if name == 'imdb' else _clip
-  try:
+  with _readable(home, 'cannot be read'):
     sources_by_split = builders.sources(name, folder)
-  except Exception as error:  # whatever its readers make of a damaged file
-    if machine.fault(error):
-      raise  # no memory, no descriptors: says nothing of the file
-    message = ' '.join(str(error).split())
-    raise BadData(
-      f'{printable(home)}: cannot be read ({message}); {_remedy(home)}'
-    ) from error
   return Prepared(
     name,
     {

@@ -232,11 +232,19 @@ def described(
     table: dict[str, object] = literal(title, {})
     return table if isinstance(table, dict) else dict.fromkeys(table, value)
 
+  named_options = {option.name: option for option in options if option}
+  later: tuple[str, ...] = literal('LATER', ())
+  names = [*named_options]
+  if not isinstance(later, tuple) or not all(name in names for name in later):
+    choices = ', '.join(names) or 'no name'
+    raise ValueError(
+      f'LATER = {later!r}: must be a tuple of names of options, of {choices}'
+    )
   return Entry(
     kind=kind,
     name=name,
     summary=docstring.strip().partition('\n')[0],
-    options={option.name: option for option in options if option},
+    options=named_options,
     numbers=literal('NUMBERS', {}),
     provides=mapping('PROVIDES', {}),
     needs=needs_of(literal('NEEDS', ())),
@@ -246,7 +254,7 @@ def described(
     mean_steps=literal('MEAN_STEPS', (1.0, 0.0)),
     trivial=tuple(literal('TRIVIAL', ())),
     refuses=tuple(literal('REFUSES', ())),
-    later=tuple(literal('LATER', ())),
+    later=later,
     unit=literal('UNIT', 'sequences'),
     xla_profile=literal('XLA_PROFILE', 'auto'),
   )

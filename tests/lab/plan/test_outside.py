@@ -432,3 +432,14 @@ def test_what_a_budget_counts_is_known_without_the_code():
   assert programs.unit_of(one) == 'sequences'
   one = dataclasses.replace(one, outside={'learner': stored})
   assert programs.unit_of(one) == 'epochs'
+
+
+def test_later_options_are_left_out_and_are_named_in_a_tuple():
+  words = '--task=adding', '--learner=bptt', '--cell=mine.py:make'
+  written('mine.py', f"LATER = ('hidden',)\n{CELL}")
+  for hidden, options in ((3, {}), (4, {'hidden': 4})):
+    (one,) = expanded(*words, f'--hidden={hidden}').trials
+    assert dict(one.cell_options) == options
+  for later in ("('size',)", "'hidden'", '5', "(['hidden'],)"):
+    written('mine.py', f'LATER = {later}\n{CELL}')
+    assert 'must be a tuple of names of options, of hidden' in refusal(*words)

@@ -23,10 +23,16 @@ NAMES = {
   'two-sequence': 'two-sequence',
   'no-restart': 'adding, no restarts',
   'no-lag-bias': 'adding, biases of 1997',
+  'small-start': 'adding, small start',
   'adam': 'adding, Adam',
   'sgd': 'adding, plain descent',
   'paper-reading': 'adding, as in 1997',
   'paper-letter': 'adding, by the letter',
+  'adding-8x1': 'adding, 8 blocks',
+  'adding-early-8x1': 'marks early, 8 blocks',
+  '6a-8x1': 'temporal order, 8 blocks',
+  'no-restart-8x1': '8 blocks, no restarts',
+  'no-lag-bias-8x1': '8 blocks, biases of 1997',
 }
 DECADES = range(2, 8)  # of T
 WIDTH = 900

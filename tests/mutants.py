@@ -385,6 +385,22 @@ MUTANTS = (
     "record['metrics'].get('sequences_to_success') or 60\n    for record",
     ('watching',),
   ),
+  # Folders that go on.
+  Mutant(
+    'other_snapshots_are_failures', 'lab/run/scheduler.py',
+    'except OtherSnapshot as error:', 'except ZeroDivisionError as error:',
+    ('workers',),
+  ),
+  Mutant(
+    'snapshots_fit_by_name_alone', 'training/trial_columns.py',
+    'if of_column != kinds:', 'if of_column.keys() != kinds.keys():',
+    ('workers',),
+  ),
+  Mutant(
+    'later_options_change_ids', 'lab/plan/resolve.py',
+    'if options[one][name] == entry.options[name].default:', 'if False:',
+    ('plan', 'outside', 'schema_1'),
+  ),
 )  # fmt: skip
 
 

@@ -46,9 +46,8 @@ def admit_dataset(
         check_parts(title, pool)
       else:
         check_pool(name, dataset, pool)
-        earlier_pools = [
-          pool.examples
-        ]  # one: of drawn ones there may be hundreds
+        # One: of drawn ones there may be hundreds.
+        earlier_pools = [pool.examples]
     if dataset.parts is not None:
       parts = dataset.parts(seed)
       check_parts(title, pool._replace(parts=parts))

@@ -63,9 +63,8 @@ def values_of(setting: Setting) -> dict[str, str]:
         value = dict(setting.numbers)[name]
         values_by_name[f'{role}.{name}'] = values.text_of(name, value)
   if 'task.window' in values_by_name:
-    values_by_name['learner.window'] = values_by_name[
-      'task.window'
-    ]  # see `resolve.whose`
+    # See `resolve.whose`.
+    values_by_name['learner.window'] = values_by_name['task.window']
   return {name: canonical(value) for name, value in values_by_name.items()}
 
 

@@ -139,9 +139,8 @@ def complete_run(
 def _run(plan, options, stop, path, trials, entries, legacy):
   part = parts.next_part(plan.trials, options.xla_profile, mains.is_process())
   if part.ended:
-    options = options._replace(
-      retry_failed=False
-    )  # which an earlier part has done
+    # An earlier part has done so.
+    options = options._replace(retry_failed=False)
   else:
     mains.tell(plan.title, f'{len(trials):,} trials in {path}')
   environ = dict(os.environ)

@@ -73,9 +73,8 @@ class Shared:
     self.widths = widths
     self.test_sequences = test_sequences
     self.outcomes: queue.Queue[Outcome] = queue.Queue()
-    self.faults: list[
-      tuple[str, BaseException]
-    ] = []  # (line, error) of the machine
+    # (line, error) of the machine.
+    self.faults: list[tuple[str, BaseException]] = []
     self.misfits: list[OtherSnapshot] = []
     self.stop = threading.Event()
     self.asked = [threading.Event() for _ in range(workers)]

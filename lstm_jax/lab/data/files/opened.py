@@ -15,9 +15,8 @@ from lstm_jax.lab.store import files, machine, seal
 from lstm_jax.lab.store.faults import StoreError, printable
 
 VERSION = '1.0.0'  # as the builders have it: of what is stored, and how
-_SMALL_BYTES = (
-  2**20
-)  # bytes of files whose checksum is looked at before any use
+# Files of fewer bytes have their checksum looked at before any use.
+_SMALL_BYTES = 2**20
 
 
 @contextlib.contextmanager

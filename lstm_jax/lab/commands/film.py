@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import flags
 
-from lstm_jax.lab.plan import parsers, values
+from lstm_jax.lab.plan import parsers, run_folders, values
 from lstm_jax.lab.run import command, mains
 from lstm_jax.lab.serve import film, inside
 from lstm_jax.lab.serve.watching import Watch
@@ -68,7 +68,7 @@ def _read(flag_values, words):
       f'--out={out}: needs ffmpeg, which is not installed (apt-get install '
       'ffmpeg); a .gif or a .webp does not'
     )
-  setting, networks = _networks(values.place(words[0], 'folder'), words[1])
+  setting, networks = _networks(run_folders.path_of(words[0]), words[1])
   if reason := inside.why_closed(setting):
     raise values.Refused(reason)
   name = flag_values['name'].value or setting.task.replace('_', ' ')

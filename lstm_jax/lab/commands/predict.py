@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from lstm_jax.lab.plan import own_data, parsers, programs, values
+from lstm_jax.lab.plan import own_data, parsers, programs, run_folders, values
 from lstm_jax.lab.plan.text_columns import aligned
 from lstm_jax.lab.run import command, kept, mains, xla_flags
 from lstm_jax.lab.run.predict_request import FEW, Request
@@ -79,7 +79,7 @@ def define() -> flags.FlagValues:
     ('keep', 'place', values.place, 'write the network to this file'),
     ('seed', 'int', seed, 'of the fresh sequences of a task (0)'),
     ('data', 'place', values.place, 'file of inputs'),
-    ('data_dir', 'place', values.place, 'where data sets are'),
+    ('data_dir', 'place', values.folder, 'where data sets are'),
     ('out', 'place', values.place, 'write every answer as .csv'),
   ):
     parsers.define(flag_values, name, kind, function, words)
@@ -107,7 +107,7 @@ def _read(flag_values, words):
     for n in fields & {*parsers.given_names(flag_values)}
   }
   request = Request(words[0], **options)
-  place = values.place(request.folder, 'folder')
+  place = values.place(request.folder, run_folders.ARGUMENT)
   if place.endswith(network_file.ENDING):
     if request.net or request.keep:
       raise values.Refused(
@@ -119,7 +119,7 @@ def _read(flag_values, words):
       raise values.Refused(f'{place}: there is no such file') from error
     network = _Network(trial_id(setting), setting, metrics, {}, params)
     return request, network, None
-  opened = folder.open_folder(place)
+  opened = folder.open_folder(run_folders.path_of(request.folder))
   name, params = kept.choose(opened, request.net)
   record = trial_records.read_records(opened)[0].get(name)
   metrics, details = (

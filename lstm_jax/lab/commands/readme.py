@@ -18,7 +18,7 @@ from pathlib import Path
 from absl import flags
 
 from lstm_jax import public
-from lstm_jax.lab.plan import parsers, values
+from lstm_jax.lab.plan import parsers, run_folders, values
 from lstm_jax.lab.report import (
   headline,
   reproduction,
@@ -71,7 +71,12 @@ def define() -> flags.FlagValues:
 
 def _read(flag_values, words):
   parsers.no_words(words)
-  return [flag_values[name].value for name in ('run', 'paper', 'check')]
+  given = {name: flag_values[name].value for name in ('run', 'paper')}
+  paths = [
+    path and run_folders.path_of(path, f'--{name}')
+    for name, path in given.items()
+  ]
+  return *paths, flag_values['check'].value
 
 
 def _act(request):

@@ -4,12 +4,11 @@ All of a report is made from the sealed records alone; a run that is still going
 on is reported as far as it has come.
 """
 
-import os
 from collections.abc import Sequence
 
 from absl import flags
 
-from lstm_jax.lab.plan import parsers, values
+from lstm_jax.lab.plan import parsers, run_folders, values
 from lstm_jax.lab.report import write
 from lstm_jax.lab.run import command, mains
 from lstm_jax.lab.store import faults, folder, trial_records
@@ -51,17 +50,12 @@ def define() -> flags.FlagValues:
 
 def _read(flag_values, words):
   """`(open folders, each once, and where the report goes)`."""
-  out, paths = flag_values['out'].value, dict[str, str]()
-  for word in words:
-    path = values.place(word, 'folder')
-    paths.setdefault(os.path.realpath(path), path)
-  if not paths:
-    raise values.Refused('no folder: give one run folder or more, or --help')
+  out, paths = flag_values['out'].value, run_folders.paths_of(words)
   if len(paths) > 1 and out is None:
     raise values.Refused(
       f'{len(paths)} folders: say where their report goes, --out=DIR'
     )
-  return [folder.open_folder(path) for path in paths.values()], out
+  return [folder.open_folder(path) for path in paths], out
 
 
 def _act(request):

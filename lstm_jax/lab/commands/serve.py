@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from lstm_jax.extras import EXTRAS
-from lstm_jax.lab.plan import parsers, values
+from lstm_jax.lab.plan import parsers, run_folders, values
 from lstm_jax.lab.run import command, mains, page_process
 from lstm_jax.lab.store import faults
 
@@ -68,14 +68,14 @@ def define() -> flags.FlagValues:
 
 def _read(flag_values, words):
   """(folders, host, port, data_dir, whether a process has started it)."""
-  paths: dict[str, str] = {}
-  for word in words:
-    path = values.place(word, 'folder')
-    paths.setdefault(os.path.realpath(path), path)
-  if not paths:
-    raise values.Refused('no folder: give one run folder or more, or --help')
   names = ('host', 'port', 'data_dir', page_process.UNTIL_STDIN_ENDS)
-  return [*paths.values()], *(flag_values[name].value for name in names)
+  host, port, data_dir, is_child = (flag_values[name].value for name in names)
+  if is_child:  # of a sweep, which may not have made its folder yet
+    paths = words
+  else:
+    paths = run_folders.paths_of(words, may_be_empty=True)
+    data_dir = data_dir and values.folder(data_dir, '--data_dir')
+  return paths, host, port, data_dir, is_child
 
 
 def _act(request):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from lstm_jax.lab.plan import parsers, values
+from lstm_jax.lab.plan import parsers, run_folders, values
 from lstm_jax.lab.plan.estimate import words as time_words
 from lstm_jax.lab.run import command, mains
 from lstm_jax.lab.serve import board
@@ -46,13 +46,11 @@ def define() -> flags.FlagValues:
 
 def _read(flag_values, words):
   """(watches, seconds between two looks; None: one look)."""
-  if not words:
-    raise values.Refused('no folder: give one run folder or more, or --help')
-  paths = [values.place(word, 'folder') for word in words]
+  paths = run_folders.paths_of(words)
   every = (
     (flag_values['every'].value or 10) if flag_values['watch'].value else None
   )
-  return [Watch(path) for path in dict.fromkeys(paths)], every
+  return [Watch(path) for path in paths], every
 
 
 def _act(request):

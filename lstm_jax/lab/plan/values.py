@@ -97,6 +97,14 @@ def place(text: str, source: str) -> str:
   return path
 
 
+def folder(text: str, source: str) -> str:
+  """The path of a folder that is there."""
+  path = place(text, source)
+  if not os.path.isdir(path):
+    raise Refused(f'{source}={text}: there is no such folder')
+  return path
+
+
 def real(value: object, source: str, positive: bool = False) -> float:
   """A finite float, above 0 where `positive`, from text or a number."""
   requirement = 'must be a ' + (

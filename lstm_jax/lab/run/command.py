@@ -9,7 +9,6 @@ import contextlib
 import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from absl import app, flags, logging
@@ -180,11 +179,7 @@ def _set_up_logging(name):
     logging.set_verbosity(logging.WARNING)
   if not absl_flags.log_dir:
     return
-  folder = values.place(absl_flags.log_dir, '--log_dir')
-  if not Path(folder).is_dir():
-    raise values.Refused(
-      f'--log_dir={absl_flags.log_dir}: there is no such folder'
-    )
+  folder = values.folder(absl_flags.log_dir, '--log_dir')
   logging.get_absl_handler().use_absl_log_file(f'lstm-jax-{name}', folder)
   if absl_flags['stderrthreshold'].using_default_value:
     # What is wrong is said on stderr in any case.

@@ -11,7 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lstm_jax.lab.data.files import errors
-from lstm_jax.lab.plan import catalog, flags, from_values, plan, values
+from lstm_jax.lab.plan import (
+  catalog,
+  flags,
+  from_values,
+  plan,
+  run_folders,
+  values,
+)
 from lstm_jax.lab.plan.from_values import Values
 from lstm_jax.lab.plan.usage import PROGRESS
 from lstm_jax.lab.report import sweep_rows, write
@@ -228,7 +235,7 @@ def report(
     )
   try:
     opened = [
-      folder.open_folder(values.place(str(path), 'folder'))
+      folder.open_folder(run_folders.path_of(str(path), 'folders'))
       for path in folder_list
     ]
     return write.pages(opened, out)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lstm_jax.lab.plan import flags, own_data, programs, values
+from lstm_jax.lab.plan import flags, own_data, programs, run_folders, values
 from lstm_jax.lab.store import (
   faults,
   folder,
@@ -75,14 +75,14 @@ def load(
     >>> lj.load(tempfile.gettempdir() + '/no-such-folder')
     Traceback (most recent call last):
       ...
-    ValueError: .../no-such-folder: no run here, it has no plan.json
+    ValueError: path=.../no-such-folder: no run here, there is no such folder...
   """
   try:
     if str(path).endswith(network_file.ENDING):
       return _of_file(path, row)
-    opened = folder.open_folder(values.place(str(path), 'folder'))
+    opened = folder.open_folder(run_folders.path_of(str(path), 'path'))
     name, params = choose(opened, row or '', 'row=')
-  except faults.StoreError as error:
+  except (faults.StoreError, values.Refused) as error:
     raise ValueError(str(error)) from error
   setting = opened.trials[name]
   record = trial_records.read_records(opened)[0].get(name)

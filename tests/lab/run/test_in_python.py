@@ -183,7 +183,9 @@ def test_a_folder_of_another_plan_is_refused(run):
   _, out, _ = run
   with pytest.raises(ValueError, match='other trials|another plan|differs'):
     lj.sweep(out=out, **{**HOW, 'length': 5})
-  with pytest.raises(ValueError, match='no run here, it has no plan.json'):
+  with pytest.raises(
+    ValueError, match='nothing: no run here, there is no such'
+  ):
     lj.report(out / 'nothing')
 
 

@@ -107,7 +107,7 @@ def records_of(path):
 @pytest.fixture(scope='module')
 def killed(browser, tmp_path_factory):
   """A folder whose sweep was looked at while it ran, and then killed."""
-  path = tmp_path_factory.mktemp('browser') / 'run'
+  path = tmp_path_factory.mktemp('browser')  # a folder that is empty yet
   with serving(path) as address, opened(browser, address) as page:
     page.get_by_text('no run here').wait_for()
     sweep = start('-m', 'experiments.sweep', *SWEEP, f'--out={path}')

@@ -40,7 +40,7 @@ def test_failures_and_damage_are_said(tmp_path, capsys):
   [
     ('', 2, 'no folder'),
     ('{path} --every=0', 2, '--every'),
-    ('{path}/nothing', 3, 'no run here'),
+    ('{path}/nothing', 2, 'no run here'),
   ],
 )
 def test_what_cannot_be_said(tmp_path, capsys, words, code, line):

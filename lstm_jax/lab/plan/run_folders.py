@@ -1,0 +1,83 @@
+"""Run folders as they are named: there, or refused with those there are."""
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from lstm_jax import choices
+from lstm_jax.lab.plan import values
+from lstm_jax.lab.store import faults, files
+
+ARGUMENT = 'FOLDER'
+_DEFAULT_PARENT = Path('runs')
+_PARTS = ('plan.json', 'records')  # a run has the first, a damaged one either
+_MOST_LISTED = 8
+
+
+def paths_of(words: Sequence[str], may_be_empty: bool = False) -> list[str]:
+  """The paths of run folders, each once.
+
+  Args:
+    words: as they stand on a command line.
+    may_be_empty: whether a folder that holds nothing yet will do.
+
+  Raises:
+    Refused: there is no word; there is no such folder, or no run in it.
+  """
+  if not words:
+    raise values.Refused('no folder: give one run folder or more, or --help')
+  paths: dict[str, str] = {}
+  for word in words:
+    path = path_of(word, may_be_empty=may_be_empty)
+    paths.setdefault(os.path.realpath(path), path)
+  return [*paths.values()]
+
+
+def path_of(
+  word: str, source: str = ARGUMENT, may_be_empty: bool = False
+) -> str:
+  """The path of a run folder.
+
+  A folder that cannot be looked into is left to who reads it.
+
+  Args:
+    word: as somebody has written it.
+    source: the argument that it is of.
+    may_be_empty: whether a folder that holds nothing yet will do.
+
+  Raises:
+    Refused: there is no such folder, or no run in it; says which runs there
+      are.
+  """
+  path = Path(values.place(word, source))
+  try:
+    is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    names = files.names(path) if is_folder else []
+    reason = 'it has no plan.json' if is_folder else 'it is no folder'
+    if {*names} & {*_PARTS} or (is_folder and may_be_empty and not names):
+      return str(path)
+  except (FileNotFoundError, NotADirectoryError):
+    reason = 'there is no such folder'
+  except (OSError, faults.StoreError):
+    return str(path)
+  raise values.Refused(
+    f'{source}={word}: no run here, {reason}; '
+    + choices.unknown(str(path), _runs_near(path), 'run', _MOST_LISTED)
+  )
+
+
+def _runs_near(path):
+  """Paths of runs in a folder, else beside it, else where sweeps put them."""
+  for parent in (path, path.parent, _DEFAULT_PARENT):
+    runs = []
+    try:
+      for name in files.names(parent):
+        plan = parent / name / _PARTS[0]
+        if plan.is_file():
+          runs.append((-plan.stat().st_mtime, str(parent / name)))
+    except (OSError, faults.StoreError):
+      continue
+    if runs:
+      return [name for _, name in sorted(runs)]
+  return []

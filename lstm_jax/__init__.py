@@ -46,10 +46,10 @@ __all__ = ['__version__', *NAMES]
 if TYPE_CHECKING:
   from lstm_jax import testing as testing
   from lstm_jax.analysis.gradient_flow import error_by_lag as error_by_lag
-  from lstm_jax.analysis.gradient_flow import size as error_size
-  from lstm_jax.cells._build import build as build_cell
+  from lstm_jax.analysis.gradient_flow import error_size as error_size
+  from lstm_jax.cells._build import build_cell as build_cell
+  from lstm_jax.cells._build import cell_factory as cell_factory
   from lstm_jax.cells._build import draw_weights as draw_weights
-  from lstm_jax.cells._build import factory as cell_factory
   from lstm_jax.cells.cascaded import cascaded as cascaded
   from lstm_jax.cells.fully_recurrent import fully_recurrent as fully_recurrent
   from lstm_jax.cells.gru import gru as gru
@@ -83,7 +83,7 @@ if TYPE_CHECKING:
   from lstm_jax.nn.flax_modules import LinenRecurrent as LinenRecurrent
   from lstm_jax.nn.flax_modules import NnxRecurrent as NnxRecurrent
   from lstm_jax.nn.layer import Run as Run
-  from lstm_jax.nn.layer import run as layer
+  from lstm_jax.nn.layer import layer as layer
   from lstm_jax.nn.layer import which_kernel as which_kernel
   from lstm_jax.nn.one_step import StepRun as StepRun
   from lstm_jax.nn.one_step import initial_state as initial_state
@@ -135,4 +135,4 @@ else:
 
   def __dir__() -> list[str]:
     """All public names."""
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

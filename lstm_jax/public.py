@@ -5,8 +5,8 @@ Below everything else, so that whoever asks for them needs nothing more.
 
 VERSION = '0.1.0'
 
-# Public name -> the module that has it, and after a colon what it is called
-# there where that is something else. A module of its own has no name in front.
+# Public name -> the module that has it, under the same name; '': it is a module
+# itself.
 NAMES = {
   # Cells: (num_inputs, num_outputs, **options) -> Cell.
   'cascaded': 'cells.cascaded',
@@ -36,7 +36,7 @@ NAMES = {
   'truncated1997': 'learners.truncated1997',
   'uoro': 'learners.uoro',
   # The layer: a cell over whole sequences, or one step at a time.
-  'layer': 'nn.layer:run',
+  'layer': 'nn.layer',
   'Run': 'nn.layer',
   'layer_step': 'nn.one_step',
   'StepRun': 'nn.one_step',
@@ -72,7 +72,7 @@ NAMES = {
   'draw_sequence': 'training.drawn_sequence',
   'unroll': 'ops.unroll',
   'error_by_lag': 'analysis.gradient_flow',
-  'error_size': 'analysis.gradient_flow:size',
+  'error_size': 'analysis.gradient_flow',
   # What cells, tasks and learners are.
   'Carry': 'types',
   'Cell': 'types',
@@ -90,8 +90,8 @@ NAMES = {
   'Task': 'types',
   'Verdict': 'types',
   # Parts that cells, tasks and learners are made of.
-  'build_cell': 'cells._build:build',
-  'cell_factory': 'cells._build:factory',
+  'build_cell': 'cells._build',
+  'cell_factory': 'cells._build',
   'draw_weights': 'cells._build',
   'output_unit': 'tasks._outputs',
   'streak': 'tasks._stop_rules.streak',
@@ -122,10 +122,8 @@ def value_of(name: str) -> object:
       f'module {__package__!r} has no attribute {name!r}: '
       f'{unknown(name, ("__version__", *NAMES))}'
     )
-  module, _, attribute = NAMES[name].partition(':')
+  module = NAMES[name] or name
   try:
-    if not module:
-      return importlib.import_module(f'{__package__}.{name}')
     content = importlib.import_module(f'{__package__}.{module}')
   except ModuleNotFoundError as error:
     from lstm_jax.extras import advice
@@ -134,4 +132,4 @@ def value_of(name: str) -> object:
     if line is None:
       raise
     raise ModuleNotFoundError(line, name=error.name) from error
-  return getattr(content, attribute or name)
+  return getattr(content, name) if NAMES[name] else content

@@ -23,7 +23,13 @@ Time is in the names: `h_t` is now, `h_tm1` one step ago.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import (
+  TYPE_CHECKING,
+  NamedTuple,
+  Protocol,
+  TypeVar,
+  runtime_checkable,
+)
 
 import jax
 import numpy as np
@@ -37,7 +43,26 @@ if TYPE_CHECKING:
   Carry = NamedTuple
   Episode = NamedTuple
 else:
-  Params = Carry = Episode = tuple
+
+  @runtime_checkable
+  class Params(Protocol):
+    """Weights of a network, a NamedTuple of arrays; each cell has its own."""
+
+    _fields: tuple[str, ...]
+
+  @runtime_checkable
+  class Carry(Protocol):
+    """State between steps, a NamedTuple of arrays; each cell has its own."""
+
+    _fields: tuple[str, ...]
+
+  @runtime_checkable
+  class Episode(Protocol):
+    """Facts of one sequence, a NamedTuple of arrays; each task has its own."""
+
+    _fields: tuple[str, ...]
+
+
 # A function that is annotated with one of these gives back a tree like the one
 # it is given, with other arrays in it.
 Tree = TypeVar('Tree')

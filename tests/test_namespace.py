@@ -5,6 +5,7 @@ import doctest
 import importlib
 import inspect
 import os
+import pydoc
 import re
 import sys
 import textwrap
@@ -156,3 +157,42 @@ def test_a_cell_a_task_and_a_learner_name_their_source(name):
   factory = getattr(lj, name)
   texts = inspect.getdoc(factory), sys.modules[factory.__module__].__doc__
   assert re.search(r'\b(19|20)\d\d\b', ' '.join(texts))
+
+
+def values_by_path():
+  """Path from the package -> value, of all that `dir` shows and tests have."""
+  values = {n: getattr(lj, n) for n in dir(lj) if not n.startswith('__')}
+  inner = {f'testing.{n}': getattr(lj.testing, n) for n in lj.testing.__all__}
+  return {**values, **inner}
+
+
+@pytest.mark.parametrize('path', values_by_path())
+def test_a_name_shows_itself_as_it_is_called(path):
+  """In help, repr and tracebacks; and its `__module__` has it."""
+  value, name = values_by_path()[path], path.rpartition('.')[2]
+  if inspect.ismodule(value):
+    assert value.__name__ == f'lstm_jax.{path}'
+    return
+  if isinstance(value, tuple):  # promises: each shows its own name
+    assert all(promise.name in repr(promise) for promise in value)
+    return
+  assert (value.__name__, value.__qualname__) == (name, name)
+  assert value.__module__.startswith('lstm_jax.')
+  assert getattr(importlib.import_module(value.__module__), name) is value
+  kind = 'class' if inspect.isclass(value) else 'function'
+  text = pydoc.plain(pydoc.render_doc(value))
+  assert text.startswith(
+    f'Python Library Documentation: {kind} {name} in module {value.__module__}'
+  )
+  assert name in repr(value)
+  if kind == 'function':
+    code = inspect.unwrap(value).__code__
+    assert code.co_name == name
+    file = f'{value.__module__.replace(".", os.sep)}'
+    assert code.co_filename.endswith((f'{file}.py', f'{file}/__init__.py'))
+
+
+def test_names_of_trees_take_any_named_tuple():
+  params = lj.srn(2, 1).mask
+  assert isinstance(params, lj.Params) and isinstance(params, lj.Carry)
+  assert not isinstance((1, 2), lj.Params)

@@ -38,14 +38,14 @@ def names_of(rooms):
     line
     for name, place in lstm_jax.NAMES.items()
     if room_of(name, place) in rooms
-    for line in entry(name, place.partition(':')[0])
+    for line in entry(name, place)
   ]
   return '\n'.join(['```{eval-rst}', *lines, '```'])
 
 
 def room_of(name, place):
   """The package that a public name comes from; 'parts' of inner modules."""
-  module = place.partition(':')[0] or name
+  module = place or name
   return 'parts' if '._' in module else module.partition('.')[0]
 
 
@@ -71,8 +71,6 @@ def entry(name, module):
 
 def described(path, thing):
   """The directive for a function, a class, a name for a type, promises."""
-  if thing is tuple:
-    return [f'.. py:type:: {path}', '', '   A NamedTuple of arrays.', '']
   if isinstance(thing, tuple):
     items = [f'   * ``{promise.name}``: {promise.where}' for promise in thing]
     return [f'.. py:data:: {path}', '', *items, '']

@@ -85,7 +85,7 @@ def error_by_lag(
   return jax.grad(error)(nothing)
 
 
-def size(errors: Carry, fields: Collection[str] | None = None) -> Array:
+def error_size(errors: Carry, fields: Collection[str] | None = None) -> Array:
   """Euclidean norm of errors by lag.
 
   Args:

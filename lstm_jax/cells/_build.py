@@ -18,7 +18,7 @@ from lstm_jax.types import Array, Carry, Cell, Equations, InternalState, Params
 Options = ParamSpec('Options')
 
 
-def factory(make: Callable[Options, Cell]) -> Callable[Options, Cell]:
+def cell_factory(make: Callable[Options, Cell]) -> Callable[Options, Cell]:
   """Decorates what makes a cell: its arguments are checked, its cells shared.
 
   Sizes (what is annotated as `int`) are at least 1, `num_outputs` may be 0: a
@@ -99,7 +99,7 @@ def _check_size(name, size):
     raise ValueError(f'{name}={size} must be at least {minimum}')
 
 
-def build(
+def build_cell(
   num_inputs: int,
   num_outputs: int,
   mask: Params,

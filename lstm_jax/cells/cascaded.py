@@ -49,7 +49,7 @@ class Carry(NamedTuple):
   h: Array  # [C, *] activations V of the hidden units
 
 
-@_build.factory
+@_build.cell_factory
 def cascaded(
   num_inputs: int,
   num_outputs: int,
@@ -115,6 +115,6 @@ def cascaded(
     return params.w_h, params.w_s
 
   equations = Equations(advance, output='h', extra=extra)
-  return _build.build(
+  return _build.build_cell(
     num_inputs, num_outputs, mask, Carry, {'h': hidden}, equations, NUMBERS,
   )  # fmt: skip

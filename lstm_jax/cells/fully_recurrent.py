@@ -32,7 +32,7 @@ class Carry(NamedTuple):
   y: Array  # [U, *] activations of all units, the output units first
 
 
-@_build.factory
+@_build.cell_factory
 def fully_recurrent(
   num_inputs: int,
   num_outputs: int,
@@ -87,6 +87,6 @@ def fully_recurrent(
     output='y',
     recurrent=(Connection('w_y', 'y'),),
   )
-  return _build.build(
+  return _build.build_cell(
     num_inputs, num_outputs, mask, Carry, {'y': units}, equations, NUMBERS,
   )  # fmt: skip

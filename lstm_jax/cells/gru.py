@@ -36,7 +36,7 @@ class Carry(NamedTuple):
   h: Array  # [C, *] activations of the hidden units
 
 
-@_build.factory
+@_build.cell_factory
 def gru(
   num_inputs: int,
   num_outputs: int,
@@ -116,7 +116,7 @@ def gru(
     separate_nets=True,
     compiled_loop='gru' if reset == 'after' else None,
   )
-  return _build.build(
+  return _build.build_cell(
     num_inputs, num_outputs, mask, Carry, {'h': hidden}, equations, NUMBERS,
   )  # fmt: skip
 

@@ -60,7 +60,7 @@ class Carry(NamedTuple):
   y_c: Array  # [C, *] cell outputs
 
 
-@_build.factory
+@_build.cell_factory
 def lstm(
   num_inputs: int,
   num_outputs: int,
@@ -139,7 +139,7 @@ def lstm(
   row = np.arange(hidden)
   units = {'y_in': row, 'y_f': row + hidden, 'g': row + 2 * hidden}
   compiled = CompiledRule(forgets=True)
-  return _build.build(
+  return _build.build_cell(
     num_inputs, num_outputs, mask, Carry,
     {'s_c': hidden, 'y_c': hidden}, equations,
     NUMBERS, biases=hidden, place=_build.gate_biases,

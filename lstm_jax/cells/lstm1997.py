@@ -81,7 +81,7 @@ class CompensatedCarry(NamedTuple):
   s_rest: Array  # [C, *] what rounding has taken from the internal states
 
 
-@_build.factory
+@_build.cell_factory
 def lstm1997(
   num_inputs: int,
   num_outputs: int,
@@ -216,7 +216,7 @@ def lstm1997(
     output='y_c',
     recurrent=(Connection('w_gates', 'y_gates'), Connection('w_cells', 'y_c')),
   )
-  return _build.build(
+  return _build.build_cell(
     num_inputs, num_outputs, mask,
     CompensatedCarry if compensated else Carry,
     {'s_c': num_cells, 'y_c': num_cells, 'y_gates': num_gates}

@@ -51,7 +51,7 @@ class Carry(NamedTuple):
   y_c: Array  # [C, *] cell outputs
 
 
-@_build.factory
+@_build.cell_factory
 def lstm_layernorm(
   num_inputs: int,
   num_outputs: int,
@@ -182,7 +182,7 @@ def lstm_layernorm(
     bias=False,  # It comes after the norm.
     separate_nets=norm == 'separate',
   )
-  return _build.build(
+  return _build.build_cell(
     num_inputs, num_outputs, mask, Carry,
     {'s_c': hidden, 'y_c': hidden}, equations,
     NUMBERS, biases=hidden, place=place,

@@ -58,7 +58,7 @@ class Carry(NamedTuple):
   h: Array  # [C, *] activations of the hidden units
 
 
-@_build.factory
+@_build.cell_factory
 def srn(
   num_inputs: int,
   num_outputs: int,
@@ -138,7 +138,7 @@ def srn(
     w_h = _orthogonal(params.w_h / numbers['init_range'])
     return params._replace(w_h=w_h)
 
-  return _build.build(
+  return _build.build_cell(
     num_inputs, num_outputs, mask, Carry, {'h': hidden}, equations, NUMBERS,
     place=None if recurrent_init == 'uniform' else place,
   )  # fmt: skip

@@ -60,7 +60,7 @@ def program(
   reset: Array | None,
   noise: Noise,
 ) -> Run:
-  """`layer.run` for arrays that fit; `masks` are those of the params' leaves.
+  """`layer` for arrays that fit; `masks` are those of the params' leaves.
 
   None: all its weights exist. Others get no gradient.
   """

@@ -57,7 +57,7 @@ def loop(
   Args:
     equations: of the cell.
     options: the `LoopOptions`.
-    backward, every: `backward` and `checkpoint_every` of `layer.run`.
+    backward, every: `backward` and `checkpoint_every` of `layer`.
     params: of the cell.
     start, initial: carries `[C, *]`.
     recurrent_noise: factors on what the recurrent weights multiply, `[S, *]`,

@@ -31,7 +31,7 @@ _CELLS = {
   "reset='after' or an SRN with recurrence='full'",
 }
 
-# What the fused loops cannot do, by the name of the argument of `layer.run`.
+# What the fused loops cannot do, by the name of the argument of `layer`.
 _ONLY_XLA = (
   'reset', 'cut_every', 'states', 'gates', 'checkpoint_every', 'noise.heard',
   'noise.keep',
@@ -64,7 +64,7 @@ def choose(
       can run.
     cell: of the layer.
     dtype: of its parameters.
-    arguments: names of the arguments of `layer.run` that were given, those of a
+    arguments: names of the arguments of `layer` that were given, those of a
       noise as 'noise.heard'.
     spread: whether the inputs are known to be spread over devices.
 

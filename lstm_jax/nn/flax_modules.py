@@ -1,7 +1,7 @@
 """The layer as a module of flax: `linen` and `nnx`.
 
-Thin: a module holds the weights of a cell and calls `layer.run`; every argument
-of `run` can be given. Outputs are a `layer.Run`.
+Thin: a module holds the weights of a cell and calls `layer`; every argument
+of it can be given. Outputs are a `layer.Run`.
 """
 
 import functools
@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 
 from lstm_jax.extras import advice
 from lstm_jax.nn.equations import equations_of
-from lstm_jax.nn.layer import Run, run
+from lstm_jax.nn.layer import Run, layer
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.types import Cell
 
@@ -41,7 +41,7 @@ class LinenRecurrent(linen.Module):
 
   @linen.compact
   def __call__(self, xs: ArrayLike, **arguments: object) -> Run:
-    """`layer.run` over `xs`; `arguments` are its arguments."""
+    """`layer` over `xs`; `arguments` are its arguments."""
     if not callable(self.cell):
       raise ValueError(
         f'cell is of type {type(self.cell).__name__}; must be a function of '
@@ -81,13 +81,13 @@ class NnxRecurrent(nnx.Module):
     self.run = functools.partial(_run, cell)
 
   def __call__(self, xs: ArrayLike, **arguments: object) -> Run:
-    """`layer.run` over `xs`; `arguments` are its arguments."""
+    """`layer` over `xs`; `arguments` are its arguments."""
     arrays = {name: getattr(self, name)[...] for name in self.names}
     return self.run(arrays, xs, **arguments)
 
 
 def _run(cell, arrays, xs, **arguments):
-  return run(cell, _all_params(cell, arrays), xs, **arguments)
+  return layer(cell, _all_params(cell, arrays), xs, **arguments)
 
 
 def _nonempty(params):

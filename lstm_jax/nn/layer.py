@@ -26,7 +26,7 @@ from lstm_jax.types import Carry, Cell, Params
 
 
 @renamed(window='cut_every')
-def run(
+def layer(
   cell: Cell,
   params: Params,
   xs: ArrayLike,
@@ -135,6 +135,9 @@ def run(
   return program(plan, params, masks, xs, lengths, state, initial, reset, noise)
 
 
+run = layer  # its name in this module before, which programs of others have
+
+
 @renamed(window='cut_every')
 def which_kernel(
   cell: Cell,
@@ -144,10 +147,10 @@ def which_kernel(
   kernel: str = 'auto',
   **arguments: object,
 ) -> dispatch.Choice:
-  """Tells which code `run` would take with these arguments, and why not others.
+  """Tells which code `layer` would take for these arguments, and why no other.
 
   Args:
-    cell, params, xs, kernel: of `run`.
+    cell, params, xs, kernel: of `layer`.
     **how: its other arguments.
 
   Returns:
@@ -155,7 +158,7 @@ def which_kernel(
     run.
 
   Raises:
-    ValueError: as `run` does.
+    ValueError: as `layer` does.
 
   Example:
     >>> import jax, jax.numpy as jnp, lstm_jax as lj
@@ -165,7 +168,7 @@ def which_kernel(
     >>> choice.kernel, choice.why_not['native']
     ('xla', 'it has no gates')
   """
-  bound_arguments = inspect.signature(run).bind(cell, params, xs, **arguments)
+  bound_arguments = inspect.signature(layer).bind(cell, params, xs, **arguments)
   bound_arguments.apply_defaults()
   arrays, options = {}, dict(bound_arguments.arguments)
   for name in ('kernel', 'cell', 'params', 'xs'):

@@ -21,7 +21,7 @@ _FLOATS = ('bfloat16', 'float16', 'float32', 'float64')
 
 
 class Arguments(NamedTuple):
-  """The arrays of a call of `layer.run`, as arrays of JAX of the right dtype.
+  """The arrays of a call of `layer`, as arrays of JAX of the right dtype.
 
   Attributes:
     params: of the cell, all of one dtype.
@@ -54,12 +54,12 @@ def check_arrays(
   noise: object,
   batch_first: bool = False,
 ) -> Arguments:
-  """Checks the arrays of a call of `layer.run` against the cell.
+  """Checks the arrays of a call of `layer` against the cell.
 
   Args:
     cell: the cell.
     params, xs, lengths, state, initial, reset, noise, batch_first: of
-      `layer.run`.
+      `layer`.
 
   Returns:
     The `Arguments`, with axes in the order in which they were given. Integers
@@ -100,11 +100,11 @@ def check_options(
   backward: object,
   **flags: object,
 ) -> None:
-  """Checks the options of a call of `layer.run` that are no arrays.
+  """Checks the options of a call of `layer` that are no arrays.
 
   Args:
     cell: the cell.
-    cut_every, checkpoint_every, backward: of `layer.run`.
+    cut_every, checkpoint_every, backward: of `layer`.
     **flags: its other options, each a bool.
 
   Raises:

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike, DTypeLike
 from lstm_jax.nn._values import as_array, as_real, check_count
 from lstm_jax.nn.dropout import Noise
 from lstm_jax.nn.equations import equations_of
-from lstm_jax.nn.layer import run
+from lstm_jax.nn.layer import layer
 from lstm_jax.types import Array, Carry, Cell, Params
 
 
@@ -114,7 +114,7 @@ def layer_step(
     if reset.shape != x.shape[:-1]:
       raise ValueError(f'reset has shape {reset.shape}; must be {x.shape[:-1]}')
     reset = reset[None]
-  result = run(
+  result = layer(
     cell, params, x[None], state=state, initial=initial, reset=reset,
     noise=noise, gates=gates,
   )  # fmt: skip

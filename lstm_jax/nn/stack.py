@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from lstm_jax.nn._values import renamed
 from lstm_jax.nn.equations import output_size
-from lstm_jax.nn.layer import Run, run
+from lstm_jax.nn.layer import Run, layer
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.types import Array, Cell
 
@@ -164,7 +164,7 @@ def run_stack(
   Args:
     stack: the stack.
     params: of `init_stack`.
-    xs, lengths, reset: as in `layer.run`.
+    xs, lengths, reset: as in `layer`.
     state: a `StackParams` of states, as `StackRun.last`; None: initial ones.
     initial: a `StackParams` of the states that layers start with, or None for
       each layer.
@@ -174,7 +174,7 @@ def run_stack(
       inputs of a layer above the first is dropout between layers.
     outputs: whether to keep the outputs of the last layer.
     states, gates: whether to keep those of every layer and step.
-    cut_every, checkpoint_every, backward, kernel, batch_first: of `layer.run`,
+    cut_every, checkpoint_every, backward, kernel, batch_first: of `layer`,
       for every layer.
 
   Returns:
@@ -183,7 +183,7 @@ def run_stack(
   Raises:
     ValueError: parts of `params`, `state`, `initial` or `noise` that do not
       match the layers; `reverse` of a stack with both directions; what
-      `layer.run` raises, with the layer's name.
+      `layer` raises, with the layer's name.
 
   Example:
     >>> import jax, jax.numpy as jnp, lstm_jax as lj
@@ -200,11 +200,11 @@ def run_stack(
   if reverse and stack.backward:
     raise ValueError('reverse=True: the stack runs in both directions already')
 
-  def layer(way, i, xs):
+  def run_layer(way, i, xs):
     pick = lambda part: None if part is None else getattr(part, way)[i]
     top = i == len(stack.forward) - 1
     try:
-      return run(
+      return layer(
         getattr(stack, way)[i], getattr(params, way)[i], xs,
         lengths=lengths, reset=reset,
         state=pick(state), initial=pick(initial), noise=pick(noise),
@@ -221,7 +221,7 @@ def run_stack(
   ys = dict.fromkeys(ways, xs)
   for i in range(len(stack.forward)):
     for way in ways:
-      runs[way].append(layer(way, i, ys[way]))
+      runs[way].append(run_layer(way, i, ys[way]))
     ys = {way: y for way in ways if (y := runs[way][i].ys) is not None}
     ys_joined = jnp.concatenate(tuple(ys.values()), axis=-1) if ys else None
     if stack.wiring == 'each_layer' and ys_joined is not None:

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.nn import convert, layer
+from lstm_jax.nn import convert
+from lstm_jax.nn.layer import layer, which_kernel
 from lstm_jax.nn.equations import (
   equations_of,
   name_of,
@@ -87,7 +88,7 @@ def make_model(
       layer, recurrent weights orthogonal over it, biases 0 but a forget gate's
       1, embedding uniform in [-0.05, 0.05]; 'normal': every matrix N(0, 0.03),
       the same biases; 'cell': what the cell's own `init` draws.
-    kernel: of `layer.run`.
+    kernel: of `layer`.
 
   Raises:
     ValueError: an unknown word; `reads='state'` of a cell whose state is its
@@ -136,7 +137,7 @@ def make_model(
       zip(cells, params.layers, strict=True)
     ):
       last = i == layers - 1
-      result = layer.run(
+      result = layer(
         cell,
         cell_params,
         xs,
@@ -158,7 +159,7 @@ def make_model(
 
   def kernels():
     xs = jnp.zeros((1, 1, first.num_inputs))
-    return layer.which_kernel(first, first.mask, xs, kernel=kernel).kernel
+    return which_kernel(first, first.mask, xs, kernel=kernel).kernel
 
   count = sum(int(np.sum(m)) for c in cells for m in jax.tree.leaves(c.mask))
   count += vocabulary * embedding + (size + 1) * num_outputs

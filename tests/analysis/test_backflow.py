@@ -120,7 +120,7 @@ def test_the_internal_state_keeps_its_error_under_the_rule_of_1997(x64):
 def test_a_conventional_net_keeps_no_error(x64):
   cell, episode = made('srn'), sequences(3, T)
   params = random_net(cell, 4)
-  size = np.asarray(gradient_flow.size(flow('srn')(params, episode)))
+  size = np.asarray(gradient_flow.error_size(flow('srn')(params, episode)))
   assert np.all(np.abs(np.diff(np.log(size))) > 1e-3)
 
 
@@ -134,7 +134,7 @@ def test_lanes_of_any_length_are_as_alone(x64):
     alone = run(*jax.tree.map(lambda x, i=i: x[..., i], (params, episode)))
     mine = jax.tree.map(lambda x, i=i: x[..., i], together)
     assert distance(alone, mine) < 1e-14
-    sizes = np.asarray(gradient_flow.size(mine))
+    sizes = np.asarray(gradient_flow.error_size(mine))
     assert np.all(sizes[:length] > 0) and not np.any(sizes[length:])
 
 
@@ -144,10 +144,10 @@ def test_size_is_the_norm_of_the_fields_asked_for(x64):
   errors = flow('lstm')(params, sequences(8, T))
   flat = np.concatenate([errors.s_c, errors.y_c], axis=1)
   np.testing.assert_allclose(
-    gradient_flow.size(errors), np.linalg.norm(flat, axis=1), rtol=1e-12
+    gradient_flow.error_size(errors), np.linalg.norm(flat, axis=1), rtol=1e-12
   )
   np.testing.assert_allclose(
-    gradient_flow.size(errors, ('s_c',)),
+    gradient_flow.error_size(errors, ('s_c',)),
     np.linalg.norm(errors.s_c, axis=1),
     rtol=1e-12,
   )
@@ -176,7 +176,7 @@ def test_it_reads_a_task_of_the_catalog():
 
   errors = run(jax.random.key(0), Key(lanes, lanes))
   assert errors.h.shape == (11, 4, 3) and errors.h.dtype == jnp.float32
-  assert np.all(np.asarray(gradient_flow.size(errors))[0] > 0)
+  assert np.all(np.asarray(gradient_flow.error_size(errors))[0] > 0)
 
 
 # A hundred nets of six units, weights of any size below 4/n and a little over.
@@ -194,7 +194,7 @@ def sizes_and_bound(seed, largest):
   w = random.uniform(-largest, largest, size=(UNITS, UNITS))
   params = params._replace(w_h=w)
   size = np.asarray(
-    gradient_flow.size(flow('logistic')(params, sequences(seed, T)))
+    gradient_flow.error_size(flow('logistic')(params, sequences(seed, T)))
   )
   return size / size[0], np.asarray(
     gradient_flow.logistic_bound(params.w_h, np.arange(T))
@@ -211,9 +211,9 @@ def test_the_bound_is_nearly_reached(x64):
     w_out=np.ones((1, UNITS)),
   )
   episode = sequences(0, 400, steps=400)
-  size = np.asarray(gradient_flow.size(flow('logistic', 400)(params, episode)))[
-    :20
-  ]
+  size = np.asarray(
+    gradient_flow.error_size(flow('logistic', 400)(params, episode))
+  )[:20]
   bound = np.asarray(gradient_flow.logistic_bound(params.w_h, np.arange(20)))
   np.testing.assert_allclose(size / size[0], bound / UNITS, rtol=1e-6)
 

@@ -37,11 +37,11 @@ def _own_layer(kind, xs, hidden, models, **options):
   import jax
 
   from lstm_jax.lab.plan import catalog
-  from lstm_jax.nn.layer import run
+  from lstm_jax.nn.layer import layer
 
   cell = catalog.build('cells', kind, xs.shape[-1], 0, hidden=hidden)
   params = cell.init(jax.random.key(0), cell.numbers)
-  go = lambda params, xs: run(cell, params, xs, **options).ys
+  go = lambda params, xs: layer(cell, params, xs, **options).ys
   return _jax_calls(go, params, xs, models)
 
 

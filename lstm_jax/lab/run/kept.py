@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lstm_jax.lab.data.files import errors
 from lstm_jax.lab.plan import flags, own_data, programs, run_folders, values
 from lstm_jax.lab.store import (
   faults,
@@ -68,7 +69,7 @@ def load(
 
   Raises:
     ValueError: no run folder, no such row, none of it kept, a network of
-      another version.
+      another version, data that are not there or damaged.
 
   Example:
     >>> import tempfile, lstm_jax as lj
@@ -80,15 +81,25 @@ def load(
   try:
     if str(path).endswith(network_file.ENDING):
       return _of_file(path, row)
-    opened = folder.open_folder(run_folders.path_of(str(path), 'path'))
-    name, params = choose(opened, row or '', 'row=')
-  except (faults.StoreError, values.Refused) as error:
+    return _of_folder(path, row, str(data_dir))
+  except (
+    faults.StoreError,
+    errors.Missing,
+    errors.BadData,
+    values.Refused,
+  ) as error:
     raise ValueError(str(error)) from error
+
+
+def _of_folder(path, row, data_dir):
+  """A `Kept` of a run folder."""
+  opened = folder.open_folder(run_folders.path_of(str(path), 'path'))
+  name, params = choose(opened, row or '', 'row=')
   setting = opened.trials[name]
   record = trial_records.read_records(opened)[0].get(name)
   try:
     if programs.learner_of(setting).kind == 'trainers':
-      return _supervised(setting, params, record, str(data_dir))
+      return _supervised(setting, params, record, data_dir)
     from lstm_jax.lab.report import trace
 
     task, cell = trace.parts_of(setting)

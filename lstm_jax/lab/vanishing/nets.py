@@ -188,7 +188,7 @@ def _by_lag(networks):
     @jax.jit
     def sizes(params, episode):
       return {
-        what: gradient_flow.size(
+        what: gradient_flow.error_size(
           gradient_flow.error_by_lag(
             cell, task, params, episode, int(steps.max()), cut=cut
           ),

@@ -27,7 +27,7 @@ class Carry(NamedTuple):
   s: Array  # [C, *]
 
 
-@_build.factory
+@_build.cell_factory
 def bare(num_inputs: int, num_outputs: int, *, hidden: int = 3) -> Cell:
   """Units that hear each other; outputs see the square of their states."""
   shapes = (

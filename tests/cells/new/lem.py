@@ -35,7 +35,7 @@ class Carry(NamedTuple):
   y: Array  # [C, *]
 
 
-@_build.factory
+@_build.cell_factory
 def lem(num_inputs: int, num_outputs: int, *, hidden: int = 3) -> Cell:
   """Long expressive memory: two states, each with a time scale of its own."""
   mask = Params(
@@ -63,7 +63,7 @@ def lem(num_inputs: int, num_outputs: int, *, hidden: int = 3) -> Cell:
     extra=lambda params: (params.w_z,),
     separate_nets=True,
   )
-  return _build.build(
+  return _build.build_cell(
     num_inputs, num_outputs, mask, Carry, {'z': hidden, 'y': hidden},
     equations, NUMBERS,
   )  # fmt: skip

@@ -36,7 +36,7 @@ class Carry(NamedTuple):
   y: Array  # [C, *]
 
 
-@_build.factory
+@_build.cell_factory
 def lru(num_inputs: int, num_outputs: int, *, hidden: int = 3) -> Cell:
   """Linear recurrent unit: s = lambda s + gamma B x, y = Re(C s) + D x."""
   mask = Params(
@@ -66,7 +66,7 @@ def lru(num_inputs: int, num_outputs: int, *, hidden: int = 3) -> Cell:
     extra=lambda params: (params.nu, params.theta, params.c_re, params.c_im),
     bias=False,
   )
-  return _build.build(
+  return _build.build_cell(
     num_inputs, num_outputs, mask, Carry,
     dict.fromkeys(Carry._fields, hidden), equations, NUMBERS,
   )  # fmt: skip

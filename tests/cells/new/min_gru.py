@@ -31,7 +31,7 @@ class Carry(NamedTuple):
   h: Array  # [C, *]
 
 
-@_build.factory
+@_build.cell_factory
 def min_gru(num_inputs: int, num_outputs: int, *, hidden: int = 3) -> Cell:
   """Minimal gated unit: no weight hears the step before."""
   mask = Params(
@@ -46,7 +46,7 @@ def min_gru(num_inputs: int, num_outputs: int, *, hidden: int = 3) -> Cell:
     return Carry((1 - z) * carry_tm1.h + z * net[hidden:]), {'z': z}
 
   row = np.arange(hidden)
-  return _build.build(
+  return _build.build_cell(
     num_inputs, num_outputs, mask, Carry, {'h': hidden},
     Equations(advance, output='h'), NUMBERS,
     internal=InternalState('h', {'z': row, 'candidate': row + hidden}),

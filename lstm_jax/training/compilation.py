@@ -1,5 +1,6 @@
 """Programs of trials compiled for a device, and how many lanes they have."""
 
+import hashlib
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -19,6 +20,9 @@ Result = TypeVar('Result')
 class Compiled:
   """The programs of one device, compiled when first called.
 
+  Two that come to the same code are compiled once: how trials of a cell begin
+  and how it is tested does not depend on the window of their learner.
+
   Args:
     device: where they run.
     on_compile: called with True before and False after a compilation.
@@ -32,6 +36,7 @@ class Compiled:
     self.device = device
     self._on_compile = on_compile
     self._programs: dict[object, jax.stages.Compiled] = {}
+    self._of_code: dict[object, jax.stages.Compiled] = {}
 
   def __call__(
     self, name: str, function: Callable[..., Result], *args: object
@@ -47,10 +52,18 @@ class Compiled:
     if fresh:
       self._on_compile(True)
       try:
-        self._programs[key] = jax.jit(function).lower(*args).compile()
+        self._programs[key] = self._of(jax.jit(function).lower(*args))
       finally:
         self._on_compile(False)
     return self._programs[key](*args), fresh
+
+  def _of(self, lowered):
+    """What a lowered program compiles to, or came to under another name."""
+    code = hashlib.sha256(lowered.as_text().encode()).digest()
+    key = (code, lowered.in_tree, lowered.out_tree)
+    if key not in self._of_code:
+      self._of_code[key] = lowered.compile()
+    return self._of_code[key]
 
 
 def widths_of(device: jax.Device, carried: int = 0) -> tuple[int, ...]:

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax.nn import convert
-from lstm_jax.nn.layer import layer, which_kernel
 from lstm_jax.nn.equations import (
   equations_of,
   name_of,
   output_size,
   state_of,
 )
+from lstm_jax.nn.layer import layer, which_kernel
 from lstm_jax.ops.checked import checked
 from lstm_jax.types import Array, Cell
 from lstm_jax.types import Params as CellParams

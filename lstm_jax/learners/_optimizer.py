@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import optax
 
+from lstm_jax.choices import one_of, type_words
 from lstm_jax.learners._normalised_step import normalised_step
 from lstm_jax.types import Cell
 
@@ -45,14 +46,13 @@ def transformation(
   """
   if not has_own_rate(optimizer):
     if optimizer not in OPTIMIZERS:
-      choices = ', '.join(OPTIMIZERS)
-      raise ValueError(f'optimizer={optimizer!r} must be one of {choices}')
+      raise ValueError(f'optimizer={optimizer!r} {one_of(OPTIMIZERS)}')
     rule = _FACTORIES[optimizer](learning_rate=1.0)
     return optax.with_extra_args_support(rule)
   if not isinstance(optimizer, optax.GradientTransformation):
     raise ValueError(
-      f'optimizer is a {type(optimizer).__name__}; must be one of '
-      f'{", ".join(OPTIMIZERS)}, or a GradientTransformation of optax'
+      f'optimizer is {type_words(optimizer)}; {one_of(OPTIMIZERS)}, or a '
+      'GradientTransformation of optax'
     )
   like = jax.tree.map(
     lambda mask: jax.ShapeDtypeStruct(np.shape(mask), np.float32), cell.mask

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.choices import type_words
 from lstm_jax.types import Array
 
 _Inputs = ParamSpec('_Inputs')
@@ -84,9 +85,4 @@ def as_real(name: str, value: object, form: str) -> Array:
 
 def words_of(value: object) -> str:
   """Words for the type of a value."""
-  if value is None:
-    return 'None'
-  if isinstance(value, jax.Array):
-    return 'an array'
-  name = type(value).__name__
-  return f'{"an" if name[0] in "aeiouAEIOU" else "a"} {name}'
+  return 'an array' if isinstance(value, jax.Array) else type_words(value)

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 
+from lstm_jax.choices import one_of
 from lstm_jax.nn.equations import equations_of
 from lstm_jax.nn.native import library, loops
 from lstm_jax.types import Cell
@@ -72,9 +73,7 @@ def choose(
     ValueError: an unknown kernel; one that cannot run this, with the reason.
   """
   if kernel not in ('auto', *KERNELS):
-    raise ValueError(
-      f'kernel={kernel!r} must be one of auto, {", ".join(KERNELS)}'
-    )
+    raise ValueError(f'kernel={kernel!r} {one_of(("auto", *KERNELS))}')
   if kernel == 'xla':
     return Choice('xla', {})
   reasons = {

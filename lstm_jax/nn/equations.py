@@ -9,6 +9,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from lstm_jax.choices import type_words
 from lstm_jax.types import Carry, Cell, Equations
 
 # Fields that a layer outputs, where a cell has several and does not say.
@@ -26,9 +27,9 @@ def equations_of(cell: Cell) -> Equations:
       y or y_c, or one that is no NamedTuple, by the name of the cell.
   """
   if not isinstance(cell, Cell):
-    name = type(cell).__name__
     raise ValueError(
-      f'cell is a {name}; must be a Cell, as lstm(3, 0, hidden=8) makes it'
+      f'cell is {type_words(cell)}; must be a Cell, as lstm(3, 0, hidden=8) '
+      'makes it'
     )
   if cell.equations is not None:
     return cell.equations
@@ -37,7 +38,7 @@ def equations_of(cell: Cell) -> Equations:
   fields = getattr(carry, '_fields', None)
   if not fields:
     raise ValueError(
-      f'cell {name}: its carry is a {type(carry).__name__}; must be a '
+      f'cell {name}: its carry is {type_words(carry)}; must be a '
       'NamedTuple of arrays'
     )
   output_fields = [field for field in _OUTPUTS if field in fields]

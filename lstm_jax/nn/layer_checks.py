@@ -11,12 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.choices import listed, one_of
 from lstm_jax.nn._values import as_array, as_real, check_count, words_of
 from lstm_jax.nn.dropout import Noise
 from lstm_jax.nn.equations import equations_of, state_of
 from lstm_jax.ops.step import recurrent_input
 from lstm_jax.types import Array, Carry, Cell, Params
 
+_BACKWARD = ('products', 'autodiff')
 _FLOATS = ('bfloat16', 'float16', 'float32', 'float64')
 
 
@@ -116,8 +118,8 @@ def check_options(
   ):
     if value is not None:
       check_count(name, value)
-  if backward not in ('products', 'autodiff'):
-    raise ValueError(f'backward={backward!r} must be one of products, autodiff')
+  if backward not in _BACKWARD:
+    raise ValueError(f'backward={backward!r} {one_of(_BACKWARD)}')
   for name, value in flags.items():
     if not isinstance(value, bool | np.bool_):
       raise ValueError(f'{name}={value!r} must be True or False')
@@ -163,9 +165,7 @@ def check_params(cell: Cell, params: object) -> Params:
     if array.shape != shape:
       raise ValueError(f'{name} has shape {array.shape}; must be {shape}')
     if array.dtype not in _FLOATS:
-      raise ValueError(
-        f'{name} has dtype {array.dtype}; must be one of {", ".join(_FLOATS)}'
-      )
+      raise ValueError(f'{name} has dtype {array.dtype}; {one_of(_FLOATS)}')
     if array.size and not first:
       first, dtype = name, array.dtype
     if array.size and array.dtype != dtype:
@@ -246,7 +246,7 @@ def _check_state(name, state, carry, lanes, dtype):
   if len(state) != len(fields):
     raise ValueError(f'{name} has {len(state)} fields; must be {form}')
   if have != fields:
-    raise ValueError(f'{name} has fields {", ".join(have)}; must be {form}')
+    raise ValueError(f'{name} has fields {listed(have)}; must be {form}')
   arrays = []
   for field, like, value in zip(fields, carry, state, strict=True):
     shape = (*lanes, *like.shape)

@@ -7,11 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from lstm_jax.choices import one_of
 from lstm_jax.nn._values import renamed
 from lstm_jax.nn.equations import output_size
 from lstm_jax.nn.layer import Run, layer
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.types import Array, Cell
+
+_WIRINGS = ('each_layer', 'independent')
 
 
 class Stack(NamedTuple):
@@ -267,10 +270,8 @@ def check_stack(stack: Stack) -> None:
       f'stack is of type {type(stack).__name__}; must be a Stack, as '
       'make_stack(lstm, 3, layers=2) makes it'
     )
-  if stack.wiring not in ('each_layer', 'independent'):
-    raise ValueError(
-      f'wiring={stack.wiring!r} must be one of each_layer, independent'
-    )
+  if stack.wiring not in _WIRINGS:
+    raise ValueError(f'wiring={stack.wiring!r} {one_of(_WIRINGS)}')
   if not stack.forward:
     raise ValueError('a stack needs at least one layer forward')
   if stack.backward and len(stack.backward) != len(stack.forward):

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
+from lstm_jax.choices import one_of, with_article
 from lstm_jax.ops import conditions, parts
 
 _Inputs = ParamSpec('_Inputs')
@@ -206,6 +207,6 @@ def _check(name, value, choices, allows_none, classes):
   )
   if not fits or value not in choices:
     alternatives = (None, *choices) if allows_none else choices
-    words = ', '.join(str(choice) for choice in alternatives)
-    words += ''.join(f', or a {kind.__name__}' for kind in classes)
-    raise ValueError(f'{name}={value!r} must be one of {words}')
+    words = one_of(alternatives)
+    words += ''.join(f', or {with_article(k.__name__)}' for k in classes)
+    raise ValueError(f'{name}={value!r} {words}')

@@ -8,6 +8,8 @@ functions here, and so refuse the same in the same words.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from lstm_jax.choices import with_article
+
 
 class Need(NamedTuple):
   """A part that a learner needs of its cell or its task.
@@ -87,7 +89,7 @@ def unmet(
   """
   for part, why, when in needs:
     if holds(when, options) and not has(part):
-      yield part, why or f'it needs a {part.replace("_", " ")}'
+      yield part, why or f'it needs {with_article(part.replace("_", " "))}'
 
 
 def refused(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from lstm_jax.choices import unknown
+from lstm_jax.choices import listed, type_words, unknown
 from lstm_jax.types import Array, Cell, Params
 
 
@@ -33,8 +33,8 @@ def check_numbers(
     return dict(defaults)
   if not isinstance(numbers, Mapping):
     raise ValueError(
-      f'numbers is a {type(numbers).__name__}; must be a dictionary of '
-      f'{", ".join(defaults)}'
+      f'numbers is {type_words(numbers)}; must be a dictionary of '
+      f'{listed(defaults)}'
     )
   for name in numbers:
     if name not in defaults:

@@ -3,6 +3,8 @@
 import jax
 import numpy as np
 
+from lstm_jax.choices import type_words, with_article
+
 Shaped = jax.Array | np.ndarray | jax.ShapeDtypeStruct
 
 
@@ -47,7 +49,7 @@ def must_be(title: str, value: object, kind: type[object]) -> None:
   """Raises `Broken` unless a value is of a type."""
   if not isinstance(value, kind):
     raise Broken(
-      f'{title}: is a {type(value).__name__}, must be a {kind.__name__}'
+      f'{title}: is {type_words(value)}, must be {with_article(kind.__name__)}'
     )
 
 
@@ -56,6 +58,4 @@ def must_be_pair(who: str, value: object, of: str) -> None:
   if type(value) is tuple and len(value) == 2:
     return
   size = f' of {len(value)}' if isinstance(value, tuple) else ''
-  raise Broken(
-    f'{who}: gives a {type(value).__name__}{size}, must be the pair {of}'
-  )
+  raise Broken(f'{who}: gives {type_words(value)}{size}, must be the pair {of}')

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.choices import type_words
 from lstm_jax.testing.broken import Broken, leaves, same
 from lstm_jax.testing.numeric import key_of, require_finite
 from lstm_jax.types import Cell
@@ -52,7 +53,7 @@ def check_numbers(cell: Cell) -> None:
   for name, value in cell.numbers.items():
     if not isinstance(value, np.ndarray | np.generic):
       raise Broken(
-        f'numbers[{name!r}] is a {type(value).__name__}, must be a numpy array'
+        f'numbers[{name!r}] is {type_words(value)}, must be a numpy array'
       )
   params_before = cell.init(key_of(0), numbers)
   for name, value in numbers.items():

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.choices import one_of, type_words
 from lstm_jax.nn.equations import equations_of
 from lstm_jax.ops.step import matrices, recurrent_input
 from lstm_jax.testing.broken import (
@@ -76,7 +77,7 @@ def _check_arrays(who, what, tree):
   for at, leaf in leaves(tree):
     if not isinstance(leaf, np.ndarray | np.generic):
       raise Broken(
-        f'{who}: {what}{at} is a {type(leaf).__name__}, must be an array of '
+        f'{who}: {what}{at} is {type_words(leaf)}, must be an array of '
         'numpy: np.asarray(...)'
       )
 
@@ -87,8 +88,7 @@ def _check_step(title, cell, params_shapes, lanes, layer):
   carry = jax.eval_shape(lambda: cell.initial_carry(lanes, jnp.float32))
   if not hasattr(carry, '_fields'):
     raise Broken(
-      f'{title}: initial_carry gives {type(carry).__name__}, must be a '
-      'NamedTuple'
+      f'{title}: initial_carry gives {type_words(carry)}, must be a NamedTuple'
     )
   for at, leaf in leaves(carry):
     if leaf.dtype != jnp.float32 or leaf.shape[leaf.ndim - len(lanes) :] != (
@@ -170,10 +170,7 @@ def _check_equations(title, cell, params_shapes, carry, x_t):
     *(('recurrent', c.activations, fields) for c in of.recurrent),
   ):
     if name not in names:
-      raise Broken(
-        f'{title}: equations.{field} is {name!r}, must be one of '
-        + ', '.join(names)
-      )
+      raise Broken(f'{title}: equations.{field} is {name!r}, {one_of(names)}')
   lanes = x_t.shape[1:]
   weights = jax.eval_shape(
     lambda params_shapes: matrices(of, params_shapes), params_shapes

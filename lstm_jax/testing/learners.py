@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
+from lstm_jax.choices import type_words
 from lstm_jax.ops.prng import Key
 from lstm_jax.testing.broken import Broken, must_be, must_be_pair, same
 from lstm_jax.testing.numeric import key_of, structs
@@ -72,8 +73,8 @@ def check_shapes(
     ) from error
   if not hasattr(state, 'params'):
     raise Broken(
-      f'init gives a {type(state).__name__} without params, the weights that '
-      'are judged'
+      f'init gives {type_words(state)} without params, the weights that are '
+      'judged'
     )
   words = f'with {np.dtype(dtype)} and lanes {lanes}'
   like = structs(cell.mask, lanes, dtype)

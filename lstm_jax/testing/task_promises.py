@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.choices import type_words
 from lstm_jax.ops.arrays import to_dense
 from lstm_jax.ops.prng import Key
 from lstm_jax.testing.broken import Broken, same
@@ -159,7 +160,7 @@ def _longest(of):
   for steps in lengths:
     if not isinstance(steps, int) or isinstance(steps, bool):
       raise Broken(
-        f'longest gives {steps!r}, a {type(steps).__name__}; must be an int'
+        f'longest gives {steps!r}, {type_words(steps)}; must be an int'
       )
   if sorted(lengths) != lengths:
     raise Broken(f'longest falls as the length grows: {lengths}')

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from lstm_jax.choices import unknown
+from lstm_jax.choices import type_words, unknown, with_article
 from lstm_jax.learners._optimizer import Optimizer, has_own_rate
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.training import lanes, online
@@ -183,8 +183,8 @@ def _wanted(
     _refuse_dataset()
   elif not callable(value):
     raise ValueError(
-      f'{role} is a {type(value).__name__}; must be a {kind.__name__}, or a '
-      'function that makes one'
+      f'{role} is {type_words(value)}; must be {with_article(kind.__name__)}, '
+      'or a function that makes one'
     )
   else:
     _check_options(role, value, given)
@@ -197,7 +197,7 @@ def _mapping(name, value):
     return {}
   if not isinstance(value, Mapping):
     raise ValueError(
-      f'{name} is a {type(value).__name__}; must be a dictionary by name'
+      f'{name} is {type_words(value)}; must be a dictionary by name'
     )
   return dict(value)
 
@@ -301,8 +301,8 @@ def _call(role, wanted, kind, *args, **more):
     _refuse_dataset()
   if not isinstance(product, kind):
     raise ValueError(
-      f'{role}: {wanted.name} made a {type(product).__name__}; must be a '
-      f'{kind.__name__}'
+      f'{role}: {wanted.name} made {type_words(product)}; must be '
+      f'{with_article(kind.__name__)}'
     )
   return product
 

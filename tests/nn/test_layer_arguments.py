@@ -83,7 +83,7 @@ PARAMS = {
   ),
   'objects': (
     lambda p: p._replace(b=np.full(20, None)),
-    r'params\.b is a ndarray of dtype object; must be an array of shape',
+    r'params\.b is an ndarray of dtype object; must be an array of shape',
   ),
   'scalar': (
     lambda p: p._replace(b=0.0),
@@ -170,8 +170,8 @@ BAD = {
     {'xs': np.ones((T, B, I), complex)},
     'xs has dtype complex64; must be real numbers',
   ),
-  'objects': ({'xs': np.full((T, B, I), None)}, 'xs is a ndarray of dtype obj'),
-  'words': ({'xs': np.full((T, B, I), 'a')}, 'xs is a ndarray of dtype <U1'),
+  'objects': ({'xs': np.full((T, B, I), None)}, 'xs is an ndarray of dtype ob'),
+  'words': ({'xs': np.full((T, B, I), 'a')}, 'xs is an ndarray of dtype <U1'),
   'keys': ({'xs': jax.random.split(jax.random.key(0), (T, B, I))},
            r'xs has dtype key<fry>; must be real numbers'),
   'ragged': ({'xs': [[[1.0, 2.0]], []]}, r'xs is a list; must be \[T, B, 2\]'),
@@ -179,7 +179,7 @@ BAD = {
     {'xs': np.ma.masked_array(np.ones((T, B, I)), np.ones((T, B, I)))},
     'xs is a MaskedArray of dtype float64; must',
   ),
-  'one hot': ({'xs': OneHot(jnp.zeros((T, B), int), I)}, 'xs is an OneHot; mu'),
+  'one hot': ({'xs': OneHot(jnp.zeros((T, B), int), I)}, 'xs is a OneHot; mus'),
   'flat': ({'xs': np.ones(I)}, r'xs has shape \(2,\); must be \[T, B, 2\] or'),
   'deep': ({'xs': np.ones((1, T, B, I))}, r'xs has shape \(1, 4, 3, 2\); must'),
   'no inputs': ({'xs': np.ones((T, B, 0))}, r'xs has shape \(4, 3, 0\); must'),

@@ -66,7 +66,7 @@ ONE_COLUMN = np.ones((4, 1), np.float32)
 @pytest.mark.parametrize(
   ('cell', 'words'),
   [
-    (None, 'is a NoneType'),
+    (None, 'is None'),
     (CELL._replace(init=init_with(w_x=jnp.ones((4, 1)))), r'w_x is .*\[4, 1\]'),
     (CELL._replace(init=init_with(b=jnp.ones(1))), r'b is float32\[1\]'),
     (CELL._replace(init=init_with(b=None)), 'params of init'),
@@ -100,7 +100,7 @@ ONE_COLUMN = np.ones((4, 1), np.float32)
     ),
     (
       CELL._replace(equations=CELL.equations._replace(output='y')),
-      "'y', must be one of h",
+      "'y', must be h",
     ),
     (
       step_with(lambda carry, net: (carry, net, net)),
@@ -108,9 +108,9 @@ ONE_COLUMN = np.ones((4, 1), np.float32)
     ),
     (
       CELL._replace(mask=jax.tree.map(jnp.asarray, CELL.mask)),
-      'mask.w_x is a ArrayImpl, must be an array of numpy',
+      'mask.w_x is a jax.Array, must be an array of numpy',
     ),
-    (CELL._replace(numbers=None), 'numbers: is a NoneType, must be a Mapping'),
+    (CELL._replace(numbers=None), 'numbers: is None, must be a Mapping'),
     (
       CELL._replace(numbers={'init_range': 0.1}),
       r"numbers\['init_range'\] is a float, must be an array of numpy",
@@ -207,7 +207,7 @@ ALWAYS = lambda value: lambda made: lambda t: value(made, t)
       TASK._replace(longest=lambda length: 6.6),
       r'longest\(6\) is 6.6, must be',
     ),
-    (TASK._replace(stop_rule=None), 'stop_rule: is a NoneType, must be a Stop'),
+    (TASK._replace(stop_rule=None), 'stop_rule: is None, must be a StopRule'),
     (
       TASK._replace(correct=lambda episode, t, y_k: y_k[0]),
       r'draw: correct gives float32\[4\], must be bool\[4\]',
@@ -284,7 +284,7 @@ def rule_with(change):
     (rule_with(lambda after, judged: after), r'must be the pair \(state, judg'),
     (
       rule_with(lambda after, judged: (after, None)),
-      'judgement: is a None',
+      'judgement: is None',
     ),
     (
       rule_with(lambda after, judged: (after, judged._replace(squared=0.5))),
@@ -395,7 +395,7 @@ SQUARED = dict(loss='squared', num_outputs=1)
       data_of()._replace(parts=lambda seed: PARTS | {'valid': np.array([8])}),
       'not those of pool',
     ),
-    (data_of()._replace(pool=lambda seed: None), 'is a NoneType'),
+    (data_of()._replace(pool=lambda seed: None), 'is None'),
   ],
 )
 def test_a_data_set_that_breaks_its_promises_is_named(data, words):

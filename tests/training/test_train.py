@@ -269,7 +269,7 @@ ADDING = lj.adding(**EASY)
     ({'learner_options': {'optimiser': 'adam'}}, "'optimiser' is no option"),
     ({'task': lj.adding, 'task_options': {'x': 1}}, "task_options: 'x' is no"),
     ({'seeds': jax.random.key(0)}, 'seeds is a key of JAX; must be a count'),
-    ({'cell': lambda i, o: 3}, 'cell: <lambda> made a int; must be a Cell'),
+    ({'cell': lambda i, o: 3}, 'cell: <lambda> made an int; must be a Cell'),
     ({'learner': lj.truncated1997}, 'truncated1997: the rule keeps the error'),
     ({'learner': lj.cascade}, 'cascade: units join a network one by one'),
   ],
@@ -296,7 +296,7 @@ def with_step(step):
     ),
     (
       {'task': ADDING._replace(stop_rule=None)},
-      'task Task: stop_rule: is a NoneType, must be a StopRule',
+      'task Task: stop_rule: is None, must be a StopRule',
     ),
     (
       {'task': ADDING._replace(loss=lambda net, target: net - target)},

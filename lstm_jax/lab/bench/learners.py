@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lstm_jax.choices import unknown
 from lstm_jax.lab.bench import rows
 from lstm_jax.lab.plan import catalog, from_values, values
 from lstm_jax.lab.plan import plan as plans
@@ -50,7 +51,7 @@ def plan(
   for learner in learners:
     if learner not in choices:
       raise values.Refused(
-        f'--learners={learner}: {catalog.unknown(learner, (*choices, "all"))}'
+        f'--learners={learner}: {unknown(learner, (*choices, "all"))}'
       )
   return {learner: _settings(learner, sizes) for learner in learners}
 

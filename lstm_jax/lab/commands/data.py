@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from absl import flags
 
+from lstm_jax.choices import unknown
 from lstm_jax.lab.data.files import prepared, sources
 from lstm_jax.lab.data.files.errors import BadData, Missing
 from lstm_jax.lab.data.files.published import PUBLISHED
 from lstm_jax.lab.plan import parsers, values
-from lstm_jax.lab.plan.catalog import unknown
 from lstm_jax.lab.plan.text_columns import aligned, item, show
 from lstm_jax.lab.run import command, mains
 from lstm_jax.lab.store import faults

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from absl import flags
 
+from lstm_jax.choices import unknown
 from lstm_jax.lab.plan import parsers, run_folders, values
 from lstm_jax.lab.run import command, mains
 from lstm_jax.lab.serve import film, inside
@@ -86,11 +87,10 @@ def _networks(folder, row):
     name for name in trials_kept if row in (name, look.trials[name].row)
   ] or [name for name in trials_kept if look.trials[name].row_name == row]
   if not fitting:
-    rows = (
-      ', '.join(look.trials[name].row for name in trials_kept[:8]) or 'none'
-    )
+    rows = dict.fromkeys(look.trials[name].row for name in trials_kept)
     raise values.Refused(
-      f'ROW={row}: no networks of its way are kept; those of rows: {rows}'
+      f'ROW={row}: no networks of its way are kept; '
+      + unknown(row, rows, 'row with such networks', most=8)
     )
   return look.trials[fitting[0]], watch.networks(fitting[0])
 

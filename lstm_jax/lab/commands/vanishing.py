@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from absl import flags as absl_flags
 
+from lstm_jax.choices import unknown
 from lstm_jax.lab.plan import (
   catalog,
   flags,
@@ -184,7 +185,7 @@ def _read(flag_values, leftovers):
   choices = catalog.names('cells')
   for cell in cells:
     if cell not in choices:
-      raise values.Refused(f'--cell={cell}: {catalog.unknown(cell, choices)}')
+      raise values.Refused(f'--cell={cell}: {unknown(cell, choices)}')
   learner_text, learners = flag_values['learners'].value, ()
   if learner_text:
     from lstm_jax.lab.vanishing import learners as vanishing_learners

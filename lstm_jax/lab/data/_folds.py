@@ -5,6 +5,7 @@ Letters: n sounds of a part.
 
 import numpy as np
 
+from lstm_jax.choices import listed, one_of
 from lstm_jax.lab.data import _spectra
 from lstm_jax.lab.data._sounds import Sounds
 from lstm_jax.lab.data.files.errors import BadData
@@ -67,13 +68,12 @@ def fold_parts(
     BadData: a recording has sounds in two folds.
   """
   folds = np.unique(sounds.folds)
-  numbers = ', '.join(map(str, folds))
   if len(folds) < 3:
     raise ValueError(
-      f'split=official: {name} has the folds {numbers}; it takes three'
+      f'split=official: {name} has the folds {listed(folds)}; it takes three'
     )
   if fold is not None and fold not in folds:
-    raise ValueError(f'fold={fold} must be one of {numbers}')
+    raise ValueError(f'fold={fold} {one_of(folds)}')
   pairs = np.unique(np.stack([sounds.groups, sounds.folds]), axis=1)
   recordings, counts = np.unique(pairs[0], return_counts=True)
   if counts.max() > 1:

@@ -27,6 +27,8 @@ import numpy as np
 import scipy.fft  # scipy.signal loads where it is first used: it takes a second
 import scipy.sparse
 
+from lstm_jax.choices import one_of
+
 Kind = Literal['published_slice', 'same_band', 'log_mel']
 KINDS = ('published_slice', 'same_band', 'log_mel')
 PUBLISHED_RATE = 44_100
@@ -76,7 +78,7 @@ def recipe(kind: Kind, window: float, hop: float, rate: int) -> Recipe:
       one sample.
   """
   if kind not in KINDS:
-    raise ValueError(f'features={kind!r} must be one of {", ".join(KINDS)}')
+    raise ValueError(f'features={kind!r} {one_of(KINDS)}')
   if kind == 'published_slice':
     rate = PUBLISHED_RATE
   if not rate > 4 * LOWEST:

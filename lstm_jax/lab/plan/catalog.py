@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, overload
 
 from lstm_jax import public
-from lstm_jax.choices import unknown
+from lstm_jax.choices import one_of, unknown
 from lstm_jax.lab.plan import factory_source, outside, own_data
 from lstm_jax.lab.plan.factory_source import Broken
 from lstm_jax.lab.store import files
@@ -47,7 +47,6 @@ __all__ = [
   'names',
   'of',
   'readable',
-  'unknown',
 ]
 
 # What takes part in a trial -> the kinds that can. Data sets are trained on by
@@ -72,7 +71,7 @@ _ROOT = Path(public.__file__).parent
 def names(kind: str, root: Path = _ROOT) -> tuple[str, ...]:
   """The names of one kind, sorted: the public module files of its folder."""
   if kind not in KINDS:
-    raise ValueError(f'kind={kind!r} must be one of {", ".join(KINDS)}')
+    raise ValueError(f'kind={kind!r} {one_of(KINDS)}')
   folder = root / FOLDERS[kind]
   try:
     mtime = folder.stat().st_mtime_ns

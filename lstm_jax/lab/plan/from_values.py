@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 
 from lstm_jax import public
+from lstm_jax.choices import unknown
 from lstm_jax.lab.plan import flags, values
-from lstm_jax.lab.plan.catalog import unknown
 from lstm_jax.lab.plan.flags import Request, Run
 from lstm_jax.lab.plan.grid import AXES, Axis
 from lstm_jax.lab.plan.usage import GROUPS

@@ -43,8 +43,8 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
+from lstm_jax.choices import unknown
 from lstm_jax.lab.plan import grid_check, references, values
-from lstm_jax.lab.plan.catalog import unknown
 from lstm_jax.lab.plan.grid_check import AXES
 from lstm_jax.lab.plan.references import Axis
 from lstm_jax.lab.store import files

@@ -6,8 +6,8 @@
 import math
 from collections.abc import Mapping
 
+from lstm_jax.choices import unknown
 from lstm_jax.lab.plan import values
-from lstm_jax.lab.plan.catalog import unknown
 
 # Flag -> the dotted name it stands for. The order is that of products.
 AXES = {

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from lstm_jax.choices import listed, type_words, with_article
 from lstm_jax.lab.plan import outside_source
 from lstm_jax.lab.plan.factory_source import Broken
 from lstm_jax.lab.store import machine, projects, sources
@@ -228,8 +229,8 @@ def _check(entry, product, options, where):
   type_needed = _type_of(entry.kind)
   if not isinstance(product, type_needed):
     raise Broken(
-      f'{where}: {entry.place.rpartition(":")[2]} returns a '
-      f'{type(product).__name__}, must return a {type_needed.__name__}'
+      f'{where}: {entry.place.rpartition(":")[2]} returns '
+      f'{type_words(product)}, must return {with_article(type_needed.__name__)}'
     )
   values = {n: o.default for n, o in entry.options.items()} | options
   for part, is_there in _PARTS.get(entry.kind, {}).items():
@@ -241,9 +242,7 @@ def _check(entry, product, options, where):
   if entry.kind != 'cells':
     return
   if product.numbers.keys() != entry.numbers.keys():
-    has, says = (
-      ', '.join(n) or 'none' for n in (product.numbers, entry.numbers)
-    )
+    has, says = (listed(n) for n in (product.numbers, entry.numbers))
     raise Broken(
       f'{where}: the numbers of the cell are {has}, NUMBERS of its module '
       f'names {says}; write NUMBERS = {{name: default, ...}}'

@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from lstm_jax.choices import unknown
+from lstm_jax.choices import type_words, unknown
 from lstm_jax.lab.plan import factory_source
 from lstm_jax.lab.store.catalog_entry import Entry, Option
 
@@ -117,7 +117,7 @@ def entry_of(
   """
   with factory_source.readable(where):
     if not callable(factory):
-      raise ValueError(f'{name} is a {type(factory).__name__}, no function')
+      raise ValueError(f'{name} is {type_words(factory)}, no function')
     function = inspect.unwrap(factory)
     function = getattr(function, 'func', function)
     try:

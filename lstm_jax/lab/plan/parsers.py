@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 
 from absl import flags
 
+from lstm_jax.choices import unknown
 from lstm_jax.lab.plan import values
-from lstm_jax.lab.plan.catalog import unknown
 
 T = TypeVar('T')
 # Before the message of a validator: absl writes all values in front of it.

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from lstm_jax.choices import choose, listed, unknown
 from lstm_jax.lab.plan import catalog, own_data, values
 from lstm_jax.lab.store.setting import Setting
 from lstm_jax.ops import conditions
@@ -64,7 +65,7 @@ def setting(
         reasons.append(f'{source}={place}: {why}')
     else:
       choices = tuple(n for kind in kinds for n in catalog.names(kind))
-      words = catalog.unknown(str(name), choices)
+      words = unknown(str(name), choices)
       reasons.append(f'{source}={name}: {words}')
   stop_if_refused()
   reasons.extend(_mismatched(raw_values, entries))
@@ -168,7 +169,7 @@ def _mismatched(raw_values, entries):
   reason = 'is a data set' if collected else 'draws its sequences'
   yield (
     f'{raw_values["learner"]}: cannot learn task {task.name}, which {reason}; '
-    f'choose from {", ".join(fit)}'
+    f'{choose(fit)}'
   )
 
 
@@ -180,9 +181,9 @@ def _absent(entry, name, written):
     o.name for o in entries if name in o.options or name in o.numbers
   ]
   if names_having:
-    tail = f'{one}s with one: {", ".join(names_having)}'
+    tail = f'{one}s with one: {listed(names_having)}'
   else:
-    tail = catalog.unknown(name, (*entry.options, *entry.numbers))
+    tail = unknown(name, (*entry.options, *entry.numbers))
   return f'{written}: {one} {entry.name} has no {name}; {tail}'
 
 
@@ -247,7 +248,7 @@ def _having(entry, part, all_parts):
   if condition is None:
     others = catalog.readable(kind)
     fit = [other.name for other in others if other.provides.keys() >= all_parts]
-    return f'{kind} with {what}: {", ".join(fit) or "(none)"}'
+    return f'{kind} with {what}: {listed(fit)}'
   words = (
     f'{name}={values.text_of(name, value)}' for name, value in condition.items()
   )

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstm_jax import choices
+from lstm_jax.choices import unknown
 from lstm_jax.lab.plan import values
 from lstm_jax.lab.store import faults, files
 
@@ -63,7 +63,7 @@ def path_of(
     return str(path)
   raise values.Refused(
     f'{source}={word}: no run here, {reason}; '
-    + choices.unknown(str(path), _runs_near(path), 'run', _MOST_LISTED)
+    + unknown(str(path), _runs_near(path), 'run', _MOST_LISTED)
   )
 
 

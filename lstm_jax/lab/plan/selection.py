@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
+from lstm_jax.choices import choose, unknown
 from lstm_jax.lab.plan import catalog, values
 from lstm_jax.lab.plan import points as points_lib
 from lstm_jax.lab.plan.flags import Request
@@ -23,7 +24,7 @@ def indices_of(
   row_names = tuple(row.name for row in table.rows)
   for name in request.rows:
     if name not in row_names:
-      raise values.Refused(f'--row={name}: {catalog.unknown(name, row_names)}')
+      raise values.Refused(f'--row={name}: {unknown(name, row_names)}')
   held = [values_of(setting) for setting in settings]
   indices = [
     i
@@ -37,11 +38,10 @@ def indices_of(
     choices = {canonical(str(value)): value for value in axis.values}
     for key, value in choices.items():
       if key not in present_values:
-        words = ', '.join(str(v) for v in sorted(present_values, key=_rank))
         raise values.Refused(
           f'{axis.source}={value}: no row of grid {table.name} has it'
           f'{" under the other flags" if len(request.axes) > 1 else ""}; '
-          f'choose from {words or "(none)"}'
+          f'{choose(sorted(present_values, key=_rank), axis.name)}'
         )
     indices = [i for i in indices if held[i].get(axis.name) in choices]
   return indices

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Sequence
 
-from lstm_jax.choices import unknown
+from lstm_jax.choices import one_of, unknown
 from lstm_jax.lab.plan.catalog import Option
 from lstm_jax.lab.store.documents import Number, Value
 
@@ -153,6 +153,11 @@ def seeds(value: object, source: str) -> tuple[int, ...]:
 
 def choices_text(option: Option) -> str:
   """Says what an option takes."""
+  return ', '.join(_choice_words(option))
+
+
+def _choice_words(option):
+  """All that an option takes, a text each."""
   words = [str(choice) for choice in option.choices]
   if 'bool' in option.types:
     words += ['true', 'false']
@@ -163,7 +168,7 @@ def choices_text(option: Option) -> str:
     words.append(_integers(low, high))
   if option.optional:
     words.append(_NONE_WORDS.get(option.name, 'none'))
-  return ', '.join(words)
+  return words
 
 
 def option(option: Option, value: object, source: str) -> Value:
@@ -190,9 +195,7 @@ def option(option: Option, value: object, source: str) -> Value:
   words = tuple(map(str, option.choices))
   near = unknown(str(value), words).partition('; ')[2] if words else ''
   tail = f'; {near}' if near else ''
-  raise Refused(
-    f'{source}={value}: must be one of {choices_text(option)}{tail}'
-  )
+  raise Refused(f'{source}={value}: {one_of(_choice_words(option))}{tail}')
 
 
 def bias_of_lag(length: int) -> float:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
+from lstm_jax.choices import one_of
 from lstm_jax.lab.plan.programs import unit_of
 from lstm_jax.lab.report import statistics
 from lstm_jax.lab.report.measures import (
@@ -241,8 +242,7 @@ def _result(row):
   status, trial = row.get('status'), row.get('trial')
   if status not in STATUSES:
     raise ValueError(
-      f'status of trial {trial} must be one of {", ".join(STATUSES)}; '
-      f'got {status!r}.'
+      f'status of trial {trial} {one_of(STATUSES)}; got {status!r}.'
     )
   if status == 'solved' and values['sequences_to_success'] is None:
     raise ValueError(f'sequences_to_success of solved trial {trial} is empty.')

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from lstm_jax.choices import unknown
 from lstm_jax.lab.data.files import errors
 from lstm_jax.lab.plan import (
   catalog,
@@ -190,9 +191,7 @@ def _shard(shard):
 
 def _word(value, name, choices):
   if value not in choices:
-    raise values.Refused(
-      f'--{name}={value}: {catalog.unknown(str(value), choices)}'
-    )
+    raise values.Refused(f'--{name}={value}: {unknown(str(value), choices)}')
   return value
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lstm_jax.choices import choose as choose_from
 from lstm_jax.lab.data.files import errors
 from lstm_jax.lab.plan import flags, own_data, programs, run_folders, values
 from lstm_jax.lab.store import (
@@ -175,9 +176,8 @@ def choose(
   fit = [name for name in ids if row_of(name) == row_or_id]
   fit = fit or [name for name in ids if name.startswith(row_or_id)]
   if not fit:
-    id_list = ', '.join(f'{i} ({row_of(i)})' for i in ids[:8])
-    tail = f' and {len(ids) - 8} more' if len(ids) > 8 else ''
-    raise values.Refused(f'{source}{row_or_id}: choose from {id_list}{tail}')
+    words = choose_from([f'{i} ({row_of(i)})' for i in ids], most=8)
+    raise values.Refused(f'{source}{row_or_id}: {words}')
   return fit[0], nets_kept[fit[0]]
 
 

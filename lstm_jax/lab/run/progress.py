@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO, TypedDict
 
+from lstm_jax.choices import one_of
+
 MODES = ('live', 'plain', 'none')
 
 _LIVE_EVERY = 0.1  # seconds
@@ -161,7 +163,7 @@ class Progress:
       ValueError: unknown mode.
     """
     if mode not in MODES:
-      raise ValueError(f'mode must be one of {", ".join(MODES)}; got {mode!r}.')
+      raise ValueError(f'mode={mode!r} {one_of(MODES)}')
     self._total, self._stream, self._mode = total_trials, stream, mode
     self._clock = clock
     self._columns = columns or (lambda: shutil.get_terminal_size().columns)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING
 
+from lstm_jax.choices import one_of
 from lstm_jax.lab.store import machine, memory
 from lstm_jax.lab.store.faults import Exit, StoreError
 
@@ -72,7 +73,7 @@ def set_flags(
     ValueError: an unknown profile.
   """
   if profile not in ('auto', 'none'):
-    raise ValueError(f'profile={profile!r} must be one of auto, none')
+    raise ValueError(f'profile={profile!r} {one_of(("auto", "none"))}')
   if profile == 'auto':
     environ['XLA_FLAGS'] = flags_of(profile, environ)
   cores = devices or machine.cores()

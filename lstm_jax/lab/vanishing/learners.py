@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from lstm_jax.choices import unknown
 from lstm_jax.lab.plan import catalog, values
 from lstm_jax.lab.plan.programs import length_is_static
 from lstm_jax.lab.store.setting import Setting
@@ -39,7 +40,7 @@ def choose(names: str) -> tuple[str, ...]:
   for name in learners:
     if name not in choices:
       raise values.Refused(
-        f'--learners={name}: {catalog.unknown(name, (*choices, "all"))}'
+        f'--learners={name}: {unknown(name, (*choices, "all"))}'
       )
     if name in NO_SIGNAL:
       raise values.Refused(f'--learners={name}: {NO_SIGNAL[name]}')

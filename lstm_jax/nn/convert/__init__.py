@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.choices import one_of
 from lstm_jax.nn.convert import _flax, _others
 from lstm_jax.nn.convert._read import Rows
 from lstm_jax.types import Cell, Params
@@ -201,7 +202,7 @@ def _check(library, kind, cell):
     ('kind', kind, KINDS),
   ):
     if value not in choices:
-      raise ValueError(f'{name}={value!r} must be one of {", ".join(choices)}')
+      raise ValueError(f'{name}={value!r} {one_of(choices)}')
   if (library, kind) == ('equinox', 'srn'):
     raise ValueError('equinox has no simple recurrent cell')
   cell_kind = _kind_of(cell)

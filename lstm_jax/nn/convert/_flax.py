@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from lstm_jax.choices import listed
 from lstm_jax.nn.convert._read import Rows, read
 
 GATES = {'lstm': 'ifgo', 'gru': 'rzn'}
@@ -15,9 +16,7 @@ def directions(weights: object) -> list[object]:
   tree = _unwrap(_tree(weights))
   if any(way in tree for way in _WAYS):
     if set(tree) != set(_WAYS):
-      raise ValueError(
-        f'flax: has {", ".join(map(str, tree))}; must be {", ".join(_WAYS)}'
-      )
+      raise ValueError(f'flax: has {listed(tree)}; must be {", ".join(_WAYS)}')
     return [tree[way] for way in _WAYS]
   return [tree]
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lstm_jax.choices import choose
 from lstm_jax.nn.convert._read import Rows, as_mapping, as_numpy, read, rows
 
 # Where each of our blocks is in theirs, counted from 1. A GRU whose z is the
@@ -32,8 +33,8 @@ def torch_layers(weights: object) -> dict[tuple[int, int], dict[str, object]]:
     )
     if match is None:
       raise ValueError(
-        f'torch: {name} is no weight of a recurrent layer; choose from '
-        f'{", ".join(_TORCH)}, with _l0, _l1, ... and _reverse'
+        f'torch: {name} is no weight of a recurrent layer; '
+        f'{choose(_TORCH)}, with _l0, _l1, ... and _reverse'
       )
     name_in_layer, layer, reverse = match.groups()
     if name_in_layer == 'weight_hr':

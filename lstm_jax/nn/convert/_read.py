@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.choices import listed, type_words
+
 # name -> `(our name, shape)`; weights and biases as rows in our order, b_hn of
 # a GRU alone.
 Spec = Mapping[str, tuple[str, tuple[int, ...]]]
@@ -81,8 +83,9 @@ def as_numpy(name: str, value: object) -> np.ndarray:
   except (TypeError, ValueError, RuntimeError):
     array = np.asarray(None)
   if not jnp.issubdtype(array.dtype, jnp.floating):
-    kind = type(value).__name__
-    raise ValueError(f'{name} is a {kind}; must be an array of numbers')
+    raise ValueError(
+      f'{name} is {type_words(value)}; must be an array of numbers'
+    )
   return array
 
 
@@ -96,7 +99,7 @@ def as_mapping(
   if not attributes:
     raise ValueError(
       f'{library}: weights are of type {type(weights).__name__}; must be a '
-      f'dictionary of {", ".join(names)}'
+      f'dictionary of {listed(names)}'
     )
   return attributes
 

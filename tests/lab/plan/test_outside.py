@@ -131,7 +131,7 @@ def test_an_option_that_says_nothing_takes_what_its_default_is():
   (entry,) = cells('--cell=plain.py:make', '--set=cell.hidden=5').values()
   assert entry.options['hidden'].types == ('int',)
   said = refusal('--cell=plain.py:make', '--set=cell.hidden=x')
-  assert 'hidden=x: must be one of an integer' in said
+  assert 'hidden=x: must be an integer' in said
 
 
 def test_a_data_set_and_a_trainer_say_what_they_are():

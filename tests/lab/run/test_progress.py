@@ -235,5 +235,7 @@ def test_choose_mode(monkeypatch):
 
 
 def test_unknown_mode():
-  with pytest.raises(ValueError, match="one of live, plain, none; got 'off'"):
+  with pytest.raises(
+    ValueError, match="mode='off' must be one of live, plain, none"
+  ):
     make('off')

@@ -19,6 +19,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from lstm_jax.choices import one_of
 from lstm_jax.lab.data.files import making, sources
 from lstm_jax.lab.data.files.opened import Prepared, opened, state_of
 from lstm_jax.lab.data.files.published import PUBLISHED
@@ -108,7 +109,7 @@ def _places(name, data_dir):
   The last of the folders is where files can be written.
   """
   if name not in PUBLISHED:
-    raise ValueError(f'name={name!r} must be one of {", ".join(NAMES)}')
+    raise ValueError(f'name={name!r} {one_of(NAMES)}')
   data_dir = Path(data_dir) if data_dir else sources.default_folder()
   data_dir = places.expanded(data_dir).absolute()
   with files.storage(data_dir):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lstm_jax.choices import listed
 from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.data.own.npz_file import NEEDED, NUMBERS, arrays
 from lstm_jax.lab.data.own.sequences import PARTS, Sequences, checked
@@ -36,7 +37,7 @@ def read(path: Path) -> Sequences:
   if missing_names:
     raise BadData(
       f'{name}: has no array {" and no ".join(missing_names)}; it has '
-      f'{", ".join(by_name) or "none"}'
+      f'{listed(by_name)}'
     )
   inputs, lengths = steps_of(name, by_name)
   count = len(lengths)

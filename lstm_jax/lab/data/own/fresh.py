@@ -13,6 +13,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
+from lstm_jax.choices import listed
 from lstm_jax.lab.data import _sounds, _spectra
 from lstm_jax.lab.data.files import audio, riff
 from lstm_jax.lab.data.files.errors import BadData
@@ -156,9 +157,7 @@ def _unlabelled(inputs, lengths, names=()):
 def _inputs(path):
   by_name = npz_file.arrays(path)
   if 'inputs' not in by_name:
-    raise BadData(
-      f'{path}: has no array inputs; it has {", ".join(by_name) or "none"}'
-    )
+    raise BadData(f'{path}: has no array inputs; it has {listed(by_name)}')
   return arrays.steps_of(str(path), by_name)
 
 

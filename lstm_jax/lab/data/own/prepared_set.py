@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstm_jax.choices import listed
 from lstm_jax.lab.data.files.errors import BadData, Missing
 from lstm_jax.lab.data.files.sources import default_folder
 from lstm_jax.lab.data.own.arrays import part_of
@@ -208,7 +209,7 @@ def _one(home, what, names, wanted):
       return name
   raise BadData(
     f'{home}: {len(names)} features have {what} '
-    f'({", ".join(names)[:200] or "none"}); call one of them {wanted[0]}'
+    f'({listed(names)[:200]}); call one of them {wanted[0]}'
   )
 
 

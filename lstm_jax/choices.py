@@ -62,7 +62,7 @@ def choose(
 
 
 def one_of(names: Collection[object]) -> str:
-  """What a value must be, of some words: 'must be one of a, b'."""
+  """Says which of some words a value must be: 'must be one of a, b'."""
   return f'must be {"one of " * (len(names) > 1)}{listed(names)}'
 
 

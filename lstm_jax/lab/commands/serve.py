@@ -97,6 +97,7 @@ def _server(paths, host, port, data_dir):
 
   from lstm_jax.lab.run import inside_data
   from lstm_jax.lab.serve import guard, page
+  from lstm_jax.lab.serve.turn import Turn
   from lstm_jax.lab.serve.watching import Watch
 
   # What is looked at runs on the processor, behind everything else: no device
@@ -106,8 +107,10 @@ def _server(paths, host, port, data_dir):
     with contextlib.suppress(OSError):
       os.nice(10)
   listening, number = _listening(host, port)
-  follower = inside_data.followers(data_dir or '')
-  app = page.build([Watch(path) for path in paths], follower=follower)
+  turn = Turn()
+  follower = inside_data.followers(data_dir or '', turn.let_go)
+  watches = [Watch(path) for path in paths]
+  app = page.build(watches, follower=follower, turn=turn)
   server = waitress.create_server(
     app.server, sockets=[listening], threads=8, ident=None
   )

@@ -48,6 +48,7 @@ Besides the factory a module may hold these literals:
 import ast
 import contextlib
 import functools
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -71,6 +72,8 @@ _ALIASES = (
   'lstm_jax.tasks._outputs',
 )
 _LONGEST = 2**24  # bytes of a source
+# Python's parser does not bear two threads at once.
+_PARSER = threading.Lock()
 _ENOUGH = 2**26  # bytes of memory
 # What a source that says something else than we expect comes to.
 _UNREADABLE = (
@@ -191,12 +194,14 @@ def _aliases_in(module):
     .parent.joinpath(*module.split('.')[1:])
     .with_suffix('.py')
   )
-  return assigned(ast.parse(files.read_text(path, _LONGEST), module))
+  return assigned(parse(path, module))
 
 
 def parse(path: Path, where: str) -> ast.Module:
   """The syntax tree of a file, which messages call `where`."""
-  return ast.parse(files.read_text(path, _LONGEST), where)
+  text = files.read_text(path, _LONGEST)
+  with _PARSER:
+    return ast.parse(text, where)
 
 
 def function(module: ast.Module, name: str) -> ast.FunctionDef | None:

@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -19,18 +21,27 @@ from lstm_jax.lab.store import faults, memory
 from lstm_jax.lab.store.setting import Setting
 
 if TYPE_CHECKING:
-  from lstm_jax.training.examples import Dataset
+  from lstm_jax.training.examples import Dataset, Pool
   from lstm_jax.training.trainer import Trainer
+
+  _Parts = tuple[Dataset, Trainer]
 
 _LONGEST = 5_000  # steps of a sequence that is followed
 
 
-def followers(data_dir: str = '') -> Callable[[Setting], Follower]:
+def followers(
+  data_dir: str = '',
+  while_reading: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Callable[[Setting], Follower]:
   """Gives what looks inside networks of any trial, also of one on data.
+
+  May be asked from many threads: a data set is read once, and who needs another
+  one does not wait for it.
 
   Args:
     data_dir: where data sets are, and data of one's own; '': the usual place,
       and the working folder.
+    while_reading: makes the context in which a data set is read.
 
   Returns:
     From the setting of a trial to its `Follower`, as `inside.follower` gives
@@ -39,16 +50,28 @@ def followers(data_dir: str = '') -> Callable[[Setting], Follower]:
     raises `Closed` where the data are not there.
   """
   build = groups.builder(flags.Run(data_dir=data_dir))
+  locks: dict[Hashable, threading.Lock] = {}
+  own_builds: dict[Hashable, Callable[[Setting], _Parts]] = {}
+
+  def read(setting):
+    """(data set, trainer, pool) of a setting."""
+    key = setting.task, setting.task_options, setting.length
+    with while_reading(), locks.setdefault(key, threading.Lock()):
+      make = build
+      if own_data.factory_of(setting.task):
+        if key not in own_builds:
+          where = predict_own.at_hand(setting, data_dir)
+          run = flags.Run(paths=((setting.task, where),))
+          own_builds[key] = groups.builder(run)
+        make = own_builds[key]
+      dataset, trainer = make(setting)
+      return dataset, trainer, dataset.pool(setting.seed)
 
   @functools.lru_cache(maxsize=4)
   def of_data(setting):
     memory.check()
     try:
-      make = build
-      if own_data.factory_of(setting.task):
-        where = predict_own.at_hand(setting, data_dir)
-        make = groups.builder(flags.Run(paths=((setting.task, where),)))
-      return _follower(setting, *make(setting))
+      return _follower(setting, *read(setting))
     except (errors.Missing, errors.BadData, faults.StoreError) as why:
       raise Closed(_line(why)) from None
     except (ValueError, TypeError) as why:
@@ -70,13 +93,15 @@ def _line(error):
   return str(error).partition('\n')[0]
 
 
-def _follower(setting: Setting, dataset: 'Dataset', trainer: 'Trainer'):
+def _follower(
+  setting: Setting, dataset: 'Dataset', trainer: 'Trainer', pool: 'Pool'
+):
   """The `Follower` of a trial's networks over its test part."""
   import jax
 
   from lstm_jax.training.loop import restored
 
-  examples, parts = dataset.pool(setting.seed)
+  examples, parts = pool
   test = np.asarray(parts['test'])
   is_held_out = not np.isin(test, parts['train']).any()
   num_steps = examples.inputs.shape[1]

@@ -5,7 +5,6 @@ Dash keeps the page in step with these functions; what they show is made by
 """
 
 import functools
-import threading
 from collections.abc import Callable, Sequence
 
 from dash import Dash, Input, Output, State
@@ -20,6 +19,7 @@ from lstm_jax.lab.serve import (
 )
 from lstm_jax.lab.serve.inside import Follower
 from lstm_jax.lab.serve.parts_of_page import Page
+from lstm_jax.lab.serve.turn import Turn
 from lstm_jax.lab.serve.watching import Watch
 from lstm_jax.lab.store.setting import Setting
 
@@ -45,6 +45,7 @@ def build(
   watches: Sequence[Watch],
   every: float = EVERY,
   follower: Callable[[Setting], Follower] = inside.follower,
+  turn: Turn | None = None,
 ) -> Dash:
   """The application over some folders.
 
@@ -52,6 +53,7 @@ def build(
     watches: of the folders.
     every: seconds between two looks at them.
     follower: looks inside networks of a trial, by its setting.
+    turn: of the threads that answer, which `follower` may let go of.
   """
   names = board.names_of([watch.look().path for watch in watches])
   app = Dash(
@@ -73,7 +75,7 @@ def build(
     names,
     _boards(watches),
     follower,
-    _in_turn(app, threading.Lock()),
+    _in_turn(app, turn or Turn()),
   )
   for keep in (
     callbacks_of_runs.keep_state, callbacks_of_runs.keep_rows,
@@ -114,18 +116,18 @@ _REFOCUS = """() => {
 }"""
 
 
-def _in_turn(app, lock):
+def _in_turn(app, turn):
   """Returns `app.callback` for functions that one thread at a time may call.
 
-  However many readers there are, they cost a run one core at most; nor does
-  Python's parser, which reads the catalog, bear two threads at once.
+  However many readers there are, they cost a run one core at most, but for data
+  sets that are read meanwhile.
   """
 
   def callback(*places, **options):
     def decorate(answer):
       @functools.wraps(answer)
       def answer_in_turn(*args):
-        with lock:
+        with turn:
           return answer(*args)
 
       return app.callback(*places, **options)(answer_in_turn)

@@ -58,7 +58,7 @@ class Compiled:
     return self._programs[key](*args), fresh
 
   def _of(self, lowered):
-    """What a lowered program compiles to, or came to under another name."""
+    """Compiles a lowered program, or returns what it came to under a name."""
     code = hashlib.sha256(lowered.as_text().encode()).digest()
     key = (code, lowered.in_tree, lowered.out_tree)
     if key not in self._of_code:

@@ -14,6 +14,8 @@ rounds (Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3"),
 counters laid out as jax has them by default (`jax_threefry_partitionable`).
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,6 +33,9 @@ def key_of(seed: int) -> tuple[np.uint32, np.uint32]:
   return high, low
 
 
+# Its hundred operations are traced once for a shape and then copied to where
+# they are asked for: every sequence of every program asks some ten times.
+@functools.partial(jax.jit, inline=True)
 def _threefry(key, high, low):
   """threefry2x32 of the counter (high, low) under `key`."""
 

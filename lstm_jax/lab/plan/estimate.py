@@ -66,6 +66,7 @@ def steps_to_come(
   """
   alike = lambda name: (settings[name].row, settings[name].length)
   took: dict[tuple[str, int | None], list[int]] = {}
+  steps_of: dict[tuple[str, int | None], float] = {}
   overdue = set()
   for name, seen in ended.items():
     if seen:
@@ -84,7 +85,9 @@ def steps_to_come(
     else:
       expected = sequences(setting)
     left = max(expected - running.get(name, 0), 0.1 * expected)
-    total += min(left, setting.budget) * steps(setting)
+    if alike(name) not in steps_of:  # the catalog is slow to ask
+      steps_of[alike(name)] = steps(setting)
+    total += min(left, setting.budget) * steps_of[alike(name)]
   return total
 
 

@@ -81,9 +81,10 @@ def of_rule(
     cell, task: what it trains.
     numbers: name -> value of what its `init` reads.
   """
+  # At one length: a learner's state and judgements have the same shapes at all.
   of = (
     setting.learner, setting.learner_options, setting.cell,
-    setting.cell_options, setting.task, setting.task_options, setting.length,
+    setting.cell_options, setting.task, setting.task_options,
   )  # fmt: skip
   admit(
     keys_done, of, admit_learner, setting.learner, learner, cell, task, numbers

@@ -12,6 +12,7 @@ modules count as ours do, by their names within it, wherever it lies.
 """
 
 import ast
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -207,13 +208,18 @@ def _read_module(module):
 
 def _module(path, name, module):
   """The `Module` of a file."""
-  source = read(path)
+  return _module_of(read(path), name, module, path.name == '__init__.py')
+
+
+@functools.lru_cache(maxsize=1024)
+def _module_of(source, name, module, is_package):
+  """The `Module` of a source, which a process parses once: it takes long."""
   try:
     tree = ast.parse(source)
   except (SyntaxError, ValueError):
     # Whoever imports it will say what is wrong.
     return Module(name, hashlib.sha256(source).hexdigest()[:16], ())
-  package = module if path.name == '__init__.py' else module.rpartition('.')[0]
+  package = module if is_package else module.rpartition('.')[0]
   imports = dict.fromkeys(_imports(tree, package.split('.')))
   text = json.dumps(_is_plain(tree), separators=(',', ':'))
   digest = hashlib.sha256(text.encode()).hexdigest()[:16]

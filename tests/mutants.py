@@ -338,7 +338,7 @@ MUTANTS = (
   Mutant(
     'networks_of_every_trial_are_kept', 'lab/run/recorder.py',
     'keep=name in first,', 'keep=True,',
-    ('sweep_survives',), 'curves',
+    ('in_python',), 'curves',
   ),
   # Growing plans, plans in parts.
   Mutant(

@@ -385,19 +385,6 @@ def test_the_command_in_a_grid_runs_that_grid(name):
   assert flags.parse(words[1:], {}).grid == name
 
 
-def test_a_setting_that_its_learner_refuses_writes_nothing(tmp_path):
-  """What only the network itself can tell: one line, before the run folder."""
-  words = '--task=adding --cell=srn --hidden=64,4 --learner=kf --length=10'
-  environ = {'PYTHONPATH': str(ROOT), 'PYTHONDONTWRITEBYTECODE': '1'}
-  done = children.python(
-    *('-m', 'experiments.sweep', *words.split(), '--out=run'),
-    cwd=tmp_path, env=environ, returns=2,
-  )  # fmt: skip
-  (line,) = done.stderr.splitlines()
-  assert 'row flags hidden=64' in line and 'most_weights=2000' in line
-  assert not list(tmp_path.iterdir())
-
-
 ODD_NUMBERS = ('١٠', '1_0', '+10', ' 10', '10 ', '1e1', '0x10', '１０', '10\n')
 
 

@@ -13,7 +13,8 @@ import pytest
 import lstm_jax as lj
 from experiments import sweep as command
 from lstm_jax.lab.plan import flags, from_values, plan
-from lstm_jax.lab.store import folder, trial_records
+from lstm_jax.lab.store import folder, nets, trial_records
+from tests import children
 
 # Solved by most seeds at once: what is right is nearly anything.
 EASY = {
@@ -78,6 +79,24 @@ def test_it_is_the_run_of_the_command(run, tmp_path):
   assert '6/6 trials' in said
 
 
+def test_the_first_of_a_row_keeps_its_networks(run):
+  _, out, _ = run
+  opened = folder.open_folder(out)
+  records, _ = trial_records.read_records(opened)
+  first = {}
+  for name, setting in opened.trials.items():
+    seen = records[name]['metrics']['sequences_seen']
+    curves = records[name]['curves']
+    assert curves['sequences'][-1] == seen
+    assert len(curves['sequences']) == len(curves['train_right']) <= 200
+    way = [n for n, _ in nets.load_way(opened, name)]
+    if first.setdefault(setting.row, name) == name:
+      assert way[0] == 0 and way[-1] == seen and 2 <= len(way) <= 10
+    else:
+      assert way == []
+  assert len(first) == 2
+
+
 def test_rows_are_records(run):
   rows, out, _ = run
   assert [row.settings['learning_rate'] for row in rows] == [0.19, 0.2]
@@ -99,6 +118,28 @@ def test_the_same_call_runs_nothing_again(run, capsys):
   assert capsys.readouterr().out == ''
 
 
+def test_the_command_shows_a_finished_run_without_jax(run):
+  _, out, _ = run
+
+  def kept():
+    """All but what is derived: other tests have figures."""
+    files = [*out.rglob('*.json'), *out.rglob('nets/*'), out / 'results.csv']
+    return {path: path.stat().st_mtime_ns for path in files}
+
+  before = kept()
+  code = (
+    'import sys\n'
+    'sys.modules["matplotlib"] = None\n'
+    'from experiments import sweep\n'
+    'assert sweep.main(["sweep", *sys.argv[1:]]) == 0\n'
+    'assert "jax" not in sys.modules and "optax" not in sys.modules'
+  )
+  done = children.python('-c', code, *WORDS, f'--out={out}')
+  assert 'Nothing left to do' in done.stdout
+  assert kept() == before
+
+
+@pytest.mark.usefixtures('undrawn')
 def test_a_report_is_a_list_of_its_pages(run, tmp_path):
   _, out, _ = run
   pages = lj.report(out)

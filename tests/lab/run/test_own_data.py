@@ -113,8 +113,15 @@ def test_a_report_needs_no_file(compared, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
   ('asked', 'metric', 'level'),
   [
-    ('target', 'test_loss', 'ridge regression on the last step'),
-    ('step_label', 'test_accuracy', 'softmax regression on a step alone'),
+    # Numbers and steps are in the third; labels of sequences in `compared`.
+    pytest.param(
+      *('target', 'test_loss', 'ridge regression on the last step'),
+      marks=pytest.mark.slow,
+    ),
+    pytest.param(
+      *('step_label', 'test_accuracy', 'softmax regression on a step alone'),
+      marks=pytest.mark.slow,
+    ),
     ('step_target', 'test_loss', 'ridge regression on a step alone'),
   ],
 )

@@ -183,6 +183,18 @@ def test_a_wrong_net_is_refused_before_anything_is_written(capsys, tmp_path):
   assert not out.exists()
 
 
+def test_a_setting_that_its_learner_refuses_writes_nothing(
+  tmp_path, monkeypatch, capsys
+):
+  """What only the network itself can tell: one line, before the run folder."""
+  words = '--task=adding --cell=srn --hidden=64,4 --learner=kf --length=10'
+  monkeypatch.chdir(tmp_path)
+  assert sweep.main(['sweep', *words.split(), '--out=run']) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert 'row flags hidden=64' in line and 'most_weights=2000' in line
+  assert not list(tmp_path.iterdir())
+
+
 def test_a_missing_data_set_is_one_line(capsys, tmp_path, monkeypatch):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
   out, place = tmp_path / 'run', tmp_path / 'data'

@@ -4,6 +4,11 @@ A plan of two programs and sixteen trials, some solved, some not, some diverged.
 What the compiler made is kept from one process to the next, as on a machine
 that sets JAX_COMPILATION_CACHE_DIR; some processes get a damaged copy of it and
 must compile.
+
+What needs the whole run that nothing has disturbed is slow. Of the rest, locks
+are also held by processes of `tests/lab/store/test_lock.py`, networks along the
+way and a stop within one process by `test_in_python.py`, leftovers and bits by
+`tests/soak.py`.
 """
 
 import csv
@@ -24,11 +29,12 @@ from lstm_jax.training.online import BUDGET, RUNNING
 from tests import children
 
 PLAN = (
-  '--task=adding --cell=srn --learner=elman,bptt --length=10'
-  ' --learning_rate=0.05,1e30 --budget=40000'
+  '--task=adding --cell=srn --length=10 --learning_rate=0.05,1e30'
+  ' --budget=40000'
   ' --set=task.output=linear --set=task.streak=30 --set=task.tolerance=0.25'
   ' --set=task.mean_error=0.2'
 ).split()
+BEGUN = '--learner=elman'  # of one that is stopped, the cheaper half
 TRIALS = 16
 # Stopped, done, or stopped while the interpreter was leaving.
 OVER = (143, 0, -signal.SIGTERM)
@@ -42,6 +48,8 @@ class Place(NamedTuple):
   caches: tuple  # compilation caches: whole, damaged
 
   def words(self, out, *extra, seeds=4):
+    if not any(word.startswith('--learner=') for word in extra):
+      extra += ('--learner=elman,bptt',)
     return [
       *('-m', 'experiments.sweep', *PLAN, f'--seeds={seeds}', f'--out={out}'),
       *('--checkpoint_seconds=0.3', '--progress=none', *extra),
@@ -96,13 +104,12 @@ def reference(place):
 
 
 @pytest.fixture(scope='module')
-def begun(place, reference):
-  """The folder of a run that was stopped with trials under way."""
-  del reference  # the caches are full
+def begun(place):
+  """The folder of a run of one program, stopped with trials under way."""
   out = place.root / 'begun'
   # A stop that comes while all that has begun has ended leaves none.
   while not under_way(out):
-    process = place.start(out)
+    process = place.start(out, BEGUN)
     children.await_that(process, lambda: under_way(out))
     process.send_signal(signal.SIGTERM)
     children.ended(process, returns=143)
@@ -208,6 +215,7 @@ def stopped(process, *returns):
   return said
 
 
+@pytest.mark.slow
 def test_the_plan_has_every_kind_of_end(reference):
   status = trial_records.RESULT_COLUMNS.index('status')
   ends = [row[status] for row in table(reference)]
@@ -215,6 +223,7 @@ def test_the_plan_has_every_kind_of_end(reference):
   assert ends.count('diverged') == 8
 
 
+@pytest.mark.slow
 def test_trials_keep_curves_and_the_first_of_a_row_its_networks(reference):
   opened = open_folder(reference)
   records, _ = trial_records.read_records(opened)
@@ -307,6 +316,7 @@ def test_signals_stop_and_save(place, reference):
   assert_same_results(out, reference)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_only_shown(place, reference):
   before = contents(reference)
   drawn = {name: before.pop(name) for name in list(before) if 'figures' in name}
@@ -324,6 +334,7 @@ def test_a_finished_run_is_only_shown(place, reference):
   assert now == before
 
 
+@pytest.mark.slow
 def test_a_kill_after_the_last_record_leaves_nothing(place, reference, begun):
   out = place.root / 'ended'
   shutil.copytree(reference, out)
@@ -335,6 +346,7 @@ def test_a_kill_after_the_last_record_leaves_nothing(place, reference, begun):
   assert_same_results(out, reference)
 
 
+@pytest.mark.slow
 def test_a_stop_as_the_last_trial_ends_leaves_nothing(place, reference):
   """The signal comes when all is recorded, before the run looks for it."""
   out = place.root / 'late'
@@ -371,11 +383,12 @@ def test_shards_share_a_folder(place, reference):
 @pytest.mark.slow
 def test_a_changed_setting_is_refused(place, begun):
   before = contents(begun)
-  done = place.run(begun, '--hidden=3', returns=2)
+  done = place.run(begun, BEGUN, '--hidden=3', returns=2)
   assert 'cell.hidden: ' in done.stderr
   assert ' in the folder, 3 asked for' in done.stderr
   flags = '--xla_cpu_prefer_vector_width=128'
-  assert 'xla_flags' in place.run(begun, XLA_FLAGS=flags, returns=2).stderr
+  done = place.run(begun, BEGUN, XLA_FLAGS=flags, returns=2)
+  assert 'xla_flags' in done.stderr
   assert contents(begun) == before
 
 
@@ -396,7 +409,7 @@ def test_a_run_goes_on_from_its_checkpoint(place, begun):
     more = seen + np.isin(arrays[f'{program}/status'], (RUNNING, BUDGET))
     want |= {one: n for (one, _), n in zip(trials, more, strict=True)}
   checkpoints.save(folder, name, arrays, meta)
-  process = place.start(out)
+  process = place.start(out, BEGUN)
   children.await_that(process, lambda: want.keys() <= ended(out))
   process.send_signal(signal.SIGTERM)
   stopped(process, *OVER)
@@ -407,10 +420,11 @@ def ended(out):
   return {path.stem for path in (out / 'records').glob('[!.]*.json')}
 
 
+@pytest.mark.slow
 def test_a_second_process_says_who_is_there(place, begun):
   out = place.root / 'taken'
   shutil.copytree(begun, out)
   with lock.lock(open_folder(out)):
-    second = place.run(out, returns=75)
+    second = place.run(out, BEGUN, returns=75)
   assert f'in use by process {os.getpid()} on ' in second.stderr
   assert 'Traceback' not in second.stderr

@@ -1,5 +1,6 @@
 """Workers: devices, widths, refills, stops and failures change no outcome."""
 
+import functools
 import threading
 
 import jax
@@ -19,10 +20,16 @@ from tests import scripted
 TESTED = 64
 
 
+@functools.cache
+def scripted_program():
+  """The program of all tests here, which is traced and compiled once."""
+  return online.program(scripted.task(), scripted.learner())
+
+
 def build(name, most=2**30):
   """The scripted program, at most so many sequences a call of `advance`."""
   del name
-  program = online.program(scripted.task(), scripted.learner())
+  program = scripted_program()
 
   def advance(trials, num_sequences):
     return program.advance(trials, jnp.minimum(num_sequences, most))
@@ -323,7 +330,7 @@ def test_no_jobs():
 
 
 def test_a_column_of_another_program_is_refused():
-  trials = online.program(scripted.task(), scripted.learner()).start(
+  trials = scripted_program().start(
     tuple(np.array([0], np.uint32) for _ in range(2)),
     {name: np.float32([value]) for name, value in scripted.SCRIPT.items()},
     np.int32([4]),

@@ -1,6 +1,7 @@
 """Imports run one way, and effects stay in the laboratory."""
 
 import ast
+import functools
 
 import pytest
 
@@ -54,6 +55,7 @@ _MODULES = (
 )  # fmt: skip
 
 
+@functools.cache
 def library():
   """Module name without the package -> its source."""
   files = sorted((ROOT / PACKAGE).rglob('*.py'))
@@ -78,36 +80,57 @@ def room_of(module):
   )
 
 
+@functools.cache
+def nodes(source):
+  """All nodes of a source, which several tests look at."""
+  return [*ast.walk(ast.parse(source))]
+
+
+@functools.cache
+def calls(source):
+  """What is called, as text."""
+  return [
+    ast.unparse(node.func) for node in nodes(source) if type(node) is ast.Call
+  ]
+
+
+@functools.cache
 def imports(source, known):
   """`(name, whether at module level)` of everything that is imported.
 
   `from a import b` imports module `a.b` where there is one, else `a`. What only
   a type checker imports is not at module level.
   """
-  tree = ast.parse(source)
+  found = []
   inside = {
     id(node)
-    for function in ast.walk(tree)
+    for function in nodes(source)
     if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
     or isinstance(function, ast.If)
     and ast.unparse(function.test) == 'TYPE_CHECKING'
     for node in ast.walk(function)
   }
-  for node in ast.walk(tree):
+  for node in nodes(source):
     top = id(node) not in inside
     if isinstance(node, ast.Import):
       for alias in node.names:
-        yield alias.name, top
+        found.append((alias.name, top))
     elif isinstance(node, ast.ImportFrom):
       assert node.level == 0, 'imports are absolute'
       for alias in node.names:
         child = f'{node.module}.{alias.name}'
-        yield (child if child in known else node.module), top
+        found.append((child if child in known else node.module, top))
+  return found
+
+
+def modules(sources):
+  """The names that can be imported, with the package."""
+  return frozenset(f'{PACKAGE}.{name}'.rstrip('.') for name in sources)
 
 
 def broken_rules(sources):
   """One line for every import or effect that the design does not allow."""
-  known = {f'{PACKAGE}.{name}'.rstrip('.') for name in sources}
+  known = modules(sources)
   for module, source in sources.items():
     room = room_of(module)
     for name, top in imports(source, known):
@@ -151,27 +174,24 @@ def against(module, other, top):
 
 def effects(source):
   """Calls that reach what is outside the program."""
-  for node in ast.walk(ast.parse(source)):
-    if isinstance(node, ast.Call):
-      called = ast.unparse(node.func)
-      name = called.rpartition('.')[2]
-      ours = called in _CALLS or name in _METHODS or name.startswith('DEFINE_')
-      if ours or called.startswith('jax.config.'):
-        yield f'calls {called}'
+  for called in calls(source):
+    name = called.rpartition('.')[2]
+    ours = called in _CALLS or name in _METHODS or name.startswith('DEFINE_')
+    if ours or called.startswith('jax.config.'):
+      yield f'calls {called}'
 
 
 def shared_writes(source):
   """Writes to what every program in the process shares."""
-  for node in ast.walk(ast.parse(source)):
-    if isinstance(node, ast.Call):
-      called = ast.unparse(node.func)
-      if called in (
-        'os.putenv',
-        'os.environ.update',
-        'os.environ.pop',
-        'os.environ.clear',
-      ):
-        yield f'calls {called}'
+  for called in calls(source):
+    if called in (
+      'os.putenv',
+      'os.environ.update',
+      'os.environ.pop',
+      'os.environ.clear',
+    ):
+      yield f'calls {called}'
+  for node in nodes(source):
     targets = {
       ast.Assign: lambda n: n.targets,
       ast.AugAssign: lambda n: [n.target],
@@ -201,7 +221,7 @@ def test_every_module_is_in_a_room():
 
 def test_nothing_imports_itself_in_a_circle():
   sources = library()
-  known = {f'{PACKAGE}.{name}'.rstrip('.') for name in sources}
+  known = modules(sources)
   needs = {
     module: {
       name.partition('.')[2]
@@ -298,7 +318,7 @@ def test_what_is_right_is_let_be(module, line):
 
 def test_every_module_is_imported_or_runs():
   sources = library()
-  known = {f'{PACKAGE}.{name}'.rstrip('.') for name in sources}
+  known = modules(sources)
   mains = (ROOT / 'experiments').rglob('*.py')
   readers = [*sources.values(), *(f.read_text('utf-8') for f in mains)]
   imported = {name for text in readers for name, _ in imports(text, known)}
@@ -320,7 +340,7 @@ def asked_for(source, names):
   """Names of `names` that a value is compared with."""
   return {
     constant.value
-    for node in ast.walk(ast.parse(source))
+    for node in nodes(source)
     if isinstance(node, ast.Compare | ast.Match)
     for constant in ast.walk(node)
     if isinstance(constant, ast.Constant) and constant.value in names

@@ -6,11 +6,13 @@ Linux is what these tests run on: that others lack something is simulated.
 import ast
 import asyncio
 import errno
+import functools
 import os
 import platform
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,21 @@ def test_without_a_set_of_cores_all_are_taken(monkeypatch):
   assert machine.cores() == os.cpu_count()
 
 
+@functools.cache
+def names_and_paths():
+  """`(file, text)` of each attribute and each path in the package's source."""
+  found = set()
+  for path in (ROOT / 'lstm_jax').rglob('*.py'):
+    file = path.relative_to(ROOT / 'lstm_jax').as_posix()
+    for node in ast.walk(ast.parse(path.read_text('utf-8'))):
+      if isinstance(node, ast.Attribute):
+        found.add((file, ast.unparse(node)))
+      if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        if node.value.startswith('/'):
+          found.add((file, node.value))
+  return found
+
+
 @pytest.mark.parametrize('name', ['os.sched_getaffinity', 'os.fork', '/proc/'])
 def test_what_is_of_linux_alone_stands_where_there_is_a_fallback(name):
   known = {
@@ -48,14 +65,7 @@ def test_what_is_of_linux_alone_stands_where_there_is_a_fallback(name):
       'nn/native/library.py',
     },
   }  # fmt: skip
-  found = set()
-  for path in (ROOT / 'lstm_jax').rglob('*.py'):
-    for node in ast.walk(ast.parse(path.read_text('utf-8'))):
-      text = ast.unparse(node) if isinstance(node, ast.Attribute) else ''
-      if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        text = node.value if node.value.startswith('/') else ''
-      if text.startswith(name):
-        found.add(path.relative_to(ROOT / 'lstm_jax').as_posix())
+  found = {file for file, text in names_and_paths() if text.startswith(name)}
   assert found == known[name]
 
 
@@ -175,10 +185,14 @@ def test_a_process_of_somebody_else_is_never_ended():
       os.close(descriptor)
 
 
-def test_a_sweep_runs_in_a_thread_under_an_event_loop(tmp_path, capsys):
+def test_a_sweep_runs_in_a_thread_under_an_event_loop(
+  tmp_path, capsys, monkeypatch
+):
   """As in a notebook: no handlers can be set, and a loop is running."""
-  words = ['sweep', '--cell=srn', '--length=4', '--seeds=1', '--budget=2']
-  words += ['--progress=none', f'--out={tmp_path / "run"}']
+  monkeypatch.setitem(sys.modules, 'matplotlib', None)
+  words = ['sweep', '--cell=srn', '--learner=elman', '--length=4']
+  words += ['--seeds=1', '--budget=2', '--progress=none']
+  words += [f'--out={tmp_path / "run"}']
 
   async def cell():
     return await asyncio.to_thread(sweep.main, words)
@@ -189,7 +203,15 @@ def test_a_sweep_runs_in_a_thread_under_an_event_loop(tmp_path, capsys):
   assert 'Nothing left to do' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('number', [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
+@pytest.mark.parametrize(
+  'number',
+  [
+    errno.ENOSYS,
+    # The same way through the code, with another message.
+    pytest.param(errno.ENOLCK, marks=pytest.mark.slow),
+    pytest.param(errno.ENOTSUP, marks=pytest.mark.slow),
+  ],
+)
 def test_a_file_system_without_locks_is_refused_in_a_line(
   number, monkeypatch, tmp_path, capsys
 ):

@@ -164,9 +164,15 @@ def test_the_cell_of_contributing(tmp_path):
   )
 
 
-def test_the_task_and_the_learner_of_contributing(tmp_path):
+@pytest.mark.slow
+def test_the_task_of_contributing(tmp_path):
+  """Its parts are run by the test of the learner, too."""
   task = factory('task', tmp_path)(tolerance=0.2)
   lj.testing.check_task(task, length=3, name='recall')
+
+
+def test_the_learner_of_contributing_and_its_task(tmp_path):
+  task = factory('task', tmp_path)(tolerance=0.2)
   cell = lj.srn(1, 1, hidden=2)
   learner = factory('learner', tmp_path)(cell, task, length=3)
   numbers = cell.numbers | {'learning_rate': jnp.float32(0.01)}

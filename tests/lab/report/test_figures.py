@@ -221,6 +221,7 @@ def test_small_runs_are_drawn(few, tmp_path):
 
 
 def test_same_rows_same_bytes(rows, published, tmp_path):
+  rows = [row for row in rows if row['task'] == TASKS[0]]
   first = of_run.draw_all(rows, tmp_path / 'first', published)
   again = of_run.draw_all(rows[::-1], tmp_path / 'again', published)
   for one, other in zip(first, again, strict=True):

@@ -65,6 +65,10 @@ def test_a_video_has_every_picture_for_its_time(scenes, monkeypatch, tmp_path):
   program.write_text(FFMPEG)
   program.chmod(0o755)
   monkeypatch.setattr(film, '_STEPS_SHOWN', 2)
+  # Shorter and smaller than it is: each frame is drawn.
+  for name, value in (('_FRAMES', 10), ('_HOLD', 210), ('_END', 310)):
+    monkeypatch.setattr(film, name, value)
+  monkeypatch.setattr(film, '_DPI', 20)
   with matplotlib.rc_context({'animation.ffmpeg_path': str(program)}):
     assert film.has_ffmpeg()
     data = film.film(scenes[:2], 'MP4', 'adding')

@@ -55,10 +55,12 @@ def clean(tmp_path_factory):
   return path, len(steps)
 
 
-def test_death_at_every_step(clean, tmp_path):
+def test_death_at_every_step(clean, tmp_path, request):
   reference, steps = clean
   announced = []
-  for k in range(1, steps + 1):
+  # Of the three trials, which take the same steps, other ones each.
+  apart = 1 if request.config.getoption('--all') else 2
+  for k in range(1, steps + 1, apart):
     path = tmp_path / f'{k}'
     announced.clear()
     try:
@@ -83,11 +85,12 @@ def test_death_at_every_step(clean, tmp_path):
 @pytest.mark.parametrize(
   'code', [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO]
 )
-def test_full_disk_at_every_step(clean, tmp_path, code):
+def test_full_disk_at_every_step(clean, tmp_path, code, request):
   reference, steps = clean
   stopped = 0
   # Every code takes another path through nothing but the message: thin out.
   every = 1 if code == errno.ENOSPC else 7
+  every *= 1 if request.config.getoption('--all') else 2
   for k in range(1, steps + 1, every):
     path = tmp_path / f'{k}'
     try:

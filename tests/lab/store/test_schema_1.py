@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import sys
 
 import pytest
 
@@ -67,7 +68,10 @@ def test_both_kinds_are_one_report_and_their_networks_answer(tmp_path, capsys):
   assert 'mean squared error' in capsys.readouterr().out
 
 
-def test_they_go_on_on_request_and_new_rows_are_marked(tmp_path, capsys):
+def test_they_go_on_on_request_and_new_rows_are_marked(
+  tmp_path, capsys, monkeypatch
+):
+  monkeypatch.setitem(sys.modules, 'matplotlib', None)
   out = tmp_path / 'run'
   shutil.copytree(DATA / 'schema_1_data', out)
   line = ['sweep', *SINE, f'--out={out}']

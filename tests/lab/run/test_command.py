@@ -131,8 +131,8 @@ def test_a_value_written_reads_back_as_itself(line):
     ('bench', '--grid=tabel3', 2),
     ('data', 'imdb', 0),
     ('data', 'imbd', 2),
-    ('report', 'nowhere', 73),
-    ('predict', 'nowhere', 73),
+    ('report', 'nowhere', 2),
+    ('predict', 'nowhere', 2),
   ],
 )
 def test_only_check_args_runs_nothing(

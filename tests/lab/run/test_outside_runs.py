@@ -12,7 +12,6 @@ from lstm_jax.lab.store.faults import Corrupt
 from tests.children import ROOT
 
 OWN = ROOT / 'examples' / 'own_repository'
-pytestmark = pytest.mark.usefixtures('undrawn')
 # Writes a file whenever it is imported.
 MARKED = """
 import inside
@@ -79,6 +78,7 @@ def test_the_plan_has_the_source_and_no_path_of_the_machine(ended):
   )
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_the_same_source_elsewhere_is_the_same_code(place, capsys):
   """Ids and code know neither the folder nor the machine: nothing runs."""
   (place / 'moved').mkdir()
@@ -89,6 +89,7 @@ def test_the_same_source_elsewhere_is_the_same_code(place, capsys):
   assert not (place / 'moved' / 'own' / 'mingru.py.imported').exists()
 
 
+@pytest.mark.usefixtures('undrawn')
 @pytest.mark.parametrize('file', ['mingru.py', 'inside.py'])
 def test_other_code_is_refused_with_its_file(place, file, capsys):
   path = place / 'own' / file
@@ -101,6 +102,7 @@ def test_other_code_is_refused_with_its_file(place, file, capsys):
   assert sweep.run([*WORDS, '--out=run']) == 0
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_code_that_is_gone_is_one_line(place, capsys):
   (place / 'own' / 'mingru.py').unlink()
   assert sweep.run([*WORDS, '--out=run']) == 2

@@ -29,6 +29,14 @@ def _known():
   return dict(filter(accepted, _CHEAP.items()))
 
 
+def by_cost(names):
+  """The names of cells, those whose units take turns last: they compile long.
+
+  The default run takes the first ones.
+  """
+  return sorted(names, key=lambda name: name == 'cascaded')
+
+
 def cheap_jit(function):
   """`jax.jit(function)` that compiles fast and runs slowly."""
   return jax.jit(function, compiler_options=_known())

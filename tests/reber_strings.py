@@ -96,13 +96,14 @@ def walked(task):
 def texts(episodes):
   """The strings that a network would see, with the last target; lanes flat."""
   words, symbols = map(np.asarray, episodes)
-  more = (0, -symbols.size % 512)  # any few are of one program
-  flat = Strings(
-    np.pad(words.reshape(len(words), -1), ((0, 0), more), 'edge'),
-    np.pad(symbols.ravel(), more, 'edge'),
-  )
+  rows = np.concatenate([words.reshape(len(words), -1), symbols.reshape(1, -1)])
+  # Each kind once, and any number of kinds by one of a few programs.
+  kinds, which = np.unique(rows.astype(np.uint32), axis=1, return_inverse=True)
+  more = (0, max(512, 1 << (kinds.shape[1] - 1).bit_length()) - kinds.shape[1])
+  padded = np.pad(kinds, ((0, 0), more), 'edge')
+  flat = Strings(padded[:-1], padded[-1].astype(np.int32))
   inputs, targets, scored, lengths = (
-    np.asarray(a)[..., : symbols.size] for a in walked(TASK)(flat)
+    np.asarray(a)[..., : kinds.shape[1]] for a in walked(TASK)(flat)
   )
   assert scored.all()
   there = np.arange(len(inputs))[:, None] < lengths
@@ -115,7 +116,8 @@ def texts(episodes):
   assert not np.any(shown == '?') and not np.any(named == '?')
   assert np.all(shown[1:] == np.where(there[1:], named[:-1], ''))
   whole = np.concatenate([shown[:1], named]).T
-  return np.ascontiguousarray(whole).view(f'U{whole.shape[1]}')[:, 0].tolist()
+  strings = np.ascontiguousarray(whole).view(f'U{whole.shape[1]}')[:, 0]
+  return strings[which.ravel()].tolist()
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -11,11 +12,9 @@ from lstm_jax.types import Evidence, Judgement
 _MOST = 20_001  # sequences of an evaluation, and between two
 
 
-def shown(judgement, seen=1, first_passed=0):
+def shown(judgement, seen=1):
   """What a rule is told of a sequence of which only this matters."""
-  return Evidence(
-    judgement, np.True_, seen, first_passed, None, None, None, None, None
-  )
+  return Evidence(judgement, np.True_, seen, 0, None, None, None, None, None)
 
 
 def says(rule, state, judgement):
@@ -42,12 +41,19 @@ def asked(rule, mean_error=np.inf):
     mean_error: that it should have; nan is returned where it has another.
   """
 
-  def after(lanes, seen=1, first_passed=0, **known):
-    state = rule.init((lanes,), jnp.float32)
-    state = state._replace(**{k: jnp.asarray(v) for k, v in known.items()})
-    fine = jnp.zeros(lanes)
-    right = Judgement(jnp.full(lanes, True), fine, fine)
-    return rule.update(state, shown(right, seen, first_passed))
+  @jax.jit
+  def update(state, seen):
+    fine = jnp.zeros(seen.shape)
+    right = Judgement(jnp.full(seen.shape, True), fine, fine)
+    return rule.update(state, shown(right, seen))
+
+  def after(lanes, seen=1, **known):
+    state = jax.tree.map(np.asarray, rule.init((lanes,), jnp.float32))
+    known = {
+      k: np.asarray(v, getattr(state, k).dtype) for k, v in known.items()
+    }
+    seen = np.broadcast_to(np.asarray(seen, np.int32), lanes)
+    return update(state._replace(**known), seen)
 
   counts = np.arange(1, _MOST + 1)
   begins = np.asarray(after(_MOST, seen=counts)[0].is_running)

@@ -9,12 +9,14 @@ from lstm_jax.lab.plan import catalog
 from lstm_jax.learners.bptt import bptt, through_time
 from lstm_jax.ops.unroll import unroll
 from tests.array_task import array_task, random_arrays
-from tests.gradients import cheap_jit, distance, largest, random_net
+from tests.gradients import by_cost, cheap_jit, distance, largest, random_net
 
 NUM_STEPS = 7
 LANES = (4,)
 I, K = 3, 2
-CELLS = {n: catalog.build('cells', n, I, K) for n in catalog.names('cells')}
+CELLS = {
+  n: catalog.build('cells', n, I, K) for n in by_cost(catalog.names('cells'))
+}
 EVERY = array_task(I, K, error_at_end=False)
 every_cell = pytest.mark.parametrize('name', CELLS)
 

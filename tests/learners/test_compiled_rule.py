@@ -78,8 +78,10 @@ def test_it_is_the_streaming_form_in_float64(x64, name):
   assert distance(gradient(name, 'native')(params, other)[0], grads) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['experiment 4', 'forget gates'])
 def test_float32_is_as_near_as_the_streaming_form(name):
+  """Slow: `test_a_million_steps_are_those_of_float64` is of float32 too."""
   cell, lanes = CELLS[name], (7,)
   params, episode = random_net(cell, 0, lanes), episode_of(cell, 1, 200, lanes)
   with jax.enable_x64(True):

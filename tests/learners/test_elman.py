@@ -8,12 +8,21 @@ from lstm_jax.lab.plan import catalog
 from lstm_jax.learners.bptt import through_time
 from lstm_jax.learners.elman import elman
 from tests.array_task import array_task, random_arrays
-from tests.gradients import cheap_jit, distance, existing, largest, random_net
+from tests.gradients import (
+  by_cost,
+  cheap_jit,
+  distance,
+  existing,
+  largest,
+  random_net,
+)
 
 NUM_STEPS = 7
 LANES = (4,)
 I, K = 3, 2
-CELLS = {n: catalog.build('cells', n, I, K) for n in catalog.names('cells')}
+CELLS = {
+  n: catalog.build('cells', n, I, K) for n in by_cost(catalog.names('cells'))
+}
 EVERY, END = (array_task(I, K, error_at_end=end) for end in (False, True))
 RATE = 0.5
 

@@ -176,7 +176,7 @@ def course(update, optimizer):
   return Course(states, judgements, want)
 
 
-KINDS = [('sequence', 'sgd'), ('every_step', 'sgd'), ('every_step', 'adam')]
+KINDS = [('every_step', 'sgd'), ('sequence', 'sgd'), ('every_step', 'adam')]
 every_kind = pytest.mark.parametrize(('update', 'optimizer'), KINDS)
 
 

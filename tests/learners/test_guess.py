@@ -162,7 +162,9 @@ def test_a_net_is_kept_while_it_is_right(most_wrong):
   assert kept > 15 and dropped > 5
 
 
+@pytest.mark.slow
 def test_a_net_that_is_right_is_never_replaced():
+  """Slow: `test_a_net_is_kept_while_it_is_right` counts them one by one."""
   # Every output is right where the tolerance is above the largest error.
   task = catalog.build('tasks', 'two_sequence', tolerance=1.5)
   cell = net()

@@ -107,12 +107,12 @@ NETS = {
     h='identity',
     outputs_see_inputs=True,
   ),
+  'forget gates': lstm(3, 2, hidden=3),
   'cells only': lstm1997(
     3, 2, cells_hear='cells', gates_hear='cells', bias='gates'
   ),
   'half': lstm1997(3, 2, reset_gates_to='half'),
   'compensated': lstm1997(3, 2, state_sum='compensated'),
-  'forget gates': lstm(3, 2, hidden=3),
 }
 
 

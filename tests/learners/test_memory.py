@@ -43,7 +43,7 @@ def test_one_program_serves_every_length(name):
 
 
 @pytest.mark.parametrize(
-  ('name', 'options'), [('truncated1997', {'form': 'batched'}), ('bptt', {})]
+  ('name', 'options'), [('bptt', {}), ('truncated1997', {'form': 'batched'})]
 )
 def test_what_is_stored_grows_with_the_length(name, options):
   one, two = (

@@ -15,7 +15,14 @@ from lstm_jax.learners.elman import elman
 from lstm_jax.learners.rtrl import rtrl
 from lstm_jax.learners.truncated1997 import truncated1997
 from tests.array_task import array_task, random_arrays
-from tests.gradients import cheap_jit, distance, existing, largest, random_net
+from tests.gradients import (
+  by_cost,
+  cheap_jit,
+  distance,
+  existing,
+  largest,
+  random_net,
+)
 
 LENGTHS = np.array([1, 2, 5, 17, 30])
 LANES = LENGTHS.shape
@@ -33,7 +40,7 @@ OPTIONS = {
 }
 CELLS = {
   f'{name}-{n}': catalog.build('cells', name, I, K, **options)
-  for name in catalog.names('cells')
+  for name in by_cost(catalog.names('cells'))
   for n, options in enumerate(OPTIONS.get(name, ({},)))
 }
 TASKS = [
@@ -101,10 +108,12 @@ def test_over_a_sequence_it_is_bptt(x64, name, end):
   assert distance(judged, judged_too) < 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('name', 'cell_options', 'task', 'how', 'length'), TASKS
 )
 def test_on_the_tasks_it_is_bptt(x64, name, cell_options, task, how, length):
+  """Slow: `test_over_a_sequence_it_is_bptt` holds it on random sequences."""
   task = catalog.build('tasks', task, **how)
   sizes = task.num_inputs, task.num_outputs
   cell = catalog.build('cells', name, *sizes, **cell_options)
@@ -176,7 +185,7 @@ def test_it_is_the_rule_by_hand(x64, update):
 
 
 def test_updates_differ_where_more_than_one_step_is_scored(x64):
-  cell = srn(I, K)
+  cell = CELLS['srn-0']
   params, episode = random_net(cell, 2, LANES), arrays(2)
   at_once, whole = (
     follow(rtrl(cell, EVERY, update=update), cell, params, episode)[0]
@@ -197,7 +206,7 @@ def test_updates_differ_where_more_than_one_step_is_scored(x64):
 
 
 def test_with_one_error_at_the_end_both_updates_are_one(x64):
-  cell = CELLS['gru-0']
+  cell = CELLS['srn-0']
   params = random_net(cell, 1, LANES)
   episode = random_arrays(1, 7, I, K, LANES, end=True)
   results = []

@@ -9,8 +9,17 @@ from lstm_jax.lab.plan import catalog
 from lstm_jax.ops import prng
 from lstm_jax.ops.arrays import to_dense
 
+# Numbers at a length, and symbols without one. The function is one for all.
+ALWAYS = ('multiplication', 'reber')
 
-@pytest.mark.parametrize('name', catalog.names('tasks'))
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow)
+    for name in catalog.names('tasks')
+  ],
+)
 def test_it_is_the_stream_of_the_task(name):
   task = getattr(lj, name)()
   numbers = catalog.describe('tasks', name).numbers

@@ -294,8 +294,12 @@ def test_nets_without_a_trace_of_the_first_symbol_are_given_up():
   assert np.all(trials.seen == 2000)
 
 
+@pytest.mark.slow
 def test_nets_that_succeed_are_not_cut_off():
-  """RTRL on 2a at p = 4, to success, with the rule and without."""
+  """RTRL on 2a at p = 4, to success, with the rule and without.
+
+  Slow: `test_nothing_else_moves` holds it for a learner by the table.
+  """
   with_rule = trained(4, 20_000, 10.0, 140_000, RARE)
   without = trained(4, 0, 10.0, 140_000, RARE)
   assert np.sum(np.asarray(without.status) == SOLVED) == 2

@@ -95,8 +95,8 @@ def trial_parts():
   task = catalog.build(
     'tasks', 'adding', output='linear', streak=10**6, tolerance=0.2
   )
-  cell = catalog.build('cells', 'lstm1997', 2, 1, blocks=1, block_size=1)
-  learner = catalog.build('learners', 'truncated1997', cell, task)
+  cell = catalog.build('cells', 'srn', 2, 1, hidden=2)
+  learner = catalog.build('learners', 'elman', cell, task)
   program = online.program(task, learner)
   numbers = {
     name: np.stack([value] * LANES, axis=-1).astype(np.float32)

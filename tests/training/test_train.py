@@ -12,6 +12,7 @@ import lstm_jax as lj
 from lstm_jax.lab.plan import catalog, flags, plan
 from lstm_jax.lab.run import builds
 from lstm_jax.lab.store.setting import trial_id
+from lstm_jax.ops import prng
 from lstm_jax.ops.initial import initial_params
 from lstm_jax.training.compilation import Compiled
 from lstm_jax.training.loop import Job
@@ -169,36 +170,50 @@ def test_any_transformation_of_optax_with_a_state_a_seed(name):
   result = lj.train(task, lj.srn, lj.bptt, **how, **of)
   cell = result.cell
   taught = lj.bptt(cell, task, length=4, optimizer='sgd')
+  weights = by_hand(cell, task, taught, optimizer)
   for seed, params, count in zip(
     result.seeds, result.params, result.sequences, strict=True
   ):
-    expected = by_hand(cell, task, taught, optimizer, int(seed), int(count))
-    for a, b in zip(params, expected, strict=True):
+    for a, b in zip(params, weights(int(seed), int(count)), strict=True):
       np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
 
 
-def by_hand(cell, task, learner, optimizer, seed, count):
-  """Weights after training sequences one by one, gradients from a step of 1."""
-  from lstm_jax.ops import prng
+def by_hand(cell, task, learner, optimizer):
+  """`(seed, count) -> weights` after so many training sequences one by one.
 
-  key = jax.random.key(seed)
-  fold = lambda n: jax.random.fold_in(key, n)
-  params = initial_params(cell, fold(0), cell.numbers)
-  state = optimizer.init(params)
-  begin = learner.init(fold(0), {**cell.numbers, 'learning_rate': 1.0})
-  update = jax.jit(learner.update)
-  move = jax.jit(optimizer.update)
-  for n in range(count):
-    words = jax.random.key_data(jax.random.fold_in(fold(1), n))
+  Gradients are the moves of a step of 1.
+  """
+
+  @jax.jit
+  def start(key):
+    key = jax.random.fold_in(key, 0)
+    params = initial_params(cell, key, cell.numbers)
+    begun = learner.init(key, {**cell.numbers, 'learning_rate': 1.0})
+    return begun, params, optimizer.init(params)
+
+  @jax.jit
+  def move(key, n, begun, params, state):
+    key = jax.random.fold_in(jax.random.fold_in(key, 1), n)
+    words = jax.random.key_data(key)
     episode = task.draw(prng.Key(*words), jnp.int32(4), ())
-    moved, _ = update(begin._replace(params=params), episode)
+    moved, _ = learner.update(begun._replace(params=params), episode)
     gradient = jax.tree.map(jnp.subtract, params, moved.params)
-    updates, state = move(gradient, state, params)
-    params = optax.apply_updates(params, updates)
-  return params
+    updates, state = optimizer.update(gradient, state, params)
+    return optax.apply_updates(params, updates), state
+
+  def weights(seed, count):
+    key = jax.random.key(seed)
+    begun, params, state = start(key)
+    for n in range(count):
+      params, state = move(key, n, begun, params, state)
+    return params
+
+  return weights
 
 
+@pytest.mark.slow
 def test_a_transformation_is_the_optimizer_of_that_name(result):
+  """Slow: the test above has transformations beside optax itself."""
   plain = easy(optimizer=optax.sgd(0.2), learning_rate=None)
   assert plain.status == result.status
   for a, b in zip(arrays(plain), arrays(result), strict=True):

@@ -82,7 +82,7 @@ COMPILING = (
 
 # These run for longer than they compile.
 RUNNING = (
-  'first_symbol', 'multiplication', 'reber_statistics',
+  'first_symbol', 'multiplication',
   'task_statistics', 'tasks', 'uoro',
 )  # fmt: skip
 

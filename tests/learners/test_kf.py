@@ -207,7 +207,9 @@ def same_in_every_lane():
   return jax.tree.map(lambda a: np.stack([a] * LANES[0], axis=-1), episode)
 
 
+@pytest.mark.slow
 def test_with_one_error_at_the_end_both_updates_are_one(x64):
+  """Slow: each of the two is held to its equations, and RTRL to this."""
   params = random_net(PLAIN, 1, LANES)
   episode = random_arrays(1, NUM_STEPS, I, K, LANES, end=True)
   results = []

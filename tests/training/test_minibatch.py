@@ -162,7 +162,7 @@ def test_rmsprop_is_that_of_tensorflow_2():
 @pytest.mark.parametrize('loss', ['squared', 'softmax', 'sigmoid'])
 def test_an_epoch_is_the_updates_made_by_hand(loss, x64):
   dataset = small(loss)
-  made = trainer('lstm', dataset, batch=4, optimizer='sgd')
+  made = trainer('srn', dataset, batch=4, optimizer='sgd')
   found = trained(dataset, made, LANES[:1], 2)[0]
   pool = dataset.pool(0)
   params = made.model.init(jax.random.key(0))
@@ -219,7 +219,7 @@ class Whole(NamedTuple):
 @pytest.fixture(scope='module')
 def whole():
   dataset = small('softmax')
-  made = trainer('lstm', dataset, batch=4)
+  made = trainer('srn', dataset, batch=4)
   return Whole(dataset, made, trained(dataset, made))
 
 

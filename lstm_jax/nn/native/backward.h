@@ -87,21 +87,36 @@ struct Packed {
   const F *forward, *w_h, *w_x;
 };
 
+// A cell's own part of the backward pass, as `ForwardCell`.
+template <class F>
+struct BackwardCell {
+  const int *from_x, *from_h;
+  bool inside, gates;
+  decltype(&step_backward<F, Lstm>) step;
+};
+
+template <class F, class Cell>
+constexpr BackwardCell<F> kBackwardCell = {Cell::from_x, Cell::from_h,
+                                           Cell::kInside, Cell::kGates,
+                                           step_backward<F, Cell>};
+
 // All steps backward of rows [from, to); adds to `total` as `Gradient` has it.
 // Each thread of a crew calls `run`.
-template <class F, class Cell>
+template <class F>
 class BackwardLoop {
  public:
-  BackwardLoop(const Sizes& n, const BackwardArrays<F>& a,
-               const Packed<F>& packed, int64_t from, int64_t to, F* total)
-      : n_(n), a_(a), packed_(packed), from_(from), rows_(to - from),
+  BackwardLoop(const Sizes& n, const BackwardCell<F>& cell,
+               const BackwardArrays<F>& a, const Packed<F>& packed,
+               int64_t from, int64_t to, F* total)
+      : n_(n), cell_(cell), a_(a), packed_(packed), from_(from),
+        rows_(to - from),
         at_once_(std::max<int64_t>(
             (n.padded > 256 ? kManyRows : kSomeRows) /
                 std::max<int64_t>(rows_, 1), 1)),
         ct_pass_(rows_ * n.padded), ct_c_(rows_ * n.padded),
         ring_((at_once_ + 1) * rows_ * n.row()),
         own_h_(rows_ * n.cells), own_c_(rows_ * n.padded),
-        gradient_(n, Cell::from_x, Cell::from_h, at_once_ * rows_, total) {
+        gradient_(n, cell.from_x, cell.from_h, at_once_ * rows_, total) {
     for (int64_t r = 0; r < rows_; ++r) {
       const int64_t skip = (from + r) * n.cells;
       std::copy_n(a.ct_h + skip, n.cells, ct_pass_ + r * n.padded);
@@ -123,17 +138,17 @@ class BackwardLoop {
           const int64_t skip = row * n.padded;
           Before<F> here = {before.h + row * n.cells,
                             before.c + row * before.stride_c, before.stride_c};
-          step_backward<F, Cell>(
-              n, a_, w, packed_.forward, first, vectors, n.at(s), here,
-              from_ + row, count, after ? after + n.nets * skip : nullptr,
-              ct_net + n.nets * skip, ct_pass_ + skip + first,
-              ct_c_ + skip + first);
+          cell_.step(n, a_, w, packed_.forward, first, vectors, n.at(s), here,
+                     from_ + row, count,
+                     after ? after + n.nets * skip : nullptr,
+                     ct_net + n.nets * skip, ct_pass_ + skip + first,
+                     ct_c_ + skip + first);
         };
         over_rows<F>(n, packed_.w_h, n.cells, block, rows_, some);
       });
       if (a_.ct_xs)
         crew.each(blocks_of<F>(n.inputs), [&](int64_t block) {
-          through<F>(n, packed_.w_x, Cell::from_x, n.inputs, block, rows_,
+          through<F>(n, packed_.w_x, cell_.from_x, n.inputs, block, rows_,
                      ct_net, nullptr,
                      a_.ct_xs + (n.at(s) * n.batch + from_) * n.inputs);
         });
@@ -150,7 +165,7 @@ class BackwardLoop {
     }
     // Through the first step into the state that it began with.
     crew.each(blocks_of<F>(n.cells), [&](int64_t block) {
-      through<F>(n, packed_.w_h, Cell::from_h, n.cells, block, rows_, after,
+      through<F>(n, packed_.w_h, cell_.from_h, n.cells, block, rows_, after,
                  ct_pass_, a_.ct_h_0 + from_ * n.cells);
     });
     crew.each(1, [&](int64_t) {
@@ -180,7 +195,7 @@ class BackwardLoop {
       return {a_.h_0 + from_ * n_.cells, a_.c_0 + from_ * n_.cells, n_.cells};
     if (n_.reverse) return {own_h_, own_c_, n_.padded};
     const int64_t skip = n_.at(s - 1) * n_.batch + from_;
-    const F* c = Cell::kInside ? a_.inside + skip * n_.padded : nullptr;
+    const F* c = cell_.inside ? a_.inside + skip * n_.padded : nullptr;
     return {h_before(s, 0), c, n_.padded};
   }
 
@@ -188,7 +203,7 @@ class BackwardLoop {
   void copy_before(int64_t s) {
     for (int64_t r = 0; r < rows_; ++r) {
       std::copy_n(h_before(s, r), n_.cells, own_h_ + r * n_.cells);
-      if (!Cell::kInside) continue;
+      if (!cell_.inside) continue;
       const F* c =
           starts(s, r)
               ? a_.c_0 + (from_ + r) * n_.cells
@@ -206,6 +221,7 @@ class BackwardLoop {
   }
 
   const Sizes& n_;
+  const BackwardCell<F> cell_;
   const BackwardArrays<F> a_;
   const Packed<F> packed_;
   const int64_t from_, rows_, at_once_;

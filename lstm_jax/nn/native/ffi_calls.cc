@@ -65,10 +65,10 @@ Shares shares_of(const ffi::ThreadPool& pool, const Sizes& n, int64_t nets) {
   return {std::max<int64_t>(std::min(threads, n.batch), 1), false};
 }
 
-template <class F, class Cell>
+template <class F>
 void forward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
-             const Inputs& in, ffi::AnyBuffer ys, ffi::AnyBuffer h,
-             ffi::AnyBuffer c, const ffi::AnyBuffer* inside,
+             const ForwardCell<F>& cell, const Inputs& in, ffi::AnyBuffer ys,
+             ffi::AnyBuffer h, ffi::AnyBuffer c, const ffi::AnyBuffer* inside,
              const ffi::AnyBuffer* gates) {
   const int64_t count = product(nets);
   const Shares shares = shares_of<F>(pool, n, count);
@@ -79,9 +79,10 @@ void forward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
     if (made) in_large_pages(made->untyped_data(), made->size_bytes());
   Scratch<F> packed(times(count, size));
   in_parallel(pool, count, [&](int64_t m) {
-    pack_forward<F, Cell>(n, Nets(in.w_x, 2).of<F>(m, nets),
-                          Nets(in.w_h, 2).of<F>(m, nets),
-                          Nets(in.b, 1).of<F>(m, nets), packed + m * size);
+    pack_forward<F>(n, cell.from_x, cell.from_h,
+                    Nets(in.w_x, 2).of<F>(m, nets),
+                    Nets(in.w_h, 2).of<F>(m, nets),
+                    Nets(in.b, 1).of<F>(m, nets), packed + m * size);
   });
   in_parallel(pool, count * parts, [&](int64_t i) {
     const int64_t m = i / parts, part = i % parts;
@@ -96,8 +97,8 @@ void forward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
     a.inside = inside ? Nets(*inside, 3).of<F>(m, nets) : nullptr;
     a.gates = gates && gates->element_count() ? Nets(*gates, 4).of<F>(m, nets)
                                               : nullptr;
-    ForwardLoop<F, Cell> loop(n, a, packed + m * size, n.batch * part / parts,
-                              n.batch * (part + 1) / parts);
+    ForwardLoop<F> loop(n, cell, a, packed + m * size, n.batch * part / parts,
+                        n.batch * (part + 1) / parts);
     if (shares.steps) {
       together(pool, [&](auto crew) { loop.run(crew); });
     } else {
@@ -115,15 +116,16 @@ struct Found {
   ffi::AnyBuffer ct_w_x, ct_w_h, ct_b, ct_xs, ct_h_0, ct_c_0;
 };
 
-template <class F, class Cell>
+template <class F>
 void backward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
-              const Inputs& in, const Kept& kept, const Found& found) {
+              const BackwardCell<F>& cell, const Inputs& in, const Kept& kept,
+              const Found& found) {
   const int64_t count = product(nets);
   const Shares shares = shares_of<F>(pool, n, count);
   const int64_t parts = shares.parts;
   const int64_t lanes = kLanes<F>, stride = n.row();
   const int64_t sums = (n.inputs + n.cells + 1) * stride;
-  const bool again = Cell::kGates && !kept.gates.element_count();
+  const bool again = cell.gates && !kept.gates.element_count();
   const bool wants_xs = found.ct_xs.element_count();
   // Weights of the forward pass, W_h and W_x, one behind the other.
   const int64_t again_size = again ? sums : 0, hidden = stride * n.cells;
@@ -137,11 +139,11 @@ void backward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
     const F* from_h = Nets(in.w_h, 2).of<F>(m, nets);
     F* to = packed + m * size;
     if (again)
-      pack_forward<F, Cell>(n, from_x, from_h, Nets(in.b, 1).of<F>(m, nets),
-                            to);
-    pack_backward<F>(n, from_h, Cell::from_h, n.cells, to + again_size);
+      pack_forward<F>(n, cell.from_x, cell.from_h, from_x, from_h,
+                      Nets(in.b, 1).of<F>(m, nets), to);
+    pack_backward<F>(n, from_h, cell.from_h, n.cells, to + again_size);
     if (wants_xs)
-      pack_backward<F>(n, from_x, Cell::from_x, n.inputs,
+      pack_backward<F>(n, from_x, cell.from_x, n.inputs,
                        to + again_size + hidden);
   });
   in_parallel(pool, count * parts, [&](int64_t i) {
@@ -161,8 +163,8 @@ void backward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
     a.ct_c_0 = Nets(found.ct_c_0, 2).of<F>(m, nets);
     a.ct_xs = wants_xs ? Nets(found.ct_xs, 3).of<F>(m, nets) : nullptr;
     const F* w = packed + m * size;
-    BackwardLoop<F, Cell> loop(
-        n, a, {w, w + again_size, w + again_size + hidden},
+    BackwardLoop<F> loop(
+        n, cell, a, {w, w + again_size, w + again_size + hidden},
         n.batch * part / parts, n.batch * (part + 1) / parts, total + i * sums);
     if (shares.steps) {
       together(pool, [&](auto crew) { loop.run(crew); });
@@ -189,26 +191,24 @@ void backward(ffi::ThreadPool& pool, const Sizes& n, const Dims& nets,
                   summed(place.first + (source + k) * place.second);
           }
     };
-    put(Nets(found.ct_w_x, 2).of<F>(m, nets), Cell::from_x, 0, n.inputs);
-    put(Nets(found.ct_w_h, 2).of<F>(m, nets), Cell::from_h, n.inputs, n.cells);
+    put(Nets(found.ct_w_x, 2).of<F>(m, nets), cell.from_x, 0, n.inputs);
+    put(Nets(found.ct_w_h, 2).of<F>(m, nets), cell.from_h, n.inputs, n.cells);
     const int each[4] = {0, 1, 2, 3};
     put(Nets(found.ct_b, 1).of<F>(m, nets), each, n.inputs + n.cells, 1);
   });
 }
 
-// The instances for the cells, in the order of `CELLS` in loops.py.
-#define LSTM_JAX_CELLS(name, F)                             \
+// The parts of the cells, in the order of `CELLS` in loops.py.
+#define LSTM_JAX_CELLS(part)                                \
   {                                                         \
-    name<F, Lstm>, name<F, Gru>, name<F, Srn<Tanh>>,        \
-        name<F, Srn<Logistic>>, name<F, Srn<Relu>>          \
+    part<F, Lstm>, part<F, Gru>, part<F, Srn<Tanh>>,        \
+        part<F, Srn<Logistic>>, part<F, Srn<Relu>>          \
   }
 
-using Forward = decltype(&forward<float, Lstm>);
-using Backward = decltype(&backward<float, Lstm>);
-constexpr Forward kForward[2][5] = {LSTM_JAX_CELLS(forward, float),
-                                    LSTM_JAX_CELLS(forward, double)};
-constexpr Backward kBackward[2][5] = {LSTM_JAX_CELLS(backward, float),
-                                      LSTM_JAX_CELLS(backward, double)};
+template <class F>
+constexpr ForwardCell<F> kForward[] = LSTM_JAX_CELLS(kForwardCell);
+template <class F>
+constexpr BackwardCell<F> kBackward[] = LSTM_JAX_CELLS(kBackwardCell);
 
 ffi::Error forward_of(bool reverse, int64_t cell, ffi::ThreadPool& pool,
                       const Inputs& in, ffi::AnyBuffer ys, ffi::AnyBuffer h,
@@ -230,8 +230,11 @@ ffi::Error forward_of(bool reverse, int64_t cell, ffi::ThreadPool& pool,
   error = check(told, nets, in, others);
   if (error.failure() || !product(nets)) return error;
   const Sizes n = sizes_of(told, kFacts[cell].biases, reverse);
-  kForward[told.type == ffi::F64][cell](pool, n, nets, in, ys, h, c, inside,
-                                        gates);
+  if (told.type == ffi::F64) {
+    forward(pool, n, nets, kForward<double>[cell], in, ys, h, c, inside, gates);
+  } else {
+    forward(pool, n, nets, kForward<float>[cell], in, ys, h, c, inside, gates);
+  }
   return error;
 }
 
@@ -293,7 +296,11 @@ ffi::Error run_backward(bool reverse, int64_t cell, ffi::ThreadPool pool,
     const Sizes n = sizes_of(told, kFacts[cell].biases, reverse);
     const Kept kept = {ys, inside, gates, ct_ys, ct_h, ct_c};
     const Found found = {*ct_w_x, *ct_w_h, *ct_b, *ct_xs, *ct_h_0, *ct_c_0};
-    kBackward[told.type == ffi::F64][cell](pool, n, nets, in, kept, found);
+    if (told.type == ffi::F64) {
+      backward(pool, n, nets, kBackward<double>[cell], in, kept, found);
+    } else {
+      backward(pool, n, nets, kBackward<float>[cell], in, kept, found);
+    }
     return error;
   });
 }

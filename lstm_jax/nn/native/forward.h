@@ -20,11 +20,15 @@ LSTM_JAX_INLINE void nets_of(const Sizes& n, const F* packed, int64_t block,
                              int64_t stride,
                              Vec<F> (&to)[Most][kVectorsPerBlock]) {
   constexpr int from_x = used(Cell::from_x), from_h = used(Cell::from_h);
+  // A block of a cell with four net inputs is whole: what there would be for
+  // less of one is not compiled, unless others have it anyway.
   if constexpr (Most == 1) {
-    nets<F, from_x, from_h>(n, packed, block, 1, x, h_tm1, stride, to);
+    nets<F, from_x, from_h, Cell::kNets>(n, packed, block, 1, x, h_tm1, stride,
+                                         to);
   } else {
-    nets_of_rows<F, from_x, from_h>(n, packed, block, rows, x, h_tm1, stride,
-                                    to);
+    constexpr int least = from_x == from_h ? 1 : Cell::kNets;
+    nets_of_rows<F, from_x, from_h, least>(n, packed, block, rows, x, h_tm1,
+                                           stride, to);
   }
 }
 
@@ -86,15 +90,28 @@ void step_forward(const Sizes& n, const ForwardArrays<F>& a, const F* packed,
   }
 }
 
-// All steps of rows [from, to) of the batch. Each thread of a crew calls `run`.
+// A cell's own part of the forward pass: all else is compiled once for all.
+template <class F>
+struct ForwardCell {
+  const int *from_x, *from_h;
+  decltype(&step_forward<F, Lstm, 1>) one, many;  // steps of up to kRows rows
+};
+
 template <class F, class Cell>
+constexpr ForwardCell<F> kForwardCell = {Cell::from_x, Cell::from_h,
+                                         step_forward<F, Cell, 1>,
+                                         step_forward<F, Cell, kRows>};
+
+// All steps of rows [from, to) of the batch. Each thread of a crew calls `run`.
+template <class F>
 class ForwardLoop {
  public:
-  ForwardLoop(const Sizes& n, const ForwardArrays<F>& a, const F* packed,
-              int64_t from, int64_t to)
-      : n_(n), a_(a), packed_(packed), from_(from), rows_(to - from),
-        h_even_(rows_ * n.padded), h_odd_(rows_ * n.padded),
-        c_(rows_ * n.padded) {
+  ForwardLoop(const Sizes& n, const ForwardCell<F>& cell,
+              const ForwardArrays<F>& a, const F* packed, int64_t from,
+              int64_t to)
+      : n_(n), cell_(cell), a_(a), packed_(packed), from_(from),
+        rows_(to - from), h_even_(rows_ * n.padded),
+        h_odd_(rows_ * n.padded), c_(rows_ * n.padded) {
     for (int64_t r = 0; r < rows_; ++r) {
       const int64_t skip = (from + r) * n.cells;
       std::copy_n(a.h_0 + skip, n.cells, h_even_ + r * n.padded);
@@ -110,10 +127,9 @@ class ForwardLoop {
       crew.each(blocks_of<F>(n.row()), [&](int64_t block) {
         in_blocks(rows_, [&](int64_t row, int count) {
           const int64_t skip = row * n.padded;
-          constexpr auto few = step_forward<F, Cell, 1>;
-          constexpr auto many = step_forward<F, Cell, kRows>;
-          (count == 1 ? few : many)(n, a_, packed_, block, n.at(s), from_ + row,
-                                    count, h_tm1 + skip, h_t + skip, c_ + skip);
+          const auto step = count == 1 ? cell_.one : cell_.many;
+          step(n, a_, packed_, block, n.at(s), from_ + row, count,
+               h_tm1 + skip, h_t + skip, c_ + skip);
         });
       });
       std::swap(h_tm1, h_t);
@@ -129,6 +145,7 @@ class ForwardLoop {
 
  private:
   const Sizes& n_;
+  const ForwardCell<F> cell_;
   const ForwardArrays<F> a_;
   const F* packed_;
   const int64_t from_, rows_;

@@ -117,10 +117,11 @@ LSTM_JAX_INLINE void as_constant(int number, const Some& some) {
   if (number == 6) some(std::integral_constant<int, 6>());
 }
 
-// The same for a number from 1 to kVectorsPerBlock.
-template <class Some>
+// The same for a number from `Least`, which is 1 or all, to kVectorsPerBlock.
+template <int Least = 1, class Some>
 LSTM_JAX_INLINE void as_abreast(int number, const Some& some) {
-  switch (number) {
+  static_assert(Least == 1 || Least == kVectorsPerBlock);
+  switch (std::max(number, Least)) {
     case 1: some(std::integral_constant<int, 1>()); break;
     case 2: some(std::integral_constant<int, 2>()); break;
     case 3: some(std::integral_constant<int, 3>()); break;
@@ -140,8 +141,9 @@ inline void in_blocks(int64_t rows, const Some& some) {
 }
 
 // The net inputs of one block of some rows, of which X (as `used` has it) read
-// inputs and H cells. How a sum is taken depends on no other row.
-template <class F, int X, int H, int Most>
+// inputs and H cells; a block has `Least` vectors or more. How a sum is taken
+// depends on no other row.
+template <class F, int X, int H, int Least, int Most>
 LSTM_JAX_INLINE void nets(const Sizes& n, const F* packed, int64_t block,
                           int rows, const F* x, const F* h_tm1, int64_t stride,
                           Vec<F> (&to)[Most][kVectorsPerBlock]) {
@@ -154,8 +156,8 @@ LSTM_JAX_INLINE void nets(const Sizes& n, const F* packed, int64_t block,
   constexpr std::integral_constant<int, H> from_h;
   as_constant<Most>(rows, [&](auto count) LSTM_JAX_INLINED {
     constexpr int R = count.value;
-    as_abreast(vectors_of<F>(n.row(), block), [&](auto abreast)
-                                                  LSTM_JAX_INLINED {
+    as_abreast<Least>(vectors_of<F>(n.row(), block), [&](auto abreast)
+                                                         LSTM_JAX_INLINED {
       constexpr int N = abreast.value, chains = kVectorsPerBlock / N;
       Vec<F> sums[R][chains][N] = {};
 #pragma GCC unroll 8
@@ -209,11 +211,11 @@ void recur(const Sizes& n, const F* w, const int* from, const F* e, int rows,
 }
 
 // Of many rows, a function that its callers share.
-template <class F, int X, int H>
+template <class F, int X, int H, int Least>
 void nets_of_rows(const Sizes& n, const F* packed, int64_t block, int rows,
                   const F* x, const F* h_tm1, int64_t stride,
                   Vec<F> (&to)[kRows][kVectorsPerBlock]) {
-  nets<F, X, H>(n, packed, block, rows, x, h_tm1, stride, to);
+  nets<F, X, H, Least>(n, packed, block, rows, x, h_tm1, stride, to);
 }
 
 // Calls `some(w, first, vectors, row, rows)` for the blocks of rows of a block

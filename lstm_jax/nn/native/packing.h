@@ -41,28 +41,29 @@ constexpr int half_block(int vectors) {
 // Weights with the vector of cells last: blocks [I + C, vectors, lanes], in
 // halves as `half_block` has it, of the vectors [padded / lanes, nets], then
 // biases [padded / lanes, nets, lanes]; `b` has one for each net input.
-template <class F, class Cell>
-void pack_forward(const Sizes& n, const F* w_x, const F* w_h, const F* b,
-                  F* to) {
+// `from_x` and `from_h` are the cell's.
+template <class F>
+void pack_forward(const Sizes& n, const int* from_x, const int* from_h,
+                  const F* w_x, const F* w_h, const F* b, F* to) {
   constexpr int lanes = kLanes<F>;
   const int64_t sources = n.inputs + n.cells;
   F* biases = to + n.row() * sources;
-  for (int64_t gate = 0; gate < Cell::kNets; ++gate)
+  for (int64_t gate = 0; gate < n.nets; ++gate)
     for (int64_t c = 0; c < n.cells; ++c) {
-      const int64_t vector = c / lanes * Cell::kNets + gate, lane = c % lanes;
+      const int64_t vector = c / lanes * n.nets + gate, lane = c % lanes;
       const int64_t block = vector / kVectorsPerBlock;
       const int64_t v = vector % kVectorsPerBlock;
       const int side = half_block(vectors_of<F>(n.row(), block));
       const int64_t stride = side * lanes;
       F* first = to + block * kVectorsPerBlock * sources * lanes +
                  (v / side * sources * side + v % side) * lanes + lane;
-      const int64_t x_row = Cell::from_x[gate] * n.cells + c;
-      const int64_t h_row = Cell::from_h[gate] * n.cells + c;
-      if (Cell::from_x[gate] >= 0)
+      const int64_t x_row = from_x[gate] * n.cells + c;
+      const int64_t h_row = from_h[gate] * n.cells + c;
+      if (from_x[gate] >= 0)
         for (int64_t k = 0; k < n.inputs; ++k)
           first[k * stride] = w_x[x_row * n.inputs + k];
       first += n.inputs * stride;
-      if (Cell::from_h[gate] >= 0)
+      if (from_h[gate] >= 0)
         for (int64_t k = 0; k < n.cells; ++k)
           first[k * stride] = w_h[h_row * n.cells + k];
       biases[vector * lanes + lane] = b[gate * n.cells + c];
@@ -72,19 +73,20 @@ void pack_forward(const Sizes& n, const F* w_x, const F* w_h, const F* b,
 // A matrix [rows, columns] in blocks of up to kVectorsPerBlock vectors of
 // columns, each [nets C, block], in halves as `half_block` has it, with zeros
 // behind the last column and where a net input has no rows (`from`).
-template <class F, int N>
-void pack_backward(const Sizes& n, const F* w, const int (&from)[N],
-               int64_t columns, F* to) {
+template <class F>
+void pack_backward(const Sizes& n, const F* w, const int* from,
+                   int64_t columns, F* to) {
   constexpr int64_t lanes = kLanes<F>;
   const int64_t padded = (columns + lanes - 1) / lanes * lanes;
   for (int64_t first = 0, size; first < padded; first += size) {
     const int64_t block = first / (kVectorsPerBlock * lanes);
     size = half_block(vectors_of<F>(columns, block)) * lanes;
     const int64_t width = std::min(size, columns - first);
-    for (const int rows : from)
+    for (int64_t gate = 0; gate < n.nets; ++gate)
       for (int64_t c = 0; c < n.cells; ++c, to += size)
-        if (rows >= 0)
-          std::copy_n(w + (rows * n.cells + c) * columns + first, width, to);
+        if (from[gate] >= 0)
+          std::copy_n(w + (from[gate] * n.cells + c) * columns + first, width,
+                      to);
   }
 }
 

@@ -144,24 +144,29 @@ def test_refused_without_a_gpu(monkeypatch):
     run(cell, params, xs, kernel='cudnn')
 
 
-def test_what_the_library_cannot_do_is_done_by_xla(gpu):
-  """Many nets, and derivatives beyond the first way back."""
-  cell, params, xs, state = net()
-  nets = np.stack([xs, np.negative(xs)])
+def many_nets(value):
+  mapped = jax.vmap(jax.grad(value, 1), (None, 0))
+  return lambda params, xs: mapped(params, jnp.stack([xs, -xs]))
 
-  def value(kernel):
-    return lambda params, xs: jnp.sum(
-      jnp.sin(run(cell, params, xs, state=state, kernel=kernel).ys)
-    )
+
+def second_derivatives(value):
+  derive = jax.grad(value)
+  return lambda *at: jax.jvp(derive, at, at)[1]
+
+
+@pytest.mark.parametrize(
+  'what',
+  # The code that takes derivatives further is that of the C++ loops too.
+  [many_nets, pytest.param(second_derivatives, marks=pytest.mark.slow)],
+)
+def test_what_the_library_cannot_do_is_done_by_xla(gpu, what):
+  cell, params, xs, state = net()
 
   def derive(kernel):
-    push = lambda xs: jax.jvp(
-      jax.grad(value(kernel)), (params, xs), (params, xs)
+    value = lambda params, xs: jnp.sum(
+      jnp.sin(run(cell, params, xs, state=state, kernel=kernel).ys)
     )
-    mapped = jax.vmap(jax.grad(value(kernel), 1), (None, 0))
-    return jax.jit(
-      lambda params, xs, nets: (push(xs)[1], mapped(params, nets))
-    )(params, xs, nets)
+    return jax.jit(what(value))(params, xs)
 
   with jax.default_matmul_precision('highest'):
     jax.tree.map(

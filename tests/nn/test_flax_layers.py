@@ -59,7 +59,9 @@ def worth(outputs, targets):
   return jnp.mean((outputs - targets) ** 2)
 
 
+@pytest.mark.slow
 def test_linen_trains():
+  """Else the example of the page does."""
   rng = np.random.default_rng(0)
   model = Linen()
   params = jax.jit(model.init)(jax.random.key(0), adding(rng)[0])

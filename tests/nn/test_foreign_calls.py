@@ -191,7 +191,7 @@ def without_memory():
   """In a child: calls whose own memory is more than there is left."""
   for call in RESULTS:
     # Small arrays of which a call makes copies up to whole vectors, net by net.
-    given, results = arrays(call, sizes=(0, 1, 1, 1), nets=(400_000,))
+    given, results = arrays(call, sizes=(0, 1, 1, 1), nets=(200_000,))
     inputs = [jnp.zeros(shape, dtype) for shape, dtype in given.values()]
     run = jax.jit(
       lambda inputs, call=call, results=results: foreign(call, inputs, results)
@@ -201,7 +201,7 @@ def without_memory():
     with open('/proc/self/statm') as pages:
       held = int(pages.read().split()[0]) * resource.getpagesize()
     limits = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (held + (60 << 20), limits[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (held + (30 << 20), limits[1]))
     try:
       jax.block_until_ready(run(inputs))
     except (ValueError, jax.errors.JaxRuntimeError) as error:

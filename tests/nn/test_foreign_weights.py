@@ -187,37 +187,47 @@ def test_flax_cells(kind, name):
     close(outputs('flax', kind, weights), theirs)
 
 
-def test_haiku_and_equinox():
-  import equinox
+HAIKU = [('lstm', 'LSTM'), ('gru', 'GRU'), ('srn', 'VanillaRNN')]
+
+
+@pytest.mark.parametrize('kind, name', some(HAIKU, HAIKU[2]))
+def test_haiku_layers(kind, name):
   import haiku
 
-  for kind, name in (('lstm', 'LSTM'), ('gru', 'GRU'), ('srn', 'VanillaRNN')):
+  def forward(x):
+    core = getattr(haiku, name)(C)
+    return haiku.dynamic_unroll(core, x, core.initial_state(B))[0]
 
-    def forward(x, name=name):
-      core = getattr(haiku, name)(C)
-      return haiku.dynamic_unroll(core, x, core.initial_state(B))[0]
+  net = haiku.without_apply_rng(haiku.transform(forward))
+  with jax.numpy_rank_promotion('allow'):
+    params = jax.jit(net.init)(jax.random.key(0), XS)
+    theirs = jax.jit(net.apply)(params, XS)
+  options = {'gru': {'reset': 'before'}, 'srn': {'activation': 'relu'}}.get(
+    kind, {}
+  )
+  close(outputs('haiku', kind, params, **options), theirs)
 
-    net = haiku.without_apply_rng(haiku.transform(forward))
-    with jax.numpy_rank_promotion('allow'):
-      params = jax.jit(net.init)(jax.random.key(0), XS)
-      theirs = jax.jit(net.apply)(params, XS)
-    options = {'gru': {'reset': 'before'}, 'srn': {'activation': 'relu'}}.get(
-      kind, {}
-    )
-    close(outputs('haiku', kind, params, **options), theirs)
-  for kind, name in (('lstm', 'LSTMCell'), ('gru', 'GRUCell')):
-    for bias in (True, False):
-      make = getattr(equinox.nn, name)
-      cell = jax.jit(
-        lambda key, make=make, bias=bias: make(I, C, use_bias=bias, key=key)
-      )(jax.random.key(0))
-      step = jax.jit(lambda x, state, cell=cell: cell(x, state))
-      state = (np.zeros(C),) * 2 if kind == 'lstm' else np.zeros(C)
-      ys = []
-      for x in XS[:, 0]:
-        state = step(x, state)
-        ys.append(state[0] if kind == 'lstm' else state)
-      close(np.asarray(outputs('equinox', kind, cell))[:, 0], np.stack(ys))
+
+EQUINOX = [(kind, bias) for kind in ('lstm', 'gru') for bias in (True, False)]
+
+
+@pytest.mark.parametrize(
+  'kind, bias', some(EQUINOX, ('lstm', False), ('gru', True))
+)
+def test_equinox_cells(kind, bias):
+  import equinox
+
+  make = {'lstm': equinox.nn.LSTMCell, 'gru': equinox.nn.GRUCell}[kind]
+  cell = jax.jit(lambda key: make(I, C, use_bias=bias, key=key))(
+    jax.random.key(0)
+  )
+  step = jax.jit(lambda x, state: cell(x, state))
+  state = (np.zeros(C),) * 2 if kind == 'lstm' else np.zeros(C)
+  ys = []
+  for x in XS[:, 0]:
+    state = step(x, state)
+    ys.append(state[0] if kind == 'lstm' else state)
+  close(np.asarray(outputs('equinox', kind, cell))[:, 0], np.stack(ys))
 
 
 def rows(count, **more):

@@ -85,7 +85,9 @@ def test_modes_of_the_default_kernel(mode, ordinary):
   near(found, ordinary)
 
 
+@pytest.mark.slow
 def test_in_float64():
+  """Else the tests of the compiled loops say it."""
   with jax.enable_x64(True):
     near(training('native'), training('xla'))
 

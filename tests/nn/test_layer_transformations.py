@@ -21,7 +21,7 @@ from tests.gradients import cheap_jit
 
 T, B, I, C = 3, 4, 2, 3
 LENGTHS = np.array([3, 0, 2, 1])
-# The first and one of the next for each case; all of them where all is run.
+# The first for each case, for some another; all of them where all is run.
 LAYERS = (
   ('lstm', 'native'),
   ('lstm', 'xla'),
@@ -126,6 +126,33 @@ def near(found, wanted):
 
 
 def second_derivatives(layer):
+  """Along one direction, forward over both modes and back over back."""
+  by = lambda b, xs: layer(layer.params._replace(b=b), xs)
+  at = layer.params.b, layer.xs
+  rng = np.random.default_rng(2)
+  along = tuple(rng.normal(size=np.shape(a)) for a in at)
+
+  def forward(function):
+    return lambda *at: jax.jvp(function, at, along)[1]
+
+  def back(function):
+    derive = jax.grad(function, (0, 1))
+    return lambda *at: sum(map(jnp.vdot, derive(*at), along))
+
+  def derive(*at):
+    numbers = [forward(one)(*at) for one in (forward(by), back(by))]
+    return numbers, jax.grad(back(by), (0, 1))(*at)
+
+  numbers, gradient = cheap_jit(derive)(*at)
+  wanted = tuple(
+    sum(map(lambda block, v: np.tensordot(block, v, v.ndim), row, along))
+    for row in expected(layer.name, 'hessian')
+  )
+  near(gradient, wanted)
+  near(numbers, [sum(map(np.vdot, wanted, along))] * 2)
+
+
+def hessians(layer):
   # By few of the weights: the cost is that of the table.
   by = lambda b, xs: layer(layer.params._replace(b=b), xs)
   forward, back = jax.jacfwd, jax.jacrev
@@ -303,19 +330,23 @@ CASES = (
   second_derivatives, directions, under_shard_map, on_explicit_axes,
   sharded_batch, on_each_device, mapped, exported, inside_others,
 )  # fmt: skip
-LONG = second_derivatives, mapped
+# Of those that make something else of a layer than a function of one device,
+# another layer too.
+ALSO = {directions: LAYERS[2], on_explicit_axes: LAYERS[1]}
+ALSO |= {inside_others: LAYERS[3]}
 
 
 @pytest.mark.parametrize('case', CASES, ids=lambda case: case.__name__)
 def test_as_the_scan_of_the_cell(case, x64):
-  others = () if case in LONG else LAYERS[1 + CASES.index(case) % 3 :][:1]
-  for name, kernel in (*LAYERS[:1], *others):
+  for name, kernel in filter(None, (LAYERS[0], ALSO.get(case))):
     case(Layer(name, kernel))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name, kernel', LAYERS)
-@pytest.mark.parametrize('case', CASES, ids=lambda case: case.__name__)
+@pytest.mark.parametrize(
+  'case', (hessians, *CASES), ids=lambda case: case.__name__
+)
 def test_every_layer_as_the_scan_of_its_cell(case, name, kernel, x64):
   case(Layer(name, kernel))
 

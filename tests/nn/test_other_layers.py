@@ -4,6 +4,8 @@ Each library's own layer runs on random sizes, sequences and lengths; float64
 where it can, else float32. Weights go in and out by `convert`.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -187,7 +189,23 @@ def float64():
     yield
 
 
-def ours(cell, params, xs, factors, lengths):
+@functools.cache
+def drawn(cell, size):
+  """`(params, xs, factors, lengths)`, the same for every library."""
+  num_steps, batch, num_inputs, hidden = size
+  rng = np.random.default_rng(sum(size))
+  params = jax.tree.map(
+    lambda m: jax.device_put(m * rng.normal(size=m.shape)), cell.mask
+  )
+  xs = rng.normal(size=(num_steps, batch, num_inputs))
+  lengths = rng.integers(1, num_steps + 1, batch)
+  return params, xs, rng.normal(size=(num_steps, batch, hidden)), lengths
+
+
+@functools.cache
+def ours(cell, size):
+  params, xs, factors, lengths = drawn(cell, size)
+
   def loss(params, x):
     ys = run(cell, params, x, lengths=lengths).ys
     return jnp.sum(ys * factors), ys
@@ -203,21 +221,15 @@ def close(one, other, tolerance):
 @pytest.mark.parametrize('library, kind', PAIRS)
 @pytest.mark.parametrize('size', SIZES, ids=str)
 def test_outputs_and_gradients_are_the_same(float64, library, kind, size):
-  num_steps, batch, num_inputs, hidden = size
-  rng = np.random.default_rng(sum(size))
+  *_, num_inputs, hidden = size
   cell = cell_of(library, kind, num_inputs, hidden)
-  params = jax.tree.map(
-    lambda m: jax.device_put(m * rng.normal(size=m.shape)), cell.mask
-  )
-  xs = rng.normal(size=(num_steps, batch, num_inputs))
-  lengths = rng.integers(1, num_steps + 1, batch)
-  factors = rng.normal(size=(num_steps, batch, hidden))
+  params, xs, factors, lengths = drawn(cell, size)
   weights = export_weights(library, kind, cell, params)
   theirs, tolerance = THEIRS[library]
   their_ys, their_grads, their_x_grad = theirs(
     kind, weights, xs, factors, lengths
   )
-  our_ys, our_grads, our_x_grad = ours(cell, params, xs, factors, lengths)
+  our_ys, our_grads, our_x_grad = ours(cell, size)
   close(our_ys, their_ys, tolerance)
   close(our_x_grad, their_x_grad, tolerance)
   # Gradients are weights too, but for the 1 that haiku adds to a bias and for

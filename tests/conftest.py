@@ -39,7 +39,6 @@ MORE = {
   'test_a_run_is_the_cell_stepped_by_hand': 3,
   'test_both_nets_learn_what_differentiating_says': 1,
   'test_what_is_stored_grows_with_the_length': 1,
-  'test_with_the_full_pattern_it_is_exact': 1,
   'test_the_derivative_of_a_column_is_no_scatter': 6,
   'test_other_dtypes': 2,
   # Every library's every kind, at one size or another.
@@ -87,8 +86,8 @@ COMPILING = (
 
 # These run for longer than they compile.
 RUNNING = (
-  'first_symbol', 'multiplication',
-  'task_statistics', 'tasks', 'uoro',
+  'first_symbol', 'multiplication', 'reber_statistics', 'task_statistics',
+  'tasks', 'uoro',
 )  # fmt: skip
 
 

@@ -225,11 +225,12 @@ def test_with_one_error_at_the_end_both_updates_are_one(x64):
 def test_more_errors_make_them_differ_and_neither_is_gradient_descent(x64):
   params, episode = random_net(PLAIN, 1, LANES), same_in_every_lane()
   changes = []
-  for rule in (kf, rtrl):
-    for update in ('every_step', 'sequence'):
-      learner, learn = learning(rule, EVERY, update)
-      after, _ = learn(begin(learner, PLAIN, params), episode)
-      changes.append(jax.tree.map(np.subtract, after.params, params))
+  for rule, update in (
+    (kf, 'every_step'), (kf, 'sequence'), (rtrl, 'sequence')
+  ):  # fmt: skip
+    learner, learn = learning(rule, EVERY, update)
+    after, _ = learn(begin(learner, PLAIN, params), episode)
+    changes.append(jax.tree.map(np.subtract, after.params, params))
   for i, one in enumerate(changes):
     for other in changes[:i]:
       for lane in range(*LANES):

@@ -63,18 +63,23 @@ def begun(learner, rates):
   return keys, start(keys, {'rate': jnp.asarray(rates, jnp.float32)})
 
 
-def test_a_trial_without_progress_has_new_weights():
-  learner = restarting(inner(), TASK, 'without_progress', PERIOD, RATIO)
+@pytest.fixture(scope='module')
+def learner():
+  """A learner that restarts, compiled."""
+  whole = restarting(inner(), TASK, 'without_progress', PERIOD, RATIO)
+  return whole._replace(update=cheap_jit(whole.update))
+
+
+def test_a_trial_without_progress_has_new_weights(learner):
   rates = [10.0, 20.0, 30.0]
   keys, state = begun(learner, rates)
   first = np.array(state.params)
-  update = cheap_jit(learner.update)
   # Above the ratio, below it, and above it in the first half alone.
   above, below = RATIO * VARIANCE * 1.01, RATIO * VARIANCE * 0.99
   for period in (1, 2):
     for n, target in enumerate(TARGETS):
       early = above if n < PERIOD // 2 else below
-      state, _ = update(state, episode(target, [above, below, early]))
+      state, _ = learner.update(state, episode(target, [above, below, early]))
     words = jax.random.bits(jax.random.fold_in(keys[0], 0), (2,), 'uint32')
     key = jax.random.wrap_key_data(words, impl='threefry2x32')
     anew = drawn(jax.random.fold_in(key, period), rates[0])
@@ -87,13 +92,11 @@ def test_a_trial_without_progress_has_new_weights():
   np.testing.assert_array_equal(state.params[:, 1:], counted)
 
 
-def test_a_period_before_its_end_restarts_nothing():
-  learner = restarting(inner(), TASK, 'without_progress', PERIOD, RATIO)
-  _, state = begun(learner, [1.0])
-  update = cheap_jit(learner.update)
+def test_a_period_before_its_end_restarts_nothing(learner):
+  _, state = begun(learner, [1.0] * 3)
   for target in TARGETS[:-1]:
-    state, _ = update(state, episode(target, [100.0]))
-  assert state.num_restarts == 0 and state.n == PERIOD - 1
+    state, _ = learner.update(state, episode(target, [100.0] * 3))
+  assert np.all(state.num_restarts == 0) and np.all(state.n == PERIOD - 1)
 
 
 def test_never_is_the_learner_itself():

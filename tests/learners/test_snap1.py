@@ -43,8 +43,10 @@ def compare(cell, *learners, lanes=LANES, seed=0):
   return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', CELLS)
 def test_with_the_full_pattern_it_is_exact(x64, name):
+  """Slow: `test_it_is_the_masked_recursion` holds it for any pattern."""
   cell = CELLS[name]
   past = influence_matrix.past(cell)
   assert np.all(pattern(cell, past, 9)) == (name != 'cascaded')

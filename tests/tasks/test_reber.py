@@ -192,7 +192,9 @@ def test_the_evaluation_is_every_string_once():
     )
 
 
+@pytest.mark.slow
 def test_a_lane_is_what_it_is_alone():
+  """Slow: sets are held to the draws of one lane's key alone above."""
   keys, ones = keys_of((2, 3)), np.ones((2, 3), np.int32)
 
   @jax.jit

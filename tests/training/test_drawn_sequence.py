@@ -9,8 +9,8 @@ from lstm_jax.lab.plan import catalog
 from lstm_jax.ops import prng
 from lstm_jax.ops.arrays import to_dense
 
-# Numbers at a length, and symbols without one. The function is one for all.
-ALWAYS = ('multiplication', 'reber')
+# Inputs that are numbers, and that are symbols. The function is one for all.
+ALWAYS = ('first_symbol', 'multiplication')
 
 
 @pytest.mark.parametrize(

@@ -335,20 +335,21 @@ def test_an_exam_ends_early_once_it_cannot_be_passed():
     script = answers([wrong], [error], budget=3)
     whole = [m.sits for m in by_hand(played.exam, script)]
     assert sum(whole) == takes
-    trials, work = played.advance(begin(played, [script]), np.int32(1 + takes))
-    (now,) = moments(trials)
+    trials = begin(played, [script] * WIDTH)
+    trials, work = played.advance(trials, np.int32(1 + takes))
+    (now,) = set(moments(trials))
     assert now.sits and now.n == takes - 1
-    (now,) = moments(played.advance(trials, np.int32(1))[0])
+    (now,) = set(moments(played.advance(trials, np.int32(1))[0]))
     assert not now.sits and now.seen == 2
-    assert float(work.sequences) == 2  # training sequences alone
+    assert float(work.sequences) == 2 * WIDTH  # training sequences alone
   # Once the first_passed lies behind, an error that is too large ends it too.
   script = answers(
     [[0, 0, 0]] * 2, [[1.0, 0.25, 0.25], [1.25, 0.25, 0.25]], budget=5
   )
   steps = list(by_hand(played.exam, script))
   assert [m.sits for m in steps] == [0, 1, 1, 1, 0, 0, 1, 1, 0, 0]
-  trials, _ = played.advance(begin(played, [script]), np.int32(100))
-  (end,) = moments(trials)
+  trials = begin(played, [script] * WIDTH)
+  (end,) = set(moments(played.advance(trials, np.int32(100))[0]))
   assert (end.status, end.seen, end.first_passed, end.exams) == (
     BUDGET,
     5,
@@ -472,10 +473,12 @@ def test_diverging_in_an_exam():
 
 def test_work_counts_the_time_of_exams_but_not_their_sequences():
   played = plays(2, 3, 1, 0.5)
-  _, work = played.advance(begin(played, [answers()]), np.int32(100))
+  trials = begin(played, [answers()] * WIDTH)
+  _, work = played.advance(trials, np.int32(100))
   # Two of 4 steps, and an exam whose sequence n has 4 + n.
-  assert float(work.sequences) == 2
-  assert float(work.useful) == float(work.executed) == 2 * 4 + (4 + 5 + 6)
+  assert float(work.sequences) == WIDTH * 2
+  steps = WIDTH * (2 * 4 + (4 + 5 + 6))
+  assert float(work.useful) == float(work.executed) == steps
 
 
 def test_what_is_prepared_reaches_training_and_exam():

@@ -167,9 +167,9 @@ def test_any_transformation_of_optax_with_a_state_a_seed(name):
   optimizer = OPTIMIZERS[name]()
   how = {**HOW, 'test_sequences': 0, 'max_sequences': 12, 'learning_rate': None}
   task, of = lj.adding(**EASY), {'optimizer': optimizer, 'seeds': [5, 9]}
-  result = lj.train(task, lj.srn, lj.bptt, **how, **of)
+  result = lj.train(task, lj.srn, lj.elman, **how, **of)
   cell = result.cell
-  taught = lj.bptt(cell, task, length=4, optimizer='sgd')
+  taught = lj.elman(cell, task, optimizer='sgd')
   weights = by_hand(cell, task, taught, optimizer)
   for seed, params, count in zip(
     result.seeds, result.params, result.sequences, strict=True
@@ -382,7 +382,7 @@ def test_what_a_callback_returns_is_one_answer(result):
 
 def test_it_trains_in_float64(result):
   with jax.enable_x64(True):
-    wide = easy()
+    wide = easy(test_sequences=0)
   np.testing.assert_array_equal(wide.sequences, result.sequences)
   assert wide.status == result.status
 

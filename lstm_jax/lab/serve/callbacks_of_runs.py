@@ -107,6 +107,14 @@ def keep_row(page: Page) -> None:
       of_sides += [False, name, table]
     of_sides += [True, '', None] * (views.MAX_VIEWS - len(sides))
     heading = tables.heading([side.line for side in sides])
+    if num_more := views.num_left_out(boards, shown):
+      heading.append(
+        html.P(
+          f'{len(sides)} stand side by side, of {len(sides) + num_more} that '
+          'are asked for: open fewer folders, or choose fewer rows, to see the '
+          'others.'
+        )
+      )
     if not curves:
       heading.append(html.P('No trial of it has a learning curve yet.'))
       return heading, no_update, layout.NO_GRAPH, '', False, stamp, *of_sides

@@ -96,13 +96,7 @@ def sides(
     selection: what is asked for.
     names: of the folders.
   """
-  matches = [
-    (i, look, line)
-    for key in selection.rows
-    for i, (look, lines) in enumerate(boards)
-    for line in lines
-    if line.key == key
-  ][:MAX_VIEWS]
+  matches = _matches(boards, selection)[:MAX_VIEWS]
   rows = {line.key for _, _, line in matches}
   folders = {i for i, _, _ in matches}
   side_list = []
@@ -112,6 +106,22 @@ def sides(
     trial = _trial_of(look, line, selection)
     side_list.append(Side(i, line, ', '.join(words), trial))
   return side_list
+
+
+def num_left_out(boards: Sequence[Board], selection: Selection) -> int:
+  """Returns how many of the rows asked for have no place among the `sides`."""
+  return max(len(_matches(boards, selection)) - MAX_VIEWS, 0)
+
+
+def _matches(boards, selection):
+  """The rows asked for: number of a folder, the folder as it is, the row."""
+  return [
+    (i, look, line)
+    for key in selection.rows
+    for i, (look, lines) in enumerate(boards)
+    for line in lines
+    if line.key == key
+  ]
 
 
 def _trial_of(look, line, selection):

@@ -16,12 +16,17 @@ from tests.lab.serve.conftest import CURVES
 def client(unfinished, tmp_path_factory):
   """A browser's requests to a page of two folders, one of which is absent."""
   absent = tmp_path_factory.mktemp('absent') / 'run'
-  app = page.build([Watch(unfinished.path), Watch(absent)])
+  return browser_of([unfinished.path, absent])
+
+
+def browser_of(paths):
+  """What makes a browser's requests to a page of these folders."""
+  app = page.build([Watch(path) for path in paths])
   token = guard.new_token()
   guard.install(app.server, token, 8050)
-  held = app.server.test_client()
-  held.get(f'/?token={token}')
-  return held
+  requests = app.server.test_client()
+  requests.get(f'/?token={token}')
+  return requests
 
 
 def asked(client, output, **given):
@@ -105,6 +110,16 @@ def test_a_row_has_its_curves_and_trials(client, row):
 def test_a_row_that_is_not_there_is_said(client):
   answer = asked(client, 'learning.figure', place__search='?row=x/y')
   assert 'no row x/y' in json.dumps(answer['row.children'])
+
+
+def test_folders_without_a_place_are_counted(client, unfinished, row):
+  search = links.query_of(Selection(rows=(row,)))
+  of_six = browser_of([unfinished.path] * 6)
+  answer = asked(of_six, 'learning.figure', place__search=search)
+  words = json.dumps(answer['row.children'])
+  assert '4 stand side by side, of 6 that are asked for' in words
+  answer = asked(client, 'learning.figure', place__search=search)
+  assert 'side by side' not in json.dumps(answer['row.children'])
 
 
 def test_a_network_is_stepped_through(client, row):

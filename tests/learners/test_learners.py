@@ -146,24 +146,23 @@ def programs(net, lanes):
   return {name: cheap_jit(form) for name, form in forms.items()}
 
 
+@pytest.mark.parametrize('when', ['every step', 'end'])
 @pytest.mark.parametrize(
   ('net', 'lanes'), [*((net, (5,)) for net in NETS), ('experiment 4', ())]
 )
-def test_streaming_is_batched_is_autodiff_with_the_cut(x64, net, lanes):
+def test_streaming_is_batched_is_autodiff_with_the_cut(x64, net, lanes, when):
   cell, forms = NETS[net], programs(net, lanes)
   params = random_net(cell, 0, lanes)
-  for when in ('every step', 'end'):
-    end = when == 'end'
-    episode = random_arrays(1, NUM_STEPS, 3, 2, lanes, end=end)
-    if lanes:
-      assert len(set(np.asarray(episode.length))) > 2
-    auto, judged = forms['autodiff'](params, episode)
-    auto = existing(cell, auto)
-    for form in ('streaming', 'batched'):
-      grads, judged_too = forms[f'{form} {when}'](params, episode)
-      assert distance(existing(cell, grads), auto) < 1e-12
-      assert distance(judged, judged_too) < 1e-12
-    assert largest(auto) > 1e-2
+  episode = random_arrays(1, NUM_STEPS, 3, 2, lanes, end=when == 'end')
+  if lanes:
+    assert len(set(np.asarray(episode.length))) > 2
+  auto, judged = forms['autodiff'](params, episode)
+  auto = existing(cell, auto)
+  for form in ('streaming', 'batched'):
+    grads, judged_too = forms[f'{form} {when}'](params, episode)
+    assert distance(existing(cell, grads), auto) < 1e-12
+    assert distance(judged, judged_too) < 1e-12
+  assert largest(auto) > 1e-2
 
 
 def test_what_lies_past_the_end_is_never_read(x64):

@@ -206,7 +206,7 @@ def test_a_cell_of_a_step_alone_runs():
 
   derive = lambda loss: jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
   (_, (ys, last)), want = derive(by_hands)
-  for how in WAYS:
+  for how in WAYS[:3]:  # and the last is one of these
 
     def go(p, how=how):
       made = run(cell, p, xs, lengths=lengths, states=True, **how)

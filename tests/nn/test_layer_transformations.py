@@ -332,8 +332,7 @@ CASES = (
 )  # fmt: skip
 # Of those that make something else of a layer than a function of one device,
 # another layer too.
-ALSO = {directions: LAYERS[2], on_explicit_axes: LAYERS[1]}
-ALSO |= {inside_others: LAYERS[3]}
+ALSO = {directions: LAYERS[2], inside_others: LAYERS[3]}
 
 
 @pytest.mark.parametrize('case', CASES, ids=lambda case: case.__name__)

@@ -61,7 +61,7 @@ def worth(outputs, targets):
 
 @pytest.mark.slow
 def test_linen_trains():
-  """Else the example of the page does."""
+  """Else the gradient says that it can."""
   rng = np.random.default_rng(0)
   model = Linen()
   params = jax.jit(model.init)(jax.random.key(0), adding(rng)[0])
@@ -114,13 +114,32 @@ def test_modules_give_what_the_layer_gives():
   cell = cell_of(I)
   empty = {name: np.zeros(m.shape) for name, m in cell.mask._asdict().items()}
   params = type(cell.mask)(**{**empty, **held['params']['cell']})
-  want = run(cell, params, xs, **how)
-  found = layer.apply(held, xs, **how)
-  np.testing.assert_array_equal(found.ys, want.ys)
   module = NnxRecurrent(cell, rngs=nnx.Rngs(0))
   for name, value in held['params']['cell'].items():
     getattr(module, name)[...] = value
-  np.testing.assert_array_equal(module(xs, **how).ys, want.ys)
+
+  def derive(grad, go):
+    def loss(params):
+      ys = go(params).ys
+      return jnp.sum(jnp.sin(ys)), ys
+
+    return grad(loss, has_aux=True)
+
+  of_layer = derive(jax.grad, lambda params: run(cell, params, xs, **how))
+  of_linen = derive(jax.grad, lambda held: layer.apply(held, xs, **how))
+  of_nnx = derive(nnx.grad, lambda module: module(xs, **how))
+  grads, ys = jax.jit(of_layer)(params)
+  by_linen, ys_linen = jax.jit(of_linen)(held)
+  by_nnx, ys_nnx = nnx.jit(of_nnx)(module)
+  for found, more in (
+    (ys_linen, by_linen['params']['cell']),
+    (ys_nnx, nnx.to_pure_dict(by_nnx)),
+  ):
+    np.testing.assert_array_equal(found, ys)
+    assert set(more) == set(held['params']['cell'])
+    for name, grad in more.items():
+      np.testing.assert_allclose(grad, getattr(grads, name), rtol=1e-5)
+    assert np.any(more['w_x']) and np.any(more['w_h'])
 
 
 def blocks(page, most=None):

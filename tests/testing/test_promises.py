@@ -140,7 +140,9 @@ def test_every_cell_keeps_its_promises(name):
   testing.admit_cell(name, cell._replace(equations=None), layer=True)
 
 
-@pytest.mark.parametrize('grid', ['paper1997', 'quickstart'])
+@pytest.mark.parametrize(
+  'grid', [pytest.param('paper1997', marks=pytest.mark.slow), 'quickstart']
+)
 def test_the_cells_of_a_grid_keep_their_promises(grid):
   """Nets of one cell and of a hundred inputs among them."""
   made = plan.expand(flags.parse(['sweep', f'--grid={grid}']))

@@ -92,7 +92,10 @@ def lines(state: board.State) -> list[str]:
     f'{state.name}: {count:,} failed: {why}'
     for why, count in state.failed.items()
   ]
-  return sentences + [f'{state.name}: {line}' for line in state.problems]
+  return sentences + [
+    line if line.startswith(state.path) else f'{state.name}: {line}'
+    for line in state.problems
+  ]
 
 
 _COMMAND = command.Command(

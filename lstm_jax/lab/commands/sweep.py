@@ -53,7 +53,7 @@ def _act(request_and_plan):
   if request.action == 'list':
     return text_columns.show(listing.everything())
   if request.action == 'dry_run':
-    return text_columns.show(listing.plan(sweep_plan))
+    return text_columns.show(listing.plan(sweep_plan, request.run.out))
   from lstm_jax.lab.run import engine
 
   options = request.run

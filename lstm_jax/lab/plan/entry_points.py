@@ -30,10 +30,15 @@ class EntryPoint(NamedTuple):
 def entry_points_of(kind: str) -> tuple[EntryPoint, ...]:
   """Names that packages declare of a kind, sorted; each once."""
   names = {
-    EntryPoint(point.name, point.value.replace(' ', ''), _package(point))
+    EntryPoint(point.name, _place(point), _package(point))
     for point in importlib.metadata.entry_points(group=GROUP.format(kind))
   }
   return tuple(sorted(names))
+
+
+def _place(point):
+  """The place of an entry point, without the extras that may stand behind."""
+  return point.value.partition('[')[0].replace(' ', '')
 
 
 def _package(point):

@@ -99,8 +99,13 @@ def _own_data(role, kind):
   return lines
 
 
-def plan(plan_: Plan) -> str:
-  """The plan: its rows, and how many trials, programs and seconds."""
+def plan(plan_: Plan, out: str = '') -> str:
+  """The plan: its rows, and how many trials, programs and seconds.
+
+  Args:
+    plan_: the plan.
+    out: its run folder as it was given; '': the plan's own.
+  """
   source = f' ({plan_.source})' if plan_.source else ''
   lines = [f'{plan_.grid}: {plan_.title}{source}', '']
   rows: dict[tuple[str, int], list[Setting]] = {}
@@ -141,6 +146,6 @@ def plan(plan_: Plan) -> str:
     f'programs, {steps:,.0f} {unit} expected, {sequences:,} at most.',
     f'Estimated time: {estimate.words(plan_.seconds * estimate.slowness())} on '
     f'{plan_.cores} of these cores; an estimate, not a measurement.',
-    f'Run folder: {plan_.out}. Nothing was run or written.',
+    f'Run folder: {out or plan_.out}. Nothing was run or written.',
   ]
   return '\n'.join(lines)

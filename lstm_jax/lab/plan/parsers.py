@@ -5,6 +5,7 @@ words. What it refuses, absl reports with the flag and its value. `read` turns
 whatever absl finds wrong into one `Refused` line.
 """
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Generic, TypeVar
 
@@ -16,6 +17,8 @@ from lstm_jax.lab.plan import values
 T = TypeVar('T')
 # Before the message of a validator: absl writes all values in front of it.
 _LINE_MARK = '\x1f'
+# absl's message on a switch that is given a value.
+_NO_BOOLEAN = re.compile(r"\('Non-boolean argument to boolean flag', .*\)")
 
 
 class Reader(flags.ArgumentParser[T], Generic[T]):
@@ -193,6 +196,7 @@ def read(flag_values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
     raise values.Refused(f'--flagfile: {" ".join(line.split())}') from None
   except (flags.Error, ValueError) as error:
     line = str(error).rpartition(_LINE_MARK)[2]
+    line = _NO_BOOLEAN.sub('must be true or false', line)
     raise values.Refused(' '.join(line.split()).removeprefix('flag ')) from None
   for name in flag_values:
     flag = flag_values[name]

@@ -108,7 +108,14 @@ def _from_package(role, name, source):
     raise values.Refused(
       f'{source}={name}: {len(packages)} packages have one; write {words}'
     )
-  return next((of(role, place, source) for place in packages), name)
+  for place, package in packages.items():
+    if ':' not in place:
+      raise values.Refused(
+        f'{source}={name}: package {package} declares it as {place}, which '
+        'names no factory: it must be package.module:factory'
+      )
+    return of(role, place, source)
+  return name
 
 
 def _path(text, source, home):

@@ -1,11 +1,12 @@
 """From names and text to a checked `Setting`, or every reason against it."""
 
 import functools
+import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from lstm_jax.choices import choose, listed, unknown
-from lstm_jax.lab.plan import catalog, own_data, values
+from lstm_jax.lab.plan import catalog, entry_points, own_data, values
 from lstm_jax.lab.store.setting import Setting
 from lstm_jax.ops import conditions
 
@@ -64,8 +65,13 @@ def setting(
         place = getattr(name, 'place', name)
         reasons.append(f'{source}={place}: {why}')
     else:
-      choices = tuple(n for kind in kinds for n in catalog.names(kind))
+      choices = {n: '' for kind in kinds for n in catalog.names(kind)}
+      for kind in kinds:
+        points = entry_points.entry_points_of(kind)
+        choices |= {point.name: '' for point in points}
       words = unknown(str(name), choices)
+      if one == 'task' and os.path.isdir(str(name)):
+        words = f'the folder of that name is written ./{name}; else {words}'
       reasons.append(f'{source}={name}: {words}')
   stop_if_refused()
   reasons.extend(_mismatched(raw_values, entries))

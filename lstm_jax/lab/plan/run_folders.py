@@ -24,6 +24,7 @@ def paths_of(words: Sequence[str], may_be_empty: bool = False) -> list[str]:
 
   Raises:
     Refused: there is no word; there is no such folder, or no run in it.
+    Unusable, StorageError: a folder cannot be looked into.
   """
   if not words:
     raise values.Refused('no folder: give one run folder or more, or --help')
@@ -39,8 +40,6 @@ def path_of(
 ) -> str:
   """The path of a run folder.
 
-  A folder that cannot be looked into is left to who reads it.
-
   Args:
     word: as somebody has written it.
     source: the argument that it is of.
@@ -49,17 +48,18 @@ def path_of(
   Raises:
     Refused: there is no such folder, or no run in it; says which runs there
       are.
+    Unusable, StorageError: it cannot be looked into.
   """
   path = Path(values.place(word, source))
   try:
     is_folder = stat.S_ISDIR(os.stat(path).st_mode)
-    names = files.names(path) if is_folder else []
     reason = 'it has no plan.json' if is_folder else 'it is no folder'
-    if {*names} & {*_PARTS} or (is_folder and may_be_empty and not names):
-      return str(path)
   except (FileNotFoundError, NotADirectoryError):
-    reason = 'there is no such folder'
-  except (OSError, faults.StoreError):
+    is_folder, reason = False, 'there is no such folder'
+  except OSError as error:
+    raise files.fault(error, path) from error
+  names = files.names(path) if is_folder else []
+  if {*names} & {*_PARTS} or (is_folder and may_be_empty and not names):
     return str(path)
   raise values.Refused(
     f'{source}={word}: no run here, {reason}; '

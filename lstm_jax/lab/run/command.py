@@ -180,7 +180,12 @@ def _set_up_logging(name):
   if not absl_flags.log_dir:
     return
   folder = values.folder(absl_flags.log_dir, '--log_dir')
-  logging.get_absl_handler().use_absl_log_file(f'lstm-jax-{name}', folder)
+  try:
+    logging.get_absl_handler().use_absl_log_file(f'lstm-jax-{name}', folder)
+  except OSError as error:
+    raise values.Refused(
+      f'--log_dir={absl_flags.log_dir}: it cannot be written to'
+    ) from error
   if absl_flags['stderrthreshold'].using_default_value:
     # What is wrong is said on stderr in any case.
     logging.set_stderrthreshold('warning')

@@ -14,7 +14,7 @@ from lstm_jax.lab.data.own import fresh
 from lstm_jax.lab.plan import flags, own_data, values
 from lstm_jax.lab.run import builds, groups
 from lstm_jax.lab.run.predict_request import Request
-from lstm_jax.lab.store import files
+from lstm_jax.lab.store import faults, files
 from lstm_jax.lab.store.setting import Setting
 from lstm_jax.training.batches import in_batches
 from lstm_jax.training.examples import Dataset
@@ -98,7 +98,7 @@ def at_hand(setting: Setting, data_dir: str, otherwise: str = '') -> str:
   inside = files.names(place) if place.is_dir() else ()
   for path in (place, *(place / name for name in inside)):
     try:
-      if own_data.name_of(path) != setting.task:
+      if _name_of(path) != setting.task:
         continue
       data = own_data.located(f'{path.parent}/{path.name}')
     except ValueError:
@@ -112,6 +112,14 @@ def at_hand(setting: Setting, data_dir: str, otherwise: str = '') -> str:
     f'{Path(name).name} is not in {place}: say --data_dir=FOLDER of the file '
     f'that was trained on{otherwise}'
   )
+
+
+def _name_of(path):
+  """The task that a file or folder would be; None: it cannot be looked into."""
+  try:
+    return own_data.name_of(path)
+  except faults.StoreError:
+    return None
 
 
 def form_of(setting: Setting, details: Mapping[str, object]) -> fresh.Form:

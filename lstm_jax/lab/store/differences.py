@@ -13,6 +13,10 @@ MAX_LINES = 10
 WIDTH = 100
 # Ids follow from the rest.
 _IDS = ('trials.id:',)
+# A field's name as `--set` has it: cell.hidden, or learning_rate.
+_SET_NAME = re.compile(r'^(numbers\.|(\w+)_options(?=\.))')
+# What the content of a file of data was: shape and hash, see `own.dataset`.
+_CONTENT = re.compile(r'task\.(inputs|targets|split): .*-[0-9a-f]{12}"')
 
 
 def drift_of(
@@ -88,13 +92,11 @@ def trial_lines(
   """
   if len(old_trials) != len(new_trials):
     yield change('number of trials', len(old_trials), len(new_trials))
-    fields = dict.fromkeys(
-      key for old_trial in (*old_trials, *new_trials) for key in old_trial
-    )
-    for field in fields:
-      a, b = (_values(trials, field) for trials in (old_trials, new_trials))
+    old, new = ([*map(_flat, trials)] for trials in (old_trials, new_trials))
+    for field in dict.fromkeys(key for trial in (*old, *new) for key in trial):
+      a, b = (_values(trials, field) for trials in (old, new))
       if field != 'id' and a != b:
-        yield change(field, a, b)
+        yield change(_SET_NAME.sub(r'\2', field), a, b)
     return
   counts = collections.Counter(
     line
@@ -103,11 +105,24 @@ def trial_lines(
     if not line.startswith(_IDS) or _without_id(old_trial, other)
   )
   for line, count in counts.items():
-    # As `--set` names it: cell.hidden, or learning_rate.
-    line_of_trial = re.sub(
-      r'^trials\.(numbers\.|(\w+)_options(?=\.))?', r'\2', line
-    )
+    line_of_trial = _SET_NAME.sub(r'\2', line.removeprefix('trials.'))
     yield f'{line_of_trial} ({count} of {total} trials)'
+
+
+def has_changed_data(lines: Sequence[str]) -> bool:
+  """Tells whether one of the lines is on the content of a file of data."""
+  return any(map(_CONTENT.match, lines))
+
+
+def _flat(trial):
+  """A trial whose options and numbers are fields of their own."""
+  fields: dict[str, object] = {}
+  for name, value in trial.items():
+    if isinstance(value, dict) and name != 'outside':
+      fields |= {f'{name}.{key}': inner for key, inner in value.items()}
+    else:
+      fields[name] = value
+  return fields
 
 
 def _values(trials, field):

@@ -30,7 +30,12 @@ from lstm_jax.lab.store import (
   seal,
   shape,
 )
-from lstm_jax.lab.store.differences import change, drift_of, first_lines
+from lstm_jax.lab.store.differences import (
+  change,
+  drift_of,
+  first_lines,
+  has_changed_data,
+)
 from lstm_jax.lab.store.documents import Plan
 from lstm_jax.lab.store.growth import merged_plan
 from lstm_jax.lab.store.provenance import COMPARED
@@ -200,9 +205,10 @@ def _matching(path, plan, allow_drift, disk):
   folder = open_folder(path, disk)
   new_plan, lines = merged_plan(folder.plan, plan)
   if lines:
+    why = '; the file of data is not what it was' * has_changed_data(lines)
     raise faults.Refused(
-      f'{path} holds another plan:\n{first_lines(lines)}\nname another --out, '
-      'or give the settings of this folder'
+      f'{path} holds another plan{why}:\n{first_lines(lines)}\nname another '
+      '--out, or give the settings of this folder'
     )
   drift = drift_of(folder.plan, plan)
   if drift and not allow_drift:

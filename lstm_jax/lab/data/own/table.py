@@ -59,13 +59,12 @@ def read(path: Path, fresh: tuple[str, ...] | None = None) -> Sequences:
   """
   table = _table(path)
   heads = list(table.columns)
-  for column in ('id', 'time'):
-    if column not in heads:
-      hint = ' (is its separator a comma?)' if len(heads) == 1 else ''
-      raise BadData(
-        f'{table.name}: line 1 has no column {column}; it has '
-        f'{", ".join(heads)[:200]}{hint}'
-      )
+  if missing_columns := [name for name in ('id', 'time') if name not in heads]:
+    hint = ' (is its separator a comma?)' if len(heads) == 1 else ''
+    raise BadData(
+      f'{table.name}: line 1 has no column {" and no ".join(missing_columns)}; '
+      f'it has {", ".join(heads)[:200]}{hint}'
+    )
   order, lengths, names = _order(table)
   if fresh is not None:
     if missing_columns := [column for column in fresh if column not in heads]:

@@ -101,7 +101,17 @@ def test_a_package_that_is_missing_is_named_with_what_brings_it(monkeypatch):
     _ = lj.LinenRecurrent
 
 
-@pytest.mark.parametrize('name', public_functions())
+# Calls that train are those of the tests of `sweep` and of `train`, too.
+TRAINING = ('sweep', 'train')
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(name, marks=[pytest.mark.slow] * (name in TRAINING))
+    for name in public_functions()
+  ],
+)
 def test_a_public_function_has_an_example_that_is_right(name, monkeypatch):
   """And says what it takes and returns, where it does."""
   function = public_functions()[name]

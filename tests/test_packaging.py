@@ -102,7 +102,11 @@ def test_every_extra_that_a_line_names_is_one():
   'name, words',
   [
     ('absl', ['sweep', '--list']),
-    ('optax', ['sweep', '--cell=srn', '--seeds=1', '--budget=1']),
+    # Said in the same way, once JAX is there.
+    pytest.param(
+      *('optax', ['sweep', '--cell=srn', '--seeds=1', '--budget=1']),
+      marks=pytest.mark.slow,
+    ),
     ('tensorflow_datasets', ['data', 'imdb']),
   ],
 )

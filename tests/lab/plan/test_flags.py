@@ -220,7 +220,14 @@ def test_a_bad_command_line_gets_one_clear_line(line, capsys, tmp_path):
   assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('line', PROCESSES)
+@pytest.mark.parametrize(
+  'line',
+  # The rest are answered within this process by the test above.
+  [
+    pytest.param(line, marks=[pytest.mark.slow] * (i % 4 > 0))
+    for i, line in enumerate(PROCESSES)
+  ],
+)
 def test_a_bad_command_line_ends_a_process_with_2(line, tmp_path):
   # `runpy` is what `python -m` does; the wrapper sees what was imported.
   code = (

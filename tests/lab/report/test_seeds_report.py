@@ -222,6 +222,7 @@ def test_all_figures_are_there(written, page):
   assert page.count('<figure>') == page.count('<figcaption>') == len(figures)
 
 
+@pytest.mark.slow  # as that of trials in test_report.py, with other figures
 def test_twice_the_same_bytes_and_nothing_touched(opened, written, monkeypatch):
   before = {path: path.stat().st_mtime_ns for path in write.write([opened])}
   again = {path: path.read_bytes() for path in written.values()}

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import pytest
 
+from experiments import sweep
 from lstm_jax.lab.store import checkpoints, lock, nets, trial_records
 from lstm_jax.lab.store.folder import open_folder
 from tests import children
@@ -36,7 +37,7 @@ TRIALS = 16
 # Never over, and soon compiled.
 ENDLESS = (
   '--task=adding --cell=srn --learner=elman --length=10 --learning_rate=1e-9'
-  ' --set=learner.optimizer=sgd --seeds=2 --budget=10000000'
+  ' --set=learner.optimizer=sgd --seeds=2 --budget=10000000 --devices=1'
 ).split()
 KILLS = 4
 
@@ -124,7 +125,7 @@ def begun(place, reference):
 
 def under_way(out):
   """The trials that the folder's checkpoints hold."""
-  if not (out / 'plan.json').exists():
+  if not any(out.glob('checkpoints/state.*')):  # soon said, and often asked
     return set()
   held, _ = checkpoints.load(open_folder(out))
   programs = [
@@ -398,6 +399,7 @@ def test_a_changed_setting_is_refused(place, begun):
   assert contents(begun) == before
 
 
+@pytest.mark.usefixtures('undrawn')
 def test_a_run_goes_on_from_its_checkpoint(place):
   """A checkpoint that says "one more sequence" is taken at its word."""
   out = place.root / 'endless'
@@ -416,7 +418,8 @@ def test_a_run_goes_on_from_its_checkpoint(place):
     arrays[f'{program}/budget'] = seen + 1
     want |= {one: n + 1 for (one, _), n in zip(trials, seen, strict=True)}
   checkpoints.save(folder, name, arrays, meta)
-  children.ended(place.start_endless(out))
+  # By this process, which has loaded all that it takes.
+  assert sweep.main(place.words_of(ENDLESS, out)[1:]) == 0
   assert len(want) == 2 and shown(out) == want
 
 

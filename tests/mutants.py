@@ -338,7 +338,7 @@ MUTANTS = (
   Mutant(
     'networks_of_every_trial_are_kept', 'lab/run/recorder.py',
     'keep=name in first,', 'keep=True,',
-    ('in_python',), 'curves',
+    ('in_python',), 'networks',
   ),
   # Growing plans, plans in parts.
   Mutant(

@@ -34,10 +34,10 @@ PLAN = (
   ' --set=task.mean_error=0.2'
 ).split()
 TRIALS = 16
-# Never over, and soon compiled.
-ENDLESS = (
+# Long under way, and soon compiled.
+LONG = (
   '--task=adding --cell=srn --learner=elman --length=10 --learning_rate=1e-9'
-  ' --set=learner.optimizer=sgd --seeds=2 --budget=10000000 --devices=1'
+  ' --set=learner.optimizer=sgd --seeds=2 --budget=300000 --devices=1'
 ).split()
 KILLS = 4
 
@@ -75,9 +75,9 @@ class Place(NamedTuple):
   def start(self, out, *extra, damaged=False):
     return children.start(*self.words(out, *extra), env=self.environ(damaged))
 
-  def start_endless(self, out):
+  def start_long(self, out):
     environ = self.environ() | {'JAX_DISABLE_MOST_OPTIMIZATIONS': 'true'}
-    return children.start(*self.words_of(ENDLESS, out), env=environ)
+    return children.start(*self.words_of(LONG, out), env=environ)
 
   def run(self, out, *extra, seeds=4, returns=0, **environ):
     words = self.words(out, *extra, seeds=seeds)
@@ -402,8 +402,8 @@ def test_a_changed_setting_is_refused(place, begun):
 @pytest.mark.usefixtures('undrawn')
 def test_a_run_goes_on_from_its_checkpoint(place):
   """A checkpoint that says "one more sequence" is taken at its word."""
-  out = place.root / 'endless'
-  process = place.start_endless(out)
+  out = place.root / 'long'
+  process = place.start_long(out)
   children.await_that(process, lambda: under_way(out))
   process.send_signal(signal.SIGTERM)
   said = stopped(process, 143)
@@ -419,7 +419,7 @@ def test_a_run_goes_on_from_its_checkpoint(place):
     want |= {one: n + 1 for (one, _), n in zip(trials, seen, strict=True)}
   checkpoints.save(folder, name, arrays, meta)
   # By this process, which has loaded all that it takes.
-  assert sweep.main(place.words_of(ENDLESS, out)[1:]) == 0
+  assert sweep.main(place.words_of(LONG, out)[1:]) == 0
   assert len(want) == 2 and shown(out) == want
 
 

@@ -407,7 +407,8 @@ def test_a_run_goes_on_from_its_checkpoint(place):
   children.await_that(process, lambda: under_way(out))
   process.send_signal(signal.SIGTERM)
   said = stopped(process, 143)
-  assert 'The same command continues' in said and 'Traceback' not in said
+  assert 'Stopped with 2 trials to go' in said and 'Traceback' not in said
+  assert 'The same command continues' in said
   folder = open_folder(out)
   ((name, meta, arrays),), problems = checkpoints.load(folder)
   assert problems == []

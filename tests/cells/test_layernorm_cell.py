@@ -351,7 +351,7 @@ def test_one_cell_alone_remembers_nothing(norm):
     ('--set=cell.hidden=1', 'one state is its own mean'),
     ('--learner=truncated1997', 'inside an internal state, and this cell'),
     ('--set=cell.norm=none', 'must be one of separate, per_gate'),
-    ('--set=cell.epsilon=0', 'must be one of a number above 0'),
+    ('--set=cell.epsilon=0', 'must be a number above 0'),
   ],
 )
 def test_a_plan_that_cannot_be_is_refused(line, reason):

@@ -114,7 +114,7 @@ def test_all_failures_are_told_at_once():
 
 
 def test_what_is_no_cell_and_what_is_no_promise():
-  with pytest.raises(testing.Broken, match='cell int: is a type'):
+  with pytest.raises(testing.Broken, match='cell int: is a class'):
     testing.check_cell(int)
   with pytest.raises(ValueError, match="without='x': choose from shapes"):
     testing.check_cell(wrong_cells.CELL, without=('x',))

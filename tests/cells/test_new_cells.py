@@ -138,8 +138,10 @@ def test_every_learner_trains_it(name, learner, x64):
   assert all(moved)
 
 
+@pytest.mark.slow
 @every_name
 def test_forwards_in_time_it_learns_the_same(name, x64):
+  """Else `test_rtrl` says it of the cells of the catalog."""
   _, backwards, _ = learned(name, 'bptt')
   _, forwards, _ = learned(name, 'rtrl', update='sequence')
   assert distance(backwards, forwards) < 1e-12

@@ -88,7 +88,9 @@ def test_linen_trains():
     np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_nnx_trains():
+  """Else the gradient says that it can."""
   rng = np.random.default_rng(0)
   model = Nnx(nnx.Rngs(0))
   optimizer = nnx.Optimizer(model, optax.adam(0.02), wrt=nnx.Param)

@@ -9,6 +9,7 @@ import csv
 import dataclasses
 import functools
 import io
+import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ Shows what the networks that a run has kept answer.
                                       by its validation
   lstm-jax predict FOLDER --net=ID    another one; if none has
                                       that name they are listed
+  lstm-jax predict FOLDER FILE ...    what it says of files of yours: sounds,
+                                      texts, or as of --data, a line each
   lstm-jax predict FILE.safetensors   one that --keep has written: how it does
                                       at its own T and at ten times that
 
@@ -48,7 +51,8 @@ Shows what the networks that a run has kept answer.
                     of sounds, a text (.txt) for imdb; .npy or .csv of numbers
                     [T, I], or .npy [N, T, I]: inputs of each of T steps; for
                     data of your own a file in the form of what was trained on,
-                    without targets
+                    without targets. A folder of sounds: all in it
+  --text=WORDS      of imdb: what it says of this text
   --data_dir=FOLDER where data sets are (see lstm-jax data --help), or data of
                     your own (the working folder)
   --out=FILE        write every answer as .csv
@@ -78,7 +82,8 @@ def define() -> flags.FlagValues:
     ('length', 'ints', _lengths, 'lengths of fresh sequences of a task'),
     ('keep', 'place', values.place, 'write the network to this file'),
     ('seed', 'int', seed, 'of the fresh sequences of a task (0)'),
-    ('data', 'place', values.place, 'file of inputs'),
+    ('data', 'place', _file, 'file of inputs'),
+    ('text', 'string', parsers.text, 'a text that is asked about'),
     ('data_dir', 'place', values.folder, 'where data sets are'),
     ('out', 'place', values.place, 'write every answer as .csv'),
   ):
@@ -95,17 +100,28 @@ def _lengths(text, source):
   return lengths
 
 
+def _file(text, source):
+  """One file, as a tuple."""
+  return (values.place(text, source),)
+
+
 def _read(flag_values, words):
   """`(request, `_Network`, the open folder or None)`."""
-  if len(words) != 1:
-    raise values.Refused(
-      f'{len(words)} folders: give one run folder, or --help'
-    )
+  if not words:
+    raise values.Refused('no folder: give one run folder, or --help')
   fields = {field.name for field in dataclasses.fields(Request)}
   options = {
     n: flag_values[n].value
     for n in fields & {*parsers.given_names(flag_values)}
   }
+  for word in words[1:]:
+    path = values.place(word, 'FILE')
+    if not os.path.exists(path):
+      raise values.Refused(
+        f'FILE={word}: there is no such file; give one run folder, then files '
+        'of yours'
+      )
+    options['data'] = (*options.get('data', ()), path)
   request = Request(words[0], **options)
   place = values.place(request.folder, run_folders.ARGUMENT)
   if place.endswith(network_file.ENDING):
@@ -155,7 +171,8 @@ def _act(request):
   for line in head:
     print(line)
   print()
-  count = len(table) if by_length else options.count or FEW
+  count = options.count or (len(table) if options.is_each else FEW)
+  count = len(table) if by_length else count
   print('\n'.join(aligned(table[: 1 + count])))
   if len(table) > 1 + count:
     print(f'... {len(table) - 1 - count:,} more')

@@ -54,12 +54,8 @@ def answers(
     net = restored(params_like, params)
   except ValueError as why:
     raise values.Refused(f'row {setting.row}: {why}') from None
-  if request.data:
-    inputs, lengths = _one_example(request.data, dataset, setting.seed)
-    outputs = np.asarray(trainer.outputs(net, inputs, lengths))
-    return [f'{len(inputs)} sequences of {request.data}.'], _table(
-      dataset, outputs
-    )
+  if request.given:
+    return _of_files(setting, dataset, trainer, net, request)
   pool = dataset.pool(setting.seed)
   test = pool.parts['test']
   examples = jax.tree.map(lambda a: a[test], pool.examples)
@@ -75,6 +71,45 @@ def answers(
     + _figures(dataset, outputs, examples.targets)
   ]
   return head, _table(dataset, outputs, examples.targets)
+
+
+def _of_files(setting, dataset, trainer, net, request):
+  """Answers to files, each under its name, and to a text."""
+  encoder = dataset.encoder
+  inputs_of = {}
+  if request.text:
+    if not encoder or '.txt' not in encoder.endings:
+      raise values.Refused(f'--text: {setting.task} is no set of texts')
+    pool = dataset.pool(setting.seed)
+    inputs_of['--text'] = encoder.encode('--text', request.text.encode(), pool)
+  for name in _files_of(request.data, encoder):
+    inputs_of[name] = _one_example(name, dataset, setting.seed)
+  head: list[str] = []
+  table: list[tuple[str, ...]] = []
+  for name, (inputs, lengths) in inputs_of.items():
+    outputs = np.asarray(trainer.outputs(net, inputs, lengths))
+    is_encoded = encoder and Path(name).suffix.lower() in encoder.endings
+    names = [name] if is_encoded or name == '--text' else None
+    rows = _table(dataset, outputs, names=names)
+    head.append(f'{len(inputs)} sequences of {name}.')
+    table += rows[bool(table) :]
+  return head if len(head) == 1 else [], table
+
+
+def _files_of(names, encoder):
+  """Names of files; of a folder all in it that can be read."""
+  for name in names:
+    if encoder is None or not Path(name).is_dir():
+      yield name
+      continue
+    inside = [
+      file for file in files.names(name)
+      if file.lower().endswith(encoder.endings)
+    ]  # fmt: skip
+    if not inside:
+      endings = ' and no '.join(encoder.endings)
+      raise values.Refused(f'--data={name}: the folder holds no {endings}')
+    yield from (str(Path(name) / file) for file in inside)
 
 
 def _batch(examples, index):
@@ -145,9 +180,11 @@ def _classes(outputs):
   return np.argmax(outputs, axis=-1)
 
 
-def _table(dataset, outputs, targets=None):
+def _table(dataset, outputs, targets=None, names=None):
   """A line an example, its last step where there are several."""
-  rows = [('example', *['target'] * (targets is not None), 'answer')]
+  is_class = dataset.loss != 'squared'
+  heads = ['example', *['target'] * (targets is not None), 'answer']
+  rows = [tuple(heads + ['probability'] * is_class)]
   for i, output in enumerate(outputs):
     words = [] if targets is None else [targets[i]]
     if dataset.loss == 'squared':
@@ -161,5 +198,9 @@ def _table(dataset, outputs, targets=None):
         dataset.classes[int(c)] if dataset.classes else str(int(c))
         for c in columns
       ]
-    rows.append((str(i), *cells))
+      share = output[0] if len(output) == 1 else output.max()
+      if len(output) == 1 and share <= 0.5:  # of the other class
+        share = 1 - share
+      cells.append(f'{share:.3f}')
+    rows.append((names[i] if names else str(i), *cells))
   return rows

@@ -43,9 +43,9 @@ def answers(
     Machine: this process may have too little memory for JAX.
   """
   del details
-  if asked.data:
+  if asked.given:
     raise values.Refused(
-      f'--data={asked.data}: {setting.task} draws its own sequences'
+      f'{asked.given}: {setting.task} draws its own sequences'
     )
   memory.check()
   own = setting.length or 1

@@ -49,15 +49,23 @@ def answers(
     BadData: the file, and what is wrong with it.
   """
   form = form_of(setting, details)
+  if request.text:
+    raise values.Refused(f'--text: {setting.task} is no set of texts')
   if request.data:
-    path = Path(request.data)
-    data = fresh.read(path, form)
-    inputs, lengths = fresh.scaled(data, form)
     _, trainer, net = trained(setting, params, form)
-    outputs = _outputs(trainer, net, inputs, lengths)
-    names = data.names or tuple(map(str, range(len(inputs))))
-    head = [f'{len(inputs)} sequences of {request.data}.']
-    return head, _table(form, names, lengths, outputs)
+    head, table = [], Table()
+    for name in request.data:
+      path = Path(name)
+      if form.sound is not None and not path.exists():
+        raise values.Refused(f'--data={name}: there is no such file')
+      data = fresh.read(path, form)
+      inputs, lengths = fresh.scaled(data, form)
+      outputs = _outputs(trainer, net, inputs, lengths)
+      names = data.names or tuple(map(str, range(len(inputs))))
+      head.append(f'{len(inputs)} sequences of {name}.')
+      rows = _table(form, names, lengths, outputs)
+      table += rows[bool(table) :]
+    return head if len(head) == 1 else [], table
   where = at_hand(
     setting, request.data_dir, ', or --data=FILE for other sequences'
   )

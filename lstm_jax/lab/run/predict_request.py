@@ -2,6 +2,7 @@
 
 import dataclasses
 
+_OF_MANY = ('.npy', '.npz', '.csv')  # files of many inputs
 FEW = 5  # answers that are shown where nobody says how many
 
 
@@ -16,7 +17,8 @@ class Request:
     length: lengths of fresh sequences; (): answers to some of the own length.
     keep: file that the network is written to, '' for none.
     seed: of fresh sequences.
-    data: file of the inputs, '' for those of the task.
+    data: files of the inputs, () for those of the task.
+    text: a text that is asked about, '' for none.
     data_dir: folder of the data sets, '' for the usual one.
     out: file of the answers, '' for none.
   """
@@ -27,6 +29,20 @@ class Request:
   length: tuple[int, ...] = ()
   keep: str = ''
   seed: int = 0
-  data: str = ''
+  data: tuple[str, ...] = ()
+  text: str = ''
   data_dir: str = ''
   out: str = ''
+
+  @property
+  def given(self) -> str:
+    """Inputs from elsewhere, as a message names them; '' for none."""
+    named = [f'--data={name}' for name in self.data]
+    return ' '.join([*named, *['--text'] * bool(self.text)])
+
+  @property
+  def is_each(self) -> bool:
+    """Whether each file, or the text, is one input that a line is wanted of."""
+    return bool(self.given) and not any(
+      name.lower().endswith(_OF_MANY) for name in self.data
+    )

@@ -29,9 +29,9 @@ def answers(
     each judged step of each sequence).
   """
   del details
-  if request.data:
+  if request.given:
     raise values.Refused(
-      f'--data={request.data}: {setting.task} draws its own sequences'
+      f'{request.given}: {setting.task} draws its own sequences'
     )
   tolerance = dict(setting.task_options).get('tolerance')
   rows: list[tuple[str, ...]] = [

@@ -190,6 +190,10 @@ def test_sounds(tmp_path, monkeypatch, capsys, undrawn):
     tuple(row[1:]) for row in heard
   }
   assert len(answers(capsys, out, f'--data={place / "low" / "3.wav"}')) == 1
+  several = [place / 'low' / '3.wav', place / 'low' / '5.wav']
+  assert answers(capsys, out, *several) == [heard[3], heard[5]]
+  assert predict.main(['predict', str(out), f'--data={place}/no.wav']) == 2
+  assert 'no.wav: there is no such file' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

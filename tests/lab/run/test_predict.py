@@ -72,7 +72,8 @@ def test_fresh_sequences_are_answered(solved, capsys, tmp_path):
     (['--cuont=2'], 'did you mean count'),
     (['--count=1', '--count=2'], 'given 2 times'),
     (['--out='], '--out=: is empty'),
-    (['another'], '2 folders'),
+    (['another'], 'FILE=another: there is no such file; give one run'),
+    (['--text=a word'], '--text: adding draws its own sequences'),
   ],
 )
 def test_what_cannot_be_is_refused_in_a_line(solved, words, said, capsys):
@@ -180,8 +181,9 @@ def test_a_sound_is_answered(tmp_path, capsys, monkeypatch):
   answers = []
   for word in ('--count=1', f'--data={sound}'):
     assert predict.main(['predict', str(opened.path), word]) == 0
-    answers.append(capsys.readouterr().out.split()[-1])
-  assert answers[1] in sound_collection.CLASSES
+    answers.append(capsys.readouterr().out.split()[-2:])
+  assert answers[1][0] in sound_collection.CLASSES
+  assert 1 / 3 - 0.1 < float(answers[1][1]) <= 1
   for name, content, code, said in (
     ('a.txt', b'', 2, 'must end in .npy or .csv or .wav or .ogg or .flac'),
     ('b.wav', b'RIFF', 65, 'b.wav: no RIFF WAVE file'),

@@ -42,7 +42,7 @@ class Request:
 
   @property
   def is_each(self) -> bool:
-    """Whether each file, or the text, is one input that a line is wanted of."""
+    """Tells whether each file, or the text, is one input, to have a line."""
     return bool(self.given) and not any(
       name.lower().endswith(_OF_MANY) for name in self.data
     )

@@ -103,7 +103,9 @@ def unseal_json(
     schema_found, content = document['schema'], document['content']
     is_canonical = seal_json(kind, content, schema_found) == bytes(data)
   except json.JSONDecodeError as error:
-    raise Corrupt(f'{name}: damaged or edited: no JSON: {error}') from error
+    raise Corrupt(
+      f'{name}: not a {kind} of lstm_jax: damaged or edited, no JSON ({error})'
+    ) from error
   except (ValueError, KeyError, TypeError, RecursionError) as error:
     raise Corrupt(f'{name}: not a {kind} of lstm_jax: {error!r}') from error
   if not is_canonical:

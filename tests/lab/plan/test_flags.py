@@ -47,7 +47,7 @@ BAD = {
   '--length 10 20': ['20', 'not a flag'],
   '--length=10 --length=20': ['--length', '2 times', 'comma list'],
   '--grid=table7 --grid=table9': ['--grid', '2 times'],
-  '--list=maybe': ['--list=maybe', 'boolean'],
+  '--list=maybe': ['--list=maybe', 'true or false'],
   '--nolist=3': ['--nolist=3'],
   '--flagfile=missing.txt': ['--flagfile: Unable to open', 'missing.txt'],
   # Lists.

@@ -79,7 +79,10 @@ def test_an_edited_record_is_no_record(tmp_path, capsys):
   path.write_text(path.read_text()[:-5])
   assert status.main(['status', str(opened.path)]) == 3
   said = capsys.readouterr().out
-  assert 'damaged or edited: no JSON' in said and 'Error(' not in said
+  assert (
+    'not a record of lstm_jax: damaged or edited, no JSON (' in said
+    and 'Error(' not in said
+  )
 
 
 def test_a_line_on_a_folder_has_its_path_once(tmp_path, capsys):

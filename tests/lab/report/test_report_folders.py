@@ -333,8 +333,8 @@ def test_a_bad_folder_among_good_ones(tmp_path, capsys):
   for name, code in (
     ('damaged', faults.Exit.BAD_DATA),
     ('newer', faults.Exit.USAGE),
-    ('foreign', faults.Exit.UNUSABLE),
-    ('none', faults.Exit.UNUSABLE),
+    ('foreign', faults.Exit.USAGE),
+    ('none', faults.Exit.USAGE),
   ):
     words = str(tmp_path / name)
     refused(capsys, int(code), words, good, tmp_path / name, out)

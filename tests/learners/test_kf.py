@@ -222,7 +222,9 @@ def test_with_one_error_at_the_end_both_updates_are_one(x64):
   assert distance(results[0][0].params, params) > 1e-3
 
 
+@pytest.mark.slow
 def test_more_errors_make_them_differ_and_neither_is_gradient_descent(x64):
+  """Slow: equations of their own, which differ, hold each of the two."""
   params, episode = random_net(PLAIN, 1, LANES), same_in_every_lane()
   changes = []
   for rule, update in (

@@ -184,7 +184,9 @@ def test_it_is_the_rule_by_hand(x64, update):
   assert max(changes) > 0.1
 
 
+@pytest.mark.slow
 def test_updates_differ_where_more_than_one_step_is_scored(x64):
+  """Slow: loops by hand hold the one, BPTT the other."""
   cell = CELLS['srn-0']
   params, episode = random_net(cell, 2, LANES), arrays(2)
   at_once, whole = (

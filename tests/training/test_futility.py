@@ -183,7 +183,9 @@ def test_nothing_else_moves():
     )
 
 
-@pytest.mark.parametrize('middle', ['fixed', 'random'])
+@pytest.mark.parametrize(
+  'middle', ['random', pytest.param('fixed', marks=pytest.mark.slow)]
+)
 def test_probes_differ_in_the_first_symbol_alone(middle):
   length = 6
   # No evaluation begins where the look is: it would have keys of its own.

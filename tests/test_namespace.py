@@ -101,14 +101,14 @@ def test_a_package_that_is_missing_is_named_with_what_brings_it(monkeypatch):
     _ = lj.LinenRecurrent
 
 
-# Calls that train are those of the tests of `sweep` and of `train`, too.
-TRAINING = ('sweep', 'train')
+# What they call compiles for a second, in the tests of each of them as well.
+COMPILING = ('sweep', 'train', 'error_by_lag', 'judge_forward')
 
 
 @pytest.mark.parametrize(
   'name',
   [
-    pytest.param(name, marks=[pytest.mark.slow] * (name in TRAINING))
+    pytest.param(name, marks=[pytest.mark.slow] * (name in COMPILING))
     for name in public_functions()
   ],
 )

@@ -170,6 +170,7 @@ def test_a_network_is_loaded_with_its_cell(run):
     lj.load(out, 'nothing')
 
 
+@pytest.mark.slow  # one on data of one's own is loaded by test_own_data.py
 @pytest.mark.usefixtures('undrawn')
 def test_a_supervised_run_is_loaded_with_its_model(tmp_path):
   out = tmp_path / 'run'

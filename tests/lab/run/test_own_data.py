@@ -167,6 +167,7 @@ def _split(line):
   return line.split(',')[:5]
 
 
+@pytest.mark.slow  # sounds of a set are run by test_supervised_run.py
 def test_sounds(tmp_path, monkeypatch, capsys, undrawn):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
   place = own_data.sounds(tmp_path / 'birds')

@@ -40,7 +40,9 @@ def test_the_panels_are_what_goes_on_inside(scenes):
   )
 
 
-@pytest.mark.parametrize('kind', ['GIF', 'WEBP'])
+@pytest.mark.parametrize(
+  'kind', ['GIF', pytest.param('WEBP', marks=pytest.mark.slow)]
+)
 def test_a_film_is_small_and_stays_the_same(scenes, kind, monkeypatch):
   monkeypatch.setattr(film, '_STEPS_SHOWN', 2)
   scenes = scenes[:2]

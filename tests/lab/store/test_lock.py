@@ -56,6 +56,7 @@ def test_lock_is_held_and_freed_by_death(folder, theirs, ours, shares):
     pass
 
 
+@pytest.mark.slow  # what each of them may do is above
 def test_shards_make_one_table(tmp_path):
   command = '-m', 'tests.fake_sweep', tmp_path / 'run'
   shards = [children.start(*command, i, 4) for i in range(1, 5)]

@@ -140,6 +140,7 @@ def test_file_size_limit(clean, tmp_path):
   assert len(table(path).splitlines()) == 41
 
 
+@pytest.mark.slow  # deaths at every step are above, kills in tests/soak.py
 def test_kill_loop(tmp_path):
   kills, seed = 30, 20261121
   ended = child(tmp_path / 'run', '--kill', kills, seed)

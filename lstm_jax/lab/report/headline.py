@@ -105,7 +105,7 @@ def _of_task(summaries, names):
       return _contrast(name, alike, shared, groups, names)
   num_solved, trials = _count(summaries)
   low, high = wilson(num_solved, trials)
-  cell = names[summaries[0].setting.get('cell')]
+  cell = names[str(summaries[0].setting.get('cell'))]
   words = f'{cell} {num_solved}/{trials} solved'
   lengths = {s.setting.get('length') for s in summaries}
   if len(lengths) == 1 and None not in lengths:
@@ -162,7 +162,7 @@ def _contrast(name, alike, shared, groups, names):
 
   def name_of(value):
     if name == 'cell':
-      return names[value]
+      return names[str(value)]
     return (
       shown_text(value)
       if name == 'learner'
@@ -172,7 +172,7 @@ def _contrast(name, alike, shared, groups, names):
   sentence = ', '.join(f'{name_of(v)} {_fraction(counts[v])}' for v in ordered)
   where = []
   if name != 'cell' and 'cell' in shared:
-    sentence = f'{names[shared["cell"]]}, {sentence}'
+    sentence = f'{names[str(shared["cell"])]}, {sentence}'
   if shared.get('length') is not None:
     sentence += f' at T = {shown_text(shared["length"])}'
   for key in ('learner', 'window'):

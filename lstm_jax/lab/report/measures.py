@@ -105,7 +105,8 @@ def reach_of(
   if count < 2:
     return None
   mean = math.fsum(values) / count
-  variance = math.fsum((v - mean) ** 2 for v in values) / (count - 1)
+  # By a product, which is infinite where a power is an error.
+  variance = math.fsum((v - mean) * (v - mean) for v in values) / (count - 1)
   return student(LEVEL, count - 1) * math.sqrt(
     factor * variance + extra_variance
   )

@@ -45,6 +45,17 @@ def _dict(value):
   return isinstance(value, dict) and _depth(value) <= _DEEPEST
 
 
+def _options(value):
+  return _dict(value) and all(map(_is_hashable, value.values()))
+
+
+def _is_hashable(value):
+  """Tells whether a value, with tuples for its lists, can be a key."""
+  if isinstance(value, list):
+    return all(map(_is_hashable, value))
+  return not isinstance(value, dict)
+
+
 def _depth(value):
   """Levels of containers; stops counting at one too many."""
   level, containers = 0, [value]
@@ -88,7 +99,7 @@ _SETTING = {
   'tried': _count,
   'length': _either(_count, _is_none),
   **dict.fromkeys(
-    ('task_options', 'cell_options', 'learner_options', 'numbers'), _dict
+    ('task_options', 'cell_options', 'learner_options', 'numbers'), _options
   ),
   'seed': _count,
   'budget': _count,

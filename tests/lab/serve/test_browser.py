@@ -261,7 +261,7 @@ def test_two_folders_stand_side_by_side(browser, killed, tmp_path):
     page.locator('#inside-0 .main-svg').first.wait_for()
     page.locator('#inside-1 .main-svg').first.wait_for()
     heads = page.locator('#rows th[scope=col]').all_inner_texts()
-    assert heads[-2:] == ['run: solved', 'other: solved']
+    assert heads[-2:] == [f'{killed.name}: solved', 'other: solved']
 
 
 def test_who_has_no_token_sees_nothing(browser, killed):

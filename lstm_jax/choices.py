@@ -66,6 +66,16 @@ def one_of(names: Collection[object]) -> str:
   return f'must be {"one of " * (len(names) > 1)}{listed(names)}'
 
 
+def count_of(number: int, noun: str) -> str:
+  """A number with its noun: '1 trial', '2,000 trials'.
+
+  Args:
+    number: of the things.
+    noun: what each is, in the singular.
+  """
+  return f'{number:,} {noun}{"s" * (number != 1)}'
+
+
 def with_article(noun: str) -> str:
   """A noun in the singular behind 'a' or 'an'."""
   word = noun.lstrip('_.') or noun

@@ -66,6 +66,12 @@ def faults(source):
         yield node.lineno, f'{before}{content}'
 
 
+def test_one_thing_is_in_the_singular():
+  assert choices.count_of(1, 'trial') == '1 trial'
+  assert choices.count_of(0, 'trial') == '0 trials'
+  assert choices.count_of(2000, 'program') == '2,000 programs'
+
+
 def test_no_message_is_put_together_without_them():
   found = [
     f'{module}:{line}: {text}'

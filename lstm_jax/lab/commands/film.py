@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import flags
 
-from lstm_jax.choices import unknown
+from lstm_jax.choices import count_of, unknown
 from lstm_jax.lab.plan import parsers, run_folders, values
 from lstm_jax.lab.run import command, mains
 from lstm_jax.lab.serve import film, inside
@@ -56,7 +56,9 @@ def define() -> flags.FlagValues:
 def _read(flag_values, words):
   """(setting, networks, where the film goes, seed, title)."""
   if len(words) != 2:
-    raise values.Refused(f'{len(words)} words: give FOLDER and ROW, or --help')
+    raise values.Refused(
+      f'{count_of(len(words), "word")}: give FOLDER and ROW, or --help'
+    )
   if not flag_values['out'].value:
     raise values.Refused('no --out: say where the film goes, --out=FILE.gif')
   out = Path(flag_values['out'].value)
@@ -101,7 +103,9 @@ def _act(request):
   scenes = [film.Scene(n, follow(params, seed)) for n, params in networks]
   data = film.film(scenes, _KINDS[out.suffix], name)
   files.write(out, data)
-  mains.tell(f'{len(networks)} networks, {len(data) / 1000:.0f} kB: {out}')
+  mains.tell(
+    f'{count_of(len(networks), "network")}, {len(data) / 1000:.0f} kB: {out}'
+  )
   return int(faults.Exit.OK)
 
 

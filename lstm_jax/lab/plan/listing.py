@@ -1,5 +1,6 @@
 """Writes what `--list` and `--dry_run` print."""
 
+from lstm_jax.choices import count_of
 from lstm_jax.lab.plan import (
   catalog,
   entry_points,
@@ -139,11 +140,14 @@ def plan(plan_: Plan, out: str = '') -> str:
   unit = ' and '.join(
     {learner_of(setting_0).unit: '' for setting_0 in plan_.trials}
   )
-  again = f', {plan_.duplicates} duplicates left out' * bool(plan_.duplicates)
+  again = f', {count_of(plan_.duplicates, "duplicate")} left out' * bool(
+    plan_.duplicates
+  )
   lines += [
     '',
-    f'{len(plan_.trials):,} trials{again}, {len(programs(plan_.trials))} '
-    f'programs, {steps:,.0f} {unit} expected, {sequences:,} at most.',
+    f'{count_of(len(plan_.trials), "trial")}{again}, '
+    f'{count_of(len(programs(plan_.trials)), "program")}, {steps:,.0f} {unit} '
+    f'expected, {sequences:,} at most.',
     f'Estimated time: {estimate.words(plan_.seconds * estimate.slowness())} on '
     f'{plan_.cores} of these cores; an estimate, not a measurement.',
     f'Run folder: {out or plan_.out}. Nothing was run or written.',

@@ -1,5 +1,6 @@
 """Notes on a row, below its table."""
 
+from lstm_jax.choices import count_of
 from lstm_jax.lab.report import further_run, verdict_words, verdicts
 from lstm_jax.lab.report.measures import METRIC_WORDS
 from lstm_jax.lab.report.readings import Reading
@@ -66,14 +67,15 @@ def _of_sequences(r: Reading):
     options = dict(r.setting.task_options)
     sequences = options.get('blind_sequences', 0)
     yield (
-      f'{r.given_up:,} trials given up early: for {sequences:,} training '
-      'sequences the errors of the last step were the same to the last bit '
-      'whatever the first symbol, at each look; they count as not solved.'
+      f'{count_of(r.given_up, "trial")} given up early: for {sequences:,} '
+      'training sequences the errors of the last step were the same to the '
+      'last bit whatever the first symbol, at each look; they count as not '
+      'solved.'
     )
   for status in ('diverged', 'failed'):
     number_of = getattr(r, status)
     if number_of and r.unit == 'sequences':
-      yield f'{number_of:,} trials {status}.'
+      yield f'{count_of(number_of, "trial")} {status}.'
 
 
 def _of_seeds(r: Reading):

@@ -6,6 +6,7 @@ A folder is read once, so a report of a run that goes on is of one moment.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from lstm_jax.choices import count_of
 from lstm_jax.lab.plan.programs import unit_of
 from lstm_jax.lab.report.summaries import parts
 from lstm_jax.lab.store import nets, seal, trial_records
@@ -96,8 +97,8 @@ def join(runs: Sequence[Run]) -> Merged:
   if number := sum(run.problems for run in runs):
     # Their reasons name files of this machine: the sweep prints them.
     warnings.append(
-      f'{number:,} files in records/ do not count: damaged, or a second '
-      'result that disagrees with the first.'
+      f'{count_of(number, "file")} in records/ not counted: damaged, or a '
+      'second result that disagrees with the first.'
     )
   if changed_rows:
     change = [

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lstm_jax.choices import count_of
 from lstm_jax.lab.report import rows as report_rows
 from lstm_jax.lab.report import runs
 from lstm_jax.lab.store.documents import Number, Value
@@ -76,7 +77,7 @@ class SweepRow:
     else:
       parts.append(solved_words(self.solved, self.trials, self.median))
     parts += [f'{self.failed} failed by an error'] * bool(self.failed)
-    parts += [f'{self.missing} trials to come'] * bool(self.missing)
+    parts += [f'{count_of(self.missing, "trial")} to come'] * bool(self.missing)
     parts += [self.verdict] * bool(self.published)
     return '; '.join(parts)
 

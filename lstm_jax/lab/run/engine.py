@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from lstm_jax.choices import count_of
 from lstm_jax.lab.data.files import errors
 from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.plan.plan import Plan
@@ -142,7 +143,7 @@ def _run(plan, options, stop, path, trials, entries, legacy):
     # An earlier part has done so.
     options = options._replace(retry_failed=False)
   else:
-    mains.tell(plan.title, f'{len(trials):,} trials in {path}')
+    mains.tell(plan.title, f'{count_of(len(trials), "trial")} in {path}')
   environ = dict(os.environ)
   xla_flags.set_flags(part.profile, options.devices)
   with stop.polled():  # an import is no place for an exception

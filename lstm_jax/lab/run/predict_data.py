@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lstm_jax.choices import count_of
 from lstm_jax.lab.plan import flags, values
 from lstm_jax.lab.run import groups
 from lstm_jax.lab.run.predict_request import Request
@@ -91,7 +92,7 @@ def _of_files(setting, dataset, trainer, net, request):
     is_encoded = encoder and Path(name).suffix.lower() in encoder.endings
     names = [name] if is_encoded or name == '--text' else None
     rows = _table(dataset, outputs, names=names)
-    head.append(f'{len(inputs)} sequences of {name}.')
+    head.append(f'{count_of(len(inputs), "sequence")} of {name}.')
     table += rows[bool(table) :]
   return head if len(head) == 1 else [], table
 

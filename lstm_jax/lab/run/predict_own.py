@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from lstm_jax.choices import count_of
 from lstm_jax.lab.data.own import fresh
 from lstm_jax.lab.plan import flags, own_data, values
 from lstm_jax.lab.run import builds, groups
@@ -62,7 +63,7 @@ def answers(
       inputs, lengths = fresh.scaled(data, form)
       outputs = _outputs(trainer, net, inputs, lengths)
       names = data.names or tuple(map(str, range(len(inputs))))
-      head.append(f'{len(inputs)} sequences of {name}.')
+      head.append(f'{count_of(len(inputs), "sequence")} of {name}.')
       rows = _table(form, names, lengths, outputs)
       table += rows[bool(table) :]
     return head if len(head) == 1 else [], table

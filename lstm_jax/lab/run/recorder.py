@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from lstm_jax.choices import count_of
 from lstm_jax.lab.plan import estimate
 from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.plan.programs import learner_of, steps
@@ -247,7 +248,7 @@ class RunState:
       'running': len(progress.seen),
       'eta_seconds': self._time_left(progress, elapsed),
       'compiling': (
-        f'{progress.compiling} programs' if progress.compiling else False
+        count_of(progress.compiling, 'program') if progress.compiling else False
       ),
     }
     if self._counts_sequences:
@@ -305,6 +306,6 @@ def checkpoint_name(options: Run) -> str:
 def stop_line(left: int) -> str:
   """Returns the line of a run that was stopped."""
   return (
-    f'Stopped with {left:,} trials to go; all is saved. '
+    f'Stopped with {count_of(left, "trial")} to go; all is saved. '
     'The same command continues.'
   )

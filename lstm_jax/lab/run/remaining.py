@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from lstm_jax.choices import count_of
 from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.run import builds, mains, recorder, renewal
 from lstm_jax.lab.store import (
@@ -96,10 +97,10 @@ def what_counts(
     going_on = len(renewal.going_on(opened, options, current, spenders))
     mains.note(
       'sweep',
-      f'a larger budget: {len(heirs):,} trials had ended within the smaller '
-      f'one and keep their results; of those that had spent it {going_on:,} go '
-      f'on from there, {len(spenders) - going_on:,} run again from the '
-      'beginning',
+      f'a larger budget: {count_of(len(heirs), "trial")} had ended within the '
+      'smaller one and keep their results; of those that had spent it '
+      f'{going_on:,} go on from there, {len(spenders) - going_on:,} run again '
+      'from the beginning',
     )
   code_begun = renewal.code_of_begun(current)
   renewed = renewal.plan(opened, options, records, code_begun, code_now)

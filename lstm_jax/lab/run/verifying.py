@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from lstm_jax.choices import count_of
 from lstm_jax.lab.plan import plan as plans
 from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.run import builds, mains, renewal
@@ -53,7 +54,7 @@ def verify(
   mains.tell(f'{path}: plan.json is whole.')
   num_more = len(merged['trials']) - len(opened.trials)
   if num_more:
-    print(f'This command adds {num_more:,} trials to it.')
+    print(f'This command adds {count_of(num_more, "trial")} to it.')
   records, problems = trial_records.read_records(opened)
   print(f'{len(records):,} of {len(opened.trials):,} trials have ended.')
   for problem in problems:
@@ -62,7 +63,7 @@ def verify(
     )
     mains.say('sweep', '; '.join(filter(None, (problem.reason, fate))))
   for reason, count in reruns.failures(records).most_common():
-    mains.say('sweep', f'{count:,} trials failed: {reason}')
+    mains.say('sweep', f'{count_of(count, "trial")} failed: {reason}')
   try:
     mains.say(
       'sweep', *renewal.plan(opened, options, records, {}, code_now).lines

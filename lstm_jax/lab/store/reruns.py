@@ -7,6 +7,7 @@ room for a new run are kept as `<trial>.json.old`.
 import collections
 from collections.abc import Collection, Iterable, Mapping
 
+from lstm_jax.choices import count_of
 from lstm_jax.lab.store import (
   faults,
   files,
@@ -68,9 +69,12 @@ def lines_of(changes: Mapping[str, Collection[str]]) -> list[str]:
     name for names in changes.values() for name in names
   )
   num_unknown = sum(not names for names in changes.values())
-  lines = [f'{name} ({of} trials)' for name, of in sorted(counts.items())]
+  lines = [
+    f'{name} ({count_of(of, "trial")})' for name, of in sorted(counts.items())
+  ]
   if num_unknown:
-    lines.append(f'files that are not known any more ({num_unknown} trials)')
+    unknown_of = count_of(num_unknown, 'trial')
+    lines.append(f'files that are not known any more ({unknown_of})')
   return lines
 
 

@@ -96,7 +96,7 @@ def test_other_code_is_refused_with_its_file(place, file, capsys):
   path.write_text(path.read_text() + 'OTHER = 1\n')
   assert sweep.run([*WORDS, '--out=run']) == 2
   said = capsys.readouterr().err
-  assert f'{file} (1 trials)' in said and '--rerun_changed' in said
+  assert f'{file} (1 trial)' in said and '--rerun_changed' in said
   # What does nothing is no change.
   path.write_text(path.read_text().replace('OTHER = 1', '# a comment'))
   assert sweep.run([*WORDS, '--out=run']) == 0

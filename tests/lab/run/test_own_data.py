@@ -69,7 +69,7 @@ def test_the_command_of_the_report_is_the_same_plan(compared, capsys):
   words = [f'--task={path}', *line.split(), '--out=x', '--dry_run']
   assert sweep.main(['sweep', *words]) == 0
   planned = open_folder(out).trials
-  assert f'{len(planned) // 2} trials, 1 programs' in capsys.readouterr().out
+  assert f'{len(planned) // 2} trials, 1 program' in capsys.readouterr().out
 
 
 def test_a_file_that_lies_elsewhere_goes_on(compared, tmp_path, capsys):

@@ -112,7 +112,7 @@ def test_the_command_makes_it(unfinished, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
   'words, line',
   [
-    ('{run}', '1 words'),
+    ('{run}', '1 word'),
     ('{run} x', 'no --out'),
     ('{run} x --out=a.avi', 'by its ending'),
     ('{run} x --out=a.gif', 'ROW=x: no networks'),

@@ -76,7 +76,7 @@ def test_failed_trials_run_again_when_mended_or_asked_for(made):
   folder, names = made
   mended = planned(folder, now_of(names, a=THEN, b={**OTHER, 'x.py': '1'}))
   assert set(mended.trials) == {names[3]}
-  assert 'x.py (1 trials)' in mended.lines[0]
+  assert 'x.py (1 trial)' in mended.lines[0]
   asked = planned(folder, now_of(names, a=THEN), retry_failed=True)
   assert set(asked.trials) == set(names[2:])
   records, _ = trial_records.read_records(folder)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstm_jax.choices import count_of
 from lstm_jax.lab.data.files.errors import BadData
 
 PARTS = ('train', 'valid', 'test')
@@ -110,7 +111,9 @@ def checked(name: str, data: Sequences) -> Sequences:
   """
   count = len(data.lengths)
   if count < FEWEST:
-    raise BadData(f'{name}: {count} sequences; it takes at least {FEWEST}')
+    raise BadData(
+      f'{name}: {count_of(count, "sequence")}; it takes at least {FEWEST}'
+    )
   check_inputs(name, data)
   if data.classes:
     _check_classes(name, data)

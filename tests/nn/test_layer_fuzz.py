@@ -84,7 +84,12 @@ def cases():
     st.sampled_from([None, None, 1, 2, 20]),
     st.sampled_from([None, None, 2, 7]),
     st.sampled_from([(), (), ('inputs',), ('keep',), ('heard',)]),
-  )
+  ).filter(_is_a_cell)
+
+
+def _is_a_cell(case):
+  """One unit is its own mean: a cell that norms it is refused."""
+  return case.shape[-1] > 1 or 'layernorm' not in case.cell[0]
 
 
 @functools.cache

@@ -307,22 +307,31 @@ def folders_with(
 ) -> list[Path]:
   """The folders that hold a file of a name: a directory, or some below it.
 
+  Those below it that are closed to this user are passed over.
+
   Args:
     directory: where to look first.
     name: of the file.
     depth: levels below it, each looked at where the one above has none.
 
   Raises:
-    Unusable, StorageError: a directory cannot be read.
+    Unusable: the directory itself cannot be read.
+    StorageError: of the disk, anywhere.
   """
   level = [Path(directory)]
-  for _ in range(depth + 1):
-    if folders := [folder for folder in level if (folder / name).is_file()]:
+  for levels_below in range(depth + 1):
+    folders, inside = [], []
+    for folder in level:
+      try:
+        with storage(folder):
+          if (folder / name).is_file():
+            folders.append(folder)
+        if not folders and folder.is_dir():
+          inside += [folder / entry for entry in names(folder)]
+      except Unusable:
+        if not levels_below:
+          raise
+    if folders:
       return folders
-    level = [
-      folder / name
-      for folder in level
-      if folder.is_dir()
-      for name in names(folder)
-    ]
+    level = inside
   return []

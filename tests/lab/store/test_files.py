@@ -1,8 +1,10 @@
 """One place for files: regular, bounded, named cleanly; nobody goes around."""
 
 import ast
+import errno
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -171,3 +173,21 @@ def test_writing_touches_nothing_that_is_right(tmp_path, strange):
     assert (strange / name).read_bytes() == b'abc'
   with pytest.raises(faults.Unusable, match='directory'):
     files.write(strange / 'directory', b'abc')
+
+
+def test_closed_folders_below_are_passed_over(tmp_path, monkeypatch):
+  """As for a user without rights: root may look everywhere."""
+  for name in ('closed', 'open'):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / 'info').touch()
+  is_file = Path.is_file
+
+  def is_file_if_open(path, **how):
+    if 'closed' in path.parts:
+      raise PermissionError(errno.EACCES, 'Permission denied', str(path))
+    return is_file(path, **how)
+
+  monkeypatch.setattr(Path, 'is_file', is_file_if_open)
+  assert files.folders_with(tmp_path, 'info') == [tmp_path / 'open']
+  with pytest.raises(faults.Unusable, match='closed'):
+    files.folders_with(tmp_path / 'closed', 'info')

@@ -101,7 +101,7 @@ def imports(source, known):
   `from a import b` imports module `a.b` where there is one, else `a`. What only
   a type checker imports is not at module level.
   """
-  found = []
+  places = []
   inside = {
     id(node)
     for function in nodes(source)
@@ -114,13 +114,13 @@ def imports(source, known):
     top = id(node) not in inside
     if isinstance(node, ast.Import):
       for alias in node.names:
-        found.append((alias.name, top))
+        places.append((alias.name, top))
     elif isinstance(node, ast.ImportFrom):
       assert node.level == 0, 'imports are absolute'
       for alias in node.names:
         child = f'{node.module}.{alias.name}'
-        found.append((child if child in known else node.module, top))
-  return found
+        places.append((child if child in known else node.module, top))
+  return places
 
 
 def modules(sources):
@@ -290,8 +290,8 @@ def test_a_planted_line_is_found(module, line):
   # The modules alone: what else they say is another test's.
   sources = dict.fromkeys(library(), '')
   sources[module] = f'{line}\n'
-  (found,) = broken_rules(sources)
-  assert found.startswith(f'{module} ')
+  (places,) = broken_rules(sources)
+  assert places.startswith(f'{module} ')
 
 
 @pytest.mark.parametrize(

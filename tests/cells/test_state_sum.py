@@ -33,8 +33,8 @@ def added(dtype, state_sum):
   )
   params = zeros._replace(w_x=jnp.asarray(w_x, dtype), b=jnp.asarray(b, dtype))
   start = cell.initial_carry(lanes, dtype)
-  held = np.broadcast_to(HELD[:, None], start.s_c.shape)
-  start = start._replace(s_c=jnp.asarray(held, dtype))
+  held_values = np.broadcast_to(HELD[:, None], start.s_c.shape)
+  start = start._replace(s_c=jnp.asarray(held_values, dtype))
 
   def step(i, carry):
     t = jnp.float32(i % 8191)

@@ -92,9 +92,9 @@ def layers():
       for name in ('state', 'initial', 'noise')
       if how.get(name) is not None
     }
-    made = run_stack(stack, StackParams((params,)), xs, **how)
+    results = run_stack(stack, StackParams((params,)), xs, **how)
     first = lambda part: None if part is None else part.forward[0]
-    return Run(made.ys, *map(first, made[1:]))
+    return Run(results.ys, *map(first, results[1:]))
 
   return {
     'run': lambda xs, **how: run(cell, params, xs, **how),
@@ -110,8 +110,8 @@ def loss_of(way, how):
   """`xs -> (something that all layers end with, the result)`."""
 
   def loss(xs):
-    made = layers()[0][way](xs, **how)
-    return jnp.sum(made.last.s_c**2), made
+    results = layers()[0][way](xs, **how)
+    return jnp.sum(results.last.s_c**2), results
 
   return loss
 
@@ -149,11 +149,11 @@ def test_every_option_changes_something(name):
   if changes == 'program':
     assert program(**{name: value}) != program()
   elif changes == 'gradient':
-    gradient, made = derived('run', {name: value})
-    assert same(made, plain()[1]) and not same(gradient, plain()[0])
+    gradient, results = derived('run', {name: value})
+    assert same(results, plain()[1]) and not same(gradient, plain()[0])
   else:
-    made = outputs('run', {name: value})
-    assert not same(getattr(made, changes), getattr(plain()[1], changes))
+    results = outputs('run', {name: value})
+    assert not same(getattr(results, changes), getattr(plain()[1], changes))
 
 
 @functools.cache
@@ -199,8 +199,8 @@ def test_the_old_name_of_an_option_is_read_with_a_warning(way):
   go, xs = layers()[0][way], layers()[1]
   want = go(xs, cut_every=2)
   with pytest.warns(DeprecationWarning, match='window= is called cut_every='):
-    made = go(xs, window=2)
-  assert same(made, want)
+    results = go(xs, window=2)
+  assert same(results, want)
   with pytest.raises(TypeError, match='window'):
     go(xs, window=2, cut_every=2)
   with pytest.warns(DeprecationWarning), pytest.raises(ValueError, match='cut'):
@@ -215,9 +215,9 @@ def test_a_stack_keeps_what_is_asked_of_every_layer():
 
   @jax.jit
   def both(params, xs):
-    made = run_stack(stack, params, xs, **asked)
+    results = run_stack(stack, params, xs, **asked)
     below = jnp.concatenate(
-      [made.states.forward[0].y_c, made.states.backward[0].y_c], -1
+      [results.states.forward[0].y_c, results.states.backward[0].y_c], -1
     )
     # Outputs past the end are 0; the states stand still.
     below = jnp.where(np.arange(T)[:, None, None] < LENGTHS[:, None], below, 0)
@@ -229,12 +229,12 @@ def test_a_stack_keeps_what_is_asked_of_every_layer():
       for way in StackParams._fields
       for i, inputs in enumerate((xs, below))
     }  # fmt: skip
-    return made, alone
+    return results, alone
 
-  made, alone = both(params, xs)
+  results, alone = both(params, xs)
   for (way, i), one in alone.items():
-    assert same(getattr(made.states, way)[i], one.states)
-    assert same(getattr(made.gates, way)[i], one.gates)
+    assert same(getattr(results.states, way)[i], one.states)
+    assert same(getattr(results.gates, way)[i], one.gates)
   none = jax.eval_shape(lambda: run_stack(stack, params, xs, outputs=False))
   assert none.ys is None and none.last.backward[1].s_c.shape == (B, C)
 

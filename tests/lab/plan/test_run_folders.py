@@ -49,15 +49,15 @@ def test_a_command_names_the_argument_and_the_runs(
   command, words = COMMANDS[name]
   argv = [name, *(text.format(word) for text in words)]
   assert command.main(argv) == 2
-  said = capsys.readouterr()
-  assert said.out == '' and said.err.count('\n') == 1
+  messages = capsys.readouterr()
+  assert messages.out == '' and messages.err.count('\n') == 1
   argument = '--run' if name == 'readme' else 'FOLDER'
-  assert said.err.startswith(
+  assert messages.err.startswith(
     f'{name}: {argument}={word}: no run here, {reason}; '
     'choose from runs/second, runs/first'
   )
   near = '; did you mean runs/second?'
-  assert (near in said.err) == (word == 'runs/secnd')
+  assert (near in messages.err) == (word == 'runs/secnd')
 
 
 def test_from_python_too(place):
@@ -106,9 +106,9 @@ def test_a_folder_of_data_that_is_not_there_is_refused(
 ):
   argv = ['command', 'runs/first', '--data_dir=nosuch', *words]
   assert main.main(argv) == 2
-  said = capsys.readouterr().err
-  assert '--data_dir=nosuch' in said and 'no such folder' in said
-  assert said.count('\n') == 1
+  messages = capsys.readouterr().err
+  assert '--data_dir=nosuch' in messages and 'no such folder' in messages
+  assert messages.count('\n') == 1
 
 
 def test_the_page_of_a_sweep_may_come_before_its_folder(place):

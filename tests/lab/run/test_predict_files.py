@@ -34,9 +34,9 @@ def asked(capsys, *words):
 
 def refused(capsys, *words, code=2):
   assert predict.main(['predict', *map(str, words)]) == code
-  said = capsys.readouterr()
-  assert said.out == '' and said.err.count('\n') == 1
-  return said.err
+  messages = capsys.readouterr()
+  assert messages.out == '' and messages.err.count('\n') == 1
+  return messages.err
 
 
 @pytest.fixture
@@ -97,6 +97,8 @@ def test_a_text_is_judged(cache, capsys, monkeypatch):
 
 def test_what_is_no_file_is_refused(cache, capsys):
   run, _ = folder_of(cache / 'run', '--task=noisy_sine')
-  said = refused(capsys, run, cache / 'none.npy')
-  assert 'none.npy: there is no such file; give one run folder, then' in said
+  messages = refused(capsys, run, cache / 'none.npy')
+  assert (
+    'none.npy: there is no such file; give one run folder, then' in messages
+  )
   assert 'is no set of texts' in refused(capsys, run, '--text=a word')

@@ -61,16 +61,16 @@ def test_a_file_of_data_that_was_edited_is_named(tmp_path, seeds):
   csv_file(path, first=0.5)
   with pytest.raises(Exception, match='data is not what it was:') as error:
     create_or_open(tmp_path / 'run', plan_of(path, seeds), disk=QUICK)
-  said = str(error.value)
-  assert 'task.inputs: ' in said and 'scale' not in said
-  assert 'targets' not in said and '...' not in said
+  messages = str(error.value)
+  assert 'task.inputs: ' in messages and 'scale' not in messages
+  assert 'targets' not in messages and '...' not in messages
 
 
 def test_columns_that_are_missing_are_said_at_once(tmp_path, capsys):
   path = tmp_path / 'mine.csv'
   path.write_text('sequence,x,label\n1,2,a\n')
-  said = refused(capsys, sweep, f'--task={path}', code=65)
-  assert 'has no column id and no time; it has sequence, x, label' in said
+  messages = refused(capsys, sweep, f'--task={path}', code=65)
+  assert 'has no column id and no time; it has sequence, x, label' in messages
 
 
 def test_an_edited_record_is_no_record(tmp_path, capsys):
@@ -78,10 +78,10 @@ def test_an_edited_record_is_no_record(tmp_path, capsys):
   path = next((opened.path / 'records').iterdir())
   path.write_text(path.read_text()[:-5])
   assert status.main(['status', str(opened.path)]) == 3
-  said = capsys.readouterr().out
+  messages = capsys.readouterr().out
   assert (
-    'not a record of lstm_jax: damaged or edited, no JSON (' in said
-    and 'Error(' not in said
+    'not a record of lstm_jax: damaged or edited, no JSON (' in messages
+    and 'Error(' not in messages
   )
 
 
@@ -122,9 +122,11 @@ def closed(tmp_path):
 
 @pytest.mark.parametrize('command', ['serve', 'status', 'report'])
 def test_a_folder_that_cannot_be_looked_into(closed, command):
-  code, said = powerless(command, closed, *['--port=0'] * (command == 'serve'))
-  assert code == 73 and said.count('\n') == 1
-  assert f'{closed}: Permission denied' in said and 'mode 0000' in said
+  code, messages = powerless(
+    command, closed, *['--port=0'] * (command == 'serve')
+  )
+  assert code == 73 and messages.count('\n') == 1
+  assert f'{closed}: Permission denied' in messages and 'mode 0000' in messages
 
 
 def test_a_place_of_logs_that_cannot_be_written(tmp_path):
@@ -167,8 +169,8 @@ def test_a_folder_without_its_slash_is_pointed_to(
 ):
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'sounds').mkdir()
-  said = refused(capsys, sweep, '--task=sounds')
-  assert 'the folder of that name is written ./sounds' in said
+  messages = refused(capsys, sweep, '--task=sounds')
+  assert 'the folder of that name is written ./sounds' in messages
 
 
 def test_the_plan_says_the_folder_that_was_asked_for(capsys):
@@ -177,8 +179,8 @@ def test_the_plan_says_the_folder_that_was_asked_for(capsys):
 
 
 def test_a_switch_that_is_given_a_value(capsys):
-  said = refused(capsys, report, 'run', '--only_check_args=2')
-  assert said == 'report: --only_check_args=2: must be true or false\n'
+  messages = refused(capsys, report, 'run', '--only_check_args=2')
+  assert messages == 'report: --only_check_args=2: must be true or false\n'
   assert '(' not in refused(capsys, predict, 'run', '--helpfull=x')
 
 
@@ -228,5 +230,5 @@ def test_a_cell_of_a_package(package, name, capsys):
   ],
 )
 def test_a_name_of_a_package_that_is_wrong(package, name, words, capsys):
-  said = refused(capsys, sweep, *DRY, f'--cell={name}')
-  assert words in said and said.count('\n') == 1
+  messages = refused(capsys, sweep, *DRY, f'--cell={name}')
+  assert words in messages and messages.count('\n') == 1

@@ -12,6 +12,7 @@ one at hand, and says how much longer things take there.
 """
 
 import dataclasses
+import math
 import time
 from collections.abc import Iterable, Mapping
 
@@ -57,7 +58,9 @@ def steps_to_come(
   What the trials of a row took stands for those to come. Until one has ended it
   is what the grid expects; a trial that has gone beyond that says that the row
   fails rather than succeeds, and those to come are expected to spend their
-  budget.
+  budget. The first that end are the quick ones: while more trials have gone
+  beyond their mean than have ended, all sequences seen count, for as many
+  trials as have ended and one that takes what the grid expects.
 
   Args:
     settings: id -> `Setting` of all trials.
@@ -74,12 +77,20 @@ def steps_to_come(
   for name, seen in running.items():
     if seen > sequences(settings[name]):
       overdue.add(alike(name))
+  beyond: dict[tuple[str, int | None], list[int]] = {}
+  for name, seen in running.items():
+    if seen > _mean(took.get(alike(name), ())):
+      beyond.setdefault(alike(name), []).append(seen)
   total = 0.0
   for name, setting in settings.items():
     if name in ended:
       continue
     if durations := took.get(alike(name)):
-      expected = sum(durations) / len(durations)
+      expected = _mean(durations)
+      late = beyond.get(alike(name), ())
+      if len(late) > len(durations):
+        seen = sum(durations) + sum(late) + sequences(setting)
+        expected = min(seen / (len(durations) + 1), setting.budget)
     elif alike(name) in overdue:
       expected = setting.budget
     else:
@@ -89,6 +100,11 @@ def steps_to_come(
       steps_of[alike(name)] = steps(setting)
     total += min(left, setting.budget) * steps_of[alike(name)]
   return total
+
+
+def _mean(durations):
+  """Their mean; of none infinite."""
+  return sum(durations) / len(durations) if durations else math.inf
 
 
 def seconds(

@@ -746,6 +746,11 @@ def test_the_steps_to_come_follow_what_the_row_shows():
   assert to_come({'a': 5000}, {'b': 2000}) == pytest.approx(3 * 5000 - 2000)
   # A straggler is never expected to be done.
   assert to_come({'a': 5000}, {'b': 9000}) == pytest.approx(2 * 5000 + 500)
+  # Two of them: the one that has ended was a quick one.
+  each = (5000 + 9000 + 8000 + expected) / 2
+  assert to_come({'a': 5000}, {'b': 9000, 'c': 8000}) == pytest.approx(
+    3 * each - 17_000
+  )
   assert to_come(dict.fromkeys('abcd', 7), {}) == 0
   # One that failed before its first sequence says nothing.
   assert to_come({'a': 0}, {}) == 3 * expected

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from lstm_jax.lab.bench import epochs as bench_epochs
-from lstm_jax.lab.bench import forms, learners, libraries, rows
+from lstm_jax.lab.bench import forms, learners, libraries, rows, scale
 from lstm_jax.lab.bench import layers as bench_layers
 from lstm_jax.lab.plan import parsers, values
 from lstm_jax.lab.plan.text_columns import item
@@ -30,6 +30,7 @@ counts. Other work on the machine makes every figure worse: stop it first.
   lstm-jax bench --layers=lstm    layers against torch, Keras,
                                   flax, haiku, equinox
   lstm-jax bench --epochs=imdb    an epoch against Keras and torch
+  lstm-jax bench --scale=10000    what many trials cost besides training
 """
 _PLACEHOLDERS = {'int': 'N', 'float': 'X', 'switch': 'true|false'}
 
@@ -68,6 +69,10 @@ def define() -> flags.FlagValues:
       'epochs', 'list', parsers.words(bench_epochs.SIZES), (),
       'an epoch of these data sets (imdb, urban_sound) against Keras and torch '
       'instead',
+    ),
+    (
+      'scale', 'list', integers, (),
+      'the bookkeeping of plans of these numbers of trials instead',
     ),
     (
       'cells', 'list', parsers.words(bench_epochs.KINDS), bench_epochs.KINDS,
@@ -129,6 +134,7 @@ def _act(options):
     for figure in bench_layers.measure(kind, bench_layers.SIZES, pace)
   ]
   epochs = bench_epochs.measure(options.epochs, 2, options.cells)
+  plan_figures = scale.measure(options.scale)
   xla_flags.set_flags()
   devices = xla_flags.devices()
   made_by = provenance.provenance(devices[0].device_kind, len(devices))
@@ -141,6 +147,8 @@ def _act(options):
     figures |= {'libraries': libraries.versions(), 'layers': layers}
   elif epochs:
     figures['epochs'] = epochs
+  elif plan_figures:
+    figures['scale'] = plan_figures
   elif options.settings:
     figures['rows'] = rows.measure(
       options.settings, devices[0], pace, options.compiles

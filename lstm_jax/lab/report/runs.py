@@ -9,7 +9,7 @@ from typing import NamedTuple
 from lstm_jax.choices import count_of
 from lstm_jax.lab.plan.programs import unit_of
 from lstm_jax.lab.report.summaries import parts
-from lstm_jax.lab.store import nets, seal, trial_records
+from lstm_jax.lab.store import nets, plan_trials, seal, trial_records
 from lstm_jax.lab.store.documents import Levels, Record
 from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.setting import Setting
@@ -69,7 +69,7 @@ def read(opened: Folder) -> Run:
   """
   records, problems = trial_records.read_records(opened)
   return Run(
-    identity=seal.digest([opened.identity, opened.plan['trials']]),
+    identity=seal.digest([opened.identity, _trials_of(opened.plan)]),
     provenance=opened.plan.get('provenance', {}),
     trials=opened.trials,
     records=records,
@@ -79,6 +79,11 @@ def read(opened: Folder) -> Run:
     problems=len(problems),
     nets=tuple(nets.names(opened)),
   )
+
+
+def _trials_of(plan):
+  content = plan_trials.packed(plan)
+  return [content['settings'], content['trials']]
 
 
 def join(runs: Sequence[Run]) -> Merged:

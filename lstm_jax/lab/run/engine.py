@@ -36,12 +36,8 @@ from lstm_jax.lab.store import (
   provenance,
 )
 from lstm_jax.lab.store.folder import Folder
-from lstm_jax.lab.store.setting import (
-  Setting,
-  entry_of,
-  outside_of,
-  trial_id,
-)
+from lstm_jax.lab.store.plan_trials import entries_of
+from lstm_jax.lab.store.setting import Setting, by_id, outside_of
 
 Ending = TypeVar('Ending')
 # A kind of learner -> what makes the programs of its trials.
@@ -113,8 +109,8 @@ def complete_run(
   """
   path = Path(options.out or plan.out)
   options = options._replace(paths=tuple(plan.paths.items()))
-  trials = {trial_id(s): s for s in plan.trials}
-  entries = [entry_of(setting) for setting in trials.values()]
+  trials = by_id(plan.trials)
+  entries = entries_of(trials)
   try:
     if options.verify:
       code_now = builds.code(trials)

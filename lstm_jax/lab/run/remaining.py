@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from lstm_jax.choices import count_of
 from lstm_jax.lab.plan.flags import Run
@@ -20,6 +21,7 @@ from lstm_jax.lab.store import (
 from lstm_jax.lab.store.checkpoints import Checkpoint
 from lstm_jax.lab.store.documents import Entry, Record
 from lstm_jax.lab.store.folder import Folder
+from lstm_jax.lab.store.plan_trials import PlanTrial
 from lstm_jax.lab.store.setting import Setting
 
 
@@ -44,7 +46,8 @@ def finished_folder(
     opened = folder.open_folder(path)
   except faults.StoreError:
     return None  # absent or strange: whoever opens it to run will say
-  old_entries = {entry['id']: entry for entry in opened.plan['trials']}
+  planned = cast(list[PlanTrial], opened.plan['trials'])
+  old_entries = {trial.id: trial for trial in planned}
   if [old_entries.get(name) for name in trials] != entries:
     return None
   records, problems = trial_records.read_records(opened)

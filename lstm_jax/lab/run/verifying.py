@@ -13,13 +13,14 @@ from lstm_jax.lab.store import (
   folder,
   growth,
   lost,
+  plan_trials,
   reruns,
-  seal,
   trial_records,
 )
 from lstm_jax.lab.store.differences import first_lines
 from lstm_jax.lab.store.documents import Entry, Plan
-from lstm_jax.lab.store.setting import entry_of, trial_id
+from lstm_jax.lab.store.plan_trials import entries_of
+from lstm_jax.lab.store.setting import by_id
 
 
 def verify(
@@ -92,8 +93,8 @@ def check_folder(plan: plans.Plan, options: Run) -> None:
     opened = folder.open_folder(path)
   except faults.Corrupt:
     return  # a run makes it again from the command, or says what to do
-  trials = {trial_id(setting): setting for setting in plan.trials}
-  _, lines = _merged_plan(opened, [entry_of(s) for s in plan.trials])
+  trials = by_id(plan.trials)
+  _, lines = _merged_plan(opened, entries_of(trials))
   if lines:
     raise faults.Refused(f'{path} holds another plan:\n{first_lines(lines)}')
   records, _ = trial_records.read_records(opened)
@@ -104,7 +105,7 @@ def _merged_plan(opened: folder.Folder, entries: Sequence[Entry]):
   """The plan of a folder with the trials asked for, and what differs."""
   new_plan: Plan = {
     **opened.plan,
-    'trials': list(map(seal.to_plain, entries)),
+    'trials': list(plan_trials.of_entries(entries)),
     'programs': {},
   }
   return growth.merged_plan(opened.plan, new_plan)

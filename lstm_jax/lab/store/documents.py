@@ -1,6 +1,6 @@
 """Types of what the files of a run folder hold, in plain values of JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 # What an option or a number can be: bool and int are among the floats.
@@ -49,7 +49,7 @@ class Plan(TypedDict, total=False):
   """Content of plan.json."""
 
   flags: dict[str, object]
-  trials: list[Entry]
+  trials: Sequence[Entry]
   programs: dict[str, object]
   provenance: dict[str, object]
   identity: str

@@ -20,12 +20,14 @@ import fcntl
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from lstm_jax.lab.store import (
   catalog_entry,
   faults,
   files,
   lost,
+  plan_trials,
   schema_1,
   seal,
   shape,
@@ -42,6 +44,8 @@ from lstm_jax.lab.store.provenance import COMPARED
 from lstm_jax.lab.store.setting import Setting, setting_of
 from lstm_jax.lab.store.sources import code_of
 
+# What makes the plan of an older schema today's.
+_OLDER = {1: schema_1.plan, 2: lambda content: content}
 _OWN_NAMES = (
   'records', 'checkpoints', 'results.csv', 'log', 'curves.csv', 'figures',
   'nets', 'report.html', 'report.md',
@@ -108,8 +112,7 @@ def create_or_open(
     Refused: the folder holds another plan; the message is the difference.
     Unusable, StorageError: the folder cannot be written to.
   """
-  path, plan = Path(path), seal.to_plain(plan)
-  _by_id(plan)
+  path, plan = Path(path), _plain_plan(plan)
   code, table = _codes(sources or {})
   if table:
     plan['sources'] = table
@@ -140,14 +143,13 @@ def create_or_open(
       files.set_aside(name, disk)
     # Where another process comes first, its plan decides.
     with contextlib.suppress(FileExistsError):
-      files.publish(name, seal.seal_json('plan', new_plan), disk=disk)
-  folder = _matching(path, plan, allow_drift, disk)
-  if folder.plan != _plan_of(path):
+      files.publish(name, _sealed(new_plan), disk=disk)
+  folder, is_more = _matching(path, plan, allow_drift, disk)
+  if is_more:
     with _sole_holder(path, disk):
       # Read once more: two processes may each have something to add.
-      folder = _matching(path, plan, allow_drift, disk)
-      content = seal.seal_json('plan', folder.plan)
-      files.publish(name, content, overwrite=True, disk=disk)
+      folder, _ = _matching(path, plan, allow_drift, disk)
+      files.publish(name, _sealed(folder.plan), overwrite=True, disk=disk)
   # A killed process may have published without reaching its last fsync.
   for place in places:
     with files.storage(place):
@@ -193,15 +195,16 @@ def _plan_of(path):
   name = path / 'plan.json'
   try:
     data = files.read(name, start=b'{')
-    plan = seal.unseal_json('plan', data, name, {1: schema_1.plan})
+    content = seal.unseal_json('plan', data, name, _OLDER, plan_trials.unpacked)
   except FileNotFoundError:
     return None
-  shape.check_plan(plan, name)
-  return plan
+  shape.check_plan(content, name)
+  plan = cast(Plan, content)
+  return {**plan, 'trials': plan_trials.of_entries(plan['trials'])}
 
 
 def _matching(path, plan, allow_drift, disk):
-  """The folder in `path`, grown by `plan`, if that may be."""
+  """(folder in `path`, grown by `plan` if that may be; whether it has grown)"""
   folder = open_folder(path, disk)
   new_plan, lines = merged_plan(folder.plan, plan)
   if lines:
@@ -218,12 +221,28 @@ def _matching(path, plan, allow_drift, disk):
       f'{first_lines(lines)}\nname another --out, or go on with --allow_drift,'
       ' which marks the records made from now on'
     )
-  return dataclasses.replace(
+  is_more = new_plan is not folder.plan
+  folder = dataclasses.replace(
     folder,
     plan=new_plan,
-    trials=_settings(new_plan),
+    trials=_settings(new_plan) if is_more else folder.trials,
     drift={key: new_value for key, (_, new_value) in drift.items()},
   )
+  return folder, is_more
+
+
+def _plain_plan(plan: Plan) -> Plan:
+  """A plan of plain values, whose trials share what they have in common."""
+  if missing_keys := {'trials', 'programs', 'provenance'} - plan.keys():
+    raise ValueError(f'plan: {", ".join(sorted(missing_keys))} missing')
+  _check_ids(plan['trials'])
+  trials = plan_trials.of_entries(plan['trials'])
+  others = seal.to_plain(cast(Plan, {**plan, 'trials': []}))
+  return {**others, 'trials': trials}
+
+
+def _sealed(plan):
+  return seal.seal_json('plan', plan_trials.packed(plan))
 
 
 def _codes(sources):
@@ -254,18 +273,14 @@ def _identity(plan):
   return seal.digest({key: plan['provenance'].get(key) for key in COMPARED})
 
 
-def _by_id(plan):
-  """id -> entry; raises ValueError where ids are wrong or not unique."""
-  missing_keys = {'trials', 'programs', 'provenance'} - plan.keys()
-  if missing_keys:
-    raise ValueError(f'plan: {", ".join(sorted(missing_keys))} missing')
-  trials = {}
-  for trial in plan['trials']:
+def _check_ids(trials):
+  """Raises ValueError where ids are wrong or not unique."""
+  ids = set()
+  for trial in trials:
     seal.check_name(trial['id'], 'trial id')
-    if trial['id'] in trials:
+    if trial['id'] in ids:
       raise ValueError(f'plan: two trials have the id {trial["id"]}')
-    trials[trial['id']] = trial
-  return trials
+    ids.add(trial['id'])
 
 
 def _settings(plan):
@@ -274,10 +289,14 @@ def _settings(plan):
     name: catalog_entry.from_plain(name, fields)
     for name, fields in plan.get('outside', {}).items()
   }
-  return {
-    name: setting_of(entry, outside_entries)
-    for name, entry in _by_id(plan).items()
-  }
+  first: dict[int, Setting] = {}
+  settings = {}
+  for trial in plan['trials']:
+    alike = first.get(id(trial.fields))
+    if alike is None:
+      alike = first[id(trial.fields)] = setting_of(trial, outside_entries)
+    settings[trial.id] = dataclasses.replace(alike, seed=trial.seed)
+  return settings
 
 
 def _check_vacant(path):

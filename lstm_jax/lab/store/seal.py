@@ -19,7 +19,7 @@ from lstm_jax.lab.store.faults import Corrupt, Refused
 
 SCHEMA = 1
 # Kinds of files whose content has changed since -> their version.
-_SCHEMAS = {'plan': 2, 'record': 2}
+_SCHEMAS = {'plan': 3, 'record': 2}
 MAGIC = b'lstm_jax'
 
 _Dict = TypeVar('_Dict', bound=Mapping[str, object])
@@ -85,6 +85,7 @@ def unseal_json(
   data: bytes,
   name: str | Path,
   older: Mapping[int, Callable[..., object]] | None = None,
+  today: Callable[..., object] | None = None,
 ) -> object:
   """The content of `seal_json`; any other byte than it wrote is an error.
 
@@ -93,6 +94,7 @@ def unseal_json(
     data: its bytes.
     name: of the file, for messages.
     older: an older version -> what makes its content that of today.
+    today: the same for the version of today; None: it is left as it is.
 
   Raises:
     Corrupt: the file was damaged or edited.
@@ -110,13 +112,14 @@ def unseal_json(
     raise Corrupt(f'{name}: not a {kind} of lstm_jax: {error!r}') from error
   if not is_canonical:
     raise Corrupt(f'{name}: the checksum does not match: damaged or edited')
-  if older is not None and schema_found in older:
-    try:
-      return older[schema_found](content)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-      raise Corrupt(f'{name}: not a {kind} of lstm_jax: {error!r}') from error
-  check_schema(schema_found, schema_of(kind), name)
-  return content
+  convert = (older or {}).get(schema_found)
+  if convert is None:
+    check_schema(schema_found, schema_of(kind), name)
+    convert = today or (lambda content: content)
+  try:
+    return convert(content)
+  except (ValueError, TypeError, AttributeError, LookupError) as error:
+    raise Corrupt(f'{name}: not a {kind} of lstm_jax: {error!r}') from error
 
 
 def check_schema(version: int, schema: int, name: str | Path) -> None:

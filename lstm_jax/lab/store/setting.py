@@ -5,6 +5,7 @@ it (a window, a size, options by dotted name) is derived where it is shown.
 """
 
 import dataclasses
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import cast
 
@@ -126,6 +127,10 @@ class Setting:
 _FIELDS = tuple(
   field.name for field in dataclasses.fields(Setting) if field.compare
 )
+_SHARED = tuple(
+  field.name for field in dataclasses.fields(Setting) if field.name != 'seed'
+)
+_SEED_MARK = 'the seed of this trial, and of no other'
 
 
 def trial_id(setting: Setting) -> str:
@@ -134,6 +139,37 @@ def trial_id(setting: Setting) -> str:
   Grid, row, published figures and the place in the plan are not part of it.
   """
   return seal.digest(resolved(setting))[:12]
+
+
+def by_id(settings: Iterable[Setting]) -> dict[str, Setting]:
+  """Trial id -> setting, in order; of equal ones the first.
+
+  The hash of `trial_id`, with the seed put into a text that is made once for
+  all seeds of a setting.
+  """
+  texts: dict[tuple[int, ...], tuple[str, str, Setting]] = {}
+  trials: dict[str, Setting] = {}
+  for setting in settings:
+    key = alike_key(setting)
+    if key not in texts:
+      # Not a value that anything else has: it stands once in the text.
+      fields = {**resolved(setting), 'seed': _SEED_MARK}
+      head, tail = seal.canonical(fields).split(f'"{_SEED_MARK}"')
+      texts[key] = head, tail, setting  # which keeps what the key is of
+    head, tail, _ = texts[key]
+    text = f'{head}{setting.seed}{tail}'
+    trials.setdefault(hashlib.sha256(text.encode()).hexdigest()[:12], setting)
+  return trials
+
+
+def alike_key(setting: Setting) -> tuple[int, ...]:
+  """A key that settings share which are made from one, but for the seed.
+
+  It is of identities: two that are equal may have other keys, and it holds as
+  long as the settings do.
+  """
+  values = vars(setting)
+  return tuple([id(values[name]) for name in _SHARED])
 
 
 def resolved(setting: Setting) -> dict[str, object]:

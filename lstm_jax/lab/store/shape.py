@@ -142,15 +142,20 @@ def check_plan(plan: object, name: str | Path) -> None:
   for key, kind in (('trials', list), ('programs', dict), ('provenance', dict)):
     _require(isinstance(content.get(key), kind), name, key)
   _require(isinstance(content.get('identity'), str), name, 'identity')
-  ids = set()
+  ids, looked_at = set(), set()
   for i, trial in enumerate(content['trials']):
     at = f'trials/{i}'
-    _require(isinstance(trial, dict), name, at)
+    _require(isinstance(trial, Mapping), name, at)
     _require(_is_name(trial.get('id')) and trial['id'] not in ids, name, at)
     ids.add(trial['id'])
-    for key in _REQUIRED_KEYS:
-      _require(key in trial, name, f'{at}/{key}')
-    _check(trial, _SETTING, name, f'{at}/')
+    fields = getattr(trial, 'fields', trial)  # shared by many, looked at once
+    if id(fields) not in looked_at:
+      _require(isinstance(fields, dict), name, at)
+      for key in _REQUIRED_KEYS:
+        _require(key in trial, name, f'{at}/{key}')
+      _check(trial, _SETTING, name, f'{at}/')
+      looked_at.add(id(fields))
+    _require(_count(trial['seed']), name, f'{at}/seed')
   entries = content.get('outside', {})
   _require(isinstance(entries, dict), name, 'outside')
   for title, fields in entries.items():

@@ -147,7 +147,7 @@ def test_other_schemas_are_refused(folder, schema, advice):
     checkpoints.load(folder)
   assert path.exists()
   path = folder.path / 'plan.json'
-  path.write_bytes(seal.seal_json('plan', make_plan(), schema and schema + 1))
+  path.write_bytes(seal.seal_json('plan', make_plan(), schema and schema + 2))
   with pytest.raises(faults.Refused, match=advice):
     open_folder(folder.path)
 

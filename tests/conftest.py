@@ -14,7 +14,7 @@ from importlib.metadata import version
 import pytest
 from hypothesis import HealthCheck, settings
 
-from lstm_jax.lab.run import xla_flags
+from lstm_jax.lab.run import compile_cache, xla_flags
 
 # A busy machine is no failure, and a test that fails must fail again: the
 # examples follow from the test's source.
@@ -185,6 +185,8 @@ def pytest_configure(config):
   folder = tempfile.TemporaryDirectory(prefix='lstm_jax-compiled-')
   config.add_cleanup(folder.cleanup)
   jax.config.update('jax_compilation_cache_dir', folder.name)
+  # Children have one for all workers; what a kill leaves there is removed.
+  os.environ.setdefault(compile_cache.VARIABLE, folder.name)
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -99,13 +99,13 @@ def test_without_proc_there_are_room_and_a_processor(no_proc, monkeypatch):
   monkeypatch.setattr(subprocess, 'run', fails)
   monkeypatch.setattr(platform, 'processor', lambda: 'arm')
   assert provenance._cpu() == 'arm'
-  assert library._processor().startswith(platform.machine())
+  assert library.processor().startswith(platform.machine())
 
 
 def test_a_processor_without_a_name_has_its_numbers(monkeypatch):
   monkeypatch.setattr(Path, 'read_text', lambda self: ARM)
   assert provenance._cpu() == 'CPU implementer 0x41, CPU part 0xd0c'
-  assert '0xd0c' in library._processor()
+  assert '0xd0c' in library.processor()
 
 
 @pytest.mark.parametrize('system', ['Darwin', 'Linux', 'Windows'])

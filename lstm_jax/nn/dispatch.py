@@ -128,7 +128,7 @@ def _why_not(kernel, cell, dtype, arguments):
     return library.why_not()
   if backend not in ('gpu', 'cuda'):
     return f'it runs on NVIDIA GPUs; the default device is {backend}'
-  kind = jax.devices()[0].device_kind
+  kind = jax.local_devices()[0].device_kind
   if 'NVIDIA' not in kind.upper():
     return f'it runs on NVIDIA GPUs; the device is {kind}'
   if dtype != jnp.float32:

@@ -83,7 +83,7 @@ def _turn(name, kind, library):
   """Seconds an update, in a process of its own."""
   environ = dict(os.environ) | {'KERAS_BACKEND': 'jax'}
   if library == 'ours':
-    xla_flags.set_flags('none', devices=1, environ=environ)
+    xla_flags.set_flags('none', environ=environ)
   process = subprocess.run(
     [sys.executable, '-m', 'lstm_jax.lab.bench.epochs', name, kind, library],
     env=environ,

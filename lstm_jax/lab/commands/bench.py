@@ -136,7 +136,7 @@ def _act(options):
   epochs = bench_epochs.measure(options.epochs, 2, options.cells)
   plan_figures = scale.measure(options.scale)
   xla_flags.set_flags()
-  devices = xla_flags.devices()
+  devices = xla_flags.workers(xla_flags.devices())
   made_by = provenance.provenance(devices[0].device_kind, len(devices))
   print(
     f'jax {made_by["jax"]}, {len(devices)} x {made_by["device_kind"]},'

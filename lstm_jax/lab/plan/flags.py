@@ -14,7 +14,12 @@ from absl import flags
 
 from lstm_jax.lab.plan import parsers, values
 from lstm_jax.lab.plan.grid import AXES, Axis
-from lstm_jax.lab.plan.usage import GROUPS, PROGRESS, XLA_PROFILES
+from lstm_jax.lab.plan.usage import (
+  COMPILE_CACHES,
+  GROUPS,
+  PROGRESS,
+  XLA_PROFILES,
+)
 from lstm_jax.lab.store import machine
 
 
@@ -35,6 +40,8 @@ class Run(NamedTuple):
     data_dir: folder of the data sets, '' for the usual one.
     skip_bad: leave out damaged files of data sets.
     serve: show it in a browser while it goes on.
+    compile_cache: where compiled programs are kept: 'auto', 'off', a folder,
+      or '' for what the environment says.
     paths: where data of one's own lie, `(name of the task, path)` pairs.
   """
 
@@ -51,6 +58,7 @@ class Run(NamedTuple):
   data_dir: str = ''
   skip_bad: bool = False
   serve: bool = False
+  compile_cache: str = ''
   paths: tuple[tuple[str, str], ...] = ()
 
 
@@ -195,6 +203,7 @@ def _reader(name):
     ),
     'progress': ('word', parsers.word(PROGRESS)),
     'xla_profile': ('word', parsers.word(XLA_PROFILES)),
+    'compile_cache': ('place', _cache_place),
     'out': ('place', values.place),
     'data_dir': ('place', values.place),
   }.get(name, ('string', parsers.text))  # fmt: skip
@@ -203,6 +212,11 @@ def _reader(name):
 def _setting(axis):
   """The text of an axis of `--set`."""
   return f'{axis.name}={parsers.comma_list(axis.values)}'
+
+
+def _cache_place(text, source):
+  """A folder of compiled programs, or a word."""
+  return text if text in COMPILE_CACHES else values.place(text, source)
 
 
 def _part(shard):

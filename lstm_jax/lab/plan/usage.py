@@ -5,6 +5,7 @@ from lstm_jax.lab.store import faults
 
 PROGRESS = ('auto', 'live', 'plain', 'none')
 XLA_PROFILES = ('auto', 'none')
+COMPILE_CACHES = ('auto', 'off')
 
 # Name -> (placeholder, help), in groups. No placeholder: a switch.
 GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
@@ -69,6 +70,11 @@ GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
     'xla_profile': (
       'WORD',
       'XLA flags for small networks: auto, none (auto; none for data sets)',
+    ),
+    'compile_cache': (
+      'FOLDER',
+      'keep compiled programs there for later runs; off: nowhere (auto: with '
+      "the user's caches)",
     ),
     'data_dir': ('FOLDER', 'where data sets are (see lstm-jax data --help)'),
     'serve': (

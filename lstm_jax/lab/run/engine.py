@@ -16,6 +16,7 @@ from lstm_jax.lab.plan.programs import learner_of, programs
 from lstm_jax.lab.run import (
   aborts,
   builds,
+  compile_cache,
   ending,
   groups,
   jax_options,
@@ -141,14 +142,13 @@ def _run(plan, options, stop, path, trials, entries, legacy):
   else:
     mains.tell(plan.title, f'{count_of(len(trials), "trial")} in {path}')
   environ = dict(os.environ)
-  xla_flags.set_flags(part.profile, options.devices)
+  xla_flags.set_flags(part.profile)
   with stop.polled():  # an import is no place for an exception
-    devices = xla_flags.devices()
+    devices = xla_flags.workers(xla_flags.devices(), options.devices)
     jax_options.pin()
+    compile_cache.set_up(options.compile_cache)
     if mains.is_process():
       aborts.arm(int(faults.Exit.STOPPED), _ABORTED)
-  if options.devices:
-    devices = devices[: options.devices]
   names = list(trials)
   shared = {
     key: [names[i] for i in where]

@@ -61,6 +61,7 @@ def sweep(
   retry_failed: bool = False,
   data_dir: str | Path | None = None,
   skip_bad: bool = False,
+  compile_cache: str | Path = '',
 ) -> tuple[SweepRow, ...]:
   """Trains many networks into a run folder; the same call continues it.
 
@@ -86,7 +87,8 @@ def sweep(
     devices: cores to use; 0: all.
     checkpoint_seconds: longest time between two checkpoints.
     progress: 'auto', 'live', 'plain' or 'none'.
-    allow_drift, rerun_changed, retry_failed, data_dir, skip_bad: as the flags.
+    allow_drift, rerun_changed, retry_failed, data_dir, skip_bad,
+    compile_cache: as the flags.
 
   Returns:
     A `SweepRow` for each setting of the folder, in the order of the report. An
@@ -132,6 +134,7 @@ def sweep(
       retry_failed=retry_failed,
       data_dir='' if data_dir is None else str(data_dir),
       skip_bad=skip_bad,
+      compile_cache=str(compile_cache),
     )
     request = from_values.request_of(
       {name: value for name, value in keywords.items() if value is not None},
@@ -153,11 +156,12 @@ def sweep(
 def _complete(sweep_plan, options):
   """The open folder of a plan that was run to its end."""
   # They import what takes a while, and JAX at that.
-  from lstm_jax.lab.run import engine, jax_options
+  from lstm_jax.lab.run import compile_cache, engine, jax_options
 
   with (
     signals.interruptible() as stop,
     jax_options.as_before(),
+    compile_cache.as_before(),
     contextlib.redirect_stdout(_Nowhere())
     if options.progress == 'none'
     else contextlib.nullcontext(),

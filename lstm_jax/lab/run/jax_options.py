@@ -67,18 +67,16 @@ def as_before(
   """A context after which JAX and its environment are set as before it."""
   import jax
 
-  names = 'XLA_FLAGS', 'JAX_NUM_CPU_DEVICES'
-  texts = {name: environ.get(name) for name in names}
+  flags = environ.get('XLA_FLAGS')
   options = {name: jax.config.values[name] for name in _PINNED}
   try:
     yield
   finally:
     for name, value in options.items():
       jax.config.update(name, value)
-    for name, text in texts.items():
-      environ.pop(name, None)
-      if text is not None:
-        environ[name] = text
+    environ.pop('XLA_FLAGS', None)
+    if flags is not None:
+      environ['XLA_FLAGS'] = flags
 
 
 def recorded(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -8,7 +8,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING
 
 from lstm_jax.choices import one_of
@@ -66,7 +66,8 @@ def set_flags(
 
   Args:
     profile: 'auto', or 'none' to leave XLA_FLAGS alone.
-    devices: CPU devices (cores) to make; 0: those this process may use.
+    devices: CPU devices to make, 0 for as many as JAX makes by itself: one,
+      on which any number of cores can work (`workers`).
     environ: the environment to change.
 
   Raises:
@@ -76,8 +77,8 @@ def set_flags(
     raise ValueError(f'profile={profile!r} {one_of(("auto", "none"))}')
   if profile == 'auto':
     environ['XLA_FLAGS'] = flags_of(profile, environ)
-  cores = devices or machine.cores()
-  environ.setdefault('JAX_NUM_CPU_DEVICES', str(cores))
+  if devices:
+    environ.setdefault('JAX_NUM_CPU_DEVICES', str(devices))
 
 
 def set_xla_flags() -> None:
@@ -91,7 +92,7 @@ def set_xla_flags() -> None:
     >>> import lstm_jax as lj
     >>> lj.set_xla_flags()
   """
-  set_flags(devices=1)
+  set_flags()
 
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ def devices(environ: Mapping[str, str] = os.environ) -> 'list[jax.Device]':
     environ: the environment that says what JAX is to use.
 
   Returns:
-    JAX's devices.
+    JAX's devices of this process: of a program of several processes each has
+    its own.
 
   Raises:
     Machine: this process may have too little memory for JAX.
@@ -124,7 +126,7 @@ def devices(environ: Mapping[str, str] = os.environ) -> 'list[jax.Device]':
     import jax
 
     jax.config.update('jax_numpy_rank_promotion', 'raise')
-    return jax.devices()
+    return jax.local_devices()
   except (RuntimeError, AssertionError, ValueError, ImportError) as error:
     if machine.fault(error):
       raise  # what was asked for is there, and cannot be had now
@@ -140,6 +142,33 @@ def devices(environ: Mapping[str, str] = os.environ) -> 'list[jax.Device]':
     ) from error
 
 
+def workers(
+  devices: 'Sequence[jax.Device]', count: int = 0
+) -> 'list[jax.Device]':
+  """Returns the device of each thread that trains.
+
+  An accelerator has one thread. All cores of a CPU are one device, on which as
+  many threads run programs side by side as there are cores: what is compiled
+  for it can be kept for any of them, and for a machine of more or fewer cores.
+  Where the user has asked JAX for several CPU devices each has one thread.
+
+  Args:
+    devices: of `devices()`.
+    count: how many to use, cores on a CPU; 0: all.
+
+  Raises:
+    NoDevice: there are not so many.
+  """
+  device = devices[0]
+  if device.platform == 'cpu' and len(devices) == 1:
+    return [device] * (count or machine.cores())
+  if count > len(devices):
+    raise NoDevice(
+      f'--devices={count}: JAX has {len(devices)} of {device.device_kind} here'
+    )
+  return list(devices[: count or None])
+
+
 def _check_xla_flags(environ):
   """Tries the user's own XLA_FLAGS in a child: XLA aborts at what is wrong."""
   ours = {f'{name}={value}' for name, value in _flags(environ).items()}
@@ -147,7 +176,7 @@ def _check_xla_flags(environ):
   if not words:
     return
   done = subprocess.run(
-    [sys.executable, '-c', 'import jax; jax.devices()'],
+    [sys.executable, '-c', 'import jax; jax.local_devices()'],
     env={**environ, 'XLA_FLAGS': ' '.join(words), 'JAX_PLATFORMS': 'cpu'},
     capture_output=True,
     text=True,

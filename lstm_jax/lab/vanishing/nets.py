@@ -59,8 +59,8 @@ def train(name: str, settings: Sequence[Setting]) -> TrainedNets:
   Raises:
     Refused: every network has diverged.
   """
-  xla_flags.set_flags(devices=1)
-  xla_flags.devices()
+  xla_flags.set_flags()
+  device, *_ = xla_flags.devices()
   import jax
 
   from lstm_jax.training import online
@@ -75,7 +75,7 @@ def train(name: str, settings: Sequence[Setting]) -> TrainedNets:
     task.num_outputs,
     **dict(setting.cell_options),
   )
-  nets, status = _train(build, settings)
+  nets, status = _train(build, settings, device)
   is_finite = status != online.DIVERGED
   if not is_finite.any():
     raise values.Refused(f'{name}: every network has diverged in training')
@@ -112,7 +112,7 @@ def measure(networks: TrainedNets) -> Net:
   return Net(curves, summary)
 
 
-def _train(build, settings):
+def _train(build, settings, device):
   """`((params before, params after), status)`, one lane `[..., L]` a seed."""
   import jax
 
@@ -121,7 +121,7 @@ def _train(build, settings):
   from lstm_jax.training.loop import Job
   from lstm_jax.training.trial_columns import first_trials
 
-  compiled = Compiled(jax.devices()[0])
+  compiled = Compiled(device)
   jobs = [
     Job(
       str(setting.seed),

@@ -229,12 +229,12 @@ def _mark():
   mark = hashlib.sha256()
   for name in SOURCES:
     mark.update((Path(__file__).parent / name).read_bytes())
-  mark.update(f'{jaxlib.__version__} {FLAGS} {_processor()}'.encode())
+  mark.update(f'{jaxlib.__version__} {FLAGS} {processor()}'.encode())
   return mark.hexdigest()
 
 
-def _processor():
-  """Returns what `-march=native` depends on."""
+def processor() -> str:
+  """Returns what `-march=native` depends on: names, flags of processors."""
   try:
     lines = Path('/proc/cpuinfo').read_text().splitlines()
   except OSError:  # not Linux

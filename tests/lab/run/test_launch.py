@@ -2,14 +2,14 @@
 
 import json
 import os
+import types
 
 import pytest
 
 from lstm_jax.lab.run import xla_flags
+from lstm_jax.lab.store import machine
 from tests import children
 from tests.children import ROOT
-
-CORES = str(len(os.sched_getaffinity(0)))
 
 
 def flags_after(profile='auto', devices=0, **environ):
@@ -19,10 +19,7 @@ def flags_after(profile='auto', devices=0, **environ):
 
 def test_flags_are_set():
   environ = flags_after()
-  assert environ == {
-    'XLA_FLAGS': xla_flags.cpu_flags({}),
-    'JAX_NUM_CPU_DEVICES': CORES,
-  }
+  assert environ == {'XLA_FLAGS': xla_flags.cpu_flags({})}
   names = [word.partition('=')[0] for word in xla_flags.cpu_flags({}).split()]
   assert len(names) == len(set(names)) > 0
   assert all(name.startswith('--xla_') for name in names)
@@ -53,13 +50,30 @@ def test_set_twice_is_set_once():
 @pytest.mark.parametrize('given', [{}, {'XLA_FLAGS': '--xla_dump_to=/dumps'}])
 def test_profile_none_leaves_the_flags_alone(given):
   after = flags_after('none', **given)
-  assert after == {**given, 'JAX_NUM_CPU_DEVICES': CORES}
+  assert after == given
 
 
 def test_number_of_devices():
   assert flags_after(devices=3)['JAX_NUM_CPU_DEVICES'] == '3'
   given = {'JAX_NUM_CPU_DEVICES': '7'}
   assert flags_after(devices=3, **given)['JAX_NUM_CPU_DEVICES'] == '7'
+
+
+def test_threads_are_cores_or_devices():
+  """Cores of the one CPU device, or the devices that JAX was asked for."""
+  cpu, gpu = (
+    types.SimpleNamespace(platform=name, device_kind=name)
+    for name in ('cpu', 'gpu')
+  )
+  assert xla_flags.workers([cpu]) == [cpu] * machine.cores()
+  assert xla_flags.workers([cpu], 1) == [cpu]
+  assert xla_flags.workers([cpu, cpu, cpu]) == [cpu] * 3
+  assert xla_flags.workers([gpu]) == [gpu]
+  assert xla_flags.workers([gpu, gpu, gpu], 2) == [gpu] * 2
+  with pytest.raises(
+    xla_flags.NoDevice, match=r'--devices=2: JAX has 1 of gpu'
+  ):
+    xla_flags.workers([gpu], 2)
 
 
 def test_an_unknown_profile_is_refused():
@@ -146,7 +160,7 @@ def test_no_device_is_a_line(monkeypatch, environ, raised, words):
   def devices():
     raise raised
 
-  monkeypatch.setattr('jax.devices', devices)
+  monkeypatch.setattr('jax.local_devices', devices)
   with pytest.raises(xla_flags.NoDevice) as caught:
     xla_flags.devices(environ)
   assert words in str(caught.value) and '\n' not in str(caught.value)

@@ -12,6 +12,7 @@ here what is new is looked at once, and what is oldest goes, before a run.
 
 import contextlib
 import hashlib
+import importlib
 import os
 import platform
 import stat
@@ -158,11 +159,11 @@ def _is_whole(path):
 
 
 def _zstandard():
+  """The module that JAX compresses with, where it has it."""
   try:
-    from compression import zstd
+    return importlib.import_module('compression.zstd')
   except ImportError:
-    import zstandard as zstd
-  return zstd
+    return importlib.import_module('zstandard')
 
 
 def _remove_oldest(root):

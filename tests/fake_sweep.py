@@ -199,7 +199,7 @@ def killing(path, kills, seed):
     if kill == kills and status:
       sys.exit('the last run failed')
     chunks += seen.count(b'c')
-    patterns = 'records/*.json', 'checkpoints/*.[0-9]', '**/.*.tmp'
+    patterns = 'records/*.jsonl', 'checkpoints/*.[0-9]', '**/.*.tmp'
     states.add(tuple(len(list(Path(path).glob(p))) for p in patterns))
   print(chunks, len(plan['trials']) * CHUNKS, len(states))
 

@@ -57,7 +57,7 @@ SIGNALS = {'term': 143, 'int': 130, 'hup': 129, 'usr1': 75}
 # The files of a folder; what is derived the same command makes again.
 FILES = {
   'plan': ('plan.json',),
-  'records': ('records/*.json',),
+  'records': ('records/*.jsonl',),
   'checkpoints': ('checkpoints/*',),
   'nets': ('nets/*',),
   'derived': ('results.csv', 'report.*', 'curves.csv', 'figures/*'),
@@ -354,7 +354,7 @@ class Soak:
   def _note_state(self, plan, out):
     """How far a folder was when a fault came."""
     count = lambda pattern: len(list(out.glob(pattern)))
-    state = count('records/*.json'), min(count('checkpoints/*'), 2)
+    state = count('records/*.jsonl'), min(count('checkpoints/*'), 2)
     self.states.add((plan, (out / 'plan.json').exists(), *state))
 
   def _can_mount(self, out):

@@ -16,6 +16,7 @@ from lstm_jax.lab.store import checkpoints, nets, seal, trial_records
 from lstm_jax.lab.store.folder import create_or_open
 from lstm_jax.lab.store.setting import entry_of, trial_id
 from tests.fake_sweep import QUICK, record_of
+from tests.older_records import as_files
 
 LINE = '--task=adding --cell=srn --learner=bptt --length=9 --seeds=2'
 KINDS = ('plan', 'record', 'net')
@@ -36,6 +37,7 @@ def folder(path):
   opened = create_or_open(path, content, disk=QUICK)
   for i, name in enumerate(trials):
     trial_records.write_record(opened, record_of(name, np.arange(4.0) + i))
+  as_files(path)
   first, second = trials
   earlier_net(opened, first, {'w_x': np.ones([2, 3])})
   nets.save(opened, second, {'w_x': np.ones([2, 3]), 'b': np.zeros([0])})

@@ -30,7 +30,7 @@ class Run(NamedTuple):
     trials: id -> setting, in the plan's order.
     records: id -> record, of the trials that have ended.
     rows: id -> row of `results.csv`, of the same.
-    problems: number of files in records/ that do not count.
+    problems: number of records that do not count.
     nets: ids of the trials whose nets are kept.
   """
 
@@ -102,7 +102,7 @@ def join(runs: Sequence[Run]) -> Merged:
   if number := sum(run.problems for run in runs):
     # Their reasons name files of this machine: the sweep prints them.
     warnings.append(
-      f'{count_of(number, "file")} in records/ not counted: damaged, or a '
+      f'{count_of(number, "record")} in records/ not counted: damaged, or a '
       'second result that disagrees with the first.'
     )
   if changed_rows:

@@ -108,10 +108,9 @@ def what_counts(
   code_begun = renewal.code_of_begun(current)
   renewed = renewal.plan(opened, options, records, code_begun, code_now)
   mains.note('sweep', *renewed.lines)
-  for name, why in renewed.trials.items():
-    if name in shard_names:
-      reruns.set_aside(opened, [name], why)
-      del records[name]
+  again = {n: w for n, w in renewed.trials.items() if n in shard_names}
+  reruns.set_aside(opened, again)
+  records = {n: record for n, record in records.items() if n not in again}
   return (
     dataclasses.replace(opened, drifted=renewed.drifted),
     records,

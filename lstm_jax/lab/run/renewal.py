@@ -104,7 +104,7 @@ def _refusal(opened, changes):
   return (
     f'{opened.path} holds results or trials under way of other code than '
     f'now; what differs:\n{lines}\n--rerun_changed runs those trials again and '
-    'keeps the old records as *.old, --allow_drift keeps them as they are and '
+    'keeps the old records, --allow_drift keeps them as they are and '
     'marks what is made from now on; or name another --out'
   )
 

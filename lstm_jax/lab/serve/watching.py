@@ -7,7 +7,6 @@ is wrong with it is part of the look.
 """
 
 import datetime
-import os
 import threading
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from lstm_jax.lab.plan.programs import unit_of
 from lstm_jax.lab.serve import under_way
 from lstm_jax.lab.serve.look import Look
+from lstm_jax.lab.serve.pack_watch import PackWatch
 from lstm_jax.lab.serve.under_way import Curves, Networks, UnderWay
 from lstm_jax.lab.store import (
   checkpoints,
@@ -23,6 +23,7 @@ from lstm_jax.lab.store import (
   lock,
   lost,
   nets,
+  record_packs,
   trial_records,
 )
 from lstm_jax.lab.store.documents import Details, Record
@@ -52,6 +53,7 @@ class Watch:
     self._record_files: dict[
       str, tuple[int, object, Record | faults.Corrupt]
     ] = {}
+    self._packs = PackWatch()
     self._begun: tuple[object, dict[str, UnderWay], list[str]] = (None, {}, [])
     self._large: dict[str, Record] = {}
     self._networks: dict[str, tuple[object, Networks]] = {}
@@ -84,7 +86,13 @@ class Watch:
     """Parts of a trial's record that are large; {} where it cannot be read."""
     if trial not in self._large:
       try:
-        record = trial_records.read(self._folder(), self._record_path(trial))
+        opened, line = self._folder(), self._packs.line_of(trial)
+        if line is None:
+          record = trial_records.read(opened, self._record_path(trial))
+        else:
+          path = self._path / 'records' / line.pack
+          line = record_packs.read_line(path, line.offset, line.size)
+          record = trial_records.checked(opened, line)
       except (faults.StoreError, FileNotFoundError):
         return Record()
       while len(self._large) >= _RESULTS:
@@ -110,7 +118,7 @@ class Watch:
         return ()
       place = self._path / 'nets'
       signature = tuple(
-        _signature(place / f'{trial}{ending}') for ending in nets.ENDINGS
+        files.signature(place / f'{trial}{ending}') for ending in nets.ENDINGS
       )
       if self._networks.get(trial, ('',))[0] != signature:
         while len(self._networks) >= _NETWORKS:
@@ -143,7 +151,7 @@ class Watch:
     records: dict[str, Record] = {}
     try:
       records, problems_of_records = trial_records.read_records(
-        opened, self._read_record
+        opened, self._read_record, self._packs.read(opened.path / 'records')
       )
       problems += [problem.reason for problem in problems_of_records]
     except faults.StoreError as error:
@@ -160,9 +168,7 @@ class Watch:
       path=str(self._path),
       trials=opened.trials,
       records=records,
-      ended={
-        trial: self._record_files[f'{trial}.json'][0] / 1e9 for trial in records
-      },
+      ended={trial: self._ended(trial) for trial in records},
       under_way={
         trial: state
         for trial, state in states.items()
@@ -174,6 +180,13 @@ class Watch:
       problems=tuple(problems),
     )
     return look._replace(stamp=self._stamp(look))
+
+  def _ended(self, trial):
+    """Seconds since the epoch at which a trial has ended."""
+    if entry := self._record_files.get(f'{trial}.json'):
+      return entry[0] / 1e9
+    line = self._packs.line_of(trial)
+    return line.at if line else 0
 
   def _unopened(self, problem):
     """The look at a folder whose plan cannot be read."""
@@ -193,14 +206,14 @@ class Watch:
 
   def _folder(self):
     """The open folder; its plan is read again when the file is another one."""
-    signature = _signature(self._path / 'plan.json')
+    signature = files.signature(self._path / 'plan.json')
     if self._opened is None or self._opened[0] != signature:
       self._opened = (signature, open_folder(self._path))
     return self._opened[1]
 
   def _read_record(self, opened, path):
     """The record in a file, read once as long as the file stays."""
-    signature = _signature(path), opened.identity
+    signature = files.signature(path), opened.identity
     entry = self._record_files.get(path.name)
     if entry is None or entry[1] != signature:
       write_time = signature[0][2] if signature[0] else 0
@@ -221,7 +234,7 @@ class Watch:
     place = opened.path / 'checkpoints'
     problems: list[str] = []
     names = _entries(place, problems)
-    signatures = [(name, _signature(place / name)) for name in names]
+    signatures = [(name, files.signature(place / name)) for name in names]
     sizes = sum(signature[1] for _, signature in signatures if signature)
     clock = time.monotonic()
     is_early = clock - self._read_checkpoints < _CHECKPOINTS_EVERY
@@ -271,15 +284,6 @@ def _entries(place, problems):
   except faults.StoreError as error:
     problems.append(str(error))
     return []
-
-
-def _signature(path):
-  """A value that is another one when the file is; None: there is none."""
-  try:
-    facts = os.stat(path)
-  except OSError:
-    return None
-  return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _seconds(moment):

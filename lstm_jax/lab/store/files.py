@@ -119,6 +119,61 @@ def _link(source, target, disk):
     disk.unlink(source)
 
 
+def append(path: Path, data: bytes, disk: Disk, is_new: bool) -> None:
+  """Appends to a file, durably; only the last bytes can be lost.
+
+  Args:
+    path: the file, which no other process writes to.
+    data: bytes.
+    disk: the calls that change the disk.
+    is_new: whether the file is made, and must not be there.
+
+  Raises:
+    StorageError, Unusable: the disk refused; a part may have been appended.
+  """
+  flags = os.O_WRONLY | os.O_APPEND
+  with storage(path, len(data)):
+    fd = disk.open(
+      path, flags | (os.O_CREAT | os.O_EXCL if is_new else 0), 0o666
+    )
+    try:
+      unwritten = memoryview(data)
+      while unwritten:
+        unwritten = unwritten[disk.write(fd, unwritten) :]
+      disk.fsync(fd)
+    finally:
+      os.close(fd)
+    if is_new:
+      disk.fsync_directory(path.parent)
+
+
+def sync(path: Path, disk: Disk) -> None:
+  """Makes durable what another process has appended to a file."""
+  with storage(path), contextlib.suppress(FileNotFoundError):
+    fd = disk.open(path, os.O_RDONLY | os.O_NONBLOCK, 0o666)
+    try:
+      disk.fsync(fd)
+    finally:
+      os.close(fd)
+
+
+def signature(path: str | Path) -> tuple[int, int, int] | None:
+  """(inode, bytes, nanoseconds of its last change) of a file; None: no file."""
+  try:
+    facts = os.stat(path)
+  except OSError:
+    return None
+  return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def size_of(path: Path) -> int:
+  """Bytes of a file, -1 where there is none."""
+  try:
+    return os.stat(path).st_size
+  except OSError:
+    return -1
+
+
 def remove_temporary(directory: str | Path, disk: Disk = DISK) -> None:
   """Removes temporary files of writers that are gone."""
   for temporary in Path(directory).glob('.*.tmp'):
@@ -216,6 +271,26 @@ def read(
     Corrupt: it is no regular file, larger than `limit` or begins otherwise.
   """
   name = faults.printable(path)
+  with _regular(path) as file, storage(path):
+    size = os.fstat(file.fileno()).st_size
+    if size <= limit:
+      head = file.read(skip + len(start))
+      if head[skip:] != start[: len(head[skip:])]:
+        raise Corrupt(f'{name}: not a file of lstm_jax')
+      # Not all that it may have grown to since. `read(n)` takes n bytes of
+      # memory whatever there is to read.
+      parts, size = [head], len(head)
+      while part := file.read(min(_PART, limit + 1 - size)):
+        parts.append(part)
+        size += len(part)
+    if size > limit:
+      raise Corrupt(f'{name}: {size} bytes, more than {limit}')
+    return b''.join(parts)
+
+
+def _regular(path):
+  """A regular file, open to be read; raises as `read`."""
+  name = faults.printable(path)
   # A FIFO that nobody writes to must not hold us up.
   flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
   try:
@@ -231,25 +306,25 @@ def read(
         f'{name}: {reason}, not a regular file; remove it'
       ) from error
     raise fault(error, path) from error
-  with file, storage(path):
-    facts = os.fstat(file.fileno())
-    if not stat.S_ISREG(facts.st_mode):
-      reason = 'a FIFO' if stat.S_ISFIFO(facts.st_mode) else 'a device'
-      raise Corrupt(f'{name}: {reason}, not a regular file; remove it')
-    size = facts.st_size
-    if size <= limit:
-      head = file.read(skip + len(start))
-      if head[skip:] != start[: len(head[skip:])]:
-        raise Corrupt(f'{name}: not a file of lstm_jax')
-      # Not all that it may have grown to since. `read(n)` takes n bytes of
-      # memory whatever there is to read.
-      parts, size = [head], len(head)
-      while part := file.read(min(_PART, limit + 1 - size)):
-        parts.append(part)
-        size += len(part)
-    if size > limit:
-      raise Corrupt(f'{name}: {size} bytes, more than {limit}')
-    return b''.join(parts)
+  mode = os.fstat(file.fileno()).st_mode
+  if not stat.S_ISREG(mode):
+    file.close()
+    reason = 'a FIFO' if stat.S_ISFIFO(mode) else 'a device'
+    raise Corrupt(f'{name}: {reason}, not a regular file; remove it')
+  return file
+
+
+def read_from(path: Path, start: int, limit: int = LARGEST) -> bytes:
+  """The bytes of a regular file from a place on, at most so many.
+
+  Raises:
+    FileNotFoundError, Unusable, StorageError, Corrupt: as of `read`.
+  """
+  if not start and limit == LARGEST:
+    return read(path)
+  with _regular(path) as file, storage(path):
+    file.seek(start)
+    return file.read(min(limit, max(size_of(path) - start, 0)))
 
 
 def tree(root: str | Path, endings: str | tuple[str, ...]) -> list[Path]:

@@ -2,7 +2,9 @@
 
   plan.json               written first: flags, trials, programs, provenance,
                           sources; made again from the command where it is lost
-  records/<trial>.json    one sealed record a trial, never overwritten
+  records/<pack>.jsonl    one sealed record a trial, never overwritten, those of
+                          a process in one file, see `record_packs`
+  records/<trial>.json    the same in folders of earlier versions
   checkpoints/            of trials under way, see `checkpoints`
   results.csv             one row a trial, made from the records alone
   lock*                   who works on the folder, see `lock`
@@ -28,6 +30,7 @@ from lstm_jax.lab.store import (
   files,
   lost,
   plan_trials,
+  record_packs,
   schema_1,
   seal,
   shape,
@@ -68,6 +71,7 @@ class Folder:
     code: trial -> `sources.code_of` what runs it in this process, where known.
     drifted: trial -> files that are not those of its program's results.
     notes: lines for whoever opened it.
+    writer: what appends records, see `record_packs`.
   """
 
   path: Path
@@ -79,6 +83,9 @@ class Folder:
   code: Mapping[str, str] = dataclasses.field(default_factory=dict)
   drifted: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
   notes: tuple[str, ...] = ()
+  writer: record_packs.Writer = dataclasses.field(
+    default_factory=record_packs.Writer, compare=False, repr=False
+  )
 
 
 def create_or_open(
@@ -151,6 +158,8 @@ def create_or_open(
       folder, _ = _matching(path, plan, allow_drift, disk)
       files.publish(name, _sealed(folder.plan), overwrite=True, disk=disk)
   # A killed process may have published without reaching its last fsync.
+  for pack in record_packs.names(path / 'records'):
+    files.sync(path / 'records' / pack, disk)
   for place in places:
     with files.storage(place):
       disk.fsync_directory(place)

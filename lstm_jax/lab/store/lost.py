@@ -8,7 +8,7 @@ import collections
 import contextlib
 from pathlib import Path
 
-from lstm_jax.lab.store import faults, files, schema_1, seal
+from lstm_jax.lab.store import faults, files, record_packs, schema_1, seal
 from lstm_jax.lab.store.documents import Plan
 
 
@@ -73,4 +73,10 @@ def recorded(path: Path) -> tuple[set[str], collections.Counter[str]]:
       if is_first and isinstance(trial, str) and isinstance(identity, str):
         trials.add(trial)
         identities[identity] += 1
+  with contextlib.suppress(faults.Refused):
+    for line in record_packs.read(place)[0]:
+      whose = (line.content or {}).get('plan')
+      if isinstance(whose, str) and line.trial not in trials:
+        trials.add(line.trial)
+        identities[whose] += 1
   return trials, identities

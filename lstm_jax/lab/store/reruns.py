@@ -1,18 +1,19 @@
 """Finds results of a folder that are not those of the code, to run again.
 
 A record says by which code it was made, see `store.sources`. Records that make
-room for a new run are kept as `<trial>.json.old`.
+room for a new run are kept: as `<trial>.json.old`, or where they are in a pack,
+named by a line as what does not count any more.
 """
 
 import collections
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from lstm_jax.choices import count_of
 from lstm_jax.lab.store import (
   faults,
   files,
   nets,
-  seal,
+  record_packs,
   sources,
   trial_records,
 )
@@ -78,22 +79,39 @@ def lines_of(changes: Mapping[str, Collection[str]]) -> list[str]:
   return lines
 
 
-def set_aside(folder: Folder, trials: Iterable[str], why: str) -> None:
-  """Makes room for trials to run again; their old records are kept."""
-  for trial in trials:
-    for part in ('records', 'nets'):
-      for old in _set_aside(folder, trial, part):
-        note(folder, f'{trial} runs again, {why}; kept as {part}/{old}')
+def set_aside(folder: Folder, trials: Mapping[str, str]) -> None:
+  """Makes room for trials to run again; what was there is kept.
+
+  A line of a pack stays in its place and counts no more.
+
+  Args:
+    folder: the run folder.
+    trials: id -> why it runs again.
+  """
+  if not trials:
+    return
+  for part in ('records', 'nets'):
+    for trial, old in _set_aside(folder, trials, part):
+      note(folder, f'{trial} runs again, {trials[trial]}; kept as {part}/{old}')
+  lines, _ = record_packs.read(folder.path / 'records', trials)
+  for line in lines:
+    if line.trial in trials:
+      trial_records.retract(folder, line, f'runs again: {trials[line.trial]}')
+      note(
+        folder,
+        f'{line.trial} runs again, {trials[line.trial]}; its record stays in '
+        f'records/{line.pack} at byte {line.offset} and counts no more',
+      )
 
 
-def _set_aside(folder, trial, part):
-  """The names that files of a trial have now that stood in its way."""
+def _set_aside(folder, trials, part):
+  """(trial, name that a file of it has now) of those that stood in its way."""
   place = folder.path / part
-  return [
-    files.set_aside(place / name, folder.disk, 'old').name
-    for name in files.names(place)
-    if name.startswith(trial) and name.endswith(nets.ENDINGS)
-  ]
+  for name in files.names(place):
+    trial = name.partition('.')[0]
+    if trial in trials and name.endswith(nets.ENDINGS):
+      aside = files.set_aside(place / name, folder.disk, 'old')
+      yield trial, aside.name
 
 
 def take_over(folder: Folder) -> tuple[dict[str, str], list[str]]:
@@ -111,33 +129,57 @@ def take_over(folder: Folder) -> tuple[dict[str, str], list[str]]:
   """
   heirs, spenders = {}, []
   replaced = folder.plan.get('replaced', {})
+  if not replaced:
+    return {}, []
+  ids = {*replaced, *replaced.values()}
+  lines: dict[str, list[record_packs.Line]] = {}
+  for line in record_packs.read(folder.path / 'records', ids)[0]:
+    lines.setdefault(line.trial, []).append(line)
   for trial in folder.trials:
     old = replaced.get(trial)
     while old is not None:
-      path = folder.path / 'records' / f'{old}.json'
-      try:
-        record = trial_records.read(folder, path, (old,))
-      except (faults.Corrupt, FileNotFoundError):
+      record = _record_of(folder, old, lines.get(old, ()))
+      if record is None:
         old = replaced.get(old)  # a smaller budget still
         continue
-      if record['status'] in _FINAL_STATUS:
-        data = seal.seal_json('record', {**record, 'trial': trial})
-        try:
-          target = path.with_name(f'{trial}.json')
-          files.publish(target, data, disk=folder.disk)
-          heirs[trial] = old
-        except FileExistsError:
-          pass
-      else:
+      if record['status'] not in _FINAL_STATUS:
         spenders.append(old)
-        _set_aside(folder, old, 'nets')
-      try:
-        files.set_aside(path, folder.disk, 'old')
-      except faults.Unusable:
-        if path.exists():
-          raise  # else the process of another shard has done it
+        list(_set_aside(folder, (old,), 'nets'))
+      elif _record_of(folder, trial, lines.get(trial, ())) is None:
+        content = {**record, 'trial': trial}
+        folder.writer.append(folder.path / 'records', content, folder.disk)
+        heirs[trial] = old
+      _lay_aside(folder, old, lines.get(old, ()))
       break
   return heirs, spenders
+
+
+def _record_of(folder, trial, lines):
+  """The first record of a trial, None where none is whole."""
+  try:
+    path = folder.path / 'records' / f'{trial}.json'
+    return trial_records.read(folder, path, (trial,))
+  except (faults.Corrupt, FileNotFoundError):
+    pass
+  for line in lines:
+    try:
+      return trial_records.checked(folder, line, (trial,))
+    except faults.Corrupt:
+      continue
+  return None
+
+
+def _lay_aside(folder, old, lines):
+  """Has the records of a smaller budget not count any more."""
+  for line in lines:
+    trial_records.retract(folder, line, 'its budget has grown')
+  path = folder.path / 'records' / f'{old}.json'
+  if path.exists():
+    try:
+      files.set_aside(path, folder.disk, 'old')
+    except faults.Unusable:
+      if path.exists():
+        raise  # else the process of another shard has done it
 
 
 def failures(records: Mapping[str, Record]) -> collections.Counter[str]:

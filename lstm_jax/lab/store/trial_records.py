@@ -11,11 +11,20 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from lstm_jax.lab.store import faults, files, schema_1, seal, shape
+from lstm_jax.lab.store import (
+  faults,
+  files,
+  record_packs,
+  schema_1,
+  seal,
+  shape,
+)
 from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.folder import Folder, note
 from lstm_jax.lab.store.metrics import METRICS
 
+# What `record_packs.read` gives.
+PackLines = tuple[list[record_packs.Line], list[record_packs.Line]]
 STATUSES = ('solved', 'budget', 'given_up', 'diverged', 'failed')
 
 # (name, description) of what a setting says, of what came out, and of how.
@@ -52,18 +61,20 @@ RESULT_COLUMNS = tuple(name for name, _ in _RESULTS)
 
 
 class Problem(NamedTuple):
-  """A file in `records/` that does not count.
+  """A record in `records/` that does not count.
 
   Attributes:
     path: the file.
     reason: one line, with the path.
     is_damaged: True where it is no record of this plan (`repair` sets it
       aside), False for a second result that disagrees with the first.
+    line: of a pack, None for a file of one record.
   """
 
   path: Path
   reason: str
   is_damaged: bool
+  line: record_packs.Line | None = None
 
 
 def write_record(folder: Folder, record: Record) -> str | None:
@@ -71,7 +82,7 @@ def write_record(folder: Folder, record: Record) -> str | None:
 
   A record is never overwritten. A trial that is run twice must give the same
   result columns twice; if it does not, the first record counts, the second is
-  kept as `<trial>.conflict-<n>.json`, and `read_records` names it.
+  kept behind it, and `read_records` names it.
 
   Args:
     folder: the run folder.
@@ -104,40 +115,44 @@ def write_record(folder: Folder, record: Record) -> str | None:
     drift['code'] = ' '.join(folder.drifted[trial])
   if drift:
     record['drift'] = ';'.join(f'{k}={v}' for k, v in drift.items())
-  data = seal.seal_json('record', record)
-  first = folder.path / 'records' / f'{record["trial"]}.json'
-  target, number = first, 0
-  while True:
-    try:
-      files.publish(target, data, disk=folder.disk)
-      break
-    except FileExistsError:
-      old_record = read(folder, target)
-    if not _changes(folder, old_record, record):
-      break
-    number += 1
-    target = first.with_name(f'{first.stem}.conflict-{number}.json')
-  return _disagreement(folder, target) if number else None
+  path = _single(folder, trial)
+  earlier = [read(folder, path)] if files.size_of(path) >= 0 else []
+  earlier += folder.writer.records_of(trial)
+  is_known = any(not _changes(folder, old, record) for old in earlier)
+  if not is_known:
+    content = {'trial': trial, **record}
+    folder.writer.append(path.parent, content, folder.disk)
+  changes = _changes(folder, earlier[0], record) if earlier else ''
+  return _disagreement(path.parent, trial, changes) if changes else None
+
+
+def _single(folder, trial):
+  """The file of a record in the form before."""
+  return folder.path / 'records' / f'{trial}.json'
 
 
 def read_records(
-  folder: Folder, read_one: Callable[[Folder, Path], Record] | None = None
+  folder: Folder,
+  read_one: Callable[[Folder, Path], Record] | None = None,
+  packs: PackLines | None = None,
 ) -> tuple[dict[str, Record], list[Problem]]:
-  """The records that count, and the files that do not.
+  """The records that count, and those that do not.
 
   Args:
     folder: the run folder.
     read_one: reads the record in a file, as `read`; None: that.
+    packs: the lines of the packs, of `record_packs.read`; None: they are read.
 
   Returns:
     (records, problems): dict of trial id -> record in the order of the plan,
-    and a list of `Problem`: damaged, edited, misplaced or foreign files, and
+    and a list of `Problem`: damaged, edited, misplaced or foreign records, and
     second results of a trial that disagree with the first.
 
   Raises:
     Refused: a record is whole, but of another schema version.
   """
   found, problems = {}, []
+  others: list[tuple[Path, record_packs.Line | None, Record]] = []
   records = folder.path / 'records'
   replaced = {*folder.plan.get('replaced', {}).values()} - {*folder.trials}
   for path in (records / name for name in files.names(records, '.json')):
@@ -146,15 +161,68 @@ def read_records(
     try:
       record = (read_one or read)(folder, path)
       if '.conflict-' in path.name:
-        problems.append(Problem(path, _disagreement(folder, path), False))
+        others.append((path, None, record))
       else:
         found[record['trial']] = record
     except FileNotFoundError:
       pass  # set aside by another process since it was listed
     except faults.Corrupt as error:
       problems.append(Problem(path, str(error), True))
+  lines, damaged = packs or record_packs.read(records)
+  problems += [
+    Problem(records / line.pack, line.fault, True, line) for line in damaged
+  ]
+  for line in lines:
+    if line.trial in replaced:
+      continue
+    path = records / line.pack
+    try:
+      record = checked(folder, line)
+    except faults.Corrupt as error:
+      problems.append(Problem(path, str(error), True, line))
+      continue
+    if found.setdefault(line.trial, record) is not record:
+      others.append((path, line, record))
+  for path, other_line, record in others:
+    trial = record['trial']
+    first = found.get(trial)
+    changes = (
+      _changes(folder, first, record) if first else 'the first is bad or gone'
+    )
+    if changes:
+      reason = _disagreement(path, trial, changes)
+      problems.append(Problem(path, reason, False, other_line))
   ordered = {trial: found[trial] for trial in folder.trials if trial in found}
   return ordered, problems
+
+
+def checked(
+  folder: Folder,
+  line: record_packs.Line,
+  trials: Collection[str] | None = None,
+) -> Record:
+  """The record in a line of a pack, which is whole.
+
+  Args:
+    folder: the run folder.
+    line: the line, looked into.
+    trials: ids that it may be of; None: those of the plan.
+
+  Raises:
+    Corrupt: none of ours has written it, or it is of another plan.
+  """
+  name = f'{folder.path / "records" / line.pack}: line at byte {line.offset}'
+  shape.check_record(line.content, STATUSES, name)
+  record = cast(Record, line.content)
+  _check_owner(folder, record, trials, name)
+  return record
+
+
+def _check_owner(folder, record, trials, name):
+  """Raises `Corrupt` where a record is not of the folder's plan."""
+  known = folder.trials if trials is None else trials
+  if record['trial'] not in known or record.get('plan') != folder.identity:
+    raise faults.Corrupt(f'{name}: a record of another plan')
 
 
 def read(
@@ -182,28 +250,46 @@ def read(
     raise faults.Corrupt(
       f'{path}: holds trial {record.get("trial")}, misplaced'
     )
-  is_known = trial in (folder.trials if trials is None else trials)
-  if not is_known or record.get('plan') != folder.identity:
-    raise faults.Corrupt(f'{path}: a record of another plan')
+  _check_owner(folder, record, trials, path)
   return record
 
 
 def repair(folder: Folder) -> list[Problem]:
-  """Sets damaged and foreign files aside as `*.bad`; their trials run again.
+  """Sets damaged and foreign records aside; their trials run again.
 
-  Second results that disagree stay: they are a finding, not damage. The reasons
-  go to the log.
+  A file is renamed to `*.bad`, a line of a pack stays where it is and is named
+  by another as one that does not count. Second results that disagree stay: they
+  are a finding, not damage. The reasons go to the log.
 
   Returns:
     The list of `Problem` that was set aside.
   """
-  damaged_files = [
+  damaged = [
     problem for problem in read_records(folder)[1] if problem.is_damaged
   ]
-  for problem in damaged_files:
-    aside = files.set_aside(problem.path, folder.disk)
-    note(folder, f'{problem.reason}; set aside as {aside.name}')
-  return damaged_files
+  for problem in damaged:
+    if problem.line is not None and _holds_any(problem.path):
+      retract(folder, problem.line, problem.reason)
+      note(folder, f'{problem.reason}; it does not count any more')
+    elif problem.line is None or files.size_of(problem.path) >= 0:
+      aside = files.set_aside(problem.path, folder.disk)
+      note(folder, f'{problem.reason}; set aside as {aside.name}')
+  return damaged
+
+
+def _holds_any(path):
+  """Tells whether a pack has a whole line."""
+  try:
+    lines, _ = record_packs.lines_of(path, trials=())
+  except (faults.Corrupt, FileNotFoundError):
+    return False
+  return not all(line.fault for line in lines)
+
+
+def retract(folder: Folder, line: record_packs.Line, why: str) -> None:
+  """Says durably that a line of a pack counts no more; the line stays."""
+  content = record_packs.retraction(line, faults.without_places(why))
+  folder.writer.append(folder.path / 'records', content, folder.disk)
 
 
 def rows(
@@ -304,14 +390,8 @@ def _changes(folder, record, other):
   return ', '.join(f'{name} {x} and {y}' for name, x, y in pairs if x != y)
 
 
-def _disagreement(folder, path):
+def _disagreement(path, trial, changes):
   """One line on a second result of a trial."""
-  trial = path.name.partition('.')[0]
-  first = path.with_name(f'{trial}.json')
-  try:
-    changes = _changes(folder, read(folder, first), read(folder, path))
-  except (faults.Corrupt, FileNotFoundError):
-    changes = 'the first is bad or gone'
   return f'{path}: trial {trial} gave two results, the first counts: {changes}'
 
 

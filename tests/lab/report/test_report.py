@@ -317,7 +317,7 @@ def test_problems_and_drift_are_said_without_paths(tmp_path):
   write.write([opened])
   for name in ('report.html', 'report.md'):
     text = (tmp_path / 'run' / name).read_text('utf-8')
-    assert '1 file in records/ not counted' in text.replace('\\', '')
+    assert '1 record in records/ not counted' in text.replace('\\', '')
     assert str(tmp_path) not in text
 
 

@@ -314,7 +314,7 @@ def test_problems_are_said_without_paths(tmp_path):
   (tmp_path / 'run' / 'records' / 'x.json').write_text('nothing')
   for path in write.write([opened])[:2]:
     text = path.read_text('utf-8')
-    assert '1 file in records/ not counted' in text.replace('\\', '')
+    assert '1 record in records/ not counted' in text.replace('\\', '')
     assert str(tmp_path) not in text
 
 

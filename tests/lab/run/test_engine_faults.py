@@ -18,10 +18,11 @@ from experiments import sweep
 from lstm_jax.lab.report import publishing
 from lstm_jax.lab.report.figures import of_run
 from lstm_jax.lab.run import builds, scheduler
-from lstm_jax.lab.store import files, folder, provenance
+from lstm_jax.lab.store import files, folder, provenance, trial_records
 from lstm_jax.training.loop import Outcome, TrialState
 from tests.children import ROOT
 from tests.fake_sweep import QUICK, hidden, stepwise
+from tests.older_records import ended, packs
 
 PLAN = '--task=adding --cell=srn --learner=bptt --length=5,6 --seeds=2'.split()
 CODES = {
@@ -82,9 +83,10 @@ def command(monkeypatch):
 
 def kept(out):
   """What a finished folder holds that must have the same bytes in each."""
-  made = [out / 'results.csv', *(out / 'records').iterdir()]
-  made += [*(out / 'nets').iterdir(), out / 'report.md']
-  return {path.relative_to(out): path.read_bytes() for path in made}
+  made = [out / 'results.csv', *(out / 'nets').iterdir(), out / 'report.md']
+  records, problems = trial_records.read_records(folder.open_folder(out))
+  assert problems == []
+  return records | {path.relative_to(out): path.read_bytes() for path in made}
 
 
 @pytest.mark.slow
@@ -112,7 +114,7 @@ def test_a_disk_that_fails_at_any_step(command, tmp_path, capsys, request):
     said = capsys.readouterr()
     assert code == CODES[number], (at, steps[at - 1], said.err)
     assert said.err.count('\n') == 1 and os.strerror(number) in said.err
-    sealed = {p: p.read_bytes() for p in out.glob('records/*.json')}
+    sealed = {p: p.read_bytes() for p in packs(out)}
     assert command(out) == 0, (at, steps[at - 1])
     assert all(p.read_bytes() == data for p, data in sealed.items())
     assert kept(out) == want, at
@@ -154,7 +156,7 @@ def test_a_folder_that_goes_while_it_runs(command, tmp_path, capsys, part):
   said = capsys.readouterr().err
   assert code in (0, 73) and 'Traceback' not in said and said.count('\n') <= 1
   assert command(out) == 0
-  assert len(list((out / 'records').glob('*.json'))) == 4
+  assert len(ended(out)) == 4
 
 
 @pytest.mark.parametrize('part', ['records', 'checkpoints', 'nets', 'lock'])

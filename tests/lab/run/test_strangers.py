@@ -19,6 +19,7 @@ from tests.children import ROOT
 from tests.fake_sweep import QUICK
 from tests.lab.plan.test_plan import made
 from tests.lab.serve.conftest import make_folder
+from tests.older_records import as_files, packs
 
 DRY = ['--task=reber', '--learner=elman', '--seeds=1', '--dry_run']
 
@@ -75,7 +76,13 @@ def test_columns_that_are_missing_are_said_at_once(tmp_path, capsys):
 
 def test_an_edited_record_is_no_record(tmp_path, capsys):
   opened = make_folder(tmp_path / 'run')
-  path = next((opened.path / 'records').iterdir())
+  (pack,) = packs(opened.path)
+  pack.write_text(pack.read_text().replace('"status"', '"Status"', 1))
+  assert status.main(['status', str(opened.path)]) == 3
+  messages = capsys.readouterr().out
+  assert 'not a record of lstm_jax: line at byte 0: the checksum' in messages
+  opened = make_folder(tmp_path / 'older')
+  path = next((as_files(opened.path) / 'records').iterdir())
   path.write_text(path.read_text()[:-5])
   assert status.main(['status', str(opened.path)]) == 3
   messages = capsys.readouterr().out

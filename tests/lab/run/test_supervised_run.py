@@ -15,6 +15,7 @@ from lstm_jax.lab.store import checkpoints, trial_records
 from lstm_jax.lab.store.folder import open_folder
 from lstm_jax.lab.store.setting import trial_id
 from tests import children, tiny_sets
+from tests.older_records import as_files, ended
 
 PLAN = (
   '--task=noisy_sine --cell=srn --hidden=3 --seeds=3 --budget=60'
@@ -101,7 +102,7 @@ def check_a_killed_run(out):
   assert process.poll() is None, process.communicate()
   process.kill()
   process.communicate()
-  assert len(list(broken.glob('records/*.json'))) < 12
+  assert len(ended(broken)) < 12
   process = start(broken)
   children.await_that(process, lambda: states('[3-9]'))
   process.send_signal(signal.SIGTERM)
@@ -297,7 +298,7 @@ def test_a_checkpoint_of_an_older_form_is_named(tmp_path, capsys):
   assert sweep.main(['sweep', *words]) == 0
   opened = open_folder(tmp_path / 'run')
   wanted = table(tmp_path / 'run')
-  (record,) = (tmp_path / 'run' / 'records').glob('*.json')
+  (record,) = (as_files(tmp_path / 'run') / 'records').glob('*.json')
   record.unlink()
   one = record.stem
   for meta, leaf in (

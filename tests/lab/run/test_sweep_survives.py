@@ -26,6 +26,7 @@ from experiments import sweep
 from lstm_jax.lab.store import checkpoints, lock, nets, trial_records
 from lstm_jax.lab.store.folder import open_folder
 from tests import children
+from tests.older_records import as_files, ended
 
 PLAN = (
   '--task=adding --cell=srn --learner=elman,bptt --length=10'
@@ -181,12 +182,9 @@ def contents(path):
 
 def progress(out):
   """Names of what a run has sealed so far."""
-  return {
-    path.name
-    for place in ('records', 'checkpoints')
-    if (out / place).is_dir()
-    for path in (out / place).iterdir()
-  }
+  saved = out / 'checkpoints'
+  states = [*saved.iterdir()] if saved.is_dir() else []
+  return {*ended(out), *(path.name for path in states)}
 
 
 def shown(out):
@@ -361,7 +359,7 @@ def test_a_stop_as_the_last_trial_ends_leaves_nothing(place, reference):
   # One trial is left to do, of one program.
   status = trial_records.RESULT_COLUMNS.index('status')
   *_, last = (row for row in table(reference) if row[status] == 'diverged')
-  (out / 'records' / f'{last[0]}.json').unlink()
+  (as_files(out) / 'records' / f'{last[0]}.json').unlink()
   code = (
     'import os, signal, sys\n'
     'from experiments import sweep\n'
@@ -422,10 +420,6 @@ def test_a_run_goes_on_from_its_checkpoint(place):
   # By this process, which has loaded all that it takes.
   assert sweep.main(place.words_of(LONG, out)[1:]) == 0
   assert len(want) == 2 and shown(out) == want
-
-
-def ended(out):
-  return {path.stem for path in (out / 'records').glob('[!.]*.json')}
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from lstm_jax.lab.store import trial_records
 from lstm_jax.lab.store.folder import open_folder
 from tests.children import await_that, ended, start
 from tests.lab.run.test_plan_parts import GRID
+from tests.older_records import as_files
 
 pytestmark = pytest.mark.slow
 
@@ -253,7 +254,7 @@ def test_it_fits_the_window_and_has_names(browser, killed, width):
 def test_two_folders_stand_side_by_side(browser, killed, tmp_path):
   other = tmp_path / 'other'
   shutil.copytree(killed, other)
-  first = next((other / 'records').glob('*.json'))
+  first = next((as_files(other) / 'records').glob('*.json'))
   first.write_bytes(first.read_bytes()[:-5])
   with serving(killed, other) as address, opened(browser, address) as page:
     page.get_by_text(first.name, exact=False).first.wait_for()

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import shutil
 import threading
 
@@ -10,12 +11,13 @@ import pytest
 
 from lstm_jax.lab.serve import board
 from lstm_jax.lab.serve.watching import Watch
-from lstm_jax.lab.store import checkpoints, lock, trial_records
+from lstm_jax.lab.store import checkpoints, lock, record_packs, trial_records
 from lstm_jax.lab.store.folder import create_or_open, open_folder
 from tests import fake_sweep
 from tests.children import ROOT
 from tests.fake_sweep import QUICK, make_plan, record
 from tests.lab.serve.conftest import CURVES, facts_of
+from tests.older_records import packs
 
 
 @pytest.fixture
@@ -99,8 +101,9 @@ def test_whoever_works_on_it_is_known_and_not_disturbed(copy):
 
 def test_damage_is_said_and_nothing_is_repaired(copy):
   first, second, *_ = open_folder(copy).trials
-  path = copy / 'records' / f'{second}.json'
-  path.write_bytes(path.read_bytes()[:-9])
+  path = packs(copy)[0]
+  lines = path.read_bytes().splitlines(True)
+  path.write_bytes(lines[0] + lines[1].replace(b'metrics', b'matrics', 1))
   state = next((copy / 'checkpoints').iterdir())
   state.write_bytes(state.read_bytes()[:-1])
   before = facts_of(copy)
@@ -142,13 +145,13 @@ def test_what_is_new_is_seen_and_the_rest_is_not_read_again(
   monkeypatch.setattr('lstm_jax.lab.serve.watching._EVERY', 0)
   monkeypatch.setattr('lstm_jax.lab.serve.watching._CHECKPOINTS_EVERY', 0)
   read = []
-  really = trial_records.read
+  really = record_packs._line
 
-  def counted(folder, path, *more):
-    read.append(path.stem)
-    return really(folder, path, *more)
+  def counted(*of):
+    read.append((line := really(*of)).trial)
+    return line
 
-  monkeypatch.setattr(trial_records, 'read', counted)
+  monkeypatch.setattr(record_packs, '_line', counted)
   stamps = [watch.look().stamp]
   first, second, _ = opened.trials
   for i in range(2):
@@ -194,7 +197,9 @@ def test_readers_cost_a_run_nothing(tmp_path):
       reader.join()
   digest = trial_records.results_digest
   assert digest(beside) == digest(alone) and seen
-  names = lambda at: sorted(str(p.relative_to(at)) for p in at.rglob('*'))
+  names = lambda at: sorted(
+    re.sub('-[0-9a-f]{12}', '', str(p.relative_to(at))) for p in at.rglob('*')
+  )
   assert names(path) == names(tmp_path / 'alone')
 
 

@@ -2,6 +2,7 @@
 one that knows what it holds."""
 
 import itertools
+import shutil
 
 import pytest
 
@@ -11,6 +12,7 @@ from lstm_jax.lab.store import faults, reruns, trial_records
 from lstm_jax.lab.store.folder import create_or_open, open_folder
 from lstm_jax.lab.store.setting import entry_of, trial_id
 from tests.fake_sweep import make_plan, record, setting, stepwise, sweep, table
+from tests.older_records import as_files, packs
 
 FILES = {'lstm_jax/cells/a.py': '1', 'lstm_jax/training/online.py': '2'}
 
@@ -203,8 +205,17 @@ def test_results_of_other_code_are_found(tmp_path):
   assert reruns.lines_of(changes) == [
     'files that are not known any more (2 trials)'
   ]
-  reruns.set_aside(lost, [list(plan_ids(plan))[1]], 'a reason')
-  assert len(trial_records.read_records(lost)[0]) == 1
+  first, second, *_ = plan_ids(plan)
+  (pack,) = packs(folder.path)
+  reruns.set_aside(lost, {second: 'a reason'})
+  assert list(trial_records.read_records(lost)[0]) == [first]
+  assert second in pack.read_text()
+  shutil.rmtree(pack.parent)
+  pack.parent.mkdir()
+  for one in records.values():
+    trial_records.write_record(open_folder(lost.path), one)
+  reruns.set_aside(open_folder(as_files(lost.path)), {second: 'a reason'})
+  assert list(trial_records.read_records(lost)[0]) == [first]
   assert len(list((folder.path / 'records').glob('*.json.old'))) == 1
 
 

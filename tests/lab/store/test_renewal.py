@@ -9,6 +9,7 @@ from lstm_jax.lab.run import jax_options, renewal, verifying
 from lstm_jax.lab.store import faults, reruns, trial_records
 from lstm_jax.lab.store.folder import create_or_open
 from tests.fake_sweep import make_plan, record
+from tests.older_records import as_files
 
 THEN = {'lstm_jax/cells/a.py': '1', 'lstm_jax/training/online.py': '2'}
 NOW = {**THEN, 'lstm_jax/cells/a.py': '9'}
@@ -86,7 +87,7 @@ def test_failed_trials_run_again_when_mended_or_asked_for(made):
 def test_trials_under_way_count_too(made):
   folder, names = made
   code = folder.code[names[0]]
-  reruns.set_aside(folder, names[:2], 'a test')
+  reruns.set_aside(folder, dict.fromkeys(names[:2], 'a test'))
   with pytest.raises(faults.Refused, match='trials under way'):
     planned(folder, now_of(names), {names[1]: code})
   again = planned(folder, now_of(names), {names[1]: code}, rerun_changed=True)
@@ -106,7 +107,7 @@ def test_trials_under_way_count_too(made):
 
 def test_a_drifted_record_says_so(made):
   folder, names = made
-  reruns.set_aside(folder, names[:1], 'a test')
+  reruns.set_aside(folder, {names[0]: 'a test'})
   drifted = create_or_open(
     folder.path, make_plan(trials=4), sources=now_of(names)
   )
@@ -179,6 +180,7 @@ def test_other_options_make_another_run(tmp_path, name, value):
 
 def test_verify_says_what_there_is_and_changes_nothing(made, capsys):
   folder, names = made
+  as_files(folder.path)
 
   def verify(now, path=folder.path):
     before = {p: p.read_bytes() for p in path.rglob('*') if p.is_file()}

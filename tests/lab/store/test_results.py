@@ -1,6 +1,7 @@
 """Records of trials and the table made from them."""
 
 import csv
+import hashlib
 import json
 import math
 import shutil
@@ -18,6 +19,7 @@ from tests.fake_sweep import (
   stepwise,
   sweep,
 )
+from tests.older_records import as_files, packs
 
 
 @pytest.fixture
@@ -51,7 +53,6 @@ def test_record_is_strict_and_readable(folder):
   assert trial_records.write_record(folder, written) is None
   (path,) = (folder.path / 'records').iterdir()
   content = strict(path)['content']
-  assert path.name == f'{written["trial"]}.json'
   assert content['curve'] == [1.5, None, None]
   assert content['non_finite'] == {
     'metrics/train_absolute': 'inf',
@@ -62,8 +63,10 @@ def test_record_is_strict_and_readable(folder):
   assert found == {written['trial']: content} and problems == []
   # The seal can be checked by hand with what is printed here.
   outer = strict(path)
-  claimed = outer.pop('sha256')
-  assert claimed == seal.digest(list(outer.values()))
+  whose = ['lstm_jax pack', outer['schema'], path.name, 0, outer['at']]
+  text = path.read_bytes().partition(b'"content":')[2].removesuffix(b'}\n')
+  sealed = seal.canonical(whose).encode() + text
+  assert outer['sha256'] == hashlib.sha256(sealed).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -106,19 +109,65 @@ def test_records_are_never_overwritten(folder):
       and 'test_absolute 0.3333333333333333 and ' in (line)
     )
   found, problems = trial_records.read_records(folder)
-  assert path.read_bytes() == before
-  assert found[path.stem]['seconds'] == 1.0
-  names = [f'{path.stem}.conflict-{n}.json' for n in (1, 2)]
-  assert [problem.path.name for problem in problems] == names
+  assert path.read_bytes().startswith(before)
+  assert [one['seconds'] for one in found.values()] == [1.0]
+  assert [problem.path for problem in problems] == [path, path]
+  for value, problem in zip(('-0.0', '0.0'), problems, strict=True):
+    assert f'first counts: test_absolute 0.3333333333333333 and {value}' in (
+      problem.reason
+    )
   assert not any(problem.is_damaged for problem in problems)
   assert trial_records.repair(folder) == []
-  path.unlink()
+
+
+def test_a_second_result_of_another_process_is_named(folder):
+  trial_records.write_record(folder, record(folder))
+  other = open_folder(folder.path)
+  trial_records.write_record(other, record(folder, seconds=7.0))
+  assert trial_records.read_records(folder)[1] == []
+  trial_records.write_record(
+    open_folder(folder.path), record(folder, test_wrong=2)
+  )
+  (found,), (problem,) = trial_records.read_records(folder)
+  assert found == record(folder)['trial'] and 'test_wrong 1 and 2' in problem[1]
+  assert len(packs(folder.path)) == 3
+
+
+def test_a_second_result_in_the_form_before_is_named(folder):
+  trial_records.write_record(folder, record(folder))
+  (first,) = (as_files(folder.path) / 'records').iterdir()
+  whole = strict(first)['content']
+  other = {**whole, 'metrics': {**whole['metrics'], 'test_wrong': 2}}
+  second = first.with_name(f'{first.stem}.conflict-1.json')
+  second.write_bytes(seal.seal_json('record', other))
+  line = trial_records.write_record(folder, record(folder, test_wrong=3))
+  assert 'test_wrong 1 and 3' in line
+  found, problems = trial_records.read_records(folder)
+  assert found == {first.stem: whole}
+  assert ['1 and 2', '1 and 3'] == [p.reason[-7:] for p in problems]
+  first.unlink()
+  for pack in packs(folder.path):
+    pack.unlink()
   assert 'bad or gone' in trial_records.read_records(folder)[1][0].reason
 
 
 def test_a_damaged_record_is_not_papered_over(folder):
   trial_records.write_record(folder, record(folder))
+  trial_records.write_record(folder, record(folder, 1))
   (path,) = (folder.path / 'records').iterdir()
+  damaged = path.read_bytes().replace(b'2560', b'2561', 1)
+  path.write_bytes(damaged)
+  with pytest.raises(faults.Corrupt, match='damaged, edited or misplaced'):
+    trial_records.write_record(folder, record(folder))
+  assert len(trial_records.repair(folder)) == 1
+  assert path.read_bytes().startswith(damaged)  # nothing is taken out
+  found, problems = trial_records.read_records(folder)
+  assert problems == [] and [*found] == [record(folder, 1)['trial']]
+  again = open_folder(folder.path)
+  trial_records.write_record(again, record(folder))
+  assert len(trial_records.read_records(folder)[0]) == 2
+  as_files(folder.path)
+  path = folder.path / 'records' / f'{record(folder)["trial"]}.json'
   path.write_bytes(path.read_bytes().replace(b'2560', b'2561'))
   with pytest.raises(faults.Corrupt, match='damaged or edited'):
     trial_records.write_record(folder, record(folder))
@@ -126,15 +175,27 @@ def test_a_damaged_record_is_not_papered_over(folder):
   trial_records.write_record(folder, record(folder))
   path.write_text('')
   trial_records.repair(folder)
-  assert sorted(p.suffix for p in path.parent.iterdir()) == ['.bad', '.bad2']
+  suffixes = sorted(p.suffix for p in path.parent.glob(f'{path.name}*'))
+  assert suffixes == ['.bad', '.bad2']
 
 
 @pytest.mark.parametrize('schema, advice', [(0, 'an older'), (2, 'a newer')])
-def test_other_schemas_are_refused(folder, schema, advice):
+def test_other_schemas_are_refused(folder, schema, advice, monkeypatch):
   advice = f'use {advice} lstm_jax'
   trial_records.write_record(folder, record(folder))
   checkpoints.save(folder, 'lane', {}, {})
-  (path,) = (folder.path / 'records').iterdir()
+  (path,) = packs(folder.path)
+  with monkeypatch.context() as patch:
+    patch.setitem(seal._SCHEMAS, 'pack', schema)
+    trial_records.write_record(folder, record(folder, 1))
+  with pytest.raises(faults.Refused, match=advice):
+    trial_records.read_records(folder)
+  with pytest.raises(faults.Refused, match=advice):
+    trial_records.repair(folder)
+  shutil.rmtree(path.parent)
+  path.parent.mkdir()
+  trial_records.write_record(folder, record(folder))
+  (path,) = (as_files(folder.path) / 'records').iterdir()
   content = strict(path)['content']
   path.write_bytes(seal.seal_json('record', content, schema and schema + 1))
   with pytest.raises(faults.Refused, match=advice):
@@ -201,6 +262,7 @@ def test_table_is_what_was_sealed(tmp_path):
   (folder.path / 'results.csv').write_text('edited')
   trial_records.write_csv(folder)
   assert (folder.path / 'results.csv').read_bytes().decode() == text
+  as_files(folder.path)
   (folder.path / 'records' / f'{table[1]["trial"]}.json').unlink()
   trial_records.write_csv(folder)
   lines = text.splitlines(True)

@@ -1,0 +1,295 @@
+"""Packs: the records of one process, a sealed line each, in one file.
+
+  records/<number>-<random>.jsonl, a line:
+  {"schema":1,"line":0,"at":<seconds>,"sha256":"<hex>","content":{...}}
+
+Each process appends to a file of its own, which it alone has made, so no two
+writers ever share one. A line is announced once it is synced; a last line that
+has no end was cut by a loss of power, and nobody was told of it. The digest is
+over all else in the line and over the name of the file, and numbers rise, so
+that a line counts in its place alone: one that is changed, moved or copied is
+damage, by name.
+
+Nothing is ever taken out. What counts no more is named by a further line,
+
+  {"retracts": {"pack": ..., "sha256": ...}, "why": ...}
+
+where the digest is that of the line's seal, of a damaged line that of its
+bytes.
+"""
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from lstm_jax.lab.store import faults, files, seal
+from lstm_jax.lab.store.documents import Record
+
+ENDING = '.jsonl'
+_KIND = 'pack'
+_LINE = re.compile(
+  rb'\{"schema":(\d{1,9}),"line":(\d{1,18}),"at":(\d{1,12}),'
+  rb'"sha256":"([0-9a-f]{64})","content":(.*)\}'
+)
+# A record says first which trial it is of.
+_TRIAL = re.compile(rb'\{"trial":"([A-Za-z0-9_-]{1,100})"[,}]')
+_NUMBER = re.compile(r'(\d{6})-')
+
+
+class Line(NamedTuple):
+  """A line of a pack.
+
+  Attributes:
+    pack: name of the file.
+    offset: where it begins.
+    size: bytes, its end not counted.
+    digest: by which a retraction knows it.
+    at: when it was written, seconds since the epoch; 0 where damaged.
+    trial: which it is the record of, '' for none.
+    content: what it holds; None where damaged or not looked at.
+    fault: what is wrong with it, '' for nothing.
+    number: of the line in its file, -1 where damaged.
+  """
+
+  pack: str
+  offset: int
+  size: int
+  digest: str
+  at: int
+  trial: str
+  content: Mapping[str, object] | None
+  fault: str = ''
+  number: int = -1
+
+
+class Writer:
+  """Appends to a pack of its own, which is made with its first line."""
+
+  def __init__(self) -> None:
+    self._path: Path | None = None
+    self._size = self._count = 0
+    # Trial -> (offset, size) of its records, of this pack.
+    self._places: dict[str, list[tuple[int, int]]] = {}
+
+  def append(
+    self, place: Path, content: Mapping[str, object], disk: files.Disk
+  ) -> None:
+    """Appends a line, durably.
+
+    Args:
+      place: the folder of the packs.
+      content: a record, or a retraction: plain values, the trial first.
+      disk: the calls that change the disk.
+
+    Raises:
+      StorageError, Unusable: the disk refused; the line does not count.
+    """
+    path = self._path
+    if path is None or files.size_of(path) != self._size:
+      # The first line; or a line before was cut, or somebody moved the file.
+      path, self._size, self._count = _free_name(place), 0, 0
+      self._places = {}
+    data = _sealed(path.name, self._count, int(time.time()), content)
+    self._path = None  # what fails on the way is not appended to
+    files.append(path, data, disk, is_new=not self._size)
+    if trial := content.get('trial'):
+      span = self._size, len(data) - 1
+      self._places.setdefault(str(trial), []).append(span)
+    self._path = path
+    self._size += len(data)
+    self._count += 1
+
+  def records_of(self, trial: str) -> list[Record]:
+    """The records of a trial that this writer has appended, in order.
+
+    Raises:
+      Corrupt: one has been damaged since.
+    """
+    if self._path is None:
+      return []
+    try:
+      lines = [
+        read_line(self._path, *span) for span in self._places.get(trial, ())
+      ]
+    except FileNotFoundError:
+      return []  # somebody has moved the file
+    return [cast(Record, line.content) for line in lines]
+
+
+def retraction(line: Line, why: str) -> dict[str, object]:
+  """The content of a line that says that another counts no more."""
+  whose = {'pack': line.pack, 'sha256': line.digest}
+  return {'retracts': whose, 'why': why}
+
+
+def names(place: Path) -> list[str]:
+  """The names of the packs in a folder, the one begun first first."""
+  return files.names(place, ENDING)
+
+
+def read(
+  place: Path, trials: Collection[str] | None = None
+) -> tuple[list[Line], list[Line]]:
+  """The lines of all packs that count.
+
+  Args:
+    place: the folder of the packs.
+    trials: whose records are looked into; of others it is only made sure that
+      they are whole. None: all.
+
+  Returns:
+    `(records, damaged)`, both in the order in which they were written, file by
+    file; without what was retracted.
+
+  Raises:
+    Refused: a line is whole, but of another schema.
+  """
+  lines: list[Line] = []
+  for name in names(place):
+    try:
+      lines += lines_of(place / name, trials=trials)[0]
+    except FileNotFoundError:
+      continue  # moved by somebody since it was listed
+    except faults.Corrupt as error:
+      lines.append(Line(name, 0, 0, '', 0, '', None, str(error)))
+  return counting(lines)
+
+
+def counting(lines: Iterable[Line]) -> tuple[list[Line], list[Line]]:
+  """(records, damaged lines), without what other lines retract."""
+  lines = list(lines)
+  retracted = {
+    (whose.get('pack'), whose.get('sha256'))
+    for line in lines
+    if line.content is not None and not line.trial
+    for whose in [cast(Mapping[str, object], line.content['retracts'])]
+  }
+  left = [line for line in lines if (line.pack, line.digest) not in retracted]
+  records = [line for line in left if line.trial and not line.fault]
+  return records, [line for line in left if line.fault]
+
+
+def lines_of(
+  path: Path,
+  start: int = 0,
+  trials: Collection[str] | None = None,
+  last: int = -1,
+) -> tuple[list[Line], int]:
+  """The lines of a pack from a place on, and where the next will begin.
+
+  Args:
+    path: the file.
+    start: where a line begins.
+    trials: as of `read`.
+    last: number of the last whole line before.
+
+  Raises:
+    FileNotFoundError: there is none.
+    Corrupt: it is no regular file.
+    Refused: a line is whole, but of another schema.
+  """
+  data = files.read_from(path, start)
+  lines, at = [], 0
+  while (end := data.find(b'\n', at)) >= 0:
+    line = _line(path, start + at, data[at:end], trials)
+    if not line.fault and line.number <= last:
+      line = _damaged(path, start + at, data[at:end], 'misplaced')
+    lines.append(line)
+    last = max(last, line.number)
+    at = end + 1
+  tail = data[at:]
+  # Without its end a line was never announced, unless the end alone is damaged.
+  if tail and not _line(path, start + at, tail[:-1], ()).fault:
+    lines.append(_damaged(path, start + at, tail, 'its end is damaged'))
+  return lines, start + at
+
+
+def read_line(path: Path, offset: int, size: int) -> Line:
+  """One line of a pack.
+
+  Raises:
+    FileNotFoundError: there is no such file.
+    Corrupt: it is damaged.
+  """
+  data = files.read_from(path, offset, size)
+  line = _line(path, offset, data, None)
+  if line.fault:
+    raise faults.Corrupt(line.fault)
+  return line
+
+
+def _line(path, offset, data, trials):
+  """A line, checked byte by byte; looked into where it is of `trials`."""
+  match = _LINE.fullmatch(data)
+  if match is None:
+    return _damaged(path, offset, data, 'damaged or edited')
+  schema, number, at, _, text = match.groups()
+  # Made anew of what was read, so that every byte counts.
+  whole = _digest(path.name, int(schema), int(number), int(at), text)
+  if data != _text(int(schema), int(number), int(at), whole, text):
+    reason = 'the checksum does not match: damaged, edited or misplaced'
+    return _damaged(path, offset, data, reason)
+  seal.check_schema(int(schema), seal.schema_of(_KIND), path)
+  head = _TRIAL.match(text)
+  trial = head[1].decode() if head else ''
+  content = None
+  if not trial or trials is None or trial in trials:
+    try:
+      content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+      return _damaged(path, offset, data, repr(error))
+    if not trial and not _is_retraction(content):
+      return _damaged(path, offset, data, 'neither a record nor a retraction')
+  return Line(
+    path.name,
+    offset,
+    len(data),
+    whole,
+    int(at),
+    trial,
+    content,
+    '',
+    int(number),
+  )
+
+
+def _is_retraction(content):
+  return isinstance(content, dict) and isinstance(content.get('retracts'), dict)
+
+
+def _damaged(path, offset, data, reason):
+  digest = hashlib.sha256(data).hexdigest()
+  fault = (
+    f'{faults.printable(path)}: not a record of lstm_jax: line at byte '
+    f'{offset}: {reason}'
+  )
+  return Line(path.name, offset, len(data), digest, 0, '', None, fault)
+
+
+def _sealed(pack, number, at, content):
+  text = json.dumps(content, separators=(',', ':'), allow_nan=False).encode()
+  schema = seal.schema_of(_KIND)
+  digest = _digest(pack, schema, number, at, text)
+  return _text(schema, number, at, digest, text) + b'\n'
+
+
+def _text(schema, number, at, digest, text):
+  head = f'{{"schema":{schema},"line":{number},"at":{at},"sha256":"{digest}"'
+  return b''.join([head.encode(), b',"content":', text, b'}'])
+
+
+def _digest(pack, schema, number, at, text):
+  whose = seal.canonical([f'lstm_jax {_KIND}', schema, pack, number, at])
+  return hashlib.sha256(whose.encode() + text).hexdigest()
+
+
+def _free_name(place):
+  """The path of a pack that is not there, after all that are."""
+  numbers = [int(m[1]) for m in map(_NUMBER.match, names(place)) if m]
+  number = 1 + max(numbers, default=0)
+  return place / f'{number:06d}-{os.urandom(6).hex()}{ENDING}'

@@ -7,12 +7,13 @@ this module defines nothing.
 
 import functools
 import os
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from absl import flags
 
-from lstm_jax.lab.plan import parsers, values
+from lstm_jax.lab.plan import job_parts, parsers, values
 from lstm_jax.lab.plan.grid import AXES, Axis
 from lstm_jax.lab.plan.usage import (
   COMPILE_CACHES,
@@ -29,8 +30,12 @@ class Run(NamedTuple):
   Attributes:
     out: run folder, '' for the plan's own.
     shard: `(i, n)`, 0 <= i < n: run trials i, i + n, i + 2n, ...
+    shard_reason: what says so: '--shard', variables of the environment, '' for
+      nothing; of the whole plan, what there is to say of variables.
+    distributed: whether this process is one of a program of JAX's, which says
+      which part it runs.
     checkpoint_seconds: longest time between two checkpoints.
-    devices: cores to use, 0 for all.
+    devices: cores of a CPU to use, or accelerators; 0 for all.
     progress: one of `PROGRESS`.
     xla_profile: one of `XLA_PROFILES`.
     allow_drift: continue a folder that other versions or code have made.
@@ -47,6 +52,8 @@ class Run(NamedTuple):
 
   out: str = ''
   shard: tuple[int, int] = (0, 1)
+  shard_reason: str = ''
+  distributed: bool = False
   checkpoint_seconds: float = 20.0
   devices: int = 0
   progress: str = 'auto'
@@ -129,7 +136,7 @@ def parse(
 
   Args:
     argv: the program's name and its arguments.
-    environ: the environment, read for the index of a Slurm array job.
+    environ: the environment, read for the part that a batch job runs.
 
   Returns:
     The `Request`. Names of tasks, cells, learners and grids are not checked
@@ -151,10 +158,10 @@ def request(
 
   Args:
     flag_values: flags of `define`, and any others.
-    environ: the environment, read for the index of a Slurm array job.
+    environ: the environment, read for the part that a batch job runs.
 
   Raises:
-    Refused: a Slurm array job whose environment makes no sense.
+    Refused: a batch job whose environment does not say which part it is.
   """
   values_by_flag = _values_by_flag(flag_values)
   actions = [
@@ -195,9 +202,7 @@ def _reader(name):
   return {
     'seeds': ('seeds', values.seeds),
     'budget': ('int', values.integer),
-    'devices': (
-      'int', functools.partial(values.integer, high=machine.cores())
-    ),
+    'devices': ('int', functools.partial(values.integer, high=_most_devices())),
     'checkpoint_seconds': (
       'float', functools.partial(values.real, positive=True)
     ),
@@ -207,6 +212,11 @@ def _reader(name):
     'out': ('place', values.place),
     'data_dir': ('place', values.place),
   }.get(name, ('string', parsers.text))  # fmt: skip
+
+
+def _most_devices():
+  """Cores, or as many accelerators as JAX will find."""
+  return values.MAX_INT if machine.may_have_accelerator() else machine.cores()
 
 
 def _setting(axis):
@@ -308,7 +318,14 @@ def _run(values_by_flag, environ):
   fields = {
     name: values_by_flag[name] for name in Run._fields if name in values_by_flag
   }
-  return Run(**{'shard': _array_job(environ), **fields})
+  if 'shard' in fields:
+    return Run(**fields, shard_reason='--shard')
+  is_interactive = sys.stdin is not None and sys.stdin.isatty()
+  part = job_parts.of_environment(
+    environ, is_interactive, not fields.get('distributed')
+  )
+  shard = part.part, part.parts
+  return Run(**fields, shard=shard, shard_reason=part.reason)
 
 
 def _shard(text, source):
@@ -319,26 +336,3 @@ def _shard(text, source):
       f'{source}={text}: write I/N with 0 <= I < N, as 0/4 ... 3/4'
     )
   return int(part), int(parts)
-
-
-def _array_job(environ):
-  """The part that a task of a Slurm array job runs."""
-  prefix = 'SLURM_ARRAY_TASK_'
-  if f'{prefix}ID' not in environ:
-    return Run().shard
-  index, count, low, step = (
-    values.integer(environ.get(prefix + name, other), prefix + name, minimum)
-    for name, other, minimum in (
-      ('ID', '', 0),
-      ('COUNT', '', 1),
-      ('MIN', '0', 0),
-      ('STEP', '1', 1),
-    )
-  )
-  part = (index - low) // step
-  if not 0 <= part < count:
-    raise values.Refused(
-      f'{prefix}ID={index}: outside the {count} tasks from {low} in steps of '
-      f'{step}; give --shard=I/N'
-    )
-  return part, count

@@ -61,10 +61,15 @@ GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
     'out': ('FOLDER', 'run folder (runs/NAME); the same command continues it'),
     'shard': (
       'I/N',
-      'run the i-th of n parts of the plan, 0 <= i < n; in a Slurm array job '
-      'it is set from the environment',
+      'run the i-th of n parts of the plan, 0 <= i < n; array jobs, srun and '
+      'indexed jobs say it by the environment (see docs/clusters.md)',
     ),
-    'devices': ('N', 'cores to use (all)'),
+    'distributed': (
+      None,
+      'this process is one of several of a JAX program, as on a slice of TPUs; '
+      'JAX says which part it runs',
+    ),
+    'devices': ('N', 'cores to use, or accelerators where there are any (all)'),
     'checkpoint_seconds': ('X', 'save long trials this often (20)'),
     'progress': ('WORD', ', '.join(PROGRESS) + ' (auto)'),
     'xla_profile': (

@@ -17,6 +17,7 @@ from lstm_jax.lab.run import (
   aborts,
   builds,
   compile_cache,
+  distributed,
   ending,
   groups,
   jax_options,
@@ -139,12 +140,22 @@ def _run(plan, options, stop, path, trials, entries, legacy):
   if part.ended:
     # An earlier part has done so.
     options = options._replace(retry_failed=False)
-  else:
-    mains.tell(plan.title, f'{count_of(len(trials), "trial")} in {path}')
+  if part.all_profiles and options.distributed:
+    raise faults.Refused(
+      '--distributed: a plan of tasks and data sets runs in parts, each a '
+      'process of its own; run one kind at a time, or give --xla_profile=none'
+    )
+  title = plan.title, f'{count_of(len(trials), "trial")} in {path}'
+  is_part = options.shard[1] > 1 or options.distributed
+  if not (part.ended or is_part):
+    mains.note('sweep', *filter(None, [options.shard_reason]))
+    mains.tell(*title)
   environ = dict(os.environ)
   xla_flags.set_flags(part.profile)
   with stop.polled():  # an import is no place for an exception
-    devices = xla_flags.workers(xla_flags.devices(), options.devices)
+    devices, options = _devices(options)
+    if is_part and not part.ended:
+      mains.tell(_part_words(options, devices), *title)
     jax_options.pin()
     compile_cache.set_up(options.compile_cache)
     if mains.is_process():
@@ -216,6 +227,31 @@ def _run(plan, options, stop, path, trials, entries, legacy):
   if part.all_profiles and not parts.is_last(part, left):
     parts.execute_anew(part, environ, legacy)
   return opened
+
+
+def _devices(options):
+  """The device of each worker, and the options of this process's part."""
+  devices = xla_flags.devices(is_distributed=options.distributed)
+  shard, reason = distributed.part_of_process(
+    options.shard, options.shard_reason
+  )
+  if options.distributed:
+    distributed.leave()
+  workers = xla_flags.workers(devices, options.devices)
+  return workers, options._replace(shard=shard, shard_reason=reason)
+
+
+def _part_words(options, devices):
+  """A line: which part of the plan this is, what says so, and on what."""
+  shard, shards = options.shard
+  is_given = options.shard_reason in ('', '--shard')
+  reason = '' if is_given else f' ({options.shard_reason})'
+  kind = devices[0].device_kind
+  if devices[0].platform == 'cpu':
+    return (
+      f'--shard={shard}/{shards}{reason} on {count_of(len(devices), "core")}'
+    )
+  return f'--shard={shard}/{shards}{reason} on {len(devices)} of {kind}'
 
 
 def _units(prepared, how):

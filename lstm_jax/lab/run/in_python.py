@@ -52,7 +52,7 @@ def sweep(
   row: str | Iterable[str] | None = None,
   out: str | Path | None = None,
   yes: bool = False,
-  shard: tuple[int, int] = (0, 1),
+  shard: tuple[int, int] | None = None,
   devices: int = 0,
   checkpoint_seconds: float = 20.0,
   progress: str = 'auto',
@@ -83,8 +83,9 @@ def sweep(
     row: rows of the grid.
     out: the run folder; None: `runs/` and a name of its own.
     yes: whether more than 100,000 trials are wanted.
-    shard: `(i, n)`: the i-th of n parts.
-    devices: cores to use; 0: all.
+    shard: `(i, n)`: the i-th of n parts; None: all of the plan, or of several
+      processes of a JAX program the part of this one.
+    devices: cores to use, or accelerators where there are any; 0: all.
     checkpoint_seconds: longest time between two checkpoints.
     progress: 'auto', 'live', 'plain' or 'none'.
     allow_drift, rerun_changed, retry_failed, data_dir, skip_bad,
@@ -123,7 +124,7 @@ def sweep(
   try:
     options = flags.Run(
       out=values.place(str(out), '--out') if out is not None else '',
-      shard=_shard(shard),
+      **_part(shard),
       checkpoint_seconds=values.real(
         checkpoint_seconds, '--checkpoint_seconds', positive=True
       ),
@@ -187,10 +188,13 @@ class _Nowhere(io.TextIOBase):
     return len(text)
 
 
-def _shard(shard):
+def _part(shard):
+  if shard is None:
+    return {}
   part, parts = shard
   values.integer(parts, '--shard: parts')
-  return values.integer(part, '--shard: part', 0, parts - 1), parts
+  values.integer(part, '--shard: part', 0, parts - 1)
+  return {'shard': (part, parts), 'shard_reason': '--shard'}
 
 
 def _word(value, name, choices):

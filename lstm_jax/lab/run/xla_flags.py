@@ -4,7 +4,6 @@ The library sets nothing; a program that imports it can call `set_flags` itself,
 before anything touches JAX, or take the flags from `cpu_flags()`.
 """
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING
 
 from lstm_jax.choices import one_of
+from lstm_jax.lab.run import distributed
 from lstm_jax.lab.store import machine, memory
 from lstm_jax.lab.store.faults import Exit, StoreError
 
@@ -31,8 +31,6 @@ _CPU_FLAGS = {
 # more optimization makes loops over 16 lanes slower, since LLVM unrolls them
 # whole before it would vectorize them.
 _CPU_ONLY_FLAGS = {'--xla_backend_optimization_level': '1'}
-_PLUGINS = ('jax_cuda12_plugin', 'jax_cuda13_plugin', 'jax_rocm7_plugin')
-_PLUGINS += ('jax_rocm60_plugin', 'libtpu')
 
 
 def cpu_flags(environ: Mapping[str, str] = os.environ) -> str:
@@ -105,18 +103,21 @@ class NoDevice(StoreError):
   exit_code = Exit.USAGE
 
 
-def devices(environ: Mapping[str, str] = os.environ) -> 'list[jax.Device]':
+def devices(
+  environ: Mapping[str, str] = os.environ, is_distributed: bool = False
+) -> 'list[jax.Device]':
   """Imports JAX, which refuses silent broadcasting from then on.
 
   Args:
     environ: the environment that says what JAX is to use.
+    is_distributed: whether to meet the other processes of a JAX program.
 
   Returns:
-    JAX's devices of this process: of a program of several processes each has
-    its own.
+    JAX's devices of this process: each process of a program has its own.
 
   Raises:
     Machine: this process may have too little memory for JAX.
+    NoProgram: JAX does not find the other processes.
     NoDevice: in one line, where JAX cannot do what the environment asks for, or
       is not installed.
   """
@@ -126,6 +127,8 @@ def devices(environ: Mapping[str, str] = os.environ) -> 'list[jax.Device]':
     import jax
 
     jax.config.update('jax_numpy_rank_promotion', 'raise')
+    if is_distributed:
+      distributed.join(environ)
     return jax.local_devices()
   except (RuntimeError, AssertionError, ValueError, ImportError) as error:
     if machine.fault(error):
@@ -161,7 +164,10 @@ def workers(
   """
   device = devices[0]
   if device.platform == 'cpu' and len(devices) == 1:
-    return [device] * (count or machine.cores())
+    cores = machine.cores()
+    if count > cores:
+      raise NoDevice(f'--devices={count}: there are {cores} cores')
+    return [device] * (count or cores)
   if count > len(devices):
     raise NoDevice(
       f'--devices={count}: JAX has {len(devices)} of {device.device_kind} here'
@@ -193,8 +199,6 @@ def _check_xla_flags(environ):
 
 
 def _flags(environ):
-  if environ.get('JAX_PLATFORMS') != 'cpu' and any(
-    importlib.util.find_spec(name) for name in _PLUGINS
-  ):
+  if machine.may_have_accelerator(environ):
     return _CPU_FLAGS
   return _CPU_FLAGS | _CPU_ONLY_FLAGS

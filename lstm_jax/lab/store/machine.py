@@ -5,9 +5,14 @@ result, and runs again. An error that a cell, task or learner raises is one.
 """
 
 import errno
+import importlib.util
+import math
 import os
 import resource
+from collections.abc import Mapping
 from pathlib import Path
+
+from lstm_jax.lab.store import cpu_quota
 
 # What the errors of a runtime begin with that are not of the program it runs.
 _STATES = (
@@ -29,6 +34,10 @@ _ERRNO = (
   errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENODEV,
   errno.EIO, errno.ENOSPC, errno.EDQUOT,
 )  # fmt: skip
+_PLUGINS = (
+  'jax_cuda12_plugin', 'jax_cuda13_plugin', 'jax_rocm60_plugin',
+  'jax_rocm7_plugin', 'libtpu',
+)  # fmt: skip
 _SPEAKERS = (RuntimeError, SystemError, ImportError)
 
 
@@ -36,11 +45,31 @@ class Fault(Exception):
   """The machine cannot go on; the message is one line."""
 
 
-def cores() -> int:
-  """Cores that this process may use; all, where the system cannot say."""
+def cores(environ: Mapping[str, str] = os.environ) -> int:
+  """Cores that this process may use; all, where nobody says.
+
+  What Slurm has given a task (`SLURM_CPUS_PER_TASK`), the set of cores of the
+  process and a container's quota of their time all limit it.
+
+  Args:
+    environ: the environment.
+  """
+  limits = [os.cpu_count() or 1]
   if hasattr(os, 'sched_getaffinity'):
-    return len(os.sched_getaffinity(0))
-  return os.cpu_count() or 1
+    limits = [len(os.sched_getaffinity(0))]
+  of_task = environ.get('SLURM_CPUS_PER_TASK', '')
+  if of_task.isascii() and of_task.isdigit():
+    limits.append(int(of_task))
+  if quota := cpu_quota.quota():
+    limits.append(math.ceil(quota))
+  return max(1, min(limits))
+
+
+def may_have_accelerator(environ: Mapping[str, str] = os.environ) -> bool:
+  """Tells whether JAX is installed for more than CPUs; nothing is imported."""
+  return environ.get('JAX_PLATFORMS') != 'cpu' and any(
+    importlib.util.find_spec(name) for name in _PLUGINS
+  )
 
 
 def check_room(num_bytes: int, library: str) -> None:

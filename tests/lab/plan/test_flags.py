@@ -326,6 +326,7 @@ def test_a_good_command_line_reaches_the_engine(monkeypatch):
     flags.Run(
       out='here',
       shard=(1, 4),
+      shard_reason='--shard',
       checkpoint_seconds=2.5,
       devices=1,
       progress='none',
@@ -335,20 +336,23 @@ def test_a_good_command_line_reaches_the_engine(monkeypatch):
   ]
 
 
-def test_a_slurm_array_job_takes_its_part():
-  def shard(*argv, **environ):
-    names = {f'SLURM_ARRAY_TASK_{name}': v for name, v in environ.items()}
-    return flags.parse(['sweep', *argv], names).run.shard
+def test_a_batch_job_takes_its_part(monkeypatch):
+  """A flag comes first, then the environment, if nobody types."""
+  task = {'SLURM_ARRAY_TASK_ID': '2', 'SLURM_ARRAY_TASK_COUNT': '4'}
 
-  assert shard() == (0, 1)
-  assert shard(ID='2', COUNT='4') == (2, 4)
-  assert shard(ID='3', COUNT='4', MIN='1') == (2, 4)
-  assert shard(ID='10', COUNT='3', MIN='0', STEP='5') == (2, 3)
-  assert shard('--shard=0/2', ID='2', COUNT='4') == (0, 2)
-  with pytest.raises(values.Refused, match='SLURM_ARRAY_TASK_COUNT='):
-    shard(ID='2')
-  with pytest.raises(values.Refused, match='--shard=I/N'):
-    shard(ID='4', COUNT='4')
+  def run(*argv, environ=task):
+    return flags.parse(['sweep', *argv], environ).run
+
+  assert run(environ={})[1:3] == ((0, 1), '')
+  assert run()[1:3] == ((2, 4), 'SLURM_ARRAY_TASK_ID=2 of 0-3')
+  assert run('--shard=0/2')[1:3] == ((0, 2), '--shard')
+  process = {'SLURM_STEP_ID': '0', 'SLURM_PROCID': '1', 'SLURM_NTASKS': '2'}
+  assert run(environ=task | process).shard == (5, 8)
+  # JAX counts its processes itself.
+  assert run('--distributed', environ=task | process).shard == (2, 4)
+  monkeypatch.setattr('sys.stdin', types.SimpleNamespace(isatty=lambda: True))
+  shard, reason = run()[1:3]
+  assert shard == (0, 1) and '--shard=2/4 runs that part' in reason
 
 
 def test_no_flags_ask_for_the_quickstart():

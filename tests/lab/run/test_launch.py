@@ -67,6 +67,8 @@ def test_threads_are_cores_or_devices():
   )
   assert xla_flags.workers([cpu]) == [cpu] * machine.cores()
   assert xla_flags.workers([cpu], 1) == [cpu]
+  with pytest.raises(xla_flags.NoDevice, match=r'--devices=999: there are'):
+    xla_flags.workers([cpu], 999)
   assert xla_flags.workers([cpu, cpu, cpu]) == [cpu] * 3
   assert xla_flags.workers([gpu]) == [gpu]
   assert xla_flags.workers([gpu, gpu, gpu], 2) == [gpu] * 2

@@ -1,6 +1,6 @@
 """The end of a run: tables, figures, the report, and why trials failed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from lstm_jax.lab.plan import text_columns
 from lstm_jax.lab.report import (
@@ -27,8 +27,13 @@ def write_tables(
   return records, problems
 
 
-def show(opened: Folder) -> int:
-  """Prints the table, draws the figures; returns the exit code."""
+def show(opened: Folder, mine: Collection[str]) -> int:
+  """Prints the table, draws the figures; returns the exit code.
+
+  Args:
+    opened: the run folder.
+    mine: ids of the trials of this part of the plan, for which the code is.
+  """
   records, problems = write_tables(opened)
   print()
   rows = trial_records.rows(opened, records)
@@ -57,17 +62,19 @@ def show(opened: Folder) -> int:
   if pictures:
     mains.tell(f'Figures: {", ".join(pictures)}')
   mains.say('sweep', *(problem.reason for problem in problems))
-  if say_failures(records) or problems:
+  say_failures(records)
+  if problems or reruns.failures(
+    {name: record for name, record in records.items() if name in mine}
+  ):
     return int(faults.Exit.FAILED)
   return int(faults.Exit.OK)
 
 
-def say_failures(records: Mapping[str, Record]) -> int:
-  """Says why trials failed, a line a reason; returns how many reasons."""
+def say_failures(records: Mapping[str, Record]) -> None:
+  """Says why trials failed, a line a reason."""
   reasons = reruns.failures(records)
   for reason, count in reasons.most_common():
     trials = 'trials' if count > 1 else 'trial'
     mains.say('sweep', f'{count:,} {trials} failed: {reason}')
   if reasons:
     mains.say('sweep', '--retry_failed runs them again')
-  return len(reasons)

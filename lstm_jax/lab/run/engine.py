@@ -4,7 +4,7 @@ JAX is imported only if something is left to run.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
@@ -91,14 +91,15 @@ def complete_run(
   plan: Plan,
   options: Run,
   stop: signals.Stop,
-  end: Callable[[Folder], Ending],
+  end: Callable[[Folder, Collection[str]], Ending],
   legacy: parts.Legacy = parts.NOTHING,
 ) -> Ending | int:
   """Runs what is left of a plan.
 
   Args:
     plan, options, stop: as of `run`.
-    end: called with the open folder when all has ended.
+    end: called with the open folder and the ids of this part's trials, when
+      all of them have ended.
     legacy: as of `run`.
 
   Returns:
@@ -119,10 +120,10 @@ def complete_run(
       return verifying.verify(path, options, trials, entries, code_now)
     finished = remaining.finished_folder(path, options, trials, entries)
     if finished is None:
-      return end(_run(plan, options, stop, path, trials, entries, legacy))
+      return end(*_run(plan, options, stop, path, trials, entries, legacy))
     mains.tell(f'Nothing left to do in {path}.')
     remaining.tidy(finished)
-    return end(finished)
+    return end(finished, remaining.names_of_shard(trials, options.shard))
   except (faults.StoreError, errors.Missing, errors.BadData):
     raise
   except Exception as error:
@@ -226,7 +227,7 @@ def _run(plan, options, stop, path, trials, entries, legacy):
   left = [trials[name] for name in mine if name not in records]
   if part.all_profiles and not parts.is_last(part, left):
     parts.execute_anew(part, environ, legacy)
-  return opened
+  return opened, mine
 
 
 def _devices(options):

@@ -167,7 +167,9 @@ def _complete(sweep_plan, options):
     if options.progress == 'none'
     else contextlib.nullcontext(),
   ):
-    return engine.complete_run(sweep_plan, options, stop, lambda opened: opened)
+    return engine.complete_run(
+      sweep_plan, options, stop, lambda opened, _: opened
+    )
 
 
 def _warn_of_failures(opened):

@@ -70,7 +70,7 @@ class Shared:
     test_sequences: int,
     workers: int,
   ) -> None:
-    self.widths = widths
+    self.widths = dict(widths)
     self.test_sequences = test_sequences
     self.outcomes: queue.Queue[Outcome] = queue.Queue()
     # (line, error) of the machine.
@@ -92,7 +92,9 @@ class Shared:
     self._note = ''
     self._pools: list[Pool | None] = [None] * workers
     self._waiting: dict[Pool, collections.deque[Job]] = {}
+    self._jobs: dict[str, Job] = {}
     for job in jobs:
+      self._jobs[job.id] = job
       pool = (job.program, job.length)
       self._waiting.setdefault(pool, collections.deque()).append(job)
 
@@ -116,6 +118,33 @@ class Shared:
       self._pools[worker] = pool
       jobs = self._waiting[pool]
       return pool, [jobs.popleft() for _ in range(min(max_jobs, len(jobs)))]
+
+  def narrow(self, worker: int, pool: Pool, unfinished: Iterable[str]) -> bool:
+    """Gives jobs back, to be run in narrower lanes by whoever takes them next.
+
+    They go on from what the worker has answered last.
+
+    Args:
+      worker: the one that had no memory for them.
+      pool: theirs.
+      unfinished: ids of its jobs that have not ended.
+
+    Returns:
+      False where there is no narrower width: then nothing is changed.
+    """
+    program, _ = pool
+    with self._lock:
+      *narrower, _ = self.widths[program]
+      if not narrower:
+        return False
+      self.widths[program] = tuple(narrower)
+      self._columns.update(self._snapshots[worker])
+      self._snapshots[worker] = {}
+      self._pools[worker] = None
+      self._waiting[pool].extendleft(
+        reversed([self._jobs[name] for name in unfinished])
+      )
+      return True
 
   def begun_before(self, jobs: Iterable[Job]) -> dict[str, TrialState]:
     """Job id -> `TrialState`, of the jobs that continue."""

@@ -60,6 +60,12 @@ def finished_folder(
   return opened
 
 
+def names_of_shard(trials: Iterable[str], shard: tuple[int, int]) -> set[str]:
+  """Ids of the trials that a shard answers for where it runs none of them."""
+  part, parts = shard
+  return set(list(trials)[part::parts])
+
+
 def what_counts(
   opened: Folder,
   options: Run,
@@ -78,8 +84,7 @@ def what_counts(
     `(opened, records, saved)`: the folder with its drift, the records that
     count, and the checkpoints, as `checkpoints.load` has them.
   """
-  shard, shards = options.shard
-  shard_names = set(list(trials)[shard::shards])
+  shard_names = names_of_shard(trials, options.shard)
   heirs, spenders = reruns.take_over(opened)
   nets.take_over(opened, heirs)
   records, problems = trial_records.read_records(opened)

@@ -3,8 +3,9 @@
 One thread a device. A worker takes trials of one program and one length, as
 many as its share and the lane width allow, and advances their `Loop` by as many
 updates as fit between two looks at the clock. What has ended is handed over,
-and the lanes that are free are given to the next ones waiting. Trials and
-supervised runs are told apart by their loops alone.
+and the lanes that are free are given to the next ones waiting. Where a device
+has no memory for as many lanes, fewer are tried. Trials and supervised runs are
+told apart by their loops alone.
 """
 
 import queue
@@ -168,6 +169,9 @@ def _work(shared, worker, device):
       continue
     except Exception as error:
       if line := machine.fault(error):
+        if machine.is_memory(line) and shared.narrow(worker, pool, unfinished):
+          shared.tell(worker, {})
+          continue
         shared.faults.append((line, error))
         shared.tell(worker, {})
         continue

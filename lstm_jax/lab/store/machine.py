@@ -28,6 +28,10 @@ _WORDS = (
   'nccl error', 'uncorrectable ecc', 'failed to map segment', 'hip error',
   'device is lost', 'too many open files',
 )  # fmt: skip
+# Those that speak of memory.
+_MEMORY = (
+  'resource_exhausted', 'out of memory', 'bad_alloc', 'allocate',
+)  # fmt: skip
 # A runtime that only passes on what Python code within its program has raised.
 _CALLBACK = ('callback', 'traceback (most recent call last)')
 _ERRNO = (
@@ -113,6 +117,11 @@ def fault(error: BaseException) -> str | None:
       return line
     error = error.__cause__ or error.__context__
   return None
+
+
+def is_memory(line: str) -> bool:
+  """Tells whether the line of a fault speaks of memory that is not there."""
+  return any(word in line.lower() for word in _MEMORY)
 
 
 def _fault(error):

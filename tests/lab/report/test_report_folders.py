@@ -273,7 +273,7 @@ def test_a_folder_s_name_reaches_no_terminal_as_it_is(
   """Neither by the report nor by the run that ends in it."""
   opened = make(tmp_path / 'a\x1b[31m b', reading('linear'))
   assert run(opened.path) == 0
-  assert ending.show(opened) == 0
+  assert ending.show(opened, opened.trials) == 0
   said = ''.join(capsys.readouterr())
   assert '\x1b' not in said and said.count(r'a\x1b[31m b') >= 5
 

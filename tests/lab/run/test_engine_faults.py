@@ -71,14 +71,37 @@ def command(monkeypatch):
   monkeypatch.setattr(publishing, 'can_draw', lambda: False)
   monkeypatch.setattr(of_run, 'draw_all', lambda *a, **more: [])
 
-  def run(out, disk=QUICK):
+  def run(out, disk=QUICK, *words):
     def on_disk(path, plan, allow_drift=False, **more):
       return create(path, plan, allow_drift, **more, disk=disk)
 
     monkeypatch.setattr(folder, 'create_or_open', on_disk)
-    return sweep.main(['sweep', *PLAN, f'--out={out}', '--progress=none'])
+    return sweep.main(
+      ['sweep', *PLAN, f'--out={out}', '--progress=none', *words]
+    )
 
   return run
+
+
+def test_a_part_ends_by_what_its_own_trials_did(command, tmp_path, monkeypatch):
+  """A trial that has failed in another part is not its failure."""
+
+  def seed_1_fails(jobs, build, devices, hooks, **others):
+    bad = [job for job in jobs if job.seed == 1]
+    good = [job for job in jobs if job.seed != 1]
+    for job in bad:
+      hooks.outcome(Outcome(job.id, 'failed', 0, 0.0, reason='ValueError: x'))
+    trained(good, build, devices, hooks, **others)
+
+  monkeypatch.setattr(scheduler, 'run', seed_1_fails)
+  # Of two seeds a part has one.
+  for _ in ('they run', 'nothing is left to do'):
+    assert command(tmp_path, QUICK, '--shard=1/2') == 3
+    assert command(tmp_path, QUICK, '--shard=0/2') == 0
+  assert command(tmp_path) == 3
+  monkeypatch.setattr(scheduler, 'run', trained)
+  assert command(tmp_path, QUICK, '--shard=1/2', '--retry_failed') == 0
+  assert command(tmp_path) == 0
 
 
 def kept(out):

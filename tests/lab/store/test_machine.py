@@ -118,6 +118,33 @@ def test_a_fault_of_the_machine_is_no_outcome():
   assert (ended, fault) == ({}, 'UNAVAILABLE: device is gone')
 
 
+def test_fewer_lanes_where_there_is_no_memory_for_as_many():
+  """On an accelerator, which has several widths; its trials all end."""
+  widths_run, ended = [], {}
+
+  def build(name):
+    program = online.program(scripted.task(), scripted.learner())
+
+    def advance(trials, num_sequences):
+      width = len(trials.status)
+      widths_run.append(width)
+      if width > 1:
+        raise Runtime('RESOURCE_EXHAUSTED: Out of memory allocating 1 byte.')
+      return program.advance(trials, num_sequences)
+
+    return lanes.Build(
+      program._replace(advance=advance),
+      {key: np.float32(value) for key, value in scripted.SCRIPT.items()},
+    )
+
+  jobs = [Job(f'{i}', 'p', i, {}, 5, 20) for i in range(3)]
+  hooks = Hooks(lambda o: ended.update({o.id: o.status}))
+  devices = jax.devices()[:1]
+  assert scheduler.run(jobs, build, devices, hooks, widths=(1, 2, 4))
+  assert ended == dict.fromkeys('012', 'solved')
+  assert widths_run == [4, 2, 1]
+
+
 def test_a_worker_that_is_gone_is_no_end(monkeypatch):
   """Where not even the handler has memory, the thread ends without a word."""
   monkeypatch.setattr(scheduler, '_run_pool', lambda *_: None)

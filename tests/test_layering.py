@@ -27,8 +27,9 @@ LIGHT = ('lab.store', 'lab.data', 'lab.plan', 'lab.report', 'lab.serve')
 HEAVY = ('jax', 'jaxlib', 'flax', 'optax')
 # What of the rest they may import: plain types without JAX.
 PLAIN = (
-  'public', 'choices', 'ops', 'ops.checked', 'ops.conditions', 'ops.intervals',
-  'ops.parts', 'training', 'training.examples',
+  'public', 'choices', 'nn', 'nn.native', 'nn.native.library', 'ops',
+  'ops.checked', 'ops.conditions', 'ops.intervals', 'ops.parts', 'training',
+  'training.examples',
 )  # fmt: skip
 FORBIDDEN = ('experiments', 'tests')
 # Outside the laboratory nothing has effects, but for these.

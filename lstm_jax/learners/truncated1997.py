@@ -29,7 +29,7 @@ from lstm_jax.learners._truncated.traces import (
   streaming_gradient,
   streaming_updates,
 )
-from lstm_jax.ops import step
+from lstm_jax.ops import parts, step
 from lstm_jax.ops.arrays import add_outer, cast, select
 from lstm_jax.ops.checked import Count, Positive, checked
 from lstm_jax.types import (
@@ -58,13 +58,15 @@ NEEDS = {
 TASK_NEEDS = {
   'error_at_end': [
     (
-      'form=native is compiled code for tasks whose last step alone is scored',
-      {'form': 'native'},
+      'form=native moves the weights once a sequence where every step has an '
+      'error',
+      {'form': 'native', 'update': 'every_step'},
     ),
     LAST_STEP_ALONE,
   ],
 }
 NUMBERS = {'learning_rate': 0.1}
+AUTO = {'form': ('native', 'streaming')}
 # What else is compiled into a program, and under which options.
 STATIC = {'length': {'form': 'batched'}}
 REFUSES = (
@@ -80,7 +82,7 @@ def truncated1997(
   cell: Cell,
   task: Task,
   *,
-  form: Literal['streaming', 'batched', 'native'] = 'streaming',
+  form: Literal['streaming', 'batched', 'native', 'auto'] = 'streaming',
   update: Literal['sequence', 'every_step'] = 'sequence',
   cells_added: Literal['at_start', 'at_plateau'] = 'at_start',
   plateau_sequences: Count = 100,
@@ -99,10 +101,11 @@ def truncated1997(
     task: the task, for its error and its sequences.
     form: 'streaming' (forward traces; memory does not grow with the sequence)
       or 'batched' (stores the forward pass; no recursion over time but the
-      forward one), or 'native' (the streaming form with its steps in C++, for
-      tasks whose last step alone is scored, on a CPU where
-      `python -m lstm_jax.nn.native` has been run; the bits of a trial do not
-      depend on its neighbours). Equal to rounding.
+      forward one), or 'native' (the streaming form with its steps in C++, on a
+      CPU where `python -m lstm_jax.nn.native` has been run; the bits of a trial
+      do not depend on its neighbours). Equal to rounding. 'auto' is the native
+      form where it can be had, else the streaming one; a plan chooses when it
+      is made, and only where it gains by it.
     update: when the weights move: once with the sum over the sequence (the
       appendix: a weight's update is the sum over all time steps) or after
       every scored step. The same where only the last step is scored.
@@ -139,6 +142,8 @@ def truncated1997(
     ['extra_weights', 'init', 'judge', 'update']
   """
   gradient: Callable[[Params, Episode], tuple[Params, Judgement]]
+  if form == 'auto':
+    form = 'native' if _gains_by_native(cell, task) else 'streaming'
   if form == 'streaming':
     gradient = functools.partial(streaming_gradient, cell, task)
   elif form == 'native':
@@ -171,6 +176,15 @@ def truncated1997(
       init, learn, judge, first, plateau_sequences, plateau_ratio
     )
   return restarting(learner, task, restart, restart_sequences, restart_ratio)
+
+
+def _gains_by_native(cell, task):
+  """Tells whether there is compiled code for it here, and not the slower."""
+  return (
+    parts.OF_CELLS['compiled_rule'](cell)
+    and task.error_at_end
+    and compiled.refusal(task) is None
+  )
 
 
 def batched_gradient(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
   from lstm_jax.types import Cell, Task
 
+# Lines of a one-hot input up to which compiled code writes it out.
+MOST_WRITTEN_OUT = 16
 # Fields of the params of a network whose units join it one by one.
 _CASCADE = {'w_x', 'w_h', 'w_s', 'b', 'w_out', 'w_out_x', 'b_out'}
 
@@ -47,6 +49,23 @@ def _next_symbol(task):
   return task.next_symbol
 
 
+def _many_input_lines(task):
+  """One-hot inputs of more lines than it pays to write out."""
+  import jax
+  import jax.numpy as jnp
+
+  from lstm_jax.types import Key, OneHot
+
+  if task.num_inputs <= MOST_WRITTEN_OUT:
+    return False
+
+  def first(key, length):
+    return task.stream(task.fresh(key, length)).input_at(jnp.zeros_like(length))
+
+  key = Key(jnp.uint32(0), jnp.uint32(0))
+  return isinstance(jax.eval_shape(first, key, jnp.int32(1000)), OneHot)
+
+
 OF_CELLS: Mapping[str, Callable[['Cell'], bool]] = {
   'internal_state': _internal_state,
   'compiled_rule': _compiled_rule,
@@ -57,4 +76,5 @@ OF_CELLS: Mapping[str, Callable[['Cell'], bool]] = {
 OF_TASKS: Mapping[str, Callable[['Task'], bool]] = {
   'error_at_end': _error_at_end,
   'next_symbol': _next_symbol,
+  'many_input_lines': _many_input_lines,
 }

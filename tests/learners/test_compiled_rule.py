@@ -1,5 +1,6 @@
 """The truncated rule in C++ is the streaming form, and a lane is its own."""
 
+import contextlib
 import functools
 
 import jax
@@ -40,22 +41,22 @@ CELLS = {
   for name, cell in (NETS | MORE).items()
   if cell.internal.compiled is not None
 }
-TASK = functools.cache(lambda i, k: array_task(i, k, error_at_end=True))
+TASK = functools.cache(lambda i, k, end: array_task(i, k, error_at_end=end))
 
 
 @functools.cache
-def gradient(name, form):
+def gradient(name, form, end=True):
   cell = CELLS[name]
   function = {
     'native': compiled.compiled_gradient, 'streaming': streaming_gradient
   }[form]  # fmt: skip
-  task = TASK(cell.num_inputs, cell.num_outputs)
+  task = TASK(cell.num_inputs, cell.num_outputs, end)
   return cheap_jit(lambda p, e: function(cell, task, p, e))
 
 
-def episode_of(cell, seed, steps, lanes):
+def episode_of(cell, seed, steps, lanes, end=True):
   sizes = cell.num_inputs, cell.num_outputs
-  return random_arrays(seed, steps, *sizes, lanes, end=True)
+  return random_arrays(seed, steps, *sizes, lanes, end=end)
 
 
 def lanes_at(tree, at):
@@ -83,6 +84,23 @@ def test_it_is_the_streaming_form_in_float64(x64, name):
   assert distance(gradient(name, 'native')(params, other)[0], grads) == 0
 
 
+@pytest.mark.parametrize('name', CELLS)
+def test_errors_at_every_step_are_those_of_the_streaming_form(x64, name):
+  """Lengths of 1 to more than two blocks, some steps not scored."""
+  cell, lanes = CELLS[name], (5,)
+  params = random_net(cell, 0, lanes)
+  episode = episode_of(cell, 1, 70, lanes, end=False)
+  length = np.array([1, 17, 32, 69, 70])
+  scored = episode.scored & (np.arange(70)[:, None] < length)
+  episode = episode._replace(length=length, scored=scored)
+  wanted, judged = gradient(name, 'streaming', False)(params, episode)
+  grads, judged_too = gradient(name, 'native', False)(params, episode)
+  wanted = existing(cell, wanted)
+  assert distance(existing(cell, grads), wanted) < 1e-12 * largest(wanted)
+  assert distance(judged, judged_too) < 1e-12
+  assert largest(wanted) > 1e-2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['experiment 4', 'forget gates'])
 def test_float32_is_as_near_as_the_streaming_form(name):
@@ -104,16 +122,37 @@ def test_float32_is_as_near_as_the_streaming_form(name):
 @pytest.mark.parametrize(
   'at', [slice(16), slice(30, 35), slice(36, 37)], ids=['16', '5', '1']
 )
-@pytest.mark.parametrize('name', ['experiment 4', 'forget gates'])
-def test_the_bits_of_a_lane_are_its_own(name, at):
+@pytest.mark.parametrize(
+  ('name', 'end'),
+  [('experiment 4', True), ('forget gates', True), ('experiment 4', False)],
+)
+def test_the_bits_of_a_lane_are_its_own(name, end, at):
   """Alone, in part of a vector, in several: the same."""
   cell = CELLS[name]
   params = jax.tree.map(np.float32, random_net(cell, 0, (37,)))
-  episode = episode_of(cell, 1, 40, (37,))
-  every, _ = gradient(name, 'native')(params, episode)
+  episode = episode_of(cell, 1, 40, (37,), end)
+  every, _ = gradient(name, 'native', end)(params, episode)
   some = lanes_at((params, episode), at)
-  grads, _ = gradient(name, 'native')(*some)
+  grads, _ = gradient(name, 'native', end)(*some)
   assert distance(grads, lanes_at(every, at)) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', CELLS)
+def test_the_bits_of_a_lane_of_any_cell_are_its_own(name):
+  """Of the errors of every step, as much optimized as by the commands."""
+  cell = CELLS[name]
+  task = TASK(cell.num_inputs, cell.num_outputs, False)
+  run = jax.jit(
+    lambda p, e: compiled.compiled_gradient(cell, task, p, e),
+    compiler_options={'xla_backend_optimization_level': 1},
+  )
+  params = jax.tree.map(np.float32, random_net(cell, 0, (37,)))
+  episode = episode_of(cell, 1, 40, (37,), end=False)
+  every = run(params, episode)
+  for at in (slice(36, 37), slice(3, 11), slice(16)):
+    some = run(*lanes_at((params, episode), at))
+    assert distance(some, lanes_at(every, at)) == 0
 
 
 @pytest.mark.parametrize('forgets', [False, True])
@@ -256,7 +295,6 @@ def test_what_it_cannot_do_is_refused_by_name(monkeypatch):
   cell = lambda task: lstm1997(task.num_inputs, task.num_outputs)
   for words, wrong in {
     'internal state': (gru(2, 1), task),
-    'last step alone': (cell(reber()), reber()),
     'at most 16 lines, and this task has 54': (cell(trigger()), trigger()),
     'cells lstm1997 and lstm': (
       cell(task)._replace(internal=cell(task).internal._replace(compiled=None)),
@@ -265,9 +303,39 @@ def test_what_it_cannot_do_is_refused_by_name(monkeypatch):
   }.items():
     with pytest.raises(ValueError, match=words):
       truncated1997(*wrong, form='native')
+  truncated1997(cell(reber()), reber(), form='native')
+  with pytest.raises(ValueError, match='moves the weights once a sequence'):
+    truncated1997(cell(reber()), reber(), form='native', update='every_step')
   monkeypatch.setattr(library, 'path', lambda: library.Path('/nowhere/it.so'))
   with pytest.raises(ValueError, match='run `python -m lstm_jax.nn.native` o'):
     truncated1997(cell(task), task, form='native')
+
+
+def test_auto_is_the_native_form_where_there_is_one(monkeypatch):
+  """For calls from Python; a plan chooses for itself."""
+  forms = []
+  for form in ('compiled', 'streaming'):
+    monkeypatch.setattr(
+      'lstm_jax.learners.truncated1997.streaming_gradient'
+      if form == 'streaming'
+      else 'lstm_jax.learners._truncated.compiled.compiled_gradient',
+      lambda *_, form=form: forms.append(form) or (None, None),
+    )
+  every = {'update': 'every_step'}
+  for task, options, there in (
+    (adding(), {}, True), (adding(), every, True), (trigger(), {}, False),
+    (reber(), {}, False), (reber(), every, False), (adding(), {}, None),
+  ):  # fmt: skip
+    if there is None:
+      monkeypatch.setattr(library, 'path', lambda: library.Path('/nowhere.so'))
+    cell = lstm1997(task.num_inputs, task.num_outputs)
+    learner = truncated1997(cell, task, form='auto', **options)
+    state = learner.init(jax.random.key(0), dict(cell.numbers, learning_rate=1))
+    with contextlib.suppress(Exception):
+      learner.update(state, None)
+    kinds = ['compiled'] if there else ['streaming'] if not options else []
+    assert forms == kinds
+    forms.clear()
 
 
 # The call alone.
@@ -292,6 +360,28 @@ NUMBERS = {
 }
 
 
+BLOCK = {
+  'count': ((1,), 'int32'), 'errors': ((4, 5, 3), 'float32'),
+  'factors': ((8, 5, 3), 'float32'), 'decays': ((0, 5, 3), 'float32'),
+  'z': ((11, 5, 3), 'float32'), 'traces_0': ((8, 11, 3), 'float32'),
+  'total_0': ((8, 11, 3), 'float32'),
+}  # fmt: skip
+ADDED = {
+  'traces': ((8, 11, 3), 'float32'), 'total': ((8, 11, 3), 'float32')
+}  # fmt: skip
+# What every step leaves, of the network of `GIVEN`.
+LEFT = {
+  's': ((4, 3), 'float32'), 'y': ((8, 3), 'float32'),
+  'nets': ((8, 5, 3), 'float32'), 'states': ((4, 5, 3), 'float32'),
+  'activations': ((8, 5, 3), 'float32'), 'factors': ((8, 5, 3), 'float32'),
+  'decays': ((0, 5, 3), 'float32'),
+}  # fmt: skip
+PRODUCTS = {
+  'count': ((1,), 'int32'), 'errors': ((4, 5, 3), 'float32'),
+  'z': ((11, 5, 3), 'float32'), 'total_0': ((4, 11, 3), 'float32'),
+}  # fmt: skip
+
+
 def call(given, made, numbers, forgets=False, name='lstm_jax_truncated'):
   """The foreign call as anybody can make it, with zeros."""
   library.load()
@@ -302,7 +392,9 @@ def call(given, made, numbers, forgets=False, name='lstm_jax_truncated'):
     for k, v in numbers.items()
   }
   zeros = [np.zeros(*kind) for kind in given.values()]
-  run = functools.partial(run, forgets=np.bool_(forgets), **numbers)
+  if forgets is not None:
+    numbers['forgets'] = np.bool_(forgets)
+  run = functools.partial(run, **numbers)
   return jax.block_until_ready(jax.jit(run)(*zeros))
 
 
@@ -324,6 +416,30 @@ def test_a_call_that_does_not_fit_is_an_error():
     for value in values:
       with pytest.raises(jax.errors.JaxRuntimeError, match=f'{name}={value}'):
         call(GIVEN, MADE, NUMBERS | {name: value})
+
+
+@pytest.mark.parametrize(
+  ('name', 'arrays', 'results'),
+  [
+    ('kept', {k: v for k, v in GIVEN.items() if k != 'traces_0'}, LEFT),
+    ('errors', BLOCK, ADDED),
+    ('products', PRODUCTS, {'total': ((4, 11, 3), 'float32')}),
+  ],
+)
+def test_errors_of_steps_that_do_not_fit_are_an_error(name, arrays, results):
+  numbers = NUMBERS if name == 'kept' else {}
+  every = functools.partial(call, name=f'lstm_jax_truncated_{name}')
+  options = {} if name == 'kept' else {'forgets': None}
+  every(arrays, results, numbers, **options)
+  for one, (shape, dtype) in (arrays | results).items():
+    for other in (((*shape, 1), dtype), (shape, 'float64')):
+      given, made = dict(arrays), dict(results)
+      (given if one in given else made)[one] = other
+      with (
+        jax.enable_x64(True),
+        pytest.raises(jax.errors.JaxRuntimeError, match=f'_{name}: .*must'),
+      ):
+        every(given, made, numbers, **options)
 
 
 def test_a_drawing_that_does_not_fit_is_an_error():

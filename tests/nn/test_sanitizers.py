@@ -112,6 +112,25 @@ def rule_steps(rule, heard, lanes, dtype):
       jnp.int32(count), state,
     )  # fmt: skip
     jax.block_until_ready(out)
+    error_steps(rule, heard, draw, begin, count, state)
+
+
+def error_steps(rule, heard, draw, begin, count, state):
+  """Steps that are kept, and their errors."""
+  rows, sources = state.traces.shape[:2]
+  units = 24 if rule.forgets else len(state.y)
+  *_, kept = truncated.kept_steps(
+    rule, heard, draw(units, sources), draw(2, 36), begin, jnp.int32(3),
+    jnp.int32(count), state.s, state.y,
+  )  # fmt: skip
+  z, total = draw(sources, 36), draw(rows, sources)
+  out = truncated.add_trace_errors(
+    jnp.int32(count), draw(6, 36), kept, z, state.traces, total
+  )
+  products = truncated.add_products(
+    jnp.int32(count), kept.nets, z, draw(units, sources)
+  )
+  jax.block_until_ready((out, products))
 
 
 def made(call, cell, sizes, dtype, reverse, nets):

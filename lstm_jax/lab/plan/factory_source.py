@@ -43,6 +43,9 @@ Besides the factory a module may hold these literals:
       Options that came after run folders had been written, whose defaults do
       what was done before. A setting leaves them out at their default, so that
       its trials keep their ids and such folders go on.
+  AUTO = {option: (word, other word)}
+      Options of ours that a plan chooses where they are written `auto`: the
+      first word where nothing is against it, see `lab.plan.automatic`.
 """
 
 import ast
@@ -260,6 +263,7 @@ def described(
     trivial=tuple(literal('TRIVIAL', ())),
     refuses=tuple(literal('REFUSES', ())),
     later=later,
+    auto=literal('AUTO', {}),
     unit=literal('UNIT', 'sequences'),
     xla_profile=literal('XLA_PROFILE', 'auto'),
   )

@@ -4,6 +4,7 @@ import dataclasses
 from typing import NamedTuple
 
 from lstm_jax.lab.plan import (
+  automatic,
   catalog,
   estimate,
   flag_row,
@@ -94,11 +95,13 @@ def _from_flags(request, cores):
   points = flag_row.one_length(
     [flag_row.completed(point) for point in points], flag_names
   )
+  points = [automatic.chosen(point) for point in points]
   settings = points_lib.settings_of(points)
   trials, duplicates = _trials('flags', settings, points)
   title = 'Settings from flags, not the quick start'
   if left_open := flag_row.left_open(request, row, points):
     title += f'; not said and so: {left_open}'
+  title += automatic.outcome(row.axes, settings)
   return Plan(
     grid='flags',
     title=title,
@@ -131,9 +134,10 @@ def _from_grid(name, request, cores, partial=False):
   )
   request = request._replace(axes=tuple(map(rename, request.axes)))
   rows = [row._replace(axes=tuple(map(rename, row.axes))) for row in table.rows]
-  points = own_points = points_lib.points_of(rows, request.yes)
-  settings = own_settings = points_lib.settings_of(points)
-  _check_distinct(settings, points)
+  points = points_lib.points_of(rows, request.yes)
+  own_points = [automatic.chosen(point) for point in points]
+  settings = own_settings = points_lib.settings_of(own_points)
+  _check_distinct(settings, own_points)
   scale = _scale(table, settings, points)
   title = table.title
   if partial:
@@ -158,6 +162,8 @@ def _from_grid(name, request, cores, partial=False):
   if is_whole:
     points, settings, title = own_points, own_settings, table.title
     trials, duplicates = whole_plan, own_duplicates
+  row_axes = (axis for row in rows for axis in row.axes)
+  title += automatic.outcome((*request.sets, *row_axes), settings)
   if labels := _without_trials(trials, points):
     title += f'; left out, as other rows have their settings: {labels}'
   return Plan(

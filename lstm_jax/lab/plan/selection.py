@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 from lstm_jax.choices import choose, unknown
-from lstm_jax.lab.plan import catalog, values
+from lstm_jax.lab.plan import automatic, catalog, values
 from lstm_jax.lab.plan import points as points_lib
 from lstm_jax.lab.plan.flags import Request
 from lstm_jax.lab.plan.grid import Axis, Grid
@@ -119,7 +119,7 @@ def overridden(
   A value that a point has already changes nothing, its name included.
 
   Args:
-    points: the points.
+    points: the points, `auto` in them as it is written.
     settings: of the points.
     changes: axes that override.
     request: whose seeds and budget override.
@@ -137,16 +137,26 @@ def overridden(
     ]
     for combination in itertools.product(*(axis.values for axis in own_axes)):
       raw_values, words, reading = dict(point.raw_values), dict(point.words), []
-      for axis, value in zip(own_axes, combination, strict=True):
+      changed_values = automatic.resolved(
+        raw_values
+        | {
+          axis.name: RawValue(value, axis.source)
+          for axis, value in zip(own_axes, combination, strict=True)
+        }
+      )
+      for axis in own_axes:
+        value = changed_values[axis.name].value
         is_same = old_values.get(axis.name) == canonical(str(value))
         if is_same and len(axis.values) == 1:
           continue
-        raw_values[axis.name] = RawValue(value, axis.source)
+        raw_values[axis.name] = changed_values[axis.name]
         words.pop(axis.name, None)
         words[axis.name] = f'{axis.name}={value}'
         reading.append(words[axis.name])
       reading = ', '.join(filter(None, (row.reading, *reading)))
-      new = points_lib.Point(row._replace(reading=reading), words, raw_values)
+      new = automatic.chosen(
+        points_lib.Point(row._replace(reading=reading), words, raw_values)
+      )
       new_points.setdefault((row.name, new.label), new)
   points = list(new_points.values())
   points_lib.check_size((len(p.row.seeds) for p in points), request.yes)

@@ -34,8 +34,8 @@ GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
     'set': (
       'NAME=V,...',
       'an option or number, as task.output=linear or '
-      'cell.input_gate_bias=-3:-6 (one value a block) or =lag (-log T - 2.3); '
-      'repeatable; '
+      'cell.input_gate_bias=-3:-6 (one value a block) or =lag (-log T - 2.3), '
+      'learner.form=auto (compiled steps where they can be had); repeatable; '
       'with --grid it overrides',
     ),
     'seeds': ('N', 'a count (10: seeds 0 to 9) or a list (3,5-9)'),

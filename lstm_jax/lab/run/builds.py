@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lstm_jax.lab.plan import catalog
 from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.plan.programs import learner_of, length_is_static, programs
+from lstm_jax.lab.run import mains
 from lstm_jax.lab.store import files, sources
 from lstm_jax.lab.store.provenance import Facts
 from lstm_jax.lab.store.setting import Setting
@@ -73,6 +74,8 @@ def on_line(
     key: [names[i] for i in where] for key, where in programs(settings).items()
   }
   makers, reasons = {}, []
+  if any(map(_is_native, settings)):
+    _compile_loops()
   keys_done: set[Hashable] = set()
   for key, of in members.items():
     setting = trials[of[0]]
@@ -95,6 +98,22 @@ def on_line(
 def _is_native(setting):
   """Tells whether a trial on-line runs compiled loops."""
   return dict(setting.learner_options).get('form') == 'native'
+
+
+def _compile_loops():
+  """Compiles the loops in C++ where they are not yet and there is a compiler.
+
+  Where that fails, the learner that needs them is refused by its factory.
+  """
+  from lstm_jax.nn.native import library
+
+  if library.why_not() is None or library.why_never() is not None:
+    return
+  mains.tell('Compiling the loops in C++, once for this machine: a minute.')
+  try:
+    library.build()
+  except RuntimeError as error:
+    mains.note('sweep', str(error))
 
 
 def native_compiler() -> str | None:

@@ -65,6 +65,8 @@ class Entry(NamedTuple):
     place: where it is found, of somebody else's: 'folder/file.py:factory' or
       'package.module:factory'; '' for our own.
     later: options that a setting leaves out at their default.
+    auto: options that a plan chooses where they are written `auto` -> the word
+      that is preferred, and the other.
   """
 
   kind: str
@@ -84,6 +86,7 @@ class Entry(NamedTuple):
   xla_profile: str = 'auto'
   place: str = ''
   later: tuple[str, ...] = ()
+  auto: Mapping[str, tuple[str, str]] = {}
 
   def has(self, part: str, options: Mapping[str, object]) -> bool:
     """Tells whether it provides a part under these options, name -> value."""

@@ -5,6 +5,7 @@
 #include "thread_pool.h"
 #include "forward.h"
 #include "truncated_call.h"
+#include "truncated_errors_call.h"
 
 namespace lstm_jax {
 namespace {
@@ -408,6 +409,56 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_truncated_drawn,
                                   .Ret<Arg>()
                                   .Ret<Arg>()
                                   .Ret<Arg>()
+                                  .Ret<Arg>());
+
+// w, xs, begin, range, s_0, y_0; s, y, nets, states, activations, factors,
+// decays.
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_truncated_kept,
+                              lstm_jax::run_kept_steps,
+                              ffi::Ffi::Bind()
+                                  .Attr<bool>("forgets")
+                                  .Attr<int64_t>("in_gates")
+                                  .Attr<int64_t>("out_gates")
+                                  .Attr<int64_t>("block")
+                                  .Attr<int64_t>("heard")
+                                  .Attr<int64_t>("g")
+                                  .Attr<int64_t>("h")
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>());
+
+// count, errors, factors, decays, z, traces_0, total_0; traces, total.
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_truncated_errors,
+                              lstm_jax::run_trace_errors,
+                              ffi::Ffi::Bind()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Ret<Arg>()
+                                  .Ret<Arg>());
+
+// count, errors, z, total_0; total.
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_truncated_products,
+                              lstm_jax::run_error_products,
+                              ffi::Ffi::Bind()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
+                                  .Arg<Arg>()
                                   .Ret<Arg>());
 
 extern "C" int lstm_jax_vector_bytes() { return lstm_jax::kBytes; }

@@ -21,17 +21,18 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import jaxlib
 
 SOURCES = (
   'ffi_calls.cc', 'arrays.h', 'backward.h', 'cells.h', 'checks.h', 'forward.h',
   'matmul.h', 'packing.h', 'simd.h', 'squashing.h', 'thread_pool.h',
-  'truncated.h', 'truncated_call.h', 'truncated_draw.h', 'truncated_lane.h',
-  'truncated_net.h', 'weight_gradient.h',
+  'truncated.h', 'truncated_call.h', 'truncated_draw.h', 'truncated_errors.h',
+  'truncated_errors_call.h', 'truncated_lane.h', 'truncated_net.h',
+  'weight_gradient.h',
 )  # fmt: skip
 CALLS = (
-  'forward', 'forward_kept', 'backward', 'truncated', 'truncated_drawn'
+  'forward', 'forward_kept', 'backward', 'truncated', 'truncated_drawn',
+  'truncated_kept', 'truncated_errors', 'truncated_products',
 )  # fmt: skip
 FLAGS = (
   '-std=c++17', '-O3', '-march=native', '-fPIC', '-shared', '-pthread',
@@ -41,6 +42,7 @@ FLAGS = (
 _INSTEAD = (('-march=native',), ('-mcpu=native',), ())
 _COMMAND = 'python -m lstm_jax.nn.native'
 _SYSTEMS = ('Linux', 'Darwin')
+_NO_COMPILER = 'no C++ compiler: none of $CXX, c++, g++, clang++ is on the path'
 _SEAL = b'lstm_jax sealed '
 
 
@@ -78,6 +80,15 @@ def why_not() -> str | None:
     return str(error)
 
 
+def why_never() -> str | None:
+  """Says why the library neither is here nor can be compiled; None: it can."""
+  reason = why_not()
+  has_home = platform.system() in _SYSTEMS and _known_path() is not None
+  if reason is None or (has_home and _compiler() is not None):
+    return None
+  return _NO_COMPILER if has_home else reason
+
+
 def build() -> Path:
   """Compiles the library, unless a good one is there, and returns its path.
 
@@ -103,22 +114,35 @@ def load() -> Library:
     raise RuntimeError(f"kernel='native': {reason}")
   where = path()
   library = ctypes.CDLL(str(where))
+  import jax  # a plan asks for the library, and does without
+
   for name in CALLS:
     call = jax.ffi.pycapsule(getattr(library, f'lstm_jax_{name}'))
     jax.ffi.register_ffi_target(f'lstm_jax_{name}', call, platform='cpu')
   return Library(where, int(library.lstm_jax_vector_bytes()))
 
 
+def _known_path():
+  """`path`, None where there is none."""
+  try:
+    return path()
+  except RuntimeError:
+    return None
+
+
+def _compiler():
+  """The path of the machine's C++ compiler, None where there is none."""
+  names = (os.environ.get('CXX'), 'c++', 'g++', 'clang++')
+  return next(filter(None, map(shutil.which, filter(None, names))), None)
+
+
 def _build(target):
   """`build`, with errors of the system as they are."""
   if _fault_of(target) is None:
     return target
-  names = (os.environ.get('CXX'), 'c++', 'g++', 'clang++')
-  compiler = next(filter(None, map(shutil.which, filter(None, names))), None)
+  compiler = _compiler()
   if compiler is None:
-    raise RuntimeError(
-      'no C++ compiler: none of $CXX, c++, g++, clang++ is on the path'
-    )
+    raise RuntimeError(_NO_COMPILER)
   target.parent.mkdir(parents=True, exist_ok=True)
   with (
     open(target.with_suffix('.lock'), 'w') as lock,
@@ -146,6 +170,8 @@ def _build(target):
 
 def _compile(compiler, output_file):
   """Compiles the sources to the file `output_file`."""
+  import jax
+
   source = Path(__file__).parent / SOURCES[0]
   for machine in _INSTEAD:
     flags = [

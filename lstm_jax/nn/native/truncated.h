@@ -117,11 +117,13 @@ class TruncatedLoop {
     }
     for (int64_t t = 0; t < steps; ++t) {
       const int64_t at = t % kGroup;
+      if (a_.kept.nets) keep_before(t, at);
       if (first + t < last_begin_) {
         step<true>(first + t, t, at);
       } else {
         step<false>(first + t, t, at);
       }
+      if (a_.kept.nets) keep_after(t, at);
       further_inputs(z_of(at + 1));
       if (at == kGroup - 1 || t == steps - 1) add(at + 1);
     }
@@ -179,10 +181,30 @@ class TruncatedLoop {
       rows(kind * C, C, std::true_type());
   }
 
+  // What the errors of the `t`-th step need of it.
+  void keep_before(int64_t t, int64_t at) const {
+    keep(a_.kept.nets, t, net_, n_.units());
+    keep(a_.kept.states, t, s_, n_.cells);
+    keep(a_.kept.activations, t, z_of(at) + (1 + n_.inputs) * kLanes<F>,
+         n_.activations());
+  }
+  void keep_after(int64_t t, int64_t at) const {
+    const int64_t rows = n_.kinds() * n_.cells;
+    keep(a_.kept.factors, t, factors_ + at * rows * kLanes<F>, rows);
+    if (n_.forgets)
+      keep(a_.kept.decays, t, decays_ + at * n_.cells * kLanes<F>, n_.cells);
+  }
+  void keep(F* array, int64_t t, const F* from, int64_t rows) const {
+    F* to = array + t * a_.lanes + lane_;
+    for (int64_t r = 0; r < rows; ++r, to += a_.kept.steps * a_.lanes)
+      store_part(to, load(from + r * kLanes<F>), part_);
+  }
+
   // The products of the first `steps` steps of a group.
   void add(int64_t steps) {
-    for (const Piece<F>& piece : pieces_)
-      piece.add(piece, steps, factors_, decays_, z_);
+    if (!a_.kept.nets)
+      for (const Piece<F>& piece : pieces_)
+        piece.add(piece, steps, factors_, decays_, z_);
     if (steps == kGroup)
       std::memcpy(z_, z_ + kGroup * n_.places() * kLanes<F>,
                   n_.places() * kBytes);
@@ -207,8 +229,9 @@ class TruncatedLoop {
       store(s_ + c * kLanes<F>, from(a_.s_0, c));
     for (int64_t i = 0; i < n_.activations(); ++i)
       store(z_ + (1 + n_.inputs + i) * kLanes<F>, from(a_.y_0, i));
-    for (int64_t i = 0; i < n_.kinds() * n_.cells * S; ++i)
-      store(traces_ + i * kLanes<F>, from(a_.traces_0, i));
+    if (!a_.kept.nets)
+      for (int64_t i = 0; i < n_.kinds() * n_.cells * S; ++i)
+        store(traces_ + i * kLanes<F>, from(a_.traces_0, i));
     for (int64_t t = 0; t <= kGroup; ++t) store(z_of(t), splat<F>(1));
     // Lanes that are not there begin with the others.
     typename Kind<F>::Int begin[kLanes<F>];
@@ -228,6 +251,7 @@ class TruncatedLoop {
     for (int64_t c = 0; c < n_.cells; ++c) to(a_.s, c, s_ + c * kLanes<F>);
     for (int64_t i = 0; i < n_.activations(); ++i)
       to(a_.y, i, z + (1 + n_.inputs + i) * kLanes<F>);
+    if (a_.kept.nets) return;
     for (int64_t i = 0; i < n_.kinds() * n_.cells * n_.sources(); ++i)
       to(a_.traces, i, traces_ + i * kLanes<F>);
     const Vec<F> nothing{};

@@ -2,7 +2,9 @@
 
 A call takes a block of steps for all lanes; what it ends with is what the next
 one begins with, and the bits of a lane do not depend on where it is cut or on
-the other lanes. The learner that asks for it is `truncated1997`.
+the other lanes. Where every step has an error the steps of a block come first
+(`kept_steps`), then their errors, then what these add to the gradient
+(`truncated_errors.h`). The learner that asks for it is `truncated1997`.
 """
 
 from typing import NamedTuple
@@ -30,6 +32,23 @@ class State(NamedTuple):
   s: Array  # [C, L]
   y: Array  # [Y, L]
   traces: Array  # [kinds C, S, L]
+
+
+class Kept(NamedTuple):
+  """Arrays of each of N steps, for its error; zeros for steps not taken.
+
+  Attributes:
+    nets: net inputs of the hidden units.
+    s, y: of a `State`, before the step.
+    factors: ds_c/dnet of the units of each kind.
+    decays: ds_c/ds_c one step ago; without rows where it is 1.
+  """
+
+  nets: Array  # [U, N, L]
+  s: Array  # [C, N, L]
+  y: Array  # [Y, N, L]
+  factors: Array  # [kinds C, N, L]
+  decays: Array  # [C or 0, N, L]
 
 
 def steps(
@@ -84,21 +103,121 @@ def steps(
       'shift': np.float64(drawn.shift),
     }
   call = jax.ffi.ffi_call(name, shapes, input_output_aliases={4: 0, 5: 1, 6: 2})
-  span = jnp.stack([first, count]).astype(jnp.int32)
   *state_arrays, net = call(
     w,
     xs,
     begin.astype(jnp.int32),
-    span,
+    _span(first, count),
     *state,
     *more,
-    forgets=np.bool_(rule.forgets),
-    in_gates=np.int64(rule.in_gates),
-    out_gates=np.int64(rule.out_gates),
-    block=np.int64(rule.block),
-    heard=np.int64(heard),
-    g=np.int64(rule.g),
-    h=np.int64(rule.h),
+    **_net_numbers(rule, heard),
     **numbers,
   )
   return State(*state_arrays), net
+
+
+def kept_steps(
+  rule: CompiledRule,
+  heard: int,
+  w: Array,
+  xs: Array,
+  begin: Array,
+  first: Array,
+  count: Array,
+  s: Array,
+  y: Array,
+) -> tuple[Array, Array, Kept]:
+  """Some steps of a network alone, and what their errors need of each.
+
+  Args:
+    rule, heard, w, xs, begin, first, count: as of `steps`.
+    s, y: of a `State`, before them.
+
+  Returns:
+    `(s, y, kept)`: after them, and what each has left.
+
+  Raises:
+    RuntimeError: the compiled library cannot be used here.
+  """
+  library.load()
+  num_steps, lanes, cells = xs.shape[1], s.shape[-1], len(s)
+  kinds = 3 if rule.forgets else 2 if rule.in_gates else 1
+  rows = len(w), cells, len(y), kinds * cells, cells if rule.forgets else 0
+  shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (s, y)]
+  shapes += [jax.ShapeDtypeStruct((n, num_steps, lanes), s.dtype) for n in rows]
+  aliases = {4: 0, 5: 1}
+  call = jax.ffi.ffi_call(
+    'lstm_jax_truncated_kept', shapes, input_output_aliases=aliases
+  )
+  s, y, *arrays = call(
+    w, xs, begin.astype(jnp.int32), _span(first, count), s, y,
+    **_net_numbers(rule, heard),
+  )  # fmt: skip
+  return s, y, Kept(*arrays)
+
+
+def add_trace_errors(
+  count: Array,
+  errors: Array,
+  kept: Kept,
+  z: Array,
+  traces: Array,
+  total: Array,
+) -> tuple[Array, Array]:
+  """Adds what the errors of some steps say of the steps before each.
+
+  Args:
+    count: int32, how many of the steps are done.
+    errors: `[C, N, L]` of the internal states one step ago.
+    kept: of `kept_steps`.
+    z: `[S, N, L]` sources of hidden units.
+    traces: of a `State`, before the first step.
+    total: `[kinds C, S, L]`, the sum so far, a row for each trace.
+
+  Returns:
+    `(traces, total)`: after the last.
+  """
+  library.load()
+  shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (traces, total)]
+  call = jax.ffi.ffi_call(
+    'lstm_jax_truncated_errors', shapes, input_output_aliases={5: 0, 6: 1}
+  )
+  count = jnp.asarray(count, jnp.int32)[None]
+  traces, total = call(
+    count, errors, kept.factors, kept.decays, z, traces, total
+  )
+  return traces, total
+
+
+def add_products(count: Array, errors: Array, z: Array, total: Array) -> Array:
+  """Adds the products of errors and sources of some steps, one by one.
+
+  Args:
+    count: int32, how many of the steps are done.
+    errors: `[R, N, L]`.
+    z: `[S, N, L]`.
+    total: `[R, S, L]`, the sum so far.
+  """
+  library.load()
+  shape = jax.ShapeDtypeStruct(total.shape, total.dtype)
+  call = jax.ffi.ffi_call(
+    'lstm_jax_truncated_products', shape, input_output_aliases={3: 0}
+  )
+  return call(jnp.asarray(count, jnp.int32)[None], errors, z, total)
+
+
+def _span(first, count):
+  return jnp.stack([first, count]).astype(jnp.int32)
+
+
+def _net_numbers(rule, heard):
+  """The numbers of a net, as a call takes them."""
+  return {
+    'forgets': np.bool_(rule.forgets),
+    'in_gates': np.int64(rule.in_gates),
+    'out_gates': np.int64(rule.out_gates),
+    'block': np.int64(rule.block),
+    'heard': np.int64(heard),
+    'g': np.int64(rule.g),
+    'h': np.int64(rule.h),
+  }

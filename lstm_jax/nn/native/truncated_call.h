@@ -8,12 +8,17 @@
 
 namespace lstm_jax {
 
-// What a call is given and makes; `g` and `h` number the ranges of a cell's
-// squashing functions.
-struct RuleCall {
+// A net, the steps that it takes and its state before and after; `g` and `h`
+// number the ranges of a cell's squashing functions.
+struct NetCall {
   bool forgets;
   int64_t in_gates, out_gates, block, heard, g, h;
-  ffi::AnyBuffer w, xs, begin, range, s_0, y_0, traces_0, s, y, traces, net;
+  ffi::AnyBuffer w, xs, begin, range, s_0, y_0, s, y;
+};
+
+// What a call is given and makes.
+struct RuleCall : NetCall {
+  ffi::AnyBuffer traces_0, traces, net;
   const Draws* draws = nullptr;  // else the inputs are those of `xs`
 };
 
@@ -21,20 +26,29 @@ struct RuleCall {
 constexpr int64_t kDrawn = 256;
 
 template <class F>
-void run_truncated(const Net& n, const RuleCall& call) {
-  auto data = [](const ffi::AnyBuffer& array) {
-    return static_cast<F*>(array.untyped_data());
-  };
+F* data_of(const ffi::AnyBuffer& array) {
+  return static_cast<F*>(array.untyped_data());
+}
+
+// The arrays that all calls of a net have.
+template <class F>
+RuleArrays<F> arrays_of(const NetCall& call) {
   RuleArrays<F> a;
   a.lanes = dims_of(call.s).back();
-  a.w = data(call.w), a.xs = data(call.xs);
-  a.begin = static_cast<const int32_t*>(call.begin.untyped_data());
-  a.s_0 = data(call.s_0), a.y_0 = data(call.y_0);
-  a.traces_0 = data(call.traces_0);
-  a.s = data(call.s), a.y = data(call.y), a.traces = data(call.traces);
-  a.net = data(call.net);
-  const int32_t* range = static_cast<const int32_t*>(call.range.untyped_data());
+  a.w = data_of<F>(call.w), a.xs = data_of<F>(call.xs);
+  a.begin = data_of<int32_t>(call.begin);
+  a.s_0 = data_of<F>(call.s_0), a.y_0 = data_of<F>(call.y_0);
+  a.s = data_of<F>(call.s), a.y = data_of<F>(call.y);
   a.given = dims_of(call.xs)[1];
+  return a;
+}
+
+template <class F>
+void run_truncated(const Net& n, const RuleCall& call) {
+  RuleArrays<F> a = arrays_of<F>(call);
+  a.traces_0 = data_of<F>(call.traces_0);
+  a.traces = data_of<F>(call.traces), a.net = data_of<F>(call.net);
+  const int32_t* range = data_of<int32_t>(call.range);
   const int64_t steps = std::min<int64_t>(std::max(range[1], 0), a.given);
   if (!call.draws) return run_lanes<F>(n, a, range[0], steps);
   // One more than is run: of the step that is next, the net inputs.
@@ -55,7 +69,7 @@ void run_truncated(const Net& n, const RuleCall& call) {
 
 // The numbers of a net against each other: each counts rows of some array, so
 // that none is large.
-inline ffi::Error net_of(const RuleCall& call, Net* n) {
+inline ffi::Error net_of(const NetCall& call, Net* n) {
   const Dims w = dims_of(call.w), xs = dims_of(call.xs), s = dims_of(call.s);
   if (w.size() != 3 || xs.size() != 3 || s.size() != 2)
     return wrong("w, xs and s must have three, three and two axes, have " +
@@ -80,28 +94,10 @@ inline ffi::Error net_of(const RuleCall& call, Net* n) {
                ", h=" + std::to_string(call.h));
 }
 
-inline ffi::Error truncated_of(const RuleCall& call) {
-  Net n;
-  const ffi::Error error = net_of(call, &n);
-  if (error.failure()) return error;
-  const ffi::DataType type = call.s.element_type();
-  if (type != ffi::F32 && type != ffi::F64)
-    return wrong("s is " + written(type, dims_of(call.s)) +
-                 ", must be of float32 or float64");
-  const int64_t lanes = dims_of(call.s)[1], steps = dims_of(call.xs)[1];
-  const int64_t rows = n.kinds() * n.cells;
-  const std::vector<std::pair<Array, ffi::DataType>> all = {
-      {{"w", call.w, {n.units(), n.sources(), lanes}}, type},
-      {{"xs", call.xs, {n.inputs, steps, lanes}}, type},
-      {{"begin", call.begin, {lanes}}, ffi::S32},
-      {{"range", call.range, {2}}, ffi::S32},
-      {{"s_0", call.s_0, {n.cells, lanes}}, type},
-      {{"y_0", call.y_0, {n.activations(), lanes}}, type},
-      {{"traces_0", call.traces_0, {rows, n.sources(), lanes}}, type},
-      {{"y", call.y, {n.activations(), lanes}}, type},
-      {{"traces", call.traces, {rows, n.sources(), lanes}}, type},
-      {{"net", call.net, {n.units(), lanes}}, type},
-  };
+using Typed = std::vector<std::pair<Array, ffi::DataType>>;
+
+// Arrays against what they must be.
+inline ffi::Error fit(const Typed& all) {
   for (const auto& [array, wanted] : all) {
     const Dims dims = dims_of(array.buffer);
     if (array.buffer.element_type() != wanted || dims != array.own)
@@ -109,6 +105,40 @@ inline ffi::Error truncated_of(const RuleCall& call) {
                    written(array.buffer.element_type(), dims) + ", must be " +
                    written(wanted, array.own));
   }
+  return ffi::Error::Success();
+}
+
+// The arrays that all calls of a net have, against its numbers.
+inline ffi::Error fit_net(const NetCall& call, const Net& n) {
+  const ffi::DataType type = call.s.element_type();
+  if (type != ffi::F32 && type != ffi::F64)
+    return wrong("s is " + written(type, dims_of(call.s)) +
+                 ", must be of float32 or float64");
+  const int64_t lanes = dims_of(call.s)[1], steps = dims_of(call.xs)[1];
+  return fit({
+      {{"w", call.w, {n.units(), n.sources(), lanes}}, type},
+      {{"xs", call.xs, {n.inputs, steps, lanes}}, type},
+      {{"begin", call.begin, {lanes}}, ffi::S32},
+      {{"range", call.range, {2}}, ffi::S32},
+      {{"s_0", call.s_0, {n.cells, lanes}}, type},
+      {{"y_0", call.y_0, {n.activations(), lanes}}, type},
+      {{"y", call.y, {n.activations(), lanes}}, type},
+  });
+}
+
+inline ffi::Error truncated_of(const RuleCall& call) {
+  Net n;
+  ffi::Error error = net_of(call, &n);
+  if (error.success()) error = fit_net(call, n);
+  if (error.failure()) return error;
+  const ffi::DataType type = call.s.element_type();
+  const int64_t lanes = dims_of(call.s)[1], rows = n.kinds() * n.cells;
+  error = fit({
+      {{"traces_0", call.traces_0, {rows, n.sources(), lanes}}, type},
+      {{"traces", call.traces, {rows, n.sources(), lanes}}, type},
+      {{"net", call.net, {n.units(), lanes}}, type},
+  });
+  if (error.failure()) return error;
   if (type == ffi::F32) {
     run_truncated<float>(n, call);
   } else {
@@ -125,9 +155,9 @@ inline ffi::Error run_truncated_steps(
     ffi::Result<ffi::AnyBuffer> y, ffi::Result<ffi::AnyBuffer> traces,
     ffi::Result<ffi::AnyBuffer> net) {
   return guarded("lstm_jax_truncated", [&] {
-    return truncated_of({forgets, in_gates, out_gates, block, heard, g, h, w,
-                         xs, begin, range, s_0, y_0, traces_0, *s, *y, *traces,
-                         *net});
+    return truncated_of({{forgets, in_gates, out_gates, block, heard, g, h, w,
+                          xs, begin, range, s_0, y_0, *s, *y},
+                         traces_0, *traces, *net});
   });
 }
 
@@ -167,9 +197,9 @@ inline ffi::Error run_drawn_steps(
                          static_cast<const uint32_t*>(key.untyped_data()),
                          static_cast<const int32_t*>(events.untyped_data()),
                          static_cast<const float*>(values.untyped_data())};
-    return truncated_of({forgets, in_gates, out_gates, block, heard, g, h, w,
-                         xs, begin, range, s_0, y_0, traces_0, *s, *y, *traces,
-                         *net, &draws});
+    return truncated_of({{forgets, in_gates, out_gates, block, heard, g, h, w,
+                          xs, begin, range, s_0, y_0, *s, *y},
+                         traces_0, *traces, *net, &draws});
   });
 }
 

@@ -369,13 +369,14 @@ void run_lane(const Net& n, const RuleArrays<F>& a, int64_t lane, int64_t first,
   with(std::integral_constant<int, kBytes>(), std::false_type());
 }
 
-// The steps of all lanes, in groups: where few are left, one after another.
+// The steps of all lanes, in groups: where few are left, one after another,
+// unless every step leaves something.
 template <class F>
 void run_lanes(const Net& n, const RuleArrays<F>& a, int64_t first,
                int64_t steps) {
   constexpr int64_t few = std::max(kLanes<F> / 5, 1);
   int64_t lane = 0;
-  for (; a.lanes - lane > few; lane += kLanes<F>)
+  for (; a.lanes - lane > (a.kept.nets ? 0 : few); lane += kLanes<F>)
     TruncatedLoop<F>(n, a, lane).run(first, steps);
   for (; lane < a.lanes; ++lane) run_lane<F>(n, a, lane, first, steps);
 }

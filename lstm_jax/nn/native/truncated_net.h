@@ -26,6 +26,16 @@ struct Net {
   int64_t places() const { return 1 + inputs + activations(); }
 };
 
+// What every step leaves for the errors of its outputs, [rows, steps, L] each:
+// net inputs, and of the step before internal states and activations; ds/dnet of
+// each kind of unit and ds/ds one step ago. The traces are then made of these
+// (`truncated_errors.h`) and not here. Null: nothing is left.
+template <class F>
+struct Kept {
+  int64_t steps;
+  F *nets, *states, *activations, *factors, *decays;
+};
+
 // Arrays of all lanes, `lanes` last.
 template <class F>
 struct RuleArrays {
@@ -37,6 +47,7 @@ struct RuleArrays {
   const F *s_0, *y_0, *traces_0;  // [C], [Y], [kinds C, S]
   F *s, *y, *traces;  // the same, after the steps
   F* net;  // [U] net inputs of the step that is next, where its input is given
+  Kept<F> kept = {};
 };
 
 }  // namespace lstm_jax

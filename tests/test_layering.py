@@ -333,6 +333,29 @@ def test_every_module_is_imported_or_runs():
       assert f'{PACKAGE}.{name}' in imported, f'nothing imports {name}'
 
 
+MAX_BODY = 80  # lines of a function below its docstring
+
+
+def long_bodies(source):
+  """Functions whose statements, without the docstring, take too many lines."""
+  for node in nodes(source):
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+      statements = node.body[ast.get_docstring(node, clean=False) is not None :]
+      if statements:
+        lines = statements[-1].end_lineno - statements[0].lineno + 1
+        if lines > MAX_BODY:
+          yield f'{node.name}: {lines} lines'
+
+
+def test_functions_are_read_on_one_screen():
+  planted = 'def f():\n  "Docstring."\n' + '  x = 1\n' * (MAX_BODY + 1)
+  assert list(long_bodies(planted)) == [f'f: {MAX_BODY + 1} lines']
+  assert not list(long_bodies(planted.replace('  x = 1\n', '', 1)))
+  for folder in (PACKAGE, 'experiments'):
+    for path in (ROOT / folder).rglob('*.py'):
+      assert not list(long_bodies(path.read_text('utf-8'))), path
+
+
 # Layers of other libraries and their weights are kept by the kind of a layer.
 NAMING = ('nn.convert', 'lab.bench.libraries')
 

@@ -98,14 +98,7 @@ def _time_first(plan, params, masks, xs, lengths, state, initial, reset, noise):
   placed = functools.partial(_placed, xs)
   xs = placed(xs, 1)
   lengths, reset, state = placed(lengths, 0), placed(reset, 1), placed(state, 0)
-  zero = placed(plan.initial_carry(lanes, xs.dtype), -1)
-  if initial is None:
-    initial = zero
-  else:
-    broadcast = lambda a, like: jnp.broadcast_to(
-      jnp.reshape(a, a.shape + (1,) * len(lanes)), like.shape
-    )
-    initial = placed(jax.tree.map(broadcast, initial, zero), -1)
+  initial = placed(_initial(plan, initial, lanes, xs.dtype), -1)
   start = initial if state is None else jax.tree.map(first_last, state)
   params, xs, lengths, start, initial, reset, noise = same_axes(
     (params, xs, lengths, start, initial, reset, noise)
@@ -143,14 +136,9 @@ def _time_first(plan, params, masks, xs, lengths, state, initial, reset, noise):
     else placed(jnp.broadcast_to(cut, (num_steps, *lanes)), 1),
     keep=placed(_keep(noise.keep, num_steps, lanes), -1),
   )
-  recurrent_noise = None
-  if noise.heard is not None:
-    recurrent_noise = noise.heard.T
-    if recurrent_noise.ndim < 1 + len(lanes):
-      recurrent_noise = recurrent_noise[:, None]
   last, (ys, all_states, all_gates) = _scan.loop(
     plan.equations, plan.options, plan.backward, plan.checkpoint_every, params,
-    start, initial, recurrent_noise, steps,
+    start, initial, _recurrent_noise(noise.heard, lanes), steps,
   )  # fmt: skip
   features_last = lambda a: jnp.moveaxis(a, 1, -1)
   return Run(
@@ -159,6 +147,17 @@ def _time_first(plan, params, masks, xs, lengths, state, initial, reset, noise):
     states=jax.tree.map(features_last, all_states),
     gates=jax.tree.map(features_last, all_gates),
   )
+
+
+def _initial(plan, initial, lanes, dtype):
+  """The state where a sequence starts afresh, the same in all lanes."""
+  zero = plan.initial_carry(lanes, dtype)
+  if initial is None:
+    return zero
+  broadcast = lambda a, like: jnp.broadcast_to(
+    jnp.reshape(a, a.shape + (1,) * len(lanes)), like.shape
+  )
+  return jax.tree.map(broadcast, initial, zero)
 
 
 def _where_read(noise, lengths, active):
@@ -207,3 +206,10 @@ def _keep(keep, num_steps, lanes):
     keep = keep[:, None]
   factors = jnp.broadcast_to(keep, (num_steps, *lanes, keep.shape[-1]))
   return jnp.moveaxis(factors, -1, 1)
+
+
+def _recurrent_noise(heard, lanes):
+  """`Noise.heard` for the loop: `[C, *]`."""
+  if heard is None:
+    return None
+  return heard.T[:, None] if heard.ndim < 1 + len(lanes) else heard.T

@@ -55,21 +55,7 @@ def dataset(
   if scale is None:
     scale = 'standard' if features == 'log_mel' else 'pcm'
   recipe = _spectra.recipe(features, window, hop, rate)
-  made_of = {
-    'form': _FORM,
-    'data': prepared.checksum,
-    'features': features,
-    'window': recipe.window,
-    'hop': recipe.hop,
-    'rate': recipe.rate,
-  }
-  sounds = _sounds.Sounds(
-    **cached(
-      prepared.name,
-      made_of,
-      lambda: _sounds.compute(prepared, recipe)._asdict(),
-    )
-  )
+  sounds = _computed(prepared, features, recipe)
   usable = _folds.published_filter(sounds) if split == 'published' else None
   if usable is not None and len(usable) < _FEWEST:
     raise ValueError(
@@ -94,23 +80,6 @@ def dataset(
       inputs = standard(parts['train'].tobytes())
     return Pool(Examples(inputs, sounds.labels, sounds.lengths), parts)
 
-  def levels(pool):
-    spectra = _sounds.mean_spectra(sounds)
-    # One unit of 16 bits is no sound.
-    spectra = spectra if recipe.log else np.log(spectra + 1)
-    spectra = _levels.standardised(spectra, pool.parts['train'])
-    labels_and_parts = sounds.labels, pool.parts, len(prepared.classes)
-    by_name = {
-      'majority class': _levels.majority(*labels_and_parts),
-      'time-averaged spectrum': _levels.softmax_regression(
-        spectra, *labels_and_parts
-      ),
-    }
-    if neighbours:
-      name = f'{neighbours} nearest time-averaged spectra'
-      by_name[name] = _levels.nearest(spectra, *labels_and_parts, neighbours)
-    return by_name
-
   def encode(name, content, pool):
     clip = audio.decode(content, name)
     first = clip.samples[:, 0] * _sounds.FULL_SCALE
@@ -127,13 +96,48 @@ def dataset(
     loss='softmax',
     every_step=False,
     pool=pool,
-    levels=levels,
+    levels=functools.partial(
+      _spectral_levels, sounds, recipe, len(prepared.classes), neighbours
+    ),
     classes=tuple(prepared.classes),
     checksum=prepared.checksum,
     parts=parts_of,
     facts=_facts(prepared, sounds, recipe, usable),
     encoder=Encoder(SOUND, encode),
   )
+
+
+def _computed(prepared, features, recipe):
+  """The sounds as features, kept from one run to the next."""
+  made_of = {
+    'form': _FORM,
+    'data': prepared.checksum,
+    'features': features,
+    'window': recipe.window,
+    'hop': recipe.hop,
+    'rate': recipe.rate,
+  }
+  compute = lambda: _sounds.compute(prepared, recipe)._asdict()
+  return _sounds.Sounds(**cached(prepared.name, made_of, compute))
+
+
+def _spectral_levels(sounds, recipe, num_classes, neighbours, pool):
+  """Levels of predictors that see no order in time, by name."""
+  spectra = _sounds.mean_spectra(sounds)
+  # One unit of 16 bits is no sound.
+  spectra = spectra if recipe.log else np.log(spectra + 1)
+  spectra = _levels.standardised(spectra, pool.parts['train'])
+  labels_and_parts = sounds.labels, pool.parts, num_classes
+  by_name = {
+    'majority class': _levels.majority(*labels_and_parts),
+    'time-averaged spectrum': _levels.softmax_regression(
+      spectra, *labels_and_parts
+    ),
+  }
+  if neighbours:
+    name = f'{neighbours} nearest time-averaged spectra'
+    by_name[name] = _levels.nearest(spectra, *labels_and_parts, neighbours)
+  return by_name
 
 
 def _facts(prepared, sounds, recipe, usable):

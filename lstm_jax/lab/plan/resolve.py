@@ -52,27 +52,9 @@ def setting(
     if reasons:
       raise values.Refused(*reasons)
 
-  entries = {}
-  for one, kinds in catalog.ROLES.items():
-    name, source = (
-      catalog.name_of(raw_values[one].value),
-      raw_values[one].source,
-    )
-    if catalog.kind_of(one, name):
-      try:
-        entries[one] = catalog.find(one, name)
-      except catalog.Broken as why:
-        place = getattr(name, 'place', name)
-        reasons.append(f'{source}={place}: {why}')
-    else:
-      choices = {n: '' for kind in kinds for n in catalog.names(kind)}
-      for kind in kinds:
-        points = entry_points.entry_points_of(kind)
-        choices |= {point.name: '' for point in points}
-      words = unknown(str(name), choices)
-      if one == 'task' and os.path.isdir(str(name)):
-        words = f'the folder of that name is written ./{name}; else {words}'
-      reasons.append(f'{source}={name}: {words}')
+  entries = {
+    one: attempt(_entry, one, raw_values[one]) for one in catalog.ROLES
+  }
   stop_if_refused()
   reasons.extend(_mismatched(raw_values, entries))
   stop_if_refused()
@@ -128,6 +110,25 @@ def setting(
     ),
     outside={one: entry for one, entry in entries.items() if entry.place},
   )
+
+
+def _entry(role, written):
+  """The task, cell or learner that a name stands for."""
+  name, source = catalog.name_of(written.value), written.source
+  if catalog.kind_of(role, name):
+    try:
+      return catalog.find(role, name)
+    except catalog.Broken as why:
+      place = getattr(name, 'place', name)
+      raise values.Refused(f'{source}={place}: {why}') from None
+  kinds = catalog.ROLES[role]
+  choices = [n for kind in kinds for n in catalog.names(kind)]
+  for kind in kinds:
+    choices += [point.name for point in entry_points.entry_points_of(kind)]
+  words = unknown(str(name), dict.fromkeys(choices))
+  if role == 'task' and os.path.isdir(str(name)):
+    words = f'the folder of that name is written ./{name}; else {words}'
+  raise values.Refused(f'{source}={name}: {words}')
 
 
 def _located(raw_values):

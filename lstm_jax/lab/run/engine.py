@@ -166,21 +166,7 @@ def _run(plan, options, stop, path, trials, entries, legacy):
     key: [names[i] for i in where]
     for key, where in programs(list(trials.values())).items()
   }
-  by_kind: dict[str, dict[str, Setting]] = {kind: {} for kind in _PREPARE}
-  for name, setting in trials.items():
-    by_kind[learner_of(setting).kind][name] = setting
-  prepared = [
-    _PREPARE[kind](trials_of_kind, options, devices[0])
-    for kind, trials_of_kind in by_kind.items()
-  ]
-  reasons = [reason for work in prepared for reason in work.reasons]
-  if reasons:
-    raise faults.Refused('\n'.join(reasons))
-  code_now: dict[str, dict[str, str]] = {}
-  facts: provenance.Facts = {}
-  for work, trials_of_kind in zip(prepared, by_kind.values(), strict=True):
-    code_now |= builds.code(trials_of_kind, work.is_native)
-    facts |= work.provenance
+  prepared, code_now, facts = _prepare(trials, options, devices[0])
   opened = folder.create_or_open(
     path,
     {
@@ -253,6 +239,30 @@ def _part_words(options, devices):
       f'--shard={shard}/{shards}{reason} on {count_of(len(devices), "core")}'
     )
   return f'--shard={shard}/{shards}{reason} on {len(devices)} of {kind}'
+
+
+def _prepare(trials, options, device):
+  """The programs of all kinds of trials, their code and what is told of them.
+
+  Raises:
+    Refused: with the reasons of all kinds.
+  """
+  by_kind: dict[str, dict[str, Setting]] = {kind: {} for kind in _PREPARE}
+  for name, setting in trials.items():
+    by_kind[learner_of(setting).kind][name] = setting
+  prepared = [
+    _PREPARE[kind](trials_of_kind, options, device)
+    for kind, trials_of_kind in by_kind.items()
+  ]
+  reasons = [reason for work in prepared for reason in work.reasons]
+  if reasons:
+    raise faults.Refused('\n'.join(reasons))
+  code_now: dict[str, dict[str, str]] = {}
+  facts: provenance.Facts = {}
+  for work, trials_of_kind in zip(prepared, by_kind.values(), strict=True):
+    code_now |= builds.code(trials_of_kind, work.is_native)
+    facts |= work.provenance
+  return prepared, code_now, facts
 
 
 def _units(prepared, how):

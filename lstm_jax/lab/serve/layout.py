@@ -48,6 +48,10 @@ INDEX = f"""<!DOCTYPE html>
 
 FIRST = 'The network is being followed; the first time takes some seconds.'
 NO_GRAPH = {'display': 'none'}
+_GRAPH: dict[str, object] = {
+  'displaylogo': False,
+  'modeBarButtonsToRemove': ['lasso2d', 'select2d'],
+}
 
 
 def height_of(figure: Figure) -> dict[str, str]:
@@ -62,24 +66,6 @@ def page(max_networks: int, every: float) -> html.Main:
     max_networks: networks that stand side by side.
     every: seconds between two looks at them.
   """
-  graph: dict[str, object] = {'displaylogo': False}
-  graph['modeBarButtonsToRemove'] = ['lasso2d', 'select2d']
-  sides = [
-    html.Div(
-      [
-        html.H3('', id=f'inside-name-{i}'),
-        html.P(FIRST if i == 0 else '', id=f'inside-said-{i}', role='status'),
-        html.Div(
-          dcc.Graph(id=f'inside-{i}', config=graph, responsive=True),
-          id=f'inside-graph-{i}', role='img', style=NO_GRAPH,
-          **{'aria-labelledby': f'inside-said-{i}'},
-        ),
-        html.Div(id=f'inside-numbers-{i}'),
-      ],
-      className='side',
-    )
-    for i in range(max_networks)
-  ]  # fmt: skip
   return html.Main(
     [
       dcc.Location(id='place', refresh=False),
@@ -103,7 +89,7 @@ def page(max_networks: int, every: float) -> html.Main:
         [
           html.Div(id='row'),
           html.Div(
-            dcc.Graph(id='learning', config=graph, responsive=True),
+            dcc.Graph(id='learning', config=_GRAPH, responsive=True),
             id='learning-graph', role='img', style=NO_GRAPH,
             **labelled('Learning curves of the row, one line a trial'),
           ),
@@ -123,7 +109,7 @@ def page(max_networks: int, every: float) -> html.Main:
             id='trials', className='sides',
           ),
           html.Div(
-            [_confusion(i, graph) for i in range(max_networks)],
+            [_confusion(i) for i in range(max_networks)],
             className='sides',
           ),
         ],
@@ -138,7 +124,7 @@ def page(max_networks: int, every: float) -> html.Main:
             className='soft',
           ),
           _controls(),
-          html.Div(sides, className='sides'),
+          html.Div([_side(i) for i in range(max_networks)], className='sides'),
           html.P(html.A('Link to what is shown', id='link', href='')),
         ],
         id='of-network', hidden=True, **labelled('Inside a network'),
@@ -147,14 +133,31 @@ def page(max_networks: int, every: float) -> html.Main:
   )  # fmt: skip
 
 
-def _confusion(i, graph):
+def _side(i):
+  """The place of what is inside a network."""
+  return html.Div(
+    [
+      html.H3('', id=f'inside-name-{i}'),
+      html.P(FIRST if i == 0 else '', id=f'inside-said-{i}', role='status'),
+      html.Div(
+        dcc.Graph(id=f'inside-{i}', config=_GRAPH, responsive=True),
+        id=f'inside-graph-{i}', role='img', style=NO_GRAPH,
+        **{'aria-labelledby': f'inside-said-{i}'},
+      ),
+      html.Div(id=f'inside-numbers-{i}'),
+    ],
+    className='side',
+  )  # fmt: skip
+
+
+def _confusion(i):
   """The place of a confusion matrix."""
   return html.Details(
     [
       html.Summary(id=f'confusion-name-{i}'),
       html.P(id=f'confusion-said-{i}', className='soft'),
       html.Div(
-        dcc.Graph(id=f'confusion-{i}', config=graph, responsive=True),
+        dcc.Graph(id=f'confusion-{i}', config=_GRAPH, responsive=True),
         id=f'confusion-graph-{i}', role='img', style=NO_GRAPH,
         className='matrix',
         **{'aria-labelledby': f'confusion-said-{i}'},

@@ -223,7 +223,33 @@ def _draw_lines(axes, lines, styles):
         axes.plot([length], [top], marker='^', markersize=5, **style)
   for length, value in stars:
     axes.plot([length], [value], zorder=5, label=_PUBLISHED_LABEL, **_STAR)
-  lengths = sorted({s.setting['length'] for s in all_summaries})
+  if not heights:
+    axes.text(
+      0.5,
+      0.5,
+      'no setting was solved by half of its trials',
+      ha='center',
+      va='center',
+      transform=axes.transAxes,
+    )
+  if any(math.isinf(s.median) for s in all_summaries):
+    axes.annotate(
+      'unsolved by half or more',
+      (1, 0.965),
+      xycoords='axes fraction',
+      ha='right',
+      va='center',
+      fontsize='small',
+      alpha=0.6,
+    )
+  _scale_axes(
+    axes, sorted({s.setting['length'] for s in all_summaries}), heights
+  )
+
+
+def _scale_axes(axes, lengths, heights):
+  """Limits, scales and ticks for values of `heights` at `lengths`."""
+  top = max(heights, default=1)
   # Limits by hand: what is drawn aside does not count as data.
   pad = 0.1 * (lengths[-1] - lengths[0]) or 1
   axes.set_xlim(lengths[0] - pad, lengths[-1] + pad)
@@ -238,27 +264,9 @@ def _draw_lines(axes, lines, styles):
     axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
   elif not heights:
     axes.set_yticks([])
-    axes.text(
-      0.5,
-      0.5,
-      'no setting was solved by half of its trials',
-      ha='center',
-      va='center',
-      transform=axes.transAxes,
-    )
   if len(lengths) <= 8:
     axes.set_xticks(lengths, map(shown_text, lengths))
   axes.minorticks_off()
-  if any(math.isinf(s.median) for s in all_summaries):
-    axes.annotate(
-      'unsolved by half or more',
-      (1, 0.965),
-      xycoords='axes fraction',
-      ha='right',
-      va='center',
-      fontsize='small',
-      alpha=0.6,
-    )
   axes.yaxis.set_major_formatter(lambda y, _: f'{y:,.0f}')
   axes.grid(alpha=0.25)
   axes.set_xlabel('length T (steps)')

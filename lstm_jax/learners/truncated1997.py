@@ -183,6 +183,7 @@ def _gains_by_native(cell, task):
   return (
     parts.OF_CELLS['compiled_rule'](cell)
     and task.error_at_end
+    and parts.OF_TASKS['drawn_inputs'](task)
     and compiled.refusal(task) is None
   )
 

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
   from lstm_jax.types import Cell, Task
 
-# Lines of a one-hot input up to which compiled code writes it out.
-MOST_WRITTEN_OUT = 16
 # Fields of the params of a network whose units join it one by one.
 _CASCADE = {'w_x', 'w_h', 'w_s', 'b', 'w_out', 'w_out_x', 'b_out'}
 
@@ -49,21 +47,22 @@ def _next_symbol(task):
   return task.next_symbol
 
 
-def _many_input_lines(task):
-  """One-hot inputs of more lines than it pays to write out."""
+def _drawn_inputs(task):
+  """Inputs that compiled code draws by itself."""
   import jax
   import jax.numpy as jnp
 
-  from lstm_jax.types import Key, OneHot
-
-  if task.num_inputs <= MOST_WRITTEN_OUT:
-    return False
+  from lstm_jax.types import Key
 
   def first(key, length):
-    return task.stream(task.fresh(key, length)).input_at(jnp.zeros_like(length))
+    drawn = task.stream(task.fresh(key, length)).drawn
+    is_drawn.append(drawn is not None)
+    return length
 
+  is_drawn: list[bool] = []
   key = Key(jnp.uint32(0), jnp.uint32(0))
-  return isinstance(jax.eval_shape(first, key, jnp.int32(1000)), OneHot)
+  jax.eval_shape(first, key, jnp.int32(1000))
+  return is_drawn[0]
 
 
 OF_CELLS: Mapping[str, Callable[['Cell'], bool]] = {
@@ -76,5 +75,5 @@ OF_CELLS: Mapping[str, Callable[['Cell'], bool]] = {
 OF_TASKS: Mapping[str, Callable[['Task'], bool]] = {
   'error_at_end': _error_at_end,
   'next_symbol': _next_symbol,
-  'many_input_lines': _many_input_lines,
+  'drawn_inputs': _drawn_inputs,
 }

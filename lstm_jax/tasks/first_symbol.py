@@ -43,7 +43,6 @@ SHORTEST = 2
 PROVIDES = {
   'next_symbol': {'scored': 'every_step'},
   'error_at_end': {'scored': 'end'},
-  'many_input_lines': {},
 }
 MEAN_STEPS = (1, 0)
 # At every step, the levels are those of T = 100: 99 targets with probability

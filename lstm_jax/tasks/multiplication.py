@@ -30,7 +30,7 @@ from lstm_jax.types import Task, Trivial
 
 NUMBERS = {'length': 100}
 SHORTEST = 4
-PROVIDES = ('error_at_end',)
+PROVIDES = ('error_at_end', 'drawn_inputs')
 MEAN_STEPS = (1.05, 0)
 # At T = 100, where the first pair is marked in 11.8 % of the sequences: in
 # 1/10 + 9/10 / (T//2 - 1) of them.

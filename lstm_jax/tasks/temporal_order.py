@@ -33,7 +33,7 @@ from lstm_jax.types import Array, Drawn, Stream, Task
 
 NUMBERS = {'length': 100}
 SHORTEST = 20
-PROVIDES = ('error_at_end',)
+PROVIDES = ('error_at_end', 'drawn_inputs')
 MEAN_STEPS = (1.05, 0)
 # "wrong" for tolerances up to 3/4.
 TRIVIAL = (

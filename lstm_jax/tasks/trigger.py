@@ -34,7 +34,7 @@ from lstm_jax.types import Array, OneHot, Stream, Task, Trivial
 NUMBERS = {'length': 50}
 SHORTEST = 1
 # With the trigger probability of the paper.
-PROVIDES = ('error_at_end', 'many_input_lines')
+PROVIDES = ('error_at_end',)
 MEAN_STEPS = (1, 12)
 TRIVIAL: Trivial = (
   (

@@ -20,8 +20,8 @@ from lstm_jax.lab.store.setting import Setting
 from lstm_jax.nn.native import library
 
 AUTO = 'auto'
-# Steps of a mean sequence from which compiled code is not the slower one.
-_STEPS = 100
+# Steps of a mean sequence from which compiled code is the faster one.
+_STEPS = 500
 
 
 def resolved(raw_values: Mapping[str, RawValue]) -> dict[str, RawValue]:
@@ -109,8 +109,8 @@ def _why_not(word, setting):
   if word != 'native':
     return None
   task = catalog.of(setting, 'task')
-  if task.has('many_input_lines', dict(setting.task_options)):
-    return 'one-hot inputs of many lines'
+  if not task.has('drawn_inputs', dict(setting.task_options)):
+    return 'inputs that are not drawn in it'
   if not task.has('error_at_end', dict(setting.task_options)):
     return 'an error at every step, which is slower there'
   if steps(setting) < _STEPS:

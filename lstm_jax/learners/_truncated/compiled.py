@@ -11,12 +11,14 @@ import jax.numpy as jnp
 from lstm_jax.learners._truncated import carousel, every_step, traces
 from lstm_jax.learners._truncated.packing import Packing
 from lstm_jax.nn.native import library, truncated
-from lstm_jax.ops import parts, step
+from lstm_jax.ops import step
 from lstm_jax.ops.arrays import cast, to_dense
 from lstm_jax.types import (
   Cell,
   Episode,
   Judgement,
+  Key,
+  OneHot,
   Params,
   Task,
 )
@@ -24,18 +26,28 @@ from lstm_jax.types import (
 # Steps of a call: what a call costs by itself is a hundredth of it then, and
 # its inputs stay in the second cache.
 _BLOCK = 512
+# Lines of a one-hot input up to which it is written out.
+_LINES = 16
 
 
 def refusal(task: Task) -> str | None:
   """Says why steps of a task cannot be compiled code here; None: they can."""
-  if parts.OF_TASKS['many_input_lines'](task):
+  if task.num_inputs > _LINES and _is_one_hot(task):
     return (
-      f'compiled code takes one-hot inputs of at most {parts.MOST_WRITTEN_OUT} '
-      f'lines, and this task has {task.num_inputs}: use form=streaming'
+      f'compiled code takes one-hot inputs of at most {_LINES} lines, and this '
+      f'task has {task.num_inputs}: use form=streaming'
     )
   if jax.default_backend() != 'cpu':
     return f'compiled code is for CPUs, and this is {jax.default_backend()}'
   return library.why_not()
+
+
+def _is_one_hot(task):
+  def first(key, length):
+    return task.stream(task.fresh(key, length)).input_at(jnp.zeros_like(length))
+
+  key = Key(jnp.uint32(0), jnp.uint32(0))
+  return isinstance(jax.eval_shape(first, key, jnp.int32(1000)), OneHot)
 
 
 def compiled_gradient(

@@ -31,11 +31,9 @@ def show(text: str) -> int:
   return 0
 
 
-def item(
-  head: str, text: str, indent: int = 2, column: int = 36, width: int = 80
-) -> list[str]:
-  """`head` and `text` in two columns, the text wrapped to `width`."""
-  lines = textwrap.wrap(text, width - column) or ['']
+def item(head: str, text: str, indent: int = 2, column: int = 36) -> list[str]:
+  """`head` and `text` in two columns, 80 letters wide."""
+  lines = textwrap.wrap(text, 80 - column) or ['']
   head = ' ' * indent + head
   first = [head] if len(head) > column - 2 else []
   if not first:

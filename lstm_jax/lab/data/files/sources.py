@@ -32,7 +32,7 @@ class Source(NamedTuple):
   read: Callable[[str], bytes]
 
 
-def default_folder(environ: Mapping[str, str] = os.environ) -> Path:
+def default_folder() -> Path:
   """The data folder where none is named.
 
   `LSTM_JAX_DATA`, else TFDS's own: `TFDS_DATA_DIR`, else
@@ -42,8 +42,8 @@ def default_folder(environ: Mapping[str, str] = os.environ) -> Path:
     Unusable: there is no home folder.
   """
   for name in ('LSTM_JAX_DATA', 'TFDS_DATA_DIR'):
-    if environ.get(name):
-      return places.expanded(environ[name])
+    if os.environ.get(name):
+      return places.expanded(os.environ[name])
   return places.expanded('~/tensorflow_datasets')
 
 

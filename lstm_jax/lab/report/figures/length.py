@@ -21,6 +21,7 @@ _STAR: LineStyle = {
   'marker': '*', 'color': '#F0E442', 'markeredgecolor': 'black',
   'linestyle': 'none', 'markersize': 17,
 }  # fmt: skip
+_TITLE_WIDTH = 100  # letters of a line
 _MOST_COUNTED = 10  # lines whose counts all stand above a panel
 _LOG_RATIO = (
   10  # ratio of largest to smallest from which an axis is logarithmic
@@ -95,9 +96,9 @@ def sequences_to_success(summaries: list[Summary]) -> 'Figure | None':
   return figure
 
 
-def titled(summaries: list[Summary], note: str, width: int = 100) -> str:
+def titled(summaries: list[Summary], note: str) -> str:
   """The title of a figure: what the run shows, and what is drawn."""
-  shows = (textwrap.wrap(c, width) for c in headline.clauses(summaries))
+  shows = (textwrap.wrap(c, _TITLE_WIDTH) for c in headline.clauses(summaries))
   return '\n'.join([*itertools.chain(*shows), note])
 
 

@@ -70,8 +70,8 @@ def expanded(*words):
 
 def cells(*words):
   """Name of the cell -> its `Entry` of the trials of a plan."""
-  made = expanded('--task=adding', '--learner=bptt', *words)
-  return {one.cell: one.outside.get('cell') for one in made.trials}
+  sweep_plan = expanded('--task=adding', '--learner=bptt', *words)
+  return {one.cell: one.outside.get('cell') for one in sweep_plan.trials}
 
 
 def refusal(*words):
@@ -130,8 +130,8 @@ def test_an_option_that_says_nothing_takes_what_its_default_is():
   written('plain.py', CELL.replace('*, hidden: int = 3', 'hidden=3'))
   (entry,) = cells('--cell=plain.py:make', '--set=cell.hidden=5').values()
   assert entry.options['hidden'].types == ('int',)
-  said = refusal('--cell=plain.py:make', '--set=cell.hidden=x')
-  assert 'hidden=x: must be an integer' in said
+  message = refusal('--cell=plain.py:make', '--set=cell.hidden=x')
+  assert 'hidden=x: must be an integer' in message
 
 
 def test_a_data_set_and_a_trainer_say_what_they_are():
@@ -145,19 +145,21 @@ def test_a_data_set_and_a_trainer_say_what_they_are():
     'def taught(make_cell, dataset, *, epochs_more: int = 1) -> "t.Trainer":\n'
     '  """A trainer."""\n',
   )
-  made = plan.expand(
+  sweep_plan = plan.expand(
     flags.parse(
       ['sweep', '--task=data.py:mine', '--learner=minibatch,rule.py:taught'], {}
     )
   )
-  assert {s.outside['task'].kind for s in made.trials} == {'datasets'}
-  assert dict(made.trials[0].task_options) == {'size': 3}
+  assert {s.outside['task'].kind for s in sweep_plan.trials} == {'datasets'}
+  assert dict(sweep_plan.trials[0].task_options) == {'size': 3}
   (other,) = {
-    s.outside['learner'][:2] for s in made.trials if 'learner' in s.outside
+    s.outside['learner'][:2]
+    for s in sweep_plan.trials
+    if 'learner' in s.outside
   }
   assert other == ('trainers', 'rule.py:taught')
-  said = refusal('--task=adding', '--cell=gru', '--learner=rule.py:taught')
-  assert 'cannot learn task adding, which draws its sequences' in said
+  message = refusal('--task=adding', '--cell=gru', '--learner=rule.py:taught')
+  assert 'cannot learn task adding, which draws its sequences' in message
 
 
 def test_paths_with_blanks_homes_and_packages(elsewhere, monkeypatch):
@@ -172,16 +174,16 @@ def test_paths_with_blanks_homes_and_packages(elsewhere, monkeypatch):
   )
   written('pack/inner/two.py', '')
   written('loose/cell.py')
-  found = cells(
+  entries = cells(
     '--cell=a b/c d.py:make,~/x.py:make,pack.inner.cell:make,loose.cell:make'
   )
-  assert {name: entry.place for name, entry in found.items()} == {
+  assert {name: entry.place for name, entry in entries.items()} == {
     'c d.py:make': 'a b/c d.py:make',
     'x.py:make': 'home/x.py:make',
     'pack.inner.cell:make': 'pack.inner.cell:make',
     'loose.cell:make': 'loose.cell:make',
   }
-  for entry in found.values():
+  for entry in entries.values():
     assert catalog.build('cells', entry, 2, 1).num_inputs == 2
   monkeypatch.chdir(elsewhere / 'a b')
   (entry,) = cells('--cell=~/x.py:make').values()
@@ -203,12 +205,12 @@ def test_a_name_is_the_same_wherever_the_file_lies(elsewhere, monkeypatch):
 def test_two_files_of_one_name_are_told_apart():
   written('v1/cell.py')
   written('v2/cell.py')
-  found = cells('--cell=v1/cell.py:make,v2/cell.py:make')
-  assert sorted(found) == ['v1/cell.py:make', 'v2/cell.py:make']
-  made = expanded(
+  entries = cells('--cell=v1/cell.py:make,v2/cell.py:make')
+  assert sorted(entries) == ['v1/cell.py:make', 'v2/cell.py:make']
+  sweep_plan = expanded(
     '--task=adding', '--cell=v1/cell.py:make,own/mingru.py:mingru'
   )
-  assert [one.row for one in made.trials] == [
+  assert [one.row for one in sweep_plan.trials] == [
     'flags cell=cell.py:make', 'flags cell=mingru.py:mingru',
   ]  # fmt: skip
 
@@ -221,9 +223,11 @@ def test_a_grid_names_files_from_its_own_folder(tmp_path, monkeypatch):
     "name = 'a'\ntask = 'adding'\ncell = ['gru', 'cells/mine.py:make']\n"
     "learner = 'bptt'\nlength = 10\nseeds = 1\nbudget = 9\n",
   )
-  made = plan.expand(flags.parse(['sweep', '--grid=grids/own.toml'], {}))
-  assert [one.cell for one in made.trials] == ['gru', 'mine.py:make']
-  assert made.trials[1].outside['cell'].place == 'grids/cells/mine.py:make'
+  sweep_plan = plan.expand(flags.parse(['sweep', '--grid=grids/own.toml'], {}))
+  assert [one.cell for one in sweep_plan.trials] == ['gru', 'mine.py:make']
+  assert (
+    sweep_plan.trials[1].outside['cell'].place == 'grids/cells/mine.py:make'
+  )
   # Flags select it by the name it has, and by its path.
   for name in ('grids/cells/mine.py:make',):
     chosen = plan.expand(
@@ -270,8 +274,8 @@ SOURCES = {
 def test_what_cannot_be_found_or_read_is_one_line(name):
   for file, text in SOURCES.items():
     written(file, text)
-  said = refusal('--task=adding', '--learner=bptt', f'--cell={name}')
-  assert said.startswith('--cell=') and BROKEN[name] in said
+  message = refusal('--task=adding', '--learner=bptt', f'--cell={name}')
+  assert message.startswith('--cell=') and BROKEN[name] in message
 
 
 RAISING = {
@@ -332,8 +336,8 @@ def test_two_modules_of_one_name_are_refused():
     'v3/cell.py', CELL.replace('import lstm', 'import queue\nimport lstm')
   )
   written('v3/queue.py', '')
-  found = cells('--cell=v1/cell.py:make,v2/cell.py:make,v3/cell.py:make')
-  first, second, third = (found[f'v{i}/cell.py:make'] for i in (1, 2, 3))
+  entries = cells('--cell=v1/cell.py:make,v2/cell.py:make,v3/cell.py:make')
+  first, second, third = (entries[f'v{i}/cell.py:make'] for i in (1, 2, 3))
   catalog.build('cells', first, 2, 1)
   with pytest.raises(
     catalog.Broken, match='imports inside_a, which is .*v1/in'
@@ -348,25 +352,25 @@ def test_two_modules_of_one_name_are_refused():
 
 def test_numbers_of_a_cell_and_a_learner_must_not_be_one():
   written('rated.py', CELL.replace('init_range', 'learning_rate'))
-  said = refusal('--task=adding', '--learner=bptt', '--cell=rated.py:make')
-  assert 'both have a number learning_rate' in said
+  message = refusal('--task=adding', '--learner=bptt', '--cell=rated.py:make')
+  assert 'both have a number learning_rate' in message
 
 
 def test_a_learner_that_needs_what_a_cell_of_others_lacks():
   written('lacking.py')
-  said = refusal(
+  message = refusal(
     '--task=adding', '--learner=truncated1997', '--cell=lacking.py:make'
   )
-  assert 'cannot train cell lacking.py:make' in said
+  assert 'cannot train cell lacking.py:make' in message
   # Flags that leave the learner open choose one that can.
   (one,) = expanded('--task=adding', '--cell=lacking.py:make').trials
   assert one.learner == 'bptt'
 
 
 def point(name, value, group, package):
-  made = importlib.metadata.EntryPoint(name, value, group)
-  vars(made)['dist'] = types.SimpleNamespace(name=package)
-  return made
+  sweep_plan = importlib.metadata.EntryPoint(name, value, group)
+  vars(sweep_plan)['dist'] = types.SimpleNamespace(name=package)
+  return sweep_plan
 
 
 @pytest.fixture
@@ -393,8 +397,8 @@ def test_what_a_package_declares_has_a_name(declared):
   (name,) = cells('--cell=packed')
   assert name == 'packed:make'  # the same trials as by its whole name
   assert cells('--cell=lstm') == {'lstm': None}  # ours
-  said = refusal('--task=adding', '--cell=twice')
-  assert said == (
+  message = refusal('--task=adding', '--cell=twice')
+  assert message == (
     '--cell=twice: 2 packages have one; write other:make (two) or '
     'packed:make (one)'
   )
@@ -417,9 +421,9 @@ def test_a_description_follows_its_file():
 
 def test_a_refusal_of_the_command_is_one_line(capsys):
   assert sweep.run(['sweep', '--cell=own/nowhere.py:f']) == 2
-  said = capsys.readouterr().err
-  assert said.startswith('sweep: --cell=own/nowhere.py:f: ')
-  assert said.count('\n') == 1
+  message = capsys.readouterr().err
+  assert message.startswith('sweep: --cell=own/nowhere.py:f: ')
+  assert message.count('\n') == 1
 
 
 def test_what_a_budget_counts_is_known_without_the_code():

@@ -75,24 +75,28 @@ GOLDEN_MARKDOWN = [
 
 
 def test_golden_text():
-  said = terminal.text(summaries.summarize(ROWS, PUBLISHED), width=80)
-  assert said.startswith(GOLDEN)
-  assert said.endswith(
+  table = terminal.text(summaries.summarize(ROWS, PUBLISHED), width=80)
+  assert table.startswith(GOLDEN)
+  assert table.endswith(
     'Left out of this narrow table: range of the mean, wrong, interval of the '
     'median,\nseconds, median.'
   )
 
 
 def test_golden_markdown():
-  said = terminal.markdown(summaries.summarize(ROWS, PUBLISHED))
-  assert said.split('\n')[4:9] == GOLDEN_MARKDOWN
+  table = terminal.markdown(summaries.summarize(ROWS, PUBLISHED))
+  assert table.split('\n')[4:9] == GOLDEN_MARKDOWN
 
 
 def test_every_trial_is_in_a_denominator():
-  found = summaries.summarize(ROWS, PUBLISHED)
-  assert [(s.solved, s.trials) for s in found] == [(6, 8), (0, 3), (1, 1)]
-  assert sum(s.trials for s in found) == len(ROWS)
-  hundred, none, single = found
+  all_summaries = summaries.summarize(ROWS, PUBLISHED)
+  assert [(s.solved, s.trials) for s in all_summaries] == [
+    (6, 8),
+    (0, 3),
+    (1, 1),
+  ]
+  assert sum(s.trials for s in all_summaries) == len(ROWS)
+  hundred, none, single = all_summaries
   # Eight values, two of them infinite: the middle ones are the 4th and 5th.
   assert hundred.median == (73_000 + 74_000) / 2
   assert hundred.interval == (70_000, float('inf'))
@@ -123,9 +127,9 @@ def test_rows_are_sorted_numbers_first_and_full_last():
       (1_000, 20, 100), ('full', '', '10', '9')
     )
   ]
-  found = [s.setting for s in summaries.summarize(rows)]
-  assert [s['length'] for s in found] == [20] * 4 + [100] * 4 + [1_000] * 4
-  assert [s.get('window') for s in found[:4]] == [9, 10, 'full', None]
+  settings = [s.setting for s in summaries.summarize(rows)]
+  assert [s['length'] for s in settings] == [20] * 4 + [100] * 4 + [1_000] * 4
+  assert [s.get('window') for s in settings[:4]] == [9, 10, 'full', None]
 
 
 def test_no_trial():
@@ -135,17 +139,19 @@ def test_no_trial():
 
 @pytest.mark.parametrize('status', ['budget', 'given_up', 'diverged', 'failed'])
 def test_all_failed(status):
-  found = summaries.summarize([trial(seed=i, status=status) for i in range(8)])
-  assert found[0].interval == (float('inf'), float('inf'))
-  said = terminal.text(found)
-  assert '0/8 [0–32 %]   > 150,000' in said
-  assert terminal.text(found, width=20).count('0/8') == 1
+  all_summaries = summaries.summarize(
+    [trial(seed=i, status=status) for i in range(8)]
+  )
+  assert all_summaries[0].interval == (float('inf'), float('inf'))
+  table = terminal.text(all_summaries)
+  assert '0/8 [0–32 %]   > 150,000' in table
+  assert terminal.text(all_summaries, width=20).count('0/8') == 1
 
 
 def test_trials_that_were_given_up_have_a_column_of_their_own():
   given_up = [trial(seed=i, status='given_up') for i in range(3)]
-  said = terminal.text(summaries.summarize([*given_up, trial(seed=3)]))
-  lines = said.splitlines()
+  table = terminal.text(summaries.summarize([*given_up, trial(seed=3)]))
+  lines = table.splitlines()
   (at,) = (i for i, line in enumerate(lines) if line.startswith('solved [95'))
   head, line = lines[at], lines[at + 2]
   assert '  given up' in head and 'diverged' not in head
@@ -165,9 +171,9 @@ def test_tasks_are_parts_and_options_one_column():
     for task in ('adding', 'temporal_order')
     for output in ('linear', 'logistic')
   ]
-  said = terminal.text(summaries.summarize(rows)).split('\n')
-  assert said[1] == 'Options: b 1.'
-  body = [line.split()[0] if line else '' for line in said[3:]]
+  table = terminal.text(summaries.summarize(rows)).split('\n')
+  assert table[1] == 'Options: b 1.'
+  body = [line.split()[0] if line else '' for line in table[3:]]
   assert body[2:9] == [
     *('adding', 'task.output=linear', 'task.output=logistic', ''),
     *('temporal_order', 'task.output=linear', 'task.output=logistic'),
@@ -204,25 +210,27 @@ def test_narrow_tables_drop_columns_and_say_so(width):
     for cell in ('lstm1997', 'srn')
     for options in ('{"task.output": "linear"}', '')
   ]
-  said = terminal.text(summaries.summarize(rows, PUBLISHED), width)
-  rule = next(line for line in said.split('\n') if line.startswith('──'))
+  table = terminal.text(summaries.summarize(rows, PUBLISHED), width)
+  rule = next(line for line in table.split('\n') if line.startswith('──'))
   # What is never dropped takes 99 columns here.
   assert len(rule) <= max(width, 99)
-  assert ('Left out' in said) == (width < 200)
+  assert ('Left out' in table) == (width < 200)
   for head in ('length', 'solved', 'mean', 'verdict', 'diverged'):
-    assert head in said
+    assert head in table
 
 
 def test_pipes_do_not_break_markdown():
   rows = [trial(options='{"a": "x|y"}'), trial(options='{"a": "z"}')]
-  said = terminal.markdown(summaries.summarize(rows))
-  assert r'| a=x\|y |' in said
+  table = terminal.markdown(summaries.summarize(rows))
+  assert r'| a=x\|y |' in table
 
 
 def test_published_only_beside_its_own_row():
-  found = summaries.summarize([*ROWS, trial(grid='other')], PUBLISHED)
+  all_summaries = summaries.summarize([*ROWS, trial(grid='other')], PUBLISHED)
   beside = [
-    (s.setting['grid'], s.setting['length']) for s in found if s.published
+    (s.setting['grid'], s.setting['length'])
+    for s in all_summaries
+    if s.published
   ]
   assert beside == [('table7', 100)]
 
@@ -235,15 +243,15 @@ def test_bad_rows_are_refused():
 
 
 def test_a_table_is_as_wide_as_its_terminal(monkeypatch):
-  found = summaries.summarize(ROWS, PUBLISHED)
+  all_summaries = summaries.summarize(ROWS, PUBLISHED)
   for columns in (80, 200):
     monkeypatch.setenv('COLUMNS', str(columns))
-    assert terminal.text(found) == terminal.text(found, columns)
+    assert terminal.text(all_summaries) == terminal.text(all_summaries, columns)
   monkeypatch.setenv('COLUMNS', '3')
-  assert terminal.text(found) == terminal.text(found, 40)
+  assert terminal.text(all_summaries) == terminal.text(all_summaries, 40)
   monkeypatch.delenv('COLUMNS')
   monkeypatch.setattr(text_columns.shutil.os, 'get_terminal_size', _no_terminal)
-  assert terminal.text(found) == terminal.text(found, 110)
+  assert terminal.text(all_summaries) == terminal.text(all_summaries, 110)
 
 
 def _no_terminal(descriptor):
@@ -254,14 +262,14 @@ def test_our_mean_stands_beside_the_published_one():
   plan = {'table7': {'T=100': 10, 'T=500': 3}}
   rows = [trial(seed=i, sequences=70_000 + 1_000 * i) for i in range(10)]
   for width in (60, 80, 200):
-    said = terminal.text(summaries.summarize(rows, PUBLISHED, plan), width)
-    head = next(line for line in said.split('\n') if 'solved' in line)
-    line = said.split('\n')[said.split('\n').index(head) + 2]
+    table = terminal.text(summaries.summarize(rows, PUBLISHED, plan), width)
+    head = next(line for line in table.split('\n') if 'solved' in line)
+    line = table.split('\n')[table.split('\n').index(head) + 2]
     assert head.index('mean') < head.index('published') < head.index('verdict')
     assert '74,500' in line and '74,000 (10)' in line and 'reproduced' in line
   # Trials still to come leave the verdict open.
-  said = terminal.text(summaries.summarize(rows[:-1], PUBLISHED, plan), 80)
-  assert 'under-powered' in said and ' reproduced' not in said
+  table = terminal.text(summaries.summarize(rows[:-1], PUBLISHED, plan), 80)
+  assert 'under-powered' in table and ' reproduced' not in table
 
 
 def test_an_unsolved_setting_says_which_error_it_reached():
@@ -274,8 +282,8 @@ def test_an_unsolved_setting_says_which_error_it_reached():
     )
     for i in range(3)
   ]
-  said = terminal.text(summaries.summarize(rows), 200)
-  assert '0.16 (0.162)' in said and 'without memory' in said
+  table = terminal.text(summaries.summarize(rows), 200)
+  assert '0.16 (0.162)' in table and 'without memory' in table
   assert 'error' not in terminal.text(summaries.summarize([trial()]), 200)
 
 
@@ -287,6 +295,6 @@ def test_a_narrow_table_names_rows_in_place_of_settings():
     )
     for i in range(3)
   ]
-  said = terminal.text(summaries.summarize(rows), 60)
-  assert max(map(len, said.split('\n'))) <= 60
-  assert 'r2 ' in said and 'settings' in said
+  table = terminal.text(summaries.summarize(rows), 60)
+  assert max(map(len, table.split('\n'))) <= 60
+  assert 'r2 ' in table and 'settings' in table

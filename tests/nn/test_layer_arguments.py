@@ -153,8 +153,8 @@ def test_params_under_vmap():
 
 def test_what_counts_as_params():
   params = net()[1]
-  found = check(jax.tree.map(np.asarray, params)).params
-  jax.tree.map(np.testing.assert_array_equal, found, params)
+  result = check(jax.tree.map(np.asarray, params)).params
+  jax.tree.map(np.testing.assert_array_equal, result, params)
   # float64 of numpy, as it comes from files, is float32 in JAX by default.
   double = jax.tree.map(lambda w: np.asarray(w, np.float64), params)
   assert check(double).params.b.dtype == jnp.float32
@@ -297,9 +297,9 @@ def test_numbers_of_any_kind_are_inputs():
     list(jnp.asarray(whole)), 1 * jnp.asarray(whole, jnp.bfloat16),
   ]  # fmt: skip
   for xs in given:
-    found = check(xs=xs).xs
-    assert found.dtype == jnp.float32
-    np.testing.assert_array_equal(found, whole)
+    result = check(xs=xs).xs
+    assert result.dtype == jnp.float32
+    np.testing.assert_array_equal(result, whole)
   zeros = check(state=[np.zeros((B, C), int)] * 2).state
   assert zeros._fields == ('s_c', 'y_c') and zeros.s_c.dtype == jnp.float32
   mask = check(noise=Noise(keep=np.ones((1, C), bool))).noise.keep
@@ -315,19 +315,19 @@ WHOLE = [
 def test_lengths_of_any_whole_kind(kind):
   lengths = [0, 4, 1]
   given = kind(lengths) if kind in (list, tuple) else np.array(lengths, kind)
-  found = check(lengths=given).lengths
-  np.testing.assert_array_equal(found, lengths)
-  assert found.dtype == jnp.int32
+  result = check(lengths=given).lengths
+  np.testing.assert_array_equal(result, lengths)
+  assert result.dtype == jnp.int32
 
 
 def test_short_integers_count_long_sequences():
   cell, params, _ = net()
   xs = jnp.ones((300, 2, I))
   for kind, most in ((np.int8, 127), (np.uint8, 255)):
-    found = jax.jit(lambda n, xs=xs: check(xs=xs, lengths=n).lengths)(
+    result = jax.jit(lambda n, xs=xs: check(xs=xs, lengths=n).lengths)(
       np.array([most, 3], kind)
     )
-    np.testing.assert_array_equal(found, [most, 3])
+    np.testing.assert_array_equal(result, [most, 3])
 
 
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16, bool])
@@ -344,8 +344,8 @@ def test_lengths_that_are_no_integers_are_refused_under_jit(dtype):
 def test_unknown_lengths_are_held_to_the_steps(kind):
   """Under jit an array's values are not known: every kernel does the same."""
   wild = np.array([-3, 100, 2], kind)
-  found = jax.jit(lambda n: check(lengths=n).lengths)(wild)
-  np.testing.assert_array_equal(found, [0, T, 2])
+  result = jax.jit(lambda n: check(lengths=n).lengths)(wild)
+  np.testing.assert_array_equal(result, [0, T, 2])
   cell, params, xs = net()
   with jax.enable_x64(True):
     params, xs = jax.tree.map(lambda a: a.astype(np.float64), (params, xs))

@@ -141,7 +141,13 @@ def of(setting: Setting, role: str) -> Entry:
   """
   if role in setting.outside:
     return setting.outside[role]
-  return find(role, getattr(setting, role))
+  return _own_entry(role, getattr(setting, role))
+
+
+@functools.cache
+def _own_entry(role: str, name: str) -> Entry:
+  """`find`, which lists folders, once for all trials of a plan."""
+  return find(role, name)
 
 
 @functools.cache

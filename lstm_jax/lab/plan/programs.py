@@ -4,13 +4,11 @@ A program is named by a hash of what decides it, so that trials which differ in
 numbers only share one.
 """
 
-import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 
 from lstm_jax.lab.plan import catalog, own_data, values
 from lstm_jax.lab.store import seal
-from lstm_jax.lab.store.setting import Setting, resolved
+from lstm_jax.lab.store.setting import Setting, alike_key, resolved
 from lstm_jax.ops import conditions
 
 
@@ -69,12 +67,14 @@ def length_is_static(setting: Setting) -> bool:
 
 def programs(settings: Sequence[Setting]) -> dict[str, list[int]]:
   """Program key -> positions in `settings` of those that share the program."""
-  key = functools.cache(program_key)
   shared: dict[str, list[int]] = {}
+  # Seeds make most of a plan and do not matter here.
+  keys: dict[tuple[int, ...], str] = {}
   for i, setting in enumerate(settings):
-    # Seeds make most of a plan and do not matter here.
-    alike = dataclasses.replace(setting, seed=0)
-    shared.setdefault(key(alike), []).append(i)
+    alike = alike_key(setting)
+    if alike not in keys:
+      keys[alike] = program_key(setting)
+    shared.setdefault(keys[alike], []).append(i)
   return shared
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from lstm_jax.lab.plan.values import text_of
 from lstm_jax.lab.report.summaries import FIELDS, parts
 from lstm_jax.lab.store import seal
-from lstm_jax.lab.store.setting import Setting, resolved
+from lstm_jax.lab.store.setting import Setting, alike_key, resolved
 
 
 class Trial(NamedTuple):
@@ -24,6 +24,19 @@ class Trial(NamedTuple):
 def alike(setting: Setting) -> str:
   """Returns what the trials of one reading share: all but seed and origin."""
   return seal.canonical(seal.to_plain({**resolved(setting), 'seed': 0}))
+
+
+def _alike_texts():
+  """`alike`, made once for all seeds of a setting."""
+  texts: dict[tuple[int, ...], str] = {}
+
+  def text(setting):
+    key = alike_key(setting)
+    if key not in texts:
+      texts[key] = alike(setting)
+    return texts[key]
+
+  return text
 
 
 def place(setting: Setting) -> tuple[object, ...]:
@@ -52,10 +65,11 @@ def groups(trials: Mapping[str, Setting]) -> list[list[Trial]]:
   """
   places: dict[str, tuple[object, ...]] = {}
   by_place: dict[tuple[object, ...], list[Trial]] = {}
+  alike_of = _alike_texts()
   all_trials = [Trial(*pair) for pair in trials.items()]
   for trial in sorted(all_trials, key=lambda trial: not trial.setting.figures):
     setting = trial.setting
-    first = places.setdefault(alike(setting), place(setting))
+    first = places.setdefault(alike_of(setting), place(setting))
     place_of_trial = place(setting) if setting.figures else first
     by_place.setdefault(place_of_trial, []).append(trial)
   return sorted(by_place.values(), key=_order)
@@ -71,7 +85,9 @@ def named_readings(group: list[Trial]) -> list[tuple[str, list[Trial]]]:
     `(name, trials)` pairs, no two of one name: where two would have the same,
     what their settings differ in is part of it.
   """
-  trial_groups = list(parts(group, lambda trial: alike(trial.setting)).values())
+  alike_of = _alike_texts()
+  by_setting = parts(group, lambda trial: alike_of(trial.setting))
+  trial_groups = list(by_setting.values())
   settings = [trial.setting for trial, *_ in trial_groups]
   names = [trial.reading or trial.row for trial in settings]
   pairs = []

@@ -52,7 +52,7 @@ def key(content: object) -> str:
     can_draw(),
     sources,
   ]
-  return seal.digest(seal.to_plain(made_from))
+  return seal.digest(made_from)
 
 
 def published_files(out: Path, made_from: str) -> list[Path]:

@@ -61,13 +61,21 @@ class Merged(NamedTuple):
   warnings: list[str]
 
 
-def read(opened: Folder) -> Run:
+def read(
+  opened: Folder,
+  found: tuple[Mapping[str, Record], Sequence[trial_records.Problem]]
+  | None = None,
+) -> Run:
   """A run folder, as far as it has come.
+
+  Args:
+    opened: the run folder.
+    found: of `trial_records.read_records`; None: they are read.
 
   Raises:
     Refused, StorageError, Unusable: a record of another version; the disk.
   """
-  records, problems = trial_records.read_records(opened)
+  records, problems = found or trial_records.read_records(opened)
   return Run(
     identity=seal.digest([opened.identity, _trials_of(opened.plan)]),
     provenance=opened.plan.get('provenance', {}),
@@ -96,7 +104,8 @@ def join(runs: Sequence[Run]) -> Merged:
     trials = trials | {k: v for k, v in run.trials.items() if k not in trials}
     records = {**run.records, **records}
     for name, row in run.rows.items():
-      if change := _changes(rows.setdefault(name, row), row):
+      first = rows.setdefault(name, row)
+      if first is not row and (change := _changes(first, row)):
         changed_rows.setdefault(name, change)
   warnings = []
   if number := sum(run.problems for run in runs):

@@ -16,13 +16,15 @@ from lstm_jax.lab.report import (
   trace,
 )
 from lstm_jax.lab.report.rows import heading
-from lstm_jax.lab.store import nets, trial_records
+from lstm_jax.lab.store import nets, seal, trial_records
 from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.setting import Setting
 
 
 def write(
-  folders: Sequence[Folder], out: str | Path | None = None
+  folders: Sequence[Folder],
+  out: str | Path | None = None,
+  run_list: Sequence[runs.Run] | None = None,
 ) -> list[Path]:
   """Writes the report of one or several run folders.
 
@@ -33,6 +35,7 @@ def write(
     folders: of `folder.open_folder`, at least one, no two the same.
     out: the directory it goes to, made if missing; None for the folder itself,
       if there is one only.
+    run_list: the folders as they were read, of `runs.read`; None: they are.
 
   Returns:
     The files, report.html and report.md first.
@@ -44,9 +47,12 @@ def write(
     StorageError, Unusable: the disk.
   """
   out = publishing.directory(folders, out)
-  run_list = [runs.read(opened) for opened in folders]
+  run_list = run_list or [runs.read(opened) for opened in folders]
   key = publishing.key(
-    [[run.identity, run.records, run.problems, run.nets] for run in run_list]
+    [
+      [run.identity, _digests(run.records), run.problems, run.nets]
+      for run in run_list
+    ]
   )
   files_there = publishing.published_files(out, key)
   if files_there:
@@ -68,6 +74,11 @@ def write(
   )
 
 
+def _digests(records):
+  """A word a record: there may be too many for one text of all."""
+  return [[name, seal.digest(record)] for name, record in records.items()]
+
+
 def pages(
   folders: Sequence[Folder], out: str | Path | None = None
 ) -> list[Path]:
@@ -82,9 +93,11 @@ def pages(
   Raises:
     ValueError, Refused, StorageError, Unusable: as `write` does.
   """
-  page_files = write(folders, out)
+  run_list = [runs.read(opened) for opened in folders]
+  page_files = write(folders, out, run_list)
   table = Path(out or folders[0].path) / 'results.csv'
-  trial_records.write_joined(folders, table, folders[0].disk)
+  tables = [run.rows.values() for run in run_list]
+  trial_records.write_joined(tables, table, folders[0].disk)
   return [*page_files, table]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
+from lstm_jax.choices import count_of
 from lstm_jax.lab.plan import text_columns
 from lstm_jax.lab.report import (
   content,
@@ -13,7 +14,7 @@ from lstm_jax.lab.report import (
 )
 from lstm_jax.lab.report.figures import of_run
 from lstm_jax.lab.run import mains
-from lstm_jax.lab.store import curves, faults, reruns, trial_records
+from lstm_jax.lab.store import curves, faults, lock, reruns, trial_records
 from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.folder import Folder
 
@@ -30,10 +31,16 @@ def write_tables(
 def show(opened: Folder, mine: Collection[str]) -> int:
   """Prints the table, draws the figures; returns the exit code.
 
+  While others work on trials that are still to come that is left to the one
+  that ends last, and said so.
+
   Args:
     opened: the run folder.
     mine: ids of the trials of this part of the plan, for which the code is.
   """
+  num_left = len(opened.trials) - len(trial_records.ended(opened))
+  if num_left and lock.holders(opened):
+    return _show_part(opened, mine, num_left)
   records, problems = write_tables(opened)
   print()
   rows = trial_records.rows(opened, records)
@@ -57,7 +64,8 @@ def show(opened: Folder, mine: Collection[str]) -> int:
       f'{num_missing:,} of {len(opened.trials):,} trials are still to come.'
     )
   mains.tell(f'Trials: {opened.path / "results.csv"}')
-  page, *_ = write.write([opened])
+  run = runs.read(opened, (records, problems))
+  page, *_ = write.write([opened], run_list=[run])
   mains.tell(f'Report: {page}')
   if pictures:
     mains.tell(f'Figures: {", ".join(pictures)}')
@@ -68,6 +76,22 @@ def show(opened: Folder, mine: Collection[str]) -> int:
   ):
     return int(faults.Exit.FAILED)
   return int(faults.Exit.OK)
+
+
+def _show_part(opened, mine, num_left):
+  """Says how a part has ended while others go on; returns the exit code."""
+  records, problems = trial_records.read_records(opened, trials=mine)
+  print(
+    f'This part has ended: {count_of(len(mine), "trial")}. '
+    f'{num_left:,} of {len(opened.trials):,} trials are still to come; the '
+    'part that ends last writes tables and report.'
+  )
+  mains.say('sweep', *(problem.reason for problem in problems))
+  say_failures(records)
+  is_bad = bool(problems) or any(
+    record['status'] == 'failed' for record in records.values()
+  )
+  return int(faults.Exit.FAILED if is_bad else faults.Exit.OK)
 
 
 def say_failures(records: Mapping[str, Record]) -> None:

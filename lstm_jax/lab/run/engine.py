@@ -36,6 +36,7 @@ from lstm_jax.lab.store import (
   lock,
   machine,
   provenance,
+  trial_records,
 )
 from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.plan_trials import entries_of
@@ -99,7 +100,7 @@ def complete_run(
   Args:
     plan, options, stop: as of `run`.
     end: called with the open folder and the ids of this part's trials, when
-      all of them have ended.
+      all of them have ended; one process at a time.
     legacy: as of `run`.
 
   Returns:
@@ -120,10 +121,15 @@ def complete_run(
       return verifying.verify(path, options, trials, entries, code_now)
     finished = remaining.finished_folder(path, options, trials, entries)
     if finished is None:
-      return end(*_run(plan, options, stop, path, trials, entries, legacy))
-    mains.tell(f'Nothing left to do in {path}.')
-    remaining.tidy(finished)
-    return end(finished, remaining.names_of_shard(trials, options.shard))
+      opened, mine = _run(plan, options, stop, path, trials, entries, legacy)
+    else:
+      mains.tell(f'Nothing left to do in {path}.')
+      remaining.tidy(finished)
+      opened = finished
+      mine = remaining.names_of_shard(trials, options.shard)
+    # One after another, each from all records: the last report is of all.
+    with lock.tables(opened):
+      return end(opened, mine)
   except (faults.StoreError, errors.Missing, errors.BadData):
     raise
   except Exception as error:
@@ -192,25 +198,28 @@ def _run(plan, options, stop, path, trials, entries, legacy):
   mains.note('sweep', *opened.notes)
   shard, shards = options.shard
   folder_lock = lock.lock(opened, None if shards == 1 else (shard, shards))
+  mine = {name for unit in _units(prepared, options) for name in unit}
+  own_part = None if shards == 1 else mine
   with stop.polled(), folder_lock:
     remaining.remove_leftovers(opened)
     opened, records, saved = remaining.what_counts(
-      opened, options, trials, code_now
+      opened, options, own_part, code_now
     )
     state = _train(
       opened, options, trials, prepared, part, records, saved, devices, stop
     )
-    records, _ = ending.write_tables(opened)
-    if len(records) == len(opened.trials):
+    ended = trial_records.ended(opened)
+    if len(ended) == len(opened.trials):
       # Nothing of anybody is under way any more, also if a stop came just now.
       checkpoints.drop_all(opened, but=recorder.SPENT)
     if stop():
+      # Tables wait for the next command: who stops has seconds.
       state.say_stopped()
+      records, _ = trial_records.read_records(opened, trials=own_part)
       ending.say_failures(records)
       raise signals.Stopped(stop.exit_code, is_told=True)
     checkpoints.drop(opened, recorder.checkpoint_name(options))
-  mine = {name for unit in _units(prepared, options) for name in unit}
-  left = [trials[name] for name in mine if name not in records]
+  left = [trials[name] for name in mine if name not in ended]
   if part.all_profiles and not parts.is_last(part, left):
     parts.execute_anew(part, environ, legacy)
   return opened, mine

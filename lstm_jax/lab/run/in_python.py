@@ -167,9 +167,16 @@ def _complete(sweep_plan, options):
     if options.progress == 'none'
     else contextlib.nullcontext(),
   ):
-    return engine.complete_run(
-      sweep_plan, options, stop, lambda opened, _: opened
-    )
+    return engine.complete_run(sweep_plan, options, stop, _with_tables)
+
+
+def _with_tables(opened, own_part):
+  """The open folder, once its tables are written."""
+  from lstm_jax.lab.run import ending
+
+  del own_part  # rows are asked for of any shard
+  ending.write_tables(opened)
+  return opened
 
 
 def _warn_of_failures(opened):

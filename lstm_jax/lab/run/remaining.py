@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -50,6 +50,8 @@ def finished_folder(
   old_entries = {trial.id: trial for trial in planned}
   if [old_entries.get(name) for name in trials] != entries:
     return None
+  if not trial_records.ended(opened) >= trials.keys():
+    return None
   records, problems = trial_records.read_records(opened)
   if problems or not records.keys() >= trials.keys():
     return None
@@ -69,7 +71,7 @@ def names_of_shard(trials: Iterable[str], shard: tuple[int, int]) -> set[str]:
 def what_counts(
   opened: Folder,
   options: Run,
-  trials: Iterable[str],
+  part: Collection[str] | None,
   code_now: Mapping[str, dict[str, str]],
 ) -> tuple[Folder, dict[str, Record], list[Checkpoint]]:
   """Sets aside what does not count or runs again.
@@ -77,21 +79,20 @@ def what_counts(
   Args:
     opened: the run folder.
     options: a `flags.Run`.
-    trials: ids, all of the plan.
+    part: ids of the trials of this shard; None: all.
     code_now: trial -> file -> digest, the code of each as it is.
 
   Returns:
-    `(opened, records, saved)`: the folder with its drift, the records that
-    count, and the checkpoints, as `checkpoints.load` has them.
+    `(opened, records, saved)`: the folder with its drift, the records of its
+    part that count, and the checkpoints, as `checkpoints.load` has them.
   """
-  shard_names = names_of_shard(trials, options.shard)
   heirs, spenders = reruns.take_over(opened)
   nets.take_over(opened, heirs)
-  records, problems = trial_records.read_records(opened)
+  records, problems = trial_records.read_records(opened, trials=part)
   mains.note('sweep', *(problem.reason for problem in problems))
   if any(problem.is_damaged for problem in problems):
     trial_records.repair(opened)
-    records, _ = trial_records.read_records(opened)
+    records, _ = trial_records.read_records(opened, trials=part)
   trials_saved, lines = checkpoints.load(opened)
   mains.note('sweep', *lines)
   current = [one for one in trials_saved if one[1].get('form') == recorder.FORM]
@@ -113,9 +114,8 @@ def what_counts(
   code_begun = renewal.code_of_begun(current)
   renewed = renewal.plan(opened, options, records, code_begun, code_now)
   mains.note('sweep', *renewed.lines)
-  again = {n: w for n, w in renewed.trials.items() if n in shard_names}
-  reruns.set_aside(opened, again)
-  records = {n: record for n, record in records.items() if n not in again}
+  reruns.set_aside(opened, renewed.trials)
+  records = {n: one for n, one in records.items() if n not in renewed.trials}
   return (
     dataclasses.replace(opened, drifted=renewed.drifted),
     records,
@@ -140,6 +140,6 @@ def remove_leftovers(opened: Folder) -> None:
 def num_records(path: Path) -> int:
   """The number of trials that have a record in the folder."""
   try:
-    return len(trial_records.read_records(folder.open_folder(path))[0])
+    return len(trial_records.ended(folder.open_folder(path)))
   except faults.StoreError:
     return 0

@@ -63,6 +63,24 @@ def lock(
     yield
 
 
+@contextlib.contextmanager
+def tables(folder: Folder) -> Iterator[None]:
+  """Waits until no other process writes tables and report of the folder.
+
+  Of a folder that nobody may write to, there is nothing to wait for.
+
+  Args:
+    folder: the run folder.
+  """
+  with contextlib.ExitStack() as stack:
+    with contextlib.suppress(faults.StoreError), files.storage(folder.path):
+      path = folder.path / 'lock-tables'
+      fd = folder.disk.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+      stack.callback(os.close, fd)
+      fcntl.flock(fd, fcntl.LOCK_EX)
+    yield
+
+
 def _hold(stack, folder, name, kind):
   path = folder.path / name
   with files.storage(path):

@@ -37,6 +37,13 @@ def _number(value):
   )
 
 
+def _numbers(values):
+  """Tells whether all values are numbers or None; there are many."""
+  if {*map(type, values)} <= {float}:
+    return all(map(math.isfinite, values))
+  return all(value is None or _number(value) for value in values)
+
+
 def _count(value):
   return _number(value) and isinstance(value, int) and value >= 0
 
@@ -197,8 +204,7 @@ def check_record(
     _require(value is None or kind(value), name, f'metrics/{metric}')
   for curve, values in content['curves'].items():
     is_list = isinstance(values, list)
-    numbers = is_list and all(v is None or _number(v) for v in values)
-    _require(numbers, name, f'curves/{curve}')
+    _require(is_list and _numbers(values), name, f'curves/{curve}')
   if content['status'] == 'solved':
     solved_at = content['metrics'].get('sequences_to_success')
     _require(_count(solved_at), name, 'status')

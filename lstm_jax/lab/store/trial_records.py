@@ -19,9 +19,10 @@ from lstm_jax.lab.store import (
   seal,
   shape,
 )
-from lstm_jax.lab.store.documents import Record
+from lstm_jax.lab.store.documents import Record, Value
 from lstm_jax.lab.store.folder import Folder, note
 from lstm_jax.lab.store.metrics import METRICS
+from lstm_jax.lab.store.setting import alike_key
 
 # What `record_packs.read` gives.
 PackLines = tuple[list[record_packs.Line], list[record_packs.Line]]
@@ -135,6 +136,7 @@ def read_records(
   folder: Folder,
   read_one: Callable[[Folder, Path], Record] | None = None,
   packs: PackLines | None = None,
+  trials: Collection[str] | None = None,
 ) -> tuple[dict[str, Record], list[Problem]]:
   """The records that count, and those that do not.
 
@@ -142,6 +144,8 @@ def read_records(
     folder: the run folder.
     read_one: reads the record in a file, as `read`; None: that.
     packs: the lines of the packs, of `record_packs.read`; None: they are read.
+    trials: ids whose records are wanted; of others in packs it is only made
+      sure that they are whole. None: all.
 
   Returns:
     (records, problems): dict of trial id -> record in the order of the plan,
@@ -156,8 +160,11 @@ def read_records(
   records = folder.path / 'records'
   replaced = {*folder.plan.get('replaced', {}).values()} - {*folder.trials}
   for path in (records / name for name in files.names(records, '.json')):
-    if path.name.partition('.')[0] in replaced:
+    trial = path.name.partition('.')[0]
+    if trial in replaced:
       continue  # `reruns.take_over` looks at it
+    if trials is not None and trial in folder.trials and trial not in trials:
+      continue
     try:
       record = (read_one or read)(folder, path)
       if '.conflict-' in path.name:
@@ -168,12 +175,12 @@ def read_records(
       pass  # set aside by another process since it was listed
     except faults.Corrupt as error:
       problems.append(Problem(path, str(error), True))
-  lines, damaged = packs or record_packs.read(records)
+  lines, damaged = packs or record_packs.read(records, trials)
   problems += [
     Problem(records / line.pack, line.fault, True, line) for line in damaged
   ]
   for line in lines:
-    if line.trial in replaced:
+    if line.trial in replaced or line.content is None:
       continue
     path = records / line.pack
     try:
@@ -194,6 +201,19 @@ def read_records(
       problems.append(Problem(path, reason, False, other_line))
   ordered = {trial: found[trial] for trial in folder.trials if trial in found}
   return ordered, problems
+
+
+def ended(folder: Folder) -> set[str]:
+  """The trials of the plan that have a whole record, or one in a file.
+
+  Nothing is looked into, so this is quick; who counts on a record reads it.
+  """
+  place = folder.path / 'records'
+  lines, _ = record_packs.read(place, ())
+  names_of_files = (
+    n.removesuffix('.json') for n in files.names(place, '.json')
+  )
+  return {*names_of_files, *(line.trial for line in lines)} & {*folder.trials}
 
 
 def checked(
@@ -301,11 +321,15 @@ def rows(
     folder: the run folder.
     records: trial id -> record, from `read_records`.
   """
-  return [
-    _row(setting, records[trial])
-    for trial, setting in folder.trials.items()
-    if trial in records
-  ]
+  options: dict[tuple[int, ...], dict[str, Value]] = {}
+  table = []
+  for trial, setting in folder.trials.items():
+    if trial in records:
+      key = alike_key(setting)
+      if key not in options:
+        options[key] = setting.options
+      table.append(_row(setting, records[trial], options[key]))
+  return table
 
 
 def write_csv(folder: Folder) -> tuple[dict[str, Record], list[Problem]]:
@@ -319,28 +343,37 @@ def write_csv(folder: Folder) -> tuple[dict[str, Record], list[Problem]]:
   """
   path = folder.path / 'results.csv'
   while True:
+    before = _signatures(folder)
     records, problems = read_records(folder)
     data = _table(rows(folder, records))
     files.write(path, data, folder.disk)
     # The process of another shard may have sealed more and written its table
     # before ours: whoever writes last must have seen every record.
-    if read_records(folder)[0] == records:
+    if _signatures(folder) == before:
       return records, problems
 
 
+def _signatures(folder):
+  """A value that is another one when a file of records is."""
+  place = folder.path / 'records'
+  return [(name, files.signature(place / name)) for name in files.names(place)]
+
+
 def write_joined(
-  folders: Iterable[Folder], path: Path, disk: files.Disk
+  tables: Iterable[Iterable[Mapping[str, object]]],
+  path: Path,
+  disk: files.Disk,
 ) -> None:
-  """Makes one table of folders; of a trial in two of them the first counts.
+  """Makes one table of several; of a trial in two of them the first counts.
 
   Args:
-    folders: run folders, in order.
+    tables: the `rows` of run folders, in order.
     path: of the table.
     disk: the calls that change the disk.
   """
-  rows_by_trial: dict[object, dict[str, object]] = {}
-  for folder in folders:
-    for row in rows(folder, read_records(folder)[0]):
+  rows_by_trial: dict[object, Mapping[str, object]] = {}
+  for table in tables:
+    for row in table:
       rows_by_trial.setdefault(row['trial'], row)
   data = _table(rows_by_trial.values())
   if not path.is_file() or files.read(path) != data:
@@ -370,11 +403,14 @@ def _check(folder, record):
     raise ValueError(f'record {trial}: {", ".join(missing_parts)} missing')
 
 
-def _row(setting, record):
+def _row(setting, record, options=None):
+  """A row; the options of its setting are given where many share them."""
   values = record['metrics'] | {
     name: getattr(setting, name, record.get(name))
     for name, _ in (*_OF_SETTING, *_STATUS, *_OF_RUN)
+    if name != 'options'
   }
+  values['options'] = setting.options if options is None else options
   return {name: values.get(name) for name, _ in COLUMNS}
 
 

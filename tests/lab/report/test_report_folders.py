@@ -326,7 +326,7 @@ def test_a_bad_folder_among_good_ones(tmp_path, capsys):
   file.write_bytes(file.read_bytes()[:-9])
   file = newer / 'plan.json'
   content = folder.seal.unseal_json('plan', file.read_bytes(), file)
-  file.write_bytes(folder.seal.seal_json('plan', content, 3))
+  file.write_bytes(folder.seal.seal_json('plan', content, 4))
   (tmp_path / 'foreign').mkdir()
   (tmp_path / 'foreign' / 'notes.txt').write_text('mine')
   out = f'--out={tmp_path / "out"}'

@@ -1,13 +1,12 @@
 """A run of what others have written: bound to its source, imported by runs."""
 
-import json
 import shutil
 import sys
 
 import pytest
 
 from lstm_jax.lab.commands import predict, report, sweep
-from lstm_jax.lab.store import folder, seal
+from lstm_jax.lab.store import folder, plan_trials, seal
 from lstm_jax.lab.store.faults import Corrupt
 from tests.children import ROOT
 
@@ -150,7 +149,7 @@ def test_a_damaged_table_of_others_is_named(place):
   path = place / 'run' / 'plan.json'
   content = folder.open_folder(place / 'run').plan
   del content['outside']['mingru.py:mingru']['options']
-  path.write_bytes(seal.seal_json('plan', json.loads(json.dumps(content))))
+  path.write_bytes(seal.seal_json('plan', plan_trials.packed(content)))
   with pytest.raises(
     Corrupt, match='outside/mingru.py:mingru/options is missi'
   ):

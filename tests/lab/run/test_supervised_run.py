@@ -312,4 +312,5 @@ def test_a_checkpoint_of_an_older_form_is_named(tmp_path, capsys):
     assert sweep.main(['sweep', *words]) == 0
     assert 'has the form of an older version' in capsys.readouterr().err
     assert table(tmp_path / 'run') == wanted
+    as_files(tmp_path / 'run')
     record.unlink()

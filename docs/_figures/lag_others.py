@@ -3,9 +3,9 @@
   python docs/_figures/lag_others.py FOLDER...   takes trials of folders first
   python docs/_figures/lag_others.py             all again from the kept trials
 
-docs/lag_others_trials.csv has the trials of `--grid=lag_law_others` and
-`--grid=lag_law_rates`; from it, lag_theory.csv (lag_theory.py makes it) and
-lag_law_trials.csv come lag_others.svg and what stands in lag_law.md between
+docs/lag_others_trials.csv has the trials of `--grid=lag_law_others`,
+`lag_law_rates` and `lag_law_walls`; from it and lag_theory.csv (which
+lag_theory.py makes) come lag_others.svg and what stands in lag_law.md between
 its marks. Rows of a folder of which a trial is still to come are left out.
 """
 
@@ -25,7 +25,7 @@ DOCS = Path(__file__).parent.parent
 TRIALS, THEORY = DOCS / 'lag_others_trials.csv', DOCS / 'lag_theory.csv'
 PAGE, PICTURE = DOCS / 'lag_law.md', DOCS / 'lag_others.svg'
 HEAD = ('grid', *lag_law.HEAD)
-OTHERS, RATES = 'lag_law_others', 'lag_law_rates'
+OTHERS, RATES, WALLS = 'lag_law_others', 'lag_law_rates', 'lag_law_walls'
 # Exponent of the sample size in the envelope of the error signal, where the
 # noise of gradients has a variance (L. Livi, arXiv 2512.05790: alpha = 2).
 CONCENTRATION = 2
@@ -114,20 +114,27 @@ def end_of(at):
   return end
 
 
+def rate_lines(rows, word):
+  """A table of rows and rates by lags."""
+  lags = sorted({length for _, length, _ in rows})
+  yield f'| {word} | rate | ' + ' | '.join(f'T = {t:,}' for t in lags) + ' |'
+  yield '|---|---:|' + '---|' * len(lags)
+  for name, rate in sorted({(name, rate) for name, _, rate in rows}):
+    cells = [
+      told(rows[name, t, rate]) if (name, t, rate) in rows else '' for t in lags
+    ]
+    yield f'| {name} | {rate:g} | {" | ".join(cells)} |'
+
+
+def walls_section(trials):
+  """Table: remedies at the first lag that the recipe fails."""
+  return '\n'.join([*rate_lines(rows_of(trials, WALLS), 'remedy'), ''])
+
+
 def rates_section(trials):
   """Table: rates by lags, and how the largest that learns falls."""
   rows = rows_of(trials, RATES)
-  lines = ['| step | rate | ', '|---|---:|']
-  lags = sorted({length for _, length, _ in rows})
-  lines[0] += ' | '.join(f'T = {t:,}' for t in lags) + ' |'
-  lines[1] += '---|' * len(lags)
-  for step in sorted({name for name, *_ in rows}):
-    for rate in sorted({r for name, _, r in rows if name == step}):
-      cells = [
-        told(rows[step, t, rate]) if (step, t, rate) in rows else ''
-        for t in lags
-      ]
-      lines.append(f'| {step} | {rate:g} | {" | ".join(cells)} |')
+  lines = [*rate_lines(rows, 'step')]
   lines.append('')
   for step in sorted({name for name, *_ in rows}):
     words = ', '.join(
@@ -135,7 +142,7 @@ def rates_section(trials):
       for length, rate in critical_rates(rows, step).items()
     )
     lines.append(f'Largest rate that half of the trials learn by, {step}: ')
-    lines[-1] += words + '.'
+    lines[-1] += words + fall(critical_rates(rows, step)) + '.'
     lines.append('')
   return '\n'.join(lines)
 
@@ -148,6 +155,15 @@ def critical_rates(rows, step):
       is_learned = 2 * solved_of(values) >= len(values)
       largest[length] = max(largest.get(length, 0), rate * is_learned)
   return largest
+
+
+def fall(rates):
+  """By which power of T the largest rate falls, from first lag to last."""
+  (first, above), (last, below) = min(rates.items()), max(rates.items())
+  if not (above and below):
+    return ''
+  exponent = math.log(above / below) / math.log(last / first)
+  return f': it falls as T^-{exponent:.2f}'
 
 
 def theory_section(trials, envelopes):
@@ -251,6 +267,7 @@ def page(trials, envelopes, words):
   for pattern, section in (
     block('lag_others_trials.csv', others_section(trials)),
     block('lag_others_trials.csv, rates', rates_section(trials)),
+    block('lag_others_trials.csv, walls', walls_section(trials)),
     block('lag_theory.csv', theory_section(trials, envelopes)),
   ):
     words = pattern.sub(

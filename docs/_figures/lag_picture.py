@@ -11,6 +11,8 @@ CURVES = {
   'adding': ('adding, lag T/2', '#0072b2', 'circle'),
   'adding-early': ('adding, lag T', '#007a59', 'triangle'),
   '6a': ('temporal order', '#c24f00', 'square'),
+  'multiplication': ('multiplication', '#7a3e9d', 'plus'),
+  'trigger': ('trigger (2c)', '#56616c', 'down'),
   'paper-reading': ('adding, as in 1997', '#16202a', 'ring'),
 }
 # Rows at the right, in order -> what they are called; others follow.
@@ -21,6 +23,7 @@ NAMES = {
   '6b': 'the same, 3 symbols',
   'multiplication': 'multiplication',
   'two-sequence': 'two-sequence',
+  'trigger': 'trigger (2c)',
   'no-restart': 'adding, no restarts',
   'no-lag-bias': 'adding, biases of 1997',
   'small-start': 'adding, small start',
@@ -38,7 +41,7 @@ DECADES = range(2, 8)  # of T
 WIDTH = 900
 LEFT, PANEL = 74, 380  # of the axes
 TOP, BOTTOM = 64, 352
-FEWEST, MOST = 3, 6  # of log10 of sequences
+FEWEST, MOST = 2, 6  # of log10 of sequences
 NAMES_END, CELL = 656, 20
 SHADE = '#0072b2'
 
@@ -156,7 +159,7 @@ def legend(series, published):
   for number, (name, colour, shape) in enumerate(
     [*shown, *dict.fromkeys(others)]
   ):
-    x, y = LEFT + 8 + 236 * (number % 2), BOTTOM + 64 + 20 * (number // 2)
+    x, y = LEFT - 30 + 262 * (number % 2), BOTTOM + 64 + 20 * (number // 2)
     yield mark(shape, x, y - 5, colour)
     yield text(x + 14, y, name)
 

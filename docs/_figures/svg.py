@@ -37,6 +37,13 @@ def mark(shape, x, y, colour):
     )
   if shape == 'triangle':
     return f'<path d="M{x - 5.5:.1f} {y + 5:.1f} h11 l-5.5 -10 z" {fill}/>'
+  if shape == 'down':
+    return f'<path d="M{x - 5.5:.1f} {y - 5:.1f} h11 l-5.5 10 z" {fill}/>'
+  if shape == 'plus':
+    return (
+      f'<path d="M{x - 5.5:.1f} {y:.1f} h11 m-5.5 -5.5 v11" '
+      f'stroke="{colour}" stroke-width="2.5"/>'
+    )
   if shape == 'diamond':
     return f'<path d="M{x:.1f} {y - 6:.1f} l6 6 l-6 6 l-6 -6 z" {fill}/>'
   if shape == 'ring':

@@ -6,9 +6,12 @@ import importlib
 import re
 import statistics
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import lstm_jax as lj
 from lstm_jax.lab.plan import grid
 from tests.children import ROOT
 
@@ -82,6 +85,13 @@ def test_what_is_made_of_the_trials_is_that_of_the_trials(figures):
   assert law.PICTURE.stat().st_size < 150_000
 
 
+def test_the_first_million_is_as_the_page_says():
+  trials = read('lag_first_trials.csv')
+  ends = [int(s) for one in trials if (s := one['sequences_to_success'])]
+  assert f'after {min(ends):,}\nsequences' in PAGE
+  assert f'{len(ends)} of {len(trials)} had by 5,500' in PAGE
+
+
 def test_pictures_of_the_quick_start_are_those_of_its_trials(figures):
   quick = figures('quickstart')
   assert quick.picture(quick.kept_rows()) == (
@@ -144,3 +154,84 @@ def test_laws_are_found_again(figures):
   assert law.low < 3000 < law.high and law.low > 1500
   law = fit.power({t: 9000 * noise() for t in lags})
   assert law.low < 0 < law.high and abs(law.slope) < 0.06
+
+
+def test_what_is_made_of_the_others_is_that_of_their_trials(figures):
+  others, trials = figures('lag_others'), read('lag_others_trials.csv')
+  assert trials == others.joined(trials, []), 'not in order, or one twice'
+  assert others.page(trials, read('lag_theory.csv'), PAGE) == PAGE
+  assert others.picture(trials) == others.PICTURE.read_text('utf-8')
+
+
+def test_the_largest_rate_that_half_of_the_trials_learn_by(figures):
+  others = figures('lag_others')
+  rows = {
+    ('sgd', 100, 0.1): [5, np.inf],
+    ('sgd', 100, 1.0): [np.inf, np.inf],
+    ('sgd', 316, 0.1): [np.inf, np.inf],
+  }
+  assert others.critical_rates(rows, 'sgd') == {100: 0.1, 316: 0}
+
+
+def test_a_row_goes_to_the_last_lag_before_one_that_it_fails(figures):
+  others = figures('lag_others')
+  learned, failed = (0.1, [3, 4, np.inf, 5]), (0.1, [np.inf, 5, np.inf, np.inf])
+  assert others.end_of({10: learned, 32: learned, 100: failed}) == 32
+  assert others.end_of({10: failed, 32: learned}) == 0
+
+
+def test_causes_of_failures_are_told_apart(figures):
+  """A network that is made to leak, to round, to hold nothing is named so."""
+  failures = figures('lag_failures')
+  network = {
+    'status': 'budget', 'error': 0.1, 'error_without_leak': 0.1,
+    'error_of_best_readout': 0.1, 'rounding': 0, 'gate_on_marks': 0.5,
+  }  # fmt: skip
+  for change, words in (
+    ({}, 'do not hold'),
+    ({'gate_on_marks': 1e-4}, 'no gate'),
+    ({'rounding': 0.05}, 'rounding'),
+    ({'error_without_leak': 0.01}, 'leak'),
+    ({'error_of_best_readout': 0.01}, 'readout'),
+    ({'status': 'solved'}, ''),
+  ):
+    assert words in failures.cause(network | change)
+  assert failures.cause(network | {'status': 'solved'}) == ''
+  assert PAGE == failures.page(read('lag_failures.csv'), PAGE)
+
+
+def test_a_network_is_followed_as_its_cell_says(figures):
+  """In float64 what the cell gives; gradients are those of the cut errors."""
+  failures = figures('lag_failures')
+  cell = lj.lstm1997(2, 1)
+  params = cell.init(jax.random.key(3), {'init_range': 1.0})
+  inputs = np.asarray(
+    jax.random.normal(jax.random.key(4), (5, 12, 2)), np.float64
+  )
+  names = {k: np.asarray(v) for k, v in params._asdict().items()}
+  run = failures.Run(names, inputs, np.full(5, 12), inputs[..., 1] > 0)
+
+  def output(params, x):
+    carry = cell.initial_carry((), jnp.float32)
+    for x_t in x:
+      kept = carry._asdict() | {
+        name: jax.lax.stop_gradient(getattr(carry, name))
+        for name in ('y_c', 'y_gates')
+      }
+      carry, net_k = cell.step(params, type(carry)(**kept), x_t)
+    return net_k[0]
+
+  single = jnp.asarray(inputs, jnp.float32)
+  expected, slopes = jax.vmap(jax.value_and_grad(output), (None, 0))(
+    params, single
+  )
+  outputs = run.outputs(lambda net: net, run.s_c)[:, 0]
+  np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+  blocks = 2
+  of_x = np.moveaxis(np.asarray(slopes.w_x)[:, :blocks], 1, 2)
+  of_bias = np.asarray(slopes.b)[:, None, :blocks]
+  np.testing.assert_allclose(
+    run.gradients(np.ones((5, 1))),
+    np.concatenate([of_x, of_bias], axis=1),
+    rtol=1e-4, atol=1e-6,
+  )  # fmt: skip

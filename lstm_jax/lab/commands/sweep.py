@@ -53,7 +53,8 @@ def _act(request_and_plan):
   if request.action == 'list':
     return text_columns.show(listing.everything())
   if request.action == 'dry_run':
-    return text_columns.show(listing.plan(sweep_plan, request.run.out))
+    shard = request.run.shard
+    return text_columns.show(listing.plan(sweep_plan, request.run.out, shard))
   from lstm_jax.lab.run import engine
 
   options = request.run

@@ -15,6 +15,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 from lstm_jax.lab.plan.programs import learner_of, steps
 from lstm_jax.lab.store.setting import Setting
@@ -30,9 +31,9 @@ _NS_OTHER = 100.0
 _PER_UPDATE = {'epochs': 9e-3}
 _REFERENCE_WEIGHTS = 93
 # Imports and the report at the end; a program for both workers, and its test.
-_START, _COMPILE = 10.0, 10.0
+START, COMPILE = 10.0, 10.0
 # Fewer trials than this on a core leave its vector unit part empty.
-_FULL_LANES = 16
+FULL_LANES = 16
 # Seconds of `slowness`'s loop on the processor of the figures, a 2.5 GHz Xeon.
 # Not timed there: on another it takes 3.74 us, and trials, start and
 # compilation take 0.3 to 0.5 of what they took on the Xeon.
@@ -120,10 +121,10 @@ def seconds(
   counts = list(counts)
   lanes = sum(count for _, count in counts)
   if all(learner_of(setting).unit == 'epochs' for setting, _ in counts):
-    lanes = num_cores * _FULL_LANES  # a batch fills the vector unit alone
-  work = sum(count * _trial_seconds(setting) for setting, count in counts)
-  idle = max(1.0, _FULL_LANES * num_cores / max(lanes, 1))
-  return _START + (_COMPILE * programs + work * idle) / num_cores
+    lanes = num_cores * FULL_LANES  # a batch fills the vector unit alone
+  work = sum(count * trial_seconds(setting) for setting, count in counts)
+  idle = max(1.0, FULL_LANES * num_cores / max(lanes, 1))
+  return START + (COMPILE * programs + work * idle) / num_cores
 
 
 def slowness() -> float:
@@ -159,17 +160,20 @@ def words(amount: float) -> str:
   return f'{amount / 3600:.1f} h'
 
 
-def _trial_seconds(setting):
+def trial_seconds(setting: Setting) -> float:
+  """Seconds of a core that a trial takes among others that fill its lanes."""
   if setting.expected_trial_seconds:
     # Measured to the end of its trials: a smaller budget takes its share.
     unlimited = dataclasses.replace(setting, budget=10**12)
     share = sequences(setting) / sequences(unlimited)
     return setting.expected_trial_seconds * share
-  options = dict(setting.cell_options)
-  if 'blocks' in options:
-    units = options['blocks'] * (options.get('block_size', 1) + 2)
+  sizes: dict[str, int] = {
+    n: cast(int, v) for n, v in setting.cell_options if isinstance(v, int)
+  }
+  if 'blocks' in sizes:
+    units = sizes['blocks'] * (sizes.get('block_size', 1) + 2)
   else:
-    units = options.get('hidden', 1) * _GATES.get(setting.cell, 4)
+    units = sizes.get('hidden', 1) * _GATES.get(setting.cell, 4)
   weights = units * (units + _INPUTS)
   ns = _NS.get(setting.learner, _NS_OTHER) * weights / _REFERENCE_WEIGHTS
   per_update = _PER_UPDATE.get(learner_of(setting).unit, 0.0)

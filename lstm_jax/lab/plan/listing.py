@@ -3,6 +3,7 @@
 from lstm_jax.choices import count_of
 from lstm_jax.lab.plan import (
   catalog,
+  dealing,
   entry_points,
   estimate,
   grid,
@@ -13,7 +14,7 @@ from lstm_jax.lab.plan import (
 from lstm_jax.lab.plan.plan import Plan
 from lstm_jax.lab.plan.programs import changed_words, learner_of, programs
 from lstm_jax.lab.plan.text_columns import aligned, item
-from lstm_jax.lab.store.setting import Setting
+from lstm_jax.lab.store.setting import Setting, trial_id
 
 
 def everything() -> str:
@@ -100,12 +101,13 @@ def _own_data(role, kind):
   return lines
 
 
-def plan(plan_: Plan, out: str = '') -> str:
+def plan(plan_: Plan, out: str = '', shard: tuple[int, int] = (0, 1)) -> str:
   """The plan: its rows, and how many trials, programs and seconds.
 
   Args:
     plan_: the plan.
     out: its run folder as it was given; '': the plan's own.
+    shard: `(i, n)`: which part would run.
   """
   source = f' ({plan_.source})' if plan_.source else ''
   lines = [f'{plan_.grid}: {plan_.title}{source}', '']
@@ -143,13 +145,16 @@ def plan(plan_: Plan, out: str = '') -> str:
   again = f', {count_of(plan_.duplicates, "duplicate")} left out' * bool(
     plan_.duplicates
   )
+  slowness = estimate.slowness()
+  trials = {trial_id(setting): setting for setting in plan_.trials}
   lines += [
     '',
     f'{count_of(len(plan_.trials), "trial")}{again}, '
     f'{count_of(len(programs(plan_.trials)), "program")}, {steps:,.0f} {unit} '
     f'expected, {sequences:,} at most.',
-    f'Estimated time: {estimate.words(plan_.seconds * estimate.slowness())} on '
+    f'Estimated time: {estimate.words(plan_.seconds * slowness)} on '
     f'{plan_.cores} of these cores; an estimate, not a measurement.',
+    dealing.summary(trials, shard, slowness),
     f'Run folder: {out or plan_.out}. Nothing was run or written.',
   ]
   return '\n'.join(lines)

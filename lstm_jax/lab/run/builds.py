@@ -8,9 +8,9 @@ from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from lstm_jax.lab.plan import catalog
+from lstm_jax.lab.plan import catalog, dealing
 from lstm_jax.lab.plan.flags import Run
-from lstm_jax.lab.plan.programs import learner_of, length_is_static, programs
+from lstm_jax.lab.plan.programs import learner_of, length_is_static
 from lstm_jax.lab.run import mains
 from lstm_jax.lab.store import files, sources
 from lstm_jax.lab.store.provenance import Facts
@@ -40,7 +40,8 @@ class Programs(NamedTuple):
     makers: name of a program -> what makes its `Loop`.
     members: name of a program -> ids of its trials.
     widths: name of a program -> lane widths that may be compiled.
-    units: ids that one shard runs together, in the order of the plan.
+    units: ids that are run together or not at all, in the order of the plan.
+    groups: units that one shard runs, as ids.
     provenance: what results depend on besides the program: the data's checksums
       and which code runs the layers.
     is_native: setting -> whether the compiled loops run its layers.
@@ -51,6 +52,7 @@ class Programs(NamedTuple):
   members: Mapping[str, list[str]] = {}
   widths: Mapping[str, tuple[int, ...]] = {}
   units: tuple[tuple[str, ...], ...] = ()
+  groups: tuple[tuple[str, ...], ...] = ()
   provenance: Facts = {}
   is_native: Callable[[Setting], bool] = lambda setting: False
   reasons: tuple[str, ...] = ()
@@ -69,10 +71,8 @@ def on_line(
   from lstm_jax.training.compilation import widths_of
 
   del options
-  names, settings = list(trials), list(trials.values())
-  members = {
-    key: [names[i] for i in where] for key, where in programs(settings).items()
-  }
+  settings = list(trials.values())
+  members = dealing.members_of(trials)
   makers, reasons = {}, []
   if any(map(_is_native, settings)):
     _compile_loops()
@@ -88,7 +88,8 @@ def on_line(
     makers,
     members,
     {key: widths_of(device, m.carried) for key, m in makers.items()},
-    tuple((name,) for name in names),
+    tuple((name,) for name in trials),
+    dealing.groups_of(trials, members),
     {'compiler': native_compiler()} if native else {},
     _is_native,
     tuple(reasons),

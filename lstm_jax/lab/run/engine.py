@@ -10,9 +10,10 @@ from typing import TypeVar
 
 from lstm_jax.choices import count_of
 from lstm_jax.lab.data.files import errors
+from lstm_jax.lab.plan import dealing
 from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.plan.plan import Plan
-from lstm_jax.lab.plan.programs import learner_of, programs
+from lstm_jax.lab.plan.programs import learner_of
 from lstm_jax.lab.run import (
   aborts,
   builds,
@@ -126,7 +127,7 @@ def complete_run(
       mains.tell(f'Nothing left to do in {path}.')
       remaining.tidy(finished)
       opened = finished
-      mine = remaining.names_of_shard(trials, options.shard)
+      mine = dealing.names_of_part(trials, options.shard)
     # One after another, each from all records: the last report is of all.
     with lock.tables(opened):
       return end(opened, mine)
@@ -167,11 +168,7 @@ def _run(plan, options, stop, path, trials, entries, legacy):
     compile_cache.set_up(options.compile_cache)
     if mains.is_process():
       aborts.arm(int(faults.Exit.STOPPED), _ABORTED)
-  names = list(trials)
-  shared = {
-    key: [names[i] for i in where]
-    for key, where in programs(list(trials.values())).items()
-  }
+  shared = dealing.members_of(trials)
   prepared, code_now, facts = _prepare(trials, options, devices[0])
   opened = folder.create_or_open(
     path,
@@ -197,8 +194,8 @@ def _run(plan, options, stop, path, trials, entries, legacy):
   )
   mains.note('sweep', *opened.notes)
   shard, shards = options.shard
+  mine = _ids_of_shard(prepared, trials, options)
   folder_lock = lock.lock(opened, None if shards == 1 else (shard, shards))
-  mine = {name for unit in _units(prepared, options) for name in unit}
   own_part = None if shards == 1 else mine
   with stop.polled(), folder_lock:
     remaining.remove_leftovers(opened)
@@ -206,8 +203,9 @@ def _run(plan, options, stop, path, trials, entries, legacy):
       opened, options, own_part, code_now
     )
     state = _train(
-      opened, options, trials, prepared, part, records, saved, devices, stop
-    )
+      opened, options, trials, mine, prepared, part, records, saved, devices,
+      stop,
+    )  # fmt: skip
     ended = trial_records.ended(opened)
     if len(ended) == len(opened.trials):
       # Nothing of anybody is under way any more, also if a stop came just now.
@@ -274,19 +272,27 @@ def _prepare(trials, options, device):
   return prepared, code_now, facts
 
 
-def _units(prepared, how):
-  """The ids that this shard runs together, as tuples."""
+def _ids_of_shard(prepared, trials, how):
+  """The ids that this shard runs."""
   shard, shards = how.shard
-  return [unit for work in prepared for unit in work.units[shard::shards]]
+  members = {
+    key: names for work in prepared for key, names in work.members.items()
+  }
+  groups = [group for work in prepared for group in work.groups]
+  dealt = dealing.deal(groups, trials, members, shards)[shard]
+  return frozenset(name for group in dealt for name in group)
 
 
 def _train(
-  opened, options, trials, prepared, part, records, saved_trials, devices, stop
-):
+  opened, options, trials, mine, prepared, part, records, saved_trials, devices,
+  stop,
+):  # fmt: skip
   """Runs what is left of this shard and part; returns its `RunState`."""
   from lstm_jax.lab.run import scheduler
 
-  units = _units(prepared, options)
+  units = [
+    unit for work in prepared for unit in work.units if mine.issuperset(unit)
+  ]
   left = [
     name
     for unit in units

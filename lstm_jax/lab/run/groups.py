@@ -125,6 +125,7 @@ def supervised(
     {group.key: (len(group.names),) for group in groups},
     # A group is trained whole: its lanes have the bits of their program.
     tuple(group.names for group in groups),
+    tuple(group.names for group in groups),
     facts,
     lambda setting: build(setting)[1].model.kernel() == 'native',
   )

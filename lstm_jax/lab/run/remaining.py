@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -60,12 +60,6 @@ def finished_folder(
     return None  # and whoever runs them says so
   mains.note('sweep', *again.lines)
   return opened
-
-
-def names_of_shard(trials: Iterable[str], shard: tuple[int, int]) -> set[str]:
-  """Ids of the trials that a shard answers for where it runs none of them."""
-  part, parts = shard
-  return set(list(trials)[part::parts])
 
 
 def what_counts(

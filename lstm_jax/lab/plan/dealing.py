@@ -1,0 +1,196 @@
+"""Deals the trials of a plan to parts that run apart, by groups.
+
+What is dealt is a group: trials of one program and one length, as many as fill
+the lanes that a worker runs side by side. Each seed of a row in another part
+would have every part compile every program and fill a lane or two of each. A
+plan and a number of parts decide the deal, nothing of the machine: every part
+comes to the same one alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from lstm_jax.choices import count_of
+from lstm_jax.lab.plan import estimate
+from lstm_jax.lab.plan.programs import learner_of, programs
+from lstm_jax.lab.store.setting import Setting
+
+# Numbers of parts of which a plan says what they are worth, each while it takes
+# less than this of the one before.
+NUMBERS = (2, 4, 8, 16, 32, 64)
+_WORTH = 0.9
+# Ids of trials that run together.
+Group = tuple[str, ...]
+
+
+class Cost(NamedTuple):
+  """What a group is expected to take on one core.
+
+  Attributes:
+    program: the name of its program, which a part compiles once.
+    seconds: without compilation.
+  """
+
+  program: str
+  seconds: float
+
+
+# Name of a program -> ids of its trials.
+Members = Mapping[str, Sequence[str]]
+
+
+def members_of(trials: Mapping[str, Setting]) -> dict[str, list[str]]:
+  """The trials of each program."""
+  names, settings = list(trials), list(trials.values())
+  return {
+    key: [names[i] for i in where] for key, where in programs(settings).items()
+  }
+
+
+def groups_of(
+  trials: Mapping[str, Setting], members: Members
+) -> tuple[Group, ...]:
+  """Trials on-line, by groups of one program and length, in plan order.
+
+  Args:
+    trials: id -> setting.
+    members: of `members_of`, of these trials and any others.
+  """
+  groups = []
+  for names in members.values():
+    of_length: dict[int | None, list[str]] = {}
+    for name in filter(trials.__contains__, names):
+      of_length.setdefault(trials[name].length, []).append(name)
+    for alike in of_length.values():
+      groups += [
+        tuple(alike[at : at + estimate.FULL_LANES])
+        for at in range(0, len(alike), estimate.FULL_LANES)
+      ]
+  return tuple(groups)
+
+
+def groups_of_plan(
+  trials: Mapping[str, Setting], members: Members
+) -> tuple[Group, ...]:
+  """Groups of a plan: those on-line, and of data sets each trial alone."""
+  is_on_line = lambda name: learner_of(trials[name]).unit != 'epochs'
+  return (
+    *groups_of({n: trials[n] for n in trials if is_on_line(n)}, members),
+    *((name,) for name in trials if not is_on_line(name)),
+  )
+
+
+def names_of_part(
+  trials: Mapping[str, Setting], shard: tuple[int, int]
+) -> set[str]:
+  """Ids of the trials of a part `(i, n)`, where it runs none of them."""
+  members = members_of(trials)
+  index, count = shard
+  groups = deal(groups_of_plan(trials, members), trials, members, count)[index]
+  return {name for group in groups for name in group}
+
+
+def deal(
+  groups: Sequence[Group],
+  trials: Mapping[str, Setting],
+  members: Members,
+  parts: int,
+) -> tuple[tuple[Group, ...], ...]:
+  """The groups of each part, those that take longest dealt first.
+
+  A group goes to the part that would be done with it first, the compilation of
+  a program that the part does not have yet included.
+
+  Args:
+    groups: of the plan, in its order.
+    trials: id -> setting.
+    members: of `members_of`.
+    parts: how many.
+
+  Returns:
+    For each part its groups, in the order of the plan; () for a part that the
+    plan has no work for.
+  """
+  if parts == 1:
+    return (tuple(groups),)
+  costs = costs_of(groups, trials, members)
+  ready = [0.0] * parts
+  compiled: list[set[str]] = [set() for _ in range(parts)]
+  dealt: list[list[int]] = [[] for _ in range(parts)]
+  longest_first = sorted(range(len(groups)), key=lambda i: -costs[i].seconds)
+  for i in longest_first:
+    cost = costs[i]
+    ends = [
+      at + cost.seconds + estimate.COMPILE * (cost.program not in programs_of)
+      for at, programs_of in zip(ready, compiled, strict=True)
+    ]
+    part = ends.index(min(ends))
+    ready[part] = ends[part]
+    compiled[part].add(cost.program)
+    dealt[part].append(i)
+  return tuple(tuple(groups[i] for i in sorted(part)) for part in dealt)
+
+
+def costs_of(
+  groups: Sequence[Group], trials: Mapping[str, Setting], members: Members
+) -> list[Cost]:
+  """The `Cost` of each group."""
+  program_of = {name: key for key, names in members.items() for name in names}
+  costs = []
+  for group in groups:
+    # Seeds make most of a plan and do not matter here.
+    seconds = len(group) * estimate.trial_seconds(trials[group[0]])
+    if learner_of(trials[group[0]]).unit != 'epochs':
+      # Lanes that are left empty cost what full ones do.
+      seconds *= estimate.FULL_LANES / len(group)
+    costs.append(Cost(program_of[group[0]], seconds))
+  return costs
+
+
+def part_seconds(costs: Sequence[Cost]) -> float:
+  """What a part of these is expected to take on one core, start included."""
+  compilation = estimate.COMPILE * len({cost.program for cost in costs})
+  return estimate.START + compilation + sum(cost.seconds for cost in costs)
+
+
+def summary(
+  trials: Mapping[str, Setting], shard: tuple[int, int], slowness: float
+) -> str:
+  """Says what numbers of parts are worth, or what one part has.
+
+  Args:
+    trials: id -> setting.
+    shard: `(i, n)`; of the whole plan it says what parts would be worth.
+    slowness: of this processor, see `estimate.slowness`.
+  """
+  members = members_of(trials)
+  groups = groups_of_plan(trials, members)
+
+  def seconds(part):
+    return slowness * part_seconds(costs_of(part, trials, members))
+
+  index, count = shard
+  if count > 1:
+    part = deal(groups, trials, members, count)[index]
+    if not part:
+      return (
+        f'Part {index} of {count}: nothing; the plan has '
+        f'{count_of(len(groups), "group")} to deal.'
+      )
+    return (
+      f'Part {index} of {count}: {count_of(len(part), "group")}, '
+      f'{count_of(sum(map(len, part)), "trial")}, '
+      f'{estimate.words(seconds(part))} on one core.'
+    )
+  times = []
+  last = seconds(groups)
+  for number in NUMBERS:
+    parts = deal(groups, trials, members, number)
+    if (longest := max(map(seconds, parts))) > _WORTH * last:
+      break
+    times.append(f'{number}: {estimate.words(longest)}')
+    last = longest
+  if not times:
+    return 'In parts (--shard=I/N) it takes no less: its longest group decides.'
+  ending = '.' if len(times) == len(NUMBERS) else '; more bring little.'
+  return f'In parts (--shard=I/N) of one core: {", ".join(times)}{ending}'

@@ -1,0 +1,82 @@
+"""Parts of a plan: every trial in one of them, whole groups, little twice."""
+
+import itertools
+
+import pytest
+
+from lstm_jax.lab.plan import dealing, flags, plan
+from lstm_jax.lab.store.setting import trial_id
+
+
+def trials_of(line):
+  trials = plan.expand(flags.parse(['sweep', *line.split()], {})).trials
+  return {trial_id(setting): setting for setting in trials}
+
+
+@pytest.fixture(scope='module')
+def paper():
+  return trials_of('--grid=paper1997 --seeds=30')
+
+
+def dealt(trials, parts):
+  members = dealing.members_of(trials)
+  groups = dealing.groups_of(trials, members)
+  return groups, members, dealing.deal(groups, trials, members, parts)
+
+
+@pytest.mark.parametrize('parts', [1, 2, 3, 8, 100])
+def test_every_trial_is_in_one_part(paper, parts):
+  groups, _, of_parts = dealt(paper, parts)
+  assert len(of_parts) == parts
+  names = [n for part in of_parts for group in part for n in group]
+  assert sorted(names) == sorted(paper)
+  assert sorted(itertools.chain(*of_parts)) == sorted(groups)
+
+
+def test_a_group_fills_the_lanes_of_one_program_and_length(paper):
+  groups, members, _ = dealt(paper, 1)
+  program_of = {n: key for key, names in members.items() for n in names}
+  for group in groups:
+    assert len({(program_of[n], paper[n].length) for n in group}) == 1
+    assert len(group) <= 16
+  # No two of them would fit into one.
+  small = [(program_of[g[0]], paper[g[0]].length) for g in groups if len(g) < 9]
+  assert len(small) == len(set(small))
+
+
+def test_parts_compile_little_twice_and_end_together(paper):
+  """Dealt seed by seed each of four parts compiles all of the programs."""
+  _, members, of_parts = dealt(paper, 4)
+  costs = [dealing.costs_of(part, paper, members) for part in of_parts]
+  compiled = [len({cost.program for cost in part}) for part in costs]
+  assert sum(compiled) < 2.5 * len(members)
+  seconds = [dealing.part_seconds(part) for part in costs]
+  whole = dealing.part_seconds([cost for part in costs for cost in part])
+  assert max(seconds) < 1.1 * min(seconds)
+  assert sum(seconds) < 1.2 * whole
+
+
+def test_more_parts_than_groups_leave_the_last_ones_without_work():
+  trials = trials_of(
+    '--task=adding --cell=srn --learner=bptt --seeds=40 --budget=1000000'
+  )
+  groups, members, of_parts = dealt(trials, 5)
+  assert len(groups) == 3
+  assert [len(part) for part in of_parts] == [1, 1, 1, 0, 0]
+  told = lambda shard: dealing.summary(trials, shard, 1.0)
+  assert told((4, 5)) == 'Part 4 of 5: nothing; the plan has 3 groups to deal.'
+  assert told((0, 5)).startswith('Part 0 of 5: 1 group, 16 trials, ')
+  assert told((0, 1)).endswith('; more bring little.')
+
+
+def test_a_plan_of_one_group_is_not_worth_parts():
+  trials = trials_of('--task=adding --cell=srn --learner=bptt --seeds=3')
+  assert 'takes no less' in dealing.summary(trials, (0, 1), 1.0)
+
+
+def test_the_parts_of_data_sets_are_trials():
+  trials = trials_of('--grid=sine --seeds=2')
+  words = dealing.summary(trials, (0, 2), 1.0)
+  assert (
+    words.startswith('Part 0 of 2: ') and f'{len(trials) // 2} trials' in words
+  )

@@ -29,7 +29,7 @@ class Run(NamedTuple):
 
   Attributes:
     out: run folder, '' for the plan's own.
-    shard: `(i, n)`, 0 <= i < n: run trials i, i + n, i + 2n, ...
+    shard: `(i, n)`, 0 <= i < n: run the i-th of n parts of the plan.
     shard_reason: what says so: '--shard', variables of the environment, '' for
       nothing; of the whole plan, what there is to say of variables.
     distributed: whether this process is one of a program of JAX's, which says

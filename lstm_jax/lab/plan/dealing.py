@@ -24,7 +24,7 @@ Group = tuple[str, ...]
 
 
 class Cost(NamedTuple):
-  """What a group is expected to take on one core.
+  """Expected cost of a group on one core.
 
   Attributes:
     program: the name of its program, which a part compiles once.
@@ -148,7 +148,7 @@ def costs_of(
 
 
 def part_seconds(costs: Sequence[Cost]) -> float:
-  """What a part of these is expected to take on one core, start included."""
+  """Expected seconds of a part on one core, its start included."""
   compilation = estimate.COMPILE * len({cost.program for cost in costs})
   return estimate.START + compilation + sum(cost.seconds for cost in costs)
 

@@ -88,8 +88,8 @@ def sweep(
     devices: cores to use, or accelerators where there are any; 0: all.
     checkpoint_seconds: longest time between two checkpoints.
     progress: 'auto', 'live', 'plain' or 'none'.
-    allow_drift, rerun_changed, retry_failed, data_dir, skip_bad,
-    compile_cache: as the flags.
+    allow_drift, rerun_changed, retry_failed: as the flags.
+    data_dir, skip_bad, compile_cache: as the flags.
 
   Returns:
     A `SweepRow` for each setting of the folder, in the order of the report. An

@@ -52,9 +52,9 @@ def run(*arguments):
 
 def refused(capsys, code, words, *arguments):
   assert run(*arguments) == code, arguments
-  said = capsys.readouterr()
-  assert said.out == '' and words in said.err, said.err
-  assert said.err.startswith('report: ') and said.err.count('\n') == 1
+  output = capsys.readouterr()
+  assert output.out == '' and words in output.err, output.err
+  assert output.err.startswith('report: ') and output.err.count('\n') == 1
 
 
 def test_readings_of_one_row_meet(tmp_path):
@@ -263,8 +263,8 @@ def test_command_line(tmp_path, capsys, no_figures):
   assert files[1].read_text('utf-8') != document
   capsys.readouterr()
   assert run('--help') == 0
-  said = capsys.readouterr().out
-  assert '--out=DIR' in said and max(map(len, said.split('\n'))) <= 80
+  output = capsys.readouterr().out
+  assert '--out=DIR' in output and max(map(len, output.split('\n'))) <= 80
 
 
 def test_a_folder_s_name_reaches_no_terminal_as_it_is(
@@ -274,8 +274,8 @@ def test_a_folder_s_name_reaches_no_terminal_as_it_is(
   opened = make(tmp_path / 'a\x1b[31m b', reading('linear'))
   assert run(opened.path) == 0
   assert ending.show(opened, opened.trials) == 0
-  said = ''.join(capsys.readouterr())
-  assert '\x1b' not in said and said.count(r'a\x1b[31m b') >= 5
+  output = ''.join(capsys.readouterr())
+  assert '\x1b' not in output and output.count(r'a\x1b[31m b') >= 5
 
 
 def test_one_folder_listed_twice_is_one(tmp_path, no_figures):

@@ -59,7 +59,7 @@ def gpu(monkeypatch):
   monkeypatch.setitem(_fused.CODES, 'cudnn', here)
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
   device = types.SimpleNamespace(device_kind='NVIDIA H100')
-  monkeypatch.setattr(jax, 'devices', lambda: [device])
+  monkeypatch.setattr(jax, 'local_devices', lambda: [device])
   return calls
 
 
@@ -132,7 +132,7 @@ def test_which_kernel(gpu, monkeypatch):
   said = which_kernel(cell, double, xs).why_not
   assert said['cudnn'] == 'it computes in float32, not in bfloat16'
   other = types.SimpleNamespace(device_kind='AMD Instinct')
-  monkeypatch.setattr(jax, 'devices', lambda: [other])
+  monkeypatch.setattr(jax, 'local_devices', lambda: [other])
   said = which_kernel(cell, params, xs).why_not
   assert 'the device is AMD Instinct' in said['cudnn']
 

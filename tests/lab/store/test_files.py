@@ -18,6 +18,8 @@ OTHERS = {
   'lstm_jax/lab/store/disk.py': 'the calls that it makes',
   'lstm_jax/lab/store/machine.py': '/proc',
   'lstm_jax/lab/store/provenance.py': 'the sources, and /proc',
+  'lstm_jax/lab/store/cpu_quota.py': '/sys/fs/cgroup and /proc',
+  'lstm_jax/lab/run/compile_cache.py': 'programs that JAX keeps, no results',
   'lstm_jax/nn/native/library.py': 'libraries are loaded by name, not read',
   'lstm_jax/lab/data/files': 'archives and sounds: streams larger than memory',
   'lstm_jax/lab/data/_cache.py': 'arrays are mapped, not read',

@@ -7,6 +7,7 @@ nowhere, so that no alias brings it into a signature.
 """
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,9 @@ def faults(source):
     names = [getattr(node, field, None) for field in ('id', 'attr', 'name')]
     if 'Any' in names:
       yield f'line {node.lineno}: Any'
+  for number, line in enumerate(source.splitlines(), 1):
+    if re.search(r'#\s*(type: *ignore|mypy:|pyright:)', line):
+      yield f'line {number}: a comment that silences the type checker'
 
 
 def test_public_functions_say_their_types():
@@ -60,6 +64,10 @@ def test_public_functions_say_their_types():
     (
       'class A:\n  @staticmethod\n  def f(a) -> int: ...',
       'f: parameter a has no type',
+    ),
+    (
+      'x: int = None  # type: ignore[assignment]',
+      'line 1: a comment that silences the type checker',
     ),
     ('from typing import Any', 'line 1: Any'),
     ('import typing\nParams = typing.Any', 'line 2: Any'),

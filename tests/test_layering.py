@@ -14,10 +14,10 @@ PACKAGE = 'lstm_jax'
 # A room may import from those before it. '' is the package itself, with what
 # belongs to all.
 ROOMS = (
-  '', 'ops', 'nn.native', 'cells', 'tasks', 'learners', 'nn',
-  'training.examples', 'analysis', 'testing', 'training', 'lab', 'lab.store',
-  'lab.data', 'lab.plan', 'lab.report', 'lab.serve', 'lab.run',
-  'lab.vanishing', 'lab.bench', 'lab.commands', 'lab.console',
+  '', 'ops', 'nn.native', 'cells', 'tasks', 'learners', 'nn', 'analysis',
+  'testing', 'training', 'lab', 'lab.store', 'lab.data', 'lab.plan',
+  'lab.report', 'lab.serve', 'lab.run', 'lab.vanishing', 'lab.bench',
+  'lab.commands', 'lab.console',
 )  # fmt: skip
 # Folders of entries: each is chosen by name and given as a value, so that a new
 # one is a file and nothing else. What they share stands behind a `_`.
@@ -27,9 +27,8 @@ LIGHT = ('lab.store', 'lab.data', 'lab.plan', 'lab.report', 'lab.serve')
 HEAVY = ('jax', 'jaxlib', 'flax', 'optax')
 # What of the rest they may import: plain types without JAX.
 PLAIN = (
-  'public', 'choices', 'nn', 'nn.native', 'nn.native.library', 'ops',
-  'ops.checked', 'ops.conditions', 'ops.intervals', 'ops.parts', 'training',
-  'training.examples',
+  'public', 'choices', 'dataset', 'nn', 'nn.native', 'nn.native.library', 'ops',
+  'ops.checked', 'ops.conditions', 'ops.intervals', 'ops.parts',
 )  # fmt: skip
 FORBIDDEN = ('experiments', 'tests')
 # Outside the laboratory nothing has effects, but for these.
@@ -216,7 +215,9 @@ def test_every_module_is_in_a_room():
   assert homeless == []
   at_the_root = {name for name in library() if '.' not in name}
   at_the_root -= {room.partition('.')[0] for room in ROOMS}
-  assert at_the_root == {'types', 'choices', 'extras', 'public', '__main__'}
+  assert at_the_root == {
+    'types', 'dataset', 'choices', 'extras', 'public', '__main__',
+  }  # fmt: skip
   assert EFFECTS.keys() <= library().keys()
 
 
@@ -303,7 +304,7 @@ def test_a_planted_line_is_found(module, line):
       'lab.plan.catalog',
       'if TYPE_CHECKING:\n  from lstm_jax.types import Cell',
     ),
-    ('lab.report.metric_rows', 'from lstm_jax.training.examples import CURVES'),
+    ('lab.report.metric_rows', 'from lstm_jax.dataset import CURVES'),
     ('lab.data.imdb', 'from lstm_jax.lab.data import _text'),
     ('lab.data.imdb', 'from lstm_jax.lab.data.files import prepared'),
     ('training.trainers.minibatch', 'from lstm_jax.nn import layer'),

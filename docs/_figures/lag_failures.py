@@ -191,8 +191,8 @@ def main(only_page=False):
   if not only_page:
     with TRIALS.open(newline='', encoding='utf-8') as file:
       seeds_of = chosen(list(csv.DictReader(file)))
-    kept = read() if TABLE.exists() else []
-    there = {(row['recipe'], int(row['length'])) for row in kept}
+    rows = read() if TABLE.exists() else []
+    there = {(row['recipe'], int(row['length'])) for row in rows}
     for setting in settings_of(seeds_of):
       place = setting.row_name, setting.length
       if place in there:
@@ -203,8 +203,8 @@ def main(only_page=False):
         row = dict(zip(COLUMNS, (*place, seed, status), strict=False))
         row |= {k: f'{v:.3g}' for k, v in measures(setting, params).items()}
         print(row, flush=True)
-        kept.append(row)
-      write(kept)
+        rows.append(row)
+      write(rows)
   words = PAGE.read_text(encoding='utf-8')
   PAGE.write_text(page(read(), words), encoding='utf-8')
 

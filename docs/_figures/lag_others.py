@@ -82,7 +82,7 @@ def solved_of(values):
   return sum(map(math.isfinite, values))
 
 
-def told(values):
+def result_words(values):
   """Solved, and after how many sequences."""
   median = lag_law.shown(statistics.median(values))
   return f'{solved_of(values)}/{len(values)}, {median}'
@@ -98,7 +98,7 @@ def others_section(trials):
   ]
   for name in sorted(best, key=lambda name: (-end_of(best[name]), name)):
     at = best[name]
-    cells = [told(at[t][1]) if t in at else '' for t in lags]
+    cells = [result_words(at[t][1]) if t in at else '' for t in lags]
     end = end_of(at)
     lines.append(f'| {name} | {" | ".join(cells)} | {end or "none"} |')
   return '\n'.join(lines) + '\n'
@@ -121,7 +121,8 @@ def rate_lines(rows, word):
   yield '|---|---:|' + '---|' * len(lags)
   for name, rate in sorted({(name, rate) for name, _, rate in rows}):
     cells = [
-      told(rows[name, t, rate]) if (name, t, rate) in rows else '' for t in lags
+      result_words(rows[name, t, rate]) if (name, t, rate) in rows else ''
+      for t in lags
     ]
     yield f'| {name} | {rate:g} | {" | ".join(cells)} |'
 
@@ -189,7 +190,7 @@ def theory_section(trials, envelopes):
       factor(-CONCENTRATION * (log[t] - log[first])) for t in lags[1:]
     )
     measured = [
-      seen(best.get(f'bptt-{cell}{ending}', {}), lags)
+      growth_words(best.get(f'bptt-{cell}{ending}', {}), lags)
       for ending in ('-adam', '')
     ]
     lines.append(f'| {cell} | {signal} | {theory} | {" | ".join(measured)} |')
@@ -201,7 +202,7 @@ def factor(log):
   return f'{10**log:.2g}' if log < 4 else f'10^{log:.0f}'
 
 
-def seen(at, lags):
+def growth_words(at, lags):
   """Medians at lags in those of the first."""
   medians = [statistics.median(at[t][1]) if t in at else None for t in lags]
   words = []
@@ -278,8 +279,8 @@ def page(trials, envelopes, words):
 
 def main(folders):
   """Takes trials of folders, and writes what follows from all."""
-  kept = read(TRIALS) if TRIALS.exists() else []
-  trials = joined(kept, [t for path in folders for t in taken_from(path)])
+  before = read(TRIALS) if TRIALS.exists() else []
+  trials = joined(before, [t for path in folders for t in taken_from(path)])
   with TRIALS.open('w', newline='', encoding='utf-8') as file:
     writer = csv.DictWriter(file, HEAD, lineterminator='\n')
     writer.writeheader()

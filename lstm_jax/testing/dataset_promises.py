@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstm_jax.dataset import Dataset
 from lstm_jax.testing.broken import Broken
 from lstm_jax.testing.pools import admit_dataset
 from lstm_jax.testing.promises import Failure, Promise, build, hold
-from lstm_jax.training.examples import Dataset
 
 
 class _Subject(NamedTuple):
@@ -115,7 +115,7 @@ def _levels(of):
 
 
 DATASET_PROMISES: tuple[Promise[_Subject], ...] = (
-  Promise('examples', 'see lstm_jax.training.examples.Dataset', _examples),
+  Promise('examples', 'see lstm_jax.dataset.Dataset', _examples),
   Promise('seeds', 'see Dataset.pool: deterministic', _seeds),
   Promise('classes', 'see Pool.parts, Examples.targets', _classes),
   Promise('levels', 'see Dataset.levels', _levels),

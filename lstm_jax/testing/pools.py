@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from lstm_jax.dataset import Dataset, Examples, Pool
 from lstm_jax.testing.broken import Broken, must_be, words
-from lstm_jax.training.examples import Dataset, Examples, Pool
 
 _ROWS = 2**22  # numbers looked at in one piece
 _PARTS = ('train', 'valid', 'test')

@@ -6,8 +6,8 @@ from typing import NamedTuple, TypedDict
 import jax
 import numpy as np
 
+from lstm_jax.dataset import Dataset, Examples, Pool
 from lstm_jax.training.batches import in_batches
-from lstm_jax.training.examples import Dataset, Examples, Pool
 from lstm_jax.training.loop import Job, named
 from lstm_jax.training.trainer import State, Sums
 from lstm_jax.types import Array

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from lstm_jax.dataset import CURVES, Dataset, Pool
 from lstm_jax.training.batches import order_of
 from lstm_jax.training.epoch_results import (
   Judge,
@@ -22,7 +23,6 @@ from lstm_jax.training.epoch_results import (
   score_of,
   trained_of,
 )
-from lstm_jax.training.examples import CURVES, Dataset, Pool
 from lstm_jax.training.loop import (
   Advanced,
   Job,

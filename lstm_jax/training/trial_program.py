@@ -11,12 +11,12 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from lstm_jax.choices import type_words, unknown, with_article
+from lstm_jax.dataset import Dataset
 from lstm_jax.learners._optimizer import Optimizer, has_own_rate
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.training import lanes, online
 from lstm_jax.training.admission import admit_parts, admit_rule
 from lstm_jax.training.compilation import Compiled
-from lstm_jax.training.examples import Dataset
 from lstm_jax.training.made_learner import check_made_for
 from lstm_jax.types import Cell, Learner, Params, Task
 

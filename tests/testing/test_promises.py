@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from lstm_jax import testing
+from lstm_jax.dataset import Dataset, Examples, Pool
 from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.plan import catalog, flags, plan
 from lstm_jax.lab.run import builds, groups
-from lstm_jax.training.examples import Dataset, Examples, Pool
 from lstm_jax.types import Connection, Stream
 
 CELL = catalog.build('cells', 'srn', 3, 2, hidden=4)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstm_jax.training.examples import Dataset, Examples, Pool
+from lstm_jax.dataset import Dataset, Examples, Pool
 
 RANDOM = np.random.default_rng(0)
 INPUTS = RANDOM.normal(size=(12, 5, 2)).astype(np.float32)

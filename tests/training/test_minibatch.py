@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lstm_jax.dataset import Dataset, Examples, Pool
 from lstm_jax.lab.data.marked_product import marked_product
 from lstm_jax.lab.plan import catalog
 from lstm_jax.nn import convert
 from lstm_jax.training import batches, epochs
-from lstm_jax.training.examples import Dataset, Examples, Pool
 from lstm_jax.training.loop import Job
 from lstm_jax.training.trainer import Trainer
 from lstm_jax.training.trainers import _optimizers

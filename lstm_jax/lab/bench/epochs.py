@@ -114,9 +114,9 @@ def ours(
   """A call that makes an update of each batch."""
   import jax
 
+  from lstm_jax.dataset import Dataset, Examples, Pool
   from lstm_jax.lab.plan import catalog
   from lstm_jax.training import batches
-  from lstm_jax.training.examples import Dataset, Examples, Pool
 
   examples = Examples(inputs, targets.astype(np.int32))
   dataset = Dataset(

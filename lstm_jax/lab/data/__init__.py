@@ -1,1 +1,1 @@
-"""Data sets, one file each; see `lstm_jax.training.examples`."""
+"""Data sets, one file each; see `lstm_jax.dataset`."""

@@ -5,12 +5,12 @@ from typing import Literal
 
 import numpy as np
 
+from lstm_jax.dataset import Dataset, Encoder, Examples, Pool
 from lstm_jax.lab.data import _folds, _levels, _sounds, _spectra
 from lstm_jax.lab.data._cache import cached
 from lstm_jax.lab.data.files import audio
 from lstm_jax.lab.data.files.opened import Prepared
 from lstm_jax.lab.data.files.published import SOUND
-from lstm_jax.training.examples import Dataset, Encoder, Examples, Pool
 
 Split = Literal['published', 'official']
 Scale = Literal['pcm', 'standard']

@@ -4,6 +4,7 @@ Data: K. J. Piczak, "ESC: dataset for environmental sound classification", ACM
 Multimedia 2015.
 """
 
+from lstm_jax.dataset import Dataset
 from lstm_jax.lab.data import _audio
 from lstm_jax.lab.data._audio import REFUSES as REFUSES
 from lstm_jax.lab.data._audio import Scale, Split
@@ -11,7 +12,6 @@ from lstm_jax.lab.data._spectra import Kind
 from lstm_jax.lab.data.files import prepared as prepared_lib
 from lstm_jax.lab.data.files.errors import Source
 from lstm_jax.ops.checked import checked
-from lstm_jax.training.examples import Dataset
 
 # Of an epoch over three of five folds, hop 10 ms.
 MEAN_STEPS = (0, 120_000)

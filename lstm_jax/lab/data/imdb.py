@@ -12,13 +12,13 @@ from typing import Literal
 import numpy as np
 import scipy.sparse
 
+from lstm_jax.dataset import Dataset, Encoder, Examples, Pool
 from lstm_jax.lab.data import _levels, _text
 from lstm_jax.lab.data._cache import cached
 from lstm_jax.lab.data._ranks import ranks
 from lstm_jax.lab.data.files import prepared as prepared_lib
 from lstm_jax.lab.data.files.errors import BadData, Source
 from lstm_jax.ops.checked import Count, checked
-from lstm_jax.training.examples import Dataset, Encoder, Examples, Pool
 
 NUMBERS = {'length': 500}
 STATIC = ('length',)

@@ -6,9 +6,9 @@ examples, marks anywhere, and no minimal lag.
 
 import numpy as np
 
+from lstm_jax.dataset import Dataset, Examples, Pool
 from lstm_jax.lab.data.files.errors import Source
 from lstm_jax.ops.checked import checked
-from lstm_jax.training.examples import Dataset, Examples, Pool
 
 NUMBERS = {'length': 100}
 STATIC = ('length',)

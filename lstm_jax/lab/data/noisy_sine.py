@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 
+from lstm_jax.dataset import Dataset, Examples, Pool
 from lstm_jax.lab.data.files.errors import Source
 from lstm_jax.ops.checked import checked
-from lstm_jax.training.examples import Dataset, Examples, Pool
 
 MEAN_STEPS = (0, 400)
 

@@ -5,6 +5,7 @@ sound research", ACM Multimedia 2014. Its authors fix ten folds, none of which
 shares a recording with another, and ask for no other split.
 """
 
+from lstm_jax.dataset import Dataset
 from lstm_jax.lab.data import _audio
 from lstm_jax.lab.data._audio import REFUSES as REFUSES
 from lstm_jax.lab.data._audio import Scale, Split
@@ -12,7 +13,6 @@ from lstm_jax.lab.data._spectra import Kind
 from lstm_jax.lab.data.files import prepared as prepared_lib
 from lstm_jax.lab.data.files.errors import Source
 from lstm_jax.ops.checked import checked
-from lstm_jax.training.examples import Dataset
 
 # Of an epoch over 80 % of the 2,985 sounds of the copy at hand, hop 10 ms.
 MEAN_STEPS = (0, 850_000)

@@ -26,7 +26,7 @@ from lstm_jax.lab.store.catalog_entry import (
 from lstm_jax.lab.store.setting import Setting
 
 if TYPE_CHECKING:
-  from lstm_jax.training.examples import Dataset
+  from lstm_jax.dataset import Dataset
   from lstm_jax.training.trainer import Trainer
   from lstm_jax.types import Cell, Learner, Task
 

@@ -251,7 +251,7 @@ def _check(entry, product, options, where):
 
 def _type_of(kind):
   """The type of what a kind of factory makes."""
-  from lstm_jax.training.examples import Dataset
+  from lstm_jax.dataset import Dataset
   from lstm_jax.training.trainer import Trainer
   from lstm_jax.types import Cell, Learner, Task
 

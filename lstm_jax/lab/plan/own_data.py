@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lstm_jax.lab.store import files, places
 
 if TYPE_CHECKING:
-  from lstm_jax.training.examples import Dataset
+  from lstm_jax.dataset import Dataset
 
 ENDINGS = ('.npz', '.csv')
 SOUNDS, TFDS = 'sounds:', 'tfds:'

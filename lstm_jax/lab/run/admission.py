@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Mapping
 
 from jax.typing import ArrayLike
 
+from lstm_jax.dataset import Dataset
 from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.store.setting import Setting
 from lstm_jax.testing import (
@@ -18,7 +19,6 @@ from lstm_jax.testing import (
   admit_learner,
   admit_task,
 )
-from lstm_jax.training.examples import Dataset
 from lstm_jax.types import Cell, Learner, Task
 
 

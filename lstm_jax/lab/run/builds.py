@@ -19,9 +19,9 @@ from lstm_jax.lab.store.setting import Setting
 if TYPE_CHECKING:
   import jax
 
+  from lstm_jax.dataset import Dataset
   from lstm_jax.lab.run.queue import Maker
   from lstm_jax.training import lanes
-  from lstm_jax.training.examples import Dataset
   from lstm_jax.training.trainer import Trainer
   from lstm_jax.types import Cell
 

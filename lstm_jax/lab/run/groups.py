@@ -17,8 +17,8 @@ from lstm_jax.lab.store.setting import Setting
 if TYPE_CHECKING:
   import jax
 
+  from lstm_jax.dataset import Dataset, Pool
   from lstm_jax.training.compilation import Compiled
-  from lstm_jax.training.examples import Dataset, Pool
   from lstm_jax.training.loop import Loop
   from lstm_jax.training.trainer import Trainer
   from lstm_jax.types import Cell

@@ -21,7 +21,7 @@ from lstm_jax.lab.store import faults, memory
 from lstm_jax.lab.store.setting import Setting
 
 if TYPE_CHECKING:
-  from lstm_jax.training.examples import Dataset, Pool
+  from lstm_jax.dataset import Dataset, Pool
   from lstm_jax.training.trainer import Trainer
 
   _Parts = tuple[Dataset, Trainer]

@@ -21,7 +21,7 @@ from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.setting import Setting
 
 if TYPE_CHECKING:
-  from lstm_jax.training.examples import Dataset
+  from lstm_jax.dataset import Dataset
   from lstm_jax.training.sequence_model import Model
   from lstm_jax.types import Cell, Params, Task
 

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from lstm_jax.choices import count_of
+from lstm_jax.dataset import Dataset
 from lstm_jax.lab.data.own import fresh
 from lstm_jax.lab.plan import flags, own_data, values
 from lstm_jax.lab.run import builds, groups
@@ -18,7 +19,6 @@ from lstm_jax.lab.run.predict_request import Request
 from lstm_jax.lab.store import faults, files
 from lstm_jax.lab.store.setting import Setting
 from lstm_jax.training.batches import in_batches
-from lstm_jax.training.examples import Dataset
 from lstm_jax.training.loop import restored
 from lstm_jax.training.trainer import Trainer
 from lstm_jax.types import Params

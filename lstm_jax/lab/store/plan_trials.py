@@ -52,8 +52,6 @@ class PlanTrial(Mapping[str, object]):
       )
     return super().__eq__(other)
 
-  __hash__ = None  # type: ignore[assignment]  # as of a dictionary
-
   def __repr__(self) -> str:
     return repr(dict(self))
 

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from lstm_jax.dataset import Dataset, Examples
 from lstm_jax.ops.checked import checked
-from lstm_jax.training.examples import Dataset, Examples
 from lstm_jax.training.sequence_model import make_model
 from lstm_jax.training.trainer import State, Sums, Trainer, no_sums
 from lstm_jax.training.trainers._optimizers import OPTIMIZERS

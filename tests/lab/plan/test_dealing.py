@@ -63,10 +63,12 @@ def test_more_parts_than_groups_leave_the_last_ones_without_work():
   groups, members, of_parts = dealt(trials, 5)
   assert len(groups) == 3
   assert [len(part) for part in of_parts] == [1, 1, 1, 0, 0]
-  told = lambda shard: dealing.summary(trials, shard, 1.0)
-  assert told((4, 5)) == 'Part 4 of 5: nothing; the plan has 3 groups to deal.'
-  assert told((0, 5)).startswith('Part 0 of 5: 1 group, 16 trials, ')
-  assert told((0, 1)).endswith('; more bring little.')
+  words_of = lambda shard: dealing.summary(trials, shard, 1.0)
+  assert (
+    words_of((4, 5)) == 'Part 4 of 5: nothing; the plan has 3 groups to deal.'
+  )
+  assert words_of((0, 5)).startswith('Part 0 of 5: 1 group, 16 trials, ')
+  assert words_of((0, 1)).endswith('; more bring little.')
 
 
 def test_a_plan_of_one_group_is_not_worth_parts():

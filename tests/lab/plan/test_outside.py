@@ -137,7 +137,7 @@ def test_an_option_that_says_nothing_takes_what_its_default_is():
 def test_a_data_set_and_a_trainer_say_what_they_are():
   written(
     'data.py',
-    'from lstm_jax.training.examples import Dataset\n'
+    'from lstm_jax.dataset import Dataset\n'
     'def mine(*, size: int = 3, source=None) -> Dataset:\n  """Data."""\n',
   )
   written(

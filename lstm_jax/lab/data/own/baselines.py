@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstm_jax.dataset import Pool
 from lstm_jax.lab.data import _levels
-from lstm_jax.training.examples import Pool
 
 # Steps that a predictor is fitted to.
 _MAX_ROWS = 50_000

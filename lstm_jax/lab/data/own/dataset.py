@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
+from lstm_jax.dataset import Dataset, Examples, Pool
 from lstm_jax.lab.data.files.errors import BadData
 from lstm_jax.lab.data.own import baselines, parts, scaling, sequences
 from lstm_jax.lab.data.own.sequences import Sequences
-from lstm_jax.training.examples import Dataset, Examples, Pool
 
 Scale = Literal['standard', 'none']
 _MAX_NAMES = 12  # names of features, classes

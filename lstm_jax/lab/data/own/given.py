@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
+from lstm_jax.dataset import Dataset
 from lstm_jax.lab.data.files.errors import Source
 from lstm_jax.lab.data.own import dataset as dataset_lib
 from lstm_jax.lab.data.own import loading, sequences
 from lstm_jax.ops.checked import checked
-from lstm_jax.training.examples import Dataset
 
 
 @checked

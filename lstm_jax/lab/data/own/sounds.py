@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from lstm_jax.dataset import Dataset
 from lstm_jax.lab.data import _sounds, _spectra
 from lstm_jax.lab.data._cache import cached
 from lstm_jax.lab.data.files import riff
@@ -14,7 +15,6 @@ from lstm_jax.lab.data.own import folder
 from lstm_jax.lab.data.own.sequences import Sequences
 from lstm_jax.lab.data.own.sequences import checked as checked_sequences
 from lstm_jax.ops.checked import checked
-from lstm_jax.training.examples import Dataset
 
 # Counts up where a change of code changes what is made.
 _FORM = 1

@@ -253,7 +253,7 @@ def picture(trials):
     )
   )  # fmt: skip
   summary = '; '.join(f'{n} goes to {end_of(best[n]) or "none"}' for n in names)
-  width = LEFT + WIDE * len(lags) + 30
+  width = max(LEFT + WIDE * len(lags) + 30, 800)  # of the words
   return drawing(width, bottom + 44, summary, parts, size=14)
 
 

@@ -235,3 +235,31 @@ def test_a_network_is_followed_as_its_cell_says(figures):
     np.concatenate([of_x, of_bias], axis=1),
     rtol=1e-4, atol=1e-6,
   )  # fmt: skip
+
+
+def test_what_follows_a_sequence_is_left_out(figures):
+  """Alone or beside a longer one, a network says the same of a sequence."""
+  failures = figures('lag_failures')
+  params = lj.lstm1997(2, 1).init(jax.random.key(3), {'init_range': 1.0})
+  weights = {k: np.asarray(v) for k, v in params._asdict().items()}
+  inputs = np.random.default_rng(5).normal(size=(2, 12, 2))
+  marks = inputs[..., 1] > 0
+  both = failures.Run(weights, inputs, np.array([12, 7]), marks)
+  alone = failures.Run(weights, inputs[1:, :7], np.array([7]), marks[1:, :7])
+  for name in ('s_c', 'told', 'y_out'):
+    np.testing.assert_allclose(
+      getattr(both, name)[1:], getattr(alone, name), rtol=1e-12
+    )
+
+
+def test_gates_are_measured_on_marks_and_elsewhere(figures):
+  """A gate that sees nothing but the mark opens on marks alone."""
+  failures = figures('lag_failures')
+  params = lj.lstm1997(2, 1).init(jax.random.key(3), {'init_range': 0.0})
+  weights = {k: np.array(v) for k, v in params._asdict().items()}
+  weights['w_x'][0, 1], weights['b'][0] = 8.0, -4.0
+  inputs = np.zeros((1, 6, 2))
+  inputs[0, 2, 1] = 1
+  run = failures.Run(weights, inputs, np.array([6]), inputs[..., 1] == 1)
+  on_marks, elsewhere = run.gate[:, 0]
+  np.testing.assert_allclose([on_marks, elsewhere], 1 / (1 + np.exp([-4, 4])))

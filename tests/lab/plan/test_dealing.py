@@ -82,3 +82,14 @@ def test_the_parts_of_data_sets_are_trials():
   assert (
     words.startswith('Part 0 of 2: ') and f'{len(trials) // 2} trials' in words
   )
+
+
+def test_lanes_that_are_left_empty_cost_what_full_ones_do():
+  line = '--task=adding --cell=srn --learner=bptt --seeds='
+  costs = []
+  for seeds in (4, 16):
+    trials = trials_of(f'{line}{seeds}')
+    groups, members, _ = dealt(trials, 1)
+    costs += dealing.costs_of(groups, trials, members)
+  few, full = costs
+  assert few.seconds == pytest.approx(full.seconds) and few.seconds > 0

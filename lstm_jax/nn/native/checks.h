@@ -74,6 +74,14 @@ inline ffi::Error wrong(const std::string& what) {
   return ffi::Error(ffi::ErrorCode::kInvalidArgument, what);
 }
 
+// Whether an array, the first of a call, is of a type that there is code for.
+inline ffi::Error fit_float(const char* name, const ffi::AnyBuffer& array) {
+  const ffi::DataType type = array.element_type();
+  if (type == ffi::F32 || type == ffi::F64) return ffi::Error::Success();
+  return wrong(std::string(name) + " is " + written(type, dims_of(array)) +
+               ", must be of float32 or float64");
+}
+
 // Whether the axes in front of an array's own go with those of the nets: of
 // their size or, where it is not written, of size 1; some may be missing.
 inline bool goes_with(const Dims& dims, const Array& array, const Dims& nets) {
@@ -109,9 +117,8 @@ inline ffi::Error told_of(int64_t cell, const Inputs& in, Told* told) {
                  std::to_string(kCells - 1));
   const ffi::DataType type = in.xs.element_type();
   const Dims xs = dims_of(in.xs), h_0 = dims_of(in.h_0);
-  if (type != ffi::F32 && type != ffi::F64)
-    return wrong("xs is " + written(type, xs) +
-                 ", must be of float32 or float64");
+  const ffi::Error error = fit_float("xs", in.xs);
+  if (error.failure()) return error;
   if (xs.size() < 3)
     return wrong("xs is " + written(type, xs) + ", must be [T,B,I]");
   if (h_0.size() < 2 || h_0.back() < 1 || h_0.back() > kMost)

@@ -358,84 +358,58 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(
         .Ret<Arg>()
         .Ret<Arg>());
 
-// w, xs, begin, range, s_0, y_0, traces_0; s, y, traces, net.
-XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_truncated,
-                              lstm_jax::run_truncated_steps,
-                              ffi::Ffi::Bind()
-                                  .Attr<bool>("forgets")
-                                  .Attr<int64_t>("in_gates")
-                                  .Attr<int64_t>("out_gates")
-                                  .Attr<int64_t>("block")
-                                  .Attr<int64_t>("heard")
-                                  .Attr<int64_t>("g")
-                                  .Attr<int64_t>("h")
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>());
+// What every call of the truncated rule's steps is given first: numbers of the
+// net; w, xs, begin, range, s_0, y_0.
+constexpr auto lstm_jax_net = [] {
+  return ffi::Ffi::Bind()
+      .Attr<bool>("forgets")
+      .Attr<int64_t>("in_gates")
+      .Attr<int64_t>("out_gates")
+      .Attr<int64_t>("block")
+      .Attr<int64_t>("heard")
+      .Attr<int64_t>("g")
+      .Attr<int64_t>("h")
+      .Arg<Arg>()
+      .Arg<Arg>()
+      .Arg<Arg>()
+      .Arg<Arg>()
+      .Arg<Arg>()
+      .Arg<Arg>();
+};
 
-// w, xs, begin, range, s_0, y_0, traces_0, key, events, values.
-XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_truncated_drawn,
-                              lstm_jax::run_drawn_steps,
-                              ffi::Ffi::Bind()
-                                  .Attr<bool>("forgets")
-                                  .Attr<int64_t>("in_gates")
-                                  .Attr<int64_t>("out_gates")
-                                  .Attr<int64_t>("block")
-                                  .Attr<int64_t>("heard")
-                                  .Attr<int64_t>("g")
-                                  .Attr<int64_t>("h")
-                                  .Attr<int64_t>("symbols")
-                                  .Attr<int64_t>("bits")
-                                  .Attr<double>("scale")
-                                  .Attr<double>("shift")
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>());
+// traces_0; s, y, traces, net.
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    lstm_jax_truncated, lstm_jax::run_truncated_steps,
+    lstm_jax_net().Arg<Arg>().Ret<Arg>().Ret<Arg>().Ret<Arg>().Ret<Arg>());
 
-// w, xs, begin, range, s_0, y_0; s, y, nets, states, activations, factors,
-// decays.
-XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_truncated_kept,
-                              lstm_jax::run_kept_steps,
-                              ffi::Ffi::Bind()
-                                  .Attr<bool>("forgets")
-                                  .Attr<int64_t>("in_gates")
-                                  .Attr<int64_t>("out_gates")
-                                  .Attr<int64_t>("block")
-                                  .Attr<int64_t>("heard")
-                                  .Attr<int64_t>("g")
-                                  .Attr<int64_t>("h")
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Arg<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>()
-                                  .Ret<Arg>());
+// traces_0, key, events, values; s, y, traces, net.
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    lstm_jax_truncated_drawn, lstm_jax::run_drawn_steps,
+    lstm_jax_net()
+        .Attr<int64_t>("symbols")
+        .Attr<int64_t>("bits")
+        .Attr<double>("scale")
+        .Attr<double>("shift")
+        .Arg<Arg>()
+        .Arg<Arg>()
+        .Arg<Arg>()
+        .Arg<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>());
+
+// s, y, nets, states, activations, factors, decays.
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    lstm_jax_truncated_kept, lstm_jax::run_kept_steps,
+    lstm_jax_net()
+        .Ret<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>()
+        .Ret<Arg>());
 
 // count, errors, factors, decays, z, traces_0, total_0; traces, total.
 XLA_FFI_DEFINE_HANDLER_SYMBOL(lstm_jax_truncated_errors,

@@ -85,9 +85,7 @@ def steps(
   Raises:
     RuntimeError: the compiled library cannot be used here.
   """
-  library.load()
-  shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (*state, w[:, 0])]
-  name, more, numbers = 'lstm_jax_truncated', (), {}
+  name, more, numbers = 'truncated', (), {}
   if drawn is not None:
     name += '_drawn'
     at = [jnp.stack(event[:2]) for event in drawn.events]
@@ -102,7 +100,7 @@ def steps(
       'scale': np.float64(drawn.scale),
       'shift': np.float64(drawn.shift),
     }
-  call = jax.ffi.ffi_call(name, shapes, input_output_aliases={4: 0, 5: 1, 6: 2})
+  call = _ffi_call(name, _like(*state, w[:, 0]), {4: 0, 5: 1, 6: 2})
   *state_arrays, net = call(
     w,
     xs,
@@ -139,16 +137,11 @@ def kept_steps(
   Raises:
     RuntimeError: the compiled library cannot be used here.
   """
-  library.load()
   num_steps, lanes, cells = xs.shape[1], s.shape[-1], len(s)
   kinds = 3 if rule.forgets else 2 if rule.in_gates else 1
   rows = len(w), cells, len(y), kinds * cells, cells if rule.forgets else 0
-  shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (s, y)]
-  shapes += [jax.ShapeDtypeStruct((n, num_steps, lanes), s.dtype) for n in rows]
-  aliases = {4: 0, 5: 1}
-  call = jax.ffi.ffi_call(
-    'lstm_jax_truncated_kept', shapes, input_output_aliases=aliases
-  )
+  left = [jax.ShapeDtypeStruct((n, num_steps, lanes), s.dtype) for n in rows]
+  call = _ffi_call('truncated_kept', _like(s, y) + left, {4: 0, 5: 1})
   s, y, *arrays = call(
     w, xs, begin.astype(jnp.int32), _span(first, count), s, y,
     **_net_numbers(rule, heard),
@@ -177,14 +170,9 @@ def add_trace_errors(
   Returns:
     `(traces, total)`: after the last.
   """
-  library.load()
-  shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (traces, total)]
-  call = jax.ffi.ffi_call(
-    'lstm_jax_truncated_errors', shapes, input_output_aliases={5: 0, 6: 1}
-  )
-  count = jnp.asarray(count, jnp.int32)[None]
+  call = _ffi_call('truncated_errors', _like(traces, total), {5: 0, 6: 1})
   traces, total = call(
-    count, errors, kept.factors, kept.decays, z, traces, total
+    _one_count(count), errors, kept.factors, kept.decays, z, traces, total
   )
   return traces, total
 
@@ -198,12 +186,25 @@ def add_products(count: Array, errors: Array, z: Array, total: Array) -> Array:
     z: `[S, N, L]`.
     total: `[R, S, L]`, the sum so far.
   """
+  call = _ffi_call('truncated_products', _like(total), {3: 0})
+  (total,) = call(_one_count(count), errors, z, total)
+  return total
+
+
+def _ffi_call(name, results, aliases):
+  """A call of the library, whose first results lie where arguments were."""
   library.load()
-  shape = jax.ShapeDtypeStruct(total.shape, total.dtype)
-  call = jax.ffi.ffi_call(
-    'lstm_jax_truncated_products', shape, input_output_aliases={3: 0}
+  return jax.ffi.ffi_call(
+    f'lstm_jax_{name}', results, input_output_aliases=aliases
   )
-  return call(jnp.asarray(count, jnp.int32)[None], errors, z, total)
+
+
+def _like(*arrays):
+  return [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in arrays]
+
+
+def _one_count(count):
+  return jnp.asarray(count, jnp.int32)[None]
 
 
 def _span(first, count):

@@ -108,12 +108,26 @@ inline ffi::Error fit(const Typed& all) {
   return ffi::Error::Success();
 }
 
-// The arrays that all calls of a net have, against its numbers.
-inline ffi::Error fit_net(const NetCall& call, const Net& n) {
+// The same, then `run(F())`, F the type of number that the arrays are of.
+template <class Run>
+ffi::Error run_fitting(const Typed& all, ffi::DataType type, const Run& run) {
+  const ffi::Error error = fit(all);
+  if (error.failure()) return error;
+  if (type == ffi::F32) {
+    run(float());
+  } else {
+    run(double());
+  }
+  return ffi::Error::Success();
+}
+
+// Fills `net`; then the arrays that all calls of a net have, against it.
+inline ffi::Error fit_net(const NetCall& call, Net* net) {
+  ffi::Error error = net_of(call, net);
+  if (error.success()) error = fit_float("s", call.s);
+  if (error.failure()) return error;
+  const Net& n = *net;
   const ffi::DataType type = call.s.element_type();
-  if (type != ffi::F32 && type != ffi::F64)
-    return wrong("s is " + written(type, dims_of(call.s)) +
-                 ", must be of float32 or float64");
   const int64_t lanes = dims_of(call.s)[1], steps = dims_of(call.xs)[1];
   return fit({
       {{"w", call.w, {n.units(), n.sources(), lanes}}, type},
@@ -128,23 +142,18 @@ inline ffi::Error fit_net(const NetCall& call, const Net& n) {
 
 inline ffi::Error truncated_of(const RuleCall& call) {
   Net n;
-  ffi::Error error = net_of(call, &n);
-  if (error.success()) error = fit_net(call, n);
+  const ffi::Error error = fit_net(call, &n);
   if (error.failure()) return error;
   const ffi::DataType type = call.s.element_type();
   const int64_t lanes = dims_of(call.s)[1], rows = n.kinds() * n.cells;
-  error = fit({
+  const Typed more = {
       {{"traces_0", call.traces_0, {rows, n.sources(), lanes}}, type},
       {{"traces", call.traces, {rows, n.sources(), lanes}}, type},
       {{"net", call.net, {n.units(), lanes}}, type},
+  };
+  return run_fitting(more, type, [&](auto number) {
+    run_truncated<decltype(number)>(n, call);
   });
-  if (error.failure()) return error;
-  if (type == ffi::F32) {
-    run_truncated<float>(n, call);
-  } else {
-    run_truncated<double>(n, call);
-  }
-  return ffi::Error::Success();
 }
 
 inline ffi::Error run_truncated_steps(
@@ -164,10 +173,10 @@ inline ffi::Error run_truncated_steps(
 // The same with inputs that are drawn here; `xs` has their number alone.
 inline ffi::Error run_drawn_steps(
     bool forgets, int64_t in_gates, int64_t out_gates, int64_t block,
-    int64_t heard, int64_t g, int64_t h, int64_t symbols, int64_t bits,
-    double scale, double shift, ffi::AnyBuffer w, ffi::AnyBuffer xs,
+    int64_t heard, int64_t g, int64_t h, ffi::AnyBuffer w, ffi::AnyBuffer xs,
     ffi::AnyBuffer begin, ffi::AnyBuffer range, ffi::AnyBuffer s_0,
-    ffi::AnyBuffer y_0, ffi::AnyBuffer traces_0, ffi::AnyBuffer key,
+    ffi::AnyBuffer y_0, int64_t symbols, int64_t bits, double scale,
+    double shift, ffi::AnyBuffer traces_0, ffi::AnyBuffer key,
     ffi::AnyBuffer events, ffi::AnyBuffer values, ffi::Result<ffi::AnyBuffer> s,
     ffi::Result<ffi::AnyBuffer> y, ffi::Result<ffi::AnyBuffer> traces,
     ffi::Result<ffi::AnyBuffer> net) {

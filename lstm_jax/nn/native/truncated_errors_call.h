@@ -37,26 +37,21 @@ void run_kept(const Net& n, const KeptCall& call) {
 
 inline ffi::Error kept_of(const KeptCall& call) {
   Net n;
-  ffi::Error error = net_of(call, &n);
-  if (error.success()) error = fit_net(call, n);
+  const ffi::Error error = fit_net(call, &n);
   if (error.failure()) return error;
   const ffi::DataType type = call.s.element_type();
   const int64_t lanes = dims_of(call.s)[1], steps = dims_of(call.xs)[1];
-  error = fit({
+  const Typed more = {
       {{"nets", call.nets, {n.units(), steps, lanes}}, type},
       {{"states", call.states, {n.cells, steps, lanes}}, type},
       {{"activations", call.activations, {n.activations(), steps, lanes}},
        type},
       {{"factors", call.factors, {n.kinds() * n.cells, steps, lanes}}, type},
       {{"decays", call.decays, {n.forgets ? n.cells : 0, steps, lanes}}, type},
+  };
+  return run_fitting(more, type, [&](auto number) {
+    run_kept<decltype(number)>(n, call);
   });
-  if (error.failure()) return error;
-  if (type == ffi::F32) {
-    run_kept<float>(n, call);
-  } else {
-    run_kept<double>(n, call);
-  }
-  return ffi::Error::Success();
 }
 
 inline ffi::Error run_kept_steps(
@@ -95,9 +90,8 @@ void run_errors(const ErrorCall& call, ErrorArrays<F> a) {
 inline ffi::Error errors_of(const ErrorCall& call) {
   const ffi::DataType type = call.errors.element_type();
   const Dims e = dims_of(call.errors), z = dims_of(call.z);
-  if (type != ffi::F32 && type != ffi::F64)
-    return wrong("errors is " + written(type, e) +
-                 ", must be of float32 or float64");
+  const ffi::Error error = fit_float("errors", call.errors);
+  if (error.failure()) return error;
   if (e.size() != 3 || z.size() != 3 || e[0] < 1)
     return wrong("errors and z must have three axes and a row, have " +
                  written(e) + ", " + written(z));
@@ -117,14 +111,9 @@ inline ffi::Error errors_of(const ErrorCall& call) {
   }
   all.push_back({{"total_0", call.total_0, {R, S, lanes}}, type});
   all.push_back({{"total", call.total, {R, S, lanes}}, type});
-  const ffi::Error error = fit(all);
-  if (error.failure()) return error;
-  if (type == ffi::F32) {
-    run_errors<float>(call, {lanes, steps, 0, C, R, S});
-  } else {
-    run_errors<double>(call, {lanes, steps, 0, C, R, S});
-  }
-  return ffi::Error::Success();
+  return run_fitting(all, type, [&](auto number) {
+    run_errors<decltype(number)>(call, {lanes, steps, 0, C, R, S});
+  });
 }
 
 inline ffi::Error run_trace_errors(

@@ -104,8 +104,9 @@ def truncated1997(
       forward one), or 'native' (the streaming form with its steps in C++, on a
       CPU where `python -m lstm_jax.nn.native` has been run; the bits of a trial
       do not depend on its neighbours). Equal to rounding. 'auto' is the native
-      form where it can be had, else the streaming one; a plan chooses when it
-      is made, and only where it gains by it.
+      form where it is compiled already, the last step alone is scored and C++
+      draws the inputs, else the streaming one; a plan chooses when it is made,
+      and only where sequences are long.
     update: when the weights move: once with the sum over the sequence (the
       appendix: a weight's update is the sum over all time steps) or after
       every scored step. The same where only the last step is scored.

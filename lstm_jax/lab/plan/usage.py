@@ -35,7 +35,7 @@ GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
       'NAME=V,...',
       'an option or number, as task.output=linear or '
       'cell.input_gate_bias=-3:-6 (one value a block) or =lag (-log T - 2.3), '
-      'learner.form=auto (compiled steps where they can be had); repeatable; '
+      'learner.form=auto (compiled steps where they are faster); repeatable; '
       'with --grid it overrides',
     ),
     'seeds': ('N', 'a count (10: seeds 0 to 9) or a list (3,5-9)'),

@@ -20,6 +20,7 @@ import signal
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import pytest
 
 from experiments import sweep
@@ -77,7 +78,11 @@ class Place(NamedTuple):
     return children.start(*self.words(out, *extra), env=self.environ(damaged))
 
   def start_long(self, out):
-    environ = self.environ() | {'JAX_DISABLE_MOST_OPTIMIZATIONS': 'true'}
+    # As in this process, which goes on with it.
+    is_quick = jax.config.values['jax_disable_most_optimizations']
+    environ = self.environ() | {
+      'JAX_DISABLE_MOST_OPTIMIZATIONS': str(is_quick).lower()
+    }
     return children.start(*self.words_of(LONG, out), env=environ)
 
   def run(self, out, *extra, seeds=4, returns=0, **environ):

@@ -85,9 +85,21 @@ def names_of_part(
 ) -> set[str]:
   """Ids of the trials of a part `(i, n)`, where it runs none of them."""
   members = members_of(trials)
+  groups = groups_of_plan(trials, members)
+  part = groups_of_part(groups, trials, members, shard)
+  return {name for group in part for name in group}
+
+
+def groups_of_part(
+  groups: Sequence[Group],
+  trials: Mapping[str, Setting],
+  members: Members,
+  shard: tuple[int, int],
+) -> tuple[Group, ...]:
+  """The groups of a part `(i, n)`, of those of the plan, see `deal`."""
   index, count = shard
-  groups = deal(groups_of_plan(trials, members), trials, members, count)[index]
-  return {name for group in groups for name in group}
+  dealt = deal(groups, trials, members, count)
+  return dealt[index] if index < len(dealt) else ()
 
 
 def deal(
@@ -108,11 +120,12 @@ def deal(
     parts: how many.
 
   Returns:
-    For each part its groups, in the order of the plan; () for a part that the
-    plan has no work for.
+    For each part that has work its groups, in the order of the plan. Parts
+    beyond these have none: each group would go to a part of its own.
   """
   if parts == 1:
     return (tuple(groups),)
+  parts = min(parts, len(groups))
   costs = costs_of(groups, trials, members)
   ready = [0.0] * parts
   compiled: list[set[str]] = [set() for _ in range(parts)]
@@ -171,7 +184,7 @@ def summary(
 
   index, count = shard
   if count > 1:
-    part = deal(groups, trials, members, count)[index]
+    part = groups_of_part(groups, trials, members, shard)
     if not part:
       return (
         f'Part {index} of {count}: nothing; the plan has '

@@ -274,13 +274,12 @@ def _prepare(trials, options, device):
 
 def _ids_of_shard(prepared, trials, how):
   """The ids that this shard runs."""
-  shard, shards = how.shard
   members = {
     key: names for work in prepared for key, names in work.members.items()
   }
-  groups = [group for work in prepared for group in work.groups]
-  dealt = dealing.deal(groups, trials, members, shards)[shard]
-  return frozenset(name for group in dealt for name in group)
+  planned = [group for work in prepared for group in work.groups]
+  part = dealing.groups_of_part(planned, trials, members, how.shard)
+  return frozenset(name for group in part for name in group)
 
 
 def _train(

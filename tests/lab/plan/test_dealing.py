@@ -27,7 +27,7 @@ def dealt(trials, parts):
 @pytest.mark.parametrize('parts', [1, 2, 3, 8, 100])
 def test_every_trial_is_in_one_part(paper, parts):
   groups, _, of_parts = dealt(paper, parts)
-  assert len(of_parts) == parts
+  assert len(of_parts) == min(parts, len(groups))
   names = [n for part in of_parts for group in part for n in group]
   assert sorted(names) == sorted(paper)
   assert sorted(itertools.chain(*of_parts)) == sorted(groups)
@@ -62,13 +62,20 @@ def test_more_parts_than_groups_leave_the_last_ones_without_work():
   )
   groups, members, of_parts = dealt(trials, 5)
   assert len(groups) == 3
-  assert [len(part) for part in of_parts] == [1, 1, 1, 0, 0]
+  assert [len(part) for part in of_parts] == [1, 1, 1]
   words_of = lambda shard: dealing.summary(trials, shard, 1.0)
   assert (
     words_of((4, 5)) == 'Part 4 of 5: nothing; the plan has 3 groups to deal.'
   )
   assert words_of((0, 5)).startswith('Part 0 of 5: 1 group, 16 trials, ')
   assert words_of((0, 1)).endswith('; more bring little.')
+
+
+def test_a_number_of_parts_beyond_reason_costs_nothing():
+  trials = trials_of('--task=adding --cell=srn --learner=bptt --seeds=40')
+  groups, *_ = dealt(trials, 1)
+  for index, names in enumerate([*groups, ()]):
+    assert dealing.names_of_part(trials, (index, 10**12)) == {*names}
 
 
 def test_a_plan_of_one_group_is_not_worth_parts():

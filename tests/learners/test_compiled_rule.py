@@ -195,6 +195,20 @@ def test_the_bits_do_not_depend_on_where_it_is_cut(forgets):
   assert np.all(none.s[:, 1])
 
 
+@pytest.mark.parametrize('count', [0, 2, 5, 9])
+def test_steps_that_are_not_taken_leave_zeros(count):
+  """And no memory is read or written behind those that are there."""
+  rng = np.random.default_rng(0)
+  draw = lambda *s: jnp.asarray(rng.normal(size=s), jnp.float32)
+  w, xs, s, y = draw(16, 7, 3), draw(2, 5, 3), draw(4, 3), draw(4, 3)
+  begin, first = jnp.zeros(3, jnp.int32), jnp.int32(0)
+  *_, kept = truncated.kept_steps(
+    CompiledRule(True), 4, w, xs, begin, first, jnp.int32(count), s, y
+  )
+  for array in kept:
+    assert np.all(array[:, :count]) and not np.any(array[:, count:])
+
+
 BIASES = np.array([-100.0, -16.1, -13.8, -9.2])  # of the input gates
 
 

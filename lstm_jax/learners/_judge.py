@@ -46,6 +46,11 @@ def no_tally(lanes: tuple[int, ...], dtype: DTypeLike) -> Tally:
   return Tally(jnp.ones(lanes, bool), zeros, zeros, zeros)
 
 
+def is_scored(stream: Stream, t: Array) -> Array:
+  """Tells whether step `t` `[*]` is one of the sequence that is scored."""
+  return (t >= 0) & (t < stream.length) & stream.scored_at(t)
+
+
 def tally_step(
   tally: Tally,
   task: Task,
@@ -58,7 +63,7 @@ def tally_step(
 
   Steps outside the sequence and steps that are not scored change nothing.
   """
-  counts = (t >= 0) & (t < stream.length) & stream.scored_at(t)
+  counts = is_scored(stream, t)
   y_k = task.output(net_k)
   error = stream.target_at(t).astype(y_k.dtype) - y_k
   add = lambda total, new: total + jnp.where(counts, new, 0)

@@ -80,9 +80,7 @@ def compiled_gradient(
       rule, packing.heard, w, xs, begin, first, count, *sums.state[:2]
     )
     t = jax.vmap(clock)(first + jnp.arange(_BLOCK))
-    scored = jax.vmap(
-      lambda t: (t >= 0) & (t < stream.length) & stream.scored_at(t)
-    )(t)
+    scored = jax.vmap(functools.partial(_judge.is_scored, stream))(t)
     targets = jax.vmap(stream.target_at)(t).astype(dtype)
     e = errors_of(kept, xs, packing.steps_last(targets), scored.astype(dtype))
     nets = jnp.moveaxis(packing.unflatten(e.net_k), 1, 0)

@@ -71,6 +71,26 @@ def test_more_parts_than_groups_leave_the_last_ones_without_work():
   assert words_of((0, 1)).endswith('; more bring little.')
 
 
+def test_what_takes_long_to_compile_is_compiled_once():
+  line = '--task=adding --learner=bptt --length=5 --budget=9 --cell='
+  trials = trials_of(f'{line}lstm --seeds=16') | trials_of(
+    f'{line}srn --seeds=48'
+  )
+  _, _, of_parts = dealt(trials, 2)
+  cells = [{trials[n].cell for g in part for n in g} for part in of_parts]
+  assert sorted(cells, key=str) == [{'lstm'}, {'srn'}]
+
+
+def test_the_longest_group_is_dealt_first():
+  line = (
+    '--task=adding --cell=srn --learner=bptt --length=10,11,1000 --seeds=16'
+  )
+  trials = trials_of(f'{line} --budget=1000000')
+  _, _, of_parts = dealt(trials, 2)
+  lengths = [sorted(trials[g[0]].length for g in part) for part in of_parts]
+  assert sorted(lengths) == [[10, 11], [1000]]
+
+
 def test_a_number_of_parts_beyond_reason_costs_nothing():
   trials = trials_of('--task=adding --cell=srn --learner=bptt --seeds=40')
   groups, *_ = dealt(trials, 1)

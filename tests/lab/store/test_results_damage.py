@@ -44,7 +44,10 @@ def test_every_damage_to_a_pack_is_seen(packed, tmp_path, request):
       assert all(p.is_damaged and p.path == file for p in problems)
       assert all(str(file) in problem.reason for problem in problems)
       assert found.items() <= before.items()
-  for data in (whole + b'x\n', whole + whole, whole[: ends[0] + 1] * 2):
+  renumbered = whole.replace(b'"line":2,', b'"line":7,')
+  for data in (
+    renumbered, whole + b'x\n', whole + whole, whole[: ends[0] + 1] * 2,
+  ):  # fmt: skip
     file.write_bytes(data)
     found, problems = trial_records.read_records(folder)
     assert problems and found.items() <= before.items()

@@ -43,6 +43,16 @@ def test_a_failure_of_another_shard_is_not_this_one_s(tmp_path, capsys):
   assert capsys.readouterr().err.count('trial failed: no luck') == 1
 
 
+def test_a_part_that_meets_a_damaged_record_says_so(tmp_path, capsys):
+  folder = create_or_open(tmp_path / 'run', make_plan(trials=4), disk=QUICK)
+  trial_records.write_record(folder, record(folder, 0))
+  (pack,) = (folder.path / 'records').iterdir()
+  pack.write_bytes(pack.read_bytes() + b'no record\n')
+  with lock.lock(folder, (1, 2)):
+    assert ending.show(folder, {*folder.trials}) == 3
+  assert 'damaged or edited' in capsys.readouterr().err
+
+
 def test_tables_are_written_one_after_another(tmp_path):
   folder = create_or_open(tmp_path / 'run', make_plan(), disk=QUICK)
   order = []

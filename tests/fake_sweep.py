@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_jax.lab.store import checkpoints, files, trial_records
+from lstm_jax.lab.store import checkpoints, files, results_table, trial_records
 from lstm_jax.lab.store.folder import create_or_open, note
 from lstm_jax.lab.store.lock import lock
 from tests import flat
@@ -114,7 +114,7 @@ def sweep(path, disk=files.DISK, plan=None, shard=None, announce=None):
         trial_records.write_record(folder, record_of(trial, state))
         announce(trial)
       checkpoints.drop(folder, trial)
-    trial_records.write_csv(folder)
+    results_table.write_csv(folder)
   note(folder, 'finished')
   return folder
 

@@ -385,7 +385,7 @@ def _files(out, kind):
 
 def _table(out):
   """The result columns of a folder, a dict a trial."""
-  from lstm_jax.lab.store.trial_records import RESULT_COLUMNS
+  from lstm_jax.lab.store.result_columns import RESULT_COLUMNS
 
   try:
     text = (out / 'results.csv').read_text(encoding='utf-8')

@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from lstm_jax.lab.store import folder, trial_records
+from lstm_jax.lab.store import folder, results_table, trial_records
 from tests import children
 from tests.children import ROOT
 
@@ -57,7 +57,7 @@ def test_a_repository_of_one_s_own(tmp_path):
     folder.open_folder(tmp_path / n) for n in ('whole', 'killed')
   )
   assert len(trial_records.read_records(killed)[0]) == 4
-  digests = [trial_records.results_digest(one) for one in (whole, killed)]
+  digests = [results_table.results_digest(one) for one in (whole, killed)]
   assert digests[0] == digests[1]
   assert 'mingru.py:mingru' in done.stdout
   done = children.python(*command(*WORDS, '--out=killed'), **how)

@@ -9,14 +9,21 @@ from typing import NamedTuple
 from lstm_jax.choices import count_of
 from lstm_jax.lab.plan.programs import unit_of
 from lstm_jax.lab.report.summaries import parts
-from lstm_jax.lab.store import nets, plan_trials, seal, trial_records
+from lstm_jax.lab.store import (
+  nets,
+  plan_trials,
+  result_columns,
+  results_table,
+  seal,
+  trial_records,
+)
 from lstm_jax.lab.store.documents import Levels, Record
 from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.setting import Setting
 
 # Of two records of a trial the origins may differ, the results may not.
 _COMPARED = tuple(
-  name for name in trial_records.RESULT_COLUMNS if name not in ('grid', 'row')
+  name for name in result_columns.RESULT_COLUMNS if name not in ('grid', 'row')
 )
 _MAX_NAMED = 3  # trials that a warning names
 
@@ -82,7 +89,7 @@ def read(
     trials=opened.trials,
     records=records,
     rows={
-      str(row['trial']): row for row in trial_records.rows(opened, records)
+      str(row['trial']): row for row in results_table.rows(opened, records)
     },
     problems=len(problems),
     nets=tuple(nets.names(opened)),

@@ -16,7 +16,7 @@ from lstm_jax.lab.report import (
   trace,
 )
 from lstm_jax.lab.report.rows import heading
-from lstm_jax.lab.store import nets, seal, trial_records
+from lstm_jax.lab.store import nets, results_table, seal
 from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.setting import Setting
 
@@ -97,7 +97,7 @@ def pages(
   page_files = write(folders, out, run_list)
   table = Path(out or folders[0].path) / 'results.csv'
   tables = [run.rows.values() for run in run_list]
-  trial_records.write_joined(tables, table, folders[0].disk)
+  results_table.write_joined(tables, table, folders[0].disk)
   return [*page_files, table]
 
 

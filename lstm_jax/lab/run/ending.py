@@ -14,7 +14,14 @@ from lstm_jax.lab.report import (
 )
 from lstm_jax.lab.report.figures import of_run
 from lstm_jax.lab.run import mains
-from lstm_jax.lab.store import curves, faults, lock, reruns, trial_records
+from lstm_jax.lab.store import (
+  curves,
+  faults,
+  lock,
+  reruns,
+  results_table,
+  trial_records,
+)
 from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.folder import Folder
 
@@ -23,7 +30,7 @@ def write_tables(
   opened: Folder,
 ) -> tuple[dict[str, Record], list[trial_records.Problem]]:
   """Makes the tables of the records; returns `results.read_records`."""
-  records, problems = trial_records.write_csv(opened)
+  records, problems = results_table.write_csv(opened)
   curves.write(opened, records)
   return records, problems
 
@@ -43,7 +50,7 @@ def show(opened: Folder, mine: Collection[str]) -> int:
     return _show_part(opened, mine, num_left)
   records, problems = write_tables(opened)
   print()
-  rows = trial_records.rows(opened, records)
+  rows = results_table.rows(opened, records)
   figures = content.published_figures(opened.trials)
   summary = summaries.summarize(
     rows,

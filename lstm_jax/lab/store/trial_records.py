@@ -1,13 +1,11 @@
-"""Results: the records of ended trials, and the table that follows from them.
+"""Records of ended trials.
 
-The table is a pure function of the plan and the sealed records. A record holds
-what was measured; the setting of its trial is in the plan, found by the trial's
-id, which is the hash of that setting.
+A record holds what was measured; the setting of its trial is in the plan, found
+by the trial's id, which is the hash of that setting. `results_table` makes a
+table of them.
 """
 
-import csv
-import io
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -15,50 +13,20 @@ from lstm_jax.lab.store import (
   faults,
   files,
   record_packs,
+  result_columns,
   schema_1,
   seal,
   shape,
 )
-from lstm_jax.lab.store.documents import Record, Value
+from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.folder import Folder, note
-from lstm_jax.lab.store.metrics import METRICS
-from lstm_jax.lab.store.setting import alike_key
 
 # What `record_packs.read` gives.
 PackLines = tuple[list[record_packs.Line], list[record_packs.Line]]
 STATUSES = ('solved', 'budget', 'given_up', 'diverged', 'failed')
 
-# (name, description) of what a setting says, of what came out, and of how.
-_OF_SETTING = (
-  ('trial', 'id of the trial: hash of its setting'),
-  ('grid', 'name of the grid it belongs to'),
-  ('row', 'row of the grid: trials that differ in the seed alone'),
-  ('task', 'name of the task'),
-  ('cell', 'name of the cell'),
-  ('learner', 'name of the learner'),
-  ('length', 'T, time steps'),
-  ('window', 'steps an error travels back; empty where there is none'),
-  ('hidden', 'units, or blocks x size'),
-  ('learning_rate', 'learning rate'),
-  ('options', 'all further settings, JSON'),
-  ('seed', 'seed of the trial'),
-  ('budget', 'training sequences allowed, or epochs'),
-)
-_STATUS = (('status', 'solved, budget, given_up, diverged or failed'),)
-_METRICS = tuple((metric.name, metric.words) for metric in METRICS)
-_OF_RUN = (
-  ('reason', 'why it diverged or failed'),
-  ('seconds', 'wall time of the trial'),
-  ('device', 'kind of device'),
-  ('drift', "provenance that was not the plan's: name=value;..."),
-)
-# Two runs of a plan must agree on what is a result, bit by bit.
-_RESULTS = _OF_SETTING + _STATUS + _METRICS
-COLUMNS = _RESULTS + _OF_RUN
 _LARGEST = 2**28  # bytes of a record
 _PARTS = ('metrics', 'curves', 'details')
-_FORMULA = ('=', '+', '-', '@', '\t', '\r')
-RESULT_COLUMNS = tuple(name for name, _ in _RESULTS)
 
 
 class Problem(NamedTuple):
@@ -312,80 +280,6 @@ def retract(folder: Folder, line: record_packs.Line, why: str) -> None:
   folder.writer.append(folder.path / 'records', content, folder.disk)
 
 
-def rows(
-  folder: Folder, records: Mapping[str, Record]
-) -> list[dict[str, object]]:
-  """One dict a record, in the order of the plan, with every column.
-
-  Args:
-    folder: the run folder.
-    records: trial id -> record, from `read_records`.
-  """
-  options: dict[tuple[int, ...], dict[str, Value]] = {}
-  table = []
-  for trial, setting in folder.trials.items():
-    if trial in records:
-      key = alike_key(setting)
-      if key not in options:
-        options[key] = setting.options
-      table.append(_row(setting, records[trial], options[key]))
-  return table
-
-
-def write_csv(folder: Folder) -> tuple[dict[str, Record], list[Problem]]:
-  """Makes results.csv from the sealed records; untouched if nothing changed.
-
-  Text columns are quoted where needed, floats are written so that reading them
-  gives the same bits, missing values are empty, lines end in LF.
-
-  Returns:
-    (records, problems) of `read_records`.
-  """
-  path = folder.path / 'results.csv'
-  while True:
-    before = _signatures(folder)
-    records, problems = read_records(folder)
-    data = _table(rows(folder, records))
-    files.write(path, data, folder.disk)
-    # The process of another shard may have sealed more and written its table
-    # before ours: whoever writes last must have seen every record.
-    if _signatures(folder) == before:
-      return records, problems
-
-
-def _signatures(folder):
-  """A value that is another one when a file of records is."""
-  place = folder.path / 'records'
-  return [(name, files.signature(place / name)) for name in files.names(place)]
-
-
-def write_joined(
-  tables: Iterable[Iterable[Mapping[str, object]]],
-  path: Path,
-  disk: files.Disk,
-) -> None:
-  """Makes one table of several; of a trial in two of them the first counts.
-
-  Args:
-    tables: the `rows` of run folders, in order.
-    path: of the table.
-    disk: the calls that change the disk.
-  """
-  rows_by_trial: dict[object, Mapping[str, object]] = {}
-  for table in tables:
-    for row in table:
-      rows_by_trial.setdefault(row['trial'], row)
-  data = _table(rows_by_trial.values())
-  if not path.is_file() or files.read(path) != data:
-    files.publish(path, data, overwrite=True, disk=disk)
-
-
-def results_digest(folder: Folder) -> str:
-  """SHA-256 over the result columns: equal for runs with equal results."""
-  table = rows(folder, read_records(folder)[0])
-  return seal.digest([[row[name] for name in RESULT_COLUMNS] for row in table])
-
-
 def _check(folder, record):
   """Raises ValueError unless a record fits the plan."""
   trial = record.get('trial')
@@ -403,25 +297,14 @@ def _check(folder, record):
     raise ValueError(f'record {trial}: {", ".join(missing_parts)} missing')
 
 
-def _row(setting, record, options=None):
-  """A row; the options of its setting are given where many share them."""
-  values = record['metrics'] | {
-    name: getattr(setting, name, record.get(name))
-    for name, _ in (*_OF_SETTING, *_STATUS, *_OF_RUN)
-    if name != 'options'
-  }
-  values['options'] = setting.options if options is None else options
-  return {name: values.get(name) for name, _ in COLUMNS}
-
-
 def _changes(folder, record, other):
   """The result columns in which two records of a trial differ, as text."""
   setting = folder.trials[record['trial']]
-  a, b = (_row(setting, record) for record in (record, other))
+  a, b = (result_columns.row_of(setting, record) for record in (record, other))
   # As text: 0.0 equals -0.0 and 1 equals 1.0 as numbers.
   pairs = [
     (name, seal.canonical(a[name]), seal.canonical(b[name]))
-    for name in RESULT_COLUMNS
+    for name in result_columns.RESULT_COLUMNS
   ]
   return ', '.join(f'{name} {x} and {y}' for name, x, y in pairs if x != y)
 
@@ -429,23 +312,3 @@ def _changes(folder, record, other):
 def _disagreement(path, trial, changes):
   """One line on a second result of a trial."""
   return f'{path}: trial {trial} gave two results, the first counts: {changes}'
-
-
-def _table(table):
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator='\n')
-  writer.writerow([name for name, _ in COLUMNS])
-  for row in table:
-    writer.writerow([_field(row[name]) for name, _ in COLUMNS])
-  return text.getvalue().encode()
-
-
-def _field(value):
-  """A value as it stands in the table."""
-  if isinstance(value, str) and value.startswith(_FORMULA):
-    return f"'{value}"  # text to a spreadsheet, too
-  if value is None or isinstance(value, str):
-    return value
-  if isinstance(value, float):
-    return repr(value)
-  return seal.canonical(value)

@@ -7,7 +7,7 @@ import pytest
 
 from lstm_jax.lab.report import content, runs, summaries, terminal, write
 from lstm_jax.lab.report.rows import published_rows
-from lstm_jax.lab.store import trial_records
+from lstm_jax.lab.store import results_table, trial_records
 from tests import flat
 from tests.lab.report.test_report_rows import make, named, table7
 
@@ -107,7 +107,7 @@ def table_of(path, pairs, width):
   """What a terminal shows of them."""
   opened = make(path, pairs)
   records, _ = trial_records.read_records(opened)
-  rows = trial_records.rows(opened, records)
+  rows = results_table.rows(opened, records)
   return terminal.text(
     summaries.summarize(
       rows,

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from experiments import sweep
-from lstm_jax.lab.store import nets, trial_records
+from lstm_jax.lab.store import nets, results_table, trial_records
 from lstm_jax.lab.store.folder import open_folder
 
 # Of two seeds one is solved within none of these budgets; networks are kept.
@@ -62,7 +62,7 @@ def results(out):
   ends = [
     {name: w.tolist() for name, w in one[1].items()} for one in (first, last)
   ]
-  return trial_records.results_digest(folder), curves, ends
+  return results_table.results_digest(folder), curves, ends
 
 
 def test_spent_trials_go_on(small, reference, tmp_path, capsys):

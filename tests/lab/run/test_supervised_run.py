@@ -11,7 +11,7 @@ from experiments import sweep
 from lstm_jax.lab.plan import catalog, flags, plan, values
 from lstm_jax.lab.plan.programs import steps
 from lstm_jax.lab.run import groups
-from lstm_jax.lab.store import checkpoints, trial_records
+from lstm_jax.lab.store import checkpoints, result_columns, trial_records
 from lstm_jax.lab.store.folder import open_folder
 from lstm_jax.lab.store.setting import trial_id
 from tests import children, tiny_sets
@@ -56,7 +56,7 @@ def start(out, *extra):
 def table(out):
   with open(out / 'results.csv') as file:
     return [
-      {name: row[name] for name in trial_records.RESULT_COLUMNS}
+      {name: row[name] for name in result_columns.RESULT_COLUMNS}
       for row in csv.DictReader(file)
     ]
 

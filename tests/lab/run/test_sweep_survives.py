@@ -24,7 +24,14 @@ import jax
 import pytest
 
 from experiments import sweep
-from lstm_jax.lab.store import checkpoints, lock, nets, trial_records
+from lstm_jax.lab.store import (
+  checkpoints,
+  lock,
+  nets,
+  result_columns,
+  results_table,
+  trial_records,
+)
 from lstm_jax.lab.store.folder import open_folder
 from tests import children
 from tests.older_records import as_files, ended
@@ -153,7 +160,7 @@ def table(out):
   """The result columns of results.csv, as text."""
   with open(out / 'results.csv', newline='') as file:
     return [
-      [row[name] for name in trial_records.RESULT_COLUMNS]
+      [row[name] for name in result_columns.RESULT_COLUMNS]
       for row in csv.DictReader(file)
     ]
 
@@ -162,9 +169,9 @@ def assert_same_results(out, reference):
   assert len(table(out)) == TRIALS
   assert table(out) == table(reference)
   folders = [open_folder(path) for path in (out, reference)]
-  assert trial_records.results_digest(
+  assert results_table.results_digest(
     folders[0]
-  ) == trial_records.results_digest(folders[1])
+  ) == results_table.results_digest(folders[1])
   left = [p for p in out.rglob('*') if '.tmp' in p.name or '.bad' in p.name]
   assert left == []
   # Of trials that a larger budget would go on with, and of nothing else.
@@ -227,7 +234,7 @@ def stopped(process, *returns):
 
 @pytest.mark.slow
 def test_the_plan_has_every_kind_of_end(reference):
-  status = trial_records.RESULT_COLUMNS.index('status')
+  status = result_columns.RESULT_COLUMNS.index('status')
   ends = [row[status] for row in table(reference)]
   assert set(ends) == {'solved', 'budget', 'diverged'}
   assert ends.count('diverged') == 8
@@ -362,7 +369,7 @@ def test_a_stop_as_the_last_trial_ends_leaves_nothing(place, reference):
   out = place.root / 'late'
   shutil.copytree(reference, out)
   # One trial is left to do, of one program.
-  status = trial_records.RESULT_COLUMNS.index('status')
+  status = result_columns.RESULT_COLUMNS.index('status')
   *_, last = (row for row in table(reference) if row[status] == 'diverged')
   (as_files(out) / 'records' / f'{last[0]}.json').unlink()
   code = (

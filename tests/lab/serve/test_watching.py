@@ -11,7 +11,13 @@ import pytest
 
 from lstm_jax.lab.serve import board
 from lstm_jax.lab.serve.watching import Watch
-from lstm_jax.lab.store import checkpoints, lock, record_packs, trial_records
+from lstm_jax.lab.store import (
+  checkpoints,
+  lock,
+  record_packs,
+  results_table,
+  trial_records,
+)
 from lstm_jax.lab.store.folder import create_or_open, open_folder
 from tests import fake_sweep
 from tests.children import ROOT
@@ -195,7 +201,7 @@ def test_readers_cost_a_run_nothing(tmp_path):
     over.set()
     for reader in readers:
       reader.join()
-  digest = trial_records.results_digest
+  digest = results_table.results_digest
   assert digest(beside) == digest(alone) and seen
   names = lambda at: sorted(
     re.sub('-[0-9a-f]{12}', '', str(p.relative_to(at))) for p in at.rglob('*')

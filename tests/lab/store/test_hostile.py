@@ -17,6 +17,7 @@ from lstm_jax.lab.store import (
   faults,
   files,
   nets,
+  results_table,
   seal,
   trial_records,
 )
@@ -153,7 +154,7 @@ def test_readers_of_sealed_values(shared, data, kind):
     opened = open_folder(shared.path)
     records, problems = trial_records.read_records(opened)
     assert len(records) + len(problems) <= 2
-    trial_records.rows(opened, records)
+    results_table.rows(opened, records)
     nets.load(opened)
   except faults.StoreError:
     pass

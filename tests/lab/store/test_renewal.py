@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from lstm_jax.lab.run import jax_options, renewal, verifying
-from lstm_jax.lab.store import faults, reruns, trial_records
+from lstm_jax.lab.store import faults, reruns, results_table, trial_records
 from lstm_jax.lab.store.folder import create_or_open
 from tests.fake_sweep import make_plan, record
 from tests.older_records import as_files
@@ -113,7 +113,7 @@ def test_a_drifted_record_says_so(made):
   )
   object.__setattr__(drifted, 'drifted', {names[0]: ('a.py', 'b.py')})
   trial_records.write_record(drifted, record(drifted, 0))
-  rows = trial_records.rows(drifted, trial_records.read_records(drifted)[0])
+  rows = results_table.rows(drifted, trial_records.read_records(drifted)[0])
   assert [row['drift'] for row in rows] == ['code=a.py b.py', None, None, None]
 
 

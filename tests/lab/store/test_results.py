@@ -9,7 +9,14 @@ import shutil
 import numpy as np
 import pytest
 
-from lstm_jax.lab.store import checkpoints, faults, seal, trial_records
+from lstm_jax.lab.store import (
+  checkpoints,
+  faults,
+  result_columns,
+  results_table,
+  seal,
+  trial_records,
+)
 from lstm_jax.lab.store.folder import create_or_open, open_folder
 from tests import children
 from tests.children import ROOT
@@ -221,7 +228,7 @@ def test_the_first_schema_can_be_read(tmp_path):
     csv.DictReader((folder.path / 'results.csv').read_text().splitlines())
   )
   before = read()
-  _, problems = trial_records.write_csv(folder)
+  _, problems = results_table.write_csv(folder)
   assert problems == []
   for old, row in zip(before, read(), strict=True):
     row['milestone'] = row.pop('first_passed')  # its name then
@@ -247,7 +254,7 @@ def test_table_is_what_was_sealed(tmp_path):
   assert '\r' not in text
   table = list(csv.DictReader(text.splitlines()))
   assert [row['trial'] for row in table] == list(folder.trials)
-  assert list(table[0]) == [name for name, _ in trial_records.COLUMNS]
+  assert list(table[0]) == [name for name, _ in result_columns.COLUMNS]
   found, _ = trial_records.read_records(folder)
   for row in table:
     sealed = found[row['trial']]
@@ -260,11 +267,11 @@ def test_table_is_what_was_sealed(tmp_path):
     assert json.loads(row['options']) == seal.to_plain(setting.options)
   # Nobody's edit survives, no record's loss is hidden.
   (folder.path / 'results.csv').write_text('edited')
-  trial_records.write_csv(folder)
+  results_table.write_csv(folder)
   assert (folder.path / 'results.csv').read_bytes().decode() == text
   as_files(folder.path)
   (folder.path / 'records' / f'{table[1]["trial"]}.json').unlink()
-  trial_records.write_csv(folder)
+  results_table.write_csv(folder)
   lines = text.splitlines(True)
   left = (folder.path / 'results.csv').read_text()
   assert left == ''.join(lines[:2] + lines[3:])
@@ -278,10 +285,10 @@ def test_table_sees_records_sealed_meanwhile(tmp_path):
   def meanwhile(name, arguments):
     if name == 'rename' and len(trial_records.read_records(folder)[0]) == 1:
       trial_records.write_record(folder, record(folder, 1))
-      trial_records.write_csv(folder)
+      results_table.write_csv(folder)
 
   late = create_or_open(folder.path, make_plan(), disk=stepwise(meanwhile))
-  found, _ = trial_records.write_csv(late)
+  found, _ = results_table.write_csv(late)
   assert len(found) == 2
   assert len((folder.path / 'results.csv').read_text().splitlines()) == 3
 
@@ -295,15 +302,15 @@ def test_digest_is_of_results_alone(tmp_path):
   ]:
     folder = create_or_open(tmp_path / name, make_plan())
     trial_records.write_record(folder, record(folder, **changes))
-    digests.append(trial_records.results_digest(folder))
+    digests.append(results_table.results_digest(folder))
   assert digests[0] == digests[1] != digests[2]
 
 
 def test_columns_are_documented_once():
-  names = [name for name, text in trial_records.COLUMNS if text]
-  assert len(names) == len(set(names)) == len(trial_records.COLUMNS)
-  assert {*trial_records.RESULT_COLUMNS} < {*names}
-  assert not {*trial_records.RESULT_COLUMNS} & {'seconds', 'device', 'drift'}
+  names = [name for name, text in result_columns.COLUMNS if text]
+  assert len(names) == len(set(names)) == len(result_columns.COLUMNS)
+  assert {*result_columns.RESULT_COLUMNS} < {*names}
+  assert not {*result_columns.RESULT_COLUMNS} & {'seconds', 'device', 'drift'}
 
 
 def test_reader_during_a_run(tmp_path):
@@ -343,7 +350,7 @@ def test_no_cell_of_the_table_is_a_formula(tmp_path, start):
   plan = make_plan(trials=1, changes={'row': name})
   folder = create_or_open(tmp_path / 'run', plan)
   trial_records.write_record(folder, record(folder, reason='/home/u/x: bad'))
-  trial_records.write_csv(folder)
+  results_table.write_csv(folder)
   with open(folder.path / 'results.csv', newline='') as file:
     (row,) = csv.DictReader(file)
   assert row['row'] == f"'{name}" and row['reason'] == '.../x: bad'

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from lstm_jax.lab.store import faults, seal, trial_records
+from lstm_jax.lab.store import faults, results_table, seal, trial_records
 from lstm_jax.lab.store.folder import open_folder
 from tests.fake_sweep import QUICK, damaged, make_plan, sweep, table
 from tests.older_records import as_files, packs
@@ -154,7 +154,7 @@ def test_every_damage_to_a_record_is_seen(clean, tmp_path):
     found, problems = trial_records.read_records(folder)
     assert len(found) == 2 and [p.path for p in problems] == [file]
     assert problems[0].is_damaged and str(file) in problems[0].reason
-  trial_records.write_csv(folder)
+  results_table.write_csv(folder)
   assert trial.encode() not in table(path)
   assert [p.path for p in trial_records.repair(folder)] == [file]
   assert file.with_name(f'{file.name}.bad').read_bytes() == data

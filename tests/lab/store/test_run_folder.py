@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lstm_jax.lab.store import faults, trial_records
+from lstm_jax.lab.store import faults, results_table, trial_records
 from lstm_jax.lab.store.folder import create_or_open, open_folder
 from lstm_jax.lab.store.provenance import COMPARED
 from lstm_jax.lab.store.setting import entry_of, setting_of, trial_id
@@ -139,7 +139,7 @@ def test_other_provenance_is_refused_or_tagged(tmp_path, key):
     assert list(drifted.drift) == [key]
   trial_records.write_record(drifted, record(folder, 1))
   found, problems = trial_records.read_records(open_folder(folder.path))
-  assert [row['drift'] for row in trial_records.rows(folder, found)] == [
+  assert [row['drift'] for row in results_table.rows(folder, found)] == [
     None,
     f'{key}=None',
   ]

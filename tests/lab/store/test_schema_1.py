@@ -11,7 +11,14 @@ from experiments import predict, sweep
 from lstm_jax.lab.plan import flags
 from lstm_jax.lab.report import write
 from lstm_jax.lab.run import renewal
-from lstm_jax.lab.store import faults, nets, schema_1, seal, trial_records
+from lstm_jax.lab.store import (
+  faults,
+  nets,
+  results_table,
+  schema_1,
+  seal,
+  trial_records,
+)
 from lstm_jax.lab.store.folder import open_folder
 from lstm_jax.lab.store.setting import trial_id
 from tests.children import ROOT
@@ -34,7 +41,7 @@ def test_settings_and_numbers_are_what_they_were(name, tmp_path):
   # An id is the hash of the setting: nothing was lost in reading it back.
   assert [trial_id(s) for s in opened.trials.values()] == list(opened.trials)
   before = rows(DATA / name)
-  records, problems = trial_records.write_csv(opened)
+  records, problems = results_table.write_csv(opened)
   assert problems == [] and len(records) == len(before)
   for old, new in zip(before, rows(opened.path), strict=True):
     new['milestone'] = new.pop('first_passed')  # its name then

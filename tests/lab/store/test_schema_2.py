@@ -10,6 +10,7 @@ from lstm_jax.lab.store import (
   checkpoints,
   nets,
   plan_trials,
+  results_table,
   seal,
   trial_records,
 )
@@ -32,7 +33,7 @@ def test_settings_records_and_networks_are_what_they_were(path):
   opened = open_folder(path)
   assert [trial_id(s) for s in opened.trials.values()] == list(opened.trials)
   assert by_id(opened.trials.values()) == opened.trials
-  records, problems = trial_records.write_csv(opened)
+  records, problems = results_table.write_csv(opened)
   assert len(records) == 3 and problems == []
   table = (path / 'results.csv').read_bytes()
   assert table == (DATA / 'results.csv').read_bytes()

@@ -102,6 +102,9 @@ def test_a_part_ends_by_what_its_own_trials_did(command, tmp_path, monkeypatch):
     assert command(tmp_path, QUICK, '--shard=0/2') == 0
   assert command(tmp_path) == 3
   monkeypatch.setattr(scheduler, 'run', trained)
+  # Nor is it this part's to run again: its record goes on to count.
+  assert command(tmp_path, QUICK, '--shard=0/2', '--retry_failed') == 0
+  assert command(tmp_path) == 3
   assert command(tmp_path, QUICK, '--shard=1/2', '--retry_failed') == 0
   assert command(tmp_path) == 0
 

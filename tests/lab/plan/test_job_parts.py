@@ -112,6 +112,12 @@ def test_what_is_unclear_is_one_line(environ, words):
   assert words in str(caught.value) and '\n' not in str(caught.value)
 
 
+def test_a_count_that_is_not_set_is_said_to_be_so():
+  with pytest.raises(values.Refused) as refused:
+    job_parts.of_environment(slurm(ID=1), False)
+  assert 'SLURM_ARRAY_TASK_COUNT: not set' in str(refused.value)
+
+
 def test_what_is_left_over_in_a_shell_is_said():
   """No batch job has a terminal: all runs, and a line says what does not."""
   found = job_parts.of_environment(slurm(ID=2, COUNT=4), True)

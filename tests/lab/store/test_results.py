@@ -45,9 +45,9 @@ def strict(path):
 
 def test_reading_needs_neither_jax_nor_numpy(folder):
   code = (
-    'import sys; from lstm_jax.lab.store import trial_records as records;'
+    'import sys; from lstm_jax.lab.store import results_table;'
     'from lstm_jax.lab.store import folder, lock, provenance;'
-    f'records.write_csv(folder.open_folder({str(folder.path)!r}));'
+    f'results_table.write_csv(folder.open_folder({str(folder.path)!r}));'
     'provenance.provenance();'
     'sys.exit(" ".join({"jax", "numpy", "pickle"} & {*sys.modules}) or 0)'
   )

@@ -80,7 +80,7 @@ def _slurm_array(environ):
   part = _of_range(environ, f'{prefix}ID', first, last, step)
   if part is None or part.parts != count:
     raise values.Refused(
-      f'{_assignment(environ, f"{prefix}ID")}: of {count} tasks from {first} to '
+      f'{_pair(environ, f"{prefix}ID")}: of {count} tasks from {first} to '
       f'{last} it does not say which part this is; number them without holes, '
       f'as --array=0-{count - 1}, or give --shard=I/N'
     )
@@ -97,7 +97,7 @@ def _sge_array(environ):
   part = _of_range(environ, name, first, last, step)
   if part is None:
     raise values.Refused(
-      f'{_assignment(environ, name)}: outside of the tasks from {first} to {last} in '
+      f'{_pair(environ, name)}: outside of the tasks from {first} to {last} in '
       f'steps of {step}; give --shard=I/N'
     )
   return part
@@ -116,7 +116,7 @@ def _lsf_array(environ):
   part = _of_range(environ, name, first, last, step)
   if part is None or (bracket and ',' in shape):
     raise values.Refused(
-      f'{_assignment(environ, name)}: of the tasks up to {last} it does not say '
+      f'{_pair(environ, name)}: of the tasks up to {last} it does not say '
       f'which part this is; number them without holes, as -J "name[1-{last}]", '
       'or give --shard=I/N'
     )
@@ -128,7 +128,7 @@ def _pbs_array(environ):
   for name in ('PBS_ARRAY_INDEX', 'PBS_ARRAYID'):
     if name in environ:
       raise values.Refused(
-        f'{_assignment(environ, name)}: PBS does not say of how many tasks; give '
+        f'{_pair(environ, name)}: PBS does not say of how many tasks; give '
         f'--shard=${name}/N, for an array that is numbered from 0 to N - 1'
       )
   return None
@@ -140,14 +140,14 @@ def _kubernetes(environ):
     return None
   if total not in environ:
     raise values.Refused(
-      f'{_assignment(environ, name)}: of how many is not said; set {total} in the '
+      f'{_pair(environ, name)}: of how many is not said; set {total} in the '
       "manifest to the job's completions, or give --shard=I/N"
     )
   count = _number(environ, total, 1)
   part = _of_range(environ, name, 0, count - 1, 1)
   if part is None:
     raise values.Refused(
-      f'{_assignment(environ, name)}: outside of {total}={count}; give --shard=I/N'
+      f'{_pair(environ, name)}: outside of {total}={count}; give --shard=I/N'
     )
   return part
 
@@ -168,7 +168,7 @@ def _slurm_step(environ):
   part = _of_range(environ, 'SLURM_PROCID', 0, last, 1)
   if part is None:
     raise values.Refused(
-      f'{_assignment(environ, "SLURM_PROCID")}: outside of {_assignment(environ, total)}; '
+      f'{_pair(environ, "SLURM_PROCID")}: outside of {_pair(environ, total)}; '
       'give --shard=I/N'
     )
   return part
@@ -195,5 +195,5 @@ def _number(environ, name, low, default=''):
   return values.integer(text, name, low)
 
 
-def _assignment(environ, name):
+def _pair(environ, name):
   return f'{name}={environ[name]}'

@@ -91,7 +91,7 @@ def test_no_trial_is_left_without_a_part(shape):
 @pytest.mark.parametrize(
   'environ, words',
   [
-    (slurm(ID=2), 'SLURM_ARRAY_TASK_COUNT='),
+    (slurm(ID=2), 'SLURM_ARRAY_TASK_COUNT: not set'),
     (slurm(ID=4, COUNT=4), 'SLURM_ARRAY_TASK_ID=4: of 4 tasks from 0 to 3'),
     (slurm(ID='x', COUNT=4), 'SLURM_ARRAY_TASK_ID=x: must be'),
     ({'PBS_ARRAY_INDEX': '3'}, '--shard=$PBS_ARRAY_INDEX/N'),
@@ -110,12 +110,6 @@ def test_what_is_unclear_is_one_line(environ, words):
   with pytest.raises(values.Refused) as caught:
     part(environ)
   assert words in str(caught.value) and '\n' not in str(caught.value)
-
-
-def test_a_count_that_is_not_set_is_said_to_be_so():
-  with pytest.raises(values.Refused) as refused:
-    job_parts.of_environment(slurm(ID=1), False)
-  assert 'SLURM_ARRAY_TASK_COUNT: not set' in str(refused.value)
 
 
 def test_what_is_left_over_in_a_shell_is_said():

@@ -118,6 +118,20 @@ class Sequence(NamedTuple):
   length: Array
 
 
+class Signal(NamedTuple):
+  """The value of the first steps, in place of their noise or added to it.
+
+  Attributes:
+    steps: how many.
+    value: `[*]` float32, the same at each of them.
+    is_noisy: whether the noise is added to it.
+  """
+
+  steps: int
+  value: Array
+  is_noisy: bool
+
+
 class Drawn(NamedTuple):
   """The inputs of a sequence drawn by position, for code outside XLA.
 
@@ -133,6 +147,9 @@ class Drawn(NamedTuple):
       value.
     scale, shift: of numbers.
     symbols, bits: of symbols; None: numbers.
+    signal: None: numbers are uniform. Else they are the noise of
+      `two_sequence`, `scale` times a normal number, and this is what line 0 has
+      at first.
   """
 
   key: KeyData
@@ -141,6 +158,7 @@ class Drawn(NamedTuple):
   shift: float = 0.0
   symbols: int | None = None
   bits: int = 1
+  signal: Signal | None = None
 
 
 class Stream(NamedTuple):

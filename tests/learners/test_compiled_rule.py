@@ -20,6 +20,7 @@ from lstm_jax.tasks.multiplication import multiplication
 from lstm_jax.tasks.reber import reber
 from lstm_jax.tasks.temporal_order import temporal_order
 from lstm_jax.tasks.trigger import trigger
+from lstm_jax.tasks.two_sequence import two_sequence
 from lstm_jax.types import CompiledRule
 from tests.array_task import array_task, random_arrays
 from tests.gradients import cheap_jit, distance, existing, largest, random_net
@@ -261,6 +262,9 @@ def test_a_million_steps_are_those_of_float64(x64, input_bias):
     (multiplication(), ()),
     (temporal_order(), (3,)),
     (temporal_order(symbols=3), (1,)),
+    (two_sequence(), (21,)),
+    (two_sequence(noisy_signal=True, informative=30), (1,)),
+    (two_sequence(noisy_target=True, informative=300, variance=3.0), (3,)),
   ],
 )
 def test_inputs_drawn_in_it_are_those_of_the_task(task, lanes):
@@ -412,10 +416,8 @@ def call(given, made, numbers, forgets=False, name='lstm_jax_truncated'):
   library.load()
   types = [jax.ShapeDtypeStruct(*kind) for kind in made.values()]
   run = jax.ffi.ffi_call(name, types, has_side_effect=True)
-  numbers = {
-    k: np.float64(v) if isinstance(v, float) else np.int64(v)
-    for k, v in numbers.items()
-  }
+  types_of = {bool: np.bool_, int: np.int64, float: np.float64}
+  numbers = {k: types_of[type(v)](v) for k, v in numbers.items()}
   zeros = [np.zeros(*kind) for kind in given.values()]
   if forgets is not None:
     numbers['forgets'] = np.bool_(forgets)
@@ -469,9 +471,12 @@ def test_a_drawing_that_does_not_fit_is_an_error():
   """Of keys, events and values; an event beyond the lines is passed over."""
   more = {
     'key': ((2, 3), 'uint32'), 'events': ((4, 2, 3), 'int32'),
-    'values': ((4,), 'float32'),
+    'values': ((4,), 'float32'), 'shown': ((3,), 'float32'),
   }  # fmt: skip
-  numbers = {'symbols': -1, 'bits': 2, 'scale': 1.0, 'shift': 0.0}
+  numbers = {
+    'symbols': -1, 'bits': 2, 'scale': 1.0, 'shift': 0.0, 'signal': -1,
+    'is_noisy': False,
+  }  # fmt: skip
   drawn = functools.partial(call, name='lstm_jax_truncated_drawn')
   drawn(GIVEN | more, MADE, NUMBERS | numbers)
   drawn(GIVEN | more, MADE, NUMBERS | numbers | {'symbols': 2**24})
@@ -479,7 +484,9 @@ def test_a_drawing_that_does_not_fit_is_an_error():
     for other in (((*shape, 1), dtype), (shape[:-1], dtype), (shape, 'int16')):
       with pytest.raises(jax.errors.JaxRuntimeError, match=f'{name} is .*must'):
         drawn(GIVEN | more | {name: other}, MADE, NUMBERS | numbers)
-  for name, values in {'bits': (0, 32), 'symbols': (-2, 2**62)}.items():
+  for name, values in {
+    'bits': (0, 32), 'symbols': (-2, 2**62), 'signal': (-2, 2**31)
+  }.items():  # fmt: skip
     for value in values:
       with pytest.raises(jax.errors.JaxRuntimeError, match=f'{name}={value}'):
         drawn(GIVEN | more, MADE, NUMBERS | numbers | {name: value})

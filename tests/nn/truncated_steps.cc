@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "truncated_draw.h"
 #include "truncated_lane.h"
 
 using namespace lstm_jax;
@@ -49,6 +50,15 @@ struct Lanes {
   static constexpr int64_t kGiven = 70;
 };
 
+template <class F>
+void print_bits(const std::vector<F>& all) {
+  for (F x : all) {
+    uint64_t bits = 0;
+    std::memcpy(&bits, &x, sizeof x);
+    std::printf("%llx\n", static_cast<unsigned long long>(bits));
+  }
+}
+
 // Prints the bits of all; false where those of a lane depend on the others.
 template <class F>
 bool print(const Net& n, int64_t lanes) {
@@ -60,17 +70,42 @@ bool print(const Net& n, int64_t lanes) {
   for (int64_t lane = 0; lane < lanes; lane += kLanes<F>)
     TruncatedLoop<F>(n, in_vectors.arrays(), lane).run(0, steps);
   const auto all = together.results();
-  for (F x : all) {
-    uint64_t bits = 0;
-    std::memcpy(&bits, &x, sizeof x);
-    std::printf("%llx\n", static_cast<unsigned long long>(bits));
-  }
+  print_bits(all);
   const size_t bytes = all.size() * sizeof(F);
   return !std::memcmp(all.data(), one_by_one.results().data(), bytes) &&
          !std::memcmp(all.data(), in_vectors.results().data(), bytes);
 }
 
+// Prints the bits of inputs of each kind.
+template <class F>
+void print_drawn(int64_t lanes) {
+  std::vector<uint32_t> key;
+  std::vector<int32_t> begin, at;
+  std::vector<float> shown;
+  for (int64_t i = 0; i < 2 * lanes; ++i) key.push_back(12345u * uint32_t(i));
+  for (int64_t i = 0; i < lanes; ++i) {
+    begin.push_back(int32_t(i % 3)), shown.push_back(i % 2 ? 1.0f : -1.0f);
+    at.push_back(int32_t(i));
+  }
+  at.insert(at.end(), lanes, 1);
+  const float value = 2;
+  Draws uniform = {-1, 1, 2, -1, -1, false, 1, key.data(), at.data(),
+                         &value, shown.data()};
+  Draws symbols = uniform, noise = uniform;
+  symbols.symbols = 1, symbols.bits = 2;
+  noise.scale = 0.4472135954999579, noise.signal = 3, noise.is_noisy = true;
+  for (const Draws* draws : {&uniform, &symbols, &noise}) {
+    std::vector<F> xs(5 * 90 * lanes);
+    Drawing<F>(*draws, 5, lanes, begin.data()).draw(1, 90, xs.data());
+    print_bits(xs);
+  }
+}
+
 int main() {
+  for (int64_t lanes : {1, 3, 21}) {
+    print_drawn<float>(lanes);
+    print_drawn<double>(lanes);
+  }
   bool same = true;
   for (const Net& n : {Net{2, 4, 2, 2, 2, 8, false, 0, 0},
                        Net{3, 3, 0, 3, 1, 3, false, 1, 1},

@@ -382,7 +382,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(
     lstm_jax_truncated, lstm_jax::run_truncated_steps,
     lstm_jax_net().Arg<Arg>().Ret<Arg>().Ret<Arg>().Ret<Arg>().Ret<Arg>());
 
-// traces_0, key, events, values; s, y, traces, net.
+// traces_0, key, events, values, shown; s, y, traces, net.
 XLA_FFI_DEFINE_HANDLER_SYMBOL(
     lstm_jax_truncated_drawn, lstm_jax::run_drawn_steps,
     lstm_jax_net()
@@ -390,6 +390,9 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(
         .Attr<int64_t>("bits")
         .Attr<double>("scale")
         .Attr<double>("shift")
+        .Attr<int64_t>("signal")
+        .Attr<bool>("is_noisy")
+        .Arg<Arg>()
         .Arg<Arg>()
         .Arg<Arg>()
         .Arg<Arg>()

@@ -88,17 +88,22 @@ def steps(
   name, more, numbers = 'truncated', (), {}
   if drawn is not None:
     name += '_drawn'
+    signal = drawn.signal
     at = [jnp.stack(event[:2]) for event in drawn.events]
+    none = jnp.zeros((0, 2, *begin.shape), jnp.int32)
     more = (
       jnp.stack(tuple(drawn.key)).astype(jnp.uint32),
-      jnp.stack(at).astype(jnp.int32),
+      jnp.stack(at).astype(jnp.int32) if at else none,
       np.array([value for *_, value in drawn.events], np.float32),
+      jnp.zeros(begin.shape, np.float32) if signal is None else signal.value,
     )
     numbers = {
       'symbols': np.int64(-1 if drawn.symbols is None else drawn.symbols),
       'bits': np.int64(drawn.bits),
       'scale': np.float64(drawn.scale),
       'shift': np.float64(drawn.shift),
+      'signal': np.int64(-1 if signal is None else signal.steps),
+      'is_noisy': np.bool_(signal is not None and signal.is_noisy),
     }
   call = _ffi_call(name, _like(*state, w[:, 0]), {4: 0, 5: 1, 6: 2})
   *state_arrays, net = call(

@@ -176,8 +176,9 @@ inline ffi::Error run_drawn_steps(
     int64_t heard, int64_t g, int64_t h, ffi::AnyBuffer w, ffi::AnyBuffer xs,
     ffi::AnyBuffer begin, ffi::AnyBuffer range, ffi::AnyBuffer s_0,
     ffi::AnyBuffer y_0, int64_t symbols, int64_t bits, double scale,
-    double shift, ffi::AnyBuffer traces_0, ffi::AnyBuffer key,
-    ffi::AnyBuffer events, ffi::AnyBuffer values, ffi::Result<ffi::AnyBuffer> s,
+    double shift, int64_t signal, bool is_noisy, ffi::AnyBuffer traces_0,
+    ffi::AnyBuffer key, ffi::AnyBuffer events, ffi::AnyBuffer values,
+    ffi::AnyBuffer shown, ffi::Result<ffi::AnyBuffer> s,
     ffi::Result<ffi::AnyBuffer> y, ffi::Result<ffi::AnyBuffer> traces,
     ffi::Result<ffi::AnyBuffer> net) {
   return guarded("lstm_jax_truncated_drawn", [&]() -> ffi::Error {
@@ -194,18 +195,25 @@ inline ffi::Error run_drawn_steps(
       return wrong("values is " +
                    written(values.element_type(), dims_of(values)) +
                    ", must be float32" + written({count}));
+    if (shown.element_type() != ffi::F32 || dims_of(shown) != Dims{lanes})
+      return wrong("shown is " + written(shown.element_type(), dims_of(shown)) +
+                   ", must be float32" + written({lanes}));
     if (x.empty() || x[0] < 1 || symbols < -1 || symbols > kMost || bits < 1 ||
-        bits > 31)
+        bits > 31 || signal < -1 || signal > INT32_MAX)
       return wrong("no inputs have symbols=" + std::to_string(symbols) +
-                   ", bits=" + std::to_string(bits) + ", xs=" + written(x));
+                   ", bits=" + std::to_string(bits) + ", signal=" +
+                   std::to_string(signal) + ", xs=" + written(x));
     const Draws draws = {symbols,
                          bits,
                          scale,
                          shift,
+                         signal,
+                         is_noisy,
                          count,
                          static_cast<const uint32_t*>(key.untyped_data()),
                          static_cast<const int32_t*>(events.untyped_data()),
-                         static_cast<const float*>(values.untyped_data())};
+                         static_cast<const float*>(values.untyped_data()),
+                         static_cast<const float*>(shown.untyped_data())};
     return truncated_of({{forgets, in_gates, out_gates, block, heard, g, h, w,
                           xs, begin, range, s_0, y_0, *s, *y},
                          traces_0, *traces, *net, &draws});

@@ -62,7 +62,7 @@ def test_it_is_native_where_the_machine_has_a_library_or_a_compiler(
     ('--task=adding --length=1000 --cell=lstm', 'native'),
     ('--task=temporal_order --length=500', 'native'),
     ('--task=adding --length=100', 'streaming'),
-    ('--task=two_sequence --length=1000', 'streaming'),
+    ('--task=two_sequence --length=1000', 'native'),
     ('--task=reber', 'streaming'),
     ('--task=trigger --length=1000', 'streaming'),
     (

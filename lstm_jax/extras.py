@@ -14,6 +14,10 @@ EXTRAS = {
   'dash': 'serve',
   'plotly': 'serve',
   'waitress': 'serve',
+  'bokeh': 'cluster',
+  'cryptography': 'cluster',
+  'dask': 'cluster',
+  'distributed': 'cluster',
 }
 
 

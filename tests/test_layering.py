@@ -16,8 +16,8 @@ PACKAGE = 'lstm_jax'
 ROOMS = (
   '', 'ops', 'nn.native', 'cells', 'tasks', 'learners', 'nn', 'analysis',
   'testing', 'training', 'lab', 'lab.store', 'lab.data', 'lab.plan',
-  'lab.report', 'lab.serve', 'lab.run', 'lab.vanishing', 'lab.bench',
-  'lab.commands', 'lab.console',
+  'lab.report', 'lab.serve', 'lab.run', 'lab.cluster', 'lab.vanishing',
+  'lab.bench', 'lab.commands', 'lab.console',
 )  # fmt: skip
 # Folders of entries: each is chosen by name and given as a value, so that a new
 # one is a file and nothing else. What they share stands behind a `_`.

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 
@@ -17,6 +17,18 @@ ACCELERATOR_WIDTHS = (16, 64, 256, 1024, 4096)
 Result = TypeVar('Result')
 
 
+class CompiledPrograms(NamedTuple):
+  """Programs that are compiled, of one kind of device.
+
+  Attributes:
+    by_call: name, function and lanes -> program.
+    by_code: digest of its code -> program.
+  """
+
+  by_call: dict[object, jax.stages.Compiled]
+  by_code: dict[object, jax.stages.Compiled]
+
+
 class Compiled:
   """The programs of one device, compiled when first called.
 
@@ -26,17 +38,18 @@ class Compiled:
   Args:
     device: where they run.
     on_compile: called with True before and False after a compilation.
+    programs: those of earlier runs on the device; more are added to them.
   """
 
   def __init__(
     self,
     device: jax.Device,
     on_compile: Callable[[bool], None] = lambda compiling: None,
+    programs: CompiledPrograms | None = None,
   ) -> None:
     self.device = device
     self._on_compile = on_compile
-    self._programs: dict[object, jax.stages.Compiled] = {}
-    self._of_code: dict[object, jax.stages.Compiled] = {}
+    self._programs, self._of_code = programs or CompiledPrograms({}, {})
 
   def __call__(
     self, name: str, function: Callable[..., Result], *args: object

@@ -40,6 +40,10 @@ def _read(flag_values, words):
   request = flags.request(flag_values)
   if request.run.serve:
     serve.check_packages()
+  if request.run.engine == 'dask':
+    from lstm_jax.lab.cluster import connection
+
+    connection.check(request.run)
   sweep_plan = None if request.action == 'list' else plan.expand(request)
   if sweep_plan and flag_values['only_check_args'].value:
     from lstm_jax.lab.run import verifying
@@ -58,14 +62,28 @@ def _act(request_and_plan):
   from lstm_jax.lab.run import engine
 
   options = request.run
+  execute = _execute_of(options.engine)
   if not options.serve:
-    return engine.run(sweep_plan, options, signals.current_stop())
+    return engine.run(
+      sweep_plan, options, signals.current_stop(), execute=execute
+    )
   # Data of one's own lie where the command says, others in one folder.
   own = [os.path.dirname(path) for path in sweep_plan.paths.values()]
   data_dir = options.data_dir or next(iter(own), '')
   path = Path(options.out or sweep_plan.out)
   with page_process.beside(path, data_dir) as legacy:
-    return engine.run(sweep_plan, options, signals.current_stop(), legacy)
+    return engine.run(
+      sweep_plan, options, signals.current_stop(), legacy, execute
+    )
+
+
+def _execute_of(name):
+  """The function that runs a plan, by its engine; None: this process does."""
+  if name == 'local':
+    return None
+  from lstm_jax.lab.cluster import client
+
+  return client.run
 
 
 _COMMAND = command.Command('sweep', flags.define, usage.text, _read, _act)

@@ -17,6 +17,7 @@ from lstm_jax.lab.plan import job_parts, parsers, values
 from lstm_jax.lab.plan.grid import AXES, Axis
 from lstm_jax.lab.plan.usage import (
   COMPILE_CACHES,
+  ENGINES,
   GROUPS,
   PROGRESS,
   XLA_PROFILES,
@@ -47,6 +48,9 @@ class Run(NamedTuple):
     serve: show it in a browser while it goes on.
     compile_cache: where compiled programs are kept: 'auto', 'off', a folder,
       or '' for what the environment says.
+    engine: one of `ENGINES`.
+    scheduler: address or file of a Dask scheduler, '' for a cluster of this
+      machine's cores.
     paths: where data of one's own lie, `(name of the task, path)` pairs.
   """
 
@@ -66,6 +70,8 @@ class Run(NamedTuple):
   skip_bad: bool = False
   serve: bool = False
   compile_cache: str = ''
+  engine: str = 'local'
+  scheduler: str = ''
   paths: tuple[tuple[str, str], ...] = ()
 
 
@@ -206,6 +212,7 @@ def _reader(name):
     'checkpoint_seconds': (
       'float', functools.partial(values.real, positive=True)
     ),
+    'engine': ('word', parsers.word(ENGINES)),
     'progress': ('word', parsers.word(PROGRESS)),
     'xla_profile': ('word', parsers.word(XLA_PROFILES)),
     'compile_cache': ('place', _cache_place),
@@ -298,10 +305,17 @@ def _two_values(flag_set):
   return ''
 
 
+def _scheduler_alone(flag_set):
+  if flag_set['scheduler'] and flag_set['engine'] != 'dask':
+    return f'--scheduler={flag_set["scheduler"]}: needs --engine=dask'
+  return ''
+
+
 # Flags that are looked at together, and what says why they cannot be given so.
 _CONTRADICTIONS = (
   (('help', 'list', 'dry_run'), _two_actions),
   (('row', 'grid'), _row_alone),
+  (('scheduler', 'engine'), _scheduler_alone),
   (('set', 'grid', *AXES), _two_values),
 )
 

@@ -5,6 +5,7 @@ from lstm_jax.lab.store import faults
 
 PROGRESS = ('auto', 'live', 'plain', 'none')
 XLA_PROFILES = ('auto', 'none')
+ENGINES = ('local', 'dask')
 COMPILE_CACHES = ('auto', 'off')
 
 # Name -> (placeholder, help), in groups. No placeholder: a switch.
@@ -68,6 +69,16 @@ GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
       None,
       'this process is one of several of a JAX program, as on a slice of TPUs; '
       'JAX says which part it runs',
+    ),
+    'engine': (
+      'WORD',
+      "local: this process; dask: Dask's workers, on many machines (local; see "
+      'docs/clusters.md)',
+    ),
+    'scheduler': (
+      'ADDRESS',
+      'of --engine=dask: HOST:PORT, tls://HOST:PORT or the scheduler file '
+      "(a cluster of this machine's cores)",
     ),
     'devices': ('N', 'cores to use, or accelerators where there are any (all)'),
     'checkpoint_seconds': ('X', 'save long trials this often (20)'),

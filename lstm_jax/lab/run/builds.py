@@ -75,7 +75,7 @@ def on_line(
   members = dealing.members_of(trials)
   makers, reasons = {}, []
   if any(map(_is_native, settings)):
-    _compile_loops()
+    compile_loops()
   keys_done: set[Hashable] = set()
   for key, of in members.items():
     setting = trials[of[0]]
@@ -101,7 +101,7 @@ def _is_native(setting):
   return dict(setting.learner_options).get('form') == 'native'
 
 
-def _compile_loops():
+def compile_loops() -> None:
   """Compiles the loops in C++ where they are not yet and there is a compiler.
 
   Where that fails, the learner that needs them is refused by its factory.

@@ -4,26 +4,25 @@ JAX is imported only if something is left to run.
 """
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from lstm_jax.choices import count_of
 from lstm_jax.lab.data.files import errors
 from lstm_jax.lab.plan import dealing
 from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.plan.plan import Plan
-from lstm_jax.lab.plan.programs import learner_of
 from lstm_jax.lab.run import (
   aborts,
   builds,
   compile_cache,
   distributed,
   ending,
-  groups,
   jax_options,
   mains,
   parts,
+  preparation,
   recorder,
   remaining,
   signals,
@@ -39,13 +38,12 @@ from lstm_jax.lab.store import (
   provenance,
   trial_records,
 )
+from lstm_jax.lab.store.documents import Entry
 from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.plan_trials import entries_of
-from lstm_jax.lab.store.setting import Setting, by_id, outside_of
+from lstm_jax.lab.store.setting import Setting, by_id
 
 Ending = TypeVar('Ending')
-# A kind of learner -> what makes the programs of its trials.
-_PREPARE = {'learners': builds.on_line, 'trainers': groups.supervised}
 _ABORTED = (
   'sweep: a compiled library has aborted, most likely for want of memory: that '
   'is no result, what was saved is safe, run the same command again; the last '
@@ -53,11 +51,38 @@ _ABORTED = (
 )
 
 
+class Work(NamedTuple):
+  """A plan, of which what is left is to be run.
+
+  Attributes:
+    plan: the plan.
+    options: how to run it.
+    stop: holds once a signal has come.
+    path: of the run folder.
+    trials: id -> setting, all of the plan.
+    entries: the same as plan.json has them.
+    legacy: what the next part of the plan is left, if it runs in parts.
+  """
+
+  plan: Plan
+  options: Run
+  stop: signals.Stop
+  path: Path
+  trials: Mapping[str, Setting]
+  entries: Sequence[Entry]
+  legacy: parts.Legacy
+
+
+# Runs what is left; returns the open folder, and the ids of this part's trials.
+Execute = Callable[[Work], tuple[Folder, Collection[str]]]
+
+
 def run(
   plan: Plan,
   options: Run,
   stop: signals.Stop,
   legacy: parts.Legacy = parts.NOTHING,
+  execute: Execute | None = None,
 ) -> int:
   """Runs what is left of a plan and prints its table.
 
@@ -66,13 +91,14 @@ def run(
     options: a `flags.Run`.
     stop: a `signals.Stop`, which holds once a signal has come.
     legacy: what the next part of the plan is left, if it runs in parts.
+    execute: what runs what is left; None: `run_here`.
 
   Returns:
     The exit code, see `faults.Exit`. A setting that its cell, task or learner
     refuses is named before anything is written.
   """
   try:
-    return complete_run(plan, options, stop, ending.show, legacy)
+    return complete_run(plan, options, stop, ending.show, legacy, execute)
   except faults.StoreError as error:
     # A line for each setting that is refused.
     mains.say('sweep', *str(error).split('\n'))
@@ -95,6 +121,7 @@ def complete_run(
   stop: signals.Stop,
   end: Callable[[Folder, Collection[str]], Ending],
   legacy: parts.Legacy = parts.NOTHING,
+  execute: Execute | None = None,
 ) -> Ending | int:
   """Runs what is left of a plan.
 
@@ -102,7 +129,7 @@ def complete_run(
     plan, options, stop: as of `run`.
     end: called with the open folder and the ids of this part's trials, when
       all of them have ended; one process at a time.
-    legacy: as of `run`.
+    legacy, execute: as of `run`.
 
   Returns:
     What `end` returns; where `options` asks to verify the folder, an exit code.
@@ -122,7 +149,9 @@ def complete_run(
       return verifying.verify(path, options, trials, entries, code_now)
     finished = remaining.finished_folder(path, options, trials, entries)
     if finished is None:
-      opened, mine = _run(plan, options, stop, path, trials, entries, legacy)
+      opened, mine = (execute or run_here)(
+        Work(plan, options, stop, path, trials, entries, legacy)
+      )
     else:
       mains.tell(f'Nothing left to do in {path}.')
       remaining.tidy(finished)
@@ -143,7 +172,19 @@ def complete_run(
     ) from error
 
 
-def _run(plan, options, stop, path, trials, entries, legacy):
+def run_here(work: Work) -> tuple[Folder, Collection[str]]:
+  """Runs what is left of a plan, or of a part of it, by this process.
+
+  Args:
+    work: what is to be run.
+
+  Returns:
+    The open folder, and the ids of the trials of this part.
+
+  Raises:
+    StoreError, Missing, BadData, Stopped: as of `complete_run`.
+  """
+  plan, options, stop, path, trials, entries, legacy = work
   part = parts.next_part(plan.trials, options.xla_profile, mains.is_process())
   if part.ended:
     # An earlier part has done so.
@@ -168,16 +209,15 @@ def _run(plan, options, stop, path, trials, entries, legacy):
     compile_cache.set_up(options.compile_cache)
     if mains.is_process():
       aborts.arm(int(faults.Exit.STOPPED), _ABORTED)
-  shared = dealing.members_of(trials)
-  prepared, code_now, facts = _prepare(trials, options, devices[0])
+  prepared, code_now, facts = preparation.prepare(trials, options, devices[0])
   opened = folder.create_or_open(
     path,
-    {
-      'flags': {'grid': plan.grid, 'out': str(path.name)},
-      'trials': entries,
-      'programs': {**shared},
-      'outside': outside_of(trials.values()),
-      'provenance': provenance.provenance(
+    preparation.plan_content(
+      plan.grid,
+      path.name,
+      trials,
+      entries,
+      provenance.provenance(
         devices[0].device_kind,
         len(devices),
         jax_config=jax_options.recorded(),
@@ -188,7 +228,7 @@ def _run(plan, options, stop, path, trials, entries, legacy):
         or None,
         **facts,
       ),
-    },
+    ),
     options.allow_drift,
     sources=code_now,
   )
@@ -210,13 +250,13 @@ def _run(plan, options, stop, path, trials, entries, legacy):
     if len(ended) == len(opened.trials):
       # Nothing of anybody is under way any more, also if a stop came just now.
       checkpoints.drop_all(opened, but=recorder.SPENT)
-    if stop():
+    if stop.exit_code is not None:
       # Tables wait for the next command: who stops has seconds.
       state.say_stopped()
       records, _ = trial_records.read_records(opened, trials=own_part)
       ending.say_failures(records)
       raise signals.Stopped(stop.exit_code, is_told=True)
-    checkpoints.drop(opened, recorder.checkpoint_name(options))
+    checkpoints.drop(opened, recorder.checkpoint_names(options).begun)
   left = [trials[name] for name in mine if name not in ended]
   if part.all_profiles and not parts.is_last(part, left):
     parts.execute_anew(part, environ, legacy)
@@ -246,30 +286,6 @@ def _part_words(options, devices):
       f'--shard={shard}/{shards}{reason} on {count_of(len(devices), "core")}'
     )
   return f'--shard={shard}/{shards}{reason} on {len(devices)} of {kind}'
-
-
-def _prepare(trials, options, device):
-  """The programs of all kinds of trials, their code and what is told of them.
-
-  Raises:
-    Refused: with the reasons of all kinds.
-  """
-  by_kind: dict[str, dict[str, Setting]] = {kind: {} for kind in _PREPARE}
-  for name, setting in trials.items():
-    by_kind[learner_of(setting).kind][name] = setting
-  prepared = [
-    _PREPARE[kind](trials_of_kind, options, device)
-    for kind, trials_of_kind in by_kind.items()
-  ]
-  reasons = [reason for work in prepared for reason in work.reasons]
-  if reasons:
-    raise faults.Refused('\n'.join(reasons))
-  code_now: dict[str, dict[str, str]] = {}
-  facts: provenance.Facts = {}
-  for work, trials_of_kind in zip(prepared, by_kind.values(), strict=True):
-    code_now |= builds.code(trials_of_kind, work.is_native)
-    facts |= work.provenance
-  return prepared, code_now, facts
 
 
 def _ids_of_shard(prepared, trials, how):

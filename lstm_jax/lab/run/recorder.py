@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
@@ -36,6 +36,18 @@ SPENT = 'spent'
 _MOST_BYTES, _MOST_BYTES_EACH = 2**24, 2**20
 
 
+class CheckpointNames(NamedTuple):
+  """The names of the checkpoints of a process.
+
+  Attributes:
+    begun: of trials under way.
+    spent: of trials that have spent their budget.
+  """
+
+  begun: str
+  spent: str
+
+
 class RunState:
   """The hooks of `scheduler.run` for one run folder, and the live display.
 
@@ -47,6 +59,7 @@ class RunState:
     mine: ids of this shard's trials, those of a program in its order.
     records: id -> record of the trials that have ended.
     devices: the devices that run them.
+    names_on_disk: of its checkpoints; None: those of the run or its shard.
   """
 
   def __init__(
@@ -58,6 +71,7 @@ class RunState:
     names: Sequence[str],
     records: Mapping[str, Record],
     devices: 'Sequence[jax.Device]',
+    names_on_disk: CheckpointNames | None = None,
   ) -> None:
     self._folder, self._how = opened, options
     self._trials = trials
@@ -75,7 +89,7 @@ class RunState:
     ]
     self._nets = {(setting.grid, setting.row) for setting in settings_kept}
     self._device = devices[0].device_kind
-    self._checkpoint_name = checkpoint_name(options)
+    self._checkpoints = names_on_disk or checkpoint_names(options)
     self._spent: dict[str, TrialState] = {}
     self._spent_bytes = 0
     self._saved_spent: frozenset[str] = frozenset()
@@ -156,17 +170,23 @@ class RunState:
     self._saved_spent = frozenset(self._spent)
     return columns
 
+  def take_over(self, earlier: 'RunState') -> None:
+    """Has the next checkpoint of what is spent hold that of an earlier run."""
+    self._program = {**earlier._program, **self._program}
+    self._spent = dict(earlier._spent)
+    self._spent_bytes = earlier._spent_bytes
+    self._saved_spent = earlier._saved_spent
+
   def save(self, columns: 'Mapping[str, TrialState]') -> None:
     """A checkpoint of the trials that have begun."""
-    self._save(self._checkpoint_name, columns)
+    self._save(self._checkpoints.begun, columns)
     self.save_spent()
 
   def save_spent(self) -> None:
     """A checkpoint of the trials that have spent their budget, if there are
     more of them than the last one has."""
     if self._spent.keys() != self._saved_spent:
-      name = self._checkpoint_name.replace('state', SPENT)
-      self._save(name, self._spent)
+      self._save(self._checkpoints.spent, self._spent)
       self._saved_spent = frozenset(self._spent)
 
   def _save(self, checkpoint, columns):
@@ -297,10 +317,11 @@ def _place(state):
   )
 
 
-def checkpoint_name(options: Run) -> str:
-  """The name of the checkpoints of a run or of its shard."""
+def checkpoint_names(options: Run) -> CheckpointNames:
+  """The names of the checkpoints of a run or of its shard."""
   shard, parts = options.shard
-  return 'state' if parts == 1 else f'state-{shard}-of-{parts}'
+  ending = '' if parts == 1 else f'-{shard}-of-{parts}'
+  return CheckpointNames(f'state{ending}', f'{SPENT}{ending}')
 
 
 def stop_line(left: int) -> str:

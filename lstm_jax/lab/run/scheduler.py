@@ -21,7 +21,11 @@ import numpy as np
 from lstm_jax.lab.run.queue import Maker, Progress, Shared
 from lstm_jax.lab.store import machine
 from lstm_jax.training import lanes as lanes_of
-from lstm_jax.training.compilation import Compiled, widths_of
+from lstm_jax.training.compilation import (
+  Compiled,
+  CompiledPrograms,
+  widths_of,
+)
 from lstm_jax.training.loop import Job, OtherSnapshot, Outcome, TrialState
 
 # A chunk is what runs between two looks at the clock; its length follows the
@@ -57,6 +61,7 @@ def run(
   widths: tuple[int, ...] | Mapping[str, tuple[int, ...]] = (),
   save_seconds: float = 20.0,
   test_sequences: int = lanes_of.TEST_SEQUENCES,
+  programs: CompiledPrograms | None = None,
 ) -> bool:
   """Runs jobs until all have ended or `hooks.stopping()` holds.
 
@@ -72,6 +77,8 @@ def run(
       `compilation.widths_of` where there are none.
     save_seconds: time between two calls of `hooks.save`.
     test_sequences: fresh sequences of the test after success.
+    programs: those of earlier runs on these devices, which are of one kind;
+      None: each worker has its own, for this run alone.
 
   Returns:
     True if every job has ended, False if it was stopped before.
@@ -94,7 +101,9 @@ def run(
     len(devices),
   )
   threads = [
-    threading.Thread(target=_work, args=(shared, i, device), daemon=True)
+    threading.Thread(
+      target=_work, args=(shared, i, device, programs), daemon=True
+    )
     for i, device in enumerate(devices)
   ]
   ended_ids = set()
@@ -149,13 +158,13 @@ def run(
   return False
 
 
-def _work(shared, worker, device):
+def _work(shared, worker, device, programs):
   """A worker thread: one pool of lanes after another."""
 
   def on_compile(compiling):
     shared.compiling[worker] = compiling
 
-  compiled = Compiled(device, on_compile)
+  compiled = Compiled(device, on_compile, programs)
   while not (shared.stop.is_set() or shared.broken()):
     pool, jobs = shared.claim(worker)
     if not jobs:

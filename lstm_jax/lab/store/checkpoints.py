@@ -14,7 +14,7 @@ import contextlib
 import json
 import math
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -79,7 +79,7 @@ def save(
 
 
 def load(
-  folder: Folder, *, repair: bool = True
+  folder: Folder, *, repair: bool = True, names: Collection[str] | None = None
 ) -> tuple[list[Checkpoint], list[str]]:
   """The newest whole generation of every checkpoint.
 
@@ -89,6 +89,7 @@ def load(
   Args:
     folder: the run folder.
     repair: False for who only looks: nothing is renamed.
+    names: of the checkpoints; None: all.
 
   Returns:
     (found, problems): a list of (name, meta, dict of str -> numpy array)
@@ -99,6 +100,8 @@ def load(
   """
   loaded, problems = [], []
   for name, generations in sorted(_generations(folder).items()):
+    if names is not None and name not in names:
+      continue
     for generation in reversed(generations):
       path = _path(folder, name, generation)
       try:

@@ -1,0 +1,1 @@
+"""The engine of many machines: Dask's workers run groups of trials."""

@@ -16,5 +16,7 @@ if [ ! -x .venv/bin/python ]; then
   .venv/bin/pip install -q jax==0.10.2 jaxlib==0.10.2 flax==0.12.8 optax==0.2.8 \
     numpy==2.4.6 scipy absl-py safetensors matplotlib
 fi
+# The rule in C++, of that code.
+.venv/bin/python -m lstm_jax.nn.native
 exec .venv/bin/python -m experiments.sweep --grid=laglaw2.toml \
   --row=adding-longest --length=1000000 --out=million "$@"

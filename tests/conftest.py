@@ -108,6 +108,10 @@ LONGEST = (
 )  # fmt: skip
 
 
+# Marks of tests that run only where `-m` names them.
+ASKED_FOR = ('cluster',)
+
+
 def pytest_addoption(parser):
   parser.addoption(
     '--all', action='store_true', help='every case of every test, slow or not'
@@ -129,6 +133,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(config, items):
+  _leave_out(config, items, _not_asked_for(config, items))
   place = {f'test_{name}': i for i, name in enumerate(LONGEST)}
   items.sort(key=lambda item: place.get(item.path.stem, len(place)))
   sampled = config.getoption('--sample') or not _named(config)
@@ -149,6 +154,16 @@ def pytest_collection_modifyitems(config, items):
     left_out |= set(held) - {
       held[(first + i * len(held) // most) % len(held)] for i in range(most)
     }
+  _leave_out(config, items, left_out)
+
+
+def _not_asked_for(config, items):
+  """Tests that need what most machines do not have, also with --all."""
+  names = [name for name in ASKED_FOR if name not in config.option.markexpr]
+  return {item for item in items if any(map(item.get_closest_marker, names))}
+
+
+def _leave_out(config, items, left_out):
   if left_out:
     config.hook.pytest_deselected(items=sorted(left_out, key=str))
     items[:] = [item for item in items if item not in left_out]

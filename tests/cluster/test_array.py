@@ -1,0 +1,196 @@
+"""Arrays of Slurm, by the files in launch/ as they stand.
+
+Whatever ends a task (somebody who queues it again, its time, its memory, its
+node), the folder ends with the results of a run in one piece, bit for bit.
+"""
+
+import contextlib
+import os
+import random
+import re
+import signal
+import time
+
+import pytest
+
+from tests.cluster import pieces, slurm
+from tests.cluster.keeper import descendants_of
+
+pytestmark = pytest.mark.cluster
+ARRAY = slurm.LAUNCH / 'slurm_array.sbatch'
+REPORT = slurm.LAUNCH / 'slurm_report.sbatch'
+# What the page and the issue of cost speak of.
+PAPER = ('--grid=paper1997', '--seeds=30', '--length=100')
+
+
+def test_an_array_of_eight_costs_what_one_piece_does(cluster, tmp_path):
+  """Both from nothing: each compiles what it needs."""
+  one = pieces.in_one_piece(PAPER, tmp_path / 'one', tmp_path / 'home')
+  before, began = cluster.cpu_seconds(), time.monotonic()
+  home = {'HOME': str(tmp_path / 'other_home')}
+  (tmp_path / 'other_home').mkdir()
+  job = cluster.submit(
+    ARRAY, *PAPER, f'--out={tmp_path}/array', environ=home, folder=tmp_path
+  )
+  report = cluster.submit(
+    REPORT, f'{tmp_path}/array', environ=home, folder=tmp_path,
+    options=[f'--dependency=afterany:{job}'],
+  )  # fmt: skip
+  states = cluster.wait(job, seconds=3600)
+  seconds = time.monotonic() - began
+  cpu_seconds = cluster.cpu_seconds() - before
+  assert {state for state, *_ in states.values()} == {'COMPLETED'}, states
+  assert cluster.wait(report)['0'][0] == 'COMPLETED', cluster.tail(report)
+  assert f'{one.trials} of {one.trials} trials ended' in cluster.tail(report)
+  pieces.note(
+    'array of 8, paper1997 --seeds=30 --length=100',
+    trials=one.trials, cpu_seconds_of_one_piece=round(one.cpu_seconds, 1),
+    cpu_seconds=round(cpu_seconds, 1),
+    ratio=round(cpu_seconds / one.cpu_seconds, 3), seconds=round(seconds, 1),
+  )  # fmt: skip
+  assert pieces.digest_of(tmp_path / 'array') == one.digest
+  assert cpu_seconds <= 1.2 * one.cpu_seconds
+
+
+def test_an_array_with_holes_leaves_no_trial_without_a_task(
+  cluster, whole, tmp_path
+):
+  """Its tasks are refused, each by name; one alone runs all that is left."""
+  piece, home = whole
+  environ = {'HOME': str(home)}
+  out = f'--out={tmp_path}/run'
+  job = cluster.submit(
+    ARRAY, *pieces.PLAN, out, options=['--array=1,3,7'],
+    environ=environ, folder=tmp_path,
+  )  # fmt: skip
+  assert {code for *_, code in cluster.wait(job).values()} == {'2:0'}
+  assert 'number them without holes' in cluster.tail(job)
+  assert not (tmp_path / 'run').exists()
+  job = cluster.submit(
+    ARRAY, *pieces.PLAN, out, options=['--array=2'],
+    environ=environ, folder=tmp_path,
+  )  # fmt: skip
+  assert cluster.wait(job)['2'][0] == 'COMPLETED', cluster.tail(job)
+  assert pieces.digest_of(tmp_path / 'run') == piece.digest
+
+
+def test_tasks_that_are_queued_again_go_on(cluster, whole, tmp_path):
+  """By somebody, one after the other, in the middle of their work."""
+  piece, home = whole
+  job = _submit(cluster, home, tmp_path)
+  for turn in range(6):
+    _wait_for_snapshot(cluster, tmp_path)
+    running = [
+      task for task, (state, *_) in cluster.states(job).items()
+      if state == 'RUNNING'
+    ]  # fmt: skip
+    if not running:
+      break
+    cluster.command('scontrol', 'requeue', f'{job}_{running[turn % len(running)]}')
+    time.sleep(5)
+  states = cluster.wait(job)
+  _ended_alike(cluster, job, states, piece, tmp_path)
+  assert sum(restarts for _, restarts, _ in states.values()) >= 3
+  pieces.note(
+    'tasks queued again by hand',
+    restarts=sum(restarts for _, restarts, _ in states.values()),
+    equal_rows=piece.trials,
+  )
+
+
+def test_a_time_limit_is_no_end(cluster, whole, tmp_path):
+  """Half a minute before its end a task saves and is queued again."""
+  piece, home = whole
+  job = _submit(
+    cluster, home, tmp_path,
+    '--array=0-1', '--time=1', '--signal=B:TERM@30',
+  )  # fmt: skip
+  states = cluster.wait(job)
+  _ended_alike(cluster, job, states, piece, tmp_path)
+  restarts = sum(restarts for _, restarts, _ in states.values())
+  assert restarts >= 1, cluster.tail(job)
+  assert 'exit code 143: queued again' in cluster.tail(job)
+  pieces.note('time limit of a minute', restarts=restarts,
+              equal_rows=piece.trials)  # fmt: skip
+
+
+def test_a_node_dies(cluster, whole, tmp_path):
+  """Its tasks come back on another one, by Slurm's own hand."""
+  piece, home = whole
+  job = _submit(cluster, home, tmp_path)
+  _wait_for_snapshot(cluster, tmp_path)
+  node = cluster.command('squeue', '-h', '-j', job, '-t', 'R', '-o', '%N')
+  node = re.findall(r'n\d', node)[0]
+  cluster.kill_node(node)
+  states = cluster.wait(job)
+  cluster.start_node(node)
+  _ended_alike(cluster, job, states, piece, tmp_path)
+  restarts = sum(restarts for _, restarts, _ in states.values())
+  assert restarts >= 1
+  pieces.note('a node that dies', restarts=restarts, equal_rows=piece.trials)
+
+
+def test_too_little_memory_is_no_result(cluster, whole, tmp_path):
+  """Slurm kills the tasks; with enough memory the folder goes on."""
+  piece, home = whole
+  job = _submit(cluster, home, tmp_path, '--array=0-1', '--mem-per-cpu=150M')
+  states = cluster.wait(job)
+  killed = [state for state, *_ in states.values()]
+  assert set(killed) <= {'OUT_OF_MEMORY', 'FAILED', 'CANCELLED'}, states
+  job = _submit(cluster, home, tmp_path, '--array=0-1')
+  _ended_alike(cluster, job, cluster.wait(job), piece, tmp_path)
+  pieces.note('memory kills', killed=len(killed), states=killed,
+              equal_rows=piece.trials)  # fmt: skip
+
+
+def test_tasks_that_are_killed_at_random(cluster, whole, tmp_path):
+  """SIGKILL to commands: a task fails, and the array handed in again goes on."""
+  piece, home = whole
+  chance = random.Random(0)
+  kills = 0
+  while kills < 12:
+    job = _submit(cluster, home, tmp_path)
+    while kills < 12 and not _has_ended(cluster, job):
+      time.sleep(3)
+      sweeps = [
+        pid for pid in descendants_of(cluster.keeper.pid) if _is_sweep(pid)
+      ]
+      if sweeps:
+        with contextlib.suppress(ProcessLookupError):
+          os.kill(chance.choice(sweeps), signal.SIGKILL)
+          kills += 1
+    states = cluster.wait(job)
+    if {state for state, *_ in states.values()} == {'COMPLETED'}:
+      break
+  job = _submit(cluster, home, tmp_path)
+  _ended_alike(cluster, job, cluster.wait(job), piece, tmp_path)
+  assert kills >= 6
+  pieces.note('kill -9 of commands', kills=kills, equal_rows=piece.trials)
+
+
+def _submit(cluster, home, tmp_path, *options):
+  return cluster.submit(
+    ARRAY, *pieces.PLAN, f'--out={tmp_path}/run', options=options,
+    environ={'HOME': str(home)}, folder=tmp_path,
+  )  # fmt: skip
+
+
+def _wait_for_snapshot(cluster, tmp_path):
+  folder = tmp_path / 'run' / 'checkpoints'
+  cluster.wait_for(lambda: folder.is_dir() and any(folder.iterdir()))
+
+
+def _ended_alike(cluster, job, states, piece, tmp_path):
+  ended = {state for state, *_ in states.values()}
+  assert ended == {'COMPLETED'}, (states, cluster.tail(job))
+  assert pieces.digest_of(tmp_path / 'run') == piece.digest
+
+
+def _has_ended(cluster, job):
+  states = [state for state, *_ in cluster.states(job).values()]
+  return not slurm.UNDER_WAY.intersection(states)
+
+
+def _is_sweep(pid):
+  words = slurm.words_of(pid)
+  return any(word.endswith(b'lstm-jax') for word in words) and b'sweep' in words

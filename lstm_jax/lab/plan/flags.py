@@ -336,7 +336,7 @@ def _run(values_by_flag, environ):
     return Run(**fields, shard_reason='--shard')
   is_interactive = sys.stdin is not None and sys.stdin.isatty()
   part = job_parts.of_environment(
-    environ, is_interactive, not fields.get('distributed')
+    environ, is_interactive, bool(fields.get('distributed'))
   )
   shard = part.part, part.parts
   return Run(**fields, shard=shard, shard_reason=part.reason)

@@ -31,7 +31,9 @@ WHOLE = JobPart()
 
 
 def of_environment(
-  environ: Mapping[str, str], is_interactive: bool, has_steps: bool = True
+  environ: Mapping[str, str],
+  is_interactive: bool,
+  is_one_program: bool = False,
 ) -> JobPart:
   """Returns the part that the environment of a process speaks of.
 
@@ -39,8 +41,8 @@ def of_environment(
     environ: the environment.
     is_interactive: whether somebody types: no batch job has a terminal, and
       what is set there is left over, or of the shell's own job.
-    has_steps: whether processes of a job step have parts of their own; JAX
-      counts those of one program itself.
+    is_one_program: whether the processes of a job step or of an indexed job
+      are one program, whose processes JAX counts itself.
 
   Raises:
     Refused: the variables do not say which part of how many it is.
@@ -50,10 +52,10 @@ def of_environment(
     or _sge_array(environ)
     or _lsf_array(environ)
     or _pbs_array(environ)
-    or _kubernetes(environ)
+    or (None if is_one_program else _kubernetes(environ))
     or WHOLE
   )
-  step = _slurm_step(environ) if has_steps else WHOLE
+  step = WHOLE if is_one_program else _slurm_step(environ)
   parts = array.parts * step.parts
   if parts == 1:
     return WHOLE

@@ -119,3 +119,13 @@ def test_what_is_left_over_in_a_shell_is_said():
   assert found.reason.startswith('SLURM_ARRAY_TASK_ID=2 of 0-3 is set, but ')
   # A shell by `srun --pty` is the only process of its step.
   assert job_parts.of_environment(process(0, 1), True) == job_parts.WHOLE
+
+
+@pytest.mark.parametrize(
+  'environ', [process(1, 4), {'JOB_COMPLETION_INDEX': '1'}]
+)
+def test_processes_of_one_program_are_counted_by_jax(environ):
+  """A slice of TPUs is an indexed job, whose manifest need not say its size."""
+  assert part(environ, is_one_program=True) == (0, 1)
+  array = slurm(ID=2, COUNT=4)
+  assert part(environ | array, is_one_program=True) == (2, 4)

@@ -1,0 +1,17 @@
+#!/bin/sh
+# A sweep on a slice of TPUs, by xpk: its hosts run one program of JAX.
+#
+#   pip install xpk
+#   sh launch/xpk.sh --grid=paper1997 --seeds=30 --out=/runs/paper1997
+#
+# To fill in, as variables: the cluster, the image (launch/Dockerfile with
+# --build-arg=JAX=tpu), and where /runs is mounted (a storage of xpk).
+set -eu
+exec xpk workload create \
+  --cluster="${CLUSTER:?name of a cluster of xpk}" \
+  --workload="${WORKLOAD:-lstm-jax}" \
+  --tpu-type="${TPU_TYPE:-v5litepod-8}" \
+  --num-slices=1 \
+  --docker-image="${IMAGE:?image made from launch/Dockerfile}" \
+  --max-restarts=20 \
+  --command="lstm-jax sweep --distributed $*"

@@ -27,11 +27,13 @@ class Piece(NamedTuple):
   Attributes:
     digest: of its results.
     cpu_seconds: of its process.
+    mb: the peak of its memory.
     trials: how many.
   """
 
   digest: str
   cpu_seconds: float
+  mb: float
   trials: int
 
 
@@ -43,23 +45,21 @@ def in_one_piece(words, out, home):
     out: its folder.
     home: holds what is compiled; empty: everything is.
   """
-  before = os.times()
-  done = subprocess.run(
-    [
-      *(sys.executable, '-m', 'experiments.sweep', *words),
-      *(f'--out={out}', '--devices=1'),
-    ],
-    capture_output=True, text=True, cwd=ROOT, env=environ_of(home),
-  )  # fmt: skip
-  after = os.times()
-  assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-  cpu_seconds = (
-    after.children_user
-    + after.children_system
-    - before.children_user
-    - before.children_system
-  )
-  return Piece(digest_of(out), cpu_seconds, len(open_folder(out).trials))
+  log = Path(f'{out}.log')
+  with log.open('w') as file:
+    process = subprocess.Popen(
+      [
+        *(sys.executable, '-m', 'experiments.sweep', *words),
+        *(f'--out={out}', '--devices=1'),
+      ],
+      cwd=ROOT, env=environ_of(home), stdout=file, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    _, status, used = os.wait4(process.pid, 0)
+  process.returncode = os.waitstatus_to_exitcode(status)
+  assert process.returncode == 0, log.read_text()[-2000:]
+  cpu_seconds = used.ru_utime + used.ru_stime
+  num_trials = len(open_folder(Path(out)).trials)
+  return Piece(digest_of(out), cpu_seconds, used.ru_maxrss / 1e3, num_trials)
 
 
 def environ_of(home):

@@ -109,7 +109,11 @@ class Slurm(NamedTuple):
   def states(self, job):
     """Task -> (state, restarts, exit code) of a job or an array."""
     return {
-      task: (facts['JobState'], int(facts.get('Restarts', 0)), facts['ExitCode'])
+      task: (
+        facts['JobState'],
+        int(facts.get('Restarts', 0)),
+        facts['ExitCode'],
+      )
       for task, facts in self.facts(job).items()
     }
 

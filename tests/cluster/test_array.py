@@ -44,7 +44,8 @@ def test_an_array_of_eight_costs_what_one_piece_does(cluster, tmp_path):
   assert f'{one.trials} of {one.trials} trials ended' in cluster.tail(report)
   pieces.note(
     'array of 8, paper1997 --seeds=30 --length=100',
-    trials=one.trials, cpu_seconds_of_one_piece=round(one.cpu_seconds, 1),
+    trials=one.trials, mb_of_one_piece=round(one.mb),
+    cpu_seconds_of_one_piece=round(one.cpu_seconds, 1),
     cpu_seconds=round(cpu_seconds, 1),
     ratio=round(cpu_seconds / one.cpu_seconds, 3), seconds=round(seconds, 1),
   )  # fmt: skip
@@ -86,7 +87,9 @@ def test_tasks_that_are_queued_again_go_on(cluster, whole, tmp_path):
     ]  # fmt: skip
     if not running:
       break
-    cluster.command('scontrol', 'requeue', f'{job}_{running[turn % len(running)]}')
+    cluster.command(
+      'scontrol', 'requeue', f'{job}_{running[turn % len(running)]}'
+    )
     time.sleep(5)
   states = cluster.wait(job)
   _ended_alike(cluster, job, states, piece, tmp_path)

@@ -1,0 +1,81 @@
+"""Deals a sweep to workers that are jobs of Slurm, each its own (dask-jobqueue).
+
+    pip install 'lstm_jax[cluster]' dask-jobqueue
+    python launch/dask_slurm.py --grid=paper1997 --seeds=30 --out=FOLDER
+
+It stays where it is started, a login node or a job of its own, and deals groups
+to as many workers as Slurm gives it, up to JOBS. A worker's job ends before its
+time is up, by itself, and another takes its place; one that is lost is replaced.
+SIGTERM and Ctrl-C save all that is under way. PBSCluster, LSFCluster, SGECluster
+and OARCluster of dask-jobqueue take the place of SLURMCluster elsewhere.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import dask
+from dask_jobqueue import SLURMCluster
+from distributed.security import Security
+
+JOBS = int(os.environ.get('JOBS', '8'))
+MINUTES = int(os.environ.get('MINUTES', '240'))
+MEMORY = os.environ.get('MEMORY', '1500MB')
+
+
+def main(words):
+  # Files of a key, which all nodes see and nobody else reads: what Dask's ports
+  # take they run.
+  with tempfile.TemporaryDirectory(
+    prefix='.lstm_jax_dask_', dir=Path.home()
+  ) as private:
+    security = _security(Path(private))
+    with SLURMCluster(
+      cores=1,
+      processes=1,
+      memory=MEMORY,
+      walltime=f'{MINUTES // 60:02}:{MINUTES % 60:02}:00',
+      security=security,
+      protocol='tls://',
+      scheduler_options={'dashboard_address': ':0'},
+      log_directory='lstm_jax_dask_logs',
+      worker_extra_args=[
+        f'--lifetime={MINUTES - 2}m',
+        f'--lifetime-stagger={max(MINUTES // 20, 1)}m',
+      ],
+    ) as cluster:
+      cluster.adapt(minimum_jobs=1, maximum_jobs=JOBS)
+      command = subprocess.Popen(
+        [
+          *('lstm-jax', 'sweep', '--engine=dask'),
+          *(f'--scheduler={cluster.scheduler_address}', *words),
+        ]
+      )
+      for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: command.send_signal(number))
+      return command.wait()
+
+
+def _security(private):
+  """A key for all of the cluster, in files; the sweep finds them by its name."""
+  words = dict(Security.temporary().get_tls_config_for_role('client'))
+  (private / 'cert.pem').write_text(words['cert'])
+  (private / 'key.pem').write_text(words['key'])
+  cert, key = str(private / 'cert.pem'), str(private / 'key.pem')
+  names = {'require-encryption': True, 'tls': {'ca-file': cert}}
+  for role in ('scheduler', 'worker', 'client'):
+    names['tls'][role] = {'cert': cert, 'key': key}
+  dask.config.set({'distributed.comm': names})
+  os.environ['DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION'] = 'True'
+  os.environ['DASK_DISTRIBUTED__COMM__TLS__CA_FILE'] = cert
+  for role in ('SCHEDULER', 'WORKER', 'CLIENT'):
+    os.environ[f'DASK_DISTRIBUTED__COMM__TLS__{role}__CERT'] = cert
+    os.environ[f'DASK_DISTRIBUTED__COMM__TLS__{role}__KEY'] = key
+  return Security()
+
+
+if __name__ == '__main__':
+  sys.exit(main(sys.argv[1:]))

@@ -1,13 +1,14 @@
-"""Deals a sweep to workers that are jobs of Slurm, each its own (dask-jobqueue).
+"""Deals a sweep to workers that are each a job of Slurm (dask-jobqueue).
 
     pip install 'lstm_jax[cluster]' dask-jobqueue
     python launch/dask_slurm.py --grid=paper1997 --seeds=30 --out=FOLDER
 
-It stays where it is started, a login node or a job of its own, and deals groups
-to as many workers as Slurm gives it, up to JOBS. A worker's job ends before its
-time is up, by itself, and another takes its place; one that is lost is replaced.
-SIGTERM and Ctrl-C save all that is under way. PBSCluster, LSFCluster, SGECluster
-and OARCluster of dask-jobqueue take the place of SLURMCluster elsewhere.
+It stays where it is started, a login node or a job of its own, and deals
+groups to as many workers as Slurm gives it, up to JOBS. A worker's job ends
+before its time is up, by itself, and another takes its place; one that is lost
+is replaced. SIGTERM and Ctrl-C save all that is under way. PBSCluster,
+LSFCluster, SGECluster and OARCluster of dask-jobqueue take the place of
+SLURMCluster elsewhere.
 """
 
 import os
@@ -27,6 +28,7 @@ MEMORY = os.environ.get('MEMORY', '1500MB')
 
 
 def main(words):
+  """Runs the sweep of a command line; returns its exit code."""
   # Files of a key, which all nodes see and nobody else reads: what Dask's ports
   # take they run.
   with tempfile.TemporaryDirectory(
@@ -60,7 +62,7 @@ def main(words):
 
 
 def _security(private):
-  """A key for all of the cluster, in files; the sweep finds them by its name."""
+  """A key for all of the cluster, in files that the sweep is told of."""
   words = dict(Security.temporary().get_tls_config_for_role('client'))
   (private / 'cert.pem').write_text(words['cert'])
   (private / 'key.pem').write_text(words['key'])

@@ -1,7 +1,7 @@
-"""Tests the files of launch/ on a Slurm of this machine, and says what it saw.
+"""Tests the files of launch/ on a Slurm of this machine; says what it saw.
 
-    python -m tests.cluster             installs Slurm where it is missing (root)
-    python -m tests.cluster -k array    words of pytest
+    python -m tests.cluster            installs Slurm where it is missing
+    python -m tests.cluster -k array   words of pytest
 
 The figures are written to benchmarks/cluster.json, with the versions they were
 seen with.

@@ -19,7 +19,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def whole(tmp_path_factory):
-  """(`pieces.Piece` of `pieces.PLAN`, a home folder that knows its programs)."""
+  """(`pieces.Piece` of `pieces.PLAN`, a home that knows its programs)."""
   folder = tmp_path_factory.mktemp('whole')
   piece = pieces.in_one_piece(pieces.PLAN, folder / 'run', folder / 'home')
   return piece, folder / 'home'

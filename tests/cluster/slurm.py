@@ -54,8 +54,10 @@ MinJobAge=3600
 OverTimeLimit=0
 JobRequeue=1
 SwitchType=switch/none
-NodeName=n[1-4] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=2 RealMemory=6000 State=UNKNOWN
-PartitionName=main Nodes=n[1-4] Default=YES MaxTime=INFINITE State=UP DefMemPerCPU=1500 PreemptMode=OFF
+NodeName=n[1-4] NodeHostname={host} NodeAddr=127.0.0.1 \\
+ Port=[{first}-{last}] CPUs=2 RealMemory=6000 State=UNKNOWN
+PartitionName=main Nodes=n[1-4] Default=YES MaxTime=INFINITE State=UP \\
+ DefMemPerCPU=1500 PreemptMode=OFF
 """
 
 

@@ -147,7 +147,7 @@ def test_too_little_memory_is_no_result(cluster, whole, tmp_path):
 
 
 def test_tasks_that_are_killed_at_random(cluster, whole, tmp_path):
-  """SIGKILL to commands: a task fails, and the array handed in again goes on."""
+  """SIGKILL to commands: tasks fail; the array handed in again goes on."""
   piece, home = whole
   chance = random.Random(0)
   kills = 0

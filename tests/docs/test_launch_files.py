@@ -227,7 +227,7 @@ def test_an_image_asks_for_extras_that_there_are(name):
 
 
 def test_all_of_them_are_in_the_page():
-  """A file that nobody is told of is of no use; nor is one that is not there."""
+  """A file that nobody is told of is of no use, nor one that is missing."""
   page = (LAUNCH.parent / 'docs' / 'clusters.md').read_text()
   there = {path.name for path in LAUNCH.iterdir()}
   assert set(re.findall(r'launch/([\w.]+\w)', page)) == there

@@ -15,6 +15,7 @@ counters laid out as jax has them by default (`jax_threefry_partitionable`).
 """
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +31,23 @@ def key_of(seed: int) -> tuple[np.uint32, np.uint32]:
   """Raw key data of `jax.random.key(seed)`, a pair of uint32."""
   key = jax.random.key(seed, impl='threefry2x32')
   high, low = np.asarray(jax.random.key_data(key))
+  return high, low
+
+
+def keys_of(seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+  """Raw key data of `jax.random.key` of each seed, made as one array.
+
+  Args:
+    seeds: `[N]`.
+
+  Returns:
+    A pair of uint32 `[N]`.
+  """
+  keys = jax.vmap(lambda seed: jax.random.key(seed, impl='threefry2x32'))(
+    # As `jax.random.key` takes a Python int.
+    jnp.asarray(np.array(seeds, np.int64))
+  )
+  high, low = np.asarray(jax.random.key_data(keys)).T
   return high, low
 
 

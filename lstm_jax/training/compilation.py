@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 # Lane widths that get compiled. On CPU 16 lanes are one vector, and all that
 # the step of a small net touches stays in the first cache. Where a network
@@ -13,6 +15,9 @@ import jax
 CPU_WIDTH = 16
 CPU_LARGE = 64
 ACCELERATOR_WIDTHS = (16, 64, 256, 1024, 4096)
+
+# The axis of a mesh over which lanes are spread.
+_LANES = 'lanes'
 
 Result = TypeVar('Result')
 
@@ -30,24 +35,26 @@ class CompiledPrograms(NamedTuple):
 
 
 class Compiled:
-  """The programs of one device, compiled when first called.
+  """The programs of one device, or of some, compiled when first called.
 
   Two that come to the same code are compiled once: how trials of a cell begin
   and how it is tested does not depend on the window of their learner.
 
   Args:
-    device: where they run.
+    devices: where they run; lanes are spread over all of them.
     on_compile: called with True before and False after a compilation.
     programs: those of earlier runs on the device; more are added to them.
   """
 
   def __init__(
     self,
-    device: jax.Device,
+    *devices: jax.Device,
     on_compile: Callable[[bool], None] = lambda compiling: None,
     programs: CompiledPrograms | None = None,
   ) -> None:
-    self.device = device
+    self.device = devices[0]
+    self.num_devices = len(devices)
+    self._mesh = Mesh(np.array(devices), (_LANES,))
     self._on_compile = on_compile
     self._programs, self._of_code = programs or CompiledPrograms({}, {})
 
@@ -59,7 +66,57 @@ class Compiled:
     Returns:
       `(result, fresh)`: fresh where this call had to compile.
     """
-    args = jax.device_put(args, self.device)
+    return self._call(name, function, jax.device_put(args, self.device))
+
+  def over_lanes(
+    self, name: str, function: Callable[..., Result], *args: object
+  ) -> tuple[Result, bool]:
+    """Calls `function` with the lanes of `args` spread over all devices.
+
+    Each device runs the same program on its share and waits for no other until
+    it is done: nothing goes from lane to lane.
+
+    Args:
+      name: of the program.
+      function: of arrays whose last axis is that of lanes, and of scalars.
+      *args: its arguments; the number of lanes is a multiple of the devices'.
+
+    Returns:
+      As of a call. A scalar result is `[num_devices]`, where there are more
+      than one.
+    """
+    if self.num_devices == 1:
+      return self(name, function, *args)
+    specs = jax.tree.map(_spec, args)
+    places = jax.tree.map(lambda spec: NamedSharding(self._mesh, spec), specs)
+    placed = jax.device_put(args, places)
+
+    def over_lanes(*args):
+      share = jax.eval_shape(function, *jax.tree.map(self._share, args))
+      return jax.shard_map(
+        lambda *args: jax.tree.map(
+          lambda x: x if x.ndim else x[None], function(*args)
+        ),
+        mesh=self._mesh,
+        in_specs=specs,
+        out_specs=jax.tree.map(
+          lambda x: _spec(x) if x.ndim else PartitionSpec(_LANES), share
+        ),
+        # A loop over constants and lanes has no one kind of its own.
+        check_vma=False,
+      )(*args)
+
+    over_lanes.__name__ = function.__name__
+    return self._call(name, over_lanes, placed)
+
+  def _share(self, x):
+    """The shape of an argument on one of the devices."""
+    if not x.ndim:
+      return x
+    lanes = x.shape[-1] // self.num_devices
+    return jax.ShapeDtypeStruct((*x.shape[:-1], lanes), x.dtype)
+
+  def _call(self, name, function, args):
     key = (name, function.__name__, jax.tree.leaves(args)[0].shape)
     fresh = key not in self._programs
     if fresh:
@@ -77,6 +134,13 @@ class Compiled:
     if key not in self._of_code:
       self._of_code[key] = lowered.compile()
     return self._of_code[key]
+
+
+def _spec(x):
+  """The last axis over the mesh, all others whole."""
+  if not np.ndim(x):
+    return PartitionSpec()
+  return PartitionSpec(*[None] * (np.ndim(x) - 1), _LANES)
 
 
 def widths_of(device: jax.Device, carried: int = 0) -> tuple[int, ...]:

@@ -3,6 +3,11 @@
 A trial that has ended is tested and handed over, and its lane may be given to
 another one. Where few are left, the lanes move to a narrower program. Which
 lane, width or device a trial has does not change it.
+
+On a CPU sixteen lanes run until one of them has ended. Accelerators have
+hundreds and thousands, spread over all devices of a process, of which some end
+at almost every look: those that have ended wait, in as few updates as leave
+nearly all others at work, and are taken out and replaced together.
 """
 
 import functools
@@ -12,28 +17,37 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from lstm_jax.training import kept_networks, learning_curve, online
-from lstm_jax.training.compilation import Compiled, width_for
+from lstm_jax.training.compilation import CPU_WIDTH, Compiled, width_for
 from lstm_jax.training.loop import (
   Advanced,
   Job,
   Loop,
   Outcome,
   TrialState,
-  named,
 )
 from lstm_jax.training.trial_columns import (
+  column_of,
   columns_of,
   first_trials,
   fresh_score,
+  joined,
   net_in,
   net_of,
-  stack,
+  on_host,
+  padded,
+  taken,
   trial_of,
+  with_column,
 )
 
 TEST_SEQUENCES = 2560
 # Compiling a narrower width costs seconds; it has to be earned first.
 NARROW_AFTER_SECONDS = 60.0
+# Of many lanes so many may have ended and wait until the others are looked at:
+# with more of them updates come in smaller pieces, with fewer in larger ones.
+_MOST_ENDED = 1 / 16
+_FEW_ENDED = 1 / 64
+_FIRST_UPDATES = 16
 
 
 class Build(NamedTuple):
@@ -67,26 +81,26 @@ class Lanes(NamedTuple):
 
   Attributes:
     jobs: of the trials, in the order of their lanes.
-    columns: of each; None while they are on the device.
-    trials: `online.Trials` of `width` lanes on the device; None while they are
-      columns.
-    structure: an `online.Trials`, for its tree.
+    trials: `online.Trials`: of `width` lanes on the device, or of a lane a job
+      on the host; None where there are no jobs yet.
+    is_on_device: which of them.
     networks: of each, those kept along its way; () where none are.
     seconds: `[n]` device time of each.
     has_ended: `[n]` bool.
     width: lanes of the program that runs.
     seconds_spent: device time since the start.
+    most_updates: at a time, where lanes that have ended wait.
   """
 
   jobs: tuple[Job, ...]
-  columns: tuple[TrialState, ...] | None
   trials: online.Trials | None
-  structure: online.Trials | None
+  is_on_device: bool
   networks: tuple[kept_networks.Networks, ...]
   seconds: np.ndarray
   has_ended: np.ndarray
   width: int
   seconds_spent: float
+  most_updates: int = _FIRST_UPDATES
 
 
 def loop_of(
@@ -101,14 +115,12 @@ def loop_of(
   Args:
     name: of the program.
     build: its `Build`.
-    compiled: the `Compiled` of the device.
+    compiled: the `Compiled` of the device, or of all that lanes go over.
     widths: lane widths that may be compiled, ascending.
     tests: fresh sequences of the test after success, at least; 0: none.
   """
   join = functools.partial(_join, name, build, compiled, widths)
-  nothing = Lanes(
-    (), (), None, None, (), np.zeros(0), np.zeros(0, bool), 0, 0.0
-  )
+  nothing = Lanes((), None, False, (), np.zeros(0), np.zeros(0, bool), 0, 0.0)
   return Loop(
     start=functools.partial(join, nothing),
     advance=functools.partial(_advance, name, build, compiled, widths),
@@ -117,7 +129,7 @@ def loop_of(
     results=functools.partial(_results, name, build, compiled, tests),
     num_free=_num_free,
     join=join,
-    first=16,
+    first=_FIRST_UPDATES,
   )
 
 
@@ -149,32 +161,40 @@ def _going_on(leaves):
 
 
 def _columns(lanes):
-  if lanes.columns is not None:
-    return lanes.columns
-  return tuple(columns_of(lanes.trials, lanes.seconds))
+  return columns_of(_held(lanes), lanes.seconds) if lanes.jobs else []
+
+
+def _held(lanes):
+  """The trials on the host, a lane a job."""
+  if lanes.is_on_device:
+    return on_host(lanes.trials, len(lanes.jobs))
+  return lanes.trials
 
 
 def _join(name, build, compiled, widths, lanes, jobs, states):
   """More trials: those that go on from `states`, the others from the start."""
-  columns, structure = first_trials(
+  trials = first_trials(
     compiled, name, build.program, build.numbers, jobs, widths[-1]
   )
   networks = [
-    kept_networks.first(net_of(column, structure)) if job.keep else ()
-    for job, column in zip(jobs, columns, strict=True)
+    kept_networks.first(net_in(trials, i)) if job.keep else ()
+    for i, job in enumerate(jobs)
   ]
+  seconds = np.zeros(len(jobs))
   for i, job in enumerate(jobs):
     if job.id in states:
+      seconds[i] = states[job.id].seconds
       leaves, networks[i] = kept_networks.taken_from(states[job.id].leaves)
-      columns[i] = states[job.id]._replace(leaves=_going_on(leaves))
-  durations = np.array([column.seconds for column in columns])
+      column = TrialState(_going_on(leaves), seconds[i])
+      trials = with_column(trials, i, column)
+  if lanes.jobs:
+    trials = joined(_held(lanes), trials)
   return lanes._replace(
     jobs=(*lanes.jobs, *jobs),
-    columns=(*_columns(lanes), *columns),
-    trials=None,
-    structure=structure,
+    trials=trials,
+    is_on_device=False,
     networks=(*lanes.networks, *networks),
-    seconds=np.concatenate((lanes.seconds, durations)),
+    seconds=np.concatenate((lanes.seconds, seconds)),
     has_ended=np.concatenate((lanes.has_ended, np.zeros(len(jobs), bool))),
   )
 
@@ -185,10 +205,15 @@ def _advance(name, build, compiled, widths, lanes, updates):
   # A program of another width is compiled: that has to be earned.
   if lanes.seconds_spent > NARROW_AFTER_SECONDS or count > width:
     width = width_for(widths, count)
-  if trials is None or width != lanes.width:
-    trials = stack(_columns(lanes), lanes.structure, width)
-  (trials, work), has_compiled = compiled(
-    name, build.program.advance, trials, np.int32(updates)
+  if not lanes.is_on_device or width != lanes.width:
+    trials = padded(_held(lanes), width)
+  waits = width > CPU_WIDTH
+  program = build.program
+  (trials, work), has_compiled = compiled.over_lanes(
+    name,
+    program.advance_all if waits else program.advance,
+    trials,
+    np.int32(min(updates, lanes.most_updates) if waits else updates),
   )
   has_ended = np.asarray(trials.status)[:count] != online.RUNNING
   seen = np.asarray(trials.seen)[:count].tolist()
@@ -200,22 +225,32 @@ def _advance(name, build, compiled, widths, lanes, updates):
       zip(lanes.networks, seen, has_ended, strict=True)
     )
   )
+  is_cut = updates > lanes.most_updates if waits else bool(has_ended.any())
   lanes = lanes._replace(
-    columns=None,
     trials=trials,
+    is_on_device=True,
     networks=networks,
     has_ended=has_ended,
     width=width,
+    most_updates=_updates_after(lanes.most_updates, float(has_ended.mean())),
   )
   return lanes, Advanced(
     seen={job.id: n for job, n in zip(lanes.jobs, seen, strict=True)},
     has_ended=bool(has_ended.any()),
-    is_complete=not has_ended.any(),
+    is_complete=not is_cut,
     has_compiled=has_compiled,
-    sequences=float(work.sequences),
-    useful=float(work.useful),
-    executed=float(work.executed),
+    sequences=float(np.sum(work.sequences)),
+    useful=float(np.sum(work.useful)),
+    # All devices wait for the one that is done last.
+    executed=float(np.max(work.executed)) * compiled.num_devices,
   )
+
+
+def _updates_after(updates, ended):
+  """Updates of the next piece, by the part of the lanes that has ended."""
+  if ended > _MOST_ENDED:
+    return max(updates // 2, 1)
+  return min(updates * 2, 10**6) if ended < _FEW_ENDED else updates
 
 
 def _charge(lanes, seconds):
@@ -232,13 +267,9 @@ def errors_of(state: object) -> dict[str, float]:
     state: of a `Loop` of this module.
   """
   lanes = cast(Lanes, state)
-  if lanes.structure is None:
+  if lanes.trials is None:
     return {}  # nothing has begun
-  if lanes.trials is not None:
-    errors = np.asarray(lanes.trials.error.absolute)
-  else:
-    trials = (trial_of(column, lanes.structure) for column in _columns(lanes))
-    errors = np.array([trial.error.absolute for trial in trials])
+  errors = np.asarray(lanes.trials.error.absolute)
   return {job.id: float(e) for job, e in zip(lanes.jobs, errors, strict=False)}
 
 
@@ -256,19 +287,21 @@ def outcomes_now(loop: Loop, state: object) -> list[Outcome]:
 
 def _results(name, build, compiled, tests, lanes):
   """Takes out the trials that have ended, tested where they are solved."""
-  columns = _columns(lanes)
-  outcome_of = functools.partial(
-    _outcome, name, build, compiled, tests, lanes.structure
-  )
+  trials = _held(lanes)
+  outcome_of = functools.partial(_outcome, name, build, compiled, tests, trials)
   outcomes = [
-    outcome_of(lanes.jobs[i], columns[i], lanes.networks[i])
-    for i in np.flatnonzero(lanes.has_ended)
+    outcome_of(
+      lanes.jobs[i],
+      column_of(trials, i, float(lanes.seconds[i])),
+      lanes.networks[i],
+    )
+    for i in np.flatnonzero(lanes.has_ended).tolist()
   ]
   stay = np.flatnonzero(~lanes.has_ended)
   lanes = lanes._replace(
     jobs=tuple(lanes.jobs[i] for i in stay),
-    columns=tuple(columns[i] for i in stay),
-    trials=None,
+    trials=taken(trials, stay),
+    is_on_device=False,
     networks=tuple(lanes.networks[i] for i in stay),
     seconds=lanes.seconds[stay],
     has_ended=lanes.has_ended[stay],
@@ -280,7 +313,7 @@ def _outcome(name, build, compiled, tests, structure, job, column, nets_kept):
   """The outcome of a trial that has ended, with its test if it was solved."""
   trial = trial_of(column, structure)
   status, seen = online.STATUS[int(trial.status)], int(trial.seen)
-  net = {path: np.asarray(w) for path, w in named(trial.learner.params)}
+  net = net_of(column, structure)
   score = None
   if status == 'solved' and tests:
     score = fresh_score(compiled, name, build.program, column, structure, tests)

@@ -102,6 +102,8 @@ class Program(NamedTuple):
     advance: `(trials, num_sequences) -> (trials, work)`: at most that many
       sequences for every running lane; returns early when a lane has finished,
       so that its place can be given away.
+    advance_all: the same, but what has finished waits for the others: where
+      lanes are many, one of them ends at almost every sequence.
     test: `(length [L], key, params [..., L], rounds) -> Judgement [L]`: the L
       lanes, copies of one network and key, take `rounds` fresh sequences each.
       `right` is the *number* of right ones, the errors are their means.
@@ -109,6 +111,7 @@ class Program(NamedTuple):
 
   start: Callable[..., Trials]
   advance: Callable[[Trials, ArrayLike], tuple[Trials, Work]]
+  advance_all: Callable[[Trials, ArrayLike], tuple[Trials, Work]]
   test: Callable[..., Judgement]
 
 
@@ -127,12 +130,15 @@ def program(task: Task, learner: Learner) -> Program:
     return _start(task, learner, key, numbers, length, budget)
 
   def advance(trials, num_sequences):
-    return _advance(task, learner, trials, num_sequences)
+    return _advance(task, learner, trials, num_sequences, _is_as_at_first)
+
+  def advance_all(trials, num_sequences):
+    return _advance(task, learner, trials, num_sequences, _is_any)
 
   def test(length, key, params, rounds):
     return _test(task, learner, length, key, params, rounds)
 
-  return Program(start, advance, test)
+  return Program(start, advance, advance_all, test)
 
 
 def _start(task, learner, key, numbers, length, budget):
@@ -170,15 +176,23 @@ def _child(key, n, like):
   return prng.fold_in(key, jnp.full_like(like, n))
 
 
-def _advance(task, learner, trials, num_sequences):
+def _is_as_at_first(running, at_first):
+  return running == at_first
+
+
+def _is_any(running, at_first):
+  del at_first
+  return running > 0
+
+
+def _advance(task, learner, trials, num_sequences, goes_on):
   """At most so many sequences of each lane, see `Program.advance`."""
   num_running = jnp.sum(trials.status == RUNNING)
 
   def unfinished(c):
     i, trials, _ = c
-    return (i < num_sequences) & (
-      jnp.sum(trials.status == RUNNING) == num_running
-    )
+    running = jnp.sum(trials.status == RUNNING)
+    return (i < num_sequences) & goes_on(running, num_running)
 
   def body(c):
     i, trials, work = c

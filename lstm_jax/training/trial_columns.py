@@ -3,6 +3,7 @@
 A column is what a trial has between two updates, wherever it goes on.
 """
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 
 import jax
@@ -33,6 +34,14 @@ def columns_of(
   ]
 
 
+def column_of(
+  trials: online.Trials, lane: int, seconds: float = 0.0
+) -> TrialState:
+  """A lane of `trials` as a column."""
+  leaves = {name: np.array(x[..., lane]) for name, x in named(trials)}
+  return TrialState(leaves, seconds)
+
+
 def stack(
   columns: Sequence[TrialState], structure: online.Trials, width: int
 ) -> online.Trials:
@@ -46,19 +55,66 @@ def stack(
   Raises:
     OtherSnapshot: a column of another program.
   """
-  kinds = {name: (x.shape[:-1], x.dtype) for name, x in named(structure)}
   for column in columns:
-    of_column = {name: (x.shape, x.dtype) for name, x in column.leaves.items()}
-    if of_column != kinds:
-      raise OtherSnapshot('a column does not have the arrays of this program')
-  spare = [columns[0]] * (width - len(columns))
+    _check(column, structure)
   leaves = [
-    np.stack([column.leaves[name] for column in (*columns, *spare)], axis=-1)
-    for name in kinds
+    np.stack([column.leaves[name] for column in columns], axis=-1)
+    for name, _ in named(structure)
   ]
-  trials = jax.tree.unflatten(jax.tree.structure(structure), leaves)
-  trials.status[len(columns) :] = online.IDLE
+  return padded(
+    jax.tree.unflatten(jax.tree.structure(structure), leaves), width
+  )
+
+
+def _check(column, structure):
+  """Raises OtherSnapshot unless a column fits into the lanes of `structure`."""
+  kinds = {name: (x.shape[:-1], x.dtype) for name, x in named(structure)}
+  of_column = {name: (x.shape, x.dtype) for name, x in column.leaves.items()}
+  if of_column != kinds:
+    raise OtherSnapshot('a column does not have the arrays of this program')
+
+
+def on_host(trials: online.Trials, count: int) -> online.Trials:
+  """The first `count` lanes of `trials`, as arrays of NumPy."""
+  return jax.tree.map(lambda x: np.asarray(x)[..., :count], trials)
+
+
+def padded(trials: online.Trials, width: int) -> online.Trials:
+  """`Trials` on the host with `width` lanes, those added idle copies."""
+  count = trials.status.shape[-1]
+  lanes = np.where(np.arange(width) < count, np.arange(width), 0)
+  trials = taken(trials, lanes)
+  trials.status[count:] = online.IDLE
   return trials
+
+
+def taken(trials: online.Trials, lanes: np.ndarray) -> online.Trials:
+  """Some lanes of `trials` on the host, in the order of `lanes`."""
+  return jax.tree.map(lambda x: np.take(x, lanes, axis=-1), trials)
+
+
+def joined(trials: online.Trials, more: online.Trials) -> online.Trials:
+  """The lanes of two `Trials` on the host, one after the other."""
+  return jax.tree.map(
+    lambda x, y: np.concatenate((x, y), axis=-1), trials, more
+  )
+
+
+def with_column(
+  trials: online.Trials, lane: int, column: TrialState
+) -> online.Trials:
+  """`Trials` on the host with another column in a lane.
+
+  Raises:
+    OtherSnapshot: a column of another program.
+  """
+  _check(column, trials)
+  leaves = []
+  for name, x in named(trials):
+    leaf = np.array(x)
+    leaf[..., lane] = column.leaves[name]
+    leaves.append(leaf)
+  return jax.tree.unflatten(jax.tree.structure(trials), leaves)
 
 
 def first_trials(
@@ -68,45 +124,41 @@ def first_trials(
   numbers: Mapping[str, np.ndarray],
   jobs: Sequence[Job],
   width: int,
-) -> tuple[list[TrialState], online.Trials]:
-  """The first `Trials` of jobs, `width` at a time.
+) -> online.Trials:
+  """The first `Trials` of jobs, on the host.
 
   Args:
-    compiled: the programs of a device.
+    compiled: the programs of a device, or of some.
     name: of the program.
     program: of the trials.
     numbers: name -> default of the numbers of one trial.
-    jobs: of the trials.
-    width: lanes.
-
-  Returns:
-    `(columns, trials)`: a column a job, and one of the `Trials`.
+    jobs: of the trials, a lane each.
+    width: lanes of the program that makes them, at most so many at a time.
   """
-  columns = []
+  parts = []
   for at in range(0, len(jobs), width):
     some = jobs[at : at + width]
-    padded = [*some, *[some[-1]] * (width - len(some))]
+    padded_jobs = [*some, *[some[-1]] * (width - len(some))]
     given = {
       number: np.stack(
         [
           np.broadcast_to(job.numbers.get(number, default), default.shape)
-          for job in padded
+          for job in padded_jobs
         ],
         axis=-1,
       ).astype(np.float32)
       for number, default in numbers.items()
     }
-    high, low = zip(*(prng.key_of(job.seed) for job in padded), strict=True)
-    trials, _ = compiled(
+    trials, _ = compiled.over_lanes(
       name,
       program.start,
-      (np.array(high), np.array(low)),
+      prng.keys_of([job.seed for job in padded_jobs]),
       given,
-      np.array([job.length for job in padded], np.int32),
-      np.array([job.budget for job in padded], np.int32),
+      np.array([job.length for job in padded_jobs], np.int32),
+      np.array([job.budget for job in padded_jobs], np.int32),
     )
-    columns += columns_of(trials, [0.0] * len(some))
-  return columns, trials
+    parts.append(on_host(trials, len(some)))
+  return functools.reduce(joined, parts)
 
 
 def fresh_score(

@@ -102,18 +102,18 @@ def test_tasks_that_are_queued_again_go_on(cluster, whole, tmp_path):
 
 
 def test_a_time_limit_is_no_end(cluster, whole, tmp_path):
-  """Half a minute before its end a task saves and is queued again."""
+  """A minute before its end a task saves and is queued again."""
   piece, home = whole
   job = _submit(
     cluster, home, tmp_path,
-    '--array=0-1', '--time=1', '--signal=B:TERM@30',
+    '--array=0-1', '--time=2', '--signal=B:TERM@60',
   )  # fmt: skip
   states = cluster.wait(job)
   _ended_alike(cluster, job, states, piece, tmp_path)
   restarts = sum(restarts for _, restarts, _ in states.values())
   assert restarts >= 1, cluster.tail(job)
   assert 'exit code 143: queued again' in cluster.tail(job)
-  pieces.note('time limit of a minute', restarts=restarts,
+  pieces.note('time limit of two minutes', restarts=restarts,
               equal_rows=piece.trials)  # fmt: skip
 
 

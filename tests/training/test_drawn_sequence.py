@@ -47,3 +47,10 @@ def test_a_length_is_asked_for():
     lj.draw_sequence(lj.adding())
   with pytest.raises(ValueError, match='length=3: this task has no length'):
     lj.draw_sequence(lj.reber(), 3)
+
+
+def test_keys_made_as_one_array_are_those_of_each_seed():
+  seeds = [0, 1, 7, 2**31 - 1, 2**31, 2**32 - 1, 2**40 + 5, -1]
+  high, low = prng.keys_of(seeds)
+  assert high.dtype == low.dtype == np.uint32
+  assert [*zip(high, low, strict=True)] == [*map(prng.key_of, seeds)]

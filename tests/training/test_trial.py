@@ -35,6 +35,7 @@ class Plays(NamedTuple):
 
   start: object
   advance: object
+  advance_all: object
   test: object
   traced: list
 

@@ -101,15 +101,13 @@ def _begin(build, width, length, device):
 
   from lstm_jax.training.compilation import Compiled
   from lstm_jax.training.loop import Job
-  from lstm_jax.training.trial_columns import first_trials, stack
+  from lstm_jax.training.trial_columns import first_trials
 
   numbers = {'input_gate_bias': (-3.0, -6.0)}
   jobs = [Job(str(s), '', s, numbers, length, 2**31 - 1) for s in range(width)]
   compiled = Compiled(device)
-  columns, structure = first_trials(
-    compiled, '', build.program, build.numbers, jobs, width
-  )
-  return jax.device_put(stack(columns, structure, width), device)
+  trials = first_trials(compiled, '', build.program, build.numbers, jobs, width)
+  return jax.device_put(trials, device)
 
 
 def _compile_advance(build, trials):

@@ -160,7 +160,7 @@ def begin(
   from lstm_jax.lab.run import builds
   from lstm_jax.training.compilation import Compiled, widths_of
   from lstm_jax.training.loop import Job
-  from lstm_jax.training.trial_columns import first_trials, stack
+  from lstm_jax.training.trial_columns import first_trials
 
   build = builds.build(setting)
   width = width or widths_of(device, build.carried)[0]
@@ -169,8 +169,7 @@ def begin(
     Job(str(s), '', s, numbers, setting.length or 1, 2**31 - 1)
     for s in range(width)
   ]
-  columns, structure = first_trials(
+  trials = first_trials(
     Compiled(device), '', build.program, build.numbers, jobs, width
   )
-  trials = stack(columns, structure, width)
   return build, jax.device_put(trials, device)

@@ -206,7 +206,7 @@ def _train(worker, memory, run, bundle):
   is_complete = scheduler.run(
     state.jobs(left),
     lambda name: maker,
-    [device],
+    [(device,)],
     scheduler.Hooks(
       telling.outcome(state.outcome),
       telling.progress,

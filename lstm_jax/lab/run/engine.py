@@ -26,6 +26,7 @@ from lstm_jax.lab.run import (
   recorder,
   remaining,
   signals,
+  teams,
   verifying,
   xla_flags,
 )
@@ -327,16 +328,19 @@ def _train(
   state = recorder.RunState(
     opened, options, trials, members, names, records, devices
   )
-  if left and not stop():
-    scheduler.run(
-      state.jobs(left),
-      makers.__getitem__,
-      devices,
-      scheduler.Hooks(state.outcome, state.progress, state.save, stop),
-      columns=state.columns(left, saved_trials),
-      widths=widths,
-      save_seconds=options.checkpoint_seconds,
-    )
+  # Of all that is left, so that none is missing from what is saved meanwhile.
+  columns = state.columns(left, saved_trials)
+  for workers, ids in teams.of_trials(devices, left, trials):
+    if not stop():
+      scheduler.run(
+        state.jobs(ids),
+        makers.__getitem__,
+        workers,
+        scheduler.Hooks(state.outcome, state.progress, state.save, stop),
+        columns=columns,
+        widths=widths,
+        save_seconds=options.checkpoint_seconds,
+      )
   state.save_spent()
   state.display.close()
   state.say_work()

@@ -1,11 +1,12 @@
 """The scheduler: a plan's trials, run as loops on every device.
 
-One thread a device. A worker takes trials of one program and one length, as
-many as its share and the lane width allow, and advances their `Loop` by as many
-updates as fit between two looks at the clock. What has ended is handed over,
-and the lanes that are free are given to the next ones waiting. Where a device
-has no memory for as many lanes, fewer are tried. Trials and supervised runs are
-told apart by their loops alone.
+One thread a worker, which has a device or, of accelerators, all of them. It
+takes trials of one program and one length, as many as its share and the lane
+width allow, and advances their `Loop` by as many updates as fit between two
+looks at the clock. What has ended is handed over, and the lanes that are free
+are given to the next ones waiting. Where a device has no memory for as many
+lanes, fewer are tried. Trials and supervised runs are told apart by their loops
+alone.
 """
 
 import queue
@@ -54,7 +55,7 @@ class Hooks(NamedTuple):
 def run(
   jobs: Sequence[Job],
   build: Callable[[str], Maker],
-  devices: Sequence[jax.Device],
+  workers: Sequence[Sequence[jax.Device]],
   hooks: Hooks,
   *,
   columns: Mapping[str, TrialState] | None = None,
@@ -70,11 +71,11 @@ def run(
     build: from a program's name what makes its `Loop`: a `lanes.Build` or the
       like, with `loop(name, compiled, widths, tests)`; called once a program,
       from a worker.
-    devices: one worker thread each.
+    workers: the devices of each worker, a thread; lanes go over all of them.
     hooks: what is told about it.
     columns: job id -> `TrialState` of the trials that continue.
-    widths: lane widths that may be compiled, or program -> those;
-      `compilation.widths_of` where there are none.
+    widths: lane widths of one device that may be compiled, or program ->
+      those; `compilation.widths_of` where there are none.
     save_seconds: time between two calls of `hooks.save`.
     test_sequences: fresh sequences of the test after success.
     programs: those of earlier runs on these devices, which are of one kind;
@@ -90,21 +91,27 @@ def run(
       was saved.
   """
   usual = widths if isinstance(widths, tuple) and widths else None
-  usual = usual or widths_of(devices[0])
+  usual = usual or widths_of(workers[0][0])
   widths_by_program = widths if isinstance(widths, Mapping) else {}
   shared = Shared(
     jobs,
     build,
     dict(columns or {}),
-    {job.program: widths_by_program.get(job.program, usual) for job in jobs},
+    {
+      job.program: tuple(
+        width * len(workers[0])
+        for width in widths_by_program.get(job.program, usual)
+      )
+      for job in jobs
+    },
     test_sequences,
-    len(devices),
+    len(workers),
   )
   threads = [
     threading.Thread(
-      target=_work, args=(shared, i, device, programs), daemon=True
+      target=_work, args=(shared, i, devices, programs), daemon=True
     )
-    for i, device in enumerate(devices)
+    for i, devices in enumerate(workers)
   ]
   ended_ids = set()
 
@@ -158,13 +165,13 @@ def run(
   return False
 
 
-def _work(shared, worker, device, programs):
+def _work(shared, worker, devices, programs):
   """A worker thread: one pool of lanes after another."""
 
   def on_compile(compiling):
     shared.compiling[worker] = compiling
 
-  compiled = Compiled(device, on_compile, programs)
+  compiled = Compiled(*devices, on_compile=on_compile, programs=programs)
   while not (shared.stop.is_set() or shared.broken()):
     pool, jobs = shared.claim(worker)
     if not jobs:

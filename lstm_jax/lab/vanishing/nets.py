@@ -133,7 +133,7 @@ def _train(build, settings, device):
     )
     for setting in settings
   ]
-  _, trials = first_trials(
+  trials = first_trials(
     compiled, 'net', build.program, build.numbers, jobs, len(jobs)
   )
   params_before = jax.tree.map(np.asarray, trials.learner.params)

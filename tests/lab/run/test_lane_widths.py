@@ -18,7 +18,7 @@ from lstm_jax.lab.plan import flags, plan
 from lstm_jax.lab.run import builds
 from lstm_jax.training.compilation import Compiled
 from lstm_jax.training.loop import Job
-from lstm_jax.training.trial_columns import first_trials, stack
+from lstm_jax.training.trial_columns import first_trials, padded
 
 SHOWN = 25  # sequences, with an exam after every ten
 EXAMS = ['--set=task.exam_every=10']
@@ -56,10 +56,10 @@ def after(row, width):
     for s in settings[:width]
   ]
   device = jax.devices()[0]
-  started = first_trials(
+  trials = first_trials(
     Compiled(device), '', build.program, build.numbers, jobs, width
   )
-  trials = stack(*started, width)
+  trials = padded(trials, width)
   for _ in range(SHOWN):
     trials, _ = advance_of(row)(trials, np.int32(1))
   assert int(np.min(trials.seen)) > SHOWN // 2

@@ -97,7 +97,7 @@ def run(jobs, devices=1, stop=lambda progress: False, build=build, **options):
   ended = scheduler.run(
     jobs,
     build,
-    jax.devices()[:devices],
+    [(device,) for device in jax.devices()[:devices]],
     record.hooks,
     test_sequences=TESTED,
     **options,
@@ -242,7 +242,7 @@ def test_a_trial_that_has_ended_is_not_saved_again():
   scheduler.run(
     jobs,
     build,
-    jax.devices()[:1],
+    [jax.devices()[:1]],
     second.hooks._replace(stopping=lambda: bool(second.outcomes)),
     widths=(4,),
     columns=first.saved[-1],
@@ -257,7 +257,7 @@ def test_columns_are_saved_while_trials_run():
   scheduler.run(
     jobs,
     build,
-    jax.devices()[:1],
+    [jax.devices()[:1]],
     record.hooks._replace(stopping=lambda: len(record.saved) == 4),
     widths=(4,),
     save_seconds=0.0,
@@ -320,7 +320,9 @@ def test_an_error_of_the_caller_stops_the_workers():
   before = threading.active_count()
   jobs = [job(9, right_from=5), *endless(1)]
   with pytest.raises(OSError, match='disk full'):
-    scheduler.run(jobs, build, jax.devices()[:1], Hooks(full_disk), widths=(4,))
+    scheduler.run(
+      jobs, build, [jax.devices()[:1]], Hooks(full_disk), widths=(4,)
+    )
   assert threading.active_count() == before
 
 
@@ -357,7 +359,7 @@ def test_a_column_of_other_code_stops_no_other_trial_and_is_no_result():
     scheduler.run(
       [*endless(2), job(9, program='two', right_from=500)],
       build,
-      jax.devices()[:1],
+      [jax.devices()[:1]],
       record.hooks,
       widths=(4,),
       columns=columns,

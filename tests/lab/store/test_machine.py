@@ -102,7 +102,7 @@ def run(faults):
   jobs = [Job(f'{i}', f'p{i}', i, {}, 5, 20) for i in range(3)]
   hooks = Hooks(lambda o: ended.update({o.id: o.status}), save=saved.update)
   try:
-    scheduler.run(jobs, build, jax.devices()[:1], hooks, widths=(1,))
+    scheduler.run(jobs, build, [jax.devices()[:1]], hooks, widths=(1,))
   except machine.Fault as fault:
     return ended, saved, str(fault)
   return ended, saved, None
@@ -139,7 +139,7 @@ def test_fewer_lanes_where_there_is_no_memory_for_as_many():
 
   jobs = [Job(f'{i}', 'p', i, {}, 5, 20) for i in range(3)]
   hooks = Hooks(lambda o: ended.update({o.id: o.status}))
-  devices = jax.devices()[:1]
+  devices = [jax.devices()[:1]]
   assert scheduler.run(jobs, build, devices, hooks, widths=(1, 2, 4))
   assert ended == dict.fromkeys('012', 'solved')
   assert widths_run == [4, 2, 1]

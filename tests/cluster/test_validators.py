@@ -32,6 +32,27 @@ for job in jobset['spec']['replicatedJobs']:
   }
   kubernetes_validate.validate(document, '1.33', strict=True)
 """
+# Of a cluster of Dask its pods and its service are those of Kubernetes.
+_DASK = """\
+import sys
+import kubernetes_validate, yaml
+def check(kind, spec, version='v1'):
+  document = {
+    'apiVersion': version, 'kind': kind, 'metadata': {'name': 'one'},
+    'spec': spec,
+  }
+  kubernetes_validate.validate(document, '1.33', strict=True)
+cluster, *others = yaml.safe_load_all(open(sys.argv[1]))
+spec = cluster['spec']
+assert spec.keys() == {'worker', 'scheduler'}
+assert spec['worker'].keys() == {'replicas', 'spec'}
+assert spec['scheduler'].keys() == {'spec', 'service'}
+check('Pod', spec['worker']['spec'])
+check('Pod', spec['scheduler']['spec'])
+check('Service', spec['scheduler']['service'])
+for document in others:
+  kubernetes_validate.validate(document, '1.33', strict=True)
+"""
 _SKYPILOT = """\
 import sys
 from sky import Task
@@ -71,6 +92,7 @@ def python(tmp_path_factory):
 def test_kubernetes(python):
   python(_KUBERNETES, LAUNCH / 'kubernetes_indexed_job.yaml')
   python(_JOB_OF_A_JOBSET, LAUNCH / 'kubernetes_jobset_tpu.yaml')
+  python(_DASK, LAUNCH / 'dask_kubernetes.yaml')
 
 
 def test_skypilot(python):

@@ -186,6 +186,17 @@ def test_slices_of_tpus_in_kubernetes(tmp_path):
   check(words, tmp_path / 'run', JOB_COMPLETION_INDEX='1')
 
 
+def test_dask_in_kubernetes(tmp_path):
+  text = (LAUNCH / 'dask_kubernetes.yaml').read_text()
+  cluster, job, _ = yaml.safe_load_all(text)
+  (container,) = containers(job)
+  command, *words = container['command']
+  assert command == 'lstm-jax'
+  name = cluster['metadata']['name']
+  assert f'--scheduler=tcp://{name}-scheduler:8786' in words
+  check(words, tmp_path / 'run')
+
+
 def test_skypilot(stubs, tmp_path):
   environ, notes = stubs
   task = yaml.safe_load((LAUNCH / 'skypilot.yaml').read_text())

@@ -1,4 +1,4 @@
-"""Lanes over all devices of a process: the same outcomes, and few lanes idle."""
+"""Lanes over all devices of a process: the same outcomes, few lanes idle."""
 
 import json
 import os
@@ -7,9 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from lstm_jax.lab.run import teams, xla_flags
 from lstm_jax.training.compilation import CPU_WIDTH
-from tests import children, scripted
+from tests import children
 from tests.lab.run import test_workers as workers
 
 # A hundred trials of a hundred to a few thousand sequences, on eight devices.

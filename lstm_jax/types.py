@@ -466,6 +466,9 @@ class Task(NamedTuple):
     prepare: `(key, length [*]) -> data`, what a trial draws once and keeps, as
       a training set; a pytree of `[..., *]`.
     next_symbol: True where the target of every step is the input of the next.
+    steps_at_once: steps that a learner's loop takes before it is asked whether
+      there are more; None: the loop asks before each. An accelerator runs
+      ahead of who gives it work, but where it is asked that one has to wait.
   """
 
   num_inputs: int
@@ -481,6 +484,7 @@ class Task(NamedTuple):
   stop_rule: StopRule
   prepare: Callable[[KeyData, Array], object] = lambda key, length: ()
   next_symbol: bool = False
+  steps_at_once: int | None = None
 
 
 class LearnerState(Protocol):

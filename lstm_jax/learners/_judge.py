@@ -123,7 +123,7 @@ def judge_forward(
   stream = task.stream(episode)
   lanes = stream.length.shape
   dtype = jax.tree.leaves(params)[0].dtype
-  num_steps, clock = _steps.clocks(stream)
+  num_steps, clock = _steps.clocks(stream, task.steps_at_once, -1)
   input_at = lambda t: cast(stream.input_at(t), dtype)
 
   def body(i, c):
@@ -136,7 +136,7 @@ def judge_forward(
     return carry_t, tally
 
   start = (cell.initial_carry(lanes, dtype), no_tally(lanes, dtype))
-  carry, tally = jax.lax.fori_loop(0, num_steps - 1, body, start)
+  carry, tally = _steps.loop(task, num_steps - 1, body, start)
   t = stream.length - 1
   _, net_k = cell.step(params, carry, input_at(t))
   return judgement_of(tally_step(tally, task, stream, episode, t, net_k))

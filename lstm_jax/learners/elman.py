@@ -64,7 +64,9 @@ def elman(
     stream = task.stream(episode)
     lanes = stream.length.shape
     dtype = jax.tree.leaves(state.params)[0].dtype
-    num_steps, clock = _steps.clocks(stream)
+    num_steps, clock = _steps.clocks(
+      stream, task.steps_at_once, -task.error_at_end
+    )
 
     def score(params, carry_tm1, t, weight, total=None):
       total, _, net_k = _descend.scored_step(
@@ -82,8 +84,8 @@ def elman(
     carry = cell.initial_carry(lanes, dtype)
     tally = _judge.no_tally(lanes, dtype)
     if task.error_at_end:
-      carry = jax.lax.fori_loop(
-        0, num_steps - 1, lambda i, c: forward(i, state.params, c), carry
+      carry = _steps.loop(
+        task, num_steps - 1, lambda i, c: forward(i, state.params, c), carry
       )
       t = stream.length - 1
       grads, net_k = score(state.params, carry, t, 1.0)
@@ -111,8 +113,8 @@ def elman(
       return state, total, carry_t, tally
 
     total = jax.tree.map(jnp.zeros_like, state.params)
-    state, total, _, tally = jax.lax.fori_loop(
-      0, num_steps, body, (state, total, carry, tally)
+    state, total, _, tally = _steps.loop(
+      task, num_steps, body, (state, total, carry, tally)
     )
     judgement = _judge.judgement_of(tally)
     if update == 'sequence':

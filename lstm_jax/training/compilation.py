@@ -8,6 +8,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from lstm_jax.types import Task
+
 # Lane widths that get compiled. On CPU 16 lanes are one vector, and all that
 # the step of a small net touches stays in the first cache. Where a network
 # carries many numbers from step to step that is so no more: at 64 of them (an
@@ -18,6 +20,9 @@ ACCELERATOR_WIDTHS = (16, 64, 256, 1024, 4096)
 
 # The axis of a mesh over which lanes are spread.
 _LANES = 'lanes'
+# Steps that an accelerator takes before it is asked whether there are more: a
+# sequence is at most so many longer than it need be.
+STEPS_AT_ONCE = 16
 
 Result = TypeVar('Result')
 
@@ -141,6 +146,18 @@ def _spec(x):
   if not np.ndim(x):
     return PartitionSpec()
   return PartitionSpec(*[None] * (np.ndim(x) - 1), _LANES)
+
+
+def task_on(task: Task, platform: str) -> Task:
+  """The task as the programs of a platform are built with it.
+
+  Args:
+    task: the task.
+    platform: of the device: 'cpu', 'gpu', 'tpu'.
+  """
+  if platform == 'cpu':
+    return task
+  return task._replace(steps_at_once=STEPS_AT_ONCE)
 
 
 def widths_of(device: jax.Device, carried: int = 0) -> tuple[int, ...]:

@@ -213,7 +213,8 @@ def _one_sequence(task, learner, trials):
   episode = task.draw(*drawn_from, trials.data)
   episode = rule.next_episode(trials.stop, episode, *drawn_from, trials.data)
   # Settled: each fact would be drawn again wherever it is used.
-  episode = settle(episode, jnp.max(length) > 0)
+  if task.steps_at_once is None:
+    episode = settle(episode, jnp.max(length) > 0)
   steps = task.stream(episode).length
   learner_t, judgement = learner.update(trials.learner, episode)
 

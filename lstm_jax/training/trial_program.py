@@ -16,7 +16,7 @@ from lstm_jax.learners._optimizer import Optimizer, has_own_rate
 from lstm_jax.ops.initial import check_numbers
 from lstm_jax.training import lanes, online
 from lstm_jax.training.admission import admit_parts, admit_rule
-from lstm_jax.training.compilation import Compiled
+from lstm_jax.training.compilation import Compiled, task_on
 from lstm_jax.training.made_learner import check_made_for
 from lstm_jax.types import Cell, Learner, Params, Task
 
@@ -268,6 +268,7 @@ def _remembered(parts, length, dtype, device):
     if own != wanted:
       raise ValueError(f'cell has {name}={own}; the task has {wanted}')
   admit_parts(cell.name, of_cell, task.name, of_task, of_length)
+  of_task = task_on(of_task, device.platform)
   static = _static_length(learner, of_length)
   of_learner = _call('learner', learner, Learner, of_cell, of_task, **static)
   own_rate = has_own_rate(dict(learner.options).get('optimizer', 'sgd'))

@@ -162,7 +162,7 @@ def begin(
   from lstm_jax.training.loop import Job
   from lstm_jax.training.trial_columns import first_trials
 
-  build = builds.build(setting)
+  build = builds.build(setting, platform=device.platform)
   width = width or widths_of(device, build.carried)[0]
   numbers = {k: np.nan if v is None else v for k, v in setting.numbers}
   jobs = [

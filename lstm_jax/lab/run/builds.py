@@ -80,7 +80,7 @@ def on_line(
   for key, of in members.items():
     setting = trials[of[0]]
     try:
-      makers[key] = build(setting, keys_done)
+      makers[key] = build(setting, keys_done, device.platform)
     except ValueError as why:
       reasons.append(f'row {setting.row}: {why}')
   native = any(map(_is_native, settings)) and not reasons
@@ -125,7 +125,9 @@ def native_compiler() -> str | None:
 
 
 def build(
-  setting: Setting, keys_done: set[Hashable] | None = None
+  setting: Setting,
+  keys_done: set[Hashable] | None = None,
+  platform: str = 'cpu',
 ) -> 'lanes.Build':
   """The `lanes.Build` of a setting's program.
 
@@ -133,12 +135,14 @@ def build(
     setting: one of the program's.
     keys_done: of `admission.of_task`; None: its task and cell are not looked
       at.
+    platform: of the device that runs it.
   """
   import jax
   import numpy as np
 
   from lstm_jax.lab.run import admission
   from lstm_jax.training import lanes, online
+  from lstm_jax.training.compilation import task_on
 
   task = catalog.build(
     'tasks', catalog.of(setting, 'task'), **dict(setting.task_options)
@@ -154,6 +158,7 @@ def build(
   if keys_done is not None:
     admission.of_task(keys_done, setting, task, cell)
   static = {'length': setting.length} if length_is_static(setting) else {}
+  task = task_on(task, platform)
   learner = catalog.build(
     'learners',
     catalog.of(setting, 'learner'),

@@ -84,7 +84,7 @@ def runner(
   def run(state, episode):
     stream, params, pool = task.stream(episode), state.params, state.pool
     lanes, dtype = stream.length.shape, params.b.dtype
-    num_steps, clock = _steps.clocks(stream)
+    num_steps, clock = _steps.clocks(stream, task.steps_at_once)
     units = candidate_pool.unit_flags(len(params.b), state.installed, dtype)
 
     def body(i, c):
@@ -107,7 +107,7 @@ def runner(
       state.sums,
       _judge.no_tally(lanes, dtype),
     )
-    _, _, sums, tally = jax.lax.fori_loop(0, num_steps, body, start)
+    _, _, sums, tally = _steps.loop(task, num_steps, body, start)
     return sums, _judge.judgement_of(tally)
 
   return run

@@ -157,7 +157,7 @@ def one_sequence(
   )
   # One iteration more than steps: the last symbol is a target of A's and may
   # be an input of C's.
-  num_steps, clock = _steps.clocks(stream)
+  num_steps, clock = _steps.clocks(stream, form.task.steps_at_once, 1)
 
   def body(i, loop):
     weights, c, a, tally = loop
@@ -184,8 +184,8 @@ def one_sequence(
   a = Lower(carry, nothing(form.rule), symbol.astype(jnp.int32), ~no_lane)
   start = first if form.online else jax.tree.map(jnp.zeros_like, first)
   tally = _judge.no_tally(lanes, dtype)
-  weights, _, _, tally = jax.lax.fori_loop(
-    0, num_steps + 1, body, (start, c, a, tally)
+  weights, _, _, tally = _steps.loop(
+    form.task, num_steps + 1, body, (start, c, a, tally)
   )
   if not form.online:
     weights = jax.tree.map(jnp.add, first, weights)

@@ -57,7 +57,9 @@ def through(
   stream = task.stream(episode)
   lanes = stream.length.shape
   dtype = jax.tree.leaves(state.params)[0].dtype
-  num_steps, clock = _steps.clocks(stream)
+  num_steps, clock = _steps.clocks(
+    stream, task.steps_at_once, -task.error_at_end
+  )
   input_at = lambda t: cast(stream.input_at(t), dtype)
   tally = _judge.no_tally(lanes, dtype)
   start = past.initial(lanes, dtype), rule.start(lanes, dtype)
@@ -74,8 +76,8 @@ def through(
     return state, _judge.tally_step(tally, task, stream, episode, t, net_k)
 
   if task.error_at_end:
-    before = jax.lax.fori_loop(
-      0, num_steps - 1, lambda i, b: advance(state.params, i, b), start
+    before = _steps.loop(
+      task, num_steps - 1, lambda i, b: advance(state.params, i, b), start
     )
     scored = jnp.ones(lanes, bool)
     state, tally = score(state, before, stream.length - 1, scored, tally)
@@ -88,7 +90,7 @@ def through(
     moved, tally = score(state, before, t, scored, tally)
     return moved, advance(state.params, i, before), tally
 
-  state, _, tally = jax.lax.fori_loop(0, num_steps, body, (state, start, tally))
+  state, _, tally = _steps.loop(task, num_steps, body, (state, start, tally))
   return state, _judge.judgement_of(tally)
 
 

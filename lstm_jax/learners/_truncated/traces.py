@@ -11,7 +11,7 @@ from jax.typing import ArrayLike, DTypeLike
 from lstm_jax.learners import _descend, _judge, _steps
 from lstm_jax.learners._truncated import carousel
 from lstm_jax.ops import step
-from lstm_jax.ops.arrays import cast, select, settle
+from lstm_jax.ops.arrays import cast, select
 from lstm_jax.types import (
   Array,
   Carry,
@@ -69,7 +69,9 @@ def machine(
   """The streaming loop of a cell on one episode a lane."""
   stream, (equations, internal) = task.stream(episode), carousel.parts_of(cell)
   lanes = stream.length.shape
-  num_steps, clock = _steps.clocks(stream)
+  num_steps, clock = _steps.clocks(
+    stream, task.steps_at_once, -task.error_at_end
+  )
   input_at = lambda i: cast(stream.input_at(clock(i)), dtype)
 
   def start(params):
@@ -119,7 +121,7 @@ def machine(
     # meets the compiler as one expression, which product is fused with an
     # addition depends on the number of lanes, and with it the last bit. Single
     # products may be fused: their order is that of the additions.
-    error, past = settle((error, past), num_steps > 0)
+    error, past = _steps.settled(task, (error, past), num_steps > 0)
     parts = (
       past,
       carousel.products(error.e_net, loop.z),
@@ -164,8 +166,8 @@ def streaming_gradient(
   loop = m.start(params)
 
   if task.error_at_end:
-    loop = jax.lax.fori_loop(
-      0, m.num_steps - 1, lambda i, loop: m.step(i, params, loop), loop
+    loop = _steps.loop(
+      task, m.num_steps - 1, lambda i, loop: m.step(i, params, loop), loop
     )
     return gradient_at_end(m, cell, task, params, episode, loop)
 
@@ -178,7 +180,7 @@ def streaming_gradient(
     return m.step(i, params, loop), total, tally
 
   start = loop, _nothing(cell, params), _judge.no_tally(lanes, dtype)
-  _, total, tally = jax.lax.fori_loop(0, m.num_steps, body, start)
+  _, total, tally = _steps.loop(task, m.num_steps, body, start)
   return step.gather(equations, params, *total), _judge.judgement_of(tally)
 
 
@@ -201,7 +203,7 @@ def gradient_at_end(
   lanes, dtype = stream.length.shape, loop.net.dtype
   e, parts = m.errors(m.num_steps - 1, params, loop, jnp.ones(lanes, dtype))
   # Once a sequence there is nothing to gain by fusing its products either.
-  parts = settle(parts, m.num_steps > 0)
+  parts = _steps.settled(task, parts, m.num_steps > 0)
   tally = _judge.tally_step(
     _judge.no_tally(lanes, dtype), task, stream, episode, stream.length - 1,
     e.net_k,
@@ -251,7 +253,7 @@ def streaming_updates(
     return state, m.step(i, state.params, loop), tally
 
   start = state, m.start(state.params), _judge.no_tally(lanes, dtype)
-  state, _, tally = jax.lax.fori_loop(0, m.num_steps, body, start)
+  state, _, tally = _steps.loop(task, m.num_steps, body, start)
   return state, _judge.judgement_of(tally)
 
 

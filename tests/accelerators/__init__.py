@@ -1,0 +1,1 @@
+"""Programs compiled for a GPU and a TPU that are not there."""

@@ -56,6 +56,10 @@ SUBCOMMANDS = {
     'lstm_jax.lab.commands.bench',
     'times this package, alone and beside other libraries',
   ),
+  'device_check': (
+    'lstm_jax.lab.commands.device_check',
+    'tests and times this package on a GPU or TPU, and records it',
+  ),
 }
 
 
@@ -105,7 +109,7 @@ def usage() -> str:
     '',
   ]
   for name, (_, words) in SUBCOMMANDS.items():
-    lines += item(f'  {name}', words, 0, 13)
+    lines += item(f'  {name}', words, 0, 16)
   lines += [
     '',
     f'  {PROGRAM} SUBCOMMAND --help    its flags and exit codes, with examples',

@@ -34,6 +34,11 @@ _REFERENCE_WEIGHTS = 93
 START, COMPILE = 10.0, 10.0
 # Fewer trials than this on a core leave its vector unit part empty.
 FULL_LANES = 16
+# Of an accelerator: trials side by side at most, and seconds of a time step of
+# all of them, forward and back. Nobody has measured it here: DEER's published
+# reports have 35 us for a GRU of one unit by `lax.scan` on a V100.
+_ACCELERATOR_LANES = 4096
+_ACCELERATOR_STEP = 35e-6
 # Seconds of `slowness`'s loop on the processor of the figures, a 2.5 GHz Xeon.
 # Not timed there: on another it takes 3.74 us, and trials, start and
 # compilation take 0.3 to 0.5 of what they took on the Xeon.
@@ -125,6 +130,23 @@ def seconds(
   work = sum(count * trial_seconds(setting) for setting, count in counts)
   idle = max(1.0, FULL_LANES * num_cores / max(lanes, 1))
   return START + (COMPILE * programs + work * idle) / num_cores
+
+
+def accelerator_seconds(counts: Iterable[tuple[Setting, int]]) -> float:
+  """Estimated wall time of trials on-line on one accelerator. Not measured.
+
+  A net of a few cells leaves an accelerator idle: what takes time is to start
+  the kernels of a time step, whatever number of trials they are of. Trials of
+  one setting run side by side, one setting after another.
+
+  Args:
+    counts: `(setting, number of trials)` pairs.
+  """
+  steps_in_turn = sum(
+    math.ceil(count / _ACCELERATOR_LANES) * sequences(setting) * steps(setting)
+    for setting, count in counts
+  )
+  return START + steps_in_turn * _ACCELERATOR_STEP
 
 
 def slowness() -> float:

@@ -17,6 +17,7 @@ from lstm_jax.lab.run import (
   aborts,
   builds,
   compile_cache,
+  device_choice,
   distributed,
   ending,
   jax_options,
@@ -203,7 +204,7 @@ def run_here(work: Work) -> tuple[Folder, Collection[str]]:
   environ = dict(os.environ)
   xla_flags.set_flags(part.profile)
   with stop.polled():  # an import is no place for an exception
-    devices, options = _devices(options)
+    devices, options = _devices(options, plan.trials)
     if is_part and not part.ended:
       mains.tell(_part_words(options, devices), *title)
     jax_options.pin()
@@ -264,9 +265,12 @@ def run_here(work: Work) -> tuple[Folder, Collection[str]]:
   return opened, mine
 
 
-def _devices(options):
+def _devices(options, trials):
   """The device of each worker, and the options of this process's part."""
   devices = xla_flags.devices(is_distributed=options.distributed)
+  devices, line = device_choice.chosen(devices, options, trials)
+  if line:
+    mains.tell(line)
   shard, reason = distributed.part_of_process(
     options.shard, options.shard_reason
   )

@@ -454,6 +454,7 @@ def test_places_are_of_this_machine(flag, monkeypatch, capsys, tmp_path):
     ('report', '{}'),
     ('data', '--data_dir={}'),
     ('bench', '--record={}'),
+    ('device_check', '--record={}'),
     ('vanishing', '--out={}'),
   ],
 )

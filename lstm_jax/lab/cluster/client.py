@@ -5,12 +5,11 @@ write records and snapshots into the folder, as any process that runs a part of
 a plan does; whatever happens to Dask, the same command goes on from there.
 """
 
-import contextlib
 import hashlib
 import itertools
 import os
-import queue
 import time
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 from lstm_jax.choices import count_of
 from lstm_jax.lab.cluster import bundles, connection, identity, worker
 from lstm_jax.lab.cluster.dispatch import Dispatch
-from lstm_jax.lab.cluster.messages import Ending, Prepared, Session
+from lstm_jax.lab.cluster.messages import Prepared, Session
 from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.run import (
   ending,
@@ -42,9 +41,9 @@ from lstm_jax.lab.store import (
 from lstm_jax.lab.store.folder import Folder
 
 if TYPE_CHECKING:
-  from distributed import Client, Future
+  from distributed import Client
 
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 0.25
 # Without a worker for so long, a line says so.
 _LONELY_SECONDS = 10.0
 
@@ -176,16 +175,22 @@ def _prepare(client: 'Client', session: Session, work: Work) -> Prepared:
     Refused: none is; a setting that is refused.
     StoreError: no worker comes, or what the worker raises.
   """
-  answers: queue.Queue[Future[Prepared | Ending]] = queue.Queue()
-  refused: dict[str, str] = {}
+  refused: dict[str, str] = {}  # address or name -> why
+  deaths: Counter[str] = Counter()
+  is_sick = False
   since, is_told = time.monotonic(), False
   for number in itertools.count():
     work.stop.check()
     workers = connection.workers_of(client)
-    free = [name for name in workers if name not in refused]
+    free = [
+      address
+      for address, one in workers.items()
+      if not refused.keys() & {address, one.name}
+    ]
     if not free:
       if refused:
-        raise faults.Refused('\n'.join(refused.values()))
+        lines = '\n'.join(refused.values())
+        raise faults.Machine(lines) if is_sick else faults.Refused(lines)
       if not is_told and time.monotonic() - since > _LONELY_SECONDS:
         mains.note('sweep', 'the Dask scheduler has no worker yet; waiting')
         is_told = True
@@ -201,21 +206,27 @@ def _prepare(client: 'Client', session: Session, work: Work) -> Prepared:
       allow_other_workers=False,
       pure=False,
     )
-    future.add_done_callback(answers.put)
-    while address in connection.workers_of(client):
+    while future.status == 'pending' and address in connection.workers_of(
+      client
+    ):
       work.stop.check()
-      with contextlib.suppress(queue.Empty):
-        answers.get(timeout=_POLL_SECONDS)
-        break
+      time.sleep(_POLL_SECONDS)
     answer = connection.answer_of(future)
     if isinstance(answer, Prepared):
       return answer
-    if isinstance(answer, Ending) and not answer.refusal:
-      raise connection.fault_of(answer)
-    if answer is not None:
+    name = workers[address].name
+    if answer is None:
+      future.cancel()
+      deaths[name] += 1
+      if deaths[name] == connection.MOST_DEATHS:
+        refused[name], is_sick = connection.death_line(name), True
+    elif answer.refusal or answer.is_machine:
       refused[address] = connection.refusal_line(
-        workers[address].name, answer.refusal
+        name, answer.refusal or answer.fault
       )
+      is_sick = is_sick or answer.is_machine
+    else:
+      raise connection.fault_of(answer)
   raise AssertionError('counted to the end')
 
 

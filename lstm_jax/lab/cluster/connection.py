@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _EXTRA = 'cluster'
 _ADDRESS = re.compile(r'([a-z]+://)?[^/\s]+:\d+')
 _TIMEOUT = 20.0  # seconds
+# Deaths of a worker, none of whose trials got anywhere, until it is left out.
+MOST_DEATHS = 3
 # A worker that trains is busy for hours with one task: what Dask looks at many
 # times a second elsewhere would take a tenth of a core for each.
 _QUIET = {
@@ -119,19 +121,33 @@ def connected(options: Run) -> 'Iterator[Client]':
   Raises:
     NoScheduler: nobody answers.
   """
-  logger = logging.getLogger('distributed')
-  level = logger.level
-  # What is to be said, this program says.
-  logger.setLevel(logging.CRITICAL)
+  with (
+    _silent(),
+    _outside(options.scheduler)
+    if options.scheduler
+    else _of_this_machine(options.devices or machine.cores()) as client,
+  ):
+    yield client
+
+
+@contextlib.contextmanager
+def _silent():
+  """A context in which Dask logs nothing: this program says what matters."""
+  import distributed  # which sets up its loggers
+
+  names = [
+    name
+    for name in logging.root.manager.loggerDict
+    if name.partition('.')[0] == distributed.__name__
+  ]
+  levels = {name: logging.getLogger(name).level for name in names}
+  for name in names:
+    logging.getLogger(name).setLevel(logging.CRITICAL)
   try:
-    with contextlib.ExitStack() as stack:
-      yield stack.enter_context(
-        _outside(options.scheduler)
-        if options.scheduler
-        else _of_this_machine(options.devices or machine.cores())
-      )
+    yield
   finally:
-    logger.setLevel(level)
+    for name, level in levels.items():
+      logging.getLogger(name).setLevel(level)
 
 
 @contextlib.contextmanager
@@ -267,6 +283,15 @@ def answer_of(future: 'Future[T]') -> T | Ending | None:
 def refusal_line(name: str, reason: str) -> str:
   """One line on a worker that runs nothing, or nothing more."""
   return f'Dask worker {name} is not used: {reason}'
+
+
+def death_line(name: str) -> str:
+  """One line on a worker that dies again and again."""
+  return refusal_line(
+    name,
+    f'it has died {MOST_DEATHS} times before its trials got anywhere, most '
+    'likely for want of memory',
+  )
 
 
 def fault_of(ending: Ending) -> faults.StoreError:

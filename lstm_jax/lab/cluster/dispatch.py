@@ -34,8 +34,6 @@ _POLL_SECONDS = 0.25
 _LOOK_SECONDS = 2.0  # between two looks at which workers there are
 # A signal leaves seconds: workers save at the end of a chunk.
 _STOP_SECONDS = 7.0
-# Deaths of a worker, one after another, none of whose trials got anywhere.
-_MOST_DEATHS = 3
 # Workers that may die of one bundle before it got anywhere.
 _MOST_WORKERS = 5
 
@@ -291,12 +289,8 @@ class Dispatch:
       self._deaths.pop(name, None)
     else:
       self._deaths[name] += 1
-      if self._deaths[name] == _MOST_DEATHS:
-        self._left_out[name] = connection.refusal_line(
-          name,
-          f'it has died {_MOST_DEATHS} times before its trials got anywhere, '
-          'most likely for want of memory',
-        )
+      if self._deaths[name] == connection.MOST_DEATHS:
+        self._left_out[name] = connection.death_line(name)
         self._is_sick = True
         self.board.display.say(f'sweep: {self._left_out[name]}')
       for trial in task.bundle.names:

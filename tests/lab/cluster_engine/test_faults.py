@@ -103,7 +103,7 @@ def test_more_deaths_than_dask_allows_fail_no_trial(reference, tmp_path):
 
 def test_workers_that_end_at_their_time_come_back(reference, tmp_path):
   out = tmp_path / 'run'
-  how = '--lifetime=8s', '--lifetime-stagger=2s', '--lifetime-restart'
+  how = '--lifetime=25s', '--lifetime-stagger=5s', '--lifetime-restart'
   with clusters.cluster(tmp_path / 'dask') as cluster:
     cluster.worker('a', *how)
     cluster.worker('b', *how)

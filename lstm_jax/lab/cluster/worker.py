@@ -117,8 +117,10 @@ def run_bundle(token: str, session: Session | None, bundle: Bundle) -> Ending:
   return cast(Ending, _guarded(work))
 
 
-def stop(token: str, dask_worker: Worker) -> None:
+async def stop(token: str, dask_worker: Worker) -> None:
   """Has a worker save all that it runs of a session, and stop.
+
+  A coroutine, since Dask waits for everything else that it calls in a worker.
 
   Args:
     token: of the session.
@@ -129,7 +131,7 @@ def stop(token: str, dask_worker: Worker) -> None:
     run.stop.set()
 
 
-def release(token: str, number: int, dask_worker: Worker) -> None:
+async def release(token: str, number: int, dask_worker: Worker) -> None:
   """Has a worker save one bundle and hand back what has not ended.
 
   Args:

@@ -495,6 +495,23 @@ class LearnerState(Protocol):
     """The weights that are judged."""
 
 
+class ForeignSteps(NamedTuple):
+  """A learner's `update` in three parts, one of which is code outside XLA.
+
+  What stands between two calls of such code is then compiled as one loop, and
+  not run as a list of kernels (see `training.online`).
+
+  Attributes:
+    prepare: `(params, episode) -> steps`, arrays alone.
+    run: `steps -> steps`, the same arrays: the code outside XLA.
+    update: `(state, episode, steps) -> (state, judgement)`, after `run`.
+  """
+
+  prepare: Callable[[Params, Episode], object]
+  run: Callable[..., object]
+  update: Callable[..., tuple[LearnerState, Judgement]]
+
+
 class Learner(NamedTuple):
   """A learning rule or algorithm, applied to a cell on a task.
 
@@ -506,9 +523,11 @@ class Learner(NamedTuple):
     judge: `(params, episode) -> judgement`, without learning.
     extra_weights: weights of the judged net that only training uses, besides
       those in the cell's mask.
+    foreign: `update` in parts; None: it has none, or cannot be parted.
   """
 
   init: Callable[[Array, Mapping[str, ArrayLike]], LearnerState]
   update: Callable[[LearnerState, Episode], tuple[LearnerState, Judgement]]
   judge: Callable[[Params, Episode], Judgement]
   extra_weights: int = 0
+  foreign: ForeignSteps | None = None

@@ -103,8 +103,8 @@ def restarting(
     key = jax.random.wrap_key_data(key, impl='threefry2x32')
     return learner.init(jax.random.fold_in(key, restarts), numbers)
 
-  def update(state, episode):
-    inner, judgement = learner.update(state.inner, episode)
+  def counted(state, episode, inner, judgement):
+    """The state after an update of the inner one, new where it must be."""
     stream = task.stream(episode)
     target = stream.target_at(stream.length - 1).astype(state.target.dtype)
     n = state.n + 1
@@ -144,4 +144,13 @@ def restarting(
       clear(squares),
     ), judgement
 
-  return Learner(init, update, learner.judge, learner.extra_weights)
+  def update(state, episode):
+    return counted(state, episode, *learner.update(state.inner, episode))
+
+  def update_after(state, episode, steps):
+    assert learner.foreign is not None
+    updated = learner.foreign.update(state.inner, episode, steps)
+    return counted(state, episode, *updated)
+
+  foreign = learner.foreign and learner.foreign._replace(update=update_after)
+  return Learner(init, update, learner.judge, learner.extra_weights, foreign)

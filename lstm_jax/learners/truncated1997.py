@@ -29,12 +29,14 @@ from lstm_jax.learners._truncated.traces import (
   streaming_gradient,
   streaming_updates,
 )
+from lstm_jax.nn.native import truncated
 from lstm_jax.ops import parts, step
 from lstm_jax.ops.arrays import add_outer, cast, select
 from lstm_jax.ops.checked import Count, Positive, checked
 from lstm_jax.types import (
   Cell,
   Episode,
+  ForeignSteps,
   Judgement,
   Learner,
   OneHot,
@@ -170,8 +172,21 @@ def truncated1997(
     grads, judgement = gradient(state.params, episode)
     return move(state, grads, judgement.squared), judgement
 
+  def learn_after(state, episode, steps):
+    grads, judgement = compiled.gradient_at_end(
+      cell, task, state.params, episode, steps.state, steps.net
+    )
+    return move(state, grads, judgement.squared), judgement
+
   if first is None:
-    learner = Learner(init, learn, judge)
+    foreign = None
+    if form == 'native' and compiled.is_one_call(task):
+      foreign = ForeignSteps(
+        functools.partial(compiled.prepare_steps, cell, task),
+        truncated.run_steps,
+        learn_after,
+      )
+    learner = Learner(init, learn, judge, foreign=foreign)
   else:
     learner = growth.at_plateau(
       init, learn, judge, first, plateau_sequences, plateau_ratio
@@ -183,8 +198,7 @@ def _gains_by_native(cell, task):
   """Tells whether there is compiled code for it here, and not the slower."""
   return (
     parts.OF_CELLS['compiled_rule'](cell)
-    and task.error_at_end
-    and parts.OF_TASKS['drawn_inputs'](task)
+    and compiled.is_one_call(task)
     and compiled.refusal(task) is None
   )
 

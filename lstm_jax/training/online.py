@@ -190,33 +190,78 @@ def _advance(task, learner, trials, num_sequences, goes_on):
   num_running = jnp.sum(trials.status == RUNNING)
 
   def unfinished(c):
-    i, trials, _ = c
+    i, trials, *_ = c
     running = jnp.sum(trials.status == RUNNING)
     return (i < num_sequences) & goes_on(running, num_running)
 
   def body(c):
     i, trials, work = c
-    trials, work_more = _one_sequence(task, learner, trials)
+    episode = _next_episode(task, trials)
+    trials, work_more = _one_sequence(
+      task, learner, trials, episode, learner.update
+    )
     return i + 1, trials, jax.tree.map(jnp.add, work, work_more)
 
   no_work = Work(jnp.float32(0), jnp.float32(0), jnp.float32(0))
-  _, trials, work = jax.lax.while_loop(
-    unfinished, body, (jnp.int32(0), trials, no_work)
+  start = jnp.int32(0), trials, no_work
+  if learner.foreign is not None:
+    return _advance_by_foreign(task, learner, unfinished, start)
+  _, trials, work = jax.lax.while_loop(unfinished, body, start)
+  return trials, work
+
+
+def _advance_by_foreign(task, learner, unfinished, start):
+  """`_advance` of a learner with `ForeignSteps`.
+
+  XLA:CPU compiles no loop with foreign code in it to one function, but a loop
+  without. What stands between two calls is a loop of one turn: the end of a
+  sequence and the start of the next. It hands on whatever it is given in place.
+  """
+  foreign = learner.foreign
+
+  def begin(trials):
+    episode = _next_episode(task, trials)
+    return episode, foreign.prepare(trials.learner.params, episode)
+
+  def between(_, c):
+    i, trials, work, episode, steps = c
+    trials, work_more = _one_sequence(
+      task, learner, trials, episode,
+      lambda state, episode: foreign.update(state, episode, steps),
+    )  # fmt: skip
+    work = jax.tree.map(jnp.add, work, work_more)
+    return i + 1, trials, work, *begin(trials)
+
+  def body(c):
+    *others, steps = c
+    # The compiler must not know that it is one turn.
+    turns = jnp.minimum(jnp.max(c[1].length), 1)
+    return jax.lax.fori_loop(0, turns, between, (*others, foreign.run(steps)))
+
+  _, trials, work, *_ = jax.lax.while_loop(
+    unfinished, body, (*start, *begin(start[1]))
   )
   return trials, work
 
 
-def _one_sequence(task, learner, trials):
-  """`(trials, work)` after one more sequence of every running lane."""
-  rule, length = task.stop_rule, trials.length
-  drawn_from = trials.sequence_key, length
+def _next_episode(task, trials):
+  """The facts of the next sequence of every lane."""
+  drawn_from = trials.sequence_key, trials.length
   episode = task.draw(*drawn_from, trials.data)
-  episode = rule.next_episode(trials.stop, episode, *drawn_from, trials.data)
+  episode = task.stop_rule.next_episode(
+    trials.stop, episode, *drawn_from, trials.data
+  )
   # Settled: each fact would be drawn again wherever it is used.
   if task.steps_at_once is None:
-    episode = settle(episode, jnp.max(length) > 0)
+    episode = settle(episode, jnp.max(trials.length) > 0)
+  return episode
+
+
+def _one_sequence(task, learner, trials, episode, update):
+  """`(trials, work)` after one more sequence of every running lane."""
+  rule, length = task.stop_rule, trials.length
   steps = task.stream(episode).length
-  learner_t, judgement = learner.update(trials.learner, episode)
+  learner_t, judgement = update(trials.learner, episode)
 
   # A lane that is not running keeps everything. One that has diverged keeps
   # its last finite errors; its weights are looked at before the sequence, and

@@ -21,6 +21,7 @@ from lstm_jax.tasks.reber import reber
 from lstm_jax.tasks.temporal_order import temporal_order
 from lstm_jax.tasks.trigger import trigger
 from lstm_jax.tasks.two_sequence import two_sequence
+from lstm_jax.training import online
 from lstm_jax.types import CompiledRule
 from tests.array_task import array_task, random_arrays
 from tests.gradients import cheap_jit, distance, existing, largest, random_net
@@ -319,6 +320,49 @@ def test_a_task_is_learned_as_by_the_streaming_form(make):
   assert distance(ours, theirs) < 1e-4
 
 
+@pytest.mark.parametrize(
+  'options',
+  [
+    {},
+    {
+      'optimizer': 'normalised',
+      'restart': 'without_progress',
+      'restart_sequences': 12,
+      'restart_ratio': 0.1,
+    },
+  ],
+  ids=['plain', 'restarting'],
+)
+def test_trials_do_not_depend_on_what_is_one_function(options):
+  """Sequences around foreign steps, cut in pieces or not, as without parts."""
+  task = adding()
+  cell = lstm1997(2, 1)
+  learner = truncated1997(cell, task, form='native', **options)
+  assert learner.foreign is not None
+  lanes = jnp.arange(5, dtype=jnp.uint32)
+  numbers = {'learning_rate': 0.5} | dict(cell.numbers)
+  numbers = {
+    name: np.broadcast_to(np.float32(n)[..., None], (*np.shape(n), 5))
+    for name, n in numbers.items()
+  }
+
+  def trials_after(learner, pieces):
+    program = online.program(task, learner)
+    start = Key(lanes, lanes), numbers, jnp.full(5, 30), jnp.full(5, 37)
+    trials = cheap_jit(program.start)(*start)
+    advance, works = cheap_jit(program.advance), []
+    for piece in pieces:
+      trials, work = advance(trials, piece)
+      works.append(work)
+    return trials, jax.tree.map(lambda *w: sum(w), *works)
+
+  whole = trials_after(learner, [40])
+  assert np.all(np.asarray(whole[0].status) > online.RUNNING)
+  plain = trials_after(learner._replace(foreign=None), [40])
+  in_pieces = trials_after(learner, [1, 0, 19, 20])
+  assert distance(whole, plain) == 0 and distance(whole, in_pieces) == 0
+
+
 def test_what_it_cannot_do_is_refused_by_name(monkeypatch):
   task = adding()
   cell = lambda task: lstm1997(task.num_inputs, task.num_outputs)
@@ -337,6 +381,10 @@ def test_what_it_cannot_do_is_refused_by_name(monkeypatch):
     truncated1997(cell(reber()), reber(), form='native', update='every_step')
   monkeypatch.setattr(library, 'path', lambda: library.Path('/nowhere/it.so'))
   with pytest.raises(ValueError, match='run `python -m lstm_jax.nn.native` o'):
+    truncated1997(cell(task), task, form='native')
+  # Where the command could not help, the line names what is missing.
+  monkeypatch.setattr(library, '_compiler', lambda: None)
+  with pytest.raises(ValueError, match=r'form=native: no C\+\+ compiler: none'):
     truncated1997(cell(task), task, form='native')
 
 

@@ -7,6 +7,8 @@ the other lanes. Where every step has an error the steps of a block come first
 (`truncated_errors.h`). The learner that asks for it is `truncated1997`.
 """
 
+import dataclasses
+import functools
 from typing import NamedTuple
 
 import jax
@@ -51,6 +53,89 @@ class Kept(NamedTuple):
   decays: Array  # [C or 0, N, L]
 
 
+@functools.partial(
+  jax.tree_util.register_dataclass,
+  data_fields=('operands', 'state', 'more', 'net'),
+  meta_fields=('name', 'numbers'),
+)
+@dataclasses.dataclass(frozen=True)
+class PreparedSteps:
+  """Steps of a network and its traces, one sequence a lane, to come or done.
+
+  Attributes:
+    operands: weights, inputs, first steps of lanes, range of steps.
+    state: before them or after.
+    more: what the inputs are drawn from; () where they are given.
+    net: after them, where the input of the step that follows is given, its net
+      inputs `[U, L]`; else zeros.
+    name: of the call.
+    numbers: of the call, by name.
+  """
+
+  operands: tuple[Array, ...]
+  state: State
+  more: tuple[Array, ...]
+  net: Array
+  name: str
+  numbers: tuple[tuple[str, bool | int | float], ...]
+
+
+def prepare_steps(
+  rule: CompiledRule,
+  heard: int,
+  w: Array,
+  xs: Array,
+  begin: Array,
+  first: Array,
+  count: Array,
+  state: State,
+  drawn: Drawn | None = None,
+) -> PreparedSteps:
+  """Prepares some steps for `run_steps`, all of them as of `steps`."""
+  name, more, numbers = 'truncated', (), _net_numbers(rule, heard)
+  if drawn is not None:
+    name += '_drawn'
+    signal = drawn.signal
+    at = [jnp.stack(event[:2]) for event in drawn.events]
+    none = jnp.zeros((0, 2, *begin.shape), jnp.int32)
+    more = (
+      jnp.stack(tuple(drawn.key)).astype(jnp.uint32),
+      jnp.stack(at).astype(jnp.int32) if at else none,
+      jnp.array([value for *_, value in drawn.events], jnp.float32),
+      jnp.zeros(begin.shape, jnp.float32) if signal is None else signal.value,
+    )
+    numbers |= {
+      'symbols': -1 if drawn.symbols is None else drawn.symbols,
+      'bits': drawn.bits,
+      'scale': float(drawn.scale),
+      'shift': float(drawn.shift),
+      'signal': -1 if signal is None else signal.steps,
+      'is_noisy': signal is not None and signal.is_noisy,
+    }
+  return PreparedSteps(
+    operands=(w, xs, begin.astype(jnp.int32), _span(first, count)),
+    state=state,
+    more=more,
+    net=jnp.zeros_like(w[:, 0]),
+    name=name,
+    numbers=tuple(numbers.items()),
+  )
+
+
+def run_steps(steps: PreparedSteps) -> PreparedSteps:
+  """Takes steps that are prepared.
+
+  Raises:
+    RuntimeError: the compiled library cannot be used here.
+  """
+  results = _like(*steps.state, steps.net)
+  call = _ffi_call(steps.name, results, {4: 0, 5: 1, 6: 2})
+  *state, net = call(
+    *steps.operands, *steps.state, *steps.more, **_attributes(steps.numbers)
+  )
+  return dataclasses.replace(steps, state=State(*state), net=net)
+
+
 def steps(
   rule: CompiledRule,
   heard: int,
@@ -85,38 +170,10 @@ def steps(
   Raises:
     RuntimeError: the compiled library cannot be used here.
   """
-  name, more, numbers = 'truncated', (), {}
-  if drawn is not None:
-    name += '_drawn'
-    signal = drawn.signal
-    at = [jnp.stack(event[:2]) for event in drawn.events]
-    none = jnp.zeros((0, 2, *begin.shape), jnp.int32)
-    more = (
-      jnp.stack(tuple(drawn.key)).astype(jnp.uint32),
-      jnp.stack(at).astype(jnp.int32) if at else none,
-      np.array([value for *_, value in drawn.events], np.float32),
-      jnp.zeros(begin.shape, np.float32) if signal is None else signal.value,
-    )
-    numbers = {
-      'symbols': np.int64(-1 if drawn.symbols is None else drawn.symbols),
-      'bits': np.int64(drawn.bits),
-      'scale': np.float64(drawn.scale),
-      'shift': np.float64(drawn.shift),
-      'signal': np.int64(-1 if signal is None else signal.steps),
-      'is_noisy': np.bool_(signal is not None and signal.is_noisy),
-    }
-  call = _ffi_call(name, _like(*state, w[:, 0]), {4: 0, 5: 1, 6: 2})
-  *state_arrays, net = call(
-    w,
-    xs,
-    begin.astype(jnp.int32),
-    _span(first, count),
-    *state,
-    *more,
-    **_net_numbers(rule, heard),
-    **numbers,
+  done = run_steps(
+    prepare_steps(rule, heard, w, xs, begin, first, count, state, drawn)
   )
-  return State(*state_arrays), net
+  return done.state, done.net
 
 
 def kept_steps(
@@ -149,7 +206,7 @@ def kept_steps(
   call = _ffi_call('truncated_kept', _like(s, y) + left, {4: 0, 5: 1})
   s, y, *arrays = call(
     w, xs, begin.astype(jnp.int32), _span(first, count), s, y,
-    **_net_numbers(rule, heard),
+    **_attributes(_net_numbers(rule, heard).items()),
   )  # fmt: skip
   return s, y, Kept(*arrays)
 
@@ -219,11 +276,17 @@ def _span(first, count):
 def _net_numbers(rule, heard):
   """The numbers of a net, as a call takes them."""
   return {
-    'forgets': np.bool_(rule.forgets),
-    'in_gates': np.int64(rule.in_gates),
-    'out_gates': np.int64(rule.out_gates),
-    'block': np.int64(rule.block),
-    'heard': np.int64(heard),
-    'g': np.int64(rule.g),
-    'h': np.int64(rule.h),
+    'forgets': rule.forgets,
+    'in_gates': rule.in_gates,
+    'out_gates': rule.out_gates,
+    'block': rule.block,
+    'heard': heard,
+    'g': rule.g,
+    'h': rule.h,
   }
+
+
+def _attributes(numbers):
+  """Numbers by name, each of the type that C++ reads."""
+  kinds = {bool: np.bool_, int: np.int64, float: np.float64}
+  return {name: kinds[type(number)](number) for name, number in numbers}

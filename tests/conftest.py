@@ -82,7 +82,8 @@ COMPILING = (
   'other_layers',
   'quickprop',
   'reber', 'reber_statistics', 'report', 'report_figures', 'report_rows',
-  'rtrl', 'seeds_figures', 'seeds_report', 'snap1', 'statistics', 'stop_rules',
+  'rtrl', 'seeds_figures', 'seeds_report', 'snap1', 'statistics',
+  'steps_at_once', 'stop_rules',
   'task_statistics', 'tasks', 'touched', 'train', 'trial', 'trigger',
   'two_sequence', 'uoro', 'vanishing', 'workers',
 )  # fmt: skip
@@ -136,6 +137,7 @@ def pytest_collection_modifyitems(config, items):
   _leave_out(config, items, _not_asked_for(config, items))
   place = {f'test_{name}': i for i, name in enumerate(LONGEST)}
   items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+  _leave_out_accelerators(config, items)
   sampled = config.getoption('--sample') or not _named(config)
   if config.getoption('--all') or not sampled:
     return
@@ -166,6 +168,16 @@ def _not_asked_for(config, items):
 def _leave_out(config, items, left_out):
   if left_out:
     config.hook.pytest_deselected(items=sorted(left_out, key=str))
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _leave_out_accelerators(config, items):
+  """Leaves out what takes gigabytes of compilers, unless `-m` asks for it."""
+  if 'accelerators' in (config.option.markexpr or ''):
+    return
+  left_out = [i for i in items if i.get_closest_marker('accelerators')]
+  if left_out:
+    config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -41,23 +42,37 @@ class Outcome(NamedTuple):
 def run(
   seconds: float, tests: Sequence[str] = TESTS, root: Path = _ROOT
 ) -> Outcome:
-  """Runs tests in a process of their own, which has the device to itself.
+  """Runs tests, each file in a process that has the device to itself.
 
   Args:
-    seconds: after which they are ended.
-    tests: files, or tests in them.
+    seconds: that all may take; a file has its share of what is left.
+    tests: files.
     root: of the checkout.
   """
-  missing = [t for t in tests if not (root / t.partition('::')[0]).is_file()]
-  if missing:
-    return Outcome(
-      error=f'no checkout with {missing[0]} here: they did not run'
+  end = time.monotonic() + seconds
+  whole = Outcome()
+  for i, name in enumerate(tests):
+    share = max(end - time.monotonic(), 0) / (len(tests) - i)
+    outcome = _run_file(share, name, root)
+    errors = filter(None, (whole.error, outcome.error))
+    whole = Outcome(
+      whole.passed + outcome.passed,
+      whole.failed | outcome.failed,
+      whole.left_out | outcome.left_out,
+      '; '.join(errors),
     )
+  return whole
+
+
+def _run_file(seconds, name, root):
+  """The outcome of one file's tests."""
+  if not (root / name).is_file():
+    return Outcome(error=f'{name}: there is no checkout with it here')
   with tempfile.TemporaryDirectory(prefix='lstm_jax-tests-') as folder:
     report = Path(folder) / 'tests.xml'
     command = [
       sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider',
-      '--sample', f'--junitxml={report}', *tests,
+      '--sample', f'--junitxml={report}', name,
     ]  # fmt: skip
     error = ''
     try:
@@ -72,12 +87,14 @@ def run(
         timeout=seconds,
       )
       if done.returncode not in (0, 1):
-        lines = (done.stdout + done.stderr).split('\n')
-        error = f'pytest ended with {done.returncode}: {lines[-2][:300]}'
+        lines = (done.stdout + done.stderr).strip().split('\n')
+        error = (
+          f'{name}: pytest ended with {done.returncode}: {lines[-1][:300]}'
+        )
     except subprocess.TimeoutExpired:
-      error = f'the tests took more than {seconds:.0f} s and were ended'
+      error = f'{name}: it took more than {seconds:.0f} s and was ended'
     if not report.is_file():
-      return Outcome(error=error or 'pytest wrote no report')
+      return Outcome(error=error or f'{name}: pytest wrote no report')
     return outcome_of(files.read(report).decode(), error)
 
 

@@ -116,8 +116,10 @@ def test_the_tests_run_by_themselves(tmp_path):
   assert list(outcome.left_out.values()) == ['another day']
   assert not outcome.error
   slow = device_tests.run(0.01, ['test_it.py'], tmp_path)
-  assert slow.error == 'the tests took more than 0 s and were ended'
-  assert 'no checkout' in device_tests.run(1, ['tests/none.py'], tmp_path).error
+  assert slow.error == 'test_it.py: it took more than 0 s and was ended'
+  some = device_tests.run(100, ['none.py', 'test_it.py'], tmp_path)
+  assert some.error == 'none.py: there is no checkout with it here'
+  assert some.passed == outcome.passed
 
 
 def test_the_tests_of_devices_are_there():

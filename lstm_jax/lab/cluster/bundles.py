@@ -97,7 +97,10 @@ def next_bundle(
     ),
   )
   bundle, seconds = [first], first.seconds
-  share = sum(piece.seconds for piece in waiting) / max(slots, 1)
+  # What takes less than its compilation is worth no second one.
+  share = max(
+    sum(piece.seconds for piece in waiting) / max(slots, 1), estimate.COMPILE
+  )
   for piece in waiting:
     if (
       piece is not first

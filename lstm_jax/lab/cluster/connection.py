@@ -266,6 +266,7 @@ def answer_of(future: 'Future[T]') -> T | Ending | None:
     future: of a task that has ended, or whose worker has gone.
 
   Raises:
+    Refused: the scheduler lacks this package.
     Exception: what the task has raised.
   """
   if future.status == 'finished':
@@ -275,8 +276,14 @@ def answer_of(future: 'Future[T]') -> T | Ending | None:
   error = future.exception()
   if type(error).__name__ == 'KilledWorker':
     return None
-  if isinstance(error, ImportError | AttributeError):
+  if isinstance(error, ImportError):
     return Ending(refusal=' '.join(str(error).split()))
+  if 'deserialization of the task graph' in str(error):
+    # Dask's scheduler reads what it passes on.
+    raise faults.Refused(
+      'the Dask scheduler cannot import what this command sends: start it with '
+      'the Python and the packages that workers have'
+    )
   raise error
 
 

@@ -65,14 +65,14 @@ class Cluster:
     folder: where its scheduler file and logs are.
   """
 
-  def __init__(self, folder):
+  def __init__(self, folder, **variables):
     self.folder = folder
     self.file = folder / 'scheduler.json'
     self.flag = f'--scheduler={self.file}'
     self.processes = []
     self.scheduler = self._start(
       'scheduler', '--host=127.0.0.1', '--port=0', '--no-dashboard',
-      f'--scheduler-file={self.file}',
+      f'--scheduler-file={self.file}', **variables,
     )  # fmt: skip
     children.await_that(self.scheduler, self.file.exists)
 
@@ -106,10 +106,10 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(folder, *names):
-  """A cluster of workers of these names."""
+def cluster(folder, *names, **variables):
+  """A cluster of workers of these names; of its scheduler's environment."""
   folder.mkdir()
-  started = Cluster(folder)
+  started = Cluster(folder, **variables)
   try:
     for name in names:
       started.worker(name)

@@ -213,7 +213,10 @@ def jax_is_up(folder):
 
 
 def without_package(folder):
-  folder.mkdir()
+  """Another one of this name, since this one may be installed."""
+  (folder / 'lstm_jax').mkdir(parents=True)
+  text = 'raise ModuleNotFoundError("No module named \'lstm_jax\'")\n'
+  (folder / 'lstm_jax' / '__init__.py').write_text(text)
   return {'PYTHONPATH': str(folder)}
 
 
@@ -238,6 +241,15 @@ def test_a_worker_that_is_another_program_is_refused_by_name(
     cluster.worker('even')
     clusters.run(LONG, out, '--engine=dask', cluster.flag)
   clusters.assert_same(out, reference)
+
+
+def test_a_scheduler_without_the_package_is_one_line(tmp_path):
+  bare = without_package(tmp_path / 'bare')
+  with clusters.cluster(tmp_path / 'dask', 'a', **bare) as cluster:
+    how = '--engine=dask', cluster.flag
+    done = clusters.run(LONG, tmp_path / 'run', *how, returns=2)
+  assert 'the Dask scheduler cannot import what this command' in done.stderr
+  assert 'Traceback' not in done.stderr
 
 
 def test_nobody_answers(tmp_path):

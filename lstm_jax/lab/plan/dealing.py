@@ -131,15 +131,20 @@ def deal(
   compiled: list[set[str]] = [set() for _ in range(parts)]
   dealt: list[list[int]] = [[] for _ in range(parts)]
   longest_first = sorted(range(len(groups)), key=lambda i: -costs[i].seconds)
+  # Most groups cost what the one before did: only one part ends later then.
+  last, ends = None, list(ready)
   for i in longest_first:
     cost = costs[i]
-    ends = [
-      at + cost.seconds + estimate.COMPILE * (cost.program not in programs_of)
-      for at, programs_of in zip(ready, compiled, strict=True)
-    ]
+    if cost != last:
+      last = cost
+      ends = [
+        at + cost.seconds + estimate.COMPILE * (cost.program not in programs_of)
+        for at, programs_of in zip(ready, compiled, strict=True)
+      ]
     part = ends.index(min(ends))
     ready[part] = ends[part]
     compiled[part].add(cost.program)
+    ends[part] = ready[part] + cost.seconds
     dealt[part].append(i)
   return tuple(tuple(groups[i] for i in sorted(part)) for part in dealt)
 
@@ -149,11 +154,14 @@ def costs_of(
 ) -> list[Cost]:
   """The `Cost` of each group."""
   program_of = {name: key for key, names in members.items() for name in names}
+  of_trial: dict[object, float] = {}  # of a family: seeds do not matter here
   costs = []
   for group in groups:
-    # Seeds make most of a plan and do not matter here.
-    seconds = len(group) * estimate.trial_seconds(trials[group[0]])
-    if learner_of(trials[group[0]]).unit != 'epochs':
+    setting = trials[group[0]]
+    if setting.family not in of_trial:
+      of_trial[setting.family] = estimate.trial_seconds(setting)
+    seconds = len(group) * of_trial[setting.family]
+    if learner_of(setting).unit != 'epochs':
       # Lanes that are left empty cost what full ones do.
       seconds *= estimate.FULL_LANES / len(group)
     costs.append(Cost(program_of[group[0]], seconds))

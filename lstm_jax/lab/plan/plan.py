@@ -18,7 +18,7 @@ from lstm_jax.lab.plan import points as points_lib
 from lstm_jax.lab.plan.flags import Request
 from lstm_jax.lab.plan.programs import programs
 from lstm_jax.lab.store import machine, seal
-from lstm_jax.lab.store.setting import Setting, trial_id
+from lstm_jax.lab.store.setting import Setting, by_id, trial_id, with_seed
 
 # The grid that flags change which do not say what is to be trained.
 _START = 'quickstart'
@@ -246,14 +246,15 @@ def _trials(name, settings, points, like=None):
   Returns:
     (id -> `Setting`, how many more had the id of another).
   """
-  trials: dict[str, Setting] = {}
   count = sum(len(point.row.seeds) for point in points)
   if like is not None and count < len(like):
-    return trials, 0
-  for setting, point in zip(settings, points, strict=True):
-    for seed in point.row.seeds:
-      trial = dataclasses.replace(setting, grid=name, seed=seed)
-      trials.setdefault(trial_id(trial), trial)
+    return {}, 0
+  of_grid = (dataclasses.replace(setting, grid=name) for setting in settings)
+  trials = by_id(
+    with_seed(setting, seed)
+    for setting, point in zip(of_grid, points, strict=True)
+    for seed in point.row.seeds
+  )
   return trials, count - len(trials)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from lstm_jax.lab.plan import catalog, own_data, values
 from lstm_jax.lab.store import seal
-from lstm_jax.lab.store.setting import Setting, alike_key, resolved
+from lstm_jax.lab.store.setting import Setting, resolved
 from lstm_jax.ops import conditions
 
 
@@ -69,12 +69,12 @@ def programs(settings: Sequence[Setting]) -> dict[str, list[int]]:
   """Program key -> positions in `settings` of those that share the program."""
   shared: dict[str, list[int]] = {}
   # Seeds make most of a plan and do not matter here.
-  keys: dict[tuple[int, ...], str] = {}
+  of_family: dict[object, list[int]] = {}
   for i, setting in enumerate(settings):
-    alike = alike_key(setting)
-    if alike not in keys:
-      keys[alike] = program_key(setting)
-    shared.setdefault(keys[alike], []).append(i)
+    if setting.family not in of_family:
+      key = program_key(setting)
+      of_family[setting.family] = shared.setdefault(key, [])
+    of_family[setting.family].append(i)
   return shared
 
 

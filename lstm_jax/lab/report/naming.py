@@ -11,7 +11,7 @@ from typing import NamedTuple
 from lstm_jax.lab.plan.values import text_of
 from lstm_jax.lab.report.summaries import FIELDS, parts
 from lstm_jax.lab.store import seal
-from lstm_jax.lab.store.setting import Setting, alike_key, resolved
+from lstm_jax.lab.store.setting import Setting, resolved
 
 
 class Trial(NamedTuple):
@@ -26,17 +26,16 @@ def alike(setting: Setting) -> str:
   return seal.canonical(seal.to_plain({**resolved(setting), 'seed': 0}))
 
 
-def _alike_texts():
-  """`alike`, made once for all seeds of a setting."""
-  texts: dict[tuple[int, ...], str] = {}
+def _by_family(of):
+  """A function of settings, computed once for all seeds of one."""
+  values: dict[object, object] = {}
 
-  def text(setting):
-    key = alike_key(setting)
-    if key not in texts:
-      texts[key] = alike(setting)
-    return texts[key]
+  def value(setting):
+    if setting.family not in values:
+      values[setting.family] = of(setting)
+    return values[setting.family]
 
-  return text
+  return value
 
 
 def place(setting: Setting) -> tuple[object, ...]:
@@ -65,13 +64,17 @@ def groups(trials: Mapping[str, Setting]) -> list[list[Trial]]:
   """
   places: dict[str, tuple[object, ...]] = {}
   by_place: dict[tuple[object, ...], list[Trial]] = {}
-  alike_of = _alike_texts()
+
+  @_by_family
+  def group_of(setting):
+    first = places.setdefault(alike(setting), place(setting))
+    return by_place.setdefault(place(setting) if setting.figures else first, [])
+
   all_trials = [Trial(*pair) for pair in trials.items()]
-  for trial in sorted(all_trials, key=lambda trial: not trial.setting.figures):
-    setting = trial.setting
-    first = places.setdefault(alike_of(setting), place(setting))
-    place_of_trial = place(setting) if setting.figures else first
-    by_place.setdefault(place_of_trial, []).append(trial)
+  for trial in sorted(
+    all_trials, key=lambda trial: not trial.setting.published
+  ):
+    group_of(trial.setting).append(trial)
   return sorted(by_place.values(), key=_order)
 
 
@@ -85,7 +88,7 @@ def named_readings(group: list[Trial]) -> list[tuple[str, list[Trial]]]:
     `(name, trials)` pairs, no two of one name: where two would have the same,
     what their settings differ in is part of it.
   """
-  alike_of = _alike_texts()
+  alike_of = _by_family(alike)
   by_setting = parts(group, lambda trial: alike_of(trial.setting))
   trial_groups = list(by_setting.values())
   settings = [trial.setting for trial, *_ in trial_groups]

@@ -82,7 +82,7 @@ def read(
   Raises:
     Refused, StorageError, Unusable: a record of another version; the disk.
   """
-  records, problems = found or trial_records.read_records(opened)
+  records, problems = found or trial_records.read_records(opened, is_lean=True)
   return Run(
     identity=seal.digest([opened.identity, _trials_of(opened.plan)]),
     provenance=opened.plan.get('provenance', {}),

@@ -124,29 +124,22 @@ def summarize(
     ValueError: a row has an unknown status, or is solved without a number of
       sequences to success.
   """
-  groups: dict[
-    tuple[object, ...], list[tuple[dict[str, object], dict[str, object]]]
-  ] = {}
-  for row in rows:
-    setting = _setting(row)
-    key = tuple(sorted((name, repr(v)) for name, v in setting.items()))
-    level = (levels or {}).get(str(row.get('trial')), {})
-    groups.setdefault(key, []).append(
-      (setting, _result(row) | {'levels': level})
-    )
+  groups = _by_setting(rows)
   summaries = []
   places = [
     (g, row)
     for g, row_counts in (planned_counts or {}).items()
     for row in row_counts
   ]
-  for group in groups.values():
-    setting = group[0][0]
+  for setting, rows_of_setting in groups:
     of = setting.get('grid'), setting.get('row')
     place = places.index(of) if of in places else 0
     grid, name = str(setting.get('grid')), str(setting.get('row'))
     figures = (published or {}).get(grid, {}).get(name, Figures())
-    trials = [result for _, result in group]
+    trials = [
+      _result(row) | {'levels': (levels or {}).get(str(row.get('trial')), {})}
+      for row in rows_of_setting
+    ]
     trials.sort(key=lambda trial: order(trial['seed']))
     count = (planned_counts or {}).get(grid, {}).get(name, len(trials))
     num_missing = count - len(trials)
@@ -212,6 +205,32 @@ def shown_text(value: object) -> str:
   return f'{value:,}' if type(value) is int else str(value)
 
 
+def _by_setting(rows):
+  """(setting, its rows) of each setting, in the order in which they come."""
+  groups: dict[tuple[object, ...], list[Mapping[str, object]]] = {}
+  settings = []
+  # What a row says of its setting -> (the rows of that setting, an object whose
+  # identity is part of what it says and must stay).
+  known: dict[tuple[object, str], tuple[list[Mapping[str, object]], object]]
+  known = {}
+  for row in rows:
+    options = row.get('options')
+    is_text = options is None or isinstance(options, str)
+    said = (
+      options if is_text else id(options),
+      repr([row.get(name) for name in (*FIELDS, *ORIGINS)]),
+    )
+    if said not in known:
+      setting = _setting(row)
+      key = tuple(sorted((name, repr(v)) for name, v in setting.items()))
+      if key not in groups:
+        groups[key] = []
+        settings.append(setting)
+      known[said] = groups[key], options
+    known[said][0].append(row)
+  return list(zip(settings, groups.values(), strict=True))
+
+
 def _setting(row):
   """Fields, origins and options of a trial as one flat dict."""
   options = row.get('options') or {}
@@ -237,8 +256,10 @@ def _flatten(options):
 
 def _result(row):
   """Reads what came out of a trial, numbers as numbers, None where missing."""
-  values = {name: _number(row.get(name)) for name in _NUMBERS}
-  values = {k: None if v == '' else v for k, v in values.items()}
+  values = {name: row.get(name) for name in _NUMBERS}
+  for name, value in values.items():
+    if isinstance(value, str):
+      values[name] = _number(value) if value else None
   status, trial = row.get('status'), row.get('trial')
   if status not in STATUSES:
     raise ValueError(

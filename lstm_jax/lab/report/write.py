@@ -1,5 +1,7 @@
 """Writes a report: finds out whether it is there, makes it, publishes it."""
 
+import array
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from lstm_jax.lab.report import (
   trace,
 )
 from lstm_jax.lab.report.rows import heading
-from lstm_jax.lab.store import nets, results_table, seal
+from lstm_jax.lab.store import nets, results_table
 from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.setting import Setting
 
@@ -50,7 +52,7 @@ def write(
   run_list = run_list or [runs.read(opened) for opened in folders]
   key = publishing.key(
     [
-      [run.identity, _digests(run.records), run.problems, run.nets]
+      [run.identity, _digest(run.records), run.problems, run.nets]
       for run in run_list
     ]
   )
@@ -74,9 +76,17 @@ def write(
   )
 
 
-def _digests(records):
-  """A word a record: there may be too many for one text of all."""
-  return [[name, seal.digest(record)] for name, record in records.items()]
+def _digest(records):
+  """A word for all records: there may be too many for one text of all."""
+  digest = hashlib.sha256()
+  for name, record in records.items():
+    curves = record['curves']
+    sizes = {curve: len(values) for curve, values in curves.items()}
+    digest.update(repr([name, record | {'curves': sizes}]).encode())
+    for values in curves.values():
+      is_array = isinstance(values, array.array)
+      digest.update(values.tobytes() if is_array else repr(values).encode())
+  return digest.hexdigest()
 
 
 def pages(

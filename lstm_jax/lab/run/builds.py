@@ -71,10 +71,11 @@ def on_line(
   from lstm_jax.training.compilation import widths_of
 
   del options
-  settings = list(trials.values())
   members = dealing.members_of(trials)
   makers, reasons = {}, []
-  if any(map(_is_native, settings)):
+  families = {setting.family: setting for setting in trials.values()}
+  is_native = any(map(_is_native, families.values()))
+  if is_native:
     compile_loops()
   keys_done: set[Hashable] = set()
   for key, of in members.items():
@@ -83,7 +84,7 @@ def on_line(
       makers[key] = build(setting, keys_done, device.platform)
     except ValueError as why:
       reasons.append(f'row {setting.row}: {why}')
-  native = any(map(_is_native, settings)) and not reasons
+  native = is_native and not reasons
   return Programs(
     makers,
     members,
@@ -224,8 +225,13 @@ def code(
     is_native: whether compiled loops run the layers of a setting.
   """
   cache: dict[str, sources.Module | None] = {}
-  by_trial, by_setting = {}, {}
+  by_setting: dict[object, dict[str, str]] = {}
+  by_family: dict[object, dict[str, str]] = {}
+  by_trial = {}
   for name, setting in trials.items():
+    if setting.family in by_family:
+      by_trial[name] = by_family[setting.family]
+      continue
     native = is_native(setting)
     key = (setting.task, setting.cell, setting.learner, native)
     if key not in by_setting:
@@ -242,5 +248,5 @@ def code(
       by_setting[key] = files | sources.of_module(_MODULE, cache)
       if native:
         by_setting[key] |= sources.of_native()
-    by_trial[name] = by_setting[key]
+    by_trial[name] = by_family[setting.family] = by_setting[key]
   return by_trial

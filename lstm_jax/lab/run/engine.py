@@ -233,6 +233,7 @@ def run_here(work: Work) -> tuple[Folder, Collection[str]]:
     ),
     options.allow_drift,
     sources=code_now,
+    trials=trials,
   )
   mains.note('sweep', *opened.notes)
   shard, shards = options.shard

@@ -42,17 +42,19 @@ def finished_folder(
   Raises:
     Refused: its results are of other code.
   """
+  known = folder.expected(path, entries, trials)
   try:
-    opened = folder.open_folder(path)
+    if trial_records.most(path) < len(trials):
+      return None
+    opened = folder.open_folder(path, known=known)
   except faults.StoreError:
     return None  # absent or strange: whoever opens it to run will say
   planned = cast(list[PlanTrial], opened.plan['trials'])
-  old_entries = {trial.id: trial for trial in planned}
-  if [old_entries.get(name) for name in trials] != entries:
-    return None
-  if not trial_records.ended(opened) >= trials.keys():
-    return None
-  records, problems = trial_records.read_records(opened)
+  if planned is not entries:
+    old_entries = {trial.id: trial for trial in planned}
+    if [old_entries.get(name) for name in trials] != entries:
+      return None
+  records, problems = trial_records.read_records(opened, is_lean=True)
   if problems or not records.keys() >= trials.keys():
     return None
   again = renewal.plan(opened, options, records, {}, builds.code(trials))

@@ -131,7 +131,8 @@ def names_of(paths: Sequence[str]) -> list[str]:
 def lines(look: Look) -> list[Line]:
   """The rows of a folder, in the order of its plan."""
   by_row = parts(look.trials, lambda name: key_of(look.trials[name]))
-  return [_line(key, tuple(names), look) for key, names in by_row.items()]
+  kept = frozenset(look.kept)
+  return [_line(key, tuple(names), look, kept) for key, names in by_row.items()]
 
 
 def key_of(setting: Setting) -> str:
@@ -239,7 +240,7 @@ def curves(
   return curve_list
 
 
-def _line(key, trials, look):
+def _line(key, trials, look, kept):
   settings = [look.trials[name] for name in trials]
   records = [look.records[name] for name in trials if name in look.records]
   status = [record['status'] for record in records]
@@ -263,13 +264,13 @@ def _line(key, trials, look):
     },
     median=statistics.median(waits) if waits and is_counted else None,
     judged=None if is_counted else _metric_mean(records),
-    kept=tuple(name for name in trials if _is_kept(look, name)),
+    kept=tuple(name for name in trials if _is_kept(look, name, kept)),
   )
 
 
-def _is_kept(look, trial):
+def _is_kept(look, trial, kept):
   state_of_trial = look.under_way.get(trial)
-  return trial in look.kept or bool(state_of_trial and state_of_trial.networks)
+  return trial in kept or bool(state_of_trial and state_of_trial.networks)
 
 
 def _metric_mean(records):

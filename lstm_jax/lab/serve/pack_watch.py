@@ -7,6 +7,7 @@ from lstm_jax.lab.store.record_packs import Line
 
 # What is large of a record is read when it is asked for.
 _LARGE = ('curves', 'details')
+_NOTHING: dict[str, object] = {}
 
 
 class PackWatch:
@@ -56,19 +57,18 @@ def _lines(path, known, signature):
       _, lines, start = known
   try:
     last = max((line.number for line in lines), default=-1)
-    new_lines, end = record_packs.lines_of(path, start, last=last)
+    new_lines, end = record_packs.lines_of(path, start, last=last, keep=_light)
   except FileNotFoundError:
     return [], 0
   except faults.Corrupt as error:
     return [Line(path.name, 0, 0, '', 0, '', None, str(error))], 0
-  return [*lines, *map(_light, new_lines)], end
+  return [*lines, *new_lines], end
 
 
-def _light(line):
-  """A line without what is large of its record; what it lacks stays so."""
-  if not line.trial or not isinstance(line.content, dict):
-    return line
-  empty: dict[str, object] = {
-    k: {} for k in _LARGE if isinstance(line.content.get(k), dict)
-  }
-  return line._replace(content=line.content | empty)
+def _light(content):
+  """A record without what is large of it; what it lacks stays so."""
+  if isinstance(content, dict):
+    for name in _LARGE:
+      if isinstance(content.get(name), dict):
+        content[name] = _NOTHING
+  return content

@@ -19,6 +19,7 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from lstm_jax.lab.store import faults
@@ -27,6 +28,8 @@ from lstm_jax.lab.store.faults import Corrupt, Unusable
 
 LARGEST = 2**32
 
+# Bytes of a file, or blocks of them.
+Data = bytes | memoryview | list[bytes]
 _PART = 2**20  # bytes that are read at once
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP}
 _NO_FILE = {
@@ -37,7 +40,7 @@ _NO_FILE = {
 
 
 def write_temporary(
-  path: str | Path, data: bytes | memoryview, disk: Disk = DISK
+  path: str | Path, data: Data, disk: Disk = DISK
 ) -> tuple[int, Path]:
   """Writes `data` beside `path` under a hidden name; returns (fd, name).
 
@@ -54,9 +57,10 @@ def write_temporary(
       # `remove_temporary` of another process may come between the open and the
       # lock.
       if os.fstat(fd).st_nlink:
-        unwritten = memoryview(data)
-        while unwritten:
-          unwritten = unwritten[disk.write(fd, unwritten) :]
+        for block in _blocks_of(data):
+          unwritten = memoryview(block)
+          while unwritten:
+            unwritten = unwritten[disk.write(fd, unwritten) :]
         return fd, name
     except BaseException as error:
       os.close(fd)
@@ -69,7 +73,7 @@ def write_temporary(
 
 def publish(
   path: str | Path,
-  data: bytes | memoryview,
+  data: Data,
   overwrite: bool = False,
   disk: Disk = DISK,
 ) -> None:
@@ -77,7 +81,7 @@ def publish(
 
   Args:
     path: where the file will be.
-    data: bytes.
+    data: bytes, or blocks of them.
     overwrite: whether an existing file is replaced.
     disk: the calls that change the disk.
 
@@ -86,7 +90,7 @@ def publish(
     StorageError, Unusable: the disk refused; nothing is lost.
   """
   path = Path(path)
-  with storage(path, len(data)):
+  with storage(path, sum(map(len, _blocks_of(data)))):
     fd, temporary = write_temporary(path, data, disk)
     try:
       disk.fsync(fd)
@@ -206,12 +210,12 @@ def set_aside(path: str | Path, disk: Disk = DISK, ending: str = 'bad') -> Path:
   return aside
 
 
-def write(path: str | Path, data: bytes, disk: Disk = DISK) -> None:
+def write(path: str | Path, data: Data, disk: Disk = DISK) -> None:
   """Makes `path` hold `data`; a file that holds it already is not touched.
 
   Args:
     path: where the file is; its directory is made if missing.
-    data: bytes.
+    data: bytes, or blocks of them.
     disk: the calls that change the disk.
 
   Raises:
@@ -219,7 +223,7 @@ def write(path: str | Path, data: bytes, disk: Disk = DISK) -> None:
   """
   path = Path(path)
   try:
-    if read(path, len(data)) == data:
+    if _holds(path, _blocks_of(data)):
       return
   except FileNotFoundError:
     make_directory(path.parent, disk)
@@ -227,6 +231,18 @@ def write(path: str | Path, data: bytes, disk: Disk = DISK) -> None:
     pass  # something else stands there: it is replaced, or that is the error
   remove_temporary(path.parent, disk)
   publish(path, data, overwrite=True, disk=disk)
+
+
+def _holds(path, blocks):
+  """Tells whether a regular file holds these bytes; raises as `read`."""
+  with _regular(path) as file, storage(path):
+    return os.fstat(file.fileno()).st_size == sum(map(len, blocks)) and all(
+      file.read(len(block)) == block for block in blocks
+    )
+
+
+def _blocks_of(data):
+  return data if isinstance(data, list) else [data]
 
 
 def make_directory(path: str | Path, disk: Disk = DISK) -> None:
@@ -314,17 +330,32 @@ def _regular(path):
   return file
 
 
-def read_from(path: Path, start: int, limit: int = LARGEST) -> bytes:
+def read_from(path: Path, start: int, limit: int) -> bytes:
   """The bytes of a regular file from a place on, at most so many.
 
   Raises:
     FileNotFoundError, Unusable, StorageError, Corrupt: as of `read`.
   """
-  if not start and limit == LARGEST:
-    return read(path)
   with _regular(path) as file, storage(path):
     file.seek(start)
     return file.read(min(limit, max(size_of(path) - start, 0)))
+
+
+def blocks(path: Path, start: int = 0) -> Iterator[bytes]:
+  """The bytes of a regular file from a place on, a block at a time.
+
+  Raises:
+    FileNotFoundError, Unusable, StorageError, Corrupt: as of `read`.
+  """
+  with _regular(path) as file, storage(path):
+    size = os.fstat(file.fileno()).st_size
+    if size > LARGEST:
+      raise Corrupt(
+        f'{faults.printable(path)}: {size} bytes, more than {LARGEST}'
+      )
+    file.seek(start)
+    while block := file.read(_PART):
+      yield block
 
 
 def tree(root: str | Path, endings: str | tuple[str, ...]) -> list[Path]:

@@ -19,6 +19,8 @@ import contextlib
 import dataclasses
 import datetime
 import fcntl
+import functools
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,10 +43,10 @@ from lstm_jax.lab.store.differences import (
   first_lines,
   has_changed_data,
 )
-from lstm_jax.lab.store.documents import Plan
+from lstm_jax.lab.store.documents import Entry, Plan
 from lstm_jax.lab.store.growth import merged_plan
 from lstm_jax.lab.store.provenance import COMPARED
-from lstm_jax.lab.store.setting import Setting, setting_of
+from lstm_jax.lab.store.setting import Setting, setting_of, with_seed
 from lstm_jax.lab.store.sources import code_of
 
 # What makes the plan of an older schema today's.
@@ -72,6 +74,7 @@ class Folder:
     drifted: trial -> files that are not those of its program's results.
     notes: lines for whoever opened it.
     writer: what appends records, see `record_packs`.
+    digest: SHA-256 of the plan file that was read.
   """
 
   path: Path
@@ -86,6 +89,7 @@ class Folder:
   writer: record_packs.Writer = dataclasses.field(
     default_factory=record_packs.Writer, compare=False, repr=False
   )
+  digest: str = dataclasses.field(default='', compare=False, repr=False)
 
 
 def create_or_open(
@@ -94,6 +98,7 @@ def create_or_open(
   allow_drift: bool = False,
   disk: files.Disk = files.DISK,
   sources: Mapping[str, Mapping[str, str]] | None = None,
+  trials: Mapping[str, Setting] | None = None,
 ) -> Folder:
   """Makes the run folder of a plan, or opens it to go on.
 
@@ -110,6 +115,7 @@ def create_or_open(
     allow_drift: go on although the provenance differs; records then say so.
     disk: the calls that change the disk.
     sources: trial -> what `sources.of_modules` found of it; None: not known.
+    trials: id -> setting of the plan, where they are at hand.
 
   Returns:
     `Folder`; its `plan` is the one on disk.
@@ -127,35 +133,38 @@ def create_or_open(
     plan.pop('outside', None)
   files.make_directory(path, disk)
   name = path / 'plan.json'
-  fault = None
+  known = expected(path, plan['trials'], trials or {})
+  fault, lines = None, ()
   try:
-    is_new = _plan_of(path) is None
+    opened = _opened(path, disk, known)
   except faults.Corrupt as error:
-    is_new, fault = True, error
-  if is_new:
+    opened, fault = None, error
+  if opened is None:
     plan = {**plan, 'identity': _identity(plan)}
     new_plan, lines = lost.plan_again(path, plan, allow_drift, fault)
     if not lines:
       _check_vacant(path)
   else:
-    lines = ()
-    _matching(path, plan, allow_drift, disk)
+    known = opened
+    _matching(opened, plan, allow_drift)
   places = (path, path / 'records', path / 'checkpoints')
   for place in places:
     files.make_directory(place, disk)
     files.remove_temporary(place, disk)
     _try_to_write(place, disk)
-  if is_new:
+  if opened is None:
     if fault is not None:
       files.set_aside(name, disk)
     # Where another process comes first, its plan decides.
     with contextlib.suppress(FileExistsError):
       files.publish(name, _sealed(new_plan), disk=disk)
-  folder, is_more = _matching(path, plan, allow_drift, disk)
+  known = open_folder(path, disk, known)
+  folder, is_more = _matching(known, plan, allow_drift)
   if is_more:
     with _sole_holder(path, disk):
       # Read once more: two processes may each have something to add.
-      folder, _ = _matching(path, plan, allow_drift, disk)
+      known = open_folder(path, disk, known)
+      folder, _ = _matching(known, plan, allow_drift)
       files.publish(name, _sealed(folder.plan), overwrite=True, disk=disk)
   # A killed process may have published without reaching its last fsync.
   for pack in record_packs.names(path / 'records'):
@@ -166,21 +175,47 @@ def create_or_open(
   return dataclasses.replace(folder, code=code, notes=lines)
 
 
-def open_folder(path: str | Path, disk: files.Disk = files.DISK) -> Folder:
+def expected(
+  path: Path,
+  entries: Sequence[Entry],
+  trials: Mapping[str, Setting],
+) -> Folder:
+  """The folder of a command, to be the `known` of `open_folder`.
+
+  Args:
+    path: of the folder.
+    entries: its trials, of `plan_trials.entries_of`.
+    trials: id -> setting, of the same.
+  """
+  plan: Plan = {'trials': entries, 'programs': {}}
+  return Folder(path, plan, trials, '', {})
+
+
+def open_folder(
+  path: str | Path,
+  disk: files.Disk = files.DISK,
+  known: Folder | None = None,
+) -> Folder:
   """Opens an existing run folder for reading; writes nothing.
+
+  Args:
+    path: of the folder.
+    disk: the calls that change the disk.
+    known: what is most likely in it, which is then not made again: the folder
+      as it was, or one with the trials of a command.
 
   Raises:
     Unusable: there is no run in `path`, or it cannot be read.
     Corrupt, Refused: its plan is damaged, or of another schema.
   """
   path = Path(path)
-  plan = _plan_of(path)
-  if plan is None:
+  opened = _opened(path, disk, known)
+  if opened is None:
     again = ''
     if (path / 'records').is_dir():
       again = '; the command that made this folder makes it again'
     raise faults.Unusable(f'{path}: no run here, it has no plan.json{again}')
-  return Folder(path, plan, _settings(plan), plan['identity'], {}, disk)
+  return opened
 
 
 def note(folder: Folder, line: str) -> None:
@@ -195,26 +230,35 @@ def note(folder: Folder, line: str) -> None:
       os.close(fd)
 
 
-def _plan_of(path):
-  """The plan on disk, None where there is none.
-
-  Raises:
-    Corrupt, Refused: it is damaged, or of another schema.
-  """
+def _opened(path, disk, known):
+  """`open_folder`; None where there is no plan file."""
   name = path / 'plan.json'
   try:
     data = files.read(name, start=b'{')
-    content = seal.unseal_json('plan', data, name, _OLDER, plan_trials.unpacked)
   except FileNotFoundError:
     return None
-  shape.check_plan(content, name)
+  digest = hashlib.sha256(data).hexdigest()
+  if known and known.digest == digest:
+    return known
+  like = known and known.plan
+  unpacked = functools.partial(plan_trials.unpacked, like=like)
+  content = seal.unseal_json('plan', data, name, _OLDER, unpacked)
+  known_trials = like and like['trials']
+  shape.check_plan(content, name, known_trials)
   plan = cast(Plan, content)
-  return {**plan, 'trials': plan_trials.of_entries(plan['trials'])}
+  settings = {}
+  if plan['trials'] is not known_trials:
+    plan = {**plan, 'trials': plan_trials.of_entries(plan['trials'])}
+  elif 'outside' not in plan:
+    settings = known.trials
+  # What others have written has its place from the plan.
+  settings = settings or _settings(plan)
+  return Folder(path, plan, settings, plan['identity'], {}, disk, digest=digest)
 
 
-def _matching(path, plan, allow_drift, disk):
-  """(folder in `path`, grown by `plan` if that may be; whether it has grown)"""
-  folder = open_folder(path, disk)
+def _matching(folder, plan, allow_drift):
+  """(a folder, grown by `plan` if that may be; whether it has grown)"""
+  path = folder.path
   new_plan, lines = merged_plan(folder.plan, plan)
   if lines:
     why = '; the file of data is not what it was' * has_changed_data(lines)
@@ -304,7 +348,7 @@ def _settings(plan):
     alike = first.get(id(trial.fields))
     if alike is None:
       alike = first[id(trial.fields)] = setting_of(trial, outside_entries)
-    settings[trial.id] = dataclasses.replace(alike, seed=trial.seed)
+    settings[trial.id] = with_seed(alike, trial.seed)
   return settings
 
 

@@ -36,10 +36,34 @@ def merged_plan(old_plan: Plan, new_plan: Plan) -> tuple[Plan, list[str]]:
     larger budget has replaced, id by id.
   """
   setting = _setting_texts()
-  lines = list(_obstacles(old_plan, new_plan, setting))
+  lines = _obstacles(old_plan, new_plan, setting)
   if lines:
     flags = [plan.get('flags', {}) for plan in (old_plan, new_plan)]
     return old_plan, [*lines_of('flags', *flags), *lines]
+  if old_plan['trials'] is new_plan['trials']:
+    trials, successor = old_plan['trials'], {}
+  else:
+    trials, successor = _merged_trials(old_plan, new_plan, setting)
+  plan: Plan = {
+    **old_plan,
+    'trials': trials,
+    'programs': _merge(old_plan['programs'], new_plan['programs'], successor),
+  }
+  if successor or 'replaced' in old_plan:
+    old_ids = {new_name: name for name, new_name in successor.items()}
+    plan['replaced'] = {**old_plan.get('replaced', {}), **old_ids}
+  if new_plan.get('sources') or 'sources' in old_plan:
+    plan['sources'] = {
+      **old_plan.get('sources', {}),
+      **new_plan.get('sources', {}),
+    }
+  if new_plan.get('outside'):  # it may have moved since
+    plan['outside'] = {**old_plan.get('outside', {}), **new_plan['outside']}
+  return (old_plan if plan == old_plan else plan), []
+
+
+def _merged_trials(old_plan, new_plan, setting):
+  """(trials of two plans, each once; id -> the one of a larger budget)"""
   old, new = _by_id(old_plan), _by_id(new_plan)
   successor = {}
   if old.keys() - new.keys():
@@ -70,26 +94,25 @@ def merged_plan(old_plan: Plan, new_plan: Plan) -> tuple[Plan, list[str]]:
     or PlanTrial(relabelled[id(old[name].fields)], name, old[name].seed)
     for name in dict.fromkeys([*names, *new])
   ]
-  plan: Plan = {
-    **old_plan,
-    'trials': trials,
-    'programs': _merge(old_plan['programs'], new_plan['programs'], successor),
-  }
-  if successor or 'replaced' in old_plan:
-    old_ids = {new_name: name for name, new_name in successor.items()}
-    plan['replaced'] = {**old_plan.get('replaced', {}), **old_ids}
-  if new_plan.get('sources') or 'sources' in old_plan:
-    plan['sources'] = {
-      **old_plan.get('sources', {}),
-      **new_plan.get('sources', {}),
-    }
-  if new_plan.get('outside'):  # it may have moved since
-    plan['outside'] = {**old_plan.get('outside', {}), **new_plan['outside']}
-  return (old_plan if plan == old_plan else plan), []
+  return trials, successor
 
 
 def _obstacles(old_plan, new_plan, setting):
   """Lines on what is in one of two plans and cannot be in the other."""
+  lines = []
+  if old_plan['trials'] is not new_plan['trials']:
+    lines = list(_obstacles_of_trials(old_plan, new_plan, setting))
+  if lines:
+    return lines
+  shared = old_plan['programs'].keys() & new_plan['programs'].keys()
+  for key in sorted(shared):
+    values = [_listless(plan['programs'][key]) for plan in (old_plan, new_plan)]
+    lines += lines_of(f'programs.{key}', *values)
+  return lines
+
+
+def _obstacles_of_trials(old_plan, new_plan, setting):
+  """`_obstacles` among the trials."""
   old, new = _by_id(old_plan), _by_id(new_plan)
   left = [trial for name, trial in old.items() if name not in new]
   new_trials = [trial for name, trial in new.items() if name not in old]
@@ -113,10 +136,6 @@ def _obstacles(old_plan, new_plan, setting):
         ' the folder at once'
       )
       return
-  shared = old_plan['programs'].keys() & new_plan['programs'].keys()
-  for key in sorted(shared):
-    values = [_listless(plan['programs'][key]) for plan in (old_plan, new_plan)]
-    yield from lines_of(f'programs.{key}', *values)
 
 
 def _by_id(plan: Plan) -> dict[str, PlanTrial]:

@@ -14,7 +14,7 @@ from typing import cast
 
 from lstm_jax.lab.store import seal
 from lstm_jax.lab.store.documents import Entry, Plan
-from lstm_jax.lab.store.setting import Setting, alike_key, entry_of
+from lstm_jax.lab.store.setting import Setting, entry_of
 
 _OWN = ('id', 'seed')
 
@@ -83,14 +83,13 @@ def entries_of(trials: Mapping[str, Setting]) -> list[PlanTrial]:
   Args:
     trials: id -> setting.
   """
-  fields: dict[tuple[int, ...], dict[str, object]] = {}
+  fields: dict[object, dict[str, object]] = {}
   entries = []
   for name, setting in trials.items():
-    key = alike_key(setting)
-    if key not in fields:
+    if setting.family not in fields:
       entry = entry_of(setting)
-      fields[key] = {k: v for k, v in entry.items() if k not in _OWN}
-    entries.append(PlanTrial(fields[key], name, setting.seed))
+      fields[setting.family] = {k: entry[k] for k in entry if k not in _OWN}
+    entries.append(PlanTrial(fields[setting.family], name, setting.seed))
   return entries
 
 
@@ -125,31 +124,51 @@ def packed(plan: Plan) -> dict[str, object]:
   }
 
 
-def unpacked(content: Mapping[str, object]) -> dict[str, object]:
+def unpacked(
+  content: Mapping[str, object], like: Plan | None = None
+) -> dict[str, object]:
   """The plan that plan.json holds, see `packed`.
+
+  Args:
+    content: of plan.json.
+    like: a plan whose list of trials is taken where it is the same.
 
   Raises:
     ValueError, TypeError, KeyError, IndexError: it holds no such thing.
   """
   content = dict(content)
   settings = cast(list[dict[str, object]], content.pop('settings'))
-  trials: list[PlanTrial] = []
-  for block in cast(list[dict[str, object]], content['trials']):
-    number = block['setting']
-    if type(number) is not int or number < 0:
-      raise ValueError(f'setting {number!r}')
-    ids = cast(str, block['ids']).split(' ')
-    seeds = _spread(cast(list[list[int]], block['seeds']), len(ids))
-    if len(seeds) != len(ids):
-      raise ValueError(f'{len(ids)} ids of {len(seeds)} seeds')
-    fields = settings[number]
-    trials += [
-      PlanTrial(fields, *pair) for pair in zip(ids, seeds, strict=True)
-    ]
+  blocks = cast(list[dict[str, object]], content['trials'])
+  if like is not None and _is_same(settings, blocks, packed(like)):
+    trials = cast(list[PlanTrial], like['trials'])
+  else:
+    trials = []
+    for block in blocks:
+      trials += _trials_of_block(settings, block)
   content['trials'] = trials
   names = [trial.id for trial in trials]
   content['programs'] = _in_names(content['programs'], names)
   return content
+
+
+def _is_same(settings, blocks, other):
+  """Tells whether the trials of plan.json are those of a packed plan."""
+  # As text: 1 equals 1.0 and True as numbers.
+  return seal.canonical([settings, blocks]) == seal.canonical(
+    [other['settings'], other['trials']]
+  )
+
+
+def _trials_of_block(settings, block):
+  number = block['setting']
+  if type(number) is not int or number < 0:
+    raise ValueError(f'setting {number!r}')
+  ids = cast(str, block['ids']).split(' ')
+  seeds = _spread(cast(list[list[int]], block['seeds']), len(ids))
+  if len(seeds) != len(ids):
+    raise ValueError(f'{len(ids)} ids of {len(seeds)} seeds')
+  fields = settings[number]
+  return [PlanTrial(fields, *pair) for pair in zip(ids, seeds, strict=True)]
 
 
 def _numbers_of(trials):

@@ -2,10 +2,10 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from lstm_jax.lab.store import seal
-from lstm_jax.lab.store.documents import Record, Value
+from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.metrics import METRICS
 from lstm_jax.lab.store.setting import Setting
 
@@ -36,55 +36,115 @@ _OF_RUN = (
 # Two runs of a plan must agree on what is a result, bit by bit.
 _RESULTS = _OF_SETTING + _STATUS + _METRICS
 COLUMNS = _RESULTS + _OF_RUN
+# Values of these types are written as they are: floats by their `repr`.
+_PLAIN = frozenset((int, float, type(None)))
+_BLOCK = 2**22  # characters
 _FORMULA = ('=', '+', '-', '@', '\t', '\r')
 RESULT_COLUMNS = tuple(name for name, _ in _RESULTS)
 
 
-def row_of(
-  setting: Setting,
-  record: Record,
-  options: Mapping[str, Value] | None = None,
-) -> dict[str, object]:
-  """A row of the table, column -> value.
+_AT = {name: place for place, (name, _) in enumerate(COLUMNS)}
+_FAMILY_COLUMNS = tuple(
+  name for name, _ in _OF_SETTING if name not in ('trial', 'seed')
+)
+_RUN_COLUMNS = tuple(name for name, _ in _OF_RUN)
+_METRIC_COLUMNS = tuple(name for name, _ in _METRICS)
 
-  Args:
-    setting: of the trial.
-    record: of the trial.
-    options: those of the setting, where many trials share them; None: the
-      setting is asked.
+
+class Row(Mapping[str, object]):
+  """A row of the table, column -> value, in a fifth of a dict's memory.
+
+  Attributes:
+    cells: values in the order of `COLUMNS`.
   """
-  values = record['metrics'] | {
-    name: getattr(setting, name, record.get(name))
-    for name, _ in (*_OF_SETTING, *_STATUS, *_OF_RUN)
-    if name != 'options'
-  }
-  values['options'] = setting.options if options is None else options
-  return {name: values.get(name) for name, _ in COLUMNS}
+
+  __slots__ = ('cells',)
+
+  def __init__(self, cells: tuple[object, ...]) -> None:
+    self.cells = cells
+
+  def __getitem__(self, key: str) -> object:
+    return self.cells[_AT[key]]
+
+  def get(self, key: str, default: object = None) -> object:
+    """The value of a column; `default` where there is no such column."""
+    place = _AT.get(key)
+    return default if place is None else self.cells[place]
+
+  def __iter__(self) -> Iterator[str]:
+    return iter(_AT)
+
+  def __len__(self) -> int:
+    return len(_AT)
+
+  def __repr__(self) -> str:
+    return repr(dict(self))
 
 
-def csv_of(table: Iterable[Mapping[str, object]]) -> bytes:
+def row_maker() -> Callable[[Setting, Record], Row]:
+  """A function that makes the row of a trial of its setting and its record.
+
+  What the seeds of a setting have in common is found out once.
+  """
+  families: dict[object, tuple[tuple[object, ...], ...]] = {}
+
+  def row_of(setting, record):
+    if setting.family not in families:
+      values = [getattr(setting, name) for name in _FAMILY_COLUMNS]
+      # Columns up to the seed, and behind it.
+      at = _AT['seed'] - 1
+      families[setting.family] = tuple(values[:at]), tuple(values[at:])
+    head, tail = families[setting.family]
+    return Row(
+      (
+        record['trial'],
+        *head,
+        setting.seed,
+        *tail,
+        record['status'],
+        *map(record['metrics'].get, _METRIC_COLUMNS),
+        *map(record.get, _RUN_COLUMNS),
+      )
+    )
+
+  return row_of
+
+
+def csv_of(table: Iterable[Mapping[str, object]]) -> list[bytes]:
   """The table as results.csv has it.
 
   Text is quoted where needed, floats are written so that reading them gives the
   same bits, missing values are empty, lines end in LF.
 
   Args:
-    table: rows of `row_of`.
+    table: rows of `row_maker`.
+
+  Returns:
+    The bytes, a block of many rows after the other.
   """
+  blocks: list[bytes] = []
   text = io.StringIO()
   writer = csv.writer(text, lineterminator='\n')
   writer.writerow([name for name, _ in COLUMNS])
+  # Identity of a value that many rows share -> (it, which stays so; its text).
+  shared: dict[int, tuple[object, str]] = {}
   for row in table:
-    writer.writerow([_field(row[name]) for name, _ in COLUMNS])
-  return text.getvalue().encode()
+    cells = row.cells if isinstance(row, Row) else [*map(row.__getitem__, _AT)]
+    writer.writerow(
+      [cell if type(cell) in _PLAIN else _field(cell, shared) for cell in cells]
+    )
+    if text.tell() > _BLOCK:
+      blocks.append(text.getvalue().encode())
+      text.seek(0)
+      text.truncate()
+  return [*blocks, text.getvalue().encode()]
 
 
-def _field(value):
+def _field(value, shared):
   """A value as it stands in the table."""
-  if isinstance(value, str) and value.startswith(_FORMULA):
-    return f"'{value}"  # text to a spreadsheet, too
-  if value is None or isinstance(value, str):
-    return value
-  if isinstance(value, float):
-    return repr(value)
-  return seal.canonical(value)
+  if isinstance(value, str):
+    # Text to a spreadsheet, too.
+    return f"'{value}" if value.startswith(_FORMULA) else value
+  if id(value) not in shared:
+    shared[id(value)] = value, seal.canonical(value)
+  return shared[id(value)][1]

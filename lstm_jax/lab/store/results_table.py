@@ -4,31 +4,30 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lstm_jax.lab.store import files, seal
-from lstm_jax.lab.store.documents import Record, Value
+from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.folder import Folder
-from lstm_jax.lab.store.result_columns import RESULT_COLUMNS, csv_of, row_of
-from lstm_jax.lab.store.setting import alike_key
+from lstm_jax.lab.store.result_columns import (
+  RESULT_COLUMNS,
+  Row,
+  csv_of,
+  row_maker,
+)
 from lstm_jax.lab.store.trial_records import Problem, read_records
 
 
-def rows(
-  folder: Folder, records: Mapping[str, Record]
-) -> list[dict[str, object]]:
-  """One dict a record, in the order of the plan, with every column.
+def rows(folder: Folder, records: Mapping[str, Record]) -> list[Row]:
+  """One row a record, in the order of the plan, with every column.
 
   Args:
     folder: the run folder.
     records: trial id -> record, from `trial_records.read_records`.
   """
-  options: dict[tuple[int, ...], dict[str, Value]] = {}
-  table = []
-  for trial, setting in folder.trials.items():
-    if trial in records:
-      key = alike_key(setting)
-      if key not in options:
-        options[key] = setting.options
-      table.append(row_of(setting, records[trial], options[key]))
-  return table
+  row_of = row_maker()
+  return [
+    row_of(setting, records[trial])
+    for trial, setting in folder.trials.items()
+    if trial in records
+  ]
 
 
 def write_csv(folder: Folder) -> tuple[dict[str, Record], list[Problem]]:
@@ -40,7 +39,7 @@ def write_csv(folder: Folder) -> tuple[dict[str, Record], list[Problem]]:
   path = folder.path / 'results.csv'
   while True:
     before = _signatures(folder)
-    records, problems = read_records(folder)
+    records, problems = read_records(folder, is_lean=True)
     data = csv_of(rows(folder, records))
     files.write(path, data, folder.disk)
     # The process of another shard may have sealed more and written its table
@@ -71,9 +70,7 @@ def write_joined(
   for table in tables:
     for row in table:
       rows_by_trial.setdefault(row['trial'], row)
-  data = csv_of(rows_by_trial.values())
-  if not path.is_file() or files.read(path) != data:
-    files.publish(path, data, overwrite=True, disk=disk)
+  files.write(path, csv_of(rows_by_trial.values()), disk)
 
 
 def results_digest(folder: Folder) -> str:

@@ -21,6 +21,8 @@ SCHEMA = 1
 # Kinds of files whose content has changed since -> their version.
 _SCHEMAS = {'plan': 3, 'record': 2}
 MAGIC = b'lstm_jax'
+_PLAIN_TYPES = {bool, int, str, type(None)}
+_NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_-]{0,99}')
 
 _Dict = TypeVar('_Dict', bound=Mapping[str, object])
 
@@ -180,6 +182,8 @@ def to_plain(
       raise ValueError(f'{at or "value"}: keys must be strings, got {value!r}')
     return {k: to_plain(v, reasons, path_of(k)) for k, v in value.items()}
   if isinstance(value, list | tuple):
+    if {*map(type, value)} <= _PLAIN_TYPES:  # as most long ones are
+      return list(value)
     return [to_plain(v, reasons, path_of(i)) for i, v in enumerate(value)]
   if isinstance(value, float) and not math.isfinite(value):
     if reasons is None:
@@ -196,7 +200,7 @@ def to_plain(
 
 def check_name(name: str, subject: str) -> None:
   """Raises ValueError unless `name` is safe as part of a file name."""
-  if not re.fullmatch(r'[A-Za-z0-9_][A-Za-z0-9_-]{0,99}', name):
+  if not _NAME.fullmatch(name):
     raise ValueError(
       f'{subject} {name!r}: allowed are 1 to 100 letters, digits, - and _'
     )

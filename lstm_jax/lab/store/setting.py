@@ -49,6 +49,8 @@ class Setting:
     expected_trial_seconds: of one core a trial, where measured, else 0.
     outside: 'task', 'cell' or 'learner' -> what is known of it, where it is
       somebody else's. No part of what a setting is compared by.
+    family: the same object in all that `with_seed` has made of one setting, by
+      which what seeds share is made once. Two families may be equal.
   """
 
   grid: str
@@ -73,6 +75,9 @@ class Setting:
   expected_trial_seconds: float = 0.0
   outside: Mapping[str, catalog_entry.Entry] = dataclasses.field(
     default_factory=dict, compare=False
+  )
+  family: object = dataclasses.field(
+    default_factory=object, init=False, compare=False, repr=False
   )
 
   @property
@@ -127,9 +132,6 @@ class Setting:
 _FIELDS = tuple(
   field.name for field in dataclasses.fields(Setting) if field.compare
 )
-_SHARED = tuple(
-  field.name for field in dataclasses.fields(Setting) if field.name != 'seed'
-)
 _SEED_MARK = 'the seed of this trial, and of no other'
 
 
@@ -147,29 +149,29 @@ def by_id(settings: Iterable[Setting]) -> dict[str, Setting]:
   The hash of `trial_id`, with the seed put into a text that is made once for
   all seeds of a setting.
   """
-  texts: dict[tuple[int, ...], tuple[str, str, Setting]] = {}
+  texts: dict[object, tuple[str, str]] = {}
   trials: dict[str, Setting] = {}
   for setting in settings:
-    key = alike_key(setting)
-    if key not in texts:
+    if setting.family not in texts:
       # Not a value that anything else has: it stands once in the text.
       fields = {**resolved(setting), 'seed': _SEED_MARK}
       head, tail = seal.canonical(fields).split(f'"{_SEED_MARK}"')
-      texts[key] = head, tail, setting  # which keeps what the key is of
-    head, tail, _ = texts[key]
+      texts[setting.family] = head, tail
+    head, tail = texts[setting.family]
     text = f'{head}{setting.seed}{tail}'
     trials.setdefault(hashlib.sha256(text.encode()).hexdigest()[:12], setting)
   return trials
 
 
-def alike_key(setting: Setting) -> tuple[int, ...]:
-  """A key that settings share which are made from one, but for the seed.
+def with_seed(setting: Setting, seed: int) -> Setting:
+  """The setting with another seed, of the same family.
 
-  It is of identities: two that are equal may have other keys, and it holds as
-  long as the settings do.
+  A fifth of the time of `dataclasses.replace`, which is what plans of a
+  hundred thousand trials spend theirs on.
   """
-  values = vars(setting)
-  return tuple([id(values[name]) for name in _SHARED])
+  trial = object.__new__(Setting)
+  vars(trial).update(vars(setting), seed=seed)
+  return trial
 
 
 def resolved(setting: Setting) -> dict[str, object]:

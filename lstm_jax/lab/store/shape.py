@@ -4,6 +4,7 @@ A file that was made by another program, or sealed again by hand, is refused
 here, by name and with the key, before anything is computed from it.
 """
 
+import array
 import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -29,23 +30,27 @@ def _lines(value):
 
 
 def _number(value):
-  return (
-    isinstance(value, int | float)
-    and not isinstance(value, bool)
-    and math.isfinite(value if isinstance(value, float) else 0)
-    and abs(value) <= (_MAX_INT if isinstance(value, int) else math.inf)
-  )
+  if type(value) is float:
+    return math.isfinite(value)
+  return type(value) is int and abs(value) <= _MAX_INT
 
 
 def _numbers(values):
-  """Tells whether all values are numbers or None; there are many."""
-  if {*map(type, values)} <= {float}:
+  """Tells whether they are a list of numbers or None, or an array."""
+  if isinstance(values, array.array):
+    return values.typecode == 'q' or all(map(math.isfinite, values))
+  if not isinstance(values, list):
+    return False
+  kinds = {*map(type, values)}
+  if kinds == {float}:
     return all(map(math.isfinite, values))
+  if kinds == {int}:
+    return -_MAX_INT <= min(values) and max(values) <= _MAX_INT
   return all(value is None or _number(value) for value in values)
 
 
 def _count(value):
-  return _number(value) and isinstance(value, int) and value >= 0
+  return type(value) is int and 0 <= value <= _MAX_INT
 
 
 def _dict(value):
@@ -65,6 +70,8 @@ def _is_hashable(value):
 
 def _depth(value):
   """Levels of containers; stops counting at one too many."""
+  if not value:
+    return 1
   level, containers = 0, [value]
   while containers and level <= _DEEPEST:
     containers = [
@@ -79,8 +86,8 @@ def _depth(value):
   return level
 
 
-def _either(*kinds):
-  return lambda value: any(kind(value) for kind in kinds)
+def _either(kind, other):
+  return lambda value: kind(value) or other(value)
 
 
 def _is_none(value):
@@ -127,8 +134,6 @@ _REQUIRED_KEYS = (
 )  # fmt: skip
 _COUNTS = ('sequences_to_success', 'first_passed', 'weights', 'test_total')
 _RECORD = {
-  'metrics': _dict,
-  'curves': _dict,
   'details': _dict,
   'seconds': _either(_number, _is_none),
   'reason': _either(_lines, _is_none),
@@ -138,31 +143,22 @@ _RECORD = {
 _DETAILS = dict.fromkeys(('levels', 'facts', 'after'), _either(_dict, _is_none))
 
 
-def check_plan(plan: object, name: str | Path) -> None:
+def check_plan(
+  plan: object, name: str | Path, known_trials: object = None
+) -> None:
   """Raises `Corrupt` unless a plan holds what is read of one.
 
   Args:
     plan: the content of plan.json.
     name: the file, for the message.
+    known_trials: a list of trials that need no look, where it is the plan's.
   """
   content = _part(plan, isinstance(plan, dict), name, 'content')
   for key, kind in (('trials', list), ('programs', dict), ('provenance', dict)):
     _require(isinstance(content.get(key), kind), name, key)
   _require(isinstance(content.get('identity'), str), name, 'identity')
-  ids, looked_at = set(), set()
-  for i, trial in enumerate(content['trials']):
-    at = f'trials/{i}'
-    _require(isinstance(trial, Mapping), name, at)
-    _require(_is_name(trial.get('id')) and trial['id'] not in ids, name, at)
-    ids.add(trial['id'])
-    fields = getattr(trial, 'fields', trial)  # shared by many, looked at once
-    if id(fields) not in looked_at:
-      _require(isinstance(fields, dict), name, at)
-      for key in _REQUIRED_KEYS:
-        _require(key in trial, name, f'{at}/{key}')
-      _check(trial, _SETTING, name, f'{at}/')
-      looked_at.add(id(fields))
-    _require(_count(trial['seed']), name, f'{at}/seed')
+  if content['trials'] is not known_trials:
+    _check_trials(content['trials'], name)
   entries = content.get('outside', {})
   _require(isinstance(entries, dict), name, 'outside')
   for title, fields in entries.items():
@@ -180,6 +176,23 @@ def check_plan(plan: object, name: str | Path) -> None:
     while trial in replaced:
       trial, steps = replaced[trial], steps + 1
       _require(steps <= len(replaced), name, 'replaced')
+
+
+def _check_trials(trials, name):
+  ids, looked_at = set(), set()
+  for i, trial in enumerate(trials):
+    at = f'trials/{i}'
+    _require(isinstance(trial, Mapping), name, at)
+    _require(_is_name(trial.get('id')) and trial['id'] not in ids, name, at)
+    ids.add(trial['id'])
+    fields = getattr(trial, 'fields', trial)  # shared by many, looked at once
+    if id(fields) not in looked_at:
+      _require(isinstance(fields, dict), name, at)
+      for key in _REQUIRED_KEYS:
+        _require(key in trial, name, f'{at}/{key}')
+      _check(trial, _SETTING, name, f'{at}/')
+      looked_at.add(id(fields))
+    _require(_count(trial['seed']), name, f'{at}/seed')
 
 
 def check_record(
@@ -201,10 +214,11 @@ def check_record(
   _check(content['details'], _DETAILS, name, 'details/')
   for metric, value in content['metrics'].items():
     kind = _count if metric in _COUNTS else _number
-    _require(value is None or kind(value), name, f'metrics/{metric}')
+    if value is not None and not kind(value):
+      _require(False, name, f'metrics/{metric}')
   for curve, values in content['curves'].items():
-    is_list = isinstance(values, list)
-    _require(is_list and _numbers(values), name, f'curves/{curve}')
+    if not _numbers(values):
+      _require(False, name, f'curves/{curve}')
   if content['status'] == 'solved':
     solved_at = content['metrics'].get('sequences_to_success')
     _require(_count(solved_at), name, 'status')
@@ -229,9 +243,9 @@ def check_checkpoint(
     for pair in trials:
       _require(isinstance(pair, list) and len(pair) == 2, name, at)
       _require(isinstance(pair[0], str) and _number(pair[1]), name, at)
-    for array, shape in shapes.items():
-      if array.startswith(f'{key}/'):
-        _require(shape and shape[-1] == len(trials), name, array)
+    for name_of_array, shape in shapes.items():
+      if name_of_array.startswith(f'{key}/'):
+        _require(shape and shape[-1] == len(trials), name, name_of_array)
   for key, facts in content.get('groups', {}).items():
     at = f'meta/groups/{key}'
     _require(isinstance(facts, list) and len(facts) == 3, name, at)
@@ -273,8 +287,8 @@ def _extent(values):
 
 def _check(table, kinds, name, at=''):
   for key, kind in kinds.items():
-    if key in table:
-      _require(kind(table[key]), name, f'{at}{key}')
+    if key in table and not kind(table[key]):
+      _require(False, name, f'{at}{key}')
 
 
 def _is_name(value):

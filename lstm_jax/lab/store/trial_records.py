@@ -5,6 +5,8 @@ by the trial's id, which is the hash of that setting. `results_table` makes a
 table of them.
 """
 
+import array
+import contextlib
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -27,6 +29,7 @@ STATUSES = ('solved', 'budget', 'given_up', 'diverged', 'failed')
 
 _LARGEST = 2**28  # bytes of a record
 _PARTS = ('metrics', 'curves', 'details')
+_CODES = {float: 'd', int: 'q'}  # of arrays
 
 
 class Problem(NamedTuple):
@@ -105,6 +108,7 @@ def read_records(
   read_one: Callable[[Folder, Path], Record] | None = None,
   packs: PackLines | None = None,
   trials: Collection[str] | None = None,
+  is_lean: bool = False,
 ) -> tuple[dict[str, Record], list[Problem]]:
   """The records that count, and those that do not.
 
@@ -114,6 +118,8 @@ def read_records(
     packs: the lines of the packs, of `record_packs.read`; None: they are read.
     trials: ids whose records are wanted; of others in packs it is only made
       sure that they are whole. None: all.
+    is_lean: whether curves come as arrays, a quarter of a list's memory. They
+      are the most of a record, and have no JSON form so.
 
   Returns:
     (records, problems): dict of trial id -> record in the order of the plan,
@@ -123,6 +129,7 @@ def read_records(
   Raises:
     Refused: a record is whole, but of another schema version.
   """
+  keep = _lean if is_lean else lambda record: record
   found, problems = {}, []
   others: list[tuple[Path, record_packs.Line | None, Record]] = []
   records = folder.path / 'records'
@@ -134,7 +141,7 @@ def read_records(
     if trials is not None and trial in folder.trials and trial not in trials:
       continue
     try:
-      record = (read_one or read)(folder, path)
+      record = keep((read_one or read)(folder, path))
       if '.conflict-' in path.name:
         others.append((path, None, record))
       else:
@@ -143,21 +150,21 @@ def read_records(
       pass  # set aside by another process since it was listed
     except faults.Corrupt as error:
       problems.append(Problem(path, str(error), True))
-  lines, damaged = packs or record_packs.read(records, trials)
+  lines, damaged = packs or record_packs.read(records, trials, keep)
   problems += [
     Problem(records / line.pack, line.fault, True, line) for line in damaged
   ]
   for line in lines:
     if line.trial in replaced or line.content is None:
       continue
-    path = records / line.pack
     try:
       record = checked(folder, line)
     except faults.Corrupt as error:
+      path = records / line.pack
       problems.append(Problem(path, str(error), True, line))
       continue
     if found.setdefault(line.trial, record) is not record:
-      others.append((path, line, record))
+      others.append((records / line.pack, line, record))
   for path, other_line, record in others:
     trial = record['trial']
     first = found.get(trial)
@@ -169,6 +176,27 @@ def read_records(
       problems.append(Problem(path, reason, False, other_line))
   ordered = {trial: found[trial] for trial in folder.trials if trial in found}
   return ordered, problems
+
+
+def _lean(record):
+  """A record with arrays in place of curves that are all of one kind."""
+  curves = record.get('curves') if isinstance(record, dict) else None
+  for name, values in curves.items() if isinstance(curves, dict) else ():
+    kinds = {*map(type, values)} if isinstance(values, list) else ()
+    if len(kinds) == 1 and (code := _CODES.get(kinds.pop())):
+      with contextlib.suppress(OverflowError):  # 2^63, which a record may hold
+        curves[name] = array.array(code, values)
+  return record
+
+
+def most(path: Path) -> int:
+  """As many records as a run folder can have at most; nothing is looked into.
+
+  Args:
+    path: of the folder.
+  """
+  place = path / 'records'
+  return record_packs.most(place) + len(files.names(place, '.json'))
 
 
 def ended(folder: Folder) -> set[str]:
@@ -199,7 +227,7 @@ def checked(
   Raises:
     Corrupt: none of ours has written it, or it is of another plan.
   """
-  name = f'{folder.path / "records" / line.pack}: line at byte {line.offset}'
+  name = f'{folder.path}/records/{line.pack}: line at byte {line.offset}'
   shape.check_record(line.content, STATUSES, name)
   record = cast(Record, line.content)
   _check_owner(folder, record, trials, name)
@@ -300,7 +328,8 @@ def _check(folder, record):
 def _changes(folder, record, other):
   """The result columns in which two records of a trial differ, as text."""
   setting = folder.trials[record['trial']]
-  a, b = (result_columns.row_of(setting, record) for record in (record, other))
+  row_of = result_columns.row_maker()
+  a, b = (row_of(setting, record) for record in (record, other))
   # As text: 0.0 equals -0.0 and 1 equals 1.0 as numbers.
   pairs = [
     (name, seal.canonical(a[name]), seal.canonical(b[name]))

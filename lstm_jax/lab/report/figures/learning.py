@@ -1,8 +1,5 @@
 """Figure of a row: how many sequences trials got right as they went on."""
 
-import bisect
-from collections.abc import Sequence
-
 import numpy as np
 
 from lstm_jax.lab.report.figures.scales import TitledFigure
@@ -55,7 +52,7 @@ def learning(row: Row) -> TitledFigure | None:
 def _line(reading: Reading):
   """`(x, y)` of a reading, None where no trial has a curve."""
   curves = [
-    ([x or 0.0 for x in sequences], [x or 0.0 for x in rights])
+    tuple(np.array([x or 0.0 for x in of]) for of in (sequences, rights))
     for sequences, rights in zip(
       reading.curves.get('sequences', ()),
       reading.curves.get('train_right', ()),
@@ -67,12 +64,9 @@ def _line(reading: Reading):
   first = min(sequences[0] for sequences, _ in curves)
   last = max(sequences[-1] for sequences, _ in curves)
   x = np.unique(np.geomspace(first, last, _POINTS).round())
-  y = [np.mean([_at(n, *curve) for curve in curves]) for n in x]
-  return x, np.array(y)
-
-
-def _at(
-  sequences: float, ends: Sequence[float], values: Sequence[float]
-) -> float:
-  """The share in the interval that holds this sequence, or in the last one."""
-  return values[min(bisect.bisect_left(ends, sequences), len(ends) - 1)]
+  shares = np.empty((len(x), len(curves)))
+  for i, (sequences, rights) in enumerate(curves):
+    # The share in the interval that holds a sequence, or in the last one.
+    at = np.minimum(np.searchsorted(sequences, x), len(sequences) - 1)
+    shares[:, i] = rights[at]
+  return x, shares.mean(axis=1)

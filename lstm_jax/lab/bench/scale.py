@@ -25,13 +25,17 @@ from lstm_jax.lab.plan import plan as plans
 from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.plan.text_columns import aligned
 from lstm_jax.lab.run import signals
-from lstm_jax.lab.store import files
+from lstm_jax.lab.store import files, record_packs
 
 SHARDS = 100
 _RATES = tuple(round(0.05 * i, 2) for i in range(1, 11))
 _LENGTHS = (10, 20)
 _POINTS = 10  # of each learning curve
 _READY = 'the first trial would begin'
+# Of more trials only what comes before all records is measured.
+_MOST_FILLED = 200_000
+_WITHOUT_RECORDS = ('plan', 'begin')
+_WRITERS = 2
 # Of a folder that many processes fill, waiting for a disk is not measured.
 _QUICK = files.DISK._replace(
   fsync=lambda fd: None, fsync_directory=lambda path: None
@@ -41,7 +45,7 @@ STAGES = {
   'plan': 'the plan is made',
   'begin': 'the first shard starts in an empty folder',
   'start': 'a shard starts, all other trials have ended',
-  'stop': 'SIGTERM to the exit of that shard',
+  'stop': 'SIGTERM to the exit of that shard, two others writing',
   'end': 'its command, given once all trials have ended',
   'report': 'the report and the table, made anew',
   'page': 'the page of the run opens',
@@ -62,14 +66,15 @@ def measure(counts: Sequence[int]) -> list[Figure]:
   for count in counts:
     with tempfile.TemporaryDirectory() as place:
       out = Path(place) / 'run'
-      for stage in STAGES:
+      stages = STAGES if count <= _MOST_FILLED else _WITHOUT_RECORDS
+      for stage in stages:
         if stage == 'start':
           _child('fill', out, count)
         if stage == 'end':
           _child('complete', out, count)
-        figures.append(
-          {'trials': count, 'stage': stage} | _child(stage, out, count)
-        )
+        with _others_writing(out, count if stage == 'stop' else 0):
+          figure = _child(stage, out, count)
+        figures.append({'trials': count, 'stage': stage} | figure)
         print(f'{count:,} trials: {_words(figures[-1])}', flush=True)
       paths = files.tree(out, '')
       size = sum(path.stat().st_size for path in paths)
@@ -84,6 +89,26 @@ def measure(counts: Sequence[int]) -> list[Figure]:
       )
   print('', *aligned(_table(figures)), '', sep='\n', flush=True)
   return figures
+
+
+@contextlib.contextmanager
+def _others_writing(out, count):
+  """A time in which other processes write records; of no trials, none do.
+
+  What they have written goes, so that later stages find what they did before.
+  """
+  place = out / 'records'
+  packs = {*record_packs.names(place)}
+  words = [sys.executable, '-m', __name__, 'write', str(out), str(count)]
+  writers = [subprocess.Popen(words) for _ in range(_WRITERS if count else 0)]
+  try:
+    yield
+  finally:
+    for writer in writers:
+      writer.kill()
+      writer.wait()
+    for pack in {*record_packs.names(place)} - packs if count else ():
+      (place / pack).unlink()
 
 
 def _words(figure):
@@ -197,6 +222,20 @@ def _fill(out, count, of_shard):
       trial_records.write_record(opened, record)
 
 
+def _write(out):
+  """Writes records of the other shards' trials, as they do, without an end."""
+  from lstm_jax.lab.store import folder, trial_records
+
+  while True:
+    # A writer of its own each time: one does not write a result twice.
+    opened = folder.open_folder(out)
+    for i, (name, setting) in enumerate(opened.trials.items()):
+      if i % SHARDS:
+        record = _record(name, setting.seed)
+        record['code'] = next(iter(opened.plan['sources']))
+        trial_records.write_record(opened, record)
+
+
 def _record(name, seed):
   """A record like those of on-line trials; every third is not solved."""
   seen = 300 + 37 * (seed % 101)
@@ -240,6 +279,8 @@ def _act(stage, out, count):
     return
   elif stage in ('fill', 'complete'):
     _fill(out, count, of_shard=stage == 'complete')
+  elif stage == 'write':
+    _write(out)
   elif stage == 'plan':
     _plan(count)
   elif stage == 'end':

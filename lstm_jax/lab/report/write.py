@@ -104,11 +104,11 @@ def pages(
     ValueError, Refused, StorageError, Unusable: as `write` does.
   """
   run_list = [runs.read(opened) for opened in folders]
-  page_files = write(folders, out, run_list)
-  table = Path(out or folders[0].path) / 'results.csv'
-  tables = [run.rows.values() for run in run_list]
+  table = publishing.directory(folders, out) / 'results.csv'
+  # First: of a large run both take their most memory at their ends.
+  tables = (run.rows.values() for run in run_list)
   results_table.write_joined(tables, table, folders[0].disk)
-  return [*page_files, table]
+  return [*write(folders, out, run_list), table]
 
 
 def _traces(folders, report):

@@ -13,7 +13,7 @@ from lstm_jax.lab.plan import estimate
 from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.plan.programs import learner_of, programs
 from lstm_jax.lab.store import machine
-from lstm_jax.lab.store.setting import Setting, alike_key
+from lstm_jax.lab.store.setting import Setting
 
 if TYPE_CHECKING:
   import jax
@@ -81,8 +81,8 @@ def seconds(trials: Sequence[Setting]) -> tuple[float, float]:
   """
   # Seeds make most of a plan; a setting's trials cost the same.
   members = programs(trials)
-  alike = Counter(map(alike_key, trials))
-  first = {alike_key(t): t for t in trials}
+  alike = Counter(trial.family for trial in trials)
+  first = {trial.family: trial for trial in trials}
   counts = [(first[key], count) for key, count in alike.items()]
   on_cpu = estimate.seconds(counts, len(members), machine.cores())
   on_cpu *= estimate.slowness()

@@ -43,39 +43,51 @@ _FORMULA = ('=', '+', '-', '@', '\t', '\r')
 RESULT_COLUMNS = tuple(name for name, _ in _RESULTS)
 
 
-_AT = {name: place for place, (name, _) in enumerate(COLUMNS)}
-_FAMILY_COLUMNS = tuple(
-  name for name, _ in _OF_SETTING if name not in ('trial', 'seed')
-)
 _RUN_COLUMNS = tuple(name for name, _ in _OF_RUN)
 _METRIC_COLUMNS = tuple(name for name, _ in _METRICS)
+# What a row has of its own -> its place there.
+_AT = {
+  name: place
+  for place, name in enumerate(
+    ('trial', 'seed', 'status', *_METRIC_COLUMNS, *_RUN_COLUMNS)
+  )
+}
+_FAMILY_COLUMNS = tuple(name for name, _ in COLUMNS if name not in _AT)
+# Of these, what stands between the trial and its seed.
+_SHARED_AHEAD = _FAMILY_COLUMNS[:-1]
 
 
 class Row(Mapping[str, object]):
   """A row of the table, column -> value, in a fifth of a dict's memory.
 
   Attributes:
-    cells: values in the order of `COLUMNS`.
+    cells: what it has of its own.
+    family: column -> value, what it shares with the other seeds of its setting.
   """
 
-  __slots__ = ('cells',)
+  __slots__ = ('cells', 'family')
 
-  def __init__(self, cells: tuple[object, ...]) -> None:
-    self.cells = cells
+  def __init__(
+    self, cells: tuple[object, ...], family: Mapping[str, object]
+  ) -> None:
+    self.cells, self.family = cells, family
 
   def __getitem__(self, key: str) -> object:
-    return self.cells[_AT[key]]
+    place = _AT.get(key)
+    return self.family[key] if place is None else self.cells[place]
+
+  def __iter__(self) -> Iterator[str]:
+    return (name for name, _ in COLUMNS)
+
+  def __len__(self) -> int:
+    return len(COLUMNS)
 
   def get(self, key: str, default: object = None) -> object:
     """The value of a column; `default` where there is no such column."""
     place = _AT.get(key)
-    return default if place is None else self.cells[place]
-
-  def __iter__(self) -> Iterator[str]:
-    return iter(_AT)
-
-  def __len__(self) -> int:
-    return len(_AT)
+    if place is None:
+      return self.family.get(key, default)
+    return self.cells[place]
 
   def __repr__(self) -> str:
     return repr(dict(self))
@@ -86,25 +98,21 @@ def row_maker() -> Callable[[Setting, Record], Row]:
 
   What the seeds of a setting have in common is found out once.
   """
-  families: dict[object, tuple[tuple[object, ...], ...]] = {}
+  families: dict[object, dict[str, object]] = {}
 
   def row_of(setting, record):
     if setting.family not in families:
-      values = [getattr(setting, name) for name in _FAMILY_COLUMNS]
-      # Columns up to the seed, and behind it.
-      at = _AT['seed'] - 1
-      families[setting.family] = tuple(values[:at]), tuple(values[at:])
-    head, tail = families[setting.family]
+      values = {name: getattr(setting, name) for name in _FAMILY_COLUMNS}
+      families[setting.family] = values
     return Row(
       (
         record['trial'],
-        *head,
         setting.seed,
-        *tail,
         record['status'],
         *map(record['metrics'].get, _METRIC_COLUMNS),
         *map(record.get, _RUN_COLUMNS),
-      )
+      ),
+      families[setting.family],
     )
 
   return row_of
@@ -126,13 +134,20 @@ def csv_of(table: Iterable[Mapping[str, object]]) -> list[bytes]:
   text = io.StringIO()
   writer = csv.writer(text, lineterminator='\n')
   writer.writerow([name for name, _ in COLUMNS])
-  # Identity of a value that many rows share -> (it, which stays so; its text).
+  # Identity of what rows share -> (it, which stays so; its text).
   shared: dict[int, tuple[object, str]] = {}
   for row in table:
-    cells = row.cells if isinstance(row, Row) else [*map(row.__getitem__, _AT)]
-    writer.writerow(
-      [cell if type(cell) in _PLAIN else _field(cell, shared) for cell in cells]
-    )
+    if isinstance(row, Row):
+      family = row.family
+      if id(family) not in shared:
+        shared[id(family)] = family, _line([family[n] for n in _SHARED_AHEAD])
+      trial, seed, *others = row.cells
+      # The id of a trial has no character that would be quoted.
+      text.write(f'{trial},{shared[id(family)][1]},{seed},')
+      values = family['budget'], *others
+    else:
+      values = [row[name] for name, _ in COLUMNS]
+    writer.writerow([v if type(v) in _PLAIN else _field(v) for v in values])
     if text.tell() > _BLOCK:
       blocks.append(text.getvalue().encode())
       text.seek(0)
@@ -140,11 +155,18 @@ def csv_of(table: Iterable[Mapping[str, object]]) -> list[bytes]:
   return [*blocks, text.getvalue().encode()]
 
 
-def _field(value, shared):
+def _line(values):
+  """Values as they stand in the table, without the end of the line."""
+  text = io.StringIO()
+  csv.writer(text, lineterminator='').writerow(map(_field, values))
+  return text.getvalue()
+
+
+def _field(value):
   """A value as it stands in the table."""
+  if type(value) in _PLAIN:
+    return value
   if isinstance(value, str):
     # Text to a spreadsheet, too.
     return f"'{value}" if value.startswith(_FORMULA) else value
-  if id(value) not in shared:
-    shared[id(value)] = value, seal.canonical(value)
-  return shared[id(value)][1]
+  return seal.canonical(value)

@@ -181,7 +181,9 @@ def read_records(
 def _lean(record):
   """A record with arrays in place of curves that are all of one kind."""
   curves = record.get('curves') if isinstance(record, dict) else None
-  for name, values in curves.items() if isinstance(curves, dict) else ():
+  if not isinstance(curves, dict):
+    return record  # whoever checks it will say
+  for name, values in curves.items():
     kinds = {*map(type, values)} if isinstance(values, list) else ()
     if len(kinds) == 1 and (code := _CODES.get(kinds.pop())):
       with contextlib.suppress(OverflowError):  # 2^63, which a record may hold

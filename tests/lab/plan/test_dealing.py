@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from lstm_jax.lab.plan import dealing, flags, plan
+from lstm_jax.lab.plan import dealing, estimate, flags, plan
 from lstm_jax.lab.store.setting import trial_id
 
 
@@ -120,3 +120,33 @@ def test_lanes_that_are_left_empty_cost_what_full_ones_do():
     costs += dealing.costs_of(groups, trials, members)
   few, full = costs
   assert few.seconds == pytest.approx(full.seconds) and few.seconds > 0
+
+
+@pytest.mark.parametrize('parts', [2, 7, 40])
+def test_the_deal_is_that_of_ends_computed_anew_for_each_group(paper, parts):
+  groups, members, of_parts = dealt(paper, parts)
+  costs = dealing.costs_of(groups, paper, members)
+  ready = [0.0] * parts
+  have = [set() for _ in range(parts)]
+  expected = [[] for _ in range(parts)]
+  for i in sorted(range(len(groups)), key=lambda i: -costs[i].seconds):
+    program, seconds = costs[i]
+    ends = [
+      at + seconds + estimate.COMPILE * (program not in programs)
+      for at, programs in zip(ready, have, strict=True)
+    ]
+    part = ends.index(min(ends))
+    ready[part] = ends[part]
+    have[part].add(program)
+    expected[part].append(i)
+  assert of_parts == tuple(
+    tuple(groups[i] for i in sorted(part)) for part in expected
+  )
+
+
+def test_seeds_of_a_setting_cost_what_each_costs_alone(paper):
+  groups, members, _ = dealt(paper, 1)
+  for group, cost in zip(
+    groups, dealing.costs_of(groups, paper, members), strict=True
+  ):
+    assert dealing.costs_of([group], paper, members) == [cost]

@@ -29,7 +29,13 @@ from lstm_jax.lab.plan.programs import (
 )
 from lstm_jax.lab.report import commands
 from lstm_jax.lab.store import machine
-from lstm_jax.lab.store.setting import Setting, resolved, trial_id
+from lstm_jax.lab.store.setting import (
+  Setting,
+  by_id,
+  resolved,
+  trial_id,
+  with_seed,
+)
 
 SETTING = Setting(
   grid='table7',
@@ -833,3 +839,14 @@ def test_a_later_option_is_left_out_at_its_default(cell, option, other):
     (setting,) = made(f'{line}={value} --length=10 --seeds=1').trials
     options = dict(setting.cell_options)
     assert {name: options[name] for name in {option} & {*options}} == there
+
+
+def test_another_seed_is_of_the_same_family_and_any_other_change_of_none():
+  other = with_seed(SETTING, 4)
+  assert other == dataclasses.replace(SETTING, seed=4)
+  assert other.family is SETTING.family and vars(SETTING)['seed'] == 3
+  longer = dataclasses.replace(SETTING, budget=10**9)
+  assert longer.family is not SETTING.family
+  settings = [SETTING, other, longer, with_seed(longer, 4)]
+  assert list(by_id(settings)) == [*map(trial_id, settings)]
+  assert programs(settings) == programs(map(dataclasses.replace, settings))

@@ -340,3 +340,13 @@ def test_how_trials_came_to_their_end():
   assert 'as training went on' in caption
   bare = row._replace(readings=(row.best._replace(curves={}),))
   assert learning.learning(bare) is None
+
+
+def test_of_very_many_trials_dots_are_drawn_evenly_by_rank():
+  values = tuple(range(10, 3010))
+  thinned = strips._thinned(values)
+  assert len(thinned) == len(set(thinned)) == 1000
+  assert (thinned[0], thinned[-1]) == (values[0], values[-1])
+  assert set(np.diff(thinned)) <= {3, 4}
+  assert strips._thinned(values[:1000]) is not None
+  assert tuple(strips._thinned(values[:1000])) == values[:1000]

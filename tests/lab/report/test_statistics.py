@@ -290,3 +290,13 @@ def test_means_are_compared_without_taking_scatters_for_equal():
   assert abs(two_samples.same_mean(values, other) - expected) < 1e-12
   assert two_samples.same_mean(values, values + 100) < 1e-4
   assert math.isnan(two_samples.same_mean([1, 1], [2, 2]))
+
+
+def test_of_many_values_the_mean_interval_comes_down_to_students(monkeypatch):
+  values = np.random.default_rng(3).gamma(4.0, 1.0, statistics._MAX_BOOTSTRAP)
+  bootstrap = statistics.mean_interval(values, resamples=10_000)
+  monkeypatch.setattr(statistics, '_MAX_BOOTSTRAP', 0)
+  student = statistics.mean_interval(values)
+  assert bootstrap != student
+  width = student.high - student.low
+  np.testing.assert_allclose(bootstrap, student, atol=0.05 * width)

@@ -1,5 +1,6 @@
 """Records of trials and the table made from them."""
 
+import array
 import csv
 import hashlib
 import json
@@ -9,9 +10,11 @@ import shutil
 import numpy as np
 import pytest
 
+from lstm_jax.lab.report import write
 from lstm_jax.lab.store import (
   checkpoints,
   faults,
+  files,
   result_columns,
   results_table,
   seal,
@@ -355,3 +358,80 @@ def test_no_cell_of_the_table_is_a_formula(tmp_path, start):
     (row,) = csv.DictReader(file)
   assert row['row'] == f"'{name}" and row['reason'] == '.../x: bad'
   assert not any(value.startswith((start, '=')) for value in row.values())
+
+
+def test_a_row_is_a_mapping_and_its_line_is_that_of_a_dict(folder):
+  for i in range(3):
+    trial_records.write_record(folder, record(folder, i))
+  records, _ = trial_records.read_records(folder)
+  rows = results_table.rows(folder, records)
+  for row, (name, setting) in zip(rows, folder.trials.items(), strict=True):
+    assert list(row) == [column for column, _ in result_columns.COLUMNS]
+    assert row['trial'] == name and row['seed'] == setting.seed
+    assert row['options'] == setting.options and row['window'] is None
+    assert row.get('sequences_seen') == row['sequences_seen'] == 100
+    assert row.get('nothing', 7) == 7
+    with pytest.raises(KeyError):
+      row['nothing']
+  plain = [{name: row[name] for name in row} for row in rows]
+  assert plain == rows
+  data = b''.join(result_columns.csv_of(rows))
+  assert data == b''.join(result_columns.csv_of(plain))
+  odd = [row | {'grid': '=1,2', 'drift': True} for row in plain[:1]]
+  line = b''.join(result_columns.csv_of(odd)).splitlines()[1]
+  assert line.startswith(name_of(odd) + b',"\'=1,2",') and line.endswith(
+    b',true'
+  )
+
+
+def name_of(table):
+  return table[0]['trial'].encode()
+
+
+@pytest.mark.parametrize('size', [1, 100, 10_000])
+def test_blocks_of_a_table_or_of_a_file_make_no_difference(
+  folder, monkeypatch, size
+):
+  for i in range(3):
+    trial_records.write_record(folder, record(folder, i))
+  records, _ = results_table.write_csv(folder)
+  whole = (folder.path / 'results.csv').read_bytes()
+  signature = files.signature(folder.path / 'results.csv')
+  monkeypatch.setattr(files, '_PART', size)
+  monkeypatch.setattr(result_columns, '_BLOCK', size)
+  rows = results_table.rows(folder, records)
+  blocks = result_columns.csv_of(rows)
+  assert b''.join(blocks) == whole and (len(blocks) > 1) == (size < 1000)
+  again, problems = results_table.write_csv(folder)
+  assert again == records and not problems
+  assert files.signature(folder.path / 'results.csv') == signature
+  files.write(folder.path / 'results.csv', [*blocks, b'x'])
+  assert (folder.path / 'results.csv').read_bytes() == whole + b'x'
+
+
+def test_lean_records_hold_the_same_numbers(folder):
+  curves = {
+    'floats': [0.5, 1e-300, -0.0],
+    'counts': [1, 2**62],
+    'large': [1, 2**63],
+    'gaps': [0.5, None],
+    'mixed': [1, 0.5],
+    'nothing': [],
+  }
+  trial_records.write_record(folder, record(folder, 0) | {'curves': curves})
+  records, _ = trial_records.read_records(folder)
+  lean, _ = trial_records.read_records(folder, is_lean=True)
+  (one,), (other,) = records.values(), lean.values()
+  kinds = {name: type(values) for name, values in other['curves'].items()}
+  assert [n for n, kind in kinds.items() if kind is array.array] == [
+    'floats',
+    'counts',
+  ]
+  assert one['curves'] == curves
+  assert {k: repr([*v]) for k, v in other['curves'].items()} == {
+    k: repr(v) for k, v in curves.items()
+  }
+  assert other | {'curves': curves} == one
+  assert write._digest(lean) == write._digest(dict(lean))
+  changed = {k: v | {'curves': {'floats': [0.5]}} for k, v in lean.items()}
+  assert write._digest(changed) != write._digest(lean)

@@ -12,10 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from lstm_jax.lab.store import faults, results_table, trial_records
+from lstm_jax.lab.store import (
+  faults,
+  plan_trials,
+  results_table,
+  trial_records,
+)
+from lstm_jax.lab.store import folder as folder_of
 from lstm_jax.lab.store.folder import create_or_open, open_folder
 from lstm_jax.lab.store.provenance import COMPARED
-from lstm_jax.lab.store.setting import entry_of, setting_of, trial_id
+from lstm_jax.lab.store.setting import by_id, entry_of, setting_of, trial_id
 from tests import fake_sweep
 from tests.fake_sweep import make_plan, record, stepwise, sweep
 
@@ -278,3 +284,43 @@ def test_opening_what_is_not_there(tmp_path):
   with pytest.raises(faults.Unusable, match='no run here'):
     open_folder(tmp_path)
   assert list(tmp_path.iterdir()) == []
+
+
+def test_trials_of_a_command_are_taken_where_the_plan_on_disk_has_them(
+  tmp_path,
+):
+  trials = by_id(setting_of(fake_sweep.setting(seed)) for seed in range(3))
+  plan = make_plan() | {'trials': plan_trials.entries_of(trials)}
+  made = create_or_open(tmp_path, plan, trials=trials)
+  known = folder_of.expected(tmp_path, plan['trials'], trials)
+  again = open_folder(tmp_path, known=known)
+  assert again.plan['trials'] is plan['trials'] and again.trials is trials
+  read = open_folder(tmp_path)
+  assert read.plan['trials'] is not plan['trials']
+  assert made == again == read
+  # The folder as it was is taken as it is, one of another plan is not.
+  assert open_folder(tmp_path, known=read) is read
+  more = create_or_open(tmp_path, make_plan(4))
+  assert open_folder(tmp_path, known=read) == open_folder(tmp_path) == more
+
+
+def test_a_plan_that_differs_in_a_type_alone_is_read(tmp_path):
+  trials = by_id(setting_of(fake_sweep.setting(seed)) for seed in range(3))
+  create_or_open(
+    tmp_path, make_plan() | {'trials': plan_trials.entries_of(trials)}
+  )
+  labelled = by_id(
+    dataclasses.replace(setting, tried=False) for setting in trials.values()
+  )
+  entries = plan_trials.entries_of(labelled)
+  known = folder_of.expected(tmp_path, entries, labelled)
+  assert labelled == trials  # as False equals 0
+  opened = open_folder(tmp_path, known=known)
+  assert opened.plan['trials'] is not entries
+  assert {trial['tried'] is False for trial in opened.plan['trials']} == {False}
+
+
+def test_no_more_records_are_looked_for_than_there_are_lines(tmp_path):
+  path = sweep(tmp_path / 'run').path
+  assert trial_records.most(path) == 3
+  assert trial_records.most(tmp_path) == 0

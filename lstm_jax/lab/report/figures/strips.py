@@ -23,6 +23,9 @@ _VERDICTS = {
   verdicts.NO_VERDICT: (GREY, 'o'),
 }
 _MAX_LINES = 40  # lines of a figure
+_MAX_DOTS = (
+  1000  # of a line and kind; more than the eye, or a browser, can hold
+)
 
 
 def distribution(row: Row) -> TitledFigure | None:
@@ -60,16 +63,17 @@ def distribution(row: Row) -> TitledFigure | None:
   for i, r in enumerate(readings):
     colour = COLOURS[i % len(COLOURS)]
     _box(axes, i, r, colour)
-    aside = _aside(len(r.sequences))
+    solved, stopped = map(_thinned, (r.sequences, r.stopped))
+    aside = _aside(len(solved))
     axes.plot(
-      *(r.sequences, i + aside, 'o'),
+      *(solved, i + aside, 'o'),
       markersize=4,
       color=colour,
       alpha=0.75,
       markeredgewidth=0,
     )
     axes.plot(
-      *(r.stopped, i + _aside(len(r.stopped)), '>'),
+      *(stopped, i + _aside(len(stopped)), '>'),
       markersize=5,
       color='none',
       markeredgecolor=colour,
@@ -94,6 +98,8 @@ def distribution(row: Row) -> TitledFigure | None:
     f'{heading(row)}: sequences to success, one dot a solved trial; hollow '
     'triangles were stopped without success. Boxes: quartiles and median of '
     'all trials. At the right: solved / all.'
+    + f' Of more than {_MAX_DOTS:,} dots of a line so many are drawn, evenly '
+    'by rank.' * any(map(_is_thinned, readings))
   ) + f' {num_more} more readings are in the table only.' * (num_more > 0)
   return caption, figure
 
@@ -193,6 +199,18 @@ def _box(axes, i, reading, colour):
   )
   if math.isfinite(middle):
     axes.plot([middle] * 2, [i - 0.27, i + 0.27], color=colour, linewidth=2)
+
+
+def _is_thinned(reading):
+  return max(len(reading.sequences), len(reading.stopped)) > _MAX_DOTS
+
+
+def _thinned(values):
+  """At most `_MAX_DOTS` of some ascending values, the first and last too."""
+  if len(values) <= _MAX_DOTS:
+    return values
+  at = np.linspace(0, len(values) - 1, _MAX_DOTS).round().astype(int)
+  return [values[i] for i in at]
 
 
 def _aside(number):

@@ -84,6 +84,16 @@ class Cluster:
       f'--local-directory={self.folder}', *more, **variables,
     )  # fmt: skip
 
+  def await_workers(self, count):
+    """Waits until the scheduler has so many workers."""
+    code = (
+      'import sys\n'
+      'from distributed import Client\n'
+      'with Client(scheduler_file=sys.argv[1]) as client:\n'
+      '  client.wait_for_workers(int(sys.argv[2]))\n'
+    )
+    children.python('-c', code, self.file, count, env=environ())
+
   def _start(self, *command, **variables):
     log = open(self.folder / f'log-{len(self.processes)}', 'w')
     with log:

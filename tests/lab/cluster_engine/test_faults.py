@@ -239,6 +239,8 @@ def test_a_worker_that_is_another_program_is_refused_by_name(
     assert f'Dask worker odd is not used: {line}' in done.stderr
     assert not (out / 'plan.json').exists()
     cluster.worker('even')
+    # The odd one alone would be refused again.
+    cluster.await_workers(2)
     clusters.run(LONG, out, '--engine=dask', cluster.flag)
   clusters.assert_same(out, reference)
 

@@ -249,8 +249,7 @@ def run_here(work: Work) -> tuple[Folder, Collection[str]]:
       opened, options, trials, mine, prepared, part, records, saved, devices,
       stop,
     )  # fmt: skip
-    ended = trial_records.ended(opened)
-    if len(ended) == len(opened.trials):
+    if trial_records.all_ended(opened):
       # Nothing of anybody is under way any more, also if a stop came just now.
       checkpoints.drop_all(opened, but=recorder.SPENT)
     if stop.exit_code is not None:
@@ -260,9 +259,11 @@ def run_here(work: Work) -> tuple[Folder, Collection[str]]:
       ending.say_failures(records)
       raise signals.Stopped(stop.exit_code, is_told=True)
     checkpoints.drop(opened, recorder.checkpoint_names(options).begun)
-  left = [trials[name] for name in mine if name not in ended]
-  if part.all_profiles and not parts.is_last(part, left):
-    parts.execute_anew(part, environ, legacy)
+  if part.all_profiles:
+    ended = trial_records.ended(opened)
+    left = [trials[name] for name in mine if name not in ended]
+    if not parts.is_last(part, left):
+      parts.execute_anew(part, environ, legacy)
   return opened, mine
 
 

@@ -214,6 +214,12 @@ def ended(folder: Folder) -> set[str]:
   return {*names_of_files, *(line.trial for line in lines)} & {*folder.trials}
 
 
+def all_ended(folder: Folder) -> bool:
+  """Tells whether every trial of the plan has a record, see `ended`."""
+  count = len(folder.trials)
+  return most(folder.path) >= count and len(ended(folder)) == count
+
+
 def checked(
   folder: Folder,
   line: record_packs.Line,

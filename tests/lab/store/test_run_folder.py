@@ -321,6 +321,14 @@ def test_a_plan_that_differs_in_a_type_alone_is_read(tmp_path):
 
 
 def test_no_more_records_are_looked_for_than_there_are_lines(tmp_path):
-  path = sweep(tmp_path / 'run').path
+  folder = sweep(tmp_path / 'run')
+  path = folder.path
   assert trial_records.most(path) == 3
+  assert trial_records.all_ended(folder)
+  assert not trial_records.all_ended(create_or_open(path, make_plan(4)))
+  # A record that is there twice hides none that is missing.
+  first = trial_records.read_records(folder)[0][next(iter(folder.trials))]
+  trial_records.write_record(open_folder(path), first)
+  assert trial_records.most(path) == 4
+  assert not trial_records.all_ended(open_folder(path))
   assert trial_records.most(tmp_path) == 0

@@ -1,6 +1,6 @@
 """Deals a sweep to workers that are each a job of Slurm (dask-jobqueue).
 
-    pip install 'lstm_jax[cluster]' dask-jobqueue
+    pip install 'lstm_jax[cluster]'
     python launch/dask_slurm.py --grid=paper1997 --seeds=30 --out=FOLDER
 
 It stays where it is started, a login node or a job of its own, and deals

@@ -23,3 +23,10 @@ def whole(tmp_path_factory):
   folder = tmp_path_factory.mktemp('whole')
   piece = pieces.in_one_piece(pieces.PLAN, folder / 'run', folder / 'home')
   return piece, folder / 'home'
+
+
+@pytest.fixture(scope='session')
+def paper(tmp_path_factory):
+  """The `pieces.Piece` of the page's plan, from nothing."""
+  folder = tmp_path_factory.mktemp('paper')
+  return pieces.in_one_piece(pieces.PAPER, folder / 'run', folder / 'home')

@@ -20,6 +20,9 @@ PLAN = (
   ' --set=task.mean_error=0.2 --checkpoint_seconds=2'
 ).split()
 
+# The plan of the page's blocks.
+PAPER = ('--grid=paper1997', '--seeds=30', '--length=100')
+
 
 class Piece(NamedTuple):
   """A run of a plan by one process.
@@ -80,6 +83,25 @@ def digest_of(out):
   assert not problems
   assert len(records) == len(folder.trials), (len(records), len(folder.trials))
   return results_table.results_digest(folder)
+
+
+def note_cost(name, one, cpu_seconds, seconds):
+  """Notes what a plan has cost in parts, beside what it costs in one piece.
+
+  Args:
+    name: of the way.
+    one: the `Piece`.
+    cpu_seconds, seconds: of the parts.
+  """
+  note(
+    f'{name}, {" ".join(PAPER)}',
+    trials=one.trials,
+    cpu_seconds_of_one_piece=round(one.cpu_seconds, 1),
+    mb_of_one_piece=round(one.mb),
+    cpu_seconds=round(cpu_seconds, 1),
+    ratio=round(cpu_seconds / one.cpu_seconds, 3),
+    seconds=round(seconds, 1),
+  )
 
 
 def note(name, **figures):

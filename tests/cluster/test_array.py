@@ -13,27 +13,24 @@ import time
 
 import pytest
 
-from tests.cluster import pieces, slurm
+from tests.cluster import page, pieces, slurm
 from tests.cluster.keeper import descendants_of
 
 pytestmark = pytest.mark.cluster
 ARRAY = slurm.LAUNCH / 'slurm_array.sbatch'
 REPORT = slurm.LAUNCH / 'slurm_report.sbatch'
-# What the page and the issue of cost speak of.
-PAPER = ('--grid=paper1997', '--seeds=30', '--length=100')
 
 
-def test_an_array_of_eight_costs_what_one_piece_does(cluster, tmp_path):
-  """Both from nothing: each compiles what it needs."""
-  one = pieces.in_one_piece(PAPER, tmp_path / 'one', tmp_path / 'home')
+def test_an_array_of_eight_costs_what_one_piece_does(cluster, paper, tmp_path):
+  """By the page's block as it stands, from nothing: each task compiles."""
+  home = tmp_path / 'home'
+  home.mkdir()
+  environ = cluster.environ | {'HOME': str(home)}
   before, began = cluster.cpu_seconds(), time.monotonic()
-  home = {'HOME': str(tmp_path / 'other_home')}
-  (tmp_path / 'other_home').mkdir()
-  job = cluster.submit(
-    ARRAY, *PAPER, f'--out={tmp_path}/array', environ=home, folder=tmp_path
-  )
+  job = page.submit('array', environ, tmp_path)
+  out = tmp_path / 'runs' / 'paper1997'
   report = cluster.submit(
-    REPORT, f'{tmp_path}/array', environ=home, folder=tmp_path,
+    REPORT, str(out), environ={'HOME': str(home)}, folder=tmp_path,
     options=[f'--dependency=afterany:{job}'],
   )  # fmt: skip
   states = cluster.wait(job, seconds=3600)
@@ -41,16 +38,10 @@ def test_an_array_of_eight_costs_what_one_piece_does(cluster, tmp_path):
   cpu_seconds = cluster.cpu_seconds() - before
   assert {state for state, *_ in states.values()} == {'COMPLETED'}, states
   assert cluster.wait(report)['0'][0] == 'COMPLETED', cluster.tail(report)
-  assert f'{one.trials} of {one.trials} trials ended' in cluster.tail(report)
-  pieces.note(
-    'array of 8, paper1997 --seeds=30 --length=100',
-    trials=one.trials, mb_of_one_piece=round(one.mb),
-    cpu_seconds_of_one_piece=round(one.cpu_seconds, 1),
-    cpu_seconds=round(cpu_seconds, 1),
-    ratio=round(cpu_seconds / one.cpu_seconds, 3), seconds=round(seconds, 1),
-  )  # fmt: skip
-  assert pieces.digest_of(tmp_path / 'array') == one.digest
-  assert cpu_seconds <= 1.2 * one.cpu_seconds
+  assert f'{paper.trials} of {paper.trials} trials' in cluster.tail(report)
+  pieces.note_cost('array of 8', paper, cpu_seconds, seconds)
+  assert pieces.digest_of(out) == paper.digest
+  assert cpu_seconds <= 1.2 * paper.cpu_seconds
 
 
 def test_an_array_with_holes_leaves_no_trial_without_a_task(

@@ -4,11 +4,11 @@
     python launch/dask_slurm.py --grid=paper1997 --seeds=30 --out=FOLDER
 
 It stays where it is started, a login node or a job of its own, and deals
-groups to as many workers as Slurm gives it, up to JOBS. A worker's job ends
-before its time is up, by itself, and another takes its place; one that is lost
-is replaced. SIGTERM and Ctrl-C save all that is under way. PBSCluster,
-LSFCluster, SGECluster and OARCluster of dask-jobqueue take the place of
-SLURMCluster elsewhere.
+groups to JOBS workers, each of MINUTES and MEMORY. A worker's job ends before
+its time is up, by itself, and another takes its place; one that is lost is
+replaced. SIGTERM and Ctrl-C save all that is under way. PBSCluster, LSFCluster,
+SGECluster and OARCluster of dask-jobqueue take the place of SLURMCluster
+elsewhere.
 """
 
 import os
@@ -18,7 +18,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import dask
 from dask_jobqueue import SLURMCluster
 from distributed.security import Security
 
@@ -49,7 +48,8 @@ def main(words):
         f'--lifetime-stagger={max(MINUTES // 20, 1)}m',
       ],
     ) as cluster:
-      cluster.adapt(minimum_jobs=1, maximum_jobs=JOBS)
+      # As many all the time: those that are lost, or whose time is up, come back.
+      cluster.adapt(minimum_jobs=JOBS, maximum_jobs=JOBS)
       command = subprocess.Popen(
         [
           *('lstm-jax', 'sweep', '--engine=dask'),
@@ -63,20 +63,20 @@ def main(words):
 
 def _security(private):
   """A key for all of the cluster, in files that the sweep is told of."""
-  words = dict(Security.temporary().get_tls_config_for_role('client'))
-  (private / 'cert.pem').write_text(words['cert'])
-  (private / 'key.pem').write_text(words['key'])
-  cert, key = str(private / 'cert.pem'), str(private / 'key.pem')
-  names = {'require-encryption': True, 'tls': {'ca-file': cert}}
+  made = Security.temporary()
+  cert, key = private / 'cert.pem', private / 'key.pem'
+  cert.write_text(made.tls_client_cert)
+  key.write_text(made.tls_client_key)
+  words = {'tls_ca_file': str(cert)}
   for role in ('scheduler', 'worker', 'client'):
-    names['tls'][role] = {'cert': cert, 'key': key}
-  dask.config.set({'distributed.comm': names})
-  os.environ['DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION'] = 'True'
-  os.environ['DASK_DISTRIBUTED__COMM__TLS__CA_FILE'] = cert
-  for role in ('SCHEDULER', 'WORKER', 'CLIENT'):
-    os.environ[f'DASK_DISTRIBUTED__COMM__TLS__{role}__CERT'] = cert
-    os.environ[f'DASK_DISTRIBUTED__COMM__TLS__{role}__KEY'] = key
-  return Security()
+    words |= {f'tls_{role}_cert': str(cert), f'tls_{role}_key': str(key)}
+  # What the sweep's Dask reads.
+  prefix = 'DASK_DISTRIBUTED__COMM__'
+  os.environ[f'{prefix}REQUIRE_ENCRYPTION'] = 'True'
+  os.environ[f'{prefix}TLS__CA_FILE'] = str(cert)
+  os.environ[f'{prefix}TLS__CLIENT__CERT'] = str(cert)
+  os.environ[f'{prefix}TLS__CLIENT__KEY'] = str(key)
+  return Security(require_encryption=True, **words)
 
 
 if __name__ == '__main__':

@@ -110,7 +110,7 @@ LONGEST = (
 
 
 # Marks of tests that run only where `-m` names them.
-ASKED_FOR = ('cluster',)
+ASKED_FOR = ('accelerators', 'cluster')
 
 
 def pytest_addoption(parser):
@@ -137,7 +137,6 @@ def pytest_collection_modifyitems(config, items):
   _leave_out(config, items, _not_asked_for(config, items))
   place = {f'test_{name}': i for i, name in enumerate(LONGEST)}
   items.sort(key=lambda item: place.get(item.path.stem, len(place)))
-  _leave_out_accelerators(config, items)
   sampled = config.getoption('--sample') or not _named(config)
   if config.getoption('--all') or not sampled:
     return
@@ -161,23 +160,14 @@ def pytest_collection_modifyitems(config, items):
 
 def _not_asked_for(config, items):
   """Tests that need what most machines do not have, also with --all."""
-  names = [name for name in ASKED_FOR if name not in config.option.markexpr]
+  words = config.option.markexpr or ''
+  names = [name for name in ASKED_FOR if name not in words]
   return {item for item in items if any(map(item.get_closest_marker, names))}
 
 
 def _leave_out(config, items, left_out):
   if left_out:
     config.hook.pytest_deselected(items=sorted(left_out, key=str))
-    items[:] = [item for item in items if item not in left_out]
-
-
-def _leave_out_accelerators(config, items):
-  """Leaves out what takes gigabytes of compilers, unless `-m` asks for it."""
-  if 'accelerators' in (config.option.markexpr or ''):
-    return
-  left_out = [i for i in items if i.get_closest_marker('accelerators')]
-  if left_out:
-    config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
 

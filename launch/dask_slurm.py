@@ -48,7 +48,7 @@ def main(words):
         f'--lifetime-stagger={max(MINUTES // 20, 1)}m',
       ],
     ) as cluster:
-      # As many all the time: those that are lost, or whose time is up, come back.
+      # As many all the time: those that are lost come back.
       cluster.adapt(minimum_jobs=JOBS, maximum_jobs=JOBS)
       command = subprocess.Popen(
         [

@@ -39,6 +39,7 @@ from lstm_jax.training.trial_columns import (
   trial_of,
   with_column,
 )
+from lstm_jax.training.trials import BUDGET, RUNNING, STATUS, Trials
 
 TEST_SEQUENCES = 2560
 # Compiling a narrower width costs seconds; it has to be earned first.
@@ -81,7 +82,7 @@ class Lanes(NamedTuple):
 
   Attributes:
     jobs: of the trials, in the order of their lanes.
-    trials: `online.Trials`: of `width` lanes on the device, or of a lane a job
+    trials: `Trials`: of `width` lanes on the device, or of a lane a job
       on the host; None where there are no jobs yet.
     is_on_device: which of them.
     networks: of each, those kept along its way; () where none are.
@@ -93,7 +94,7 @@ class Lanes(NamedTuple):
   """
 
   jobs: tuple[Job, ...]
-  trials: online.Trials | None
+  trials: Trials | None
   is_on_device: bool
   networks: tuple[kept_networks.Networks, ...]
   seconds: np.ndarray
@@ -155,8 +156,8 @@ def _with_networks(column, nets_kept):
 
 def _going_on(leaves):
   """The leaves of a trial; one that has now more budget than it spent runs."""
-  if leaves['status'] == online.BUDGET and leaves['seen'] < leaves['budget']:
-    return leaves | {'status': np.full_like(leaves['status'], online.RUNNING)}
+  if leaves['status'] == BUDGET and leaves['seen'] < leaves['budget']:
+    return leaves | {'status': np.full_like(leaves['status'], RUNNING)}
   return leaves
 
 
@@ -215,7 +216,7 @@ def _advance(name, build, compiled, widths, lanes, updates):
     trials,
     np.int32(min(updates, lanes.most_updates) if waits else updates),
   )
-  has_ended = np.asarray(trials.status)[:count] != online.RUNNING
+  has_ended = np.asarray(trials.status)[:count] != RUNNING
   seen = np.asarray(trials.seen)[:count].tolist()
   networks = tuple(
     nets_kept
@@ -312,7 +313,7 @@ def _results(name, build, compiled, tests, lanes):
 def _outcome(name, build, compiled, tests, structure, job, column, nets_kept):
   """The outcome of a trial that has ended, with its test if it was solved."""
   trial = trial_of(column, structure)
-  status, seen = online.STATUS[int(trial.status)], int(trial.seen)
+  status, seen = STATUS[int(trial.status)], int(trial.seen)
   net = net_of(column, structure)
   score = None
   if status == 'solved' and tests:

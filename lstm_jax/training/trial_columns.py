@@ -19,13 +19,12 @@ from lstm_jax.training.loop import (
   TrialState,
   named,
 )
+from lstm_jax.training.trials import IDLE, Trials
 
 _TEST_LANES = 32
 
 
-def columns_of(
-  trials: online.Trials, seconds: Iterable[float]
-) -> list[TrialState]:
+def columns_of(trials: Trials, seconds: Iterable[float]) -> list[TrialState]:
   """The lanes of `trials`, one `TrialState` for each entry of `seconds`."""
   leaves = [(name, np.asarray(x)) for name, x in named(trials)]
   return [
@@ -34,17 +33,15 @@ def columns_of(
   ]
 
 
-def column_of(
-  trials: online.Trials, lane: int, seconds: float = 0.0
-) -> TrialState:
+def column_of(trials: Trials, lane: int, seconds: float = 0.0) -> TrialState:
   """A lane of `trials` as a column."""
   leaves = {name: np.array(x[..., lane]) for name, x in named(trials)}
   return TrialState(leaves, seconds)
 
 
 def stack(
-  columns: Sequence[TrialState], structure: online.Trials, width: int
-) -> online.Trials:
+  columns: Sequence[TrialState], structure: Trials, width: int
+) -> Trials:
   """`Trials` of `width` lanes from columns; lanes to spare are idle copies.
 
   Args:
@@ -74,35 +71,33 @@ def _check(column, structure):
     raise OtherSnapshot('a column does not have the arrays of this program')
 
 
-def on_host(trials: online.Trials, count: int) -> online.Trials:
+def on_host(trials: Trials, count: int) -> Trials:
   """The first `count` lanes of `trials`, as arrays of NumPy."""
   return jax.tree.map(lambda x: np.asarray(x)[..., :count], trials)
 
 
-def padded(trials: online.Trials, width: int) -> online.Trials:
+def padded(trials: Trials, width: int) -> Trials:
   """`Trials` on the host with `width` lanes, those added idle copies."""
   count = trials.status.shape[-1]
   lanes = np.where(np.arange(width) < count, np.arange(width), 0)
   trials = taken(trials, lanes)
-  trials.status[count:] = online.IDLE
+  trials.status[count:] = IDLE
   return trials
 
 
-def taken(trials: online.Trials, lanes: np.ndarray) -> online.Trials:
+def taken(trials: Trials, lanes: np.ndarray) -> Trials:
   """Some lanes of `trials` on the host, in the order of `lanes`."""
   return jax.tree.map(lambda x: np.take(x, lanes, axis=-1), trials)
 
 
-def joined(trials: online.Trials, more: online.Trials) -> online.Trials:
+def joined(trials: Trials, more: Trials) -> Trials:
   """The lanes of two `Trials` on the host, one after the other."""
   return jax.tree.map(
     lambda x, y: np.concatenate((x, y), axis=-1), trials, more
   )
 
 
-def with_column(
-  trials: online.Trials, lane: int, column: TrialState
-) -> online.Trials:
+def with_column(trials: Trials, lane: int, column: TrialState) -> Trials:
   """`Trials` on the host with another column in a lane.
 
   Raises:
@@ -124,7 +119,7 @@ def first_trials(
   numbers: Mapping[str, np.ndarray],
   jobs: Sequence[Job],
   width: int,
-) -> online.Trials:
+) -> Trials:
   """The first `Trials` of jobs, on the host.
 
   Args:
@@ -166,7 +161,7 @@ def fresh_score(
   name: str,
   program: online.Program,
   column: TrialState,
-  structure: online.Trials,
+  structure: Trials,
   sequences: int,
 ) -> FreshScore:
   """The test of a column's network on at least `sequences` fresh sequences."""
@@ -190,21 +185,19 @@ def fresh_score(
   )
 
 
-def net_of(
-  column: TrialState, structure: online.Trials
-) -> dict[str, np.ndarray]:
+def net_of(column: TrialState, structure: Trials) -> dict[str, np.ndarray]:
   """A column's weights: path in the params -> array."""
   weights = named(trial_of(column, structure).learner.params)
   return {name: np.asarray(leaf) for name, leaf in weights}
 
 
-def trial_of(column: TrialState, structure: online.Trials) -> online.Trials:
+def trial_of(column: TrialState, structure: Trials) -> Trials:
   """`Trials` of one column, without lanes."""
   values = [column.leaves[name] for name, _ in named(structure)]
   return jax.tree.unflatten(jax.tree.structure(structure), values)
 
 
-def net_in(trials: online.Trials, lane: int) -> dict[str, np.ndarray]:
+def net_in(trials: Trials, lane: int) -> dict[str, np.ndarray]:
   """The weights of a lane: path in the params -> array."""
   return {
     name: np.array(np.asarray(leaf)[..., lane])

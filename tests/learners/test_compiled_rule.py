@@ -22,6 +22,7 @@ from lstm_jax.tasks.temporal_order import temporal_order
 from lstm_jax.tasks.trigger import trigger
 from lstm_jax.tasks.two_sequence import two_sequence
 from lstm_jax.training import online
+from lstm_jax.training.trials import RUNNING
 from lstm_jax.types import CompiledRule
 from tests.array_task import array_task, random_arrays
 from tests.gradients import cheap_jit, distance, existing, largest, random_net
@@ -357,7 +358,7 @@ def test_trials_do_not_depend_on_what_is_one_function(options):
     return trials, jax.tree.map(lambda *w: sum(w), *works)
 
   whole = trials_after(learner, [40])
-  assert np.all(np.asarray(whole[0].status) > online.RUNNING)
+  assert np.all(np.asarray(whole[0].status) > RUNNING)
   plain = trials_after(learner._replace(foreign=None), [40])
   in_pieces = trials_after(learner, [1, 0, 19, 20])
   assert distance(whole, plain) == 0 and distance(whole, in_pieces) == 0

@@ -16,7 +16,7 @@ import pytest
 from lstm_jax.ops.prng import key_of
 from lstm_jax.tasks._stop_rules.evaluation import evaluation
 from lstm_jax.training import online
-from lstm_jax.training.online import BUDGET, DIVERGED, RUNNING, SOLVED
+from lstm_jax.training.trials import BUDGET, DIVERGED, RUNNING, SOLVED
 from lstm_jax.types import Judgement, Learner, Stream
 from tests import scripted
 from tests.gradients import cheap_jit
@@ -123,6 +123,7 @@ def answering(every):
 class Plays(NamedTuple):
   start: object
   advance: object
+  advance_all: object
   test: object
   exam: Asked
 

@@ -19,7 +19,7 @@ from lstm_jax.tasks._stop_rules.evaluation import EvalState
 from lstm_jax.tasks._stop_rules.futility import futility
 from lstm_jax.tasks.first_symbol import first_symbol
 from lstm_jax.training import online
-from lstm_jax.training.online import BUDGET, DIVERGED, FUTILE, RUNNING, SOLVED
+from lstm_jax.training.trials import BUDGET, DIVERGED, FUTILE, RUNNING, SOLVED
 from lstm_jax.types import Evidence, Judgement, Learner
 from tests import scripted
 

@@ -11,6 +11,7 @@ from lstm_jax.lab.plan import catalog
 from lstm_jax.ops import prng
 from lstm_jax.training import learning_curve, online
 from lstm_jax.training.learning_curve import POINTS
+from lstm_jax.training.trials import BUDGET, DIVERGED, RUNNING
 from lstm_jax.types import Judgement
 
 LANES = 4
@@ -115,7 +116,7 @@ def ended(chunks=(10**6,), which=range(LANES)):
   *_, first, advance = trial_parts()
   trials = jax.tree.map(lambda x: np.asarray(x)[..., list(which)], first)
   at = 0
-  while (np.asarray(trials.status) == online.RUNNING).any():
+  while (np.asarray(trials.status) == RUNNING).any():
     trials, _ = advance(trials, np.int32(chunks[at % len(chunks)]))
     at += 1
   return trials
@@ -136,7 +137,7 @@ def test_the_curve_of_a_trial_follows_from_its_judgements():
   wanted = jax.tree.map(np.asarray, judgements(first.learner))
   trials = ended()
   assert np.asarray(trials.status).tolist() == [
-    online.BUDGET, online.BUDGET, online.BUDGET, online.DIVERGED
+    BUDGET, BUDGET, BUDGET, DIVERGED
   ]  # fmt: skip
   for i, seen in enumerate([4300, 3999, 4300, int(trials.seen[3]) - 1]):
     found = learning_curve.lists(lane(trials.curve, i))

@@ -10,7 +10,14 @@ import pytest
 from lstm_jax.lab.plan import catalog
 from lstm_jax.ops import prng
 from lstm_jax.training import online
-from lstm_jax.training.online import BUDGET, DIVERGED, IDLE, RUNNING, SOLVED
+from lstm_jax.training.trials import (
+  BUDGET,
+  DIVERGED,
+  IDLE,
+  RUNNING,
+  SOLVED,
+  Trials,
+)
 from tests import scripted
 
 WEIGHTS, TRAINING, TEST = 0, 1, 2  # children of a trial's key
@@ -298,7 +305,7 @@ class Nets(NamedTuple):
   """The compiled program of a small net, and its first trials, 32 lanes."""
 
   advance: object
-  first: online.Trials
+  first: Trials
 
 
 @pytest.fixture(scope='module')

@@ -19,12 +19,12 @@ from lstm_jax.lab.store.setting import Setting
 if TYPE_CHECKING:
   import jax
 
-  from lstm_jax.training import online
   from lstm_jax.training.lanes import Build
+  from lstm_jax.training.trials import Trials
 
 # A measurement, as the record holds it: what was measured -> the figure.
 Figure = dict[str, object]
-Trials = TypeVar('Trials')
+State = TypeVar('State')
 
 
 class Pace(NamedTuple):
@@ -40,8 +40,8 @@ class Pace(NamedTuple):
 
 
 def warm(
-  advance: Callable[..., tuple[Trials, object]], trials: Trials, pace: Pace
-) -> tuple[int, Trials]:
+  advance: Callable[..., tuple[State, object]], trials: State, pace: Pace
+) -> tuple[int, State]:
   """Sequences that a repeat should have, and the trials warmed up.
 
   Args:
@@ -147,7 +147,7 @@ def _compile(advance, trials):
 
 def begin(
   setting: Setting, device: 'jax.Device', width: int | None = None
-) -> 'tuple[Build, online.Trials]':
+) -> 'tuple[Build, Trials]':
   """The built program of a setting, and its trials at their first sequence.
 
   Args:

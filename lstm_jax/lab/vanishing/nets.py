@@ -63,7 +63,7 @@ def train(name: str, settings: Sequence[Setting]) -> TrainedNets:
   device, *_ = xla_flags.devices()
   import jax
 
-  from lstm_jax.training import online
+  from lstm_jax.training.trials import DIVERGED, SOLVED
 
   setting = settings[0]
   build = builds.build(setting)
@@ -76,7 +76,7 @@ def train(name: str, settings: Sequence[Setting]) -> TrainedNets:
     **dict(setting.cell_options),
   )
   nets, status = _train(build, settings, device)
-  is_finite = status != online.DIVERGED
+  is_finite = status != DIVERGED
   if not is_finite.any():
     raise values.Refused(f'{name}: every network has diverged in training')
   # Both moments side by side as lanes: one program.
@@ -89,7 +89,7 @@ def train(name: str, settings: Sequence[Setting]) -> TrainedNets:
   summary = (
     f'{name}: {len(settings)} nets by {setting.learner}, '
     f'{setting.budget:,} sequences at most, '
-    f'{int(np.sum(status == online.SOLVED))} solved'
+    f'{int(np.sum(status == SOLVED))} solved'
   )
   if not is_finite.all():
     summary += f', {int(np.sum(~is_finite))} diverged and left out'
@@ -116,10 +116,10 @@ def _train(build, settings, device):
   """`((params before, params after), status)`, one lane `[..., L]` a seed."""
   import jax
 
-  from lstm_jax.training import online
   from lstm_jax.training.compilation import Compiled
   from lstm_jax.training.loop import Job
   from lstm_jax.training.trial_columns import first_trials
+  from lstm_jax.training.trials import RUNNING
 
   compiled = Compiled(device)
   jobs = [
@@ -138,7 +138,7 @@ def _train(build, settings, device):
   )
   params_before = jax.tree.map(np.asarray, trials.learner.params)
   # It returns whenever a lane has ended.
-  while np.any(np.asarray(trials.status) == online.RUNNING):
+  while np.any(np.asarray(trials.status) == RUNNING):
     (trials, _), _ = compiled(
       'net', build.program.advance, trials, np.int32(2**30)
     )

@@ -46,6 +46,7 @@ def of_task():
 def test_every_module_that_runs_is_there(of_task):
   run = 'tasks/adding cells/gru learners/bptt tasks/_marked cells/_build types'
   run += ' lab/run/scheduler lab/run/queue training/lanes training/online'
+  run += ' training/advance training/trials'
   run += ' training/loop training/compilation training/trial_columns'
   run += ' ops/unroll ops/activations ops/prng'
   run += ' tasks/_outputs tasks/_stop_rules/streak lab/run/builds'
@@ -102,7 +103,7 @@ def test_a_change_of_what_runs_is_named(checkout):
     ('tasks/_marked.py', '', 'def f():\n  pass\n'),
     ('learners/_descend.py', '', 'import jax\n'),
     ('ops/activations.py', '0.5 * ', '0.50001 * '),
-    ('training/online.py', '_MEMORY = ', '_MEMORY = 1 + '),
+    ('training/advance.py', '_MEMORY = ', '_MEMORY = 1 + '),
     ('training/compilation.py', 'CPU_WIDTH = 16', 'CPU_WIDTH = 8'),
     ('ops/prng.py', '(13, 15', '(13, 16'),
     ('cells/__init__.py', '', 'import jax\n'),

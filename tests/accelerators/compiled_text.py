@@ -15,6 +15,8 @@ _FREE = frozenset((
 ONCE = frozenset((
   'settle', 'add', '_with_point', '_all_finite', 'update',
 ))  # fmt: skip
+# The function that has the loop over sequences.
+_OVER_SEQUENCES = 'advance_trials'
 # The loop of `_steps.loop` that takes so many steps at once.
 _BLOCK = 'block'
 _HEAD = re.compile(r'^(ENTRY )?%?([\w.\-]+) \(.*\{$')
@@ -88,7 +90,7 @@ def loops_of(text: str) -> tuple[Loop, ...]:
   return tuple(_loops(parts, functions, entry))
 
 
-def step_loops(text: str) -> list[Loop]:
+def step_loops(text: str, is_of_trials: bool) -> list[Loop]:
   """The loops over time of a program that advances trials, or of a layer.
 
   Those of trials are in a loop over sequences; what runs once a sequence is
@@ -96,10 +98,14 @@ def step_loops(text: str) -> list[Loop]:
 
   Args:
     text: of a compiled program.
+    is_of_trials: whether it advances trials.
   """
-  outer = loops_of(text)
-  over_sequences = [loop for loop in outer if loop.function == '_advance']
-  loops = over_sequences[0].loops if over_sequences else outer
+  loops = loops_of(text)
+  if is_of_trials:
+    (over_sequences,) = (
+      loop for loop in loops if loop.function == _OVER_SEQUENCES
+    )
+    loops = over_sequences.loops
   return [loop for loop in loops if loop.function not in ONCE]
 
 

@@ -31,7 +31,7 @@ def facts(program: programs.Program, device: 'jax.Device') -> dict[str, object]:
     found['wrongs'] += [f'{part}: {w}' for w in compiled_text.wrongs(text)]
     if part == 'start':
       continue
-    loops = compiled_text.step_loops(text)
+    loops = compiled_text.step_loops(text, part == 'advance')
     memory = compiled.memory_analysis()
     num_bytes = memory.temp_size_in_bytes + memory.output_size_in_bytes
     found |= {

@@ -76,7 +76,7 @@ def test_a_loop_by_blocks_does_not_ask_at_every_step(platform):
   *_, (_, lowered) = programs.of_trials('elman', setting, 4).parts(
     device, platform
   )
-  (loop,) = compiled_text.step_loops(lowered.compile().as_text())
+  (loop,) = compiled_text.step_loops(lowered.compile().as_text(), True)
   assert loop.asks == (platform == 'cpu')
 
 

@@ -51,12 +51,14 @@ def main(words):
 
 
 def _machine():
-  sinfo = subprocess.run(['sinfo', '--version'], capture_output=True, text=True)
+  slurmctld = subprocess.run(
+    ['slurmctld', '-V'], capture_output=True, text=True
+  )
   return {
     'processor': _processor(),
     'cores': os.cpu_count(),
     'python': platform.python_version(),
-    'slurm': sinfo.stdout.strip(),
+    'slurm': slurmctld.stdout.strip(),
     **{name: version(name) for name in _PACKAGES},
   }
 

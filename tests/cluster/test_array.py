@@ -131,6 +131,7 @@ def test_too_little_memory_is_no_result(cluster, whole, tmp_path):
   states = cluster.wait(job)
   killed = [state for state, *_ in states.values()]
   assert set(killed) <= {'OUT_OF_MEMORY', 'FAILED', 'CANCELLED'}, states
+  assert 'exceeded job memory limit' in cluster.tail(job).lower()
   job = _submit(cluster, home, tmp_path, '--array=0-1')
   _ended_alike(cluster, job, cluster.wait(job), piece, tmp_path)
   pieces.note('memory kills', killed=len(killed), states=killed,

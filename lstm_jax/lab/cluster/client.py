@@ -197,6 +197,11 @@ def _prepare(client: 'Client', session: Session, work: Work) -> Prepared:
       time.sleep(_POLL_SECONDS)
       continue
     address = free[0]
+    probe = connection.probe(client, address)
+    _await(client, probe, address, work.stop)
+    if lack := connection.lack_of(probe):
+      refused[address] = connection.refusal_line(workers[address].name, lack)
+      continue
     future = client.submit(
       worker.prepare,
       session,
@@ -206,11 +211,7 @@ def _prepare(client: 'Client', session: Session, work: Work) -> Prepared:
       allow_other_workers=False,
       pure=False,
     )
-    while future.status == 'pending' and address in connection.workers_of(
-      client
-    ):
-      work.stop.check()
-      time.sleep(_POLL_SECONDS)
+    _await(client, future, address, work.stop)
     answer = connection.answer_of(future)
     if isinstance(answer, Prepared):
       return answer
@@ -228,6 +229,13 @@ def _prepare(client: 'Client', session: Session, work: Work) -> Prepared:
     else:
       raise connection.fault_of(answer)
   raise AssertionError('counted to the end')
+
+
+def _await(client, future, address, stop):
+  """Waits until a task has ended, or its worker has gone."""
+  while future.status == 'pending' and address in connection.workers_of(client):
+    stop.check()
+    time.sleep(_POLL_SECONDS)
 
 
 def _pieces(prepared, trials, records):

@@ -1,6 +1,7 @@
 """Connects to a Dask scheduler, or makes a cluster of this machine's cores."""
 
 import contextlib
+import importlib
 import importlib.util
 import json
 import logging
@@ -240,6 +241,32 @@ def workers_of(client: 'Client') -> dict[str, DaskWorker]:
     )
     for address, facts in workers.items()
   }
+
+
+def probe(client: 'Client', address: str) -> 'Future[object]':
+  """A task that imports this package where a worker is.
+
+  It is made of nothing else: what a worker cannot read ends it, without a word
+  to anybody but its own log.
+
+  Args:
+    client: of Dask.
+    address: of the worker.
+  """
+  return client.submit(
+    importlib.import_module,
+    f'{__package__}.worker',
+    workers=[address],
+    allow_other_workers=False,
+    pure=False,
+  )
+
+
+def lack_of(probe: 'Future[object]') -> str:
+  """The reason for which a worker cannot import this package, '' for none."""
+  if probe.status != 'error':
+    return ''
+  return ' '.join(str(probe.exception()).split())
 
 
 def check_scheduler(client: 'Client') -> None:

@@ -81,6 +81,7 @@ class Dispatch:
     self._waiting: list[Piece] = []
     self._tasks: dict[int, Task] = {}
     self._workers: dict[str, DaskWorker] = {}
+    self._probes: dict[str, Future[object]] = {}  # address -> see `probe`
     self._told: set[str] = set()  # addresses of workers that know the session
     self._compiled: dict[str, set[str]] = {}  # address -> programs
     self._left_out: dict[str, str] = {}  # address or name -> why
@@ -144,20 +145,36 @@ class Dispatch:
     for address in self._workers.keys() - found.keys():
       self._told.discard(address)
       self._compiled.pop(address, None)
+      self._probes.pop(address, None)
+    for address, one in found.items():
+      if address not in self._probes:
+        self._probes[address] = connection.probe(self._client, address)
+      lack = connection.lack_of(self._probes[address])
+      if lack and address not in self._left_out:
+        self._left_out[address] = connection.refusal_line(one.name, lack)
+        self.board.display.say(f'sweep: {self._left_out[address]}')
     known, self._workers = self._workers, {**found}
     for task in [*self._tasks.values()]:
       if task.address not in found:
         self._lost(task, known[task.address].name)
-    if found and not self._usable() and not self._tasks:
+    if found and not self._tasks and not self._admitted():
       lines = '\n'.join(dict.fromkeys(self._left_out.values()))
       raise faults.Machine(lines) if self._is_sick else faults.Refused(lines)
 
-  def _usable(self):
+  def _admitted(self):
     """Address -> worker, of those that are not left out."""
     return {
       address: one
       for address, one in self._workers.items()
       if not self._left_out.keys() & {address, one.name}
+    }
+
+  def _usable(self):
+    """Address -> worker, of those of them that have this package."""
+    return {
+      address: one
+      for address, one in self._admitted().items()
+      if address in self._probes and self._probes[address].status == 'finished'
     }
 
   def _deal(self):

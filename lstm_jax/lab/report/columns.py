@@ -197,8 +197,9 @@ COLUMNS = (
   ),
   Column(
     'mean',
-    'sequences to success of the solved trials only, with 95 % bootstrap '
-    'interval (BCa, 10,000 resamples; ten solved trials or more)',
+    'sequences to success of the solved trials only, with 95 % interval (BCa '
+    "bootstrap, 10,000 resamples, of ten solved trials or more; Student's of "
+    'more than 2,000)',
     _of_sequences(
       lambda r: Cell(
         cells.count(r.mean('sequences_to_success')),

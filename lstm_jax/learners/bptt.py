@@ -67,7 +67,7 @@ def bptt(
     >>> cell = lj.srn(2, 1, hidden=4)
     >>> learner = lj.bptt(cell, task, length=10, window=5)
     >>> sorted(learner._fields)
-    ['extra_weights', 'init', 'judge', 'update']
+    ['extra_weights', 'foreign', 'init', 'judge', 'update']
   """
   num_steps = task.longest(length)
 

@@ -123,7 +123,7 @@ def cascade(
     >>> cell = lj.cascaded(2, 1)
     >>> learner = lj.cascade(cell, task)
     >>> sorted(learner._fields)
-    ['extra_weights', 'init', 'judge', 'update']
+    ['extra_weights', 'foreign', 'init', 'judge', 'update']
   """
   settings = phases.Settings(
     candidates, patience, output_change, candidate_change, most_epochs,

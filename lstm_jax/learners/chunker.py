@@ -114,7 +114,7 @@ def chunker(
     >>> cell = lj.srn(7, 7)
     >>> learner = lj.chunker(cell, task)
     >>> sorted(learner._fields)
-    ['extra_weights', 'init', 'judge', 'update']
+    ['extra_weights', 'foreign', 'init', 'judge', 'update']
   """
   upper_cell = cell
   if upper_outputs == 'see_hidden':

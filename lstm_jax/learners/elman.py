@@ -56,7 +56,7 @@ def elman(
     >>> cell = lj.srn(2, 1, hidden=4)
     >>> learner = lj.elman(cell, task)
     >>> sorted(learner._fields)
-    ['extra_weights', 'init', 'judge', 'update']
+    ['extra_weights', 'foreign', 'init', 'judge', 'update']
   """
   init, move = _descend.stepper(cell, optimizer)
 

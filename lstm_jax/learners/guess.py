@@ -76,7 +76,7 @@ def guess(cell: Cell, task: Task, *, most_wrong: Whole = 0) -> Learner:
     >>> cell = lj.srn(2, 1, hidden=4)
     >>> learner = lj.guess(cell, task)
     >>> sorted(learner._fields)
-    ['extra_weights', 'init', 'judge', 'update']
+    ['extra_weights', 'foreign', 'init', 'judge', 'update']
   """
 
   def init(key, numbers):

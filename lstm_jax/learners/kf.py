@@ -104,7 +104,7 @@ def kf(
     >>> cell = lj.srn(2, 1, hidden=4)
     >>> learner = lj.kf(cell, task)
     >>> sorted(learner._fields)
-    ['extra_weights', 'init', 'judge', 'update']
+    ['extra_weights', 'foreign', 'init', 'judge', 'update']
   """
   weights = influence_matrix.vector(cell.mask)
   if weights.size > most_weights:

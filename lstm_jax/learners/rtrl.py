@@ -80,7 +80,7 @@ def rtrl(
     >>> cell = lj.srn(2, 1, hidden=4)
     >>> learner = lj.rtrl(cell, task)
     >>> sorted(learner._fields)
-    ['extra_weights', 'init', 'judge', 'update']
+    ['extra_weights', 'foreign', 'init', 'judge', 'update']
   """
   fields: tuple[str, ...] = ()
   if cut == 'activations' and cell.internal is not None:  # see NEEDS

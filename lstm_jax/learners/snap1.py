@@ -71,7 +71,7 @@ def snap1(
     >>> cell = lj.srn(2, 1, hidden=4)
     >>> learner = lj.snap1(cell, task)
     >>> sorted(learner._fields)
-    ['extra_weights', 'init', 'judge', 'update']
+    ['extra_weights', 'foreign', 'init', 'judge', 'update']
   """
   past = influence_matrix.past(cell)
   init, learn, judge = loop.descend(cell, task, past, update, optimizer)

@@ -142,7 +142,7 @@ def truncated1997(
     >>> cell = lj.lstm1997(2, 1)
     >>> learner = lj.truncated1997(cell, task)
     >>> sorted(learner._fields)
-    ['extra_weights', 'init', 'judge', 'update']
+    ['extra_weights', 'foreign', 'init', 'judge', 'update']
   """
   gradient: Callable[[Params, Episode], tuple[Params, Judgement]]
   if form == 'auto':

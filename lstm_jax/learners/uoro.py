@@ -89,7 +89,7 @@ def uoro(
     >>> cell = lj.srn(2, 1, hidden=4)
     >>> learner = lj.uoro(cell, task)
     >>> sorted(learner._fields)
-    ['extra_weights', 'init', 'judge', 'update']
+    ['extra_weights', 'foreign', 'init', 'judge', 'update']
   """
   past = influence_matrix.past(cell)
   start, learn, judge = loop.descend(cell, task, past, update, optimizer)

@@ -438,7 +438,8 @@ def test_a_plan_of_what_breaks_its_promises_is_refused(monkeypatch):
   monkeypatch.setattr(catalog, 'build', broken)
   made = expanded('--task=adding --cell=srn --length=10 --seeds=1 --budget=9')
   trials = {'t': made.trials[0]}
-  reasons = builds.on_line(trials, made_how(), None).reasons
+  device = jax.devices()[0]
+  reasons = builds.on_line(trials, made_how(), device).reasons
   assert 'cell srn: params of init: b is' in reasons[0]
   kinds.clear()
   made = expanded('--task=noisy_sine --cell=srn --seeds=1 --budget=1')

@@ -8,14 +8,13 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from lstm_jax.extras import EXTRAS
 from lstm_jax.lab.cluster.messages import Ending
 from lstm_jax.lab.plan import values
 from lstm_jax.lab.plan.flags import Run
-from lstm_jax.lab.store import faults, machine
+from lstm_jax.lab.store import faults, files, machine
 
 if TYPE_CHECKING:
   from distributed import Client, Future
@@ -97,12 +96,12 @@ def _address_of(scheduler: str) -> str:
   if _ADDRESS.fullmatch(scheduler):
     return scheduler
   try:
-    address = json.loads(Path(scheduler).read_text(encoding='utf-8'))['address']
+    address = json.loads(files.read_text(scheduler))['address']
     if isinstance(address, str):
       return address
   except OSError as error:
     reason = error.strerror or 'it cannot be read'
-  except (ValueError, KeyError, TypeError):
+  except (faults.StoreError, ValueError, KeyError, TypeError):
     reason = 'it is not the file of a Dask scheduler'
   else:
     reason = 'it holds no address'

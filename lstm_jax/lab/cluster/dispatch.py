@@ -23,7 +23,7 @@ from lstm_jax.lab.cluster.connection import DaskWorker
 from lstm_jax.lab.cluster.messages import Bundle, Ending, Report, Session
 from lstm_jax.lab.plan import estimate
 from lstm_jax.lab.run import signals
-from lstm_jax.lab.store import checkpoints, faults, trial_records
+from lstm_jax.lab.store import checkpoints, faults, files, trial_records
 from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.folder import Folder
 
@@ -299,10 +299,11 @@ class Dispatch:
     # Of what it has ended it could not tell.
     for trial in trial_records.ended(self._folder) & {*task.bundle.names}:
       self.board.ended.setdefault(trial, ('', 0.0))
-    has_saved = self._folder.path.glob(
-      f'checkpoints/{task.bundle.checkpoint}.*'
+    saved = files.names(self._folder.path / 'checkpoints')
+    has_saved = any(
+      name.startswith(f'{task.bundle.checkpoint}.') for name in saved
     )
-    if task.bundle.number in self._has_begun or any(has_saved):
+    if task.bundle.number in self._has_begun or has_saved:
       self._deaths.pop(name, None)
     else:
       self._deaths[name] += 1

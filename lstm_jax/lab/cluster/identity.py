@@ -26,8 +26,7 @@ def files_of(places: Iterable[str]) -> dict[str, str]:
     path.relative_to(root.parent).as_posix(): hashlib.sha256(
       files.read(path)
     ).hexdigest()[:16]
-    for path in sorted(root.rglob('*'))
-    if path.suffix in _ENDINGS
+    for path in files.tree(root, _ENDINGS)
   }
   for place in places:
     for name, digest in sources.of_place(place).items():

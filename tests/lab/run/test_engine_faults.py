@@ -5,6 +5,7 @@ tables and report are those of the engine.
 """
 
 import errno
+import itertools
 import os
 import shutil
 import subprocess
@@ -15,7 +16,6 @@ import numpy as np
 import pytest
 
 from experiments import sweep
-from lstm_jax.lab.plan import estimate
 from lstm_jax.lab.report import publishing
 from lstm_jax.lab.report.figures import of_run
 from lstm_jax.lab.run import builds, scheduler
@@ -87,16 +87,15 @@ def command(monkeypatch):
 def test_a_part_ends_by_what_its_own_trials_did(command, tmp_path, monkeypatch):
   """A trial that has failed in another part is not its failure."""
 
-  def seed_1_fails(jobs, build, devices, hooks, **others):
-    bad = [job for job in jobs if job.seed == 1]
-    good = [job for job in jobs if job.seed != 1]
-    for job in bad:
+  def one_of_length_5_fails(jobs, build, devices, hooks, **others):
+    # Trials of a length stay together: the other part has those of length 6.
+    is_bad = lambda job: (job.seed, job.length) == (1, 5)
+    for job in filter(is_bad, jobs):
       hooks.outcome(Outcome(job.id, 'failed', 0, 0.0, reason='ValueError: x'))
+    good = list(itertools.filterfalse(is_bad, jobs))
     trained(good, build, devices, hooks, **others)
 
-  monkeypatch.setattr(scheduler, 'run', seed_1_fails)
-  # Of two seeds a part has one, where a group is one trial.
-  monkeypatch.setattr(estimate, 'FULL_LANES', 1)
+  monkeypatch.setattr(scheduler, 'run', one_of_length_5_fails)
   for _ in ('they run', 'nothing is left to do'):
     assert command(tmp_path, QUICK, '--shard=1/2') == 3
     assert command(tmp_path, QUICK, '--shard=0/2') == 0

@@ -7,6 +7,11 @@
 # To fill in, as variables: the cluster, the image (launch/Dockerfile with
 # --build-arg=JAX=tpu), and where /runs is mounted (a storage of xpk).
 set -eu
+# The command is one word to xpk, and a shell reads it again: each word in quotes.
+command='lstm-jax sweep --distributed'
+for word; do
+  command="$command '$(printf %s "$word" | sed "s/'/'\\\\''/g")'"
+done
 exec xpk workload create \
   --cluster="${CLUSTER:?name of a cluster of xpk}" \
   --workload="${WORKLOAD:-lstm-jax}" \
@@ -14,4 +19,4 @@ exec xpk workload create \
   --num-slices=1 \
   --docker-image="${IMAGE:?image made from launch/Dockerfile}" \
   --max-restarts=20 \
-  --command="lstm-jax sweep --distributed $*"
+  --command="$command"

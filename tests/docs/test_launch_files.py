@@ -45,7 +45,7 @@ if name == 'lstm-jax':
 def stubs(tmp_path):
   """(environment in which a cluster's programs only take notes, the notes)."""
   (tmp_path / 'bin').mkdir()
-  for name in ('lstm-jax', 'scontrol', 'xpk'):
+  for name in ('lstm-jax', 'scontrol', 'xpk', 'dask', 'srun'):
     path = tmp_path / 'bin' / name
     path.write_text(_STUB)
     path.chmod(0o755)
@@ -149,6 +149,19 @@ def test_a_signal_goes_on_to_the_command(stubs, number):
   assert came_back == (number == signal.SIGTERM)
 
 
+def test_dask_does_not_listen_without_a_key(stubs, tmp_path):
+  environ, notes = stubs
+  environ['HOME'] = str(tmp_path / 'absent')
+  done = run(LAUNCH / 'slurm_dask.sbatch', *SWEEP, environ=environ)
+  assert done.returncode == 73 and not notes.exists()
+  environ['HOME'] = str(tmp_path)
+  (tmp_path / 'bin' / 'openssl').symlink_to('/bin/false')
+  done = run(LAUNCH / 'slurm_dask.sbatch', *SWEEP, environ=environ)
+  assert done.returncode == 73 and 'has made no key' in done.stderr
+  assert not notes.exists()
+  assert not list(tmp_path.glob('.lstm_jax_dask_*'))
+
+
 def test_the_report_of_an_array(stubs, tmp_path):
   environ, notes = stubs
   run(LAUNCH / 'slurm_report.sbatch', 'a run', environ=environ)
@@ -212,7 +225,7 @@ def test_skypilot(stubs, tmp_path):
 
 def test_xpk(stubs, tmp_path):
   environ, notes = stubs
-  words = [*SWEEP, '--out=/runs/paper']
+  words = [*SWEEP, "--out=/runs/a reader's paper"]
   done = run(LAUNCH / 'xpk.sh', *words, environ=environ)
   assert done.returncode and 'name of a cluster of xpk' in done.stderr
   environ |= {'CLUSTER': 'mine', 'IMAGE': 'registry/lstm-jax'}
@@ -221,9 +234,9 @@ def test_xpk(stubs, tmp_path):
   ((command, *asked),) = noted(notes)
   assert [command, *asked[:2]] == ['xpk', 'workload', 'create']
   given = dict(word.removeprefix('--').split('=', 1) for word in asked[2:])
-  command, *words = shlex.split(given['command'])
-  assert command == 'lstm-jax'
-  check(words, tmp_path / 'run')
+  command, *asked = shlex.split(given['command'])
+  assert [command, *asked] == ['lstm-jax', 'sweep', '--distributed', *words]
+  check(asked, tmp_path / 'run')
 
 
 @pytest.mark.parametrize('name', ['Dockerfile', 'apptainer.def'])

@@ -63,10 +63,10 @@ def main(words):
 
 def _security(private):
   """A key for all of the cluster, in files that the sweep is told of."""
-  made = Security.temporary()
+  temporary = Security.temporary()
   cert, key = private / 'cert.pem', private / 'key.pem'
-  cert.write_text(made.tls_client_cert)
-  key.write_text(made.tls_client_key)
+  cert.write_text(temporary.tls_client_cert)
+  key.write_text(temporary.tls_client_key)
   words = {'tls_ca_file': str(cert)}
   for role in ('scheduler', 'worker', 'client'):
     words |= {f'tls_{role}_cert': str(cert), f'tls_{role}_key': str(key)}

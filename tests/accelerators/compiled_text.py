@@ -75,8 +75,8 @@ def wrongs(text: str) -> list[str]:
     ('numbers of float64', _FLOAT64),
     ('a call of a CPU library', _CPU_CALLS),
   )
-  found = ((words, pattern.search(text)) for words, pattern in kinds)
-  return [f'{words}: {match[0]}' for words, match in found if match]
+  matches = ((words, pattern.search(text)) for words, pattern in kinds)
+  return [f'{words}: {match[0]}' for words, match in matches if match]
 
 
 def loops_of(text: str) -> tuple[Loop, ...]:

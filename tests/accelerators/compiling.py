@@ -24,23 +24,25 @@ def facts(program: programs.Program, device: 'jax.Device') -> dict[str, object]:
     program: the program.
     device: of `targets.device`.
   """
-  found: dict[str, object] = {'name': program.name, 'wrongs': []}
+  facts_of_it: dict[str, object] = {'name': program.name, 'wrongs': []}
   for part, lowered in program.parts(device):
     compiled = lowered.compile()
     text = compiled.as_text()
-    found['wrongs'] += [f'{part}: {w}' for w in compiled_text.wrongs(text)]
+    facts_of_it['wrongs'] += [
+      f'{part}: {w}' for w in compiled_text.wrongs(text)
+    ]
     if part == 'start':
       continue
     loops = compiled_text.step_loops(text, part == 'advance')
     memory = compiled.memory_analysis()
     num_bytes = memory.temp_size_in_bytes + memory.output_size_in_bytes
-    found |= {
+    facts_of_it |= {
       'kernels': sum(loop.kernels for loop in loops),
       # A TPU runs its loops itself, and its compiler does not tell their count.
       **({'asks': sum(map(_asks, loops))} if device.platform == 'gpu' else {}),
       'bytes': round(num_bytes / program.lane_steps, 1),
     }
-  return found
+  return facts_of_it
 
 
 def _asks(loop):

@@ -108,6 +108,6 @@ def note(name, **figures):
   """Puts figures of a case into the record that the command makes of them."""
   path = os.environ.get('LSTM_JAX_CLUSTER_RECORD')
   if path:
-    held = json.loads(Path(path).read_text()) if Path(path).exists() else {}
-    held[name] = figures
-    Path(path).write_text(json.dumps(held, indent=1) + '\n')
+    cases = json.loads(Path(path).read_text()) if Path(path).exists() else {}
+    cases[name] = figures
+    Path(path).write_text(json.dumps(cases, indent=1) + '\n')

@@ -102,11 +102,11 @@ class Slurm(NamedTuple):
 
   def facts(self, job):
     """Task -> what Slurm says of it, of a job or an array."""
-    found = {}
+    by_task = {}
     for line in self.command('scontrol', 'show', 'job', '-o', job).split('\n'):
       facts = dict(word.split('=', 1) for word in line.split() if '=' in word)
-      found[facts.get('ArrayTaskId', '0')] = facts
-    return found
+      by_task[facts.get('ArrayTaskId', '0')] = facts
+    return by_task
 
   def states(self, job):
     """Task -> (state, restarts, exit code) of a job or an array."""
@@ -123,10 +123,10 @@ class Slurm(NamedTuple):
     """Waits until all tasks of a job have ended, and returns its `states`."""
     until = time.monotonic() + seconds
     while True:
-      found = self.states(job)
-      if not UNDER_WAY.intersection(state for state, *_ in found.values()):
-        return found
-      assert time.monotonic() < until, (found, self.tail(job))
+      states = self.states(job)
+      if not UNDER_WAY.intersection(state for state, *_ in states.values()):
+        return states
+      assert time.monotonic() < until, (states, self.tail(job))
       time.sleep(0.5)
 
   def wait_for(self, is_so, seconds=120):

@@ -81,9 +81,15 @@ def check(words, out, **environ):
   kind, *words = words
   assert kind == 'sweep'
   words = [re.sub(r'--out=.*', f'--out={out}', word) for word in words]
-  kept = {k: v for k, v in os.environ.items() if not k.startswith('SLURM_')}
+  without_slurm = {
+    k: v for k, v in os.environ.items() if not k.startswith('SLURM_')
+  }
   children.python(
-    '-m', 'experiments.sweep', *words, '--only_check_args', env=kept | environ
+    '-m',
+    'experiments.sweep',
+    *words,
+    '--only_check_args',
+    env=without_slurm | environ,
   )
 
 

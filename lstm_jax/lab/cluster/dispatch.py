@@ -141,23 +141,23 @@ class Dispatch:
 
   def _look(self):
     """Sees which workers there are, and deals again what lost its own."""
-    found = connection.workers_of(self._client)
-    for address in self._workers.keys() - found.keys():
+    workers_now = connection.workers_of(self._client)
+    for address in self._workers.keys() - workers_now.keys():
       self._told.discard(address)
       self._compiled.pop(address, None)
       self._probes.pop(address, None)
-    for address, one in found.items():
+    for address, one in workers_now.items():
       if address not in self._probes:
         self._probes[address] = connection.probe(self._client, address)
       lack = connection.lack_of(self._probes[address])
       if lack and address not in self._left_out:
         self._left_out[address] = connection.refusal_line(one.name, lack)
         self.board.display.say(f'sweep: {self._left_out[address]}')
-    known, self._workers = self._workers, {**found}
+    known, self._workers = self._workers, {**workers_now}
     for task in [*self._tasks.values()]:
-      if task.address not in found:
+      if task.address not in workers_now:
         self._lost(task, known[task.address].name)
-    if found and not self._tasks and not self._admitted():
+    if workers_now and not self._tasks and not self._admitted():
       lines = '\n'.join(dict.fromkeys(self._left_out.values()))
       raise faults.Machine(lines) if self._is_sick else faults.Refused(lines)
 

@@ -36,13 +36,13 @@ def files_of(places: Iterable[str]) -> dict[str, str]:
 
 def versions() -> dict[str, object]:
   """Package -> version, of those that results depend on."""
-  found: dict[str, object] = {}
+  version_of: dict[str, object] = {}
   for name in PACKAGES:
     try:
-      found[name] = importlib.metadata.version(name)
+      version_of[name] = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-      found[name] = None
-  return found
+      version_of[name] = None
+  return version_of
 
 
 def other_files(expected: Mapping[str, str], found: Mapping[str, str]) -> str:

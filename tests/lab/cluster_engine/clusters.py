@@ -33,9 +33,9 @@ QUIET = {
 def environ(**more):
   """The environment of a process: nobody's flags."""
   foreign = 'XLA_', 'JAX_', 'SLURM_', 'DASK_'
-  kept = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
-  kept['PYTHONPATH'] = str(children.ROOT)
-  return kept | QUIET | more
+  variables = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
+  variables['PYTHONPATH'] = str(children.ROOT)
+  return variables | QUIET | more
 
 
 def words(plan, out, *more):

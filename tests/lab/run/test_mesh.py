@@ -92,4 +92,5 @@ def test_nine_tenths_of_the_lanes_are_at_work_while_trials_wait(count):
   environ = os.environ | {'JAX_NUM_CPU_DEVICES': '8'}
   done = children.python('-W', 'error', '-c', _SHARE, count, env=environ)
   waiting = json.loads(done.stdout)
-  assert waiting['useful'] >= 0.9 * waiting['executed']
+  share = waiting['useful'] / waiting['executed']
+  assert 0.9 <= share <= 1

@@ -15,6 +15,7 @@ NAMES = {
   'lstm': 'cells.lstm',
   'lstm1997': 'cells.lstm1997',
   'lstm_layernorm': 'cells.lstm_layernorm',
+  'mingru': 'cells.mingru',
   'srn': 'cells.srn',
   # Tasks: (**options) -> Task.
   'adding': 'tasks.adding',

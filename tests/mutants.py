@@ -79,6 +79,11 @@ MUTANTS = (
     ('cell_oracles', 'cells'),
   ),
   Mutant(
+    'mingru_gate_turned_round', 'cells/mingru.py',
+    '(1 - z) * carry_tm1.h + z * n', 'z * carry_tm1.h + (1 - z) * n',
+    ('minimal_cells', 'cells'),
+  ),
+  Mutant(
     'srn_self_hears_all', 'cells/srn.py',
     "'self': np.eye(hidden, dtype=bool)", "'self': True",
     ('cell_oracles', 'cells'),

@@ -25,7 +25,10 @@ HIDDEN = 8
 OWN_EPOCHS, OWN_HIDDEN = 50, 32
 # Lags that a cell learns to bridge within the budget.
 LENGTH = 10
-_LENGTHS = {'lstm1997': 20, 'srn': 5, 'fully_recurrent': 5, 'cascaded': 5}
+_LENGTHS = {
+  'lstm1997': 20,
+  **dict.fromkeys(('srn', 'fully_recurrent', 'cascaded', 'mingru'), 5),
+}
 _INIT_RANGES = {'cascaded': 0.5}
 
 

@@ -23,6 +23,7 @@ _NAMES = {
   'lstm_layernorm': 'LSTM',
   'srn': 'simple network',
   'gru': 'GRU',
+  'mingru': 'minGRU',
 }
 _MAX_TASKS = 3  # tasks that one sentence can hold
 _WORDS = {'window': 'window ', 'length': 'T = '}

@@ -1,5 +1,6 @@
 """What a cell, a task or a data set does not keep is said before training."""
 
+import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -10,8 +11,8 @@ import pytest
 from lstm_jax import testing
 from lstm_jax.dataset import Dataset, Examples, Pool
 from lstm_jax.lab.data.files.errors import BadData
-from lstm_jax.lab.plan import catalog, flags, plan
-from lstm_jax.lab.run import builds, groups
+from lstm_jax.lab.plan import catalog, dealing, flags, plan
+from lstm_jax.lab.run import admission, builds, groups, preparation
 from lstm_jax.types import Connection, Stream
 
 CELL = catalog.build('cells', 'srn', 3, 2, hidden=4)
@@ -445,6 +446,30 @@ def test_a_plan_of_what_breaks_its_promises_is_refused(monkeypatch):
   made = expanded('--task=noisy_sine --cell=srn --seeds=1 --budget=1')
   with pytest.raises(BadData, match="data set noisy_sine: has no part 'train'"):
     groups.supervised({'t': made.trials[0]}, made_how(), None)
+
+
+def test_a_part_looks_at_what_it_runs_and_at_what_others_have_written(
+  monkeypatch,
+):
+  looked = []
+  monkeypatch.setattr(admission, 'of_task', lambda _, s, *of: looked.append(s))
+  monkeypatch.setattr(admission, 'of_rule', lambda *of: None)
+  made = expanded('--task=adding --cell=srn,lstm --length=10 --seeds=1')
+  srn, lstm = made.trials
+  trials = {'a': srn, 'b': lstm}
+  device = jax.devices()[0]
+  options = [made_how()._replace(shard=(i, 2)) for i in range(2)]
+  for how in options:
+    ((online, _), *_) = preparation.prepare(trials, how, device)
+    assert len(online.makers) == 2
+  assert sorted(setting.cell for setting in looked) == ['lstm', 'srn']
+  looked.clear()
+  known = {'cell': catalog.of(lstm, 'cell')}
+  trials['b'] = dataclasses.replace(lstm, outside=known)
+  for how in options:
+    (mine,) = dealing.names_of_part(trials, how.shard)
+    builds.on_line(trials, how, device, {mine})
+  assert sorted(setting.cell for setting in looked) == ['lstm', 'lstm', 'srn']
 
 
 def made_how():

@@ -5,6 +5,7 @@ Everything that a setting hands to the library is handed over here.
 
 import re
 from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,7 +60,10 @@ class Programs(NamedTuple):
 
 
 def on_line(
-  trials: Mapping[str, Setting], options: Run, device: 'jax.Device'
+  trials: Mapping[str, Setting],
+  options: Run,
+  device: 'jax.Device',
+  mine: AbstractSet[str] | None = None,
 ) -> Programs:
   """The programs of trials on-line.
 
@@ -67,6 +71,7 @@ def on_line(
     trials: id -> setting.
     options: a `flags.Run`.
     device: of the kind that runs them.
+    mine: ids of the trials that this part of the plan runs; None: all.
   """
   from lstm_jax.training.compilation import widths_of
 
@@ -80,8 +85,12 @@ def on_line(
   keys_done: set[Hashable] = set()
   for key, of in members.items():
     setting = trials[of[0]]
+    # A look takes most of a second, and the part that runs a program looks at
+    # it; at what others have written all do, before anything is.
+    is_mine = mine is None or not mine.isdisjoint(of)
+    done = keys_done if is_mine or setting.outside else None
     try:
-      makers[key] = build(setting, keys_done, device.platform)
+      makers[key] = build(setting, done, device.platform)
     except ValueError as why:
       reasons.append(f'row {setting.row}: {why}')
   native = is_native and not reasons

@@ -17,14 +17,14 @@ from lstm_jax.lab.store.setting import Setting, outside_of
 if TYPE_CHECKING:
   import jax
 
-# A kind of learner -> what makes the programs of its trials.
-_PREPARE = {'learners': builds.on_line, 'trainers': groups.supervised}
-
 
 def prepare(
   trials: Mapping[str, Setting], options: Run, device: 'jax.Device'
 ) -> tuple[list[builds.Programs], dict[str, dict[str, str]], provenance.Facts]:
   """The programs of all kinds of trials, their code and what is told of them.
+
+  A part of a plan makes the programs of all trials on-line, and looks whether
+  they keep what is promised (see `admission`) where it runs them.
 
   Args:
     trials: id -> setting.
@@ -39,12 +39,15 @@ def prepare(
     Refused: with the reasons of all kinds.
     Missing, BadData: a data set is not there, or damaged.
   """
-  by_kind: dict[str, dict[str, Setting]] = {kind: {} for kind in _PREPARE}
+  by_kind: dict[str, dict[str, Setting]] = {'learners': {}, 'trainers': {}}
   for name, setting in trials.items():
     by_kind[learner_of(setting).kind][name] = setting
+  mine = None
+  if options.shard[1] > 1:
+    mine = dealing.names_of_part(trials, options.shard)
   prepared = [
-    _PREPARE[kind](trials_of_kind, options, device)
-    for kind, trials_of_kind in by_kind.items()
+    builds.on_line(by_kind['learners'], options, device, mine),
+    groups.supervised(by_kind['trainers'], options, device),
   ]
   reasons = [reason for work in prepared for reason in work.reasons]
   if reasons:

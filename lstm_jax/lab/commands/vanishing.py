@@ -23,7 +23,7 @@ from lstm_jax.lab.plan import (
   values,
 )
 from lstm_jax.lab.plan.from_values import Values
-from lstm_jax.lab.plan.grid import Axis
+from lstm_jax.lab.plan.references import Axis
 from lstm_jax.lab.plan.text_columns import item
 from lstm_jax.lab.plan.usage import GROUPS
 from lstm_jax.lab.run import command, mains

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from lstm_jax.lab.plan import catalog, defaults, grid, own_data
+from lstm_jax.lab.plan import catalog, defaults, grid_rows, own_data
 from lstm_jax.lab.plan import points as points_lib
 from lstm_jax.lab.plan.flags import Request
-from lstm_jax.lab.plan.grid import AXES, Axis
+from lstm_jax.lab.plan.grid_check import AXES
 from lstm_jax.lab.plan.points import Point
+from lstm_jax.lab.plan.references import Axis
 from lstm_jax.lab.plan.resolve import RawValue
 
 # What a plan made of flags alone starts from.
@@ -15,7 +16,7 @@ _LEARNER, _LEARNER_FOR_ALL = 'truncated1997', 'bptt'
 _TRAINER = 'minibatch'  # where the task is a data set
 
 
-def row_of(request: Request) -> grid.Row:
+def row_of(request: Request) -> grid_rows.Row:
   """The row that flags alone make; the rest follows from its cells."""
   axes = {axis.name: axis for axis in (*request.axes, *request.sets)}
   tasks = axes['task'].values if 'task' in axes else ()
@@ -40,7 +41,7 @@ def row_of(request: Request) -> grid.Row:
   axes.setdefault('learner', Axis('learner', (learner,), '--learner'))
   order = {name: i for i, name in enumerate(AXES.values())}
   seeds, budget = request.seeds, request.budget
-  return grid.Row(
+  return grid_rows.Row(
     name='flags',
     line='flags',
     source='',
@@ -106,7 +107,9 @@ def one_length(
   ]
 
 
-def left_open(request: Request, row: grid.Row, points: Iterable[Point]) -> str:
+def left_open(
+  request: Request, row: grid_rows.Row, points: Iterable[Point]
+) -> str:
   """Returns what flags do not say, as the flags that would."""
   names = {axis.name for axis in (*request.axes, *request.sets)}
   by_name: dict[str, dict[str, RawValue]] = {}

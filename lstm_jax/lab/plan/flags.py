@@ -14,7 +14,8 @@ from typing import NamedTuple
 from absl import flags
 
 from lstm_jax.lab.plan import job_parts, parsers, values
-from lstm_jax.lab.plan.grid import AXES, Axis
+from lstm_jax.lab.plan.grid_check import AXES
+from lstm_jax.lab.plan.references import Axis
 from lstm_jax.lab.plan.usage import (
   COMPILE_CACHES,
   ENGINES,
@@ -83,6 +84,7 @@ class Request(NamedTuple):
     sets: the `--set` flags given.
     grid: the grid's name, None where the flags alone make the plan.
     rows: names of the grid's rows, () for all.
+    size: of the grid, '' for its first.
     seeds: seeds, None for the grid's.
     budget: training sequences, None for the grid's.
     yes: whether a very large plan is wanted.
@@ -94,6 +96,7 @@ class Request(NamedTuple):
   sets: tuple[Axis, ...] = ()
   grid: str | None = None
   rows: tuple[str, ...] = ()
+  size: str = ''
   seeds: tuple[int, ...] | None = None
   budget: int | None = None
   yes: bool = False
@@ -187,6 +190,7 @@ def request(
     sets=sets,
     grid=grid,
     rows=values_by_flag.get('row', ()),
+    size=values_by_flag.get('size', ''),
     seeds=values_by_flag.get('seeds'),
     budget=values_by_flag.get('budget'),
     yes=bool(values_by_flag.get('yes')),
@@ -254,12 +258,17 @@ def row_alone(rows: Sequence[str], grid: str | None) -> str:
   return ''
 
 
+def size_alone(size: str, grid: str | None) -> str:
+  """The refusal of a size without a grid; '' where it has one."""
+  return f'--size={size}: needs --grid=NAME' if size and grid is None else ''
+
+
 def two_values(name: str, axes: Collection[str], grid: str | None) -> str:
   """The refusal of a `--set` that a flag of its own says too; '' for none.
 
   Args:
     name: dotted, of the `--set`.
-    axes: flags that are given, of `grid.AXES`.
+    axes: flags that are given, of `grid_check.AXES`.
     grid: of which they may be a selection; None where they make the plan.
   """
   for flag in axes:
@@ -293,6 +302,10 @@ def _row_alone(flag_set):
   return row_alone(flag_set['row'] or (), flag_set['grid'])
 
 
+def _size_alone(flag_set):
+  return size_alone(flag_set['size'] or '', flag_set['grid'])
+
+
 def _two_values(flag_set):
   """Refuses what `--set` says again, or what a flag of its own says too."""
   names = [axis.name for axis in flag_set['set']]
@@ -315,6 +328,7 @@ def _scheduler_alone(flag_set):
 _CONTRADICTIONS = (
   (('help', 'list', 'dry_run'), _two_actions),
   (('row', 'grid'), _row_alone),
+  (('size', 'grid'), _size_alone),
   (('scheduler', 'engine'), _scheduler_alone),
   (('set', 'grid', *AXES), _two_values),
 )

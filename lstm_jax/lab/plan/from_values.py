@@ -10,7 +10,8 @@ from lstm_jax import public
 from lstm_jax.choices import unknown
 from lstm_jax.lab.plan import flags, values
 from lstm_jax.lab.plan.flags import Request, Run
-from lstm_jax.lab.plan.grid import AXES, Axis
+from lstm_jax.lab.plan.grid_check import AXES
+from lstm_jax.lab.plan.references import Axis
 from lstm_jax.lab.plan.usage import GROUPS
 
 # One value of an axis: a number, a word, a factory; None: full, or none.
@@ -26,6 +27,7 @@ def request_of(
   *,
   grid: str | None = None,
   row: str | Iterable[str] | None = None,
+  size: str | None = None,
   seeds: int | str | Iterable[int] | None = None,
   budget: int | None = None,
   yes: bool = False,
@@ -34,10 +36,11 @@ def request_of(
   """The request that a command line with these values makes.
 
   Args:
-    axes: flag -> value or values, of the flags of `grid.AXES`.
+    axes: flag -> value or values, of the flags of `grid_check.AXES`.
     options: dotted name -> value or values, as of `--set`.
     grid: name of a grid or path of one.
     row: names of rows of the grid.
+    size: of a grid that comes in sizes; None: its first.
     seeds: a count, the text of `--seeds`, or the seeds one by one.
     budget: training sequences, or epochs.
     yes: whether a very large plan is wanted.
@@ -58,6 +61,9 @@ def request_of(
   rows = () if row is None else tuple(map(str, _items(row)))
   if line := flags.row_alone(rows, grid):
     raise values.Refused(line)
+  size = size or ''
+  if line := flags.size_alone(size, grid):
+    raise values.Refused(line)
   if not (grid or axes or options):
     grid = 'quickstart'
   if isinstance(seeds, Iterable) and not isinstance(seeds, str):
@@ -76,6 +82,7 @@ def request_of(
     ),
     grid=grid,
     rows=rows,
+    size=size,
     seeds=None if seeds is None else values.seeds(seeds, '--seeds'),
     budget=None if budget is None else values.integer(budget, '--budget'),
     yes=yes,

@@ -44,8 +44,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lstm_jax.choices import unknown
-from lstm_jax.lab.plan import grid_check, references, values
-from lstm_jax.lab.plan.grid_check import AXES
+from lstm_jax.lab.plan import grid_check, grid_rows, values
+from lstm_jax.lab.plan.grid_rows import Entry, Row
 from lstm_jax.lab.plan.references import Axis
 from lstm_jax.lab.store import files
 from lstm_jax.lab.store.faults import StoreError
@@ -53,27 +53,26 @@ from lstm_jax.lab.store.faults import StoreError
 _FOLDER = Path(__file__).parent / 'grids'
 _NAME = re.compile('[A-Za-z0-9_][A-Za-z0-9_-]{0,59}')
 _LONGEST = 2**24  # bytes of a grid
-
-
-class Row(NamedTuple):
-  """One row of a grid: a product of axes and what was published for it."""
-
-  name: str
-  line: str
-  source: str
-  reading: str
-  roles: tuple[str, ...]
-  tried: int
-  axes: tuple[Axis, ...]
-  seeds: tuple[int, ...]
-  budget: int
-  expected_sequences: float
-  expected_trial_seconds: float
-  published: tuple[tuple[str, float | str], ...]
+# In place of a size: rows and entries of all of them.
+EVERY_SIZE = '*'
 
 
 class Grid(NamedTuple):
-  """A named plan. `expected_seconds` is on 2 cores, 0 where unknown."""
+  """A named plan.
+
+  Attributes:
+    name: its own.
+    title: one line about it.
+    source: the table or figure that it reproduces.
+    command: that runs it.
+    expected_seconds: on 2 cores, of its first size; 0: unknown.
+    rows: all of it, with entries each row of each.
+    sizes: names, () where it has one.
+    courses: rows as the entries meet them; () without entries.
+    entries: of the size.
+    newcomer: what an entry that flags bring starts from, () where there can be
+      none.
+  """
 
   name: str
   title: str
@@ -81,6 +80,10 @@ class Grid(NamedTuple):
   command: str
   expected_seconds: float
   rows: tuple[Row, ...]
+  sizes: tuple[str, ...] = ()
+  courses: tuple[Row, ...] = ()
+  entries: tuple[Entry, ...] = ()
+  newcomer: tuple[Axis, ...] = ()
 
 
 def names(folder: Path = _FOLDER) -> tuple[str, ...]:
@@ -94,12 +97,13 @@ def names(folder: Path = _FOLDER) -> tuple[str, ...]:
   return tuple(name for name in stems if _NAME.fullmatch(name))
 
 
-def load(name: str, folder: Path = _FOLDER) -> Grid:
+def load(name: str, folder: Path = _FOLDER, size: str = '') -> Grid:
   """Reads and checks a grid, whole.
 
   Args:
     name: of a grid in `folder`, or the path of a file that ends in .toml.
     folder: where named grids are.
+    size: one of the grid's; '': its first; `EVERY_SIZE`.
 
   Raises:
     Refused: no such grid; with a line for everything that is wrong in it or in
@@ -124,7 +128,11 @@ def load(name: str, folder: Path = _FOLDER) -> Grid:
     path = folder / f'{name}.toml'
     table = _table_of(path, where)
   _refuse(grid_check.mistakes(table, where))
-  rows = _rows(table, where, home)
+  sizes = tuple(table.get('sizes', ()))
+  if size not in ('', EVERY_SIZE, *sizes):
+    said = unknown(size, sizes) if sizes else f'{name} has one size'
+    raise values.Refused(f'--size={size}: {said}')
+  rows = _rows(table, where, home, size)
   row_names = [row.name for row in rows]
   duplicates = sorted({name for name in row_names if row_names.count(name) > 1})
   if duplicates or not row_names:
@@ -132,13 +140,20 @@ def load(name: str, folder: Path = _FOLDER) -> Grid:
       f'; twice: {", ".join(duplicates)}' if duplicates else '; there is none'
     )
     raise values.Refused(f'{where}: rows must have names of their own{fault}')
+  courses = (
+    grid_rows.courses_of(table, where, home, size) if 'entry' in table else ()
+  )
   return Grid(
     path.stem,
     table['title'],
     table['source'],
     table['command'],
-    float(table['expected_seconds']),
+    float(table['expected_seconds']) if size in ('', *sizes[:1]) else 0.0,
     tuple(rows),
+    sizes,
+    tuple(courses),
+    tuple(grid_rows.entries_of(table, where, home, size)),
+    grid_rows.axes_of(table.get('newcomer', {}), f'{where}, newcomer', home),
   )
 
 
@@ -162,13 +177,17 @@ def _refuse(reasons):
     raise values.Refused(*reasons)
 
 
-def _rows(table, where, home):
+def _rows(table, where, home, size):
   """The rows of a grid that has no mistakes: its own, or those of others."""
   if 'row' in table:
-    return _own_rows(table, where, home)
+    return grid_rows.own_rows(table, where, home, size)
   rows = _included(table['include'], table.get('include_role'), home, where)
   if 'try' in table:
-    rows = [new for row in rows for new in _reading(row, table['try'], where)]
+    rows = [
+      new
+      for row in rows
+      for new in grid_rows.readings_of(row, table['try'], where)
+    ]
   if 'seeds' in table:
     seeds = values.seeds(table['seeds'], f'{where}: seeds')
     rows = [row._replace(seeds=seeds) for row in rows]
@@ -200,82 +219,7 @@ def _included(names_of_others, role, home, where):
     _refuse(grid_check.mistakes(table, place))
     rows += [
       row._replace(name=f'{path.stem}.{row.name}')
-      for row in _own_rows(table, place, path.parent)
+      for row in grid_rows.own_rows(table, place, path.parent)
       if role is None or role in row.roles
     ]
   return rows
-
-
-def _reading(row, readings, where):
-  """A row under each of the readings that are meant for its source."""
-  for reading in readings:
-    place = f'{where}, try {reading["name"]}'
-    if row.source not in reading.get('sources', (row.source,)):
-      continue
-    axes = {axis.name: axis for axis in row.axes}
-    for name, value in _dotted(reading['set']).items():
-      axes[name] = Axis(name, _as_list(value), f'{place}: set.{name}')
-    yield row._replace(
-      name=f'{row.name}+{reading["name"]}',
-      reading=reading['reading'],
-      axes=tuple(axes.values()),
-      expected_sequences=0.0,
-      expected_trial_seconds=0.0,
-    )
-
-
-def _own_rows(table, where, home):
-  """The rows written in a file of the folder `home`."""
-  groups = {'': table.get('defaults', {}), **table.get('groups', {})}
-  return [
-    _row(
-      {'source': table['source']} | groups[row.get('group', '')],
-      row,
-      f'{where}, row {row["name"]}',
-      home,
-    )
-    for row in table['row']
-  ]
-
-
-def _row(defaults, row, where, home):
-  keys = defaults | row
-  settings = _dotted(defaults.get('set', {})) | _dotted(row.get('set', {}))
-  axes = [
-    references.of_axis(
-      Axis(name, _as_list(keys[flag]), f'{where}: {flag}'), home
-    )
-    for flag, name in AXES.items()
-    if flag in keys
-  ]
-  axes += [
-    Axis(name, _as_list(value), f'{where}: set.{name}')
-    for name, value in settings.items()
-  ]
-  return Row(
-    name=keys['name'],
-    line=keys.get('line', keys['name']),
-    source=keys['source'],
-    reading=keys.get('reading', ''),
-    roles=tuple(keys.get('roles', ())),
-    tried=keys.get('tried', 0),
-    axes=tuple(axes),
-    seeds=values.seeds(keys['seeds'], f'{where}: seeds'),
-    budget=values.integer(keys['budget'], f'{where}: budget'),
-    expected_sequences=float(keys.get('expected_sequences', 0)),
-    expected_trial_seconds=float(keys.get('expected_trial_seconds', 0)),
-    published=tuple(sorted(keys.get('published', {}).items())),
-  )
-
-
-def _dotted(table):
-  """`{'cell': {'g': x}}` as `{'cell.g': x}`."""
-  return {
-    f'{kind}.{name}': value
-    for kind, inner in table.items()
-    for name, value in inner.items()
-  }
-
-
-def _as_list(value):
-  return tuple(value) if isinstance(value, list) else (value,)

@@ -34,6 +34,9 @@ _GRID = {
   'expected_seconds': _NUMBER,
   'include': _NAMES,
   'include_role': _TEXT,
+  'sizes': _NAMES,
+  'entry': 'tables, written as [[entry]]',
+  'newcomer': _TABLE,
   'seeds': 'seeds',
   'try': 'tables, written as [[try]]',
   'defaults': _TABLE,
@@ -56,7 +59,14 @@ _ROW = {
   'expected_sequences': _NUMBER,
   'expected_trial_seconds': _NUMBER,
   'published': 'published',
+  'sizes': _NAMES,
 } | dict.fromkeys(AXES, 'axis')
+_ENTRY = {'name': 'name', 'sizes': _NAMES, 'set': 'set'} | {
+  flag: 'axis' for flag, name in AXES.items() if not name.startswith('task')
+}
+_NEWCOMER = {
+  key: kind for key, kind in _ENTRY.items() if key not in ('name', 'sizes')
+}
 _ROW_NEEDED = ('name', *ROLES, 'seeds', 'budget')
 _PUBLISHED_KEYS = {
   'success_after': _NUMBER,
@@ -114,7 +124,47 @@ def mistakes(table: Mapping[str, object], where: str) -> list[str]:
       ]
   if 'row' in table:
     faults += _rows(table, where)
+  faults += _entries(table, where)
   return faults
+
+
+def _entries(table, where):
+  """The lines on entries, and on sizes: of the file, of rows, of entries."""
+  for key in ('sizes', 'entry', 'newcomer'):
+    if key in table and 'row' not in table:
+      yield f'{where}: {key}: only a grid with rows has it'
+  entries = table.get('entry', [])
+  if 'newcomer' in table and not entries:
+    yield f'{where}: newcomer: only a grid with entries has it'
+  if table.get('sizes') == []:
+    yield f'{where}: sizes: the list is empty'
+  if isinstance(table.get('newcomer'), dict):
+    place = f'{where}, newcomer'
+    yield from _keys(table['newcomer'], _NEWCOMER, place)
+    for key in ('cell', 'learner'):
+      if key not in table['newcomer']:
+        yield f'{place}: the key {key} is missing'
+  entries = entries if _is_tables(entries) else []
+  for i, entry in enumerate(entries):
+    place = f'{where}, entry {_name(entry, i)}'
+    yield from _keys(entry, _ENTRY, place)
+    for key in ('name', 'cell', 'learner'):
+      if key not in entry:
+        yield f'{place}: the key {key} is missing'
+    if '+' in str(entry.get('name')):
+      yield f'{place}: name: + is for entries that flags bring, CELL+LEARNER'
+    if 'task' in (entry['set'] if isinstance(entry.get('set'), dict) else {}):
+      yield f'{place}: set.task: what is trained on is said by rows'
+  sizes = table['sizes'] if _is(table.get('sizes'), _NAMES) else []
+  rows = table.get('row', [])
+  for kind, tables in (('row', rows), ('entry', entries)):
+    for i, one in enumerate(tables if _is_tables(tables) else []):
+      for size in one['sizes'] if _is(one.get('sizes'), _NAMES) else ():
+        if size not in sizes:
+          yield (
+            f'{where}, {kind} {_name(one, i)}: sizes={size}: '
+            f'{unknown(size, tuple(sizes))}'
+          )
 
 
 def _rows(table, where):
@@ -137,9 +187,15 @@ def _rows(table, where):
       group_names = tuple(filter(None, groups))
       yield f'{place}: group={group}: {unknown(group, group_names)}'
     elif isinstance(group, str) and isinstance(groups[group], dict):
-      for key in _ROW_NEEDED:
+      for key in _needed(table):
         if key not in row and key not in groups[group]:
           yield f'{place}: the key {key} is missing'
+
+
+def _needed(table):
+  """The keys that each row must have; cells and learners may be of entries."""
+  of_entries = ('cell', 'learner') if 'entry' in table else ()
+  return [key for key in _ROW_NEEDED if key not in of_entries]
 
 
 def _keys(table, kinds, where):

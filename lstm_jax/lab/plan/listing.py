@@ -58,7 +58,12 @@ def everything() -> str:
       continue
     source = f' ({table.source})' if table.source else ''
     lines += item(name, f'{table.title}{source}')
-    lines += item('  rows', ', '.join(row.name for row in table.rows), 4)
+    for title, names in (
+      ('sizes', table.sizes),
+      ('entries', [entry.name for entry in table.entries]),
+      ('rows', [row.name for row in table.courses or table.rows]),
+    ):
+      lines += item(f'  {title}', ', '.join(names), 4) if names else []
   lines += item('vanishing', 'The error that flows back (its own command)')
   lines += ['', 'Options and numbers are set by --set=KIND.NAME=VALUE.']
   return '\n'.join(lines)

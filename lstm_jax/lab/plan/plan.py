@@ -6,6 +6,7 @@ from typing import NamedTuple
 from lstm_jax.lab.plan import (
   automatic,
   catalog,
+  entries,
   estimate,
   flag_row,
   grid,
@@ -127,7 +128,10 @@ def _from_grid(name, request, cores, partial=False):
     partial: every axis flag changes the rows that have such an axis, and leaves
       the others as they are; otherwise axis flags select.
   """
-  table = grid.load(name)
+  # A row is named once, whatever sizes it is in.
+  size = request.size or grid.EVERY_SIZE * bool(request.rows)
+  loaded = grid.load(name, size=size)
+  table, request = entries.with_flags(loaded, request)
   name = table.name  # of a file, which was named by its path
   rename = references.told_apart(
     (*request.axes, *(axis for row in table.rows for axis in row.axes))
@@ -158,7 +162,9 @@ def _from_grid(name, request, cores, partial=False):
   whole_plan, own_duplicates = _trials(
     name, own_settings, own_points, like=trials
   )
-  is_whole = whole_plan.keys() == trials.keys()
+  is_whole = table is loaded and whole_plan.keys() == trials.keys()
+  # Rows of all sizes that are chosen by name are a selection.
+  is_whole &= not (table.sizes and size == grid.EVERY_SIZE)
   if is_whole:
     points, settings, title = own_points, own_settings, table.title
     trials, duplicates = whole_plan, own_duplicates
@@ -174,7 +180,7 @@ def _from_grid(name, request, cores, partial=False):
     duplicates=duplicates,
     seconds=scale * _formula(settings, points, cores),
     cores=cores,
-    out=f'runs/{name}' if is_whole else _folder(name, trials),
+    out=_own_folder(table, size) if is_whole else _folder(name, trials),
     paths=_paths(points),
   )
 
@@ -227,6 +233,12 @@ def _without_trials(trials, points):
   """Labels of the points of which all trials count for others, as text."""
   rows = {trial.row for trial in trials.values()}
   return ', '.join(p.label for p in points if p.label not in rows)
+
+
+def _own_folder(table, size):
+  """The run folder of a whole grid, of one of its sizes."""
+  is_first = size in ('', *table.sizes[:1])
+  return f'runs/{table.name}' + (f'-{size}' if not is_first else '')
 
 
 def _folder(name, trials):

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from lstm_jax.lab.plan import grid, resolve, values
-from lstm_jax.lab.plan.grid import AXES
+from lstm_jax.lab.plan import grid_rows, resolve, values
+from lstm_jax.lab.plan.grid_check import AXES
 from lstm_jax.lab.plan.resolve import RawValue
 from lstm_jax.lab.store.setting import Setting
 
@@ -25,7 +25,7 @@ class Point(NamedTuple):
     raw_values: dotted name -> what was given.
   """
 
-  row: grid.Row
+  row: grid_rows.Row
   words: dict[str, str]
   raw_values: dict[str, RawValue]
 
@@ -35,7 +35,7 @@ class Point(NamedTuple):
     return ' '.join((self.row.name, *self.words.values()))
 
 
-def points_of(rows: Sequence[grid.Row], yes: bool) -> list[Point]:
+def points_of(rows: Sequence[grid_rows.Row], yes: bool) -> list[Point]:
   """Every combination of every row, labelled by the axes that vary."""
   check_size(
     (len(r.seeds) * math.prod(len(a.values) for a in r.axes) for r in rows),

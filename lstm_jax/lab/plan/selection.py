@@ -7,8 +7,9 @@ from lstm_jax.choices import choose, unknown
 from lstm_jax.lab.plan import automatic, catalog, values
 from lstm_jax.lab.plan import points as points_lib
 from lstm_jax.lab.plan.flags import Request
-from lstm_jax.lab.plan.grid import Axis, Grid
+from lstm_jax.lab.plan.grid import Grid
 from lstm_jax.lab.plan.points import Point
+from lstm_jax.lab.plan.references import Axis
 from lstm_jax.lab.plan.resolve import RawValue
 from lstm_jax.lab.store.setting import Setting
 

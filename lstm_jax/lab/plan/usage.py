@@ -48,6 +48,7 @@ GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
   'Named grids': {
     'grid': ('NAME', 'run the grid NAME; quickstart if nothing is asked for'),
     'row': ('NAME,...', 'only these rows of the grid'),
+    'size': ('WORD', 'of a grid that comes in sizes (the first, see --list)'),
   },
   'Look before you run': {
     'list': (None, 'print all tasks, cells, learners and grids'),

@@ -4,8 +4,8 @@ import itertools
 import shlex
 from collections.abc import Collection
 
-from lstm_jax.lab.plan import catalog, defaults, own_data
-from lstm_jax.lab.plan.grid import AXES
+from lstm_jax.lab.plan import catalog, defaults, entries, own_data
+from lstm_jax.lab.plan.grid_check import AXES
 from lstm_jax.lab.plan.programs import changes
 from lstm_jax.lab.plan.values import text_of
 from lstm_jax.lab.store.setting import Setting
@@ -20,7 +20,7 @@ def command(setting: Setting, seeds: Collection[int]) -> str:
     setting: of any of the row's trials.
     seeds: the seeds of the row's trials.
   """
-  if setting.grid == 'flags':
+  if setting.grid == 'flags' or entries.is_newcomer(setting):
     flags = _flags(setting)
   else:
     flags = [f'--grid={setting.grid}', f'--row={setting.row_name}']
@@ -34,12 +34,12 @@ def command(setting: Setting, seeds: Collection[int]) -> str:
 def _flags(setting):
   """Returns the flags that make a row: all that is not at its default."""
   roles = ('task', 'cell', 'learner')
-  entries = setting.outside
+  outside_entries = setting.outside
   flags = [
     f'--{name}='
     + (
-      entries[name].place
-      if name in entries
+      outside_entries[name].place
+      if name in outside_entries
       else own_data.as_flag(getattr(setting, name))
     )
     for name in roles

@@ -50,6 +50,7 @@ def sweep(
   budget: int | None = None,
   grid: str | Path | None = None,
   row: str | Iterable[str] | None = None,
+  size: str | None = None,
   out: str | Path | None = None,
   yes: bool = False,
   shard: tuple[int, int] | None = None,
@@ -81,6 +82,7 @@ def sweep(
     budget: training sequences a trial may see; of a data set epochs.
     grid: the name of a grid, or the path of one.
     row: rows of the grid.
+    size: of a grid that comes in sizes; None: its first.
     out: the run folder; None: `runs/` and a name of its own.
     yes: whether more than 100,000 trials are wanted.
     shard: `(i, n)`: the i-th of n parts; None: all of the plan, or of several
@@ -142,6 +144,7 @@ def sweep(
       dict(set or {}),
       grid=None if grid is None else str(grid),
       row=row,
+      size=size,
       seeds=seeds,
       budget=budget,
       yes=yes,

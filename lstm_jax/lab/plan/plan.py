@@ -236,9 +236,9 @@ def _without_trials(trials, points):
 
 
 def _own_folder(table, size):
-  """The run folder of a whole grid, of one of its sizes."""
-  is_first = size in ('', *table.sizes[:1])
-  return f'runs/{table.name}' + (f'-{size}' if not is_first else '')
+  """The run folder of a whole grid, or of one of its sizes."""
+  is_other = size in table.sizes[1:]
+  return f'runs/{table.name}' + f'-{size}' * is_other
 
 
 def _folder(name, trials):

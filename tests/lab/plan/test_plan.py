@@ -16,6 +16,7 @@ from lstm_jax.lab.plan import (
   estimate,
   flags,
   grid,
+  grid_check,
   listing,
   plan,
   selection,
@@ -359,7 +360,9 @@ def test_a_flag_alone_changes_the_quick_start_and_nothing_else(line, rows):
   # The report's command for a row makes the same trials again.
   setting = changed_.trials[-1]
   words = [
-    f'--{word}' if word.partition('=')[0] in grid.AXES else f'--set={word}'
+    f'--{word}'
+    if word.partition('=')[0] in grid_check.AXES
+    else f'--set={word}'
     for word in setting.row.split()[1:]
   ]
   again = made(
@@ -498,7 +501,7 @@ _OPTIONS = sorted(
     },
   ),
   figures=st.dictionaries(
-    st.sampled_from(sorted(set(grid.AXES) - set(_NAMES))),
+    st.sampled_from(sorted(set(grid_check.AXES) - set(_NAMES))),
     st.lists(_TEXT, min_size=1, max_size=2),
     max_size=3,
   ),

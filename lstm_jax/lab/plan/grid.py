@@ -153,7 +153,7 @@ def load(name: str, folder: Path = _FOLDER, size: str = '') -> Grid:
     sizes,
     tuple(courses),
     tuple(grid_rows.entries_of(table, where, home, size)),
-    grid_rows.axes_of(table.get('newcomer', {}), f'{where}, newcomer', home),
+    grid_rows.newcomer_of(table, where, home),
   )
 
 

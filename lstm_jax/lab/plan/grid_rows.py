@@ -2,14 +2,46 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from lstm_jax.lab.plan import references, values
 from lstm_jax.lab.plan.grid_check import AXES
 from lstm_jax.lab.plan.references import Axis
 
-# What a TOML file holds, checked by `grid_check`.
-Table = Mapping[str, Any]
+# Role -> option -> value or list, as a file writes it.
+Written = Mapping[str, Mapping[str, object]]
+
+
+class Keys(TypedDict, total=False):
+  """A row, an entry or a reading as a file holds it, besides its axes."""
+
+  name: str
+  group: str
+  line: str
+  source: str
+  reading: str
+  roles: Sequence[str]
+  tried: int
+  sizes: Sequence[str]
+  sources: Sequence[str]
+  set: Written
+  seeds: int | str
+  budget: int
+  expected_sequences: float
+  expected_trial_seconds: float
+  published: Mapping[str, float | str]
+
+
+class Table(TypedDict, total=False):
+  """A grid file without mistakes, see `grid_check`."""
+
+  source: str
+  sizes: Sequence[str]
+  defaults: Keys
+  groups: Mapping[str, Keys]
+  row: Sequence[Keys]
+  entry: Sequence[Keys]
+  newcomer: Keys
 
 
 class Row(NamedTuple):
@@ -73,7 +105,8 @@ def entries_of(
   """The entries of a grid file, () where it has none; see `own_rows`."""
   return [
     Entry(
-      entry['name'], axes_of(entry, f'{where}, entry {entry["name"]}', home)
+      entry['name'],
+      _entry_axes(entry, f'{where}, entry {entry["name"]}', home),
     )
     for entry in _of_size(table, 'entry', size)
   ]
@@ -98,38 +131,13 @@ def entered(courses: Iterable[Row], entries: Iterable[Entry]) -> list[Row]:
   ]
 
 
-def axes_of(
-  keys: Mapping[str, Any],
-  where: str,
-  home: Path,
-  settings: Mapping[str, object] | None = None,
-) -> tuple[Axis, ...]:
-  """The axes of a row, or of an entry.
-
-  Args:
-    keys: as it is written, with its defaults.
-    where: what error messages call it.
-    home: the folder that paths count from.
-    settings: dotted name -> value of its `set`; None: as it is written.
-  """
-  if settings is None:
-    settings = _dotted(keys.get('set', {}))
-  axes = [
-    references.of_axis(
-      Axis(name, _as_list(keys[flag]), f'{where}: {flag}'), home
-    )
-    for flag, name in AXES.items()
-    if flag in keys
-  ]
-  axes += [
-    Axis(name, _as_list(value), f'{where}: set.{name}')
-    for name, value in settings.items()
-  ]
-  return tuple(axes)
+def newcomer_of(table: Table, where: str, home: Path) -> tuple[Axis, ...]:
+  """The axes that an entry of flags starts from, () where there can be none."""
+  return _entry_axes(table.get('newcomer', {}), f'{where}, newcomer', home)
 
 
 def readings_of(
-  row: Row, readings: Sequence[Table], where: str
+  row: Row, readings: Sequence[Keys], where: str
 ) -> Iterator[Row]:
   """A row under each of the readings that are meant for its source.
 
@@ -152,6 +160,33 @@ def readings_of(
       expected_sequences=0.0,
       expected_trial_seconds=0.0,
     )
+
+
+def _entry_axes(keys, where, home):
+  return _axes(keys, where, home, _dotted(keys.get('set', {})))
+
+
+def _axes(keys, where, home, settings):
+  """The axes of a row, or of an entry.
+
+  Args:
+    keys: as it is written, with its defaults.
+    where: what error messages call it.
+    home: the folder that paths count from.
+    settings: dotted name -> value of its options.
+  """
+  axes = [
+    references.of_axis(
+      Axis(name, _as_list(keys[flag]), f'{where}: {flag}'), home
+    )
+    for flag, name in AXES.items()
+    if flag in keys
+  ]
+  axes += [
+    Axis(name, _as_list(value), f'{where}: set.{name}')
+    for name, value in settings.items()
+  ]
+  return tuple(axes)
 
 
 def _of_size(table, key, size):
@@ -184,7 +219,7 @@ def _row(defaults, row, where, home):
     reading=keys.get('reading', ''),
     roles=tuple(keys.get('roles', ())),
     tried=keys.get('tried', 0),
-    axes=axes_of(keys, where, home, settings),
+    axes=_axes(keys, where, home, settings),
     seeds=values.seeds(keys['seeds'], f'{where}: seeds'),
     budget=values.integer(keys['budget'], f'{where}: budget'),
     expected_sequences=float(keys.get('expected_sequences', 0)),

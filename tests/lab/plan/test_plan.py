@@ -791,8 +791,8 @@ def test_the_estimate_grows_with_the_work_and_shrinks_with_cores():
 def test_a_measured_grid_scales_its_own_seconds(monkeypatch):
   load = grid.load
 
-  def measured(name):
-    return load(name)._replace(expected_seconds=1000.0)
+  def measured(name, size):
+    return load(name, size=size)._replace(expected_seconds=1000.0)
 
   monkeypatch.setattr(grid, 'load', measured)
   monkeypatch.setattr(machine, 'cores', lambda: estimate.REFERENCE_CORES)

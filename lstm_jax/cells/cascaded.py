@@ -19,6 +19,7 @@ from lstm_jax.types import Array, Cell, Equations
 PROVIDES = ('cascade', 'inputs_to_outputs', 'readout')
 # Traced numbers and their defaults.
 NUMBERS = {'init_range': 1.0}
+RANGES = {'init_range': (0.1, 3.0, 'log')}
 
 _ACTIVATIONS = {
   'symmetric': lambda x: 0.5 * activations.half_tanh(x),

@@ -14,6 +14,7 @@ from lstm_jax.types import Array, Cell, Connection, Equations
 # Traced numbers and their defaults.
 PROVIDES = ('readout',)
 NUMBERS = {'init_range': 0.1}
+RANGES = {'init_range': (0.03, 1.0, 'log')}
 
 
 class Params(NamedTuple):

@@ -35,6 +35,11 @@ NUMBERS = {
   'input_gate_bias': None,
   'output_gate_bias': None,
 }
+RANGES = {
+  'init_range': (0.03, 1.0, 'log'),
+  'input_gate_bias': (-6.0, 0.0, 'linear'),
+  'output_gate_bias': (-3.0, 0.0, 'linear'),
+}
 LATER = ('state_sum',)
 REFUSES = (
   ({'input_gates': False, 'input_gate_bias': ...}, 'has no input gates'),

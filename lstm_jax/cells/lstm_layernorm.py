@@ -23,6 +23,11 @@ NUMBERS = {
   'forget_bias': 1.0,
   'output_gate_bias': None,
 }
+RANGES = {
+  'init_range': (0.03, 1.0, 'log'),
+  'input_gate_bias': (-6.0, 0.0, 'linear'),
+  'forget_bias': (0.0, 6.0, 'linear'),
+}
 REFUSES = (({'hidden': 1}, 'one state is its own mean: nothing of it is left'),)
 
 

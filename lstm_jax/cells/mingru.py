@@ -16,6 +16,10 @@ PROVIDES = ('internal_state', 'readout')
 
 # Traced numbers and their defaults; None: drawn like every other weight.
 NUMBERS = {'init_range': 0.1, 'update_gate_bias': None}
+RANGES = {
+  'init_range': (0.03, 1.0, 'log'),
+  'update_gate_bias': (-6.0, 0.0, 'linear'),
+}
 
 
 class Params(NamedTuple):

@@ -18,6 +18,10 @@ PROVIDES = {'inputs_to_outputs': {'outputs_see_inputs': True}, 'readout': {}}
 
 # Traced numbers and their defaults.
 NUMBERS = {'init_range': 0.1}
+RANGES = {
+  'init_range': (0.03, 1.0, 'log'),
+  'recurrent_init': ['uniform', 'orthogonal', 'identity'],
+}
 LATER = ('recurrent_init',)
 REFUSES = (
   (

@@ -21,6 +21,19 @@ _FACTORIES = {
   'normalised': normalised_step,
 }
 OPTIMIZERS = tuple(_FACTORIES)
+# Among which tuning draws, for every learner that takes an `Optimizer`. What
+# 'rmsprop' finds 'adam' finds: three share the settings, not four.
+RANGES = {
+  'optimizer': ['sgd', 'adam', 'normalised'],
+  'learning_rate': {
+    'optimizer': {
+      'sgd': (0.01, 10.0, 'log'),
+      'adam': (3e-4, 0.1, 'log'),
+      'rmsprop': (3e-4, 0.1, 'log'),
+      'normalised': (0.01, 3.0, 'log'),
+    }
+  },
+}
 
 
 def has_own_rate(optimizer: Optimizer) -> bool:

@@ -57,6 +57,10 @@ NEEDS = {
   'and those of this cell do not'
 }
 NUMBERS = {'learning_rate': 1.0}
+RANGES = {
+  'learning_rate': (0.1, 10.0, 'log'),
+  'candidate_rate': (10.0, 1000.0, 'log'),
+}
 
 
 @checked

@@ -62,6 +62,7 @@ NUMBERS = {
   # A failed where an output is further than this from the symbol.
   'failure_threshold': 0.2,
 }
+RANGES = {'learning_rate': (0.01, 10.0, 'log')}
 
 
 @checked

@@ -22,6 +22,7 @@ from lstm_jax.types import Array, Cell, Learner, Params, Task
 
 # All weights are uniform in [-guess_range, guess_range].
 NUMBERS = {'guess_range': 100.0}
+RANGES = {'guess_range': (1.0, 1000.0, 'log')}
 
 
 class State(NamedTuple):

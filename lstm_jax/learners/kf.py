@@ -24,6 +24,11 @@ NUMBERS = {
   'initial_variance': 3.0,
   'process_noise': 1e-4,
 }
+RANGES = {
+  'learning_rate': (1.0, 1e4, 'log'),
+  'initial_variance': (0.1, 100.0, 'log'),
+  'process_noise': (1e-6, 1e-2, 'log'),
+}
 
 
 class State(NamedTuple):

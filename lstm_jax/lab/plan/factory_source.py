@@ -46,6 +46,9 @@ Besides the factory a module may hold these literals:
   AUTO = {option: (word, other word)}
       Options of ours that a plan chooses where they are written `auto`: the
       first word where nothing is against it, see `lab.plan.automatic`.
+  RANGES = {name: range}
+      Among which values tuning draws an option or a number, see `ranges`. Those
+      of the module that an option's type comes from count where it has none.
 """
 
 import ast
@@ -57,8 +60,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from lstm_jax import public
+from lstm_jax.lab.plan import ranges
 from lstm_jax.lab.store import files, machine
 from lstm_jax.lab.store.catalog_entry import Entry, Option
+from lstm_jax.lab.store.documents import Number
 from lstm_jax.lab.store.faults import StoreError
 from lstm_jax.ops.conditions import needs_of
 
@@ -74,6 +79,7 @@ _ALIASES = (
   'lstm_jax.ops.checked',
   'lstm_jax.tasks._outputs',
 )
+_RANGES = 'RANGES'
 _LONGEST = 2**24  # bytes of a source
 # Python's parser does not bear two threads at once.
 _PARSER = threading.Lock()
@@ -183,6 +189,8 @@ def assigned(module: ast.Module) -> dict[str, ast.expr]:
         expressions[title] = value
       case ast.ImportFrom(module=str(of), names=aliases) if of in _ALIASES:
         other_aliases = _aliases_in(of)
+        if _RANGES in other_aliases:
+          expressions.setdefault(_RANGES, other_aliases[_RANGES])
         for alias in aliases:
           if alias.name in other_aliases:
             expressions[alias.asname or alias.name] = other_aliases[alias.name]
@@ -248,12 +256,13 @@ def described(
     raise ValueError(
       f'LATER = {later!r}: must be a tuple of names of options, of {choices}'
     )
+  numbers: dict[str, Number] = literal('NUMBERS', {})
   return Entry(
     kind=kind,
     name=name,
     summary=docstring.strip().partition('\n')[0],
     options=named_options,
-    numbers=literal('NUMBERS', {}),
+    numbers=numbers,
     provides=mapping('PROVIDES', {}),
     needs=needs_of(literal('NEEDS', ())),
     task_needs=needs_of(literal('TASK_NEEDS', ())),
@@ -266,6 +275,7 @@ def described(
     auto=literal('AUTO', {}),
     unit=literal('UNIT', 'sequences'),
     xla_profile=literal('XLA_PROFILE', 'auto'),
+    ranges=ranges.read(literal(_RANGES, {}), named_options, numbers),
   )
 
 

@@ -9,6 +9,7 @@ from lstm_jax.lab.plan import (
   grid,
   outside,
   own_data,
+  ranges,
   values,
 )
 from lstm_jax.lab.plan.plan import Plan
@@ -38,7 +39,9 @@ def everything() -> str:
         if number.endswith('_bias'):
           type_words = 'a number, one a block as -3:-6, or none (drawn)'
         lines += item(
-          f'  {role}.{number}={values.text_of(number, default)}', type_words, 4
+          f'  {role}.{number}={values.text_of(number, default)}',
+          f'{type_words}{_tuned(entry, number)}',
+          4,
         )
     lines += _from_packages(role, kind)
     if kind == 'datasets':
@@ -92,9 +95,18 @@ def _options(role, entry):
   for option in entry.options.values():
     default = values.text_of(option.name, option.default)
     lines += item(
-      f'  {role}.{option.name}={default}', values.choices_text(option), 4
+      f'  {role}.{option.name}={default}',
+      f'{values.choices_text(option)}{_tuned(entry, option.name)}',
+      4,
     )
   return lines
+
+
+def _tuned(entry, name):
+  """Says among which values tuning draws an option or a number."""
+  if name not in entry.ranges:
+    return ''
+  return f'; tuning draws {ranges.text_of(entry.ranges[name])}'
 
 
 def _own_data(role, kind):

@@ -41,6 +41,26 @@ class Reference(NamedTuple):
     return self.name
 
 
+class Range(NamedTuple):
+  """The values among which tuning draws an option or a number.
+
+  Attributes:
+    low, high: the ends, of a number.
+    scale: 'log' or 'linear', of a number; '' for a choice.
+    choices: values to choose from; () for a number.
+    by: the option on whose value the range depends; '' for none, and else
+      `cases` holds what counts.
+    cases: value of that option -> its range.
+  """
+
+  low: float = 0.0
+  high: float = 0.0
+  scale: str = ''
+  choices: tuple[Value, ...] = ()
+  by: str = ''
+  cases: Mapping[Value, 'Range'] = {}
+
+
 class Entry(NamedTuple):
   """One cell, learner or task, as its source says.
 
@@ -67,6 +87,7 @@ class Entry(NamedTuple):
     later: options that a setting leaves out at their default.
     auto: options that a plan chooses where they are written `auto` -> the word
       that is preferred, and the other.
+    ranges: option or number -> `Range`, of those that tuning may draw.
   """
 
   kind: str
@@ -87,6 +108,7 @@ class Entry(NamedTuple):
   place: str = ''
   later: tuple[str, ...] = ()
   auto: Mapping[str, tuple[str, str]] = {}
+  ranges: Mapping[str, Range] = {}
 
   def has(self, part: str, options: Mapping[str, object]) -> bool:
     """Tells whether it provides a part under these options, name -> value."""

@@ -5,10 +5,11 @@ by following imports from a few of them, read by `ast`: nothing is imported,
 and a module that no import leads to does not count.
 
 The digest of a Python module is of what it does: comments, docstrings, blanks
-and line breaks do not matter. That of a C++ file is of its bytes. Modules of
-the standard library are left out; of an installed package that is not ours its
-version stands for it. Of somebody else's project that a trial names, its own
-modules count as ours do, by their names within it, wherever it lies.
+and line breaks do not matter, nor do the ranges that tuning draws from. That
+of a C++ file is of its bytes. Modules of the standard library are left out; of
+an installed package that is not ours its version stands for it. Of somebody
+else's project that a trial names, its own modules count as ours do, by their
+names within it, wherever it lies.
 """
 
 import ast
@@ -34,6 +35,8 @@ _INSTALLED = ('site-packages', 'dist-packages')
 _NATIVE = f'{_PACKAGE}/nn/native/'
 # What a parser says of the text alone, and not of what it does.
 _IDLE = ('ctx', 'kind', 'type_comment')
+# A literal that says what is searched and nothing of what runs.
+_RANGES = 'RANGES'
 
 
 class Module(NamedTuple):
@@ -221,6 +224,7 @@ def _module_of(source, name, module, is_package):
     return Module(name, hashlib.sha256(source).hexdigest()[:16], ())
   package = module if is_package else module.rpartition('.')[0]
   imports = dict.fromkeys(_imports(tree, package.split('.')))
+  tree.body = [node for node in tree.body if not _is_ranges(node)]
   text = json.dumps(_is_plain(tree), separators=(',', ':'))
   digest = hashlib.sha256(text.encode()).hexdigest()[:16]
   return Module(name, digest, tuple(imports))
@@ -330,6 +334,14 @@ def _is_plain(node):
       if value not in (None, []) and name not in _IDLE
     ),
   ]
+
+
+def _is_ranges(node):
+  """Tells whether a statement is the literal of a module's ranges."""
+  match node:
+    case ast.Assign(targets=[ast.Name(id=name)]) if name == _RANGES:
+      return True
+  return False
 
 
 def _is_text(body):

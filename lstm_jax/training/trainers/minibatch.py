@@ -15,6 +15,16 @@ from lstm_jax.training.trainers._optimizers import OPTIMIZERS
 from lstm_jax.types import Cell
 
 NUMBERS = {'learning_rate': 0.001}
+RANGES = {
+  'learning_rate': {
+    'optimizer': {
+      'sgd': (0.01, 3.0, 'log'),
+      'adam': (1e-4, 0.03, 'log'),
+      'keras_adam': (1e-4, 0.03, 'log'),
+      'keras_rmsprop': (1e-4, 0.03, 'log'),
+    }
+  }
+}
 # Programs are compiled for the sizes of the data.
 STATIC = ('length',)
 UNIT = 'epochs'

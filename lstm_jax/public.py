@@ -12,6 +12,7 @@ NAMES = {
   'cascaded': 'cells.cascaded',
   'fully_recurrent': 'cells.fully_recurrent',
   'gru': 'cells.gru',
+  'lem': 'cells.lem',
   'lstm': 'cells.lstm',
   'lstm1997': 'cells.lstm1997',
   'lstm_layernorm': 'cells.lstm_layernorm',

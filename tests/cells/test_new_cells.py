@@ -1,7 +1,6 @@
-"""Cells that nobody has thought of: the recipe, a bare one, and two papers'.
+"""Cells that nobody has thought of: the recipe, a bare one, and a paper's.
 
-Long expressive memory has a second product inside its step, the linear
-recurrent unit a complex recurrence that is diagonal.
+The linear recurrent unit has a complex recurrence that is diagonal.
 """
 
 import functools
@@ -27,7 +26,7 @@ from tests.children import ROOT
 from tests.gradients import cheap_jit, distance, random_net
 
 T, B, I, K = 6, 3, 2, 2
-NAMES = ('bare', 'leaky', 'lem', 'lru')
+NAMES = ('bare', 'leaky', 'lru')
 every_name = pytest.mark.parametrize('name', NAMES)
 # Those that can train any cell; `cascade` and `chunker` need parts of it, and
 # `truncated1997` an internal state.
@@ -159,21 +158,6 @@ def test_where_no_weight_is_recurrent_the_truncated_rule_is_exact(x64):
     truncated1997.truncated1997(factory('lru')(I, K), None)
 
 
-def test_the_step_of_long_expressive_memory_is_that_of_the_paper(x64):
-  cell, p, xs = drawn('lem')
-  w_x, w_h, b = (np.split(p.w_x, 4), np.split(p.w_h, 3), np.split(p.b, 4))
-  f = lambda x: 1 / (1 + np.exp(-x))
-  y, z, outputs = np.zeros(3), np.zeros(3), []
-  for u in xs[:, 0]:
-    net = [v @ u + c for v, c in zip(w_x, b, strict=True)]
-    dt_z, dt_y = (f(net[i] + w_h[i] @ y) for i in (0, 1))
-    z = (1 - dt_z) * z + dt_z * np.tanh(net[2] + w_h[2] @ y)
-    y = (1 - dt_y) * y + dt_y * np.tanh(p.w_z @ z + net[3])
-    outputs.append(p.w_out @ y + p.b_out)
-  _, nets = unroll(cell, p, jnp.asarray(xs[:, 0]))
-  np.testing.assert_allclose(nets, outputs, rtol=1e-6)
-
-
 def test_the_linear_recurrent_unit_is_its_sum(x64):
   """y_T = Re(C sum_k lambda^(T-k) gamma B x_k) + D x_T."""
   cell, p, xs = drawn('lru')
@@ -208,7 +192,7 @@ def test_in_the_catalog_they_pass_its_tests(tmp_path):
   # cells of papers have met the learners above.
   words = (
     f'({" or ".join(NAMES)}) and not (bare and test_layer)'
-    ' and not (test_learner_catalog and (lem or lru))'
+    ' and not (test_learner_catalog and lru)'
   )
   done = subprocess.run(
     [

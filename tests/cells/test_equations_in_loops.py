@@ -1,0 +1,93 @@
+"""Cells against the equations of their papers, in loops over numbers.
+
+Nothing of a cell is used but the names of its weights: each reference is read
+from the paper, one unit at a time, in double precision.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_jax.lab.plan import catalog
+from lstm_jax.ops.unroll import unroll
+
+I, K, C, T = 3, 2, 4, 30
+
+
+def logistic(x):
+  return 1 / (1 + math.exp(-x))
+
+
+def dot(row, xs):
+  return sum(float(w) * x for w, x in zip(row, xs, strict=True))
+
+
+def rows_of(array, *names):
+  """Name -> rows of an array that has the same number of each."""
+  return dict(zip(names, np.split(array, len(names)), strict=True))
+
+
+class Result(NamedTuple):
+  """Outputs of every step, and the fields of the last state."""
+
+  outputs: list
+  state: dict
+
+
+def readout(p, y):
+  return [dot(w, y) + b for w, b in zip(p.w_out, p.b_out, strict=True)]
+
+
+def lem(p, xs, dt=1.0):
+  """Rusch et al. (2022), eq. (3)."""
+  v, b = (rows_of(a, '1', '2', 'z', 'y') for a in (p.w_x, p.b))
+  w = rows_of(p.w_h, '1', '2', 'z') | {'y': p.w_y}
+  y, z, outputs = [0.0] * C, [0.0] * C, []
+  for x in xs:
+    net = lambda name, i, heard, x=x: (
+      dot(w[name][i], heard) + dot(v[name][i], x) + b[name][i]
+    )
+    z_n, y_n = [], []
+    for i in range(C):
+      dt_n = dt * logistic(net('1', i, y))
+      z_n.append((1 - dt_n) * z[i] + dt_n * math.tanh(net('z', i, y)))
+    for i in range(C):
+      dt_bar_n = dt * logistic(net('2', i, y))
+      y_n.append((1 - dt_bar_n) * y[i] + dt_bar_n * math.tanh(net('y', i, z_n)))
+    y, z = y_n, z_n
+    outputs.append(readout(p, y))
+  return Result(outputs, {'y': y, 'z': z})
+
+
+REFERENCES = {'lem': lem}
+CASES = [('lem', {}), ('lem', {'dt': 0.1})]
+
+
+@pytest.mark.parametrize(('name', 'options'), CASES)
+def test_a_sequence_is_that_of_the_paper(x64, name, options):
+  cell = catalog.build('cells', name, I, K, hidden=C, **options)
+  random = np.random.default_rng(0)
+  params = jax.tree.map(lambda m: m * random.normal(size=m.shape), cell.mask)
+  xs = random.normal(size=(T, I))
+  expected = REFERENCES[name](params, xs, **options)
+  carry, nets = unroll(cell, params, jnp.asarray(xs))
+  np.testing.assert_allclose(nets, expected.outputs, rtol=1e-11, atol=1e-12)
+  assert carry._asdict().keys() == expected.state.keys()
+  for field, values in expected.state.items():
+    found = getattr(carry, field)
+    np.testing.assert_allclose(found, values, rtol=1e-11, atol=1e-12)
+
+
+# Thousands of weights of the networks for sequential MNIST, as the papers'
+# tables have them: one pixel a step, ten digits.
+SIZES = [('lem', 128, 68)]
+
+
+@pytest.mark.parametrize(('name', 'hidden', 'thousands'), SIZES)
+def test_the_number_of_weights_is_the_published_one(name, hidden, thousands):
+  cell = catalog.build('cells', name, 1, 10, hidden=hidden)
+  assert round(sum(m.sum() for m in cell.mask) / 1000) == thousands

@@ -17,6 +17,7 @@ NAMES = {
   'lstm1997': 'cells.lstm1997',
   'lstm_layernorm': 'cells.lstm_layernorm',
   'mingru': 'cells.mingru',
+  'minlstm': 'cells.minlstm',
   'srn': 'cells.srn',
   # Tasks: (**options) -> Task.
   'adding': 'tasks.adding',

@@ -84,6 +84,11 @@ MUTANTS = (
     ('minimal_cells', 'cells'),
   ),
   Mutant(
+    'minlstm_gates_not_normalised', 'cells/minlstm.py',
+    'if normalised_gates:', 'if not normalised_gates:',
+    ('minimal_cells', 'cells'),
+  ),
+  Mutant(
     'srn_self_hears_all', 'cells/srn.py',
     "'self': np.eye(hidden, dtype=bool)", "'self': True",
     ('cell_oracles', 'cells'),

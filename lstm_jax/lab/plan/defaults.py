@@ -27,7 +27,9 @@ OWN_EPOCHS, OWN_HIDDEN = 50, 32
 LENGTH = 10
 _LENGTHS = {
   'lstm1997': 20,
-  **dict.fromkeys(('srn', 'fully_recurrent', 'cascaded', 'mingru'), 5),
+  **dict.fromkeys(
+    ('srn', 'fully_recurrent', 'cascaded', 'mingru', 'minlstm'), 5
+  ),
 }
 _INIT_RANGES = {'cascaded': 0.5}
 

@@ -24,6 +24,7 @@ _NAMES = {
   'srn': 'simple network',
   'gru': 'GRU',
   'mingru': 'minGRU',
+  'minlstm': 'minLSTM',
   'lem': 'LEM',
 }
 _MAX_TASKS = 3  # tasks that one sentence can hold

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
   from lstm_jax.learners.cascade import cascade as cascade
   from lstm_jax.learners.chunker import chunker as chunker
   from lstm_jax.learners.elman import elman as elman
+  from lstm_jax.learners.eprop import eprop as eprop
   from lstm_jax.learners.guess import guess as guess
   from lstm_jax.learners.kf import kf as kf
   from lstm_jax.learners.rtrl import rtrl as rtrl

@@ -32,6 +32,7 @@ NAMES = {
   'cascade': 'learners.cascade',
   'chunker': 'learners.chunker',
   'elman': 'learners.elman',
+  'eprop': 'learners.eprop',
   'guess': 'learners.guess',
   'kf': 'learners.kf',
   'rtrl': 'learners.rtrl',

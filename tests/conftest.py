@@ -74,7 +74,7 @@ MORE = {
 }
 COMPILING = (
   'backflow', 'bench', 'bptt', 'cascade', 'cells', 'chunker', 'compiled_rule',
-  'credit', 'draw', 'elman', 'evaluation', 'every_step', 'figures',
+  'credit', 'draw', 'elman', 'eprop', 'evaluation', 'every_step', 'figures',
   'first_symbol', 'growth', 'guess', 'kf', 'lane_widths', 'layer',
   'kept_networks', 'learner_catalog', 'learners', 'learning_curve',
   'made_learner', 'memory', 'minibatch', 'multiplication', 'task_catalog',

@@ -145,6 +145,28 @@ MUTANTS = (
     ('snap1',),
   ),
   Mutant(
+    'eprop_hears_other_units', 'ops/step.py',
+    'carry_t, _, _ = _advanced(equations, params, carry_tm1, x_t, cut)',
+    'carry_t, _, _ = _advanced(equations, params, carry_tm1, x_t)',
+    ('eprop',),
+  ),
+  Mutant(
+    'eprop_forgets_nothing', 'learners/_forward/local_trace.py',
+    'jnp.sum(d, axis=0)[rows] * trace + at_once', 'trace + at_once',
+    ('eprop',),
+  ),
+  Mutant(
+    'eprop_mixes_cells_of_a_block', 'learners/_forward/local_trace.py',
+    'counts & (group[rows] == g)', 'counts',
+    ('eprop',),
+  ),
+  Mutant(
+    'feedback_beside_the_weights', 'ops/step.py',
+    'output_sources(equations, constant, x_t)',
+    'output_sources(equations, carry_t, x_t)',
+    ('eprop',),
+  ),
+  Mutant(
     'kf_gain_without_noise', 'learners/kf.py',
     'gain = rate / (1 + rate * variance)',
     'gain = rate / (2 + rate * variance)',

@@ -12,7 +12,7 @@ from lstm_jax.ops.arrays import affine, spread
 from lstm_jax.types import Array, Cell, Connection, Equations
 
 # Traced numbers and their defaults.
-PROVIDES = ('readout',)
+PROVIDES = {'local_state': {'reset': 'after'}, 'readout': {}}
 NUMBERS = {'init_range': 0.1}
 RANGES = {'init_range': (0.03, 1.0, 'log')}
 

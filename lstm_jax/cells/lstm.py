@@ -25,6 +25,7 @@ from lstm_jax.types import (
 PROVIDES = {
   'internal_state': {'peepholes': False},
   'compiled_rule': {'peepholes': False},
+  'local_state': {},
   'readout': {},
 }
 

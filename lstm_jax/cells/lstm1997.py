@@ -26,6 +26,7 @@ PROVIDES = {
   'internal_state': {},
   'compiled_rule': {'state_sum': 'plain'},
   'inputs_to_outputs': {'outputs_see_inputs': True},
+  'local_state': {},
   'readout': {},
 }
 

@@ -14,7 +14,7 @@ from lstm_jax.ops.arrays import spread
 from lstm_jax.ops.checked import Positive
 from lstm_jax.types import Array, Cell, Connection, Equations
 
-PROVIDES = ('readout',)
+PROVIDES = {'local_state': {'norm': 'separate'}, 'readout': {}}
 
 # Traced numbers and their defaults; None: drawn like every other weight.
 NUMBERS = {

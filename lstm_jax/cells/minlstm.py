@@ -14,7 +14,7 @@ from lstm_jax.cells import _build
 from lstm_jax.ops.activations import logistic
 from lstm_jax.types import Array, Cell, Equations, InternalState
 
-PROVIDES = ('internal_state', 'readout')
+PROVIDES = ('internal_state', 'local_state', 'readout')
 
 # Traced numbers and their defaults; None: drawn like every other weight.
 NUMBERS = {'init_range': 0.1, 'input_gate_bias': None, 'forget_bias': None}

@@ -14,7 +14,11 @@ from lstm_jax.cells import _build
 from lstm_jax.ops import activations
 from lstm_jax.types import Array, Cell, Connection, Equations
 
-PROVIDES = {'inputs_to_outputs': {'outputs_see_inputs': True}, 'readout': {}}
+PROVIDES = {
+  'inputs_to_outputs': {'outputs_see_inputs': True},
+  'local_state': {},
+  'readout': {},
+}
 
 # Traced numbers and their defaults.
 NUMBERS = {'init_range': 0.1}

@@ -35,6 +35,13 @@ def _inputs_to_outputs(cell):
   )
 
 
+def _local_state(cell):
+  """Units that act on each other by their recurrent weights alone."""
+  from lstm_jax.ops.step import local_fields
+
+  return local_fields(cell) is not None
+
+
 def _cascade(cell):
   return {*getattr(cell.mask, '_fields', ())} >= _CASCADE
 
@@ -70,6 +77,7 @@ OF_CELLS: Mapping[str, Callable[['Cell'], bool]] = {
   'compiled_rule': _compiled_rule,
   'readout': _readout,
   'inputs_to_outputs': _inputs_to_outputs,
+  'local_state': _local_state,
   'cascade': _cascade,
 }
 OF_TASKS: Mapping[str, Callable[['Task'], bool]] = {

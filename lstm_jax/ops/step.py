@@ -3,14 +3,17 @@
 A cell says its net inputs, its advance and its readout once, as `Equations`.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lstm_jax.ops.arrays import affine, spread
-from lstm_jax.types import Array, Carry, Equations, Params, Source
+from lstm_jax.ops.unroll import detach
+from lstm_jax.types import Array, Carry, Cell, Equations, Params, Source
 
 # Weights of some units for each of their sources, and their biases.
 Weights = tuple[tuple[Array, ...], Array]
@@ -126,16 +129,100 @@ def gates_of(
   return _advanced(equations, params, carry_tm1, x_t)[1]
 
 
-def _advanced(equations, params, carry_tm1, x_t):
-  """`(carry_t, gates, net inputs)`."""
+def _advanced(equations, params, carry_tm1, x_t, cut=()):
+  """`(carry_t, gates, net inputs)`; fields in `cut` are constant sources."""
   w, b = hidden_weights(equations, params)
-  z = hidden_sources(equations, carry_tm1, x_t)
+  z = hidden_sources(equations, detach(carry_tm1, cut), x_t)
   if equations.separate_nets:
     nets = [net_input((w[:1], b), z[:1]), _sum_of_products(w[1:], z[1:])]
   else:
     nets = [net_input((w, b), z)]
   carry_t, gates = equations.advance(equations.extra(params), carry_tm1, *nets)
   return carry_t, gates, nets
+
+
+# The step of rules that follow each unit through its own state alone.
+
+
+def local_step_of(
+  equations: Equations, feedback: Array | None = None
+) -> Callable[[Params, Carry, Source], tuple[Carry, Array]]:
+  """`step_of` with another derivative: what units send each other is constant.
+
+  Args:
+    equations: of a cell with output units outside the recurrent layer.
+    feedback: `[K, C, *]`, what an error of the output units comes back to y(t)
+      by; None: the weights that y(t) is read by.
+
+  Returns:
+    The step; its values are those of `step_of`.
+  """
+  cut = _sent(equations)
+
+  def step(params, carry_tm1, x_t):
+    carry_t, _, _ = _advanced(equations, params, carry_tm1, x_t, cut)
+    weights = output_weights(equations, params)
+    if feedback is None:
+      z_k = output_sources(equations, carry_t, x_t)
+      return carry_t, net_input(weights, z_k)
+    y_t = getattr(carry_t, equations.output)
+    constant = detach(carry_t, (equations.output,))
+    net_k = net_input(weights, output_sources(equations, constant, x_t))
+    back = affine(feedback, y_t)
+    # Adds 0, whose derivative is the feedback.
+    return carry_t, net_k + (back - jax.lax.stop_gradient(back))
+
+  return step
+
+
+@functools.lru_cache(maxsize=64)
+def local_fields(cell: Cell) -> tuple[str, ...] | None:
+  """Names the carry fields by which units go on at constant sources.
+
+  s_c of a memory cell; none where a unit keeps no more than it sends.
+
+  Returns:
+    The names; None where an entry of them acts on others than itself, or the
+    cell has no equations.
+  """
+  if cell.equations is None or not cell.equations.products:
+    return None
+  carry = cell.initial_carry((), np.float32)
+  ends = np.cumsum([len(field) for field in carry])
+  field_of = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
+  # Also where a learner is made while something else is traced.
+  with jax.ensure_compile_time_eval():
+    moves = np.asarray(jax.jit(_moves, static_argnums=0)(cell)) != 0
+  sources = np.unique(field_of[moves.any(axis=0)])
+  kept = np.isin(field_of, sources)
+  among = moves[np.ix_(kept, kept)]
+  if np.any(among & ~np.eye(len(among), dtype=bool)):
+    return None
+  return tuple(carry._fields[i] for i in sources)
+
+
+def _moves(cell):
+  """D `[n, n]` at constant sources, each column at a point of its own."""
+  equations, rng = cell.equations, np.random.default_rng(0)
+  carry = cell.initial_carry((), np.float32)
+  ends = np.cumsum([len(field) for field in carry])
+  pack = lambda carry: jnp.concatenate(tuple(carry))
+  unpack = lambda s: type(carry)(*jnp.split(s, ends[:-1]))
+  draw = lambda *shape: np.asarray(rng.normal(size=shape), np.float32)
+  n = int(ends[-1])
+  params = jax.tree.map(lambda m: draw(*m.shape), cell.mask)
+  x_t = draw(cell.num_inputs, n)
+  cut = _sent(equations)
+
+  def advance(s):
+    return pack(_advanced(equations, params, unpack(s), x_t, cut)[0])
+
+  return jax.jvp(advance, (draw(n, n),), (np.eye(n, dtype=np.float32),))[1]
+
+
+def _sent(equations):
+  """Names the carry fields that units hear each other by."""
+  return tuple({connection.activations for connection in equations.recurrent})
 
 
 # The products of a layer.

@@ -28,8 +28,8 @@ from tests.gradients import cheap_jit, distance, random_net
 T, B, I, K = 6, 3, 2, 2
 NAMES = ('bare', 'leaky', 'lru')
 every_name = pytest.mark.parametrize('name', NAMES)
-# Those that can train any cell; `cascade` and `chunker` need parts of it, and
-# `truncated1997` an internal state.
+# Those that can train any cell; `cascade` and `chunker` need parts of it,
+# `truncated1997` an internal state, and `eprop` units with states of their own.
 LEARNERS = ('bptt', 'elman', 'guess', 'kf', 'rtrl', 'snap1', 'uoro')
 
 

@@ -81,6 +81,7 @@ RULES = [
   Rule('elman', (), True),
   *(Rule('rtrl', (('update', u),), False) for u in ('every_step', 'sequence')),
   Rule('snap1', (), True),
+  Rule('eprop', (), True),
   *(
     Rule('truncated1997', (('form', form), ('update', update)), end)
     for form, update, end in itertools.product(

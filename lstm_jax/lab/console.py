@@ -28,6 +28,10 @@ SUBCOMMANDS = {
     'lstm_jax.lab.commands.report',
     'reports run folders: a page, tables, figures, verdicts',
   ),
+  'board': (
+    'lstm_jax.lab.commands.board',
+    'makes the board of a benchmark: who solves what, who is ahead of whom',
+  ),
   'serve': (
     'lstm_jax.lab.commands.serve',
     'shows run folders in a browser while trials run',

@@ -20,10 +20,16 @@ MARKS = {
 
 
 class Cell(NamedTuple):
-  """A cell of a table: a value, and an interval or remark."""
+  """A cell of a table: a value, and an interval or remark.
+
+  Attributes:
+    main, minor: the two.
+    share: from 0 to 1: a bar behind them; None for none.
+  """
 
   main: str
   minor: str = ''
+  share: float | None = None
 
 
 class Table(NamedTuple):

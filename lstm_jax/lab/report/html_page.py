@@ -155,7 +155,10 @@ def _cell(cell: Cell, right, head=False, link=''):
   aside = f'<small>{minor}</small>' if minor else ''
   if head:
     return f'<th scope="row" class="name">{main}{aside}</th>'
-  return f'<td{" class=n" * right}>{main}{aside}</td>'
+  if cell.share is None:
+    return f'<td{" class=n" * right}>{main}{aside}</td>'
+  bar = f'class="bar{" n" * right}" style="--share:{100 * cell.share:.0f}%"'
+  return f'<td {bar}>{main}{aside}</td>'
 
 
 _WRITERS = {

@@ -52,6 +52,8 @@ tr.level>*{color:var(--soft);font-style:italic}
 tr.best th b::after{content:" ★";color:var(--open)}
 td.n,th.n{text-align:right}
 td.n{white-space:nowrap}
+td.bar{background:linear-gradient(90deg,var(--good-b) var(--share),
+transparent var(--share))}
 td small,th small{display:block}
 th.name{min-width:9rem;max-width:20rem}
 .badge{display:inline-block;padding:.1rem .5rem;border-radius:1rem;

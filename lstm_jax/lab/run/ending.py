@@ -14,6 +14,7 @@ from lstm_jax.lab.report import (
 )
 from lstm_jax.lab.report.figures import of_run
 from lstm_jax.lab.run import mains
+from lstm_jax.lab.standings import write as standings
 from lstm_jax.lab.store import (
   curves,
   faults,
@@ -74,6 +75,8 @@ def show(opened: Folder, mine: Collection[str]) -> int:
   run = runs.read(opened, (records, problems))
   page, *_ = write.write([opened], run_list=[run])
   mains.tell(f'Report: {page}')
+  if standings.has_entries(opened):
+    mains.tell(f'Board: {_board(opened, run)}')
   if pictures:
     mains.tell(f'Figures: {", ".join(pictures)}')
   mains.say('sweep', *(problem.reason for problem in problems))
@@ -83,6 +86,15 @@ def show(opened: Folder, mine: Collection[str]) -> int:
   ):
     return int(faults.Exit.FAILED)
   return int(faults.Exit.OK)
+
+
+def _board(opened, run):
+  """Writes the board of a benchmark; returns its page."""
+  sources = [standings.of_folder(opened, run)]
+  sources += standings.measured(sources, [s.grid for s in run.trials.values()])
+  title = content.headings(run.trials)[0]
+  page, *_ = standings.write(sources, opened.path, opened.disk, title)
+  return page
 
 
 def _show_part(opened, mine, num_left):

@@ -1,0 +1,1 @@
+"""The standings of a benchmark: entries, and the courses that all meet."""

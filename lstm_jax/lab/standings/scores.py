@@ -1,0 +1,174 @@
+"""What an entry did on a course: its trials there, summed up.
+
+A course is a row of a grid with entries (a task at a length), an entry a cell
+with its learner and their options. A trial that did not solve its task, for
+whatever reason, took longer than any that did: its sequences are infinite.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from lstm_jax.lab.plan import programs
+from lstm_jax.lab.report import statistics
+from lstm_jax.lab.report.naming import alike
+from lstm_jax.lab.report.runs import Run
+from lstm_jax.lab.store.setting import Setting
+from lstm_jax.ops.intervals import Interval, wilson
+
+
+class Course(NamedTuple):
+  """What all entries meet.
+
+  Attributes:
+    name: of the row.
+    line: what rows of several lengths have in common.
+    length: T; None where the task has none.
+    budget: sequences that a trial may see.
+  """
+
+  name: str
+  line: str
+  length: int | None
+  budget: int
+
+
+class Score(NamedTuple):
+  """The trials of an entry on a course.
+
+  Attributes:
+    entry: its name.
+    course: what it met.
+    setting: words on what it is: its cell, its learner, their options.
+    sequences: to success, of all trials that ended, ascending; infinite for one
+      that did not solve.
+    seconds: median of a solved trial; None without.
+    missing: trials still to come.
+    code: the sources that ran: a commit, or a version.
+    notes: what is to be known of how it was made.
+  """
+
+  entry: str
+  course: Course
+  setting: str
+  sequences: tuple[float, ...]
+  seconds: float | None
+  missing: int
+  code: str
+  notes: tuple[str, ...] = ()
+
+  @property
+  def trials(self) -> int:
+    """How many ended."""
+    return len(self.sequences)
+
+  @property
+  def solved(self) -> int:
+    """How many of them solved the task."""
+    return sum(map(math.isfinite, self.sequences))
+
+  @property
+  def interval(self) -> Interval:
+    """Wilson's 95 % interval of the share solved."""
+    return wilson(self.solved, self.trials)
+
+  @property
+  def median(self) -> float:
+    """Sequences to success of all trials; infinite if half did not solve."""
+    return statistics.median(self.sequences) if self.sequences else math.inf
+
+  @property
+  def median_interval(self) -> Interval | None:
+    """Its distribution-free 95 % interval; None where trials are too few."""
+    return statistics.median_interval(self.sequences) if self.trials else None
+
+  @property
+  def is_solved(self) -> bool:
+    """Whether at least half of the trials solved it."""
+    return self.trials > 0 and 2 * self.solved >= self.trials
+
+
+def of_run(run: Run) -> list[Score]:
+  """The scores of a run folder, () where its rows are not of entries.
+
+  Args:
+    run: of `runs.read`.
+  """
+  groups: dict[tuple[str, str, str], list[str]] = {}
+  words: dict[object, str] = {}  # of a family
+  for name, setting in run.trials.items():
+    if course := course_name(setting):
+      if setting.family not in words:
+        words[setting.family] = alike(setting)
+      key = course, setting.reading, words[setting.family]
+      groups.setdefault(key, []).append(name)
+  return [
+    _score(course, entry, names, run)
+    for (course, entry, _), names in groups.items()
+  ]
+
+
+def course_name(setting: Setting) -> str:
+  """The course that a setting is of; '' for a setting that is of none."""
+  entry = setting.reading.partition(', ')[0]
+  course, dot, _ = setting.row_name.rpartition(f'.{entry}')
+  is_entry = bool(entry and dot) and setting.row_name == f'{course}.{entry}'
+  return course if is_entry else ''
+
+
+def _score(course, entry, names, run):
+  setting = run.trials[names[0]]
+  rows = [run.rows[name] for name in names if name in run.rows]
+  seconds = sorted(
+    row['seconds']
+    for row in rows
+    if row['status'] == 'solved' and row['seconds'] is not None
+  )
+  return Score(
+    entry=entry,
+    course=Course(course, setting.line, setting.length, setting.budget),
+    setting=_words_of(setting),
+    sequences=tuple(sorted(map(_sequences_of, rows))),
+    seconds=seconds[len(seconds) // 2] if seconds else None,
+    missing=len(names) - len(rows),
+    code=_code_of(run.provenance),
+    notes=_notes(rows),
+  )
+
+
+def _words_of(setting):
+  """What is entered, without what it meets."""
+  sizes = {'hidden': setting.hidden, 'learning_rate': setting.learning_rate}
+  words = [f'{name}={value}' for name, value in sizes.items() if value]
+  words += [
+    word
+    for word in programs.changed_words(setting)
+    if not word.startswith('task.')
+  ]
+  return ' '.join((setting.cell, setting.learner, *dict.fromkeys(words)))
+
+
+def _sequences_of(row):
+  """Sequences to success of a trial."""
+  is_solved = row['status'] == 'solved'
+  return float(row['sequences_to_success']) if is_solved else math.inf
+
+
+def _code_of(provenance):
+  """The sources of a run in a word."""
+  commit = str(provenance.get('commit') or '')[:10]
+  if not commit:
+    return f'version {provenance.get("lstm_jax") or "unknown"}'
+  return commit + ('+changes' if provenance.get('changes') else '')
+
+
+def _notes(rows: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
+  """Words on trials that did not go as planned, each with its count."""
+  counts = {
+    'failed': sum(row['status'] == 'failed' for row in rows),
+    'diverged': sum(row['status'] == 'diverged' for row in rows),
+    'with other code, versions or machine than its plan': sum(
+      bool(row.get('drift')) for row in rows
+    ),
+  }
+  return tuple(f'{count} {word}' for word, count in counts.items() if count)

@@ -1,0 +1,97 @@
+"""Makes the board of run folders and tables, and writes its files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lstm_jax.lab.report import html_page, markdown, runs
+from lstm_jax.lab.standings import scores, table_file
+from lstm_jax.lab.standings.board import page_of
+from lstm_jax.lab.standings.scores import Score
+from lstm_jax.lab.standings.standing import standings_of
+from lstm_jax.lab.store import faults, files
+from lstm_jax.lab.store.folder import Folder
+
+# What this project has measured: a table a grid.
+_MEASURED = Path(__file__).parent / 'measured'
+NAMES = ('board.html', 'board.md', 'board.csv')
+Source = tuple[str, Sequence[Score]]
+
+
+def has_entries(opened: Folder) -> bool:
+  """Tells whether a run folder is of a grid in which entries meet courses."""
+  return any(map(scores.course_name, opened.trials.values()))
+
+
+def of_folder(opened: Folder, run: runs.Run | None = None) -> Source:
+  """A run folder as a source of scores.
+
+  Args:
+    opened: the run folder.
+    run: of `runs.read`; None: it is read.
+
+  Raises:
+    Refused: it has none.
+  """
+  if not has_entries(opened):
+    raise faults.Refused(
+      f'{opened.path}: no run of a grid with entries; --grid=benchmark is one'
+    )
+  return opened.path.name, scores.of_run(run or runs.read(opened))
+
+
+def of_file(path: Path) -> Source:
+  """A table, `board.csv`, as a source of scores."""
+  return path.stem, table_file.read(path)
+
+
+def measured(sources: Sequence[Source], grids: Sequence[str]) -> list[Source]:
+  """What this project has measured of the courses of some sources.
+
+  Args:
+    sources: of the others.
+    grids: names of the grids that are looked at.
+  """
+  courses = {score.course for _, of_source in sources for score in of_source}
+  found: list[Source] = []
+  for grid in dict.fromkeys(grids):
+    path = _MEASURED / f'{grid}.csv'
+    if path.exists():
+      of_grid = [s for s in table_file.read(path) if s.course in courses]
+      found.append((f'lstm_jax {grid}', of_grid))
+  return found
+
+
+def write(
+  sources: Sequence[Source], out: Path, disk: files.Disk, title: str
+) -> list[Path]:
+  """Writes the board of some sources: a page, a document, a table.
+
+  Args:
+    sources: the first counts first.
+    out: a directory, made if missing.
+    disk: the calls that change the disk.
+    title: what the board is of.
+
+  Returns:
+    The files, `NAMES`.
+
+  Raises:
+    StorageError, Unusable: the disk.
+  """
+  files.make_directory(out)
+  standings = standings_of(sources)
+  page = page_of(standings, title)
+  ordered = [
+    standings.scores[course.name, entry]
+    for course in standings.courses
+    for entry in standings.entries
+    if (course.name, entry) in standings.scores
+  ]
+  texts = (
+    html_page.page(page, {}),
+    markdown.document(page, {}),
+    table_file.text_of(ordered, standings.ranks),
+  )
+  for name, text in zip(NAMES, texts, strict=True):
+    files.write(out / name, text.encode(), disk)
+  return [out / name for name in NAMES]

@@ -16,7 +16,8 @@ PACKAGE = 'lstm_jax'
 ROOMS = (
   '', 'ops', 'nn.native', 'cells', 'tasks', 'learners', 'nn', 'analysis',
   'testing', 'training', 'lab', 'lab.store', 'lab.data', 'lab.plan',
-  'lab.report', 'lab.standings', 'lab.serve', 'lab.run', 'lab.cluster', 'lab.vanishing',
+  'lab.report', 'lab.standings', 'lab.serve', 'lab.run', 'lab.cluster',
+  'lab.vanishing',
   'lab.bench', 'lab.commands', 'lab.console',
 )  # fmt: skip
 # Folders of entries: each is chosen by name and given as a value, so that a new

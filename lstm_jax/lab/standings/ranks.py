@@ -1,4 +1,4 @@
-"""Who is ahead of whom on a course, and by that the ranks that can be told.
+"""Ranks on a course, as far as trials tell which entry is ahead of which.
 
 An entry has a rank where its trials allow one: of n entries, one that a of them
 are ahead of, and that is ahead of b, has a rank from 1 + a to n - b.

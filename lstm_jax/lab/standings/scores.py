@@ -1,4 +1,4 @@
-"""What an entry did on a course: its trials there, summed up.
+"""Scores: the trials of an entry on a course, summed up.
 
 A course is a row of a grid with entries (a task at a length), an entry a cell
 with its learner and their options. A trial that did not solve its task, for
@@ -18,7 +18,7 @@ from lstm_jax.ops.intervals import Interval, wilson
 
 
 class Course(NamedTuple):
-  """What all entries meet.
+  """A task at a length, which all entries meet.
 
   Attributes:
     name: of the row.
@@ -59,12 +59,12 @@ class Score(NamedTuple):
 
   @property
   def trials(self) -> int:
-    """How many ended."""
+    """Count of those that ended."""
     return len(self.sequences)
 
   @property
   def solved(self) -> int:
-    """How many of them solved the task."""
+    """Count of those that solved the task."""
     return sum(map(math.isfinite, self.sequences))
 
   @property
@@ -84,7 +84,7 @@ class Score(NamedTuple):
 
   @property
   def is_solved(self) -> bool:
-    """Whether at least half of the trials solved it."""
+    """True where at least half of the trials solved it."""
     return self.trials > 0 and 2 * self.solved >= self.trials
 
 
@@ -137,7 +137,7 @@ def _score(course, entry, names, run):
 
 
 def _words_of(setting):
-  """What is entered, without what it meets."""
+  """Words on what is entered, without what it meets."""
   sizes = {'hidden': setting.hidden, 'learning_rate': setting.learning_rate}
   words = [f'{name}={value}' for name, value in sizes.items() if value]
   words += [

@@ -45,7 +45,7 @@ def of_file(path: Path) -> Source:
 
 
 def measured(sources: Sequence[Source], grids: Sequence[str]) -> list[Source]:
-  """What this project has measured of the courses of some sources.
+  """Scores that this project has measured, of the courses of some sources.
 
   Args:
     sources: of the others.

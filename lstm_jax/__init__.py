@@ -51,6 +51,7 @@ if TYPE_CHECKING:
   from lstm_jax.cells._build import cell_factory as cell_factory
   from lstm_jax.cells._build import draw_weights as draw_weights
   from lstm_jax.cells.cascaded import cascaded as cascaded
+  from lstm_jax.cells.cornn import cornn as cornn
   from lstm_jax.cells.fully_recurrent import fully_recurrent as fully_recurrent
   from lstm_jax.cells.gru import gru as gru
   from lstm_jax.cells.lem import lem as lem

@@ -10,6 +10,7 @@ VERSION = '0.1.0'
 NAMES = {
   # Cells: (num_inputs, num_outputs, **options) -> Cell.
   'cascaded': 'cells.cascaded',
+  'cornn': 'cells.cornn',
   'fully_recurrent': 'cells.fully_recurrent',
   'gru': 'cells.gru',
   'lem': 'cells.lem',

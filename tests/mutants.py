@@ -89,6 +89,16 @@ MUTANTS = (
     ('minimal_cells', 'cells'),
   ),
   Mutant(
+    'lem_hears_z_of_before', 'cells/lem.py',
+    'net_y = affine(w_y, z) +', 'net_y = affine(w_y, carry_tm1.z) +',
+    ('equations_in_loops',),
+  ),
+  Mutant(
+    'cornn_moves_by_the_old_velocity', 'cells/cornn.py',
+    'Carry(y_tm1 + dt * z, z)', 'Carry(y_tm1 + dt * z_tm1, z)',
+    ('equations_in_loops',),
+  ),
+  Mutant(
     'srn_self_hears_all', 'cells/srn.py',
     "'self': np.eye(hidden, dtype=bool)", "'self': True",
     ('cell_oracles', 'cells'),

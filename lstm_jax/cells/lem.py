@@ -18,6 +18,7 @@ PROVIDES = ('readout',)
 
 # Traced numbers and their defaults.
 NUMBERS = {'init_range': 0.1}
+RANGES = {'init_range': (0.03, 1.0, 'log'), 'dt': (0.01, 1.0, 'log')}
 
 
 class Params(NamedTuple):

@@ -4,6 +4,7 @@ Nothing of a cell is used but the names of its weights: each reference is read
 from the paper, one unit at a time, in double precision.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -63,8 +64,28 @@ def lem(p, xs, dt=1.0):
   return Result(outputs, {'y': y, 'z': z})
 
 
-REFERENCES = {'lem': lem}
-CASES = [('lem', {}), ('lem', {'dt': 0.1})]
+def cornn(p, xs, dt=0.1, gamma=0.2, epsilon=6.4):
+  """Rusch & Mishra (2021), eq. (3), with n - 1 for the n-bar."""
+  y, z, outputs = [0.0] * C, [0.0] * C, []
+  for x in xs:
+    z_n, y_n = [], []
+    for i in range(C):
+      net = dot(p.w_y[i], y) + dot(p.w_z[i], z) + dot(p.w_x[i], x) + p.b[i]
+      force = dt * math.tanh(net) - dt * gamma * y[i] - dt * epsilon * z[i]
+      z_n.append(z[i] + force)
+      y_n.append(y[i] + dt * z_n[i])
+    y, z = y_n, z_n
+    outputs.append(readout(p, y))
+  return Result(outputs, {'y': y, 'z': z})
+
+
+REFERENCES = {'lem': lem, 'cornn': cornn}
+CASES = [
+  ('lem', {}),
+  ('lem', {'dt': 0.1}),
+  ('cornn', {}),
+  ('cornn', {'dt': 0.3, 'gamma': 2.0, 'epsilon': 1.5}),
+]
 
 
 @pytest.mark.parametrize(('name', 'options'), CASES)
@@ -84,10 +105,31 @@ def test_a_sequence_is_that_of_the_paper(x64, name, options):
 
 # Thousands of weights of the networks for sequential MNIST, as the papers'
 # tables have them: one pixel a step, ten digits.
-SIZES = [('lem', 128, 68)]
+SIZES = [('lem', 128, 68), ('cornn', 128, 34), ('cornn', 256, 134)]
 
 
 @pytest.mark.parametrize(('name', 'hidden', 'thousands'), SIZES)
 def test_the_number_of_weights_is_the_published_one(name, hidden, thousands):
   cell = catalog.build('cells', name, 1, 10, hidden=hidden)
   assert round(sum(m.sum() for m in cell.mask) / 1000) == thousands
+
+
+def eigenvalues(dt, gamma, epsilon):
+  """Of a step of an oscillator without input, by its definition."""
+  z = np.array([-dt * gamma, 1 - dt * epsilon])
+  return np.linalg.eigvals(np.array([[1, 0] + dt * z, z]))
+
+
+@pytest.mark.parametrize('gamma', [0.3, 5.0, 60.0])
+@pytest.mark.parametrize('epsilon', [0.01, 2.0, 20.0])
+def test_an_oscillator_that_grows_without_bound_is_refused(gamma, epsilon):
+  limit = (math.sqrt(epsilon**2 + 4 * gamma) - epsilon) / gamma
+  make = functools.partial(
+    catalog.build, 'cells', 'cornn', I, K, gamma=gamma, epsilon=epsilon
+  )
+  make(dt=0.999 * limit)
+  assert max(abs(eigenvalues(0.999 * limit, gamma, epsilon))) < 1
+  assert max(abs(eigenvalues(1.001 * limit, gamma, epsilon))) > 1
+  with pytest.raises(ValueError, match='must be below 4') as refusal:
+    make(dt=1.001 * limit)
+  assert '\n' not in str(refusal.value)

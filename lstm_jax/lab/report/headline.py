@@ -26,6 +26,7 @@ _NAMES = {
   'mingru': 'minGRU',
   'minlstm': 'minLSTM',
   'lem': 'LEM',
+  'cornn': 'coRNN',
 }
 _MAX_TASKS = 3  # tasks that one sentence can hold
 _WORDS = {'window': 'window ', 'length': 'T = '}

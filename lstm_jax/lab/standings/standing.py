@@ -25,7 +25,7 @@ class Standings(NamedTuple):
   warnings: tuple[str, ...]
 
   def solved_courses(self, entry: str) -> int:
-    """Count of the courses that an entry solves with at least half of its trials."""
+    """Count of courses that at least half of an entry's trials solve."""
     return sum(
       score.is_solved for (_, of), score in self.scores.items() if of == entry
     )

@@ -105,12 +105,23 @@ if TYPE_CHECKING:
   from lstm_jax.tasks._outputs import output_unit as output_unit
   from lstm_jax.tasks._stop_rules.streak import streak as streak
   from lstm_jax.tasks.adding import adding as adding
+  from lstm_jax.tasks.associative_recall import (
+    associative_recall as associative_recall,
+  )
+  from lstm_jax.tasks.copying import copying as copying
   from lstm_jax.tasks.first_symbol import first_symbol as first_symbol
+  from lstm_jax.tasks.flip_flop import flip_flop as flip_flop
+  from lstm_jax.tasks.memory_chain import memory_chain as memory_chain
   from lstm_jax.tasks.multiplication import multiplication as multiplication
+  from lstm_jax.tasks.parity import parity as parity
   from lstm_jax.tasks.reber import reber as reber
+  from lstm_jax.tasks.selective_copying import (
+    selective_copying as selective_copying,
+  )
   from lstm_jax.tasks.temporal_order import temporal_order as temporal_order
   from lstm_jax.tasks.trigger import trigger as trigger
   from lstm_jax.tasks.two_sequence import two_sequence as two_sequence
+  from lstm_jax.tasks.word_problem import word_problem as word_problem
   from lstm_jax.training.drawn_sequence import draw_sequence as draw_sequence
   from lstm_jax.training.train import train as train
   from lstm_jax.training.train_result import Progress as Progress

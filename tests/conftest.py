@@ -65,6 +65,10 @@ MORE = {
   # Of cells and tasks; of learners, each of which has a file of its own.
   'test_it_keeps_its_promises': 7,
   'cells/test_it_keeps_its_promises': 4,
+  # All but those that are marked `slow`.
+  'task_catalog/test_it_keeps_its_promises': 99,
+  # Of each task of classes one form or another.
+  'class_tasks/test_targets_follow_from_the_inputs': 6,
   'learner_catalog/test_it_keeps_its_promises': 2,
   'test_it_teaches_what_the_array_teaches': 2,
   'test_it_goes_on_to_the_same_bits': 1,
@@ -74,7 +78,8 @@ MORE = {
 }
 COMPILING = (
   'backflow', 'bench', 'bptt', 'cascade', 'cells', 'chunker', 'compiled_rule',
-  'credit', 'draw', 'elman', 'eprop', 'evaluation', 'every_step', 'figures',
+  'class_statistics', 'class_tasks', 'credit', 'draw', 'elman', 'eprop',
+  'evaluation', 'every_step', 'figures',
   'first_symbol', 'growth', 'guess', 'kf', 'lane_widths', 'layer',
   'kept_networks', 'learner_catalog', 'learners', 'learning_curve',
   'made_learner', 'memory', 'minibatch', 'multiplication', 'task_catalog',

@@ -20,7 +20,15 @@ from lstm_jax.types import Array
 Output = Literal[
   'logistic', 'linear', 'logistic_without_derivative', 'wide_logistic'
 ]
-CHOICES = get_args(Output)
+# Of tasks that ask for one of several classes.
+ClassOutput = Literal[
+  'softmax',
+  'logistic',
+  'linear',
+  'logistic_without_derivative',
+  'wide_logistic',
+]
+CHOICES = get_args(ClassOutput)
 
 
 class OutputUnit(NamedTuple):
@@ -37,7 +45,7 @@ class OutputUnit(NamedTuple):
 
 
 @checked
-def output_unit(output: Output) -> OutputUnit:
+def output_unit(output: ClassOutput) -> OutputUnit:
   """The output unit of a name.
 
   'logistic': y = 1/(1+e^-net), loss 1/2 sum_k (t - y)^2, error signal
@@ -47,6 +55,8 @@ def output_unit(output: Output) -> OutputUnit:
     makes the loss the cross-entropy sum_k log(1 + e^net) - t net.
   'wide_logistic': y = 4/(1+e^-net) - 2, in [-2, 2], the paper's g; loss 1/2
     sum_k (t - y)^2. Targets in [0, 1] lie where it is steep.
+  'softmax': y_k = e^net_k / sum_j e^net_j, error signal t - y for targets that
+    sum to 1: the loss is the cross-entropy -sum_k t_k log y_k. For classes.
 
   Args:
     output: its name.
@@ -69,6 +79,11 @@ def output_unit(output: Output) -> OutputUnit:
     return OutputUnit(lambda net: net, lambda net, t: _half_square(t - net))
   if output == 'logistic_without_derivative':
     return OutputUnit(logistic, _cross_entropy)
+  if output == 'softmax':
+    return OutputUnit(
+      lambda net: jax.nn.softmax(net, axis=0),
+      lambda net, t: -jnp.sum(t * jax.nn.log_softmax(net, axis=0), axis=0),
+    )
   activation = lambda net: 2 * half_tanh(net)
   return OutputUnit(
     activation, lambda net, t: _half_square(t - activation(net))

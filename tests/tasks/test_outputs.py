@@ -25,7 +25,10 @@ def test_the_error_signal_of_an_output_unit(name, x64):
   rng = np.random.default_rng(0)
   net, target = rng.normal(size=(3, 5)) * 3, rng.uniform(size=(3, 5))
   f = 1 / (1 + np.exp(-net))
-  y = {'linear': net, 'wide_logistic': 4 * f - 2}.get(name, f)
+  shares = np.exp(net) / np.sum(np.exp(net), axis=0)
+  target /= np.sum(target, axis=0)
+  y = {'linear': net, 'wide_logistic': 4 * f - 2, 'softmax': shares}
+  y = y.get(name, f)
   signal = target - y
   slope = {'logistic': f * (1 - f), 'wide_logistic': 4 * f * (1 - f)}
   signal = signal * slope.get(name, 1.0)
@@ -35,6 +38,8 @@ def test_the_error_signal_of_an_output_unit(name, x64):
   np.testing.assert_allclose(-gradient, signal, atol=1e-12)
   if name == 'logistic_without_derivative':
     expected = -np.sum(target * np.log(f) + (1 - target) * np.log(1 - f), 0)
+  elif name == 'softmax':
+    expected = -np.sum(target * np.log(shares), 0)
   else:
     expected = 0.5 * np.sum((target - y) ** 2, 0)
   np.testing.assert_allclose(loss, expected, rtol=1e-12)
@@ -50,5 +55,5 @@ def test_error_signals_stay_finite_far_out(name):
 
 
 def test_an_unknown_name_is_refused_with_the_choices():
-  with pytest.raises(ValueError, match="output='softmax'.*logistic, linear"):
-    output_unit('softmax')
+  with pytest.raises(ValueError, match="output='tanh'.*logistic, linear"):
+    output_unit('tanh')

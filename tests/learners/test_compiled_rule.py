@@ -16,6 +16,7 @@ from lstm_jax.learners.truncated1997 import streaming_gradient, truncated1997
 from lstm_jax.nn.native import library, truncated
 from lstm_jax.ops.prng import Key
 from lstm_jax.tasks.adding import adding
+from lstm_jax.tasks.memory_chain import memory_chain
 from lstm_jax.tasks.multiplication import multiplication
 from lstm_jax.tasks.reber import reber
 from lstm_jax.tasks.temporal_order import temporal_order
@@ -267,6 +268,7 @@ def test_a_million_steps_are_those_of_float64(x64, input_bias):
     (two_sequence(), (21,)),
     (two_sequence(noisy_signal=True, informative=30), (1,)),
     (two_sequence(noisy_target=True, informative=300, variance=3.0), (3,)),
+    (memory_chain(clock=False), (5,)),
   ],
 )
 def test_inputs_drawn_in_it_are_those_of_the_task(task, lanes):

@@ -76,6 +76,7 @@ if TYPE_CHECKING:
   from lstm_jax.learners.eprop import eprop as eprop
   from lstm_jax.learners.guess import guess as guess
   from lstm_jax.learners.kf import kf as kf
+  from lstm_jax.learners.rflo import rflo as rflo
   from lstm_jax.learners.rtrl import rtrl as rtrl
   from lstm_jax.learners.snap1 import snap1 as snap1
   from lstm_jax.learners.truncated1997 import truncated1997 as truncated1997

@@ -43,6 +43,7 @@ NAMES = {
   'eprop': 'learners.eprop',
   'guess': 'learners.guess',
   'kf': 'learners.kf',
+  'rflo': 'learners.rflo',
   'rtrl': 'learners.rtrl',
   'snap1': 'learners.snap1',
   'truncated1997': 'learners.truncated1997',

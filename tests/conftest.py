@@ -87,7 +87,7 @@ COMPILING = (
   'other_layers',
   'quickprop',
   'reber', 'reber_statistics', 'report', 'report_figures', 'report_rows',
-  'rtrl', 'seeds_figures', 'seeds_report', 'snap1', 'statistics',
+  'rflo', 'rtrl', 'seeds_figures', 'seeds_report', 'snap1', 'statistics',
   'steps_at_once', 'stop_rules',
   'task_statistics', 'tasks', 'touched', 'train', 'trial', 'trigger',
   'two_sequence', 'uoro', 'vanishing', 'workers',

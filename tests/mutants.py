@@ -166,6 +166,17 @@ MUTANTS = (
     ('eprop',),
   ),
   Mutant(
+    'rflo_of_any_cell', 'ops/step.py',
+    'is_constant = np.ptp(factors) < 1e-6', 'is_constant = True',
+    ('rflo',),
+  ),
+  Mutant(
+    'leak_of_the_other_part', 'cells/srn.py',
+    '(1 - leak) * carry_tm1.h + leak * f(net)',
+    'leak * carry_tm1.h + (1 - leak) * f(net)',
+    ('rflo', 'cell_oracles'),
+  ),
+  Mutant(
     'eprop_mixes_cells_of_a_block', 'learners/_forward/local_trace.py',
     'counts & (group[rows] == g)', 'counts',
     ('eprop',),

@@ -11,7 +11,7 @@ from lstm_jax.cells import _build
 from lstm_jax.ops import activations
 from lstm_jax.types import Array, Cell, Connection, Equations
 
-PROVIDES = ('local_state',)
+PROVIDES = ('constant_leak', 'local_state')
 # Traced numbers and their defaults.
 NUMBERS = {'init_range': 0.1}
 RANGES = {'init_range': (0.03, 1.0, 'log')}

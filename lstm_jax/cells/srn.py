@@ -12,9 +12,11 @@ import numpy as np
 
 from lstm_jax.cells import _build
 from lstm_jax.ops import activations
+from lstm_jax.ops.checked import Positive
 from lstm_jax.types import Array, Cell, Connection, Equations
 
 PROVIDES = {
+  'constant_leak': {},
   'inputs_to_outputs': {'outputs_see_inputs': True},
   'local_state': {},
   'readout': {},
@@ -26,7 +28,7 @@ RANGES = {
   'init_range': (0.03, 1.0, 'log'),
   'recurrent_init': ['uniform', 'orthogonal', 'identity'],
 }
-LATER = ('recurrent_init',)
+LATER = ('recurrent_init', 'leak')
 REFUSES = (
   (
     {'recurrence': 'none', 'recurrent_init': 'identity'},
@@ -78,11 +80,14 @@ def srn(
   hidden_bias: bool = True,
   output_bias: bool = True,
   recurrent_init: Literal['uniform', 'orthogonal', 'identity'] = 'uniform',
+  leak: Positive = 1.0,
 ) -> Cell:
   r"""Simple recurrent network: hidden units connected to each other.
 
-    h(t) = f(W_x x(t) + W_h h(t-1) + b),  h(0) = 0
+    h(t) = (1 - a) h(t-1) + a f(W_x x(t) + W_h h(t-1) + b),  h(0) = 0
     net_k(t) = W_out h(t) [+ W_out_x x(t)] + b_out
+
+  with a leak a of 1, h(t) = f(net(t)), where nobody says another.
 
   The recurrent layer is fully recurrent; the output units are outside it and
   feed nothing. (A network in which they are units of the recurrent layer, as in
@@ -102,6 +107,8 @@ def srn(
     recurrent_init: how W_h starts: uniform like all weights, a random
       orthogonal matrix, or the identity (with relu units: Le, Jaitly & Hinton,
       2015).
+    leak: a, above 0 and at most 1: a step over the time constant of a leaky
+      unit. Below 1 no compiled loop has it.
 
   Numbers of `init`: `init_range` r, all weights and biases uniform in [-r, r],
   but for a W_h that starts otherwise.
@@ -112,7 +119,8 @@ def srn(
   Raises:
     ValueError: a size or an option that is outside its choices.
 
-  Source: Elman (1990); Hochreiter & Schmidhuber (1997), sections 5.1 and 5.2.
+  Source: Elman (1990); Hochreiter & Schmidhuber (1997), sections 5.1 and 5.2;
+  with a leak: Murray, eLife 8:e43299, 2019, eq. (1).
 
   Example:
     >>> import lstm_jax as lj
@@ -123,6 +131,8 @@ def srn(
   for options, reason in REFUSES:
     if options == {'recurrence': recurrence, 'recurrent_init': recurrent_init}:
       raise ValueError(f'recurrence={recurrence}: {reason}')
+  if leak > 1:
+    raise ValueError(f'leak={leak} must be at most 1')
   exist = {'full': True, 'self': np.eye(hidden, dtype=bool), 'none': False}
   f = _ACTIVATIONS[activation]
   mask = Params(
@@ -133,11 +143,19 @@ def srn(
     w_out_x=_build.ones(num_outputs, num_inputs, exist=outputs_see_inputs),
     b_out=_build.ones(num_outputs, exist=output_bias),
   )
+
+  def advance(extra, carry_tm1, net):
+    if leak == 1:
+      return Carry(f(net)), {}
+    return Carry((1 - leak) * carry_tm1.h + leak * f(net)), {}
+
   equations = Equations(
-    lambda extra, carry_tm1, net: (Carry(f(net)), {}),
+    advance,
     output='h',
     recurrent=() if recurrence == 'none' else (Connection('w_h', 'h'),),
-    compiled_loop=f'srn_{activation}' if recurrence == 'full' else None,
+    compiled_loop=(
+      f'srn_{activation}' if (recurrence, leak) == ('full', 1) else None
+    ),
   )
 
   def place(params, numbers):

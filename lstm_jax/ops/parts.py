@@ -42,6 +42,13 @@ def _local_state(cell):
   return local_fields(cell) is not None
 
 
+def _constant_leak(cell):
+  """Units that send what they keep, and forget it at a constant rate."""
+  from lstm_jax.ops.step import constant_leak
+
+  return constant_leak(cell) is not None
+
+
 def _cascade(cell):
   return {*getattr(cell.mask, '_fields', ())} >= _CASCADE
 
@@ -78,6 +85,7 @@ OF_CELLS: Mapping[str, Callable[['Cell'], bool]] = {
   'readout': _readout,
   'inputs_to_outputs': _inputs_to_outputs,
   'local_state': _local_state,
+  'constant_leak': _constant_leak,
   'cascade': _cascade,
 }
 OF_TASKS: Mapping[str, Callable[['Task'], bool]] = {

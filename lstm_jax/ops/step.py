@@ -192,7 +192,7 @@ def local_fields(cell: Cell) -> tuple[str, ...] | None:
   field_of = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
   # Also where a learner is made while something else is traced.
   with jax.ensure_compile_time_eval():
-    moves = np.asarray(jax.jit(_moves, static_argnums=0)(cell)) != 0
+    moves = np.asarray(_moves(cell, 0)) != 0
   sources = np.unique(field_of[moves.any(axis=0)])
   kept = np.isin(field_of, sources)
   among = moves[np.ix_(kept, kept)]
@@ -201,9 +201,31 @@ def local_fields(cell: Cell) -> tuple[str, ...] | None:
   return tuple(carry._fields[i] for i in sources)
 
 
-def _moves(cell):
+@functools.lru_cache(maxsize=64)
+def constant_leak(cell: Cell) -> float | None:
+  """The factor by which all that units keep decays, if it is constant.
+
+  1 - a for h(t) = (1 - a) h(t-1) + a f(net(t)).
+
+  Returns:
+    The factor; None where units send something else than what they keep, or
+    the factor depends on anything.
+  """
+  if local_fields(cell) is None:
+    return None
+  assert cell.equations is not None
+  if cell.initial_carry()._fields != (cell.equations.output,):
+    return None
+  with jax.ensure_compile_time_eval():
+    factors = np.stack([np.diag(_moves(cell, seed)) for seed in range(2)])
+  is_constant = np.ptp(factors) < 1e-6
+  return float(np.mean(factors)) if is_constant else None
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _moves(cell, seed):
   """D `[n, n]` at constant sources, each column at a point of its own."""
-  equations, rng = cell.equations, np.random.default_rng(0)
+  equations, rng = cell.equations, np.random.default_rng(seed)
   carry = cell.initial_carry((), np.float32)
   ends = np.cumsum([len(field) for field in carry])
   pack = lambda carry: jnp.concatenate(tuple(carry))

@@ -37,7 +37,7 @@ def dot(row, values):
   return sum(float(w) * float(v) for w, v in zip(row, values, strict=True))
 
 
-def srn_loop(p, inputs, f, hears, outputs_see_inputs):
+def srn_loop(p, inputs, f, hears, outputs_see_inputs, leak=1.0):
   """Unit by unit; `hears(i, j)`: does unit i hear unit j."""
   h, nets = [0.0] * C, []
   for x in inputs:
@@ -47,7 +47,7 @@ def srn_loop(p, inputs, f, hears, outputs_see_inputs):
       for j in range(C):
         if hears(i, j):
           net += p.w_h[i, j] * before[j]
-      h.append(f(net))
+      h.append((1 - leak) * before[i] + leak * f(net))
     nets.append([])
     for k in range(K):
       net = dot(p.w_out[k], h) + p.b_out[k]
@@ -82,6 +82,14 @@ def test_srn_is_its_loop(activation, recurrence, x64):
   expected = srn_loop(
     p, inputs_of(), ACTIVATIONS[activation], HEARS[recurrence], direct
   )
+  np.testing.assert_allclose(nets, expected, rtol=0, atol=1e-12)
+
+
+def test_a_leaky_srn_is_its_loop(x64):
+  cell = srn(I, K, hidden=C, leak=0.2)
+  p = weights_of(cell)
+  _, nets = unroll(cell, p, inputs_of())
+  expected = srn_loop(p, inputs_of(), math.tanh, HEARS['full'], False, 0.2)
   np.testing.assert_allclose(nets, expected, rtol=0, atol=1e-12)
 
 

@@ -29,7 +29,8 @@ T, B, I, K = 6, 3, 2, 2
 NAMES = ('bare', 'leaky', 'lru')
 every_name = pytest.mark.parametrize('name', NAMES)
 # Those that can train any cell; `cascade` and `chunker` need parts of it,
-# `truncated1997` an internal state, and `eprop` units with states of their own.
+# `truncated1997` an internal state, and `eprop` and `rflo` units with states
+# of their own.
 LEARNERS = ('bptt', 'elman', 'guess', 'kf', 'rtrl', 'snap1', 'uoro')
 
 

@@ -97,6 +97,7 @@ ELSEWHERE = {
   'chunker': 'its task asks for the next symbol',
   'guess': 'it has no gradient',
   'kf': 'it reads its input as rtrl does',
+  'rflo': 'it reads its input as eprop does',
   'uoro': 'it reads its input as rtrl does',
 }
 CELLS = [

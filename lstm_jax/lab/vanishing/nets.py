@@ -202,7 +202,11 @@ def _by_lag(networks):
     magnitudes = {what: np.asarray(magnitudes[what]) for what in paths}
     field, where = _LOGISTIC.get(setting.cell, (None, {}))
     bound = None
-    if field and conditions.holds(where, dict(setting.cell_options)):
+    options = dict(setting.cell_options)
+    # The bound is of units that keep nothing.
+    if (
+      field and conditions.holds(where, options) and options.get('leak', 1) == 1
+    ):
       lags = np.arange(steps.min())
       bound = gradient_flow.logistic_bound(
         getattr(params, field), jnp.asarray(lags)

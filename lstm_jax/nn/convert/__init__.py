@@ -249,7 +249,8 @@ def _kind_of(cell):
     return 'an lstm with peepholes, which the other libraries have not'
   if fields == ('w_x', 'w_h', 'b', 'w_out', 'w_out_x', 'b_out'):
     return (
-      "an srn without all recurrent weights: make it with recurrence='full'"
+      'an srn with a leak or without all recurrent weights: make it with '
+      "recurrence='full' and leak=1"
     )
   return f'none of {", ".join(KINDS)}: its params are {", ".join(fields)}'
 

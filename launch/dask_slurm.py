@@ -18,9 +18,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+import dask
 from dask_jobqueue import SLURMCluster
 from distributed.security import Security
 
+# Dask looks at a worker many times a second; once is enough for hours of work.
+QUIET = {
+  'DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED': 'False',
+  'DASK_DISTRIBUTED__WORKER__MEMORY__MONITOR_INTERVAL': '1s',
+  'DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL': '1s',
+  'DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL': '5s',
+}
 JOBS = int(os.environ.get('JOBS', '8'))
 MINUTES = int(os.environ.get('MINUTES', '240'))
 MEMORY = os.environ.get('MEMORY', '1500MB')
@@ -28,6 +36,8 @@ MEMORY = os.environ.get('MEMORY', '1500MB')
 
 def main(words):
   """Runs the sweep of a command line; returns its exit code."""
+  os.environ.update(QUIET)  # which jobs inherit
+  dask.config.refresh()
   # Files of a key, which all nodes see and nobody else reads: what Dask's ports
   # take they run.
   with tempfile.TemporaryDirectory(

@@ -1,15 +1,16 @@
 """Chooses what a worker that is free runs next. Pure functions.
 
-A piece is what no worker shares with another. Pieces of one program are given
-out in bundles: early in a run all of a program go to one worker, which compiles
-it and refills its lanes as trials end; the less is left the smaller a bundle,
-so that workers end together.
+A piece is what no worker shares with another. Pieces are dealt to workers as
+groups are to parts (`plan.dealing`), and those of one program and length are
+given to a worker at once, as a bundle: it compiles the program and refills its
+lanes as trials end.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from lstm_jax.lab.plan import dealing, estimate
+from lstm_jax.lab.plan import deal_costs, dealing, estimate
+from lstm_jax.lab.plan.deal_costs import Cost, Slot
 from lstm_jax.lab.plan.programs import learner_of
 from lstm_jax.lab.store.setting import Setting
 
@@ -24,6 +25,7 @@ class Piece(NamedTuple):
     names: ids of its trials.
     seconds: that it is expected to take on one core.
     is_joinable: whether pieces of one key may run side by side.
+    idle: seconds that a core idles while the last trials of a bundle run.
   """
 
   key: str
@@ -32,6 +34,7 @@ class Piece(NamedTuple):
   names: tuple[str, ...]
   seconds: float
   is_joinable: bool
+  idle: float = 0.0
 
 
 def pieces_of(
@@ -57,6 +60,7 @@ def pieces_of(
       group,
       cost.seconds,
       learner_of(trials[group[0]]).unit != 'epochs',
+      cost.idle,
     )
     for group, cost in zip(groups, costs, strict=True)
   ]
@@ -68,49 +72,61 @@ def longest_first(pieces: Iterable[Piece]) -> list[Piece]:
   return sorted(pieces, key=lambda piece: -piece.seconds)
 
 
-def next_bundle(
-  waiting: Sequence[Piece],
-  compiled: Collection[str],
-  under_way: Collection[str],
-  slots: int,
-) -> list[Piece]:
-  """The pieces that a free thread of a worker runs next; [] if none waits.
+def deal(
+  waiting: Sequence[Piece], slots: Sequence[Slot], most: float
+) -> list[list[Piece]]:
+  """The pieces of each slot, see `deal_costs.within`.
 
   Args:
     waiting: pieces, those that take longest first.
-    compiled: programs that the worker has compiled.
-    under_way: programs that workers run or have run.
-    slots: threads of all workers.
+    slots: what each has.
+    most: seconds that they may come to.
 
   Example:
     >>> a, b = (Piece(k, k, 9, (k,), 1.0, True) for k in 'ab')
-    >>> [piece.key for piece in next_bundle([a, b], {'b'}, {'b'}, 2)]
-    ['b']
+    >>> deal([a, b], [Slot(), Slot(held={'a'})], 20.0) == [[b], [a]]
+    True
   """
-  if not waiting:
-    return []
-  first = next(
-    (piece for piece in waiting if piece.program in compiled),
-    next(
-      (piece for piece in waiting if piece.program not in under_way),
-      waiting[0],
-    ),
-  )
-  bundle, seconds = [first], first.seconds
-  # What takes less than its compilation is worth no second one.
-  share = max(
-    sum(piece.seconds for piece in waiting) / max(slots, 1), estimate.COMPILE
-  )
-  for piece in waiting:
-    if (
-      piece is not first
-      and first.is_joinable
-      and (piece.key, piece.length) == (first.key, first.length)
-      and seconds + piece.seconds <= share
-    ):
-      bundle.append(piece)
-      seconds += piece.seconds
-  return bundle
+  chosen = deal_costs.within([cost_of(p) for p in waiting], slots, most).slots
+  dealt: list[list[Piece]] = [[] for _ in slots]
+  for piece, slot in zip(waiting, chosen, strict=True):
+    dealt[slot].append(piece)
+  return dealt
+
+
+def cost_of(piece: Piece) -> Cost:
+  """The cost of a piece, as dealing reckons it."""
+  pool = piece.program, piece.length
+  return Cost(piece.program, piece.seconds, pool, piece.idle)
+
+
+def work_of(pieces: Iterable[Piece]) -> float:
+  """Seconds that a bundle takes, its compilation left out.
+
+  Example:
+    >>> work_of([Piece('a', 'a', 9, ('1',), 30.0, True, 15.0)] * 2)
+    75.0
+  """
+  pieces = [*pieces]
+  return sum(piece.seconds for piece in pieces) + max(p.idle for p in pieces)
+
+
+def next_bundle(queue: Sequence[Piece]) -> list[Piece]:
+  """Those of a slot's pieces that it runs next; [] of none.
+
+  Pieces of one program and length follow each other in its lanes. Those that
+  take longest together come first: what is left then may go to others.
+
+  Example:
+    >>> a, b = (Piece(k, k, 9, (k,), 2.0, True) for k in 'ab')
+    >>> [piece.key for piece in next_bundle([a, b, b])]
+    ['b', 'b']
+  """
+  pools: dict[object, list[Piece]] = {}
+  for piece in queue:
+    alone = () if piece.is_joinable else piece.names
+    pools.setdefault((piece.key, piece.length, alone), []).append(piece)
+  return max(pools.values(), key=work_of, default=[])
 
 
 def rest_of(
@@ -129,11 +145,12 @@ def rest_of(
     names = pieces[0].names
     return [] if set(names) <= set(ended) else pieces
   left = [n for piece in pieces for n in piece.names if n not in ended]
-  each = max(p.seconds / len(p.names) for p in pieces)
+  each = {n: p.seconds / len(p.names) for p in pieces for n in p.names}
   parts = [n for n in left if n in begun], [n for n in left if n not in begun]
   rest = []
   for part in parts:
     for at in range(0, len(part), estimate.FULL_LANES):
       names = tuple(part[at : at + estimate.FULL_LANES])
-      rest.append(pieces[0]._replace(names=names, seconds=each * len(names)))
+      seconds = sum(each[name] for name in names)
+      rest.append(pieces[0]._replace(names=names, seconds=seconds))
   return rest

@@ -109,10 +109,15 @@ def _run(work, client, profile):
       drifted=opened.drifted,
     )
     dispatch = Dispatch(
-      client, opened, session, records, _checkpoints_of(opened, saved)
+      client,
+      opened,
+      session,
+      records,
+      _checkpoints_of(opened, saved),
+      _pieces(prepared, work.trials, records),
     )
     try:
-      dispatch.run(_pieces(prepared, work.trials, records), work.stop)
+      dispatch.run(work.stop)
     finally:
       dispatch.board.display.close()
     ended = trial_records.ended(opened)

@@ -28,6 +28,7 @@ MOST_DEATHS = 3
 # times a second elsewhere would take a tenth of a core for each.
 _QUIET = {
   'distributed.worker.profile.enabled': False,
+  'distributed.worker.memory.monitor-interval': '1s',
   'distributed.admin.tick.interval': '1s',
   'distributed.admin.tick.limit': '1h',
   'distributed.admin.system-monitor.interval': '5s',

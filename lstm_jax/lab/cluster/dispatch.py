@@ -12,7 +12,7 @@ import itertools
 import queue
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from lstm_jax.choices import count_of
@@ -20,8 +20,8 @@ from lstm_jax.lab.cluster import bundles, connection, worker
 from lstm_jax.lab.cluster.board import Board
 from lstm_jax.lab.cluster.bundles import Piece
 from lstm_jax.lab.cluster.connection import DaskWorker
+from lstm_jax.lab.cluster.dealer import Dealer, Thread
 from lstm_jax.lab.cluster.messages import Bundle, Ending, Report, Session
-from lstm_jax.lab.plan import estimate
 from lstm_jax.lab.run import signals
 from lstm_jax.lab.store import checkpoints, faults, files, trial_records
 from lstm_jax.lab.store.documents import Record
@@ -54,6 +54,11 @@ class Task(NamedTuple):
   future: 'Future[Ending]'
 
 
+def _thread_of(task):
+  """The thread that a task was given to."""
+  return Thread(task.address, task.bundle.slot)
+
+
 class Dispatch:
   """The dealing of one run.
 
@@ -63,6 +68,7 @@ class Dispatch:
     session: the run, as workers are told.
     records: id -> record of the trials that have ended.
     places: trial -> names of the checkpoints that it may be in.
+    pieces: what is left of the plan.
   """
 
   def __init__(
@@ -72,18 +78,20 @@ class Dispatch:
     session: Session,
     records: Mapping[str, Record],
     places: Mapping[str, list[str]],
+    pieces: Sequence[Piece],
   ) -> None:
     self._client, self._folder, self._session = client, opened, session
     self._places = {name: list(names) for name, names in places.items()}
     self.board = Board(opened.trials, records, session.options.progress)
     self._messages: queue.Queue[Future[Ending] | Report] = queue.Queue()
     self._numbers = itertools.count()
-    self._waiting: list[Piece] = []
+    self._dealer = Dealer(pieces)
     self._tasks: dict[int, Task] = {}
     self._workers: dict[str, DaskWorker] = {}
     self._probes: dict[str, Future[object]] = {}  # address -> see `probe`
     self._told: set[str] = set()  # addresses of workers that know the session
-    self._compiled: dict[str, set[str]] = {}  # address -> programs
+    self._threads: list[Thread] = []  # that may run something
+    self._idle: Thread | None = None  # a thread for which nothing is left
     self._left_out: dict[str, str] = {}  # address or name -> why
     self._is_sick = False  # whether a machine is why
     self._deaths: Counter[str] = Counter()
@@ -92,11 +100,10 @@ class Dispatch:
     self._has_begun: set[int] = set()  # bundles that have got somewhere
     self._released: set[int] = set()
 
-  def run(self, pieces: Iterable[Piece], stop: signals.Stop) -> None:
+  def run(self, stop: signals.Stop) -> None:
     """Runs pieces until all have ended, none can, or a signal has come.
 
     Args:
-      pieces: what is left of the plan.
       stop: holds once a signal has come.
 
     Raises:
@@ -104,16 +111,16 @@ class Dispatch:
       Refused: no worker is the same program.
       StoreError: a worker met what no other will overcome.
     """
-    self._waiting = bundles.longest_first(pieces)
     topic = worker.topic_of(self._session.token)
     self._client.subscribe_topic(
       topic, lambda event: self._messages.put(Report(*event[1]))
     )
     last_look = -_LOOK_SECONDS
     try:
-      while (self._waiting or self._tasks) and not stop():
+      while (self._dealer.waiting or self._tasks) and not stop():
         if time.monotonic() - last_look >= _LOOK_SECONDS:
           self._look()
+          self._have_released()
           last_look = time.monotonic()
         self._deal()
         self._show()
@@ -144,7 +151,7 @@ class Dispatch:
     workers_now = connection.workers_of(self._client)
     for address in self._workers.keys() - workers_now.keys():
       self._told.discard(address)
-      self._compiled.pop(address, None)
+      self._dealer.forget(address)
       self._probes.pop(address, None)
     for address, one in workers_now.items():
       if address not in self._probes:
@@ -179,32 +186,24 @@ class Dispatch:
 
   def _deal(self):
     """Gives every free thread its next bundle."""
-    busy = {(t.address, t.bundle.slot) for t in self._tasks.values()}
-    usable = self._usable()
-    slots = sum(one.threads for one in usable.values())
-    for address, one in usable.items():
-      for slot in range(one.threads if one.is_running else 0):
-        if (address, slot) in busy:
-          continue
-        if not self._waiting:
-          self._have_released()
-          return
-        under_way = {task.pieces[0].program for task in self._tasks.values()}
-        self._submit(
-          address,
-          slot,
-          bundles.next_bundle(
-            self._waiting,
-            self._compiled.get(address, ()),
-            under_way.union(*self._compiled.values()),
-            slots,
-          ),
-        )
+    threads = [
+      Thread(address, number)
+      for address, one in self._usable().items()
+      for number in range(one.threads if one.is_running else 0)
+    ]
+    self._idle = None
+    for thread in threads:
+      if thread not in self._dealer.given:
+        pieces = self._dealer.next_bundle(thread, threads, self.board.ended)
+        if pieces:
+          self._submit(thread, pieces)
+        else:
+          self._idle = thread
+    self._threads = threads
 
-  def _submit(self, address, slot, pieces):
+  def _submit(self, thread, pieces):
     """Gives a bundle to a thread of a worker."""
-    for piece in pieces:
-      self._waiting.remove(piece)
+    address, slot = thread
     number = next(self._numbers)
     names = tuple(name for piece in pieces for name in piece.names)
     checkpoint = f'state-{self._session.token}-{number}'
@@ -236,7 +235,6 @@ class Dispatch:
       pure=False,
     )
     self._told.add(address)
-    self._compiled.setdefault(address, set()).add(pieces[0].program)
     self._tasks[number] = Task(bundle, tuple(pieces), address, future)
     future.add_done_callback(self._messages.put)
 
@@ -277,6 +275,7 @@ class Dispatch:
     self.board.ending(task.bundle.number, answer)
     if answer.is_complete:
       self._has_got_somewhere(task)
+      self._dealer.ended(_thread_of(task))
       self._drop_checkpoints(task)
       return
     if answer.refusal or answer.is_machine:
@@ -317,14 +316,17 @@ class Dispatch:
 
   def _again(self, task):
     """Puts back what is left of a task."""
-    number = task.bundle.number
-    begun = {n for n in task.bundle.names if n in self.board.begun}
-    for piece in bundles.rest_of(task.pieces, self.board.ended, begun):
+    rest: list[Piece] = []
+    for piece in self._rest_of(task):
       victims = set().union(*(self._died_of.get(n, ()) for n in piece.names))
-      where = self._given_up if len(victims) >= _MOST_WORKERS else self._waiting
+      where = self._given_up if len(victims) >= _MOST_WORKERS else rest
       where.append(piece)
-    self._waiting = bundles.longest_first(self._waiting)
-    self._has_begun.discard(number)
+    self._dealer.hand_back(_thread_of(task), rest)
+    self._has_begun.discard(task.bundle.number)
+
+  def _rest_of(self, task):
+    """Pieces of what is left of a task."""
+    return bundles.rest_of(task.pieces, self.board.ended, self.board.begun)
 
   def _drop_checkpoints(self, task):
     """Removes checkpoints of this run that hold nothing that is left."""
@@ -341,26 +343,32 @@ class Dispatch:
         checkpoints.drop(self._folder, place)
 
   def _have_released(self):
-    """Has the bundle with most trials that have not begun handed back."""
-    best, most = None, 0.0
-    for task in self._tasks.values():
-      piece = task.pieces[0]
-      num_waiting = sum(
-        name not in self.board.ended and name not in self.board.begun
-        for name in task.bundle.names
-      )
-      each = piece.seconds / len(piece.names)
-      is_known = task.bundle.number in self._has_begun
-      if piece.is_joinable and is_known and num_waiting * each > most:
-        best, most = task, num_waiting * each
-    if (
-      best is None
-      or most < 2 * estimate.COMPILE
-      or best.bundle.number in self._released
-    ):
+    """Has a bundle handed back for the sake of a thread that has nothing."""
+    if self._idle is None:
       return
-    self._released.add(best.bundle.number)
-    self._tell(worker.release, best.bundle.number, workers=[best.address])
+    tasks = {
+      _thread_of(task): task
+      for task in self._tasks.values()
+      if task.bundle.number in self._has_begun - self._released
+      and task.pieces[0].is_joinable
+    }
+    thread = self._dealer.worth_releasing(
+      self._idle,
+      self._threads,
+      self.board.ended,
+      {
+        thread: [
+          piece
+          for piece in self._rest_of(task)
+          if self.board.begun.isdisjoint(piece.names)
+        ]
+        for thread, task in tasks.items()
+      },
+    )
+    if thread is not None:
+      number = tasks[thread].bundle.number
+      self._released.add(number)
+      self._tell(worker.release, number, workers=[thread.address])
 
   def _tell(self, function, *arguments, workers):
     """Calls a function in workers beside their tasks; waits for nothing."""

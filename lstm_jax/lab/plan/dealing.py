@@ -8,10 +8,10 @@ comes to the same one alone.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from lstm_jax.choices import count_of
-from lstm_jax.lab.plan import estimate
+from lstm_jax.lab.plan import deal_costs, estimate
+from lstm_jax.lab.plan.deal_costs import Cost
 from lstm_jax.lab.plan.programs import learner_of, programs
 from lstm_jax.lab.store.setting import Setting
 
@@ -19,50 +19,8 @@ from lstm_jax.lab.store.setting import Setting
 # less than this of the one before.
 NUMBERS = (2, 4, 8, 16, 32, 64)
 _WORTH = 0.9
-# Weights of what a plan in parts costs more, each tried in turn.
-_WEIGHTS = (0, 1, 1.5, 1.7, 1.8, 1.9, 2, 4)
-# A plan in parts is to cost so much processor time of one piece (by what is
-# expected: rows whose trials differ more in length come to 1.2), where it then
-# takes so much of the shortest time.
-_MOST = 1.125
-_LONGEST = 1.625
-_AS_SHORT = 1.05
-# Rounds of its lanes that a part idles at the end of a pool: seen in rows of
-# paper1997 at T = 100, thirty trials each in one piece and in two.
-_TAIL = 0.5
 # Ids of trials that run together.
 Group = tuple[str, ...]
-
-
-class Cost(NamedTuple):
-  """Expected cost of a group on one core.
-
-  Attributes:
-    program: the name of its program, which a part compiles once.
-    seconds: without compilation.
-    pool: the same for groups whose trials follow each other in the lanes of a
-      part.
-    idle: seconds that a part idles while the last trials of a pool run.
-  """
-
-  program: str
-  seconds: float
-  pool: tuple[str, int | None]
-  idle: float
-
-
-class _Deal(NamedTuple):
-  """A way to deal groups.
-
-  Attributes:
-    parts: of each group its part.
-    total: expected seconds of all parts.
-    longest: of the part that takes longest.
-  """
-
-  parts: tuple[int, ...]
-  total: float
-  longest: float
 
 
 # Name of a program -> ids of its trials.
@@ -140,13 +98,7 @@ def deal(
 ) -> tuple[tuple[Group, ...], ...]:
   """The groups of each part, those that take longest dealt first.
 
-  A group goes to the part that would be done with it first. To take trials of
-  one program apart costs processor time: each part compiles the program, and
-  idles while the last trials of its lanes run. Where that, with the start of
-  each part, comes to more than an eighth of what the plan costs in one piece,
-  it counts for more, until it does not, or the plan would take five eighths
-  longer or leave a part without work; then the cheapest deal is taken of those
-  that end first.
+  See `deal_costs.best`.
 
   Args:
     groups: of the plan, in its order.
@@ -159,67 +111,16 @@ def deal(
     beyond these have none: with them the plan would cost more and end no
     sooner, or not much.
   """
-  if parts == 1:
+  if parts == 1 or not groups:
     return (tuple(groups),)
   costs = costs_of(groups, trials, members)
   longest_first = sorted(range(len(groups)), key=lambda i: -costs[i].seconds)
   in_turn = [costs[i] for i in longest_first]
-  deals = [
-    _dealt(in_turn, min(parts, len(groups)), weight) for weight in _WEIGHTS
-  ]
-  most = _MOST * _dealt(in_turn, 1, 0).total
-  shortest = min(one.longest for one in deals)
-  cheap = (
-    one
-    for one in deals
-    if one.total <= most
-    and one.longest <= _LONGEST * shortest
-    and len({*one.parts}) == min(parts, len(groups))
-  )
-  best = next(cheap, None) or min(
-    (one for one in deals if one.longest <= _AS_SHORT * shortest),
-    key=lambda one: one.total,
-  )
-  dealt: list[list[int]] = [[] for _ in range(max(best.parts, default=-1) + 1)]
-  for i, part in zip(longest_first, best.parts, strict=True):
-    dealt[part].append(i)
+  slots = deal_costs.best(in_turn, min(parts, len(groups))).slots
+  dealt: list[list[int]] = [[] for _ in range(max(slots) + 1)]
+  for i, slot in zip(longest_first, slots, strict=True):
+    dealt[slot].append(i)
   return tuple(tuple(groups[i] for i in sorted(part)) for part in dealt)
-
-
-def _dealt(costs, parts, weight):
-  """The `_Deal` of groups in the order in which they are dealt.
-
-  Args:
-    costs: of the groups, in that order.
-    parts: how many.
-    weight: of the seconds that a group costs more in a part than in another,
-      besides those until the part is done.
-  """
-  ready = [0.0] * parts
-  compiled: list[set[object]] = [set() for _ in range(parts)]
-  chosen, total = [], 0.0
-  # Most groups cost what the one before did: only one part ends later then.
-  last, more, ranks = None, list(ready), list(ready)
-  for cost in costs:
-    if cost != last:
-      last = cost
-      more = [
-        estimate.COMPILE * (cost.program not in held)
-        + cost.idle * (cost.pool not in held)
-        for held in compiled
-      ]
-      ranks = [at + (1 + weight) * m for at, m in zip(ready, more, strict=True)]
-    part = ranks.index(min(ranks))
-    ready[part] += cost.seconds + more[part]
-    total += cost.seconds + more[part]
-    compiled[part] |= {cost.program, cost.pool}
-    more[part], ranks[part] = 0.0, ready[part]
-    chosen.append(part)
-  return _Deal(
-    tuple(chosen),
-    total + estimate.START * len({*chosen}),
-    estimate.START + max(ready),
-  )
 
 
 def costs_of(
@@ -239,7 +140,7 @@ def costs_of(
       seconds *= estimate.FULL_LANES / len(group)
     program = program_of[group[0]]
     is_on_line = learner_of(setting).unit != 'epochs'
-    idle = _TAIL * seconds if is_on_line else 0.0
+    idle = deal_costs.idle_of(seconds) if is_on_line else 0.0
     costs.append(Cost(program, seconds, (program, setting.length), idle))
   return costs
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from lstm_jax.lab.plan import dealing, estimate, flags, plan
+from lstm_jax.lab.plan import deal_costs, dealing, estimate, flags, plan
 from lstm_jax.lab.store.setting import trial_id
 
 
@@ -149,8 +149,8 @@ def test_the_deal_is_that_of_ends_computed_anew_for_each_group(
     part = next(i for i, r in enumerate(ranks) if r < min(ranks) + 1e-6)
     of_parts[part].append(cost)
     expected.append(part)
-  deal = dealing._dealt(costs, parts, weight)
-  assert list(deal.parts) == expected
+  deal = deal_costs.dealt(costs, [deal_costs.Slot()] * parts, weight)
+  assert list(deal.slots) == expected
   seconds = [dealing.part_seconds(part) for part in of_parts if part]
   assert deal.total == pytest.approx(sum(seconds))
   assert deal.longest == pytest.approx(max(seconds))

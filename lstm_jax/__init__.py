@@ -60,6 +60,7 @@ if TYPE_CHECKING:
   from lstm_jax.cells.lstm_layernorm import lstm_layernorm as lstm_layernorm
   from lstm_jax.cells.mingru import mingru as mingru
   from lstm_jax.cells.minlstm import minlstm as minlstm
+  from lstm_jax.cells.slstm import slstm as slstm
   from lstm_jax.cells.srn import srn as srn
   from lstm_jax.lab.report.sweep_rows import SweepRow as SweepRow
   from lstm_jax.lab.run.in_python import report as report

@@ -19,6 +19,7 @@ NAMES = {
   'lstm_layernorm': 'cells.lstm_layernorm',
   'mingru': 'cells.mingru',
   'minlstm': 'cells.minlstm',
+  'slstm': 'cells.slstm',
   'srn': 'cells.srn',
   # Tasks: (**options) -> Task.
   'adding': 'tasks.adding',

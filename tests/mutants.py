@@ -94,6 +94,11 @@ MUTANTS = (
     ('equations_in_loops',),
   ),
   Mutant(
+    'slstm_without_a_normaliser', 'cells/slstm.py',
+    'y_out * (c / n)', 'y_out * c',
+    ('equations_in_loops',),
+  ),
+  Mutant(
     'cornn_moves_by_the_old_velocity', 'cells/cornn.py',
     'Carry(y_tm1 + dt * z, z)', 'Carry(y_tm1 + dt * z_tm1, z)',
     ('equations_in_loops',),

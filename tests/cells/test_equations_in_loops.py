@@ -79,10 +79,36 @@ def cornn(p, xs, dt=0.1, gamma=0.2, epsilon=6.4):
   return Result(outputs, {'y': y, 'z': z})
 
 
-REFERENCES = {'lem': lem, 'cornn': cornn}
+def slstm(p, xs, forget_gate='logistic'):
+  """Beck et al. (2024), eqs. (8)-(14); of the last state (15) as well."""
+  w, r, b = (rows_of(a, *'ifzo') for a in (p.w_x, p.w_h, p.b))
+  c, n, h = [0.0] * C, [0.0] * C, [0.0] * C
+  m, outputs = [-math.inf] * C, []
+  for x in xs:
+    h_n = []
+    for j in range(C):
+      net_i, net_f, net_z, net_o = (
+        dot(w[k][j], x) + dot(r[k][j], h) + b[k][j] for k in 'ifzo'
+      )
+      f = logistic(net_f) if forget_gate == 'logistic' else math.exp(net_f)
+      c[j] = f * c[j] + math.exp(net_i) * math.tanh(net_z)
+      n[j] = f * n[j] + math.exp(net_i)
+      m[j] = max(math.log(f) + m[j], net_i)
+      h_n.append(logistic(net_o) * c[j] / n[j])
+    h = h_n
+    outputs.append(readout(p, h))
+  c, n = (
+    [s / math.exp(m) for s, m in zip(of, m, strict=True)] for of in (c, n)
+  )
+  return Result(outputs, {'c': c, 'n': n, 'm': m, 'h': h})
+
+
+REFERENCES = {'lem': lem, 'cornn': cornn, 'slstm': slstm}
 CASES = [
   ('lem', {}),
   ('lem', {'dt': 0.1}),
+  ('slstm', {}),
+  ('slstm', {'forget_gate': 'exponential'}),
   ('cornn', {}),
   ('cornn', {'dt': 0.3, 'gamma': 2.0, 'epsilon': 1.5}),
 ]
@@ -133,3 +159,25 @@ def test_an_oscillator_that_grows_without_bound_is_refused(gamma, epsilon):
   with pytest.raises(ValueError, match='must be below 4') as refusal:
     make(dt=1.001 * limit)
   assert '\n' not in str(refusal.value)
+
+
+@pytest.mark.parametrize('forget_gate', ['logistic', 'exponential'])
+def test_an_exponential_gate_may_be_of_any_size(forget_gate):
+  """In float32, whose exp(90) is infinite: the largest gate wins."""
+  cell = catalog.build(
+    'cells', 'slstm', 2, 1, hidden=1, forget_gate=forget_gate
+  )
+  zeros = jax.tree.map(np.zeros_like, cell.mask)
+  # Input 0 opens the input gate, input 1 is what is stored.
+  w_x = np.array([[1, 0], [0, 0], [0, 1], [0, 0]], np.float32)
+  params = zeros._replace(w_x=w_x, w_out=np.ones((1, 1), np.float32))
+  xs = np.array([[-500, 1], [500, 0.5], [-500, -1], [300, -1]], np.float32)
+
+  def last(xs):
+    return unroll(cell, params, xs)[1][-1, 0]
+
+  output, slopes = jax.value_and_grad(last)(jnp.asarray(xs))
+  np.testing.assert_allclose(output, 0.5 * math.tanh(0.5), rtol=1e-6)
+  expected = np.zeros((4, 2))
+  expected[1, 1] = 0.5 * (1 - math.tanh(0.5) ** 2)
+  np.testing.assert_allclose(slopes, expected, rtol=1e-6)

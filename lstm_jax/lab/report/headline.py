@@ -25,6 +25,7 @@ _NAMES = {
   'gru': 'GRU',
   'mingru': 'minGRU',
   'minlstm': 'minLSTM',
+  'slstm': 'sLSTM',
   'lem': 'LEM',
   'cornn': 'coRNN',
 }

@@ -51,6 +51,8 @@ def trivial(
     return None
   if task == 'adding' and length and length != 100:
     return {**levels, 'absolute': _of_adding(length)}
+  if task == 'copying' and options.get('scored') == 'every_step' and length:
+    return {**levels, 'absolute': levels['absolute'] * 120 / (length + 20)}
   if task == 'multiplication' and (length or 0) < _SHORT_LENGTH:
     return None
   return levels

@@ -34,7 +34,7 @@ _GRID = {
   'expected_seconds': _NUMBER,
   'include': _NAMES,
   'include_role': _TEXT,
-  'sizes': _NAMES,
+  'sizes': _TABLE,
   'entry': 'tables, written as [[entry]]',
   'newcomer': _TABLE,
   'seeds': 'seeds',
@@ -61,6 +61,12 @@ _ROW = {
   'published': 'published',
   'sizes': _NAMES,
 } | dict.fromkeys(AXES, 'axis')
+# Keys of a row that a size may say otherwise.
+_OF_SIZE = {
+  key: kind
+  for key, kind in _ROW.items()
+  if key in ('seeds', 'budget', 'tune', 'tune_seeds')
+}
 _ENTRY = {'name': 'name', 'sizes': _NAMES, 'set': 'set'} | {
   flag: 'axis' for flag, name in AXES.items() if not name.startswith('task')
 }
@@ -136,8 +142,12 @@ def _entries(table, where):
   entries = table.get('entry', [])
   if 'newcomer' in table and not entries:
     yield f'{where}: newcomer: only a grid with entries has it'
-  if table.get('sizes') == []:
-    yield f'{where}: sizes: the list is empty'
+  sizes = table['sizes'] if isinstance(table.get('sizes'), dict) else {}
+  for name, size in sizes.items():
+    if isinstance(size, dict):
+      yield from _keys(size, _OF_SIZE, f'{where}, sizes.{name}')
+    else:
+      yield f'{where}: sizes.{name} must be a table'
   if isinstance(table.get('newcomer'), dict):
     place = f'{where}, newcomer'
     yield from _keys(table['newcomer'], _NEWCOMER, place)
@@ -155,7 +165,6 @@ def _entries(table, where):
       yield f'{place}: name: + is for entries that flags bring, CELL+LEARNER'
     if 'task' in (entry['set'] if isinstance(entry.get('set'), dict) else {}):
       yield f'{place}: set.task: what is trained on is said by rows'
-  sizes = table['sizes'] if _is(table.get('sizes'), _NAMES) else []
   rows = table.get('row', [])
   for kind, tables in (('row', rows), ('entry', entries)):
     for i, one in enumerate(tables if _is_tables(tables) else []):

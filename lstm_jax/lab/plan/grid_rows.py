@@ -36,7 +36,7 @@ class Table(TypedDict, total=False):
   """A grid file without mistakes, see `grid_check`."""
 
   source: str
-  sizes: Sequence[str]
+  sizes: Mapping[str, Keys]
   defaults: Keys
   groups: Mapping[str, Keys]
   row: Sequence[Keys]
@@ -90,7 +90,9 @@ def courses_of(
   groups = {'': table.get('defaults', {}), **table.get('groups', {})}
   return [
     _row(
-      {'source': table['source']} | groups[row.get('group', '')],
+      {'source': table['source']}
+      | groups[row.get('group', '')]
+      | _size_keys(table, row, size),
       row,
       f'{where}, row {row["name"]}',
       home,
@@ -187,6 +189,13 @@ def _axes(keys, where, home, settings):
     for name, value in settings.items()
   ]
   return tuple(axes)
+
+
+def _size_keys(table, row, size):
+  """Keys that a size says: of all of them, the first that the row is in."""
+  sizes = table.get('sizes', {})
+  first = next((one for one in sizes if one in row.get('sizes', sizes)), '')
+  return sizes.get(size, sizes.get(first, {}))
 
 
 def _of_size(table, key, size):

@@ -12,10 +12,12 @@ title = 't'
 source = ''
 command = 'lstm-jax sweep --grid=bench.toml'
 expected_seconds = 9
-sizes = ['small', 'full']
 [defaults]
 seeds = 2
 budget = 10
+[sizes.small]
+[sizes.full]
+seeds = 3
 [newcomer]
 cell = 'lstm'
 learner = 'bptt'
@@ -85,6 +87,8 @@ def test_each_entry_meets_each_row_of_a_size(planned):
   ]
   assert {s.reading for s in full.trials} == {'lstm', 'paper', 'elman'}
   assert {s.line for s in full.trials} == {'adding'}
+  assert {s.seed for s in small.trials} == {0, 1}
+  assert {s.seed for s in full.trials} == {0, 1, 2}  # as the size says
   assert rows_of(planned('--size=small')) == rows_of(small)
   assert (small.out, full.out) == ('runs/bench', 'runs/bench-full')
 
@@ -165,7 +169,9 @@ def test_a_size_that_there_is_not(planned):
     ("cell = 'lstm1997'", 'budget = 3', 'entry paper: key budget'),
     ("cell = 'lstm1997'", "set.task.output = 'linear'", 'paper: set.task'),
     ("sizes = ['full']", "sizes = ['fall']", 'row adding-20: sizes=fall'),
-    ("sizes = ['small', 'full']", 'sizes = []', 'sizes: the list is empty'),
+    ('[sizes.small]', '[sizes]\nsmall = 3', 'sizes.small must be a table'),
+    ('seeds = 3', 'task = 3', 'sizes.full: key task'),
+    ('seeds = 3', 'seeds = 0', 'sizes.full: seeds'),
     ('[newcomer]\ncell', '[newcomer]\nrow', 'newcomer: the key cell is mis'),
     ("task = 'adding'", '', 'row adding-10: the key task is missing'),
     ("name = 'paper'", "name = 'lstm'", 'twice: adding-10.lstm'),

@@ -16,13 +16,15 @@ _MARK = '+'
 _OF_ENTRY = tuple(name for name in AXES.values() if not name.startswith('task'))
 
 
-def is_newcomer(setting: Setting) -> bool:
-  """Tells whether flags brought the entry that a setting is of.
+def course_of(setting: Setting) -> str:
+  """The course that a setting is of; '' for one that is of none.
 
-  Its reading is CELL+LEARNER then; no entry of a grid has a plus in its name.
+  Its row is called COURSE.ENTRY, its reading ENTRY, with what flags changed.
   """
-  name = setting.reading.partition(', ')[0]
-  return name == _MARK.join((setting.cell, setting.learner))
+  entry = setting.reading.partition(', ')[0]
+  name = setting.row_name
+  is_entry = bool(entry) and name.endswith(f'.{entry}')
+  return name.removesuffix(f'.{entry}') if is_entry else ''
 
 
 def with_flags(table: Grid, request: Request) -> tuple[Grid, Request]:
@@ -30,7 +32,7 @@ def with_flags(table: Grid, request: Request) -> tuple[Grid, Request]:
 
   `--cell` and `--learner` select among the entries of a grid, as of any grid.
   Where none has what they name, they are an entry: what else it is the flags
-  say, or `newcomer` does, or it is at its default.
+  say, or what all entries start from, or it is at its default.
 
   Args:
     table: of `grid.load`.
@@ -44,7 +46,7 @@ def with_flags(table: Grid, request: Request) -> tuple[Grid, Request]:
     axis.name: axis for axis in request.axes if axis.name in _OF_ENTRY
   }
   roles = [flags_given[name] for name in _ROLES if name in flags_given]
-  if not (table.newcomer and roles):
+  if not ({*_ROLES} <= {axis.name for axis in table.start} and roles):
     return table, request
   entries: list[Entry] = []
   for words in itertools.product(*(axis.values for axis in roles)):
@@ -71,20 +73,9 @@ def _has(entry, named):
 
 def _newcomer(table, named, flags_given):
   """The entry of a cell, a learner that no other has."""
-  roles = {
-    axis.name: axis for axis in table.newcomer if axis.name in _ROLES
-  } | {name: Axis(name, (value,), f'--{name}') for name, value in named.items()}
-  known = set().union(*map(_names_of, roles.values()))
-  axes = {axis.name: axis for axis in table.newcomer if axis.name in known}
-  axes |= flags_given | roles
-  name = '+'.join(str(catalog.name_of(axes[role].values[0])) for role in _ROLES)
-  return Entry(name, tuple(axes.values()))
-
-
-def _names_of(axis):
-  """Dotted names of the options and numbers of a cell or a learner."""
-  try:
-    entry = catalog.find(axis.name, catalog.name_of(axis.values[0]))
-  except ValueError:
-    return ()  # refused where all reasons are given
-  return (f'{axis.name}.{name}' for name in (*entry.options, *entry.numbers))
+  own = flags_given | {
+    name: Axis(name, (value,), f'--{name}') for name, value in named.items()
+  }
+  axes = grid_rows.started(table.start, tuple(own.values()))
+  words = {axis.name: str(catalog.name_of(axis.values[0])) for axis in axes}
+  return Entry(_MARK.join(words[role] for role in _ROLES), axes)

@@ -70,8 +70,7 @@ class Grid(NamedTuple):
     sizes: names, () where it has one.
     courses: rows as the entries meet them; () without entries.
     entries: of the size.
-    newcomer: what an entry that flags bring starts from, () where there can be
-      none.
+    start: what entries start from, those that flags bring, too.
   """
 
   name: str
@@ -83,7 +82,7 @@ class Grid(NamedTuple):
   sizes: tuple[str, ...] = ()
   courses: tuple[Row, ...] = ()
   entries: tuple[Entry, ...] = ()
-  newcomer: tuple[Axis, ...] = ()
+  start: tuple[Axis, ...] = ()
 
 
 def names(folder: Path = _FOLDER) -> tuple[str, ...]:
@@ -153,7 +152,7 @@ def load(name: str, folder: Path = _FOLDER, size: str = '') -> Grid:
     sizes,
     tuple(courses),
     tuple(grid_rows.entries_of(table, where, home, size)),
-    grid_rows.newcomer_of(table, where, home),
+    grid_rows.start_of(table, where, home, size),
   )
 
 

@@ -36,7 +36,7 @@ _GRID = {
   'include_role': _TEXT,
   'sizes': _TABLE,
   'entry': 'tables, written as [[entry]]',
-  'newcomer': _TABLE,
+  'entries': _TABLE,
   'seeds': 'seeds',
   'try': 'tables, written as [[try]]',
   'defaults': _TABLE,
@@ -65,12 +65,12 @@ _ROW = {
 _OF_SIZE = {
   key: kind
   for key, kind in _ROW.items()
-  if key in ('seeds', 'budget', 'tune', 'tune_seeds')
+  if key in ('seeds', 'budget', 'tune', 'tune_seeds', 'set')
 }
 _ENTRY = {'name': 'name', 'sizes': _NAMES, 'set': 'set'} | {
   flag: 'axis' for flag, name in AXES.items() if not name.startswith('task')
 }
-_NEWCOMER = {
+_ENTRIES = {
   key: kind for key, kind in _ENTRY.items() if key not in ('name', 'sizes')
 }
 _ROW_NEEDED = ('name', *ROLES, 'seeds', 'budget')
@@ -136,23 +136,26 @@ def mistakes(table: Mapping[str, object], where: str) -> list[str]:
 
 def _entries(table, where):
   """The lines on entries, and on sizes: of the file, of rows, of entries."""
-  for key in ('sizes', 'entry', 'newcomer'):
+  for key in ('sizes', 'entry', 'entries'):
     if key in table and 'row' not in table:
       yield f'{where}: {key}: only a grid with rows has it'
   entries = table.get('entry', [])
-  if 'newcomer' in table and not entries:
-    yield f'{where}: newcomer: only a grid with entries has it'
+  if 'entries' in table and not entries:
+    yield f'{where}: entries: only a grid with entries has it'
   sizes = table['sizes'] if isinstance(table.get('sizes'), dict) else {}
   for name, size in sizes.items():
     if isinstance(size, dict):
-      yield from _keys(size, _OF_SIZE, f'{where}, sizes.{name}')
+      place = f'{where}, sizes.{name}'
+      yield from _keys(size, _OF_SIZE, place)
+      if 'task' in (size['set'] if isinstance(size.get('set'), dict) else {}):
+        yield f'{place}: set.task: what is trained on is said by rows'
     else:
       yield f'{where}: sizes.{name} must be a table'
-  if isinstance(table.get('newcomer'), dict):
-    place = f'{where}, newcomer'
-    yield from _keys(table['newcomer'], _NEWCOMER, place)
+  if isinstance(table.get('entries'), dict):
+    place = f'{where}, entries'
+    yield from _keys(table['entries'], _ENTRIES, place)
     for key in ('cell', 'learner'):
-      if key not in table['newcomer']:
+      if key not in table['entries']:
         yield f'{place}: the key {key} is missing'
   entries = entries if _is_tables(entries) else []
   for i, entry in enumerate(entries):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-from lstm_jax.lab.plan import references, values
+from lstm_jax.lab.plan import catalog, references, values
 from lstm_jax.lab.plan.grid_check import AXES
 from lstm_jax.lab.plan.references import Axis
 
@@ -41,7 +41,7 @@ class Table(TypedDict, total=False):
   groups: Mapping[str, Keys]
   row: Sequence[Keys]
   entry: Sequence[Keys]
-  newcomer: Keys
+  entries: Keys
 
 
 class Row(NamedTuple):
@@ -104,14 +104,42 @@ def courses_of(
 def entries_of(
   table: Table, where: str, home: Path, size: str = ''
 ) -> list[Entry]:
-  """The entries of a grid file, () where it has none; see `own_rows`."""
+  """The entries of a grid file, [] where it has none; see `own_rows`."""
+  start = start_of(table, where, home, size)
   return [
     Entry(
       entry['name'],
-      _entry_axes(entry, f'{where}, entry {entry["name"]}', home),
+      started(
+        start, _entry_axes(entry, f'{where}, entry {entry["name"]}', home)
+      ),
     )
     for entry in _of_size(table, 'entry', size)
   ]
+
+
+def start_of(
+  table: Table, where: str, home: Path, size: str = ''
+) -> tuple[Axis, ...]:
+  """The axes that every entry of a size starts from; see `own_rows`."""
+  axes = _entry_axes(table.get('entries', {}), f'{where}, entries', home)
+  sizes = table.get('sizes', {})
+  name = size or next(iter(sizes), '')
+  of_size = _entry_axes(sizes.get(name, {}), f'{where}, sizes.{name}', home)
+  return _in_order((*axes, *of_size))
+
+
+def started(start: Sequence[Axis], own: Sequence[Axis]) -> tuple[Axis, ...]:
+  """The axes of an entry with those that it starts from, as far as it has them.
+
+  Args:
+    start: of `start_of`.
+    own: of the entry; its cell and its learner are among them, or in `start`.
+  """
+  axes = {axis.name: axis for axis in (*start, *own)}
+  names = {'cell', 'learner', *(axis.name for axis in own)}
+  for role in ('cell', 'learner'):
+    names |= _names_of(axes[role])
+  return _in_order([axis for axis in axes.values() if axis.name in names])
 
 
 def entered(courses: Iterable[Row], entries: Iterable[Entry]) -> list[Row]:
@@ -131,11 +159,6 @@ def entered(courses: Iterable[Row], entries: Iterable[Entry]) -> list[Row]:
     for course in courses
     for entry in entries
   ]
-
-
-def newcomer_of(table: Table, where: str, home: Path) -> tuple[Axis, ...]:
-  """The axes that an entry of flags starts from, () where there can be none."""
-  return _entry_axes(table.get('newcomer', {}), f'{where}, newcomer', home)
 
 
 def readings_of(
@@ -162,6 +185,15 @@ def readings_of(
       expected_sequences=0.0,
       expected_trial_seconds=0.0,
     )
+
+
+def _names_of(axis):
+  """Dotted names of the options and numbers of a cell or a learner."""
+  try:
+    entry = catalog.find(axis.name, catalog.name_of(axis.values[0]))
+  except ValueError:
+    return set()  # refused where all reasons are given
+  return {f'{axis.name}.{name}' for name in (*entry.options, *entry.numbers)}
 
 
 def _entry_axes(keys, where, home):
@@ -192,10 +224,11 @@ def _axes(keys, where, home, settings):
 
 
 def _size_keys(table, row, size):
-  """Keys that a size says: of all of them, the first that the row is in."""
+  """Keys of a row that a size says: of all, the first that the row is in."""
   sizes = table.get('sizes', {})
   first = next((one for one in sizes if one in row.get('sizes', sizes)), '')
-  return sizes.get(size, sizes.get(first, {}))
+  keys = sizes.get(size, sizes.get(first, {}))
+  return {key: value for key, value in keys.items() if key != 'set'}
 
 
 def _of_size(table, key, size):

@@ -20,7 +20,8 @@ def command(setting: Setting, seeds: Collection[int]) -> str:
     setting: of any of the row's trials.
     seeds: the seeds of the row's trials.
   """
-  if setting.grid == 'flags' or entries.is_newcomer(setting):
+  if setting.grid == 'flags' or entries.course_of(setting):
+    # What an entry starts from depends on the size of its grid.
     flags = _flags(setting)
   else:
     flags = [f'--grid={setting.grid}', f'--row={setting.row_name}']

@@ -9,11 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from lstm_jax.lab.plan import programs
+from lstm_jax.lab.plan import entries, programs
 from lstm_jax.lab.report import statistics
 from lstm_jax.lab.report.naming import alike
 from lstm_jax.lab.report.runs import Run
-from lstm_jax.lab.store.setting import Setting
 from lstm_jax.ops.intervals import Interval, wilson
 
 
@@ -97,7 +96,7 @@ def of_run(run: Run) -> list[Score]:
   groups: dict[tuple[str, str, str], list[str]] = {}
   words: dict[object, str] = {}  # of a family
   for name, setting in run.trials.items():
-    if course := course_name(setting):
+    if course := entries.course_of(setting):
       if setting.family not in words:
         words[setting.family] = alike(setting)
       key = course, setting.reading, words[setting.family]
@@ -106,14 +105,6 @@ def of_run(run: Run) -> list[Score]:
     _score(course, entry, names, run)
     for (course, entry, _), names in groups.items()
   ]
-
-
-def course_name(setting: Setting) -> str:
-  """The course that a setting is of; '' for a setting that is of none."""
-  entry = setting.reading.partition(', ')[0]
-  course, dot, _ = setting.row_name.rpartition(f'.{entry}')
-  is_entry = bool(entry and dot) and setting.row_name == f'{course}.{entry}'
-  return course if is_entry else ''
 
 
 def _score(course, entry, names, run):

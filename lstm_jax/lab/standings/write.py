@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from lstm_jax.lab.plan import entries
 from lstm_jax.lab.report import html_page, markdown, runs
 from lstm_jax.lab.standings import scores, table_file
 from lstm_jax.lab.standings.board import page_of
@@ -19,7 +20,7 @@ Source = tuple[str, Sequence[Score]]
 
 def has_entries(opened: Folder) -> bool:
   """Tells whether a run folder is of a grid in which entries meet courses."""
-  return any(map(scores.course_name, opened.trials.values()))
+  return any(map(entries.course_of, opened.trials.values()))
 
 
 def of_folder(opened: Folder, run: runs.Run | None = None) -> Source:

@@ -18,7 +18,8 @@ budget = 10
 [sizes.small]
 [sizes.full]
 seeds = 3
-[newcomer]
+set.learner.learning_rate = 0.02
+[entries]
 cell = 'lstm'
 learner = 'bptt'
 hidden = 4
@@ -91,6 +92,21 @@ def test_each_entry_meets_each_row_of_a_size(planned):
   assert {s.seed for s in full.trials} == {0, 1, 2}  # as the size says
   assert rows_of(planned('--size=small')) == rows_of(small)
   assert (small.out, full.out) == ('runs/bench', 'runs/bench-full')
+
+
+def test_entries_start_alike_as_far_as_they_can(planned):
+  small, full = (
+    {s.reading: s for s in made.trials}
+    for made in (planned(), planned('--size=full'))
+  )
+  # Its own sizes, the optimizer of all; blocks are no hidden units.
+  assert dict(small['lstm'].learner_options)['optimizer'] == 'adam'
+  assert dict(small['paper'].learner_options)['optimizer'] == 'adam'
+  assert small['paper'].hidden == '2x2'
+  # What a size says besides.
+  assert small['lstm'].learning_rate != full['lstm'].learning_rate == 0.02
+  guess = planned('--size=full', '--learner=guess').trials[0]
+  assert guess.learning_rate is None
 
 
 def test_only_the_first_size_has_a_measured_time(planned):
@@ -172,7 +188,7 @@ def test_a_size_that_there_is_not(planned):
     ('[sizes.small]', '[sizes]\nsmall = 3', 'sizes.small must be a table'),
     ('seeds = 3', 'task = 3', 'sizes.full: key task'),
     ('seeds = 3', 'seeds = 0', 'sizes.full: seeds'),
-    ('[newcomer]\ncell', '[newcomer]\nrow', 'newcomer: the key cell is mis'),
+    ('[entries]\ncell', '[entries]\nrow', 'entries: the key cell is missing'),
     ("task = 'adding'", '', 'row adding-10: the key task is missing'),
     ("name = 'paper'", "name = 'lstm'", 'twice: adding-10.lstm'),
   ],

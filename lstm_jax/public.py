@@ -13,6 +13,7 @@ NAMES = {
   'cornn': 'cells.cornn',
   'fully_recurrent': 'cells.fully_recurrent',
   'gru': 'cells.gru',
+  'indrnn': 'cells.indrnn',
   'lem': 'cells.lem',
   'lstm': 'cells.lstm',
   'lstm1997': 'cells.lstm1997',

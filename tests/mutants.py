@@ -89,6 +89,11 @@ MUTANTS = (
     ('minimal_cells', 'cells'),
   ),
   Mutant(
+    'indrnn_bound_not_held', 'cells/indrnn.py',
+    'return jnp.where(jnp.abs(u) <= bound, u, folded)', 'return u',
+    ('indrnn', 'cells'),
+  ),
+  Mutant(
     'lem_hears_z_of_before', 'cells/lem.py',
     'net_y = affine(w_y, z) +', 'net_y = affine(w_y, carry_tm1.z) +',
     ('equations_in_loops',),

@@ -1,9 +1,11 @@
-"""Weights that every network of a cell starts with at one value, whatever its
-key.
+"""Weights that do not start between -r and r, r the cell's `init_range`.
 
-All others are drawn, or set by a number of the cell.
+All others do, or are set by a number of the cell.
 """
 
+# At one value in every network, whatever its key.
 STARTS = {
   'lstm_layernorm': {'alpha_1': 1, 'alpha_2': 1, 'alpha_3': 1, 'beta_3': 0},
 }
+# Weights that are drawn in a range of their own -> the numbers that say it.
+SPANS = {'indrnn': {'u': ('recurrent_low', 'recurrent_high')}}

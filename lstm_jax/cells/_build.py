@@ -216,6 +216,19 @@ def draw_weights(key: Array, mask: Params, init_range: ArrayLike) -> Params:
   return jax.tree.unflatten(structure, weights)
 
 
+def fraction(weights: Array, init_range: ArrayLike) -> Array:
+  """Places of drawn weights between -r and r: uniform numbers in [0, 1].
+
+  For what starts in a range of its own, without a second draw.
+
+  Args:
+    weights: of `draw_weights`.
+    init_range: r, as there; where it is 0, all are in the middle.
+  """
+  r = jnp.asarray(init_range)
+  return jnp.where(r > 0, 0.5 + 0.5 * weights / jnp.where(r > 0, r, 1), 0.5)
+
+
 def set_biases(biases: Array, *parts: Array | np.ndarray | int) -> Array:
   """Biases `[U]`: random ones, with numbers in their places.
 

@@ -18,6 +18,11 @@ PROVIDES = ('internal_state', 'local_state', 'readout')
 
 # Traced numbers and their defaults; None: drawn like every other weight.
 NUMBERS = {'init_range': 0.1, 'input_gate_bias': None, 'forget_bias': None}
+RANGES = {
+  'init_range': (0.03, 1.0, 'log'),
+  'input_gate_bias': (-6.0, 0.0, 'linear'),
+  'forget_bias': (0.0, 6.0, 'linear'),
+}
 
 
 class Params(NamedTuple):

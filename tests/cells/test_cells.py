@@ -14,7 +14,7 @@ import pytest
 from lstm_jax import testing
 from lstm_jax.lab.plan import catalog
 from lstm_jax.ops import conditions, step
-from tests.starts import STARTS
+from tests.starts import SPANS, STARTS
 
 I, K, T = 3, 2, 200
 NAMES = catalog.names('cells')
@@ -114,16 +114,19 @@ def test_it_keeps_its_promises(case):
 
 
 def initial(cell):
-  """Compiled `init` in which every number is left to the draw (nan) or set.
+  """Compiled `init` in which every bias is left to the draw (nan) or set.
 
   Its keys are of the generator that XLA has built in: the default one takes a
   second to compile for each cell.
   """
   init = jax.jit(cell.init)
-  nan = {k: np.full(v.shape, np.nan) for k, v in cell.numbers.items()}
+  drawn = {
+    k: np.full(v.shape, np.nan) if k.endswith('_bias') else np.float64(v)
+    for k, v in cell.numbers.items()
+  }
 
   def of_key(seed, **numbers):
-    numbers = {**nan, 'init_range': np.array(0.3), **numbers}
+    numbers = {**drawn, 'init_range': np.array(0.3), **numbers}
     return to_numpy(init(jax.random.key(seed, impl='unsafe_rbg'), numbers))
 
   return of_key
@@ -139,9 +142,9 @@ def of_different_masks():
 
 
 def drawn_of(name, params):
-  """The arrays of weights that are drawn, not those that start at a value."""
-  starts = STARTS.get(name, {})
-  return [w for field, w in params._asdict().items() if field not in starts]
+  """The arrays of weights that are drawn in the range of most."""
+  others = {*STARTS.get(name, {}), *SPANS.get(name, {})}
+  return [w for field, w in params._asdict().items() if field not in others]
 
 
 @pytest.mark.parametrize('case', of_different_masks(), ids=label)
@@ -207,7 +210,8 @@ def test_numbers_are_those_of_the_source(name):
 def test_a_bias_set_by_a_number_is_that_number(name, x64):
   cell = build((name, {}))
   biases = [k for k in cell.numbers if k.endswith('_bias')]
-  assert len(biases) == len(cell.numbers) - 1
+  spans = {n for of in SPANS.get(name, {}).values() for n in of}
+  assert {*cell.numbers} == {*biases, *spans, 'init_range'}
   init = initial(cell)
   before = init(0)
   places = []

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.cells.srn import srn
+from lstm_jax.ops.unroll import unroll
 
 
 def first_weights(seed, **options):
@@ -21,6 +22,22 @@ def test_the_identity(recurrence):
   plain = first_weights(0, recurrence=recurrence)
   for name in ('w_x', 'b', 'w_out', 'b_out'):
     np.testing.assert_array_equal(getattr(params, name), getattr(plain, name))
+
+
+def test_rectified_units_that_start_so_pass_their_errors_on_unchanged():
+  """Le, Jaitly & Hinton (2015), section 2: the property that they are for."""
+  cell = srn(2, 1, hidden=9, activation='relu', recurrent_init='identity')
+  params = cell.init(jax.random.key(0), {'init_range': 0.3})
+  params = params._replace(b=jnp.abs(params.b), w_x=jnp.abs(params.w_x))
+  xs = jax.random.uniform(jax.random.key(1), (50, 2))
+
+  def last_output(start):
+    carry, _ = unroll(cell, params, xs[1:], carry=start)
+    return cell.step(params, carry, xs[0])[1][0]
+
+  start = cell.initial_carry()._replace(h=jnp.ones(9))
+  error = jax.grad(last_output)(start).h
+  np.testing.assert_array_equal(error, params.w_out[0])
 
 
 def test_orthogonal_ones_are_random_rotations():

@@ -23,6 +23,7 @@ _NAMES = {
   'lstm_layernorm': 'LSTM',
   'srn': 'simple network',
   'gru': 'GRU',
+  'indrnn': 'IndRNN',
   'mingru': 'minGRU',
   'minlstm': 'minLSTM',
   'slstm': 'sLSTM',

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
   from lstm_jax.cells.fully_recurrent import fully_recurrent as fully_recurrent
   from lstm_jax.cells.gru import gru as gru
   from lstm_jax.cells.indrnn import indrnn as indrnn
+  from lstm_jax.cells.janet import janet as janet
   from lstm_jax.cells.lem import lem as lem
   from lstm_jax.cells.lstm import lstm as lstm
   from lstm_jax.cells.lstm1997 import lstm1997 as lstm1997

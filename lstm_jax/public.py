@@ -14,6 +14,7 @@ NAMES = {
   'fully_recurrent': 'cells.fully_recurrent',
   'gru': 'cells.gru',
   'indrnn': 'cells.indrnn',
+  'janet': 'cells.janet',
   'lem': 'cells.lem',
   'lstm': 'cells.lstm',
   'lstm1997': 'cells.lstm1997',

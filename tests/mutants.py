@@ -94,6 +94,11 @@ MUTANTS = (
     ('indrnn', 'cells'),
   ),
   Mutant(
+    'janet_lets_in_what_it_forgets', 'cells/janet.py',
+    'logistic(shift - s)', 'logistic(-s)',
+    ('janet', 'cells'),
+  ),
+  Mutant(
     'lem_hears_z_of_before', 'cells/lem.py',
     'net_y = affine(w_y, z) +', 'net_y = affine(w_y, carry_tm1.z) +',
     ('equations_in_loops',),

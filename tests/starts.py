@@ -8,4 +8,7 @@ STARTS = {
   'lstm_layernorm': {'alpha_1': 1, 'alpha_2': 1, 'alpha_3': 1, 'beta_3': 0},
 }
 # Weights that are drawn in a range of their own -> the numbers that say it.
-SPANS = {'indrnn': {'u': ('recurrent_low', 'recurrent_high')}}
+SPANS = {
+  'indrnn': {'u': ('recurrent_low', 'recurrent_high')},
+  'janet': {'b': ('t_max',)},
+}

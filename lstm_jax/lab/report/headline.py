@@ -24,6 +24,7 @@ _NAMES = {
   'srn': 'simple network',
   'gru': 'GRU',
   'indrnn': 'IndRNN',
+  'janet': 'JANET',
   'mingru': 'minGRU',
   'minlstm': 'minLSTM',
   'slstm': 'sLSTM',

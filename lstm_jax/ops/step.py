@@ -15,6 +15,8 @@ from lstm_jax.ops.arrays import affine, spread
 from lstm_jax.ops.unroll import detach
 from lstm_jax.types import Array, Carry, Cell, Equations, Params, Source
 
+# Points at which it is tried what moves what.
+_POINTS = 16
 # Weights of some units for each of their sources, and their biases.
 Weights = tuple[tuple[Array, ...], Array]
 
@@ -192,7 +194,7 @@ def local_fields(cell: Cell) -> tuple[str, ...] | None:
   field_of = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
   # Also where a learner is made while something else is traced.
   with jax.ensure_compile_time_eval():
-    moves = np.asarray(_moves(cell, 0)) != 0
+    moves = np.any(np.asarray(_moves(cell, 0)) != 0, axis=1)
   sources = np.unique(field_of[moves.any(axis=0)])
   kept = np.isin(field_of, sources)
   among = moves[np.ix_(kept, kept)]
@@ -217,14 +219,18 @@ def constant_leak(cell: Cell) -> float | None:
   if cell.initial_carry()._fields != (cell.equations.output,):
     return None
   with jax.ensure_compile_time_eval():
-    factors = np.stack([np.diag(_moves(cell, seed)) for seed in range(2)])
+    moves = np.stack([_moves(cell, seed) for seed in range(2)])
+  factors = np.diagonal(moves, axis1=1, axis2=3)
   is_constant = np.ptp(factors) < 1e-6
   return float(np.mean(factors)) if is_constant else None
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _moves(cell, seed):
-  """D `[n, n]` at constant sources, each column at a point of its own."""
+  """D `[n, _POINTS, n]` at constant sources, each column at its own points.
+
+  Several, as a rectified unit that is at 0 moves nothing.
+  """
   equations, rng = cell.equations, np.random.default_rng(seed)
   carry = cell.initial_carry((), np.float32)
   ends = np.cumsum([len(field) for field in carry])
@@ -233,13 +239,16 @@ def _moves(cell, seed):
   draw = lambda *shape: np.asarray(rng.normal(size=shape), np.float32)
   n = int(ends[-1])
   params = jax.tree.map(lambda m: draw(*m.shape), cell.mask)
-  x_t = draw(cell.num_inputs, n)
+  x_t = draw(cell.num_inputs, _POINTS * n)
   cut = _sent(equations)
 
   def advance(s):
     return pack(_advanced(equations, params, unpack(s), x_t, cut)[0])
 
-  return jax.jvp(advance, (draw(n, n),), (np.eye(n, dtype=np.float32),))[1]
+  each = np.tile(np.eye(n, dtype=np.float32), _POINTS)
+  return jax.jvp(advance, (draw(n, _POINTS * n),), (each,))[1].reshape(
+    n, _POINTS, n
+  )
 
 
 def _sent(equations):

@@ -8,6 +8,7 @@ import pytest
 from lstm_jax import testing
 from lstm_jax.cells.indrnn import indrnn
 from lstm_jax.cells.srn import srn
+from lstm_jax.ops.step import constant_leak, local_fields
 from lstm_jax.ops.unroll import unroll
 
 I, K, C, T = 3, 2, 4, 9
@@ -84,6 +85,12 @@ def test_a_weight_beyond_the_bound_is_sent_back(x64):
   for u, acts, slope in ((0.7, 0.7, 1), (1.0, 1.0, 1), (1.25, 0.75, -1)):
     value, derivative = jax.value_and_grad(after)(u)
     np.testing.assert_allclose((value, derivative), (acts, slope), atol=1e-12)
+
+
+@pytest.mark.parametrize(('inputs', 'units'), [(2, 1), (8, 1), (8, 3)])
+def test_its_state_is_found_whatever_units_are_at_0(inputs, units):
+  cell = indrnn(inputs, 1, hidden=units)
+  assert local_fields(cell) == ('h',) and constant_leak(cell) is None
 
 
 @pytest.mark.slow

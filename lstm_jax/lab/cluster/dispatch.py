@@ -284,6 +284,7 @@ class Dispatch:
         self.board.display.say(f'sweep: {line}')
       self._left_out[task.address] = line
       self._is_sick = self._is_sick or answer.is_machine
+      self._dealer.forget(task.address)
     elif answer.fault:
       raise connection.fault_of(answer)
     elif answer.is_unknown:

@@ -18,6 +18,7 @@ EXTRAS = {
   'cryptography': 'cluster',
   'dask': 'cluster',
   'distributed': 'cluster',
+  'optuna': 'tune',
 }
 
 

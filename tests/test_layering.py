@@ -16,23 +16,23 @@ PACKAGE = 'lstm_jax'
 ROOMS = (
   '', 'ops', 'nn.native', 'cells', 'tasks', 'learners', 'nn', 'analysis',
   'testing', 'training', 'lab', 'lab.store', 'lab.data', 'lab.plan',
-  'lab.report', 'lab.standings', 'lab.serve', 'lab.run', 'lab.cluster',
-  'lab.vanishing',
-  'lab.bench', 'lab.commands', 'lab.console',
+  'lab.tune', 'lab.report', 'lab.standings', 'lab.serve', 'lab.run',
+  'lab.cluster', 'lab.vanishing', 'lab.bench', 'lab.commands', 'lab.console',
 )  # fmt: skip
 # Folders of entries: each is chosen by name and given as a value, so that a new
 # one is a file and nothing else. What they share stands behind a `_`.
 ENTRIES = ('cells', 'tasks', 'learners', 'lab.data', 'training.trainers')
 # Rooms of commands that must answer without the second that JAX takes.
 LIGHT = (
-  'lab.store', 'lab.data', 'lab.plan', 'lab.report', 'lab.standings',
-  'lab.serve',
+  'lab.store', 'lab.data', 'lab.plan', 'lab.tune', 'lab.report',
+  'lab.standings', 'lab.serve',
 )  # fmt: skip
 HEAVY = ('jax', 'jaxlib', 'flax', 'optax')
 # What of the rest they may import: plain types without JAX.
 PLAIN = (
-  'public', 'choices', 'dataset', 'nn', 'nn.native', 'nn.native.library', 'ops',
-  'ops.checked', 'ops.conditions', 'ops.intervals', 'ops.parts',
+  'public', 'choices', 'dataset', 'extras', 'nn', 'nn.native',
+  'nn.native.library', 'ops', 'ops.checked', 'ops.conditions',
+  'ops.intervals', 'ops.parts',
 )  # fmt: skip
 FORBIDDEN = ('experiments', 'tests')
 # Outside the laboratory nothing has effects, but for these.

@@ -17,8 +17,10 @@ from lstm_jax.lab.plan import (
   plan,
   text_columns,
   usage,
+  values,
 )
 from lstm_jax.lab.run import command, page_process, signals
+from lstm_jax.lab.tune import study
 
 # Not a plan of trials to be counted: a measurement with a command of its own.
 _VANISHING = '--grid=vanishing'
@@ -45,10 +47,19 @@ def _read(flag_values, words):
 
     connection.check(request.run)
   sweep_plan = None if request.action == 'list' else plan.expand(request)
+  if sweep_plan and sweep_plan.tuned_rows:
+    study.check_package()
+  elif request.run.export_study:
+    raise values.Refused(
+      f'--export_study={request.run.export_study}: nothing is tuned; needs '
+      '--tune=N'
+    )
   if sweep_plan and flag_values['only_check_args'].value:
-    from lstm_jax.lab.run import verifying
+    from lstm_jax.lab.run import tuned, verifying
 
-    verifying.check_folder(sweep_plan, request.run)
+    is_tuned = bool(sweep_plan.tuned_rows)
+    check = tuned.check_folder if is_tuned else verifying.check_folder
+    check(sweep_plan, request.run)
   return request, sweep_plan
 
 
@@ -62,10 +73,19 @@ def _act(request_and_plan):
   from lstm_jax.lab.run import engine
 
   options = request.run
+  complete = None
+  if sweep_plan.tuned_rows:
+    from lstm_jax.lab.run import tuned
+
+    complete = tuned.complete_run
   execute = _execute_of(options.engine)
   if not options.serve:
     return engine.run(
-      sweep_plan, options, signals.current_stop(), execute=execute
+      sweep_plan,
+      options,
+      signals.current_stop(),
+      execute=execute,
+      complete=complete,
     )
   # Data of one's own lie where the command says, others in one folder.
   own = [os.path.dirname(path) for path in sweep_plan.paths.values()]
@@ -73,7 +93,7 @@ def _act(request_and_plan):
   path = Path(options.out or sweep_plan.out)
   with page_process.beside(path, data_dir) as legacy:
     return engine.run(
-      sweep_plan, options, signals.current_stop(), legacy, execute
+      sweep_plan, options, signals.current_stop(), legacy, execute, complete
     )
 
 

@@ -108,10 +108,20 @@ def one_length(
 
 
 def left_open(
-  request: Request, row: grid_rows.Row, points: Iterable[Point]
+  request: Request,
+  row: grid_rows.Row,
+  points: Iterable[Point],
+  tuned: Collection[str] = (),
 ) -> str:
-  """Returns what flags do not say, as the flags that would."""
-  names = {axis.name for axis in (*request.axes, *request.sets)}
+  """Returns what flags do not say, as the flags that would.
+
+  Args:
+    request: the flags.
+    row: of the plan.
+    points: of the row.
+    tuned: dotted names that are searched, which nobody is to say.
+  """
+  names = {axis.name for axis in (*request.axes, *request.sets)} | {*tuned}
   by_name: dict[str, dict[str, RawValue]] = {}
   for point in points:
     for name, raw in point.raw_values.items():

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from lstm_jax.lab.plan import job_parts, parsers, values
+from lstm_jax.lab.plan import job_parts, parsers, tuning_size, values
 from lstm_jax.lab.plan.grid_check import AXES
 from lstm_jax.lab.plan.references import Axis
 from lstm_jax.lab.plan.usage import (
@@ -53,6 +53,7 @@ class Run(NamedTuple):
     scheduler: address or file of a Dask scheduler, '' for a cluster of this
       machine's cores.
     paths: where data of one's own lie, `(name of the task, path)` pairs.
+    export_study: file for the studies of a tuned run, '' for none.
   """
 
   out: str = ''
@@ -74,6 +75,7 @@ class Run(NamedTuple):
   engine: str = 'local'
   scheduler: str = ''
   paths: tuple[tuple[str, str], ...] = ()
+  export_study: str = ''
 
 
 class Request(NamedTuple):
@@ -87,6 +89,8 @@ class Request(NamedTuple):
     size: of the grid, '' for its first.
     seeds: seeds, None for the grid's.
     budget: training sequences, None for the grid's.
+    tune: settings that each row is tuned by, None for the grid's.
+    tune_seeds: seeds that each of them is tried on, None for the grid's.
     yes: whether a very large plan is wanted.
     action: 'run', 'dry_run', 'list' or 'help'.
     run: how to run it.
@@ -99,6 +103,8 @@ class Request(NamedTuple):
   size: str = ''
   seeds: tuple[int, ...] | None = None
   budget: int | None = None
+  tune: int | None = None
+  tune_seeds: int | None = None
   yes: bool = False
   action: str = 'run'
   run: Run = Run()
@@ -132,6 +138,9 @@ def define(names: Collection[str] = ()) -> flags.FlagValues:
       else:
         kind, function = _reader(name)
         parsers.define(flag_values, name, kind, function, text)
+      if name == 'tune':
+        # `--tune` alone is `--tune=true`, which its reader knows.
+        flag_values[name].boolean = True
   for flags_of, reason in _CONTRADICTIONS:
     if not names or {*flags_of} <= {*names}:
       parsers.forbid(flag_values, flags_of, reason)
@@ -193,6 +202,8 @@ def request(
     size=values_by_flag.get('size', ''),
     seeds=values_by_flag.get('seeds'),
     budget=values_by_flag.get('budget'),
+    tune=values_by_flag.get('tune'),
+    tune_seeds=values_by_flag.get('tune_seeds'),
     yes=bool(values_by_flag.get('yes')),
     action=actions[0] if actions else 'run',
     run=_run(values_by_flag, environ),
@@ -212,6 +223,8 @@ def _reader(name):
   return {
     'seeds': ('seeds', values.seeds),
     'budget': ('int', values.integer),
+    'tune': ('int', tuning_size.settings),
+    'tune_seeds': ('int', tuning_size.seeds),
     'devices': ('int', functools.partial(values.integer, high=_most_devices())),
     'checkpoint_seconds': (
       'float', functools.partial(values.real, positive=True)
@@ -222,6 +235,7 @@ def _reader(name):
     'compile_cache': ('place', _cache_place),
     'out': ('place', values.place),
     'data_dir': ('place', values.place),
+    'export_study': ('place', values.place),
   }.get(name, ('string', parsers.text))  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from lstm_jax import public
 from lstm_jax.choices import unknown
-from lstm_jax.lab.plan import flags, values
+from lstm_jax.lab.plan import flags, tuning_size, values
 from lstm_jax.lab.plan.flags import Request, Run
 from lstm_jax.lab.plan.grid_check import AXES
 from lstm_jax.lab.plan.references import Axis
@@ -30,6 +30,8 @@ def request_of(
   size: str | None = None,
   seeds: int | str | Iterable[int] | None = None,
   budget: int | None = None,
+  tune: bool | int = False,
+  tune_seeds: int | None = None,
   yes: bool = False,
   how: Run | None = None,
 ) -> Request:
@@ -43,6 +45,8 @@ def request_of(
     size: of a grid that comes in sizes; None: its first.
     seeds: a count, the text of `--seeds`, or the seeds one by one.
     budget: training sequences, or epochs.
+    tune: settings that each row is tuned by; True for 16, False for none.
+    tune_seeds: seeds that each is tried on; None for 5.
     yes: whether a very large plan is wanted.
     how: how to run it.
 
@@ -85,6 +89,10 @@ def request_of(
     size=size,
     seeds=None if seeds is None else values.seeds(seeds, '--seeds'),
     budget=None if budget is None else values.integer(budget, '--budget'),
+    tune=None if tune is False else tuning_size.settings(tune, '--tune'),
+    tune_seeds=None
+    if tune_seeds is None
+    else tuning_size.seeds(tune_seeds, '--tune_seeds'),
     yes=yes,
     run=Run() if how is None else how,
   )

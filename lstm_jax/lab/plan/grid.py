@@ -22,6 +22,8 @@
   set.task.output = 'linear'        an option, as `--set task.output=linear`
   set.cell.input_gate_bias = '-3:-6'   a number, one per block
   seeds, budget                     as the flags
+  tune = 16, tune_seeds = 5         as the flags: what no key says is chosen of
+                                    so many settings, on so many seeds
   expected_sequences = 0            mean of a trial, where measured
   expected_trial_seconds = 0        mean of a trial on one core, where measured
   published = {success_after = 74000, ...}   the paper's figures

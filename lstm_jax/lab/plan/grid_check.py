@@ -4,10 +4,10 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from lstm_jax.choices import unknown
-from lstm_jax.lab.plan import values
+from lstm_jax.lab.plan import tuning_size, values
 
 # Flag -> the dotted name it stands for. The order is that of products.
 AXES = {
@@ -56,6 +56,8 @@ _ROW = {
   'set': 'set',
   'seeds': 'seeds',
   'budget': 'budget',
+  'tune': 'tune',
+  'tune_seeds': 'tune_seeds',
   'expected_sequences': _NUMBER,
   'expected_trial_seconds': _NUMBER,
   'published': 'published',
@@ -74,6 +76,12 @@ _ENTRIES = {
   key: kind for key, kind in _ENTRY.items() if key not in ('name', 'sizes')
 }
 _ROW_NEEDED = ('name', *ROLES, 'seeds', 'budget')
+_READERS: dict[str, Callable[..., object]] = {
+  'seeds': values.seeds,
+  'budget': values.integer,
+  'tune': tuning_size.settings,
+  'tune_seeds': tuning_size.seeds,
+}
 _PUBLISHED_KEYS = {
   'success_after': _NUMBER,
   'success_percent': 'a number from 0, or text as <1',
@@ -232,8 +240,8 @@ def _value(key, value, kind, where):
     yield from _axis(value, place)
   elif kind == 'name':
     yield from _name_of(value, where)
-  elif kind in ('seeds', 'budget'):
-    reader = values.seeds if kind == 'seeds' else values.integer
+  elif kind in _READERS:
+    reader = _READERS[kind]
     try:
       if isinstance(value, bool) or not isinstance(
         value, int | str if kind == 'seeds' else int

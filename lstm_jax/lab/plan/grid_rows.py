@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-from lstm_jax.lab.plan import catalog, references, values
+from lstm_jax.lab.plan import catalog, references, tuning_size, values
 from lstm_jax.lab.plan.grid_check import AXES
 from lstm_jax.lab.plan.references import Axis
 
@@ -30,6 +30,8 @@ class Keys(TypedDict, total=False):
   expected_sequences: float
   expected_trial_seconds: float
   published: Mapping[str, float | str]
+  tune: int
+  tune_seeds: int
 
 
 class Table(TypedDict, total=False):
@@ -45,7 +47,10 @@ class Table(TypedDict, total=False):
 
 
 class Row(NamedTuple):
-  """One row of a grid: a product of axes and what was published for it."""
+  """One row of a grid: a product of axes and what was published for it.
+
+  It is tuned by `tune` settings on `tune_seeds` seeds; 0: not.
+  """
 
   name: str
   line: str
@@ -59,6 +64,8 @@ class Row(NamedTuple):
   expected_sequences: float
   expected_trial_seconds: float
   published: tuple[tuple[str, float | str], ...]
+  tune: int = 0
+  tune_seeds: int = tuning_size.SEEDS
 
 
 class Entry(NamedTuple):
@@ -267,6 +274,8 @@ def _row(defaults, row, where, home):
     expected_sequences=float(keys.get('expected_sequences', 0)),
     expected_trial_seconds=float(keys.get('expected_trial_seconds', 0)),
     published=tuple(sorted(keys.get('published', {}).items())),
+    tune=keys.get('tune', 0),
+    tune_seeds=keys.get('tune_seeds', tuning_size.SEEDS),
   )
 
 

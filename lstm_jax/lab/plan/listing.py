@@ -10,6 +10,7 @@ from lstm_jax.lab.plan import (
   outside,
   own_data,
   ranges,
+  tuning,
   values,
 )
 from lstm_jax.lab.plan.plan import Plan
@@ -163,12 +164,21 @@ def plan(plan_: Plan, out: str = '', shard: tuple[int, int] = (0, 1)) -> str:
     plan_.duplicates
   )
   slowness = estimate.slowness()
+  search_lines = []
+  if plan_.tuned_rows:
+    count = tuning.num_trials(plan_.tuned_rows, plan_.search_size)
+    search_lines = [
+      f'Before them tuning: {count_of(count, "trial")} at most on seeds '
+      f'{tuning.seeds_text(plan_.search_size)}, in three rounds; what is '
+      'chosen is not known yet. The time is of both.'
+    ]
   trials = {trial_id(setting): setting for setting in plan_.trials}
   lines += [
     '',
     f'{count_of(len(plan_.trials), "trial")}{again}, '
     f'{count_of(len(programs(plan_.trials)), "program")}, {steps:,.0f} {unit} '
     f'expected, {sequences:,} at most.',
+    *search_lines,
     f'Estimated time: {estimate.words(plan_.seconds * slowness)} on '
     f'{plan_.cores} of these cores; an estimate, not a measurement.',
     dealing.summary(trials, shard, slowness),

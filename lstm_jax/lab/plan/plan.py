@@ -1,6 +1,8 @@
 """From what was asked to an ordered list of trials, checked before any runs."""
 
 import dataclasses
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lstm_jax.lab.plan import (
@@ -13,6 +15,7 @@ from lstm_jax.lab.plan import (
   own_data,
   references,
   selection,
+  tuning,
   values,
 )
 from lstm_jax.lab.plan import points as points_lib
@@ -42,6 +45,9 @@ class Plan(NamedTuple):
     cores: the cores it is estimated for.
     out: the folder it runs in unless another is given.
     paths: where data of one's own lie: name of the task -> path.
+    tuned_rows: the rows, where some of them are tuned; `trials` has them as
+      they are before anything was chosen.
+    search_size: of their search.
   """
 
   grid: str
@@ -53,6 +59,8 @@ class Plan(NamedTuple):
   cores: int
   out: str
   paths: dict[str, str] = {}
+  tuned_rows: tuple[tuning.TunedRow, ...] = ()
+  search_size: tuning.Tuning = tuning.Tuning()
 
 
 def expand(request: Request) -> Plan:
@@ -99,13 +107,9 @@ def _from_flags(request, cores):
   points = [automatic.chosen(point) for point in points]
   settings = points_lib.settings_of(points)
   trials, duplicates = _trials('flags', settings, points)
-  title = 'Settings from flags, not the quick start'
-  if left_open := flag_row.left_open(request, row, points):
-    title += f'; not said and so: {left_open}'
-  title += automatic.outcome(row.axes, settings)
-  return Plan(
+  plan = Plan(
     grid='flags',
-    title=title,
+    title=automatic.outcome(row.axes, settings),
     source='',
     trials=tuple(trials.values()),
     duplicates=duplicates,
@@ -114,6 +118,14 @@ def _from_flags(request, cores):
     out=_folder('flags', trials),
     paths=_paths(points),
   )
+  # Defaults of a first try are nobody's wish.
+  given = {axis.name for axis in (*request.axes, *request.sets)}
+  plan = _tuned(plan, points, settings, request, given)
+  tuned_names = {name for of in plan.tuned_rows for name in of.space}
+  title = 'Settings from flags, not the quick start'
+  if left_open := flag_row.left_open(request, row, points, tuned_names):
+    title += f'; not said and so: {left_open}'
+  return plan._replace(title=title + plan.title)
 
 
 def _from_grid(name, request, cores, partial=False):
@@ -141,7 +153,12 @@ def _from_grid(name, request, cores, partial=False):
   points = points_lib.points_of(rows, request.yes)
   own_points = [automatic.chosen(point) for point in points]
   settings = own_settings = points_lib.settings_of(own_points)
-  _check_distinct(settings, own_points)
+  is_tuned = lambda point: bool(request.tune or point.row.tune)
+  # What a row that is tuned comes to is not known yet.
+  fixed = [not is_tuned(point) for point in own_points]
+  _check_distinct(
+    itertools.compress(settings, fixed), itertools.compress(own_points, fixed)
+  )
   scale = _scale(table, settings, points)
   title = table.title
   if partial:
@@ -170,9 +187,11 @@ def _from_grid(name, request, cores, partial=False):
     trials, duplicates = whole_plan, own_duplicates
   row_axes = (axis for row in rows for axis in row.axes)
   title += automatic.outcome((*request.sets, *row_axes), settings)
-  if labels := _without_trials(trials, points):
+  if labels := _without_trials(
+    trials, [point for point in points if not is_tuned(point)]
+  ):
     title += f'; left out, as other rows have their settings: {labels}'
-  return Plan(
+  plan = Plan(
     grid=name,
     title=title,
     source=table.source,
@@ -182,6 +201,44 @@ def _from_grid(name, request, cores, partial=False):
     cores=cores,
     out=_own_folder(table, size) if is_whole else _folder(name, trials),
     paths=_paths(points),
+  )
+  return _tuned(plan, points, settings, request)
+
+
+def _tuned(plan, points, settings, request, given=None):
+  """A plan with the search of its rows, where flags or rows ask for one."""
+  size = tuning.size_of(points, request.tune, request.tune_seeds)
+  if size is None:
+    return plan
+  is_tuned = lambda row: bool(request.tune or row.tune)
+  rows = tuning.rows_of(points, settings, given, is_tuned)
+  tuning.check(rows, settings, size)
+  num_trials = tuning.num_trials(rows, size)
+  points_lib.check_size((num_trials, len(plan.trials)), request.yes)
+  out = plan.out
+  if request.tune or request.tune_seeds:
+    names = (trial_id(setting) for setting in plan.trials)
+    out = _folder(plan.grid, (*names, f'tuned {size}'))
+  return plan._replace(
+    title=plan.title + tuning.words_of(rows, size),
+    seconds=plan.seconds + tuning.seconds(rows, size, plan.cores),
+    out=out,
+    tuned_rows=tuple(rows),
+    search_size=size,
+  )
+
+
+def with_settings(plan: Plan, settings: Sequence[Setting]) -> Plan:
+  """A plan that was tuned, with what was chosen.
+
+  Args:
+    plan: with its rows.
+    settings: of the rows.
+  """
+  points = [row.point for row in plan.tuned_rows]
+  trials, duplicates = _trials(plan.grid, settings, points)
+  return plan._replace(
+    trials=tuple(trials.values()), duplicates=duplicates, tuned_rows=()
   )
 
 

@@ -44,6 +44,12 @@ GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
       'N',
       'training sequences a trial may see; of a data set, epochs',
     ),
+    'tune': (
+      'N',
+      'choose what is not said among N settings a row (16), on seeds of their '
+      'own, and run the best on --seeds (see docs/tuning.md)',
+    ),
+    'tune_seeds': ('N', 'seeds that each of them is tried on (5)'),
   },
   'Named grids': {
     'grid': ('NAME', 'run the grid NAME; quickstart if nothing is asked for'),
@@ -100,6 +106,11 @@ GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
       'process of its own; on a terminal it stays after the run, until Ctrl-C',
     ),
     'skip_bad': (None, 'leave out damaged files of data sets, and count them'),
+    'export_study': (
+      'FILE',
+      'of a tuned run: write its searches as studies of Optuna, into a new '
+      'SQLite file',
+    ),
     'retry_failed': (None, 'run failed trials of the folder again'),
     'rerun_changed': (
       None,

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from lstm_jax.lab.report import cells, further_run
+from lstm_jax.lab.report import cells, further_run, tuned
 from lstm_jax.lab.report.cells import EMPTY, Cell, Table
 from lstm_jax.lab.report.measures import Measure
 from lstm_jax.lab.report.readings import Reading, data
@@ -309,6 +309,25 @@ COLUMNS = (
     '',
     _epochs,
     lambda figures: Cell(cells.count(figures.get('epochs'), '')),
+  ),
+  Column(
+    'chosen by tuning',
+    'on seeds of their own, among as many settings for every row',
+    lambda r: tuned.chosen_cell(r.setting.tuning or {}),
+    right=False,
+  ),
+  Column(
+    'tuning took',
+    'what all trials of the search saw',
+    lambda r: tuned.spent_cell(
+      r.setting.tuning or {}, r.setting.tuning_seconds
+    ),
+  ),
+  Column(
+    'optimum',
+    'settings that solved a tuning seed, of all that were tried; and how many '
+    'times as long the second best takes, or how many times its error',
+    lambda r: tuned.sharpness_cell(r.setting.tuning or {}),
   ),
   Column(
     'seconds',

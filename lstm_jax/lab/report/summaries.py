@@ -71,6 +71,7 @@ class Summary(NamedTuple):
       nothing.
     level: the best predictor without recurrence, None where none is known.
     place: of its row in the plan, 0 where that is not known.
+    tuning: what the setting was chosen by, see `tuned`; {} for nothing.
   """
 
   setting: Mapping[str, object]
@@ -97,6 +98,7 @@ class Summary(NamedTuple):
   metric: str = ''
   level: Level | None = None
   place: int = 0
+  tuning: Mapping[str, object] = {}
 
 
 def summarize(
@@ -143,7 +145,11 @@ def summarize(
     trials.sort(key=lambda trial: order(trial['seed']))
     count = (planned_counts or {}).get(grid, {}).get(name, len(trials))
     num_missing = count - len(trials)
-    summaries.append(_summary(setting, trials, num_missing, figures, place))
+    summary = _summary(setting, trials, num_missing, figures, place)
+    tuning = rows_of_setting[0].get('tuning') or {}
+    if isinstance(tuning, str):
+      tuning = json.loads(tuning)
+    summaries.append(summary._replace(tuning=tuning))
   return sorted(summaries, key=_place)
 
 

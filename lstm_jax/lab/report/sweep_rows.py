@@ -38,6 +38,7 @@ class SweepRow:
     published: the paper's figures; empty for none.
     verdict: 'reproduced', 'not reproduced', 'under-powered' or 'no verdict'.
     reason: of the verdict, a clause.
+    tuning: what the setting was chosen by; {} where nobody has tuned it.
   """
 
   folder: Path
@@ -62,6 +63,7 @@ class SweepRow:
   published: Mapping[str, float | str]
   verdict: str
   reason: str
+  tuning: Mapping[str, float | str] = dataclasses.field(default_factory=dict)
 
   def __str__(self) -> str:
     """A line: the row, and what was found."""
@@ -131,4 +133,5 @@ def _row(row, reading, path):
     published=dict(row.figures),
     verdict=reading.verdict.word,
     reason=reading.verdict.reason,
+    tuning=setting.tuning or {},
   )

@@ -7,6 +7,7 @@ from lstm_jax.lab.plan import text_columns
 from lstm_jax.lab.report import (
   levels,
   terminal_seeds,
+  tuned,
   verdict_words,
 )
 from lstm_jax.lab.report import summaries as summaries_lib
@@ -25,6 +26,8 @@ _LEGEND = {
   'error': 'last training error of unsolved trials (of a predictor without '
   'memory)',
   'wrong': f'of {summaries_lib.TESTS:,} fresh sequences, mean of solved trials',
+  'tuning': 'settings that solved a tuning seed, of all that were tried, and '
+  'what all of them saw',
   'seconds': 'sum over trials',
 }
 # What a narrow table gives up, first to last. Our mean stays beside a published
@@ -37,6 +40,7 @@ _GIVE_UP = (
   'mean',
   'error',
   'interval of solved',
+  'tuning',
   'settings',
 )
 _GIVE_UP_PUBLISHED = (
@@ -47,6 +51,7 @@ _GIVE_UP_PUBLISHED = (
   'error',
   'median',
   'interval of solved',
+  'tuning',
   'settings',
 )
 
@@ -86,6 +91,7 @@ def _of_tasks(summaries, width):
   notes = [legend(_columns(summaries, left_out), _LEGEND)]
   if left_out:
     notes.append(f'Left out of this narrow table: {", ".join(left_out)}.')
+  notes += _remarks(summaries)
   fields, options = _shared(summaries)
   head = textwrap.wrap(f'All: {fields}.', width) if fields else []
   if options:
@@ -189,9 +195,29 @@ def _columns(summaries, left_out):
     counts = [getattr(s, status) for s in summaries]
     if any(counts):
       add(status.replace('_', ' '), map(str, counts))
+  if 'tuning' not in left_out and any(s.tuning for s in summaries):
+    add('tuning', map(_tuning, summaries), '<')
   if 'seconds' not in left_out:
     add('seconds', (f'{s.seconds:,.1f}' for s in summaries))
   return columns
+
+
+def _tuning(s):
+  """The number of settings that solve, and what the search took."""
+  if not s.tuning:
+    return '-'
+  return ', '.join(
+    filter(None, (tuned.solving(s.tuning), tuned.spent(s.tuning)))
+  )
+
+
+def _remarks(summaries):
+  """Lines on rows whose ranges were too narrow."""
+  return [
+    f'{s.setting.get("row")}: {remark}.'
+    for s in summaries
+    if (remark := tuned.remark(s.tuning))
+  ]
 
 
 def _add_mean(summaries, left_out, add):

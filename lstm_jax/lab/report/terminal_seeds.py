@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 
 from lstm_jax.lab.plan import text_columns
-from lstm_jax.lab.report import further_run, verdicts
+from lstm_jax.lab.report import further_run, tuned, verdicts
 from lstm_jax.lab.report.summaries import Summary, parts, shown_text
 
 _LEGEND = {
@@ -17,6 +17,7 @@ _LEGEND = {
   'best level': 'best predictor without recurrence on the same test part',
   'published': 'one run, val.: on its validation part',
   'verdict': 'by the rule that the report prints',
+  'tuning': 'what all trials of the search saw',
   'seconds': 'sum over trials',
 }
 # What stands before a number that is no test accuracy.
@@ -34,6 +35,7 @@ _GIVE_UP = (
   'weights',
   'best epoch',
   'interval of the result',
+  'tuning',
 )
 
 
@@ -116,6 +118,7 @@ def _seed_columns(summaries, names, left_out):
   add('published', map(_published_run, summaries), '<')
   add('verdict', map(verdict, summaries), '<')
   add('best level', map(_level, summaries), '<')
+  add('tuning', (tuned.spent(s.tuning) if s.tuning else '-' for s in summaries))
   add('seconds', (f'{s.seconds:,.1f}' for s in summaries))
   return columns
 

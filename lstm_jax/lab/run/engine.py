@@ -77,6 +77,8 @@ class Work(NamedTuple):
 
 # Runs what is left; returns the open folder, and the ids of this part's trials.
 Execute = Callable[[Work], tuple[Folder, Collection[str]]]
+# As `complete_run`, which prints what it ends with.
+Complete = Callable[..., int]
 
 
 def run(
@@ -85,6 +87,7 @@ def run(
   stop: signals.Stop,
   legacy: parts.Legacy = parts.NOTHING,
   execute: Execute | None = None,
+  complete: Complete | None = None,
 ) -> int:
   """Runs what is left of a plan and prints its table.
 
@@ -94,13 +97,16 @@ def run(
     stop: a `signals.Stop`, which holds once a signal has come.
     legacy: what the next part of the plan is left, if it runs in parts.
     execute: what runs what is left; None: `run_here`.
+    complete: what runs a plan with its rounds; None: `complete_run`.
 
   Returns:
     The exit code, see `faults.Exit`. A setting that its cell, task or learner
     refuses is named before anything is written.
   """
   try:
-    return complete_run(plan, options, stop, ending.show, legacy, execute)
+    return (complete or complete_run)(
+      plan, options, stop, ending.show, legacy, execute
+    )
   except faults.StoreError as error:
     # A line for each setting that is refused.
     mains.say('sweep', *str(error).split('\n'))

@@ -26,6 +26,7 @@ from lstm_jax.lab.report import sweep_rows, write
 from lstm_jax.lab.report.sweep_rows import SweepRow
 from lstm_jax.lab.run import signals
 from lstm_jax.lab.store import faults, folder, reruns, trial_records
+from lstm_jax.lab.tune import study
 
 # What the caller can mend; the rest is the disk's, another's or the machine's.
 _MENDABLE = (faults.Corrupt, faults.Refused, faults.Unusable)
@@ -48,6 +49,8 @@ def sweep(
   set: Mapping[str, Values] | None = None,
   seeds: int | str | Iterable[int] | None = None,
   budget: int | None = None,
+  tune: bool | int = False,
+  tune_seeds: int | None = None,
   grid: str | Path | None = None,
   row: str | Iterable[str] | None = None,
   size: str | None = None,
@@ -80,6 +83,9 @@ def sweep(
       has one value a block, `{'cell.input_gate_bias': (-3, -6)}`.
     seeds: a count, or the seeds.
     budget: training sequences a trial may see; of a data set epochs.
+    tune: choose what is not said among so many settings a row, on seeds of
+      their own; True: 16.
+    tune_seeds: seeds that each of them is tried on; None: 5.
     grid: the name of a grid, or the path of one.
     row: rows of the grid.
     size: of a grid that comes in sizes; None: its first.
@@ -147,10 +153,15 @@ def sweep(
       size=size,
       seeds=seeds,
       budget=budget,
+      tune=tune,
+      tune_seeds=tune_seeds,
       yes=yes,
       how=options,
     )
-    opened = _complete(plan.expand(request), options)
+    sweep_plan = plan.expand(request)
+    if sweep_plan.tuned_rows:
+      study.check_package()
+    opened = _complete(sweep_plan, options)
     _warn_of_failures(opened)
     return sweep_rows.rows_of([opened])
   except _OWN_ERRORS as error:
@@ -160,7 +171,7 @@ def sweep(
 def _complete(sweep_plan, options):
   """The open folder of a plan that was run to its end."""
   # They import what takes a while, and JAX at that.
-  from lstm_jax.lab.run import compile_cache, engine, jax_options
+  from lstm_jax.lab.run import compile_cache, engine, jax_options, tuned
 
   with (
     signals.interruptible() as stop,
@@ -170,6 +181,8 @@ def _complete(sweep_plan, options):
     if options.progress == 'none'
     else contextlib.nullcontext(),
   ):
+    if sweep_plan.tuned_rows:
+      return tuned.complete_run(sweep_plan, options, stop, _with_tables)
     return engine.complete_run(sweep_plan, options, stop, _with_tables)
 
 

@@ -56,7 +56,7 @@ class Range(NamedTuple):
   low: float = 0.0
   high: float = 0.0
   scale: str = ''
-  choices: tuple[Value, ...] = ()
+  choices: tuple[float | str | None, ...] = ()
   by: str = ''
   cases: Mapping[Value, 'Range'] = {}
 

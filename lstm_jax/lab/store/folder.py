@@ -6,6 +6,7 @@
                           a process in one file, see `record_packs`
   records/<trial>.json    the same in folders of earlier versions
   checkpoints/            of trials under way, see `checkpoints`
+  tuning/                 of a run that is tuned: a run folder a round
   results.csv             one row a trial, made from the records alone
   lock*                   who works on the folder, see `lock`
   log                     lines for a reader; never read back
@@ -53,7 +54,7 @@ from lstm_jax.lab.store.sources import code_of
 _OLDER = {1: schema_1.plan, 2: lambda content: content}
 _OWN_NAMES = (
   'records', 'checkpoints', 'results.csv', 'log', 'curves.csv', 'figures',
-  'nets', 'report.html', 'report.md',
+  'nets', 'report.html', 'report.md', 'tuning',
 )  # fmt: skip
 
 

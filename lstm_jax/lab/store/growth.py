@@ -17,7 +17,7 @@ from lstm_jax.lab.store.plan_trials import PlanTrial
 # What a trial is called and what it is compared with: not what it does.
 _LABELS = (
   'grid', 'row', 'axes', 'line', 'source', 'reading', 'tried', 'published',
-  'expected_sequences', 'expected_trial_seconds',
+  'expected_sequences', 'expected_trial_seconds', 'tuned',
 )  # fmt: skip
 _OWN_KEYS = ('id', 'seed', 'budget')
 

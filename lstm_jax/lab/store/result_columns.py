@@ -33,6 +33,14 @@ _OF_RUN = (
   ('device', 'kind of device'),
   ('drift', "provenance that was not the plan's: name=value;..."),
 )
+# Of a run that is tuned; other tables have no such columns.
+_OF_TUNING = (
+  (
+    'tuning',
+    'what the setting was chosen by and from how many, JSON; or empty',
+  ),
+  ('tuning_seconds', 'wall time of all trials of the search of its row'),
+)
 # Two runs of a plan must agree on what is a result, bit by bit.
 _RESULTS = _OF_SETTING + _STATUS + _METRICS
 COLUMNS = _RESULTS + _OF_RUN
@@ -52,7 +60,9 @@ _AT = {
     ('trial', 'seed', 'status', *_METRIC_COLUMNS, *_RUN_COLUMNS)
   )
 }
-_FAMILY_COLUMNS = tuple(name for name, _ in COLUMNS if name not in _AT)
+_NAMES = tuple(name for name, _ in COLUMNS)
+TUNING_COLUMNS = tuple(name for name, _ in _OF_TUNING)
+_FAMILY_COLUMNS = tuple(name for name in _NAMES if name not in _AT)
 # Of these, what stands between the trial and its seed.
 _SHARED_AHEAD = _FAMILY_COLUMNS[:-1]
 
@@ -77,10 +87,10 @@ class Row(Mapping[str, object]):
     return self.family[key] if place is None else self.cells[place]
 
   def __iter__(self) -> Iterator[str]:
-    return (name for name, _ in COLUMNS)
+    return iter(_names_of(self))
 
   def __len__(self) -> int:
-    return len(COLUMNS)
+    return len(_names_of(self))
 
   def get(self, key: str, default: object = None) -> object:
     """The value of a column; `default` where there is no such column."""
@@ -93,6 +103,11 @@ class Row(Mapping[str, object]):
     return repr(dict(self))
 
 
+def _names_of(row):
+  """The columns that a row has something to say in, or may have."""
+  return _NAMES + TUNING_COLUMNS * bool(row.get('tuning'))
+
+
 def row_maker() -> Callable[[Setting, Record], Row]:
   """A function that makes the row of a trial of its setting and its record.
 
@@ -102,7 +117,8 @@ def row_maker() -> Callable[[Setting, Record], Row]:
 
   def row_of(setting, record):
     if setting.family not in families:
-      values = {name: getattr(setting, name) for name in _FAMILY_COLUMNS}
+      names = (*_FAMILY_COLUMNS, *TUNING_COLUMNS)
+      values = {name: getattr(setting, name) for name in names}
       families[setting.family] = values
     return Row(
       (
@@ -133,10 +149,12 @@ def csv_of(table: Iterable[Mapping[str, object]]) -> list[bytes]:
   blocks: list[bytes] = []
   text = io.StringIO()
   writer = csv.writer(text, lineterminator='\n')
-  writer.writerow([name for name, _ in COLUMNS])
+  rows = list(table)
+  tuning_columns = TUNING_COLUMNS * any(row.get('tuning') for row in rows)
+  writer.writerow(_NAMES + tuning_columns)
   # Identity of what rows share -> (it, which stays so; its text).
   shared: dict[int, tuple[object, str]] = {}
-  for row in table:
+  for row in rows:
     if isinstance(row, Row):
       family = row.family
       if id(family) not in shared:
@@ -144,9 +162,10 @@ def csv_of(table: Iterable[Mapping[str, object]]) -> list[bytes]:
       trial, seed, *others = row.cells
       # The id of a trial has no character that would be quoted.
       text.write(f'{trial},{shared[id(family)][1]},{seed},')
-      values = family['budget'], *others
+      values = family['budget'], *others, *map(family.get, tuning_columns)
     else:
-      values = [row[name] for name, _ in COLUMNS]
+      values = [row[name] for name in _NAMES]
+      values += map(row.get, tuning_columns)
     writer.writerow([v if type(v) in _PLAIN else _field(v) for v in values])
     if text.tell() > _BLOCK:
       blocks.append(text.getvalue().encode())

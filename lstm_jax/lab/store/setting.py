@@ -16,6 +16,7 @@ from lstm_jax.lab.store.documents import Entry, Figures, Number, Value
 _ID_SCHEMA = 1
 _PAIRS = (
   'task_options', 'cell_options', 'learner_options', 'numbers', 'published',
+  'tuned',
 )  # fmt: skip
 # What has a column of its own, not among the options.
 _FIRST_OPTIONS = ('length', 'window', 'hidden', 'blocks', 'block_size')
@@ -47,6 +48,8 @@ class Setting:
     published: sorted `(name, value)` pairs of the paper's figures.
     expected_sequences: mean of what a trial sees where measured, else 0.
     expected_trial_seconds: of one core a trial, where measured, else 0.
+    tuned: sorted `(name, value)` pairs, what its row was chosen by and what
+      that took, see `tune.search.record_of`; () where nobody has tuned it.
     outside: 'task', 'cell' or 'learner' -> what is known of it, where it is
       somebody else's. No part of what a setting is compared by.
     family: the same object in all that `with_seed` has made of one setting, by
@@ -73,6 +76,7 @@ class Setting:
   published: tuple[tuple[str, float | str], ...] = ()
   expected_sequences: float = 0.0
   expected_trial_seconds: float = 0.0
+  tuned: tuple[tuple[str, float | str], ...] = ()
   outside: Mapping[str, catalog_entry.Entry] = dataclasses.field(
     default_factory=dict, compare=False
   )
@@ -89,6 +93,16 @@ class Setting:
   def figures(self) -> Figures:
     """The published figures, {} for none."""
     return cast(Figures, dict(self.published))
+
+  @property
+  def tuning(self) -> dict[str, float | str] | None:
+    """`tuned` but for its seconds, None where nobody has tuned it."""
+    return {n: v for n, v in self.tuned if n != 'seconds'} or None
+
+  @property
+  def tuning_seconds(self) -> float | str | None:
+    """Seconds that tuning took, summed over its trials."""
+    return dict(self.tuned).get('seconds')
 
   @property
   def window(self) -> Value:
@@ -195,6 +209,8 @@ def entry_of(setting: Setting) -> Entry:
   """A trial as a plan stores it: its id, and the fields of its setting."""
   fields = {name: getattr(setting, name) for name in _FIELDS}
   fields |= {name: dict(fields[name]) for name in _PAIRS}
+  if not setting.tuned:
+    del fields['tuned']  # plans of before have none
   return seal.to_plain({'id': trial_id(setting), **fields})
 
 

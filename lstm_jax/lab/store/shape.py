@@ -118,6 +118,7 @@ _SETTING = {
   'seed': _count,
   'budget': _count,
   'published': _is_published,
+  'tuned': _is_published,
   **dict.fromkeys(('expected_sequences', 'expected_trial_seconds'), _number),
 }
 _OUTSIDE_KEYS = {

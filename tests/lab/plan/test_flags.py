@@ -317,7 +317,7 @@ def test_a_good_command_line_reaches_the_engine(monkeypatch):
   seen = []
   engine = sys.modules['lstm_jax.lab.run.engine']
   monkeypatch.setattr(
-    engine, 'run', lambda made, how, stop, execute: seen.append(how) or 75
+    engine, 'run', lambda made, how, stop, **others: seen.append(how) or 75
   )
   line = '--out=here --shard=1/4 --checkpoint_seconds=2.5 --devices=1'
   line += ' --progress=none --xla_profile=none --allow_drift --seeds=2'

@@ -101,6 +101,7 @@ def test_an_id_is_the_hash_of_what_decides_the_result():
     'published': (('wrong', 1),),
     'expected_sequences': 5.0,
     'expected_trial_seconds': 5.0,
+    'tuned': (('settings', 16),),
     'outside': {'cell': 'other'},
   }
   other = {

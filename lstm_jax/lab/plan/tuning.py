@@ -1,0 +1,330 @@
+"""The rows of a plan that are tuned: among which values, on which seeds.
+
+A row is one combination of a grid's axes; `lab.tune` gives each the same
+number of settings, whatever it is of. What a flag or a grid says of an option
+is fixed; what nobody says is drawn, if its cell or learner declares a range. A
+number whose range belongs to an option, as a rate's to its optimizer, keeps
+that option where it is fixed itself.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from lstm_jax.choices import count_of
+from lstm_jax.lab.plan import (
+  automatic,
+  catalog,
+  estimate,
+  ranges,
+  tuning_size,
+  values,
+)
+from lstm_jax.lab.plan import points as points_lib
+from lstm_jax.lab.plan.grid_rows import Row
+from lstm_jax.lab.plan.points import Point
+from lstm_jax.lab.plan.programs import learner_of, programs
+from lstm_jax.lab.plan.resolve import RawValue
+from lstm_jax.lab.store.catalog_entry import Range
+from lstm_jax.lab.store.documents import Value
+from lstm_jax.lab.store.setting import Setting
+
+# Seeds that no plan is judged on, from here on.
+FIRST_SEED = 2_000_000_000
+# Of all settings so many go on, from a budget that is so much smaller.
+REDUCTION = 4
+SOURCE = 'tuning'
+# A choice, or a number, by dotted name.
+Values = Mapping[str, Value]
+
+
+class Tuning(NamedTuple):
+  """The size of the search, the same for all rows.
+
+  Attributes:
+    settings: of each row.
+    seeds: that each setting is tried on.
+  """
+
+  settings: int = tuning_size.SETTINGS
+  seeds: int = tuning_size.SEEDS
+
+  @property
+  def seed_list(self) -> tuple[int, ...]:
+    """The tuning seeds."""
+    return tuple(range(FIRST_SEED, FIRST_SEED + self.seeds))
+
+
+class TunedRow(NamedTuple):
+  """A row and what is searched for it.
+
+  Attributes:
+    point: the combination, with the values that are not searched.
+    space: dotted name -> `Range`; where it depends on an option, that is
+      searched too.
+  """
+
+  point: Point
+  space: Mapping[str, Range]
+
+
+def rows_of(
+  points: Sequence[Point],
+  settings: Sequence[Setting],
+  given: Collection[str] | None = None,
+  is_tuned: Callable[[Row], bool] = lambda row: True,
+) -> list[TunedRow]:
+  """The rows of points, and what is to be searched for each.
+
+  Args:
+    points: the points.
+    settings: of the points.
+    given: dotted names that are fixed; None: all that a point says.
+    is_tuned: whether anything of a row is to be searched.
+  """
+  return [
+    TunedRow(
+      point,
+      _space(point, setting, given or point.raw_values)
+      if is_tuned(point.row)
+      else {},
+    )
+    for point, setting in zip(points, settings, strict=True)
+  ]
+
+
+def _space(point, setting, given):
+  """Dotted name -> `Range` of what is not given."""
+  space: dict[str, Range] = {}
+  for role in ('cell', 'learner'):
+    entry = catalog.of(setting, role)
+    fixed = {name for name in entry.ranges if f'{role}.{name}' in given}
+    # A rate that is fixed is that of one optimizer.
+    fixed |= {entry.ranges[name].by for name in fixed}
+    free = {
+      name: allowed
+      for name, one in entry.ranges.items()
+      if name not in fixed and (allowed := _allowed(point, role, name, one))
+    }
+    held = {name: o.default for name, o in entry.options.items()}
+    held |= dict(getattr(setting, f'{role}_options'))
+    for name, one in free.items():
+      choices = free[one.by].choices if one.by in free else (held.get(one.by),)
+      cases = {c: one.cases[c] for c in choices if c in one.cases}
+      if one.by in free:
+        one = one._replace(cases=cases)
+      if not one.by or one.by in free:
+        space[f'{role}.{name}'] = one
+      elif cases:
+        (space[f'{role}.{name}'],) = cases.values()
+  return space
+
+
+def _allowed(point, role, name, one):
+  """A range without what does not go with the rest of a point; None: empty."""
+  if one.by:
+    return one  # by what goes with the option that it belongs to
+  if one.choices:
+    choices = tuple(c for c in one.choices if _fits(point, role, name, c))
+    return one._replace(choices=choices) if len(choices) > 1 else None
+  return one if _fits(point, role, name, one.low) else None
+
+
+def _fits(point, role, name, value):
+  try:
+    setting_of(point, {f'{role}.{name}': value})
+  except values.Refused:
+    return False
+  return True
+
+
+def setting_of(
+  point: Point, drawn: Values, budget: int = 0, is_named: bool = False
+) -> Setting:
+  """The setting of a point with some values in place of its own.
+
+  Args:
+    point: the point.
+    drawn: dotted name -> value.
+    budget: another one than the row's; 0: that.
+    is_named: whether its row is called by the values, too.
+
+  Raises:
+    Refused: they do not go together.
+  """
+  raw_values = {
+    name: RawValue(values.text_of(name.partition('.')[2], value), SOURCE)
+    for name, value in drawn.items()
+  }
+  words = {name: f'{name}={raw.value}' for name, raw in raw_values.items()}
+  point = point._replace(
+    raw_values=point.raw_values | raw_values,
+    words=point.words | words if is_named else point.words,
+    row=point.row._replace(budget=budget or point.row.budget),
+  )
+  (setting,) = points_lib.settings_of([automatic.chosen(point)])
+  return setting
+
+
+def short_budget(budget: int) -> int:
+  """The budget of the rounds in which all settings are tried."""
+  return max(1, budget // REDUCTION)
+
+
+def num_finalists(tuning: Tuning) -> int:
+  """The number of settings that are tried to the end of the budget."""
+  return max(1, tuning.settings // REDUCTION)
+
+
+def size_of(
+  points: Sequence[Point], settings: int | None, seeds: int | None
+) -> Tuning | None:
+  """The size of the search that flags, or the rows of a grid, ask for.
+
+  Args:
+    points: of the plan.
+    settings: of `--tune`, None where it is not given.
+    seeds: of `--tune_seeds`, likewise.
+
+  Returns:
+    None where nobody asks for one.
+
+  Raises:
+    Refused: rows ask for different ones, which would not be fair.
+  """
+  rows = [point.row for point in points]
+  asking_rows = [row for row in rows if row.tune]
+  if asking_rows or settings is None:
+    rows = asking_rows  # the others have nothing to say of it
+  sizes = {
+    Tuning(settings or row.tune, seeds or row.tune_seeds): row.name
+    for row in rows
+  }
+  if len(sizes) > 1:
+    (first, name), (second, other) = [*sizes.items()][:2]
+    raise values.Refused(
+      f'tune: row {name} has {first.settings} settings on {first.seeds} seeds '
+      f'and row {other} {second.settings} on {second.seeds}: rows of a plan '
+      'have as many each; give --tune=N and --tune_seeds=N'
+    )
+  if not sizes and seeds is not None:
+    raise values.Refused(f'--tune_seeds={seeds}: needs --tune=N')
+  return next(iter(sizes), None)
+
+
+def check(
+  rows: Sequence[TunedRow], settings: Sequence[Setting], size: Tuning
+) -> None:
+  """Refuses a plan that cannot be tuned.
+
+  Args:
+    rows: of the plan.
+    settings: of the rows, before anything is chosen.
+    size: of the search.
+
+  Raises:
+    Refused: nothing is left to tune; a row is judged on tuning seeds; tasks and
+      data sets.
+  """
+  asked = f'--tune={size.settings}'
+  if not any(row.space for row in rows):
+    raise values.Refused(
+      f'{asked}: nothing to tune, as all that has a range is fixed; leave out '
+      '--learning_rate or a --set, or see --list for what has a range'
+    )
+  if len({learner_of(setting).xla_profile for setting in settings}) > 1:
+    raise values.Refused(
+      f'{asked}: tasks and data sets need other flags of XLA, which a process '
+      'reads once; tune one kind at a time'
+    )
+  reserved = set(size.seed_list)
+  for row in rows:
+    for seed in row.point.row.seeds:
+      if seed in reserved:
+        raise values.Refused(
+          f'--seeds: seed {seed} of row {row.point.row.name} is one of the '
+          f'tuning seeds, {seeds_text(size)}: what is judged on them was '
+          'chosen by them; choose seeds below'
+        )
+
+
+def seeds_text(size: Tuning) -> str:
+  """The tuning seeds as text, `2000000000-2000000004`."""
+  seeds = size.seed_list
+  return '-'.join(dict.fromkeys(map(str, (seeds[0], seeds[-1]))))
+
+
+def num_trials(rows: Iterable[TunedRow], tuning: Tuning) -> int:
+  """Most trials that the search of rows takes."""
+  tuned = sum(bool(row.space) for row in rows)
+  return tuned * tuning.seeds * (tuning.settings + num_finalists(tuning))
+
+
+def seconds(rows: Sequence[TunedRow], tuning: Tuning, cores: int) -> float:
+  """Estimated wall time of the search, as of `estimate.seconds`."""
+  counts, num_programs = [], 0
+  for row in rows:
+    if not row.space:
+      continue
+    budget = row.point.row.budget
+    for count, budget_of_round in (
+      (tuning.settings, short_budget(budget)),
+      (num_finalists(tuning), budget),
+    ):
+      setting = setting_of(row.point, {}, budget_of_round)
+      counts.append((setting, count * tuning.seeds))
+    choices = [len(one.choices) for one in row.space.values() if one.choices]
+    num_programs += min(tuning.settings, sum(choices) or 1)
+  shared = len(programs([setting for setting, _ in counts]))
+  return estimate.seconds(counts, max(shared, num_programs), cores)
+
+
+def words_of(rows: Sequence[TunedRow], tuning: Tuning) -> str:
+  """Says in a clause what is searched, for the title of a plan."""
+  tuned = sum(bool(row.space) for row in rows)
+  names = dict.fromkeys(name for row in rows for name in row.space)
+  fixed = len(rows) - tuned
+  return (
+    f'; {count_of(tuned, "row")} tuned: {tuning.settings} settings each on '
+    f'{count_of(tuning.seeds, "seed")}, of {", ".join(names)}'
+    + f'; nothing to tune in {count_of(fixed, "row")}'
+    * bool(fixed)
+  )
+
+
+def drawn_space(space: Mapping[str, Range]) -> dict[str, Range]:
+  """The space without cases: `learner.learning_rate[adam]` for each of them.
+
+  Example:
+    >>> rate = Range(by='rule', cases={'sgd': Range(0.1, 1.0, 'log')})
+    >>> drawn_space({'learner.rate': rate})
+    {'learner.rate[sgd]': Range(low=0.1, high=1.0, scale='log', choices=(),
+    by='', cases={})}
+  """
+  flat: dict[str, Range] = {}
+  for name, one in space.items():
+    if not one.by:
+      flat[name] = one
+    else:
+      flat |= {f'{name}[{case}]': of for case, of in one.cases.items()}
+  return flat
+
+
+def plain_space(space: Mapping[str, Range], drawn: Values) -> dict[str, Range]:
+  """The ranges that count where values are drawn, by dotted name."""
+  plain: dict[str, Range] = {}
+  for role in dict.fromkeys(name.partition('.')[0] for name in space):
+    of_role = {
+      name.partition('.')[2]: one
+      for name, one in space.items()
+      if name.startswith(f'{role}.')
+    }
+    held = {
+      name.partition('.')[2]: value
+      for name, value in drawn.items()
+      if name.startswith(f'{role}.')
+    }
+    plain |= {
+      f'{role}.{name}': one
+      for name, one in ranges.of_values(of_role, held).items()
+    }
+  return plain

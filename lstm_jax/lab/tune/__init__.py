@@ -1,0 +1,1 @@
+"""Settings drawn for each row, played off on tuning seeds, the best chosen."""

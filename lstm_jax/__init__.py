@@ -57,6 +57,7 @@ if TYPE_CHECKING:
   from lstm_jax.cells.indrnn import indrnn as indrnn
   from lstm_jax.cells.janet import janet as janet
   from lstm_jax.cells.lem import lem as lem
+  from lstm_jax.cells.lru import lru as lru
   from lstm_jax.cells.lstm import lstm as lstm
   from lstm_jax.cells.lstm1997 import lstm1997 as lstm1997
   from lstm_jax.cells.lstm_layernorm import lstm_layernorm as lstm_layernorm

@@ -16,6 +16,7 @@ NAMES = {
   'indrnn': 'cells.indrnn',
   'janet': 'cells.janet',
   'lem': 'cells.lem',
+  'lru': 'cells.lru',
   'lstm': 'cells.lstm',
   'lstm1997': 'cells.lstm1997',
   'lstm_layernorm': 'cells.lstm_layernorm',

@@ -104,6 +104,11 @@ MUTANTS = (
     ('equations_in_loops',),
   ),
   Mutant(
+    'lru_turns_the_other_way', 'cells/lru.py',
+    'l_re * x_re - l_im * x_im', 'l_re * x_re + l_im * x_im',
+    ('equations_in_loops',),
+  ),
+  Mutant(
     'slstm_without_a_normaliser', 'cells/slstm.py',
     'y_out * (c / n)', 'y_out * c',
     ('equations_in_loops',),

@@ -4,6 +4,7 @@ Nothing of a cell is used but the names of its weights: each reference is read
 from the paper, one unit at a time, in double precision.
 """
 
+import cmath
 import functools
 import math
 from typing import NamedTuple
@@ -103,10 +104,40 @@ def slstm(p, xs, forget_gate='logistic'):
   return Result(outputs, {'c': c, 'n': n, 'm': m, 'h': h})
 
 
-REFERENCES = {'lem': lem, 'cornn': cornn, 'slstm': slstm}
+def gelu(x):
+  return x / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def lru(p, xs, activation='identity'):
+  """Orvieto et al. (2023), sections 3.3 and 3.4, in complex numbers."""
+  b_re, b_im, d = np.split(p.w_x, 3)
+  state, outputs = [0j] * C, []
+  for x in xs:
+    for i in range(C):
+      factor = cmath.exp(
+        complex(-math.exp(p.nu_log[i]), math.exp(p.theta_log[i]))
+      )
+      b_x = complex(dot(b_re[i], x), dot(b_im[i], x))
+      state[i] = factor * state[i] + math.exp(p.gamma_log[i]) * b_x
+    y = []
+    for i in range(C):
+      rows = zip(p.c_re[i], p.c_im[i], state, strict=True)
+      y.append(
+        sum((re + 1j * im) * s for re, im, s in rows).real + dot(d[i], x)
+      )
+    if activation == 'gelu':
+      y = [gelu(unit) for unit in y]
+    outputs.append(readout(p, y))
+  x_re, x_im = [s.real for s in state], [s.imag for s in state]
+  return Result(outputs, {'x_re': x_re, 'x_im': x_im, 'y': y})
+
+
+REFERENCES = {'lem': lem, 'cornn': cornn, 'slstm': slstm, 'lru': lru}
 CASES = [
   ('lem', {}),
   ('lem', {'dt': 0.1}),
+  ('lru', {}),
+  ('lru', {'activation': 'gelu'}),
   ('slstm', {}),
   ('slstm', {'forget_gate': 'exponential'}),
   ('cornn', {}),
@@ -181,3 +212,41 @@ def test_an_exponential_gate_may_be_of_any_size(forget_gate):
   expected = np.zeros((4, 2))
   expected[1, 1] = 0.5 * (1 - math.tanh(0.5) ** 2)
   np.testing.assert_allclose(slopes, expected, rtol=1e-6)
+
+
+def test_the_first_states_turn_and_fade_as_on_the_ring_asked_for(x64):
+  """Uniform on its area, within the sector; gamma makes up for what is kept."""
+  hidden, r_min, r_max, max_phase = 4000, 0.6, 0.9, 0.5
+  cell = catalog.build(
+    'cells', 'lru', 1, 0, hidden=hidden, r_min=r_min, r_max=r_max,
+    max_phase=max_phase,
+  )  # fmt: skip
+  params = jax.jit(cell.init)(jax.random.key(0), cell.numbers)
+  size, phase = np.exp(-np.exp(params.nu_log)), np.exp(params.theta_log)
+  assert r_min <= size.min() and size.max() <= r_max
+  assert 0 < phase.min() and phase.max() <= max_phase
+  for uniform in (
+    (size**2 - r_min**2) / (r_max**2 - r_min**2),
+    phase / max_phase,
+  ):
+    shares = np.histogram(uniform, 5, (0, 1))[0] / hidden
+    np.testing.assert_allclose(shares, 0.2, atol=0.03)
+  assert abs(np.corrcoef(size, phase)[0, 1]) < 0.1
+  np.testing.assert_allclose(
+    np.exp(params.gamma_log), np.sqrt(1 - size**2), rtol=1e-5
+  )
+
+
+@pytest.mark.parametrize('init_range', [0.0, 0.3])
+def test_the_ring_may_begin_at_0_and_end_at_1(init_range):
+  cell = catalog.build('cells', 'lru', 1, 1, hidden=2000)
+  params = cell.init(jax.random.key(0), {'init_range': init_range})
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
+
+
+@pytest.mark.parametrize(
+  ('r_min', 'r_max'), [(0.9, 0.9), (0.9, 0.5), (0.0, 1.1), (0.0, math.nan)]
+)
+def test_a_ring_that_is_none_is_refused(r_min, r_max):
+  with pytest.raises(ValueError, match=f'r_min={r_min}.*r_max={r_max}|above 0'):
+    catalog.build('cells', 'lru', I, K, r_min=r_min, r_max=r_max)

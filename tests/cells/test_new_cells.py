@@ -1,7 +1,4 @@
-"""Cells that nobody has thought of: the recipe, a bare one, and a paper's.
-
-The linear recurrent unit has a complex recurrence that is diagonal.
-"""
+"""Cells that nobody has thought of: the recipe, and a bare one."""
 
 import functools
 import importlib
@@ -20,13 +17,12 @@ from lstm_jax import testing
 from lstm_jax.lab.plan import catalog
 from lstm_jax.learners import truncated1997
 from lstm_jax.nn.layer import run, which_kernel
-from lstm_jax.ops.unroll import unroll
 from tests.array_task import array_task, random_arrays
 from tests.children import ROOT
 from tests.gradients import cheap_jit, distance, random_net
 
 T, B, I, K = 6, 3, 2, 2
-NAMES = ('bare', 'leaky', 'lru')
+NAMES = ('bare', 'leaky')
 every_name = pytest.mark.parametrize('name', NAMES)
 # Those that can train any cell; `cascade` and `chunker` need parts of it,
 # `truncated1997` an internal state, and `eprop` and `rflo` units with states
@@ -159,21 +155,6 @@ def test_where_no_weight_is_recurrent_the_truncated_rule_is_exact(x64):
     truncated1997.truncated1997(factory('lru')(I, K), None)
 
 
-def test_the_linear_recurrent_unit_is_its_sum(x64):
-  """y_T = Re(C sum_k lambda^(T-k) gamma B x_k) + D x_T."""
-  cell, p, xs = drawn('lru')
-  re, im, d = np.split(p.w_x, 3)
-  size = np.exp(-np.exp(p.nu - 2))
-  factor, gamma = size * np.exp(1j * p.theta), np.sqrt(1 - size**2)
-  state = sum(
-    factor ** (T - 1 - k) * gamma * ((re + 1j * im) @ x)
-    for k, x in enumerate(xs[:, 0])
-  )
-  y = ((p.c_re + 1j * p.c_im) @ state).real + d @ xs[-1, 0]
-  carry, _ = unroll(cell, p, jnp.asarray(xs[:, 0]))
-  np.testing.assert_allclose(carry.y, y, rtol=1e-6)
-
-
 @pytest.mark.slow
 def test_in_the_catalog_they_pass_its_tests(tmp_path):
   """Each is a file in the folder of cells, and the tests of all cells run."""
@@ -189,12 +170,8 @@ def test_in_the_catalog_they_pass_its_tests(tmp_path):
     'nn/test_layer.py', 'testing/test_promises.py', 'ops/test_checked.py',
     'lab/plan/test_catalog.py', 'test_layering.py',
   )  # fmt: skip
-  # A bare cell names no products, for which half of the layer's tests ask. The
-  # cells of papers have met the learners above.
-  words = (
-    f'({" or ".join(NAMES)}) and not (bare and test_layer)'
-    ' and not (test_learner_catalog and lru)'
-  )
+  # A bare cell names no products, for which half of the layer's tests ask.
+  words = f'({" or ".join(NAMES)}) and not (bare and test_layer)'
   done = subprocess.run(
     [
       *(sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider'),

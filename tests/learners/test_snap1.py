@@ -22,7 +22,7 @@ CELLS = {
   n: catalog.build('cells', n, I, K) for n in by_cost(catalog.names('cells'))
 }
 # Not every unit of theirs hears every other.
-APART = ('cascaded', 'indrnn', 'mingru', 'minlstm', 'slstm')
+APART = ('cascaded', 'indrnn', 'lru', 'mingru', 'minlstm', 'slstm')
 RATE = 0.5
 
 

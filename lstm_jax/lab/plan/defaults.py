@@ -28,16 +28,7 @@ LENGTH = 10
 _LENGTHS = {
   'lstm1997': 20,
   **dict.fromkeys(
-    (
-      'srn',
-      'fully_recurrent',
-      'cascaded',
-      'indrnn',
-      'mingru',
-      'minlstm',
-      'cornn',
-    ),
-    5,
+    'srn fully_recurrent cascaded indrnn mingru minlstm cornn lru'.split(), 5
   ),
 }
 _INIT_RANGES = {'cascaded': 0.5}

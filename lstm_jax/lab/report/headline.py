@@ -28,6 +28,7 @@ _NAMES = {
   'mingru': 'minGRU',
   'minlstm': 'minLSTM',
   'slstm': 'sLSTM',
+  'lru': 'LRU',
   'lem': 'LEM',
   'cornn': 'coRNN',
 }

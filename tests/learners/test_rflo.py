@@ -158,6 +158,12 @@ def test_the_leak_is_found(leak):
   assert (cell.equations.compiled_loop is None) == (leak < 1)
 
 
+def test_a_gate_is_no_constant_leak():
+  """Also where it is all that the state has."""
+  for name in ('gru', 'mingru'):
+    assert step.constant_leak(catalog.build('cells', name, I, K)) is None
+
+
 @pytest.mark.parametrize('leak', [0.0, -0.5, 1.5])
 def test_a_leak_is_above_0_and_at_most_1(leak):
   with pytest.raises(ValueError, match=f'leak={leak} must be a'):

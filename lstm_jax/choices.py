@@ -43,9 +43,21 @@ def unknown(
     kind: what they are names of, in the singular, where there may be none.
     most: how many are written out; None: all.
   """
+  near = _nearest(name, known)
+  return choose(known, kind, most) + (f'; did you mean {near}?' if near else '')
+
+
+def _nearest(name, known):
+  """The name that was meant, '' if none is near.
+
+  `adding_problem` is more like word_problem, letter by letter, than like the
+  name that it begins with.
+  """
+  begun = [one for one in known if len(one) > 2 and name.startswith(one)]
+  if begun:
+    return max(begun, key=len)
   near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-  meant = f'; did you mean {near[0]}?' if near else ''
-  return choose(known, kind, most) + meant
+  return near[0] if near else ''
 
 
 def choose(

@@ -13,6 +13,7 @@ from lstm_jax.lab.plan import entries, programs
 from lstm_jax.lab.report import statistics
 from lstm_jax.lab.report.naming import alike
 from lstm_jax.lab.report.runs import Run
+from lstm_jax.lab.store.setting import Setting
 from lstm_jax.ops.intervals import Interval, wilson
 
 
@@ -101,13 +102,10 @@ def of_run(run: Run) -> list[Score]:
         words[setting.family] = alike(setting)
       key = course, setting.reading, words[setting.family]
       groups.setdefault(key, []).append(name)
-  return [
-    _score(course, entry, names, run)
-    for (course, entry, _), names in groups.items()
-  ]
+  return [_score(entry, names, run) for (_, entry, _), names in groups.items()]
 
 
-def _score(course, entry, names, run):
+def _score(entry, names, run):
   setting = run.trials[names[0]]
   rows = [run.rows[name] for name in names if name in run.rows]
   seconds = sorted(
@@ -117,8 +115,8 @@ def _score(course, entry, names, run):
   )
   return Score(
     entry=entry,
-    course=Course(course, setting.line, setting.length, setting.budget),
-    setting=_words_of(setting),
+    course=course_of(setting),
+    setting=words_of(setting),
     sequences=tuple(sorted(map(_sequences_of, rows))),
     seconds=seconds[len(seconds) // 2] if seconds else None,
     missing=len(names) - len(rows),
@@ -127,7 +125,13 @@ def _score(course, entry, names, run):
   )
 
 
-def _words_of(setting):
+def course_of(setting: Setting) -> Course:
+  """The course of a setting of an entry."""
+  name = entries.course_of(setting)
+  return Course(name, setting.line, setting.length, setting.budget)
+
+
+def words_of(setting: Setting) -> str:
   """Words on what is entered, without what it meets."""
   sizes = {'hidden': setting.hidden, 'learning_rate': setting.learning_rate}
   words = [f'{name}={value}' for name, value in sizes.items() if value]

@@ -13,7 +13,7 @@ from lstm_jax.lab.store import faults, files
 from lstm_jax.lab.store.folder import Folder
 
 # What this project has measured: a table a grid.
-_MEASURED = Path(__file__).parent / 'measured'
+MEASURED = Path(__file__).parent / 'measured'
 NAMES = ('board.html', 'board.md', 'board.csv')
 Source = tuple[str, Sequence[Score]]
 
@@ -55,7 +55,7 @@ def measured(sources: Sequence[Source], grids: Sequence[str]) -> list[Source]:
   courses = {score.course for _, of_source in sources for score in of_source}
   found: list[Source] = []
   for grid in dict.fromkeys(grids):
-    path = _MEASURED / f'{grid}.csv'
+    path = MEASURED / f'{grid}.csv'
     if path.exists():
       of_grid = [s for s in table_file.read(path) if s.course in courses]
       found.append((f'lstm_jax {grid}', of_grid))

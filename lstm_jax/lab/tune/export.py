@@ -32,9 +32,9 @@ def write(searches: Iterable[Search], path: Path) -> None:
   """
   part = path.with_name(f'{path.name}.{os.getpid()}.part')
   with files.storage(path), study.quiet() as optuna:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # SQLite's own error would not say that the folder is not there.
-    part.touch()
+    files.make_directory(path.parent)
+    # SQLite's own error would not say what is wrong with the place.
+    files.write(part, b'')
     try:
       storage = optuna.storages.RDBStorage(f'sqlite:///{part}')
       for one in searches:

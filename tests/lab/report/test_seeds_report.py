@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from lstm_jax.lab.report import columns, content, write
+from lstm_jax.lab.report import cells, columns, content, write
 from lstm_jax.lab.report import further_run as rule
 from lstm_jax.lab.store import nets, trial_records
 from tests import flat
@@ -323,8 +323,8 @@ def test_weights_that_are_not_the_published_ones():
   table, _ = columns.table_of(row)
   at = table.headings.index('weights')
   assert [line[at] for line in table.lines[:2]] == [
-    *(('5,000', ''), ('328,353', '32 units')),
-  ]
+    cells.Cell('5,000'), cells.Cell('328,353', '32 units'),
+  ]  # fmt: skip
 
 
 def test_what_a_reading_is_called():
@@ -335,7 +335,7 @@ def test_what_a_reading_is_called():
   ):
     (row,) = rows_of(trials(SEEDS[:2], **more))
     table, _ = columns.table_of(row)
-    assert table.lines[0][0] == ('A', minor)
+    assert table.lines[0][0] == cells.Cell('A', minor)
 
 
 def test_the_command_of_a_reading(written):

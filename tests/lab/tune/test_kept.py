@@ -2,6 +2,8 @@
 
 import csv
 import dataclasses
+import doctest
+import importlib
 import io
 import json
 
@@ -146,3 +148,20 @@ def test_a_plan_that_holds_something_else_there_is_damaged(plain):
   for tuning in ([1], {'settings': [16]}, 'x'):
     with pytest.raises(Corrupt, match='tuned'):
       shape._check({**entry, 'tuned': tuning}, shape._SETTING, 'plan.json')
+
+
+@pytest.mark.parametrize(
+  'module',
+  [
+    'plan.ranges',
+    'plan.tuning',
+    'plan.tuning_size',
+    'tune.scores',
+    'tune.search',
+  ],
+)
+def test_examples_hold(module):
+  options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+  module = importlib.import_module(f'lstm_jax.lab.{module}')
+  ended = doctest.testmod(module, optionflags=options)
+  assert ended.attempted and not ended.failed

@@ -158,6 +158,8 @@ def test_what_is_still_at_an_edge_says_so():
   assert search.edges_of(draws[2], draws) == {'a.rate': 'high'}
   assert search.edges_of(draws[1], draws) == {}
   assert search.edges_of(draws[0], draws) == {}  # the first, but in the middle
+  last = search.Draw({'a.rate': 0.03}, {'a.rate': rate})
+  assert search.edges_of(last, [*draws, last]) == {'a.rate': 'low'}
   draw = search.Draw({'a.bias': -5.9}, {'a.bias': Range(-6.0, 0.0, 'linear')})
   assert search.edges_of(draw) == {'a.bias': 'low'}
   assert search.extended(draw.space['a.bias'], 'low').low == -9.0

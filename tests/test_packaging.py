@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 LIBRARY = ROOT / 'lstm_jax'
 # Of a checkout, what a wheel is made from, and what must not be in it.
 PARTS = ('lstm_jax', 'experiments', 'tests', 'docs')
+SUFFIXES = ('.py', '.toml', '.csv', '.cc', '.h', '.typed')
 PAGES = ('setup.cfg', 'pyproject.toml', 'README.md', 'LICENSE')
 # What the layer alone must do without.
 OTHERS = (*extras.EXTRAS, 'keras', 'torch', 'haiku', 'equinox')
@@ -209,10 +210,11 @@ def test_a_wheel_holds_the_package_and_nothing_else(sdist, wheel):
   sources = {
     path.relative_to(ROOT).as_posix()
     for path in LIBRARY.rglob('*')
-    if path.is_file() and path.suffix in ('.py', '.toml', '.cc', '.h', '.typed')
+    if path.is_file() and path.suffix in SUFFIXES
   }
   assert {name for name in held if '.dist-info/' not in name} == sources
   assert 'lstm_jax/lab/plan/grids/quickstart.toml' in sources
+  assert 'lstm_jax/lab/standings/measured/benchmark.csv' in sources
   (scripts,) = (name for name in held if name.endswith('entry_points.txt'))
   text = zipfile.ZipFile(wheel).read(scripts).decode()
   assert 'lstm-jax = lstm_jax.__main__:main' in text

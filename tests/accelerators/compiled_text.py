@@ -38,7 +38,9 @@ class Loop(NamedTuple):
 
   Attributes:
     function: which has it in our source.
-    kernels: that one iteration starts, loops in it counted as one iteration.
+    kernels: that one iteration starts. Loops in it count for each of their
+      iterations where the compiler knows them, else for one; a block of steps
+      counts for one step.
     trips: iterations, where the compiler knows them.
     loops: that are in it.
   """
@@ -112,28 +114,38 @@ def step_loops(text: str, is_of_trials: bool) -> list[Loop]:
 def _loops(parts, functions, name) -> Iterator[Loop]:
   for line in parts[name]:
     if line.opcode == 'while':
-      body = _name_after('body=', line.text)
-      inner = tuple(_loops(parts, functions, body))
-      trips = _TRIPS.search(line.text)
-      frame = re.search(r'stack_frame_id=(\d+)', line.text)
+      function, trips, body = _while(functions, line)
       yield Loop(
-        functions.get(frame[1], '') if frame else '',
-        _kernels(parts, body),
-        int(trips[1]) if trips else None,
-        inner,
+        function,
+        _kernels(parts, functions, body),
+        trips,
+        tuple(_loops(parts, functions, body)),
       )
     for other in _called(line):
       yield from _loops(parts, functions, other)
 
 
-def _kernels(parts, name):
-  """Kernels of a computation, and of what it calls, each counted once."""
+def _while(functions, line):
+  """`(function that has the loop, its iterations if known, its body)`."""
+  trips = _TRIPS.search(line.text)
+  frame = re.search(r'stack_frame_id=(\d+)', line.text)
+  return (
+    functions.get(frame[1], '') if frame else '',
+    int(trips[1]) if trips else None,
+    _name_after('body=', line.text),
+  )
+
+
+def _kernels(parts, functions, name):
+  """Kernels of a computation and of what it calls, see `Loop.kernels`."""
   count = 0
   for line in parts[name]:
     if line.opcode == 'while':
-      count += _kernels(parts, _name_after('body=', line.text))
+      function, trips, body = _while(functions, line)
+      times = 1 if function == _BLOCK else trips or 1
+      count += times * _kernels(parts, functions, body)
     count += line.opcode not in _FREE
-    count += sum(_kernels(parts, other) for other in _called(line))
+    count += sum(_kernels(parts, functions, other) for other in _called(line))
   return count
 
 

@@ -5,7 +5,7 @@ Those of trials are what a sweep compiles: `start` and `advance` of
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from lstm_jax.lab.plan import catalog
@@ -40,9 +40,15 @@ class Program(NamedTuple):
   lane_steps: float
 
 
-def every() -> list[Program]:
-  """All of them: of trials, then of layers."""
-  possible = covering.possible()
+def every(
+  possible: Mapping[covering.Triple, Setting] | None = None,
+) -> list[Program]:
+  """All of them: of trials, then of layers.
+
+  Args:
+    possible: of `covering.possible`; None: it is asked.
+  """
+  possible = covering.possible() if possible is None else possible
   chosen = covering.covering(
     possible, MOST_TRIALS, lambda key: covering.can_be_built(possible[key])
   )

@@ -4,7 +4,8 @@
   python -m tests.accelerators.record h100       one; the other stays as it is
 
 Numbers are of the compiled programs, which no device has run: kernels that a
-time step starts, loops that ask the device after every step (of a GPU: a TPU
+time step starts (of a TPU an inner loop counts as one iteration: its compiler
+does not tell more), loops that ask the device after every step (of a GPU: a TPU
 runs its loops itself), bytes a lane and step of temporary arrays and results.
 """
 

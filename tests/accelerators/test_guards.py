@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lstm_jax.lab.plan import catalog
-from lstm_jax.lab.run import xla_flags
+from lstm_jax.lab.run import builds, xla_flags
 from tests.accelerators import (
   compiled_text,
   covering,
@@ -14,6 +14,18 @@ from tests.accelerators import (
   record,
   targets,
 )
+
+
+@pytest.fixture(scope='module')
+def possible():
+  """All that can be put together: thousands of command lines."""
+  return covering.possible()
+
+
+@pytest.fixture(scope='module')
+def all_programs(possible):
+  """The programs that are compiled."""
+  return programs.every(possible)
 
 
 def compiled(function, *args):
@@ -65,7 +77,7 @@ def test_what_loops_a_program_has():
   assert loop.function == 'count' and loop.trips is None and loop.asks
   (inner,) = loop.loops
   assert inner.function == 'outer' and inner.trips == 7 and not inner.asks
-  assert loop.kernels > inner.kernels > 0
+  assert loop.kernels > 7 * inner.kernels > 0
 
 
 @pytest.mark.parametrize('platform', ['cpu', 'gpu'])
@@ -80,9 +92,8 @@ def test_a_loop_by_blocks_does_not_ask_at_every_step(platform):
   assert loop.asks == (platform == 'cpu')
 
 
-def test_the_covering_covers():
+def test_the_covering_covers(possible):
   """All entries of the catalog, those of a learner with all it can have."""
-  possible = covering.possible()
   chosen = covering.covering(possible, 10**6)
   assert set().union(*map(covering.pairs_of, chosen)) == set().union(
     *map(covering.pairs_of, possible)
@@ -118,11 +129,35 @@ def test_more_than_is_recorded_is_a_breach():
   assert record.breaches(recorded, [{'name': 'b'}]) == ['b: not recorded']
 
 
-def test_the_record_is_of_the_programs_that_there_are():
-  names = {program.name for program in programs.every()}
+def test_the_record_is_of_the_programs_that_there_are(all_programs):
+  names = {program.name for program in all_programs}
   for name, target in record.load().items():
     assert set(target['programs']) == names, f'{name}: {record.COMMAND}'
     assert target['versions']['jax'] and target['lanes'] == programs.LANES
+
+
+@pytest.mark.parametrize('place', range(3), ids=['learners', 'cells', 'tasks'])
+def test_every_entry_is_in_a_program(all_programs, place):
+  """Also after those that cannot be built have been left out."""
+  kind = ('learners', 'cells', 'tasks')[place]
+  words = [program.name.split() for program in all_programs]
+  of_trials = [name for name in words if name[0] != 'layer']
+  assert len(of_trials) == programs.MOST_TRIALS
+  assert {name[place] for name in of_trials} == set(catalog.names(kind))
+
+
+def test_a_program_that_is_too_large_is_left_out():
+  """The square of its weights is more than a trial may keep."""
+  few = covering.setting_of(('kf', 'lstm1997', 'temporal_order'))
+  many = covering.setting_of(('kf', 'lstm1997', 'word_problem'))
+  none = covering.setting_of(('kf', 'lstm', 'word_problem'))
+  assert few and many and none
+  builds.build(many)  # it could be built all the same
+  assert covering.can_be_built(few)
+  assert not covering.can_be_built(many)
+  with pytest.raises(ValueError, match='more than most_weights=2000'):
+    builds.build(none)
+  assert not covering.can_be_built(none)
 
 
 def test_what_is_missing_is_said_in_one_line(monkeypatch):

@@ -79,14 +79,32 @@ def test_members_of_a_group_share_no_weight(seed):
     assert np.any(group == g)
 
 
+@pytest.mark.parametrize('platform', ['cpu', 'cuda'])
 @pytest.mark.parametrize('columns', [1, 3, 700])
 @pytest.mark.parametrize('lanes', [(), (16,), (2, 3)], ids=str)
-def test_a_product_in_blocks_is_the_product(x64, columns, lanes):
+def test_a_product_of_matrices_is_the_product(
+  x64, monkeypatch, platform, columns, lanes
+):
   """Also where the last block overlaps the one before it."""
+  monkeypatch.setattr(
+    jax.lax,
+    'platform_dependent',
+    lambda *args, default, **of: of.get(platform, default)(*args),
+  )
   rng = np.random.default_rng(0)
   a = rng.normal(size=(4, 5, *lanes))
   b = rng.normal(size=(5, columns, *lanes))
-  found = jax.jit(influence_matrix.product)(a, b)
+  # A function of its own: what is compiled for the other one is not this.
+  found = jax.jit(lambda a, b: influence_matrix.product(a, b))(a, b)
   np.testing.assert_allclose(
     found, np.einsum('mn...,nw...->mw...', a, b), atol=1e-12
   )
+
+
+@pytest.mark.parametrize('platform', ['cpu', 'cuda', 'tpu'])
+def test_a_product_loops_on_a_cpu_alone(platform):
+  """Each iteration starts kernels on an accelerator."""
+  a, b = np.ones((4, 40, 16), np.float32), np.ones((40, 50, 16), np.float32)
+  traced = jax.jit(influence_matrix.product).trace(a, b)
+  text = traced.lower(lowering_platforms=(platform,)).as_text()
+  assert ('stablehlo.while' in text) == (platform == 'cpu')

@@ -225,7 +225,7 @@ def _reader(name):
     'budget': ('int', values.integer),
     'tune': ('int', tuning_size.settings),
     'tune_seeds': ('int', tuning_size.seeds),
-    'devices': ('int', functools.partial(values.integer, high=_most_devices())),
+    'devices': ('int', _devices),
     'checkpoint_seconds': (
       'float', functools.partial(values.real, positive=True)
     ),
@@ -239,9 +239,11 @@ def _reader(name):
   }.get(name, ('string', parsers.text))  # fmt: skip
 
 
-def _most_devices():
-  """Cores, or as many accelerators as JAX will find."""
-  return values.MAX_INT if machine.may_have_accelerator() else machine.cores()
+def _devices(text, source):
+  """At most the cores, or as many accelerators as JAX will find."""
+  # Asked where the flag is given: the files of quotas are many to read.
+  most = values.MAX_INT if machine.may_have_accelerator() else machine.cores()
+  return values.integer(text, source, high=most)
 
 
 def _setting(axis):

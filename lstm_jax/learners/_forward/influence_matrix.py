@@ -184,6 +184,13 @@ def jacobians(
 
 def product(a: Array, b: Array) -> Array:
   """`a b` of matrices `[m, n, *]` and `[n, W, *]`, one product a lane."""
+  # Loops start kernels on an accelerator, hundreds a time step; at once it is
+  # one, which nowhere has what it sums, and in full precision.
+  at_once = lambda a, b: jnp.sum(a[:, :, None] * b[None], axis=1)
+  return jax.lax.platform_dependent(a, b, cpu=_in_blocks, default=at_once)
+
+
+def _in_blocks(a, b):
   num_rows = len(b)
   if num_rows <= _ROWS:
     return _few_rows(a, b)

@@ -2,9 +2,11 @@
 
 What a cell, a task or a data set does not keep of its promises is a refusal in
 one line. Where its code fails with an error of its own, it fails in its trials
-too, which say so in their records.
+too, which say so in their records. What a run found right, later ones may take
+as known: see `admitted`.
 """
 
+import hashlib
 from collections.abc import Callable, Hashable, Mapping
 
 from jax.typing import ArrayLike
@@ -23,7 +25,7 @@ from lstm_jax.types import Cell, Learner, Task
 
 
 def admit(
-  keys_done: set[Hashable],
+  looks: dict[str, bool],
   key: Hashable,
   check: Callable[..., None],
   *args: object,
@@ -31,17 +33,18 @@ def admit(
   """Calls a check of `testing`, once for a key.
 
   Args:
-    keys_done: keys of what has been looked at; added to.
-    key: what is looked at, hashable.
+    looks: name of a look -> whether it found nothing wrong; added to.
+    key: what is looked at, of plain values.
     check: the function.
     *args: its arguments.
 
   Raises:
     Broken: the reason.
   """
-  if key in keys_done:
+  look = hashlib.sha256(repr(key).encode()).hexdigest()
+  if look in looks:
     return
-  keys_done.add(key)
+  looks[look] = False
   try:
     check(*args)
   except Broken:
@@ -52,20 +55,21 @@ def admit(
     raise Broken(f'{name}: its code ends the process (SystemExit)') from error
   except Exception:  # of the code that is looked at, or no memory for a look
     return
+  looks[look] = True
 
 
 def of_task(
-  keys_done: set[Hashable], setting: Setting, task: Task, cell: Cell
+  looks: dict[str, bool], setting: Setting, task: Task, cell: Cell
 ) -> None:
   """Looks at the task and the cell of a setting; see `admit`."""
   of = setting.task, setting.task_options
-  admit(keys_done, of, admit_task, setting.task, task, setting.length or 1)
+  admit(looks, of, admit_task, setting.task, task, setting.length or 1)
   of = setting.cell, setting.cell_options, cell.num_inputs, cell.num_outputs
-  admit(keys_done, of, admit_cell, setting.cell, cell)
+  admit(looks, of, admit_cell, setting.cell, cell)
 
 
 def of_rule(
-  keys_done: set[Hashable],
+  looks: dict[str, bool],
   setting: Setting,
   learner: Learner,
   cell: Cell,
@@ -75,7 +79,7 @@ def of_rule(
   """Looks at the learner of a setting; see `admit`.
 
   Args:
-    keys_done: of `admit`.
+    looks: of `admit`.
     setting: what it is of.
     learner: the learner, made for the cell and the task.
     cell, task: what it trains.
@@ -86,19 +90,17 @@ def of_rule(
     setting.learner, setting.learner_options, setting.cell,
     setting.cell_options, setting.task, setting.task_options,
   )  # fmt: skip
-  admit(
-    keys_done, of, admit_learner, setting.learner, learner, cell, task, numbers
-  )
+  admit(looks, of, admit_learner, setting.learner, learner, cell, task, numbers)
 
 
-def of_layer(keys_done: set[Hashable], setting: Setting, cell: Cell) -> None:
+def of_layer(looks: dict[str, bool], setting: Setting, cell: Cell) -> None:
   """Looks at a cell that is to run as a layer; see `admit`."""
   of = setting.cell, setting.cell_options, cell.num_inputs
-  admit(keys_done, of, admit_cell, setting.cell, cell, True)
+  admit(looks, of, admit_cell, setting.cell, cell, True)
 
 
 def of_dataset(
-  keys_done: set[Hashable],
+  looks: dict[str, bool],
   setting: Setting,
   dataset: Dataset,
   seeds: tuple[int, ...],
@@ -110,6 +112,6 @@ def of_dataset(
   """
   of = setting.task, id(dataset), seeds
   try:
-    admit(keys_done, of, admit_dataset, setting.task, dataset, seeds)
+    admit(looks, of, admit_dataset, setting.task, dataset, seeds)
   except Broken as error:
     raise BadData(str(error)) from error

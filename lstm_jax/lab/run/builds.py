@@ -4,7 +4,7 @@ Everything that a setting hands to the library is handed over here.
 """
 
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -64,6 +64,7 @@ def on_line(
   options: Run,
   device: 'jax.Device',
   mine: AbstractSet[str] | None = None,
+  kept: Path | None = None,
 ) -> Programs:
   """The programs of trials on-line.
 
@@ -72,7 +73,10 @@ def on_line(
     options: a `flags.Run`.
     device: of the kind that runs them.
     mine: ids of the trials that this part of the plan runs; None: all.
+    kept: the folder of what is kept for later runs, see `admitted`; None:
+      everything is looked at.
   """
+  from lstm_jax.lab.run import admitted
   from lstm_jax.training.compilation import widths_of
 
   del options
@@ -82,17 +86,21 @@ def on_line(
   is_native = any(map(_is_native, families.values()))
   if is_native:
     compile_loops()
-  keys_done: set[Hashable] = set()
+  path = admitted.file_of(kept, device.platform)
+  looks = admitted.read(path)
+  looks_at_others: dict[str, bool] = {}
   for key, of in members.items():
     setting = trials[of[0]]
     # A look takes most of a second, and the part that runs a program looks at
     # it; at what others have written all do, before anything is.
     is_mine = mine is None or not mine.isdisjoint(of)
-    done = keys_done if is_mine or setting.outside else None
+    of_mine = looks if is_mine else None
+    of_one = looks_at_others if setting.outside else of_mine
     try:
-      makers[key] = build(setting, done, device.platform)
+      makers[key] = build(setting, of_one, device.platform)
     except ValueError as why:
       reasons.append(f'row {setting.row}: {why}')
+  admitted.keep(path, looks)
   native = is_native and not reasons
   return Programs(
     makers,
@@ -136,14 +144,14 @@ def native_compiler() -> str | None:
 
 def build(
   setting: Setting,
-  keys_done: set[Hashable] | None = None,
+  looks: dict[str, bool] | None = None,
   platform: str = 'cpu',
 ) -> 'lanes.Build':
   """The `lanes.Build` of a setting's program.
 
   Args:
     setting: one of the program's.
-    keys_done: of `admission.of_task`; None: its task and cell are not looked
+    looks: of `admission.of_task`; None: its task and cell are not looked
       at.
     platform: of the device that runs it.
   """
@@ -165,8 +173,8 @@ def build(
     task.num_outputs,
     **dict(setting.cell_options),
   )
-  if keys_done is not None:
-    admission.of_task(keys_done, setting, task, cell)
+  if looks is not None:
+    admission.of_task(looks, setting, task, cell)
   static = {'length': setting.length} if length_is_static(setting) else {}
   task = task_on(task, platform)
   learner = catalog.build(
@@ -181,8 +189,8 @@ def build(
   numbers = dict.fromkeys(of_rule, np.full((), np.nan, np.float32)) | dict(
     cell.numbers
   )
-  if keys_done is not None:
-    admission.of_rule(keys_done, setting, learner, cell, task, numbers)
+  if looks is not None:
+    admission.of_rule(looks, setting, learner, cell, task, numbers)
   weights = sum(int(np.sum(mask)) for mask in jax.tree.leaves(cell.mask))
   weights += learner.extra_weights
   carry = jax.eval_shape(lambda: cell.initial_carry((), np.float32))

@@ -38,7 +38,9 @@ OPTIONS = {
 }
 
 
-def set_up(choice: str = '', environ: Mapping[str, str] = os.environ) -> None:
+def set_up(
+  choice: str = '', environ: Mapping[str, str] = os.environ
+) -> Path | None:
   """Has JAX keep what it compiles in a folder, and take it from there.
 
   To be called before JAX compiles. A cache of the user's own, which JAX has
@@ -49,19 +51,23 @@ def set_up(choice: str = '', environ: Mapping[str, str] = os.environ) -> None:
     choice: 'auto', 'off' or a folder; '' for what the environment says in
       `LSTM_JAX_COMPILE_CACHE`, else 'auto'.
     environ: the environment.
+
+  Returns:
+    The folder of this machine and these versions; None where there is none of
+    ours.
   """
   import jax
   from jax.experimental.compilation_cache import compilation_cache
 
   own_folder = jax.config.values['jax_compilation_cache_dir']
   if choice in ('', 'auto') and own_folder:
-    return
+    return None
   choice = choice or environ.get(VARIABLE, '') or 'auto'
   # JAX looks where its cache is once, and whether it has one.
   compilation_cache.reset_cache()
   if choice == 'off':
     jax.config.update('jax_enable_compilation_cache', False)
-    return
+    return None
   try:
     root = places.cache() / 'compiled' if choice == 'auto' else Path(choice)
     folder = root.absolute() / _of_this_machine()
@@ -75,7 +81,7 @@ def set_up(choice: str = '', environ: Mapping[str, str] = os.environ) -> None:
       f'no cache of compiled programs: {error}; --compile_cache=FOLDER names '
       'another folder, --compile_cache=off none',
     )
-    return
+    return None
   # What cannot be read or written is compiled: no news to anybody.
   warnings.filterwarnings(
     'ignore', 'Error (reading|writing) persistent compilation cache entry'
@@ -83,6 +89,7 @@ def set_up(choice: str = '', environ: Mapping[str, str] = os.environ) -> None:
   for name, value in OPTIONS.items():
     jax.config.update(name, value)
   jax.config.update('jax_compilation_cache_dir', str(folder))
+  return folder
 
 
 @contextlib.contextmanager

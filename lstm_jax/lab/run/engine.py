@@ -214,10 +214,10 @@ def run_here(work: Work) -> tuple[Folder, Collection[str]]:
     if is_part and not part.ended:
       mains.tell(_part_words(options, devices), *title)
     jax_options.pin()
-    compile_cache.set_up(options.compile_cache)
+    kept = compile_cache.set_up(options.compile_cache)
     if mains.is_process():
       aborts.arm(int(faults.Exit.STOPPED), _ABORTED)
-  prepared, code_now, facts = preparation.prepare(trials, options, devices[0])
+  prepared, code, facts = preparation.prepare(trials, options, devices[0], kept)
   opened = folder.create_or_open(
     path,
     preparation.plan_content(
@@ -238,7 +238,7 @@ def run_here(work: Work) -> tuple[Folder, Collection[str]]:
       ),
     ),
     options.allow_drift,
-    sources=code_now,
+    sources=code,
     trials=trials,
   )
   mains.note('sweep', *opened.notes)
@@ -249,7 +249,7 @@ def run_here(work: Work) -> tuple[Folder, Collection[str]]:
   with stop.polled(), folder_lock:
     remaining.remove_leftovers(opened)
     opened, records, saved = remaining.what_counts(
-      opened, options, own_part, code_now
+      opened, options, own_part, code
     )
     state = _train(
       opened, options, trials, mine, prepared, part, records, saved, devices,

@@ -95,8 +95,8 @@ def supervised(
   """
   from lstm_jax.lab.run import admission
 
-  keys_done: set[Hashable] = set()
-  build = builder(options, functools.partial(admission.of_layer, keys_done))
+  looks: dict[str, bool] = {}
+  build = builder(options, functools.partial(admission.of_layer, looks))
   reasons, data = [], {}
   kernels: dict[str, str] = {}
   settings = list(trials.values())
@@ -105,7 +105,7 @@ def supervised(
     try:
       dataset, trainer = build(setting)
       seeds = tuple(sorted({settings[i].seed for i in where}))
-      admission.of_dataset(keys_done, setting, dataset, seeds)
+      admission.of_dataset(looks, setting, dataset, seeds)
       kernels.setdefault(setting.cell, trainer.model.kernel())
     except ValueError as why:
       reasons.append(f'row {setting.row}: {why}')

@@ -4,6 +4,7 @@ Imports JAX where it is called.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstm_jax.lab.plan import dealing
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def prepare(
-  trials: Mapping[str, Setting], options: Run, device: 'jax.Device'
+  trials: Mapping[str, Setting],
+  options: Run,
+  device: 'jax.Device',
+  kept: Path | None = None,
 ) -> tuple[list[builds.Programs], dict[str, dict[str, str]], provenance.Facts]:
   """The programs of all kinds of trials, their code and what is told of them.
 
@@ -30,6 +34,7 @@ def prepare(
     trials: id -> setting.
     options: a `flags.Run`.
     device: of the kind that runs them.
+    kept: as of `builds.on_line`.
 
   Returns:
     `(prepared, code, facts)`: the `Programs` of each kind of learner, trial ->
@@ -46,7 +51,7 @@ def prepare(
   if options.shard[1] > 1:
     mine = dealing.names_of_part(trials, options.shard)
   prepared = [
-    builds.on_line(by_kind['learners'], options, device, mine),
+    builds.on_line(by_kind['learners'], options, device, mine, kept),
     groups.supervised(by_kind['trainers'], options, device),
   ]
   reasons = [reason for work in prepared for reason in work.reasons]

@@ -75,7 +75,7 @@ def provenance(
   commit, changes = _checkout()
   return {
     'python': platform.python_version(),
-    **{name: _version(name) for name in PACKAGES},
+    **versions(),
     'commit': commit,
     'changes': changes,
     'system': platform.system(),
@@ -92,6 +92,11 @@ def provenance(
     'compiler': compiler,
     'jax_config': jax_config,
   }
+
+
+def versions() -> dict[str, str | None]:
+  """Package of `PACKAGES` -> its version, None where it is not installed."""
+  return {name: _version(name) for name in PACKAGES}
 
 
 def _version(package):

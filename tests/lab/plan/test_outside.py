@@ -315,7 +315,7 @@ def test_code_that_ends_the_process_in_a_step_is_one_line():
     raise SystemExit(0)
 
   with pytest.raises(testing.Broken, match='ends.py:f: its code ends the'):
-    admission.admit(set(), 'key', check, 'ends.py:f', None)
+    admission.admit({}, 'key', check, 'ends.py:f', None)
 
 
 def test_a_mark_of_utf8_is_no_part_of_a_file():

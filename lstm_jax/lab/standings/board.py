@@ -11,6 +11,10 @@ from lstm_jax.lab.report.naming import anchor
 from lstm_jax.lab.standings.scores import Course
 from lstm_jax.lab.standings.standing import Standings
 
+_KEY = (
+  'Of each task the longest length that an entry bridges; below it the trials '
+  'that solved each of its courses. At the end: how it is judged.'
+)
 _RULES = (
   'Solved: a trial meets the stop criterion of its task within its budget. '
   'All trials count; one that failed, diverged or was given up has not solved.',
@@ -36,6 +40,7 @@ def page_of(standings: Standings, title: str) -> content.Report:
   blocks = [
     Paragraph(_lead(standings), 'lead'),
     *(Paragraph(words, 'warn') for words in standings.warnings),
+    Paragraph(_KEY, 'soft', {'how it is judged': 'rules'}),
     _overview(standings),
     *_lines(standings),
     Heading('The entries', 2, 'entries'),

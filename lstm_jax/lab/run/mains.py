@@ -47,7 +47,7 @@ __all__ = [
 # Bytes of address space that NumPy, SciPy and a report take, and some to spare.
 _ROOM = 600 * 2**20
 # Objects between two looks for circles of garbage: tracing makes millions that
-# live, and Python looked at them after every 700, for a twelfth of the time of a
+# live. Looks after every 700, as Python has it, took a twelfth of the time of a
 # second quick start.
 _YOUNG = 50_000
 # A device's words, and those of a loader that cannot map a library.

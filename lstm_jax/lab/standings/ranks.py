@@ -99,6 +99,6 @@ def _rank_sum(values, others):
   samples = [
     [min(value, largest) for value in sample] for sample in (values, others)
   ]
-  found = scipy_parts.stats().mannwhitneyu(*samples, method='auto')
+  rank_test = scipy_parts.stats().mannwhitneyu(*samples, method='auto')
   middle = len(values) * len(others) / 2
-  return float(found.pvalue), float(found.statistic) - middle
+  return float(rank_test.pvalue), float(rank_test.statistic) - middle

@@ -56,17 +56,17 @@ def standings_of(sources: Sequence[tuple[str, Iterable[Score]]]) -> Standings:
   scores: dict[tuple[str, str], Score] = {}
   warnings: dict[str, None] = {}
   for source, of_source in sources:
-    kept = []
+    scores_here = []
     for score in of_source:
       course = courses.setdefault(score.course.name, score.course)
       if course == score.course:
-        kept.append(score)
+        scores_here.append(score)
       else:
         warnings[
           f'{source}: its course {course.name} has another length or budget '
           'than the first source says; its scores are left out.'
         ] = None
-    for score in _told_apart(kept, scores, source):
+    for score in _told_apart(scores_here, scores, source):
       scores.setdefault((score.course.name, score.entry), score)
   entries = dict.fromkeys(entry for _, entry in scores)
   lines = dict.fromkeys(course.line for course in courses.values())

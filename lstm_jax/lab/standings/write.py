@@ -53,13 +53,13 @@ def measured(sources: Sequence[Source], grids: Sequence[str]) -> list[Source]:
     grids: names of the grids that are looked at.
   """
   courses = {score.course for _, of_source in sources for score in of_source}
-  found: list[Source] = []
+  measured_sources: list[Source] = []
   for grid in dict.fromkeys(grids):
     path = MEASURED / f'{grid}.csv'
     if path.exists():
       of_grid = [s for s in table_file.read(path) if s.course in courses]
-      found.append((f'lstm_jax {grid}', of_grid))
-  return found
+      measured_sources.append((f'lstm_jax {grid}', of_grid))
+  return measured_sources
 
 
 def write(

@@ -53,7 +53,9 @@ def study_of(one: Search) -> 'optuna.Study':
 
 def _add(optuna, one, storage):
   """The study of a search, in a storage."""
-  made = optuna.create_study(study_name=one.row.point.label, storage=storage)
+  study_made = optuna.create_study(
+    study_name=one.row.point.label, storage=storage
+  )
   attributes = {
     'settings': one.tuning.settings,
     'seeds': list(one.tuning.seed_list),
@@ -62,7 +64,7 @@ def _add(optuna, one, storage):
     'chosen': search.ranked(one)[0],
   }
   for name, value in attributes.items():
-    made.set_user_attr(name, value)
+    study_made.set_user_attr(name, value)
   short, full = search.short_scores(one), search.full_scores(one)
   budget = tuning.short_budget(one.budget)
   for place, draw in enumerate(one.draws):
@@ -70,7 +72,7 @@ def _add(optuna, one, storage):
     if place in full:
       values[one.budget] = full[place]
     records = one.full.get(place, one.short[place])
-    made.add_trial(
+    study_made.add_trial(
       optuna.trial.create_trial(
         state=optuna.trial.TrialState.COMPLETE
         if place in full
@@ -89,7 +91,7 @@ def _add(optuna, one, storage):
         },
       )
     )
-  return made
+  return study_made
 
 
 def _finite(error):

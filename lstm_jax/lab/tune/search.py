@@ -116,7 +116,7 @@ def after(search: Search, number: int, records: Mapping[str, Record]) -> Search:
     records: trial -> record, of all trials of the round.
   """
   trials = trials_of(search, number)
-  found = {
+  records_by_place = {
     place: {trial.seed: records[trial_id(trial)] for trial in of_place}
     for place, of_place in trials.items()
   }
@@ -133,11 +133,12 @@ def after(search: Search, number: int, records: Mapping[str, Record]) -> Search:
         of_seed.get(seed, search.short[place][i])
         for i, seed in enumerate(seeds)
       )
-      for place, of_seed in found.items()
+      for place, of_seed in records_by_place.items()
     }
     return search._replace(full=full)
   short = tuple(
-    tuple(of_seed[seed] for seed in seeds) for of_seed in found.values()
+    tuple(of_seed[seed] for seed in seeds)
+    for of_seed in records_by_place.values()
   )
   search = search._replace(short=(*search.short, *short))
   return _held_back(search) if number == 1 else search
@@ -147,8 +148,8 @@ def _held_back(search):
   """A search with the settings that were held back."""
   row, size = search.row, search.tuning
   count = size.settings - len(search.draws)
-  found = short_scores(search)
-  best = search.draws[min(range(len(found)), key=found.__getitem__)]
+  scores_now = short_scores(search)
+  best = search.draws[min(range(len(scores_now)), key=scores_now.__getitem__)]
   edges = edges_of(best, search.draws)
   if not edges or not count:
     more = study.draws(row.space, size.settings)[len(search.draws) :]
@@ -256,8 +257,8 @@ def full_scores(search: Search) -> dict[int, float]:
 
 def ranked(search: Search) -> list[int]:
   """Places of the settings that went to the end, the winner first."""
-  found = full_scores(search)
-  return sorted(found, key=lambda place: (found[place], place))
+  scores_now = full_scores(search)
+  return sorted(scores_now, key=lambda place: (scores_now[place], place))
 
 
 def winner_of(search: Search) -> Draw:

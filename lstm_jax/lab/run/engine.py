@@ -214,12 +214,10 @@ def run_here(work: Work) -> tuple[Folder, Collection[str]]:
     if is_part and not part.ended:
       mains.tell(_part_words(options, devices), *title)
     jax_options.pin()
-    cache = compile_cache.set_up(options.compile_cache)
+    kept = compile_cache.set_up(options.compile_cache)
     if mains.is_process():
       aborts.arm(int(faults.Exit.STOPPED), _ABORTED)
-  prepared, code, facts = preparation.prepare(
-    trials, options, devices[0], cache
-  )
+  prepared, code, facts = preparation.prepare(trials, options, devices[0], kept)
   opened = folder.create_or_open(
     path,
     preparation.plan_content(

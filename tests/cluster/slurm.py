@@ -137,8 +137,15 @@ class Slurm(NamedTuple):
 
   def tail(self, job):
     """What a job's tasks have printed last."""
+    return '\n'.join(text[-1500:] for text in self._texts(job))
+
+  def printed(self, job):
+    """All that a job's tasks have printed."""
+    return '\n'.join(self._texts(job))
+
+  def _texts(self, job):
     logs = [Path(facts['StdOut']) for facts in self.facts(job).values()]
-    return '\n'.join(log.read_text()[-1500:] for log in logs if log.exists())
+    return [log.read_text() for log in logs if log.exists()]
 
   def cpu_seconds(self):
     """Processor seconds of all processes that have ended, jobs and daemons."""

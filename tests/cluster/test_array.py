@@ -38,7 +38,7 @@ def test_an_array_of_eight_costs_what_one_piece_does(cluster, paper, tmp_path):
   cpu_seconds = cluster.cpu_seconds() - before
   assert {state for state, *_ in states.values()} == {'COMPLETED'}, states
   assert cluster.wait(report)['0'][0] == 'COMPLETED', cluster.tail(report)
-  assert f'{paper.trials} of {paper.trials} trials' in cluster.tail(report)
+  assert f'{paper.trials} of {paper.trials} trials' in cluster.printed(report)
   pieces.note_cost('array of 8', paper, cpu_seconds, seconds)
   assert pieces.digest_of(out) == paper.digest
   assert cpu_seconds <= 1.2 * paper.cpu_seconds
@@ -56,7 +56,7 @@ def test_an_array_with_holes_leaves_no_trial_without_a_task(
     environ=environ, folder=tmp_path,
   )  # fmt: skip
   assert {code for *_, code in cluster.wait(job).values()} == {'2:0'}
-  assert 'number them without holes' in cluster.tail(job)
+  assert 'number them without holes' in cluster.printed(job)
   assert not (tmp_path / 'run').exists()
   job = cluster.submit(
     ARRAY, *pieces.PLAN, out, options=['--array=2'],
@@ -103,7 +103,7 @@ def test_a_time_limit_is_no_end(cluster, whole, tmp_path):
   _ended_alike(cluster, job, states, piece, tmp_path)
   restarts = sum(restarts for _, restarts, _ in states.values())
   assert restarts >= 1, cluster.tail(job)
-  assert 'exit code 143: queued again' in cluster.tail(job)
+  assert 'exit code 143: queued again' in cluster.printed(job)
   pieces.note('time limit of two minutes', restarts=restarts,
               equal_rows=piece.trials)  # fmt: skip
 
@@ -131,7 +131,7 @@ def test_too_little_memory_is_no_result(cluster, whole, tmp_path):
   states = cluster.wait(job)
   killed = [state for state, *_ in states.values()]
   assert set(killed) <= {'OUT_OF_MEMORY', 'FAILED', 'CANCELLED'}, states
-  assert 'exceeded job memory limit' in cluster.tail(job).lower()
+  assert 'exceeded job memory limit' in cluster.printed(job).lower()
   job = _submit(cluster, home, tmp_path, '--array=0-1')
   _ended_alike(cluster, job, cluster.wait(job), piece, tmp_path)
   pieces.note('memory kills', killed=len(killed), states=killed,

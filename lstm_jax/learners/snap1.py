@@ -4,13 +4,14 @@ Menick, Elsen, Evci, Osindero, Simonyan & Graves, "A practical sparse
 approximation for real time recurrent learning", ICLR 2021.
 """
 
-from typing import Literal
+import math
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.learners._forward import influence_matrix, loop
+from lstm_jax.learners._forward import influence_matrix, loop, sparsity
 from lstm_jax.learners._optimizer import Optimizer
 from lstm_jax.ops.checked import Count, checked
 from lstm_jax.types import Cell, Learner, Task
@@ -46,7 +47,7 @@ def snap1(
 
   S is stored by weight: m entries each, where m is the most that any weight
   has (1 in a plain recurrent net), so that memory is O(m W) and a step costs
-  O(n W) for the derivatives and O(m^2 W) for S, n and W as in `rtrl`.
+  O(n W) for D, O(m W) for I and O(m^2 W) for S, n and W as in `rtrl`.
 
   Args:
     cell: any cell.
@@ -113,30 +114,109 @@ def pattern(cell: Cell, past: influence_matrix.Past, reach: int) -> np.ndarray:
 def sparse_rule(
   past: influence_matrix.Past, entries: np.ndarray
 ) -> influence_matrix.Rule:
-  """The `Rule` that carries the entries of S where `entries` `[n, W]` holds."""
-  # Row a of `rows` holds each weight's a-th entry; weights that have fewer
-  # repeat one, which then counts for nothing.
-  m = max(int(np.max(np.sum(entries, axis=0))), 1)
-  rows = np.argsort(~entries, axis=0, kind='stable')[:m]
-  column = np.arange(past.weights.size)
-  counts = entries[rows, column]
+  """The `Rule` that carries the entries of S where `entries` `[n, W]` holds.
+
+  Rows that share no weight make a group, so that a weight has one entry in a
+  group at most, and one pass backwards a group gives I. Weights of one unit
+  have the same rows, and links D between them, taken once for all of them.
+  """
+  group = sparsity.groups(entries)
+  num_groups = max(group, default=0) + 1
+  # The row of each weight in each group, and whether it has one.
+  of_group = entries & (group == np.arange(num_groups)[:, None])[..., None]
+  has_row = np.any(of_group, axis=1)
+  rows, kind = _kinds(np.where(has_row, np.argmax(of_group, axis=1), -1))
+  blocks = _blocks(kind)
+  ends = np.cumsum([math.prod(block.shape) for block in blocks])
+  masks = [
+    mask.reshape(num_groups, *block.shape)
+    for block, mask in zip(
+      blocks, np.split(has_row, ends[:-1], axis=1), strict=True
+    )
+  ]
 
   def start(lanes, dtype):
-    return jnp.zeros((*rows.shape, *lanes), dtype)
+    return tuple(jnp.zeros((*mask.shape, *lanes), dtype) for mask in masks)
 
   def advance(params, carry_tm1, x_t, t, influence):
     del t
-    carry_t, by_carry, by_weights = influence_matrix.jacobians(
-      past, params, carry_tm1, x_t
+    carry_t, by_carry, columns = influence_matrix.jacobians_by_group(
+      past, params, carry_tm1, x_t, group
     )
     links = by_carry[rows[:, None], rows[None]]
-    entries_t = (
-      jnp.sum(links * influence[None], axis=1) + by_weights[rows, column]
-    )
-    is_kept = counts.reshape(*rows.shape, *(1,) * (entries_t.ndim - 2))
-    return carry_t, jnp.where(is_kept, entries_t, 0)
+    moved = []
+    for block, mask, part, at_once in zip(
+      blocks,
+      masks,
+      influence,
+      jnp.split(columns, ends[:-1], axis=1),
+      strict=True,
+    ):
+      of_block = links[:, :, None, block.kinds, None]
+      part = jnp.sum(of_block * part[None], axis=1)
+      part += at_once.reshape(part.shape)
+      is_kept = mask.reshape(*mask.shape, *(1,) * (part.ndim - mask.ndim))
+      moved.append(jnp.where(is_kept, part, 0))
+    return carry_t, tuple(moved)
 
   def credit(influence, e):
-    return jnp.sum(e[rows] * influence, axis=0)
+    e = e[rows]
+    parts = [
+      jnp.sum(e[:, None, block.kinds, None] * part, axis=0)
+      for block, part in zip(blocks, influence, strict=True)
+    ]
+    return jnp.concatenate([p.reshape(-1, *p.shape[3:]) for p in parts])
 
   return influence_matrix.Rule(start, advance, credit)
+
+
+def _kinds(row):
+  """Weights of a kind have the same rows, as far as they have one, -1 if not.
+
+  Args:
+    row: `[groups, W]`.
+
+  Returns:
+    `(rows [groups, kinds], kind [W])`.
+  """
+  kinds, kind = np.unique(row, axis=1, return_inverse=True)
+  fits = np.all(
+    (kinds[..., None] < 0) | (kinds[..., None] == kinds[:, None]), 0
+  )
+  # That with most rows: an output gate's weights have no state of their own.
+  num_rows = np.sum(kinds >= 0, axis=0)
+  widest, kind = np.unique(
+    np.argmax(fits * (1 + num_rows), axis=1)[kind.ravel()], return_inverse=True
+  )
+  return np.maximum(kinds[:, widest], 0), kind.ravel()
+
+
+class _Block(NamedTuple):
+  """Weights that follow each other: some kinds, `width` of each, again.
+
+  Attributes:
+    kinds: of the weights, `[k]`.
+    shape: `(times, k, width)`.
+  """
+
+  kinds: np.ndarray
+  shape: tuple[int, int, int]
+
+
+def _blocks(kind):
+  """The weights, by their kinds `[W]`, in runs of runs of one length."""
+  starts = np.flatnonzero(np.diff(kind, prepend=-1))
+  widths = np.diff(starts, append=kind.size)
+  bounds = np.flatnonzero(np.diff(widths, prepend=-1))
+  blocks = []
+  for first, last in zip(bounds, [*bounds[1:], len(starts)], strict=True):
+    kinds = kind[starts[first:last]]
+    # A gate after the other has the same units again.
+    size = next(
+      k
+      for k in range(1, kinds.size + 1)
+      if kinds.size % k == 0 and np.all(kinds.reshape(-1, k) == kinds[:k])
+    )
+    shape = kinds.size // size, size, int(widths[first])
+    blocks.append(_Block(kinds[:size], shape))
+  return blocks

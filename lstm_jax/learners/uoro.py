@@ -110,26 +110,35 @@ def uoro(
 
 
 def rank_one(past: influence_matrix.Past, key: Key) -> influence_matrix.Rule:
-  """The `Rule` that carries s and v; signs from `key`, one of a sequence."""
+  """The `Rule` that carries s and v; signs from `key`, one of a sequence.
+
+  The signs of the next step are carried, too: drawn where they are used, they
+  would be drawn again for every weight, in the kernel that they are fused into.
+  """
 
   def start(lanes, dtype):
     return (
       jnp.zeros((past.size, *lanes), dtype),
       jnp.zeros((past.weights.size, *lanes), dtype),
+      signs(key, jnp.zeros(lanes, jnp.int32), past.size, dtype),
     )
 
   def advance(params, carry_tm1, x_t, t, memory):
-    s, v = memory
+    s, v, nu = memory
     carry_t, push, pull = past.step(params, carry_tm1, x_t)
-    nu = signs(key, t, past.size, s.dtype)
     s = push(s)
     _, at_once = pull(nu)
     rho_0 = _balance(v, s)
     rho_1 = _balance(at_once, nu)
-    return carry_t, (rho_0 * s + rho_1 * nu, v / rho_0 + at_once / rho_1)
+    next_nu = signs(key, t + 1, past.size, s.dtype)
+    return carry_t, (
+      rho_0 * s + rho_1 * nu,
+      v / rho_0 + at_once / rho_1,
+      next_nu,
+    )
 
   def credit(memory, e):
-    s, v = memory
+    s, v, _ = memory
     return jnp.sum(e * s, axis=0, keepdims=True) * v
 
   return influence_matrix.Rule(start, advance, credit)

@@ -186,9 +186,11 @@ def test_nothing_is_credited_before_the_first_step():
     size = 3
     weights = type('Weights', (), {'size': 4})
 
-  rule = rank_one(Sizes, Key(jnp.uint32(0), jnp.uint32(0)))
+  rule = rank_one(
+    Sizes, Key(jnp.zeros(2, jnp.uint32), jnp.zeros(2, jnp.uint32))
+  )
   memory = rule.start((2,), np.float32)
-  assert [m.shape for m in memory] == [(3, 2), (4, 2)]
+  assert [m.shape for m in memory] == [(3, 2), (4, 2), (3, 2)]
   credit = rule.credit(memory, jnp.ones((3, 2)))
   np.testing.assert_array_equal(credit, np.zeros((4, 2)))
 

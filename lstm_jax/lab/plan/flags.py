@@ -91,6 +91,7 @@ class Request(NamedTuple):
     budget: training sequences, None for the grid's.
     tune: settings that each row is tuned by, None for the grid's.
     tune_seeds: seeds that each of them is tried on, None for the grid's.
+    futility: fresh seeds of a row that solves none of those, likewise.
     yes: whether a very large plan is wanted.
     action: 'run', 'dry_run', 'list' or 'help'.
     run: how to run it.
@@ -105,6 +106,7 @@ class Request(NamedTuple):
   budget: int | None = None
   tune: int | None = None
   tune_seeds: int | None = None
+  futility: int | None = None
   yes: bool = False
   action: str = 'run'
   run: Run = Run()
@@ -204,6 +206,7 @@ def request(
     budget=values_by_flag.get('budget'),
     tune=values_by_flag.get('tune'),
     tune_seeds=values_by_flag.get('tune_seeds'),
+    futility=values_by_flag.get('futility'),
     yes=bool(values_by_flag.get('yes')),
     action=actions[0] if actions else 'run',
     run=_run(values_by_flag, environ),
@@ -225,6 +228,7 @@ def _reader(name):
     'budget': ('int', values.integer),
     'tune': ('int', tuning_size.settings),
     'tune_seeds': ('int', tuning_size.seeds),
+    'futility': ('int', tuning_size.futility),
     'devices': ('int', _devices),
     'checkpoint_seconds': (
       'float', functools.partial(values.real, positive=True)

@@ -32,6 +32,7 @@ def request_of(
   budget: int | None = None,
   tune: bool | int = False,
   tune_seeds: int | None = None,
+  futility: int | None = None,
   yes: bool = False,
   how: Run | None = None,
 ) -> Request:
@@ -47,6 +48,7 @@ def request_of(
     budget: training sequences, or epochs.
     tune: settings that each row is tuned by; True for 16, False for none.
     tune_seeds: seeds that each is tried on; None for 5.
+    futility: fresh seeds of a row that solves none of those; None for all.
     yes: whether a very large plan is wanted.
     how: how to run it.
 
@@ -93,6 +95,9 @@ def request_of(
     tune_seeds=None
     if tune_seeds is None
     else tuning_size.seeds(tune_seeds, '--tune_seeds'),
+    futility=None
+    if futility is None
+    else tuning_size.futility(futility, '--futility'),
     yes=yes,
     run=Run() if how is None else how,
   )

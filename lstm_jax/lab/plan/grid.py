@@ -24,6 +24,7 @@
   seeds, budget                     as the flags
   tune = 16, tune_seeds = 5         as the flags: what no key says is chosen of
                                     so many settings, on so many seeds
+  futility = 5                      seeds of a row that solves none of those
   expected_sequences = 0            mean of a trial, where measured
   expected_trial_seconds = 0        mean of a trial on one core, where measured
   published = {success_after = 74000, ...}   the paper's figures

@@ -58,6 +58,7 @@ _ROW = {
   'budget': 'budget',
   'tune': 'tune',
   'tune_seeds': 'tune_seeds',
+  'futility': 'futility',
   'expected_sequences': _NUMBER,
   'expected_trial_seconds': _NUMBER,
   'published': 'published',
@@ -67,7 +68,7 @@ _ROW = {
 _OF_SIZE = {
   key: kind
   for key, kind in _ROW.items()
-  if key in ('seeds', 'budget', 'tune', 'tune_seeds', 'set')
+  if key in ('seeds', 'budget', 'tune', 'tune_seeds', 'futility', 'set')
 }
 _ENTRY = {'name': 'name', 'sizes': _NAMES, 'set': 'set'} | {
   flag: 'axis' for flag, name in AXES.items() if not name.startswith('task')
@@ -81,6 +82,7 @@ _READERS: dict[str, Callable[..., object]] = {
   'budget': values.integer,
   'tune': tuning_size.settings,
   'tune_seeds': tuning_size.seeds,
+  'futility': tuning_size.futility,
 }
 _PUBLISHED_KEYS = {
   'success_after': _NUMBER,

@@ -32,6 +32,7 @@ class Keys(TypedDict, total=False):
   published: Mapping[str, float | str]
   tune: int
   tune_seeds: int
+  futility: int
 
 
 class Table(TypedDict, total=False):
@@ -49,7 +50,8 @@ class Table(TypedDict, total=False):
 class Row(NamedTuple):
   """One row of a grid: a product of axes and what was published for it.
 
-  It is tuned by `tune` settings on `tune_seeds` seeds; 0: not.
+  It is tuned by `tune` settings on `tune_seeds` seeds; 0: not. Where they solve
+  none of those it has `futility` seeds; 0: all.
   """
 
   name: str
@@ -66,6 +68,7 @@ class Row(NamedTuple):
   published: tuple[tuple[str, float | str], ...]
   tune: int = 0
   tune_seeds: int = tuning_size.SEEDS
+  futility: int = 0
 
 
 class Entry(NamedTuple):
@@ -276,6 +279,7 @@ def _row(defaults, row, where, home):
     published=tuple(sorted(keys.get('published', {}).items())),
     tune=keys.get('tune', 0),
     tune_seeds=keys.get('tune_seeds', tuning_size.SEEDS),
+    futility=keys.get('futility', 0),
   )
 
 

@@ -207,7 +207,8 @@ def _from_grid(name, request, cores, partial=False):
 
 def _tuned(plan, points, settings, request, given=None):
   """A plan with the search of its rows, where flags or rows ask for one."""
-  size = tuning.size_of(points, request.tune, request.tune_seeds)
+  asked = request.tune, request.tune_seeds, request.futility
+  size = tuning.size_of(points, *asked)
   if size is None:
     return plan
   is_tuned = lambda row: bool(request.tune or row.tune)
@@ -216,7 +217,7 @@ def _tuned(plan, points, settings, request, given=None):
   num_trials = tuning.num_trials(rows, size)
   points_lib.check_size((num_trials, len(plan.trials)), request.yes)
   out = plan.out
-  if request.tune or request.tune_seeds:
+  if any(asked):
     names = (trial_id(setting) for setting in plan.trials)
     out = _folder(plan.grid, (*names, f'tuned {size}'))
   return plan._replace(
@@ -235,7 +236,10 @@ def with_settings(plan: Plan, settings: Sequence[Setting]) -> Plan:
     plan: with its rows.
     settings: of the rows.
   """
-  points = [row.point for row in plan.tuned_rows]
+  points = [
+    tuning.judged(row.point, setting)
+    for row, setting in zip(plan.tuned_rows, settings, strict=True)
+  ]
   trials, duplicates = _trials(plan.grid, settings, points)
   return plan._replace(
     trials=tuple(trials.values()), duplicates=duplicates, tuned_rows=()

@@ -22,7 +22,7 @@ from lstm_jax.lab.plan import (
 from lstm_jax.lab.plan import points as points_lib
 from lstm_jax.lab.plan.grid_rows import Row
 from lstm_jax.lab.plan.points import Point
-from lstm_jax.lab.plan.programs import learner_of, programs
+from lstm_jax.lab.plan.programs import learner_of, programs, unit_of
 from lstm_jax.lab.plan.resolve import RawValue
 from lstm_jax.lab.store.catalog_entry import Range
 from lstm_jax.lab.store.documents import Value
@@ -43,10 +43,13 @@ class Tuning(NamedTuple):
   Attributes:
     settings: of each row.
     seeds: that each setting is tried on.
+    futility: fresh seeds of a row of which no setting solved any of them; 0:
+      as many as of any other.
   """
 
   settings: int = tuning_size.SETTINGS
   seeds: int = tuning_size.SEEDS
+  futility: int = 0
 
   @property
   def seed_list(self) -> tuple[int, ...]:
@@ -165,6 +168,18 @@ def setting_of(
   return setting
 
 
+def judged(point: Point, setting: Setting) -> Point:
+  """A point with the seeds that it is judged on, all or as many as futile.
+
+  Args:
+    point: of a row.
+    setting: what was chosen for it, and by what search.
+  """
+  count = dict(setting.tuned).get('futility')
+  seeds = point.row.seeds[: count and int(count)]
+  return point._replace(row=point.row._replace(seeds=seeds))
+
+
 def short_budget(budget: int) -> int:
   """The budget of the rounds in which all settings are tried."""
   return max(1, budget // REDUCTION)
@@ -176,7 +191,10 @@ def num_finalists(tuning: Tuning) -> int:
 
 
 def size_of(
-  points: Sequence[Point], settings: int | None, seeds: int | None
+  points: Sequence[Point],
+  settings: int | None,
+  seeds: int | None,
+  futility: int | None = None,
 ) -> Tuning | None:
   """The size of the search that flags, or the rows of a grid, ask for.
 
@@ -184,6 +202,7 @@ def size_of(
     points: of the plan.
     settings: of `--tune`, None where it is not given.
     seeds: of `--tune_seeds`, likewise.
+    futility: of `--futility`, likewise.
 
   Returns:
     None where nobody asks for one.
@@ -196,19 +215,27 @@ def size_of(
   if asking_rows or settings is None:
     rows = asking_rows  # the others have nothing to say of it
   sizes = {
-    Tuning(settings or row.tune, seeds or row.tune_seeds): row.name
+    Tuning(
+      settings or row.tune, seeds or row.tune_seeds, futility or row.futility
+    ): row.name
     for row in rows
   }
   if len(sizes) > 1:
     (first, name), (second, other) = [*sizes.items()][:2]
     raise values.Refused(
-      f'tune: row {name} has {first.settings} settings on {first.seeds} seeds '
-      f'and row {other} {second.settings} on {second.seeds}: rows of a plan '
-      'have as many each; give --tune=N and --tune_seeds=N'
+      f'tune: row {name} has {_words_of_size(first)} and row {other} '
+      f'{_words_of_size(second)}: rows of a plan have as many each; give '
+      '--tune=N, --tune_seeds=N and --futility=N'
     )
-  if not sizes and seeds is not None:
-    raise values.Refused(f'--tune_seeds={seeds}: needs --tune=N')
+  for name, number in (('tune_seeds', seeds), ('futility', futility)):
+    if not sizes and number is not None:
+      raise values.Refused(f'--{name}={number}: needs --tune=N')
   return next(iter(sizes), None)
+
+
+def _words_of_size(size):
+  text = f'{size.settings} settings on {size.seeds} seeds'
+  return text + f', futility={size.futility}' * bool(size.futility)
 
 
 def check(
@@ -223,7 +250,7 @@ def check(
 
   Raises:
     Refused: nothing is left to tune; a row is judged on tuning seeds; tasks and
-      data sets.
+      data sets; futility of data sets, which nothing solves.
   """
   asked = f'--tune={size.settings}'
   if not any(row.space for row in rows):
@@ -235,6 +262,11 @@ def check(
     raise values.Refused(
       f'{asked}: tasks and data sets need other flags of XLA, which a process '
       'reads once; tune one kind at a time'
+    )
+  if size.futility and any(unit_of(s) == 'epochs' for s in settings):
+    raise values.Refused(
+      f'--futility={size.futility}: runs on a data set solve nothing, so that '
+      'each would be given up; leave it out'
     )
   reserved = set(size.seed_list)
   for row in rows:
@@ -286,8 +318,9 @@ def words_of(rows: Sequence[TunedRow], tuning: Tuning) -> str:
   return (
     f'; {count_of(tuned, "row")} tuned: {tuning.settings} settings each on '
     f'{count_of(tuning.seeds, "seed")}, of {", ".join(names)}'
-    + f'; nothing to tune in {count_of(fixed, "row")}'
-    * bool(fixed)
+    + f'; {count_of(tuning.futility, "fresh seed")} where none is solved'
+    * bool(tuning.futility)
+    + f'; nothing to tune in {count_of(fixed, "row")}' * bool(fixed)
   )
 
 

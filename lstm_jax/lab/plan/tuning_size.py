@@ -23,3 +23,8 @@ def settings(value: object, source: str) -> int:
 def seeds(value: object, source: str) -> int:
   """Seeds that a setting is tried on."""
   return values.integer(value, source, 1, _MOST_SEEDS)
+
+
+def futility(value: object, source: str) -> int:
+  """Fresh seeds of a row of which no setting solved any tuning seed."""
+  return values.integer(value, source, 1)

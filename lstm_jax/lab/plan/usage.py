@@ -50,6 +50,10 @@ GROUPS: dict[str, dict[str, tuple[str | None, str]]] = {
       'own, and run the best on --seeds (see docs/tuning.md)',
     ),
     'tune_seeds': ('N', 'seeds that each of them is tried on (5)'),
+    'futility': (
+      'N',
+      'only the first N seeds of a row of which no tuning seed was solved',
+    ),
   },
   'Named grids': {
     'grid': ('NAME', 'run the grid NAME; quickstart if nothing is asked for'),

@@ -54,10 +54,16 @@ def solving(tuning: Tuning) -> str:
 
 
 def remark(tuning: Tuning) -> str:
-  """Says which ranges were extended, and what is still at an edge; '': none."""
+  """Says which ranges were extended, what is still at an edge, what was futile.
+
+  '' where there is nothing to say.
+  """
   parts = []
   if 'extended' in tuning:
     parts.append(f'range extended: {tuning["extended"]}')
   if 'edge' in tuning:
     parts.append(f'still at the edge: {tuning["edge"]}')
+  if 'futility' in tuning:
+    seeds = count_of(int(str(tuning['futility'])), 'fresh seed')
+    parts.append(f'no tuning seed was solved, so {seeds}')
   return '; '.join(parts)

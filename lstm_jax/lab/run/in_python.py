@@ -51,6 +51,7 @@ def sweep(
   budget: int | None = None,
   tune: bool | int = False,
   tune_seeds: int | None = None,
+  futility: int | None = None,
   grid: str | Path | None = None,
   row: str | Iterable[str] | None = None,
   size: str | None = None,
@@ -86,6 +87,7 @@ def sweep(
     tune: choose what is not said among so many settings a row, on seeds of
       their own; True: 16.
     tune_seeds: seeds that each of them is tried on; None: 5.
+    futility: fresh seeds of a row that solves none of those; None: all.
     grid: the name of a grid, or the path of one.
     row: rows of the grid.
     size: of a grid that comes in sizes; None: its first.
@@ -155,6 +157,7 @@ def sweep(
       budget=budget,
       tune=tune,
       tune_seeds=tune_seeds,
+      futility=futility,
       yes=yes,
       how=options,
     )

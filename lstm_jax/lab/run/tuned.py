@@ -176,7 +176,7 @@ def check_folder(plan: Plan, options: Run) -> None:
   said = f'{path} holds a run that '
   if not sizes:
     raise faults.Refused(f'{said}is not tuned: name another --out')
-  if sizes != {tuple(size)}:
+  if sizes != {(size.settings, size.seeds)}:
     first = ' on '.join(map(str, next(iter(sizes))))
     raise faults.Refused(
       f'{said}is tuned by {first} seeds, not by {size.settings} on '

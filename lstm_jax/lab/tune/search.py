@@ -275,10 +275,11 @@ def record_of(search: Search) -> dict[str, float | str]:
   Returns:
     'settings' and 'seeds', of each; 'trials' that ran and what they spent, in
     'sequences' or 'epochs' and in 'seconds'; 'chosen'; 'solved', its tuning
-    seeds that were; 'solving', the settings that solved any; 'second', how many
-    times as long the second best takes, or how many times its error, where both
-    are known; 'extended', ranges that were, and 'edge', numbers that are still
-    at one. What there is nothing to say of is left out.
+    seeds that were; 'solving', the settings that solved any; 'futility', the
+    fresh seeds where none did; 'second', how many times as long the second best
+    takes, or how many times its error, where both are known; 'extended', ranges
+    that were, and 'edge', numbers that are still at one. What there is nothing
+    to say of is left out.
   """
   first, *others = ranked(search)
   winner = search.draws[first]
@@ -299,6 +300,8 @@ def record_of(search: Search) -> dict[str, float | str]:
       _num_solved((*records, *search.full.get(place, ()))) > 0
       for place, records in enumerate(search.short)
     )
+    if search.tuning.futility and not record['solving']:
+      record['futility'] = search.tuning.futility
   if others and (ratio := _ratio(search, first, others[0])):
     record['second'] = ratio
   if search.wider:

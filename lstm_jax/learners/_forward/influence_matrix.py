@@ -158,11 +158,40 @@ def jacobians(
   Returns:
     `(carry_t, D [n, n, *], I [n, W, *])`.
   """
+  touches = past.touches()
+  group = sparsity.groups(touches)
+  carry_t, by_carry, columns = jacobians_by_group(
+    past, params, carry_tm1, x_t, group
+  )
+  shape = (*touches.shape, *(1,) * (columns.ndim - 2))
+  by_weights = sum(
+    jnp.where((touches & (group == g)[:, None]).reshape(shape), part[None], 0)
+    for g, part in enumerate(columns)
+  )
+  return carry_t, by_carry, jnp.asarray(by_weights)
+
+
+def jacobians_by_group(
+  past: Past,
+  params: Params,
+  carry_tm1: Carry,
+  x_t: Source,
+  group: np.ndarray,
+) -> tuple[Carry, Array, Array]:
+  """One step, and its derivatives by weights summed over groups of entries.
+
+  Args:
+    past, params, carry_tm1, x_t: as of `jacobians`.
+    group: `[n]` of `sparsity.groups`: entries of a group share no weight, so
+      that the sum over a group is the derivative of the one that a weight
+      reaches. One by one they would make n W numbers, nearly all 0.
+
+  Returns:
+    `(carry_t, D [n, n, *], [groups, W, *])`.
+  """
   carry_t, _, pull = past.step(params, carry_tm1, x_t)
   lanes = jax.tree.leaves(carry_tm1)[0].shape[1:]
   dtype = jax.tree.leaves(params)[0].dtype
-  touches = past.touches()
-  group = sparsity.groups(touches)
   number = np.arange(max(group, default=0) + 1)
 
   def expand(rows):
@@ -171,15 +200,8 @@ def jacobians(
     return jnp.broadcast_to(rows, (*rows.shape[:2], *lanes))
 
   by_carry = jax.vmap(lambda e: pull(e)[0])(expand(np.eye(past.size)))
-  # Entries that share no weight in one pass; n of them one by one would make
-  # n W numbers of which nearly all are 0.
   columns = jax.vmap(lambda e: pull(e)[1])(expand(number[:, None] == group))
-  shape = (*touches.shape, *(1,) * len(lanes))
-  by_weights = sum(
-    jnp.where((touches & (group == g)[:, None]).reshape(shape), part[None], 0)
-    for g, part in zip(number, columns, strict=True)
-  )
-  return carry_t, by_carry, jnp.asarray(by_weights)
+  return carry_t, by_carry, columns
 
 
 def product(a: Array, b: Array) -> Array:

@@ -112,7 +112,7 @@ def test_every_row_gets_as_much(grid_file):
   words = grid_file('learning_rate = 0.1', 'tune = 16')
   with pytest.raises(values.Refused, match='row tuned has 8 settings on 3.*16'):
     expanded(words)
-  assert expanded(f'{words} --tune=8 --tune_seeds=3').search_size == (8, 3)
+  assert expanded(f'{words} --tune=8 --tune_seeds=3').search_size == (8, 3, 0)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,7 @@ def test_every_row_gets_as_much(grid_file):
     ('tune = 8', "tune = '8'", 'tune has the wrong type'),
     ('tune = 8', 'tune = 0', 'row tuned: tune=0: must be an integer from 1'),
     ('tune_seeds = 3', 'tune_seeds = true', 'tune_seeds has the wrong type'),
+    ('tune = 8', 'tune = 8\nfutility = 0', 'futility=0: must be an integer'),
   ],
 )
 def test_a_grid_says_sizes_as_it_must(grid_file, old, new, line):
@@ -135,6 +136,8 @@ def test_a_grid_says_sizes_as_it_must(grid_file, old, new, line):
     ('--tune=0', '--tune=0: must be an integer from 1'),
     ('--tune=all', '--tune=all: must be an integer'),
     ('--tune_seeds=3', '--tune_seeds=3: needs --tune=N'),
+    ('--futility=3', '--futility=3: needs --tune=N'),
+    ('--tune --futility=0', '--futility=0: must be an integer from 1'),
     (
       '--tune --learning_rate=0.1 --set=cell.init_range=1 '
       '--set=cell.recurrent_init=uniform',

@@ -152,6 +152,19 @@ def test_more_seeds_are_added_to_what_was_chosen(whole):
   assert table(out)[:2] == before
 
 
+def test_a_row_that_solves_no_tuning_seed_has_fewer_fresh_ones(tmp_path, whole):
+  futile = {'tune': 4, 'seeds': 3, 'futility': 1}
+  # Eight sequences are no streak of thirty.
+  (row,) = run(tmp_path / 'hopeless', **futile, budget=8)
+  assert (row.trials, row.solved) == (1, 0)
+  assert (row.tuning['solving'], row.tuning['futility']) == (0, 1)
+  # The row that solves some has all of its seeds.
+  out, _ = whole
+  before = table(out)
+  (row,) = run(out, futility=1, seeds=len(before))
+  assert row.trials == len(before) and 'futility' not in row.tuning
+
+
 def test_a_round_waits_for_its_other_parts_with_a_line_and_75(whole):
   out, _ = whole
   opened = rounds_of(out)[0]

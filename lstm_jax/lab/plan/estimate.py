@@ -24,7 +24,7 @@ REFERENCE_CORES = 2
 # Nanoseconds per lane-step of the 93-weight net of Experiment 4 on one core;
 # the cost is taken to grow as the number of weights.
 _NS = {'truncated1997': 20.0, 'elman': 30.0, 'bptt': 60.0, 'guess': 10.0}
-_NS |= {'minibatch': 12.0}
+_NS |= {'minibatch': 12.0, 'eprop': 40.0, 'rflo': 40.0}
 _NS_OTHER = 100.0
 # Seconds of an epoch besides its steps: the calls of its batches and of what is
 # measured after it. Most of an epoch of forty windows of a sine.
@@ -43,9 +43,15 @@ _ACCELERATOR_STEP = 35e-6
 # Not timed there: on another it takes 3.74 us, and trials, start and
 # compilation take 0.3 to 0.5 of what they took on the Xeon.
 _REFERENCE_LOOP = 9.4e-6
-# Net inputs of one hidden cell: its own and its gates'.
-_GATES = {'srn': 1, 'gru': 3, 'lstm': 4}
-_INPUTS = 3
+# Net inputs of one hidden cell, its own and its gates', and those that hear
+# themselves alone, or none; what else a net input costs, in weights.
+_GATES = {'srn': 1, 'gru': 3, 'lstm': 4, 'slstm': 4, 'lem': 4, 'janet': 2}
+_GATES |= {'cornn': 2, 'mingru': 2, 'minlstm': 3, 'indrnn': 1, 'lru': 4}
+_ELEMENTWISE = ('mingru', 'minlstm', 'indrnn', 'lru')
+_INPUTS, _EXTRA = 3, 6
+# Rules that carry the derivative of every entry of the state by every weight:
+# nanoseconds for each.
+_NS_INFLUENCE = {'rtrl': 2.0, 'kf': 2.0}
 
 
 def sequences(setting: Setting) -> float:
@@ -193,10 +199,14 @@ def trial_seconds(setting: Setting) -> float:
     n: cast(int, v) for n, v in setting.cell_options if isinstance(v, int)
   }
   if 'blocks' in sizes:
-    units = sizes['blocks'] * (sizes.get('block_size', 1) + 2)
+    units = hidden = sizes['blocks'] * (sizes.get('block_size', 1) + 2)
+    weights = units * (units + _INPUTS)
   else:
-    units = sizes.get('hidden', 1) * _GATES.get(setting.cell, 4)
-  weights = units * (units + _INPUTS)
+    hidden = sizes.get('hidden', 1)
+    heard = 0 if setting.cell in _ELEMENTWISE else hidden
+    units = hidden * _GATES.get(setting.cell, 4)
+    weights = units * (heard + _INPUTS + _EXTRA)
   ns = _NS.get(setting.learner, _NS_OTHER) * weights / _REFERENCE_WEIGHTS
+  ns += _NS_INFLUENCE.get(setting.learner, 0.0) * weights * hidden
   per_update = _PER_UPDATE.get(learner_of(setting).unit, 0.0)
   return sequences(setting) * (steps(setting) * ns * 1e-9 + per_update)

@@ -63,7 +63,12 @@ def remark(tuning: Tuning) -> str:
     parts.append(f'range extended: {tuning["extended"]}')
   if 'edge' in tuning:
     parts.append(f'still at the edge: {tuning["edge"]}')
-  if 'futility' in tuning:
-    seeds = count_of(int(str(tuning['futility'])), 'fresh seed')
-    parts.append(f'no tuning seed was solved, so {seeds}')
-  return '; '.join(parts)
+  return '; '.join((*parts, *futility_words(tuning)))
+
+
+def futility_words(tuning: Tuning) -> tuple[str, ...]:
+  """Says that a row has few fresh seeds, and why; () where it has all."""
+  if 'futility' not in tuning:
+    return ()
+  seeds = count_of(int(str(tuning['futility'])), 'fresh seed')
+  return (f'no tuning seed was solved, so {seeds}',)

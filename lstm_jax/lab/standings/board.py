@@ -171,7 +171,7 @@ def _course_table(standings, course):
 
 
 def _entries(standings):
-  """The settings and the code of each entry; where courses differ, each."""
+  """Settings, search and code of each entry; where courses differ, each."""
   table = []
   for entry in standings.entries:
     scores = [s for (_, of), s in standings.scores.items() if of == entry]
@@ -183,10 +183,18 @@ def _entries(standings):
       for setting, names in settings.items()
     )
     codes = dict.fromkeys(score.code for score in scores)
-    table.append((Cell(entry), Cell('; '.join(words)), Cell(', '.join(codes))))
+    sizes = dict.fromkeys(score.tuning or 'not' for score in scores)
+    table.append(
+      (
+        Cell(entry),
+        Cell('; '.join(words)),
+        Cell(', '.join(sizes)),
+        Cell(', '.join(codes)),
+      )
+    )
   return Table(
-    ('entry', 'settings', 'code'),
-    (False, False, False),
+    ('entry', 'settings', 'tuned by', 'code'),
+    (False, False, False, False),
     tuple(table),
     tuple('' for _ in table),
     label='The entries',

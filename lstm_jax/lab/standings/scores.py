@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from lstm_jax.lab.plan import entries, programs
-from lstm_jax.lab.report import statistics
+from lstm_jax.lab.report import statistics, tuned
 from lstm_jax.lab.report.naming import alike
 from lstm_jax.lab.report.runs import Run
 from lstm_jax.lab.store.setting import Setting
@@ -46,6 +46,7 @@ class Score(NamedTuple):
     missing: trials still to come.
     code: the sources that ran: a commit, or a version.
     notes: what is to be known of how it was made.
+    tuning: the size of the search that chose the setting; '' for none.
   """
 
   entry: str
@@ -56,6 +57,7 @@ class Score(NamedTuple):
   missing: int
   code: str
   notes: tuple[str, ...] = ()
+  tuning: str = ''
 
   @property
   def trials(self) -> int:
@@ -107,6 +109,7 @@ def of_run(run: Run) -> list[Score]:
 
 def _score(entry, names, run):
   setting = run.trials[names[0]]
+  tuning = setting.tuning or {}
   rows = [run.rows[name] for name in names if name in run.rows]
   seconds = sorted(
     row['seconds']
@@ -121,7 +124,8 @@ def _score(entry, names, run):
     seconds=seconds[len(seconds) // 2] if seconds else None,
     missing=len(names) - len(rows),
     code=_code_of(run.provenance),
-    notes=_notes(rows),
+    notes=tuned.futility_words(tuning) + _notes(rows),
+    tuning=tuned.size(tuning) if tuning else '',
   )
 
 

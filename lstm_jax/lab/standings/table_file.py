@@ -32,6 +32,7 @@ COLUMNS = {
   'rank': 'place among the entries of the course, or the places it may have',
   'missing': 'trials still to come',
   'code': 'commit or version that ran',
+  'tuning': 'size of the search that chose the setting; empty: none',
   'notes': 'what did not go as planned',
   'sequences': 'to success, of each trial; -: not solved',
 }
@@ -110,6 +111,7 @@ def _line(score, rank):
     rank,
     score.missing,
     score.code,
+    score.tuning,
     '; '.join(score.notes),
     ' '.join(_count(value) or _NEVER for value in score.sequences),
   )
@@ -141,6 +143,7 @@ def _score(line):
     seconds=float(line['seconds']) if line['seconds'] else None,
     missing=int(line['missing']),
     code=line['code'],
+    tuning=line['tuning'],
     notes=tuple(filter(None, line['notes'].split('; '))),
   )
   for name in ('trials', 'solved'):

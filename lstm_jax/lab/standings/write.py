@@ -12,7 +12,7 @@ from lstm_jax.lab.standings.standing import standings_of
 from lstm_jax.lab.store import faults, files
 from lstm_jax.lab.store.folder import Folder
 
-# What this project has measured: a table a grid.
+# What this project has measured: tables of a grid, GRID.csv and GRID-SIZE.csv.
 MEASURED = Path(__file__).parent / 'measured'
 NAMES = ('board.html', 'board.md', 'board.csv')
 Source = tuple[str, Sequence[Score]]
@@ -48,17 +48,31 @@ def of_file(path: Path) -> Source:
 def measured(sources: Sequence[Source], grids: Sequence[str]) -> list[Source]:
   """Scores that this project has measured, of the courses of some sources.
 
+  What is tuned is put beside what is tuned, and what is not beside what is not,
+  as far as there are such tables.
+
   Args:
     sources: of the others.
     grids: names of the grids that are looked at.
   """
-  courses = {score.course for _, of_source in sources for score in of_source}
+  scores = [score for _, of_source in sources for score in of_source]
+  courses = {score.course for score in scores}
+  kinds = {bool(score.tuning) for score in scores}
   measured_sources: list[Source] = []
   for grid in dict.fromkeys(grids):
-    path = MEASURED / f'{grid}.csv'
-    if path.exists():
-      of_grid = [s for s in table_file.read(path) if s.course in courses]
-      measured_sources.append((f'lstm_jax {grid}', of_grid))
+    paths = [*MEASURED.glob(f'{grid}.csv'), *MEASURED.glob(f'{grid}-*.csv')]
+    of_grid = [
+      (
+        f'lstm_jax {path.stem}',
+        [s for s in table_file.read(path) if s.course in courses],
+      )
+      for path in sorted(paths)
+    ]
+    alike = [
+      (name, [s for s in found if bool(s.tuning) in kinds])
+      for name, found in of_grid
+    ]
+    measured_sources += [one for one in alike if one[1]] or of_grid
   return measured_sources
 
 

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from experiments.board import main
-from lstm_jax.lab.report import runs
+from lstm_jax.lab.report import markdown, runs
+from lstm_jax.lab.standings import board as board_page
 from lstm_jax.lab.standings import scores, standing, table_file, write
 from lstm_jax.lab.standings.scores import Course, Score
 from lstm_jax.lab.store import faults
@@ -223,3 +224,36 @@ def test_what_cannot_be_a_board(tmp_path, monkeypatch, capsys, words, said):
   monkeypatch.chdir(tmp_path)
   assert main(['board', *words]) == 2
   assert said in capsys.readouterr().err
+
+
+def test_what_is_tuned_stands_beside_what_is_tuned(tmp_path, monkeypatch):
+  monkeypatch.setattr(write, 'MEASURED', tmp_path)
+  plain = score('gru', SHORT, 3)
+  tuned = score('gru', SHORT, 9, tuning='8 settings on 3 seeds')
+  for name, one in (('mine', plain), ('mine-standard', tuned)):
+    (tmp_path / f'{name}.csv').write_text(table_file.text_of([one], {}))
+
+  def beside(tuning, course=SHORT):
+    mine = score('mine', course, 1, tuning=tuning)
+    return write.measured([('here', [mine])], ['mine', 'mine'])
+
+  assert beside('') == [('lstm_jax mine', [plain])]
+  assert beside('16 settings on 5 seeds') == [
+    ('lstm_jax mine-standard', [tuned])
+  ]
+  assert all(not of for _, of in beside('', COPY))
+  # Better the others than nobody.
+  (tmp_path / 'mine-standard.csv').unlink()
+  assert beside('4 settings on 1 seed') == [('lstm_jax mine', [plain])]
+
+
+def test_the_search_of_an_entry_is_on_the_board_and_in_its_table(tmp_path):
+  words = 'no tuning seed was solved, so 5 fresh seeds'
+  one = score(
+    'gru', SHORT, 0, of=5, tuning='8 settings on 3 seeds', notes=(words,)
+  )
+  (tmp_path / 'board.csv').write_text(table_file.text_of([one], {}))
+  (read,) = table_file.read(tmp_path / 'board.csv')
+  assert read == one
+  page = markdown.document(board_page.page_of(table(one), 'a board'), {})
+  assert words in page and '8 settings on 3 seeds' in page

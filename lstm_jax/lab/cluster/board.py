@@ -9,7 +9,7 @@ from lstm_jax.choices import count_of
 from lstm_jax.lab.cluster.messages import Ending, Report
 from lstm_jax.lab.plan import estimate
 from lstm_jax.lab.plan.programs import learner_of
-from lstm_jax.lab.run.progress import Progress, Snapshot, choose_mode
+from lstm_jax.lab.run.progress import Progress, Snapshot, TimeLeft, choose_mode
 from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.setting import Setting
 
@@ -38,7 +38,7 @@ class Board:
     self.begun: set[str] = set()
     self._reports: dict[int, Report] = {}
     self._work = [(0.0, 0.0, 0.0)]  # of bundles that have ended
-    self._began = time.monotonic()
+    self._began, self._left = time.monotonic(), TimeLeft()
     if mode == 'auto':
       mode = choose_mode(sys.stderr)
     self.display = Progress(len(trials), sys.stderr, mode)
@@ -88,7 +88,9 @@ class Board:
       'diverged': status['diverged'],
       'note': f'{count_of(num_bundles, "group")} on {workers}',
       'running': len(seen),
-      'eta_seconds': self._time_left(useful, seen, elapsed),
+      'eta_seconds': self._left.after(
+        lambda: self._time_left(useful, seen, elapsed)
+      ),
       'compiling': count_of(compiling, 'program') if compiling else False,
     }
     if self._counts_sequences:

@@ -21,6 +21,8 @@ _PLAIN_EVERY = 10.0
 _LONGEST_BAR = 30
 _SHORTEST_BAR = 5
 _BAR_FROM = 60  # columns: wider lines keep room for the bar
+# Of the time at most, to estimate how much of it is left.
+_ESTIMATE_SHARE = 0.01
 _ERASE = '\r\x1b[K'  # to the start of the line, erase what is there
 
 
@@ -50,6 +52,31 @@ class Snapshot(TypedDict, total=False):
   lane_share: float | None
   eta_seconds: float | None
   compiling: str | bool
+
+
+class TimeLeft:
+  """Estimates the time left, now and then.
+
+  An estimate goes through all trials of a plan; ten times a second that took a
+  third of a core where there were thousands. In between the last one runs down.
+  """
+
+  def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    self._clock = clock
+    self._value: float | None = None
+    self._made, self._next = 0.0, -math.inf
+
+  def after(self, estimate: Callable[[], float | None]) -> float | None:
+    """Seconds left, by a new estimate if it is time for one."""
+    now = self._clock()
+    if now >= self._next:
+      self._value = estimate()
+      self._made = now
+      took = self._clock() - now
+      self._next = now + took / _ESTIMATE_SHARE
+    if self._value is None:
+      return None
+    return max(self._value - (now - self._made), 0.0)
 
 
 def choose_mode(stream: TextIO) -> str:

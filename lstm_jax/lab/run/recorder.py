@@ -13,7 +13,7 @@ from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.plan.programs import learner_of, steps
 from lstm_jax.lab.report.summaries import parts
 from lstm_jax.lab.run import renewal
-from lstm_jax.lab.run.progress import Progress, Snapshot, choose_mode
+from lstm_jax.lab.run.progress import Progress, Snapshot, TimeLeft, choose_mode
 from lstm_jax.lab.store import checkpoints, nets, trial_records
 from lstm_jax.lab.store.checkpoints import Checkpoint
 from lstm_jax.lab.store.documents import Details, Meta, Record
@@ -101,7 +101,7 @@ class RunState:
     self._counts_sequences = 'sequences' in {
       learner_of(trials[name]).unit for name in names
     }
-    self._began = time.monotonic()
+    self._began, self._left = time.monotonic(), TimeLeft()
     self._last: queue.Progress | None = None
 
   def _row(self, name):
@@ -266,7 +266,9 @@ class RunState:
       'diverged': status.count('diverged'),
       'note': progress.note,
       'running': len(progress.seen),
-      'eta_seconds': self._time_left(progress, elapsed),
+      'eta_seconds': self._left.after(
+        lambda: self._time_left(progress, elapsed)
+      ),
       'compiling': (
         count_of(progress.compiling, 'program') if progress.compiling else False
       ),

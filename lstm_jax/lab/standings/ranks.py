@@ -85,13 +85,25 @@ def _compared(one, other):
   by_share = other.solved / other.trials - one.solved / one.trials
   if not (one.solved and other.solved):
     return share, by_share
-  order, by_order = _rank_sum(one.sequences, other.sequences)
+  order, by_order = rank_sum(one.sequences, other.sequences)
   chance, sign = min((share, by_share), (order, by_order))
   return min(1.0, 2 * chance), sign
 
 
-def _rank_sum(values, others):
-  """`(p, sign)` of Mann and Whitney's test; ties share their rank."""
+def rank_sum(
+  values: Sequence[float], others: Sequence[float]
+) -> tuple[float, float]:
+  """`(p, sign)` of Mann and Whitney's test; ties share their rank.
+
+  Args:
+    values: of one sample; infinite ones are larger than any.
+    others: of the other.
+
+  Example:
+    >>> p, sign = rank_sum([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, float('inf')])
+    >>> round(p, 3), sign < 0
+    (0.029, True)
+  """
   if len({*values, *others}) == 1:
     return 1.0, 0.0
   # Infinity is but the largest value: ranks are all that counts.

@@ -239,3 +239,22 @@ def test_unknown_mode():
     ValueError, match="mode='off' must be one of live, plain, none"
   ):
     make('off')
+
+
+def test_time_left_is_estimated_rarely_and_runs_down():
+  now, made = [0.0], []
+
+  def estimate():
+    made.append(now[0])
+    now[0] += 0.05  # a plan of thousands
+    return 100.0
+
+  left = progress.TimeLeft(clock=lambda: now[0])
+  shown = []
+  for _ in range(200):
+    shown.append(left.after(estimate))
+    now[0] += 0.1
+  # At most a hundredth of the twenty seconds, the first one apart.
+  assert len(made) in range(3, 7)
+  assert shown[0] == 100.0 and shown[10] == pytest.approx(98.95, abs=0.2)
+  assert progress.TimeLeft().after(lambda: None) is None

@@ -1,0 +1,293 @@
+"""Writes the answer of credit.md, from the trials of `--grid=credit`.
+
+  python docs/_figures/credit.py FOLDER...   takes trials of folders first
+  python docs/_figures/credit.py             all again from the kept trials
+
+docs/credit.csv is a table of a board (`lstm-jax board`): a line for each entry
+on each course, with the sequences of all its trials. From it come credit.svg
+and what stands in credit.md between its marks.
+"""
+
+import math
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from svg import drawing, text
+
+from lstm_jax.lab.report import two_samples
+from lstm_jax.lab.standings import ranks, table_file, write
+from lstm_jax.lab.standings.scores import Score
+from lstm_jax.lab.store import folder
+
+DOCS = Path(__file__).parent.parent
+TABLE, PAGE, PICTURE = (
+  DOCS / name for name in ('credit.csv', 'credit.md', 'credit.svg')
+)
+CELLS = ('lstm', 'srn')
+RULES = ('bptt', 'snap1', 'uoro', 'eprop', 'elman')
+EXACT, IMMEDIATE = 'bptt', 'elman'
+OPTIMIZERS = ('sgd', 'rmsprop', 'adam', 'normalised')
+LEVEL = 0.05
+LEFT, TOP, WIDE, HIGH = 190, 110, 54, 19
+SHADE = '#0072b2'
+
+
+class Best(NamedTuple):
+  """A rule at its best optimizer on a course."""
+
+  optimizer: str
+  score: Score
+
+
+class Comparison(NamedTuple):
+  """A rule beside exact credit, a course and a cell."""
+
+  course: str
+  cell: str
+  exact: Best
+  other: Best
+  by_share: float
+  by_order: float
+  sign: float
+
+
+def parts_of(entry):
+  """`(cell, rule, optimizer)` of the name of an entry."""
+  cell, rule, optimizer = entry.split('-')
+  return cell, rule, optimizer
+
+
+def courses_of(scores):
+  """Names of the courses, those of a line together, by length."""
+  courses = {score.course.name: score.course for score in scores}
+  lines = list(dict.fromkeys(course.line for course in courses.values()))
+  key = lambda name: (lines.index(courses[name].line), courses[name].length)
+  return sorted(courses, key=key)
+
+
+def best_of(scores, course, cell, rule):
+  """The optimizer by which a rule solves most, soonest; None: not run."""
+  found = []
+  for score in scores:
+    of_cell, of_rule, optimizer = parts_of(score.entry)
+    if (score.course.name, of_cell, of_rule) == (course, cell, rule):
+      place = OPTIMIZERS.index(optimizer)
+      share = score.solved / max(score.trials, 1)
+      found.append((-share, score.median, place, Best(optimizer, score)))
+  return min(found)[-1] if found else None
+
+
+def comparisons(scores, rule):
+  """Each course and cell on which a rule and exact credit were both run."""
+  found = []
+  for course in courses_of(scores):
+    for cell in CELLS:
+      exact = best_of(scores, course, cell, EXACT)
+      other = best_of(scores, course, cell, rule)
+      if exact and other:
+        a, b = exact.score, other.score
+        share = two_samples.same_share(a.solved, a.trials, b.solved, b.trials)
+        order, sign = ranks.rank_sum(b.sequences, a.sequences)
+        found.append(Comparison(course, cell, exact, other, share, order, sign))
+  return found
+
+
+def told_apart(chances):
+  """Which of some probabilities are small, by Holm's procedure."""
+  told = set()
+  for number, i in enumerate(
+    sorted(range(len(chances)), key=chances.__getitem__)
+  ):
+    if chances[i] > LEVEL / (len(chances) - number):
+      break
+    told.add(i)
+  return told
+
+
+def verdicts(found):
+  """A verdict on the claim for each comparison, in words."""
+  shares = told_apart([one.by_share for one in found])
+  # Of those that nothing tells apart by shares, and of which both solve half.
+  both = [
+    i
+    for i, one in enumerate(found)
+    if i not in shares and is_half(one.exact) and is_half(one.other)
+  ]
+  orders = {both[i] for i in told_apart([found[i].by_order for i in both])}
+  return [
+    verdict(one, i in shares, i in both, i in orders)
+    for i, one in enumerate(found)
+  ]
+
+
+def verdict(one, is_share_told, is_tested, is_order_told):
+  """What the trials of a comparison say of the claim."""
+  if is_share_told:
+    more = share_of(one.other) > share_of(one.exact)
+    return 'solves more' if more else 'refuted'
+  if is_order_told:
+    return 'upheld, faster' if one.sign < 0 else 'refuted: slower'
+  if is_tested:
+    return 'upheld'
+  if is_half(one.exact) or is_half(one.other):
+    return 'open'
+  return 'not tested'
+
+
+def share_of(best):
+  """The share of trials that solved."""
+  return best.score.solved / best.score.trials
+
+
+def is_half(best):
+  """Tells whether at least half of the trials solved."""
+  return share_of(best) >= 0.5
+
+
+def words_of(best):
+  """Solved, sequences and optimizer."""
+  score = best.score
+  if not score.solved:
+    return f'{score.solved}/{score.trials}'
+  median = '> budget' if math.isinf(score.median) else f'{score.median:,.0f}'
+  return f'{score.solved}/{score.trials}, {median} ({best.optimizer})'
+
+
+def answer_section(scores):
+  """Table: exact and immediate, and the verdict, by course and cell."""
+  found = comparisons(scores, IMMEDIATE)
+  lines = ['| course | cell | exact (bptt) | immediate (elman) | verdict |']
+  lines.append('|---|---|---|---|---|')
+  for one, word in zip(found, verdicts(found), strict=True):
+    lines.append(
+      f'| {one.course} | {one.cell} | {words_of(one.exact)} | '
+      f'{words_of(one.other)} | {word} |'
+    )
+  return '\n'.join(lines) + '\n'
+
+
+def counts_section(scores):
+  """Table: verdicts of every rule beside exact credit, counted."""
+  words = (
+    'solves more', 'upheld, faster', 'upheld', 'refuted: slower', 'refuted',
+    'open', 'not tested',
+  )  # fmt: skip
+  lines = [f'| rule beside bptt | {" | ".join(words)} |']
+  lines.append('|---|' + '---:|' * len(words))
+  for rule in RULES[1:]:
+    of_rule = verdicts(comparisons(scores, rule))
+    counts = ' | '.join(str(of_rule.count(word) or '') for word in words)
+    lines.append(f'| {rule} | {counts} |')
+  return '\n'.join(lines) + '\n'
+
+
+def factors_section(scores):
+  """Table: courses solved by rule, of each lag, each cell, each optimizer."""
+  lags = sorted({score.course.length for score in scores})
+  heads = [*(f'T = {lag}' for lag in lags), *CELLS, *OPTIMIZERS]
+  lines = [f'| rule | {" | ".join(heads)} |', '|---|' + '---:|' * len(heads)]
+  for rule in RULES:
+    of_rule = [s for s in scores if parts_of(s.entry)[1] == rule]
+    groups = [
+      *([s for s in of_rule if s.course.length == lag] for lag in lags),
+      *([s for s in of_rule if parts_of(s.entry)[0] == c] for c in CELLS),
+      *([s for s in of_rule if parts_of(s.entry)[2] == o] for o in OPTIMIZERS),
+    ]
+    cells = (f'{sum(s.is_solved for s in g)}/{len(g)}' for g in groups)
+    lines.append(f'| {rule} | {" | ".join(cells)} |')
+  return '\n'.join(lines) + '\n'
+
+
+def picture(scores):
+  """Entries by courses: the share of trials that solve, as a shade."""
+  courses = courses_of(scores)
+  by_place = {(s.course.name, s.entry): s for s in scores}
+  parts = [text(24, 34, 'Who learns which lag, by rule and optimizer', 'title')]
+  parts.append(
+    text(24, 58, 'Shade and figure: trials that solve, of all', 'grey')
+  )
+  lines = dict.fromkeys(
+    next(s.course for s in scores if s.course.name == name).line
+    for name in courses
+  )
+  of_line = {
+    name: of.line for s in scores for name, of in [(s.course.name, s.course)]
+  }
+  length = {s.course.name: s.course.length for s in scores}
+  place, x_of = float(LEFT), {}
+  for line in lines:
+    first = place
+    for name in courses:
+      if of_line[name] == line:
+        x_of[name] = place
+        parts.append(
+          text(place + WIDE / 2, TOP - 8, length[name], 'grey', 'middle')
+        )
+        place += WIDE
+    parts.append(text((first + place) / 2, TOP - 28, line, '', 'middle'))
+    place += 8
+  y = float(TOP)
+  for cell in CELLS:
+    for rule in RULES:
+      for optimizer in OPTIMIZERS:
+        words = f'{cell} {rule}' if optimizer == OPTIMIZERS[0] else ''
+        parts.append(text(24, y + 14, words))
+        parts.append(text(LEFT - 8, y + 14, optimizer, 'grey', 'end'))
+        for name in courses:
+          score = by_place.get((name, f'{cell}-{rule}-{optimizer}'))
+          parts += square(x_of[name], y, score)
+        y += HIGH
+      y += 6
+    y += 10
+  return drawing(
+    place + 16, y + 16, 'Trials that solve, by rule, optimizer and course',
+    parts, 13,
+  )  # fmt: skip
+
+
+def square(x, y, score):
+  """The place of an entry on a course."""
+  size = f'x="{x:.1f}" y="{y:.1f}" width="{WIDE - 2}" height="{HIGH - 2}"'
+  if score is None or not score.trials:
+    return [f'<rect class="band" {size} fill-opacity="0.4"/>']
+  share = score.solved / score.trials
+  dark = 'style="fill:#fff"' if share > 0.55 else ''
+  shade = f'<rect {size} fill="{SHADE}" fill-opacity="{share:.2f}"/>'
+  words = f'{score.solved}/{score.trials}' if score.solved else '·'
+  label = (
+    f'<text x="{x + WIDE / 2 - 1:.1f}" y="{y + 13:.1f}" text-anchor="middle" '
+    f'font-size="11" {dark}>{words}</text>'
+  )
+  return [f'<rect class="band" {size}/>', shade, label]
+
+
+def block(name, words):
+  """What stands in the page between two marks."""
+  pattern = rf'(<!-- from: docs/credit.csv, {name} -->\n).*?(<!-- end -->)'
+  return re.compile(pattern, re.DOTALL), words
+
+
+def main(paths):
+  """Takes trials, and writes table, picture and page."""
+  kept = table_file.read(TABLE) if TABLE.exists() else []
+  for path in paths:
+    _, taken = write.of_folder(folder.open_folder(Path(path)))
+    places = {(s.course.name, s.entry) for s in taken}
+    kept = [s for s in kept if (s.course.name, s.entry) not in places]
+    kept += [s for s in taken if not s.missing]
+  TABLE.write_text(table_file.text_of(kept, {}))
+  PICTURE.write_text(picture(kept))
+  page = PAGE.read_text()
+  for pattern, words in (
+    block('answer', answer_section(kept)),
+    block('counts', counts_section(kept)),
+    block('factors', factors_section(kept)),
+  ):
+    page = pattern.sub(lambda found, w=words: found[1] + w + found[2], page)
+  PAGE.write_text(page)
+
+
+if __name__ == '__main__':
+  main(sys.argv[1:])

@@ -8,6 +8,7 @@ on each course, with the sequences of all its trials. From it come credit.svg
 and what stands in credit.md between its marks.
 """
 
+import itertools
 import math
 import re
 import sys
@@ -60,11 +61,13 @@ def parts_of(entry):
 
 
 def courses_of(scores):
-  """Names of the courses, those of a line together, by length."""
-  courses = {score.course.name: score.course for score in scores}
-  lines = list(dict.fromkeys(course.line for course in courses.values()))
-  key = lambda name: (lines.index(courses[name].line), courses[name].length)
-  return sorted(courses, key=key)
+  """Line -> its courses, by length."""
+  lines: dict[str, list] = {}
+  for course in sorted(
+    {score.course for score in scores}, key=lambda course: course.length
+  ):
+    lines.setdefault(course.line, []).append(course)
+  return dict(sorted(lines.items()))
 
 
 def best_of(scores, course, cell, rule):
@@ -72,7 +75,7 @@ def best_of(scores, course, cell, rule):
   found = []
   for score in scores:
     of_cell, of_rule, optimizer = parts_of(score.entry)
-    if (score.course.name, of_cell, of_rule) == (course, cell, rule):
+    if (score.course, of_cell, of_rule) == (course, cell, rule):
       place = OPTIMIZERS.index(optimizer)
       share = score.solved / max(score.trials, 1)
       found.append((-share, score.median, place, Best(optimizer, score)))
@@ -82,15 +85,19 @@ def best_of(scores, course, cell, rule):
 def comparisons(scores, rule):
   """Each course and cell on which a rule and exact credit were both run."""
   found = []
-  for course in courses_of(scores):
-    for cell in CELLS:
-      exact = best_of(scores, course, cell, EXACT)
-      other = best_of(scores, course, cell, rule)
-      if exact and other:
-        a, b = exact.score, other.score
-        share = two_samples.same_share(a.solved, a.trials, b.solved, b.trials)
+  courses = itertools.chain.from_iterable(courses_of(scores).values())
+  for course, cell in itertools.product(courses, CELLS):
+    exact = best_of(scores, course, cell, EXACT)
+    other = best_of(scores, course, cell, rule)
+    if exact and other:
+      a, b = exact.score, other.score
+      share = two_samples.same_share(a.solved, a.trials, b.solved, b.trials)
+      order, sign = (1.0, 0.0)
+      if a.solved and b.solved:
         order, sign = ranks.rank_sum(b.sequences, a.sequences)
-        found.append(Comparison(course, cell, exact, other, share, order, sign))
+      found.append(
+        Comparison(course.name, cell, exact, other, share, order, sign)
+      )
   return found
 
 
@@ -202,49 +209,33 @@ def factors_section(scores):
 
 def picture(scores):
   """Entries by courses: the share of trials that solve, as a shade."""
-  courses = courses_of(scores)
-  by_place = {(s.course.name, s.entry): s for s in scores}
-  parts = [text(24, 34, 'Who learns which lag, by rule and optimizer', 'title')]
-  parts.append(
-    text(24, 58, 'Shade and figure: trials that solve, of all', 'grey')
-  )
-  lines = dict.fromkeys(
-    next(s.course for s in scores if s.course.name == name).line
-    for name in courses
-  )
-  of_line = {
-    name: of.line for s in scores for name, of in [(s.course.name, s.course)]
-  }
-  length = {s.course.name: s.course.length for s in scores}
-  place, x_of = float(LEFT), {}
-  for line in lines:
-    first = place
-    for name in courses:
-      if of_line[name] == line:
-        x_of[name] = place
-        parts.append(
-          text(place + WIDE / 2, TOP - 8, length[name], 'grey', 'middle')
-        )
-        place += WIDE
-    parts.append(text((first + place) / 2, TOP - 28, line, '', 'middle'))
-    place += 8
+  by_place = {(s.course, s.entry): s for s in scores}
+  parts = [
+    text(24, 34, 'Who learns which lag, by rule and optimizer', 'title'),
+    text(24, 58, 'Shade and figure: trials that solve, of all', 'grey'),
+  ]
+  x, x_of = float(LEFT), {}
+  for line, courses in courses_of(scores).items():
+    middle = x + len(courses) * WIDE / 2
+    parts.append(text(middle, TOP - 28, line, '', 'middle'))
+    for course in courses:
+      x_of[course] = x
+      lag = f'{course.length}'
+      parts.append(text(x + WIDE / 2, TOP - 8, lag, 'grey', 'middle'))
+      x += WIDE
+    x += 8
   y = float(TOP)
-  for cell in CELLS:
-    for rule in RULES:
-      for optimizer in OPTIMIZERS:
-        words = f'{cell} {rule}' if optimizer == OPTIMIZERS[0] else ''
-        parts.append(text(24, y + 14, words))
-        parts.append(text(LEFT - 8, y + 14, optimizer, 'grey', 'end'))
-        for name in courses:
-          score = by_place.get((name, f'{cell}-{rule}-{optimizer}'))
-          parts += square(x_of[name], y, score)
-        y += HIGH
-      y += 6
-    y += 10
-  return drawing(
-    place + 16, y + 16, 'Trials that solve, by rule, optimizer and course',
-    parts, 13,
-  )  # fmt: skip
+  for cell, rule in itertools.product(CELLS, RULES):
+    y += 14 if (cell, rule) == (CELLS[1], RULES[0]) else 6
+    parts.append(text(24, y + 14, f'{cell} {rule}'))
+    for optimizer in OPTIMIZERS:
+      parts.append(text(LEFT - 8, y + 14, optimizer, 'grey', 'end'))
+      for course, left in x_of.items():
+        score = by_place.get((course, f'{cell}-{rule}-{optimizer}'))
+        parts += square(left, y, score)
+      y += HIGH
+  summary = 'Trials that solve, by rule, optimizer and course'
+  return drawing(x + 16, y + 16, summary, parts, 13)
 
 
 def square(x, y, score):
@@ -263,30 +254,36 @@ def square(x, y, score):
   return [f'<rect class="band" {size}/>', shade, label]
 
 
-def block(name, words):
-  """What stands in the page between two marks."""
-  pattern = rf'(<!-- from: docs/credit.csv, {name} -->\n).*?(<!-- end -->)'
-  return re.compile(pattern, re.DOTALL), words
+def page_of(scores, page):
+  """The page with what its trials say between its marks."""
+  for name, words in (
+    ('answer', answer_section(scores)),
+    ('counts', counts_section(scores)),
+    ('factors', factors_section(scores)),
+  ):
+    pattern = rf'(<!-- from: docs/credit.csv, {name} -->\n).*?(<!-- end -->)'
+    page = re.sub(
+      pattern, lambda found, w=words: found[1] + w + found[2], page, flags=re.S
+    )
+  return page
+
+
+def joined(kept, taken):
+  """Kept scores, those that are taken in place of their like, in order."""
+  places = {(s.course.name, s.entry) for s in taken}
+  scores = [s for s in kept if (s.course.name, s.entry) not in places]
+  scores += [s for s in taken if not s.missing]
+  return sorted(scores, key=lambda s: (s.course.line, s.course.length, s.entry))
 
 
 def main(paths):
   """Takes trials, and writes table, picture and page."""
-  kept = table_file.read(TABLE) if TABLE.exists() else []
+  scores = table_file.read(TABLE) if TABLE.exists() else []
   for path in paths:
-    _, taken = write.of_folder(folder.open_folder(Path(path)))
-    places = {(s.course.name, s.entry) for s in taken}
-    kept = [s for s in kept if (s.course.name, s.entry) not in places]
-    kept += [s for s in taken if not s.missing]
-  TABLE.write_text(table_file.text_of(kept, {}))
-  PICTURE.write_text(picture(kept))
-  page = PAGE.read_text()
-  for pattern, words in (
-    block('answer', answer_section(kept)),
-    block('counts', counts_section(kept)),
-    block('factors', factors_section(kept)),
-  ):
-    page = pattern.sub(lambda found, w=words: found[1] + w + found[2], page)
-  PAGE.write_text(page)
+    scores = joined(scores, write.of_folder(folder.open_folder(Path(path)))[1])
+  TABLE.write_text(table_file.text_of(scores, {}))
+  PICTURE.write_text(picture(scores))
+  PAGE.write_text(page_of(scores, PAGE.read_text()))
 
 
 if __name__ == '__main__':

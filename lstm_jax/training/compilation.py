@@ -39,6 +39,10 @@ class CompiledPrograms(NamedTuple):
   by_code: dict[object, jax.stages.Compiled]
 
 
+# Number and devices of a worker -> the programs that are compiled for it.
+ProgramsByWorker = dict[tuple[object, ...], CompiledPrograms]
+
+
 class Compiled:
   """The programs of one device, or of some, compiled when first called.
 

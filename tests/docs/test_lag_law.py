@@ -2,7 +2,6 @@
 
 import collections
 import csv
-import importlib
 import re
 import statistics
 
@@ -57,13 +56,6 @@ def test_the_table_of_the_choice_is_that_of_its_trials(choice):
 def read(name):
   with (ROOT / 'docs' / name).open(newline='', encoding='utf-8') as file:
     return list(csv.DictReader(file))
-
-
-@pytest.fixture
-def figures(monkeypatch):
-  """The scripts that make pictures, as if their folder were the program's."""
-  monkeypatch.syspath_prepend(ROOT / 'docs' / '_figures')
-  return lambda name: importlib.import_module(name)
 
 
 def test_what_is_made_of_the_trials_is_that_of_the_trials(figures):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
   import jax
 
   from lstm_jax.lab.run.queue import Maker
-  from lstm_jax.training.compilation import CompiledPrograms
+  from lstm_jax.training.compilation import ProgramsByWorker
 
 _NAME = 'lstm_jax'
 # A shared file system may show what was written elsewhere some seconds later.
@@ -79,7 +79,7 @@ class OpenRun:
     self.makers = dict(makers)
     self.build = groups.builder(session.options)
     self.levels = groups.levels_of()
-    self.programs: dict[jax.Device, CompiledPrograms] = {}
+    self.programs: ProgramsByWorker = {}
     self.writers: dict[int, Writer] = {}
     self.states: dict[int, recorder.RunState] = {}
 

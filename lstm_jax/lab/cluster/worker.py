@@ -170,11 +170,10 @@ def _guarded(work):
 def _train(worker, memory, run, bundle):
   """Runs the trials of a bundle that have not ended; returns its `Ending`."""
   from lstm_jax.lab.run import scheduler
-  from lstm_jax.training.compilation import CompiledPrograms, widths_of
+  from lstm_jax.training.compilation import widths_of
 
   device = memory.devices[bundle.slot % len(memory.devices)]
   with run.lock:
-    programs = run.programs.setdefault(device, CompiledPrograms({}, {}))
     writer = run.writers.setdefault(bundle.slot, Writer())
     maker = _maker(run, bundle)
   opened = dataclasses.replace(run.opened, writer=writer)
@@ -218,7 +217,7 @@ def _train(worker, memory, run, bundle):
     columns=state.columns(left, current),
     widths={bundle.program: widths},
     save_seconds=run.session.options.checkpoint_seconds,
-    programs=programs,
+    programs=run.programs,
   )
   state.save_spent()
   if is_complete:

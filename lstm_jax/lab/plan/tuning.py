@@ -176,7 +176,7 @@ def judged(point: Point, setting: Setting) -> Point:
     setting: what was chosen for it, and by what search.
   """
   count = dict(setting.tuned).get('futility')
-  seeds = point.row.seeds[: count and int(count)]
+  seeds = point.row.seeds[: int(count)] if count else point.row.seeds
   return point._replace(row=point.row._replace(seeds=seeds))
 
 

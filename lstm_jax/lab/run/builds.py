@@ -65,6 +65,7 @@ def on_line(
   device: 'jax.Device',
   mine: AbstractSet[str] | None = None,
   kept: Path | None = None,
+  made: 'dict[str, lanes.Build] | None' = None,
 ) -> Programs:
   """The programs of trials on-line.
 
@@ -75,11 +76,14 @@ def on_line(
     mine: ids of the trials that this part of the plan runs; None: all.
     kept: the folder of what is kept for later runs, see `admitted`; None:
       everything is looked at.
+    made: what earlier runs have built, by name of the program, on devices of
+      this kind; more are added.
   """
   from lstm_jax.lab.run import admitted
   from lstm_jax.training.compilation import widths_of
 
   del options
+  made = {} if made is None else made
   members = dealing.members_of(trials)
   makers, reasons = {}, []
   families = {setting.family: setting for setting in trials.values()}
@@ -97,7 +101,9 @@ def on_line(
     of_mine = looks if is_mine else None
     of_one = looks_at_others if setting.outside else of_mine
     try:
-      makers[key] = build(setting, of_one, device.platform)
+      if key not in made:
+        made[key] = build(setting, of_one, device.platform)
+      makers[key] = made[key]
     except ValueError as why:
       reasons.append(f'row {setting.row}: {why}')
   admitted.keep(path, looks)

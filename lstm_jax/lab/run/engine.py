@@ -6,7 +6,7 @@ JAX is imported only if something is left to run.
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from lstm_jax.choices import count_of
 from lstm_jax.lab.data.files import errors
@@ -45,6 +45,10 @@ from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.plan_trials import entries_of
 from lstm_jax.lab.store.setting import Setting, by_id
 
+if TYPE_CHECKING:
+  from lstm_jax.training import lanes
+  from lstm_jax.training.compilation import ProgramsByWorker
+
 Ending = TypeVar('Ending')
 _ABORTED = (
   'sweep: a compiled library has aborted, most likely for want of memory: that '
@@ -73,6 +77,18 @@ class Work(NamedTuple):
   trials: Mapping[str, Setting]
   entries: Sequence[Entry]
   legacy: parts.Legacy
+
+
+class Made(NamedTuple):
+  """The programs that a process has made, for its next runs.
+
+  Attributes:
+    builds: name of a program -> its build.
+    compiled: those of each worker.
+  """
+
+  builds: 'dict[str, lanes.Build]'
+  compiled: 'ProgramsByWorker'
 
 
 # Runs what is left; returns the open folder, and the ids of this part's trials.
@@ -180,11 +196,14 @@ def complete_run(
     ) from error
 
 
-def run_here(work: Work) -> tuple[Folder, Collection[str]]:
+def run_here(
+  work: Work, made: Made | None = None
+) -> tuple[Folder, Collection[str]]:
   """Runs what is left of a plan, or of a part of it, by this process.
 
   Args:
     work: what is to be run.
+    made: the programs of earlier runs of this process; None: none.
 
   Returns:
     The open folder, and the ids of the trials of this part.
@@ -217,7 +236,10 @@ def run_here(work: Work) -> tuple[Folder, Collection[str]]:
     kept = compile_cache.set_up(options.compile_cache)
     if mains.is_process():
       aborts.arm(int(faults.Exit.STOPPED), _ABORTED)
-  prepared, code, facts = preparation.prepare(trials, options, devices[0], kept)
+  made = made or Made({}, {})
+  prepared, code, facts = preparation.prepare(
+    trials, options, devices[0], kept, made.builds
+  )
   opened = folder.create_or_open(
     path,
     preparation.plan_content(
@@ -253,7 +275,7 @@ def run_here(work: Work) -> tuple[Folder, Collection[str]]:
     )
     state = _train(
       opened, options, trials, mine, prepared, part, records, saved, devices,
-      stop,
+      made.compiled, stop,
     )  # fmt: skip
     if trial_records.all_ended(opened):
       # Nothing of anybody is under way any more, also if a stop came just now.
@@ -313,7 +335,7 @@ def _ids_of_shard(prepared, trials, how):
 
 def _train(
   opened, options, trials, mine, prepared, part, records, saved_trials, devices,
-  stop,
+  compiled, stop,
 ):  # fmt: skip
   """Runs what is left of this shard and part; returns its `RunState`."""
   from lstm_jax.lab.run import scheduler
@@ -352,6 +374,7 @@ def _train(
         columns=columns,
         widths=widths,
         save_seconds=options.checkpoint_seconds,
+        programs=compiled,
       )
   state.save_spent()
   state.display.close()

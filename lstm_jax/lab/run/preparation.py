@@ -18,12 +18,15 @@ from lstm_jax.lab.store.setting import Setting, outside_of
 if TYPE_CHECKING:
   import jax
 
+  from lstm_jax.training import lanes
+
 
 def prepare(
   trials: Mapping[str, Setting],
   options: Run,
   device: 'jax.Device',
   kept: Path | None = None,
+  made: 'dict[str, lanes.Build] | None' = None,
 ) -> tuple[list[builds.Programs], dict[str, dict[str, str]], provenance.Facts]:
   """The programs of all kinds of trials, their code and what is told of them.
 
@@ -34,7 +37,7 @@ def prepare(
     trials: id -> setting.
     options: a `flags.Run`.
     device: of the kind that runs them.
-    kept: as of `builds.on_line`.
+    kept, made: as of `builds.on_line`.
 
   Returns:
     `(prepared, code, facts)`: the `Programs` of each kind of learner, trial ->
@@ -51,7 +54,7 @@ def prepare(
   if options.shard[1] > 1:
     mine = dealing.names_of_part(trials, options.shard)
   prepared = [
-    builds.on_line(by_kind['learners'], options, device, mine, kept),
+    builds.on_line(by_kind['learners'], options, device, mine, kept, made),
     groups.supervised(by_kind['trainers'], options, device),
   ]
   reasons = [reason for work in prepared for reason in work.reasons]

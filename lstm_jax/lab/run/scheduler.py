@@ -25,6 +25,7 @@ from lstm_jax.training import lanes as lanes_of
 from lstm_jax.training.compilation import (
   Compiled,
   CompiledPrograms,
+  ProgramsByWorker,
   widths_of,
 )
 from lstm_jax.training.loop import Job, OtherSnapshot, Outcome, TrialState
@@ -62,7 +63,7 @@ def run(
   widths: tuple[int, ...] | Mapping[str, tuple[int, ...]] = (),
   save_seconds: float = 20.0,
   test_sequences: int = lanes_of.TEST_SEQUENCES,
-  programs: CompiledPrograms | None = None,
+  programs: ProgramsByWorker | None = None,
 ) -> bool:
   """Runs jobs until all have ended or `hooks.stopping()` holds.
 
@@ -78,8 +79,8 @@ def run(
       those; `compilation.widths_of` where there are none.
     save_seconds: time between two calls of `hooks.save`.
     test_sequences: fresh sequences of the test after success.
-    programs: those of earlier runs on these devices, which are of one kind;
-      None: each worker has its own, for this run alone.
+    programs: compiled in earlier runs on these devices; more are added. None:
+      they are for this run alone.
 
   Returns:
     True if every job has ended, False if it was stopped before.
@@ -107,9 +108,14 @@ def run(
     test_sequences,
     len(workers),
   )
+  programs = {} if programs is None else programs
+  for i, devices in enumerate(workers):
+    programs.setdefault((i, *devices), CompiledPrograms({}, {}))
   threads = [
     threading.Thread(
-      target=_work, args=(shared, i, devices, programs), daemon=True
+      target=_work,
+      args=(shared, i, devices, programs[i, *devices]),
+      daemon=True,
     )
     for i, devices in enumerate(workers)
   ]

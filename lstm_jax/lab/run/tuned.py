@@ -7,6 +7,7 @@ with the same records makes the same next round. Nothing else is kept.
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
@@ -77,6 +78,10 @@ def complete_run(
   check_folder(plan, options)
   path = Path(options.out or plan.out)
   options = options._replace(out=str(path))
+  # Rounds have their programs in common.
+  execute = execute or functools.partial(
+    engine.run_here, made=engine.Made({}, {})
+  )
 
   def run_round(round_plan, round_options):
     code = engine.complete_run(

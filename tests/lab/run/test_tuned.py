@@ -12,10 +12,11 @@ import pytest
 
 import lstm_jax as lj
 from experiments import sweep as sweep_command
-from lstm_jax.lab.plan import flags, plan
-from lstm_jax.lab.run import tuned
+from lstm_jax.lab.plan import dealing, flags, plan
+from lstm_jax.lab.run import builds, tuned
 from lstm_jax.lab.store import folder, setting, trial_records
 from lstm_jax.lab.tune import search
+from lstm_jax.training import compilation
 from tests import children
 
 PLAN = {
@@ -108,6 +109,30 @@ def test_rounds_are_run_folders_and_the_winner_is_judged_on_fresh_seeds(whole):
   rates = {s.learning_rate for of in rounds for s in of.trials.values()}
   assert first.learning_rate in rates and len(rates) == 8
   assert all(line['tuning'] for line in table(out))
+
+
+def test_a_program_is_built_and_compiled_once_for_all_rounds(
+  tmp_path, monkeypatch
+):
+  built, compiled = [], []
+  build, lower = builds.build, compilation.Compiled._of
+  monkeypatch.setattr(
+    builds, 'build', lambda *args: built.append(args[0]) or build(*args)
+  )
+  monkeypatch.setattr(
+    compilation.Compiled,
+    '_of',
+    lambda self, lowered: compiled.append(lowered) or lower(self, lowered),
+  )
+  out = tmp_path / 'run'
+  run(out, budget=200)
+  trials = {}
+  for opened in (*rounds_of(out), folder.open_folder(out)):
+    trials |= opened.trials
+  names = dealing.members_of(trials)
+  assert len(built) == len(names)
+  # It begins, goes on, and is tested if it solves.
+  assert len(compiled) <= 3 * len(names)
 
 
 def test_a_run_that_has_ended_has_nothing_left_to_do(whole, capsys):

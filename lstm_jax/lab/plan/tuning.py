@@ -303,11 +303,25 @@ def seconds(rows: Sequence[TunedRow], tuning: Tuning, cores: int) -> float:
       (num_finalists(tuning), budget),
     ):
       setting = setting_of(row.point, {}, budget_of_round)
-      counts.append((setting, count * tuning.seeds))
-    choices = [len(one.choices) for one in row.space.values() if one.choices]
-    num_programs += min(tuning.settings, sum(choices) or 1)
+      # A last trial takes the lanes of as many as would fill them.
+      full = -(-count * tuning.seeds // estimate.FULL_LANES)
+      counts.append((setting, full * estimate.FULL_LANES))
+    num_programs += min(tuning.settings, _num_programs(row, setting))
   shared = len(programs([setting for setting, _ in counts]))
   return estimate.seconds(counts, max(shared, num_programs), cores)
+
+
+def _num_programs(row, setting):
+  """Most programs that the settings of a row make, however many they are.
+
+  A number is drawn within one; each value of an option is a program.
+  """
+  count = 1
+  for name, one in row.space.items():
+    role, _, option = name.partition('.')
+    if option in catalog.of(setting, role).options:
+      count *= len(one.choices) or tuning_size.MOST_SETTINGS
+  return count
 
 
 def words_of(rows: Sequence[TunedRow], tuning: Tuning) -> str:

@@ -5,7 +5,7 @@ from lstm_jax.lab.plan import values
 SETTINGS, SEEDS = 16, 5
 # A flag without a value; from Python it is True.
 _BARE = 'true'
-_MOST_SETTINGS, _MOST_SEEDS = 1024, 1000
+MOST_SETTINGS, _MOST_SEEDS = 1024, 1000
 
 
 def settings(value: object, source: str) -> int:
@@ -17,7 +17,7 @@ def settings(value: object, source: str) -> int:
   """
   if value is True or value == _BARE:
     return SETTINGS
-  return values.integer(value, source, 1, _MOST_SETTINGS)
+  return values.integer(value, source, 1, MOST_SETTINGS)
 
 
 def seeds(value: object, source: str) -> int:

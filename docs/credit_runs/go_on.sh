@@ -1,20 +1,38 @@
 #!/bin/sh
-# Goes on with the runs of docs/credit.md, a folder a task, until all are done.
+# Goes on with a run of docs/credit.md that is kept here, or begins it, in a folder
+# of its own beside this checkout, by the code and the packages that began it.
 #
-#   sh docs/credit_runs/go_on.sh                      all of them
+#   sh docs/credit_runs/go_on.sh                      all tasks, one after another
 #   sh docs/credit_runs/go_on.sh adding --devices=1   one; words of the sweep
 #
-# What is kept here is unpacked where there is no such folder yet.
+# On another processor than the one that it was saved on add --allow_drift, which
+# marks the records made from then on.
 set -eu
 cd "$(dirname "$0")/../.."
-tasks='adding memory_chain flip_flop'
-case ${1-} in [!-]*) tasks=$1 && shift ;; esac
-mkdir -p runs
+tasks='memory_chain flip_flop adding'
+case ${1-} in
+  memory_chain | flip_flop | adding) tasks=$1 && shift ;;
+  [!-]*) echo "$0: $1: give one of $tasks" >&2 && exit 2 ;;
+esac
+code=d928aa8
+begun=../begun-$code
+[ -d "$begun" ] || git worktree add --detach "$begun" "$code"
+mkdir -p "$begun/credit"
 for task in $tasks; do
   kept=docs/credit_runs/$task.tar.xz
-  if [ -f "$kept" ] && [ ! -d "runs/credit-$task" ]; then
-    tar -xf "$kept" -C runs
+  if [ -f "$kept" ] && [ ! -d "$begun/credit/$task" ]; then
+    tar -xf "$kept" -C "$begun/credit"
   fi
-  python -m experiments.sweep --grid=credit --task="$task" \
-    --out="runs/credit-$task" "$@"
+done
+cd "$begun"
+# An environment of its own, without lstm_jax: the runs were begun by a checkout
+# that was not installed, and an installed one would be another program to them.
+if [ ! -x .venv/bin/python ]; then
+  python3.11 -m venv .venv
+  .venv/bin/pip install -q jax==0.10.2 jaxlib==0.10.2 flax==0.12.8 optax==0.2.8 \
+    numpy==2.4.6 scipy absl-py safetensors matplotlib optuna
+fi
+for task in $tasks; do
+  .venv/bin/python -m experiments.sweep --grid=credit --task="$task" \
+    --out="credit/$task" "$@"
 done

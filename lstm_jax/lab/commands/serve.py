@@ -73,7 +73,7 @@ def _read(flag_values, words):
   if is_child:  # of a sweep, which may not have made its folder yet
     paths = words
   else:
-    paths = run_folders.paths_of(words, may_be_empty=True)
+    paths = run_folders.paths_of(words, may_be_empty=True, may_be_tuned=True)
     data_dir = data_dir and values.folder(data_dir, '--data_dir')
   return paths, host, port, data_dir, is_child
 

@@ -3,6 +3,7 @@
 import functools
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags
 
@@ -11,11 +12,12 @@ from lstm_jax.lab.plan.estimate import words as time_words
 from lstm_jax.lab.run import command, mains
 from lstm_jax.lab.serve import board
 from lstm_jax.lab.serve.watching import Watch
-from lstm_jax.lab.store import faults
+from lstm_jax.lab.store import faults, rounds
 
 _HELP = """\
 Says how far run folders are: trials ended, solved, under way, failed and why,
-and the time to go. Folders are only read, whoever works on them.
+and the time to go. Folders are only read, whoever works on them. Of a run that
+is being tuned it is the round that is under way.
 
   lstm-jax status FOLDER ...
 
@@ -46,7 +48,7 @@ def define() -> flags.FlagValues:
 
 def _read(flag_values, words):
   """(watches, seconds between two looks; None: one look)."""
-  paths = run_folders.paths_of(words)
+  paths = run_folders.paths_of(words, may_be_tuned=True)
   every = (
     (flag_values['every'].value or 10) if flag_values['watch'].value else None
   )
@@ -65,7 +67,12 @@ def _act(request):
     ]
     for state in states:
       mains.tell(*lines(state))
-    if every is None or all(0 < s.planned == s.ended for s in states):
+    # Where a round ends the next one begins, or the run itself.
+    is_over = all(
+      0 < s.planned == s.ended and not rounds.is_round(Path(s.path))
+      for s in states
+    )
+    if every is None or is_over:
       is_bad = any(state.failed or state.problems for state in states)
       return int(faults.Exit.FAILED if is_bad else faults.Exit.OK)
     time.sleep(every)

@@ -17,7 +17,6 @@ from lstm_jax.lab.plan import (
   plan,
   text_columns,
   usage,
-  values,
 )
 from lstm_jax.lab.run import command, page_process, signals
 from lstm_jax.lab.tune import study
@@ -47,17 +46,11 @@ def _read(flag_values, words):
 
     connection.check(request.run)
   sweep_plan = None if request.action == 'list' else plan.expand(request)
-  if sweep_plan and sweep_plan.tuned_rows:
-    study.check_package()
-  elif request.run.export_study:
-    raise values.Refused(
-      f'--export_study={request.run.export_study}: nothing is tuned; needs '
-      '--tune=N'
-    )
+  is_tuned = bool(sweep_plan and sweep_plan.tuned_rows)
+  study.check(is_tuned, request.run.export_study)
   if sweep_plan and flag_values['only_check_args'].value:
     from lstm_jax.lab.run import tuned, verifying
 
-    is_tuned = bool(sweep_plan.tuned_rows)
     check = tuned.check_folder if is_tuned else verifying.check_folder
     check(sweep_plan, request.run)
   return request, sweep_plan

@@ -67,6 +67,7 @@ def sweep(
   data_dir: str | Path | None = None,
   skip_bad: bool = False,
   compile_cache: str | Path = '',
+  export_study: str | Path = '',
 ) -> tuple[SweepRow, ...]:
   """Trains many networks into a run folder; the same call continues it.
 
@@ -99,7 +100,7 @@ def sweep(
     checkpoint_seconds: longest time between two checkpoints.
     progress: 'auto', 'live', 'plain' or 'none'.
     allow_drift, rerun_changed, retry_failed: as the flags.
-    data_dir, skip_bad, compile_cache: as the flags.
+    data_dir, skip_bad, compile_cache, export_study: as the flags.
 
   Returns:
     A `SweepRow` for each setting of the folder, in the order of the report. An
@@ -146,6 +147,7 @@ def sweep(
       data_dir='' if data_dir is None else str(data_dir),
       skip_bad=skip_bad,
       compile_cache=str(compile_cache),
+      export_study=str(export_study),
     )
     request = from_values.request_of(
       {name: value for name, value in keywords.items() if value is not None},
@@ -162,8 +164,7 @@ def sweep(
       how=options,
     )
     sweep_plan = plan.expand(request)
-    if sweep_plan.tuned_rows:
-      study.check_package()
+    study.check(bool(sweep_plan.tuned_rows), options.export_study)
     opened = _complete(sweep_plan, options)
     _warn_of_failures(opened)
     return sweep_rows.rows_of([opened])

@@ -25,6 +25,7 @@ from lstm_jax.lab.store import (
   folder,
   lock,
   results_table,
+  rounds,
   trial_records,
 )
 from lstm_jax.lab.store.documents import Record
@@ -130,7 +131,7 @@ def searched(
     if trials:
       records = run_round(
         _round_plan(plan, number, trials),
-        options._replace(out=str(_round_path(options.out, number))),
+        options._replace(out=str(rounds.path_of(Path(options.out), number))),
       )
     if isinstance(records, int):
       return records
@@ -193,10 +194,6 @@ def check_folder(plan: Plan, options: Run) -> None:
       f'{said}is tuned for other budgets, which decide what is chosen: name '
       'another --out'
     )
-
-
-def _round_path(path, number):
-  return Path(path) / 'tuning' / f'round-{number}'
 
 
 def _round_plan(plan, number, trials):

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from lstm_jax.lab.plan import estimate
@@ -13,7 +13,7 @@ from lstm_jax.lab.report.summaries import parts
 from lstm_jax.lab.serve.look import Look
 from lstm_jax.lab.serve.under_way import Curves
 from lstm_jax.lab.serve.watching import Watch
-from lstm_jax.lab.store import seal
+from lstm_jax.lab.store import rounds, seal
 from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.setting import Setting
 
@@ -120,9 +120,16 @@ class Curve(NamedTuple):
 
 
 def names_of(paths: Sequence[str]) -> list[str]:
-  """Short names of folders, no two alike: the last parts of their paths."""
+  """Short names of folders, no two alike: the last parts of their paths.
+
+  A round of a search is called by the run that it is of.
+  """
+  inside = [2 * rounds.is_round(Path(path)) for path in paths]
   for count in range(1, 1 + max(len(PurePath(p).parts) for p in paths)):
-    names = ['/'.join(PurePath(path).parts[-count:]) for path in paths]
+    names = [
+      '/'.join(PurePath(path).parts[-count - more :])
+      for path, more in zip(paths, inside, strict=True)
+    ]
     if len(set(names)) == len(names):
       return names
   return list(paths)

@@ -24,6 +24,7 @@ from lstm_jax.lab.store import (
   lost,
   nets,
   record_packs,
+  rounds,
   trial_records,
 )
 from lstm_jax.lab.store.documents import Details, Record
@@ -39,15 +40,23 @@ _NETWORKS = 8  # trials whose networks are kept in memory
 class Watch:
   """Looks at one folder; may be asked from many threads.
 
+  While a run is tuned it looks at the round that is under way.
+
   Args:
     path: of the folder, which may not be there yet.
   """
 
   def __init__(self, path: str | Path) -> None:
-    self._path = Path(path)
+    self._run = Path(path)
     self._turn = threading.RLock()
     self._look: Look | None = None
-    self._looked = self._read_checkpoints = -1e9
+    self._looked = -1e9
+    self._go_to(self._run)
+
+  def _go_to(self, path):
+    """Looks at another folder from now on."""
+    self._path = path
+    self._read_checkpoints = -1e9
     self._opened: tuple[object, Folder] | None = None
     # name -> (nanoseconds when written, signature, what is in the file)
     self._record_files: dict[
@@ -142,6 +151,9 @@ class Watch:
     return self._path / 'records' / f'{trial}.json'
 
   def _now(self):
+    path = rounds.current(self._run)
+    if path != self._path:
+      self._go_to(path)
     try:
       opened = self._folder()
     except faults.StoreError as error:

@@ -30,6 +30,24 @@ SEED = 0
 _DIGITS = 3
 
 
+def check(is_tuned: bool, export_study: str) -> None:
+  """Refuses what a plan cannot have of a search.
+
+  Args:
+    is_tuned: whether rows of the plan are tuned.
+    export_study: the file for their studies; '' for none.
+
+  Raises:
+    Refused: Optuna is not installed; there is nothing to write.
+  """
+  if is_tuned:
+    check_package()
+  elif export_study:
+    raise values.Refused(
+      f'--export_study={export_study}: nothing is tuned; needs --tune=N'
+    )
+
+
 def check_package() -> None:
   """Refuses to tune where Optuna is not installed.
 

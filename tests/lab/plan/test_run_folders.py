@@ -116,3 +116,21 @@ def test_the_page_of_a_sweep_may_come_before_its_folder(place):
   words = ['serve', 'runs/to_come', '--until_stdin_ends', '--data_dir=new']
   folders, *_ = page._read(flag_values, parsers.read(flag_values, words))
   assert folders == ['runs/to_come']
+
+
+def test_a_run_that_is_being_tuned_is_for_those_who_look(place, capsys):
+  for number in (1, 2):
+    os.makedirs(f'mine/tuning/round-{number}')
+    open(f'mine/tuning/round-{number}/plan.json', 'w').close()
+  line = 'it is being tuned; FOLDER=mine/tuning/round-2 is how far it is'
+  with pytest.raises(values.Refused, match=line):
+    run_folders.path_of('mine')
+  assert run_folders.paths_of(['mine'], may_be_tuned=True) == ['mine']
+  assert report.main(['report', 'mine']) == 2
+  assert line in ' '.join(capsys.readouterr().err.split())
+  assert status.main(['status', 'mine']) == 3  # its plan is empty
+  assert 'round-2' in ''.join(capsys.readouterr())
+  # A folder of that name that holds no round says nothing.
+  os.makedirs('other/tuning/rounds')
+  with pytest.raises(values.Refused, match='it has no plan.json'):
+    run_folders.path_of('other', may_be_tuned=True)

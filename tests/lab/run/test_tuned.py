@@ -323,3 +323,12 @@ def test_dealt_by_dask_it_is_the_same_table(tmp_path):
   children.python(*words, f'--out={reference}')
   children.python(*words, '--engine=dask', f'--out={out}')
   assert table(out) == table(reference)
+
+
+def test_studies_are_written_from_python_too(whole, tmp_path):
+  out, row = whole
+  path = tmp_path / 'studies.db'
+  run(out, seeds=row.trials, export_study=path)
+  assert path.stat().st_size > 0
+  with pytest.raises(ValueError, match='nothing is tuned; needs --tune=N'):
+    run(tmp_path / 'plain', tune=False, tune_seeds=None, export_study=path)

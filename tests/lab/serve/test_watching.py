@@ -16,6 +16,7 @@ from lstm_jax.lab.store import (
   lock,
   record_packs,
   results_table,
+  rounds,
   trial_records,
 )
 from lstm_jax.lab.store.folder import create_or_open, open_folder
@@ -219,3 +220,27 @@ def test_names_of_folders_are_told_apart():
   assert board.names_of(['a/run']) == ['run']
   assert board.names_of(['a/run', 'b/run', 'c']) == ['a/run', 'b/run', 'c']
   assert board.names_of(['x', 'x']) == ['x', 'x']
+
+
+def test_a_run_that_is_tuned_is_looked_at_round_by_round(tmp_path, monkeypatch):
+  monkeypatch.setattr('lstm_jax.lab.serve.watching._EVERY', 0)
+  run = tmp_path / 'mine'
+  watch = Watch(run)
+  assert 'no run here' in watch.look().problems[0]
+  stamps = set()
+  for number in (1, 2):
+    opened = create_or_open(
+      rounds.path_of(run, number), make_plan(), disk=QUICK
+    )
+    look = watch.look()
+    assert look.path == str(opened.path) and look.trials == opened.trials
+    (name,) = board.names_of([look.path])
+    assert name == f'mine/tuning/round-{number}'
+    stamps.add(board.state(look, name, 0).path)
+  assert len(stamps) == 2
+  # A round that has not been planned yet is none.
+  rounds.path_of(run, 3).mkdir()
+  assert watch.look().path == str(rounds.path_of(run, 2))
+  opened = create_or_open(run, make_plan(), disk=QUICK)
+  assert watch.look().path == str(run)
+  assert board.names_of([str(run)]) == ['mine']

@@ -300,8 +300,9 @@ def record_of(search: Search) -> dict[str, float | str]:
       _num_solved((*records, *search.full.get(place, ()))) > 0
       for place, records in enumerate(search.short)
     )
-    if search.tuning.futility and not record['solving']:
-      record['futility'] = search.tuning.futility
+    few = search.tuning.futility
+    if not record['solving'] and 0 < few < len(search.row.point.row.seeds):
+      record['futility'] = few
   if others and (ratio := _ratio(search, first, others[0])):
     record['second'] = ratio
   if search.wider:

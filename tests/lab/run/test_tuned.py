@@ -183,6 +183,9 @@ def test_a_row_that_solves_no_tuning_seed_has_fewer_fresh_ones(tmp_path, whole):
   (row,) = run(tmp_path / 'hopeless', **futile, budget=8)
   assert (row.trials, row.solved) == (1, 0)
   assert (row.tuning['solving'], row.tuning['futility']) == (0, 1)
+  # Few are not fewer than few.
+  (row,) = run(tmp_path / 'few', **futile | {'seeds': 1}, budget=8)
+  assert row.trials == 1 and 'futility' not in row.tuning
   # The row that solves some has all of its seeds.
   out, _ = whole
   before = table(out)

@@ -35,8 +35,16 @@ class CompiledPrograms(NamedTuple):
     by_code: digest of its code -> program.
   """
 
-  by_call: dict[object, jax.stages.Compiled]
+  by_call: dict[tuple[object, ...], jax.stages.Compiled]
   by_code: dict[object, jax.stages.Compiled]
+
+  def drop(self, name: str) -> None:
+    """Lets go of a program, which with its trace takes some 30 MB."""
+    for key in [key for key in self.by_call if key[0] == name]:
+      del self.by_call[key]
+    left = {id(program) for program in self.by_call.values()}
+    for code in [c for c, one in self.by_code.items() if id(one) not in left]:
+      del self.by_code[code]
 
 
 # Number and devices of a worker -> the programs that are compiled for it.

@@ -4,13 +4,15 @@ A worker that is another program than the command that uses it, or whose JAX was
 set up by somebody else, would not give the same bits: it refuses.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -40,6 +42,8 @@ _NAME = 'lstm_jax'
 # A shared file system may show what was written elsewhere some seconds later.
 _PATIENCE = 10.0
 _MOST_RUNS = 4
+# A program takes some 30 MB; bundles of one come one after another.
+_MOST_PROGRAMS = 32
 
 
 class Refusal(Exception):
@@ -80,8 +84,34 @@ class OpenRun:
     self.build = groups.builder(session.options)
     self.levels = groups.levels_of()
     self.programs: ProgramsByWorker = {}
+    # Programs that bundles have run, the last one last, and those at work.
+    self.recent: dict[str, None] = {}
+    self.busy: Counter[str] = Counter()
     self.writers: dict[int, Writer] = {}
     self.states: dict[int, recorder.RunState] = {}
+
+  @contextlib.contextmanager
+  def at_work(self, name: str) -> Iterator[None]:
+    """A bundle of a program is at work; then lets go of what was run long ago.
+
+    Args:
+      name: of the program.
+    """
+    with self.lock:
+      self.busy[name] += 1
+      self.recent.pop(name, None)
+      self.recent[name] = None
+    try:
+      yield
+    finally:
+      with self.lock:
+        self.busy[name] -= 1
+        idle = [one for one in self.recent if not self.busy[one]]
+        for one in idle[: max(len(self.recent) - _MOST_PROGRAMS, 0)]:
+          del self.recent[one], self.busy[one]
+          self.makers.pop(one, None)
+          for programs in self.programs.values():
+            programs.drop(one)
 
 
 def memory_of(worker: Worker) -> Memory:

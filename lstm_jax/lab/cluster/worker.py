@@ -112,7 +112,8 @@ def run_bundle(token: str, session: Session | None, bundle: Bundle) -> Ending:
     run = open_run(memory, token, session)
     if run is None:
       return Ending(is_unknown=True)
-    return _train(worker, memory, run, bundle)
+    with run.at_work(bundle.program):
+      return _train(worker, memory, run, bundle)
 
   return cast(Ending, _guarded(work))
 
@@ -218,6 +219,7 @@ def _train(worker, memory, run, bundle):
     widths={bundle.program: widths},
     save_seconds=run.session.options.checkpoint_seconds,
     programs=run.programs,
+    keeps=lambda name: True,
   )
   state.save_spent()
   if is_complete:

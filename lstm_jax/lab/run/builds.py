@@ -38,7 +38,7 @@ class Programs(NamedTuple):
   """Programs that run some trials, before their folder is opened.
 
   Attributes:
-    makers: name of a program -> what makes its `Loop`.
+    makers: name of a program -> what makes its `Loop`; who runs it takes it.
     members: name of a program -> ids of its trials.
     widths: name of a program -> lane widths that may be compiled.
     units: ids that are run together or not at all, in the order of the plan.
@@ -49,7 +49,7 @@ class Programs(NamedTuple):
     reasons: one line for each setting that is refused.
   """
 
-  makers: 'Mapping[str, Maker]' = {}
+  makers: 'dict[str, Maker]' = {}
   members: Mapping[str, list[str]] = {}
   widths: Mapping[str, tuple[int, ...]] = {}
   units: tuple[tuple[str, ...], ...] = ()
@@ -85,7 +85,8 @@ def on_line(
   del options
   made = {} if made is None else made
   members = dealing.members_of(trials)
-  makers, reasons = {}, []
+  makers: dict[str, lanes.Build] = {}
+  reasons = []
   families = {setting.family: setting for setting in trials.values()}
   is_native = any(map(_is_native, families.values()))
   if is_native:
@@ -109,7 +110,7 @@ def on_line(
   admitted.keep(path, looks)
   native = is_native and not reasons
   return Programs(
-    makers,
+    {**makers},
     members,
     {key: widths_of(device, m.carried) for key, m in makers.items()},
     tuple((name,) for name in trials),

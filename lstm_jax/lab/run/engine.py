@@ -85,10 +85,31 @@ class Made(NamedTuple):
   Attributes:
     builds: name of a program -> its build.
     compiled: those of each worker.
+    kept: names of those that stay when their trials have ended.
+    most: how many may; a program takes some 30 MB.
   """
 
   builds: 'dict[str, lanes.Build]'
   compiled: 'ProgramsByWorker'
+  kept: set[str]
+  most: int
+
+  def keeps(self, name: str) -> bool:
+    """Tells whether a program of which no trial is left stays."""
+    if name not in self.kept and len(self.kept) >= self.most:
+      self.builds.pop(name, None)
+      return False
+    self.kept.add(name)
+    return True
+
+
+def made_before(most: int = 0) -> Made:
+  """The programs of a process that has made none.
+
+  Args:
+    most: that are kept from one run to the next.
+  """
+  return Made({}, {}, set(), most)
 
 
 # Runs what is left; returns the open folder, and the ids of this part's trials.
@@ -203,7 +224,8 @@ def run_here(
 
   Args:
     work: what is to be run.
-    made: the programs of earlier runs of this process; None: none.
+    made: the programs of earlier runs of this process; None: none, and none
+      are kept.
 
   Returns:
     The open folder, and the ids of the trials of this part.
@@ -236,7 +258,7 @@ def run_here(
     kept = compile_cache.set_up(options.compile_cache)
     if mains.is_process():
       aborts.arm(int(faults.Exit.STOPPED), _ABORTED)
-  made = made or Made({}, {})
+  made = made or made_before()
   prepared, code, facts = preparation.prepare(
     trials, options, devices[0], kept, made.builds
   )
@@ -275,7 +297,7 @@ def run_here(
     )
     state = _train(
       opened, options, trials, mine, prepared, part, records, saved, devices,
-      made.compiled, stop,
+      made, stop,
     )  # fmt: skip
     if trial_records.all_ended(opened):
       # Nothing of anybody is under way any more, also if a stop came just now.
@@ -335,7 +357,7 @@ def _ids_of_shard(prepared, trials, how):
 
 def _train(
   opened, options, trials, mine, prepared, part, records, saved_trials, devices,
-  compiled, stop,
+  made, stop,
 ):  # fmt: skip
   """Runs what is left of this shard and part; returns its `RunState`."""
   from lstm_jax.lab.run import scheduler
@@ -350,14 +372,20 @@ def _train(
     for name in unit
     if parts.of_part(part, trials[name])
   ]
-  makers, members, widths = (
+  members, widths = (
     {
       key: value
       for program in prepared
       for key, value in getattr(program, of).items()
     }
-    for of in ('makers', 'members', 'widths')
+    for of in ('members', 'widths')
   )
+
+  def maker_of(name):
+    # Taken out: a build that nobody holds any more lets go of its trace.
+    (maker,) = (p.makers.pop(name) for p in prepared if name in p.makers)
+    return maker
+
   names = [name for unit in units for name in unit]
   state = recorder.RunState(
     opened, options, trials, members, names, records, devices
@@ -368,13 +396,14 @@ def _train(
     if not stop():
       scheduler.run(
         state.jobs(ids),
-        makers.__getitem__,
+        maker_of,
         workers,
         scheduler.Hooks(state.outcome, state.progress, state.save, stop),
         columns=columns,
         widths=widths,
         save_seconds=options.checkpoint_seconds,
-        programs=compiled,
+        programs=made.compiled,
+        keeps=made.keeps,
       )
   state.save_spent()
   state.display.close()

@@ -91,6 +91,7 @@ class Shared:
     self._seen: list[Mapping[str, float]] = [{} for _ in range(workers)]
     self._note = ''
     self._pools: list[Pool | None] = [None] * workers
+    self._run_by: list[set[str]] = [set() for _ in range(workers)]
     self._waiting: dict[Pool, collections.deque[Job]] = {}
     self._jobs: dict[str, Job] = {}
     for job in jobs:
@@ -116,6 +117,7 @@ class Shared:
         pool = next((p for p in pools if p not in self._pools), pools[0])
         max_jobs = self.widths[pool[0]][-1]
       self._pools[worker] = pool
+      self._run_by[worker].add(pool[0])
       jobs = self._waiting[pool]
       return pool, [jobs.popleft() for _ in range(min(max_jobs, len(jobs)))]
 
@@ -160,6 +162,20 @@ class Shared:
       if name not in self._built:
         self._built[name] = self._build(name)
       return self._built[name]
+
+  def names_over(self, worker: int) -> list[str]:
+    """The programs that a worker has run and of which no trial is left."""
+    with self._lock:
+      self._pools[worker] = None
+      at_work = {name for name, _ in filter(None, self._pools)}
+      at_work |= {name for (name, _), jobs in self._waiting.items() if jobs}
+      return [name for name in self._run_by[worker] if name not in at_work]
+
+  def forget(self, worker: int, name: str) -> None:
+    """Lets go of what was built of a program of which no trial is left."""
+    with self._lock:
+      self._built.pop(name, None)
+      self._run_by[worker].discard(name)
 
   def broken(self) -> bool:
     """Tells whether it is the machine, not one program that is too large."""

@@ -64,6 +64,7 @@ def run(
   save_seconds: float = 20.0,
   test_sequences: int = lanes_of.TEST_SEQUENCES,
   programs: ProgramsByWorker | None = None,
+  keeps: Callable[[str], bool] = lambda name: False,
 ) -> bool:
   """Runs jobs until all have ended or `hooks.stopping()` holds.
 
@@ -81,6 +82,8 @@ def run(
     test_sequences: fresh sequences of the test after success.
     programs: compiled in earlier runs on these devices; more are added. None:
       they are for this run alone.
+    keeps: program -> whether it is kept in `programs` when its trials have all
+      ended; asked by each worker that has run it.
 
   Returns:
     True if every job has ended, False if it was stopped before.
@@ -114,7 +117,7 @@ def run(
   threads = [
     threading.Thread(
       target=_work,
-      args=(shared, i, devices, programs[i, *devices]),
+      args=(shared, i, devices, programs[i, *devices], keeps),
       daemon=True,
     )
     for i, devices in enumerate(workers)
@@ -171,7 +174,7 @@ def run(
   return False
 
 
-def _work(shared, worker, devices, programs):
+def _work(shared, worker, devices, programs, keeps):
   """A worker thread: one pool of lanes after another."""
 
   def on_compile(compiling):
@@ -179,6 +182,11 @@ def _work(shared, worker, devices, programs):
 
   compiled = Compiled(*devices, on_compile=on_compile, programs=programs)
   while not (shared.stop.is_set() or shared.broken()):
+    # A plan may have a thousand programs.
+    for name in shared.names_over(worker):
+      shared.forget(worker, name)
+      if not keeps(name):
+        programs.drop(name)
     pool, jobs = shared.claim(worker)
     if not jobs:
       break

@@ -38,6 +38,9 @@ from lstm_jax.lab.tune.search import Search
 # waited for; and between two looks.
 PATIENCE = 600.0
 _POLL_SECONDS = 2.0
+# Programs that stay from one round to the next, 2 GB of them; others are made
+# again where they are needed.
+_MOST_PROGRAMS = 64
 # Runs a round; gives its records, or the exit code of who only looks.
 _RunRound = Callable[[Plan, Run], 'Mapping[str, Record] | int']
 
@@ -81,7 +84,7 @@ def complete_run(
   options = options._replace(out=str(path))
   # Rounds have their programs in common.
   execute = execute or functools.partial(
-    engine.run_here, made=engine.Made({}, {})
+    engine.run_here, made=engine.made_before(_MOST_PROGRAMS)
   )
 
   def run_round(round_plan, round_options):

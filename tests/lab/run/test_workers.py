@@ -1,7 +1,9 @@
 """Workers: devices, widths, refills, stops and failures change no outcome."""
 
 import functools
+import gc
 import threading
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -383,3 +385,56 @@ def test_a_chunk_takes_about_half_a_second_whoever_ends():
   # Slower than before, also where it was cut short: it shrinks.
   assert scheduler.next_chunk(chunk, 10.0, whole=False) < chunk / 3
   assert scheduler.next_chunk(1, 10.0, whole=True) == 1
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_a_program_is_let_go_of_when_its_trials_have_ended(workers):
+  names = [f'p{i}' for i in range(6)]
+  jobs = [job(i, program=name, budget=30) for i in (0, 1) for name in names]
+  builds, programs, alive = {}, {}, []
+
+  def tracked(name):
+    made = build(name)
+    # What a program is traced from is the last to go.
+    builds[name] = weakref.ref(made.program.advance)
+    return made
+
+  def look(progress):
+    del progress
+    gc.collect()
+    held = {key[0] for of in programs.values() for key in of.by_call}
+    alive.append((held, {n for n, made in builds.items() if made()}))
+    return False
+
+  ended, record = run(
+    jobs, devices=workers, build=tracked, stop=look, programs=programs
+  )
+  assert ended and len(record.outcomes) == len(jobs)
+  # Each worker has the one it runs, and the one that it has just run.
+  assert max(len(held) for held, _ in alive) <= 2 * workers
+  assert max(len(built) for _, built in alive) <= 2 * workers
+  look(None)
+  assert alive[-1] == (set(), set())
+  assert not any(of.by_code for of in programs.values())
+
+
+def test_programs_that_are_kept_are_compiled_once():
+  programs, traced = {}, []
+
+  def counted(name):
+    made = build(name)
+
+    def advance(*args):
+      traced.append(name)
+      return made.program.advance(*args)
+
+    return made._replace(program=made.program._replace(advance=advance))
+
+  def once(budget):
+    jobs = [job(i, program=name, budget=budget) for i, name in enumerate('ab')]
+    return run(
+      jobs, build=counted, programs=programs, keeps=lambda name: name == 'a'
+    )
+
+  assert once(20)[0] and once(30)[0]
+  assert sorted(traced) == ['a', 'b', 'b']

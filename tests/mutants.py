@@ -169,9 +169,20 @@ MUTANTS = (
     ('uoro',),
   ),
   Mutant(
+    'uoro_draws_the_signs_of_this_step', 'learners/uoro.py',
+    'signs(key, t + 1, past.size, s.dtype)',
+    'signs(key, t, past.size, s.dtype)',
+    ('uoro',),
+  ),
+  Mutant(
+    'snap1_links_the_first_unit', 'learners/snap1.py',
+    'links[:, :, None, block.kinds, None]',
+    'links[:, :, None, 0 * block.kinds, None]',
+    ('snap1',),
+  ),
+  Mutant(
     'snap1_counts_repeats', 'learners/snap1.py',
-    'return carry_t, jnp.where(is_kept, entries_t, 0)',
-    'return carry_t, entries_t',
+    'moved.append(jnp.where(is_kept, part, 0))', 'moved.append(part)',
     ('snap1',),
   ),
   Mutant(

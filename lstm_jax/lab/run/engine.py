@@ -224,8 +224,7 @@ def run_here(
 
   Args:
     work: what is to be run.
-    made: the programs of earlier runs of this process; None: none, and none
-      are kept.
+    made: programs of earlier runs of this process; None: none, none are kept.
 
   Returns:
     The open folder, and the ids of the trials of this part.
@@ -238,11 +237,7 @@ def run_here(
   if part.ended:
     # An earlier part has done so.
     options = options._replace(retry_failed=False)
-  if part.all_profiles and options.distributed:
-    raise faults.Refused(
-      '--distributed: a plan of tasks and data sets runs in parts, each a '
-      'process of its own; run one kind at a time, or give --xla_profile=none'
-    )
+  _check_kinds(part, options)
   title = plan.title, f'{count_of(len(trials), "trial")} in {path}'
   is_part = options.shard[1] > 1 or options.distributed
   if not (part.ended or is_part):
@@ -315,6 +310,15 @@ def run_here(
     if not parts.is_last(part, left):
       parts.execute_anew(part, environ, legacy)
   return opened, mine
+
+
+def _check_kinds(part, options):
+  """Refuses processes of one JAX program that would execute themselves anew."""
+  if part.all_profiles and options.distributed:
+    raise faults.Refused(
+      '--distributed: a plan of tasks and data sets runs in parts, each a '
+      'process of its own; run one kind at a time, or give --xla_profile=none'
+    )
 
 
 def _devices(options, trials):

@@ -60,7 +60,12 @@ def measured(sources: Sequence[Source], grids: Sequence[str]) -> list[Source]:
   kinds = {bool(score.tuning) for score in scores}
   measured_sources: list[Source] = []
   for grid in dict.fromkeys(grids):
-    paths = [*MEASURED.glob(f'{grid}.csv'), *MEASURED.glob(f'{grid}-*.csv')]
+    # GRID.csv, or GRID-SIZE.csv.
+    paths = [
+      MEASURED / name
+      for name in files.names(MEASURED)
+      if name.removesuffix('.csv').partition('-')[0] == grid
+    ]
     of_grid = [
       (
         f'lstm_jax {path.stem}',

@@ -1,4 +1,4 @@
-"""Where the rounds of a run that is tuned stand: run folders inside its own."""
+"""Paths of the rounds of a run that is tuned: run folders inside its own."""
 
 import re
 from pathlib import Path

@@ -14,7 +14,7 @@ case ${1-} in
   memory_chain | flip_flop | adding) tasks=$1 && shift ;;
   [!-]*) echo "$0: $1: give one of $tasks" >&2 && exit 2 ;;
 esac
-code=d928aa8
+code=931a9e3
 begun=../begun-$code
 [ -d "$begun" ] || git worktree add --detach "$begun" "$code"
 mkdir -p "$begun/credit"

@@ -25,12 +25,12 @@ for task in $tasks; do
   fi
 done
 cd "$begun"
-# An environment of its own, without lstm_jax: the runs were begun by a checkout
-# that was not installed, and an installed one would be another program to them.
+# An environment of its own.
 if [ ! -x .venv/bin/python ]; then
   python3.11 -m venv .venv
   .venv/bin/pip install -q jax==0.10.2 jaxlib==0.10.2 flax==0.12.8 optax==0.2.8 \
     numpy==2.4.6 scipy absl-py safetensors matplotlib optuna
+  .venv/bin/pip install -q --no-deps -e .
 fi
 for task in $tasks; do
   .venv/bin/python -m experiments.sweep --grid=credit --task="$task" \

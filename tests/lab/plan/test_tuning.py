@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 
 from experiments import sweep
-from lstm_jax.lab.plan import flags, grid_check, plan, tuning, values
+from lstm_jax.lab.plan import estimate, flags, grid_check, plan, tuning, values
 from lstm_jax.lab.store.catalog_entry import Range
 from lstm_jax.lab.store.setting import with_seed
 from lstm_jax.lab.tune import study
@@ -199,3 +199,16 @@ def test_without_optuna_one_line_says_what_installs_it(monkeypatch, capsys):
   assert '--tune needs optuna' in capsys.readouterr().err
   # Nobody else needs it.
   assert sweep.main(f'{WORDS} --dry_run'.split()) == 0
+
+
+@pytest.mark.parametrize(
+  'cell, count',
+  [('lstm', 1), ('srn', 3), ('lem', 8)],  # numbers, three words, any number
+)
+def test_values_of_options_are_programs_and_numbers_are_not(cell, count):
+  words = f'--task=adding --cell={cell} --learner=bptt --length=10 --tune=8'
+  made = expanded(f'sweep {words} --set=learner.optimizer=adam')
+  (row,) = made.tuned_rows
+  assert min(8, tuning._num_programs(row, made.trials[0])) == count
+  one_core = tuning.seconds([row], made.search_size, 1)
+  assert one_core > estimate.START + count * estimate.COMPILE

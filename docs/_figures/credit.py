@@ -72,19 +72,19 @@ def courses_of(scores):
 
 def best_of(scores, course, cell, rule):
   """The optimizer by which a rule solves most, soonest; None: not run."""
-  found = []
+  candidates = []
   for score in scores:
     of_cell, of_rule, optimizer = parts_of(score.entry)
     if (score.course, of_cell, of_rule) == (course, cell, rule):
       place = OPTIMIZERS.index(optimizer)
       share = score.solved / max(score.trials, 1)
-      found.append((-share, score.median, place, Best(optimizer, score)))
-  return min(found)[-1] if found else None
+      candidates.append((-share, score.median, place, Best(optimizer, score)))
+  return min(candidates)[-1] if candidates else None
 
 
 def comparisons(scores, rule):
   """Each course and cell on which a rule and exact credit were both run."""
-  found = []
+  pairs = []
   courses = itertools.chain.from_iterable(courses_of(scores).values())
   for course, cell in itertools.product(courses, CELLS):
     exact = best_of(scores, course, cell, EXACT)
@@ -95,37 +95,37 @@ def comparisons(scores, rule):
       order, sign = (1.0, 0.0)
       if a.solved and b.solved:
         order, sign = ranks.rank_sum(b.sequences, a.sequences)
-      found.append(
+      pairs.append(
         Comparison(course.name, cell, exact, other, share, order, sign)
       )
-  return found
+  return pairs
 
 
 def told_apart(chances):
   """Which of some probabilities are small, by Holm's procedure."""
-  told = set()
+  small_ones = set()
   for number, i in enumerate(
     sorted(range(len(chances)), key=chances.__getitem__)
   ):
     if chances[i] > LEVEL / (len(chances) - number):
       break
-    told.add(i)
-  return told
+    small_ones.add(i)
+  return small_ones
 
 
-def verdicts(found):
+def verdicts(pairs):
   """A verdict on the claim for each comparison, in words."""
-  shares = told_apart([one.by_share for one in found])
+  shares = told_apart([one.by_share for one in pairs])
   # Of those that nothing tells apart by shares, and of which both solve half.
   both = [
     i
-    for i, one in enumerate(found)
+    for i, one in enumerate(pairs)
     if i not in shares and is_half(one.exact) and is_half(one.other)
   ]
-  orders = {both[i] for i in told_apart([found[i].by_order for i in both])}
+  orders = {both[i] for i in told_apart([pairs[i].by_order for i in both])}
   return [
     verdict(one, i in shares, i in both, i in orders)
-    for i, one in enumerate(found)
+    for i, one in enumerate(pairs)
   ]
 
 
@@ -164,10 +164,10 @@ def words_of(best):
 
 def answer_section(scores):
   """Table: exact and immediate, and the verdict, by course and cell."""
-  found = comparisons(scores, IMMEDIATE)
+  pairs = comparisons(scores, IMMEDIATE)
   lines = ['| course | cell | exact (bptt) | immediate (elman) | verdict |']
   lines.append('|---|---|---|---|---|')
-  for one, word in zip(found, verdicts(found), strict=True):
+  for one, word in zip(pairs, verdicts(pairs), strict=True):
     lines.append(
       f'| {one.course} | {one.cell} | {words_of(one.exact)} | '
       f'{words_of(one.other)} | {word} |'

@@ -42,8 +42,8 @@ def credit(figures):
 )
 def test_a_verdict_is_what_the_plan_says(credit, exact, immediate, verdict):
   scores = [score('bptt', exact), score('elman', immediate)]
-  found = credit.comparisons(scores, 'elman')
-  assert credit.verdicts(found) == [verdict]
+  pairs = credit.comparisons(scores, 'elman')
+  assert credit.verdicts(pairs) == [verdict]
 
 
 def test_each_rule_is_judged_at_its_best_optimizer(credit):

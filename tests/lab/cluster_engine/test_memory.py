@@ -27,8 +27,8 @@ def test_programs_that_were_run_long_ago_are_let_go_of():
         pass
   left = {'p0', *names[1 - most :]}
   assert set(run.recent) == left == set(run.makers)
-  held = run.programs['worker']
-  assert {name for name, _ in held.by_call} == left == set(held.by_code)
+  programs = run.programs['worker']
+  assert {name for name, _ in programs.by_call} == left == set(programs.by_code)
   # What was at work is one among others now.
   for name in ('new', 'newer'):
     with run.at_work(name):

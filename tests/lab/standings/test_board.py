@@ -1,11 +1,14 @@
 """The board of folders and tables: who stands where, files, the command."""
 
+import dataclasses
 import math
 import re
+import types
 
 import pytest
 
 from experiments.board import main
+from lstm_jax.lab.plan import flags, plan
 from lstm_jax.lab.report import markdown, runs
 from lstm_jax.lab.standings import board as board_page
 from lstm_jax.lab.standings import scores, standing, table_file, write
@@ -257,3 +260,18 @@ def test_the_search_of_an_entry_is_on_the_board_and_in_its_table(tmp_path):
   assert read == one
   page = markdown.document(board_page.page_of(table(one), 'a board'), {})
   assert words in page and '8 settings on 3 seeds' in page
+
+
+def test_a_score_says_by_what_search_it_was_chosen():
+  setting = plan.expand(flags.parse(['sweep', '--grid=benchmark'], {})).trials[
+    0
+  ]
+  search = (('futility', 5), ('seeds', 3), ('settings', 8))
+  trial = dataclasses.replace(setting, tuned=search)
+  run = types.SimpleNamespace(trials={'a': trial}, rows={}, provenance={})
+  (one,) = scores.of_run(run)
+  assert one.tuning == '8 settings on 3 seeds'
+  assert one.notes == ('no tuning seed was solved, so 5 fresh seeds',)
+  run.trials['a'] = setting
+  (one,) = scores.of_run(run)
+  assert (one.tuning, one.notes) == ('', ())

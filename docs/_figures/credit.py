@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import shares
 from svg import drawing, text
 
 from lstm_jax.lab.report import two_samples
@@ -32,7 +33,6 @@ EXACT, IMMEDIATE = 'bptt', 'elman'
 OPTIMIZERS = ('sgd', 'rmsprop', 'adam', 'normalised')
 LEVEL = 0.05
 LEFT, TOP, WIDE, HIGH = 190, 110, 54, 19
-SHADE = '#0072b2'
 
 
 class Best(NamedTuple):
@@ -214,16 +214,8 @@ def picture(scores):
     text(24, 34, 'Who learns which lag, by rule and optimizer', 'title'),
     text(24, 58, 'Shade and figure: trials that solve, of all', 'grey'),
   ]
-  x, x_of = float(LEFT), {}
-  for line, courses in courses_of(scores).items():
-    middle = x + len(courses) * WIDE / 2
-    parts.append(text(middle, TOP - 28, line, '', 'middle'))
-    for course in courses:
-      x_of[course] = x
-      lag = f'{course.length}'
-      parts.append(text(x + WIDE / 2, TOP - 8, lag, 'grey', 'middle'))
-      x += WIDE
-    x += 8
+  words, x_of = shares.heads(courses_of(scores), LEFT, TOP, WIDE)
+  parts += words
   y = float(TOP)
   for cell, rule in itertools.product(CELLS, RULES):
     y += 14 if (cell, rule) == (CELLS[1], RULES[0]) else 6
@@ -232,26 +224,12 @@ def picture(scores):
       parts.append(text(LEFT - 8, y + 14, optimizer, 'grey', 'end'))
       for course, left in x_of.items():
         score = by_place.get((course, f'{cell}-{rule}-{optimizer}'))
-        parts += square(left, y, score)
+        counts = (score.solved, score.trials) if score else (0, 0)
+        parts += shares.square(left, y, WIDE, HIGH, *counts)
       y += HIGH
   summary = 'Trials that solve, by rule, optimizer and course'
-  return drawing(x + 16, y + 16, summary, parts, 13)
-
-
-def square(x, y, score):
-  """The place of an entry on a course."""
-  size = f'x="{x:.1f}" y="{y:.1f}" width="{WIDE - 2}" height="{HIGH - 2}"'
-  if score is None or not score.trials:
-    return [f'<rect class="band" {size} fill-opacity="0.4"/>']
-  share = score.solved / score.trials
-  dark = 'style="fill:#fff"' if share > 0.55 else ''
-  shade = f'<rect {size} fill="{SHADE}" fill-opacity="{share:.2f}"/>'
-  words = f'{score.solved}/{score.trials}' if score.solved else '·'
-  label = (
-    f'<text x="{x + WIDE / 2 - 1:.1f}" y="{y + 13:.1f}" text-anchor="middle" '
-    f'font-size="11" {dark}>{words}</text>'
-  )
-  return [f'<rect class="band" {size}/>', shade, label]
+  right = max(x_of.values()) + WIDE
+  return drawing(right + 24, y + 16, summary, parts, 13)
 
 
 def page_of(scores, page):

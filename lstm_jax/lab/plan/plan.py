@@ -15,12 +15,14 @@ from lstm_jax.lab.plan import (
   own_data,
   references,
   selection,
+  tuned_rows,
   tuning,
   values,
 )
 from lstm_jax.lab.plan import points as points_lib
 from lstm_jax.lab.plan.flags import Request
 from lstm_jax.lab.plan.programs import programs
+from lstm_jax.lab.plan.tuned_rows import TunedRow
 from lstm_jax.lab.store import machine, seal
 from lstm_jax.lab.store.setting import Setting, by_id, trial_id, with_seed
 
@@ -59,7 +61,7 @@ class Plan(NamedTuple):
   cores: int
   out: str
   paths: dict[str, str] = {}
-  tuned_rows: tuple[tuning.TunedRow, ...] = ()
+  tuned_rows: tuple[TunedRow, ...] = ()
   search_size: tuning.Tuning = tuning.Tuning()
 
 
@@ -212,7 +214,7 @@ def _tuned(plan, points, settings, request, given=None):
   if size is None:
     return plan
   is_tuned = lambda row: bool(request.tune or row.tune)
-  rows = tuning.rows_of(points, settings, given, is_tuned)
+  rows = tuned_rows.rows_of(points, settings, given, is_tuned)
   tuning.check(rows, settings, size)
   num_trials = tuning.num_trials(rows, size)
   points_lib.check_size((num_trials, len(plan.trials)), request.yes)
@@ -237,7 +239,7 @@ def with_settings(plan: Plan, settings: Sequence[Setting]) -> Plan:
     settings: of the rows.
   """
   points = [
-    tuning.judged(row.point, setting)
+    tuned_rows.judged(row.point, setting)
     for row, setting in zip(plan.tuned_rows, settings, strict=True)
   ]
   trials, duplicates = _trials(plan.grid, settings, points)

@@ -6,7 +6,7 @@ JAX is imported only if something is left to run.
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from lstm_jax.choices import count_of
 from lstm_jax.lab.data.files import errors
@@ -17,11 +17,10 @@ from lstm_jax.lab.run import (
   aborts,
   builds,
   compile_cache,
-  device_choice,
-  distributed,
   ending,
   jax_options,
   mains,
+  own_part,
   parts,
   preparation,
   recorder,
@@ -31,6 +30,7 @@ from lstm_jax.lab.run import (
   verifying,
   xla_flags,
 )
+from lstm_jax.lab.run.made import Made, made_before
 from lstm_jax.lab.store import (
   checkpoints,
   faults,
@@ -44,10 +44,6 @@ from lstm_jax.lab.store.documents import Entry
 from lstm_jax.lab.store.folder import Folder
 from lstm_jax.lab.store.plan_trials import entries_of
 from lstm_jax.lab.store.setting import Setting, by_id
-
-if TYPE_CHECKING:
-  from lstm_jax.training import lanes
-  from lstm_jax.training.compilation import ProgramsByWorker
 
 Ending = TypeVar('Ending')
 _ABORTED = (
@@ -77,39 +73,6 @@ class Work(NamedTuple):
   trials: Mapping[str, Setting]
   entries: Sequence[Entry]
   legacy: parts.Legacy
-
-
-class Made(NamedTuple):
-  """The programs that a process has made, for its next runs.
-
-  Attributes:
-    builds: name of a program -> its build.
-    compiled: those of each worker.
-    kept: names of those that stay when their trials have ended.
-    most: how many may; a program takes some 30 MB.
-  """
-
-  builds: 'dict[str, lanes.Build]'
-  compiled: 'ProgramsByWorker'
-  kept: set[str]
-  most: int
-
-  def keeps(self, name: str) -> bool:
-    """Tells whether a program of which no trial is left stays."""
-    if name not in self.kept and len(self.kept) >= self.most:
-      self.builds.pop(name, None)
-      return False
-    self.kept.add(name)
-    return True
-
-
-def made_before(most: int = 0) -> Made:
-  """The programs of a process that has made none.
-
-  Args:
-    most: that are kept from one run to the next.
-  """
-  return Made({}, {}, set(), most)
 
 
 # Runs what is left; returns the open folder, and the ids of this part's trials.
@@ -246,9 +209,9 @@ def run_here(
   environ = dict(os.environ)
   xla_flags.set_flags(part.profile)
   with stop.polled():  # an import is no place for an exception
-    devices, options = _devices(options, plan.trials)
+    devices, options = own_part.workers_of(options, plan.trials)
     if is_part and not part.ended:
-      mains.tell(_part_words(options, devices), *title)
+      mains.tell(own_part.part_words(options, devices), *title)
     jax_options.pin()
     kept = compile_cache.set_up(options.compile_cache)
     if mains.is_process():
@@ -282,13 +245,13 @@ def run_here(
   )
   mains.note('sweep', *opened.notes)
   shard, shards = options.shard
-  mine = _ids_of_shard(prepared, trials, options)
+  mine = own_part.ids_of_shard(prepared, trials, options)
   folder_lock = lock.lock(opened, None if shards == 1 else (shard, shards))
-  own_part = None if shards == 1 else mine
+  looked_at = None if shards == 1 else mine
   with stop.polled(), folder_lock:
     remaining.remove_leftovers(opened)
     opened, records, saved = remaining.what_counts(
-      opened, options, own_part, code
+      opened, options, looked_at, code
     )
     state = _train(
       opened, options, trials, mine, prepared, part, records, saved, devices,
@@ -300,7 +263,7 @@ def run_here(
     if stop.exit_code is not None:
       # Tables wait for the next command: who stops has seconds.
       state.say_stopped()
-      records, _ = trial_records.read_records(opened, trials=own_part)
+      records, _ = trial_records.read_records(opened, trials=looked_at)
       ending.say_failures(records)
       raise signals.Stopped(stop.exit_code, is_told=True)
     checkpoints.drop(opened, recorder.checkpoint_names(options).begun)
@@ -319,44 +282,6 @@ def _check_kinds(part, options):
       '--distributed: a plan of tasks and data sets runs in parts, each a '
       'process of its own; run one kind at a time, or give --xla_profile=none'
     )
-
-
-def _devices(options, trials):
-  """The device of each worker, and the options of this process's part."""
-  devices = xla_flags.devices(is_distributed=options.distributed)
-  devices, line = device_choice.chosen(devices, options, trials)
-  if line:
-    mains.tell(line)
-  shard, reason = distributed.part_of_process(
-    options.shard, options.shard_reason
-  )
-  if options.distributed:
-    distributed.leave()
-  workers = xla_flags.workers(devices, options.devices)
-  return workers, options._replace(shard=shard, shard_reason=reason)
-
-
-def _part_words(options, devices):
-  """A line: which part of the plan this is, what says so, and on what."""
-  shard, shards = options.shard
-  is_given = options.shard_reason in ('', '--shard')
-  reason = '' if is_given else f' ({options.shard_reason})'
-  kind = devices[0].device_kind
-  if devices[0].platform == 'cpu':
-    return (
-      f'--shard={shard}/{shards}{reason} on {count_of(len(devices), "core")}'
-    )
-  return f'--shard={shard}/{shards}{reason} on {len(devices)} of {kind}'
-
-
-def _ids_of_shard(prepared, trials, how):
-  """The ids that this shard runs."""
-  members = {
-    key: names for work in prepared for key, names in work.members.items()
-  }
-  planned = [group for work in prepared for group in work.groups]
-  part = dealing.groups_of_part(planned, trials, members, how.shard)
-  return frozenset(name for group in part for name in group)
 
 
 def _train(

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from lstm_jax.choices import count_of
 from lstm_jax.lab.plan import plan as plans
-from lstm_jax.lab.plan import tuning
+from lstm_jax.lab.plan import tuned_rows
 from lstm_jax.lab.plan.flags import Run
 from lstm_jax.lab.plan.plan import Plan
 from lstm_jax.lab.run import engine, mains, parts, signals
 from lstm_jax.lab.run.engine import Ending, Execute
+from lstm_jax.lab.run.made import made_before
 from lstm_jax.lab.store import (
   faults,
   files,
@@ -84,7 +85,7 @@ def complete_run(
   options = options._replace(out=str(path))
   # Rounds have their programs in common.
   execute = execute or functools.partial(
-    engine.run_here, made=engine.made_before(_MOST_PROGRAMS)
+    engine.run_here, made=made_before(_MOST_PROGRAMS)
   )
 
   def run_round(round_plan, round_options):
@@ -153,10 +154,10 @@ def settings_of(plan: Plan, searches: Iterable[Search]) -> list[Setting]:
   settings = []
   for row in plan.tuned_rows:
     if not row.space:
-      settings.append(tuning.setting_of(row.point, {}))
+      settings.append(tuned_rows.setting_of(row.point, {}))
       continue
     one = next(rest)
-    setting = tuning.setting_of(row.point, search.winner_of(one).values)
+    setting = tuned_rows.setting_of(row.point, search.winner_of(one).values)
     record = tuple(sorted(search.record_of(one).items()))
     settings.append(dataclasses.replace(setting, tuned=record))
   return settings

@@ -16,9 +16,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from lstm_jax.lab.plan import tuning, values
+from lstm_jax.lab.plan import tuned_rows, tuning, values
 from lstm_jax.lab.plan.programs import unit_of
-from lstm_jax.lab.plan.tuning import TunedRow, Tuning, Values
+from lstm_jax.lab.plan.tuned_rows import TunedRow, Values
+from lstm_jax.lab.plan.tuning import Tuning
 from lstm_jax.lab.store.catalog_entry import Range
 from lstm_jax.lab.store.documents import Record
 from lstm_jax.lab.store.setting import Setting, trial_id, with_seed
@@ -89,7 +90,7 @@ def trials_of(search: Search, number: int) -> dict[int, list[Setting]]:
     places = study.finalists(short_scores(search))
   trials = {}
   for place in places:
-    setting = tuning.setting_of(
+    setting = tuned_rows.setting_of(
       search.row.point, search.draws[place].values, budget, is_named=True
     )
     trials[place] = [
@@ -103,7 +104,7 @@ def trials_of(search: Search, number: int) -> dict[int, list[Setting]]:
 def begun(row: TunedRow, size: Tuning) -> Search:
   """The search of a row before its first round."""
   count = size.settings - size.settings // tuning.REDUCTION
-  of = unit_of(tuning.setting_of(row.point, {}))
+  of = unit_of(tuned_rows.setting_of(row.point, {}))
   return Search(row, size, of, _drawn(row, study.draws(row.space, count)))
 
 
@@ -173,7 +174,7 @@ def _held_back(search):
 
 def _drawn(row, found):
   return tuple(
-    Draw(drawn, tuning.plain_space(row.space, drawn)) for drawn in found
+    Draw(drawn, tuned_rows.plain_space(row.space, drawn)) for drawn in found
   )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lstm_jax.extras import EXTRAS
-from lstm_jax.lab.plan import tuning, values
+from lstm_jax.lab.plan import tuned_rows, tuning, values
 from lstm_jax.lab.store.catalog_entry import Range
 from lstm_jax.lab.store.documents import Value
 
@@ -76,7 +76,7 @@ def draws(
   """
   if not space:
     return [{} for _ in range(count)]
-  flat = tuning.drawn_space(space)
+  flat = tuned_rows.drawn_space(space)
   distributions = {name: distribution(one) for name, one in flat.items()}
   with quiet() as optuna:
     study = _study(optuna, seed)

@@ -154,7 +154,7 @@ def test_a_plan_that_holds_something_else_there_is_damaged(plain):
   'module',
   [
     'plan.ranges',
-    'plan.tuning',
+    'plan.tuned_rows',
     'plan.tuning_size',
     'tune.scores',
     'tune.search',

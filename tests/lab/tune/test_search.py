@@ -9,7 +9,7 @@ import random
 
 import pytest
 
-from lstm_jax.lab.plan import flags, plan, tuning
+from lstm_jax.lab.plan import flags, plan, tuned_rows, tuning
 from lstm_jax.lab.store.catalog_entry import Range
 from lstm_jax.lab.store.setting import trial_id
 from lstm_jax.lab.tune import export, scores, search, study
@@ -252,7 +252,7 @@ def test_draws_are_those_of_the_seed_and_stay_in_their_ranges():
   assert drawn[:8] == study.draws(space, 8)
   assert drawn != study.draws(space, 32, seed=1)
   for values in drawn:
-    plain = tuning.plain_space(space, values)
+    plain = tuned_rows.plain_space(space, values)
     assert plain.keys() == values.keys() == space.keys()
     for name, one in plain.items():
       if one.choices:

@@ -4,6 +4,7 @@ A board can be made of such files as of run folders, so what somebody has
 measured is passed on as one small file.
 """
 
+import contextlib
 import csv
 import io
 import math
@@ -76,13 +77,13 @@ def read(path: Path) -> list[Score]:
   try:
     if tuple(lines.fieldnames or ()) != tuple(COLUMNS):
       raise faults.Refused(
-        f'{path}: not a table of a board: its columns must be '
-        f'{",".join(COLUMNS)}'
+        f'{path}: not a table of a board: its columns must be, with commas '
+        f'between, {",".join(COLUMNS)}'
       )
     for line in lines:
       try:
         scores.append(_score(line))
-      except (ValueError, TypeError, KeyError, AttributeError) as error:
+      except ValueError as error:
         raise faults.Refused(
           f'{path}, line {lines.line_num}: {error}'
         ) from None
@@ -124,9 +125,16 @@ def _count(value):
 
 def _score(line):
   """The score of a line; what is computed from trials must agree with them."""
+  # Of a line that is too short the last are None; what is too much is under it.
+  if None in line or None in line.values():
+    raise ValueError(f'not {len(COLUMNS)} columns')
+  for name in ('course', 'line', 'entry'):
+    if not line[name].strip():
+      raise ValueError(f'{name}: empty')
+  budget = _whole(line, 'budget', 1)
   sequences = tuple(
     sorted(
-      math.inf if word == _NEVER else _sequences(word)
+      math.inf if word == _NEVER else _sequences(word, budget)
       for word in line['sequences'].split()
     )
   )
@@ -135,27 +143,44 @@ def _score(line):
     course=Course(
       line['course'],
       line['line'],
-      int(line['length']) if line['length'] else None,
-      int(line['budget']),
+      _whole(line, 'length', 1) if line['length'] else None,
+      budget,
     ),
     setting=line['setting'],
     sequences=sequences,
-    seconds=float(line['seconds']) if line['seconds'] else None,
-    missing=int(line['missing']),
+    seconds=_number('seconds', line['seconds']) if line['seconds'] else None,
+    missing=_whole(line, 'missing', 0),
     code=line['code'],
     tuning=line['tuning'],
     notes=tuple(filter(None, line['notes'].split('; '))),
   )
   for name in ('trials', 'solved'):
-    if int(line[name]) != getattr(score, name):
+    if _whole(line, name, 0) != getattr(score, name):
       raise ValueError(
         f'{name} is {line[name]}, its sequences say {getattr(score, name)}'
       )
   return score
 
 
-def _sequences(word):
-  value = float(word)
-  if not 0 < value < math.inf:
-    raise ValueError(f'sequences: {word} is no number of sequences')
+def _whole(line, name, least):
+  """A whole number of a line."""
+  word = line[name]
+  if not word.isdecimal() or int(word) < least:
+    raise ValueError(f'{name}: {word} is no whole number from {least} on')
+  return int(word)
+
+
+def _number(name, word):
+  """A finite number from 0 on, in a word."""
+  with contextlib.suppress(ValueError):
+    if 0 <= (value := float(word)) < math.inf:
+      return value
+  raise ValueError(f'{name}: {word} is no number from 0 on')
+
+
+def _sequences(word, budget):
+  """Sequences to success of a trial that solved within its budget."""
+  value = _number('sequences', word)
+  if not 0 < value <= budget:
+    raise ValueError(f'sequences: {word} is not within the budget, {budget}')
   return value

@@ -161,7 +161,7 @@ def _from_grid(name, request, cores, partial=False):
   _check_distinct(
     itertools.compress(settings, fixed), itertools.compress(own_points, fixed)
   )
-  scale = _scale(table, settings, points)
+  scale = _scale(loaded, request.yes)
   title = table.title
   if partial:
     changes = (*request.axes, *request.sets)
@@ -339,9 +339,14 @@ def _formula(settings, points, cores):
   return estimate.seconds(pairs, len(programs(settings)), cores)
 
 
-def _scale(table, settings, points):
-  """Measured seconds of the whole grid over what the formula says of it."""
-  if not table.expected_seconds:
+def _scale(loaded, is_agreed):
+  """Measured seconds of the whole grid over what the formula says of it.
+
+  Of all of its own rows: an entry from outside is no whole grid.
+  """
+  if not loaded.expected_seconds:
     return 1.0
+  points = points_lib.points_of(loaded.rows, is_agreed)
+  settings = points_lib.settings_of(map(automatic.chosen, points))
   formula = _formula(settings, points, estimate.REFERENCE_CORES)
-  return table.expected_seconds / formula
+  return loaded.expected_seconds / formula

@@ -125,6 +125,14 @@ def test_flags_select_among_entries(planned):
   assert planned(f'--row={every}').out.startswith('runs/bench-')
 
 
+def test_an_entry_of_flags_is_not_expected_to_take_the_whole_grid(planned):
+  all_of_grid, alone = planned(), planned('--cell=lstm')
+  assert alone.seconds < all_of_grid.seconds
+  assert planned('--cell=gru').seconds == pytest.approx(alone.seconds, rel=0.1)
+  both = planned('--cell=lstm,gru')
+  assert alone.seconds < both.seconds < 2.1 * alone.seconds
+
+
 def test_flags_bring_an_entry(planned):
   made = planned('--cell=gru', '--size=full')
   assert rows_of(made) == ['adding-10.gru+bptt', 'adding-20.gru+bptt']

@@ -174,6 +174,7 @@ GOOD = table_file.text_of([score('lstm', SHORT, 2, of=3)], {})
     ('100 200 -', '100 -5 -', 'line 2: sequences: -5 is no number'),
     ('100 200 -', '100 nan -', 'line 2: sequences: nan is no number'),
     (',10,5000,', ',ten,5000,', 'line 2: length: ten is no whole number'),
+    (',10,5000,', ',0,5000,', 'line 2: length: 0 is no whole number from 1'),
     (',10,5000,', ',10,"5,000",', 'line 2: budget: 5,000 is no whole number'),
     (',10,5000,lstm', ',10,5000,', 'line 2: entry: empty'),
     (',1.500,', ',nan,', 'line 2: seconds: nan is no number'),

@@ -33,35 +33,35 @@ def standings(scores):
   return standings_of([('standard', scores)])
 
 
-def lines_of(found):
+def lines_of(table):
   """Name of a task -> its courses, by length."""
   lines: dict[str, list] = {}
-  for course in found.courses:
+  for course in table.courses:
     lines.setdefault(course.line, []).append(course)
   return lines
 
 
-def ends_of(found):
+def ends_of(table):
   """Names of the shortest and of the longest course of each task."""
-  groups = lines_of(found).values()
+  groups = lines_of(table).values()
   return {g[0].name for g in groups}, {g[-1].name for g in groups if g[1:]}
 
 
 def section(scores):
   """Table: what each entry solves, and where nobody is ahead of it."""
-  found = standings(scores)
-  short, long = ends_of(found)
+  table = standings(scores)
+  short, long = ends_of(table)
   lines = [
     '| entry | courses solved | shortest lag | longest lag | '
     'nobody is ahead | behind somebody |',
     '|---|---:|---:|---:|---:|---:|',
   ]
-  for entry in found.entries:
-    of_entry = {c: s for (c, e), s in found.scores.items() if e == entry}
+  for entry in table.entries:
+    of_entry = {c: s for (c, e), s in table.scores.items() if e == entry}
     solved = {course for course, score in of_entry.items() if score.is_solved}
-    ranks = [found.ranks[course, entry] for course in solved]
+    ranks = [table.ranks[course, entry] for course in solved]
     firsts = sum(rank.first == 1 for rank in ranks)
-    behind = sum(found.ranks[course, entry].first > 1 for course in of_entry)
+    behind = sum(table.ranks[course, entry].first > 1 for course in of_entry)
     shares_of = ' | '.join(
       f'{len(solved & courses)}/{len(courses)}'
       for courses in (set(of_entry), short, long)
@@ -72,20 +72,18 @@ def section(scores):
 
 def picture(scores):
   """Entries by courses: the share of trials that solve, as a shade."""
-  found = standings(scores)
-  words, x_of = shares.heads(lines_of(found), LEFT, TOP, WIDE)
+  table = standings(scores)
+  words, x_of = shares.heads(lines_of(table), LEFT, TOP, WIDE)
   parts = [
     text(24, 34, 'Which cell and rule solves which task at which lag', 'title'),
     text(24, 58, 'Shade and figure: trials that solve, of all', 'grey'),
     *words,
   ]
   y = float(TOP)
-  for entry in found.entries:
+  for entry in table.entries:
     parts.append(text(LEFT - 8, y + 16, entry, '', 'end'))
-    for course, left in x_of.items():
-      score = found.scores.get((course.name, entry))
-      counts = (score.solved, score.trials) if score else (0, 0)
-      parts += shares.square(left, y, WIDE, HIGH, *counts)
+    of_entry = {s.course: s for s in scores if s.entry == entry}
+    parts += shares.row(y, x_of, WIDE, HIGH, of_entry)
     y += HIGH
   summary = 'Trials that solve, by entry and course'
   right = max(x_of.values()) + WIDE
@@ -102,16 +100,16 @@ def main(paths):
   if paths:
     (path,) = paths
     scores = write.of_folder(folder.open_folder(Path(path)))[1]
-    found = standings(scores)
+    table = standings(scores)
     if any(score.missing for score in scores):
       sys.exit(f'{path}: has trials to come')
     ordered = [
-      found.scores[course.name, entry]
-      for course in found.courses
-      for entry in found.entries
-      if (course.name, entry) in found.scores
+      table.scores[course.name, entry]
+      for course in table.courses
+      for entry in table.entries
+      if (course.name, entry) in table.scores
     ]
-    TABLE.write_text(table_file.text_of(ordered, found.ranks))
+    TABLE.write_text(table_file.text_of(ordered, table.ranks))
   scores = table_file.read(TABLE)
   PICTURE.write_text(picture(scores))
   PAGE.write_text(page_of(scores, PAGE.read_text()))

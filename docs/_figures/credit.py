@@ -209,7 +209,6 @@ def factors_section(scores):
 
 def picture(scores):
   """Entries by courses: the share of trials that solve, as a shade."""
-  by_place = {(s.course, s.entry): s for s in scores}
   parts = [
     text(24, 34, 'Who learns which lag, by rule and optimizer', 'title'),
     text(24, 58, 'Shade and figure: trials that solve, of all', 'grey'),
@@ -222,10 +221,9 @@ def picture(scores):
     parts.append(text(24, y + 14, f'{cell} {rule}'))
     for optimizer in OPTIMIZERS:
       parts.append(text(LEFT - 8, y + 14, optimizer, 'grey', 'end'))
-      for course, left in x_of.items():
-        score = by_place.get((course, f'{cell}-{rule}-{optimizer}'))
-        counts = (score.solved, score.trials) if score else (0, 0)
-        parts += shares.square(left, y, WIDE, HIGH, *counts)
+      entry = f'{cell}-{rule}-{optimizer}'
+      of_entry = {s.course: s for s in scores if s.entry == entry}
+      parts += shares.row(y, x_of, WIDE, HIGH, of_entry)
       y += HIGH
   summary = 'Trials that solve, by rule, optimizer and course'
   right = max(x_of.values()) + WIDE

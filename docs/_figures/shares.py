@@ -6,7 +6,24 @@ SHADE = '#0072b2'
 BAND = 0.4  # opacity of a place without trials
 
 
-def square(x, y, wide, high, solved, trials):
+def row(y, x_of, wide, high, scores):
+  """The places of an entry.
+
+  Args:
+    y: of their upper edges.
+    x_of: course -> left edge.
+    wide, high: of a place.
+    scores: course -> its score, of those that it met.
+  """
+  parts = []
+  for course, x in x_of.items():
+    score = scores.get(course)
+    counts = (score.solved, score.trials) if score else (0, 0)
+    parts += _square(x, y, wide, high, *counts)
+  return parts
+
+
+def _square(x, y, wide, high, solved, trials):
   """The place of an entry on a course; no trials: it was not run."""
   size = f'x="{x:.1f}" y="{y:.1f}" width="{wide - 2}" height="{high - 2}"'
   if not trials:

@@ -83,3 +83,11 @@ def test_page_and_picture_are_those_of_the_trials(credit):
   page = PAGE.read_text('utf-8')
   assert credit.page_of(scores, page) == page
   assert credit.picture(scores) == credit.PICTURE.read_text('utf-8')
+
+
+def test_the_picture_shows_each_count(credit):
+  drawing = credit.picture([score('bptt', times(20)), score('elman', times(0))])
+  places = len(credit.CELLS) * len(credit.RULES) * len(credit.OPTIMIZERS)
+  assert '>20/20<' in drawing and drawing.count('>·<') == 1
+  empty = f'fill-opacity="{credit.shares.BAND}"'
+  assert drawing.count(empty) == places - 2

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from lstm_jax import public
 from lstm_jax.choices import unknown
-from lstm_jax.lab.plan import flags, tuning_size, values
+from lstm_jax.lab.plan import contradictions, flags, tuning_size, values
 from lstm_jax.lab.plan.flags import Request, Run
 from lstm_jax.lab.plan.grid_check import AXES
 from lstm_jax.lab.plan.references import Axis
@@ -62,13 +62,13 @@ def request_of(
       raise values.Refused(f'--{name}: no such flag; {near or "see --help"}')
   for name in options:
     flags.dotted(name, f'--set={name}')
-    if line := flags.two_values(name, axes, grid):
+    if line := contradictions.two_values(name, axes, grid):
       raise values.Refused(line)
   rows = () if row is None else tuple(map(str, _items(row)))
-  if line := flags.row_alone(rows, grid):
+  if line := contradictions.row_alone(rows, grid):
     raise values.Refused(line)
   size = size or ''
-  if line := flags.size_alone(size, grid):
+  if line := contradictions.size_alone(size, grid):
     raise values.Refused(line)
   if not (grid or axes or options):
     grid = 'quickstart'

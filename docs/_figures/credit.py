@@ -32,7 +32,7 @@ RULES = ('bptt', 'snap1', 'uoro', 'eprop', 'elman')
 EXACT, IMMEDIATE = 'bptt', 'elman'
 OPTIMIZERS = ('sgd', 'rmsprop', 'adam', 'normalised')
 LEVEL = 0.05
-LEFT, TOP, WIDE, HIGH = 190, 110, 54, 19
+LEFT, TOP, WIDE, HIGH = 190, 124, 54, 19
 
 
 class Best(NamedTuple):

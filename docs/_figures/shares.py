@@ -1,9 +1,12 @@
 """Places of a picture that show a share of trials, as a shade and a figure."""
 
+import textwrap
+
 from svg import text
 
 SHADE = '#0072b2'
 BAND = 0.4  # opacity of a place without trials
+LETTER = 7.5  # width of one, as a mean
 
 
 def row(y, x_of, wide, high, scores):
@@ -40,7 +43,7 @@ def _square(x, y, wide, high, solved, trials):
 
 
 def heads(lines, left, top, wide):
-  """Names of tasks over their lags, each task's words below one another.
+  """Names of tasks over their lags, wrapped to the width of a task's places.
 
   Args:
     lines: name of a task -> its courses, by length.
@@ -53,10 +56,12 @@ def heads(lines, left, top, wide):
   parts, x, x_of = [], float(left), {}
   for line, courses in lines.items():
     middle = x + len(courses) * wide / 2
-    words = line.split()
-    for number, word in enumerate(words):
-      y = top - 28 - 15 * (len(words) - 1 - number)
-      parts.append(text(middle, y, word, '', 'middle'))
+    rows = textwrap.wrap(
+      line, max(int(len(courses) * wide / LETTER), 1), break_long_words=False
+    )
+    for number, words in enumerate(rows):
+      y = top - 28 - 15 * (len(rows) - 1 - number)
+      parts.append(text(middle, y, words, '', 'middle'))
     for course in courses:
       x_of[course] = x
       lag = '' if course.length is None else f'{course.length}'

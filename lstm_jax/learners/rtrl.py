@@ -70,7 +70,8 @@ def rtrl(
 
   Raises:
     ValueError: an unknown `update`, `cut` or optimizer, activations to be cut
-      of a cell without an internal state.
+      of a cell without an internal state, a network so large that its
+      derivatives (2^31 numbers) fit into no memory.
 
   Source: Williams & Zipser (1989), section 2, and section 3 for `every_step`.
 

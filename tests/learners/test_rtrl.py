@@ -310,3 +310,8 @@ def test_arguments_are_checked():
     rtrl(CELLS['gru-0'], EVERY, cut='activations')
   with pytest.raises(ValueError, match="optimizer='lion' must be one of sgd"):
     rtrl(CELLS['srn-0'], EVERY, optimizer='lion')
+
+
+def test_derivatives_that_fit_into_no_memory_are_refused_at_once():
+  with pytest.raises(ValueError, match=r'2,500 carried .* 15,[0-9,]+ numbers'):
+    rtrl(srn(I, K, hidden=2500), END)

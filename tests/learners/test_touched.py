@@ -1,5 +1,7 @@
 """Which weights reach which entries of the carry, and what shares a pass."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,6 +69,51 @@ def test_a_plain_net_needs_one_pass_and_links_within_a_step_more():
   # The first unit's weights reach every later one.
   assert np.max(np.sum(touches, axis=0)) == 4
   assert sorted(sparsity.groups(touches)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize('name', by_cost(catalog.names('cells')))
+@pytest.mark.parametrize('at_once', [256, 3])
+def test_rows_are_told_from_their_ends_as_weight_by_weight(
+  monkeypatch, name, at_once
+):
+  """The oracle tries each weight alone, in a net of 5 units and one of 4."""
+  monkeypatch.setattr(sparsity, '_AT_ONCE', at_once)
+  for sizes in ({'hidden': 5}, {'hidden': 4}, {'blocks': 2, 'block_size': 2}):
+    try:
+      cell = catalog.build('cells', name, 3, 2, **sizes)
+    except (TypeError, ValueError):  # of other sizes
+      continue
+    past = influence_matrix.past(cell)
+    reach = sparsity._reach(
+      cell, past.weights, lambda c, f=past.fields: influence_matrix.pack(f, c)
+    )
+    each = reach(np.arange(past.weights.size), past.weights.size)
+    np.testing.assert_array_equal(past.touches(), each)
+
+
+def test_weights_of_a_row_that_reach_different_entries_are_tried_alone():
+  """Inputs down the rows: the weights of a row go to as many units."""
+
+  class Carry(NamedTuple):
+    h: jax.Array
+
+  def step(params, carry, x_t):
+    pull = jnp.einsum('iu...,i...->u...', params['w'], x_t)
+    h_t = jnp.tanh(pull + params['b'] * carry.h)
+    return Carry(h_t), h_t
+
+  mask = {'w': np.ones((3, 4)), 'b': np.ones(4)}
+  plain = srn(3, 4, hidden=4)
+  cell = plain._replace(
+    mask=mask,
+    step=step,
+    initial_carry=lambda lanes=(), dtype=np.float32: Carry(
+      jnp.zeros((4, *lanes), dtype)
+    ),
+  )
+  touches = influence_matrix.past(cell).touches()
+  unit = np.concatenate([np.arange(4), *[np.arange(4)] * 3])
+  np.testing.assert_array_equal(touches, unit[None] == np.arange(4)[:, None])
 
 
 @pytest.mark.parametrize('seed', range(20))

@@ -33,6 +33,9 @@ from lstm_jax.types import Array, Carry, Cell, Params, Source
 
 # Numbers of a row of a matrix that are multiplied at once, and rows.
 _BLOCK, _ROWS = 256, 32
+# Derivatives that are carried whole: of a network, 8 GiB in float32. A step
+# takes n times as many products, which is minutes on a core.
+_MOST_NUMBERS = 2**31
 
 
 # The linear maps of a step.
@@ -260,7 +263,19 @@ def combine(e: Array, rows: Array) -> Array:
 
 
 def full(past: Past) -> Rule:
-  """The `Rule` that carries S whole, `[n, W, *]`: exact."""
+  """The `Rule` that carries S whole, `[n, W, *]`: exact.
+
+  Raises:
+    ValueError: S has more numbers than any machine of today can use.
+  """
+  numbers = past.size * past.weights.size
+  if numbers > _MOST_NUMBERS:
+    raise ValueError(
+      f'the derivatives of {past.size:,} carried numbers by '
+      f'{past.weights.size:,} weights are {numbers:,} numbers, more than '
+      f'{_MOST_NUMBERS:,}: take fewer units, or a rule that carries less '
+      '(bptt, snap1, uoro, eprop)'
+    )
 
   def start(lanes, dtype):
     return jnp.zeros((past.size, past.weights.size, *lanes), dtype)

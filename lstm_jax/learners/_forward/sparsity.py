@@ -14,9 +14,10 @@ import numpy as np
 from lstm_jax.learners._forward.weight_vector import Vector
 from lstm_jax.types import Array, Carry, Cell
 
-# Weights tried at once, and how often each: a choice within a step may hide
-# what it does not take.
-_AT_ONCE, _TIMES = 256, 2
+# Sets of weights tried at once, the numbers that all their networks may have,
+# and how often each set is tried: a choice within a step may hide what it does
+# not take.
+_AT_ONCE, _NUMBERS, _TIMES = 256, 2**24, 2
 
 
 def touched(
@@ -25,7 +26,11 @@ def touched(
   """The entries of the carry that each weight has a part in within a step.
 
   A weight that is not a number makes one of every entry that it reaches,
-  whatever the arithmetic between them is and however flat.
+  whatever the arithmetic between them is and however flat. The weights of a row
+  of an array mostly reach the same, so that they are tried together: where the
+  first and the last of them each reach what all of them do, that is what each
+  is said to reach. It may be more than it does, never less. In other rows each
+  weight is tried alone.
 
   Args:
     cell: the cell.
@@ -35,36 +40,78 @@ def touched(
   Returns:
     `[n, W]` bool, numpy.
   """
+  row, first, last = _rows(cell, weights)
+  reach = _reach(cell, weights, entries)
+  of_row = reach(row, len(first))
+  is_alike = np.ones(len(first), bool)
+  for place in (first, last):
+    of_one = reach(_labels(place, weights.size), len(place))
+    is_alike &= np.all(of_one == of_row, axis=0)
+  touches = of_row[:, row]
+  apart = np.flatnonzero(~is_alike[row])
+  if len(apart):
+    touches[:, apart] = reach(_labels(apart, weights.size), len(apart))
+  return touches
+
+
+def _rows(cell, weights):
+  """The row that each weight is in, `[W]`, and of rows the first and last."""
+  leaves, structure = jax.tree.flatten(cell.mask)
+  count, rows = 0, []
+  for leaf in leaves:
+    shape = np.shape(leaf)
+    row = count + np.arange(np.prod(shape[:-1], dtype=int))
+    count += len(row)
+    rows.append(np.broadcast_to(row.reshape(*shape[:-1], 1), shape or (1,)))
+  rows = [
+    row.reshape(leaf.shape) for row, leaf in zip(rows, leaves, strict=True)
+  ]
+  with jax.ensure_compile_time_eval():
+    of_weight = np.asarray(weights.flat(jax.tree.unflatten(structure, rows)))
+  # Weights of a row follow one another.
+  _, first, row, size = np.unique(
+    of_weight, return_index=True, return_inverse=True, return_counts=True
+  )
+  return row, first, first + size - 1
+
+
+def _labels(places, size):
+  """`[W]`: of the weights at some places their number, of others -1."""
+  labels = np.full(size, -1)
+  labels[places] = np.arange(len(places))
+  return labels
+
+
+def _reach(cell, weights, entries):
+  """`(labels [W], sets) -> [n, sets]` bool: what a set of weights reaches."""
   rng = np.random.default_rng(0)
-  lanes = min(weights.size, _AT_ONCE)
+  lanes = min(weights.size, _AT_ONCE, max(1, _NUMBERS // weights.size))
 
   def draw(like):
     return np.asarray(rng.normal(size=(*np.shape(like), lanes)), np.float32)
 
+  parts = cell.mask, cell.initial_carry(), np.zeros(cell.num_inputs)
+  draws = [jax.tree.map(draw, parts) for _ in range(_TIMES)]
+
   @jax.jit
-  def spoil(at, params, carry, x_t):
-    here = jnp.arange(weights.size)[:, None] == at[None]
+  def spoil(labels, at, params, carry, x_t):
+    here = labels[:, None] == at[None]
     nan = weights.tree(jnp.where(here, jnp.float32(jnp.nan), 0))
     carry_t, _ = cell.step(jax.tree.map(jnp.add, params, nan), carry, x_t)
     return jnp.isnan(entries(carry_t))
 
-  blocks = []
-  # Also where a learner is made or run while something else is traced, and
-  # where JAX is told to stop at a nan: these are meant.
-  with jax.ensure_compile_time_eval(), jax.debug_nans(False):
-    for start in range(0, weights.size, lanes):
-      at = np.minimum(start + np.arange(lanes), weights.size - 1)
-      is_nan = [
-        spoil(
-          at,
-          jax.tree.map(draw, cell.mask),
-          jax.tree.map(draw, cell.initial_carry()),
-          draw(np.zeros(cell.num_inputs)),
-        )
-        for _ in range(_TIMES)
-      ]
-      blocks.append(np.any(is_nan, axis=0)[:, : weights.size - start])
-  return np.concatenate(blocks, axis=1)
+  def reach(labels, sets):
+    blocks = []
+    # Also where a learner is made or run while something else is traced, and
+    # where JAX is told to stop at a nan: these are meant.
+    with jax.ensure_compile_time_eval(), jax.debug_nans(False):
+      for start in range(0, sets, lanes):
+        at = np.minimum(start + np.arange(lanes), sets - 1)
+        is_nan = [spoil(labels, at, *of) for of in draws]
+        blocks.append(np.any(is_nan, axis=0)[:, : sets - start])
+    return np.concatenate(blocks, axis=1)
+
+  return reach
 
 
 def groups(touches: np.ndarray) -> np.ndarray:

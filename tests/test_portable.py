@@ -19,7 +19,7 @@ import pytest
 
 from experiments import sweep
 from lstm_jax.lab.run import mains, signals
-from lstm_jax.lab.store import cpu_quota, machine, provenance
+from lstm_jax.lab.store import cpu_quota, machine, memory, provenance
 from lstm_jax.lab.store.disk import DISK
 from lstm_jax.nn.native import library
 from tests.children import ROOT, python
@@ -61,8 +61,8 @@ def test_what_is_of_linux_alone_stands_where_there_is_a_fallback(name):
     'os.sched_getaffinity': {'lab/store/machine.py'},
     'os.fork': set(),
     '/proc/': {
-      'lab/store/cpu_quota.py', 'lab/store/machine.py',
-      'lab/store/provenance.py', 'nn/native/library.py',
+      'lab/store/control_groups.py', 'lab/store/machine.py',
+      'lab/store/memory.py', 'lab/store/provenance.py', 'nn/native/library.py',
     },
   }  # fmt: skip
   found = {file for file, text in names_and_paths() if text.startswith(name)}
@@ -84,7 +84,7 @@ def no_proc(monkeypatch):
 
 def test_without_proc_there_are_room_and_a_processor(no_proc, monkeypatch):
   machine.check_room(1, 'this')
-  assert cpu_quota.quota() is None
+  assert cpu_quota.quota() is None and memory.left() is None
   asked = []
 
   def run(words, **how):

@@ -61,6 +61,12 @@ class Compiled:
     devices: where they run; lanes are spread over all of them.
     on_compile: called with True before and False after a compilation.
     programs: those of earlier runs on the device; more are added to them.
+    memory_left: bytes that the host has left, or None where nobody says; asked
+      after each compilation for a CPU.
+
+  Raises:
+    MemoryError: of a call, a program that takes more. An accelerator's runtime
+      says so itself; on a CPU the system would end the process.
   """
 
   def __init__(
@@ -68,11 +74,13 @@ class Compiled:
     *devices: jax.Device,
     on_compile: Callable[[bool], None] = lambda compiling: None,
     programs: CompiledPrograms | None = None,
+    memory_left: Callable[[], int | None] = lambda: None,
   ) -> None:
     self.device = devices[0]
     self.num_devices = len(devices)
     self._mesh = Mesh(np.array(devices), (_LANES,))
     self._on_compile = on_compile
+    self._memory_left = memory_left
     self._programs, self._of_code = programs or CompiledPrograms({}, {})
 
   def __call__(
@@ -139,10 +147,25 @@ class Compiled:
     if fresh:
       self._on_compile(True)
       try:
-        self._programs[key] = self._of(jax.jit(function).lower(*args))
+        program = self._of(jax.jit(function).lower(*args))
       finally:
         self._on_compile(False)
+      self._check_memory(program)
+      self._programs[key] = program
     return self._programs[key](*args), fresh
+
+  def _check_memory(self, program):
+    """Raises where a program takes more memory than there is."""
+    if self.device.platform != 'cpu':
+      return
+    left, facts = self._memory_left(), program.memory_analysis()
+    if left is None or facts is None:
+      return
+    taken = facts.temp_size_in_bytes + facts.output_size_in_bytes
+    if taken > left:
+      raise MemoryError(
+        f'a program takes {taken / 2**30:.1f} GiB, {left / 2**30:.1f} are left'
+      )
 
   def _of(self, lowered):
     """Compiles a lowered program, or returns what it came to under a name."""

@@ -52,3 +52,29 @@ def test_constants_and_structures_tell_programs_apart(compilations):
   assert isinstance(in_a_list, list)
   np.testing.assert_array_equal([y, *in_a_list], [x, x])
   assert len(compilations) == 4
+
+
+@pytest.mark.parametrize('left, is_refused', [(4, True), (2**20, False)])
+def test_a_program_that_takes_more_than_is_left_is_not_run(left, is_refused):
+  """A CPU's system lends what it has not, and ends the process later."""
+  ran = []
+
+  def twice(x):
+    jax.debug.callback(lambda: ran.append(1))
+    return 2 * x
+
+  compiled = Compiled(jax.devices('cpu')[0], memory_left=lambda: left)
+  for _ in range(2):  # a second call is refused, too
+    if is_refused:
+      with pytest.raises(MemoryError, match='takes 0.0 GiB, 0.0 are left'):
+        compiled('name', twice, np.zeros(64, np.float32))
+    else:
+      compiled('name', twice, np.zeros(64, np.float32))
+  jax.effects_barrier()
+  assert len(ran) == (0 if is_refused else 2)
+
+
+def test_nobody_says_what_is_left():
+  compiled = Compiled(jax.devices()[0], memory_left=lambda: None)
+  y, _ = compiled('name', scaled_by(2.0), np.ones(3, np.float32))
+  np.testing.assert_array_equal(y, 2)

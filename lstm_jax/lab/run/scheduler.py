@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from lstm_jax.lab.run.queue import Maker, Progress, Shared
-from lstm_jax.lab.store import machine
+from lstm_jax.lab.store import machine, memory
 from lstm_jax.training import lanes as lanes_of
 from lstm_jax.training.compilation import (
   Compiled,
@@ -180,7 +180,12 @@ def _work(shared, worker, devices, programs, keeps):
   def on_compile(compiling):
     shared.compiling[worker] = compiling
 
-  compiled = Compiled(*devices, on_compile=on_compile, programs=programs)
+  compiled = Compiled(
+    *devices,
+    on_compile=on_compile,
+    programs=programs,
+    memory_left=memory.left,
+  )
   while not (shared.stop.is_set() or shared.broken()):
     # A plan may have a thousand programs.
     for name in shared.names_over(worker):

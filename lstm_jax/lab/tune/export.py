@@ -37,9 +37,12 @@ def write(searches: Iterable[Search], path: Path) -> None:
     files.write(part, b'')
     try:
       storage = optuna.storages.RDBStorage(f'sqlite:///{part}')
-      for one in searches:
-        _add(optuna, one, storage)
-      storage.engine.dispose()
+      try:
+        for one in searches:
+          _add(optuna, one, storage)
+      finally:
+        storage.remove_session()
+        storage.engine.dispose()
       part.replace(path)
     finally:
       part.unlink(missing_ok=True)

@@ -297,7 +297,7 @@ def test_a_study_of_optuna_holds_what_the_search_found(tmp_path):
   path = tmp_path / 'new' / 'studies.db'
   export.write([one], path)
   assert [*path.parent.iterdir()] == [path]
-  storage = f'sqlite:///{path}'
+  storage = optuna.storages.RDBStorage(f'sqlite:///{path}')
   (name,) = optuna.get_all_study_names(storage)
   assert name == 'flags'
   loaded = optuna.load_study(study_name=name, storage=storage)
@@ -312,3 +312,5 @@ def test_a_study_of_optuna_holds_what_the_search_found(tmp_path):
       assert trial.params == draw.values
       assert list(trial.intermediate_values)[0] == BUDGET // 4
       assert trial.value == [*trial.intermediate_values.values()][-1]
+  storage.remove_session()
+  storage.engine.dispose()

@@ -71,6 +71,82 @@ def test_a_plain_net_needs_one_pass_and_links_within_a_step_more():
   assert sorted(sparsity.groups(touches)) == [0, 1, 2, 3]
 
 
+@jax.custom_jvp
+def spike(net):
+  return (net > 0).astype(net.dtype)
+
+
+@spike.defjvp
+def spike_jvp(primals, tangents):
+  """A surrogate: the value is flat wherever it is."""
+  return spike(*primals), tangents[0] / (1 + jnp.abs(primals[0])) ** 2
+
+
+@jax.custom_vjp
+def straight_through(net):
+  return jnp.where(net > 0, 1.0, -1.0).astype(net.dtype)
+
+
+straight_through.defvjp(
+  lambda net: (straight_through(net), None), lambda _, e: (e,)
+)
+
+
+def settled(net):
+  """Steps within a step, each of which chooses."""
+
+  def step(h, _):
+    return jnp.where(h > 0.1, 0.5 * h + net, 0.1 * net), None
+
+  return jax.lax.scan(step, jnp.zeros_like(net), None, length=3)[0]
+
+
+def of_a_branch(net):
+  return jax.lax.cond(jnp.sum(net) > 1e9, jnp.tanh, lambda net: 0 * net, net)
+
+
+# Functions of a unit's net input that hide it, and whether each unit is told to
+# be reached by its own weights alone.
+STRANGE = {
+  'relu by where': (lambda net: jnp.where(net > 0, net, 0), True),
+  'guarded logarithm': (
+    lambda net: jnp.where(net > 0, jnp.log(jnp.where(net > 0, net, 1)), net),
+    True,
+  ),
+  'of positive numbers': (lambda net: jnp.sqrt(net * net + net), True),
+  'near nothing alone': (lambda net: jnp.arcsin(net / 50), True),
+  'compiled within': (
+    jax.jit(lambda net: jnp.where(net < 1e9, 0 * net, net)), True,
+  ),
+  'spike': (spike, True),
+  'straight through': (straight_through, True),
+  'remade': (jax.checkpoint(lambda net: jnp.where(net > 0, net, 0)), True),
+  'settled': (settled, True),
+  'branch': (of_a_branch, True),
+  'relu': (jax.nn.relu, True),
+  'in order': (lambda net: jnp.sort(net, axis=0), False),
+  'never a number': (lambda net: net + jnp.nan, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('name', STRANGE)
+def test_what_a_step_chooses_hides_no_weight(name):
+  """Gradients of rules that go forwards would be 0 in silence."""
+  function, is_own = STRANGE[name]
+  plain = srn(3, 1, hidden=4)
+
+  def step(params, carry, x_t):
+    pull = jnp.einsum('ui...,i...->u...', params.w_x, x_t)
+    back = jnp.einsum('uv...,v...->u...', params.w_h, carry.h)
+    h_t = function(pull + back + params.b)
+    return carry._replace(h=h_t), h_t[:1]
+
+  past = influence_matrix.past(plain._replace(step=step))
+  touches = past.touches()
+  assert touches.shape == (4, 4 * (3 + 4 + 1))
+  assert np.all(np.sum(touches, axis=0) == (1 if is_own else 4))
+
+
 @pytest.mark.parametrize('name', by_cost(catalog.names('cells')))
 @pytest.mark.parametrize('at_once', [256, 3])
 def test_rows_are_told_from_their_ends_as_weight_by_weight(

@@ -5,19 +5,22 @@ own. Entries that share no weight can then be differentiated by one pass
 backwards together, and the parts told apart afterwards.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax.learners._forward import spoiling
 from lstm_jax.learners._forward.weight_vector import Vector
 from lstm_jax.types import Array, Carry, Cell
 
-# Sets of weights tried at once, the numbers that all their networks may have,
-# and how often each set is tried: a choice within a step may hide what it does
-# not take.
-_AT_ONCE, _NUMBERS, _TIMES = 256, 2**24, 2
+# Sets of weights tried at once, and numbers that all their networks may have.
+_AT_ONCE, _NUMBERS = 256, 2**24
+# Each set is tried at numbers of each kind: there are functions of positive
+# ones alone, and of those near 0.
+_KINDS = (lambda x: x, np.abs, lambda x: 0.01 * np.abs(x))
 
 
 def touched(
@@ -26,11 +29,11 @@ def touched(
   """The entries of the carry that each weight has a part in within a step.
 
   A weight that is not a number makes one of every entry that it reaches,
-  whatever the arithmetic between them is and however flat. The weights of a row
-  of an array mostly reach the same, so that they are tried together: where the
-  first and the last of them each reach what all of them do, that is what each
-  is said to reach. It may be more than it does, never less. In other rows each
-  weight is tried alone.
+  whatever the arithmetic between them is and however flat, and whatever a step
+  chooses (`spoiling`). The weights of a row of an array mostly reach the same,
+  so that they are tried together: where the first and the last of them each
+  reach what all of them do, that is what each is said to reach. It may be more
+  than it does, never less. In other rows each weight is tried alone.
 
   Args:
     cell: the cell.
@@ -87,18 +90,29 @@ def _reach(cell, weights, entries):
   rng = np.random.default_rng(0)
   lanes = min(weights.size, _AT_ONCE, max(1, _NUMBERS // weights.size))
 
-  def draw(like):
-    return np.asarray(rng.normal(size=(*np.shape(like), lanes)), np.float32)
+  def draw(kind, like):
+    x = rng.normal(size=(*np.shape(like), lanes))
+    return np.asarray(kind(x), np.float32)
 
   parts = cell.mask, cell.initial_carry(), np.zeros(cell.num_inputs)
-  draws = [jax.tree.map(draw, parts) for _ in range(_TIMES)]
+  draws = [
+    jax.tree.map(functools.partial(draw, kind), parts) for kind in _KINDS
+  ]
+
+  def step(params, carry, x_t):
+    return entries(cell.step(params, carry, x_t)[0])
 
   @jax.jit
-  def spoil(labels, at, params, carry, x_t):
+  def spoil(labels, at, *parts):
     here = labels[:, None] == at[None]
     nan = weights.tree(jnp.where(here, jnp.float32(jnp.nan), 0))
-    carry_t, _ = cell.step(jax.tree.map(jnp.add, params, nan), carry, x_t)
-    return jnp.isnan(entries(carry_t))
+    spoiled = jax.tree.map(jnp.add, parts[0], nan), *parts[1:]
+    program = jax.make_jaxpr(step)(*parts)
+    ((clean,), (found,)) = spoiling.follow(
+      program, jax.tree.leaves(parts), jax.tree.leaves(spoiled)
+    )
+    is_known = ~jnp.isnan(clean)
+    return is_known, is_known & jnp.isnan(found)
 
   def reach(labels, sets):
     blocks = []
@@ -107,8 +121,12 @@ def _reach(cell, weights, entries):
     with jax.ensure_compile_time_eval(), jax.debug_nans(False):
       for start in range(0, sets, lanes):
         at = np.minimum(start + np.arange(lanes), sets - 1)
-        is_nan = [spoil(labels, at, *of) for of in draws]
-        blocks.append(np.any(is_nan, axis=0)[:, : sets - start])
+        tries = [spoil(labels, at, *of) for of in draws]
+        is_known, is_nan = (
+          np.any(of, axis=0) for of in zip(*tries, strict=True)
+        )
+        # Of what is never a number nothing is known: it may be reached.
+        blocks.append((is_nan | ~is_known)[:, : sets - start])
     return np.concatenate(blocks, axis=1)
 
   return reach

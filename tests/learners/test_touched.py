@@ -71,6 +71,18 @@ def test_a_plain_net_needs_one_pass_and_links_within_a_step_more():
   assert sorted(sparsity.groups(touches)) == [0, 1, 2, 3]
 
 
+def test_a_cell_that_carries_no_weights_is_refused():
+  """A fixed memory with a readout that learns."""
+
+  def step(params, carry, x_t):
+    h_t = 0.9 * carry.h + x_t
+    return carry._replace(h=h_t), jnp.einsum('ku...,u...', params.w_out, h_t)
+
+  cell = srn(3, 1, hidden=3)._replace(step=step)
+  with pytest.raises(ValueError, match='no weight .* bptt and elman train'):
+    influence_matrix.past(cell)
+
+
 @jax.custom_jvp
 def spike(net):
   return (net > 0).astype(net.dtype)

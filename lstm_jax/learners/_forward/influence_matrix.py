@@ -90,6 +90,9 @@ def past(cell: Cell, cut: Collection[str] = ()) -> Past:
   Args:
     cell: any cell.
     cut: fields of the carry that pass no error back.
+
+  Raises:
+    ValueError: no weight has a part in the carry.
   """
   carry = cell.initial_carry((), np.float32)
   x_t = np.zeros(cell.num_inputs, np.float32)
@@ -103,7 +106,14 @@ def past(cell: Cell, cut: Collection[str] = ()) -> Past:
   is_used = is_used if any(is_used) else is_carried
   fields = tuple(name for name, u in zip(names, is_used, strict=True) if u)
   ends = [out for out, u in zip(program.outvars, is_used, strict=False) if u]
-  weights = vector(cell.mask, _reached(program, ends)[:num_leaves])
+  is_inside = _reached(program, ends)[:num_leaves]
+  if not any(is_inside):
+    raise ValueError(
+      'no weight of this cell has a part in what it carries from step to step: '
+      'a rule that goes forwards has nothing to follow; bptt and elman train '
+      'its readout'
+    )
+  weights = vector(cell.mask, is_inside)
   sizes = [len(getattr(carry, name)) for name in fields]
 
   def unpack(s):

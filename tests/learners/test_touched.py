@@ -108,19 +108,28 @@ def settled(net):
   """Steps within a step, each of which chooses."""
 
   def step(h, _):
-    return jnp.where(h > 0.1, 0.5 * h + net, 0.1 * net), None
+    return jnp.where(net > 1e6, h + net, 0.5 * h), None
 
   return jax.lax.scan(step, jnp.zeros_like(net), None, length=3)[0]
 
 
 def of_a_branch(net):
-  return jax.lax.cond(jnp.sum(net) > 1e9, jnp.tanh, lambda net: 0 * net, net)
+  return jax.lax.cond(jnp.sum(net) > 1e9, jnp.tanh, jnp.zeros_like, net)
+
+
+def picked(net):
+  """By a whole number, which a nan would make another one."""
+  at = (net > 0).astype(int)
+  cases = jnp.stack([jnp.zeros_like(net), net])
+  return jnp.take_along_axis(cases, at[None], axis=0)[0]
 
 
 # Functions of a unit's net input that hide it, and whether each unit is told to
 # be reached by its own weights alone.
 STRANGE = {
   'relu by where': (lambda net: jnp.where(net > 0, net, 0), True),
+  'far away': (lambda net: jnp.where(net > 1e6, net, 0), True),
+  'picked': (picked, True),
   'guarded logarithm': (
     lambda net: jnp.where(net > 0, jnp.log(jnp.where(net > 0, net, 1)), net),
     True,
@@ -128,11 +137,11 @@ STRANGE = {
   'of positive numbers': (lambda net: jnp.sqrt(net * net + net), True),
   'near nothing alone': (lambda net: jnp.arcsin(net / 50), True),
   'compiled within': (
-    jax.jit(lambda net: jnp.where(net < 1e9, 0 * net, net)), True,
+    jax.jit(lambda net: jnp.where(net < 1e9, 0, net)), True,
   ),
   'spike': (spike, True),
   'straight through': (straight_through, True),
-  'remade': (jax.checkpoint(lambda net: jnp.where(net > 0, net, 0)), True),
+  'remade': (jax.checkpoint(lambda net: jnp.where(net > 1e6, net, 0)), True),
   'settled': (settled, True),
   'branch': (of_a_branch, True),
   'relu': (jax.nn.relu, True),

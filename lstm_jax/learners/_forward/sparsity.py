@@ -108,11 +108,11 @@ def _reach(cell, weights, entries):
     nan = weights.tree(jnp.where(here, jnp.float32(jnp.nan), 0))
     spoiled = jax.tree.map(jnp.add, parts[0], nan), *parts[1:]
     program = jax.make_jaxpr(step)(*parts)
-    ((clean,), (found,)) = spoiling.follow(
+    ((clean,), (after,)) = spoiling.follow(
       program, jax.tree.leaves(parts), jax.tree.leaves(spoiled)
     )
     is_known = ~jnp.isnan(clean)
-    return is_known, is_known & jnp.isnan(found)
+    return is_known, is_known & jnp.isnan(after)
 
   def reach(labels, sets):
     blocks = []

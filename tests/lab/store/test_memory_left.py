@@ -47,8 +47,8 @@ def test_memory_of_a_container(own, groups, expected, tmp_path):
       path = tmp_path / 'root' / folder / name
       path.parent.mkdir(parents=True, exist_ok=True)
       path.write_text(text)
-  found = memory.left(*(tmp_path / name for name in ('root', 'own', 'facts')))
-  assert found == expected
+  places = (tmp_path / name for name in ('root', 'own', 'facts'))
+  assert memory.left(*places) == expected
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def _inner(equation):
 
 
 def _is_spoiled(clean, spoiled):
-  """Where a number is none that was one."""
+  """Marks the numbers that are none where they were one."""
   if not jnp.issubdtype(jnp.result_type(clean), jnp.inexact):
     return jnp.zeros(jnp.shape(clean), bool)
   return jnp.isnan(spoiled) & ~jnp.isnan(clean)
@@ -138,7 +138,7 @@ def _spoil(value, where):
 
 
 def _reaching(result, clean, spoiled, is_elementwise):
-  """Where arguments may reach a result: of other shapes everywhere."""
+  """Marks what arguments may reach of a result: all, if shapes differ."""
   where = jnp.zeros(jnp.shape(result), bool)
   for one, other in zip(clean, spoiled, strict=True):
     of_one = _is_spoiled(one, other)

@@ -119,15 +119,19 @@ def _test(task, learner, length, key, params, rounds):
   lanes = length.shape[0]
   key = child_key(key, TEST, length)
 
-  def body(i, total):
-    # The lanes share the test sequences between them.
-    n = i * lanes + jnp.arange(lanes)
+  def body(_, carry):
+    n, total = carry
     episode = task.fresh(prng.fold_in(key, n), length)
     judgement = learner.judge(params, episode)
-    return jax.tree.map(lambda t, j: t + j.astype(t.dtype), total, judgement)
+    add = lambda t, j: t + j.astype(t.dtype)
+    return n + lanes, jax.tree.map(add, total, judgement)
 
   dtype = jax.tree.leaves(params)[0].dtype
   zeros = jnp.zeros(length.shape, dtype)
   no_judgement = Judgement(jnp.zeros(length.shape, jnp.int32), zeros, zeros)
-  total = jax.lax.fori_loop(0, rounds, body, no_judgement)
+  # The lanes share the test sequences between them. Their numbers are carried:
+  # computed from `i`, the compiler of jax 0.12 would not end (LLVM, where a
+  # random integer hangs on an iota).
+  first = jnp.arange(lanes), no_judgement
+  _, total = jax.lax.fori_loop(0, rounds, body, first)
   return Judgement(total.right, total.absolute / rounds, total.squared / rounds)

@@ -183,11 +183,11 @@ def ends(series, names):
         yield mark('cross', x + CELL / 2 - 1, y + CELL / 2, '#c24f00')
   y = TOP + CELL * len(names) + 24
   yield text(
-    NAMES_END + 8,
+    at_cell(10 ** DECADES[-1]) + CELL,
     y,
     'deep: every trial; a cross: less than half',
     'grey',
-    'middle',
+    'end',
   )
 
 

@@ -161,8 +161,9 @@ def test_a_training_sequence_is_any_training_string():
   data = Strings(np.zeros((8, 512), np.uint32), np.arange(512))
   keys = tuple(np.full(size, word) for word in keys_of(()))
   pick = jax.vmap(lambda key: TASK.draw(key, np.int32(1), data))
-  numbered = lambda keys: prng.fold_in(keys, np.arange(size))
-  drawn = jax.jit(lambda keys: pick(numbered(keys)))(keys).symbols
+  # Numbers are an argument: a constant is an iota, see `_test` of online.py.
+  program = jax.jit(lambda keys, n: pick(prng.fold_in(keys, n)))
+  drawn = program(keys, np.arange(size)).symbols
   counts = np.bincount(np.asarray(drawn), minlength=256)
   assert len(counts) == 256
   assert stats.chisquare(counts).pvalue > ALPHA

@@ -21,6 +21,7 @@ from lstm_jax.nn.native import library
 from lstm_jax.nn.native import loops as native
 from lstm_jax.nn.stack import init_stack, make_stack, run_stack
 from tests import children
+from tests.jaxprs import equations_of
 
 # T, B, I, C: one of everything; cells just below, at and above whole vectors of
 # 4, 8 and 16; blocks of rows of every size; more vectors than go abreast.
@@ -150,21 +151,8 @@ def test_errors_of_inputs_only_where_wanted():
   some = lambda params, xs: jnp.sum(run(cell, params, xs, kernel='native').ys)
   for wanted, shapes in ((0, []), (1, [(4, 3, 2)])):
     jaxpr = jax.make_jaxpr(jax.grad(some, wanted))(params, xs).jaxpr
-    (backward,) = calls(jaxpr, 'lstm_jax_loop_backward')
+    (backward,) = equations_of(jaxpr, 'lstm_jax_loop_backward')
     assert [a.aval.shape for a in backward.outvars[3:-2]] == shapes
-
-
-def calls(jaxpr, name):
-  """All uses of a primitive in a program, at any depth."""
-  for equation in jaxpr.eqns:
-    if equation.primitive.name == name:
-      yield equation
-    for inner in jax.tree.leaves(
-      list(equation.params.values()),
-      is_leaf=lambda leaf: hasattr(leaf, 'jaxpr') or hasattr(leaf, 'eqns'),
-    ):
-      if hasattr(inner, 'jaxpr') or hasattr(inner, 'eqns'):
-        yield from calls(getattr(inner, 'jaxpr', inner), name)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from lstm_jax.training.trials import (
   Trials,
 )
 from tests import scripted
+from tests.jaxprs import equations_of
 
 WEIGHTS, TRAINING, TEST = 0, 1, 2  # children of a trial's key
 STREAK = 3
@@ -294,6 +295,21 @@ def test_the_test_takes_sequences_of_its_own_each_once(plays):
   np.testing.assert_array_equal(judged.right, right)
   np.testing.assert_allclose(judged.absolute, u.mean(axis=0), rtol=1e-6)
   np.testing.assert_allclose(judged.squared, (u**2).mean(axis=0), rtol=1e-6)
+
+
+def test_a_loop_of_sequences_numbers_no_lanes(plays):
+  # Compilers of jax 0.11 and 0.12 do not end at a random number that is rounded
+  # and drawn from an iota by two hashes.
+  width = 11
+  params = jnp.full((2, width), 2.0)
+  program = jax.make_jaxpr(plays.test)(
+    np.full(width, 4, np.int32), key_data([6] * width), params, np.int32(5)
+  )
+  (loop,) = equations_of(program.jaxpr, 'while')
+  body = loop.params['body_jaxpr'].jaxpr
+  assert len(body.eqns) > 10
+  shapes = [iota.outvars[0].aval.shape for iota in equations_of(body, 'iota')]
+  assert (width,) not in shapes
 
 
 # A network that learns. What follows is bit by bit: float32, as in a sweep.

@@ -221,12 +221,10 @@ def _gradient(of):
       (_, (error, _, _)), _ = of.learn(*shifted)
       errors.append(error)
     slope = (errors[0] - errors[1]) / (2 * h)
-    predicted = sum(
-      np.sum(np.reshape(g * d, (-1, _LANES)), axis=0)
-      for g, d in zip(
-        jax.tree.leaves(grads[place]), jax.tree.leaves(direction), strict=True
-      )
+    products = jax.tree.map(
+      lambda g, d: np.reshape(g * d, (-1, _LANES)), grads[place], direction
     )
+    predicted = np.concatenate(jax.tree.leaves(products)).sum(axis=0)
     require_slope(
       f'the gradient by {words_of} over {_STEPS} steps is not the slope',
       predicted,

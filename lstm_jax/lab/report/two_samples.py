@@ -64,7 +64,7 @@ def mean_of_others(
   scatter = np.where(np.ptp(x, axis=-1) == 0, 0.0, scatter)
   quantile = statistics.student(level, n - 1)
   ratio = np.exp(quantile * scatter * math.sqrt(1 / n + 1 / count))
-  return Interval((mean / ratio)[()], (mean * ratio)[()])
+  return Interval(*np.stack((mean / ratio, mean * ratio)))
 
 
 def same_share(k: int, n: int, other_k: int, other_n: int) -> float:

@@ -269,7 +269,8 @@ def _few_rows(a, b):
 
 def combine(e: Array, rows: Array) -> Array:
   """`e S`: the sum of the rows `[n, W, *]` weighed by `e` `[n, *]`."""
-  return sum(e[i][None] * row for i, row in enumerate(rows))
+  zeros = jnp.zeros_like(rows[0])
+  return sum((e[i][None] * row for i, row in enumerate(rows)), zeros)
 
 
 def full(past: Past) -> Rule:

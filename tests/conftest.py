@@ -187,11 +187,11 @@ def _named(config):
 
 # Compile the many small programs of a test in six tenths of the time: by one
 # thread, since workers take the cores, and without fusion emitters. XLA reads
-# them once in a process, and no child is to inherit them. From 0.12 on XLA has
-# the second no more, and ends a process that names what it does not know.
+# them once in a process, and no child is to inherit them. In 0.11 XLA has lost
+# the second, and it ends a process that names what it does not know.
 _JAXLIB = tuple(int(part) for part in version('jaxlib').split('.')[:2])
 QUICK_TO_COMPILE = ' --xla_cpu_parallel_codegen_split_count=1' + (
-  ' --xla_cpu_use_fusion_emitters=false' if _JAXLIB < (0, 12) else ''
+  ' --xla_cpu_use_fusion_emitters=false' if _JAXLIB < (0, 11) else ''
 )
 
 

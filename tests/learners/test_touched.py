@@ -124,36 +124,91 @@ def picked(net):
   return jnp.take_along_axis(cases, at[None], axis=0)[0]
 
 
-# Functions of a unit's net input that hide it, and whether each unit is told to
-# be reached by its own weights alone.
+def multiplied(net):
+  """A compiler makes a choice of it, which hides what is not taken."""
+  return net * (net > 1e6)
+
+
+def repeated(net):
+  """As often as the values say: in no draw."""
+  count = jnp.sum(net > 1e6)
+  step = lambda state: (state[0] + 1, state[1] * net)
+  start = count * 0, jnp.ones_like(net)
+  return jax.lax.while_loop(lambda state: state[0] < count, step, start)[1]
+
+
+def largest_times(net):
+  """Every unit times the largest, which is taken out."""
+  at = jnp.argmax(net, axis=0)
+  return net * jnp.take_along_axis(net, at[None], axis=0)
+
+
+def ordered(net):
+  return jnp.take_along_axis(net, jnp.argsort(net, axis=0), axis=0)
+
+
+def at_the_largest(net):
+  """A lane after another: its first unit, put where its largest is."""
+  if net.ndim > 1:
+    return jax.vmap(at_the_largest, -1, -1)(net)
+  return jnp.zeros_like(net).at[jnp.argmax(net)].add(net[0])
+
+
+def pushed_in(net):
+  """The same by another operation."""
+  if net.ndim > 1:
+    return jax.vmap(pushed_in, -1, -1)(net)
+  start = (jnp.argmax(net),)
+  return jax.lax.dynamic_update_slice(jnp.zeros_like(net), net[:1], start)
+
+
+def counted(net):
+  """Unit by unit, by a count which no value chooses."""
+
+  def step(i, done):
+    row = jax.lax.dynamic_slice_in_dim(net, i, 1)
+    return jax.lax.dynamic_update_slice_in_dim(done, jnp.tanh(row), i, 0)
+
+  return jax.lax.fori_loop(0, len(net), step, jnp.zeros_like(net))
+
+
+# Functions of a unit's net input that hide it, and how many units the weights
+# of each of the four are told to reach.
 STRANGE = {
-  'relu by where': (lambda net: jnp.where(net > 0, net, 0), True),
-  'far away': (lambda net: jnp.where(net > 1e6, net, 0), True),
-  'picked': (picked, True),
+  'relu by where': (lambda net: jnp.where(net > 0, net, 0), 1),
+  'far away': (lambda net: jnp.where(net > 1e6, net, 0), 1),
+  'picked': (picked, 1),
   'guarded logarithm': (
     lambda net: jnp.where(net > 0, jnp.log(jnp.where(net > 0, net, 1)), net),
-    True,
+    1,
   ),
-  'of positive numbers': (lambda net: jnp.sqrt(net * net + net), True),
-  'near nothing alone': (lambda net: jnp.arcsin(net / 50), True),
+  'of positive numbers': (lambda net: jnp.sqrt(net * net + net), 1),
+  'near nothing alone': (lambda net: jnp.arcsin(net / 50), 1),
   'compiled within': (
-    jax.jit(lambda net: jnp.where(net < 1e9, 0, net)), True,
+    jax.jit(lambda net: jnp.where(net < 1e9, 0, net)), 1,
   ),
-  'spike': (spike, True),
-  'straight through': (straight_through, True),
-  'remade': (jax.checkpoint(lambda net: jnp.where(net > 1e6, net, 0)), True),
-  'settled': (settled, True),
-  'branch': (of_a_branch, True),
-  'relu': (jax.nn.relu, True),
-  'in order': (lambda net: jnp.sort(net, axis=0), False),
-  'never a number': (lambda net: net + jnp.nan, False),
+  'spike': (spike, 1),
+  'straight through': (straight_through, 1),
+  'remade': (jax.checkpoint(lambda net: jnp.where(net > 1e6, net, 0)), 1),
+  'settled': (settled, 1),
+  'branch': (of_a_branch, 1),
+  'relu': (jax.nn.relu, 1),
+  'in order': (lambda net: jnp.sort(net, axis=0), 4),
+  'never a number': (lambda net: net + jnp.nan, 4),
+  'multiplied': (multiplied, 1),
+  'repeated': (repeated, 4),
+  'times the largest': (largest_times, 4),
+  'ordered': (ordered, 4),
+  'at the largest': (at_the_largest, [4, 0, 0, 0]),
+  'pushed in': (pushed_in, [4, 0, 0, 0]),
+  'counted': (counted, 1),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize('name', STRANGE)
 def test_what_a_step_chooses_hides_no_weight(name):
   """Gradients of rules that go forwards would be 0 in silence."""
-  function, is_own = STRANGE[name]
+  function, reached = STRANGE[name]
   plain = srn(3, 1, hidden=4)
 
   def step(params, carry, x_t):
@@ -165,7 +220,11 @@ def test_what_a_step_chooses_hides_no_weight(name):
   past = influence_matrix.past(plain._replace(step=step))
   touches = past.touches()
   assert touches.shape == (4, 4 * (3 + 4 + 1))
-  assert np.all(np.sum(touches, axis=0) == (1 if is_own else 4))
+  unit = jax.tree.map(lambda w: np.indices(np.shape(w))[0], plain.mask)
+  np.testing.assert_array_equal(
+    np.sum(touches, axis=0),
+    np.broadcast_to(reached, 4)[np.asarray(past.weights.flat(unit))],
+  )
 
 
 @pytest.mark.parametrize('name', by_cost(catalog.names('cells')))

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
+from lstm_jax.learners._forward.chosen_places import results_anywhere
+from lstm_jax.learners._forward.spoiled import Value, bound, is_spoiled, spoil
 from lstm_jax.types import Array
 
 # Programs that are called within another as they are, and where they stand.
@@ -23,14 +25,17 @@ _PLACES = 'jaxpr', 'call_jaxpr', 'fun_jaxpr'
 # Functions with a derivative of their own, which may be there where the value
 # has none: that of a spike.
 _CUSTOM = 'custom_jvp_call', 'custom_vjp_call', 'custom_vjp_call_jaxpr'
-# What changes places with its neighbours.
-_SORTS = 'sort', 'top_k', 'approx_top_k'
+# What changes places with its neighbours, and loops that may end at once.
+_MIXES = 'sort', 'top_k', 'approx_top_k', 'while'
+# Where the compiler may take the other operand, or 0, for what is none: of
+# `x * (x > 0)` it makes a choice.
+_HIDES = 'mul', 'pow', 'max', 'min', 'clamp'
 
-Values = Sequence[Array]
+Arrays = Sequence[Array]
 
 
 def follow(
-  program: ClosedJaxpr, clean: Values, spoiled: Values
+  program: ClosedJaxpr, clean: Arrays, spoiled: Arrays
 ) -> tuple[list[Array], list[Array]]:
   """The results of a program on clean values and on spoiled ones.
 
@@ -43,73 +48,85 @@ def follow(
     `(clean, spoiled)`: a result is nan among the spoiled where a nan of the
     arguments has a part in it, or might, had other cases been chosen.
   """
-  values: dict[object, tuple[Array, Array]] = {}
+  pairs = zip(clean, spoiled, strict=True)
+  ends = _ends(program, [Value(*pair, is_fixed=False) for pair in pairs])
+  return [end.clean for end in ends], [end.spoiled for end in ends]
+
+
+def _ends(program, arguments):
+  """The results of a program, a `Value` each."""
+  values: dict[object, Value] = {}
 
   def read(atom):
     if isinstance(atom, Literal):
-      return atom.val, atom.val
+      return Value(atom.val, atom.val, is_fixed=True)
     return values[atom]
 
   inner = program.jaxpr
-  values.update(
-    zip(inner.constvars, zip(program.consts, program.consts, strict=True),
-        strict=True)
-  )  # fmt: skip
-  values.update(
-    zip(inner.invars, zip(clean, spoiled, strict=True), strict=True)
-  )
+  consts = [Value(const, const, is_fixed=True) for const in program.consts]
+  values.update(zip(inner.constvars, consts, strict=True))
+  values.update(zip(inner.invars, arguments, strict=True))
   for equation in inner.eqns:
-    pairs = [read(atom) for atom in equation.invars]
-    before, after = ([pair[i] for pair in pairs] for i in (0, 1))
-    results = _results(inner, equation, before, after)
+    operands = [read(atom) for atom in equation.invars]
+    is_fixed = all(operand.is_fixed for operand in operands)
+    results = _results(inner, equation, operands)
     for variable, one, other in zip(equation.outvars, *results, strict=True):
       # Choices are those of the clean values.
       is_number = jnp.issubdtype(jnp.result_type(one), jnp.inexact)
-      values[variable] = one, other if is_number else one
-  ends = [read(atom) for atom in inner.outvars]
-  return [one for one, _ in ends], [other for _, other in ends]
+      values[variable] = Value(one, other if is_number else one, is_fixed)
+  return [read(atom) for atom in inner.outvars]
 
 
-def _results(program: Jaxpr, equation: JaxprEqn, clean, spoiled):
+def _fixed_ends(program, is_fixed):
+  """Which results of a program follow from arguments that are fixed alone."""
+  moves = {
+    variable
+    for variable, fixed in zip(program.invars, is_fixed, strict=True)
+    if not fixed
+  }
+  for equation in program.eqns:
+    variables = [v for v in equation.invars if not isinstance(v, Literal)]
+    if any(variable in moves for variable in variables):
+      moves.update(equation.outvars)
+  return [
+    isinstance(end, Literal) or end not in moves for end in program.outvars
+  ]
+
+
+def _results(program: Jaxpr, equation: JaxprEqn, operands):
   """`(clean, spoiled)` of one equation."""
   name = equation.primitive.name
   if name == 'select_n':
-    return _chosen(program, equation, clean, spoiled)
+    return _chosen(program, equation, operands)
   if name == 'scan':
-    return _scanned(equation, clean, spoiled)
+    return _scanned(equation, operands)
   if name == 'cond':
-    return _branched(program, equation, clean, spoiled)
+    return _branched(program, equation, operands)
+  anywhere = results_anywhere(program, equation, operands)
+  if anywhere is not None:
+    return anywhere
+  clean = [operand.clean for operand in operands]
+  if name in _MIXES:
+    # Not on the spoiled, of which a loop might see no end.
+    before = bound(program, equation, clean)
+    return before, [
+      spoil(one, _reaching(one, operands, is_elementwise=False))
+      for one in before
+    ]
   inner = _inner(equation) if name in (*_CALLS, *_CUSTOM) else None
   if inner is not None:
-    results = follow(inner, clean, spoiled)
+    ends = _ends(inner, operands)
+    before, after = ([end[i] for end in ends] for i in (0, 1))
   else:
-    results = (
-      _bound(program, equation, clean),
-      _bound(program, equation, spoiled),
+    spoiled = [operand.spoiled for operand in operands]
+    before, after = (
+      bound(program, equation, values) for values in (clean, spoiled)
     )
-  if name in _CUSTOM or name in _SORTS:
-    before, after = results
-    return before, [
-      _spoil(one, _reaching(other, clean, spoiled, name in _CUSTOM))
-      for one, other in zip(after, before, strict=True)
+  if name in (*_CUSTOM, *_HIDES):
+    after = [
+      spoil(one, _reaching(one, operands, is_elementwise=True)) for one in after
     ]
-  return results
-
-
-def _bound(program, equation, values):
-  """The results of an equation of a program on some values."""
-  values_by_variable = {
-    atom: value
-    for atom, value in zip(equation.invars, values, strict=True)
-    if not isinstance(atom, Literal)
-  }
-  alone = program.replace(
-    constvars=[],
-    invars=[*values_by_variable],
-    eqns=[equation],
-    outvars=equation.outvars,
-  )
-  return jaxpr_as_fun(ClosedJaxpr(alone, ()))(*values_by_variable.values())
+  return before, after
 
 
 def _inner(equation):
@@ -123,66 +140,65 @@ def _inner(equation):
   return None
 
 
-def _is_spoiled(clean, spoiled):
-  """Marks the numbers that are none where they were one."""
-  if not jnp.issubdtype(jnp.result_type(clean), jnp.inexact):
-    return jnp.zeros(jnp.shape(clean), bool)
-  return jnp.isnan(spoiled) & ~jnp.isnan(clean)
-
-
-def _spoil(value, where):
-  """A value, nan somewhere; what is no number stays."""
-  if not jnp.issubdtype(jnp.result_type(value), jnp.inexact):
-    return value
-  return jnp.where(where, jnp.nan, value)
-
-
-def _reaching(result, clean, spoiled, is_elementwise):
-  """Marks what arguments may reach of a result: all, if shapes differ."""
-  where = jnp.zeros(jnp.shape(result), bool)
-  for one, other in zip(clean, spoiled, strict=True):
-    of_one = _is_spoiled(one, other)
-    is_alike = jnp.shape(one) in ((), jnp.shape(result))
-    where |= of_one if is_elementwise and is_alike else jnp.any(of_one)
+def _reaching(result, operands, is_elementwise):
+  """Marks what operands may reach of a result: all, if shapes do not fit."""
+  shape = jnp.shape(result)
+  where = jnp.zeros(shape, bool)
+  for operand in operands:
+    of_one, own = is_spoiled(operand), jnp.shape(operand.clean)
+    fits = own == () or (
+      len(own) == len(shape)
+      and all(n in (1, m) for n, m in zip(own, shape, strict=True))
+    )
+    where |= of_one if is_elementwise and fits else jnp.any(of_one)
   return where
 
 
-def _chosen(program, equation, clean, spoiled):
+def _chosen(program, equation, operands):
   """Cases of a choice: each counts."""
-  which, *cases = clean
-  (before,) = _bound(program, equation, clean)
-  (after,) = _bound(program, equation, [which, *spoiled[1:]])
-  for one, other in zip(cases, spoiled[1:], strict=True):
-    after = _spoil(after, _is_spoiled(one, other))
+  (before,) = bound(program, equation, [one.clean for one in operands])
+  after = before
+  for case in operands[1:]:
+    after = spoil(after, is_spoiled(case))
   return [before], [after]
 
 
-def _branched(program, equation, clean, spoiled):
+def _branched(program, equation, operands):
   """Branches: each counts."""
-  before = _bound(program, equation, clean)
+  before = bound(program, equation, [one.clean for one in operands])
   after = list(before)
   for branch in equation.params['branches']:
-    ends = zip(*follow(branch, clean[1:], spoiled[1:]), strict=True)
     after = [
-      _spoil(value, _is_spoiled(*pair))
-      for value, pair in zip(after, ends, strict=True)
+      spoil(value, is_spoiled(end))
+      for value, end in zip(after, _ends(branch, operands[1:]), strict=True)
     ]
   return before, after
 
 
-def _scanned(equation, clean, spoiled):
+def _scanned(equation, operands):
   """A loop over the rows of arrays, step by step."""
   params = equation.params
   c, k = params['num_consts'], params['num_carry']
+  is_fixed = [operand.is_fixed for operand in operands]
+  # Of the carry stays fixed, as a count of steps, what a step leaves so.
+  for _ in range(k):
+    after = _fixed_ends(params['jaxpr'].jaxpr, is_fixed)[:k]
+    is_fixed[c : c + k] = map(min, is_fixed[c : c + k], after)
 
   def body(carry, xs):
-    ends = follow(
-      params['jaxpr'],
-      *([*of[:c], *a, *b] for of, a, b in zip(both, carry, xs, strict=True)),
-    )
-    return tuple(e[:k] for e in ends), tuple(e[k:] for e in ends)
+    arguments = [
+      Value(*value)
+      for value in zip(
+        *([*of[:c], *a, *b] for of, a, b in zip(both, carry, xs, strict=True)),
+        is_fixed,
+        strict=True,
+      )
+    ]
+    ends = _ends(params['jaxpr'], arguments)
+    results = [[end[i] for end in ends] for i in (0, 1)]
+    return tuple(e[:k] for e in results), tuple(e[k:] for e in results)
 
-  both = clean, spoiled
+  both = tuple([value[i] for value in operands] for i in (0, 1))
   start = tuple([jnp.asarray(v) for v in of[c : c + k]] for of in both)
   last, rows = jax.lax.scan(
     body, start, tuple(list(of[c + k :]) for of in both),

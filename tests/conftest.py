@@ -73,6 +73,8 @@ MORE = {
   'test_it_teaches_what_the_array_teaches': 2,
   'test_it_goes_on_to_the_same_bits': 1,
   'test_refusals': 99,
+  # Operations that choose, a case each.
+  'test_what_a_step_chooses_hides_no_weight': 99,
   'test_one_of_something_else_is_refused': 3,
   'test_streaming_is_batched_is_autodiff_with_the_cut': 2,
 }

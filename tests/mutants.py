@@ -208,6 +208,32 @@ MUTANTS = (
     ('rflo', 'cell_oracles'),
   ),
   Mutant(
+    'a_product_hides_what_it_multiplies', 'learners/_forward/spoiling.py',
+    'if name in (*_CUSTOM, *_HIDES):', 'if name in _CUSTOM:',
+    ('touched',),
+  ),
+  Mutant(
+    'the_place_of_a_draw_is_the_only_one',
+    'learners/_forward/chosen_places.py', 'if not axes:', 'if True:',
+    ('touched',),
+  ),
+  Mutant(
+    'what_is_put_takes_the_place_of_all', 'learners/_forward/chosen_places.py',
+    'return is_spoiled(operand) | _anywhere(counts > 0, axes)',
+    'return _anywhere(counts > 0, axes)',
+    ('touched',),
+  ),
+  Mutant(
+    'a_loop_that_does_not_begin_hides', 'learners/_forward/spoiling.py',
+    "'approx_top_k', 'while'", "'approx_top_k'",
+    ('touched',),
+  ),
+  Mutant(
+    'a_count_of_steps_is_a_choice', 'learners/_forward/spoiling.py',
+    'if not fixed', 'if True',
+    ('touched',),
+  ),
+  Mutant(
     'eprop_mixes_cells_of_a_block', 'learners/_forward/local_trace.py',
     'counts & (group[rows] == g)', 'counts',
     ('eprop',),

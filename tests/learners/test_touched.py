@@ -154,6 +154,12 @@ def at_the_largest(net):
   return jnp.zeros_like(net).at[jnp.argmax(net)].add(net[0])
 
 
+def without_the_largest(net):
+  if net.ndim > 1:
+    return jax.vmap(without_the_largest, -1, -1)(net)
+  return net.at[jnp.argmax(net)].set(0.0)
+
+
 def pushed_in(net):
   """The same by another operation."""
   if net.ndim > 1:
@@ -201,6 +207,7 @@ STRANGE = {
   'ordered': (ordered, 4),
   'at the largest': (at_the_largest, [4, 0, 0, 0]),
   'pushed in': (pushed_in, [4, 0, 0, 0]),
+  'without the largest': (without_the_largest, 1),
   'counted': (counted, 1),
 }  # fmt: skip
 

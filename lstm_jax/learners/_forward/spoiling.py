@@ -78,7 +78,7 @@ def _ends(program, arguments):
 
 
 def _fixed_ends(program, is_fixed):
-  """Which results of a program follow from arguments that are fixed alone."""
+  """Marks results of a program that follow from fixed arguments alone."""
   moves = {
     variable
     for variable, fixed in zip(program.invars, is_fixed, strict=True)

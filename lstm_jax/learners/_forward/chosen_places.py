@@ -41,6 +41,8 @@ def results_anywhere(
 def _chosen_axes(equation, operands):
   """Axes along which values choose the place of what is taken or put."""
   name, params = equation.primitive.name, equation.params
+  if not operands:  # a count from 0 on
+    return []
   shape = jnp.shape(operands[0].clean)
   if name == 'gather':
     starts, sizes = operands[1:2] * len(shape), params['slice_sizes']

@@ -64,8 +64,10 @@ def _ends(program, arguments):
 
   inner = program.jaxpr
   consts = [Value(const, const, is_fixed=True) for const in program.consts]
-  values.update(zip(inner.constvars, consts, strict=True))
-  values.update(zip(inner.invars, arguments, strict=True))
+  # Constants come first, by a name of their own or, from jax 0.12 on, among
+  # the arguments.
+  variables = [*inner.constvars, *inner.invars]
+  values.update(zip(variables, [*consts, *arguments], strict=True))
   for equation in inner.eqns:
     operands = [read(atom) for atom in equation.invars]
     is_fixed = all(operand.is_fixed for operand in operands)
@@ -133,10 +135,10 @@ def _inner(equation):
   """The program that an equation calls; None: it names none."""
   for place in _PLACES:
     program = equation.params.get(place)
-    if isinstance(program, Jaxpr):
-      program = ClosedJaxpr(program, ())
     if isinstance(program, ClosedJaxpr):
       return program
+    if isinstance(program, Jaxpr):
+      return ClosedJaxpr(program, ())
   return None
 
 

@@ -180,7 +180,10 @@ def _branched(program, equation, operands):
 def _scanned(equation, operands):
   """A loop over the rows of arrays, step by step."""
   params = equation.params
-  c, k = params['num_consts'], params['num_carry']
+  if 'num_carry' in params:
+    c, k = params['num_consts'], params['num_carry']
+  else:  # from jax 0.12 on
+    c, k = (len(part) for part in tuple(params['ft_in'].unpack())[:2])
   is_fixed = [operand.is_fixed for operand in operands]
   # Of the carry stays fixed, as a count of steps, what a step leaves so.
   for _ in range(k):
